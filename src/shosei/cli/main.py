@@ -1,0 +1,93 @@
+"""The command line's entry: the table of verbs, and what becomes of errors."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+import typer
+import typer.core
+
+from shosei import __version__
+from shosei.cli import models
+from shosei.errors import EXIT_BUG, EXIT_INPUT, EXIT_INVALID, InputError, MeasurementInvalid, nearest
+
+PARENT_VARIABLE = "SHOSEI_PARENT"
+
+
+class _Verbs(typer.core.TyperGroup):
+    """Offers the nearest verb for an unknown one."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        if args and not args[0].startswith("-") and args[0] not in self.commands:
+            raise InputError(f"unknown verb '{args[0]}'{nearest(args[0], self.commands)}")
+        return super().resolve_command(ctx, args)
+
+
+app = typer.Typer(
+    name="shosei", cls=_Verbs, add_completion=False, rich_markup_mode=None,
+    pretty_exceptions_enable=False, help="A small language model from its parameter table to its scorecard.",
+)  # fmt: skip
+
+
+@app.callback(invoke_without_command=True)
+def _top(version: bool = typer.Option(False, "--version", help="Print the version.")) -> None:
+    if version:
+        print(__version__)
+        raise typer.Exit
+
+
+app.command("models")(models.models)
+
+
+def main(argv: Sequence[str] | None = None) -> NoReturn:
+    """Run a verb; every error ends as one line on standard error and the exit code that design gives it."""
+    die_with_parent()
+    try:
+        arguments = list(sys.argv[1:] if argv is None else argv) or ["--help"]
+        code = app(arguments, standalone_mode=False)
+    except (InputError, MeasurementInvalid) as error:
+        code = _fail(str(error), EXIT_INPUT if isinstance(error, InputError) else EXIT_INVALID)
+    except (KeyboardInterrupt, typer.Abort):
+        code = _fail("interrupted", 128 + signal.SIGINT)
+    except BrokenPipeError:
+        code = 128 + signal.SIGPIPE
+    except OSError as error:
+        if error.filename is None and error.errno is None:
+            raise
+        code = _fail(f"{error.strerror}{f': {error.filename}' if error.filename else ''}", EXIT_INPUT)
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("shosei"):
+            raise
+        code = _fail(f"this verb needs '{error.name}': pip install 'shosei[quickstart]'", EXIT_INPUT)
+    except Exception as error:
+        usage = getattr(error, "format_message", None)  # a usage error, whichever click typer was built with
+        code = _fail(usage(), EXIT_INPUT) if usage else _bug()
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def die_with_parent() -> None:
+    """End with the Shosei process that started this one, even if that is killed with SIGKILL (Linux)."""
+    parent = os.environ.pop(PARENT_VARIABLE, "")
+    if not parent or not sys.platform.startswith("linux"):
+        return
+    pr_set_pdeathsig = 1
+    ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
+    if os.getppid() != int(parent):
+        os._exit(128 + signal.SIGKILL)
+
+
+def _fail(message: str, code: int) -> int:
+    print(f"shosei: {' '.join(message.split())}", file=sys.stderr)
+    return code
+
+
+def _bug() -> int:
+    import traceback
+
+    traceback.print_exc()
+    return _fail("this is a bug of ours; please report it with the lines above", EXIT_BUG)

@@ -1,0 +1,79 @@
+"""TOML and ``--set`` into documented pydantic models; an unknown key is an error that names the nearest known one."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import tomli_w
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from shosei.errors import InputError, nearest
+from shosei.files import locked, write_atomic
+
+
+class Config(BaseModel):
+    """Base of every configuration section. Fields carry a description; unknown keys are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+C = TypeVar("C", bound=Config)
+
+
+def load(kind: type[C], section: str, file: Path | None = None, overrides: Iterable[str] = ()) -> C:
+    """Build ``kind`` from table ``[section]`` of a TOML file and overrides such as ``train.lr=3e-4``.
+
+    Raises InputError: unreadable file, unknown key, value of the wrong type, malformed override.
+    """
+    values: dict[str, Any] = {}
+    if file is not None:
+        values |= read_toml(file).get(section, {})
+    for override in overrides:
+        key, equals, text = override.partition("=")
+        table, dot, name = key.strip().partition(".")
+        if not equals or not dot:
+            raise InputError(f"--set {override}: write it as section.key=value, for example --set {section}.seed=1")
+        if table != section:
+            raise InputError(f"--set {override}: this command reads section '{section}', not '{table}'")
+        values[name] = _toml_value(text.strip())
+    return validate(kind, values, section)
+
+
+def validate(kind: type[C], values: dict[str, Any], section: str) -> C:
+    """Build ``kind`` from plain values; raise InputError with one line that names the first wrong key."""
+    for key in values:
+        if key not in kind.model_fields:
+            raise InputError(f"unknown key '{section}.{key}'{nearest(key, kind.model_fields)}")
+    try:
+        return kind(**values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        raise InputError(f"{section}.{key}: {first['msg']} (got {first['input']!r})") from None
+
+
+def read_toml(file: Path) -> dict[str, Any]:
+    """Parse a TOML file; raise InputError if it is missing or malformed."""
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise InputError(f"cannot read {file}: {error}") from None
+
+
+def save(run_toml: Path, section: str, config: Config) -> None:
+    """Write the resolved ``config`` as table ``[section]`` of the run's ``run.toml``, other tables untouched."""
+    run_toml.parent.mkdir(parents=True, exist_ok=True)
+    with locked(run_toml.with_name(".lock")):
+        tables = read_toml(run_toml) if run_toml.exists() else {}
+        tables[section] = config.model_dump(mode="json", exclude_none=True)
+        write_atomic(run_toml, tomli_w.dumps(tables))
+
+
+def _toml_value(text: str) -> Any:
+    try:
+        return tomllib.loads(f"v = {text}")["v"]
+    except tomllib.TOMLDecodeError:
+        return text

@@ -1,0 +1,53 @@
+"""The event log: typed events, a crash-safe writer, a tolerant reader, and the run folder they live in.
+
+In: events as they happen. Out: events by kind. The only corridor between rooms; imports no room.
+"""
+
+from shosei.log.events import (
+    EVENTS,
+    Epoch,
+    Event,
+    Exec,
+    Note,
+    ProcExit,
+    ProcStart,
+    Rating,
+    Request,
+    Restart,
+    RunBegin,
+    RunEnd,
+    Sample,
+    Score,
+    Section,
+    Step,
+    Window,
+)
+from shosei.log.reader import Log, attempts, read_log
+from shosei.log.run import Run, open_run
+from shosei.log.writer import Writer
+
+__all__ = [
+    "EVENTS",
+    "Epoch",
+    "Event",
+    "Exec",
+    "Log",
+    "Note",
+    "ProcExit",
+    "ProcStart",
+    "Rating",
+    "Request",
+    "Restart",
+    "Run",
+    "RunBegin",
+    "RunEnd",
+    "Sample",
+    "Score",
+    "Section",
+    "Step",
+    "Window",
+    "Writer",
+    "attempts",
+    "open_run",
+    "read_log",
+]

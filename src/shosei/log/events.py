@@ -1,0 +1,240 @@
+"""Every kind of event, one struct each. A field ending in ``_ns`` is nanoseconds of the monotonic clock.
+
+Counters are raw and cumulative, never rates; sizes are bytes; ``None`` means "not known". A field may be added with
+a default; a changed meaning takes a new schema version, and readers keep every old one.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+SCHEMA_VERSION = 1
+
+
+class Event(msgspec.Struct, tag_field="kind", kw_only=True, omit_defaults=True):
+    """The envelope. The writer fills it; emitters set ``phase``, ``rank``, ``task`` or ``agent`` where they apply."""
+
+    v: int = 0
+    run: str = ""
+    attempt: int = 0
+    host: str = ""
+    boot: str = ""  # boot id: monotonic times compare only within one
+    pid: int = 0
+    start_ticks: int = 0  # with pid, names a process for good: pids are reused
+    seq: int = -1
+    rank: int = 0
+    phase: str = ""  # training | inference | "" (both)
+    mono_ns: int = 0
+    wall_ns: int = 0  # Unix time; only to join hosts and to print dates
+    span: str = ""
+    parent_span: str = ""
+    task: str = ""
+    agent: str = ""
+
+
+class RunBegin(Event, tag="run.begin"):
+    """A verb started. What it knows of code, data, model and machine; the card merges these over an attempt."""
+
+    verb: str
+    argv: list[str]
+    config: dict[str, Any] = {}
+    hashes: dict[str, str] = {}  # what was hashed -> SHA-256
+    seeds: dict[str, int] = {}
+    hardware: dict[str, Any] = {}  # cpu, cores, memory_bytes, gpus, nodes
+    versions: dict[str, str] = {}
+    model: dict[str, Any] = {}  # the ModelSpec's fields and counts, where the verb has a model
+    profile: str = ""
+    arrival: str = ""  # load: poisson | closed; rate in config
+    sandbox: str = ""  # exam: proven isolation level
+
+
+class RunEnd(Event, tag="run.end"):
+    """A verb ended and could still say so."""
+
+    verb: str
+    exit_code: int
+    dropped: int = 0  # events this process could not write
+    overhead_ns: int = 0  # CPU time this process spent on measuring
+
+
+class Window(Event, tag="window"):
+    """A part of a load run: warmup | steady | drain."""
+
+    name: str
+    begin_ns: int
+    end_ns: int
+
+
+class ProcStart(Event, tag="proc.start"):
+    """The supervisor started a process."""
+
+    child: str  # a stable name: train, engine, http
+    child_pid: int
+    argv: list[str]
+    start: int  # 1 for the first start of this child, then 2, ...
+
+
+class ProcExit(Event, tag="proc.exit"):
+    """A supervised process ended. Written by the supervisor, never by the process that dies."""
+
+    child: str
+    child_pid: int
+    start: int
+    planned: bool  # it had finished its work or had been told to stop
+    cause: str  # done | stopped | out of memory | signal | exception | hang | start-up | unknown
+    duration_ns: int
+    code: int | None = None
+    signal: int | None = None
+
+
+class Restart(Event, tag="restart"):
+    """The supervisor's restart counters for one child so far. Written once at 0 when supervision begins."""
+
+    child: str
+    failure: int = 0
+    watchdog: int = 0
+    membership: int = 0
+    planned: int = 0
+    manual: int = 0
+
+
+class Epoch(Event, tag="epoch"):
+    """One pass over the training data: first batch request to the end of the last optimiser step."""
+
+    index: int  # from 1
+    begin_ns: int
+    end_ns: int
+    steps: int
+    samples: int
+    tokens: int
+    fraction: float = 1.0  # share of the epoch that was seen
+
+
+class Step(Event, tag="step"):
+    """One optimiser step, attempted."""
+
+    step: int  # from 1
+    epoch: int
+    samples: int
+    tokens: int  # without padding
+    duration_ns: int  # whole step, data wait included
+    data_wait_ns: int
+    loss: float | None  # None: not finite
+    finite: bool
+    comm_wait_ns: int = 0
+    grad_norm: float | None = None
+    lr: float | None = None
+    skipped: bool = False
+
+
+class Section(Event, tag="section"):
+    """A stretch of a training run that is no step: load | compile | checkpoint | evaluation."""
+
+    name: str
+    begin_ns: int
+    end_ns: int
+    epoch: int = 0  # the epoch it happened in; 0: outside every epoch
+
+
+class Request(Event, tag="request"):
+    """One request to a model server, in its final state. Times are None where the moment never came."""
+
+    id: str
+    purpose: str  # load | exam | agents | chat | probe | warm-up
+    seen_by: str  # client | gateway | server
+    scheduled_ns: int  # when it should have been sent; the latency clock starts here
+    sent_ns: int | None = None
+    first_byte_ns: int | None = None
+    first_token_ns: int | None = None
+    done_ns: int | None = None
+    status: int | None = None  # HTTP
+    error: str = ""  # "" | timeout | connect | 4xx | 429 | 5xx | cut stream | empty | context limit | cancelled
+    stream: bool = False
+    tokens_in: int | None = None
+    tokens_out: int | None = None
+    tokens_cached: int | None = None
+    bytes_sent: int | None = None
+    bytes_received: int | None = None
+    tries: int = 1
+    first_try_error: str = ""
+
+
+class Score(Event, tag="score"):
+    """A raw answer beside its truth. Extraction and grading happen when the metrics are computed."""
+
+    suite: str
+    item: str
+    cluster: str  # the unit of independence
+    grader: str  # exact | label | python
+    truth: str
+    answer: str
+    sample: int = 0
+    lang: str = ""
+    epoch: int = 0  # training: the checkpoint; inference: 0
+    request: str = ""
+    error: str = ""  # the request failed: no answer to grade
+
+
+class Exec(Event, tag="exec"):
+    """One candidate program was run against its tests."""
+
+    suite: str
+    item: str
+    sample: int
+    backend: str
+    level: str  # isolation that was asked for and proven
+    oracle: str  # outside | in_process
+    # pass | wrong | exception | cpu timeout | wall timeout | out of memory | sandbox violation | no code | infra
+    outcome: str
+    cpu_ns: int | None = None
+
+
+class Sample(Event, tag="sample"):
+    """Raw cumulative counters of one scope, read from outside."""
+
+    scope: str  # tree | cgroup | gpu | nic | disk | self (the meter's own cost)
+    name: str  # tree: the child's name
+    processes: int | None = None
+    rss_bytes: int | None = None
+    pss_bytes: int | None = None
+    peak_bytes: int | None = None  # sum of per-process high-water marks of the living tree
+    cpu_ns: int | None = None
+    read_bytes: int | None = None  # storage layer
+    write_bytes: int | None = None
+    cancelled_write_bytes: int | None = None
+    read_chars: int | None = None  # through system calls
+    write_chars: int | None = None
+    received_bytes: int | None = None
+    sent_bytes: int | None = None
+
+
+class Rating(Event, tag="rating"):
+    """What a rater thought of one answer."""
+
+    rater: str  # salted hash
+    rater_kind: str  # person | model
+    scale: str  # stars | thumbs
+    value: int  # stars 1-5; thumbs 0 or 1
+    request: str
+    turn: int = 0
+
+
+class Note(Event, tag="note"):
+    """Something a reader of the log should know. Feeds no metric."""
+
+    level: str  # info | warning
+    text: str
+
+
+EVENTS: dict[str, type[Event]] = {
+    str(kind.__struct_config__.tag): kind
+    for kind in (
+        RunBegin, RunEnd, Window, ProcStart, ProcExit, Restart, Epoch, Step, Section,
+        Request, Score, Exec, Sample, Rating, Note,
+    )
+}  # fmt: skip
+
+# Flushed and fsynced at once; the others are buffered for at most a second.
+CRITICAL: frozenset[type[Event]] = frozenset({RunBegin, RunEnd, ProcStart, ProcExit, Restart, Rating})

@@ -1,0 +1,95 @@
+"""The writer: one segment a process, appended, never rewritten."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import sys
+import threading
+import time
+from pathlib import Path
+
+import msgspec
+
+from shosei.log.events import CRITICAL, SCHEMA_VERSION, Event
+from shosei.log.identity import identity
+
+_FLUSH_SECONDS = 0.5
+
+
+class Writer:
+    """Appends events to ``log/{host}-{boot}-{pid}-{start_ticks}.jsonl``. Thread-safe; ``emit`` costs microseconds.
+
+    A full disk never stops the work that is being measured: what could not be written is counted in ``dropped``.
+    """
+
+    def __init__(self, folder: Path, run: str, attempt: int, phase: str = "") -> None:
+        me = identity()
+        folder.mkdir(parents=True, exist_ok=True)
+        self.path = folder / f"{me.host}-{me.boot}-{me.pid}-{me.start_ticks}.jsonl"
+        self.run, self.attempt, self.phase = run, attempt, phase
+        self.dropped = 0
+        self._identity = me
+        self._encode = msgspec.json.Encoder().encode
+        self._lock = threading.Lock()
+        self._lines: list[bytes] = []
+        self._seq = 0
+        self._torn = False
+        self._file = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        self._wake = threading.Event()
+        threading.Thread(target=self._flush_regularly, name="log-flush", daemon=True).start()
+        atexit.register(self.close)
+
+    def emit(self, event: Event) -> None:
+        """Fill the envelope and append the event. The caller gives it up: it must not be changed or emitted again."""
+        me = self._identity
+        event.v = SCHEMA_VERSION
+        event.run, event.attempt = self.run, self.attempt
+        event.host, event.boot, event.pid, event.start_ticks = me.host, me.boot, me.pid, me.start_ticks
+        event.mono_ns, event.wall_ns = time.monotonic_ns(), time.time_ns()
+        event.phase = event.phase or self.phase
+        with self._lock:
+            event.seq = self._seq
+            self._seq += 1
+            self._lines.append(self._encode(event))
+        if type(event) in CRITICAL:
+            self.flush(sync=True)
+
+    def flush(self, sync: bool = False) -> None:
+        """Write what is buffered; with ``sync``, wait until the disk has it."""
+        with self._lock:
+            if self._lines and self._file >= 0:
+                lines, self._lines = self._lines, []
+                data = b"\n".join([*lines, b""])
+                # After a part of a line was written, a newline first: only that line is lost.
+                data = b"\n" + data if self._torn else data
+                self._torn = self._write(data, len(lines))
+            if sync and self._file >= 0:
+                os.fsync(self._file)
+
+    def close(self) -> None:
+        """Flush, fsync and close. Emitting afterwards is lost; closing twice is fine."""
+        self._wake.set()
+        self.flush(sync=True)
+        with self._lock:
+            if self._file >= 0:
+                os.close(self._file)
+                self._file = -1
+        atexit.unregister(self.close)
+
+    def _write(self, data: bytes, lines: int) -> bool:
+        """Write all of ``data``; return whether the segment may now end within a line."""
+        view = memoryview(data)
+        while view:
+            try:
+                view = view[os.write(self._file, view) :]
+            except OSError as error:
+                if not self.dropped:
+                    print(f"shosei: cannot write {self.path}: {error}; events are being lost", file=sys.stderr)
+                self.dropped += lines
+                return True
+        return False
+
+    def _flush_regularly(self) -> None:
+        while not self._wake.wait(_FLUSH_SECONDS):
+            self.flush()

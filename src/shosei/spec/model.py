@@ -1,0 +1,72 @@
+"""One decoder-only transformer on paper, and what it costs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSpec:
+    """Shape of a pre-norm decoder: RMSNorm, RoPE, SwiGLU, no biases, grouped KV heads, explicit head size.
+
+    ``intermediate_size`` is the width of one of the two feed-forward branches (gate, up); the seed's tables print
+    the fused width, twice this.
+    """
+
+    name: str
+    vocab_size: int
+    d_model: int
+    n_layers: int
+    intermediate_size: int
+    n_heads: int
+    n_kv_heads: int
+    head_dim: int
+    tied: bool
+    rope_theta: float
+    context_length: int
+    norm_eps: float = 1e-5
+
+    @property
+    def embedding_params(self) -> int:
+        """Input table, and the output head where it is a table of its own."""
+        return self.vocab_size * self.d_model * (1 if self.tied else 2)
+
+    @property
+    def attention_params(self) -> int:
+        """Query and output projections over all heads, key and value projections over the KV heads; all layers."""
+        return self.n_layers * 2 * self.d_model * self.head_dim * (self.n_heads + self.n_kv_heads)
+
+    @property
+    def feed_forward_params(self) -> int:
+        """Gate, up and down matrices; all layers."""
+        return self.n_layers * 3 * self.d_model * self.intermediate_size
+
+    @property
+    def norm_params(self) -> int:
+        """Two norms a layer and the final one."""
+        return (2 * self.n_layers + 1) * self.d_model
+
+    @property
+    def non_embedding_params(self) -> int:
+        return self.attention_params + self.feed_forward_params + self.norm_params
+
+    @property
+    def params(self) -> int:
+        return self.embedding_params + self.non_embedding_params
+
+    @property
+    def matmul_params(self) -> int:
+        """Parameters that multiply every token: the head counts, the input look-up and the norms do not."""
+        return self.attention_params + self.feed_forward_params + self.vocab_size * self.d_model
+
+    def train_flops_per_token(self, sequence: int) -> int:
+        """Forward and backward FLOPs a token at ``sequence`` tokens, causal attention."""
+        return 6 * self.matmul_params + 6 * self.n_layers * self.n_heads * self.head_dim * sequence
+
+    def decode_flops_per_token(self, context: int) -> int:
+        """Forward FLOPs for one new token after ``context`` cached ones."""
+        return 2 * self.matmul_params + 4 * self.n_layers * self.n_heads * self.head_dim * context
+
+    def kv_bytes_per_token(self, bytes_per_value: int = 2) -> int:
+        """Key and value cache of one token over all layers; bf16 unless told otherwise."""
+        return 2 * bytes_per_value * self.n_layers * self.n_kv_heads * self.head_dim

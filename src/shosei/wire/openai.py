@@ -1,0 +1,163 @@
+"""OpenAI's HTTP bodies: what a client may ask, and what it gets. Requests are checked; unknown fields are let through.
+
+Fields and meanings follow OpenAI's public API reference (Chat Completions, Completions, Models, Errors).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Request(BaseModel):
+    """What both kinds of request share."""
+
+    model_config = ConfigDict(extra="allow")
+
+    model: str = ""
+    stream: bool = False
+    stream_options: StreamOptions | None = None
+    temperature: Annotated[float, Field(ge=0, le=2)] = 1.0
+    top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
+    seed: int | None = None
+    stop: str | list[str] | None = None
+    n: Literal[1] = 1
+
+    @property
+    def include_usage(self) -> bool:
+        return self.stream_options is not None and self.stream_options.include_usage
+
+    @property
+    def stops(self) -> list[str]:
+        return [self.stop] if isinstance(self.stop, str) else list(self.stop or [])
+
+
+class StreamOptions(BaseModel):
+    include_usage: bool = False
+
+
+class TextPart(BaseModel):
+    type: Literal["text"]
+    text: str
+
+
+class Message(BaseModel):
+    model_config = ConfigDict(extra="allow")
+
+    role: Literal["system", "developer", "user", "assistant", "environment", "tool"]
+    content: str | list[TextPart] | None = None
+    name: str | None = None
+
+    @property
+    def text(self) -> str:
+        if isinstance(self.content, list):
+            return "".join(part.text for part in self.content)
+        return self.content or ""
+
+
+class ChatRequest(Request):
+    """``POST /v1/chat/completions``."""
+
+    messages: Annotated[list[Message], Field(min_length=1)]
+    max_tokens: Annotated[int, Field(ge=1)] | None = None
+    max_completion_tokens: Annotated[int, Field(ge=1)] | None = None
+
+
+class CompletionRequest(Request):
+    """``POST /v1/completions``."""
+
+    prompt: str | list[str]
+    max_tokens: Annotated[int, Field(ge=1)] = 16
+    echo: bool = False
+
+
+class Usage(msgspec.Struct):
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+
+
+class AnswerMessage(msgspec.Struct):
+    content: str
+    role: str = "assistant"
+
+
+class Delta(msgspec.Struct, omit_defaults=True):
+    role: str | None = None
+    content: str | None = None
+
+
+class ChatChoice(msgspec.Struct):
+    message: AnswerMessage
+    finish_reason: str
+    index: int = 0
+
+
+class ChatChunkChoice(msgspec.Struct):
+    delta: Delta
+    finish_reason: str | None = None
+    index: int = 0
+
+
+class TextChoice(msgspec.Struct):
+    text: str
+    finish_reason: str | None = None
+    index: int = 0
+    logprobs: None = None
+
+
+class _Answer(msgspec.Struct, kw_only=True):
+    id: str
+    created: int
+    model: str
+
+
+class ChatCompletion(_Answer):
+    choices: list[ChatChoice]
+    usage: Usage
+    object: str = "chat.completion"
+
+
+class ChatChunk(_Answer, omit_defaults=True):
+    choices: list[ChatChunkChoice]
+    object: str
+    usage: Usage | None = None
+
+
+class Completion(_Answer, omit_defaults=True):
+    """A whole completion, and also one chunk of a streamed one: OpenAI uses the same object for both."""
+
+    choices: list[TextChoice]
+    object: str
+    usage: Usage | None = None
+
+
+class ModelCard(msgspec.Struct):
+    id: str
+    created: int
+    object: str = "model"
+    owned_by: str = "shosei"
+
+
+class ModelList(msgspec.Struct):
+    data: list[ModelCard]
+    object: str = "list"
+
+
+# HTTP status -> the API's error type; clients map them to exception classes.
+ERROR_TYPES = {
+    400: "invalid_request_error",
+    401: "authentication_error",
+    404: "not_found_error",
+    429: "rate_limit_error",
+    500: "server_error",
+    503: "server_error",
+}
+
+
+def error_body(status: int, message: str, *, param: str | None = None, code: str | None = None) -> dict[str, Any]:
+    """The JSON body of an error answer."""
+    kind = ERROR_TYPES.get(status, "invalid_request_error" if status < 500 else "server_error")
+    return {"error": {"message": message, "type": kind, "param": param, "code": code}}
