@@ -8,7 +8,7 @@ import msgspec
 
 Phase = Literal["training", "inference"]
 Status = Literal["ok", "na", "not_measured", "insufficient", "invalid"]
-Cell = str | int | float | None
+Row = list[str | int | float | None]
 
 METRIC_IDS: dict[str, tuple[str, ...]] = {
     "performance": ("training_speed", "inference_speed", "gpu_utilization"),
@@ -24,7 +24,7 @@ class Table(msgspec.Struct, frozen=True):
 
     title: str
     columns: list[str]
-    rows: list[list[Cell]]
+    rows: list[Row]
 
 
 class Plot(msgspec.Struct, frozen=True):

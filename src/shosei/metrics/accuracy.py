@@ -1,0 +1,214 @@
+"""Accuracy: precision, recall, F1 of classified answers, and pass@1 of all of them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from shosei.log import Exec, Log, Score
+from shosei.metrics import stats
+from shosei.metrics.cell import Cell, Unmeasurable, Value
+from shosei.metrics.grading import Outcomes, grade, predicted_label
+from shosei.metrics.metric import Phase, Plot, Row, Table
+
+_INFRA_LIMIT = 0.02  # more unanswered tasks than this and the run says nothing about the model
+
+
+@dataclass(frozen=True, slots=True)
+class Confusion:
+    """A confusion matrix, rows truth and columns prediction, and the figures that follow from it.
+
+    Zero division gives 0, as scikit-learn's ``zero_division=0``; averages run over the classes that occur as truth
+    or prediction.
+    """
+
+    labels: list[str]
+    counts: np.ndarray  # (classes, classes) int64
+
+    @classmethod
+    def of(cls, truths: Sequence[str], predictions: Sequence[str]) -> Confusion:
+        labels = sorted({*truths, *predictions})
+        index = {label: number for number, label in enumerate(labels)}
+        counts = np.zeros((len(labels), len(labels)), dtype=np.int64)
+        for truth, prediction in zip(truths, predictions, strict=True):
+            counts[index[truth], index[prediction]] += 1
+        return cls(labels, counts)
+
+    def per_class(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Precision, recall and F1 of each class."""
+        right = np.diag(self.counts).astype(float)
+        predicted, true = self.counts.sum(axis=0), self.counts.sum(axis=1)
+        precision = np.divide(right, predicted, out=np.zeros_like(right), where=predicted > 0)
+        recall = np.divide(right, true, out=np.zeros_like(right), where=true > 0)
+        total = predicted + true
+        f1 = np.divide(2 * right, total, out=np.zeros_like(right), where=total > 0)
+        return precision, recall, f1
+
+    def averages(self, which: int) -> dict[str, float]:
+        """Macro, weighted (by true count) and micro average of precision (0), recall (1) or F1 (2)."""
+        values, weights = self.per_class()[which], self.counts.sum(axis=1)
+        seen = (self.counts.sum(axis=0) + weights) > 0
+        total = int(self.counts.sum())
+        return {
+            "macro": stats.mean([float(value) for value in values[seen]]),
+            "weighted": float(values @ weights) / total,
+            "micro": float(np.trace(self.counts)) / total,
+        }
+
+
+def _answered(log: Log) -> tuple[list[Score], str]:
+    """Scores with an answer, of the last checkpoint seen; and why the measurement is invalid, if it is."""
+    last = max(score.epoch for score in log.of(Score))
+    scores = [score for score in log.of(Score) if score.epoch == last]
+    answered = [score for score in scores if not score.error]
+    if not answered:
+        raise Unmeasurable("invalid", f"all {len(scores)} requests failed: there is no answer to grade")
+    failed = len(scores) - len(answered)
+    if failed > _INFRA_LIMIT * len(scores):
+        return (
+            answered,
+            f"{failed} of {len(scores)} requests failed: over {_INFRA_LIMIT:.0%} of the tasks have no answer",
+        )
+    return answered, ""
+
+
+def classification(which: int) -> Callable[[Log], Value]:
+    """Macro precision (0), recall (1) or F1 (2) over the classes of the labelled tasks."""
+
+    def compute(log: Log) -> Value:
+        answered, invalid = _answered(log)
+        scores = [score for score in answered if score.grader == "label"]
+        if not scores:
+            raise Unmeasurable("not_measured", "no task with a class label was asked in this attempt")
+        labels = sorted({score.truth for score in scores})
+        truths = [score.truth for score in scores]
+        predictions = [predicted_label(score.answer, labels) for score in scores]
+        confusion = Confusion.of(truths, predictions)
+        clusters = sorted({score.cluster for score in scores})
+        number = {cluster: index for index, cluster in enumerate(clusters)}
+        # One confusion matrix a cluster; a resample is a weighted sum of them.
+        index = {label: position for position, label in enumerate(confusion.labels)}
+        cubes = np.zeros((len(clusters), *confusion.counts.shape), dtype=np.int64)
+        for score, prediction in zip(scores, predictions, strict=True):
+            cubes[number[score.cluster], index[score.truth], index[prediction]] += 1
+
+        def resampled(drawn: np.ndarray) -> float:
+            return Confusion(confusion.labels, np.tensordot(drawn, cubes, axes=1)).averages(which)["macro"]
+
+        averages = confusion.averages(which)
+        return Value(
+            value=averages["macro"], n=len(scores), clusters=len(clusters), unit_of_n="phrasings",
+            ci=stats.cluster_bootstrap(len(clusters), resampled), ci_method="percentile bootstrap over clusters",
+            detail=f"macro over {len(confusion.labels)} classes", invalid=invalid,
+            breakdown=[_averages(averages, truths, which), _per_class(confusion), _matrix(confusion)],
+        )  # fmt: skip
+
+    return compute
+
+
+def _averages(averages: dict[str, float], truths: list[str], which: int) -> Table:
+    """The averages beside what no skill gives: always the commonest class, and a uniform guess in expectation."""
+    commonest = Counter(truths).most_common(1)[0][0]
+    majority = Confusion.of(truths, [commonest] * len(truths)).averages(which)
+    classes = sorted(set(truths))
+    shares = [truths.count(label) / len(truths) for label in classes]
+    guess = 1 / len(classes)
+    precision, recall = shares, [guess] * len(classes)
+    f1 = [2 * share * guess / (share + guess) for share in shares]
+    expected = (precision, recall, f1)[which]
+    rows: list[Row] = [[name, value] for name, value in averages.items()]
+    rows += [["majority class (macro)", majority["macro"]], ["chance (macro)", stats.mean(expected)]]
+    return Table("averages", ["average", "value"], rows)
+
+
+def _per_class(confusion: Confusion) -> Table:
+    precision, recall, f1 = confusion.per_class()
+    true, predicted = confusion.counts.sum(axis=1), confusion.counts.sum(axis=0)
+    rows: list[Row] = [
+        [label, float(precision[i]), float(recall[i]), float(f1[i]), int(true[i]), int(predicted[i])]
+        for i, label in enumerate(confusion.labels)
+    ]
+    return Table("per class", ["class", "precision", "recall", "f1", "true", "predicted"], rows)
+
+
+def _matrix(confusion: Confusion) -> Table:
+    rows: list[Row] = [[label, *map(int, confusion.counts[i])] for i, label in enumerate(confusion.labels)]
+    return Table("confusion matrix", ["true / predicted", *confusion.labels], rows)
+
+
+def pass_at_1(log: Log) -> Value:
+    """Mean over tasks of the share of samples that are right; Wilson interval on clusters."""
+    answered, invalid = _answered(log)
+    outcomes: Outcomes = {(run.suite, run.item, run.sample): run.outcome for run in log.of(Exec)}
+    if not any(score.grader == "python" for score in answered):
+        outcomes = {}
+    graded: dict[str, dict[str, list[float]]] = {}
+    for score in answered:
+        right = grade(score, outcomes)
+        if right is None:
+            raise Unmeasurable(
+                "not_measured", f"suite '{score.suite}' asks for programs, and no 'exec' event says what they did",
+                "shosei exam URL --sandbox rlimits",
+            )  # fmt: skip
+        graded.setdefault(score.suite, {}).setdefault(score.cluster, []).append(float(right))
+    everything = [shares for suite in graded.values() for shares in suite.values()]
+    right_answers = [value for cluster in everything for value in cluster]
+    truths = {suite: [score.truth for score in answered if score.suite == suite] for suite in graded}
+    return Value(
+        value=stats.mean(right_answers), n=len(right_answers), clusters=len(everything), unit_of_n="tasks",
+        ci=stats.wilson_clustered(everything), ci_method="Wilson on the effective sample size over clusters",
+        detail="mean over all tasks", invalid=invalid,
+        breakdown=[_per_suite(graded, truths), *_program_outcomes(log)], plots=_by_epoch(log, outcomes),
+    )  # fmt: skip
+
+
+def _per_suite(graded: dict[str, dict[str, list[float]]], truths: dict[str, list[str]]) -> Table:
+    """pass@1 a suite; chance is one over the distinct truths, majority the share of the commonest one."""
+    rows: list[Row] = []
+    for suite, clusters in sorted(graded.items()):
+        values = [value for cluster in clusters.values() for value in cluster]
+        low, high = stats.wilson_clustered(list(clusters.values()))
+        counts = Counter(truths[suite])
+        majority = counts.most_common(1)[0][1] / len(values)
+        rows.append([suite, stats.mean(values), low, high, len(values), len(clusters), 1 / len(counts), majority])
+    columns = ["suite", "pass@1", "95% low", "95% high", "n", "clusters", "chance", "majority"]
+    return Table("suites", columns, rows)
+
+
+def _program_outcomes(log: Log) -> list[Table]:
+    runs = log.of(Exec)
+    if not runs:
+        return []
+    rows: list[Row] = [
+        [*key, count] for key, count in sorted(Counter((run.outcome, run.level, run.oracle) for run in runs).items())
+    ]
+    return [Table("programs", ["outcome", "isolation", "oracle", "n"], rows)]
+
+
+def _by_epoch(log: Log, outcomes: Outcomes) -> list[Plot]:
+    epochs = sorted({score.epoch for score in log.of(Score)})
+    if len(epochs) < 2:
+        return []
+    suites = sorted({score.suite for score in log.of(Score)})
+    series: dict[str, list[float | None]] = {suite: [] for suite in suites}
+    for epoch in epochs:
+        for suite in suites:
+            here = [s for s in log.of(Score) if s.epoch == epoch and s.suite == suite and not s.error]
+            marks = [float(bool(grade(score, outcomes))) for score in here]
+            series[suite].append(stats.mean(marks) if marks else None)
+    return [Plot("pass@1 by epoch", "epoch", "pass@1", [float(epoch) for epoch in epochs], series)]
+
+
+_COMMANDS: dict[Phase, str] = {"training": "shosei train", "inference": "shosei exam URL --suite PATH"}
+
+CELLS = [
+    Cell(name, phase, "", "higher", (Score,), classification(which), command=command)
+    for which, name in enumerate(("precision", "recall", "f1"))
+    for phase, command in _COMMANDS.items()
+] + [
+    Cell("pass_at_1", phase, "", "higher", (Score,), pass_at_1, may_read=(Exec,), command=command)
+    for phase, command in _COMMANDS.items()
+]

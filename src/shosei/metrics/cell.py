@@ -1,0 +1,110 @@
+"""What one cell of the card is made of: a function, the event kinds it reads, and how it says that it cannot tell.
+
+A cell's function sees only the kinds that it declares, so the table of what feeds what cannot be wrong.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Literal
+
+import msgspec
+
+from shosei.log import Event, Log, RunBegin
+from shosei.metrics.metric import Metric, Phase, Plot, Status, Table
+from shosei.metrics.stats import MIN_CLUSTERS, Interval
+
+
+class Unmeasurable(Exception):
+    """A cell has no value: ``na`` (it cannot exist here), ``not_measured`` (nobody measured it) or ``invalid``."""
+
+    def __init__(self, status: Status, reason: str, command: str = "", breakdown: list[Table] | None = None) -> None:
+        super().__init__(reason)
+        self.status, self.reason, self.command = status, reason, command
+        self.breakdown = breakdown or []
+
+
+@dataclass(slots=True)
+class Value:
+    """What a cell's function found. ``clusters`` decides whether it is ``ok`` or ``insufficient``."""
+
+    value: float
+    n: int
+    clusters: int
+    unit_of_n: str  # what a cluster is, in words: "time batches", "tasks", "process starts"
+    ci: Interval = (None, None)
+    ci_method: str = ""
+    detail: str = ""
+    invalid: str = ""  # why the measurement itself failed a check
+    breakdown: list[Table] = field(default_factory=list)
+    plots: list[Plot] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """``needs`` must be in the log or the cell is not measured; ``may_read`` may be missing and then means zero."""
+
+    id: str
+    phase: Phase
+    unit: str
+    direction: Literal["higher", "lower"]
+    needs: tuple[type[Event], ...]
+    function: Callable[[Log], Value]
+    may_read: tuple[type[Event], ...] = ()
+    command: str = ""
+
+    def compute(self, log: Log) -> Metric:
+        if not log.of(RunBegin):
+            return self._without_value("not_measured", "the log has no run.begin event: hardware and model are unknown")
+        view = Log(log.attempt, {kind: log.of(kind, self.phase) for kind in (*self.needs, *self.may_read)})
+        view.events[RunBegin] = log.of(RunBegin)
+        for kind in self.needs:
+            if not view.of(kind):
+                name = kind.__struct_config__.tag
+                return self._without_value("not_measured", f"no '{name}' events of {self.phase} in this attempt")
+        try:
+            found = self.function(view)
+        except Unmeasurable as error:
+            return self._without_value(error.status, error.reason, error.command, error.breakdown)
+        status, reason = _status(found)
+        return Metric(
+            id=self.id, phase=self.phase, unit=self.unit, direction=self.direction, status=status, reason=reason,
+            value=_round(found.value), ci=(_round(found.ci[0]), _round(found.ci[1])), ci_method=found.ci_method,
+            n=found.n, clusters=found.clusters, detail=found.detail, breakdown=found.breakdown, plots=found.plots,
+            notes=found.notes, command=self.command if status != "ok" else "", inputs_digest=_digest(view),
+        )  # fmt: skip
+
+    def _without_value(
+        self, status: Status, reason: str, command: str = "", breakdown: list[Table] | None = None
+    ) -> Metric:
+        command = "" if status == "na" else command or self.command
+        return Metric(
+            id=self.id, phase=self.phase, unit=self.unit, direction=self.direction,
+            status=status, reason=reason, command=command, breakdown=breakdown or [],
+        )  # fmt: skip
+
+
+def _status(found: Value) -> tuple[Status, str]:
+    if found.invalid:
+        return "invalid", found.invalid
+    if found.clusters < MIN_CLUSTERS:
+        return "insufficient", (
+            f"{found.clusters} {found.unit_of_n}: fewer than {MIN_CLUSTERS} do not support a 95 % claim beyond this run"
+        )
+    return "ok", ""
+
+
+def _round(value: float | None) -> float | None:
+    """12 significant digits: the last bits of a double differ between machines."""
+    return None if value is None else float(f"{value:.12g}")
+
+
+def _digest(view: Log) -> str:
+    digest = hashlib.sha256()
+    for kind in sorted(view.events, key=lambda kind: str(kind.__struct_config__.tag)):
+        for event in view.events[kind]:
+            digest.update(msgspec.json.encode(event))
+    return digest.hexdigest()
