@@ -1,0 +1,117 @@
+"""A process tree's counters, read from outside in ``/proc`` (Linux; elsewhere every field is None)."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import Counter
+from pathlib import Path
+from typing import NamedTuple
+
+from shosei.log import Sample
+
+_PROC = Path("/proc")
+_NS_PER_TICK = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
+_PSS_SHARE = 0.02  # of the time may go into PSS, whose reading walks every page table
+_IO = {
+    "read_bytes": "read_bytes", "write_bytes": "write_bytes", "cancelled_write_bytes": "cancelled_write_bytes",
+    "rchar": "read_chars", "wchar": "write_chars",
+}  # fmt: skip
+
+
+class Stat(NamedTuple):
+    """What a scan of ``/proc/PID/stat`` keeps of a process."""
+
+    parent: int
+    session: int
+    cpu_ns: int  # its own and that of the children it has waited for
+
+
+def scan() -> dict[int, Stat]:
+    """Every process of the machine, by id; empty without ``/proc``."""
+    found = {}
+    for entry in os.listdir(_PROC) if _PROC.is_dir() else []:
+        if entry.isdigit() and (text := _read(entry, "stat")):
+            # The command name, in parentheses, may hold spaces and parentheses: count the fields after it.
+            fields = text.rpartition(")")[2].split()
+            found[int(entry)] = Stat(int(fields[1]), int(fields[3]), sum(map(int, fields[11:15])) * _NS_PER_TICK)
+    return found
+
+
+def tree(leader: int, processes: dict[int, Stat]) -> list[int]:
+    """Ids of the processes in ``leader``'s session and of all that descend from them, ascending."""
+    members = {pid for pid, stat in processes.items() if stat.session == leader}
+    grew = True
+    while grew:
+        more = {pid for pid, stat in processes.items() if stat.parent in members} - members
+        members |= more
+        grew = bool(more)
+    return sorted(members)
+
+
+class TreeMeter:
+    """Reads one child's tree. Its counters never fall, neither when a member goes nor when the child is restarted."""
+
+    def __init__(self, name: str, phase: str) -> None:
+        self._name, self._phase = name, phase
+        self._earlier: Counter[str] = Counter()  # totals of earlier starts
+        self._totals: Counter[str] = Counter()
+        self._next_pss_ns = 0
+
+    def restarted(self) -> None:
+        """From here on, another start of the child is read."""
+        self._earlier += self._totals
+        self._totals = Counter()
+
+    def read(self, leader: int, processes: dict[int, Stat]) -> Sample:
+        """The counters of the tree under ``leader`` now, given a fresh ``scan``.
+
+        A process's counters pass to its parent when that waits for it, so the living tree's sum holds them all. The
+        scan is not one instant: a process that passes on during it is seen twice or not at all, which the maximum
+        over time evens out.
+        """
+        sample = Sample(scope="tree", name=self._name, phase=self._phase)
+        members = tree(leader, processes)
+        if not members:
+            return sample
+        sample.processes = len(members)
+        totals, memory = Counter(cpu_ns=sum(processes[pid].cpu_ns for pid in members)), Counter[str]()
+        for pid in members:
+            for name, value in _fields(pid, "io").items():
+                if name in _IO:
+                    totals[_IO[name]] += value
+            status = _fields(pid, "status")
+            memory.update({name: status[name] for name in ("VmRSS", "VmHWM") if name in status})
+        self._totals |= totals
+        for name in self._totals:
+            setattr(sample, name, self._earlier[name] + self._totals[name])
+        sample.rss_bytes, sample.peak_bytes = memory.get("VmRSS"), memory.get("VmHWM")
+        sample.pss_bytes = self._pss(members)
+        return sample
+
+    def _pss(self, members: list[int]) -> int | None:
+        begin = time.monotonic_ns()
+        if begin < self._next_pss_ns:
+            return None
+        sizes = [fields["Pss"] for pid in members if "Pss" in (fields := _fields(pid, "smaps_rollup"))]
+        end = time.monotonic_ns()
+        self._next_pss_ns = begin + int((end - begin) / _PSS_SHARE)
+        return sum(sizes) if sizes else None
+
+
+def _fields(pid: int, file: str) -> dict[str, int]:
+    """``Name: number [kB]`` lines of a file under ``/proc/PID``, sizes in bytes; empty if it is gone or not ours."""
+    fields = {}
+    for line in _read(str(pid), file).splitlines():
+        name, _, rest = line.partition(":")
+        value, _, unit = rest.strip().partition(" ")
+        if value.isdigit():
+            fields[name] = int(value) * (1024 if unit == "kB" else 1)
+    return fields
+
+
+def _read(pid: str, file: str) -> str:
+    try:
+        return (_PROC / pid / file).read_text(errors="replace")
+    except OSError:
+        return ""
