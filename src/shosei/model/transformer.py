@@ -1,0 +1,162 @@
+"""The decoder: pre-norm RMSNorm, RoPE, grouped-query attention, SwiGLU. The Llama architecture, with Llama's names."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from shosei.model.linear import Linear
+from shosei.spec import ModelSpec
+
+
+class Cache(Protocol):
+    """Keys and values of earlier tokens, kept by the caller; B sequences get T new tokens each."""
+
+    positions: Tensor  # (B, T) int64: where the new tokens stand in their sequences
+
+    def update(self, layer: int, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Store new ``k`` and ``v`` (B, KV, T, head_dim); return all that may be attended to, (B, KV, S, head_dim),
+        and the additive mask (B, 1, T, S), or None for plain causal attention (then S = T)."""
+
+
+class Transformer(nn.Module):
+    """A ``ModelSpec`` made real. The names of its parameters are Llama's without the ``model.`` prefix."""
+
+    def __init__(self, spec: ModelSpec) -> None:
+        super().__init__()
+        self.spec = spec
+        self.embed_tokens = nn.Embedding(spec.vocab_size, spec.d_model)
+        self.layers = nn.ModuleList(Block(spec, layer) for layer in range(spec.n_layers))
+        self.norm = RMSNorm(spec)
+        self.lm_head = Linear(spec.d_model, spec.vocab_size)
+        self.tie()
+        self._initialise()
+
+    def forward(self, ids: Tensor, cache: Cache | None = None) -> Tensor:
+        """Token ids (B, T) to hidden states (B, T, d_model) after the final norm.
+
+        Without a cache, attention is causal within each row; padding must stand at the right.
+        """
+        positions = torch.arange(ids.shape[1], device=ids.device)[None] if cache is None else cache.positions
+        x = self.embed_tokens(ids)
+        rotation = _rotation(positions, self.spec, x.dtype)
+        for block in self.layers:
+            x = block(x, rotation, cache)
+        return self.norm(x)  # type: ignore[no-any-return]
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """Hidden states (…, d_model) to logits (…, vocab_size)."""
+        return self.lm_head(hidden)  # type: ignore[no-any-return]
+
+    def tie(self) -> None:
+        """Make the head the input table again, where the spec says so; after weights were assigned anew."""
+        if self.spec.tied:
+            self.lm_head.weight = self.embed_tokens.weight
+
+    def pack(self) -> None:
+        """Prepare every matrix product for inference. There is no way back to training."""
+        for module in self.modules():
+            if isinstance(module, Linear):
+                module.pack()
+
+    def _initialise(self) -> None:
+        """Normal weights scaled by fan-in; projections into the residual stream start at zero (each block as the
+        identity)."""
+        for name, parameter in self.named_parameters():
+            if name.endswith(("o_proj.weight", "down_proj.weight")):
+                nn.init.zeros_(parameter)
+            elif name in ("embed_tokens.weight", "lm_head.weight"):
+                nn.init.normal_(parameter, std=0.02)
+            elif parameter.ndim == 2:
+                nn.init.normal_(parameter, std=parameter.shape[1] ** -0.5)
+
+
+class Block(nn.Module):
+    """Attention, then the feed-forward network, each on the normed stream and added back to it."""
+
+    def __init__(self, spec: ModelSpec, layer: int) -> None:
+        super().__init__()
+        self.input_layernorm = RMSNorm(spec)
+        self.self_attn = Attention(spec, layer)
+        self.post_attention_layernorm = RMSNorm(spec)
+        self.mlp = FeedForward(spec)
+
+    def forward(self, x: Tensor, rotation: tuple[Tensor, Tensor], cache: Cache | None) -> Tensor:
+        x = x + self.self_attn(self.input_layernorm(x), rotation, cache)
+        return x + self.mlp(self.post_attention_layernorm(x))  # type: ignore[no-any-return]
+
+
+class Attention(nn.Module):
+    """Causal attention of ``n_heads`` queries over ``n_kv_heads`` keys and values."""
+
+    def __init__(self, spec: ModelSpec, layer: int) -> None:
+        super().__init__()
+        self.layer, self.head_dim = layer, spec.head_dim
+        self.q_proj = Linear(spec.d_model, spec.n_heads * spec.head_dim)
+        self.k_proj = Linear(spec.d_model, spec.n_kv_heads * spec.head_dim)
+        self.v_proj = Linear(spec.d_model, spec.n_kv_heads * spec.head_dim)
+        self.o_proj = Linear(spec.n_heads * spec.head_dim, spec.d_model)
+
+    def forward(self, x: Tensor, rotation: tuple[Tensor, Tensor], cache: Cache | None) -> Tensor:
+        q, k, v = (
+            project(x).unflatten(-1, (-1, self.head_dim)).transpose(1, 2)
+            for project in (self.q_proj, self.k_proj, self.v_proj)
+        )
+        q, k = _rotate(q, rotation), _rotate(k, rotation)
+        mask = None
+        if cache is not None:
+            k, v, mask = cache.update(self.layer, k, v)
+        return self.o_proj(_attend(q, k, v, mask).transpose(1, 2).flatten(2))  # type: ignore[no-any-return]
+
+
+class FeedForward(nn.Module):
+    """SwiGLU: ``down(silu(gate(x)) * up(x))``."""
+
+    def __init__(self, spec: ModelSpec) -> None:
+        super().__init__()
+        self.gate_proj = Linear(spec.d_model, spec.intermediate_size)
+        self.up_proj = Linear(spec.d_model, spec.intermediate_size)
+        self.down_proj = Linear(spec.intermediate_size, spec.d_model)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.down_proj(F.silu(self.gate_proj(x)) * self.up_proj(x))  # type: ignore[no-any-return]
+
+
+class RMSNorm(nn.Module):
+    """``x / sqrt(mean(x²) + eps) * weight`` over the last dimension (Zhang and Sennrich 2019)."""
+
+    def __init__(self, spec: ModelSpec) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(spec.d_model))
+        self.eps = spec.norm_eps
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.rms_norm(x, self.weight.shape, self.weight, self.eps)
+
+
+def _attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
+    """Queries (B, H, T, head_dim) over keys and values (B, KV, S, head_dim); returns (B, H, T, head_dim)."""
+    group = q.shape[1] // k.shape[1]
+    if mask is None:
+        k, v = (tensor.repeat_interleave(group, dim=1) if group > 1 else tensor for tensor in (k, v))
+        return F.scaled_dot_product_attention(q, k, v, is_causal=True)
+    # The queries that share a KV head become rows of one query: the cache is read once and never expanded.
+    folded = q.reshape(q.shape[0], k.shape[1], -1, q.shape[3])
+    return F.scaled_dot_product_attention(folded, k, v, mask.repeat(1, 1, group, 1)).view_as(q)
+
+
+def _rotation(positions: Tensor, spec: ModelSpec, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """Cosine and sine of RoPE's angles at ``positions`` (B, T), each (B, 1, T, head_dim / 2) (Su et al. 2021)."""
+    exponents = torch.arange(0, spec.head_dim, 2, device=positions.device) / spec.head_dim
+    angles = positions[:, None, :, None] * spec.rope_theta**-exponents
+    return angles.cos().to(dtype), angles.sin().to(dtype)
+
+
+def _rotate(x: Tensor, rotation: tuple[Tensor, Tensor]) -> Tensor:
+    """Rotate (B, heads, T, head_dim): value i pairs with value i + head_dim / 2, the half-split form."""
+    cos, sin = rotation
+    first, second = x.chunk(2, dim=-1)
+    return torch.cat((first * cos - second * sin, second * cos + first * sin), dim=-1)
