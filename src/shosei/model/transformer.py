@@ -139,12 +139,11 @@ class RMSNorm(nn.Module):
 
 def _attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
     """Queries (B, H, T, head_dim) over keys and values (B, KV, S, head_dim); returns (B, H, T, head_dim)."""
-    group = q.shape[1] // k.shape[1]
     if mask is None:
-        k, v = (tensor.repeat_interleave(group, dim=1) if group > 1 else tensor for tensor in (k, v))
-        return F.scaled_dot_product_attention(q, k, v, is_causal=True)
+        return F.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=True)
     # The queries that share a KV head become rows of one query: the cache is read once and never expanded.
     folded = q.reshape(q.shape[0], k.shape[1], -1, q.shape[3])
+    group = q.shape[1] // k.shape[1]
     return F.scaled_dot_product_attention(folded, k, v, mask.repeat(1, 1, group, 1)).view_as(q)
 
 

@@ -1,0 +1,138 @@
+"""The engine's client: many requests at once over one connection. Imports no torch."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+
+from shosei.engine.protocol import (
+    Cancel,
+    ClientMessage,
+    EngineMessage,
+    Failed,
+    FrameDecoder,
+    Hello,
+    ProtocolError,
+    Submit,
+    Token,
+    frame,
+)  # fmt: skip
+
+_READ_BYTES = 1 << 16
+_RETRY_SECONDS = 0.05
+
+
+class EngineLost(Exception):
+    """The engine process is gone, or cannot be reached. Connect again once it is back."""
+
+
+class GenerationFailed(Exception):
+    """The engine refused or gave up one request; ``kind`` as in ``protocol.Failed``."""
+
+    def __init__(self, message: str, kind: str) -> None:
+        super().__init__(message)
+        self.kind = kind
+
+
+class EngineClient:
+    """One connection. Make it with ``connect``; every method belongs to the event loop that connected it."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, hello: Hello) -> None:
+        self.hello = hello
+        self.lost = False
+        self._writer = writer
+        self._numbers = itertools.count(1)
+        self._waiting: dict[int, asyncio.Queue[Token | Failed | None]] = {}
+        self._reading = asyncio.create_task(self._read(reader))
+
+    @classmethod
+    async def connect(cls, path: Path, timeout: float) -> EngineClient:
+        """Wait up to ``timeout`` seconds for the engine at ``path`` to accept and greet. Raises EngineLost."""
+        try:
+            async with asyncio.timeout(timeout):
+                while True:
+                    with contextlib.suppress(OSError, EngineLost):
+                        return await cls._connect_once(path)
+                    await asyncio.sleep(_RETRY_SECONDS)
+        except TimeoutError:
+            raise EngineLost(f"no engine answers at {path} after {timeout:g} s") from None
+
+    @classmethod
+    async def _connect_once(cls, path: Path) -> EngineClient:
+        reader, writer = await asyncio.open_unix_connection(path)
+        try:
+            decoder = FrameDecoder[EngineMessage](EngineMessage)
+            messages: list[EngineMessage] = []
+            while not messages:
+                messages = decoder.feed(await _read_some(reader))
+            if not isinstance(messages[0], Hello):
+                raise ProtocolError("the engine did not greet")
+            return cls(reader, writer, messages[0])
+        except BaseException:
+            writer.close()
+            raise
+
+    async def generate(
+        self, prompt: Sequence[int], max_tokens: int, temperature: float = 0.0, top_p: float = 1.0,
+        seed: int | None = None, stop_ids: Sequence[int] = (),
+    ) -> AsyncIterator[Token]:  # fmt: skip
+        """Yield tokens up to one with a ``finish``. Closing the generator early cancels the request.
+
+        Raises GenerationFailed when the engine refuses the request, EngineLost when the engine goes away.
+        """
+        if self.lost:
+            raise EngineLost("the engine's connection is closed")
+        number = next(self._numbers)
+        messages = self._waiting[number] = asyncio.Queue()
+        finished = False
+        try:
+            self._send(Submit(number, list(prompt), max_tokens, temperature, top_p, seed, list(stop_ids)))
+            while not finished:
+                message = await messages.get()
+                finished = not isinstance(message, Token) or message.finish != ""
+                if message is None:
+                    raise EngineLost("the engine went away in the middle of an answer")
+                if isinstance(message, Failed):
+                    raise GenerationFailed(message.message, message.kind)
+                yield message
+        finally:
+            del self._waiting[number]
+            if not finished:
+                self._send(Cancel(number))
+
+    async def close(self) -> None:
+        """Close the connection; the engine cancels what still runs for it."""
+        self._reading.cancel()
+        self._drop()
+        with contextlib.suppress(OSError):
+            await self._writer.wait_closed()
+
+    def _send(self, message: ClientMessage) -> None:
+        if not self.lost:
+            self._writer.write(frame(message))
+
+    async def _read(self, reader: asyncio.StreamReader) -> None:
+        decoder = FrameDecoder[EngineMessage](EngineMessage)
+        try:
+            while True:
+                for message in decoder.feed(await _read_some(reader)):
+                    if not isinstance(message, Hello) and message.id in self._waiting:
+                        self._waiting[message.id].put_nowait(message)
+        except (EngineLost, ProtocolError, OSError):
+            self._drop()
+
+    def _drop(self) -> None:
+        self.lost = True
+        self._writer.close()
+        for messages in self._waiting.values():
+            messages.put_nowait(None)
+
+
+async def _read_some(reader: asyncio.StreamReader) -> bytes:
+    data = await reader.read(_READ_BYTES)
+    if not data:
+        raise EngineLost("the engine closed the connection")
+    return data

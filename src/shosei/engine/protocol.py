@@ -1,0 +1,104 @@
+"""What the engine and its clients say to each other: length-prefixed msgpack frames over a Unix socket.
+
+A frame is four bytes of length, big-endian, and that many bytes of one message. The engine greets with ``Hello``;
+then every ``Submit`` is answered by ``Token`` messages up to one with a ``finish``, or by one ``Failed``. A client
+picks the ids of its requests; they mean something on its own connection only.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Generic, TypeVar
+
+import msgspec
+
+_LENGTH_BYTES = 4
+MAX_FRAME_BYTES = 1 << 24
+
+
+class Submit(msgspec.Struct, tag="submit", frozen=True):
+    """Continue ``prompt`` (token ids) by at most ``max_tokens`` tokens."""
+
+    id: int
+    prompt: list[int]
+    max_tokens: int
+    temperature: float = 0.0  # 0: greedy
+    top_p: float = 1.0
+    seed: int | None = None  # None: a different answer every time
+    stop_ids: list[int] = []
+
+
+class Cancel(msgspec.Struct, tag="cancel", frozen=True):
+    """Nobody waits for this request any more. It is not answered."""
+
+    id: int
+
+
+class Hello(msgspec.Struct, tag="hello", frozen=True):
+    """The engine is loaded and ready."""
+
+    model: str
+    vocab_size: int
+    context_length: int  # prompt and answer together, in tokens
+    slots: int  # requests that run at the same time; more of them wait
+
+
+class Token(msgspec.Struct, tag="token", frozen=True):
+    """One more token. With ``finish`` "stop" it is the stop id itself and no part of the answer's text."""
+
+    id: int
+    token: int
+    finish: str = ""  # "" | "stop" | "length" (max_tokens reached, or the context is full)
+
+
+class Failed(msgspec.Struct, tag="failed", frozen=True):
+    """The request ends without an answer, or without the rest of it."""
+
+    id: int
+    message: str
+    kind: str  # context_length_exceeded | invalid_request | engine_error
+
+
+ClientMessage = Submit | Cancel
+EngineMessage = Hello | Token | Failed
+
+M = TypeVar("M")
+_encode = msgspec.msgpack.Encoder().encode
+
+
+class ProtocolError(Exception):
+    """The other side does not speak this protocol; its connection must be closed."""
+
+
+def frame(message: ClientMessage | EngineMessage) -> bytes:
+    """One message as the bytes of one frame. Raises ProtocolError if it is larger than a receiver accepts."""
+    body = _encode(message)
+    if len(body) > MAX_FRAME_BYTES:
+        raise ProtocolError(f"a frame of {len(body)} bytes is larger than {MAX_FRAME_BYTES}")
+    return len(body).to_bytes(_LENGTH_BYTES, "big") + body
+
+
+class FrameDecoder(Generic[M]):
+    """Bytes, cut anywhere, to messages of ``kind``."""
+
+    def __init__(self, kind: Any) -> None:  # M itself: a union is no type[M]
+        self._decode = msgspec.msgpack.Decoder(kind).decode
+        self._buffer = bytearray()
+
+    def feed(self, data: bytes) -> list[M]:
+        """The messages that ``data`` completes, in order. Raises ProtocolError for anything else than frames."""
+        self._buffer += data
+        messages = []
+        begin = 0
+        while (body := begin + _LENGTH_BYTES) <= len(self._buffer):
+            length = int.from_bytes(self._buffer[begin:body], "big")
+            if length > MAX_FRAME_BYTES:
+                raise ProtocolError(f"a frame of {length} bytes is larger than {MAX_FRAME_BYTES}")
+            if body + length > len(self._buffer):
+                break
+            begin = body + length
+            try:
+                messages.append(self._decode(self._buffer[body:begin]))
+            except msgspec.DecodeError as error:
+                raise ProtocolError(f"not a message of this protocol: {error}") from None
+        del self._buffer[:begin]
+        return messages
