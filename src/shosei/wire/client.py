@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -52,13 +53,24 @@ class Reply:
 
 
 class Client:
-    """Talks to ``base_url`` (with or without a trailing ``/v1``). Use as an async context manager."""
+    """Talks to ``base_url`` (with or without a trailing ``/v1``). Use as an async context manager.
 
-    def __init__(self, base_url: str, *, api_key: str = "", timeout_s: float = 120.0, connections: int = 0) -> None:
+    ``headers`` go with every request.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        api_key: str = "",
+        timeout_s: float = 120.0,
+        connections: int = 0,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
         if not base_url.startswith(("http://", "https://")):
             raise InputError(f"{base_url} is no URL: write it as http://host:port")
         self.base_url = base_url.rstrip("/").removesuffix("/v1")
-        self._headers = {"Content-Type": "application/json"}
+        self._headers = {"Content-Type": "application/json", **(headers or {})}
         if api_key:
             self._headers["Authorization"] = f"Bearer {api_key}"
         self._timeout = aiohttp.ClientTimeout(total=timeout_s)

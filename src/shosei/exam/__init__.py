@@ -1,0 +1,10 @@
+"""The exam: asks a model server every task of the suites, and runs the programs among its answers.
+
+In: suites (``wire.suite``) and a URL. Out: ``request``, raw ``score`` and ``exec`` events. Grades nothing: that is the
+metrics' work. Imports the floor and ``metrics.grading``; never the build wing, the card, or anything heavy.
+"""
+
+from shosei.exam.config import ExamConfig
+from shosei.exam.exam import Progress, SuiteCount, check, run_exam
+
+__all__ = ["ExamConfig", "Progress", "SuiteCount", "check", "run_exam"]

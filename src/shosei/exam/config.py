@@ -1,0 +1,43 @@
+"""What an exam can be told."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+from pydantic import Field, field_validator
+
+from shosei.config import Config
+from shosei.errors import InputError
+
+SANDBOXES = ("none", "rlimits")
+
+
+class ExamConfig(Config):
+    """How tasks are asked, and how programs among the answers are run."""
+
+    model: str = Field("", description="Name of the served model; empty: the first that the server lists.")
+    concurrency: Annotated[int, Field(ge=1)] = Field(8, description="Requests in flight at most.")
+    samples: Annotated[int, Field(ge=1)] = Field(1, description="Answers asked for each task.")
+    temperature: Annotated[float, Field(ge=0, le=2)] = Field(0.0, description="0 is greedy.")
+    max_tokens: Annotated[int, Field(ge=1)] = Field(1024, description="Caps what a task asks for, in tokens.")
+    timeout_s: Annotated[float, Field(gt=0)] = Field(120.0, description="For one request, in seconds.")
+    sandbox: str = Field(
+        "none",
+        description="Isolation of programs: 'none' (they are not run) or 'rlimits' (limits on CPU, memory, files and "
+        "processes, but no wall: a hostile program can read this user's files).",
+    )
+    cpu_s: Annotated[int, Field(ge=1)] = Field(5, description="CPU time of one program, in seconds.")
+    wall_s: Annotated[float, Field(gt=0)] = Field(60.0, description="Wall time of one program, in seconds.")
+    memory_bytes: Annotated[int, Field(ge=64 << 20)] = Field(512 << 20, description="Address space of one program.")
+
+    @field_validator("sandbox")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        if value not in SANDBOXES:
+            raise InputError(
+                f"sandbox '{value}' is not there yet: ask for 'rlimits' by name, or for 'none'", param="sandbox"
+            )
+        if value == "rlimits" and sys.platform != "linux":
+            raise InputError("sandbox 'rlimits' needs Linux: use 'none'", param="sandbox")
+        return value

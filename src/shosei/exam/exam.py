@@ -1,0 +1,107 @@
+"""Asks every task and writes down what came back."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from shosei.exam.config import ExamConfig
+from shosei.exam.runner import execute, prove
+from shosei.log import Exec, Note, Score, Writer
+from shosei.metrics.grading import extract_code
+from shosei.wire.client import Client, Reply
+from shosei.wire.suite import Task
+
+PROGRAMS_AT_ONCE = 2
+
+
+class SuiteCount(msgspec.Struct):
+    """How far one suite is. Answers: tasks × samples. ``failed`` of the ``done`` have no answer."""
+
+    total: int = 0
+    done: int = 0
+    failed: int = 0
+    executed: int = 0
+
+
+Progress = Callable[[dict[str, SuiteCount]], None]
+
+
+async def check(config: ExamConfig, url: str) -> ExamConfig:
+    """The same configuration with the served model's name filled in.
+
+    Raises InputError: nobody answers at ``url``, or the sandbox does not work on this machine. Call it before the run
+    begins, so that a failed start leaves nothing in the log.
+    """
+    async with Client(url, timeout_s=config.timeout_s) as client:
+        served = await client.models()
+    if config.sandbox != "none":
+        await prove(config)
+    return config.model_copy(update={"model": config.model or next(iter(served), "")})
+
+
+async def run_exam(
+    config: ExamConfig, url: str, tasks: Sequence[Task], writer: Writer, progress: Progress = lambda counts: None
+) -> dict[str, SuiteCount]:
+    """Ask each task ``config.samples`` times; return counts by suite.
+
+    Each answer becomes a ``request`` and a raw ``score`` event as soon as it is there, and an ``exec`` event if it is a
+    program that was run: what was answered before an interruption stays. ``progress`` is called after each answer.
+    """
+    config = await check(config, url)
+    counts: dict[str, SuiteCount] = {}
+    for task in tasks:
+        counts.setdefault(task.suite, SuiteCount()).total += config.samples
+    programs = sum(task.grader == "python" for task in tasks)
+    if programs and config.sandbox == "none":
+        text = f"{programs} python tasks are asked but not executed; to run the programs, add --sandbox rlimits"
+        writer.emit(Note(level="warning", text=text))
+    pending = iter([(task, sample) for sample in range(config.samples) for task in tasks])
+    slots = asyncio.Semaphore(PROGRAMS_AT_ONCE)
+
+    async def work(client: Client) -> None:
+        for task, sample in pending:
+            reply = await client.ask("/v1/chat/completions", _body(task, config))
+            writer.emit(reply.event("exam", task=task.id))
+            writer.emit(_score(task, sample, reply))
+            count = counts[task.suite]
+            if task.grader == "python" and config.sandbox != "none" and not reply.error:
+                async with slots:
+                    writer.emit(await _execute(task, sample, reply.text, config))
+                count.executed += 1
+            count.done += 1
+            count.failed += bool(reply.error)
+            progress(counts)
+
+    headers = {"x-shosei-purpose": "exam"}
+    async with Client(url, timeout_s=config.timeout_s, connections=config.concurrency, headers=headers) as client:
+        async with asyncio.TaskGroup() as group:
+            for _ in range(config.concurrency):
+                group.create_task(work(client))
+    return counts
+
+
+def _body(task: Task, config: ExamConfig) -> dict[str, object]:
+    return {
+        "model": config.model,
+        "messages": task.messages,
+        "max_tokens": min(task.max_tokens, config.max_tokens),
+        "temperature": config.temperature,
+    }
+
+
+def _score(task: Task, sample: int, reply: Reply) -> Score:
+    return Score(
+        suite=task.suite, item=task.id, cluster=task.cluster, grader=task.grader, truth=task.truth, answer=reply.text,
+        sample=sample, lang=task.lang, request=reply.id, error=reply.error, task=task.id,
+    )  # fmt: skip
+
+
+async def _execute(task: Task, sample: int, answer: str, config: ExamConfig) -> Exec:
+    execution = await execute(extract_code(answer), task, config)
+    return Exec(
+        suite=task.suite, item=task.id, sample=sample, backend=config.sandbox, level=config.sandbox, oracle="outside",
+        outcome=execution.outcome, cpu_ns=execution.cpu_ns, task=task.id,
+    )  # fmt: skip
