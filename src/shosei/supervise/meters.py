@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -54,14 +54,13 @@ class TreeMeter:
 
     def __init__(self, name: str, phase: str) -> None:
         self._name, self._phase = name, phase
-        self._earlier: Counter[str] = Counter()  # totals of earlier starts
-        self._totals: Counter[str] = Counter()
+        self._base: dict[str, int] = {}  # totals of earlier starts
+        self._totals: dict[str, int] = {}
         self._next_pss_ns = 0
 
     def restarted(self) -> None:
         """From here on, another start of the child is read."""
-        self._earlier += self._totals
-        self._totals = Counter()
+        self._base = self._totals
 
     def read(self, leader: int, processes: dict[int, Stat]) -> Sample:
         """The counters of the tree under ``leader`` now, given a fresh ``scan``.
@@ -74,18 +73,15 @@ class TreeMeter:
         members = tree(leader, processes)
         if not members:
             return sample
-        sample.processes = len(members)
-        totals, memory = Counter(cpu_ns=sum(processes[pid].cpu_ns for pid in members)), Counter[str]()
-        for pid in members:
-            for name, value in _fields(pid, "io").items():
-                if name in _IO:
-                    totals[_IO[name]] += value
-            status = _fields(pid, "status")
-            memory.update({name: status[name] for name in ("VmRSS", "VmHWM") if name in status})
-        self._totals |= totals
-        for name in self._totals:
-            setattr(sample, name, self._earlier[name] + self._totals[name])
-        sample.rss_bytes, sample.peak_bytes = memory.get("VmRSS"), memory.get("VmHWM")
+        counters = [{"cpu_ns": processes[pid].cpu_ns, **_io(pid)} for pid in members]
+        for name, value in _sum(counters).items():
+            self._totals = self._totals | {name: max(self._totals.get(name, 0), self._base.get(name, 0) + value)}
+        for name, value in self._totals.items():
+            setattr(sample, name, value)
+        memory = [fields for pid in members if "VmRSS" in (fields := _fields(pid, "status"))]  # zombies have none
+        sizes = _sum(memory)
+        sample.processes = len(memory)
+        sample.rss_bytes, sample.peak_bytes = sizes.get("VmRSS"), sizes.get("VmHWM")
         sample.pss_bytes = self._pss(members)
         return sample
 
@@ -93,10 +89,21 @@ class TreeMeter:
         begin = time.monotonic_ns()
         if begin < self._next_pss_ns:
             return None
-        sizes = [fields["Pss"] for pid in members if "Pss" in (fields := _fields(pid, "smaps_rollup"))]
-        end = time.monotonic_ns()
-        self._next_pss_ns = begin + int((end - begin) / _PSS_SHARE)
-        return sum(sizes) if sizes else None
+        pss = _sum(_fields(pid, "smaps_rollup") for pid in members).get("Pss")
+        self._next_pss_ns = begin + int((time.monotonic_ns() - begin) / _PSS_SHARE)
+        return pss
+
+
+def _sum(parts: Iterable[dict[str, int]]) -> dict[str, int]:
+    total: dict[str, int] = {}
+    for part in parts:
+        for name, value in part.items():
+            total[name] = total.get(name, 0) + value
+    return total
+
+
+def _io(pid: int) -> dict[str, int]:
+    return {_IO[name]: value for name, value in _fields(pid, "io").items() if name in _IO}
 
 
 def _fields(pid: int, file: str) -> dict[str, int]:

@@ -60,6 +60,7 @@ class Supervisor:
         loop = asyncio.get_running_loop()
         for signum in _FORWARDED:
             loop.add_signal_handler(signum, self.stop, signum)
+        self._sample_self()
         keepers = {child.name: asyncio.create_task(self._keep(child)) for child in self._children}
         helpers = [asyncio.create_task(self._sample_regularly()), asyncio.create_task(self._stop_in_order(keepers))]
         try:

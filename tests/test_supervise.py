@@ -1,0 +1,271 @@
+"""Real processes, really metered and really killed; what a process says of itself is the oracle for its meters."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+
+from shosei.errors import InputError
+from shosei.log import Log, ProcExit, ProcStart, Restart, RunEnd, Sample, open_run, read_log
+from shosei.supervise import Child, Supervisor
+from shosei.supervise.classify import classify, exit_code
+
+SHOSEI = Path(sys.executable).with_name("shosei")
+MB = 1_000_000
+linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="meters and parent death are Linux's")
+
+
+def python(name: str, program: str, *arguments: object, phase: str = "training") -> Child:
+    return Child(name, [sys.executable, "-c", program, *map(str, arguments)], phase=phase)
+
+
+def supervise(folder: Path, *children: Child, **options: float) -> tuple[int, Log]:
+    """Run the children to their end; return the exit code and what was logged."""
+    run = open_run(folder, must_exist=False)
+    writer = run.begin("supervise")
+    settings = {"backoff_s": 0.01, "interval_s": 0.1} | options
+
+    async def supervised() -> int:
+        return await Supervisor(writer, children, **settings).run()
+
+    code = asyncio.run(supervised())
+    run.end(writer, "supervise", code)
+    return code, read_log(run.log)
+
+
+def samples(log: Log, name: str) -> list[Sample]:
+    return [sample for sample in log.of(Sample) if sample.scope == "tree" and sample.name == name]
+
+
+def eventually(condition: Callable[[], object], seconds: float = 20.0) -> bool:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if condition():
+            return True
+        time.sleep(0.05)
+    return False
+
+
+# What a process and the children it has waited for have used, in its own words.
+REPORT = """
+import json, pathlib, resource, subprocess, sys, time
+def report(path):
+    own, waited = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
+    io = dict(line.split(": ") for line in open("/proc/self/io").read().splitlines())
+    cpu = own.ru_utime + own.ru_stime + waited.ru_utime + waited.ru_stime
+    pathlib.Path(path).write_text(json.dumps({"cpu_s": cpu, "io": {k: int(v) for k, v in io.items()}}))
+"""
+
+
+@linux
+def test_written_bytes_are_the_processes_own_count(tmp_path: Path) -> None:
+    program = REPORT + (
+        "import os\nf = open(sys.argv[1], 'wb', buffering=0)\nfor _ in range(8): f.write(b'x' * 1_000_000)\n"
+        "os.fsync(f.fileno())\nreport(sys.argv[2])"
+    )
+    code, log = supervise(tmp_path / "run", python("writer", program, tmp_path / "data", tmp_path / "report"))
+    own = json.loads((tmp_path / "report").read_text())["io"]
+    last = samples(log, "writer")[-1]
+    assert code == 0
+    assert 8 * MB <= last.write_chars < 8 * MB + 10_000
+    assert own["write_bytes"] <= last.write_bytes <= own["write_bytes"] + 65_536
+    assert own["rchar"] <= last.read_chars < own["rchar"] + 65_536
+
+
+@linux
+def test_cpu_time_holds_that_of_children_which_came_and_went(tmp_path: Path) -> None:
+    burn = "import time\nwhile time.process_time() < 0.5: pass"
+    program = REPORT + f"for _ in range(2): subprocess.run([sys.executable, '-c', {burn!r}])\nreport(sys.argv[1])"
+    _, log = supervise(tmp_path / "run", python("burner", program, tmp_path / "report"))
+    seen = samples(log, "burner")
+    own_ns = json.loads((tmp_path / "report").read_text())["cpu_s"] * 1e9
+    assert own_ns >= 1e9
+    assert seen[-1].cpu_ns == pytest.approx(own_ns, rel=0.1)
+    cpu = [sample.cpu_ns for sample in seen]
+    assert cpu == sorted(cpu)
+
+
+@linux
+def test_memory_is_the_whole_trees(tmp_path: Path) -> None:
+    hold = "import time; held = b'x' * 100_000_000; time.sleep(1)"
+    program = f"import subprocess, sys; c = subprocess.Popen([sys.executable, '-c', {hold!r}]); {hold}; c.wait()"
+    _, log = supervise(tmp_path / "run", python("holder", program))
+    seen = samples(log, "holder")
+    for field in ("rss_bytes", "pss_bytes", "peak_bytes"):
+        assert 200 * MB < max(getattr(sample, field) or 0 for sample in seen) < 250 * MB, field
+    assert max(sample.processes or 0 for sample in seen) == 2
+    meter = [sample.cpu_ns for sample in log.of(Sample) if sample.scope == "self"]
+    assert len(meter) > 2
+    assert meter == sorted(meter)
+
+
+@linux
+def test_counters_go_on_rising_over_restarts(tmp_path: Path) -> None:
+    program = "import os, sys; open(sys.argv[1], 'wb', buffering=0).write(b'x' * 1_000_000); sys.exit(5)"
+    _, log = supervise(tmp_path / "run", python("writer", program, tmp_path / "data"), max_restarts=2)
+    written = [sample.write_chars for sample in samples(log, "writer")]
+    assert written == sorted(written)
+    assert 3 * MB <= written[-1] < 3 * MB + 10_000
+
+
+def test_restarts_are_counted_exactly(tmp_path: Path) -> None:
+    program = (
+        "import pathlib, sys; p = pathlib.Path(sys.argv[1]); n = len(p.read_text()) if p.exists() else 0\n"
+        "p.write_text('x' * (n + 1)); sys.exit(0 if n == 2 else 7)"
+    )
+    code, log = supervise(tmp_path / "run", python("train", program, tmp_path / "starts"))
+    assert code == 0
+    assert [event.failure for event in log.of(Restart)] == [0, 1, 2]
+    assert [event.start for event in log.of(ProcStart)] == [1, 2, 3]
+    assert [(event.code, event.planned, event.cause) for event in log.of(ProcExit)] == [
+        (7, False, "start-up"), (7, False, "start-up"), (0, True, "done"),
+    ]  # fmt: skip
+    assert {event.phase for kind in (Restart, ProcStart, ProcExit) for event in log.of(kind)} == {"training"}
+
+
+def test_when_one_child_is_lost_the_others_are_stopped(tmp_path: Path) -> None:
+    sleeper = python("engine", "import time; time.sleep(600)", phase="inference")
+    code, log = supervise(tmp_path / "run", sleeper, python("http", "import sys; sys.exit(7)"), max_restarts=1)
+    exits = log.of(ProcExit)
+    assert code == 7
+    assert [(event.child, event.planned) for event in exits] == [("http", False), ("http", False), ("engine", True)]
+    assert (exits[-1].cause, exits[-1].signal, exits[-1].code) == ("stopped", signal.SIGTERM, None)
+
+
+def test_a_death_by_signal_is_one(tmp_path: Path) -> None:
+    program = "import os, signal, sys; os.kill(os.getpid(), getattr(signal, sys.argv[1]))"
+    code, log = supervise(tmp_path / "run", python("train", program, "SIGSEGV"), max_restarts=0)
+    (end,) = log.of(ProcExit)
+    assert code == 128 + signal.SIGSEGV
+    assert (end.signal, end.code, end.planned, end.cause) == (signal.SIGSEGV, None, False, "signal")
+
+
+@pytest.mark.parametrize(
+    ("status", "seconds", "told", "memory", "expected"),
+    [
+        (0, 9, False, False, (True, "done")),
+        (1, 9, False, False, (False, "exception")),
+        (1, 0.5, False, False, (False, "start-up")),
+        (-9, 9, False, True, (False, "out of memory")),
+        (137, 9, False, True, (False, "out of memory")),
+        (-9, 9, False, False, (False, "signal")),
+        (139, 9, False, True, (False, "signal")),
+        (255, 9, False, False, (False, "exception")),
+        (-15, 9, True, False, (True, "stopped")),
+    ],
+)
+def test_causes(status: int, seconds: float, told: bool, memory: bool, expected: tuple[bool, str]) -> None:
+    assert classify(status, int(seconds * 1e9), told_to_stop=told, out_of_memory=memory) == expected
+    assert exit_code(-9) == 137
+
+
+def test_bad_input_to_one_of_our_verbs_is_not_tried_again(tmp_path: Path) -> None:
+    code, log = supervise(tmp_path / "run", Child("train", [str(SHOSEI), "trian"]))
+    assert code == 2
+    assert len(log.of(ProcStart)) == 1
+
+
+def test_a_program_that_does_not_exist_is_bad_input() -> None:
+    with pytest.raises(InputError, match="no such program"):
+        Child("train", ["no-such-program"])
+
+
+def test_children_find_the_run_and_its_attempt(tmp_path: Path) -> None:
+    names = ["SHOSEI_RUN", "SHOSEI_ATTEMPT", "MORE"]
+    program = f"import os, sys; print(*map(os.environ.get, {names}), file=open(sys.argv[1], 'w'))"
+    child = Child("train", [sys.executable, "-c", program, str(tmp_path / "seen")], env={"MORE": "yes"})
+    supervise(tmp_path / "run", child)
+    assert (tmp_path / "seen").read_text().split() == [str((tmp_path / "run").resolve()), "1", "yes"]
+
+
+# Takes its time to end once it is told to.
+DRAIN = """
+import pathlib, signal, sys, time
+def drain(*_):
+    time.sleep(0.2)
+    with open(sys.argv[1], "a") as file: file.write(sys.argv[2] + "\\n")
+    sys.exit(0)
+signal.signal(signal.SIGTERM, drain)
+pathlib.Path(sys.argv[1] + sys.argv[2]).touch()
+time.sleep(600)
+"""
+
+
+def test_children_drain_in_reverse_order(tmp_path: Path) -> None:
+    run = open_run(tmp_path / "run", must_exist=False)
+    writer = run.begin("serve")
+    out = tmp_path / "out"
+    children = [python(name, DRAIN, out, name) for name in ("engine", "http")]
+
+    async def stopped() -> int:
+        supervisor = Supervisor(writer, children)
+        task = asyncio.create_task(supervisor.run())
+        while not all(Path(f"{out}{child.name}").exists() for child in children):
+            await asyncio.sleep(0.05)
+        supervisor.stop()
+        return await task
+
+    assert asyncio.run(stopped()) == 0
+    assert out.read_text().split() == ["http", "engine"]
+    run.end(writer, "serve")
+    assert [(event.cause, event.planned) for event in read_log(run.log).of(ProcExit)] == [("stopped", True)] * 2
+
+
+def test_a_child_that_will_not_end_is_killed_after_the_grace_period(tmp_path: Path) -> None:
+    stubborn = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(600)"
+    lost = python("lost", "import sys, time; time.sleep(0.5); sys.exit(7)")
+    code, log = supervise(tmp_path / "run", python("stubborn", stubborn), lost, max_restarts=0, grace_s=0.2)
+    assert code == 7
+    assert log.of(ProcExit)[-1].signal == signal.SIGKILL
+
+
+def start_cli(folder: Path, *command: str) -> subprocess.Popen[bytes]:
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("SHOSEI_")}
+    return subprocess.Popen([SHOSEI, "supervise", "--run", folder, "--", *command], env=environment)
+
+
+@linux
+def test_a_killed_supervisor_leaves_nothing_behind(tmp_path: Path) -> None:
+    supervisor = start_cli(tmp_path / "run", "sh", "-c", "sleep 600 & sleep 600 & echo $! > $0; wait", f"{tmp_path}/up")
+    assert eventually(lambda: (tmp_path / "up").exists() and (tmp_path / "up").read_text().strip())
+    left = psutil.Process(supervisor.pid).children(recursive=True)
+    assert sum(process.name() == "sleep" for process in left) == 2
+    supervisor.kill()
+    supervisor.wait()
+    assert eventually(lambda: not any(p.is_running() and p.status() != psutil.STATUS_ZOMBIE for p in left))
+    log = read_log(tmp_path / "run" / "log")
+    assert log.warnings == []
+    assert len(log.of(ProcStart)) == 1
+
+
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_is_passed_on_and_the_commands_code_comes_back(tmp_path: Path, signum: signal.Signals) -> None:
+    program = DRAIN.replace("sys.exit(0)", "sys.exit(42)").replace("signal.SIGTERM", f"signal.{signum.name}")
+    supervisor = start_cli(tmp_path / "run", sys.executable, "-c", program, f"{tmp_path}/out", "x")
+    assert eventually((tmp_path / "outx").exists)
+    supervisor.send_signal(signum)
+    assert supervisor.wait(30) == 42
+    log = read_log(tmp_path / "run" / "log")
+    assert [(event.cause, event.planned, event.code) for event in log.of(ProcExit)] == [("stopped", True, 42)]
+    assert [event.exit_code for event in log.of(RunEnd)] == [42]
+
+
+def test_output_passes_through(tmp_path: Path) -> None:
+    shown = subprocess.run(
+        [SHOSEI, "supervise", "--run", tmp_path / "run", "--json", "--", "sh", "-c", "echo 你好; kill -KILL $$"],
+        capture_output=True, env=os.environ | {"SHOSEI_RUN": ""}, timeout=60,
+    )  # fmt: skip
+    assert shown.returncode == 137
+    lines = shown.stdout.decode().splitlines()
+    assert lines[:-1] == ["你好"] * 4
+    assert json.loads(lines[-1])["exit_code"] == 137
