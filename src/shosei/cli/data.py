@@ -1,0 +1,80 @@
+"""``shosei data`` and ``shosei tokenizer``: what a model is trained on, and what it reads it with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from shosei.cli.common import ConfigOption, JsonOption, RunOption, SetOption, result, say
+
+
+def data(
+    run_folder: RunOption = None,
+    seed: Annotated[int | None, typer.Option(help="Same as --set data.seed=N.", show_default=False)] = None,
+    config_file: ConfigOption = None,
+    overrides: SetOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Generate training rows, a validation set and held-out suites of checkable Chinese and Japanese questions."""
+    import hashlib
+    from collections import Counter
+
+    import msgspec
+
+    from shosei.config import load, save
+    from shosei.data import DataConfig, generate
+    from shosei.log import open_run
+
+    run = open_run(run_folder, must_exist=False)
+    seeds = [] if seed is None else [f"data.seed={seed}"]
+    config = load(DataConfig, "data", config_file, [*(overrides or []), *seeds])
+    say("generating questions")
+    files = generate(config)
+    hashes = {Path(name).stem: hashlib.sha256(content).hexdigest() for name, content in files.items()}
+    writer = run.begin("data", config=config.model_dump(), hashes=hashes, seeds={"data": config.seed})
+    for name, content in files.items():
+        run.write(name, content)
+    save(run.toml, "data", config)
+    run.end(writer, "data")
+
+    lines = [f"{'file':24}{'suite':12}{'zh':>7}{'ja':>7}  example"]
+    sizes: dict[str, dict[str, int]] = {}
+    for name, content in files.items():
+        rows = [msgspec.json.decode(line) for line in content.splitlines()]
+        counts = Counter((row["suite"], row["lang"]) for row in rows)
+        examples = {row["suite"]: row for row in reversed(rows)}
+        for suite in sorted(examples):
+            zh, ja = counts[suite, "zh"], counts[suite, "ja"]
+            sizes.setdefault(name, {})[suite] = zh + ja
+            row = examples[suite]
+            answer = row["truth"] if "truth" in row else row["messages"][-1]["content"]
+            question = row["messages"][0]["content"]
+            lines.append(f"{name:24}{suite:12}{zh:7,}{ja:7,}  {question} → {answer!r}")
+    result({"run": str(run.folder), "sizes": sizes, "hashes": hashes}, lines, as_json=as_json)
+
+
+def tokenizer(
+    run_folder: RunOption = None,
+    vocab_size: Annotated[int, typer.Option(help="Entries, special tokens included.")] = 2048,
+    as_json: JsonOption = False,
+) -> None:
+    """Train a byte-level BPE tokenizer on the run's training rows."""
+    import hashlib
+
+    from shosei.config import save, validate
+    from shosei.data import tokenizer_texts
+    from shosei.log import open_run
+    from shosei.text import Tokenizer, TokenizerConfig
+
+    run = open_run(run_folder)
+    config = validate(TokenizerConfig, {"vocab_size": vocab_size}, "tokenizer")
+    trained = Tokenizer.train(tokenizer_texts(run), config.vocab_size)
+    digest = hashlib.sha256(trained.files()["tokenizer.json"].encode()).hexdigest()
+    writer = run.begin("tokenizer", config=config.model_dump(), hashes={"tokenizer": digest})
+    trained.save(run.tokenizer)
+    save(run.toml, "tokenizer", config)
+    run.end(writer, "tokenizer")
+    values = {"run": str(run.folder), "vocab_size": trained.vocab_size, "hash": digest}
+    result(values, [f"{run.tokenizer}: {trained.vocab_size:,} entries, sha256 {digest[:12]}"], as_json=as_json)

@@ -1,0 +1,30 @@
+"""How much is generated, and how it is split."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from shosei.config import Config
+
+
+class DataConfig(Config):
+    """Section ``[data]``. A family that has fewer distinct questions than asked for gives all that it has."""
+
+    seed: int = Field(0, description="Draws operands, phrasings and order. The split does not depend on it.")
+    held_out: float = Field(0.25, gt=0, lt=0.5, description="Share of operands kept for the suites.")
+    validation: float = Field(0.05, gt=0, lt=0.5, description="Share of operands kept for scores during training.")
+    held_out_phrasings: float = Field(0.3, gt=0, lt=0.5, description="Share of phrasings kept for the intent suite.")
+    numerals: int = Field(4000, ge=1, description="Training rows.")
+    kana: int = Field(3000, ge=1, description="Training rows.")
+    width: int = Field(3000, ge=1, description="Training rows.")
+    sums: int = Field(6000, ge=1, description="Training rows.")
+    facts: int = Field(500, ge=1, description="Training rows.")
+    intent: int = Field(1500, ge=1, description="Training rows.")
+    functions: int = Field(500, ge=1, description="Training rows.")
+    suite_tasks: int = Field(240, ge=1, description="Held-out tasks a suite, functions apart.")
+    function_tasks: int = Field(40, ge=1, description="Held-out tasks of the functions suite.")
+    validation_tasks: int = Field(30, ge=1, description="Validation tasks a suite; functions have none.")
+
+    def training_rows(self, suite: str) -> int:
+        rows: int = getattr(self, suite)
+        return rows

@@ -1,0 +1,118 @@
+"""Training rows as token ids, and batches of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from shosei.errors import InputError
+from shosei.log import Run
+from shosei.text import Tokenizer, chat
+
+NO_LOSS = -100  # the target that torch's cross entropy ignores
+_PADDING = 0  # any id will do: nothing before it sees it, and it has no target
+
+
+class Row(msgspec.Struct):
+    """One line of ``data/train.jsonl``."""
+
+    messages: list[dict[str, str]]
+    suite: str
+    lang: str
+    cluster: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Examples:
+    """Token ids of each conversation, and where in it loss is taken (same lengths)."""
+
+    ids: list[list[int]]
+    loss: list[list[bool]]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """``ids`` (rows, length) and, one place ahead, ``targets`` (rows, length): int64, padded at the right.
+
+    Targets are ``NO_LOSS`` on questions and padding. ``tokens`` counts ids without padding.
+    """
+
+    ids: NDArray[np.int64]
+    targets: NDArray[np.int64]
+    tokens: int
+
+    @property
+    def samples(self) -> int:
+        return len(self.ids)
+
+
+def read_rows(run: Run) -> list[Row]:
+    """The run's training rows. Raises InputError that names the file, the line and what is wrong with it."""
+    file = run.data / "train.jsonl"
+    try:
+        lines = file.read_bytes().splitlines()
+    except OSError as error:
+        raise InputError(f"cannot read {file}: {error.strerror}; 'shosei data --run {run.folder}' makes it") from None
+    decode = msgspec.json.Decoder(Row).decode
+    rows = []
+    for number, line in enumerate(lines, 1):
+        try:
+            rows.append(decode(line))
+        except msgspec.DecodeError as error:
+            raise InputError(f"{file}:{number}: not a training row: {error}") from None
+    return rows
+
+
+def load_examples(run: Run, tokenizer: Tokenizer) -> Examples:
+    """Encode the run's training rows, in file order."""
+    encoded = [chat.training_example(tokenizer, row.messages) for row in read_rows(run)]
+    return Examples([ids for ids, _ in encoded], [loss for _, loss in encoded])
+
+
+class Batches:
+    """Batches of ``batch_size`` examples of similar length, one example a row, the same on every rank.
+
+    An epoch holds every example once. Its batches and their order depend on ``seed`` and the epoch's number alone.
+    """
+
+    def __init__(self, examples: Examples, batch_size: int, seed: int) -> None:
+        if not len(examples):
+            raise InputError("there are no training examples; 'shosei data' makes them")
+        self._examples = examples
+        self._batch_size = batch_size
+        self._seed = seed
+        self._lengths = np.array([len(ids) for ids in examples.ids])
+
+    @property
+    def steps_per_epoch(self) -> int:
+        return -(-len(self._examples) // self._batch_size)
+
+    def epoch(self, index: int) -> Iterator[Batch]:
+        """The batches of epoch ``index``."""
+        rng = np.random.default_rng([self._seed, index])
+        # Shuffled, then stably sorted: examples of one length meet in different batches each epoch.
+        order = rng.permutation(len(self._examples))
+        order = order[np.argsort(self._lengths[order], kind="stable")]
+        starts = np.arange(0, len(order), self._batch_size)
+        for start in rng.permutation(starts):
+            yield self._batch(order[start : start + self._batch_size])
+
+    def _batch(self, chosen: NDArray[np.int64]) -> Batch:
+        # The last token of a row is only ever a target.
+        length = max(len(self._examples.ids[number]) for number in chosen) - 1
+        ids = np.full((len(chosen), length), _PADDING, dtype=np.int64)
+        targets = np.full((len(chosen), length), NO_LOSS, dtype=np.int64)
+        tokens = 0
+        for row, number in enumerate(chosen):
+            whole = np.array(self._examples.ids[number], dtype=np.int64)
+            ids[row, : len(whole) - 1] = whole[:-1]
+            targets[row, : len(whole) - 1] = np.where(self._examples.loss[number][1:], whole[1:], NO_LOSS)
+            tokens += len(whole) - 1
+        return Batch(ids, targets, tokens)

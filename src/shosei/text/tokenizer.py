@@ -1,0 +1,173 @@
+"""Byte-level BPE in the form that Qwen2 made common, so that every reader of such folders understands ours."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from importlib import resources
+from pathlib import Path
+from typing import Self
+
+import tokenizers
+from pydantic import Field
+from tokenizers import AddedToken, Regex, decoders, models, pre_tokenizers, trainers
+
+from shosei.config import Config
+from shosei.errors import InputError
+from shosei.files import write_atomic
+from shosei.text.stream import StreamDecoder
+
+# InternLM's.
+SPECIAL_TOKENS = ("<|im_start|>", "<|im_end|>", "<|action_start|>", "<|action_end|>", "<|plugin|>", "<|interpreter|>")
+BYTES = 256
+
+# Qwen2's, unchanged: llama.cpp knows the pre-tokenizer by it. Digits stand alone.
+_QWEN2_PATTERN = (
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+_TOKENIZER_FILE = "tokenizer.json"
+
+
+class TokenizerConfig(Config):
+    """Section ``[tokenizer]``."""
+
+    vocab_size: int = Field(
+        2048, ge=BYTES + len(SPECIAL_TOKENS), description="Entries, specials included; the embedding has as many rows."
+    )
+
+
+class Tokenizer:
+    """Text to ids and back. Encoding loses nothing: no normalisation, and every byte has a token.
+
+    A conversation begins with ``<|im_start|>``, which therefore serves as the beginning-of-sequence token; no other
+    is ever added. ``<|im_end|>`` ends an answer and fills padding.
+    """
+
+    def __init__(self, serialized: str) -> None:
+        """``serialized``: the text of a ``tokenizer.json``. Raises ValueError if it is none of ours."""
+        try:
+            self._plain = tokenizers.Tokenizer.from_str(serialized)
+            self._special = tokenizers.Tokenizer.from_str(serialized)
+        except Exception as error:  # tokenizers raises bare Exception
+            raise ValueError(str(error)) from None
+        self._plain.encode_special_tokens = True
+        missing = [token for token in SPECIAL_TOKENS if self._plain.token_to_id(token) is None]
+        if missing:
+            raise ValueError(f"no token {missing[0]}")
+        self._serialized = serialized
+        self._token_bytes = list(_bytes_by_id(self._plain))
+
+    @classmethod
+    def train(cls, texts: Iterable[str], vocab_size: int) -> Self:
+        """Learn merges from ``texts``; the same texts in the same order give the same tokenizer.
+
+        Where they hold too few merges, reserved tokens ``<|reserved_i|>`` fill the vocabulary up to ``vocab_size``.
+        """
+        learned = vocab_size - len(SPECIAL_TOKENS)
+        if learned < BYTES:
+            raise InputError(f"a vocabulary of {vocab_size} is too small; use at least {BYTES + len(SPECIAL_TOKENS)}")
+        tokenizer = tokenizers.Tokenizer(models.BPE())
+        tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+            [
+                pre_tokenizers.Split(Regex(_QWEN2_PATTERN), behavior="isolated"),
+                pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+            ]
+        )
+        tokenizer.decoder = decoders.ByteLevel()
+        trainer = trainers.BpeTrainer(
+            vocab_size=learned, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False
+        )
+        tokenizer.train_from_iterator(texts, trainer)
+        reserved = learned - tokenizer.get_vocab_size()
+        names = [*SPECIAL_TOKENS, *(f"<|reserved_{number}|>" for number in range(reserved))]
+        tokenizer.add_special_tokens([AddedToken(name, special=True, normalized=False) for name in names])
+        return cls(tokenizer.to_str())
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read the tokenizer of a Hugging Face folder. Raises InputError that names the file at fault."""
+        file = folder / _TOKENIZER_FILE
+        try:
+            return cls(file.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise InputError(f"cannot read {file}: {error.strerror}; 'shosei tokenizer' makes one") from None
+        except ValueError as error:
+            raise InputError(f"{file} is no tokenizer of ours: {error}") from None
+
+    def files(self) -> dict[str, str]:
+        """The Hugging Face files: name -> text. transformers' AutoTokenizer loads a folder of them."""
+        settings = {
+            "tokenizer_class": "PreTrainedTokenizerFast",
+            "bos_token": "<|im_start|>",
+            "eos_token": "<|im_end|>",
+            "pad_token": "<|im_end|>",
+            "additional_special_tokens": list(SPECIAL_TOKENS),
+            "add_bos_token": False,
+            "clean_up_tokenization_spaces": False,
+        }
+        return {
+            _TOKENIZER_FILE: self._serialized,
+            "tokenizer_config.json": json.dumps(settings, indent=2) + "\n",
+            "chat_template.jinja": resources.files(__package__).joinpath("chat_template.jinja").read_text("utf-8"),
+        }
+
+    def save(self, folder: Path) -> None:
+        """Write ``files`` into ``folder``."""
+        for name, text in self.files().items():
+            write_atomic(folder / name, text)
+
+    def encode(self, text: str, *, allow_special: bool = False) -> list[int]:
+        """Ids of ``text``. The name of a special token is plain text like any other, unless ``allow_special``."""
+        tokenizer = self._special if allow_special else self._plain
+        ids: list[int] = tokenizer.encode(text, add_special_tokens=False).ids
+        return ids
+
+    def decode(self, ids: Iterable[int]) -> str:
+        """Text of ``ids``, special tokens left out; bytes that are no UTF-8 become U+FFFD."""
+        return b"".join(self._token_bytes[token_id] for token_id in ids).decode("utf-8", "replace")
+
+    def stream(self) -> StreamDecoder:
+        """A decoder for one answer that arrives token by token."""
+        return StreamDecoder(self._token_bytes)
+
+    def special_id(self, token: str) -> int:
+        """Id of one of ``SPECIAL_TOKENS``."""
+        token_id: int = self._plain.token_to_id(token)
+        return token_id
+
+    @property
+    def vocab_size(self) -> int:
+        return len(self._token_bytes)
+
+    @property
+    def bos_id(self) -> int:
+        return self.special_id("<|im_start|>")
+
+    @property
+    def end_id(self) -> int:
+        return self.special_id("<|im_end|>")
+
+    @property
+    def pad_id(self) -> int:
+        return self.end_id
+
+
+def _bytes_by_id(tokenizer: tokenizers.Tokenizer) -> Iterator[bytes]:
+    """What each id stands for, in bytes; nothing for special tokens."""
+    to_byte = {character: byte for byte, character in enumerate(_byte_alphabet())}
+    special = tokenizer.get_added_tokens_decoder()
+    for token_id in range(tokenizer.get_vocab_size()):
+        if token_id in special:
+            yield b""
+        else:
+            yield bytes(to_byte[character] for character in tokenizer.id_to_token(token_id))
+
+
+def _byte_alphabet() -> list[str]:
+    """The printable character that byte-level BPE writes for each byte, as GPT-2 fixed it.
+
+    Printable Latin-1 stands for itself; the other bytes take the characters from U+0100 on, in order.
+    """
+    printable = {*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)}
+    spare = iter(range(BYTES, 2 * BYTES))
+    return [chr(byte if byte in printable else next(spare)) for byte in range(BYTES)]
