@@ -13,7 +13,7 @@ import typer
 import typer.core
 
 from shosei import __version__
-from shosei.cli import models, supervise
+from shosei.cli import data, models, supervise
 from shosei.errors import EXIT_BUG, EXIT_INPUT, EXIT_INVALID, InputError, MeasurementInvalid, nearest
 
 PARENT_VARIABLE = "SHOSEI_PARENT"
@@ -42,6 +42,8 @@ def _top(version: bool = typer.Option(False, "--version", help="Print the versio
 
 
 app.command("models")(models.models)
+app.command("data")(data.data)
+app.command("tokenizer")(data.tokenizer)
 app.command("supervise")(supervise.supervise)
 
 
