@@ -1,13 +1,29 @@
-"""What the machine is: facts for ``run.begin`` that decide which metrics can exist here."""
+"""What the machine is, and which versions run on it: facts for ``run.begin``."""
 
 from __future__ import annotations
 
 import os
 import platform
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import psutil
+
+from shosei import __version__
+
+_PACKAGES = ("torch", "tokenizers", "safetensors", "numpy", "scipy", "aiohttp", "fastapi", "uvicorn")
+
+
+def versions() -> dict[str, str]:
+    """Python's version and those of the packages that shape the numbers, where they are installed."""
+    found = {"shosei": __version__, "python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
 
 
 def hardware() -> dict[str, Any]:

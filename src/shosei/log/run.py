@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from shosei import __version__
 from shosei.errors import InputError
 from shosei.files import locked, write_atomic
 from shosei.log.events import RunBegin, RunEnd
-from shosei.log.hardware import hardware
+from shosei.log.hardware import hardware, versions
 from shosei.log.reader import attempts, read_log
 from shosei.log.writer import Writer
 
@@ -58,7 +57,7 @@ class Run:
     def model(self) -> Path:
         return self.folder / "model"
 
-    def begin(self, verb: str, phase: str = "", **manifest: Any) -> Writer:
+    def begin(self, verb: str, phase: str = "", *, new_attempt: bool = False, **manifest: Any) -> Writer:
         """Open this process's segment and write ``run.begin`` with the verb's manifest (RunBegin's fields).
 
         A verb joins the folder's current attempt, or the one in ``SHOSEI_ATTEMPT``. If the current attempt already
@@ -69,9 +68,10 @@ class Run:
             given = os.environ.get(ATTEMPT_VARIABLE, "")
             if given and not given.isdigit():
                 raise InputError(f"{ATTEMPT_VARIABLE}={given}: set it to the number of an attempt, or unset it")
-            writer = Writer(self.log, self.name, int(given) if given else self._attempt_for(verb), phase)
+            attempt = int(given) if given else self._attempt_for(verb, new_attempt)
+            writer = Writer(self.log, self.name, attempt, phase)
             manifest.setdefault("hardware", hardware())
-            manifest.setdefault("versions", {"shosei": __version__, "python": sys.version.split()[0]})
+            manifest.setdefault("versions", versions())
             writer.emit(RunBegin(verb=verb, argv=sys.argv, **manifest))
         return writer
 
@@ -86,10 +86,12 @@ class Run:
         write_atomic(path, data)
         return path
 
-    def _attempt_for(self, verb: str) -> int:
+    def _attempt_for(self, verb: str, new_attempt: bool) -> int:
         known = attempts(self.log) if self.log.is_dir() else []
         if not known:
             return 1
+        if new_attempt:
+            return known[-1] + 1
         verbs = {begin.verb for begin in read_log(self.log, known[-1]).of(RunBegin)}
         return known[-1] + 1 if verb in verbs else known[-1]
 

@@ -11,7 +11,7 @@ import numpy as np
 from shosei.log import Exec, Log, Score
 from shosei.metrics import stats
 from shosei.metrics.cell import Cell, Unmeasurable, Value
-from shosei.metrics.grading import Outcomes, grade, predicted_label
+from shosei.metrics.grading import Outcomes, grade, outcomes, predicted_label
 from shosei.metrics.metric import Phase, Plot, Row, Table
 
 _INFRA_LIMIT = 0.02  # more unanswered tasks than this and the run says nothing about the model
@@ -37,26 +37,33 @@ class Confusion:
             counts[index[truth], index[prediction]] += 1
         return cls(labels, counts)
 
-    def per_class(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Precision, recall and F1 of each class."""
-        right = np.diag(self.counts).astype(float)
-        predicted, true = self.counts.sum(axis=0), self.counts.sum(axis=1)
-        precision = np.divide(right, predicted, out=np.zeros_like(right), where=predicted > 0)
-        recall = np.divide(right, true, out=np.zeros_like(right), where=true > 0)
-        total = predicted + true
-        f1 = np.divide(2 * right, total, out=np.zeros_like(right), where=total > 0)
-        return precision, recall, f1
-
     def averages(self, which: int) -> dict[str, float]:
         """Macro, weighted (by true count) and micro average of precision (0), recall (1) or F1 (2)."""
-        values, weights = self.per_class()[which], self.counts.sum(axis=1)
-        seen = (self.counts.sum(axis=0) + weights) > 0
+        values, weights = per_class(self.counts)[which], self.counts.sum(axis=1)
         total = int(self.counts.sum())
         return {
-            "macro": stats.mean([float(value) for value in values[seen]]),
+            "macro": float(macro(self.counts, which)),
             "weighted": float(values @ weights) / total,
             "micro": float(np.trace(self.counts)) / total,
         }
+
+
+def per_class(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Precision, recall and F1 of each class from (..., classes, classes) counts; each (..., classes)."""
+    right = np.diagonal(counts, axis1=-2, axis2=-1).astype(float)
+    predicted, true = counts.sum(axis=-2), counts.sum(axis=-1)
+    return _share(right, predicted), _share(right, true), _share(2 * right, predicted + true)
+
+
+def macro(counts: np.ndarray, which: int) -> np.ndarray:
+    """Mean of one of ``per_class``'s figures over the classes that occur, for each of the (...) matrices."""
+    seen = (counts.sum(axis=-2) + counts.sum(axis=-1)) > 0
+    return _share(per_class(counts)[which].sum(axis=-1), seen.sum(axis=-1))
+
+
+def _share(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    shares: np.ndarray = np.divide(part, whole, out=np.zeros_like(part), where=whole > 0)
+    return shares
 
 
 def _answered(log: Log) -> tuple[list[Score], str]:
@@ -95,8 +102,8 @@ def classification(which: int) -> Callable[[Log], Value]:
         for score, prediction in zip(scores, predictions, strict=True):
             cubes[number[score.cluster], index[score.truth], index[prediction]] += 1
 
-        def resampled(drawn: np.ndarray) -> float:
-            return Confusion(confusion.labels, np.tensordot(drawn, cubes, axes=1)).averages(which)["macro"]
+        def resampled(drawn: np.ndarray) -> np.ndarray:
+            return macro(np.tensordot(drawn, cubes, axes=1), which)
 
         averages = confusion.averages(which)
         return Value(
@@ -125,7 +132,7 @@ def _averages(averages: dict[str, float], truths: list[str], which: int) -> Tabl
 
 
 def _per_class(confusion: Confusion) -> Table:
-    precision, recall, f1 = confusion.per_class()
+    precision, recall, f1 = per_class(confusion.counts)
     true, predicted = confusion.counts.sum(axis=1), confusion.counts.sum(axis=0)
     rows: list[Row] = [
         [label, float(precision[i]), float(recall[i]), float(f1[i]), int(true[i]), int(predicted[i])]
@@ -142,18 +149,24 @@ def _matrix(confusion: Confusion) -> Table:
 def pass_at_1(log: Log) -> Value:
     """Mean over tasks of the share of samples that are right; Wilson interval on clusters."""
     answered, invalid = _answered(log)
-    outcomes: Outcomes = {(run.suite, run.item, run.sample): run.outcome for run in log.of(Exec)}
-    if not any(score.grader == "python" for score in answered):
-        outcomes = {}
+    executed = outcomes(log.of(Exec))
     graded: dict[str, dict[str, list[float]]] = {}
+    infra = 0
     for score in answered:
-        right = grade(score, outcomes)
-        if right is None:
+        if score.grader == "python" and (score.suite, score.item, score.sample) not in executed:
             raise Unmeasurable(
                 "not_measured", f"suite '{score.suite}' asks for programs, and no 'exec' event says what they did",
                 "shosei exam URL --sandbox rlimits",
             )  # fmt: skip
-        graded.setdefault(score.suite, {}).setdefault(score.cluster, []).append(float(right))
+        right = grade(score, executed)
+        if right is None:
+            infra += 1
+        else:
+            graded.setdefault(score.suite, {}).setdefault(score.cluster, []).append(float(right))
+    if not graded:
+        raise Unmeasurable("invalid", f"none of the {infra} programs could be executed: the sandbox failed")
+    if infra > _INFRA_LIMIT * len(answered):
+        invalid = f"{infra} of {len(answered)} programs could not be executed: the sandbox failed"
     everything = [shares for suite in graded.values() for shares in suite.values()]
     right_answers = [value for cluster in everything for value in cluster]
     truths = {suite: [score.truth for score in answered if score.suite == suite] for suite in graded}
@@ -161,7 +174,7 @@ def pass_at_1(log: Log) -> Value:
         value=stats.mean(right_answers), n=len(right_answers), clusters=len(everything), unit_of_n="tasks",
         ci=stats.wilson_clustered(everything), ci_method="Wilson on the effective sample size over clusters",
         detail="mean over all tasks", invalid=invalid,
-        breakdown=[_per_suite(graded, truths), *_program_outcomes(log)], plots=_by_epoch(log, outcomes),
+        breakdown=[_per_suite(graded, truths), *_program_outcomes(log)], plots=_by_epoch(log, executed),
     )  # fmt: skip
 
 
@@ -188,7 +201,7 @@ def _program_outcomes(log: Log) -> list[Table]:
     return [Table("programs", ["outcome", "isolation", "oracle", "n"], rows)]
 
 
-def _by_epoch(log: Log, outcomes: Outcomes) -> list[Plot]:
+def _by_epoch(log: Log, executed: Outcomes) -> list[Plot]:
     epochs = sorted({score.epoch for score in log.of(Score)})
     if len(epochs) < 2:
         return []
@@ -197,7 +210,7 @@ def _by_epoch(log: Log, outcomes: Outcomes) -> list[Plot]:
     for epoch in epochs:
         for suite in suites:
             here = [s for s in log.of(Score) if s.epoch == epoch and s.suite == suite and not s.error]
-            marks = [float(bool(grade(score, outcomes))) for score in here]
+            marks = [float(bool(grade(score, executed))) for score in here]
             series[suite].append(stats.mean(marks) if marks else None)
     return [Plot("pass@1 by epoch", "epoch", "pass@1", [float(epoch) for epoch in epochs], series)]
 

@@ -96,15 +96,20 @@ def ratio_interval(numerators: Sequence[float], denominators: Sequence[float]) -
     return ratio - half, ratio + half
 
 
-def cluster_bootstrap(groups: int, statistic: Callable[[np.ndarray], float], resamples: int = RESAMPLES) -> Interval:
+def cluster_bootstrap(
+    groups: int, statistic: Callable[[np.ndarray], np.ndarray], resamples: int = RESAMPLES
+) -> Interval:
     """95 % percentile interval of ``statistic`` over resampled clusters (Efron 1979).
 
-    ``statistic`` gets how often each of the ``groups`` clusters was drawn. The draws come from raw Philox words, whose
-    bits, unlike numpy's derived distributions, are fixed for good.
+    ``statistic`` maps how often each cluster was drawn, (resamples, groups), to one value a resample. The draws come
+    from raw Philox words, whose bits, unlike numpy's derived distributions, are fixed for good.
     """
     if groups < 2:
         return None, None
     words = np.random.Philox(key=groups).random_raw(resamples * groups).reshape(resamples, groups)
-    draws = (words % np.uint64(groups)).astype(np.int64)
-    values = sorted(statistic(np.bincount(row, minlength=groups)) for row in draws)
-    return values[math.floor(0.025 * (resamples - 1))], values[math.ceil(0.975 * (resamples - 1))]
+    drawn = (words % np.uint64(groups)).astype(np.int64)
+    counts = np.zeros((resamples, groups), dtype=np.int64)
+    np.add.at(counts, (np.arange(resamples)[:, None], drawn), 1)
+    values = np.sort(statistic(counts))
+    low, high = math.floor(0.025 * (resamples - 1)), math.ceil(0.975 * (resamples - 1))
+    return float(values[low]), float(values[high])

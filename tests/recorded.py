@@ -1,0 +1,157 @@
+"""A small recorded run: one attempt with every kind of event, written without a clock so that it is always the same."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import msgspec
+
+from shosei.log import (
+    Epoch,
+    Event,
+    Exec,
+    Note,
+    ProcExit,
+    ProcStart,
+    Request,
+    Restart,
+    RunBegin,
+    RunEnd,
+    Sample,
+    Score,
+    Section,
+    Step,
+    Window,
+)  # fmt: skip
+
+MS = 1_000_000
+S = 1_000_000_000
+HARDWARE = {"cpu": "test", "cores": 2, "memory_bytes": 24 * 2**30, "system": "Linux", "gpus": [], "nodes": 1}
+STEPS_PER_EPOCH, EPOCHS = 40, 2
+LOAD_SECONDS, RATE = 30, 10
+LABELS = ["zh-sums", "zh-kana", "ja-sums", "ja-kana"]
+
+
+def events() -> list[Event]:
+    """The run's events in order; ``mono_ns`` is set where a metric reads it."""
+    return [*_training(), *_inference()]
+
+
+def _training() -> list[Event]:
+    found: list[Event] = [
+        RunBegin(
+            verb="train", argv=["shosei", "train"], hardware=HARDWARE, hashes={"data": "aa"}, model={"name": "nano"}
+        ),
+        ProcStart(child="train", child_pid=11, argv=["shosei", "train"], start=1, phase="training"),
+        Restart(child="train", phase="training"),
+        Section(name="load", begin_ns=0, end_ns=1 * S, phase="training"),
+    ]
+    now, step = 1 * S, 0
+    for epoch in range(1, EPOCHS + 1):
+        begin = now
+        for _ in range(STEPS_PER_EPOCH):
+            step += 1
+            now += 250 * MS
+            found.append(
+                Step(step=step, epoch=epoch, samples=8, tokens=200, duration_ns=250 * MS, data_wait_ns=10 * MS,
+                     loss=4.0 / step, finite=True, phase="training", mono_ns=now)
+            )  # fmt: skip
+        found.append(
+            Epoch(index=epoch, begin_ns=begin, end_ns=now, steps=STEPS_PER_EPOCH, samples=8 * STEPS_PER_EPOCH,
+                  tokens=200 * STEPS_PER_EPOCH, phase="training")
+        )  # fmt: skip
+        found.append(Section(name="evaluation", begin_ns=now, end_ns=now + 2 * S, epoch=epoch, phase="training"))
+        found += [_score(index, right=index % (epoch + 1) > 0, phase="training", epoch=epoch) for index in range(80)]
+        now += 2 * S
+        found.append(Section(name="checkpoint", begin_ns=now, end_ns=now + S, epoch=epoch, phase="training"))
+        now += S
+    found += _samples("train", "training", seconds=now // S, megabytes=400)
+    found.append(
+        ProcExit(child="train", child_pid=11, start=1, planned=True, cause="done", duration_ns=now, code=0,
+                 phase="training")
+    )  # fmt: skip
+    return found
+
+
+def _inference() -> list[Event]:
+    start = 100 * S
+    found: list[Event] = []
+    for number, child in enumerate(("engine", "http")):
+        found.append(ProcStart(child=child, child_pid=20 + number, argv=[child], start=1, phase="inference"))
+        found.append(Restart(child=child, phase="inference"))
+        found += _samples(child, "inference", seconds=40, megabytes=300, start=start)
+    edges = {"warmup": (0, 3), "steady": (3, LOAD_SECONDS), "drain": (LOAD_SECONDS, LOAD_SECONDS + 1)}
+    for name, (begin, end) in edges.items():
+        found.append(Window(name=name, begin_ns=start + begin * S, end_ns=start + end * S, phase="inference"))
+    draw = random.Random(7)
+    for index in range(LOAD_SECONDS * RATE):
+        scheduled = start + index * S // RATE
+        took = int(draw.expovariate(1 / 40) * MS) + 10 * MS
+        failed = index % 100 == 99
+        found.append(
+            Request(id=f"load-{index}", purpose="load", seen_by="client", scheduled_ns=scheduled,
+                    sent_ns=scheduled + MS, first_byte_ns=scheduled + took // 2,
+                    first_token_ns=None if failed else scheduled + took // 2,
+                    done_ns=scheduled + took, status=500 if failed else 200, error="5xx" if failed else "",
+                    first_try_error="5xx" if failed else "", stream=True, tokens_in=20,
+                    tokens_out=None if failed else 5, bytes_sent=100, bytes_received=400, phase="inference")
+        )  # fmt: skip
+    for index in range(80):
+        sent = start + 50 * S + index * 20 * MS
+        found.append(
+            Request(id=f"exam-{index}", purpose="exam", seen_by="client", scheduled_ns=sent, sent_ns=sent,
+                    first_byte_ns=sent + 15 * MS, done_ns=sent + 15 * MS, status=200, tokens_in=20, tokens_out=5,
+                    bytes_sent=100, bytes_received=300, phase="inference")
+        )  # fmt: skip
+        found.append(_score(index, right=index % 8 > 0, phase="inference"))
+    for index in range(10):
+        found.append(
+            Score(suite="functions", item=f"f{index}", cluster=f"constant-{index}", grader="python",
+                  truth="def f(): ...", answer="def f(): ...", lang="zh", phase="inference")
+        )  # fmt: skip
+        found.append(
+            Exec(suite="functions", item=f"f{index}", sample=0, backend="rlimits", level="rlimits", oracle="outside",
+                 outcome="pass" if index < 4 else "wrong", cpu_ns=20 * MS, phase="inference")
+        )  # fmt: skip
+    for number, child in enumerate(("engine", "http")):
+        found.append(
+            ProcExit(child=child, child_pid=20 + number, start=1, planned=True, cause="stopped", duration_ns=60 * S,
+                     signal=15, phase="inference")
+        )  # fmt: skip
+    return [*found, Note(level="info", text="recorded"), RunEnd(verb="load", exit_code=0)]
+
+
+def _score(index: int, *, right: bool, phase: str, epoch: int = 0) -> Score:
+    if index % 2:
+        truth = str(index)
+        return Score(suite="sums", item=f"s{index}", cluster=f"operand-{index}", grader="exact", truth=truth,
+                     answer=truth if right else "?", lang="zh", phase=phase, epoch=epoch)  # fmt: skip
+    truth = LABELS[index // 2 % 4]
+    answer = truth if right else LABELS[(index // 2 + 1) % 4]
+    return Score(suite="intent", item=f"i{index}", cluster=f"phrasing-{index}", grader="label", truth=truth,
+                 answer=answer, lang="ja", phase=phase, epoch=epoch)  # fmt: skip
+
+
+def _samples(name: str, phase: str, *, seconds: int, megabytes: int, start: int = 0) -> list[Event]:
+    return [
+        Sample(scope="tree", name=name, processes=1, rss_bytes=(megabytes + 20) * 10**6, pss_bytes=megabytes * 10**6,
+               peak_bytes=(megabytes + 50) * 10**6, cpu_ns=second * 800 * MS, read_bytes=0, write_bytes=second * 10**6,
+               cancelled_write_bytes=0, read_chars=second * 5 * 10**5, write_chars=second * 10**6, phase=phase,
+               mono_ns=start + second * S)
+        for second in range(seconds + 1)
+    ]  # fmt: skip
+
+
+def write_run(folder: Path, kinds_left_out: tuple[type[Event], ...] = ()) -> Path:
+    """Write the run into ``folder`` as one segment; return the folder."""
+    lines = []
+    for seq, event in enumerate(event for event in events() if not isinstance(event, kinds_left_out)):
+        event.v, event.run, event.attempt, event.host, event.boot = 1, "recorded", 1, "host", "boot"
+        event.pid, event.start_ticks, event.seq = 10, 1, seq
+        event.wall_ns = 1_790_000_000 * S + event.mono_ns
+        lines.append(msgspec.json.encode(event))
+    log = folder / "log"
+    log.mkdir(parents=True, exist_ok=True)
+    (log / "host-boot-10-1.jsonl").write_bytes(b"\n".join(lines) + b"\n")
+    return folder

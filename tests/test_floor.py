@@ -1,0 +1,186 @@
+"""The small modules of the floor: configuration, atomic files, SSE, suites, the command line's manners."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import Field
+
+from shosei import config
+from shosei.errors import InputError
+from shosei.files import atomic_path, write_atomic
+from shosei.wire import sse
+from shosei.wire.suite import Task, read_suites, write_suite
+
+
+class Recipe(config.Config):
+    lr: float = Field(1e-3, gt=0, description="Peak learning rate.")
+    name: str = "nano"
+    steps: int = 10
+
+
+def test_file_and_overrides_make_one_config_and_run_toml_keeps_it(tmp_path: Path) -> None:
+    (tmp_path / "c.toml").write_text("[train]\nlr = 0.5\n[other]\nx = 1\n")
+    recipe = config.load(Recipe, "train", tmp_path / "c.toml", ["train.steps=7", "train.name=ja-small"])
+    assert (recipe.lr, recipe.steps, recipe.name) == (0.5, 7, "ja-small")
+    run_toml = tmp_path / "run" / "run.toml"
+    config.save(run_toml, "train", recipe)
+    config.save(run_toml, "data", Recipe())
+    tables = tomllib.loads(run_toml.read_text())
+    assert tables["train"] == {"lr": 0.5, "name": "ja-small", "steps": 7}
+    assert config.load(Recipe, "train", run_toml) == recipe
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("train.stepz=3", "did you mean 'steps'"),
+        ("train.lr=-1", "train.lr"),
+        ("train.steps=many", "train.steps"),
+        ("lr=3", "section.key=value"),
+        ("data.lr=3", "reads section 'train'"),
+    ],
+)
+def test_a_wrong_override_is_one_line_that_helps(override: str, words: str) -> None:
+    with pytest.raises(InputError, match=words) as caught:
+        config.load(Recipe, "train", overrides=[override])
+    assert "\n" not in str(caught.value)
+
+
+def test_a_kill_while_writing_leaves_the_old_file_or_the_new_one(tmp_path: Path) -> None:
+    target = tmp_path / "value"
+    write_atomic(target, "0" * 1_000_000)
+    code = f"""
+from pathlib import Path
+from shosei.files import write_atomic
+print("ready", flush=True)
+number = 0
+while True:
+    number += 1
+    write_atomic(Path({str(target)!r}), str(number % 10) * 1_000_000)
+"""
+    for pause in (0.01, 0.03, 0.07):
+        with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as process:
+            assert process.stdout
+            process.stdout.readline()
+            try:
+                process.wait(pause)
+            except subprocess.TimeoutExpired:
+                process.send_signal(signal.SIGKILL)
+        text = target.read_text()
+        assert len(text) == 1_000_000
+        assert len(set(text)) == 1
+
+
+def test_an_error_while_writing_a_folder_keeps_the_old_one_and_leaves_no_rest(tmp_path: Path) -> None:
+    for content in ("old", "new"):
+        with atomic_path(tmp_path / "model") as folder:
+            folder.mkdir()
+            (folder / "weights").write_text(content)
+    assert (tmp_path / "model" / "weights").read_text() == "new"
+
+    def fail_halfway() -> None:
+        with atomic_path(tmp_path / "model") as folder:
+            folder.mkdir()
+            (folder / "weights").write_text("broken")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail_halfway()
+    assert (tmp_path / "model" / "weights").read_text() == "new"
+    assert os.listdir(tmp_path) == ["model"]
+
+
+@given(st.lists(st.text(st.characters(exclude_characters="\r\n", exclude_categories=["Cs"]), min_size=1)), st.data())
+def test_sse_survives_any_cut(texts: list[str], data: st.DataObject) -> None:
+    stream = b": hello\n\n" + b"".join(sse.encode(text.encode()) for text in texts)
+    decoder, found = sse.Decoder(), []
+    while stream:
+        cut = data.draw(st.integers(1, len(stream)))
+        found += decoder.feed(stream[:cut])
+        stream = stream[cut:]
+    assert found == [text.encode() for text in texts]
+
+
+def test_sse_takes_crlf_and_joins_data_lines() -> None:
+    assert sse.Decoder().feed(b"event: x\r\ndata: a\r\ndata:b\r\n\r\n") == [b"a\nb"]
+
+
+def test_suites_travel_by_file(tmp_path: Path) -> None:
+    task = Task(id="1", suite="和", lang="ja", cluster="1+2", messages=[{"role": "user", "content": "1+2は？"}],
+                grader="python", truth="def f(): ...", entry_point="f", tests=[([1, [2]], {"a": 3})])  # fmt: skip
+    write_suite(tmp_path / "b.jsonl", [task])
+    write_suite(tmp_path / "a.jsonl", [task])
+    assert read_suites(tmp_path) == [task, task]
+    (tmp_path / "a.jsonl").write_text('{"id": 3}\n')
+    with pytest.raises(InputError, match=r"a\.jsonl:1: not a task"):
+        read_suites(tmp_path)
+
+
+def shosei(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-m", "shosei", *arguments], capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["trian"], "did you mean 'train'"),
+        (["models", "--jsn"], "--json"),
+        (["models", "extra"], "unexpected extra argument"),
+    ],
+)
+def test_a_wrong_command_line_is_one_line_and_exit_code_2(arguments: list[str], words: str) -> None:
+    done = shosei(*arguments)
+    assert done.returncode == 2
+    assert words in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_help_names_the_verbs_and_imports_nothing_heavy() -> None:
+    assert "quickstart" in shosei("--help").stdout
+    code = """
+import sys
+from shosei.cli.main import main
+try:
+    main(["--help"])
+except SystemExit as end:
+    heavy = {"torch", "numpy", "scipy", "pydantic", "aiohttp", "fastapi", "tokenizers", "rich", "jinja2"}
+    print(sorted(heavy & set(sys.modules)), end.code, file=sys.stderr)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr.strip() == "[] 0"
+
+
+def test_a_child_ends_with_its_parent_even_at_kill_9() -> None:
+    child = """
+import time
+from shosei.cli.main import die_with_parent
+die_with_parent()
+print("up", flush=True)
+time.sleep(60)
+"""
+    parent = f"""
+import os, subprocess, sys, time
+child = subprocess.Popen([sys.executable, "-c", {child!r}], env=os.environ | {{"SHOSEI_PARENT": str(os.getpid())}},
+                         stdout=subprocess.PIPE)
+child.stdout.readline()
+print(child.pid, flush=True)
+time.sleep(60)
+"""
+    with subprocess.Popen([sys.executable, "-c", parent], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        pid = int(process.stdout.readline())
+        process.send_signal(signal.SIGKILL)
+    for _ in range(100):
+        if not Path(f"/proc/{pid}").exists() or "Z" in Path(f"/proc/{pid}/stat").read_text().split(")")[1][:3]:
+            return
+        subprocess.run(["sleep", "0.05"], check=True)
+    pytest.fail("the child outlived its parent")

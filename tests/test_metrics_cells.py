@@ -1,0 +1,158 @@
+"""The thirty cells on a recorded run: values, statuses, and which event kind feeds which cell."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import recorded
+from shosei.log import EVENTS, read_log
+from shosei.metrics import METRIC_IDS, Metric, compute
+
+Cells = dict[tuple[str, str], Metric]
+
+# Written by hand from the definitions: the cells that cannot be told without a kind of event.
+FED_BY = {
+    "window": {("inference_speed", "inference"), ("response_time", "inference")},
+    "proc.start": {("crash_rate", "training"), ("crash_rate", "inference")},
+    "proc.exit": {("crash_rate", "training"), ("crash_rate", "inference")},
+    "restart": {("restart_count", "training"), ("restart_count", "inference")},
+    "epoch": {("training_speed", "training")},
+    "step": {
+        ("training_speed", "training"),
+        ("inference_speed", "training"),
+        ("error_rate", "training"),
+        ("response_time", "training"),
+    },
+    "section": {("training_speed", "training"), ("response_time", "training")},
+    "request": {
+        ("training_speed", "inference"),
+        ("inference_speed", "inference"),
+        ("error_rate", "inference"),
+        ("response_time", "inference"),
+    },
+    "score": {(metric, phase) for metric in METRIC_IDS["accuracy"] for phase in ("training", "inference")},
+    "exec": {("pass_at_1", "inference")},
+    "sample": {(metric, phase) for metric in ("memory", "disk_io") for phase in ("training", "inference")},
+    "rating": set(),
+    "run.end": set(),
+    "note": set(),
+}
+NO_READING_HERE = {
+    **{("gpu_utilization", phase): "na" for phase in ("training", "inference")},
+    **{("network", phase): "na" for phase in ("training", "inference")},
+    **{("satisfaction", phase): "not_measured" for phase in ("training", "inference")},
+}
+
+
+def cells_of(folder: Path) -> Cells:
+    return {(metric.id, metric.phase): metric for metric in compute(read_log(folder / "log"))}
+
+
+@pytest.fixture(scope="module")
+def cells(tmp_path_factory: pytest.TempPathFactory) -> Cells:
+    return cells_of(recorded.write_run(tmp_path_factory.mktemp("run")))
+
+
+def test_every_cell_has_a_status_and_every_value_its_n(cells: Cells) -> None:
+    assert len(cells) == 30
+    for key, metric in cells.items():
+        if key in NO_READING_HERE:
+            assert metric.status == NO_READING_HERE[key]
+            assert metric.value is None
+            assert metric.reason
+        else:
+            assert metric.status in ("ok", "insufficient"), (key, metric.status, metric.reason)
+            assert metric.value is not None
+            assert metric.n > 0
+            assert metric.clusters > 0
+            assert metric.ci_method
+            assert bool(metric.reason) == (metric.status == "insufficient")
+            assert (metric.status == "insufficient") == (metric.clusters < 30)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in EVENTS if kind != "run.begin"])
+def test_a_missing_kind_unmeasures_exactly_the_cells_that_it_feeds(kind: str, cells: Cells, tmp_path: Path) -> None:
+    without = cells_of(recorded.write_run(tmp_path, (EVENTS[kind],)))
+    changed = {key for key in cells if without[key].status != cells[key].status}
+    assert changed == FED_BY[kind]
+    assert all(without[key].status == "not_measured" and without[key].value is None for key in changed)
+
+
+def test_without_run_begin_nothing_is_known(tmp_path: Path) -> None:
+    without = cells_of(recorded.write_run(tmp_path, (EVENTS["run.begin"],)))
+    assert {metric.status for metric in without.values()} == {"not_measured"}
+
+
+def test_values_follow_from_the_recorded_events_by_hand(cells: Cells) -> None:
+    expected = {
+        ("training_speed", "training"): 10.0,  # 40 steps of 250 ms
+        ("inference_speed", "training"): 32.0,  # 8 samples each 250 ms
+        ("response_time", "training"): 250.0,
+        ("error_rate", "training"): 0.0,
+        ("memory", "training"): 400e6,
+        ("memory", "inference"): 600e6,  # engine and http together
+        ("disk_io", "training"): 1.0,
+        ("disk_io", "inference"): 2.0,
+        ("error_rate", "inference"): 3 / 380,
+        ("crash_rate", "inference"): 0.0,
+        ("restart_count", "inference"): 0.0,
+        ("training_speed", "inference"): 79 * 0.020 + 0.015,
+    }
+    for key, value in expected.items():
+        assert cells[key].value == pytest.approx(value, rel=1e-9), key
+
+
+def test_wall_time_parts_sum_to_the_whole(cells: Cells) -> None:
+    table = next(t for t in cells["training_speed", "training"].breakdown if t.title == "wall time")
+    parts = {str(row[0]): float(row[1] or 0) for row in table.rows}
+    total = parts.pop("total")
+    assert sum(parts.values()) == pytest.approx(total, rel=0.01)
+    assert parts["evaluation"] == pytest.approx(4.0)
+    assert parts["checkpoint"] == pytest.approx(2.0)
+    assert parts["other"] == pytest.approx(0.0, abs=1e-9)
+
+
+def test_evaluation_inside_an_epoch_is_not_epoch_time(tmp_path: Path) -> None:
+    folder = recorded.write_run(tmp_path)
+    segment = next((folder / "log").glob("*.jsonl"))
+    text = segment.read_text()
+    # Move the first evaluation (2 s) into the first epoch, which begins at 1 s and lasts 10 s.
+    moved = text.replace('"begin_ns":11000000000,"end_ns":13000000000', '"begin_ns":5000000000,"end_ns":7000000000')
+    assert moved != text
+    segment.write_text(moved)
+    assert cells_of(folder)["training_speed", "training"].value == pytest.approx((8 + 10) / 2)
+
+
+def test_pass_at_1_reads_the_last_checkpoint_and_shows_every_epoch(cells: Cells) -> None:
+    training = cells["pass_at_1", "training"]
+    assert training.value == pytest.approx(sum(index % 3 > 0 for index in range(80)) / 80)
+    assert training.plots[0].x == [1.0, 2.0]
+    assert training.plots[0].series["sums"][0] == pytest.approx(1.0)  # odd items, right when index % 2 > 0
+
+
+def test_unanswered_tasks_are_excluded_and_too_many_make_the_exam_invalid(tmp_path: Path) -> None:
+    folder = recorded.write_run(tmp_path)
+    segment = next((folder / "log").glob("*.jsonl"))
+    text = segment.read_text().replace(
+        '"item":"s1","cluster":"operand-1",', '"item":"s1","cluster":"operand-1","error":"5xx",'
+    )
+    segment.write_text(text)
+    one = cells_of(folder)["pass_at_1", "inference"]
+    assert (one.status, one.n) == ("ok", 89)
+    for index in (3, 5, 7):
+        text = text.replace(f'"item":"s{index}",', f'"item":"s{index}","error":"5xx",')
+    segment.write_text(text)
+    four = cells_of(folder)["pass_at_1", "inference"]
+    assert four.status == "invalid"
+    assert "4 of 90" in four.reason
+
+
+def test_failures_make_high_percentiles_unbounded(cells: Cells) -> None:
+    metric = cells["response_time", "inference"]
+    rows = {str(row[0]): row for row in metric.breakdown[0].rows}
+    unbounded = rows["response, failures unbounded"]
+    assert unbounded[2] is not None  # p50 is bounded: 1 % failed
+    assert unbounded[1] is None  # the mean is not
+    assert any("unbounded" in note for note in metric.notes)
