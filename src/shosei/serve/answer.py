@@ -1,0 +1,95 @@
+"""A generation on its way to the client, whole or streamed, and cancelled the moment the client is gone."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from shosei.log import Request as Event
+from shosei.serve.errors import api_error
+from shosei.serve.generation import Generation
+from shosei.serve.shapes import Shape
+from shosei.wire import sse
+from shosei.wire.openai import Request
+
+
+class Answer(Response):
+    """An HTTP response that reads ``generation`` and words it as ``shape`` has it.
+
+    The status line waits for the first text, so that an engine that fails before it is an HTTP error; one that fails
+    later is an error event, and the stream ends there.
+    """
+
+    def __init__(self, generation: Generation, shape: Shape, event: Event, request: Request) -> None:
+        super().__init__(media_type="text/event-stream" if request.stream else "application/json")
+        del self.headers["content-length"]
+        self._generation, self._shape, self._event = generation, shape, event
+        self._stream, self._include_usage = request.stream, request.include_usage
+        event.stream = request.stream
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        work = asyncio.create_task(self._send_stream(send) if self._stream else self._send_whole(send))
+        gone = asyncio.create_task(_disconnected(receive))
+        gone.add_done_callback(lambda _: work.cancel())
+        try:
+            await work
+        except asyncio.CancelledError:
+            self._event.error = "cancelled"
+            if not gone.done():
+                raise
+        finally:
+            gone.cancel()
+            self._event.first_token_ns = self._generation.first_text_ns
+            self._event.tokens_in = self._generation.prompt_tokens
+            self._event.tokens_out = self._generation.completion_tokens
+
+    async def _send_whole(self, send: Send) -> None:
+        async with aclosing(self._generation.pieces()) as pieces:
+            text = "".join([piece async for piece in pieces])
+        body = self._shape.whole(text, self._generation.finish_reason, self._generation.usage)
+        self.headers["content-length"] = str(len(body))
+        await self._send_head(send)
+        await send({"type": "http.response.body", "body": body})
+
+    async def _send_stream(self, send: Send) -> None:
+        async with aclosing(self._generation.pieces()) as pieces:
+            first = await anext(pieces, "")
+            await self._send_head(send)
+            try:
+                async for chunk in self._chunks(first, pieces):
+                    await _send_event(send, chunk)
+            except Exception as exception:
+                error = api_error(exception)
+                self._event.error = "5xx"
+                await _send_event(send, error.body())
+                if error.status == 500:
+                    raise
+        await send({"type": "http.response.body", "body": b""})
+
+    async def _chunks(self, first: str, rest: AsyncIterator[str]) -> AsyncIterator[bytes]:
+        if opening := self._shape.opening():
+            yield opening
+        if first:
+            yield self._shape.piece(first)
+        async for text in rest:
+            yield self._shape.piece(text)
+        yield self._shape.closing(self._generation.finish_reason)
+        if self._include_usage:
+            yield self._shape.usage(self._generation.usage)
+        yield sse.DONE
+
+    async def _send_head(self, send: Send) -> None:
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+
+
+async def _send_event(send: Send, data: bytes) -> None:
+    await send({"type": "http.response.body", "body": sse.encode(data), "more_body": True})
+
+
+async def _disconnected(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass

@@ -1,0 +1,95 @@
+"""The routes."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import msgspec
+from fastapi import FastAPI, Request
+from starlette.responses import Response
+
+from shosei import __version__
+from shosei.log import Writer
+from shosei.serve import checks, errors
+from shosei.serve.engine_link import EngineLink
+from shosei.serve.front import Front, Question
+from shosei.serve.ledger import Counters, Ledger
+from shosei.serve.shapes import ChatShape, TextShape
+from shosei.text import Tokenizer, chat
+from shosei.wire.openai import ChatRequest, CompletionRequest, ModelList
+
+MAX_WAITING = 64
+
+
+def create_app(
+    model_folder: Path, socket: Path, model_name: str, *, writer: Writer | None = None, max_waiting: int = MAX_WAITING
+) -> FastAPI:
+    """The API over the engine at ``socket``, under the name ``model_name``.
+
+    At most ``max_waiting`` requests wait for a slot of the engine; more are refused with 429. With ``writer``, each
+    completion request becomes a ``request`` event. Raises InputError if the folder's tokenizer cannot be read.
+    """
+    front = Front(model_name, Tokenizer.load(model_folder), EngineLink(socket), Counters(), max_waiting)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        await front.link.close()
+
+    app = FastAPI(
+        title="Shosei", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None,
+        telemetry={"tracing": False, "metrics": False, "logs": False}, strict_content_type=False,
+        responses={"default": {"description": "An error in OpenAI's form"}},
+    )  # fmt: skip
+    app.add_middleware(Ledger, counters=front.counters, writer=writer)
+    errors.install(app)
+
+    @app.post("/v1/chat/completions")
+    async def chat_completions(http: Request, body: ChatRequest) -> Response:
+        question = Question(
+            prompt=lambda: chat.render(front.tokenizer, checks.messages(body)),
+            param="messages",
+            max_tokens=body.max_completion_tokens or body.max_tokens,
+        )
+        return await front.answer(http.scope, body, question, ChatShape)
+
+    @app.post("/v1/completions")
+    async def completions(http: Request, body: CompletionRequest) -> Response:
+        text = checks.prompt(body)
+        question = Question(
+            prompt=lambda: front.tokenizer.encode(text),
+            param="prompt",
+            max_tokens=body.max_tokens if "max_tokens" in body.model_fields_set else None,
+            default=body.max_tokens,
+        )
+        return await front.answer(http.scope, body, question, TextShape)
+
+    @app.get("/v1/models")
+    async def models() -> Response:
+        return _json(ModelList([front.card]))
+
+    @app.get("/v1/models/{name:path}")
+    async def model(name: str) -> Response:
+        front.check_model(name)
+        return _json(front.card)
+
+    @app.get("/health")
+    async def health() -> Response:
+        return _json({"status": "ok"})
+
+    @app.get("/readyz")
+    async def readyz() -> Response:
+        await front.link.probe(front.tokenizer.bos_id)
+        return _json({"status": "ready"})
+
+    @app.get("/metrics")
+    async def metrics() -> Response:
+        return Response(front.counters.page(), media_type="text/plain; version=0.0.4")
+
+    return app
+
+
+def _json(value: object) -> Response:
+    return Response(msgspec.json.encode(value), media_type="application/json")

@@ -1,0 +1,95 @@
+"""Every error leaves the server in OpenAI's form, whatever raised it."""
+
+from __future__ import annotations
+
+import msgspec
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from shosei.engine.client import EngineLost, GenerationFailed
+from shosei.errors import InputError
+from shosei.serve.ledger import EVENT
+from shosei.wire.openai import error_body
+
+CONTEXT_LENGTH_EXCEEDED = "context_length_exceeded"
+
+
+class ApiError(Exception):
+    """An error that the client is to see. ``param`` names the field at fault, ``code`` is for programs."""
+
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        *,
+        param: str | None = None,
+        code: str | None = None,
+        retry_after_s: int | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status, self.message, self.param, self.code = status, message, param, code
+        self.headers = {} if retry_after_s is None else {"Retry-After": str(retry_after_s)}
+
+    def body(self) -> bytes:
+        return msgspec.json.encode(error_body(self.status, self.message, param=self.param, code=self.code))
+
+
+def api_error(error: Exception) -> ApiError:
+    """What the client is told of ``error``. Of an unforeseen one it is told only that it was ours."""
+    match error:
+        case ApiError():
+            return error
+        case InputError():
+            return ApiError(400, str(error), param=error.param)
+        case RequestValidationError():
+            return _invalid(error)
+        case EngineLost():
+            return ApiError(503, str(error), code="engine_lost", retry_after_s=1)
+        case GenerationFailed():
+            return ApiError(500 if error.kind == "engine_error" else 400, str(error), code=error.kind)
+        case HTTPException():
+            return ApiError(error.status_code, str(error.detail))
+        case _:
+            return ApiError(500, "The server failed to answer; its log says why")
+
+
+def install(app: FastAPI) -> None:
+    """Answer every exception that leaves a route with an error body."""
+
+    async def answer(request: Request, exception: Exception) -> Response:
+        error = api_error(exception)
+        event = request.scope.get(EVENT)
+        if event and error.code == CONTEXT_LENGTH_EXCEEDED:
+            event.error = "context limit"
+        headers = {**error.headers, **(getattr(exception, "headers", None) or {})}
+        return Response(error.body(), error.status, headers, media_type="application/json")
+
+    # Those that FastAPI has handlers of its own for, and everything else.
+    for kind in (RequestValidationError, HTTPException, ApiError, InputError, EngineLost, GenerationFailed, Exception):
+        app.add_exception_handler(kind, answer)
+
+
+def _invalid(error: RequestValidationError) -> ApiError:
+    first = error.errors()[0]
+    _, *location = first["loc"]  # the first part is "body"
+    if first["type"] == "json_invalid":
+        return ApiError(400, f"The body is not JSON: {first['ctx']['error']} at character {location[0]}")
+    if not location:
+        return ApiError(400, "The body must be a JSON object, sent with Content-Type: application/json")
+    param = _param(location)
+    return ApiError(400, f"{param}: {first['msg']}", param=param)
+
+
+def _param(location: list[int | str]) -> str:
+    """``["messages", 0, "content", "str"]`` to ``messages[0].content``: the branch of a union is left out."""
+    path = ""
+    for part in location:
+        if isinstance(part, int):
+            path += f"[{part}]"
+        elif part == "str" or "[" in part:
+            break
+        else:
+            path += f".{part}" if path else part
+    return path

@@ -1,0 +1,75 @@
+"""From a checked request to its answer: admission, tokens, room in the context."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from starlette.types import Scope
+
+from shosei.serve.answer import Answer
+from shosei.serve.checks import check
+from shosei.serve.engine_link import EngineLink
+from shosei.serve.errors import CONTEXT_LENGTH_EXCEEDED, ApiError
+from shosei.serve.generation import Generation
+from shosei.serve.ledger import Counters, event_of
+from shosei.serve.shapes import Shape
+from shosei.text import Tokenizer
+from shosei.wire.openai import ModelCard, Request
+
+
+@dataclass(frozen=True)
+class Question:
+    """What an endpoint makes of its request. ``prompt`` makes the ids, ``param`` is the field that they come from."""
+
+    prompt: Callable[[], list[int]]
+    param: str
+    max_tokens: int | None  # as the client asked; None: ``default``, or all that the context leaves
+    default: int | None = None
+
+
+class Front:
+    """One served model: its name, its tokenizer, and the way to its engine."""
+
+    def __init__(self, name: str, tokenizer: Tokenizer, link: EngineLink, counters: Counters, max_waiting: int) -> None:
+        self.card = ModelCard(id=name, created=int(time.time()))
+        self.tokenizer, self.link, self.counters = tokenizer, link, counters
+        self._max_waiting = max_waiting
+
+    def check_model(self, name: str) -> None:
+        """Raise ApiError (404) unless ``name`` is the served model."""
+        if name != self.card.id:
+            message = f"The model '{name}' does not exist here: this server has '{self.card.id}'"
+            raise ApiError(404, message, param="model", code="model_not_found")
+
+    async def answer(
+        self, scope: Scope, request: Request, question: Question, shape: Callable[[str, str], Shape]
+    ) -> Answer:
+        """The response to ``request``, not yet begun. Raises ApiError, EngineLost."""
+        self.check_model(request.model or self.card.id)
+        check(request)
+        engine = await self.link.client()
+        if self.counters.in_flight > engine.hello.slots + self._max_waiting:
+            raise ApiError(429, f"{self._max_waiting} requests wait already: try again later", retry_after_s=1)
+        # In a thread: a long prompt must not hold up the streams of others.
+        prompt = await asyncio.to_thread(question.prompt)
+        max_tokens = _room(len(prompt), engine.hello.context_length, question)
+        event = event_of(scope)
+        generation = Generation(engine, self.tokenizer, prompt, max_tokens, request)
+        return Answer(generation, shape(event.id, self.card.id), event, request)
+
+
+def _room(prompt_tokens: int, context_length: int, question: Question) -> int:
+    """How many tokens the answer may have. Raises ApiError if prompt and answer cannot fit the context."""
+    left, wanted = context_length - prompt_tokens, question.max_tokens
+    if left < (wanted or 1):
+        answer = f"up to {wanted}" if wanted else "at least 1"
+        raise ApiError(
+            400,
+            f"This model's context is {context_length} tokens; the prompt has {prompt_tokens} and the answer is to "
+            f"have {answer}: shorten {question.param} or lower max_tokens",
+            param=question.param, code=CONTEXT_LENGTH_EXCEEDED,
+        )  # fmt: skip
+    return wanted or min(left, question.default or left)

@@ -1,0 +1,116 @@
+"""What became of each completion request: a ``request`` event in the run's log, and counters for operators."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from shosei.log import Request, Writer
+
+MAX_BODY_BYTES = 1 << 20
+PURPOSE_HEADER = b"x-shosei-purpose"
+PURPOSES = ("load", "exam", "agents", "chat", "probe", "warm-up")
+
+_ID_PREFIX = {"/v1/chat/completions": "chatcmpl-", "/v1/completions": "cmpl-"}
+EVENT = "shosei.event"  # in the scope of a completion request
+
+
+def event_of(scope: Scope) -> Request:
+    """The event of a completion request."""
+    event: Request = scope[EVENT]
+    return event
+
+
+class Counters:
+    """The Prometheus page. An operational read-out: nothing on the card is computed from it."""
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        self.in_flight = 0
+        Gauge("shosei_requests_in_flight", "Requests being answered", registry=self._registry).set_function(
+            lambda: self.in_flight
+        )
+        self._requests = Counter("shosei_requests", "Requests answered", ["status"], registry=self._registry)
+        self._errors = Counter("shosei_errors", "Requests failed, by type", ["type"], registry=self._registry)
+        self._prompt = Counter("shosei_prompt_tokens", "Tokens in prompts", registry=self._registry)
+        self._completion = Counter("shosei_completion_tokens", "Tokens generated", registry=self._registry)
+
+    def count(self, event: Request) -> None:
+        self._requests.labels(str(event.status or "none")).inc()
+        if event.error:
+            self._errors.labels(event.error).inc()
+        self._prompt.inc(event.tokens_in or 0)
+        self._completion.inc(event.tokens_out or 0)
+
+    def page(self) -> bytes:
+        return generate_latest(self._registry)
+
+
+class Ledger:
+    """ASGI middleware: opens an event for each completion request, watches what comes and goes, and closes it."""
+
+    def __init__(self, app: ASGIApp, counters: Counters, writer: Writer | None) -> None:
+        self._app, self._counters, self._writer = app, counters, writer
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        prefix = _ID_PREFIX.get(scope.get("path", ""))
+        if prefix is None or scope["type"] != "http":
+            return await self._app(scope, receive, send)
+        event = scope[EVENT] = _open(prefix, scope)
+
+        async def watched_receive() -> Message:
+            message = await receive()
+            event.bytes_received = (event.bytes_received or 0) + len(message.get("body", b""))
+            if event.bytes_received > MAX_BODY_BYTES:
+                raise HTTPException(413, f"The body is larger than {MAX_BODY_BYTES} bytes")
+            return message
+
+        async def watched_send(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                event.status = message["status"]
+                event.first_byte_ns = time.monotonic_ns()
+            event.bytes_sent = (event.bytes_sent or 0) + len(message.get("body", b""))
+            await send(message)
+
+        self._counters.in_flight += 1
+        try:
+            await self._app(scope, watched_receive, watched_send)
+        except asyncio.CancelledError:
+            event.error = "cancelled"
+            raise
+        except Exception:
+            event.status = 500
+            raise
+        finally:
+            self._counters.in_flight -= 1
+            self._close(event)
+
+    def _close(self, event: Request) -> None:
+        event.done_ns = time.monotonic_ns()
+        event.error = event.error or _error_of(event.status)
+        event.first_try_error = event.error
+        self._counters.count(event)
+        if self._writer:
+            self._writer.emit(event)
+
+
+def _open(prefix: str, scope: Scope) -> Request:
+    purpose = dict(scope["headers"]).get(PURPOSE_HEADER, b"").decode("latin-1")
+    now = time.monotonic_ns()
+    return Request(
+        id=prefix + uuid.uuid4().hex, purpose=purpose if purpose in PURPOSES else "chat",
+        seen_by="server", scheduled_ns=now, sent_ns=now,
+    )  # fmt: skip
+
+
+def _error_of(status: int | None) -> str:
+    if status is None:
+        return "cancelled"
+    if status < 400:
+        return ""
+    return "429" if status == 429 else "4xx" if status < 500 else "5xx"

@@ -1,0 +1,39 @@
+"""Stop strings in a stream of text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class StopFilter:
+    """Passes text on up to the first stop string and never a part of one, however the text is cut into pieces.
+
+    The stop that is complete first wins; of two that end together, the longer.
+    """
+
+    def __init__(self, stops: Sequence[str]) -> None:
+        self._stops = stops
+        self._held = ""
+        self.found = False
+
+    def push(self, text: str) -> str:
+        """Take more text; return what can no longer belong to a stop."""
+        held = self._held + text
+        hits = [(at + len(stop), at) for stop in self._stops if (at := held.find(stop)) >= 0]
+        if hits:
+            self.found = True
+            self._held = ""
+            return held[: min(hits)[1]]
+        keep = max((_overlap(held, stop) for stop in self._stops), default=0)
+        self._held = held[len(held) - keep :]
+        return held[: len(held) - keep]
+
+    def finish(self) -> str:
+        """No more text comes: return what was held back."""
+        rest, self._held = self._held, ""
+        return rest
+
+
+def _overlap(text: str, stop: str) -> int:
+    """Length of the longest end of ``text`` that is a proper beginning of ``stop``."""
+    return next((n for n in range(min(len(text), len(stop) - 1), 0, -1) if text.endswith(stop[:n])), 0)
