@@ -1,0 +1,81 @@
+"""What every view says of a scorecard besides its metrics, as (word key, text) pairs."""
+
+from __future__ import annotations
+
+import shlex
+
+from shosei.card.numbers import cell
+from shosei.card.scorecard import Command, Count, Scorecard
+from shosei.card.words import english
+
+Fact = tuple[str, str]
+
+
+def model_name(card: Scorecard) -> str:
+    """The model's name, or the run's where no verb said which model it had."""
+    return str(card.model.get("name") or card.run or english("unknown"))
+
+
+def header(card: Scorecard) -> list[Fact]:
+    """Who, when and where, in one line each."""
+    facts = [("run", card.run), ("attempt", str(card.attempt)), ("started", _date(card.started))]
+    if "params" in card.model:
+        facts.insert(0, ("parameters", cell(card.model["params"])))
+    return [*facts, ("machine", "; ".join(_machine(host) for host in card.hardware.values()) or english("unknown"))]
+
+
+def conditions(card: Scorecard) -> list[Fact]:
+    """How it was measured. What no verb declared is unknown, not blank."""
+    meter = english("unknown")
+    if card.meter:
+        meter = f"{card.meter.cpu_seconds:.3g} s CPU"
+        if card.meter.share is not None:
+            meter += f", {card.meter.share:.2%} {english('of_one_core')}"
+    facts = [("profile", card.profile), ("arrival", card.arrival), ("sandbox", card.sandbox)]
+    facts += [("meter", meter), ("log_digest", card.log_digest)]
+    return [(key, text or english("unknown")) for key, text in facts]
+
+
+def hardware(card: Scorecard) -> list[tuple[str, str]]:
+    """Host by host, every recorded fact as (name, text)."""
+    several = len(card.hardware) > 1
+    return [
+        (f"{host}: {name}".removesuffix("_bytes") if several else name.removesuffix("_bytes"), _plain(name, value))
+        for host, facts in card.hardware.items()
+        for name, value in facts.items()
+    ]
+
+
+def command_line(command: Command) -> str:
+    """The command as it can be typed into a shell."""
+    return shlex.join(command.argv)
+
+
+def exit_text(command: Command) -> str:
+    """The exit code, or that no end was recorded."""
+    return english("no_end") if command.exit_code is None else str(command.exit_code)
+
+
+def difference(count: Count) -> str:
+    """The relative difference of a computed parameter count, in percent."""
+    return "0" if count.published == count.computed else f"{100 * count.difference:+.4g} %"
+
+
+def _date(started: str) -> str:
+    return started.replace("T", " ").replace("Z", " UTC") or english("unknown")
+
+
+def _machine(facts: dict[str, object]) -> str:
+    cores, memory = facts.get("cores"), facts.get("memory_bytes")
+    parts = [str(facts.get("cpu") or ""), f"{cores} cores" if cores else "", _gigabytes(memory) if memory else ""]
+    gpus = facts.get("gpus")
+    parts.append(", ".join(map(str, gpus)) if isinstance(gpus, list) and gpus else "no GPU")
+    return " · ".join(part for part in parts if part)
+
+
+def _plain(name: str, value: object) -> str:
+    return _gigabytes(value) if name.endswith("_bytes") else cell(value)
+
+
+def _gigabytes(value: object) -> str:
+    return f"{value / 1e9:.1f} GB" if isinstance(value, int | float) else str(value)

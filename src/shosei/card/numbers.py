@@ -1,0 +1,107 @@
+"""Values as people read them: a fitting unit and about three significant digits."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from shosei.metrics.metric import Metric
+
+_BYTES = [(1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB"), (1.0, "B")]
+_TIME = [(3600.0, "h"), (60.0, "min"), (1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns")]
+_TIME_FROM = {"h": 2 * 3600.0, "min": 2 * 60.0}  # 90 s reads better than 1.5 min
+_SHARE = ""  # a metric without a unit is a share of 1
+_COUNT = "restarts"
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A metric's number in text. All empty where there is no number. ``interval`` has the unit of ``value``."""
+
+    value: str = ""
+    unit: str = ""
+    interval: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.value} {self.unit}".strip()
+
+
+def shown(metric: Metric) -> Shown:
+    """The metric's value and interval, both in the unit that suits the value (or, at 0, the interval's end)."""
+    if metric.value is None or not math.isfinite(metric.value):
+        return Shown()
+    low, high = metric.ci or (None, None)
+    guide = abs(metric.value) or abs(high or 0.0)
+    factor, unit = _scale(guide, metric.unit)
+    decimals = _decimals(guide * factor, unit)
+    value = metric.value * factor
+    text = _number(value, 0 if unit == _COUNT and value.is_integer() else decimals)
+    interval = ""
+    if low is not None and high is not None:
+        interval = f"[{_number(low * factor, decimals)}, {_number(high * factor, decimals)}]"
+    elif low is not None:
+        interval = f"≥ {_number(low * factor, decimals)}"
+    elif high is not None:
+        interval = f"≤ {_number(high * factor, decimals)}"
+    return Shown(text, unit, interval)
+
+
+def band(metric: Metric) -> tuple[float, float, float] | None:
+    """Low end, value and high end of a share, in percent of the whole; None for what is no share."""
+    if metric.value is None or metric.unit not in (_SHARE, "%"):
+        return None
+    factor = 1.0 if metric.unit == "%" else 100.0
+    low, high = metric.ci or (None, None)
+    ends = (metric.value if low is None else low, metric.value, metric.value if high is None else high)
+    low, value, high = (min(100.0, max(0.0, end * factor)) for end in ends)
+    return low, value, high
+
+
+def cell(value: object) -> str:
+    """A table's cell or a fact of the manifest. None is a dash: not known."""
+    if value is None:
+        return "–"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            return "–"
+        return _number(value, 0 if value.is_integer() else _decimals(abs(value), ""))
+    if isinstance(value, list):
+        return ", ".join(map(str, value)) or "none"
+    return str(value)
+
+
+def _scale(magnitude: float, unit: str) -> tuple[float, str]:
+    """Factor and unit to show a value of ``magnitude`` in."""
+    base, slash, per = unit.partition("/")
+    if unit == _SHARE:
+        return 100.0, "%"
+    if base in ("B", "bytes", "MB", "GB"):
+        in_bytes = {"MB": 1e6, "GB": 1e9}.get(base, 1.0)
+        size, name = next((step for step in _BYTES if magnitude * in_bytes >= step[0]), _BYTES[-1])
+        if slash and magnitude == 0:
+            size, name = 1e6, "MB"
+        return in_bytes / size, f"{name}{slash}{per}"
+    if unit in ("s", "ms", "ns"):
+        in_seconds = {"s": 1.0, "ms": 1e-3, "ns": 1e-9}[unit]
+        seconds = magnitude * in_seconds
+        if seconds == 0:
+            return 1.0, unit
+        size, name = next((step for step in _TIME if seconds >= _TIME_FROM.get(step[1], step[0])), _TIME[-1])
+        return in_seconds / size, name
+    return 1.0, unit
+
+
+def _decimals(magnitude: float, unit: str) -> int:
+    if magnitude == 0:
+        return 0
+    three_digits = max(0, min(6, 2 - math.floor(math.log10(magnitude))))
+    return max(1, three_digits) if unit == "%" else three_digits
+
+
+def _number(value: float, decimals: int) -> str:
+    text = f"{value:,.{decimals}f}" if value else "0"
+    return text.replace("-", "−") if value < 0 else text

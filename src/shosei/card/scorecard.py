@@ -1,0 +1,187 @@
+"""The scorecard as data: what was measured, on what, by which commands."""
+
+from __future__ import annotations
+
+import json
+import math
+from datetime import UTC, datetime
+from pathlib import PurePath
+from typing import Any
+
+import msgspec
+
+from shosei.log import Event, Log, RunBegin, RunEnd, Sample
+from shosei.metrics.metric import METRIC_IDS, Metric, Phase
+from shosei.spec import audit
+
+PHASES: tuple[Phase, Phase] = ("training", "inference")
+
+
+class Command(msgspec.Struct, frozen=True, kw_only=True):
+    """One verb of the attempt. ``exit_code`` is None when it ended without a word: killed, or still running."""
+
+    verb: str
+    phase: str
+    argv: list[str]
+    exit_code: int | None
+    dropped: int = 0  # events it could not write
+
+
+class Count(msgspec.Struct, frozen=True, kw_only=True):
+    """A published parameter count of the seed's models beside the computed one; ``difference`` is relative."""
+
+    model: str
+    part: str
+    published: int
+    computed: int
+    difference: float
+    reason: str
+
+
+class Meter(msgspec.Struct, frozen=True, kw_only=True):
+    """What measuring cost: CPU time of the meters, and its share of one core over the time they watched."""
+
+    cpu_seconds: float
+    share: float | None
+
+
+class Scorecard(msgspec.Struct, frozen=True, kw_only=True):
+    """One attempt of a run. ``metrics`` holds 30 cells: 15 ids, each for training and for inference."""
+
+    schema: int = 1
+    run: str
+    attempt: int
+    started: str  # UTC, ISO 8601; "" where no run.begin survived
+    profile: str
+    arrival: str
+    sandbox: str
+    model: dict[str, Any]
+    hardware: dict[str, dict[str, Any]]  # host -> facts
+    versions: dict[str, str]
+    hashes: dict[str, str]
+    seeds: dict[str, int]
+    commands: list[Command]
+    meter: Meter | None
+    metrics: list[Metric]
+    audit: list[Count]
+    warnings: list[str]
+    log_digest: str
+
+    def cell(self, id: str, phase: Phase) -> Metric:
+        """The metric ``id`` in ``phase``."""
+        return next(metric for metric in self.metrics if (metric.id, metric.phase) == (id, phase))
+
+
+def build(log: Log, metrics: list[Metric]) -> Scorecard:
+    """Join the metrics of an attempt with its manifest: the ``run.begin`` events, merged in the order they happened.
+
+    Where two verbs disagree about a fact, the later one stands and a warning names it.
+    """
+    expected = [(id, phase) for ids in METRIC_IDS.values() for id in ids for phase in PHASES]
+    if sorted(expected) != sorted((metric.id, metric.phase) for metric in metrics):
+        raise ValueError(f"a scorecard takes each of {len(expected)} cells once")
+    begins = sorted(log.of(RunBegin), key=lambda begin: (begin.wall_ns, begin.host, begin.pid, begin.seq))
+    warnings = list(log.warnings)
+    commands = _commands(begins, log.of(RunEnd))
+    warnings += [
+        f"{command.verb}: {command.dropped} events could not be written" for command in commands if command.dropped
+    ]
+    return Scorecard(
+        run=begins[0].run if begins else "",
+        attempt=log.attempt,
+        started=_utc(begins[0].wall_ns) if begins else "",
+        profile=_last(begin.profile for begin in begins),
+        arrival=_last(begin.arrival for begin in begins),
+        sandbox=_last(begin.sandbox for begin in begins),
+        model=_merge("model", [begin.model for begin in begins], warnings),
+        hardware={
+            host: _merge(f"hardware of {host}", [begin.hardware for begin in begins if begin.host == host], warnings)
+            for host in sorted({begin.host for begin in begins})
+        },
+        versions=_merge("versions", [begin.versions for begin in begins], warnings),
+        hashes=_merge("hashes", [begin.hashes for begin in begins], warnings),
+        seeds=_merge("seeds", [begin.seeds for begin in begins], warnings),
+        commands=commands,
+        meter=_meter(log),
+        metrics=sorted(metrics, key=lambda metric: expected.index((metric.id, metric.phase))),
+        audit=[
+            Count(
+                model=row.model, part=row.part, published=row.published, computed=row.computed,
+                difference=row.difference, reason=row.reason,
+            )
+            for row in audit()
+        ],
+        warnings=warnings,
+        log_digest=log.digest,
+    )  # fmt: skip
+
+
+def to_json(card: Scorecard) -> bytes:
+    """Equal cards give equal bytes: keys sorted, 12 significant digits, a number that is not finite as null."""
+    plain = _rounded(msgspec.to_builtins(card))
+    return (json.dumps(plain, ensure_ascii=False, sort_keys=True, indent=1, allow_nan=False) + "\n").encode()
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, float):
+        return float(f"{value:.12g}") if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: _rounded(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_rounded(item) for item in value]
+    return value
+
+
+def _merge(what: str, parts: list[dict[str, Any]], warnings: list[str]) -> dict[str, Any]:
+    merged: dict[str, Any] = {}
+    for part in parts:
+        for key, value in part.items():
+            if key in merged and merged[key] != value:
+                warnings.append(f"{what}: '{key}' changed within the attempt, from {merged[key]} to {value}")
+            merged[key] = value
+    return merged
+
+
+def _commands(begins: list[RunBegin], ends: list[RunEnd]) -> list[Command]:
+    ended = {(_process(end), end.verb): end for end in ends}
+    commands = []
+    for begin in begins:
+        end = ended.get((_process(begin), begin.verb))
+        # Where the program was installed says nothing about the measurement, and differs between machines.
+        argv = [PurePath(begin.argv[0]).name, *begin.argv[1:]] if begin.argv else []
+        commands.append(
+            Command(
+                verb=begin.verb,
+                phase=begin.phase,
+                argv=argv,
+                exit_code=end.exit_code if end else None,
+                dropped=end.dropped if end else 0,
+            )
+        )
+    return commands
+
+
+def _meter(log: Log) -> Meter | None:
+    """The meters' CPU time: a process's samples of itself, or what it declared when it ended."""
+    samples: dict[tuple[str, str, int, int], list[Sample]] = {}
+    for sample in log.of(Sample):
+        if sample.scope == "self" and sample.cpu_ns is not None:
+            samples.setdefault(_process(sample), []).append(sample)
+    cpu_ns = sum(max(sample.cpu_ns or 0 for sample in own) for own in samples.values())
+    cpu_ns += sum(end.overhead_ns for end in log.of(RunEnd) if _process(end) not in samples)
+    watched_ns = sum(own[-1].mono_ns - own[0].mono_ns for own in samples.values())
+    if not cpu_ns:
+        return None
+    return Meter(cpu_seconds=cpu_ns / 1e9, share=cpu_ns / watched_ns if watched_ns else None)
+
+
+def _process(event: Event) -> tuple[str, str, int, int]:
+    return event.host, event.boot, event.pid, event.start_ticks
+
+
+def _last(values: Any) -> str:
+    return next((value for value in reversed(list(values)) if value), "")
+
+
+def _utc(wall_ns: int) -> str:
+    return datetime.fromtimestamp(wall_ns // 10**9, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,89 @@
+"use strict";
+(() => {
+  const $ = (selector) => [...document.querySelectorAll(selector)];
+  const json = (id) => JSON.parse(document.getElementById(id).textContent);
+  const words = json("words");
+  const plots = json("plots");
+  const buttons = $("[data-language]");
+  const languages = buttons.map((button) => button.dataset.language);
+
+  // Some browsers refuse storage to pages opened from a file; the choice then lasts as long as the page.
+  const remembered = () => { try { return localStorage.getItem("shosei.language"); } catch { return null; } };
+  const remember = (language) => { try { localStorage.setItem("shosei.language", language); } catch { /* see above */ } };
+
+  function preferred() {
+    if (languages.includes(remembered())) return remembered();
+    for (const wanted of navigator.languages ?? []) {
+      const found = languages.find((language) => language.split("-")[0] === wanted.split("-")[0]);
+      if (found) return found;
+    }
+    return "en";
+  }
+
+  function speak(language) {
+    const index = languages.indexOf(language);
+    document.documentElement.lang = language;
+    for (const element of $("[data-t]")) element.textContent = words[element.dataset.t][index];
+    for (const element of $("[data-t-label]")) element.ariaLabel = words[element.dataset.tLabel][index];
+    for (const button of buttons) button.ariaPressed = String(button.dataset.language === language);
+  }
+
+  for (const button of buttons) {
+    button.addEventListener("click", () => { speak(button.dataset.language); remember(button.dataset.language); });
+  }
+  document.querySelector(".languages").hidden = false;
+  speak(preferred());
+
+  const dashes = [[], [8, 4], [2, 3], [10, 3, 2, 3]];
+  const cssDashes = ["solid", "dashed", "dotted", "double"];
+  const drawn = new Map();
+
+  function draw(figure) {
+    const plot = plots[figure.dataset.plot];
+    const style = getComputedStyle(document.documentElement);
+    const color = (name) => style.getPropertyValue(`--${name}`).trim();
+    const axis = {
+      stroke: color("muted"), font: "12px system-ui, sans-serif", labelFont: "12px system-ui, sans-serif",
+      grid: { stroke: color("line"), width: 1 }, ticks: { stroke: color("line"), width: 1 },
+    };
+    const series = Object.keys(plot.series).map((name, index) => ({
+      label: name, stroke: color(`curve-${index % 4}`), width: 2, dash: dashes[index % 4], spanGaps: false,
+      value: (_, value) => (value == null ? "–" : String(Number(value.toPrecision(4)))),
+    }));
+    // Epochs and steps come whole: no tick stands between two of them.
+    const wholeSteps = plot.x.every(Number.isInteger) ? { incrs: [1, 2, 5].flatMap((n) => [0, 1, 2, 3, 4, 5, 6, 7].map((e) => n * 10 ** e)).sort((a, b) => a - b) } : {};
+    drawn.get(figure)?.destroy();
+    drawn.set(figure, new uPlot({
+      width: figure.clientWidth, height: 240,
+      scales: { x: { time: false } },
+      axes: [{ ...axis, label: plot.x_label, labelSize: 18, ...wholeSteps }, { ...axis, label: plot.y_label, labelSize: 18, size: 60 }],
+      series: [{ label: plot.x_label, value: (_, value) => (value == null ? "–" : String(value)) }, ...series],
+      legend: { markers: { width: 2, dash: (_, index) => cssDashes[(index - 1) % 4] } },
+      cursor: { drag: { x: true, y: false } },
+    }, [plot.x, ...Object.values(plot.series)], figure));
+    figure.classList.add("drawn");
+  }
+
+  for (const details of $("details.cell")) {
+    details.addEventListener("toggle", () => {
+      if (details.open) details.querySelectorAll("[data-plot]").forEach((figure) => drawn.has(figure) || draw(figure));
+    });
+  }
+  const redraw = () => drawn.forEach((_, figure) => { if (figure.clientWidth) draw(figure); });
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
+  let pending = 0;
+  addEventListener("resize", () => { cancelAnimationFrame(pending); pending = requestAnimationFrame(redraw); });
+
+  const all = document.querySelector(".all");
+  all.hidden = false;
+  all.addEventListener("click", () => {
+    const open = all.ariaPressed !== "true";
+    all.ariaPressed = String(open);
+    for (const details of $("details.cell")) details.open = open;
+  });
+
+  // A link to one cell opens it.
+  const target = () => { const cell = document.getElementById(location.hash.slice(1)); if (cell?.matches("details")) cell.open = true; };
+  addEventListener("hashchange", target);
+  target();
+})();
