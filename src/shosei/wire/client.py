@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -95,8 +95,19 @@ class Client:
         except (msgspec.DecodeError, KeyError, TypeError):
             raise InputError(f"{self.base_url}/v1/models does not answer as an OpenAI-compatible server") from None
 
-    async def ask(self, path: str, body: dict[str, Any], *, scheduled_ns: int | None = None) -> Reply:
-        """POST ``body`` to ``path`` (such as ``/v1/chat/completions``) and time the answer, streamed or whole."""
+    async def ask(
+        self,
+        path: str,
+        body: dict[str, Any],
+        *,
+        scheduled_ns: int | None = None,
+        timeout_s: float | None = None,
+        on_text: Callable[[str], None] | None = None,
+    ) -> Reply:
+        """POST ``body`` to ``path`` (such as ``/v1/chat/completions``) and time the answer, streamed or whole.
+
+        ``timeout_s`` may shorten the client's own limit. ``on_text`` is given each piece of a streamed answer as it comes.
+        """
         data = msgspec.json.encode(body)
         reply = Reply(
             id=f"req-{uuid.uuid4().hex}", scheduled_ns=scheduled_ns or time.monotonic_ns(),
@@ -104,12 +115,12 @@ class Client:
         )  # fmt: skip
         reply.sent_ns = time.monotonic_ns()
         try:
-            async with self._session.post(self.base_url + path, data=data) as response:
+            async with asyncio.timeout(timeout_s), self._session.post(self.base_url + path, data=data) as response:
                 reply.status = response.status
                 if response.status >= 400:
                     self._refused(reply, await response.read())
                 elif reply.stream:
-                    await self._read_stream(reply, response)
+                    await self._read_stream(reply, response, on_text)
                 else:
                     self._read_whole(reply, await response.read())
         except asyncio.CancelledError:
@@ -127,7 +138,9 @@ class Client:
         reply.done_ns = time.monotonic_ns()
         return reply
 
-    async def _read_stream(self, reply: Reply, response: aiohttp.ClientResponse) -> None:
+    async def _read_stream(
+        self, reply: Reply, response: aiohttp.ClientResponse, on_text: Callable[[str], None] | None
+    ) -> None:
         decoder, parts, ended = sse.Decoder(), [], False
         async for chunk in response.content.iter_any():
             now = time.monotonic_ns()
@@ -145,6 +158,8 @@ class Client:
                 if text:
                     reply.first_token_ns = reply.first_token_ns or now
                     parts.append(text)
+                    if on_text:
+                        on_text(text)
         reply.text = "".join(parts)
         if not ended:
             reply.error = "cut stream"

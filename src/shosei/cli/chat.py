@@ -1,0 +1,145 @@
+"""``shosei chat``: talk to a model in the terminal, or line by line from a pipe, over the same HTTP as every client."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from typing import IO, Annotated
+
+import typer
+
+from shosei.cli.common import JsonOption, result, say
+from shosei.errors import InputError
+
+Messages = list[dict[str, str]]
+
+
+def chat(
+    run_or_url: Annotated[str, typer.Argument(metavar="RUN_OR_URL", help="Run or model folder, or a server's URL.")],
+    system: Annotated[str, typer.Option(help="System message that the conversation begins with.")] = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Chat with a model. Ctrl-C stops an answer; /exit or Ctrl-D leaves. From a pipe, each line is one turn."""
+    messages: Messages = [{"role": "system", "content": system}] if system else []
+    server = contextlib.nullcontext(run_or_url) if "://" in run_or_url else _served(run_or_url)
+    with server as url:
+        model = _first_model(url)
+        for line in _lines(model):
+            messages.append({"role": "user", "content": line})
+            answer = _answer(url, model, messages, quiet=as_json)
+            messages.append({"role": "assistant", "content": answer})
+    if as_json:
+        result({"model": model, "messages": messages}, [], as_json=True)
+
+
+def _lines(model: str) -> Iterator[str]:
+    """The user's turns, until /exit or the end of input."""
+    if sys.stdin.isatty():
+        import readline  # noqa: F401 (gives input() editing and history)
+
+        say(f"{model}: /exit or Ctrl-D leaves, Ctrl-C stops an answer")
+    while True:
+        try:
+            line = input("> ") if sys.stdin.isatty() else input()
+        except EOFError:
+            return
+        if line.strip() == "/exit":
+            return
+        if line.strip():
+            yield line
+
+
+def _answer(url: str, model: str, messages: Messages, *, quiet: bool) -> str:
+    """Ask, print the answer as it comes, return it. The oldest turns are dropped where the context is too small."""
+    import asyncio
+
+    from shosei.wire.client import Client, Reply
+
+    parts: list[str] = []
+
+    def show(text: str) -> None:
+        parts.append(text)
+        if not quiet:
+            print(text, end="", flush=True)
+
+    async def ask() -> Reply:
+        async with Client(url) as client:
+            body = {"model": model, "messages": messages, "stream": True, "temperature": 0}
+            return await client.ask("/v1/chat/completions", body, on_text=show)
+
+    try:
+        reply = asyncio.run(ask())
+    except KeyboardInterrupt:
+        reply = None
+    if not quiet:
+        print(flush=True)
+    if reply and reply.error == "context limit" and _forget_oldest(messages):
+        return _answer(url, model, messages, quiet=quiet)
+    if reply and reply.error:
+        raise InputError(f"{url} did not answer ({reply.error}): {reply.message}")
+    return "".join(parts)
+
+
+def _forget_oldest(messages: Messages) -> bool:
+    """Drop the first question and its answer; False if only the newest question is left."""
+    first = next(place for place, message in enumerate(messages) if message["role"] == "user")
+    if first == len(messages) - 1:
+        return False
+    del messages[first : first + 2]
+    say("(the oldest turn is forgotten: the context is full)")
+    return True
+
+
+def _first_model(url: str) -> str:
+    import asyncio
+
+    from shosei.wire.client import Client
+
+    async def ask() -> list[str]:
+        async with Client(url) as client:
+            return await client.models()
+
+    models = asyncio.run(ask())
+    if not models:
+        raise InputError(f"{url} serves no model")
+    return models[0]
+
+
+@contextlib.contextmanager
+def _served(folder: str) -> Iterator[str]:
+    """The URL of a server of our own for the model in ``folder``, which ends with us. Raises InputError if it cannot.
+
+    It runs in a session of its own, so that Ctrl-C reaches the answer and not the server.
+    """
+    from shosei.lineage import PARENT_VARIABLE
+    from shosei.log.run import RUN_VARIABLE
+
+    command = [sys.executable, "-m", "shosei", "serve", folder, "--port", "0", "--slots", "1", "--json"]
+    environment = {key: value for key, value in os.environ.items() if key != RUN_VARIABLE}
+    environment[PARENT_VARIABLE] = str(os.getpid())
+    with tempfile.TemporaryFile("w+") as messages:
+        server = subprocess.Popen(
+            command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=messages,
+            text=True, start_new_session=True,
+        )  # fmt: skip
+        try:
+            yield _url(server, messages)
+        finally:
+            server.terminate()
+            server.wait()
+
+
+def _url(server: subprocess.Popen[str], messages: IO[str]) -> str:
+    assert server.stdout
+    line = server.stdout.readline()
+    if not line:
+        server.wait()
+        messages.seek(0)
+        last = (messages.read().strip().splitlines() or ["the server did not start"])[-1]
+        raise InputError(last.removeprefix("shosei: "))
+    return str(json.loads(line)["url"])

@@ -1,0 +1,136 @@
+"""``shosei serve``: the engine and the HTTP front as two supervised children that talk over a private socket."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from shosei.cli.common import JsonOption, RunOption, result, say
+from shosei.errors import InputError
+
+_TEMPORARY_PATH_BYTES = 64  # Linux allows a Unix socket's path 107 bytes, macOS 103
+_STOPPED = (0, 130, 143)  # ended by itself, SIGINT, SIGTERM
+
+HostOption = Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 for every one.")]
+PortOption = Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 for any free one.")]
+
+
+def serve(
+    model_or_run: Annotated[Path, typer.Argument(metavar="MODEL_OR_RUN", help="Model folder, or run folder.")],
+    host: HostOption = "127.0.0.1",
+    port: PortOption = 8000,
+    slots: Annotated[int, typer.Option(min=1, help="Requests that are answered at the same time.")] = 16,
+    name: Annotated[str, typer.Option(help="Name that clients call the model by (default: its own).")] = "",
+    run: RunOption = None,
+    as_json: JsonOption = False,
+) -> int:
+    """Serve a model over an OpenAI-compatible API until interrupted.
+
+    Prints one line when the first token has been decoded. Without a run folder nothing is recorded.
+    """
+    import asyncio
+
+    from shosei.log.run import RUN_VARIABLE, Run, open_run
+    from shosei.serve.listen import listen
+    from shosei.supervise import Child, Supervisor
+
+    folder, model_name = find_model(model_or_run)
+    name = name or model_name
+    with listen(host, port) as listener:
+        port = listener.getsockname()[1]
+    url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+
+    with tempfile.TemporaryDirectory(prefix="shosei-", dir=_temporary_folder()) as private:
+        recorded = run or os.environ.get(RUN_VARIABLE)
+        target = open_run(run, must_exist=False) if recorded else Run(Path(private) / "run")
+        socket = Path(private) / "engine.sock"
+        shosei = [sys.executable, "-m", "shosei"]
+        engine = ["engine", "--model", str(folder), "--socket", str(socket), "--slots", str(slots)]
+        front = ["http", "--model", str(folder), "--socket", str(socket), "--name", name]
+        children = [
+            Child("engine", [*shosei, *engine], phase="inference"),
+            Child("http", [*shosei, *front, "--host", host, "--port", str(port)], phase="inference"),
+        ]
+        config = {"model": str(folder), "name": name, "url": url, "slots": slots}
+        writer = target.begin("serve", phase="inference", config=config)
+        say(f"loading {name} from {folder}")
+
+        async def announce() -> None:
+            await _ready(url)
+            line = f"ready: {name} at {url}/v1 (Ctrl-C stops it)"
+            result({"url": url, "model": name}, [line], as_json=as_json)
+
+        async def supervise() -> int:
+            announcing = asyncio.create_task(announce())
+            try:
+                return await Supervisor(writer, children).run()
+            finally:
+                announcing.cancel()
+
+        code = asyncio.run(supervise())
+        code = 0 if code in _STOPPED else code
+        target.end(writer, "serve", code)
+    return code
+
+
+def http(
+    model: Annotated[Path, typer.Option(help="Model folder.")],
+    socket: Annotated[Path, typer.Option(help="The engine's Unix socket.")],
+    name: Annotated[str, typer.Option(help="Name that clients call the model by.")],
+    host: HostOption = "127.0.0.1",
+    port: PortOption = 8000,
+) -> None:
+    """Answer HTTP requests in front of an engine until told to stop."""
+    from shosei.log.run import RUN_VARIABLE, open_run
+    from shosei.serve.listen import listen
+    from shosei.serve.server import run_server
+
+    listener = listen(host, port)
+    run = open_run(must_exist=False) if os.environ.get(RUN_VARIABLE) else None
+    writer = run.begin("http", phase="inference", config={"name": name}) if run else None
+    run_server(model, socket, name, listener, writer)
+    if run and writer:
+        run.end(writer, "http")
+
+
+def find_model(path: Path) -> tuple[Path, str]:
+    """The model folder at ``path``, or in the run folder ``path``, and the model's own name.
+
+    Raises InputError that names the missing or unusable file.
+    """
+    from shosei.model.hf_config import read_spec
+
+    folder = path / "model" if (path / "model").is_dir() or (path / "log").is_dir() else path
+    if not folder.is_dir():
+        raise InputError(f"{path} has no model: give a model folder, or a run folder in which 'shosei train' has ended")
+    spec = read_spec(folder)
+    for file in ("model.safetensors", "tokenizer.json"):
+        if not (folder / file).is_file():
+            raise InputError(f"{folder} is no complete model folder: {file} is missing")
+    return folder, spec.name
+
+
+async def _ready(url: str) -> None:
+    """Return when the server at ``url`` has decoded a token."""
+    import asyncio
+    import contextlib
+
+    import aiohttp
+
+    async with aiohttp.ClientSession() as session:
+        while True:
+            with contextlib.suppress(aiohttp.ClientError, TimeoutError, OSError):
+                async with session.get(f"{url}/readyz") as response:
+                    if response.status == 200:
+                        return
+            await asyncio.sleep(0.1)
+
+
+def _temporary_folder() -> str | None:
+    """Where a path is short enough for a socket."""
+    return None if len(os.fsencode(tempfile.gettempdir())) <= _TEMPORARY_PATH_BYTES else "/tmp"
