@@ -238,8 +238,12 @@ def start_cli(folder: Path, *command: str) -> subprocess.Popen[bytes]:
 def test_a_killed_supervisor_leaves_nothing_behind(tmp_path: Path) -> None:
     supervisor = start_cli(tmp_path / "run", "sh", "-c", "sleep 600 & sleep 600 & echo $! > $0; wait", f"{tmp_path}/up")
     assert eventually(lambda: (tmp_path / "up").exists() and (tmp_path / "up").read_text().strip())
-    left = psutil.Process(supervisor.pid).children(recursive=True)
-    assert sum(process.name() == "sleep" for process in left) == 2
+
+    def tree() -> list[psutil.Process]:
+        return psutil.Process(supervisor.pid).children(recursive=True)
+
+    assert eventually(lambda: sum(process.name() == "sleep" for process in tree()) == 2)
+    left = tree()
     supervisor.kill()
     supervisor.wait()
     assert eventually(lambda: not any(p.is_running() and p.status() != psutil.STATUS_ZOMBIE for p in left))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import signal
 import sys
@@ -13,10 +12,8 @@ import typer
 import typer.core
 
 from shosei import __version__
-from shosei.cli import data, models, supervise
+from shosei.cli import chat, data, engine, exam, load, models, quickstart, serve, supervise
 from shosei.errors import EXIT_BUG, EXIT_INPUT, EXIT_INVALID, InputError, MeasurementInvalid, nearest
-
-PARENT_VARIABLE = "SHOSEI_PARENT"
 
 
 class _Verbs(typer.core.TyperGroup):
@@ -41,10 +38,17 @@ def _top(version: bool = typer.Option(False, "--version", help="Print the versio
         raise typer.Exit
 
 
+app.command("quickstart")(quickstart.quickstart)
 app.command("models")(models.models)
 app.command("data")(data.data)
 app.command("tokenizer")(data.tokenizer)
+app.command("load")(load.load)
 app.command("supervise")(supervise.supervise)
+app.command("exam")(exam.exam)
+app.command("engine", hidden=True)(engine.engine)
+app.command("serve")(serve.serve)
+app.command("http", hidden=True)(serve.http)
+app.command("chat")(chat.chat)
 
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
@@ -74,14 +78,11 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
 
 
 def die_with_parent() -> None:
-    """End with the Shosei process that started this one, even if that is killed with SIGKILL (Linux)."""
-    parent = os.environ.pop(PARENT_VARIABLE, "")
-    if not parent or not sys.platform.startswith("linux"):
-        return
-    pr_set_pdeathsig = 1
-    ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
-    if os.getppid() != int(parent):
-        os._exit(128 + signal.SIGKILL)
+    """If a process of ours started this one, end with it."""
+    if parent := os.environ.pop("SHOSEI_PARENT", ""):
+        from shosei.lineage import die_with
+
+        die_with(int(parent))
 
 
 def _fail(message: str, code: int) -> int:

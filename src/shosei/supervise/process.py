@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ctypes
 import os
 import shutil
 import signal
 import subprocess
-import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from shosei.errors import InputError
+from shosei.lineage import die_with
 
-_PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 _POLL_SECONDS = 0.05  # where the kernel has no pidfd
 
 
@@ -54,8 +53,12 @@ class Process:
         self.told_to_stop = False
         self.start_ns = time.monotonic_ns()
         self._popen = subprocess.Popen(
-            child.argv, env=env, stdin=subprocess.DEVNULL, start_new_session=True, preexec_fn=_bind_to_parent(),
-        )  # fmt: skip
+            child.argv,
+            env=env,
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+            preexec_fn=partial(die_with, os.getpid()),
+        )
         self.pid = self._popen.pid
         self._guard = _guard(self.pid)
 
@@ -92,20 +95,6 @@ class Process:
         # EPERM is macOS's answer for a group of zombies.
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signum)
-
-
-def _bind_to_parent() -> Callable[[], None] | None:
-    """What the child does between fork and exec so that the kernel kills it when we die (Linux)."""
-    if not sys.platform.startswith("linux"):
-        return None
-    prctl, parent = ctypes.CDLL(None).prctl, os.getpid()
-
-    def bind() -> None:
-        prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:  # we died before the call: its signal will never come
-            os._exit(128 + signal.SIGKILL)
-
-    return bind
 
 
 def _guard(group: int) -> subprocess.Popen[bytes]:

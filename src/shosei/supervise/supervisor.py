@@ -11,13 +11,13 @@ import time
 from collections.abc import Sequence
 
 from shosei.errors import EXIT_INPUT
+from shosei.lineage import PARENT_VARIABLE
 from shosei.log import Note, ProcExit, ProcStart, Restart, Sample, Writer
 from shosei.log.run import ATTEMPT_VARIABLE, RUN_VARIABLE
 from shosei.supervise.classify import classify, exit_code, oom_kills
 from shosei.supervise.meters import TreeMeter, scan
 from shosei.supervise.process import Child, Process
 
-PARENT_VARIABLE = "SHOSEI_PARENT"
 _FORWARDED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 _log = logging.getLogger(__name__)

@@ -1,0 +1,166 @@
+"""``shosei quickstart``: the whole loop, as the public verbs in processes of their own, each printed before it runs."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Annotated, NoReturn
+
+import typer
+
+from shosei.cli.common import JsonOption, result, say
+
+_READY_SECONDS = 60.0
+_STOP_SECONDS = 20.0
+_PREFERRED_PORT = 8000
+
+
+class _StepFailed(Exception):
+    def __init__(self, command: str, code: int) -> None:
+        super().__init__(command)
+        self.command, self.code = command, code
+
+
+def quickstart(
+    out: Annotated[Path, typer.Option(help="Run folder.")] = Path("runs/quickstart"),
+    seed: Annotated[int, typer.Option(help="Seed of data, weights and load.")] = 0,
+    as_json: JsonOption = False,
+) -> int:
+    """Data, tokenizer, training, serving, load, exam and card, in under five minutes on two cores."""
+    from shosei.lineage import PARENT_VARIABLE
+    from shosei.log import open_run
+    from shosei.log.run import ATTEMPT_VARIABLE
+
+    run = open_run(out, must_exist=False)
+    writer = run.begin("quickstart", new_attempt=True, seeds={"quickstart": seed})
+    environment = os.environ | {ATTEMPT_VARIABLE: str(writer.attempt), PARENT_VARIABLE: str(os.getpid())}
+    signal.signal(signal.SIGTERM, _interrupt)
+    port = _free_port()
+    url, seconds, code = f"http://127.0.0.1:{port}", {}, 0
+
+    def step(name: str, *arguments: str) -> None:
+        start = time.monotonic()
+        _announce(name, arguments)
+        done = subprocess.run(_command(arguments), env=environment, check=False)
+        if done.returncode:
+            raise _StepFailed(_printed(arguments), done.returncode)
+        seconds[name] = time.monotonic() - start
+
+    try:
+        step("data", "data", "--run", str(out), "--seed", str(seed))
+        step("tokenizer", "tokenizer", "--run", str(out))
+        train = ("train", "--run", str(out), "--set", f"train.seed={seed}")
+        step("train", "supervise", "--run", str(out), "--name", "train", "--", *_command(train))
+        serve = ("serve", str(out), "--run", str(out), "--port", str(port))
+        start = time.monotonic()
+        _announce("serve", serve)
+        with _running(serve, environment, url):
+            seconds["serve"] = time.monotonic() - start
+            step("load", "load", url, "--run", str(out), "--suite", str(run.suites), "--seconds", "30")
+            step("exam", "exam", url, "--run", str(out), "--suite", str(run.suites), "--sandbox", "rlimits")
+    except _StepFailed as failure:
+        say(f"\nshosei: a step ended with exit code {failure.code}: {failure.command}")
+        code = failure.code
+    except KeyboardInterrupt:
+        run.end(writer, "quickstart", 128 + signal.SIGINT)
+        raise
+    # The card reads a finished log: what it says must not depend on when it is asked.
+    run.end(writer, "quickstart", code)
+    if code:
+        return code
+    environment.pop(ATTEMPT_VARIABLE)
+    step("card", "card", str(out))
+    _conclude(out, seconds, as_json)
+    return 0
+
+
+def _conclude(out: Path, seconds: dict[str, float], as_json: bool) -> None:
+    total = sum(seconds.values())
+    spent = ", ".join(f"{name} {value:.0f} s" for name, value in seconds.items())
+    lines = [
+        "",
+        f"{total:.0f} s in all: {spent}",
+        f"The scorecard is {out / 'card.html'}: open it in a browser.",
+        "",
+        "What next:",
+        f"  {_printed(('chat', str(out)))}     talk to the model",
+        f"  {_printed(('serve', str(out)))}    serve it to any OpenAI client",
+        f"  {_printed(('card', str(out)))}     compute the card again from the log",
+    ]
+    result({"run": str(out), "seconds": seconds, "total_seconds": total}, lines, as_json=as_json)
+
+
+def _program() -> list[str]:
+    """How this program was called, so that a printed command can be pasted; else by its module."""
+    return [sys.argv[0]] if Path(sys.argv[0]).name == "shosei" else [sys.executable, "-m", "shosei"]
+
+
+def _command(arguments: tuple[str, ...]) -> list[str]:
+    return [*_program(), *arguments]
+
+
+def _printed(arguments: tuple[str, ...]) -> str:
+    return shlex.join(_command(arguments))
+
+
+def _announce(name: str, arguments: tuple[str, ...]) -> None:
+    say(f"\n── {name} " + "─" * (70 - len(name)) + f"\n$ {_printed(arguments)}")
+
+
+@contextmanager
+def _running(arguments: tuple[str, ...], environment: dict[str, str], url: str) -> Iterator[None]:
+    """A server that answers for the length of the block."""
+    server = subprocess.Popen(_command(arguments), env=environment)
+    try:
+        deadline = time.monotonic() + _READY_SECONDS
+        while not _ready(url):
+            if server.poll() is not None:
+                raise _StepFailed(_printed(arguments), server.returncode or 1)
+            if time.monotonic() > deadline:
+                raise _StepFailed(f"{_printed(arguments)} (not ready after {_READY_SECONDS:.0f} s)", 1)
+            time.sleep(0.1)
+        yield
+    finally:
+        if server.poll() is None:
+            server.terminate()
+            try:
+                server.wait(_STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                server.kill()
+                server.wait()
+
+
+def _ready(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(f"{url}/readyz", timeout=5) as response:
+            return bool(response.status == 200)
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+def _free_port() -> int:
+    """The usual port if it is free, else any."""
+    for port in (_PREFERRED_PORT, 0):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return int(probe.getsockname()[1])
+    raise OSError("no free port on 127.0.0.1")
+
+
+def _interrupt(_signum: int, _frame: FrameType | None) -> NoReturn:
+    raise KeyboardInterrupt

@@ -1,0 +1,23 @@
+"""A process of ours ends with the process that started it, even if that one is killed with SIGKILL (Linux)."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import sys
+
+# A parent of ours leaves its pid here for a child of ours.
+PARENT_VARIABLE = "SHOSEI_PARENT"
+
+_PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
+_libc = ctypes.CDLL(None)  # before any fork: loading is not safe after one
+
+
+def die_with(parent: int) -> None:
+    """Have the kernel kill this process when its parent, process ``parent``, ends. Nothing happens off Linux."""
+    if not sys.platform.startswith("linux"):
+        return
+    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:  # it died before the call: its signal will never come
+        os._exit(128 + signal.SIGKILL)
