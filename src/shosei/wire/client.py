@@ -106,7 +106,8 @@ class Client:
     ) -> Reply:
         """POST ``body`` to ``path`` (such as ``/v1/chat/completions``) and time the answer, streamed or whole.
 
-        ``timeout_s`` may shorten the client's own limit. ``on_text`` is given each piece of a streamed answer as it comes.
+        ``timeout_s`` may shorten the client's own limit. ``on_text`` is given each piece of a streamed answer as it
+        comes.
         """
         data = msgspec.json.encode(body)
         reply = Reply(
