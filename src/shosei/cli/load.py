@@ -1,0 +1,117 @@
+"""``shosei load``: offer an endpoint an open-loop load, and record every request."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+import typer
+
+from shosei.cli.common import ConfigOption, JsonOption, RunOption, SetOption, result, say
+from shosei.errors import EXIT_BUG, EXIT_INVALID, EXIT_OK
+
+if TYPE_CHECKING:
+    from shosei.load import Tally
+
+_SECONDS_BETWEEN_LINES = 2.0
+
+T = TypeVar("T")
+
+
+def load(
+    url: Annotated[str, typer.Argument(help="An OpenAI-compatible server, such as http://127.0.0.1:8000")],
+    run: RunOption = None,
+    rate: Annotated[float | None, typer.Option(help="Requests offered per second (default 8).")] = None,
+    seconds: Annotated[float | None, typer.Option(help="Length of the steady window (default 30).")] = None,
+    suite: Annotated[
+        Path | None, typer.Option(help="Prompts: JSON Lines with 'messages', or a folder of them (default: the run's).")
+    ] = None,
+    max_tokens: Annotated[int | None, typer.Option(help="Longest answer asked for (default 64).")] = None,
+    stream: Annotated[bool | None, typer.Option("--stream/--no-stream", help="Streamed answers (default).")] = None,
+    seed: Annotated[int | None, typer.Option(help="Of the schedule and the prompts' order (default 0).")] = None,
+    config: ConfigOption = None,
+    overrides: SetOption = None,
+    as_json: JsonOption = False,
+) -> int:
+    """Send requests on a Poisson schedule, whether or not earlier ones came back; latency runs from the schedule.
+
+    Exit code 5 if not one request was answered.
+    """
+    from shosei.config import load as load_config
+    from shosei.config import save
+    from shosei.load import LoadConfig, Tally, check, run_load
+    from shosei.load.prompts import digest, read_prompts
+    from shosei.log import open_run
+
+    folder = open_run(run, must_exist=False)
+    given = {"rate": rate, "seconds": seconds, "max_tokens": max_tokens, "stream": stream, "seed": seed}
+    flags = [f"load.{key}={json.dumps(value)}" for key, value in given.items() if value is not None]
+    if suite is not None:
+        flags.append(f"load.suite={json.dumps(str(suite))}")
+    settings = load_config(LoadConfig, "load", config, [*(overrides or []), *flags])
+    if settings.suite is None and folder.suites.is_dir():
+        settings = settings.model_copy(update={"suite": folder.suites})
+    settings = _run(check(settings, url))
+    writer = folder.begin(
+        "load",
+        phase="inference",
+        config=settings.model_dump(mode="json"),
+        hashes={"prompts": digest(read_prompts(settings.suite))},
+        seeds={"load": settings.seed},
+        arrival=settings.arrival,
+    )
+    save(folder.toml, "load", settings)
+    tally = Tally()
+    code = EXIT_BUG
+    try:
+        _run(_with_progress(run_load(settings, url, writer, tally), tally))
+        code = EXIT_OK if tally.answered else EXIT_INVALID
+    except KeyboardInterrupt:
+        code = 128 + signal.SIGINT
+        raise
+    finally:
+        folder.end(writer, "load", code)
+        _report(folder.folder, writer.attempt, tally, as_json)
+    return code
+
+
+def _report(folder: Path, attempt: int, tally: Tally, as_json: bool) -> None:
+    lines = [f"load: {tally.line()}"]
+    lines += [f"  {count} x {error}" for error, count in tally.errors.most_common()]
+    lines.append(f"a read-out of the whole run, warm-up included; the measurement is the card: shosei card {folder}")
+    values = {
+        "run": str(folder), "attempt": attempt, "sent": tally.sent, "answered": tally.answered,
+        "failed": dict(tally.errors), "latency_ms": tally.percentiles_ms(),
+    }  # fmt: skip
+    result(values, lines, as_json=as_json)
+
+
+async def _with_progress(work: Coroutine[Any, Any, T], tally: Tally) -> T:
+    """Do ``work`` and show the tally every two seconds."""
+    import asyncio
+
+    async def show() -> None:
+        while True:
+            await asyncio.sleep(_SECONDS_BETWEEN_LINES)
+            say(f"load: {tally.line()}")
+
+    shown = asyncio.create_task(show())
+    try:
+        return await work
+    finally:
+        shown.cancel()
+
+
+def _run(work: Coroutine[Any, Any, T]) -> T:
+    """``asyncio.run``, on uvloop where there is one."""
+    import asyncio
+
+    try:
+        from uvloop import new_event_loop
+    except ImportError:
+        return asyncio.run(work)
+    with asyncio.Runner(loop_factory=new_event_loop) as runner:
+        return runner.run(work)

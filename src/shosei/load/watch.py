@@ -1,0 +1,60 @@
+"""The client's watch on itself: a client that is too busy measures its own delays, not the server's."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import numpy as np
+
+from shosei.log import Note, Sample, Writer
+
+LAG_LIMIT_MS = 50.0
+CPU_LIMIT = 0.9  # of one core: the event loop has no more
+_PERIOD_S = 0.02
+_SAMPLE_S = 1.0
+
+
+class Watch:
+    """While open, it writes ``sample`` events of the client's own CPU time; at the end, a ``note`` that judges it."""
+
+    def __init__(self, writer: Writer) -> None:
+        self._writer = writer
+        self._lags_s: list[float] = []
+
+    async def __aenter__(self) -> Watch:
+        self._begin = time.monotonic(), time.process_time()
+        self._tasks = [asyncio.create_task(self._measure_lag()), asyncio.create_task(self._sample())]
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for task in self._tasks:
+            task.cancel()
+        cpu = (time.process_time() - self._begin[1]) / (time.monotonic() - self._begin[0])
+        self._emit_cpu()
+        self._writer.emit(self.judge(self._lags_s, cpu))
+
+    @staticmethod
+    def judge(lags_s: list[float], cpu: float) -> Note:
+        """A warning that says "client-bound" if the event loop was late (p99) or the process short of CPU."""
+        lag_ms = float(np.percentile(lags_s, 99)) * 1000 if lags_s else 0.0
+        bound = lag_ms > LAG_LIMIT_MS or cpu > CPU_LIMIT
+        text = (
+            f"load client{' is client-bound' if bound else ''}: event-loop lag p99 {lag_ms:.1f} ms "
+            f"(limit {LAG_LIMIT_MS:g} ms), CPU {cpu:.0%} of one core (limit {CPU_LIMIT:.0%})"
+        )
+        return Note(level="warning" if bound else "info", text=text)
+
+    async def _measure_lag(self) -> None:
+        while True:
+            due = time.monotonic() + _PERIOD_S
+            await asyncio.sleep(_PERIOD_S)
+            self._lags_s.append(time.monotonic() - due)
+
+    async def _sample(self) -> None:
+        while True:
+            self._emit_cpu()
+            await asyncio.sleep(_SAMPLE_S)
+
+    def _emit_cpu(self) -> None:
+        self._writer.emit(Sample(scope="self", name="load", cpu_ns=time.process_time_ns()))
