@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
 
 from shosei.engine.protocol import (
@@ -19,7 +19,7 @@ from shosei.engine.protocol import (
     Submit,
     Token,
     frame,
-)  # fmt: skip
+)
 
 _READ_BYTES = 1 << 16
 _RETRY_SECONDS = 0.05
@@ -78,7 +78,7 @@ class EngineClient:
     async def generate(
         self, prompt: Sequence[int], max_tokens: int, temperature: float = 0.0, top_p: float = 1.0,
         seed: int | None = None, stop_ids: Sequence[int] = (),
-    ) -> AsyncIterator[Token]:  # fmt: skip
+    ) -> AsyncGenerator[Token, None]:  # fmt: skip
         """Yield tokens up to one with a ``finish``. Closing the generator early cancels the request.
 
         Raises GenerationFailed when the engine refuses the request, EngineLost when the engine goes away.

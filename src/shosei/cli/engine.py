@@ -1,0 +1,19 @@
+"""``shosei engine``: the engine process. Hidden: ``shosei serve`` starts it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def engine(
+    model: Annotated[Path, typer.Option(help="Model folder (Hugging Face, Llama).")],
+    socket: Annotated[Path, typer.Option(help="Unix socket to listen on.")],
+    slots: Annotated[int, typer.Option(min=1, help="Requests that run at the same time.")] = 32,
+) -> None:
+    """Load a model and answer token requests on a Unix socket until told to stop."""
+    from shosei.engine.worker import serve_engine
+
+    serve_engine(model, socket, slots)

@@ -1,0 +1,176 @@
+"""The engine process: one model, one socket, any number of clients."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import os
+import signal
+import socket as sockets
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import msgspec
+import torch
+
+from shosei.engine.answer import answer_greedily
+from shosei.engine.engine import Engine
+from shosei.engine.protocol import ClientMessage, Failed, FrameDecoder, Hello, ProtocolError, Submit, Token, frame
+from shosei.errors import InputError
+from shosei.files import sha256
+from shosei.log.events import Section
+from shosei.log.run import RUN_VARIABLE, Run, open_run
+from shosei.log.writer import Writer
+from shosei.model import folder
+from shosei.spec import ModelSpec
+
+_READ_BYTES = 1 << 16
+# Linux allows a Unix socket's path 108 bytes, the closing zero included; macOS 104.
+_MAX_SOCKET_PATH_BYTES = 103
+# Below this many matmul parameters a second thread costs more in waiting than it brings.
+_ONE_THREAD_PARAMETERS = 20_000_000
+
+
+def serve_engine(model_folder: Path, socket: Path, slots: int) -> None:
+    """Load the model, listen on ``socket``, answer until SIGTERM or SIGINT; then remove the socket and return.
+
+    Writes ``run.begin``, the section ``load`` and ``run.end`` to the run in ``SHOSEI_RUN``, if that is set. Raises
+    InputError: unusable model folder, a socket path that is too long or in use.
+    """
+    _claim(socket)
+    begin_ns = time.monotonic_ns()
+    model, spec = folder.load(model_folder, dtype=None)
+    torch.set_num_threads(1 if spec.matmul_params < _ONE_THREAD_PARAMETERS else os.cpu_count() or 1)
+    model.pack()
+    answer_greedily(model, spec, [[0]], [2], [])  # the first step is slow: let no client wait for it
+    run = open_run(must_exist=False) if os.environ.get(RUN_VARIABLE) else None
+    writer = _begin(run, model_folder, spec, slots, begin_ns) if run else None
+    try:
+        asyncio.run(_Worker(Engine(model, spec, slots), spec).serve(socket))
+    except BaseException:
+        _end(run, writer, 1)
+        raise
+    _end(run, writer, 0)
+
+
+@dataclass(eq=False)
+class _Connection:
+    writer: asyncio.StreamWriter
+    numbers: dict[int, int] = field(default_factory=dict)  # the client's id of a request -> the engine's
+
+
+class _Worker:
+    """Between the sockets and the engine. Steps run in a thread, so the sockets are served meanwhile."""
+
+    def __init__(self, engine: Engine, spec: ModelSpec) -> None:
+        self._engine = engine
+        self._hello = Hello(spec.name, spec.vocab_size, engine.max_length, engine.slots)
+        self._numbers = itertools.count()
+        self._owners: dict[int, tuple[_Connection, int]] = {}  # the engine's id -> whose it is, and the client's id
+        self._work = asyncio.Event()
+
+    async def serve(self, path: Path) -> None:
+        stepping = asyncio.create_task(self._step_forever())
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, stepping.cancel)
+        server = await asyncio.start_unix_server(self._talk, path)
+        try:
+            with contextlib.suppress(asyncio.CancelledError):
+                await stepping
+        finally:
+            server.close()
+            path.unlink(missing_ok=True)
+
+    async def _step_forever(self) -> None:
+        loop = asyncio.get_running_loop()
+        with ThreadPoolExecutor(1, "engine") as thread:
+            while True:
+                await self._work.wait()
+                self._work.clear()
+                while self._engine.busy:
+                    self._deliver(await loop.run_in_executor(thread, self._engine.step))
+
+    async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """One client, from its greeting until it hangs up or breaks the protocol; its requests end with it."""
+        connection = _Connection(writer)
+        decoder = FrameDecoder[ClientMessage](ClientMessage)
+        try:
+            writer.write(frame(self._hello))
+            while data := await reader.read(_READ_BYTES):
+                for message in decoder.feed(data):
+                    self._take(connection, message)
+        except (ProtocolError, OSError, asyncio.CancelledError):
+            pass  # cancelled: the process is ending
+        finally:
+            for number in connection.numbers.values():
+                self._cancel(number)
+            writer.close()
+
+    def _take(self, connection: _Connection, message: ClientMessage) -> None:
+        if not isinstance(message, Submit):
+            if (known := connection.numbers.pop(message.id, None)) is not None:
+                self._cancel(known)
+            return
+        if message.id in connection.numbers:
+            raise ProtocolError(f"request id {message.id} is in use")
+        number = next(self._numbers)
+        connection.numbers[message.id] = number
+        self._owners[number] = connection, message.id
+        self._engine.submit(msgspec.structs.replace(message, id=number))
+        self._work.set()
+
+    def _cancel(self, number: int) -> None:
+        del self._owners[number]
+        self._engine.cancel(number)
+        self._work.set()
+
+    def _deliver(self, events: list[Token | Failed]) -> None:
+        """Send each client its events of one step, in one write."""
+        outgoing: dict[_Connection, list[bytes]] = {}
+        for event in events:
+            if event.id not in self._owners:
+                continue  # cancelled while the step ran
+            connection, theirs = self._owners[event.id]
+            if isinstance(event, Failed) or event.finish:
+                del self._owners[event.id], connection.numbers[theirs]
+            outgoing.setdefault(connection, []).append(frame(msgspec.structs.replace(event, id=theirs)))
+        for connection, frames in outgoing.items():
+            connection.writer.write(b"".join(frames))
+
+
+def _claim(path: Path) -> None:
+    """Make sure that ``path`` can be listened on: remove a socket that a killed engine left, refuse a living one."""
+    if len(os.fsencode(path)) > _MAX_SOCKET_PATH_BYTES:
+        raise InputError(f"--socket {path} is longer than {_MAX_SOCKET_PATH_BYTES} bytes; give a shorter path")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not path.is_socket():
+        if path.exists():
+            raise InputError(f"--socket {path} is a file; give another path")
+        return
+    with sockets.socket(sockets.AF_UNIX) as probe:
+        try:
+            probe.connect(os.fspath(path))
+        except ConnectionRefusedError:
+            path.unlink(missing_ok=True)
+        else:
+            raise InputError(f"--socket {path} is in use by a running engine; stop it or give another path")
+
+
+def _begin(run: Run, model_folder: Path, spec: ModelSpec, slots: int, begin_ns: int) -> Writer:
+    writer = run.begin(
+        "engine",
+        phase="inference",
+        config={"slots": slots, "threads": torch.get_num_threads()},
+        model=asdict(spec) | {"params": spec.params},
+        hashes={"model.safetensors": sha256(model_folder / folder.WEIGHTS)},
+    )
+    writer.emit(Section(name="load", begin_ns=begin_ns, end_ns=time.monotonic_ns()))
+    return writer
+
+
+def _end(run: Run | None, writer: Writer | None, exit_code: int) -> None:
+    if run and writer:
+        run.end(writer, "engine", exit_code)

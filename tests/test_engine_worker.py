@@ -1,0 +1,256 @@
+"""A real engine process behind its socket: answered, cancelled, killed."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from shosei.engine.answer import answer_greedily
+from shosei.engine.client import EngineClient, EngineLost, GenerationFailed
+from shosei.engine.protocol import Hello, Submit, Token, frame
+from shosei.log.events import RunBegin, RunEnd, Section
+from shosei.log.reader import read_log
+from shosei.model import folder
+from shosei.model.transformer import Transformer
+from shosei.spec import ModelSpec
+
+SPEC = ModelSpec(
+    name="small", vocab_size=300, d_model=48, n_layers=2, intermediate_size=96, n_heads=4, n_kv_heads=1,
+    head_dim=16, tied=True, rope_theta=1e4, context_length=4000,
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("exported")
+    (root / "tokenizer").mkdir()
+    tokenizer = {"added_tokens": [{"id": 1, "content": "<|im_end|>"}], "model": {"vocab": {}}}
+    (root / "tokenizer/tokenizer.json").write_text(json.dumps(tokenizer))
+    (root / "tokenizer/tokenizer_config.json").write_text("{}")
+    torch.manual_seed(2)
+    model = Transformer(SPEC)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.normal_(std=0.3).add_(1.0 if parameter.ndim == 1 else 0.0)
+    folder.export(model, SPEC, root / "tokenizer", root / "model")
+    return root / "model"
+
+
+@contextlib.contextmanager
+def engine_process(model_folder: Path, socket: Path, slots: int = 4, **env: str) -> Iterator[subprocess.Popen[str]]:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "shosei", "engine", "--model", model_folder, "--socket", socket, "--slots", str(slots)],
+        env=os.environ | {"OMP_NUM_THREADS": "1"} | env,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+@pytest.fixture
+def socket() -> Iterator[Path]:
+    """A short path: a Unix socket's may not be long, and pytest's folders are."""
+    with tempfile.TemporaryDirectory() as short:
+        yield Path(short) / "engine.sock"
+
+
+@pytest.fixture(scope="module")
+def shared(model_folder: Path) -> Iterator[Path]:
+    """One engine for the tests that do not end it."""
+    with tempfile.TemporaryDirectory() as short:
+        path = Path(short) / "engine.sock"
+        with engine_process(model_folder, path):
+            asyncio.run(_greeting(path))
+            yield path
+
+
+async def _greeting(path: Path) -> Hello:
+    client = await EngineClient.connect(path, 60)
+    await client.close()
+    return client.hello
+
+
+async def collect(client: EngineClient, prompt: list[int], max_tokens: int = 8, **options: object) -> list[int]:
+    return [token.token async for token in client.generate(prompt, max_tokens, **options)]  # type: ignore[arg-type]
+
+
+async def exhaust(answer: AsyncIterator[Token]) -> None:
+    async for _ in answer:
+        pass
+
+
+def expected(model_folder: Path, prompts: list[list[int]], max_tokens: int = 8) -> list[list[int]]:
+    model, spec = folder.load(model_folder)
+    return answer_greedily(model, spec, prompts, [max_tokens] * len(prompts), [])
+
+
+def test_it_says_what_it_serves(shared: Path) -> None:
+    assert asyncio.run(_greeting(shared)) == Hello("small", 300, 4000, 4)
+
+
+def test_two_fronts_ask_at_once_and_each_gets_its_own_answers(shared: Path, model_folder: Path) -> None:
+    prompts = [[i, 3 * i, 7] for i in range(20)]
+
+    async def ask() -> list[list[int]]:
+        fronts = [await EngineClient.connect(shared, 10) for _ in range(2)]
+        answers = await asyncio.gather(*(collect(fronts[i % 2], prompt) for i, prompt in enumerate(prompts)))
+        for front in fronts:
+            await front.close()
+        return answers
+
+    assert asyncio.run(ask()) == expected(model_folder, prompts)
+
+
+def test_a_refused_request_is_one_typed_error_and_harms_nobody(shared: Path, model_folder: Path) -> None:
+    async def ask() -> list[list[int] | BaseException]:
+        client = await EngineClient.connect(shared, 10)
+        bad = [collect(client, [1] * 5000), collect(client, [999])]
+        answers = await asyncio.gather(collect(client, [5, 6]), *bad, return_exceptions=True)
+        await client.close()
+        return answers
+
+    good, long, unknown = asyncio.run(ask())
+    assert [good] == expected(model_folder, [[5, 6]])
+    assert isinstance(long, GenerationFailed)
+    assert long.kind == "context_length_exceeded"
+    assert isinstance(unknown, GenerationFailed)
+    assert unknown.kind == "invalid_request"
+
+
+@pytest.mark.parametrize("garbage", [b"\0\0\0\4abcd", b"\xff" * 9, frame(Token(1, 1))])
+def test_a_client_that_breaks_the_protocol_is_hung_up_on_alone(shared: Path, garbage: bytes) -> None:
+    async def ask() -> int:
+        client = await EngineClient.connect(shared, 10)
+        reader, writer = await asyncio.open_unix_connection(shared)
+        writer.write(frame(Submit(1, [1], 100_000)) + garbage)
+        await asyncio.wait_for(reader.read(), 10)
+        writer.close()
+        answer = await collect(client, [1, 2])
+        await client.close()
+        return len(answer)
+
+    assert asyncio.run(ask()) == 8
+
+
+def test_who_stops_listening_leaves_room_for_others(shared: Path) -> None:
+    """All slots taken by endless requests: closing the generator, or the whole connection, frees them."""
+
+    async def ask() -> int:
+        leaving, staying = [await EngineClient.connect(shared, 10) for _ in range(2)]
+        endless = [front.generate([2], 3900) for front in (leaving, leaving, staying, staying)]
+        for generator in endless:
+            assert (await anext(generator)).finish == ""
+        waiting = asyncio.create_task(collect(staying, [9], 1))
+        await leaving.close()
+        for generator in endless[2:]:
+            await generator.aclose()  # type: ignore[attr-defined]
+        answer = await asyncio.wait_for(waiting, 20)
+        with pytest.raises(EngineLost):
+            await anext(endless[0])
+        await staying.close()
+        return len(answer)
+
+    assert asyncio.run(ask()) == 1
+
+
+def test_a_seed_repeats_across_connections(shared: Path) -> None:
+    async def ask(seed: int | None) -> list[int]:
+        client = await EngineClient.connect(shared, 10)
+        answer = await collect(client, [4], 30, temperature=1.5, seed=seed)
+        await client.close()
+        return answer
+
+    assert asyncio.run(ask(5)) == asyncio.run(ask(5))
+    assert asyncio.run(ask(5)) != asyncio.run(ask(6))
+
+
+def test_a_killed_engine_is_lost_and_its_successor_takes_the_socket_over(model_folder: Path, socket: Path) -> None:
+    async def ask(process: subprocess.Popen[str]) -> None:
+        client = await EngineClient.connect(socket, 60)
+        answer = client.generate([1], 3900)
+        await anext(answer)
+        process.kill()
+        with pytest.raises(EngineLost):
+            await exhaust(answer)
+        assert client.lost
+        with pytest.raises(EngineLost):
+            await collect(client, [1])
+        await client.close()
+        with pytest.raises(EngineLost, match="no engine answers"):
+            await EngineClient.connect(socket, 0.2)
+
+    with engine_process(model_folder, socket) as process:
+        asyncio.run(ask(process))
+    assert socket.exists()
+    with engine_process(model_folder, socket):
+        assert asyncio.run(_greeting(socket)).model == "small"
+
+
+def test_told_to_stop_it_ends_cleanly_and_tells_the_log(model_folder: Path, socket: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    with engine_process(model_folder, socket, SHOSEI_RUN=str(run), SHOSEI_ATTEMPT="3") as process:
+
+        async def interrupt() -> None:
+            client = await EngineClient.connect(socket, 60)
+            answer = client.generate([1], 3900)
+            await anext(answer)
+            process.send_signal(signal.SIGTERM)
+            with pytest.raises(EngineLost):
+                await exhaust(answer)
+
+        asyncio.run(interrupt())
+        assert process.wait(20) == 0
+        assert process.stderr is not None
+        assert process.stderr.read() == ""
+    assert not socket.exists()
+    log = read_log(run / "log", 3)
+    (begin,), (end,), (load,) = log.of(RunBegin), log.of(RunEnd), log.of(Section)
+    assert (begin.verb, begin.phase, begin.model["params"]) == ("engine", "inference", SPEC.params)
+    assert len(begin.hashes["model.safetensors"]) == 64
+    assert (end.verb, end.exit_code) == ("engine", 0)
+    assert load.name == "load"
+    assert load.end_ns > load.begin_ns
+
+
+@pytest.mark.parametrize(
+    ("prepare", "says"),
+    [
+        (lambda path: path.write_text("mine"), "is a file"),
+        (lambda path: path.with_name("x" * 120), "shorter path"),
+    ],
+)
+def test_a_socket_that_cannot_be_is_one_line(
+    prepare: Callable[[Path], object], says: str, model_folder: Path, socket: Path
+) -> None:
+    other = prepare(socket)
+    with engine_process(model_folder, other if isinstance(other, Path) else socket) as process:
+        _, error = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert says in error
+    assert error.count("\n") == 1
+
+
+def test_a_living_engines_socket_is_not_taken(shared: Path, model_folder: Path, tmp_path: Path) -> None:
+    with engine_process(model_folder, shared) as process:
+        _, error = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert "in use" in error
+    with engine_process(tmp_path / "nothing", tmp_path / "s") as process:
+        _, error = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert "config.json is missing" in error
