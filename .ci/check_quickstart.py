@@ -1,0 +1,42 @@
+"""What a quickstart must have delivered: files, thirty cells with their statuses, accuracy, and a card that repeats."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+SKILLS = ("kana", "numerals", "sums", "width")
+WITHOUT_VALUE = {"gpu_utilization": "na", "network": "na", "satisfaction": "not_measured"}
+
+
+def main(run: Path) -> None:
+    card_path = run / "card.json"
+    card = json.loads(card_path.read_text())
+    cells = {(metric["id"], metric["phase"]): metric for metric in card["metrics"]}
+    assert len(cells) == 30, len(cells)
+    for (name, phase), metric in cells.items():
+        if name in WITHOUT_VALUE and not (name == "gpu_utilization" and card["hardware"].get("gpus")):
+            assert metric["status"] == WITHOUT_VALUE[name], (name, phase, metric["status"])
+        else:
+            assert metric["status"] in ("ok", "insufficient"), (name, phase, metric["status"], metric["reason"])
+            assert metric["value"] is not None and metric["n"] > 0, (name, phase)
+    suites = next(t for t in cells["pass_at_1", "inference"]["breakdown"] if t["title"] == "suites")
+    rows = {row[0]: dict(zip(suites["columns"], row, strict=True)) for row in suites["rows"]}
+    for suite in SKILLS:
+        print(f"{suite}: pass@1 {rows[suite]['pass@1']:.3f}, n {rows[suite]['n']}")
+        assert rows[suite]["n"] >= 200 and rows[suite]["pass@1"] >= 0.85, suite
+    macro = sum(rows[suite]["pass@1"] for suite in SKILLS) / len(SKILLS)
+    print(f"macro mean: {macro:.3f}")
+    assert macro >= 0.95, macro
+    before = card_path.read_bytes()
+    for name in ("card.json", "card.html", "card.md"):
+        (run / name).unlink()
+    subprocess.run([Path(sys.executable).with_name("shosei"), "card", run], check=True, stdout=subprocess.DEVNULL)
+    assert card_path.read_bytes() == before, "card.json differs when computed again"
+    assert (run / "card.html").stat().st_size < 1_000_000
+    print("quickstart check passed")
+
+
+main(Path(sys.argv[1]))
