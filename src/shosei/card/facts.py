@@ -30,7 +30,7 @@ def conditions(card: Scorecard) -> list[Fact]:
     if card.meter:
         meter = f"{card.meter.cpu_seconds:.3g} s CPU"
         if card.meter.share is not None:
-            meter += f", {card.meter.share:.2%} {english('of_one_core')}"
+            meter += f", {100 * card.meter.share:.2g} % of one core"
     facts = [("profile", card.profile), ("arrival", card.arrival), ("sandbox", card.sandbox)]
     facts += [("meter", meter), ("log_digest", card.log_digest)]
     return [(key, text or english("unknown")) for key, text in facts]

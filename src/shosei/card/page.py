@@ -72,9 +72,8 @@ def _policy_hash(script: str) -> str:
 def _thinned(plot: Plot) -> dict[str, Any]:
     """The plot with at most ``_MOST_POINTS`` points, evenly chosen, first and last kept."""
     last = len(plot.x) - 1
-    keep = range(last + 1)
-    if last >= _MOST_POINTS:
-        keep = [round(index * last / (_MOST_POINTS - 1)) for index in range(_MOST_POINTS)]
+    points = min(last + 1, _MOST_POINTS)
+    keep = [round(index * last / max(1, points - 1)) for index in range(points)]
     values: dict[str, Any] = msgspec.to_builtins(plot)
     values["x"] = [_short(plot.x[index]) for index in keep]
     values["series"] = {name: [_short(curve[index]) for index in keep] for name, curve in plot.series.items()}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import PurePath
 from typing import Any
@@ -179,7 +180,8 @@ def _process(event: Event) -> tuple[str, str, int, int]:
     return event.host, event.boot, event.pid, event.start_ticks
 
 
-def _last(values: Any) -> str:
+def _last(values: Iterable[str]) -> str:
+    """The last that is not empty."""
     return next((value for value in reversed(list(values)) if value), "")
 
 

@@ -10,7 +10,8 @@ import typer
 from shosei.cli.common import JsonOption, result, say
 
 RunArgument = Annotated[
-    Path | None, typer.Argument(metavar="RUN", help="Run folder (default: the SHOSEI_RUN variable).", show_default=False)
+    Path | None,
+    typer.Argument(metavar="RUN", help="Run folder (default: the SHOSEI_RUN variable).", show_default=False),
 ]
 AttemptOption = Annotated[
     int | None, typer.Option("--attempt", help="Attempt number (default: the latest).", show_default=False)

@@ -1,0 +1,103 @@
+"""The page in a real browser, opened from a file."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import card_samples
+from shosei.card import build, html
+
+sync_api = pytest.importorskip("playwright.sync_api")
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> str:
+    path: Path = tmp_path_factory.mktemp("card") / "card.html"
+    log = card_samples.log(name=card_samples.HOSTILE)
+    path.write_text(html(build(log, card_samples.metrics())), encoding="utf-8")
+    return path.as_uri()
+
+
+class Visit:
+    """A page and everything it complained of or asked for."""
+
+    def __init__(self, browser: Any, address: str, **options: Any) -> None:
+        self.page = browser.new_page(**options)
+        self.trouble: list[str] = []
+        self.page.on("console", lambda message: self.trouble.append(message.text))
+        self.page.on("pageerror", lambda error: self.trouble.append(str(error)))
+        self.page.on("dialog", lambda dialog: self.trouble.append(dialog.message))
+        self.page.on("request", lambda request: request.url == address or self.trouble.append(request.url))
+        self.page.goto(address)
+
+    @property
+    def language(self) -> str:
+        return str(self.page.evaluate("document.documentElement.lang"))
+
+
+def test_it_opens_without_errors_or_requests_and_shows_thirty_cells(browser: Any, address: str) -> None:
+    visit = Visit(browser, address, locale="en-GB")
+    assert visit.page.locator("details.cell").count() == 30
+    assert visit.page.locator("h1").inner_text() == card_samples.HOSTILE
+    visit.page.locator(".all").click()
+    visit.page.wait_for_selector("#response_time-inference canvas", state="visible")
+    assert visit.page.locator("details[open]").count() == 30
+    assert visit.page.locator("figure.drawn").count() == 3
+    assert visit.trouble == []
+
+
+def test_the_language_switch_changes_the_page_and_is_remembered(browser: Any, address: str) -> None:
+    visit = Visit(browser, address, locale="ja-JP")
+    names = visit.page.locator(".row h3")
+    assert (visit.language, names.nth(4).inner_text()) == ("ja", "再現率")
+    visit.page.get_by_role("button", name="简体中文").click()
+    assert (visit.language, names.nth(4).inner_text()) == ("zh-CN", "召回率")
+    assert visit.page.get_by_role("button", name="简体中文").get_attribute("aria-pressed") == "true"
+    assert visit.page.locator("#satisfaction-training .chip").inner_text() == "○ 未测量"
+    visit.page.reload()
+    assert visit.language == "zh-CN"
+    assert visit.trouble == []
+
+
+def test_a_cell_opens_by_keyboard_and_by_link(browser: Any, address: str) -> None:
+    visit = Visit(browser, address, locale="en-GB")
+    definition = visit.page.locator("#f1-inference .definition")
+    assert not definition.is_visible()
+    visit.page.locator("#f1-inference > summary").focus()
+    visit.page.keyboard.press("Enter")
+    assert definition.inner_text().startswith("Harmonic mean")
+    visit.page.goto(f"{address}#memory-training")
+    assert visit.page.locator("#memory-training .definition").is_visible()
+
+
+def test_it_reads_without_javascript(browser: Any, address: str) -> None:
+    visit = Visit(browser, address, java_script_enabled=False)
+    assert visit.page.locator("#pass_at_1-training .value").inner_text() == "96.1 %"
+    visit.page.locator("#f1-inference > summary").click()
+    assert visit.page.locator("#f1-inference table").count() == 2
+    assert visit.page.locator("#f1-inference .matrix").is_visible()
+    assert not visit.page.locator(".languages").is_visible()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_nothing_spills_over_a_narrow_screen(browser: Any, address: str, scheme: str) -> None:
+    visit = Visit(browser, address, viewport={"width": 360, "height": 800}, color_scheme=scheme, locale="zh-CN")
+    visit.page.locator(".all").click()
+    visit.page.wait_for_selector("#response_time-inference canvas", state="visible")
+    assert visit.page.evaluate("document.documentElement.scrollWidth") <= 360

@@ -1,0 +1,134 @@
+"""The scorecard as data: what it says of an attempt, and that equal logs give equal bytes."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+import card_samples
+from shosei.card import Scorecard, build, to_json
+from shosei.card.numbers import band, cell, shown
+from shosei.card.words import LANGUAGES, words
+from shosei.log import RunBegin, read_log
+from shosei.metrics import compute
+from shosei.metrics.metric import METRIC_IDS, Metric
+
+
+def metric(unit: str, value: float | None, ci: tuple[float | None, float | None] | None = None) -> Metric:
+    return Metric(id="memory", phase="training", unit=unit, direction="lower", status="ok", value=value, ci=ci)
+
+
+def test_the_manifest_is_merged_over_the_attempt() -> None:
+    card = build(card_samples.log(), card_samples.metrics())
+    assert card.started == "2026-09-21T14:13:20Z"
+    assert card.versions == {"shosei": "0.1.0", "python": "3.11.9", "torch": "2.13.0"}
+    assert card.seeds == {"data": 1, "train": 7}
+    assert (card.profile, card.arrival, card.sandbox) == ("chatbot", "poisson", "rlimits")
+    assert [(command.verb, command.exit_code) for command in card.commands] == [
+        ("data", 0),
+        ("train", 0),
+        ("exam", None),
+    ]
+    assert card.commands[0].argv[0] == "shosei"
+    assert card.meter is not None
+    assert card.meter.cpu_seconds == pytest.approx(0.36)
+    assert card.meter.share == pytest.approx(0.36 / 89)
+    assert card.warnings == ["box-b-12-1.jsonl:9: torn last line, left out", "train: 3 events could not be written"]
+    assert {(row.model, row.part) for row in card.audit} >= {
+        ("internlm-tiny", "embedding"),
+        ("ja-large", "non-embedding"),
+    }
+
+
+def test_verbs_that_disagree_are_named_in_a_warning() -> None:
+    log = card_samples.log()
+    log.of(RunBegin)[0].hashes["suites"] = "00"
+    card = build(log, card_samples.metrics())
+    assert card.hashes["suites"] == "00", "the later verb stands"
+    assert any("'suites' changed within the attempt" in warning for warning in card.warnings)
+
+
+def test_thirty_cells_or_none() -> None:
+    with pytest.raises(ValueError, match="30"):
+        build(card_samples.log(), card_samples.metrics()[1:])
+    shuffled = build(card_samples.log(), card_samples.metrics()[::-1])
+    assert [metric.id for metric in shuffled.metrics[::2]] == [id for ids in METRIC_IDS.values() for id in ids]
+
+
+def test_json_is_sorted_rounded_and_reads_back() -> None:
+    card = build(card_samples.log(), card_samples.metrics(value=1 / 3, ci=(math.nan, 2 / 3)))
+    data = to_json(card)
+    plain = json.loads(data)
+    assert data.endswith(b"}\n")
+    assert list(plain) == sorted(plain)
+    found = next(cell for cell in plain["metrics"] if (cell["id"], cell["phase"]) == ("pass_at_1", "inference"))
+    assert found["value"] == 0.333333333333
+    assert found["ci"] == [None, 0.666666666667]
+    again = msgspec.json.decode(data, type=Scorecard)
+    assert to_json(again) == data
+
+
+def test_a_copy_elsewhere_gives_the_same_bytes(tmp_path: Path) -> None:
+    first = card_samples.write_run(tmp_path / "here" / "quickstart")
+    second = tmp_path / "elsewhere" / "renamed"
+    shutil.copytree(first, second)
+
+    def data(folder: Path) -> bytes:
+        log = read_log(folder / "log")
+        return to_json(build(log, compute(log)))
+
+    assert data(first) == data(second)
+    assert json.loads(data(second))["run"] == "quickstart"
+
+
+@pytest.mark.parametrize(
+    ("unit", "value", "ci", "text", "interval"),
+    [
+        ("", 0.95426, (0.932, 0.9691), "95.4 %", "[93.2, 96.9]"),
+        ("", 0.0, (0.0, 0.0048), "0 %", "[0, 0.480]"),
+        ("s", 41.237, None, "41.2 s", ""),
+        ("s", 90.0, None, "90.0 s", ""),
+        ("s", 182.4, None, "3.04 min", ""),
+        ("s", 9000.0, (7200.0, 10800.0), "2.50 h", "[2.00, 3.00]"),
+        ("ms", 412.9, (None, 441.0), "413 ms", "≤ 441"),
+        ("ms", 2412.9, (2000.0, None), "2.41 s", "≥ 2.00"),
+        ("bytes", 1_273_004_032.0, None, "1.27 GB", ""),
+        ("MB/s", 0.4113, (0.02, 0.9), "411 kB/s", "[20, 900]"),
+        ("MB/s", 0.0, (0.0, 0.0), "0 MB/s", "[0, 0]"),
+        ("restarts", 2.0, (0.24, 7.22), "2 restarts", "[0.24, 7.22]"),
+        ("requests/s", 7.93, (7.1, 8.8), "7.93 requests/s", "[7.10, 8.80]"),
+        ("Gbps", -0.5, None, "−0.500 Gbps", ""),
+        ("s", None, None, "", ""),
+    ],
+)  # fmt: skip
+def test_units_suit_people(unit: str, value: float | None, ci: Any, text: str, interval: str) -> None:
+    number = shown(metric(unit, value, ci))
+    assert (str(number), number.interval) == (text, interval)
+
+
+def test_a_band_is_drawn_for_shares_only() -> None:
+    assert band(metric("s", 0.5)) is None
+    assert band(metric("", None)) is None
+    assert band(metric("", 0.5, (0.25, 1.5))) == (25.0, 50.0, 100.0)
+    assert band(metric("%", 50.0)) == (50.0, 50.0, 50.0)
+
+
+def test_what_is_not_known_is_a_dash_and_never_zero() -> None:
+    assert [cell(None), cell(math.nan), cell(0), cell(0.0)] == ["–", "–", "0", "0"]
+    assert [cell(1234567), cell(True), cell([]), cell("x"), cell(0.5)] == ["1,234,567", "yes", "none", "x", "0.500"]
+
+
+def test_every_word_stands_in_every_language() -> None:
+    keys = words()
+    for id in (id for ids in METRIC_IDS.values() for id in ids):
+        assert {f"{id}.name", f"{id}.training", f"{id}.inference"} <= keys.keys()
+    for key, texts in keys.items():
+        assert texts.keys() == LANGUAGES.keys(), key
+        assert all(text.strip() for text in texts.values()), key
+    assert keys["recall.name"] == {"en": "Recall", "zh-CN": "召回率", "ja": "再現率"}

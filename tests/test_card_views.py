@@ -1,0 +1,145 @@
+"""The four views: all say the same, every status has its reason, and no foreign text gets out of its place."""
+
+from __future__ import annotations
+
+import io
+import json
+from html.parser import HTMLParser
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+import card_samples
+from shosei.card import Scorecard, build, html, markdown, terminal, to_json
+from shosei.metrics.metric import Plot, Table
+
+HOSTILE = card_samples.HOSTILE
+STATUSES = {
+    "ok": "measured", "na": "not applicable", "not_measured": "not measured",
+    "insufficient": "insufficient", "invalid": "invalid",
+}  # fmt: skip
+
+
+class Page(HTMLParser):
+    """What a browser's parser would see: elements, texts outside scripts, addresses, embedded JSON."""
+
+    def __init__(self, source: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.texts: list[str] = []
+        self.scripts: dict[str, str] = {}
+        self._script = ""
+        self.feed(source)
+        self.close()
+
+    @property
+    def text(self) -> str:
+        return " ".join("".join(self.texts).split())
+
+    def count(self, tag: str) -> int:
+        return sum(element == tag for element, _ in self.elements)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        self._script = (dict(attrs).get("id") or tag) if tag in ("script", "style") else ""
+
+    def handle_endtag(self, tag: str) -> None:
+        self._script = ""
+
+    def handle_data(self, data: str) -> None:
+        if self._script:
+            self.scripts[self._script] = data
+        else:
+            self.texts.append(data)
+
+
+def printed(card: Scorecard, width: int = 100) -> str:
+    out = io.StringIO()
+    Console(file=out, width=width, no_color=True, force_terminal=False).print(terminal(card))
+    return out.getvalue()
+
+
+def card(**changes: Any) -> Scorecard:
+    return build(card_samples.log(), card_samples.metrics(**changes))
+
+
+@pytest.mark.parametrize("status", STATUSES)
+def test_every_status_is_told_with_its_reason_in_every_view(status: str) -> None:
+    reason = "" if status == "ok" else "seven swans were counted"
+    value = {"value": None, "ci": None, "n": 0} if status in ("na", "not_measured") else {"value": 0.421, "n": 777}
+    made = card(status=status, reason=reason, **value)
+    for view in (Page(html(made)).text, markdown(made), " ".join(printed(made).split())):
+        assert STATUSES[status] in view
+        assert reason in view
+        assert ("42.1 %" in view) == (value["value"] is not None)
+        assert ("777" in view) == (value["value"] is not None)
+    found = [metric for metric in json.loads(to_json(made))["metrics"] if metric["reason"] == reason]
+    assert status in {metric["status"] for metric in found}
+
+
+def test_the_terminal_table_fits_a_hundred_columns() -> None:
+    lines = printed(card()).splitlines()
+    assert max(map(len, lines)) <= 100
+    for name in ("Training speed", "GPU utilisation", "pass@1", "Disk I/O", "User satisfaction"):
+        assert any(line.strip().startswith(name) for line in lines)
+
+
+def test_the_page_holds_all_that_was_measured() -> None:
+    source = html(card())
+    page = Page(source)
+    cells = [attrs for tag, attrs in page.elements if tag == "details"]
+    assert len(cells) == 30
+    assert len({(attrs["data-metric"], attrs["data-phase"]) for attrs in cells}) == 30
+    for text in ("262,275,072", "317,744,128", "shosei exam 'a b'", "no end recorded", "rlimits", "torn last line"):
+        assert text in page.text
+        assert text in markdown(card())
+    assert "confusion matrix" in page.text
+    assert len(source.encode()) < 400_000
+
+
+def test_the_page_asks_nobody_for_anything() -> None:
+    page = Page(html(card()))
+    for tag, attrs in page.elements:
+        assert tag not in ("link", "img", "iframe", "object", "base", "form")
+        for name in ("src", "href", "action", "srcset", "data"):
+            assert (attrs.get(name) or "#").startswith("#")
+        assert not any(name.startswith("on") for name in attrs)
+    assert "@import" not in page.scripts["style"]
+    assert "url(" not in page.scripts["style"]
+
+
+def test_hostile_text_stays_text() -> None:
+    log = card_samples.log(name=HOSTILE)
+    log.warnings.append(HOSTILE)
+    changes: dict[str, Any] = {
+        "status": "invalid", "reason": HOSTILE, "command": HOSTILE, "detail": HOSTILE, "notes": [HOSTILE],
+        "breakdown": [Table(HOSTILE, [HOSTILE, HOSTILE], [[HOSTILE, HOSTILE]])],
+        "plots": [Plot(HOSTILE, HOSTILE, HOSTILE, [1.0], {HOSTILE: [1.0]})],
+    }  # fmt: skip
+    hostile = build(log, card_samples.metrics(**changes))
+    tame, page = Page(html(card())), Page(html(hostile))
+    assert page.count("script") == tame.count("script")
+    assert page.count("img") == 0
+    assert page.text.count("</script><script>alert(") >= 8
+    assert any(HOSTILE in plot["series"] for plot in json.loads(page.scripts["plots"]))
+    rows = [line for line in markdown(hostile).splitlines() if line.startswith("| pass@1")]
+    assert [row.replace("\\|", "").count("|") for row in rows] == [4]
+    assert "<script" not in markdown(hostile).replace("\\<", "")
+    assert "<script>" in printed(hostile).replace("\n", "")
+
+
+def test_rich_markup_in_foreign_text_is_printed_as_it_is() -> None:
+    assert "[red]boo[/nothing]" in printed(card(status="invalid", reason="[red]boo[/nothing]"))
+
+
+def test_long_curves_are_thinned_and_the_page_says_so() -> None:
+    x = [float(step) for step in range(200_000)]
+    made = card(plots=[Plot("long", "step", "loss", x, {"b": list(x), "a": [None, *x[1:]]})])
+    source = html(made)
+    plot = json.loads(Page(source).scripts["plots"])[-2]
+    assert plot["title"] == "long"
+    assert (plot["x"][0], plot["x"][-1], len(plot["x"]), plot["thinned"]) == (0.0, 199_999.0, 600, True)
+    assert list(plot["series"]) == ["b", "a"], "curves keep their order, and with it their colour and dash"
+    assert plot["series"]["a"][0] is None
+    assert len(source.encode()) < 400_000
