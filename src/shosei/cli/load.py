@@ -81,10 +81,11 @@ def load(
 def _report(folder: Path, attempt: int, tally: Tally, as_json: bool) -> None:
     lines = [f"load: {tally.line()}"]
     lines += [f"  {count} x {error}" for error, count in tally.errors.most_common()]
+    lines += [tally.client] if tally.client else []
     lines.append(f"a read-out of the whole run, warm-up included; the measurement is the card: shosei card {folder}")
     values = {
         "run": str(folder), "attempt": attempt, "sent": tally.sent, "answered": tally.answered,
-        "failed": dict(tally.errors), "latency_ms": tally.percentiles_ms(),
+        "failed": dict(tally.errors), "latency_ms": tally.percentiles_ms(), "client": tally.client,
     }  # fmt: skip
     result(values, lines, as_json=as_json)
 

@@ -70,14 +70,16 @@ class _Load:
     async def run(self, client: Client) -> None:
         try:
             async with asyncio.TaskGroup() as group:
+                watch = Watch(self._writer)
                 try:
-                    async with Watch(self._writer):
+                    async with watch:
                         for due_ns in self._due_ns:
                             await _sleep_until(due_ns)
                             group.create_task(self._ask(client, next(self._prompts), due_ns))
                             self.tally.sent += 1
                         await _sleep_until(self._end_ns)
                 finally:
+                    self.tally.client = watch.verdict
                     self._close_window("warmup", self._begin_ns, self._steady_ns)
                     self._close_window("steady", self._steady_ns, self._end_ns)
         finally:

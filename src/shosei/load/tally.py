@@ -20,6 +20,7 @@ class Tally:
     sent: int = 0
     errors: Counter[str] = field(default_factory=Counter)
     latencies_ms: list[float] = field(default_factory=list)  # of answers, from the scheduled time
+    client: str = ""  # the verdict of the client's watch on itself, once there is one
 
     @property
     def answered(self) -> int:

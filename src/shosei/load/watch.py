@@ -16,7 +16,12 @@ _SAMPLE_S = 1.0
 
 
 class Watch:
-    """While open, it writes ``sample`` events of the client's own CPU time; at the end, a ``note`` that judges it."""
+    """While open, it writes ``sample`` events of the client's own CPU time; at the end, a ``note`` that judges it.
+
+    ``verdict`` is that note's text.
+    """
+
+    verdict = ""
 
     def __init__(self, writer: Writer) -> None:
         self._writer = writer
@@ -32,7 +37,9 @@ class Watch:
             task.cancel()
         cpu = (time.process_time() - self._begin[1]) / (time.monotonic() - self._begin[0])
         self._emit_cpu()
-        self._writer.emit(self.judge(self._lags_s, cpu))
+        note = self.judge(self._lags_s, cpu)
+        self.verdict = note.text
+        self._writer.emit(note)
 
     @staticmethod
     def judge(lags_s: list[float], cpu: float) -> Note:

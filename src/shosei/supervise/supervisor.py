@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
+import contextlib
 import logging
 import os
 import signal
@@ -84,7 +84,9 @@ class Supervisor:
     async def _keep(self, child: Child) -> int:
         """Run ``child`` until it is done, stopped or lost; return its last exit code."""
         self._writer.emit(Restart(child=child.name, phase=child.phase))
-        for start in itertools.count(1):
+        start = 0
+        while True:
+            start += 1
             process = self._start(child, start)
             await process.ended()
             planned, code = self._finish(process, start)
@@ -97,7 +99,6 @@ class Supervisor:
             _log.warning("%s ended with code %d; starting it again in %g s", child.name, code, delay)
             if await self._stopped_within(delay):
                 return code
-        raise AssertionError("unreachable")
 
     def _start(self, child: Child, start: int) -> Process:
         process = Process(child, self._environment(child))
@@ -153,11 +154,9 @@ class Supervisor:
                 await asyncio.wait([keeper])
 
     async def _stopped_within(self, seconds: float) -> bool:
-        try:
+        with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._stopping.wait(), seconds)
-        except TimeoutError:
-            return False
-        return True
+        return self._stopping.is_set()
 
     async def _sample_regularly(self) -> None:
         while True:

@@ -1,0 +1,383 @@
+"""The load generator against servers whose behaviour is known, and against scipy for its schedule."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from aiohttp import web
+from scipy import stats
+
+from shosei.errors import InputError
+from shosei.load import LoadConfig, check, run_load
+from shosei.load.prompts import cycle, read_prompts
+from shosei.load.schedule import poisson
+from shosei.load.watch import Watch
+from shosei.log import Log, Note, Request, RunBegin, RunEnd, Sample, Window, open_run, read_log
+from shosei.wire.suite import Task, write_suite
+
+SHOSEI = Path(sys.executable).with_name("shosei")
+CLOSED = "http://127.0.0.1:9"  # the discard port: nothing listens
+CHUNK = b'data: {"choices":[{"index":0,"delta":{"content":"\xe4\xbd\xa0"}}]}\n\n'
+LAST = b'data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\n'
+USAGE = b'data: {"choices":[],"usage":{"prompt_tokens":3,"completion_tokens":2,"total_tokens":5}}\n\n'
+
+
+@dataclass
+class Server:
+    """A chat server. ``behave`` sees a request's number (from 0) and answers it, or returns None for a plain answer."""
+
+    behave: Callable[[int, web.Request], Awaitable[web.StreamResponse | None]]
+    url: str = ""
+    bodies: list[dict[str, Any]] = field(default_factory=list)
+    headers: list[dict[str, str]] = field(default_factory=list)
+
+    async def chat(self, request: web.Request) -> web.StreamResponse:
+        number = len(self.bodies)
+        self.bodies.append(await request.json())
+        self.headers.append(dict(request.headers))
+        if (answer := await self.behave(number, request)) is not None:
+            return answer
+        if not self.bodies[number].get("stream"):
+            return web.json_response({"choices": [{"message": {"content": "你好"}, "finish_reason": "stop"}]})
+        return await stream(request, CHUNK, CHUNK, LAST, USAGE, b"data: [DONE]\n\n")
+
+
+async def stream(request: web.Request, *parts: bytes) -> web.StreamResponse:
+    response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+    await response.prepare(request)
+    for part in parts:
+        await response.write(part)
+    return response
+
+
+async def well(number: int, request: web.Request) -> None:
+    await asyncio.sleep(0.02)
+
+
+async def models(request: web.Request) -> web.Response:
+    return web.json_response({"object": "list", "data": [{"id": "mock", "object": "model"}]})
+
+
+@contextmanager
+def served(behave: Callable[[int, web.Request], Awaitable[web.StreamResponse | None]] = well) -> Iterator[Server]:
+    """A server on a free port, in a thread of its own."""
+    server, loop, stop, up = Server(behave), asyncio.new_event_loop(), asyncio.Event(), threading.Event()
+
+    async def run() -> None:
+        app = web.Application()
+        app.add_routes([web.get("/v1/models", models), web.post("/v1/chat/completions", server.chat)])
+        runner = web.AppRunner(app, shutdown_timeout=0.1)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        server.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+        up.set()
+        await stop.wait()
+        await runner.cleanup()
+
+    def work() -> None:
+        with asyncio.Runner(loop_factory=lambda: loop) as runner:
+            runner.run(run())
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    assert up.wait(60)
+    try:
+        yield server
+    finally:
+        loop.call_soon_threadsafe(stop.set)
+        thread.join()
+
+
+def load(folder: Path, url: str, **settings: Any) -> Log:
+    run = open_run(folder, must_exist=False)
+    config = LoadConfig(**({"warmup_s": 0, "seconds": 1, "rate": 50, "model": "mock"} | settings))
+    writer = run.begin("load", phase="inference")
+    asyncio.run(run_load(config, url, writer))
+    run.end(writer, "load")
+    return read_log(run.log)
+
+
+def test_arrivals_are_a_poisson_process() -> None:
+    due = poisson(20.0, 500.0, seed=3)
+    assert abs(len(due) - 10_000) < 4 * np.sqrt(10_000)
+    assert (np.diff(due) > 0).all()
+    assert due[0] >= 0
+    assert due[-1] < 500
+    assert stats.kstest(np.diff(due), stats.expon(scale=1 / 20).cdf).pvalue > 0.01
+    counts = np.bincount(due.astype(int), minlength=500)
+    assert 0.8 < counts.var() / counts.mean() < 1.25  # dispersion 1
+    assert (poisson(20.0, 500.0, seed=3) == due).all()
+    assert not np.array_equal(poisson(20.0, 500.0, seed=4)[:10], due[:10])
+
+
+def test_a_stall_shows_in_the_latencies_of_all_who_came_during_it(tmp_path: Path) -> None:
+    stall = {"begin": 0.0, "end": 0.0}
+    latency_s, stalled_s = 0.05, 2.0
+
+    async def behave(number: int, request: web.Request) -> None:
+        now = time.monotonic()
+        if not stall["begin"]:
+            stall.update(begin=now + 1, end=now + 1 + stalled_s)
+        if stall["begin"] <= now < stall["end"]:
+            await asyncio.sleep(stall["end"] - now)
+        await asyncio.sleep(latency_s)
+
+    with served(behave) as server:
+        requests = load(tmp_path, server.url, rate=20, seconds=4).of(Request)
+    due = np.array([request.scheduled_ns for request in requests]) / 1e9
+    measured = np.array([request.done_ns for request in requests]) / 1e9 - due
+    queued = np.where((stall["begin"] <= due) & (due < stall["end"]), stall["end"] - due, 0.0) + latency_s
+    assert not any(request.error for request in requests)
+    for percent in (50, 90, 99):
+        assert np.percentile(measured, percent) == pytest.approx(np.percentile(queued, percent), abs=0.15)
+    assert np.percentile(measured, 90) > 1.0
+    assert all(request.sent_ns >= request.scheduled_ns for request in requests)
+    # Open loop: as many went out during the stall as outside it.
+    during = sum(stall["begin"] <= request.sent_ns / 1e9 < stall["end"] for request in requests)
+    assert 20 < during < 65
+
+
+def test_errors_are_counted_by_type(tmp_path: Path) -> None:
+    pattern = ["", "429", "5xx", "cut stream", "context limit", "4xx", "connect", "5xx", "empty"]
+
+    async def behave(number: int, request: web.Request) -> web.StreamResponse | None:
+        match number % len(pattern):
+            case 1:
+                return web.json_response({"error": {"message": "slow down"}}, status=429)
+            case 2:
+                return web.Response(text="oops", status=500)
+            case 3:
+                response = await stream(request, CHUNK)
+                request.transport.abort()
+                return response
+            case 4:
+                return web.json_response({"error": {"message": "", "code": "context_length_exceeded"}}, status=400)
+            case 5:
+                return web.json_response({"error": {"message": "no"}}, status=404)
+            case 6:
+                request.transport.abort()
+            case 7:
+                return await stream(request, b'data: {"error":{"message":"engine lost"}}\n\n')
+            case 8:
+                return await stream(request, b"data: [DONE]\n\n")
+        return None
+
+    with served(behave) as server:
+        requests = load(tmp_path, server.url).of(Request)
+    expected = Counter(pattern[number % len(pattern)] for number in range(len(requests)))
+    assert len(requests) == len(server.bodies) == len(poisson(50, 1, 0))
+    assert Counter(request.error for request in requests) == expected
+    assert {request.purpose for request in requests} == {"load"}
+    answered = [request for request in requests if not request.error]
+    assert {(request.tokens_in, request.tokens_out, request.status) for request in answered} == {(3, 2, 200)}
+    assert all(r.scheduled_ns <= r.sent_ns <= r.first_byte_ns <= r.first_token_ns <= r.done_ns for r in answered)
+
+
+def test_a_server_that_is_gone_fails_every_request(tmp_path: Path) -> None:
+    requests = load(tmp_path, CLOSED).of(Request)
+    assert [request.error for request in requests] == ["connect"] * len(poisson(50, 1, 0))
+
+
+@pytest.mark.parametrize("concurrency", [None, 2])
+def test_what_the_drain_leaves_unanswered_is_a_timeout(tmp_path: Path, concurrency: int | None) -> None:
+    async def behave(number: int, request: web.Request) -> None:
+        if number >= 10:
+            await asyncio.sleep(600)
+
+    with served(behave) as server:
+        log = load(tmp_path, server.url, drain_s=0.3, concurrency=concurrency)
+    requests = log.of(Request)
+    assert Counter(request.error for request in requests) == {"": 10, "timeout": len(poisson(50, 1, 0)) - 10}
+    sent = sum(request.sent_ns is not None for request in requests)
+    assert sent == len(server.bodies) == (12 if concurrency else len(requests))
+    windows = {window.name: window for window in log.of(Window)}
+    assert windows["drain"].end_ns - windows["drain"].begin_ns >= 300_000_000
+
+
+def test_windows_follow_the_schedule_and_the_client_watches_itself(tmp_path: Path) -> None:
+    with served() as server:
+        log = load(tmp_path, server.url, warmup_s=0.5, seconds=1)
+    warmup, steady, drain = log.of(Window)
+    assert [window.name for window in (warmup, steady, drain)] == ["warmup", "steady", "drain"]
+    assert warmup.end_ns - warmup.begin_ns == 500_000_000
+    assert steady.end_ns - steady.begin_ns == 1_000_000_000
+    assert (warmup.end_ns, steady.end_ns) == (steady.begin_ns, drain.begin_ns)
+    requests = log.of(Request)
+    assert warmup.begin_ns <= min(request.scheduled_ns for request in requests)
+    assert max(request.scheduled_ns for request in requests) < steady.end_ns
+    assert max(request.done_ns for request in requests) <= drain.end_ns
+    cpu = [sample.cpu_ns for sample in log.of(Sample) if (sample.scope, sample.name) == ("self", "load")]
+    assert len(cpu) >= 2
+    assert cpu == sorted(cpu)
+    assert "event-loop lag" in log.of(Note)[0].text
+
+
+def test_a_client_that_is_too_busy_says_so() -> None:
+    assert Watch.judge([0.001] * 100, cpu=0.5).level == "info"
+    for note in (Watch.judge([0.001] * 95 + [0.2] * 5, cpu=0.5), Watch.judge([0.001] * 100, cpu=0.95)):
+        assert note.level == "warning"
+        assert "client-bound" in note.text
+
+
+def test_the_same_seed_asks_the_same(tmp_path: Path) -> None:
+    messages = [[{"role": "user", "content": f"{number}は漢字で"}] for number in range(7)]
+    tasks = [
+        Task(id=f"n/{i}", suite="n", lang="ja", cluster=str(i), messages=message, grader="exact", truth="")
+        for i, message in enumerate(messages)
+    ]
+    write_suite(tmp_path / "suites" / "n.jsonl", tasks)
+    with served() as server:
+        for attempt, stream in enumerate((True, False)):
+            load(tmp_path / str(attempt), server.url, suite=tmp_path / "suites", stream=stream, seed=5)
+    half = len(server.bodies) // 2
+    asked = [body["messages"] for body in server.bodies]
+    # Two requests may be due within a moment and overtake each other.
+    assert sorted(map(str, asked[:half])) == sorted(map(str, asked[half:]))
+    counts = Counter(map(str, asked[:half]))
+    assert set(counts) == set(map(str, messages))
+    assert max(counts.values()) - min(counts.values()) <= 1
+    first, last = server.bodies[0], server.bodies[-1]
+    assert first["stream_options"] == {"include_usage": True}
+    assert (last["stream"], last["temperature"], last["model"], last["max_tokens"]) == (False, 0, "mock", 64)
+    assert {header["x-shosei-purpose"] for header in server.headers} == {"load"}
+    order = cycle(messages, seed=1)
+    assert [next(order) for _ in range(7)] == [next(order) for _ in range(7)] != messages
+
+
+def test_prompts_come_from_any_file_with_messages(tmp_path: Path) -> None:
+    file = tmp_path / "prompts.jsonl"
+    file.write_text('{"messages":[{"role":"user","content":"你好"}],"lang":"zh"}\n\n', encoding="utf-8")
+    assert read_prompts(file) == [[{"role": "user", "content": "你好"}]]
+    assert read_prompts(None)
+    file.write_text('{"messages":[]}\n{"prompt":"x"}\n')
+    with pytest.raises(InputError, match=r"prompts\.jsonl:2"):
+        read_prompts(file)
+    with pytest.raises(InputError, match="cannot read"):
+        read_prompts(tmp_path / "none.jsonl")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match="no prompts"):
+        read_prompts(tmp_path / "empty")
+
+
+def test_the_model_is_the_first_that_is_served() -> None:
+    with served() as server:
+        assert asyncio.run(check(LoadConfig(), server.url)).model == "mock"
+        assert asyncio.run(check(LoadConfig(model="other"), server.url)).model == "other"
+
+
+def start_cli(folder: Path, *arguments: str) -> subprocess.Popen[bytes]:
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("SHOSEI_")}
+    command = [SHOSEI, "load", *arguments, "--run", str(folder)]
+    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
+def wait_for_requests(server: Server, count: int) -> None:
+    deadline = time.monotonic() + 60
+    while len(server.bodies) < count and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert len(server.bodies) >= count
+
+
+def test_the_verb_reports_and_records_without_torch(tmp_path: Path) -> None:
+    # Had any module been loaded that core does not have, the check at exit would say so.
+    program = (
+        "import atexit, sys; from shosei.cli.main import main\n"
+        "heavy = {'torch', 'fastapi', 'transformers'}\n"
+        "atexit.register(lambda: print(sorted(heavy & set(sys.modules)), file=sys.stderr))\n"
+        "main()"
+    )
+    arguments = [
+        "--run",
+        str(tmp_path / "run"),
+        "--rate",
+        "30",
+        "--seconds",
+        "1",
+        "--set",
+        "load.warmup_s=0.2",
+        "--json",
+    ]
+    with served() as server:
+        command = [sys.executable, "-c", program, "load", server.url, *arguments]
+        done = subprocess.run(command, capture_output=True, timeout=60, check=True)
+    values = json.loads(done.stdout)
+    log = read_log(tmp_path / "run" / "log")
+    assert values["sent"] == values["answered"] == len(server.bodies) == len(log.of(Request))
+    assert values["failed"] == {}
+    assert done.stderr.decode().splitlines()[-1] == "[]"
+    (begin,) = log.of(RunBegin)
+    assert (begin.arrival, begin.config["rate"], begin.config["model"], begin.phase) == (
+        "poisson",
+        30,
+        "mock",
+        "inference",
+    )
+    assert len(begin.hashes["prompts"]) == 64
+    assert {request.phase for request in log.of(Request)} == {"inference"}
+
+
+def test_an_interrupt_keeps_what_was_measured(tmp_path: Path) -> None:
+    async def behave(number: int, request: web.Request) -> None:
+        await asyncio.sleep(600 if number == 5 else 0.01)
+
+    with served(behave) as server:
+        process = start_cli(tmp_path / "run", server.url, "--rate", "20", "--set", "load.warmup_s=0.1")
+        wait_for_requests(server, 20)
+        process.send_signal(signal.SIGINT)
+        output, _ = process.communicate(timeout=60)
+        sent = len(server.bodies)
+    assert process.returncode == 130
+    assert "answered" in output.decode()
+    log = read_log(tmp_path / "run" / "log")
+    errors = Counter(request.error for request in log.of(Request))
+    assert errors["cancelled"] >= 1
+    assert errors[""] + errors["cancelled"] >= sent >= 20
+    assert [window.name for window in log.of(Window)] == ["warmup", "steady"]
+    assert log.of(Window)[1].end_ns <= log.of(RunEnd)[0].mono_ns
+    assert log.of(RunEnd)[0].exit_code == 130
+
+
+def test_a_killed_load_leaves_a_readable_log(tmp_path: Path) -> None:
+    with served() as server:
+        process = start_cli(tmp_path / "run", server.url, "--rate", "50")
+        wait_for_requests(server, 100)
+        process.kill()
+        process.communicate(timeout=60)
+    log = read_log(tmp_path / "run" / "log")
+    assert len(log.warnings) <= 1  # a torn last line
+    assert len(log.of(Request)) > 20
+    assert log.of(RunEnd) == []
+
+
+def test_no_server_there_is_one_line_and_no_attempt(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=lambda: answer_once(listener), daemon=True).start()
+        for url in (CLOSED, f"http://127.0.0.1:{listener.getsockname()[1]}", "localhost:8000"):
+            process = start_cli(tmp_path / "run", url)
+            _, errors = process.communicate(timeout=60)
+            assert process.returncode == 2
+            assert len(errors.decode().splitlines()) == 1, errors
+    assert not (tmp_path / "run").exists()
+
+
+def answer_once(listener: socket.socket) -> None:
+    connection, _ = listener.accept()
+    with connection:
+        connection.recv(65536)
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello")
