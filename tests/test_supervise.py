@@ -169,8 +169,9 @@ def test_causes(status: int, seconds: float, told: bool, memory: bool, expected:
     assert exit_code(-9) == 137
 
 
-def test_bad_input_to_one_of_our_verbs_is_not_tried_again(tmp_path: Path) -> None:
-    code, log = supervise(tmp_path / "run", Child("train", [str(SHOSEI), "trian"]))
+@pytest.mark.parametrize("program", [[str(SHOSEI)], [sys.executable, "-m", "shosei"]])
+def test_bad_input_to_one_of_our_verbs_is_not_tried_again(tmp_path: Path, program: list[str]) -> None:
+    code, log = supervise(tmp_path / "run", Child("train", [*program, "trian"]))
     assert code == 2
     assert len(log.of(ProcStart)) == 1
 

@@ -69,21 +69,17 @@ class TreeMeter:
         scan is not one instant: a process that passes on during it is seen twice or not at all, which the maximum
         over time evens out.
         """
-        sample = Sample(scope="tree", name=self._name, phase=self._phase)
         members = tree(leader, processes)
-        if not members:
-            return sample
-        counters = [{"cpu_ns": processes[pid].cpu_ns, **_io(pid)} for pid in members]
-        for name, value in _sum(counters).items():
-            self._totals = self._totals | {name: max(self._totals.get(name, 0), self._base.get(name, 0) + value)}
-        for name, value in self._totals.items():
-            setattr(sample, name, value)
+        living = _sum({"cpu_ns": processes[pid].cpu_ns, **_io(pid)} for pid in members)
+        self._totals = self._totals | {
+            name: max(self._totals.get(name, 0), self._base.get(name, 0) + value) for name, value in living.items()
+        }
         memory = [fields for pid in members if "VmRSS" in (fields := _fields(pid, "status"))]  # zombies have none
         sizes = _sum(memory)
-        sample.processes = len(memory)
-        sample.rss_bytes, sample.peak_bytes = sizes.get("VmRSS"), sizes.get("VmHWM")
-        sample.pss_bytes = self._pss(members)
-        return sample
+        return Sample(
+            scope="tree", name=self._name, phase=self._phase, processes=len(memory) if members else None,
+            rss_bytes=sizes.get("VmRSS"), pss_bytes=self._pss(members), peak_bytes=sizes.get("VmHWM"), **self._totals,
+        )  # fmt: skip
 
     def _pss(self, members: list[int]) -> int | None:
         begin = time.monotonic_ns()

@@ -41,8 +41,7 @@ class Child:
     @property
     def is_ours(self) -> bool:
         """Whether it is a shosei verb, so that our exit codes and variables have their meaning."""
-        module = list(self.argv[1:3]) if "python" in Path(self.argv[0]).name else []
-        return Path(self.argv[0]).name == "shosei" or (module[:1] == ["-m"] and module[1].split(".")[0] == "shosei")
+        return Path(self.argv[0]).name == "shosei" or list(self.argv[1:3]) == ["-m", "shosei"]
 
 
 class Process:

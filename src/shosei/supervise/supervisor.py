@@ -162,12 +162,13 @@ class Supervisor:
         while True:
             await asyncio.sleep(self._interval_s)
             self._oom_kills = [self._oom_kills[-1], oom_kills()]
-            for process in self._running.values():
-                self._sample(process)
+            self._sample(*self._running.values())
             self._sample_self()
 
-    def _sample(self, process: Process) -> None:
-        self._writer.emit(self._meters[process.child.name].read(process.pid, scan()))
+    def _sample(self, *running: Process) -> None:
+        processes = scan()
+        for process in running:
+            self._writer.emit(self._meters[process.child.name].read(process.pid, processes))
 
     def _sample_self(self) -> None:
         self._writer.emit(Sample(scope="self", name="supervise", cpu_ns=time.process_time_ns()))
