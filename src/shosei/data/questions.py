@@ -10,6 +10,7 @@ from shosei.data.config import DataConfig
 from shosei.data.families import FAMILIES, LANGUAGES, Family
 from shosei.data.phrasings import phrasings
 from shosei.data.splitting import SPLITS, Split, split_of, split_phrasings
+from shosei.errors import InputError
 from shosei.wire.suite import Task
 
 INTENT = "intent"
@@ -32,6 +33,11 @@ class Questions:
             for operand in family.operands(Random(f"{config.seed} operands of {family.name}")):
                 split = split_of(family.name, family.cluster(operand), config.held_out, config.validation)
                 self._operands[family.name, split].append(operand)
+        for (name, split), operands in self._operands.items():
+            if not operands:
+                raise InputError(
+                    f"the split leaves '{name}' no {split} operands; change data.held_out or data.validation"
+                )
         self._phrasings = {
             (family.name, lang, direction): split_phrasings(
                 phrasings()[family.name][lang][direction], config.held_out_phrasings

@@ -31,9 +31,7 @@ _TOKENIZER_FILE = "tokenizer.json"
 class TokenizerConfig(Config):
     """Section ``[tokenizer]``."""
 
-    vocab_size: int = Field(
-        2048, ge=BYTES + len(SPECIAL_TOKENS), description="Entries, specials included; the embedding has as many rows."
-    )
+    vocab_size: int = Field(2048, description="Entries, specials included; the embedding has as many rows.")
 
 
 class Tokenizer:
@@ -51,9 +49,9 @@ class Tokenizer:
         except Exception as error:  # tokenizers raises bare Exception
             raise ValueError(str(error)) from None
         self._plain.encode_special_tokens = True
-        missing = [token for token in SPECIAL_TOKENS if self._plain.token_to_id(token) is None]
-        if missing:
-            raise ValueError(f"no token {missing[0]}")
+        self._special_ids = {token: self._plain.get_vocab().get(token, -1) for token in SPECIAL_TOKENS}
+        if missing := [token for token, token_id in self._special_ids.items() if token_id < 0]:
+            raise ValueError(f"it has no token {missing[0]}")
         self._serialized = serialized
         self._token_bytes = list(_bytes_by_id(self._plain))
 
@@ -132,8 +130,7 @@ class Tokenizer:
 
     def special_id(self, token: str) -> int:
         """Id of one of ``SPECIAL_TOKENS``."""
-        token_id: int = self._plain.token_to_id(token)
-        return token_id
+        return self._special_ids[token]
 
     @property
     def vocab_size(self) -> int:
@@ -156,11 +153,8 @@ def _bytes_by_id(tokenizer: tokenizers.Tokenizer) -> Iterator[bytes]:
     """What each id stands for, in bytes; nothing for special tokens."""
     to_byte = {character: byte for byte, character in enumerate(_byte_alphabet())}
     special = tokenizer.get_added_tokens_decoder()
-    for token_id in range(tokenizer.get_vocab_size()):
-        if token_id in special:
-            yield b""
-        else:
-            yield bytes(to_byte[character] for character in tokenizer.id_to_token(token_id))
+    for token, token_id in sorted(tokenizer.get_vocab().items(), key=lambda entry: entry[1]):
+        yield b"" if token_id in special else bytes(to_byte[character] for character in token)
 
 
 def _byte_alphabet() -> list[str]:

@@ -34,7 +34,7 @@ class Family(ABC):
 
     @abstractmethod
     def operands(self, rng: Random) -> list[str]:
-        """Every operand of the family, without duplicates, in a fixed order; a random choice where there are too many."""
+        """Every operand, without duplicates, in a fixed order; a random choice where there are too many."""
 
     def cluster(self, operand: str) -> str:
         """What is held out as a whole: operands of one cluster are never on both sides of a split."""
