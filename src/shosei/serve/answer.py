@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 
@@ -15,6 +16,8 @@ from shosei.serve.generation import Generation
 from shosei.serve.shapes import Shape
 from shosei.wire import sse
 from shosei.wire.openai import Request
+
+_log = logging.getLogger(__name__)
 
 
 class Answer(Response):
@@ -63,11 +66,10 @@ class Answer(Response):
                 async for chunk in self._chunks(first, pieces):
                     await _send_event(send, chunk)
             except Exception as exception:
-                error = api_error(exception)
                 self._event.error = "5xx"
+                if (error := api_error(exception)).status == 500:
+                    _log.exception("an answer broke off")
                 await _send_event(send, error.body())
-                if error.status == 500:
-                    raise
         await send({"type": "http.response.body", "body": b""})
 
     async def _chunks(self, first: str, rest: AsyncIterator[str]) -> AsyncIterator[bytes]:

@@ -10,7 +10,7 @@ from shosei.engine.client import EngineClient, EngineLost, GenerationFailed
 from shosei.serve.errors import ApiError
 
 _CONNECT_SECONDS = 1.0
-_PROBE_SECONDS = 5.0
+_PROBE_SECONDS = 3.0
 
 
 class EngineLink:

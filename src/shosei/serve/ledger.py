@@ -59,7 +59,7 @@ class Ledger:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         prefix = _ID_PREFIX.get(scope.get("path", ""))
-        if prefix is None or scope["type"] != "http":
+        if prefix is None or scope.get("method") != "POST":
             return await self._app(scope, receive, send)
         event = scope[EVENT] = _open(prefix, scope)
 

@@ -1,0 +1,69 @@
+"""A small model of random weights, and ``shosei serve`` on it as a real process."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import psutil
+import torch
+
+from shosei.model import folder
+from shosei.model.transformer import Transformer
+from shosei.spec import preset
+from shosei.text import Tokenizer
+
+SHOSEI = [sys.executable, "-m", "shosei"]
+CONTEXT = 128
+
+
+def make_model(out: Path) -> Path:
+    """Export a model whose answers are nonsense of many characters, the same every time."""
+    tokenizer = Tokenizer.train(["今天天气怎么样？你好，世界。", "東京の天気は？こんにちは、世界。"] * 2, 320)
+    tokenizer.save(out.with_name("tokenizer"))
+    spec = replace(
+        preset("nano"), vocab_size=tokenizer.vocab_size, d_model=64, n_layers=2, intermediate_size=96,
+        n_heads=2, n_kv_heads=1, head_dim=32, context_length=CONTEXT,
+    )  # fmt: skip
+    torch.manual_seed(1)
+    folder.export(Transformer(spec), spec, out.with_name("tokenizer"), out)
+    return out
+
+
+@contextmanager
+def serving(*arguments: str | Path, **environment: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """``shosei serve`` with these arguments on a free port: the process and its URL, once it is ready."""
+    command = [*SHOSEI, "serve", *map(str, arguments), "--port", "0", "--json"]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": "1", **environment}
+    ) as server:
+        assert server.stdout
+        try:
+            yield server, json.loads(server.stdout.readline())["url"]
+        finally:
+            server.terminate()
+            server.wait(timeout=30)
+
+
+def status(url: str) -> int:
+    """HTTP status of a GET; 0 where nothing answers."""
+    try:
+        with urllib.request.urlopen(url, timeout=20) as response:
+            return int(response.status)
+    except urllib.error.HTTPError as error:
+        return error.code
+    except OSError:
+        return 0
+
+
+def child(server: subprocess.Popen[str], verb: str) -> psutil.Process:
+    """The supervised process that runs ``verb``."""
+    return next(process for process in psutil.Process(server.pid).children() if verb in process.cmdline())

@@ -1,0 +1,113 @@
+"""``shosei serve`` and ``shosei chat`` as processes: refusals before loading, kills, hangs, and what they leave."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+
+from serve_process import SHOSEI, child, make_model, serving, status
+from shosei.log import ProcExit, Request, Restart, RunEnd, read_log
+
+pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="processes die with their parent on Linux")
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_model(tmp_path_factory.mktemp("serve") / "model")
+
+
+def refusal(*arguments: str | Path) -> str:
+    """Standard error of a verb that must end with exit code 2 and one line."""
+    done = subprocess.run([*SHOSEI, *map(str, arguments)], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.count("\n") == 1
+    assert "loading" not in done.stderr
+    return done.stderr
+
+
+def test_busy_port_is_said_before_anything_is_loaded(model: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        assert f"port {port} on 127.0.0.1 is busy" in refusal("serve", model, "--port", port)
+
+
+@pytest.mark.parametrize("file", ["config.json", "model.safetensors", "tokenizer.json"])
+@pytest.mark.parametrize("verb", ["serve", "chat"])
+def test_missing_file_is_named(model: Path, tmp_path: Path, verb: str, file: str) -> None:
+    broken = tmp_path / "model"
+    shutil.copytree(model, broken)
+    (broken / file).unlink()
+    assert f"{file} is missing" in refusal(verb, broken)
+
+
+def test_no_folder_and_no_server(tmp_path: Path) -> None:
+    assert "has no model" in refusal("serve", tmp_path / "nothing")
+    assert "no answer from" in refusal("chat", "http://127.0.0.1:9")
+
+
+def test_readiness_follows_the_engine_and_nothing_outlives_a_killed_server(model: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    with serving(model, "--run", run) as (server, url):
+        engine = child(server, "engine")
+        engine.send_signal(signal.SIGSTOP)
+        assert status(f"{url}/readyz") == 503
+        assert status(f"{url}/health") == 200
+        engine.send_signal(signal.SIGCONT)
+        assert status(f"{url}/readyz") == 200
+
+        engine.kill()
+        engine.wait()
+        assert status(f"{url}/readyz") == 503
+        until(lambda: status(f"{url}/readyz") == 200)
+        log = read_log(run / "log", 1)
+        assert [(end.child, end.signal, end.planned) for end in log.of(ProcExit)] == [("engine", 9, False)]
+        assert max(counter.failure for counter in log.of(Restart)) == 1
+
+        family = psutil.Process(server.pid).children(recursive=True)
+        assert len(family) >= 2
+        server.kill()
+        until(lambda: not any(process.is_running() for process in family))
+
+
+def test_interrupted_server_finishes_its_run_and_keeps_no_words(model: Path, tmp_path: Path) -> None:
+    with serving(model, "--run", tmp_path / "run") as (server, url):
+        body = b'{"prompt": "secret words", "max_tokens": 3}'
+        headers = {"Content-Type": "application/json"}
+        with urllib.request.urlopen(urllib.request.Request(f"{url}/v1/completions", body, headers)) as response:
+            answer = json.load(response)
+        server.send_signal(signal.SIGINT)
+        assert server.wait(timeout=30) == 0
+    log = read_log(tmp_path / "run" / "log", 1)
+    assert {(end.verb, end.exit_code) for end in log.of(RunEnd)} == {("serve", 0), ("http", 0), ("engine", 0)}
+    assert [(event.id, event.phase) for event in log.of(Request)] == [(answer["id"], "inference")]
+    assert not any(b"secret" in segment.read_bytes() for segment in (tmp_path / "run" / "log").iterdir())
+
+
+def test_chat_serves_a_folder_itself_and_leaves_nothing(model: Path) -> None:
+    before = {process.pid for process in psutil.process_iter()}
+    done = subprocess.run(
+        [*SHOSEI, "chat", str(model)], input="你好\n".encode(), capture_output=True, timeout=90,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.decode().endswith("\n")
+    mine = [process for process in psutil.process_iter(["pid", "cmdline"]) if process.pid not in before]
+    assert not [process for process in mine if str(model) in (process.info["cmdline"] or [])]
+
+
+def until(condition: Callable[[], bool]) -> None:
+    """Wait for what must come; the test's own time limit ends it."""
+    while not condition():
+        time.sleep(0.05)
