@@ -13,6 +13,7 @@ import pytest
 
 import card_samples
 from shosei.card import Scorecard, build, to_json
+from shosei.card.facts import header
 from shosei.card.numbers import band, cell, shown
 from shosei.card.words import LANGUAGES, words
 from shosei.log import RunBegin, read_log
@@ -52,6 +53,20 @@ def test_verbs_that_disagree_are_named_in_a_warning() -> None:
     card = build(log, card_samples.metrics())
     assert card.hashes["suites"] == "00", "the later verb stands"
     assert any("'suites' changed within the attempt" in warning for warning in card.warnings)
+
+
+def test_a_machine_is_described_by_what_was_recorded_of_it() -> None:
+    log = card_samples.log()
+    assert ("machine", "Example CPU @ 2.50GHz · 2 cores · 8.3 GB · no GPU") in header(
+        build(log, card_samples.metrics())
+    )
+    for begin in log.of(RunBegin):
+        begin.hardware = {"cores": 2}
+    log.of(RunBegin)[0].host = "client"
+    assert ("machine", "2 cores; 2 cores") in header(build(log, card_samples.metrics()))
+    for begin in log.of(RunBegin):
+        begin.hardware = {}
+    assert ("machine", "unknown") in header(build(log, card_samples.metrics()))
 
 
 def test_thirty_cells_or_none() -> None:

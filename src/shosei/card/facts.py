@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from typing import Any
 
 from shosei.card.numbers import cell
 from shosei.card.scorecard import Command, Count, Scorecard
@@ -21,7 +22,7 @@ def header(card: Scorecard) -> list[Fact]:
     facts = [("run", card.run), ("attempt", str(card.attempt)), ("started", _date(card.started))]
     if "params" in card.model:
         facts.insert(0, ("parameters", cell(card.model["params"])))
-    return [*facts, ("machine", "; ".join(_machine(host) for host in card.hardware.values()) or english("unknown"))]
+    return [*facts, ("machine", "; ".join(filter(None, map(_machine, card.hardware.values()))) or english("unknown"))]
 
 
 def conditions(card: Scorecard) -> list[Fact]:
@@ -30,7 +31,7 @@ def conditions(card: Scorecard) -> list[Fact]:
     if card.meter:
         meter = f"{card.meter.cpu_seconds:.3g} s CPU"
         if card.meter.share is not None:
-            meter += f", {100 * card.meter.share:.2g} % of one core"
+            meter += f", {100 * card.meter.share:.2f} % of one core"
     facts = [("profile", card.profile), ("arrival", card.arrival), ("sandbox", card.sandbox)]
     facts += [("meter", meter), ("log_digest", card.log_digest)]
     return [(key, text or english("unknown")) for key, text in facts]
@@ -40,7 +41,7 @@ def hardware(card: Scorecard) -> list[tuple[str, str]]:
     """Host by host, every recorded fact as (name, text)."""
     several = len(card.hardware) > 1
     return [
-        (f"{host}: {name}".removesuffix("_bytes") if several else name.removesuffix("_bytes"), _plain(name, value))
+        ((f"{host}: {name}" if several else name).removesuffix("_bytes"), _plain(name, value))
         for host, facts in card.hardware.items()
         for name, value in facts.items()
     ]
@@ -65,12 +66,16 @@ def _date(started: str) -> str:
     return started.replace("T", " ").replace("Z", " UTC") or english("unknown")
 
 
-def _machine(facts: dict[str, object]) -> str:
-    cores, memory = facts.get("cores"), facts.get("memory_bytes")
-    parts = [str(facts.get("cpu") or ""), f"{cores} cores" if cores else "", _gigabytes(memory) if memory else ""]
-    gpus = facts.get("gpus")
-    parts.append(", ".join(map(str, gpus)) if isinstance(gpus, list) and gpus else "no GPU")
-    return " · ".join(part for part in parts if part)
+def _machine(facts: dict[str, Any]) -> str:
+    """Only what was recorded: a machine whose GPUs nobody listed is not one without a GPU."""
+    parts = [str(facts["cpu"])] if facts.get("cpu") else []
+    if "cores" in facts:
+        parts.append(f"{facts['cores']} cores")
+    if "memory_bytes" in facts:
+        parts.append(_gigabytes(facts["memory_bytes"]))
+    if "gpus" in facts:
+        parts.append(", ".join(map(str, facts["gpus"])) or "no GPU")
+    return " · ".join(parts)
 
 
 def _plain(name: str, value: object) -> str:

@@ -68,6 +68,8 @@ def cell(value: object) -> str:
     if isinstance(value, float):
         if not math.isfinite(value):
             return "–"
+        if 0 < abs(value) < 1e-4:
+            return f"{value:.3g}"
         return _number(value, 0 if value.is_integer() else _decimals(abs(value), ""))
     if isinstance(value, list):
         return ", ".join(map(str, value)) or "none"
@@ -98,10 +100,11 @@ def _scale(magnitude: float, unit: str) -> tuple[float, str]:
 def _decimals(magnitude: float, unit: str) -> int:
     if magnitude == 0:
         return 0
-    three_digits = max(0, min(6, 2 - math.floor(math.log10(magnitude))))
+    three_digits = max(0, min(12, 2 - math.floor(math.log10(magnitude))))
     return max(1, three_digits) if unit == "%" else three_digits
 
 
 def _number(value: float, decimals: int) -> str:
-    text = f"{value:,.{decimals}f}" if value else "0"
-    return text.replace("-", "−") if value < 0 else text
+    if abs(value) < 0.5 * 10**-decimals:
+        return "0"
+    return f"{value:,.{decimals}f}".replace("-", "−")

@@ -16,7 +16,7 @@ from shosei.card import facts
 from shosei.card.numbers import band, cell, shown
 from shosei.card.scorecard import PHASES, Scorecard
 from shosei.card.words import LANGUAGES, MARKS, english, words
-from shosei.metrics.metric import METRIC_IDS, Plot
+from shosei.metrics.metric import METRIC_IDS, Plot, Table
 
 _MOST_POINTS = 600  # a curve needs no more pixels than this, and the page must stay small enough to mail
 
@@ -57,7 +57,10 @@ def _template() -> jinja2.Template:
         lstrip_blocks=True,
     )
     environment.policies["json.dumps_kwargs"] = {"sort_keys": False}  # curves keep the order the metric gave them
-    environment.globals |= {"facts": facts, "shown": shown, "band": band, "cell": cell, "english": english}
+    environment.globals |= {
+        "facts": facts, "shown": shown, "band": band, "cell": cell, "english": english,
+        "numeric_columns": _numeric_columns,
+    }  # fmt: skip
     return environment.get_template("page.html.jinja")
 
 
@@ -67,6 +70,11 @@ def _asset(name: str) -> str:
 
 def _policy_hash(script: str) -> str:
     return "sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+
+
+def _numeric_columns(table: Table) -> set[int]:
+    """Columns after the first that hold a number: they are set flush right."""
+    return {index for row in table.rows for index, item in enumerate(row) if index and isinstance(item, int | float)}
 
 
 def _thinned(plot: Plot) -> dict[str, Any]:

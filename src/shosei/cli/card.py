@@ -74,7 +74,7 @@ def log(
         "attempt": found.attempt, "attempts": known, "segments": segments, "events": counts,
         "warnings": found.warnings, "digest": found.digest,
     }  # fmt: skip
-    lines = [f"attempt {found.attempt} of {', '.join(map(str, known))}; {len(segments)} segments", ""]
+    lines = [f"attempt {found.attempt} of {', '.join(map(str, known))}; segments: {len(segments)}", ""]
     lines += [f"{name:12}{count:10,}" for name, count in counts.items()]
     lines += ["", *(f"warning: {warning}" for warning in found.warnings), f"digest {found.digest}"]
     result(values, lines, as_json=as_json)

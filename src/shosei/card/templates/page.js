@@ -34,8 +34,11 @@
   document.querySelector(".languages").hidden = false;
   speak(preferred());
 
+  const whole = Array.from({ length: 10 }, (_, power) => [1, 2, 5].map((digit) => digit * 10 ** power)).flat();
   const dashes = [[], [8, 4], [2, 3], [10, 3, 2, 3]];
   const cssDashes = ["solid", "dashed", "dotted", "double"];
+  // Six colours and four dashes: no two of 24 curves look alike, and neighbours differ without colour.
+  const dashOf = (index) => (index + Math.floor(index / 6)) % 4;
   const drawn = new Map();
 
   function draw(figure) {
@@ -47,18 +50,18 @@
       grid: { stroke: color("line"), width: 1 }, ticks: { stroke: color("line"), width: 1 },
     };
     const series = Object.keys(plot.series).map((name, index) => ({
-      label: name, stroke: color(`curve-${index % 4}`), width: 2, dash: dashes[index % 4], spanGaps: false,
+      label: name, stroke: color(`curve-${index % 6}`), width: 2, dash: dashes[dashOf(index)], spanGaps: false,
       value: (_, value) => (value == null ? "–" : String(Number(value.toPrecision(4)))),
     }));
     // Epochs and steps come whole: no tick stands between two of them.
-    const wholeSteps = plot.x.every(Number.isInteger) ? { incrs: [1, 2, 5].flatMap((n) => [0, 1, 2, 3, 4, 5, 6, 7].map((e) => n * 10 ** e)).sort((a, b) => a - b) } : {};
+    const wholeSteps = plot.x.every(Number.isInteger) ? { incrs: whole } : {};
     drawn.get(figure)?.destroy();
     drawn.set(figure, new uPlot({
       width: figure.clientWidth, height: 240,
       scales: { x: { time: false } },
       axes: [{ ...axis, label: plot.x_label, labelSize: 18, ...wholeSteps }, { ...axis, label: plot.y_label, labelSize: 18, size: 60 }],
       series: [{ label: plot.x_label, value: (_, value) => (value == null ? "–" : String(value)) }, ...series],
-      legend: { markers: { width: 2, dash: (_, index) => cssDashes[(index - 1) % 4] } },
+      legend: { markers: { width: 2, dash: (_, index) => cssDashes[dashOf(index - 1)] } },
       cursor: { drag: { x: true, y: false } },
     }, [plot.x, ...Object.values(plot.series)], figure));
     figure.classList.add("drawn");
