@@ -7,14 +7,14 @@ from itertools import islice
 from random import Random
 
 from shosei.data.config import DataConfig
-from shosei.data.families import FAMILIES, LANGUAGES, Family
+from shosei.data.families import FAMILIES, LANGUAGES
 from shosei.data.phrasings import phrasings
 from shosei.data.splitting import SPLITS, Split, split_of, split_phrasings
 from shosei.errors import InputError
 from shosei.wire.suite import Task
 
 INTENT = "intent"
-SUITES = (*(family.name for family in FAMILIES), INTENT)
+SUITES = (*FAMILIES, INTENT)
 _INTENT_MAX_TOKENS = 12
 
 
@@ -27,71 +27,60 @@ class Questions:
     def __init__(self, config: DataConfig) -> None:
         self._seed = config.seed
         self._operands: dict[tuple[str, Split], list[str]] = {
-            (family.name, split): [] for family in FAMILIES for split in SPLITS
+            (name, split): [] for name in FAMILIES for split in SPLITS
         }
-        for family in FAMILIES:
-            for operand in family.operands(Random(f"{config.seed} operands of {family.name}")):
-                split = split_of(family.name, family.cluster(operand), config.held_out, config.validation)
-                self._operands[family.name, split].append(operand)
+        for name, family in FAMILIES.items():
+            for operand in family.operands(Random(f"{config.seed} operands of {name}")):
+                split = split_of(name, family.cluster(operand), config.held_out, config.validation)
+                self._operands[name, split].append(operand)
         for (name, split), operands in self._operands.items():
             if not operands:
-                raise InputError(
-                    f"the split leaves '{name}' no {split} operands; change data.held_out or data.validation"
-                )
+                raise InputError(f"no {split} operands of {name} are left; change data.held_out or data.validation")
         self._phrasings = {
-            (family.name, lang, direction): split_phrasings(
-                phrasings()[family.name][lang][direction], config.held_out_phrasings
-            )
-            for family in FAMILIES
+            (name, lang, direction): split_phrasings(phrasings()[name][lang][direction], config.held_out_phrasings)
+            for name, family in FAMILIES.items()
             for lang in LANGUAGES
             for direction in family.directions
         }
 
     def draw(self, suite: str, split: Split, count: int) -> list[Task]:
-        """At most ``count`` distinct tasks of ``suite``, half Chinese and half Japanese, from one split."""
+        """At most ``count`` tasks of ``suite``, half Chinese and half Japanese, from one split."""
         rng = Random(f"{self._seed} {split} {suite}")
-        if suite == INTENT:
-            return list(islice(self._intents(split, rng), count))
-        family = next(family for family in FAMILIES if family.name == suite)
-        return list(islice(self._tasks(family, split, "train", rng), count))
+        tasks = self._intents(split, rng) if suite == INTENT else self._tasks(suite, split, rng)
+        return list(islice(tasks, count))
 
-    def _tasks(self, family: Family, split: Split, phrased: Split, rng: Random) -> Iterator[Task]:
-        """Every operand in each language and direction. No operand comes twice before all have come once."""
-        operands = self._operands[family.name, split].copy()
+    def _tasks(self, name: str, split: Split, rng: Random) -> Iterator[Task]:
+        """Every operand once in each language and direction; none comes twice before all have come once."""
+        operands = self._operands[name, split].copy()
         rng.shuffle(operands)
-        variants = [(lang, direction) for direction in family.directions for lang in LANGUAGES]
+        variants = [(lang, direction) for direction in FAMILIES[name].directions for lang in LANGUAGES]
         for turn in range(len(variants)):
             for number, operand in enumerate(operands):
                 lang, direction = variants[(turn + number) % len(variants)]
-                phrasing = rng.choice(self._phrasings[family.name, lang, direction][phrased])
-                yield _task(family, operand, lang, direction, phrasing)
+                phrasing = rng.choice(self._phrasings[name, lang, direction]["train"])
+                yield _task(name, operand, lang, direction, phrasing)
 
     def _intents(self, split: Split, rng: Random) -> Iterator[Task]:
-        """Every phrasing by turns, about operands of the split, wrapped in a request for the question's kind."""
-        groups = [
-            (family, lang, direction, phrasing)
-            for (name, lang, direction), group in self._phrasings.items()
-            for family in FAMILIES
-            if family.name == name
-            for phrasing in group[split]
-        ]
+        """Without end: each phrasing by turns, about an operand of the split, within a request for its kind."""
+        phrased = [(*key, phrasing) for key, group in self._phrasings.items() for phrasing in group[split]]
         while True:
-            rng.shuffle(groups)
-            for family, lang, direction, phrasing in groups:
-                operand = rng.choice(self._operands[family.name, split])
-                inner = _task(family, operand, lang, direction, phrasing).messages[0]["content"]
-                wrapper = rng.choice(phrasings()[INTENT][lang]["label"])
+            rng.shuffle(phrased)
+            for name, lang, direction, phrasing in phrased:
+                inner = _task(name, rng.choice(self._operands[name, split]), lang, direction, phrasing)
+                request = rng.choice(phrasings()[INTENT][lang]["label"])
                 yield Task(
-                    id="", suite=INTENT, lang=lang, cluster=phrasing, grader="label", truth=f"{lang}-{family.name}",
-                    messages=[{"role": "user", "content": wrapper.format(question=inner)}],
+                    id="", suite=INTENT, lang=lang, cluster=phrasing, grader="label", truth=f"{lang}-{name}",
+                    messages=[{"role": "user", "content": request.format(question=inner.messages[0]["content"])}],
                     max_tokens=_INTENT_MAX_TOKENS,
                 )  # fmt: skip
 
 
-def _task(family: Family, operand: str, lang: str, direction: str, phrasing: str) -> Task:
+def _task(name: str, operand: str, lang: str, direction: str, phrasing: str) -> Task:
+    """The family's question about ``operand``; whoever writes it to a file gives it an id."""
+    family = FAMILIES[name]
     problem = family.problem(operand, lang, direction)
     return Task(
-        id="", suite=family.name, lang=lang, cluster=family.cluster(operand), grader=family.grader,
+        id="", suite=name, lang=lang, cluster=family.cluster(operand), grader=family.grader,
         messages=[{"role": "user", "content": phrasing.format_map(problem.slots)}], truth=problem.answer,
         max_tokens=family.max_tokens, entry_point=problem.entry_point, tests=problem.tests,
     )  # fmt: skip

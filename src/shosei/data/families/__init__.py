@@ -8,6 +8,8 @@ from shosei.data.families.numerals import Numerals
 from shosei.data.families.sums import Sums
 from shosei.data.families.width import Width
 
-FAMILIES: tuple[Family, ...] = (Numerals(), Kana(), Width(), Sums(), Facts(), Functions())
+FAMILIES: dict[str, Family] = {
+    family.name: family for family in (Numerals(), Kana(), Width(), Sums(), Facts(), Functions())
+}
 
 __all__ = ["FAMILIES", "LANGUAGES", "Family", "Problem"]
