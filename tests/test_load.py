@@ -281,10 +281,15 @@ def test_the_model_is_the_first_that_is_served() -> None:
         assert asyncio.run(check(LoadConfig(model="other"), server.url)).model == "other"
 
 
-def start_cli(folder: Path, *arguments: str) -> subprocess.Popen[bytes]:
+@contextmanager
+def cli(folder: Path, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
     environment = {key: value for key, value in os.environ.items() if not key.startswith("SHOSEI_")}
     command = [SHOSEI, "load", *arguments, "--run", str(folder)]
-    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def wait_for_requests(server: Server, count: int) -> None:
@@ -336,8 +341,8 @@ def test_an_interrupt_keeps_what_was_measured(tmp_path: Path) -> None:
     async def behave(number: int, request: web.Request) -> None:
         await asyncio.sleep(600 if number == 5 else 0.01)
 
-    with served(behave) as server:
-        process = start_cli(tmp_path / "run", server.url, "--rate", "20", "--set", "load.warmup_s=0.1")
+    arguments = ["--rate", "20", "--set", "load.warmup_s=0.1"]
+    with served(behave) as server, cli(tmp_path / "run", server.url, *arguments) as process:
         wait_for_requests(server, 20)
         process.send_signal(signal.SIGINT)
         output, _ = process.communicate(timeout=60)
@@ -354,8 +359,7 @@ def test_an_interrupt_keeps_what_was_measured(tmp_path: Path) -> None:
 
 
 def test_a_killed_load_leaves_a_readable_log(tmp_path: Path) -> None:
-    with served() as server:
-        process = start_cli(tmp_path / "run", server.url, "--rate", "50")
+    with served() as server, cli(tmp_path / "run", server.url, "--rate", "50") as process:
         wait_for_requests(server, 100)
         process.kill()
         process.communicate(timeout=60)
@@ -369,8 +373,8 @@ def test_no_server_there_is_one_line_and_no_attempt(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         threading.Thread(target=lambda: answer_once(listener), daemon=True).start()
         for url in (CLOSED, f"http://127.0.0.1:{listener.getsockname()[1]}", "localhost:8000"):
-            process = start_cli(tmp_path / "run", url)
-            _, errors = process.communicate(timeout=60)
+            with cli(tmp_path / "run", url) as process:
+                _, errors = process.communicate(timeout=60)
             assert process.returncode == 2
             assert len(errors.decode().splitlines()) == 1, errors
     assert not (tmp_path / "run").exists()

@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Iterable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from shosei.log import Sample
 
@@ -54,8 +54,9 @@ class TreeMeter:
 
     def __init__(self, name: str, phase: str) -> None:
         self._name, self._phase = name, phase
-        self._base: dict[str, int] = {}  # totals of earlier starts
-        self._totals: dict[str, int] = {}
+        # By the name of the sample's field: totals of earlier starts, and of all.
+        self._base: dict[str, Any] = {}
+        self._totals: dict[str, Any] = {}
         self._next_pss_ns = 0
 
     def restarted(self) -> None:
