@@ -1,10 +1,11 @@
 """Runs one candidate program in a process of its own, guarded by this one: ``python -I -S candidate.py PARENT_PID``.
 
-In: one JSON object on standard input: ``code``, ``entry_point``, ``arguments`` (a list for each call), ``folder``
-(where temporary folders go), ``cpu_s``, ``wall_s``, ``memory_bytes``. Out: a line ``ready`` before the program starts,
+In: one JSON object on standard input: ``code``, ``entry_point``, ``arguments`` (a list for each call), ``folder`` (to
+work in; removed at the end), ``cpu_s``, ``wall_s``, ``memory_bytes``. Out: a line ``ready`` before the program starts,
 then one JSON report: ``reply`` (the program's own words, or null), ``stopped``, ``signal``, ``cpu_ns``, ``survivors``.
 
-The expected results never come here: what the program says is data, to be judged elsewhere. Standard library only.
+The expected results never come here: what the program says is data, to be judged elsewhere. Standard library only, as
+Shosei itself is not on this interpreter's path.
 """
 
 from __future__ import annotations
@@ -17,7 +18,6 @@ import select
 import shutil
 import signal
 import sys
-import tempfile
 import time
 from typing import Any
 
@@ -36,24 +36,23 @@ def main() -> None:
     _die_with(int(sys.argv[1]), signal.SIGTERM)
     _prctl(PR_SET_CHILD_SUBREAPER, 1)
     request = json.load(sys.stdin)
-    folder = tempfile.mkdtemp(prefix="shosei-exam-", dir=request["folder"])
     try:
         print("ready", flush=True)
-        print(json.dumps(_watch(request, folder)), flush=True)
+        print(json.dumps(_watch(request)), flush=True)
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         _end_children()
-        shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(request["folder"], ignore_errors=True)
 
 
-def _watch(request: dict[str, Any], folder: str) -> dict[str, Any]:
+def _watch(request: dict[str, Any]) -> dict[str, Any]:
     deadline = time.monotonic() + request["wall_s"]
     guard = os.getpid()
     reader, writer = os.pipe()
     pid = os.fork()
     if pid == 0:
         try:
-            _confine(request, folder, guard, writer)
+            _confine(request, guard, writer)
             os.write(writer, _run(request))
         finally:
             os._exit(0)
@@ -88,12 +87,12 @@ def _read(reader: int, deadline: float) -> tuple[bytes, str]:
     return data, ""
 
 
-def _confine(request: dict[str, Any], folder: str, guard: int, writer: int) -> None:
+def _confine(request: dict[str, Any], guard: int, writer: int) -> None:
     """In the program's process: own session, no inherited files, resource limits, death with the guard."""
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     os.setsid()
     _die_with(guard, signal.SIGKILL)
-    os.chdir(folder)
+    os.chdir(request["folder"])
     nothing = os.open(os.devnull, os.O_RDWR)
     for fd in (0, 1, 2):
         os.dup2(nothing, fd)

@@ -31,6 +31,11 @@ class ExamConfig(Config):
     wall_s: Annotated[float, Field(gt=0)] = Field(60.0, description="Wall time of one program, in seconds.")
     memory_bytes: Annotated[int, Field(ge=64 << 20)] = Field(512 << 20, description="Address space of one program.")
 
+    @property
+    def executes(self) -> bool:
+        """Whether programs are run at all."""
+        return self.sandbox != "none"
+
     @field_validator("sandbox")
     @classmethod
     def _known(cls, value: str) -> str:

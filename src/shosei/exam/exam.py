@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
+from shosei.errors import InputError
 from shosei.exam.config import ExamConfig
 from shosei.exam.runner import execute, prove
 from shosei.log import Exec, Note, Score, Writer
@@ -25,37 +26,42 @@ class SuiteCount(msgspec.Struct):
     failed: int = 0
     executed: int = 0
 
+    @property
+    def answered(self) -> int:
+        return self.done - self.failed
+
 
 Progress = Callable[[dict[str, SuiteCount]], None]
 
 
 async def check(config: ExamConfig, url: str) -> ExamConfig:
-    """The same configuration with the served model's name filled in.
+    """Make sure that the exam can begin, and return the configuration with the served model's name filled in.
 
-    Raises InputError: nobody answers at ``url``, or the sandbox does not work on this machine. Call it before the run
-    begins, so that a failed start leaves nothing in the log.
+    Raises InputError: no server at ``url``, or no model in it; the sandbox does not work on this machine. Call it
+    before the run begins, so that a failed start leaves nothing in the log.
     """
     async with Client(url, timeout_s=config.timeout_s) as client:
         served = await client.models()
-    if config.sandbox != "none":
+    if not served and not config.model:
+        raise InputError(f"{url} lists no model: name one with --set exam.model=NAME")
+    if config.executes:
         await prove(config)
-    return config.model_copy(update={"model": config.model or next(iter(served), "")})
+    return config.model_copy(update={"model": config.model or served[0]})
 
 
 async def run_exam(
     config: ExamConfig, url: str, tasks: Sequence[Task], writer: Writer, progress: Progress = lambda counts: None
 ) -> dict[str, SuiteCount]:
-    """Ask each task ``config.samples`` times; return counts by suite.
+    """Ask each task ``config.samples`` times, with a configuration from ``check``; return counts by suite.
 
     Each answer becomes a ``request`` and a raw ``score`` event as soon as it is there, and an ``exec`` event if it is a
     program that was run: what was answered before an interruption stays. ``progress`` is called after each answer.
     """
-    config = await check(config, url)
     counts: dict[str, SuiteCount] = {}
     for task in tasks:
         counts.setdefault(task.suite, SuiteCount()).total += config.samples
     programs = sum(task.grader == "python" for task in tasks)
-    if programs and config.sandbox == "none":
+    if programs and not config.executes:
         text = f"{programs} python tasks are asked but not executed; to run the programs, add --sandbox rlimits"
         writer.emit(Note(level="warning", text=text))
     pending = iter([(task, sample) for sample in range(config.samples) for task in tasks])
@@ -67,7 +73,7 @@ async def run_exam(
             writer.emit(reply.event("exam", task=task.id))
             writer.emit(_score(task, sample, reply))
             count = counts[task.suite]
-            if task.grader == "python" and config.sandbox != "none" and not reply.error:
+            if task.grader == "python" and config.executes and not reply.error:
                 async with slots:
                     writer.emit(await _execute(task, sample, reply.text, config))
                 count.executed += 1

@@ -45,16 +45,17 @@ async def execute(code: str, task: Task, config: ExamConfig) -> Execution:
     """
     if not code:
         return Execution("no code")
-    request = {
-        "code": code,
-        "entry_point": task.entry_point,
-        "arguments": [arguments for arguments, _ in task.tests],
-        "folder": tempfile.gettempdir(),
-        "cpu_s": config.cpu_s,
-        "wall_s": config.wall_s,
-        "memory_bytes": config.memory_bytes,
-    }
-    output = await _guarded(json.dumps(request).encode(), config.wall_s + _GRACE_S)
+    with tempfile.TemporaryDirectory(prefix="shosei-exam-", ignore_cleanup_errors=True) as folder:
+        request = {
+            "code": code,
+            "entry_point": task.entry_point,
+            "arguments": [arguments for arguments, _ in task.tests],
+            "folder": folder,
+            "cpu_s": config.cpu_s,
+            "wall_s": config.wall_s,
+            "memory_bytes": config.memory_bytes,
+        }
+        output = await _guarded(json.dumps(request).encode(), config.wall_s + _GRACE_S)
     ready, _, report = output.partition(b"\n")
     if ready != b"ready":
         return Execution("infra")

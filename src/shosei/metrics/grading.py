@@ -19,7 +19,7 @@ NO_LABEL = "(none)"
 Outcomes = Mapping[tuple[str, str, int], str]
 
 _SENTENCE_MARKS = "。．.｡!！?？"
-_FENCED = re.compile(r"```[^\n`]*\n(.*?)(?:\n[ \t]*```|\Z)", re.DOTALL)
+_FENCED = re.compile(r"```[^\n`]*\n(.*?)(?:^[ \t]*```|\Z)", re.DOTALL | re.MULTILINE)
 _FIRST_CODE_LINE = re.compile(r"^(?:(?:async )?def +\w+ *\(|import +\w|from +[\w.]+ +import\b)", re.MULTILINE)
 _PROSE_LINE = re.compile(r"^[^\x00-\x7f]", re.MULTILINE)
 
