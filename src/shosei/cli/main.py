@@ -12,7 +12,7 @@ import typer
 import typer.core
 
 from shosei import __version__
-from shosei.cli import chat, data, engine, exam, load, models, quickstart, serve, supervise
+from shosei.cli import card, chat, data, engine, exam, load, models, quickstart, serve, supervise, train
 from shosei.errors import EXIT_BUG, EXIT_INPUT, EXIT_INVALID, InputError, MeasurementInvalid, nearest
 
 
@@ -42,6 +42,7 @@ app.command("quickstart")(quickstart.quickstart)
 app.command("models")(models.models)
 app.command("data")(data.data)
 app.command("tokenizer")(data.tokenizer)
+app.command("train")(train.train)
 app.command("load")(load.load)
 app.command("supervise")(supervise.supervise)
 app.command("exam")(exam.exam)
@@ -49,6 +50,8 @@ app.command("engine", hidden=True)(engine.engine)
 app.command("serve")(serve.serve)
 app.command("http", hidden=True)(serve.http)
 app.command("chat")(chat.chat)
+app.command("card")(card.card)
+app.command("log")(card.log)
 
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:

@@ -55,6 +55,7 @@ class RunEnd(Event, tag="run.end"):
 
     verb: str
     exit_code: int
+    hashes: dict[str, str] = {}  # of what the verb made; added to those of run.begin
     dropped: int = 0  # events this process could not write
     overhead_ns: int = 0  # CPU time this process spent on measuring
 

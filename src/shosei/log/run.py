@@ -75,9 +75,9 @@ class Run:
             writer.emit(RunBegin(verb=verb, argv=sys.argv, **manifest))
         return writer
 
-    def end(self, writer: Writer, verb: str, exit_code: int = 0) -> None:
-        """Write ``run.end`` and close the segment."""
-        writer.emit(RunEnd(verb=verb, exit_code=exit_code, dropped=writer.dropped))
+    def end(self, writer: Writer, verb: str, exit_code: int = 0, hashes: dict[str, str] | None = None) -> None:
+        """Write ``run.end``, with the SHA-256 of what the verb made, and close the segment."""
+        writer.emit(RunEnd(verb=verb, exit_code=exit_code, hashes=hashes or {}, dropped=writer.dropped))
         writer.close()
 
     def write(self, name: str, data: bytes | str) -> Path:

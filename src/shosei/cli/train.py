@@ -1,0 +1,43 @@
+"""``shosei train``: from a run's data and tokenizer to its model folder."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from shosei.cli.common import ConfigOption, JsonOption, RunOption, SetOption, result, say
+
+
+def train(
+    run_folder: RunOption = None,
+    preset: Annotated[str | None, typer.Option(help="Same as --set train.preset=NAME.", show_default=False)] = None,
+    config_file: ConfigOption = None,
+    overrides: SetOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Train a preset on the run's data; write checkpoints, and the model as a Hugging Face folder."""
+    from dataclasses import asdict
+
+    from shosei.config import load, save
+    from shosei.engine.answer import answer_greedily
+    from shosei.log import open_run
+    from shosei.train import TrainConfig
+    from shosei.train.trainer import manifest
+    from shosei.train.trainer import train as run_training
+
+    run = open_run(run_folder)
+    chosen = [] if preset is None else [f"train.preset={preset}"]
+    config = load(TrainConfig, "train", config_file, [*(overrides or []), *chosen])
+    writer = run.begin("train", phase="training", **manifest(config, run))
+    save(run.toml, "train", config)
+    trained = run_training(config, run, writer, answer_greedily, say)
+    run.end(writer, "train", hashes={"model": trained.sha256})
+
+    rates = trained.rates
+    lines = [
+        f"{trained.model}: {trained.steps} steps, {trained.skipped} skipped, sha256 {trained.sha256[:12]}",
+        f"{rates['seconds_in_steps']:.0f} s in steps, {rates['tokens_per_second']:,.0f} tokens/s, "
+        f"{rates['gflops']:.0f} GFLOP/s of {rates['gemm_peak_gflops']:.0f} at the GEMM peak",
+    ]
+    result(asdict(trained), lines, as_json=as_json)

@@ -1,0 +1,29 @@
+"""The training loss: next-token cross-entropy on the answers."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from shosei.data.dataset import NO_LOSS
+from shosei.model.transformer import Transformer
+
+# torch's fused CPU attention works in blocks far larger than a short question; up to this length the plain products
+# are several times faster, and their scores small.
+_SHORT = 256
+
+
+def answer_loss(model: Transformer, ids: Tensor, targets: Tensor, dtype: torch.dtype) -> Tensor:
+    """Mean cross-entropy in nats over the positions of ``targets`` (B, T) that are not ``NO_LOSS``.
+
+    ``targets[b, t]`` is the token that follows ``ids[b, t]``. The head is applied at those positions only. Products
+    are computed in ``dtype``, the loss in float32.
+    """
+    backend = SDPBackend.MATH if ids.shape[1] <= _SHORT else SDPBackend.FLASH_ATTENTION
+    with sdpa_kernel(backend), torch.autocast(ids.device.type, dtype, enabled=dtype != torch.float32):
+        hidden = model(ids)
+        answered = (targets != NO_LOSS).flatten().nonzero().squeeze(1)
+        logits = model.logits(hidden.flatten(0, 1).index_select(0, answered))
+    return F.cross_entropy(logits.float(), targets.flatten()[answered])

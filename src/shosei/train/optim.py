@@ -1,0 +1,71 @@
+"""Who optimises which parameter, and how the learning rate moves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import nn
+
+from shosei.train.config import TrainConfig
+
+
+def learning_rate_factor(step: int, steps: int, config: TrainConfig) -> float:
+    """Share of the peak learning rate at ``step`` (from 0) of ``steps``: warm-up, stable, linear decay.
+
+    The decay is linear from 1 at its first step and would reach ``final_lr`` one step after the last.
+    """
+    warmup, decay = round(config.warmup * steps), round(config.decay * steps)
+    rising = (step + 1) / warmup if step < warmup else 1.0
+    falling = config.final_lr + (1 - config.final_lr) * min(1.0, (steps - step) / decay) if decay else 1.0
+    return min(rising, falling)
+
+
+class Optimizers:
+    """Muon on the matrices; AdamW, without decay, on the embedding, the head and the norms.
+
+    Muon (K. Jordan, 2024) steps with the orthogonalised momentum; ``match_rms_adamw`` scales that to the size of
+    AdamW's steps (Liu et al., "Muon is Scalable for LLM Training", arXiv 2502.16982).
+    """
+
+    def __init__(self, model: nn.Module, config: TrainConfig) -> None:
+        matrices, tables = split_parameters(model)
+        self.muon = torch.optim.Muon(
+            matrices, lr=config.matrix_lr, momentum=config.momentum, weight_decay=config.weight_decay,
+            adjust_lr_fn="match_rms_adamw",
+        )  # fmt: skip
+        self.adamw = torch.optim.AdamW(tables, lr=config.table_lr, betas=config.betas, weight_decay=0.0, fused=True)
+        for group in self._groups():
+            group["peak_lr"] = group["lr"]
+
+    def step(self, factor: float) -> None:
+        """Apply the gradients at ``factor`` of the peak learning rates."""
+        for group in self._groups():
+            group["lr"] = group["peak_lr"] * factor
+        self.muon.step()  # type: ignore[no-untyped-call]
+        self.adamw.step()
+
+    def zero_grad(self) -> None:
+        self.muon.zero_grad()
+        self.adamw.zero_grad()
+
+    def state_dict(self) -> dict[str, object]:
+        return {"muon": self.muon.state_dict(), "adamw": self.adamw.state_dict()}
+
+    def load_state_dict(self, state: dict[str, dict[str, object]]) -> None:
+        self.muon.load_state_dict(state["muon"])
+        self.adamw.load_state_dict(state["adamw"])
+
+    def _groups(self) -> Iterator[dict[str, float]]:
+        yield from self.muon.param_groups
+        yield from self.adamw.param_groups
+
+
+def split_parameters(model: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
+    """``(matrices, tables)``: the layers' 2-D weights, and everything else (embedding, head, norms); each once."""
+    matrices: list[nn.Parameter] = []
+    tables: list[nn.Parameter] = []
+    for name, parameter in model.named_parameters():
+        is_matrix = parameter.ndim == 2 and not name.endswith(("embed_tokens.weight", "lm_head.weight"))
+        (matrices if is_matrix else tables).append(parameter)
+    return matrices, tables

@@ -1,0 +1,88 @@
+"""What a person sees while training runs. An operational read-out: nothing here reaches the log or the card."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+
+from shosei.spec import ModelSpec
+
+_SECONDS = 3.0
+_PEAK_SIZE = 1024
+
+
+def gemm_peak(dtype: torch.dtype, seconds: float = 0.2) -> float:
+    """FLOP/s of the best of repeated square products: what this machine can do at most right now."""
+    a = torch.ones(_PEAK_SIZE, _PEAK_SIZE, dtype=dtype)
+    best, deadline = float("inf"), time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        begin = time.monotonic()
+        a @ a
+        best = min(best, time.monotonic() - begin)
+    return 2 * _PEAK_SIZE**3 / best
+
+
+def step_flops(spec: ModelSpec, tokens: int, answers: int, sequence: int) -> int:
+    """Forward and backward FLOPs of a step whose head sees only ``answers`` of its ``tokens``.
+
+    The spec's closed form, less the head at every position where no loss is taken.
+    """
+    head = 6 * spec.vocab_size * spec.d_model
+    return tokens * spec.train_flops_per_token(sequence) - (tokens - answers) * head
+
+
+@dataclass(slots=True)
+class _Work:
+    """Steps added up: seconds within them, tokens without padding, FLOPs, losses."""
+
+    seconds: float = 0.0
+    steps: int = 0
+    tokens: int = 0
+    flops: int = 0
+    loss: float = 0.0
+
+    def add(self, seconds: float, tokens: int, flops: int, loss: float) -> None:
+        self.seconds += seconds
+        self.steps += 1
+        self.tokens += tokens
+        self.flops += flops
+        self.loss += loss
+
+
+class Progress:
+    """Says a line every few seconds: mean loss, tokens/s, FLOP/s beside the GEMM peak, time to go."""
+
+    def __init__(self, spec: ModelSpec, steps: int, dtype: torch.dtype, say: Callable[[str], None]) -> None:
+        self._spec, self._steps, self._say = spec, steps, say
+        self._peak = gemm_peak(dtype)
+        self._recent, self._total = _Work(), _Work()
+
+    def add(self, loss: float, seconds: float, tokens: int, answers: int, sequence: int) -> None:
+        """Count one step of ``tokens`` in rows of ``sequence``, with loss on ``answers`` of them."""
+        work = seconds, tokens, step_flops(self._spec, tokens, answers, sequence), loss
+        self._recent.add(*work)
+        self._total.add(*work)
+        if self._recent.seconds >= _SECONDS or self._total.steps == self._steps:
+            left = (self._steps - self._total.steps) * self._recent.seconds / self._recent.steps
+            self._say(f"step {self._total.steps}/{self._steps}  {self._rates(self._recent)}  {left:.0f} s to go")
+            self._recent = _Work()
+
+    def summary(self) -> dict[str, float]:
+        """Rates over all steps; evaluation and checkpoints apart."""
+        total = self._total
+        return {
+            "seconds_in_steps": total.seconds,
+            "tokens_per_second": total.tokens / total.seconds,
+            "gflops": total.flops / total.seconds / 1e9,
+            "gemm_peak_gflops": self._peak / 1e9,
+        }
+
+    def _rates(self, work: _Work) -> str:
+        flops = work.flops / work.seconds
+        return (
+            f"loss {work.loss / work.steps:.3f}  {work.tokens / work.seconds:,.0f} tokens/s  "
+            f"{flops / 1e9:.0f} GFLOP/s ({flops / self._peak:.0%} of the GEMM peak)"
+        )

@@ -1,0 +1,54 @@
+"""Greedy answers to the frozen validation set, as raw ``score`` events."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from shosei.log import Score, Writer
+from shosei.model.transformer import Transformer
+from shosei.spec import ModelSpec
+from shosei.text import chat
+from shosei.text.tokenizer import Tokenizer
+from shosei.wire.suite import Task
+
+
+class Answer(Protocol):
+    """Greedy decoding, injected: the ids that ``model`` says after each of ``prompts``, without the stop id."""
+
+    def __call__(
+        self,
+        model: Transformer,
+        spec: ModelSpec,
+        prompts: list[list[int]],
+        max_new_tokens: list[int],
+        stop_ids: Sequence[int],
+    ) -> list[list[int]]: ...
+
+
+def validate(
+    model: Transformer,
+    spec: ModelSpec,
+    tokenizer: Tokenizer,
+    tasks: list[Task],
+    answer: Answer,
+    writer: Writer,
+    epoch: int,
+) -> None:
+    """Answer every task and emit one ``score`` each. Nothing is graded here."""
+    prompts = [chat.render(tokenizer, task.messages) for task in tasks]
+    answers = answer(model, spec, prompts, [task.max_tokens for task in tasks], [tokenizer.end_id])
+    for task, ids in zip(tasks, answers, strict=True):
+        writer.emit(
+            Score(
+                suite=task.suite,
+                item=task.id,
+                cluster=task.cluster,
+                grader=task.grader,
+                truth=task.truth,
+                answer=tokenizer.decode(ids),
+                lang=task.lang,
+                epoch=epoch,
+                phase="training",
+            )
+        )
