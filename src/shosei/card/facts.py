@@ -47,6 +47,11 @@ def hardware(card: Scorecard) -> list[tuple[str, str]]:
     ]
 
 
+def seeds(card: Scorecard) -> list[tuple[str, str]]:
+    """Seeds as they are typed, without separators."""
+    return [(name, str(seed)) for name, seed in card.seeds.items()]
+
+
 def command_line(command: Command) -> str:
     """The command as it can be typed into a shell."""
     return shlex.join(command.argv)

@@ -28,7 +28,7 @@ def markdown(card: Scorecard) -> str:
         "model": [(name, cell(value)) for name, value in card.model.items()],
         "hardware": facts.hardware(card),
         "versions": card.versions.items(),
-        "seeds": [(name, str(seed)) for name, seed in card.seeds.items()],
+        "seeds": facts.seeds(card),
         "hashes": card.hashes.items(),
     }
     for key, pairs in manifest.items():
