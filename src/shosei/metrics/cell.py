@@ -91,9 +91,8 @@ def _status(found: Value) -> tuple[Status, str]:
     if found.invalid:
         return "invalid", found.invalid
     if found.clusters < MIN_CLUSTERS:
-        return "insufficient", (
-            f"{found.clusters} {found.unit_of_n}: fewer than {MIN_CLUSTERS} do not support a 95 % claim beyond this run"
-        )
+        reason = f"too few {found.unit_of_n} ({found.clusters}): a 95 % claim beyond this run needs {MIN_CLUSTERS}"
+        return "insufficient", reason
     return "ok", ""
 
 
