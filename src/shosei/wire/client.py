@@ -132,7 +132,7 @@ class Client:
         except aiohttp.ClientConnectorError as error:
             reply.error, reply.message = "connect", str(error)
         except (aiohttp.ClientError, OSError) as error:
-            reply.error = "cut stream" if reply.first_byte_ns else "connect"
+            reply.error = "cut stream" if reply.status else "connect"
             reply.message = str(error)
         except (msgspec.DecodeError, LookupError, TypeError, AttributeError) as error:
             reply.error, reply.message = "5xx", f"answer is not in the API's form: {error}"
