@@ -19,9 +19,6 @@ def data(
 ) -> None:
     """Generate training rows, a validation set and held-out suites of checkable Chinese and Japanese questions."""
     import hashlib
-    from collections import Counter
-
-    import msgspec
 
     from shosei.config import load, save
     from shosei.data import DataConfig, generate
@@ -38,21 +35,8 @@ def data(
         run.write(name, content)
     save(run.toml, "data", config)
     run.end(writer, "data")
-
-    lines = [f"{'file':24}{'suite':12}{'zh':>7}{'ja':>7}  example"]
-    sizes: dict[str, dict[str, int]] = {}
-    for name, content in files.items():
-        rows = [msgspec.json.decode(line) for line in content.splitlines()]
-        counts = Counter((row["suite"], row["lang"]) for row in rows)
-        examples = {row["suite"]: row for row in reversed(rows)}
-        for suite in sorted(examples):
-            zh, ja = counts[suite, "zh"], counts[suite, "ja"]
-            sizes.setdefault(name, {})[suite] = zh + ja
-            row = examples[suite]
-            answer = row["truth"] if "truth" in row else row["messages"][-1]["content"]
-            question = row["messages"][0]["content"]
-            lines.append(f"{name:24}{suite:12}{zh:7,}{ja:7,}  {question} → {answer!r}")
-    result({"run": str(run.folder), "sizes": sizes, "hashes": hashes}, lines, as_json=as_json)
+    rows = {name: content.count(b"\n") for name, content in files.items()}
+    result({"run": str(run.folder), "rows": rows, "hashes": hashes}, _describe(files), as_json=as_json)
 
 
 def tokenizer(
@@ -78,3 +62,20 @@ def tokenizer(
     run.end(writer, "tokenizer")
     values = {"run": str(run.folder), "vocab_size": trained.vocab_size, "hash": digest}
     result(values, [f"{run.tokenizer}: {trained.vocab_size:,} entries, sha256 {digest[:12]}"], as_json=as_json)
+
+
+def _describe(files: dict[str, bytes]) -> list[str]:
+    """Rows of each file by suite and language, with an example."""
+    from collections import Counter
+
+    import msgspec
+
+    lines = [f"{'file':24}{'suite':12}{'zh':>7}{'ja':>7}  example"]
+    for name, content in files.items():
+        rows = [msgspec.json.decode(line) for line in content.splitlines()]
+        counts = Counter((row["suite"], row["lang"]) for row in rows)
+        for suite, row in sorted({row["suite"]: row for row in rows}.items()):
+            answer = row["truth"] if "truth" in row else row["messages"][-1]["content"]
+            example = f"{row['messages'][0]['content']} → {answer!r}"
+            lines.append(f"{name:24}{suite:12}{counts[suite, 'zh']:7,}{counts[suite, 'ja']:7,}  {example}")
+    return lines
