@@ -68,6 +68,7 @@ class Front:
     engine: ScriptedEngine
     http: aiohttp.ClientSession
     writer: Writer
+    server: uvicorn.Server
 
     async def post(self, body: dict[str, Any], path: str = "/v1/chat/completions", **headers: str) -> tuple[int, Any]:
         async with self.http.post(self.url + path, json=body, headers=headers) as response:
@@ -100,11 +101,11 @@ async def serving(folder: Path, **script: Any) -> AsyncIterator[Front]:
     with listen("127.0.0.1", 0) as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         app = create_app(folder, engine.path, "scripted", writer=writer, max_waiting=1)
-        front = uvicorn.Server(uvicorn.Config(app, log_level="error"))
+        front = uvicorn.Server(uvicorn.Config(app, log_level="critical", timeout_graceful_shutdown=1))
         running = asyncio.create_task(front.serve(sockets=[listener]))
         try:
             async with aiohttp.ClientSession() as http:
-                yield Front(url, engine, http, writer)
+                yield Front(url, engine, http, writer, front)
         finally:
             front.should_exit = True
             await running
@@ -206,6 +207,17 @@ def test_engine_that_goes_away_is_503_and_comes_back(play: Callable[..., None]) 
         assert (status, body["choices"][0]["message"]["content"]) == (200, "今")
 
     play(scene, text="今", after="vanish")
+
+
+@pytest.mark.parametrize(("after", "ending"), [("end", b"data: [DONE]\n\n"), ("hang", b'"code":"stopped"}}\n\n')])
+def test_stopping_server_lets_answers_end_or_says_so(play: Callable[..., None], after: str, ending: bytes) -> None:
+    async def scene(front: Front) -> None:
+        async with front.http.post(f"{front.url}/v1/chat/completions", json={**ASK, "stream": True}) as response:
+            await response.content.readline()
+            front.server.should_exit = True
+            assert (await response.read()).endswith(ending)
+
+    play(scene, text=MIXED, after=after)
 
 
 def test_too_many_waiting_requests_are_429(play: Callable[..., None]) -> None:

@@ -65,7 +65,7 @@ def test_readiness_follows_the_engine_and_nothing_outlives_a_killed_server(model
         assert status(f"{url}/readyz") == 503
         assert status(f"{url}/health") == 200
         engine.send_signal(signal.SIGCONT)
-        assert status(f"{url}/readyz") == 200
+        until(lambda: status(f"{url}/readyz") == 200)
 
         engine.kill()
         engine.wait()

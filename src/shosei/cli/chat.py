@@ -75,6 +75,8 @@ def _answer(url: str, model: str, messages: Messages, *, quiet: bool) -> str:
     try:
         reply = asyncio.run(ask())
     except KeyboardInterrupt:
+        if not sys.stdin.isatty():
+            raise
         reply = None
     if not quiet:
         print(flush=True)

@@ -14,7 +14,7 @@ from shosei.cli.common import JsonOption, RunOption, result, say
 from shosei.errors import InputError
 
 _TEMPORARY_PATH_BYTES = 64  # Linux allows a Unix socket's path 107 bytes, macOS 103
-_STOPPED = (0, 130, 143)  # ended by itself, SIGINT, SIGTERM
+_GRACE_SECONDS = 20.0  # for answers in flight, and then for the engine
 
 HostOption = Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 for every one.")]
 PortOption = Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 for any free one.")]
@@ -58,6 +58,7 @@ def serve(
         ]
         config = {"model": str(folder), "name": name, "url": url, "slots": slots}
         writer = target.begin("serve", phase="inference", config=config)
+        supervisor = Supervisor(writer, children, grace_s=_GRACE_SECONDS)
         say(f"loading {name} from {folder}")
 
         async def announce() -> None:
@@ -68,12 +69,12 @@ def serve(
         async def supervise() -> int:
             announcing = asyncio.create_task(announce())
             try:
-                return await Supervisor(writer, children).run()
+                code = await supervisor.run()
+                return code if supervisor.lost else 0  # children that were told to stop may end with any code
             finally:
                 announcing.cancel()
 
         code = asyncio.run(supervise())
-        code = 0 if code in _STOPPED else code
         target.end(writer, "serve", code)
     return code
 

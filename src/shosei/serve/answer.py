@@ -8,10 +8,10 @@ from collections.abc import AsyncIterator
 from contextlib import aclosing
 
 from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from shosei.log import Request as Event
-from shosei.serve.errors import api_error
+from shosei.serve.errors import ApiError, api_error
 from shosei.serve.generation import Generation
 from shosei.serve.shapes import Shape
 from shosei.wire import sse
@@ -32,6 +32,7 @@ class Answer(Response):
         del self.headers["content-length"]
         self._generation, self._shape, self._event = generation, shape, event
         self._stream, self._include_usage = request.stream, request.include_usage
+        self._streaming = False
         event.stream = request.stream
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -41,9 +42,12 @@ class Answer(Response):
         try:
             await work
         except asyncio.CancelledError:
-            self._event.error = "cancelled"
-            if not gone.done():
-                raise
+            if gone.done():
+                self._event.error = "cancelled"
+            else:
+                await self._fail(ApiError(503, "The server is being stopped", code="stopped"), send)
+        except Exception as exception:
+            await self._fail(exception, send)
         finally:
             gone.cancel()
             self._event.first_token_ns = self._generation.first_text_ns
@@ -55,21 +59,27 @@ class Answer(Response):
             text = "".join([piece async for piece in pieces])
         body = self._shape.whole(text, self._generation.finish_reason, self._generation.usage)
         self.headers["content-length"] = str(len(body))
-        await self._send_head(send)
+        await send(self._head())
         await send({"type": "http.response.body", "body": body})
 
     async def _send_stream(self, send: Send) -> None:
         async with aclosing(self._generation.pieces()) as pieces:
             first = await anext(pieces, "")
-            await self._send_head(send)
-            try:
-                async for chunk in self._chunks(first, pieces):
-                    await _send_event(send, chunk)
-            except Exception as exception:
-                self._event.error = "5xx"
-                if (error := api_error(exception)).status == 500:
-                    _log.exception("an answer broke off")
-                await _send_event(send, error.body())
+            self._streaming = True
+            await send(self._head())
+            async for chunk in self._chunks(first, pieces):
+                await send(_event(chunk))
+        await send({"type": "http.response.body", "body": b""})
+
+    async def _fail(self, exception: Exception, send: Send) -> None:
+        """Before the first chunk an error is an HTTP status; after it, an error event, and the stream ends."""
+        if not self._streaming:
+            raise exception
+        self._event.error = "5xx"
+        error = api_error(exception)
+        if error.status == 500:
+            _log.error("an answer broke off", exc_info=exception)
+        await send(_event(error.body()))
         await send({"type": "http.response.body", "body": b""})
 
     async def _chunks(self, first: str, rest: AsyncIterator[str]) -> AsyncIterator[bytes]:
@@ -84,12 +94,12 @@ class Answer(Response):
             yield self._shape.usage(self._generation.usage)
         yield sse.DONE
 
-    async def _send_head(self, send: Send) -> None:
-        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+    def _head(self) -> Message:
+        return {"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers}
 
 
-async def _send_event(send: Send, data: bytes) -> None:
-    await send({"type": "http.response.body", "body": sse.encode(data), "more_body": True})
+def _event(data: bytes) -> Message:
+    return {"type": "http.response.body", "body": sse.encode(data), "more_body": True}
 
 
 async def _disconnected(receive: Receive) -> None:

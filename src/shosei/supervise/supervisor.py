@@ -81,6 +81,11 @@ class Supervisor:
             self._stop_signal = signum
             self._stopping.set()
 
+    @property
+    def lost(self) -> bool:
+        """Whether a child failed for good. If not, all of them finished or were told to stop."""
+        return self._lost is not None
+
     async def _keep(self, child: Child) -> int:
         """Run ``child`` until it is done, stopped or lost; return its last exit code."""
         self._writer.emit(Restart(child=child.name, phase=child.phase))
