@@ -46,7 +46,12 @@ class Trained:
 
 def manifest(config: TrainConfig, run: Run) -> dict[str, Any]:
     """What ``run.begin`` should say of this training. Raises InputError if data, tokenizer or preset do not serve."""
-    for path, verb in ((run.data / "train.jsonl", "data"), (run.tokenizer / "tokenizer.json", "tokenizer")):
+    needed = {
+        run.data / "train.jsonl": "data",
+        run.data / "validation.jsonl": "data",
+        run.tokenizer / "tokenizer.json": "tokenizer",
+    }
+    for path, verb in needed.items():
         if not path.is_file():
             raise InputError(f"{path} is missing; 'shosei {verb} --run {run.folder}' makes it")
     spec = _fit(preset(config.preset), Tokenizer.load(run.tokenizer).vocab_size)

@@ -1,0 +1,76 @@
+"""A run folder with a task so small that a tiny model learns it in seconds: letters to the letters after them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import product
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from shosei.engine.answer import answer_greedily
+from shosei.log import Log, Run, read_log
+from shosei.spec import PRESETS, ModelSpec
+from shosei.text import Tokenizer
+from shosei.train import TrainConfig
+from shosei.train.trainer import Trained, manifest, train
+from shosei.wire.suite import Task, write_suite
+
+TINY = replace(
+    PRESETS["nano"], d_model=32, n_layers=2, intermediate_size=64, n_heads=2, n_kv_heads=1, head_dim=16, vocab_size=280
+)
+LETTERS = "abcdef"
+FAST = TrainConfig(epochs=6, batch_size=16, matrix_lr=0.02, table_lr=0.02, dtype="float32", threads=1)
+
+
+def make_run(folder: Path) -> Run:
+    """Questions of two letters each; six of the pairs are held out for validation, each letter once in each place."""
+    run = Run(folder)
+    pairs = ["".join(pair) for pair in product(LETTERS, repeat=2)]
+    held_out = [first + LETTERS[number - 2] for number, first in enumerate(LETTERS)]
+    rows = [
+        {"messages": [*_question(pair), {"role": "assistant", "content": _answer(pair)}], "suite": "next", "lang": "zh"}
+        for pair in pairs * 8
+        if pair not in held_out
+    ]
+    run.write("data/train.jsonl", b"".join(msgspec.json.encode(row) + b"\n" for row in rows))
+    tasks = [
+        Task(
+            id=f"next-{pair}",
+            suite="next",
+            lang="zh",
+            cluster=pair,
+            messages=_question(pair),
+            grader="exact",
+            truth=_answer(pair),
+            max_tokens=4,
+        )
+        for pair in held_out
+    ]
+    write_suite(run.data / "validation.jsonl", tasks)
+    # Texts of single letters teach no merges: each letter is a token of its own.
+    Tokenizer.train(["user\n", "assistant\n", *LETTERS, *LETTERS.upper()], TINY.vocab_size).save(run.tokenizer)
+    return run
+
+
+def run_training(run: Run, config: TrainConfig = FAST) -> tuple[Trained, Log]:
+    """Train the tiny shape in the place of ``nano``; return the result and this attempt's log."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(PRESETS, "nano", TINY)
+        writer = run.begin("train", phase="training", **manifest(config, run))
+        trained = train(config, run, writer, answer_greedily)
+        run.end(writer, "train", hashes={"model": trained.sha256})
+    return trained, read_log(run.log)
+
+
+def tiny_spec(**changes: object) -> ModelSpec:
+    return replace(TINY, **changes)  # type: ignore[arg-type]
+
+
+def _question(pair: str) -> list[dict[str, str]]:
+    return [{"role": "user", "content": pair}]
+
+
+def _answer(pair: str) -> str:
+    return "".join(LETTERS[(LETTERS.index(letter) + 1) % len(LETTERS)].upper() for letter in pair)
