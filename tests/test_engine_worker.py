@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -19,6 +19,8 @@ import torch
 from shosei.engine.answer import answer_greedily
 from shosei.engine.client import EngineClient, EngineLost, GenerationFailed
 from shosei.engine.protocol import Hello, Submit, Token, frame
+from shosei.engine.worker import serve_engine
+from shosei.errors import InputError
 from shosei.log.events import RunBegin, RunEnd, Section
 from shosei.log.reader import read_log
 from shosei.model import folder
@@ -227,30 +229,15 @@ def test_told_to_stop_it_ends_cleanly_and_tells_the_log(model_folder: Path, sock
     assert load.end_ns > load.begin_ns
 
 
-@pytest.mark.parametrize(
-    ("prepare", "says"),
-    [
-        (lambda path: path.write_text("mine"), "is a file"),
-        (lambda path: path.with_name("x" * 120), "shorter path"),
-    ],
-)
-def test_a_socket_that_cannot_be_is_one_line(
-    prepare: Callable[[Path], object], says: str, model_folder: Path, socket: Path
-) -> None:
-    other = prepare(socket)
-    with engine_process(model_folder, other if isinstance(other, Path) else socket) as process:
-        _, error = process.communicate(timeout=60)
-    assert process.returncode == 2
-    assert says in error
-    assert error.count("\n") == 1
-
-
-def test_a_living_engines_socket_is_not_taken(shared: Path, model_folder: Path, tmp_path: Path) -> None:
-    with engine_process(model_folder, shared) as process:
-        _, error = process.communicate(timeout=60)
-    assert process.returncode == 2
-    assert "in use" in error
-    with engine_process(tmp_path / "nothing", tmp_path / "s") as process:
-        _, error = process.communicate(timeout=60)
-    assert process.returncode == 2
-    assert "config.json is missing" in error
+def test_a_socket_that_cannot_be_is_refused_before_the_model_is_read(shared: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    for socket, says in [
+        (shared, "in use"),
+        (tmp_path / "file", "is a file"),
+        (tmp_path / ("x" * 120), "shorter path"),
+        (tmp_path / "s", "config.json is missing"),
+    ]:
+        with pytest.raises(InputError, match=says):
+            serve_engine(tmp_path / "no model", socket, 4)
+    assert (tmp_path / "file").read_text() == "mine"
+    assert asyncio.run(_greeting(shared)).model == "small"

@@ -11,39 +11,39 @@ from shosei.spec import ModelSpec
 class SlotCache:
     """One slot a sequence, padded to ``max_length`` tokens. Running sequences stand in the first slots, without gaps,
     so that a step reads views and copies nothing. Meets ``model.transformer.Cache``.
+
+    Call ``begin_prefill`` or ``begin_decode`` before each pass of the model.
     """
 
     def __init__(self, spec: ModelSpec, slots: int, max_length: int, like: Tensor) -> None:
+        """Memory: two tensors (layers, slots, KV, max_length, head_dim) of ``like``'s type, on its device."""
         shape = (spec.n_layers, slots, spec.n_kv_heads, max_length, spec.head_dim)
         # Zeros, not just any memory: masked positions count as 0 · v, and 0 · NaN is NaN.
         self._k, self._v = like.new_zeros(shape), like.new_zeros(shape)
-        self._mask: Tensor | None = None
-        self._slots = slice(0)
-        self.positions = torch.empty(0, dtype=torch.int64)
 
     def begin_prefill(self, first: int, count: int, length: int) -> None:
         """The next tokens are whole prompts, (count, length) right-padded, for slots ``first`` and on."""
-        self._slots = slice(first, first + count)
-        self.positions = torch.arange(length, device=self._k.device).expand(count, length)
-        self._mask = None
+        positions = torch.arange(length, device=self._k.device).expand(count, length)
+        self._begin(slice(first, first + count), positions, length, mask=None)
 
     def begin_decode(self, lengths: list[int]) -> None:
         """The next tokens are one for each of the first slots, which hold ``lengths`` tokens so far."""
-        self._slots = slice(len(lengths))
-        self.positions = torch.tensor(lengths, device=self._k.device)[:, None]
-        hidden = torch.arange(max(lengths) + 1, device=self._k.device) > self.positions
-        self._mask = self._k.new_zeros(hidden.shape).masked_fill_(hidden, -torch.inf)[:, None, None]
+        positions = torch.tensor(lengths, device=self._k.device)[:, None]
+        end = max(lengths) + 1
+        hidden = torch.arange(end, device=self._k.device) > positions
+        mask = self._k.new_zeros(hidden.shape).masked_fill_(hidden, -torch.inf)[:, None, None]
+        self._begin(slice(len(lengths)), positions, end, mask)
+
+    def _begin(self, slots: slice, positions: Tensor, end: int, mask: Tensor | None) -> None:
+        self.positions = positions
+        self._slots, self._end, self._mask = slots, end, mask
+        self._index = positions[:, None, :, None].expand(-1, self._k.shape[2], -1, self._k.shape[4])
 
     def update(self, layer: int, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
         keys, values = self._k[layer, self._slots], self._v[layer, self._slots]
-        if self._mask is None:
-            end = k.shape[2]
-            keys[:, :, :end], values[:, :, :end] = k, v
-        else:
-            end = self._mask.shape[-1]
-            at = (torch.arange(k.shape[0], device=k.device), slice(None), self.positions[:, 0])
-            keys[at], values[at] = k[:, :, 0], v[:, :, 0]
-        return keys[:, :, :end], values[:, :, :end], self._mask
+        keys.scatter_(2, self._index, k)
+        values.scatter_(2, self._index, v)
+        return keys[:, :, : self._end], values[:, :, : self._end], self._mask
 
     def move(self, source: int, target: int, length: int) -> None:
         """Copy the first ``length`` tokens of slot ``source`` over slot ``target``."""

@@ -148,14 +148,15 @@ def _attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
 
 
 def _rotation(positions: Tensor, spec: ModelSpec, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-    """Cosine and sine of RoPE's angles at ``positions`` (B, T), each (B, 1, T, head_dim / 2) (Su et al. 2021)."""
+    """RoPE's angles at ``positions`` (B, T) (Su et al. 2021): cosines, and sines signed for ``_rotate``; each
+    (B, 1, T, head_dim)."""
     exponents = torch.arange(0, spec.head_dim, 2, device=positions.device) / spec.head_dim
     angles = positions[:, None, :, None] * spec.rope_theta**-exponents
-    return angles.cos().to(dtype), angles.sin().to(dtype)
+    cos, sin = angles.cos().to(dtype), angles.sin().to(dtype)
+    return torch.cat((cos, cos), dim=-1), torch.cat((-sin, sin), dim=-1)
 
 
 def _rotate(x: Tensor, rotation: tuple[Tensor, Tensor]) -> Tensor:
     """Rotate (B, heads, T, head_dim): value i pairs with value i + head_dim / 2, the half-split form."""
     cos, sin = rotation
-    first, second = x.chunk(2, dim=-1)
-    return torch.cat((first * cos - second * sin, second * cos + first * sin), dim=-1)
+    return x * cos + x.roll(x.shape[-1] // 2, dims=-1) * sin
