@@ -21,6 +21,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shosei.errors import InputError
+from shosei.exam import runner
 from shosei.exam.config import ExamConfig
 from shosei.exam.runner import execute, prove, same
 from shosei.wire.suite import Task
@@ -152,6 +153,13 @@ ATTACKS = {
 @pytest.mark.parametrize("attack", ATTACKS, ids=str)
 def test_an_attack_does_not_pass_and_is_not_excused(attack: str) -> None:
     assert run(ATTACKS[attack]) in {"wrong", "exception", "cpu timeout", "out of memory", "sandbox violation"}
+
+
+def test_stopping_the_guard_is_not_excused_either(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runner, "_GRACE_S", 1.5)
+    program = "import os, signal\nos.kill(os.getppid(), signal.SIGSTOP)\ndef f(x): return x + 1"
+    assert run(program, config=LIMITS.model_copy(update={"wall_s": 1.5})) == "sandbox violation"
+    assert not running()
 
 
 @pytest.mark.parametrize(

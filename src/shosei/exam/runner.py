@@ -19,6 +19,7 @@ from shosei.wire.suite import Task
 
 _CANDIDATE = Path(__file__).with_name("candidate.py")
 _GRACE_S = 10.0  # for the guard to start, clean up and report
+_REPORT_BYTES = 16 << 20
 
 
 class Execution(msgspec.Struct, frozen=True):
@@ -55,9 +56,8 @@ async def execute(code: str, task: Task, config: ExamConfig) -> Execution:
             "wall_s": config.wall_s,
             "memory_bytes": config.memory_bytes,
         }
-        output = await _guarded(json.dumps(request).encode(), config.wall_s + _GRACE_S)
-    ready, _, report = output.partition(b"\n")
-    if ready != b"ready":
+        ready, report = await _guarded(json.dumps(request).encode(), config.wall_s + _GRACE_S)
+    if not ready:
         return Execution("infra")
     try:
         decoded = msgspec.json.decode(report, type=_Report)
@@ -123,17 +123,38 @@ def _unfinished(report: _Report, config: ExamConfig) -> str:
     return "exception"
 
 
-async def _guarded(request: bytes, timeout_s: float) -> bytes:
+async def _guarded(request: bytes, timeout_s: float) -> tuple[bool, bytes]:
+    """Whether the guard was ready to start the program, and its report: empty if it never came."""
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-I", "-S", str(_CANDIDATE), str(os.getpid()), env={}, start_new_session=True,
         stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,
+        limit=_REPORT_BYTES,
     )  # fmt: skip
+    assert process.stdin is not None
+    assert process.stdout is not None
+    ready = report = b""
     try:
         async with asyncio.timeout(timeout_s):
-            return (await process.communicate(request))[0]
-    except TimeoutError:
-        return b""
+            process.stdin.write(request)
+            process.stdin.close()
+            ready = await process.stdout.readline()
+            report = await process.stdout.readline()
+            await process.wait()
+    except (TimeoutError, ValueError, ConnectionError):
+        report = b""  # late, too long, or gone
     finally:
         if process.returncode is None:
-            process.terminate()  # the guard ends the program and all it left behind
+            await _end(process)
+    return ready == b"ready\n", report
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    """Tell the guard to end, and with it the program and all it left behind. A stopped guard must wake up for that."""
+    process.terminate()
+    process.send_signal(signal.SIGCONT)
+    try:
+        async with asyncio.timeout(_GRACE_S):
             await process.wait()
+    except TimeoutError:
+        process.kill()
+        await process.wait()
