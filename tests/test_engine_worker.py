@@ -121,17 +121,15 @@ def test_two_fronts_ask_at_once_and_each_gets_its_own_answers(shared: Path, mode
 def test_a_refused_request_is_one_typed_error_and_harms_nobody(shared: Path, model_folder: Path) -> None:
     async def ask() -> list[list[int] | BaseException]:
         client = await EngineClient.connect(shared, 10)
-        bad = [collect(client, [1] * 5000), collect(client, [999])]
+        bad = [collect(client, [1] * 5000), collect(client, [999]), collect(client, [1], seed=2**70)]
         answers = await asyncio.gather(collect(client, [5, 6]), *bad, return_exceptions=True)
         await client.close()
         return answers
 
-    good, long, unknown = asyncio.run(ask())
+    good, *failed = asyncio.run(ask())
     assert [good] == expected(model_folder, [[5, 6]])
-    assert isinstance(long, GenerationFailed)
-    assert long.kind == "context_length_exceeded"
-    assert isinstance(unknown, GenerationFailed)
-    assert unknown.kind == "invalid_request"
+    kinds = [error.kind for error in failed if isinstance(error, GenerationFailed)]
+    assert kinds == ["context_length_exceeded", "invalid_request", "invalid_request"]
 
 
 @pytest.mark.parametrize("garbage", [b"\0\0\0\4abcd", b"\xff" * 9, frame(Token(1, 1))])
@@ -163,7 +161,7 @@ def test_who_stops_listening_leaves_room_for_others(shared: Path) -> None:
             await generator.aclose()  # type: ignore[attr-defined]
         answer = await asyncio.wait_for(waiting, 20)
         with pytest.raises(EngineLost):
-            await anext(endless[0])
+            await exhaust(endless[0])
         await staying.close()
         return len(answer)
 
@@ -173,7 +171,7 @@ def test_who_stops_listening_leaves_room_for_others(shared: Path) -> None:
 def test_a_seed_repeats_across_connections(shared: Path) -> None:
     async def ask(seed: int | None) -> list[int]:
         client = await EngineClient.connect(shared, 10)
-        answer = await collect(client, [4], 30, temperature=1.5, seed=seed)
+        answer = await collect(client, [4], 30, temperature=1, seed=seed)
         await client.close()
         return answer
 

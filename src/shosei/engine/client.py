@@ -10,7 +10,6 @@ from pathlib import Path
 
 from shosei.engine.protocol import (
     Cancel,
-    ClientMessage,
     EngineMessage,
     Failed,
     FrameDecoder,
@@ -54,7 +53,7 @@ class EngineClient:
         try:
             async with asyncio.timeout(timeout):
                 while True:
-                    with contextlib.suppress(OSError, EngineLost):
+                    with contextlib.suppress(OSError, EngineLost, ProtocolError):
                         return await cls._connect_once(path)
                     await asyncio.sleep(_RETRY_SECONDS)
         except TimeoutError:
@@ -86,22 +85,26 @@ class EngineClient:
         if self.lost:
             raise EngineLost("the engine's connection is closed")
         number = next(self._numbers)
+        try:
+            submit = frame(Submit(number, list(prompt), max_tokens, temperature, top_p, seed, list(stop_ids)))
+        except (OverflowError, ProtocolError) as error:
+            raise GenerationFailed(f"the request does not fit a message: {error}", "invalid_request") from None
         messages = self._waiting[number] = asyncio.Queue()
+        self._writer.write(submit)
         finished = False
         try:
-            self._send(Submit(number, list(prompt), max_tokens, temperature, top_p, seed, list(stop_ids)))
             while not finished:
                 message = await messages.get()
-                finished = not isinstance(message, Token) or message.finish != ""
                 if message is None:
                     raise EngineLost("the engine went away in the middle of an answer")
+                finished = isinstance(message, Failed) or message.finish != ""
                 if isinstance(message, Failed):
                     raise GenerationFailed(message.message, message.kind)
                 yield message
         finally:
             del self._waiting[number]
-            if not finished:
-                self._send(Cancel(number))
+            if not finished and not self.lost:
+                self._writer.write(frame(Cancel(number)))
 
     async def close(self) -> None:
         """Close the connection; the engine cancels what still runs for it."""
@@ -109,10 +112,6 @@ class EngineClient:
         self._drop()
         with contextlib.suppress(OSError):
             await self._writer.wait_closed()
-
-    def _send(self, message: ClientMessage) -> None:
-        if not self.lost:
-            self._writer.write(frame(message))
 
     async def _read(self, reader: asyncio.StreamReader) -> None:
         decoder = FrameDecoder[EngineMessage](EngineMessage)

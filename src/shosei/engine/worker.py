@@ -9,6 +9,7 @@ import os
 import signal
 import socket as sockets
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -19,11 +20,10 @@ import torch
 from shosei.engine.answer import answer_greedily
 from shosei.engine.engine import Engine
 from shosei.engine.protocol import ClientMessage, Failed, FrameDecoder, Hello, ProtocolError, Submit, Token, frame
-from shosei.errors import InputError
+from shosei.errors import EXIT_BUG, EXIT_OK, InputError
 from shosei.files import sha256
 from shosei.log.events import Section
-from shosei.log.run import RUN_VARIABLE, Run, open_run
-from shosei.log.writer import Writer
+from shosei.log.run import RUN_VARIABLE, open_run
 from shosei.model import folder
 from shosei.spec import ModelSpec
 
@@ -43,17 +43,12 @@ def serve_engine(model_folder: Path, socket: Path, slots: int) -> None:
     _claim(socket)
     begin_ns = time.monotonic_ns()
     model, spec = folder.load(model_folder, dtype=None)
-    torch.set_num_threads(1 if spec.matmul_params < _ONE_THREAD_PARAMETERS else os.cpu_count() or 1)
+    if spec.matmul_params < _ONE_THREAD_PARAMETERS:
+        torch.set_num_threads(1)
     model.pack()
     answer_greedily(model, spec, [[0]], [2], [])  # the first step is slow: let no client wait for it
-    run = open_run(must_exist=False) if os.environ.get(RUN_VARIABLE) else None
-    writer = _begin(run, model_folder, spec, slots, begin_ns) if run else None
-    try:
+    with _logged(model_folder, spec, slots, begin_ns):
         asyncio.run(_Worker(Engine(model, spec, slots), spec).serve(socket))
-    except BaseException:
-        _end(run, writer, 1)
-        raise
-    _end(run, writer, 0)
 
 
 @dataclass(eq=False)
@@ -159,18 +154,24 @@ def _claim(path: Path) -> None:
             raise InputError(f"--socket {path} is in use by a running engine; stop it or give another path")
 
 
-def _begin(run: Run, model_folder: Path, spec: ModelSpec, slots: int, begin_ns: int) -> Writer:
+@contextlib.contextmanager
+def _logged(model_folder: Path, spec: ModelSpec, slots: int, begin_ns: int) -> Iterator[None]:
+    """Tell the run in ``SHOSEI_RUN``, if there is one, that the engine was loaded and how it ended."""
+    if not os.environ.get(RUN_VARIABLE):
+        yield
+        return
+    run = open_run(must_exist=False)
     writer = run.begin(
         "engine",
         phase="inference",
         config={"slots": slots, "threads": torch.get_num_threads()},
         model=asdict(spec) | {"params": spec.params},
-        hashes={"model.safetensors": sha256(model_folder / folder.WEIGHTS)},
+        hashes={folder.WEIGHTS: sha256(model_folder / folder.WEIGHTS)},
     )
     writer.emit(Section(name="load", begin_ns=begin_ns, end_ns=time.monotonic_ns()))
-    return writer
-
-
-def _end(run: Run | None, writer: Writer | None, exit_code: int) -> None:
-    if run and writer:
+    exit_code = EXIT_BUG
+    try:
+        yield
+        exit_code = EXIT_OK
+    finally:
         run.end(writer, "engine", exit_code)

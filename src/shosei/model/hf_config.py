@@ -44,14 +44,9 @@ def to_config(spec: ModelSpec, dtype: str, special_ids: dict[str, int]) -> dict[
     }
 
 
-def read_config(folder: Path) -> dict[str, Any]:
-    """``config.json`` as it stands. Raises InputError if the folder has none or it is not a JSON object."""
-    return read_json(folder, "config.json")
-
-
 def read_spec(folder: Path) -> ModelSpec:
     """The shape of the model in ``folder``. Raises InputError if it is no Llama or its config is incomplete."""
-    config = read_config(folder)
+    config = read_json(folder, "config.json")
     file = folder / "config.json"
     if config.get("model_type") != "llama" or config.get("architectures", [ARCHITECTURE]) != [ARCHITECTURE]:
         kind = f"{config.get('model_type')} / {config.get('architectures')}"
