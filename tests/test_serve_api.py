@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import operator
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -81,28 +82,30 @@ anything = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
     max_leaves=5,
 )
+words = st.text(max_size=9)
+roles = st.sampled_from(["system", "user", "assistant", "tool", "developer"])
 message = st.fixed_dictionaries(
-    {"role": st.sampled_from(["system", "user", "assistant", "tool", "developer"]) | anything},
-    optional={"content": st.text(max_size=9) | st.just([{"type": "text", "text": "あ"}]) | anything, "name": anything},
+    {"role": roles, "content": words | st.just([{"type": "text", "text": "あ"}]) | st.none()}
 )
-bodies = st.fixed_dictionaries(
-    {"messages": st.lists(message, max_size=3) | anything, "prompt": st.text(max_size=9) | anything},
+# Fields that are right by themselves, though not always together.
+right = st.fixed_dictionaries(
+    {"messages": st.lists(message, min_size=1, max_size=3), "prompt": words | st.lists(words, max_size=2)},
     optional={
-        "model": st.just("nano") | anything,
-        "max_tokens": st.integers(1, 4) | anything,
-        "max_completion_tokens": st.integers(1, 4) | anything,
-        "temperature": st.floats(0, 2) | anything,
-        "top_p": st.floats(0, 1) | anything,
-        "seed": st.integers(-(2**65), 2**65) | anything,
-        "stop": st.text(max_size=2) | st.lists(st.text(max_size=2)) | anything,
-        "stream": st.booleans() | anything,
-        "stream_options": st.just({"include_usage": True}) | anything,
-        "n": anything,
-        "echo": anything,
-        "tools": anything,
-        "response_format": anything,
+        "model": st.just("nano"),
+        "max_tokens": st.integers(1, 4),
+        "max_completion_tokens": st.integers(1, 2**70),
+        "temperature": st.floats(0, 2),
+        "top_p": st.floats(0, 1, exclude_min=True),
+        "seed": st.integers(-(2**64), 2**64),
+        "stop": words | st.lists(words, max_size=5),
+        "stream": st.booleans(),
+        "stream_options": st.just({"include_usage": True}),
+        "n": st.just(1),
+        "response_format": st.just({"type": "text"}),
     },
 )
+fields = ["messages", "prompt", "max_tokens", "temperature", "top_p", "seed", "stop", "stream", "n", "echo", "tools"]
+bodies = st.builds(operator.or_, right, st.dictionaries(st.sampled_from(fields), anything, max_size=1))
 raw = st.binary(max_size=40) | bodies.map(lambda body: json.dumps(body).encode())
 
 

@@ -52,6 +52,13 @@ def test_missing_file_is_named(model: Path, tmp_path: Path, verb: str, file: str
     assert f"{file} is missing" in refusal(verb, broken)
 
 
+def test_chat_says_what_its_server_said(model: Path, tmp_path: Path) -> None:
+    broken = tmp_path / "model"
+    shutil.copytree(model, broken)
+    (broken / "tokenizer.json").write_text("{}")
+    assert "tokenizer.json is no tokenizer of ours" in refusal("chat", broken)
+
+
 def test_no_folder_and_no_server(tmp_path: Path) -> None:
     assert "has no model" in refusal("serve", tmp_path / "nothing")
     assert "no answer from" in refusal("chat", "http://127.0.0.1:9")

@@ -142,6 +142,6 @@ def _url(server: subprocess.Popen[str], messages: IO[str]) -> str:
     if not line:
         server.wait()
         messages.seek(0)
-        last = (messages.read().strip().splitlines() or ["the server did not start"])[-1]
-        raise InputError(last.removeprefix("shosei: "))
+        said = [line.removeprefix("shosei: ") for line in messages if line.startswith("shosei: ")]
+        raise InputError(said[-1] if said else "the server did not start")
     return str(json.loads(line)["url"])

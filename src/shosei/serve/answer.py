@@ -29,14 +29,12 @@ class Answer(Response):
 
     def __init__(self, generation: Generation, shape: Shape, event: Event, request: Request) -> None:
         super().__init__(media_type="text/event-stream" if request.stream else "application/json")
-        del self.headers["content-length"]
-        self._generation, self._shape, self._event = generation, shape, event
-        self._stream, self._include_usage = request.stream, request.include_usage
+        del self.headers["content-length"]  # of a body that is not there yet
+        self._generation, self._shape, self._event, self._request = generation, shape, event, request
         self._streaming = False
-        event.stream = request.stream
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        work = asyncio.create_task(self._send_stream(send) if self._stream else self._send_whole(send))
+        work = asyncio.create_task(self._send_stream(send) if self._request.stream else self._send_whole(send))
         gone = asyncio.create_task(_disconnected(receive))
         gone.add_done_callback(lambda _: work.cancel())
         try:
@@ -90,7 +88,7 @@ class Answer(Response):
         async for text in rest:
             yield self._shape.piece(text)
         yield self._shape.closing(self._generation.finish_reason)
-        if self._include_usage:
+        if self._request.include_usage:
             yield self._shape.usage(self._generation.usage)
         yield sse.DONE
 

@@ -26,7 +26,10 @@ class EngineLink:
         if self._client is None or self._client.lost:
             if self._connecting is None or self._connecting.done():
                 self._connecting = asyncio.create_task(EngineClient.connect(self._socket, _CONNECT_SECONDS))
-            self._client = await asyncio.shield(self._connecting)
+            try:
+                self._client = await asyncio.shield(self._connecting)
+            except EngineLost:
+                raise EngineLost("The engine does not answer: it is loading, lost or hanging") from None
         return self._client
 
     async def probe(self, token: int) -> None:

@@ -48,6 +48,8 @@ class Front:
         self, scope: Scope, request: Request, question: Question, shape: Callable[[str, str], Shape]
     ) -> Answer:
         """The response to ``request``, not yet begun. Raises ApiError, EngineLost."""
+        event = event_of(scope)
+        event.stream = request.stream
         self.check_model(request.model or self.card.id)
         check(request)
         engine = await self.link.client()
@@ -56,7 +58,6 @@ class Front:
         # In a thread: a long prompt must not hold up the streams of others.
         prompt = await asyncio.to_thread(question.prompt)
         max_tokens = _room(len(prompt), engine.hello.context_length, question)
-        event = event_of(scope)
         generation = Generation(engine, self.tokenizer, prompt, max_tokens, request)
         return Answer(generation, shape(event.id, self.card.id), event, request)
 

@@ -37,17 +37,21 @@ class Generation:
 
         Raises EngineLost, GenerationFailed.
         """
-        stops = StopFilter(self._request.stops)
-        async with aclosing(self._decoded()) as decoded:
-            async for text in decoded:
-                if ready := stops.push(text):
+        async with aclosing(self._until_stop()) as texts:
+            async for text in texts:
+                if text:
                     self.first_text_ns = self.first_text_ns or time.monotonic_ns()
-                    yield ready
+                    yield text
+
+    async def _until_stop(self) -> AsyncGenerator[str, None]:
+        stops = StopFilter(self._request.stops)
+        async with aclosing(self._decoded()) as texts:
+            async for text in texts:
+                yield stops.push(text)
                 if stops.found:
                     self.finish_reason = "stop"
                     return
-        if rest := stops.finish():
-            yield rest
+        yield stops.finish()
 
     async def _decoded(self) -> AsyncGenerator[str, None]:
         decoder, request, end = self._tokenizer.stream(), self._request, self._tokenizer.end_id
