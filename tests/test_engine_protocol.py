@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shosei.engine.protocol import (
@@ -38,6 +38,7 @@ messages = st.one_of(
 )
 
 
+@settings(deadline=None)
 @given(sent=st.lists(messages, max_size=8), data=st.data())
 def test_frames_cut_anywhere_arrive_whole_and_in_order(sent: list[ClientMessage], data: st.DataObject) -> None:
     stream = b"".join(frame(message) for message in sent)
@@ -49,6 +50,7 @@ def test_frames_cut_anywhere_arrive_whole_and_in_order(sent: list[ClientMessage]
     assert received == sent
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200))
 def test_garbage_is_a_protocol_error_or_an_unfinished_frame(garbage: bytes) -> None:
     with contextlib.suppress(ProtocolError):
