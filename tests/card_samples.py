@@ -114,6 +114,6 @@ def write_run(folder: Path) -> Path:
     """A real run folder of one attempt with two verbs, written by the real writer."""
     run = open_run(folder, must_exist=False)
     for verb in ("data", "train"):
-        writer = run.begin(verb, phase="training", seeds={verb: 1}, hardware={"cores": 2, "gpus": []})
-        run.end(writer, verb)
+        with run.recording(verb, "training", seeds={verb: 1}, hardware={"cores": 2, "gpus": []}):
+            pass
     return run.folder

@@ -119,9 +119,8 @@ def examine(server: Server, folder: Path, tasks: list[Task], **options: Any) -> 
     async def main() -> None:
         config = await check(ExamConfig(**options), server.url)
         run = open_run(folder, must_exist=False)
-        writer = run.begin("exam", phase="inference", sandbox=config.sandbox)
-        await run_exam(config, server.url, tasks, writer)
-        run.end(writer, "exam")
+        with run.recording("exam", "inference", sandbox=config.sandbox) as record:
+            await run_exam(config, server.url, tasks, record.writer)
 
     asyncio.run(main())
     return read_log(folder / "log")

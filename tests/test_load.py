@@ -107,9 +107,8 @@ def served(behave: Callable[[int, web.Request], Awaitable[web.StreamResponse | N
 def load(folder: Path, url: str, **settings: Any) -> Log:
     run = open_run(folder, must_exist=False)
     config = LoadConfig(**({"warmup_s": 0, "seconds": 1, "rate": 50, "model": "mock"} | settings))
-    writer = run.begin("load", phase="inference")
-    asyncio.run(run_load(config, url, writer))
-    run.end(writer, "load")
+    with run.recording("load", "inference") as record:
+        asyncio.run(run_load(config, url, record.writer))
     return read_log(run.log)
 
 

@@ -21,6 +21,7 @@ from shosei.log import (
     Rating,
     Run,
     RunBegin,
+    RunEnd,
     Step,
     Writer,
     attempts,
@@ -28,6 +29,13 @@ from shosei.log import (
     read_log,
 )
 from shosei.metrics import compute
+
+RECORD = """
+import sys
+from shosei.log import open_run
+with open_run(sys.argv[1], must_exist=False).recording(sys.argv[2]):
+    pass
+"""
 
 
 def step(number: int) -> Step:
@@ -135,24 +143,28 @@ def test_a_verb_joins_the_attempt_and_its_second_start_begins_a_new_one(
 ) -> None:
     monkeypatch.delenv("SHOSEI_ATTEMPT", raising=False)
     run = Run(tmp_path / "r")
-    code = (
-        "import sys; from shosei.log import open_run; r = open_run(sys.argv[1], must_exist=False); r.begin(sys.argv[2])"
-    )
     for verb in ("train", "load", "train"):
-        subprocess.run([sys.executable, "-c", code, str(run.folder), verb], check=True)
+        subprocess.run([sys.executable, "-c", RECORD, str(run.folder), verb], check=True)
     assert attempts(run.log) == [1, 2]
     assert sorted(begin.verb for begin in read_log(run.log, 1).of(RunBegin)) == ["load", "train"]
     assert [begin.verb for begin in read_log(run.log).of(RunBegin)] == ["train"]
     environment = os.environ | {"SHOSEI_ATTEMPT": "1"}
-    subprocess.run([sys.executable, "-c", code, str(run.folder), "train"], check=True, env=environment)
+    subprocess.run([sys.executable, "-c", RECORD, str(run.folder), "train"], check=True, env=environment)
     assert len(read_log(run.log, 1).of(RunBegin)) == 3
 
 
 def test_two_starts_at_once_get_different_attempts(tmp_path: Path) -> None:
-    code = "import sys; from shosei.log import open_run; open_run(sys.argv[1], must_exist=False).begin('train')"
-    starts = [subprocess.Popen([sys.executable, "-c", code, str(tmp_path / "r")]) for _ in range(4)]
+    starts = [subprocess.Popen([sys.executable, "-c", RECORD, str(tmp_path / "r"), "train"]) for _ in range(4)]
     assert [start.wait() for start in starts] == [0] * 4
     assert attempts(tmp_path / "r" / "log") == [1, 2, 3, 4]
+
+
+def test_a_verb_that_fails_says_so_at_its_end(tmp_path: Path) -> None:
+    run = Run(tmp_path / "r")
+    with pytest.raises(InputError):
+        with run.recording("train"):
+            raise InputError("no data")
+    assert read_log(run.log).of(RunEnd)[0].exit_code == 2
 
 
 def test_what_is_no_run_says_so_in_one_line(tmp_path: Path) -> None:

@@ -96,21 +96,18 @@ async def serving(folder: Path, **script: Any) -> AsyncIterator[Front]:
     TOKENIZER.save(folder)
     engine = ScriptedEngine(folder / "s", **script)
     server = await asyncio.start_unix_server(engine.talk, engine.path)
-    run = Run(folder / "run")
-    writer = run.begin("http")
-    with listen("127.0.0.1", 0) as listener:
+    with Run(folder / "run").recording("http") as record, listen("127.0.0.1", 0) as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        app = create_app(folder, engine.path, "scripted", writer=writer, max_waiting=1)
+        app = create_app(folder, engine.path, "scripted", writer=record.writer, max_waiting=1)
         front = uvicorn.Server(uvicorn.Config(app, log_level="critical", timeout_graceful_shutdown=1))
         running = asyncio.create_task(front.serve(sockets=[listener]))
         try:
             async with aiohttp.ClientSession() as http:
-                yield Front(url, engine, http, writer, front)
+                yield Front(url, engine, http, record.writer, front)
         finally:
             front.should_exit = True
             await running
             server.close()
-            run.end(writer, "http")
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ import psutil
 import pytest
 
 from shosei.errors import InputError
-from shosei.log import Log, ProcExit, ProcStart, Restart, RunEnd, Sample, open_run, read_log
+from shosei.log import Log, ProcExit, ProcStart, Restart, RunEnd, Sample, Writer, open_run, read_log
 from shosei.supervise import Child, Supervisor
 from shosei.supervise.classify import classify, exit_code
 
@@ -33,15 +33,14 @@ def python(name: str, program: str, *arguments: object, phase: str = "training")
 def supervise(folder: Path, *children: Child, **options: float) -> tuple[int, Log]:
     """Run the children to their end; return the exit code and what was logged."""
     run = open_run(folder, must_exist=False)
-    writer = run.begin("supervise")
     settings = {"backoff_s": 0.01, "interval_s": 0.1} | options
+    with run.recording("supervise") as record:
 
-    async def supervised() -> int:
-        return await Supervisor(writer, children, **settings).run()
+        async def supervised() -> int:
+            return await Supervisor(record.writer, children, **settings).run()
 
-    code = asyncio.run(supervised())
-    run.end(writer, "supervise", code)
-    return code, read_log(run.log)
+        record.exit_code = asyncio.run(supervised())
+    return record.exit_code, read_log(run.log)
 
 
 def samples(log: Log, name: str) -> list[Sample]:
@@ -205,11 +204,10 @@ time.sleep(600)
 
 def test_children_drain_in_reverse_order(tmp_path: Path) -> None:
     run = open_run(tmp_path / "run", must_exist=False)
-    writer = run.begin("serve")
     out = tmp_path / "out"
     children = [python(name, DRAIN, out, name) for name in ("engine", "http")]
 
-    async def stopped() -> int:
+    async def stopped(writer: Writer) -> int:
         supervisor = Supervisor(writer, children)
         task = asyncio.create_task(supervisor.run())
         while not all(Path(f"{out}{child.name}").exists() for child in children):
@@ -217,9 +215,9 @@ def test_children_drain_in_reverse_order(tmp_path: Path) -> None:
         supervisor.stop()
         return await task
 
-    assert asyncio.run(stopped()) == 0
+    with run.recording("serve") as record:
+        assert asyncio.run(stopped(record.writer)) == 0
     assert out.read_text().split() == ["http", "engine"]
-    run.end(writer, "serve")
     assert [(event.cause, event.planned) for event in read_log(run.log).of(ProcExit)] == [("stopped", True)] * 2
 
 

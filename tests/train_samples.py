@@ -58,9 +58,9 @@ def run_training(run: Run, config: TrainConfig = FAST) -> tuple[Trained, Log]:
     """Train the tiny shape in the place of ``nano``; return the result and this attempt's log."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(PRESETS, "nano", TINY)
-        writer = run.begin("train", phase="training", **manifest(config, run))
-        trained = train(config, run, writer, answer_greedily)
-        run.end(writer, "train", hashes={"model": trained.sha256})
+        with run.recording("train", "training", **manifest(config, run)) as record:
+            trained = train(config, run, record.writer, answer_greedily)
+            record.hashes["model"] = trained.sha256
     return trained, read_log(run.log)
 
 

@@ -11,6 +11,7 @@ EXIT_INPUT = 2
 EXIT_REGRESSION = 3
 EXIT_INCONCLUSIVE = 4
 EXIT_INVALID = 5
+EXIT_INTERRUPTED = 130  # the shell's 128 + SIGINT
 
 
 class InputError(Exception):
@@ -26,6 +27,19 @@ class InputError(Exception):
 
 class MeasurementInvalid(Exception):
     """A measurement failed one of its own checks, so its numbers must not be used. Exit code 5."""
+
+
+def exit_code(error: BaseException) -> int:
+    """The code that a process ended by ``error`` exits with."""
+    match error:
+        case InputError():
+            return EXIT_INPUT
+        case MeasurementInvalid():
+            return EXIT_INVALID
+        case KeyboardInterrupt():
+            return EXIT_INTERRUPTED
+        case _:
+            return EXIT_BUG
 
 
 def nearest(word: str, choices: Iterable[str]) -> str:

@@ -30,11 +30,10 @@ def data(
     say("generating questions")
     files = generate(config)
     hashes = {Path(name).stem: hashlib.sha256(content).hexdigest() for name, content in files.items()}
-    writer = run.begin("data", config=config.model_dump(), hashes=hashes, seeds={"data": config.seed})
-    for name, content in files.items():
-        run.write(name, content)
-    save(run.toml, "data", config)
-    run.end(writer, "data")
+    with run.recording("data", config=config.model_dump(), hashes=hashes, seeds={"data": config.seed}):
+        for name, content in files.items():
+            run.write(name, content)
+        save(run.toml, "data", config)
     rows = {name: content.count(b"\n") for name, content in files.items()}
     result({"run": str(run.folder), "rows": rows, "hashes": hashes}, _describe(files), as_json=as_json)
 
@@ -56,10 +55,9 @@ def tokenizer(
     config = validate(TokenizerConfig, {"vocab_size": vocab_size}, "tokenizer")
     trained = Tokenizer.train(tokenizer_texts(run), config.vocab_size)
     digest = hashlib.sha256(trained.files()["tokenizer.json"].encode()).hexdigest()
-    writer = run.begin("tokenizer", config=config.model_dump(), hashes={"tokenizer": digest})
-    trained.save(run.tokenizer)
-    save(run.toml, "tokenizer", config)
-    run.end(writer, "tokenizer")
+    with run.recording("tokenizer", config=config.model_dump(), hashes={"tokenizer": digest}):
+        trained.save(run.tokenizer)
+        save(run.toml, "tokenizer", config)
     values = {"run": str(run.folder), "vocab_size": trained.vocab_size, "hash": digest}
     result(values, [f"{run.tokenizer}: {trained.vocab_size:,} entries, sha256 {digest[:12]}"], as_json=as_json)
 

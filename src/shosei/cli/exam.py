@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from shosei.cli.common import ConfigOption, JsonOption, RunOption, SetOption, result, say
-from shosei.errors import EXIT_BUG, EXIT_INVALID, EXIT_OK
+from shosei.errors import EXIT_INVALID, EXIT_OK
 
 if TYPE_CHECKING:
     from shosei.exam import SuiteCount
@@ -27,7 +26,7 @@ def exam(
         str | None, typer.Option(help="How to run programs: 'rlimits', or 'none' (the default): not at all.")
     ] = None,
     concurrency: Annotated[int | None, typer.Option(help="Requests in flight at most (default 8).")] = None,
-    config: ConfigOption = None,
+    config_file: ConfigOption = None,
     overrides: SetOption = None,
     as_json: JsonOption = False,
 ) -> int:
@@ -45,28 +44,17 @@ def exam(
 
     given = {"sandbox": sandbox, "concurrency": concurrency}
     flags = [f"exam.{key}={json.dumps(value)}" for key, value in given.items() if value is not None]
-    settings = load(ExamConfig, "exam", config, [*(overrides or []), *flags])
+    settings = load(ExamConfig, "exam", config_file, [*(overrides or []), *flags])
     tasks = read_suites(suite)
     folder = open_run(run, must_exist=False)
     settings = asyncio.run(check(settings, url))
     files = sorted(suite.glob("*.jsonl")) if suite.is_dir() else [suite]
-    writer = folder.begin(
-        "exam",
-        phase="inference",
-        config=settings.model_dump(),
-        hashes={f"suite:{file.stem}": sha256(file) for file in files},
-        sandbox=settings.sandbox,
-    )
-    save(folder.toml, "exam", settings)
-    code = EXIT_BUG
-    try:
-        counts = asyncio.run(run_exam(settings, url, tasks, writer, _printer()))
-        code = EXIT_OK if any(count.answered for count in counts.values()) else EXIT_INVALID
-    except KeyboardInterrupt:
-        code = 128 + signal.SIGINT
-        raise
-    finally:
-        folder.end(writer, "exam", code)
+    hashes = {f"suite:{file.stem}": sha256(file) for file in files}
+    config = settings.model_dump()
+    with folder.recording("exam", "inference", config=config, hashes=hashes, sandbox=settings.sandbox) as record:
+        save(folder.toml, "exam", settings)
+        counts = asyncio.run(run_exam(settings, url, tasks, record.writer, _printer()))
+        record.exit_code = EXIT_OK if any(count.answered for count in counts.values()) else EXIT_INVALID
     lines = [f"{'suite':24}{'answered':>9}{'failed':>8}{'executed':>10}"]
     for name, count in counts.items():
         lines.append(f"{name:24}{count.answered:9}{count.failed:8}{count.executed:10}")
@@ -75,7 +63,7 @@ def exam(
     lines.append(f"graded by: shosei card {folder.folder}")
     values = {
         "run": str(folder.folder),
-        "attempt": writer.attempt,
+        "attempt": record.writer.attempt,
         "sandbox": settings.sandbox,
         "suites": {
             name: {"answered": count.answered, "failed": count.failed, "executed": count.executed}
@@ -83,7 +71,7 @@ def exam(
         },
     }
     result(values, lines, as_json=as_json)
-    return code
+    return record.exit_code
 
 
 def _printer() -> Callable[[dict[str, SuiteCount]], None]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from shosei.cli.common import ConfigOption, JsonOption, RunOption, SetOption, result, say
-from shosei.errors import EXIT_BUG, EXIT_INVALID, EXIT_OK
+from shosei.errors import EXIT_INVALID, EXIT_OK
 
 if TYPE_CHECKING:
     from shosei.load import Tally
@@ -55,27 +54,18 @@ def load(
     if settings.suite is None and folder.suites.is_dir():
         settings = settings.model_copy(update={"suite": folder.suites})
     settings = _run(check(settings, url))
-    writer = folder.begin(
-        "load",
-        phase="inference",
-        config=settings.model_dump(mode="json"),
-        hashes={"prompts": digest(read_prompts(settings.suite))},
-        seeds={"load": settings.seed},
-        arrival=settings.arrival,
-    )
-    save(folder.toml, "load", settings)
     tally = Tally()
-    code = EXIT_BUG
-    try:
-        _run(_with_progress(run_load(settings, url, writer, tally), tally))
-        code = EXIT_OK if tally.answered else EXIT_INVALID
-    except KeyboardInterrupt:
-        code = 128 + signal.SIGINT
-        raise
-    finally:
-        folder.end(writer, "load", code)
-        _report(folder.folder, writer.attempt, tally, as_json)
-    return code
+    with folder.recording(
+        "load", "inference", config=settings.model_dump(mode="json"), seeds={"load": settings.seed},
+        hashes={"prompts": digest(read_prompts(settings.suite))}, arrival=settings.arrival,
+    ) as record:  # fmt: skip
+        save(folder.toml, "load", settings)
+        try:
+            _run(_with_progress(run_load(settings, url, record.writer, tally), tally))
+        finally:
+            _report(folder.folder, record.writer.attempt, tally, as_json)
+        record.exit_code = EXIT_OK if tally.answered else EXIT_INVALID
+    return record.exit_code
 
 
 def _report(folder: Path, attempt: int, tally: Tally, as_json: bool) -> None:

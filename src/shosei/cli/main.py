@@ -13,7 +13,7 @@ import typer.core
 
 from shosei import __version__
 from shosei.cli import card, chat, data, engine, exam, load, models, quickstart, serve, supervise, train
-from shosei.errors import EXIT_BUG, EXIT_INPUT, EXIT_INVALID, InputError, MeasurementInvalid, nearest
+from shosei.errors import EXIT_BUG, EXIT_INPUT, EXIT_INTERRUPTED, InputError, MeasurementInvalid, exit_code, nearest
 
 
 class _Verbs(typer.core.TyperGroup):
@@ -61,9 +61,9 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
         arguments = list(sys.argv[1:] if argv is None else argv) or ["--help"]
         code = app(arguments, standalone_mode=False)
     except (InputError, MeasurementInvalid) as error:
-        code = _fail(str(error), EXIT_INPUT if isinstance(error, InputError) else EXIT_INVALID)
+        code = _fail(str(error), exit_code(error))
     except (KeyboardInterrupt, typer.Abort):
-        code = _fail("interrupted", 128 + signal.SIGINT)
+        code = _fail("interrupted", EXIT_INTERRUPTED)
     except BrokenPipeError:
         code = 128 + signal.SIGPIPE
     except OSError as error:

@@ -22,7 +22,7 @@ import typer
 from shosei.cli.common import JsonOption, result, say
 
 _READY_SECONDS = 60.0
-_STOP_SECONDS = 20.0
+_STOP_SECONDS = 30.0
 _PREFERRED_PORT = 8000
 
 
@@ -43,11 +43,10 @@ def quickstart(
     from shosei.log.run import ATTEMPT_VARIABLE
 
     run = open_run(out, must_exist=False)
-    writer = run.begin("quickstart", new_attempt=True, seeds={"quickstart": seed})
-    environment = os.environ | {ATTEMPT_VARIABLE: str(writer.attempt), PARENT_VARIABLE: str(os.getpid())}
     signal.signal(signal.SIGTERM, _interrupt)
-    port = _free_port()
-    url, seconds, code = f"http://127.0.0.1:{port}", {}, 0
+    environment = os.environ | {PARENT_VARIABLE: str(os.getpid())}
+    url = f"http://127.0.0.1:{_free_port()}"
+    seconds: dict[str, float] = {}
 
     def step(name: str, *arguments: str) -> None:
         start = time.monotonic()
@@ -58,29 +57,24 @@ def quickstart(
         seconds[name] = time.monotonic() - start
 
     try:
-        step("data", "data", "--run", str(out), "--seed", str(seed))
-        step("tokenizer", "tokenizer", "--run", str(out))
-        train = ("train", "--run", str(out), "--set", f"train.seed={seed}")
-        step("train", "supervise", "--run", str(out), "--name", "train", "--", *_command(train))
-        serve = ("serve", str(out), "--run", str(out), "--port", str(port))
-        start = time.monotonic()
-        _announce("serve", serve)
-        with _running(serve, environment, url):
-            seconds["serve"] = time.monotonic() - start
-            step("load", "load", url, "--run", str(out), "--suite", str(run.suites), "--seconds", "30")
-            step("exam", "exam", url, "--run", str(out), "--suite", str(run.suites), "--sandbox", "rlimits")
+        # The record ends before the card is made: the card reads a finished log and says the same whenever it is asked.
+        with run.recording("quickstart", new_attempt=True, seeds={"quickstart": seed}) as record:
+            environment[ATTEMPT_VARIABLE] = str(record.writer.attempt)
+            step("data", "data", "--run", str(out), "--seed", str(seed))
+            step("tokenizer", "tokenizer", "--run", str(out))
+            train = ("train", "--run", str(out), "--set", f"train.seed={seed}")
+            step("train", "supervise", "--run", str(out), "--name", "train", "--", *_command(train))
+            start = time.monotonic()
+            serve = ("serve", str(out), "--run", str(out), "--port", url.rpartition(":")[2])
+            _announce("serve", serve)
+            with _running(serve, environment, url):
+                seconds["serve"] = time.monotonic() - start
+                step("load", "load", url, "--run", str(out), "--suite", str(run.suites), "--seconds", "30")
+                step("exam", "exam", url, "--run", str(out), "--suite", str(run.suites), "--sandbox", "rlimits")
+        step("card", "card", str(out))
     except _StepFailed as failure:
         say(f"\nshosei: a step ended with exit code {failure.code}: {failure.command}")
-        code = failure.code
-    except KeyboardInterrupt:
-        run.end(writer, "quickstart", 128 + signal.SIGINT)
-        raise
-    # The card reads a finished log: what it says must not depend on when it is asked.
-    run.end(writer, "quickstart", code)
-    if code:
-        return code
-    environment.pop(ATTEMPT_VARIABLE)
-    step("card", "card", str(out))
+        return failure.code
     _conclude(out, seconds, as_json)
     return 0
 

@@ -57,26 +57,25 @@ def serve(
             Child("http", [*shosei, *front, "--host", host, "--port", str(port)], phase="inference"),
         ]
         config = {"model": str(folder), "name": name, "url": url, "slots": slots}
-        writer = target.begin("serve", phase="inference", config=config)
-        supervisor = Supervisor(writer, children, grace_s=_GRACE_SECONDS)
-        say(f"loading {name} from {folder}")
+        with target.recording("serve", "inference", config=config) as record:
+            supervisor = Supervisor(record.writer, children, grace_s=_GRACE_SECONDS)
+            say(f"loading {name} from {folder}")
 
-        async def announce() -> None:
-            await _ready(url)
-            line = f"ready: {name} at {url}/v1 (Ctrl-C stops it)"
-            result({"url": url, "model": name}, [line], as_json=as_json)
+            async def announce() -> None:
+                await _ready(url)
+                line = f"ready: {name} at {url}/v1 (Ctrl-C stops it)"
+                result({"url": url, "model": name}, [line], as_json=as_json)
 
-        async def supervise() -> int:
-            announcing = asyncio.create_task(announce())
-            try:
-                code = await supervisor.run()
-                return code if supervisor.lost else 0  # children that were told to stop may end with any code
-            finally:
-                announcing.cancel()
+            async def supervise() -> int:
+                announcing = asyncio.create_task(announce())
+                try:
+                    code = await supervisor.run()
+                    return code if supervisor.lost else 0  # children that were told to stop may end with any code
+                finally:
+                    announcing.cancel()
 
-        code = asyncio.run(supervise())
-        target.end(writer, "serve", code)
-    return code
+            record.exit_code = asyncio.run(supervise())
+    return record.exit_code
 
 
 def http(
@@ -87,16 +86,13 @@ def http(
     port: PortOption = 8000,
 ) -> None:
     """Answer HTTP requests in front of an engine until told to stop."""
-    from shosei.log.run import RUN_VARIABLE, open_run
+    from shosei.log.run import recording_if_asked
     from shosei.serve.listen import listen
     from shosei.serve.server import run_server
 
     listener = listen(host, port)
-    run = open_run(must_exist=False) if os.environ.get(RUN_VARIABLE) else None
-    writer = run.begin("http", phase="inference", config={"name": name}) if run else None
-    run_server(model, socket, name, listener, writer)
-    if run and writer:
-        run.end(writer, "http")
+    with recording_if_asked("http", "inference", config={"name": name}) as record:
+        run_server(model, socket, name, listener, record.writer if record else None)
 
 
 def find_model(path: Path) -> tuple[Path, str]:

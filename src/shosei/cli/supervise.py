@@ -33,12 +33,11 @@ def supervise(
         raise InputError(f"--phase {phase}: choose one of {', '.join(PHASES)}")
     child = Child(name, command, phase=phase)
     folder = open_run(run, must_exist=False)
-    verb = f"supervise:{name}"
-    writer = folder.begin(verb, phase=phase)
-    code = asyncio.run(Supervisor(writer, [child], max_restarts=max_restarts).run())
-    folder.end(writer, verb, code)
-    say(f"{name} ended with exit code {code}; its record: attempt {writer.attempt} of {folder.folder}")
+    with folder.recording(f"supervise:{name}", phase) as record:
+        code = record.exit_code = asyncio.run(Supervisor(record.writer, [child], max_restarts=max_restarts).run())
+    attempt = record.writer.attempt
+    say(f"{name} ended with exit code {code}; its record: attempt {attempt} of {folder.folder}")
     if as_json:
-        values = {"run": str(folder.folder), "attempt": writer.attempt, "name": name, "exit_code": code}
+        values = {"run": str(folder.folder), "attempt": attempt, "name": name, "exit_code": code}
         result(values, [], as_json=True)
     return code

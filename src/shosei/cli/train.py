@@ -29,10 +29,10 @@ def train(
     run = open_run(run_folder)
     chosen = [] if preset is None else [f"train.preset={preset}"]
     config = load(TrainConfig, "train", config_file, [*(overrides or []), *chosen])
-    writer = run.begin("train", phase="training", **manifest(config, run))
-    save(run.toml, "train", config)
-    trained = run_training(config, run, writer, answer_greedily, say)
-    run.end(writer, "train", hashes={"model": trained.sha256})
+    with run.recording("train", "training", **manifest(config, run)) as record:
+        save(run.toml, "train", config)
+        trained = run_training(config, run, record.writer, answer_greedily, say)
+        record.hashes["model"] = trained.sha256
 
     rates = trained.rates
     lines = [

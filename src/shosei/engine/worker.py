@@ -9,7 +9,6 @@ import os
 import signal
 import socket as sockets
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -20,10 +19,10 @@ import torch
 from shosei.engine.answer import answer_greedily
 from shosei.engine.engine import Engine
 from shosei.engine.protocol import ClientMessage, Failed, FrameDecoder, Hello, ProtocolError, Submit, Token, frame
-from shosei.errors import EXIT_BUG, EXIT_OK, InputError
+from shosei.errors import InputError
 from shosei.files import sha256
 from shosei.log.events import Section
-from shosei.log.run import RUN_VARIABLE, open_run
+from shosei.log.run import recording_if_asked
 from shosei.model import folder
 from shosei.spec import ModelSpec
 
@@ -47,7 +46,14 @@ def serve_engine(model_folder: Path, socket: Path, slots: int) -> None:
         torch.set_num_threads(1)
     model.pack()
     answer_greedily(model, spec, [[0]], [2], [])  # the first step is slow: let no client wait for it
-    with _logged(model_folder, spec, slots, begin_ns):
+    manifest = {
+        "config": {"slots": slots, "threads": torch.get_num_threads()},
+        "model": asdict(spec) | {"params": spec.params},
+        "hashes": {folder.WEIGHTS: sha256(model_folder / folder.WEIGHTS)},
+    }
+    with recording_if_asked("engine", "inference", **manifest) as record:
+        if record:
+            record.writer.emit(Section(name="load", begin_ns=begin_ns, end_ns=time.monotonic_ns()))
         asyncio.run(_Worker(Engine(model, spec, slots), spec).serve(socket))
 
 
@@ -152,26 +158,3 @@ def _claim(path: Path) -> None:
             path.unlink(missing_ok=True)
         else:
             raise InputError(f"--socket {path} is in use by a running engine; stop it or give another path")
-
-
-@contextlib.contextmanager
-def _logged(model_folder: Path, spec: ModelSpec, slots: int, begin_ns: int) -> Iterator[None]:
-    """Tell the run in ``SHOSEI_RUN``, if there is one, that the engine was loaded and how it ended."""
-    if not os.environ.get(RUN_VARIABLE):
-        yield
-        return
-    run = open_run(must_exist=False)
-    writer = run.begin(
-        "engine",
-        phase="inference",
-        config={"slots": slots, "threads": torch.get_num_threads()},
-        model=asdict(spec) | {"params": spec.params},
-        hashes={folder.WEIGHTS: sha256(model_folder / folder.WEIGHTS)},
-    )
-    writer.emit(Section(name="load", begin_ns=begin_ns, end_ns=time.monotonic_ns()))
-    exit_code = EXIT_BUG
-    try:
-        yield
-        exit_code = EXIT_OK
-    finally:
-        run.end(writer, "engine", exit_code)

@@ -23,7 +23,7 @@ from shosei.log.events import (
     Window,
 )
 from shosei.log.reader import Log, attempts, read_log
-from shosei.log.run import Run, open_run
+from shosei.log.run import Record, Run, open_run, recording_if_asked
 from shosei.log.writer import Writer
 
 __all__ = [
@@ -36,6 +36,7 @@ __all__ = [
     "ProcExit",
     "ProcStart",
     "Rating",
+    "Record",
     "Request",
     "Restart",
     "Run",
@@ -50,4 +51,5 @@ __all__ = [
     "attempts",
     "open_run",
     "read_log",
+    "recording_if_asked",
 ]

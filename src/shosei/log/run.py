@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from shosei.errors import InputError
+from shosei.errors import EXIT_OK, InputError, exit_code
 from shosei.files import locked, write_atomic
 from shosei.log.events import RunBegin, RunEnd
 from shosei.log.hardware import hardware, versions
@@ -17,6 +19,15 @@ from shosei.log.writer import Writer
 
 RUN_VARIABLE = "SHOSEI_RUN"
 ATTEMPT_VARIABLE = "SHOSEI_ATTEMPT"
+
+
+@dataclass(slots=True)
+class Record:
+    """A verb's record while it runs: where to emit events, and what ``run.end`` will say."""
+
+    writer: Writer
+    exit_code: int = EXIT_OK
+    hashes: dict[str, str] = field(default_factory=dict)  # what the verb made -> SHA-256
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +68,26 @@ class Run:
     def model(self) -> Path:
         return self.folder / "model"
 
-    def begin(self, verb: str, phase: str = "", *, new_attempt: bool = False, **manifest: Any) -> Writer:
-        """Open this process's segment and write ``run.begin`` with the verb's manifest (RunBegin's fields).
+    @contextlib.contextmanager
+    def recording(self, verb: str, phase: str = "", *, new_attempt: bool = False, **manifest: Any) -> Iterator[Record]:
+        """Keep a record of this verb for the length of the block: ``run.begin`` first, ``run.end`` last.
 
-        A verb joins the folder's current attempt, or the one in ``SHOSEI_ATTEMPT``. If the current attempt already
-        has that verb, this is a new start and begins a new attempt. The choice is made under a lock.
+        ``manifest`` is RunBegin's fields. A verb joins the folder's current attempt, or the one in ``SHOSEI_ATTEMPT``;
+        if the current attempt already has that verb, or with ``new_attempt``, it begins a new attempt.
         """
+        record = Record(self._begin(verb, phase, new_attempt, manifest))
+        try:
+            yield record
+        except BaseException as error:
+            record.exit_code = exit_code(error)
+            raise
+        finally:
+            writer = record.writer
+            writer.emit(RunEnd(verb=verb, exit_code=record.exit_code, hashes=record.hashes, dropped=writer.dropped))
+            writer.close()
+
+    def _begin(self, verb: str, phase: str, new_attempt: bool, manifest: dict[str, Any]) -> Writer:
+        """Open this process's segment in the right attempt; chosen under a lock, so that no two starts share one."""
         self.folder.mkdir(parents=True, exist_ok=True)
         with locked(self.folder / ".lock"):
             given = os.environ.get(ATTEMPT_VARIABLE, "")
@@ -74,11 +99,6 @@ class Run:
             manifest.setdefault("versions", versions())
             writer.emit(RunBegin(verb=verb, argv=sys.argv, **manifest))
         return writer
-
-    def end(self, writer: Writer, verb: str, exit_code: int = 0, hashes: dict[str, str] | None = None) -> None:
-        """Write ``run.end``, with the SHA-256 of what the verb made, and close the segment."""
-        writer.emit(RunEnd(verb=verb, exit_code=exit_code, hashes=hashes or {}, dropped=writer.dropped))
-        writer.close()
 
     def write(self, name: str, data: bytes | str) -> Path:
         """Write a file of the run folder atomically; return its path."""
@@ -94,6 +114,16 @@ class Run:
             return known[-1] + 1
         verbs = {begin.verb for begin in read_log(self.log, known[-1]).of(RunBegin)}
         return known[-1] + 1 if verb in verbs else known[-1]
+
+
+@contextlib.contextmanager
+def recording_if_asked(verb: str, phase: str = "", **manifest: Any) -> Iterator[Record | None]:
+    """``Run.recording`` in the run of ``SHOSEI_RUN``; None where that is not set."""
+    if not os.environ.get(RUN_VARIABLE):
+        yield None
+        return
+    with open_run(must_exist=False).recording(verb, phase, **manifest) as record:
+        yield record
 
 
 def open_run(folder: str | Path | None = None, *, must_exist: bool = True) -> Run:
