@@ -25,7 +25,7 @@ _JA_LARGE = ModelSpec(
 )  # fmt: skip
 _NANO = ModelSpec(
     name="nano", vocab_size=2048, d_model=192, n_layers=4, intermediate_size=512,
-    n_heads=6, n_kv_heads=2, head_dim=64, tied=True, rope_theta=1e4, context_length=512,
+    n_heads=4, n_kv_heads=2, head_dim=32, tied=True, rope_theta=1e4, context_length=512,
 )  # fmt: skip
 
 # The shape table kept, the feed-forward width chosen so that the non-embedding count meets the published one.

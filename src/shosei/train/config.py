@@ -13,12 +13,12 @@ class TrainConfig(Config):
     """Table ``[train]`` of the configuration. The defaults are the recipe of the ``nano`` preset."""
 
     preset: str = Field("nano", description="Model to train; `shosei models` lists them.")
-    epochs: int = Field(3, ge=1, description="Passes over the training data; with the batch size this fixes the steps.")
-    batch_size: int = Field(128, ge=1, description="Examples in one optimiser step.")
+    epochs: int = Field(4, ge=1, description="Passes over the training data; with the batch size this fixes the steps.")
+    batch_size: int = Field(64, ge=1, description="Examples in one optimiser step.")
     seed: int = Field(1, ge=0, description="Seeds the initial weights and the order of the examples.")
 
-    matrix_lr: float = Field(0.02, gt=0, description="Peak learning rate of Muon, in AdamW's scale.")
-    table_lr: float = Field(0.01, gt=0, description="Peak learning rate of AdamW on embedding, head and norms.")
+    matrix_lr: float = Field(0.0015, gt=0, description="Peak learning rate of Muon, in AdamW's scale.")
+    table_lr: float = Field(0.008, gt=0, description="Peak learning rate of AdamW on embedding, head and norms.")
     momentum: float = Field(0.95, ge=0, lt=1, description="Muon's momentum.")
     betas: tuple[float, float] = Field((0.9, 0.95), description="AdamW's moment decays.")
     weight_decay: float = Field(0.01, ge=0, description="Decoupled decay of the matrices; tables and norms have none.")
@@ -28,7 +28,9 @@ class TrainConfig(Config):
     decay: float = Field(0.5, ge=0, le=1, description="Share of the steps in which the rate falls linearly.")
     final_lr: float = Field(0.0, ge=0, le=1, description="Share of the peak rate that the decay ends at.")
 
-    dtype: Literal["bfloat16", "float32"] = Field("float32", description="Of the products; weights stay float32.")
+    dtype: Literal["auto", "bfloat16", "float32"] = Field(
+        "auto", description="Of the products; weights stay float32. auto: bfloat16 where the processor computes in it."
+    )
     threads: int = Field(0, ge=0, description="Compute threads; 0 takes the cores this process may use.")
     checkpoint_steps: int = Field(500, ge=1, description="Steps between checkpoints; each epoch also ends with one.")
     keep_checkpoints: int = Field(2, ge=1, description="Newest checkpoints to keep.")

@@ -14,6 +14,16 @@ from shosei.model.transformer import Transformer
 # are several times faster, and their scores small.
 _SHORT = 256
 
+_BFLOAT16_UNITS = ("avx512_bf16", "amx_bf16", "bf16")
+
+
+def compute_dtype(name: str) -> torch.dtype:
+    """The type that ``TrainConfig.dtype`` means on this machine. Emulated bfloat16 is slower than float32."""
+    if name == "auto":
+        able = torch.cpu.get_capabilities()
+        name = "bfloat16" if any(able.get(unit) for unit in _BFLOAT16_UNITS) else "float32"
+    return torch.bfloat16 if name == "bfloat16" else torch.float32
+
 
 def answer_loss(model: Transformer, ids: Tensor, targets: Tensor, dtype: torch.dtype) -> Tensor:
     """Mean cross-entropy in nats over the positions of ``targets`` (B, T) that are not ``NO_LOSS``.

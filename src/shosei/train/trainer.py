@@ -23,7 +23,7 @@ from shosei.text import Tokenizer
 from shosei.train import checkpoint
 from shosei.train.checkpoint import Position
 from shosei.train.config import TrainConfig
-from shosei.train.loss import answer_loss
+from shosei.train.loss import answer_loss, compute_dtype
 from shosei.train.optim import Optimizers, learning_rate_factor
 from shosei.train.progress import Progress
 from shosei.train.validation import Answer, validate
@@ -60,7 +60,7 @@ def manifest(config: TrainConfig, run: Run) -> dict[str, Any]:
         "config": config.model_dump(mode="json"),
         "hashes": _hashes(run),
         "seeds": {"train": config.seed},
-        "model": asdict(spec) | counts,
+        "model": asdict(spec) | counts | {"compute_dtype": str(compute_dtype(config.dtype)).removeprefix("torch.")},
     }
 
 
@@ -95,7 +95,7 @@ class _Trainer:
             self.model = Transformer(self.spec)
             self.optimizers = Optimizers(self.model, config)
             checkpoint.clear(run.checkpoints)
-        self.dtype: torch.dtype = getattr(torch, config.dtype)
+        self.dtype = compute_dtype(config.dtype)
         self.steps = config.epochs * self.batches.steps_per_epoch
         self.progress = Progress(self.spec, self.steps, self.dtype, say)
         self.step = self.skipped = 0
