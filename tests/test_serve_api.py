@@ -56,6 +56,13 @@ def test_client_chats_and_streams_the_same(client: openai.OpenAI) -> None:
     assert whole.usage.completion_tokens == 40 or whole.choices[0].finish_reason == "stop"
 
 
+def test_null_means_the_default(client: openai.OpenAI) -> None:
+    nulls: dict[str, Any] = {"temperature": None, "top_p": None, "stop": None, "n": None, "stream": None}
+    asked: dict[str, Any] = {"messages": ASK, "model": "nano", "max_tokens": 4, "seed": 5}
+    plain, with_nulls = client.chat.completions.create(**asked), client.chat.completions.create(**asked, **nulls)
+    assert with_nulls.choices == plain.choices
+
+
 def test_client_stops_before_a_string_of_the_answer(client: openai.OpenAI) -> None:
     text = client.completions.create(prompt="今天", **SAMPLED).choices[0].text
     stop = text[6:9]

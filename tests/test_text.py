@@ -210,3 +210,9 @@ def test_a_tokenizer_without_our_special_tokens_is_refused(tokenizer: Tokenizer,
     (tmp_path / "tokenizer.json").write_text(text)
     with pytest.raises(InputError, match=r"<\|plugin\|>"):
         Tokenizer.load(tmp_path)
+
+
+def test_an_id_beyond_the_vocabulary_is_no_text(tokenizer: Tokenizer) -> None:
+    """A model may have more rows than its tokenizer has entries."""
+    assert tokenizer.decode([tokenizer.vocab_size + 5]) == ""
+    assert tokenizer.stream().push(tokenizer.vocab_size + 5) == ""

@@ -19,7 +19,8 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from shosei.cli.common import JsonOption, result, say
+from shosei.cli.common import JsonOption, SetOption, result, say
+from shosei.errors import InputError, nearest
 
 _READY_SECONDS = 60.0
 _STOP_SECONDS = 30.0
@@ -35,6 +36,7 @@ class _StepFailed(Exception):
 def quickstart(
     out: Annotated[Path, typer.Option(help="Run folder.")] = Path("runs/quickstart"),
     seed: Annotated[int, typer.Option(help="Seed of data, weights and load.")] = 0,
+    overrides: SetOption = None,
     as_json: JsonOption = False,
 ) -> int:
     """Data, tokenizer, training, serving, load, exam and card, in under five minutes on two cores."""
@@ -42,6 +44,7 @@ def quickstart(
     from shosei.log import open_run
     from shosei.log.run import ATTEMPT_VARIABLE
 
+    settings = _by_step(overrides or [])
     run = open_run(out, must_exist=False)
     signal.signal(signal.SIGTERM, _interrupt)
     environment = os.environ | {PARENT_VARIABLE: str(os.getpid())}
@@ -60,23 +63,35 @@ def quickstart(
         # The record ends before the card is made: the card reads a finished log and says the same whenever it is asked.
         with run.recording("quickstart", new_attempt=True, seeds={"quickstart": seed}) as record:
             environment[ATTEMPT_VARIABLE] = str(record.writer.attempt)
-            step("data", "data", "--run", str(out), "--seed", str(seed))
+            step("data", "data", "--run", str(out), "--seed", str(seed), *settings["data"])
             step("tokenizer", "tokenizer", "--run", str(out))
-            train = ("train", "--run", str(out), "--set", f"train.seed={seed}")
+            train = ("train", "--run", str(out), "--set", f"train.seed={seed}", *settings["train"])
             step("train", "supervise", "--run", str(out), "--name", "train", "--", *_command(train))
             start = time.monotonic()
             serve = ("serve", str(out), "--run", str(out), "--port", url.rpartition(":")[2])
             _announce("serve", serve)
             with _running(serve, environment, url):
                 seconds["serve"] = time.monotonic() - start
-                step("load", "load", url, "--run", str(out), "--suite", str(run.suites), "--seconds", "30")
-                step("exam", "exam", url, "--run", str(out), "--suite", str(run.suites), "--sandbox", "rlimits")
+                asked = (url, "--run", str(out), "--suite", str(run.suites))
+                step("load", "load", *asked, "--seed", str(seed), *settings["load"])
+                step("exam", "exam", *asked, "--sandbox", "rlimits", *settings["exam"])
         step("card", "card", str(out))
     except _StepFailed as failure:
         say(f"\nshosei: a step ended with exit code {failure.code}: {failure.command}")
         return failure.code
     _conclude(out, seconds, as_json)
     return 0
+
+
+def _by_step(overrides: list[str]) -> dict[str, list[str]]:
+    """``--set`` options, by the step that reads their section."""
+    steps: dict[str, list[str]] = {"data": [], "train": [], "load": [], "exam": []}
+    for override in overrides:
+        section = override.partition(".")[0]
+        if section not in steps:
+            raise InputError(f"--set {override}: no step reads section '{section}'{nearest(section, steps)}")
+        steps[section] += ["--set", override]
+    return steps
 
 
 def _conclude(out: Path, seconds: dict[str, float], as_json: bool) -> None:
