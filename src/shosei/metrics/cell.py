@@ -55,6 +55,7 @@ class Cell:
     function: Callable[[Log], Value]
     may_read: tuple[type[Event], ...] = ()
     command: str = ""
+    absent: str = ""  # why it is not measured when an event kind is missing; by default the kind's name
 
     def compute(self, log: Log) -> Metric:
         if not log.of(RunBegin):
@@ -64,7 +65,8 @@ class Cell:
         for kind in self.needs:
             if not view.of(kind):
                 name = kind.__struct_config__.tag
-                return self._without_value("not_measured", f"no '{name}' events of {self.phase} in this attempt")
+                reason = self.absent or f"no '{name}' events of {self.phase} in this attempt"
+                return self._without_value("not_measured", reason)
         try:
             found = self.function(view)
         except Unmeasurable as error:
@@ -72,7 +74,7 @@ class Cell:
         status, reason = _status(found)
         return Metric(
             id=self.id, phase=self.phase, unit=self.unit, direction=self.direction, status=status, reason=reason,
-            value=_round(found.value), ci=(_round(found.ci[0]), _round(found.ci[1])), ci_method=found.ci_method,
+            value=_round(found.value), ci=_bounds(found.ci), ci_method=found.ci_method,
             n=found.n, clusters=found.clusters, detail=found.detail, breakdown=found.breakdown, plots=found.plots,
             notes=found.notes, command=self.command if status != "ok" else "", inputs_digest=_digest(view),
         )  # fmt: skip
@@ -99,6 +101,12 @@ def _status(found: Value) -> tuple[Status, str]:
 def _round(value: float | None) -> float | None:
     """12 significant digits: the last bits of a double differ between machines."""
     return None if value is None else float(f"{value:.12g}")
+
+
+def _bounds(ci: Interval) -> Interval:
+    """No metric can be negative: a symmetric interval of few values is cut at 0."""
+    low, high = ci
+    return _round(None if low is None else max(0.0, low)), _round(high)
 
 
 def _digest(view: Log) -> str:

@@ -88,7 +88,7 @@ def satisfaction(log: Log) -> Value:
     """Share of satisfied ratings by people: 4 or 5 stars, or a thumb up. Model judges stay apart."""
     people = [rating for rating in log.of(Rating) if rating.rater_kind == "person"]
     if not people:
-        raise Unmeasurable("not_measured", "no person has rated an answer")
+        raise Unmeasurable("not_measured", "no person rated an answer, only model judges did")
     last = {(rating.rater, rating.request, rating.turn): rating for rating in people}
     raters: dict[str, list[float]] = {}
     for rating in last.values():
@@ -108,6 +108,6 @@ def satisfaction(log: Log) -> Value:
 CELLS = [
     Cell("response_time", "training", "ms", "lower", (Step, Section), step_latency, command="shosei train"),
     Cell("response_time", "inference", "ms", "lower", (Request, Window), response_time, command="shosei load URL"),
-    Cell("satisfaction", "training", "", "higher", (Rating,), satisfaction),
-    Cell("satisfaction", "inference", "", "higher", (Rating,), satisfaction),
+    Cell("satisfaction", "training", "", "higher", (Rating,), satisfaction, absent="nobody rated an answer"),
+    Cell("satisfaction", "inference", "", "higher", (Rating,), satisfaction, absent="nobody rated an answer"),
 ]
