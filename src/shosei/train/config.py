@@ -18,7 +18,7 @@ class TrainConfig(Config):
     seed: int = Field(1, ge=0, description="Seeds the initial weights and the order of the examples.")
 
     matrix_lr: float = Field(0.0015, gt=0, description="Peak learning rate of Muon, in AdamW's scale.")
-    table_lr: float = Field(0.008, gt=0, description="Peak learning rate of AdamW on embedding, head and norms.")
+    table_lr: float = Field(0.014, gt=0, description="Peak learning rate of AdamW on embedding, head and norms.")
     momentum: float = Field(0.95, ge=0, lt=1, description="Muon's momentum.")
     betas: tuple[float, float] = Field((0.9, 0.95), description="AdamW's moment decays.")
     weight_decay: float = Field(0.01, ge=0, description="Decoupled decay of the matrices; tables and norms have none.")

@@ -14,6 +14,8 @@ from shosei.model.transformer import Transformer
 # are several times faster, and their scores small.
 _SHORT = 256
 
+_ANSWERS_ROUNDED_TO = 64
+
 _BFLOAT16_UNITS = ("avx512_bf16", "amx_bf16", "bf16")
 
 
@@ -28,12 +30,16 @@ def compute_dtype(name: str) -> torch.dtype:
 def answer_loss(model: Transformer, ids: Tensor, targets: Tensor, dtype: torch.dtype) -> Tensor:
     """Mean cross-entropy in nats over the positions of ``targets`` (B, T) that are not ``NO_LOSS``.
 
-    ``targets[b, t]`` is the token that follows ``ids[b, t]``. The head is applied at those positions only. Products
-    are computed in ``dtype``, the loss in float32.
+    ``targets[b, t]`` is the token that follows ``ids[b, t]``. The head is applied at those positions and few others.
+    Products are computed in ``dtype``, the loss in float32.
     """
-    backend = SDPBackend.MATH if ids.shape[1] <= _SHORT else SDPBackend.FLASH_ATTENTION
-    with sdpa_kernel(backend), torch.autocast(ids.device.type, dtype, enabled=dtype != torch.float32):
-        hidden = model(ids)
-        answered = (targets != NO_LOSS).flatten().nonzero().squeeze(1)
-        logits = model.logits(hidden.flatten(0, 1).index_select(0, answered))
-    return F.cross_entropy(logits.float(), targets.flatten()[answered])
+    backends = [SDPBackend.MATH] if ids.shape[1] <= _SHORT else [SDPBackend.FLASH_ATTENTION, SDPBackend.MATH]
+    flat = targets.flatten()
+    answered = (flat != NO_LOSS).nonzero().squeeze(1)
+    # Filled up with positions that have no loss, so that the head's products come in few sizes: oneDNN compiles and
+    # keeps a kernel for each size it meets.
+    spare = (flat == NO_LOSS).nonzero().squeeze(1)[: -len(answered) % _ANSWERS_ROUNDED_TO]
+    chosen = torch.cat((answered, spare))
+    with sdpa_kernel(backends), torch.autocast(ids.device.type, dtype, enabled=dtype != torch.float32):
+        logits = model.logits(model(ids).flatten(0, 1).index_select(0, chosen))
+    return F.cross_entropy(logits.float(), flat[chosen], ignore_index=NO_LOSS)
