@@ -9,8 +9,6 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -151,10 +149,12 @@ def _running(arguments: tuple[str, ...], environment: dict[str, str], url: str) 
 
 
 def _ready(url: str) -> bool:
+    from urllib.request import urlopen
+
     try:
-        with urllib.request.urlopen(f"{url}/readyz", timeout=5) as response:
+        with urlopen(f"{url}/readyz", timeout=5) as response:
             return bool(response.status == 200)
-    except (urllib.error.URLError, OSError):
+    except OSError:  # URLError is one
         return False
 
 
