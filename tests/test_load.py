@@ -234,6 +234,20 @@ def test_a_client_that_is_too_busy_says_so() -> None:
         assert "client-bound" in note.text
 
 
+@pytest.mark.parametrize("limit", [0.0, 1e9])
+def test_a_steady_window_says_that_the_client_was_its_bottleneck(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: float
+) -> None:
+    monkeypatch.setattr("shosei.load.watch.CPU_LIMIT", limit)
+    monkeypatch.setattr("shosei.load.watch.LAG_LIMIT_MS", 1e9)
+    with served() as server:
+        log = load(tmp_path, server.url, warmup_s=0.1, seconds=0.3)
+    (note,) = log.of(Note)
+    bound = limit == 0
+    assert [window.invalid for window in log.of(Window)] == ["", note.text if bound else "", ""]
+    assert ("client-bound" in note.text) == bound
+
+
 def test_the_same_seed_asks_the_same(tmp_path: Path) -> None:
     messages = [[{"role": "user", "content": f"{number}は漢字で"}] for number in range(7)]
     tasks = [

@@ -81,7 +81,7 @@ class _Load:
                 finally:
                     self.tally.client = watch.verdict
                     self._close_window("warmup", self._begin_ns, self._steady_ns)
-                    self._close_window("steady", self._steady_ns, self._end_ns)
+                    self._close_window("steady", self._steady_ns, self._end_ns, watch.invalid)
         finally:
             self._close_window("drain", self._end_ns, self._limit_ns)
 
@@ -108,10 +108,10 @@ class _Load:
         }  # fmt: skip
         return body | {"stream_options": {"include_usage": True}} if config.stream else body
 
-    def _close_window(self, name: str, begin_ns: int, end_ns: int) -> None:
+    def _close_window(self, name: str, begin_ns: int, end_ns: int, invalid: str = "") -> None:
         end_ns = min(end_ns, time.monotonic_ns())
         if end_ns > begin_ns:
-            self._writer.emit(Window(name=name, begin_ns=begin_ns, end_ns=end_ns))
+            self._writer.emit(Window(name=name, begin_ns=begin_ns, end_ns=end_ns, invalid=invalid))
 
 
 async def _sleep_until(due_ns: int) -> None:

@@ -18,10 +18,11 @@ _SAMPLE_S = 1.0
 class Watch:
     """While open, it writes ``sample`` events of the client's own CPU time; at the end, a ``note`` that judges it.
 
-    ``verdict`` is that note's text.
+    ``verdict`` is that note's text; ``invalid`` is the same if it is a warning, and else empty.
     """
 
     verdict = ""
+    invalid = ""
 
     def __init__(self, writer: Writer) -> None:
         self._writer = writer
@@ -39,6 +40,7 @@ class Watch:
         self._emit_cpu()
         note = self.judge(self._lags_s, cpu)
         self.verdict = note.text
+        self.invalid = note.text if note.level == "warning" else ""
         self._writer.emit(note)
 
     @staticmethod

@@ -66,6 +66,7 @@ class Window(Event, tag="window"):
     name: str
     begin_ns: int
     end_ns: int
+    invalid: str = ""  # why what was measured in it does not count
 
 
 class ProcStart(Event, tag="proc.start"):
