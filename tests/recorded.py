@@ -40,9 +40,7 @@ def events() -> list[Event]:
 
 def _training() -> list[Event]:
     found: list[Event] = [
-        RunBegin(
-            verb="train", argv=["shosei", "train"], hardware=HARDWARE, hashes={"data": "aa"}, model={"name": "nano"}
-        ),
+        RunBegin(verb="train", argv=["shosei", "train"], hardware=HARDWARE, phase="training", model={"name": "nano"}),
         ProcStart(child="train", child_pid=11, argv=["shosei", "train"], start=1, phase="training"),
         Restart(child="train", phase="training"),
         Section(name="load", begin_ns=0, end_ns=1 * S, phase="training"),
@@ -76,7 +74,7 @@ def _training() -> list[Event]:
 
 def _inference() -> list[Event]:
     start = 100 * S
-    found: list[Event] = []
+    found: list[Event] = [RunBegin(verb="serve", argv=["shosei", "serve"], hardware=HARDWARE, phase="inference")]
     for number, child in enumerate(("engine", "http")):
         found.append(ProcStart(child=child, child_pid=20 + number, argv=[child], start=1, phase="inference"))
         found.append(Restart(child=child, phase="inference"))

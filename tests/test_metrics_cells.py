@@ -156,3 +156,97 @@ def test_failures_make_high_percentiles_unbounded(cells: Cells) -> None:
     assert unbounded[2] is not None  # p50 is bounded: 1 % failed
     assert unbounded[1] is None  # the mean is not
     assert any("unbounded" in note for note in metric.notes)
+
+
+def changed(folder: Path, *replacements: tuple[str, str]) -> Cells:
+    """The cells after changes to the recorded segment's text; each must change something."""
+    segment = next((recorded.write_run(folder) / "log").glob("*.jsonl"))
+    text = segment.read_text()
+    for old, new in replacements:
+        assert old in text, old
+        text = text.replace(old, new)
+    segment.write_text(text)
+    return cells_of(folder)
+
+
+def test_a_client_that_was_too_busy_invalidates_what_it_timed(tmp_path: Path) -> None:
+    cells = changed(tmp_path, ('"name":"steady",', '"name":"steady","invalid":"client-bound: CPU 99 %",'))
+    for name in ("inference_speed", "response_time"):
+        assert (cells[name, "inference"].status, cells[name, "inference"].reason) == (
+            "invalid",
+            "client-bound: CPU 99 %",
+        )
+
+
+def test_a_load_without_a_success_has_no_speed(tmp_path: Path) -> None:
+    cells = changed(tmp_path, ('"status":200,', '"status":503,"error":"5xx",'))
+    assert cells["inference_speed", "inference"].status == "not_measured"
+    assert cells["response_time", "inference"].status == "not_measured"
+    assert cells["error_rate", "inference"].value == 1
+    assert cells["training_speed", "inference"].status == "invalid"
+
+
+def test_programs_that_could_not_run_are_judged_against_the_programs(tmp_path: Path) -> None:
+    lost = [f'"item":"f{index}","sample":0,"backend":"rlimits"' for index in range(2)]
+    cells = changed(
+        tmp_path, *((old, old.replace('"sample"', '"x"')) for old in lost), ('"outcome":"pass"', '"outcome":"infra"')
+    )
+    metric = cells["pass_at_1", "inference"]
+    assert metric.status == "invalid"
+    assert "of 10 programs" in metric.reason
+
+
+def test_an_outage_is_fewer_independent_failures_than_its_requests(tmp_path: Path) -> None:
+    """Twenty failed requests in a row say less of the error rate than twenty scattered ones."""
+    burst = [
+        (f'"id":"load-{index}",', f'"id":"load-{index}","error":"5xx",')
+        for index in range(100, 120)
+        if index % 100 != 99
+    ]
+    spread = [
+        (f'"id":"load-{index}",', f'"id":"load-{index}","error":"5xx",')
+        for index in range(0, 300, 15)
+        if index % 100 != 99
+    ]
+    widths = []
+    for name, replacements in (("burst", burst), ("spread", spread)):
+        metric = changed(tmp_path / name, *replacements)["error_rate", "inference"]
+        assert metric.value == pytest.approx((len(replacements) + 3) / 380)
+        assert metric.ci
+        widths.append(float(metric.ci[1] or 0) - float(metric.ci[0] or 0))
+    assert widths[0] > 1.5 * widths[1]
+
+
+def test_memory_of_trees_read_at_different_moments_adds_up(tmp_path: Path) -> None:
+    """Every second reading of http holds no PSS: its last one stands."""
+    folder = recorded.write_run(tmp_path)
+    segment = next((folder / "log").glob("*.jsonl"))
+    lines = segment.read_text().splitlines()
+    thinned, seen = [], 0
+    for line in lines:
+        if '"kind":"sample"' in line and '"name":"http"' in line:
+            seen += 1
+            line = line.replace('"pss_bytes":300000000,', "") if seen % 2 == 0 else line
+        thinned.append(line)
+    segment.write_text("\n".join(thinned) + "\n")
+    metric = cells_of(folder)["memory", "inference"]
+    assert metric.value == 600e6
+    assert metric.breakdown[0].rows[1][1] == pytest.approx(600e6)
+
+
+def test_the_disk_interval_holds_a_constant_rate(cells: Cells) -> None:
+    metric = cells["disk_io", "training"]
+    assert metric.ci == (1.0, 1.0)
+
+
+def test_facts_of_this_machine_are_not_those_of_a_foreign_server(tmp_path: Path) -> None:
+    cells = changed(tmp_path, ('"verb":"serve"', '"verb":"load"'))
+    for name in ("gpu_utilization", "network"):
+        assert cells[name, "inference"].status == "not_measured"
+        assert cells[name, "training"].status == "na"
+
+
+def test_a_class_that_is_never_predicted_is_flagged(tmp_path: Path) -> None:
+    cells = changed(tmp_path, ('"answer":"ja-kana"', '"answer":"?"'))
+    assert cells["precision", "inference"].notes == ["never predicted, precision 0 by definition: ja-kana, zh-sums"]
+    assert cells["precision", "inference"].detail == "macro over 4 classes"

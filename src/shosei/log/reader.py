@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 from dataclasses import dataclass, field
 from functools import reduce
 from operator import or_
@@ -33,7 +34,7 @@ _decode_header = msgspec.json.Decoder(_Header).decode
 
 @dataclass(slots=True)
 class Log:
-    """One attempt's events. Within a process they are in the order of emission."""
+    """One attempt's events, each kind in order of time: the monotonic clock, and boots by their first wall clock."""
 
     attempt: int
     events: dict[type[Event], list[Any]] = field(default_factory=dict)
@@ -83,7 +84,16 @@ def read_log(folder: Path, attempt: int | None = None) -> Log:
             if line:
                 _read_line(log, line, f"{segment.name}:{number}", last=number == len(lines), digest=digest)
     log.digest = digest.hexdigest()
+    _sort(log)
     return log
+
+
+def _sort(log: Log) -> None:
+    first: dict[str, int] = {}
+    for event in itertools.chain.from_iterable(log.events.values()):
+        first[event.boot] = min(event.wall_ns, first.get(event.boot, event.wall_ns))
+    for events in log.events.values():
+        events.sort(key=lambda event: (first[event.boot], event.mono_ns, event.pid, event.seq))
 
 
 def _read_line(log: Log, line: bytes, where: str, *, last: bool, digest: Any) -> None:

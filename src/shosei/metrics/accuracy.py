@@ -21,8 +21,8 @@ _INFRA_LIMIT = 0.02  # more unanswered tasks than this and the run says nothing 
 class Confusion:
     """A confusion matrix, rows truth and columns prediction, and the figures that follow from it.
 
-    Zero division gives 0, as scikit-learn's ``zero_division=0``; averages run over the classes that occur as truth
-    or prediction.
+    Zero division gives 0, as scikit-learn's ``zero_division=0``. Averages run over the classes that occur as truth: an
+    answer that names no class is a column of its own, lowers its true class's recall, and is no class to be found.
     """
 
     labels: list[str]
@@ -56,9 +56,9 @@ def per_class(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def macro(counts: np.ndarray, which: int) -> np.ndarray:
-    """Mean of one of ``per_class``'s figures over the classes that occur, for each of the (...) matrices."""
-    seen = (counts.sum(axis=-2) + counts.sum(axis=-1)) > 0
-    return _share(per_class(counts)[which].sum(axis=-1), seen.sum(axis=-1))
+    """Mean of one of ``per_class``'s figures over the classes that occur as truth, for each of the (...) matrices."""
+    true = counts.sum(axis=-1) > 0
+    return _share((per_class(counts)[which] * true).sum(axis=-1), true.sum(axis=-1))
 
 
 def _share(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
@@ -69,7 +69,8 @@ def _share(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
 def _answered(log: Log) -> tuple[list[Score], str]:
     """Scores with an answer, of the last checkpoint seen; and why the measurement is invalid, if it is."""
     last = max(score.epoch for score in log.of(Score))
-    scores = [score for score in log.of(Score) if score.epoch == last]
+    # A restart may answer a task again: the last answer counts.
+    scores = list({(s.suite, s.item, s.sample): s for s in log.of(Score) if s.epoch == last}.values())
     answered = [score for score in scores if not score.error]
     if not answered:
         raise Unmeasurable("invalid", f"all {len(scores)} requests failed: there is no answer to grade")
@@ -109,11 +110,17 @@ def classification(which: int) -> Callable[[Log], Value]:
         return Value(
             value=averages["macro"], n=len(scores), clusters=len(clusters), unit_of_n="phrasings",
             ci=stats.cluster_bootstrap(len(clusters), resampled), ci_method="percentile bootstrap over clusters",
-            detail=f"macro over {len(confusion.labels)} classes", invalid=invalid,
+            detail=f"macro over {len(labels)} classes", invalid=invalid, notes=_zero_divisions(confusion),
             breakdown=[_averages(averages, truths, which), _per_class(confusion), _matrix(confusion)],
         )  # fmt: skip
 
     return compute
+
+
+def _zero_divisions(confusion: Confusion) -> list[str]:
+    true, predicted = confusion.counts.sum(axis=1), confusion.counts.sum(axis=0)
+    never = [label for i, label in enumerate(confusion.labels) if true[i] and not predicted[i]]
+    return [f"never predicted, precision 0 by definition: {', '.join(never)}"] if never else []
 
 
 def _averages(averages: dict[str, float], truths: list[str], which: int) -> Table:
@@ -147,46 +154,53 @@ def _matrix(confusion: Confusion) -> Table:
 
 
 def pass_at_1(log: Log) -> Value:
-    """Mean over tasks of the share of samples that are right; Wilson interval on clusters."""
+    """Mean over tasks of the share of samples that are right: pass@1 of Chen et al. 2021."""
     answered, invalid = _answered(log)
     executed = outcomes(log.of(Exec))
-    graded: dict[str, dict[str, list[float]]] = {}
-    infra = 0
-    for score in answered:
-        if score.grader == "python" and (score.suite, score.item, score.sample) not in executed:
-            raise Unmeasurable(
-                "not_measured", f"suite '{score.suite}' asks for programs, and no 'exec' event says what they did",
-                "shosei exam URL --sandbox rlimits",
-            )  # fmt: skip
-        right = grade(score, executed)
-        if right is None:
-            infra += 1
-        else:
-            graded.setdefault(score.suite, {}).setdefault(score.cluster, []).append(float(right))
-    if not graded:
-        raise Unmeasurable("invalid", f"none of the {infra} programs could be executed: the sandbox failed")
-    if infra > _INFRA_LIMIT * len(answered):
-        invalid = f"{infra} of {len(answered)} programs could not be executed: the sandbox failed"
-    everything = [shares for suite in graded.values() for shares in suite.values()]
-    right_answers = [value for cluster in everything for value in cluster]
-    truths = {suite: [score.truth for score in answered if score.suite == suite] for suite in graded}
+    programs = [score for score in answered if score.grader == "python"]
+    if programs and not executed:
+        raise Unmeasurable(
+            "not_measured", f"suite '{programs[0].suite}' asks for programs, and no 'exec' event says what they did",
+            "shosei exam URL --run RUN --suite PATH --sandbox rlimits",
+        )  # fmt: skip
+    graded = [(score, right) for score in answered if (right := grade(score, executed)) is not None]
+    infra = len(answered) - len(graded)
+    if infra > _INFRA_LIMIT * len(programs):
+        invalid = f"{infra} of {len(programs)} programs could not be executed: the sandbox failed"
+    suites = _by_suite(graded)
+    clusters = [cluster for tasks in suites.values() for cluster in tasks.values()]
+    shares = [share for cluster in clusters for share in cluster]
+    if not shares:
+        raise Unmeasurable("invalid", invalid)
     return Value(
-        value=stats.mean(right_answers), n=len(right_answers), clusters=len(everything), unit_of_n="tasks",
-        ci=stats.wilson_clustered(everything), ci_method="Wilson on the effective sample size over clusters",
+        value=stats.mean(shares), n=len(shares), clusters=len(clusters), unit_of_n="tasks",
+        ci=stats.wilson_clustered(clusters), ci_method="Wilson on the effective sample size over clusters",
         detail="mean over all tasks", invalid=invalid,
-        breakdown=[_per_suite(graded, truths), *_program_outcomes(log)], plots=_by_epoch(log, executed),
+        breakdown=[_per_suite(suites, [score for score, _ in graded]), *_program_outcomes(log)],
+        plots=_by_epoch(log, executed),
     )  # fmt: skip
 
 
-def _per_suite(graded: dict[str, dict[str, list[float]]], truths: dict[str, list[str]]) -> Table:
+def _by_suite(graded: list[tuple[Score, bool]]) -> dict[str, dict[str, list[float]]]:
+    """Suite, then cluster, then each task's share of right samples."""
+    tasks: dict[tuple[str, str, str], list[float]] = {}
+    for score, right in graded:
+        tasks.setdefault((score.suite, score.cluster, score.item), []).append(float(right))
+    suites: dict[str, dict[str, list[float]]] = {}
+    for (suite, cluster, _), samples in tasks.items():
+        suites.setdefault(suite, {}).setdefault(cluster, []).append(stats.mean(samples))
+    return suites
+
+
+def _per_suite(suites: dict[str, dict[str, list[float]]], graded: list[Score]) -> Table:
     """pass@1 a suite; chance is one over the distinct truths, majority the share of the commonest one."""
     rows: list[Row] = []
-    for suite, clusters in sorted(graded.items()):
+    for suite, clusters in sorted(suites.items()):
         values = [value for cluster in clusters.values() for value in cluster]
         low, high = stats.wilson_clustered(list(clusters.values()))
-        counts = Counter(truths[suite])
-        majority = counts.most_common(1)[0][1] / len(values)
-        rows.append([suite, stats.mean(values), low, high, len(values), len(clusters), 1 / len(counts), majority])
+        truths = Counter({score.item: score.truth for score in graded if score.suite == suite}.values())
+        majority = truths.most_common(1)[0][1] / truths.total()
+        rows.append([suite, stats.mean(values), low, high, len(values), len(clusters), 1 / len(truths), majority])
     columns = ["suite", "pass@1", "95% low", "95% high", "n", "clusters", "chance", "majority"]
     return Table("suites", columns, rows)
 
@@ -215,7 +229,10 @@ def _by_epoch(log: Log, executed: Outcomes) -> list[Plot]:
     return [Plot("pass@1 by epoch", "epoch", "pass@1", [float(epoch) for epoch in epochs], series)]
 
 
-_COMMANDS: dict[Phase, str] = {"training": "shosei train", "inference": "shosei exam URL --suite PATH"}
+_COMMANDS: dict[Phase, str] = {
+    "training": "shosei train --run RUN",
+    "inference": "shosei exam URL --run RUN --suite PATH",
+}
 
 CELLS = [
     Cell(name, phase, "", "higher", (Score,), classification(which), command=command)

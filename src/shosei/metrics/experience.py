@@ -9,7 +9,7 @@ from shosei.log import Log, Rating, Request, Section, Step, Window
 from shosei.metrics import stats
 from shosei.metrics.cell import Cell, Unmeasurable, Value
 from shosei.metrics.metric import Plot, Row, Table
-from shosei.metrics.series import Batches, steady_window
+from shosei.metrics.series import Batches, by_time, steady_window
 
 MS = 1e6
 PERCENTS = (50, 90, 95, 99)
@@ -57,7 +57,10 @@ def response_time(log: Log) -> Value:
         ((r.done_ns or 0) - r.first_token_ns) / MS / (r.tokens_out - 1)
         for r in good if r.first_token_ns and r.tokens_out and r.tokens_out > 1
     ]  # fmt: skip
-    batches = Batches.of_equal_count([1.0] * len(times), times)
+    batches = by_time(
+        [(r.scheduled_ns, time) for r, time in zip(good, times, strict=True)], window.begin_ns, window.end_ns
+    )
+    batches = [batch for batch in batches if batch]
     failed = len(load) - len(good)
     # A request that never succeeds has waited for ever: JSON has no infinity, so an unbounded percentile is None.
     unbounded = [stats.percentile([*times, *[math.inf] * failed], percent) for percent in PERCENTS]
@@ -69,9 +72,9 @@ def response_time(log: Log) -> Value:
     refused = [f"p{p} needs n >= {least}" for p, least in stats.PERCENTILE_MIN_N.items() if len(times) < least]
     return Value(
         value=stats.mean(times), n=len(times), clusters=len(batches), unit_of_n="time batches",
-        ci=stats.ratio_interval(batches.tops, batches.bottoms), ci_method="Student t over time batches",
-        detail="mean, scheduled send to last byte", notes=[*notes, *refused],
-        breakdown=[Table("latency", _COLUMNS, rows)], plots=[_distribution(times)],
+        ci=stats.ratio_interval([math.fsum(batch) for batch in batches], [float(len(batch)) for batch in batches]),
+        ci_method="Student t over time batches", invalid=window.invalid, detail="mean, scheduled send to last byte",
+        notes=[*notes, *refused], breakdown=[Table("latency", _COLUMNS, rows)], plots=[_distribution(times)],
     )  # fmt: skip
 
 
@@ -106,8 +109,16 @@ def satisfaction(log: Log) -> Value:
 
 
 CELLS = [
-    Cell("response_time", "training", "ms", "lower", (Step, Section), step_latency, command="shosei train"),
-    Cell("response_time", "inference", "ms", "lower", (Request, Window), response_time, command="shosei load URL"),
+    Cell("response_time", "training", "ms", "lower", (Step, Section), step_latency, command="shosei train --run RUN"),
+    Cell(
+        "response_time",
+        "inference",
+        "ms",
+        "lower",
+        (Request, Window),
+        response_time,
+        command="shosei load URL --run RUN",
+    ),
     Cell("satisfaction", "training", "", "higher", (Rating,), satisfaction, absent="nobody rated an answer"),
     Cell("satisfaction", "inference", "", "higher", (Rating,), satisfaction, absent="nobody rated an answer"),
 ]

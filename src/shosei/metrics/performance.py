@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 from shosei.log import Epoch, Log, Request, RunBegin, Sample, Section, Step, Window
 from shosei.metrics import stats
 from shosei.metrics.cell import Cell, Unmeasurable, Value
-from shosei.metrics.metric import Plot, Row, Table
-from shosei.metrics.series import Batches, counter_rate, steady_window, time_batches
+from shosei.metrics.metric import Phase, Plot, Row, Table
+from shosei.metrics.series import Batches, by_time, counter_rate, made_here, steady_window
 
 SECOND = 1e9
 
 
 def epoch_time(log: Log) -> Value:
     """Mean epoch time in seconds: first batch request to the end of the last step, evaluation apart."""
-    epochs, steps, sections = log.of(Epoch), log.of(Step), log.of(Section)
+    steps, sections = log.of(Step), log.of(Section)
+    epochs = list({epoch.index: epoch for epoch in log.of(Epoch)}.values())  # a restart may repeat one: the last counts
     evaluation = {epoch.index: 0 for epoch in epochs}
     for section in sections:
         if section.name == "evaluation" and section.epoch in evaluation:
@@ -75,10 +77,12 @@ def workload_time(log: Log) -> Value:
     times = [(request.sent_ns, request.done_ns) for request in requests if request.sent_ns and request.done_ns]
     if not times:
         raise Unmeasurable("not_measured", "no exam was taken in this attempt, so no frozen workload was passed")
+    failed = sum(bool(request.error) for request in requests)
     seconds = (max(done for _, done in times) - min(sent for sent, _ in times)) / SECOND
     return Value(
         value=seconds, n=len(requests), clusters=1, unit_of_n="passes", detail="one pass over the exam's suites",
         ci_method="none: one pass has no spread",
+        invalid=f"{failed} of {len(requests)} requests failed: not the whole workload" if failed else "",
         breakdown=[Table("pass", ["requests", "seconds", "requests/s"], [[len(times), seconds, len(times) / seconds]])],
     )  # fmt: skip
 
@@ -110,7 +114,9 @@ def request_rate(log: Log) -> Value:
     scheduled = [r for r in load if window.begin_ns <= r.scheduled_ns < window.end_ns]
     if not scheduled:
         raise Unmeasurable("not_measured", "no load requests were scheduled in the steady window")
-    batches = time_batches(window, [(request.done_ns or 0, 1.0) for request in good])
+    if not good:
+        raise Unmeasurable("not_measured", f"none of the {len(scheduled)} requests in the steady window succeeded")
+    finished = by_time([(request.done_ns or 0, 1.0) for request in good], window.begin_ns, window.end_ns)
     lag = [(r.sent_ns - r.scheduled_ns) / 1e6 for r in scheduled if r.sent_ns]
     known = [r.tokens_out for r in good if r.tokens_out is not None]
     achieved, offered = len(good) / seconds, len(scheduled) / seconds
@@ -121,8 +127,8 @@ def request_rate(log: Log) -> Value:
         notes.append("output tokens: the endpoint reports no usage for some answers, so tokens/s is not measured")
     begin = next((begin for begin in log.of(RunBegin) if begin.arrival), None)
     return Value(
-        value=achieved, n=len(good), clusters=len(batches), unit_of_n="time batches",
-        ci=stats.student_t([top / bottom for top, bottom in zip(batches.tops, batches.bottoms, strict=True)]),
+        value=achieved, n=len(good), clusters=sum(map(bool, finished)), unit_of_n="time batches",
+        ci=stats.student_t([len(batch) * stats.BATCHES / seconds for batch in finished]), invalid=window.invalid,
         ci_method="Student t over time batches", detail="successful requests/s in the steady window", notes=notes,
         breakdown=[Table("load", ["quantity", "value"], [
             ["arrival process", begin.arrival if begin else "not recorded"],
@@ -135,27 +141,38 @@ def request_rate(log: Log) -> Value:
     )  # fmt: skip
 
 
-def gpu_utilization(log: Log) -> Value:
+def gpu_utilization(phase: Phase) -> Callable[[Log], Value]:
     """No reading exists without a GPU; CPU utilisation stands beside it."""
+
+    def compute(log: Log) -> Value:
+        if not made_here(log, phase):
+            raise Unmeasurable("not_measured", f"{phase} did not run under this attempt: its machine is not known")
+        raise _without_gpu(log)
+
+    return compute
+
+
+def _without_gpu(log: Log) -> Unmeasurable:
     hardware = [begin.hardware for begin in log.of(RunBegin)]
     if any(facts.get("gpus") for facts in hardware):
-        raise Unmeasurable("not_measured", "this machine has a GPU, but no 'sample' events of scope gpu were written")
+        return Unmeasurable("not_measured", "this machine has a GPU, but no 'sample' events of scope gpu were written")
     cores = max(int(facts.get("cores", 1)) for facts in hardware)
     rows: list[Row] = []
     for name, rate in counter_rate(log.of(Sample), "cpu_ns").items():
         rows.append([name, rate / SECOND, rate / SECOND / cores])
     table = [Table("CPU instead", ["process tree", "cores busy", f"share of {cores} cores"], rows)] if rows else []
-    raise Unmeasurable("na", "no GPU on this machine", breakdown=table)
+    return Unmeasurable("na", "no GPU on this machine", breakdown=table)
 
 
 CELLS = [
     Cell("training_speed", "training", "s", "lower", (Epoch, Step, Section), epoch_time,
-         command="shosei supervise --phase training -- shosei train"),
+         command="shosei supervise --run RUN -- shosei train --run RUN"),
     Cell("training_speed", "inference", "s", "lower", (Request,), workload_time,
-         command="shosei exam URL --suite PATH"),
-    Cell("inference_speed", "training", "samples/s", "higher", (Step,), training_rate, command="shosei train"),
+         command="shosei exam URL --run RUN --suite PATH"),
+    Cell("inference_speed", "training", "samples/s", "higher", (Step,), training_rate,
+         command="shosei train --run RUN"),
     Cell("inference_speed", "inference", "requests/s", "higher", (Request, Window), request_rate,
-         command="shosei load URL"),
-    Cell("gpu_utilization", "training", "%", "higher", (), gpu_utilization, may_read=(Sample,)),
-    Cell("gpu_utilization", "inference", "%", "higher", (), gpu_utilization, may_read=(Sample,)),
+         command="shosei load URL --run RUN"),
+    Cell("gpu_utilization", "training", "%", "higher", (), gpu_utilization("training"), may_read=(Sample,)),
+    Cell("gpu_utilization", "inference", "%", "higher", (), gpu_utilization("inference"), may_read=(Sample,)),
 ]  # fmt: skip

@@ -8,6 +8,7 @@ from shosei.log import Log, ProcExit, ProcStart, Request, Restart, Step
 from shosei.metrics import stats
 from shosei.metrics.cell import Cell, Unmeasurable, Value
 from shosei.metrics.metric import Row, Table
+from shosei.metrics.series import by_time
 
 
 def crash_rate(log: Log) -> Value:
@@ -77,10 +78,12 @@ def request_errors(log: Log) -> Value:
         [purpose, error or "none", count]
         for (purpose, error), count in sorted(Counter((r.purpose, r.error) for r in counted).items())
     ]
+    clusters = _outages(counted)
     first = sum(bool(request.first_try_error) for request in counted) / len(counted)
     return Value(
-        value=len(failed) / len(counted), n=len(counted), clusters=len(counted), unit_of_n="requests",
-        ci=stats.wilson(len(failed), len(counted)), ci_method="Wilson", detail="failed requests per request started",
+        value=len(failed) / len(counted), n=len(counted), clusters=len(clusters), unit_of_n="time batches",
+        ci=stats.wilson_clustered(clusters), ci_method="Wilson on the effective sample size over time batches",
+        detail="failed requests per request started",
         breakdown=[
             Table("by type", ["purpose", "error", "n"], types),
             Table("retries", ["quantity", "value"], [["error rate before retries", first]]),
@@ -88,14 +91,24 @@ def request_errors(log: Log) -> Value:
     )  # fmt: skip
 
 
-_TRAIN = "shosei supervise --phase training -- shosei train"
-_SERVE = "shosei serve RUN"
+def _outages(requests: list[Request]) -> list[list[float]]:
+    """1 for each failed request and 0 for the others, in time batches of each purpose: failures come in bursts."""
+    clusters = []
+    for purpose in sorted({request.purpose for request in requests}):
+        points = [(r.scheduled_ns, float(bool(r.error))) for r in requests if r.purpose == purpose]
+        times = [when for when, _ in points]
+        clusters += [batch for batch in by_time(points, min(times), max(times)) if batch]
+    return clusters
+
+
+_TRAIN = "shosei supervise --run RUN -- shosei train --run RUN"
+_SERVE = "shosei serve RUN --run RUN"
 
 CELLS = [
     Cell("crash_rate", "training", "per start", "lower", (ProcStart, ProcExit), crash_rate, command=_TRAIN),
     Cell("crash_rate", "inference", "per start", "lower", (ProcStart, ProcExit), crash_rate, command=_SERVE),
     Cell("restart_count", "training", "restarts", "lower", (Restart,), restart_count, command=_TRAIN),
     Cell("restart_count", "inference", "restarts", "lower", (Restart,), restart_count, command=_SERVE),
-    Cell("error_rate", "training", "", "lower", (Step,), step_errors, command="shosei train"),
-    Cell("error_rate", "inference", "", "lower", (Request,), request_errors, command="shosei load URL"),
+    Cell("error_rate", "training", "", "lower", (Step,), step_errors, command="shosei train --run RUN"),
+    Cell("error_rate", "inference", "", "lower", (Request,), request_errors, command="shosei load URL --run RUN"),
 ]

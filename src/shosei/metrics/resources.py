@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 from shosei.log import Log, Request, RunBegin, Sample
 from shosei.metrics import stats
 from shosei.metrics.cell import Cell, Unmeasurable, Value
-from shosei.metrics.metric import Plot, Row, Table
-from shosei.metrics.series import Batches, bins, by_child, increments
+from shosei.metrics.metric import Phase, Plot, Row, Table
+from shosei.metrics.series import SECOND_NS, Batches, by_child, increments, made_here, per_second
 
 MB = 1e6
 
@@ -16,11 +17,11 @@ MB = 1e6
 def memory(log: Log) -> Value:
     """Peak memory of all supervised process trees together, in bytes; PSS where the kernel gives it, else RSS."""
     trees = by_child(log.of(Sample))
-    pss, rss = bins(trees, "pss_bytes"), bins(trees, "rss_bytes")
+    pss, rss = per_second(trees, "pss_bytes"), per_second(trees, "rss_bytes")
     method, series = ("PSS", pss) if pss else ("RSS", rss)
     if not series:
         raise Unmeasurable("not_measured", "the samples hold no memory readings (no /proc on this system)")
-    highs = bins(trees, "peak_bytes")
+    highs = per_second(trees, "peak_bytes")
     rows: list[Row] = [
         [f"peak {method}, sampled", max(series.values())],
         [f"mean {method} over seconds", stats.mean([float(value) for value in series.values()])],
@@ -55,13 +56,14 @@ def disk_io(log: Log) -> Value:
                 begin, end = min(begin, since), max(end, until)
                 if counter in ("read_bytes", "write_bytes", "cancelled_write_bytes"):
                     sign = -1 if counter == "cancelled_write_bytes" else 1
-                    seconds.setdefault(until // 1_000_000_000, []).append(sign * increase)
+                    seconds.setdefault(until // SECOND_NS, []).append(sign * increase)
     if end <= begin:
         raise Unmeasurable("not_measured", "fewer than two samples of any process tree hold I/O counters")
     duration = (end - begin) / 1e9
     stored = totals["read_bytes"] + totals["write_bytes"] - totals["cancelled_write_bytes"]
-    whole = range(int(begin // 1_000_000_000), int(end // 1_000_000_000) + 1)
-    rates = [math.fsum(seconds.get(second, [])) / MB for second in whole]
+    # An increase counts in the second of its later reading: the first second has none.
+    whole = range(int(begin // SECOND_NS) + 1, int(end // SECOND_NS) + 1)
+    rates = [math.fsum(seconds.get(second, [])) / MB for second in whole] or [stored / MB / duration]
     batches = Batches.of_equal_count([1.0] * len(rates), rates)
     notes = []
     if totals["read_bytes"] == 0 and totals["read_chars"] > 0:
@@ -82,26 +84,37 @@ def disk_io(log: Log) -> Value:
     )  # fmt: skip
 
 
-def network(log: Log) -> Value:
+def network(phase: Phase) -> Callable[[Log], Value]:
     """Between nodes. One node has no network between nodes, and loopback is never called network."""
+
+    def compute(log: Log) -> Value:
+        if not made_here(log, phase):
+            raise Unmeasurable("not_measured", f"{phase} did not run under this attempt: its nodes are not known")
+        raise _one_node(log)
+
+    return compute
+
+
+def _one_node(log: Log) -> Unmeasurable:
     if max(int(begin.hardware.get("nodes", 1)) for begin in log.of(RunBegin)) > 1:
-        raise Unmeasurable("not_measured", "several nodes, but no interface counters were sampled")
+        return Unmeasurable("not_measured", "several nodes, but no interface counters were sampled")
     load = [r for r in log.of(Request) if r.seen_by == "client" and r.bytes_sent is not None]
     rows: list[Row] = [
         ["requests, bodies", sum(r.bytes_sent or 0 for r in load)],
         ["answers, bodies", sum(r.bytes_received or 0 for r in load)],
     ]
     table = [Table("client to server, one machine", ["quantity", "bytes"], rows)] if load else []
-    raise Unmeasurable("na", "one node: nothing is sent between nodes", breakdown=table)
+    return Unmeasurable("na", "one node: nothing is sent between nodes", breakdown=table)
 
 
-_SUPERVISE = "shosei supervise --phase training -- shosei train"
+_SUPERVISE = "shosei supervise --run RUN -- shosei train --run RUN"
+_SERVE = "shosei serve RUN --run RUN"
 
 CELLS = [
     Cell("memory", "training", "bytes", "lower", (Sample,), memory, command=_SUPERVISE),
-    Cell("memory", "inference", "bytes", "lower", (Sample,), memory, command="shosei serve RUN"),
+    Cell("memory", "inference", "bytes", "lower", (Sample,), memory, command=_SERVE),
     Cell("disk_io", "training", "MB/s", "lower", (Sample,), disk_io, command=_SUPERVISE),
-    Cell("disk_io", "inference", "MB/s", "lower", (Sample,), disk_io, command="shosei serve RUN"),
-    Cell("network", "training", "Gbps", "higher", (), network, may_read=(Request,)),
-    Cell("network", "inference", "Gbps", "higher", (), network, may_read=(Request,)),
+    Cell("disk_io", "inference", "MB/s", "lower", (Sample,), disk_io, command=_SERVE),
+    Cell("network", "training", "Gbps", "higher", (), network("training"), may_read=(Request,)),
+    Cell("network", "inference", "Gbps", "higher", (), network("inference"), may_read=(Request,)),
 ]

@@ -6,9 +6,20 @@ import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from shosei.log import Log, Sample, Window
+from shosei.log import Log, RunBegin, Sample, Window
 from shosei.metrics.cell import Unmeasurable
+from shosei.metrics.metric import Phase
 from shosei.metrics.stats import BATCHES
+
+SECOND_NS = 1_000_000_000
+
+
+def made_here(log: Log, phase: Phase) -> bool:
+    """Whether this attempt itself ran or supervised the phase, so that this machine's facts are the phase's."""
+    return any(
+        begin.phase == phase and (begin.verb in ("train", "serve", "engine") or begin.verb.startswith("supervise:"))
+        for begin in log.of(RunBegin)
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,9 +34,9 @@ class Batches:
 
     @classmethod
     def of_equal_count(cls, bottoms: Sequence[float], tops: Sequence[float]) -> Batches:
-        """Consecutive observations in ``BATCHES`` batches of nearly equal count, or one each where there are fewer."""
-        count = min(BATCHES, len(tops))
-        edges = [len(tops) * index // count for index in range(count + 1)] if count else [0]
+        """Consecutive observations in ``BATCHES`` batches of nearly equal count, at least two in each."""
+        count = min(BATCHES, max(1, len(tops) // 2))
+        edges = [len(tops) * index // count for index in range(count + 1)]
         pairs = list(itertools.pairwise(edges))
         return cls([sum(tops[a:b]) for a, b in pairs], [sum(bottoms[a:b]) for a, b in pairs])
 
@@ -38,13 +49,13 @@ def steady_window(log: Log) -> Window:
     return steady[-1]
 
 
-def time_batches(window: Window, points: Iterable[tuple[int, float]]) -> Batches:
-    """Sum the points' values in ``BATCHES`` equal stretches of the window; the denominators are seconds."""
-    length = (window.end_ns - window.begin_ns) / BATCHES
-    tops = [0.0] * BATCHES
+def by_time(points: Iterable[tuple[int, float]], begin_ns: int, end_ns: int) -> list[list[float]]:
+    """Values at points in time, sorted into ``BATCHES`` equal stretches from ``begin_ns`` to ``end_ns``."""
+    stretches: list[list[float]] = [[] for _ in range(BATCHES)]
     for when, value in points:
-        tops[min(BATCHES - 1, int((when - window.begin_ns) / length))] += value
-    return Batches(tops, [length / 1e9] * BATCHES)
+        index = (when - begin_ns) * BATCHES // max(1, end_ns - begin_ns)
+        stretches[min(BATCHES - 1, max(0, index))].append(value)
+    return stretches
 
 
 def by_child(samples: Iterable[Sample], scope: str = "tree") -> dict[str, list[Sample]]:
@@ -79,13 +90,23 @@ def counter_rate(samples: Iterable[Sample], counter: str) -> dict[str, float]:
     return rates
 
 
-def bins(trees: dict[str, list[Sample]], gauge: str) -> dict[int, int]:
-    """The sum over trees of a gauge, by second of the monotonic clock; within a second the highest reading counts."""
-    seconds: dict[int, dict[str, int]] = {}
-    for name, tree in trees.items():
+def per_second(trees: dict[str, list[Sample]], gauge: str) -> dict[int, int]:
+    """The sum over trees of a gauge, by second of the monotonic clock.
+
+    Within a second the highest reading counts. A tree that was not read in a second keeps its last reading until its
+    last sample: trees are read at different moments, and costly gauges not every time.
+    """
+    total: dict[int, int] = {}
+    for tree in trees.values():
+        readings: dict[int, int] = {}
         for sample in tree:
-            reading = getattr(sample, gauge)
-            if reading is not None:
-                second = seconds.setdefault(sample.mono_ns // 1_000_000_000, {})
-                second[name] = max(second.get(name, 0), reading)
-    return {second: sum(readings.values()) for second, readings in sorted(seconds.items())}
+            if (reading := getattr(sample, gauge)) is not None:
+                second = sample.mono_ns // SECOND_NS
+                readings[second] = max(readings.get(second, 0), reading)
+        if not readings:
+            continue
+        last = 0
+        for second in range(min(readings), tree[-1].mono_ns // SECOND_NS + 1):
+            last = readings.get(second, last)
+            total[second] = total.get(second, 0) + last
+    return dict(sorted(total.items()))

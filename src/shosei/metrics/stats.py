@@ -12,7 +12,7 @@ Interval = tuple[float | None, float | None]
 
 Z = 1.959963984540054  # the normal distribution's 97.5 % point
 MIN_CLUSTERS = 30  # fewer independent units do not support a 95 % interval: the value is "insufficient"
-BATCHES = 30  # non-overlapping time batches of a performance figure
+BATCHES = 40  # non-overlapping time batches of a performance figure: a few may be empty
 RESAMPLES = 2000
 
 # Smallest n whose maximum lies above the percentile with 95 % confidence: the least n with p^n <= 0.05.
