@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,7 +21,7 @@ from shosei import config
 from shosei.errors import InputError
 from shosei.files import atomic_path, write_atomic
 from shosei.wire import sse
-from shosei.wire.suite import Task, read_suites, write_suite
+from shosei.wire.suite import Task, read_suites, suite_files, write_suite
 
 
 class Recipe(config.Config):
@@ -117,11 +120,37 @@ def test_sse_takes_crlf_and_joins_data_lines() -> None:
 def test_suites_travel_by_file(tmp_path: Path) -> None:
     task = Task(id="1", suite="和", lang="ja", cluster="1+2", messages=[{"role": "user", "content": "1+2は？"}],
                 grader="python", truth="def f(): ...", entry_point="f", tests=[([1, [2]], {"a": 3})])  # fmt: skip
+    other = msgspec.structs.replace(task, id="2")
     write_suite(tmp_path / "b.jsonl", [task])
-    write_suite(tmp_path / "a.jsonl", [task])
-    assert read_suites(tmp_path) == [task, task]
-    (tmp_path / "a.jsonl").write_text('{"id": 3}\n')
-    with pytest.raises(InputError, match=r"a\.jsonl:1: not a task"):
+    write_suite(tmp_path / "a.jsonl", [other])
+    assert read_suites(tmp_path) == [other, task]
+    assert suite_files(tmp_path / "b.jsonl") == [tmp_path / "b.jsonl"]
+
+
+@pytest.mark.parametrize(
+    ("second", "words"),
+    [
+        ({"id": 3}, "not a task"),
+        ({"grader": "judge"}, "grader 'judge' is not one of"),
+        ({"grader": "python", "entry_point": "", "tests": [[[1], 1]]}, "needs an 'entry_point'"),
+        ({"grader": "python", "entry_point": "f"}, "at least one of 'tests'"),
+        ({"id": "1"}, "already has a task with the id '1'"),
+    ],
+)
+def test_a_suite_that_cannot_be_graded_is_refused_by_file_and_line(
+    second: dict[str, Any], words: str, tmp_path: Path
+) -> None:
+    first = {
+        "id": "1", "suite": "和", "lang": "ja", "cluster": "1+2", "messages": [], "grader": "exact", "truth": "3",
+    }  # fmt: skip
+    for name, rows in {"a": [first], "b": [first | {"id": "0"}, first | {"id": "2"} | second]}.items():
+        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with pytest.raises(InputError, match=rf"b\.jsonl:2: .*{words}"):
+        read_suites(tmp_path)
+
+
+def test_a_folder_without_suites_says_so(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"holds no \*\.jsonl"):
         read_suites(tmp_path)
 
 

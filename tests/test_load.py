@@ -284,7 +284,7 @@ def test_prompts_come_from_any_file_with_messages(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot read"):
         read_prompts(tmp_path / "none.jsonl")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(InputError, match="no prompts"):
+    with pytest.raises(InputError, match="holds no"):
         read_prompts(tmp_path / "empty")
 
 

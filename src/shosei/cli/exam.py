@@ -40,7 +40,7 @@ def exam(
     from shosei.exam import ExamConfig, check, run_exam
     from shosei.files import sha256
     from shosei.log import open_run
-    from shosei.wire.suite import read_suites
+    from shosei.wire.suite import read_suites, suite_files
 
     given = {"sandbox": sandbox, "concurrency": concurrency}
     flags = [f"exam.{key}={json.dumps(value)}" for key, value in given.items() if value is not None]
@@ -48,8 +48,7 @@ def exam(
     tasks = read_suites(suite)
     folder = open_run(run, must_exist=False)
     settings = asyncio.run(check(settings, url))
-    files = sorted(suite.glob("*.jsonl")) if suite.is_dir() else [suite]
-    hashes = {f"suite:{file.stem}": sha256(file) for file in files}
+    hashes = {f"suite:{file.stem}": sha256(file) for file in suite_files(suite)}
     config = settings.model_dump()
     with folder.recording("exam", "inference", config=config, hashes=hashes, sandbox=settings.sandbox) as record:
         save(folder.toml, "exam", settings)

@@ -11,6 +11,7 @@ import msgspec
 import numpy as np
 
 from shosei.errors import InputError
+from shosei.wire.suite import suite_files
 
 Messages = list[dict[str, Any]]
 
@@ -31,8 +32,7 @@ def read_prompts(path: Path | None) -> list[Messages]:
     """
     if path is None:
         return [[{"role": "user", "content": question}] for question in _QUESTIONS]
-    files = sorted(path.glob("*.jsonl")) if path.is_dir() else [path]
-    prompts = [prompt for file in files for prompt in _read_file(file)]
+    prompts = [prompt for file in suite_files(path) for prompt in _read_file(file)]
     if not prompts:
         raise InputError(f"{path} holds no prompts: give a JSON Lines file with 'messages', or a folder of them")
     return prompts

@@ -42,8 +42,29 @@ def write_suite(path: Path, tasks: Iterable[Task]) -> None:
     write_atomic(path, b"".join(msgspec.json.encode(task) + b"\n" for task in tasks))
 
 
+def suite_files(path: Path) -> list[Path]:
+    """``path`` itself, or the ``*.jsonl`` files of a folder in name order. Raises InputError if it has none."""
+    if not path.is_dir():
+        return [path]
+    files = sorted(path.glob("*.jsonl"))
+    if not files:
+        raise InputError(f"{path} holds no *.jsonl files")
+    return files
+
+
 def read_suite(path: Path) -> list[Task]:
     """Read one suite file. Raises InputError that names the file, the line and what is wrong with it."""
+    return _read(path, set())
+
+
+def read_suites(path: Path) -> list[Task]:
+    """Read one suite file, or every ``*.jsonl`` of a folder as if they were one."""
+    seen: set[tuple[str, str]] = set()
+    return [task for file in suite_files(path) for task in _read(file, seen)]
+
+
+def _read(path: Path, seen: set[tuple[str, str]]) -> list[Task]:
+    """The tasks of one file; ``seen`` holds suite and id of every task before them."""
     try:
         lines = path.read_bytes().splitlines()
     except OSError as error:
@@ -56,19 +77,21 @@ def read_suite(path: Path) -> list[Task]:
             task = _decode(line)
         except msgspec.DecodeError as error:
             raise InputError(f"{path}:{number}: not a task: {error}") from None
-        if task.grader not in GRADERS:
-            raise InputError(f"{path}:{number}: grader '{task.grader}' is not one of {', '.join(GRADERS)}")
+        if fault := _fault(task, seen):
+            raise InputError(f"{path}:{number}: {fault}")
+        seen.add((task.suite, task.id))
         tasks.append(task)
     if not tasks:
         raise InputError(f"{path} holds no tasks")
     return tasks
 
 
-def read_suites(path: Path) -> list[Task]:
-    """Read one suite file, or every ``*.jsonl`` of a folder in name order."""
-    if path.is_dir():
-        files = sorted(path.glob("*.jsonl"))
-        if not files:
-            raise InputError(f"{path} holds no *.jsonl suites")
-        return [task for file in files for task in read_suite(file)]
-    return read_suite(path)
+def _fault(task: Task, seen: set[tuple[str, str]]) -> str:
+    """What keeps ``task`` from being asked and graded; empty if nothing does."""
+    if task.grader not in GRADERS:
+        return f"grader '{task.grader}' is not one of {', '.join(GRADERS)}"
+    if task.grader == "python" and not (task.entry_point and task.tests):
+        return "grader 'python' needs an 'entry_point' and at least one of 'tests'"
+    if (task.suite, task.id) in seen:
+        return f"suite '{task.suite}' already has a task with the id '{task.id}'; give each task an id of its own"
+    return ""
