@@ -16,7 +16,7 @@ from shosei.card import Scorecard, build, to_json
 from shosei.card.facts import header
 from shosei.card.numbers import band, cell, shown
 from shosei.card.words import LANGUAGES, words
-from shosei.log import RunBegin, read_log
+from shosei.log import Note, RunBegin, open_run, read_log
 from shosei.metrics import compute
 from shosei.metrics.metric import METRIC_IDS, Metric
 
@@ -52,7 +52,31 @@ def test_verbs_that_disagree_are_named_in_a_warning() -> None:
     log.of(RunBegin)[0].hashes["suites"] = "00"
     card = build(log, card_samples.metrics())
     assert card.hashes["suites"] == "00", "the later verb stands"
-    assert any("'suites' changed within the attempt" in warning for warning in card.warnings)
+    assert f"hashes: 'suites' changed within the attempt, from {'ab' * 32} (data) to 00 (exam)" in card.warnings
+
+
+def test_a_model_that_is_not_the_trained_one_is_named_in_a_warning(tmp_path: Path) -> None:
+    def warnings(served: str) -> list[str]:
+        run = open_run(tmp_path / served, must_exist=False)
+        with run.recording("train", "training") as record:
+            record.hashes["model.safetensors"] = "aa"
+        with run.recording("engine", "inference", hashes={"model.safetensors": served}):
+            pass
+        log = read_log(run.log)
+        card = build(log, compute(log))
+        assert card.hashes["model.safetensors"] == served
+        return card.warnings
+
+    assert warnings("aa") == []
+    assert warnings("bb") == ["hashes: 'model.safetensors' changed within the attempt, from aa (train) to bb (engine)"]
+
+
+def test_what_a_verb_warned_of_stands_among_the_warnings() -> None:
+    log = card_samples.log()
+    log.events[Note] = [Note(level="info", text="well"), Note(level="warning", text="load client is client-bound")]
+    card = build(log, card_samples.metrics())
+    assert "load client is client-bound" in card.warnings
+    assert "well" not in card.warnings
 
 
 def test_a_machine_is_described_by_what_was_recorded_of_it() -> None:

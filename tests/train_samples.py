@@ -60,7 +60,7 @@ def run_training(run: Run, config: TrainConfig = FAST) -> tuple[Trained, Log]:
         patch.setitem(PRESETS, "nano", TINY)
         with run.recording("train", "training", **manifest(config, run)) as record:
             trained = train(config, run, record.writer, answer_greedily)
-            record.hashes["model"] = trained.sha256
+            record.hashes["model.safetensors"] = trained.sha256
     return trained, read_log(run.log)
 
 

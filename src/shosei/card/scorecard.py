@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from shosei.log import Event, Log, RunBegin, RunEnd, Sample
+from shosei.log import Event, Log, Note, RunBegin, RunEnd, Sample
 from shosei.metrics.metric import METRIC_IDS, Metric, Phase
 from shosei.spec import audit
 
@@ -29,7 +29,7 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Count(msgspec.Struct, frozen=True, kw_only=True):
-    """A published parameter count of the seed's models beside the computed one; ``difference`` is relative."""
+    """A count in the published models' tables beside the computed one; ``difference`` is relative."""
 
     model: str
     part: str
@@ -74,19 +74,21 @@ class Scorecard(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def build(log: Log, metrics: list[Metric]) -> Scorecard:
-    """Join the metrics of an attempt with its manifest: the ``run.begin`` events, merged in the order they happened.
+    """Join the metrics of an attempt with its manifest: what each verb said when it began and when it ended.
 
-    Where two verbs disagree about a fact, the later one stands and a warning names it.
+    Where two verbs disagree about a fact, the later one stands and a warning names both.
     """
     expected = [(id, phase) for ids in METRIC_IDS.values() for id in ids for phase in PHASES]
     if sorted(expected) != sorted((metric.id, metric.phase) for metric in metrics):
         raise ValueError(f"a scorecard takes each of {len(expected)} cells once")
-    begins = sorted(log.of(RunBegin), key=lambda begin: (begin.wall_ns, begin.host, begin.pid, begin.seq))
+    begins = sorted(log.of(RunBegin), key=_moment)
     warnings = list(log.warnings)
+    warnings += [note.text for note in sorted(log.of(Note), key=_moment) if note.level == "warning"]
     commands = _commands(begins, log.of(RunEnd))
     warnings += [
         f"{command.verb}: {command.dropped} events could not be written" for command in commands if command.dropped
     ]
+    told: list[RunBegin | RunEnd] = [*begins, *log.of(RunEnd)]
     return Scorecard(
         run=begins[0].run if begins else "",
         attempt=log.attempt,
@@ -94,14 +96,14 @@ def build(log: Log, metrics: list[Metric]) -> Scorecard:
         profile=_last(begin.profile for begin in begins),
         arrival=_last(begin.arrival for begin in begins),
         sandbox=_last(begin.sandbox for begin in begins),
-        model=_merge("model", [begin.model for begin in begins], warnings),
+        model=_merge("model", begins, warnings),
         hardware={
-            host: _merge(f"hardware of {host}", [begin.hardware for begin in begins if begin.host == host], warnings)
+            host: _merge("hardware", [begin for begin in begins if begin.host == host], warnings)
             for host in sorted({begin.host for begin in begins})
         },
-        versions=_merge("versions", [begin.versions for begin in begins], warnings),
-        hashes=_merge("hashes", [begin.hashes for begin in begins], warnings),
-        seeds=_merge("seeds", [begin.seeds for begin in begins], warnings),
+        versions=_merge("versions", begins, warnings),
+        hashes=_merge("hashes", sorted(told, key=_moment), warnings),
+        seeds=_merge("seeds", begins, warnings),
         commands=commands,
         meter=_meter(log),
         metrics=sorted(metrics, key=lambda metric: expected.index((metric.id, metric.phase))),
@@ -133,13 +135,16 @@ def _rounded(value: Any) -> Any:
     return value
 
 
-def _merge(what: str, parts: list[dict[str, Any]], warnings: list[str]) -> dict[str, Any]:
+def _merge(field: str, events: Iterable[RunBegin | RunEnd], warnings: list[str]) -> dict[str, Any]:
+    """Merge a field of the events, later over earlier; add a warning for each key that changed its value."""
     merged: dict[str, Any] = {}
-    for part in parts:
-        for key, value in part.items():
+    verbs: dict[str, str] = {}
+    for event in events:
+        for key, value in getattr(event, field).items():
             if key in merged and merged[key] != value:
-                warnings.append(f"{what}: '{key}' changed within the attempt, from {merged[key]} to {value}")
-            merged[key] = value
+                change = f"from {merged[key]} ({verbs[key]}) to {value} ({event.verb})"
+                warnings.append(f"{field}: '{key}' changed within the attempt, {change}")
+            merged[key], verbs[key] = value, event.verb
     return merged
 
 
@@ -163,17 +168,21 @@ def _commands(begins: list[RunBegin], ends: list[RunEnd]) -> list[Command]:
 
 
 def _meter(log: Log) -> Meter | None:
-    """The meters' CPU time: a process's samples of itself, or what it declared when it ended."""
+    """The meters' CPU time, from their samples of themselves."""
     samples: dict[tuple[str, str, int, int], list[Sample]] = {}
     for sample in log.of(Sample):
         if sample.scope == "self" and sample.cpu_ns is not None:
             samples.setdefault(_process(sample), []).append(sample)
     cpu_ns = sum(max(sample.cpu_ns or 0 for sample in own) for own in samples.values())
-    cpu_ns += sum(end.overhead_ns for end in log.of(RunEnd) if _process(end) not in samples)
     watched_ns = sum(own[-1].mono_ns - own[0].mono_ns for own in samples.values())
     if not cpu_ns:
         return None
     return Meter(cpu_seconds=cpu_ns / 1e9, share=cpu_ns / watched_ns if watched_ns else None)
+
+
+def _moment(event: Event) -> tuple[int, str, int, int]:
+    """Sorts events of all processes by when they happened."""
+    return event.wall_ns, event.host, event.pid, event.seq
 
 
 def _process(event: Event) -> tuple[str, str, int, int]:

@@ -32,7 +32,7 @@ def train(
     with run.recording("train", "training", **manifest(config, run)) as record:
         save(run.toml, "train", config)
         trained = run_training(config, run, record.writer, answer_greedily, say)
-        record.hashes["model"] = trained.sha256
+        record.hashes["model.safetensors"] = trained.sha256
 
     rates = trained.rates
     lines = [
