@@ -13,7 +13,7 @@ import pytest
 
 import card_samples
 from shosei.card import Scorecard, build, to_json
-from shosei.card.facts import header
+from shosei.card.facts import command_line, commands, header
 from shosei.card.numbers import band, cell, shown
 from shosei.card.words import LANGUAGES, words
 from shosei.log import Note, RunBegin, open_run, read_log
@@ -69,6 +69,34 @@ def test_a_model_that_is_not_the_trained_one_is_named_in_a_warning(tmp_path: Pat
 
     assert warnings("aa") == []
     assert warnings("bb") == ["hashes: 'model.safetensors' changed within the attempt, from aa (train) to bb (engine)"]
+
+
+@pytest.mark.parametrize(
+    ("argv", "line"),
+    [
+        (["/opt/lib/shosei/__main__.py", "load", "http://box:1"], "shosei load http://box:1"),
+        (["/opt/bin/shosei", "supervise", "--run", "r", "--", "/opt/bin/shosei", "train"],
+         "shosei supervise --run r -- shosei train"),
+        (["shosei", "supervise", "--", "./train.py", "/data/shosei"], "shosei supervise -- ./train.py /data/shosei"),
+        (["shosei", "card", "/data/shosei"], "shosei card /data/shosei"),
+        ([], ""),
+    ],
+)  # fmt: skip
+def test_commands_are_shown_as_they_are_typed(argv: list[str], line: str) -> None:
+    log = card_samples.log()
+    log.of(RunBegin)[0].argv = argv
+    assert command_line(build(log, card_samples.metrics()).commands[-1]) == line
+
+
+def test_processes_that_serve_starts_are_in_the_data_but_not_among_the_commands(tmp_path: Path) -> None:
+    run = open_run(tmp_path, must_exist=False)
+    for verb in ("serve", "engine", "http"):
+        with run.recording(verb, "inference"):
+            pass
+    log = read_log(run.log)
+    card = build(log, compute(log))
+    assert [command.verb for command in card.commands] == ["serve", "engine", "http"]
+    assert [command.verb for command in commands(card)] == ["serve"]
 
 
 def test_what_a_verb_warned_of_stands_among_the_warnings() -> None:

@@ -11,6 +11,8 @@ from shosei.card.words import english
 
 Fact = tuple[str, str]
 
+_STARTED_BY_SERVE = ("engine", "http")
+
 
 def model_name(card: Scorecard) -> str:
     """The model's name, or the run's where no verb said which model it had."""
@@ -50,6 +52,11 @@ def hardware(card: Scorecard) -> list[tuple[str, str]]:
 def seeds(card: Scorecard) -> list[tuple[str, str]]:
     """Seeds as they are typed, without separators."""
     return [(name, str(seed)) for name, seed in card.seeds.items()]
+
+
+def commands(card: Scorecard) -> list[Command]:
+    """The commands that a person typed; not the processes that ``shosei serve`` starts for itself."""
+    return [command for command in card.commands if command.verb not in _STARTED_BY_SERVE]
 
 
 def command_line(command: Command) -> str:

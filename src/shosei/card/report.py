@@ -36,8 +36,8 @@ def markdown(card: Scorecard) -> str:
             lines += ["", f"### {english(key)}", ""]
             lines += [f"- {_plain(name)}: {_plain(text)}" for name, text in pairs]
     lines += ["", f"### {english('commands')}", ""]
-    commands = [[_plain(facts.command_line(command)), facts.exit_text(command)] for command in card.commands]
-    lines += _table([english("command"), english("exit_code")], commands)
+    rows = [[_plain(facts.command_line(command)), facts.exit_text(command)] for command in facts.commands(card)]
+    lines += _table([english("command"), english("exit_code")], rows)
     lines += ["", f"## {english('audit')}", ""]
     columns = ["model", "part", "published", "computed", "difference", "reason"]
     audit = [

@@ -153,18 +153,26 @@ def _commands(begins: list[RunBegin], ends: list[RunEnd]) -> list[Command]:
     commands = []
     for begin in begins:
         end = ended.get((_process(begin), begin.verb))
-        # Where the program was installed says nothing about the measurement, and differs between machines.
-        argv = [PurePath(begin.argv[0]).name, *begin.argv[1:]] if begin.argv else []
         commands.append(
             Command(
                 verb=begin.verb,
                 phase=begin.phase,
-                argv=argv,
+                argv=_typed(begin.argv),
                 exit_code=end.exit_code if end else None,
                 dropped=end.dropped if end else 0,
             )
         )
     return commands
+
+
+def _typed(argv: list[str]) -> list[str]:
+    """``argv`` as a person types it, wherever shosei is installed; also where shosei supervises shosei."""
+    programs = {0, argv.index("--") + 1} if "--" in argv else {0}
+    return [_program(word) if place in programs else word for place, word in enumerate(argv)]
+
+
+def _program(path: str) -> str:
+    return "shosei" if PurePath(path).name in ("shosei", "__main__.py") else path
 
 
 def _meter(log: Log) -> Meter | None:
