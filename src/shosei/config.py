@@ -13,6 +13,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from shosei.errors import InputError, nearest
 from shosei.files import locked, write_atomic
 
+SECTIONS = ("data", "tokenizer", "train", "load", "exam")  # one a verb; a run.toml may hold all of them
+
 
 class Config(BaseModel):
     """Base of every configuration section. Fields carry a description; unknown keys are refused."""
@@ -24,13 +26,13 @@ C = TypeVar("C", bound=Config)
 
 
 def load(kind: type[C], section: str, file: Path | None = None, overrides: Iterable[str] = ()) -> C:
-    """Build ``kind`` from table ``[section]`` of a TOML file and overrides such as ``train.lr=3e-4``.
+    """Build ``kind`` from table ``[section]`` of a TOML file and overrides such as ``train.lr=3e-4``; the last wins.
 
-    Raises InputError: unreadable file, unknown key, value of the wrong type, malformed override.
+    Raises InputError: unreadable file, unknown section or key, value of the wrong type, malformed override.
     """
     values: dict[str, Any] = {}
     if file is not None:
-        values |= read_toml(file).get(section, {})
+        values |= _sections(file).get(section, {})
     for override in overrides:
         key, equals, text = override.partition("=")
         table, dot, name = key.strip().partition(".")
@@ -61,6 +63,16 @@ def read_toml(file: Path) -> dict[str, Any]:
         return tomllib.loads(file.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise InputError(f"cannot read {file}: {error}") from None
+
+
+def _sections(file: Path) -> dict[str, dict[str, Any]]:
+    tables = read_toml(file)
+    for name, table in tables.items():
+        if name not in SECTIONS:
+            raise InputError(f"{file}: no verb reads section '{name}'{nearest(name, SECTIONS)}")
+        if not isinstance(table, dict):
+            raise InputError(f"{file}: '{name}' is a section: write its fields below a line [{name}]")
+    return tables
 
 
 def save(run_toml: Path, section: str, config: Config) -> None:

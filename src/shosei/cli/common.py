@@ -15,7 +15,7 @@ RunOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
 ConfigOption = Annotated[Path | None, typer.Option("--config", help="TOML file.", show_default=False)]
 SetOption = Annotated[
-    list[str] | None, typer.Option("--set", help="Override a field: section.key=value.", show_default=False)
+    list[str] | None, typer.Option("--set", help="Override file and flags: section.key=value.", show_default=False)
 ]
 
 

@@ -26,7 +26,7 @@ def data(
 
     run = open_run(run_folder, must_exist=False)
     seeds = [] if seed is None else [f"data.seed={seed}"]
-    config = load(DataConfig, "data", config_file, [*(overrides or []), *seeds])
+    config = load(DataConfig, "data", config_file, [*seeds, *(overrides or [])])
     say("generating questions")
     files = generate(config)
     hashes = {Path(name).stem: hashlib.sha256(content).hexdigest() for name, content in files.items()}

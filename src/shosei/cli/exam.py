@@ -44,7 +44,7 @@ def exam(
 
     given = {"sandbox": sandbox, "concurrency": concurrency}
     flags = [f"exam.{key}={json.dumps(value)}" for key, value in given.items() if value is not None]
-    settings = load(ExamConfig, "exam", config_file, [*(overrides or []), *flags])
+    settings = load(ExamConfig, "exam", config_file, [*flags, *(overrides or [])])
     tasks = read_suites(suite)
     folder = open_run(run, must_exist=False)
     settings = asyncio.run(check(settings, url))
@@ -74,7 +74,7 @@ def exam(
 
 
 def _printer() -> Callable[[dict[str, SuiteCount]], None]:
-    """A progress line every two seconds, and one at the end."""
+    """A progress line every two seconds, and one at the end of each stage: asking, then running programs."""
     import time
 
     begin = shown = time.monotonic()
@@ -82,11 +82,19 @@ def _printer() -> Callable[[dict[str, SuiteCount]], None]:
     def show(counts: dict[str, SuiteCount]) -> None:
         nonlocal shown
         done, total = sum(count.done for count in counts.values()), sum(count.total for count in counts.values())
+        run, programs = (
+            sum(count.executed for count in counts.values()),
+            sum(count.programs for count in counts.values()),
+        )
         now = time.monotonic()
-        if done < total and now - shown < _SECONDS_BETWEEN_LINES:
+        ended = run == programs if run else done == total
+        if not ended and now - shown < _SECONDS_BETWEEN_LINES:
             return
         shown = now
+        if run:
+            say(f"exam: {run}/{programs} programs run")
+            return
         failed = sum(count.failed for count in counts.values())
-        say(f"exam: {done}/{total} asked, {failed} failed, {(now - begin) / done * (total - done):.0f} s left")
+        say(f"exam: {done}/{total} asked, {failed} failed, {(now - begin) / done * (total - done):.0f} s left to ask")
 
     return show

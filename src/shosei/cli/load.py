@@ -50,7 +50,7 @@ def load(
     flags = [f"load.{key}={json.dumps(value)}" for key, value in given.items() if value is not None]
     if suite is not None:
         flags.append(f"load.suite={json.dumps(str(suite))}")
-    settings = load_config(LoadConfig, "load", config, [*(overrides or []), *flags])
+    settings = load_config(LoadConfig, "load", config, [*flags, *(overrides or [])])
     if settings.suite is None and folder.suites.is_dir():
         settings = settings.model_copy(update={"suite": folder.suites})
     settings = _run(check(settings, url))

@@ -28,7 +28,7 @@ def train(
 
     run = open_run(run_folder)
     chosen = [] if preset is None else [f"train.preset={preset}"]
-    config = load(TrainConfig, "train", config_file, [*(overrides or []), *chosen])
+    config = load(TrainConfig, "train", config_file, [*chosen, *(overrides or [])])
     with run.recording("train", "training", **manifest(config, run)) as record:
         save(run.toml, "train", config)
         trained = run_training(config, run, record.writer, answer_greedily, say)
