@@ -17,7 +17,7 @@ from babel import Locale
 from kanjize import kanji2number
 
 from shosei.data import DataConfig, generate
-from shosei.data.splitting import check_disjoint
+from shosei.data.splitting import check_disjoint, split_phrasings
 from shosei.errors import InputError, MeasurementInvalid
 from shosei.wire.suite import Task
 
@@ -280,6 +280,14 @@ def test_no_phrasing_stands_twice() -> None:
         text for family in PHRASINGS.values() for lang in family.values() for group in lang.values() for text in group
     ]
     assert len(everything) == len(set(everything))
+
+
+@pytest.mark.parametrize("share", [0.001, 0.499])
+def test_every_group_of_phrasings_is_held_out_from_and_trained_on(share: float) -> None:
+    for family in PHRASINGS.values():
+        for lang in family.values():
+            for group in lang.values():
+                assert min(map(len, split_phrasings(group, share).values())) >= 1
 
 
 def test_a_share_that_leaves_a_split_empty_is_refused() -> None:

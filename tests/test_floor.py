@@ -31,7 +31,7 @@ class Recipe(config.Config):
 
 
 def test_file_and_overrides_make_one_config_and_run_toml_keeps_it(tmp_path: Path) -> None:
-    (tmp_path / "c.toml").write_text("[train]\nlr = 0.5\n[other]\nx = 1\n")
+    (tmp_path / "c.toml").write_text("[train]\nlr = 0.5\n[load]\nrate = 1\n")
     recipe = config.load(Recipe, "train", tmp_path / "c.toml", ["train.steps=7", "train.name=ja-small"])
     assert (recipe.lr, recipe.steps, recipe.name) == (0.5, 7, "ja-small")
     run_toml = tmp_path / "run" / "run.toml"
@@ -55,6 +55,24 @@ def test_file_and_overrides_make_one_config_and_run_toml_keeps_it(tmp_path: Path
 def test_a_wrong_override_is_one_line_that_helps(override: str, words: str) -> None:
     with pytest.raises(InputError, match=words) as caught:
         config.load(Recipe, "train", overrides=[override])
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[trian]\nlr = 1\n", "no verb reads section 'trian'; did you mean 'train'"),
+        ("seed = 3\n", "no verb reads section 'seed'; known: data, exam, load, tokenizer, train"),
+        ("train = 3\n", "'train' is a section"),
+        ("load = 3\n", "'load' is a section"),
+        ("[train]\nlr = 1\n[train]\n", "cannot read"),
+    ],
+)
+def test_a_wrong_file_is_one_line_that_names_it(text: str, words: str, tmp_path: Path) -> None:
+    (tmp_path / "c.toml").write_text(text)
+    with pytest.raises(InputError, match=words) as caught:
+        config.load(Recipe, "train", tmp_path / "c.toml")
+    assert str(tmp_path / "c.toml") in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
@@ -171,6 +189,30 @@ def test_a_wrong_command_line_is_one_line_and_exit_code_2(arguments: list[str], 
     assert done.returncode == 2
     assert words in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("verb", "flags", "override"),
+    [
+        (["data"], ["--seed", "1"], "data.seed=x"),
+        (["train"], ["--preset", "nano"], "train.preset=[]"),
+        (["load", "http://127.0.0.1:9"], ["--rate", "8"], "load.rate=inf"),
+        (["exam", "http://127.0.0.1:9", "--suite", "none"], ["--concurrency", "8"], "exam.concurrency=0"),
+    ],
+)
+def test_set_wins_over_a_flag(verb: list[str], flags: list[str], override: str, tmp_path: Path) -> None:
+    (tmp_path / "run" / "log").mkdir(parents=True)
+    done = shosei(*verb, "--run", str(tmp_path / "run"), *flags, "--set", override)
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"shosei: {override.partition('=')[0]}: Input should be")
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_number_that_is_not_finite_is_refused(tmp_path: Path) -> None:
+    for number in ("inf", "nan"):
+        done = shosei("load", "http://127.0.0.1:9", "--run", str(tmp_path), "--rate", number)
+        assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+        assert "load.rate: Input should be" in done.stderr
 
 
 def test_help_names_the_verbs_and_imports_nothing_heavy() -> None:

@@ -167,6 +167,16 @@ def test_a_verb_that_fails_says_so_at_its_end(tmp_path: Path) -> None:
     assert read_log(run.log).of(RunEnd)[0].exit_code == 2
 
 
+@pytest.mark.parametrize("attempt", ["0", "²", "-1", "one"])
+def test_an_attempt_that_is_no_number_from_1_is_refused(
+    attempt: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SHOSEI_ATTEMPT", attempt)
+    with pytest.raises(InputError, match=f"SHOSEI_ATTEMPT={attempt}"), Run(tmp_path).recording("train"):
+        pass
+    assert not (tmp_path / "log").exists()
+
+
 def test_what_is_no_run_says_so_in_one_line(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="is no run folder"):
         open_run(tmp_path)

@@ -19,7 +19,7 @@ SECTIONS = ("data", "tokenizer", "train", "load", "exam")  # one a verb; a run.t
 class Config(BaseModel):
     """Base of every configuration section. Fields carry a description; unknown keys are refused."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 C = TypeVar("C", bound=Config)

@@ -26,11 +26,11 @@ def split_of(family: str, cluster: str, held_out: float, validation: float) -> S
 def split_phrasings(phrasings: Sequence[str], held_out: float) -> dict[Split, list[str]]:
     """Split one group of phrasings by the order of their hashes: the given share held out, one for validation.
 
-    By order rather than by threshold, because a group is small and each split needs some of it.
+    At least one is held out. By order rather than by threshold, because a group is small and each split needs some of it.
     """
     ordered = sorted(phrasings, key=_digest)
-    first, second = round(held_out * len(ordered)), round(held_out * len(ordered)) + 1
-    return {"held_out": ordered[:first], "validation": ordered[first:second], "train": ordered[second:]}
+    first = max(1, round(held_out * len(ordered)))
+    return {"held_out": ordered[:first], "validation": ordered[first : first + 1], "train": ordered[first + 1 :]}
 
 
 def check_disjoint(what: str, parts: Iterable[set[str]]) -> None:

@@ -91,8 +91,8 @@ class Run:
         self.folder.mkdir(parents=True, exist_ok=True)
         with locked(self.folder / ".lock"):
             given = os.environ.get(ATTEMPT_VARIABLE, "")
-            if given and not given.isdigit():
-                raise InputError(f"{ATTEMPT_VARIABLE}={given}: set it to the number of an attempt, or unset it")
+            if given and not (given.isdecimal() and int(given) >= 1):
+                raise InputError(f"{ATTEMPT_VARIABLE}={given}: set it to the number of an attempt, from 1, or unset it")
             attempt = int(given) if given else self._attempt_for(verb, new_attempt)
             writer = Writer(self.log, self.name, attempt, phase)
             manifest.setdefault("hardware", hardware())

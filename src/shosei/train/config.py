@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from shosei.config import Config
+
+Decay = Annotated[float, Field(ge=0, lt=1)]
 
 
 class TrainConfig(Config):
@@ -20,7 +22,7 @@ class TrainConfig(Config):
     matrix_lr: float = Field(0.0015, gt=0, description="Peak learning rate of Muon, in AdamW's scale.")
     table_lr: float = Field(0.014, gt=0, description="Peak learning rate of AdamW on embedding, head and norms.")
     momentum: float = Field(0.95, ge=0, lt=1, description="Muon's momentum.")
-    betas: tuple[float, float] = Field((0.9, 0.95), description="AdamW's moment decays.")
+    betas: tuple[Decay, Decay] = Field((0.9, 0.95), description="AdamW's moment decays.")
     weight_decay: float = Field(0.01, ge=0, description="Decoupled decay of the matrices; tables and norms have none.")
     max_grad_norm: float = Field(1.0, gt=0, description="Gradients are scaled down to this global norm.")
 
