@@ -21,7 +21,7 @@ from aiohttp import web
 from shosei.errors import InputError
 from shosei.exam import ExamConfig, check, run_exam
 from shosei.files import sha256
-from shosei.log import Exec, Log, Note, Request, RunBegin, RunEnd, Score, open_run, read_log
+from shosei.log import Exec, Log, Note, Request, RunBegin, RunEnd, Score, Writer, open_run, read_log
 from shosei.metrics.grading import grade, outcomes
 from shosei.wire.suite import Task, write_suite
 
@@ -204,6 +204,40 @@ def test_programs_are_run_when_a_sandbox_was_asked_for(server: Server, tmp_path:
     assert not log.of(Note)
 
 
+def test_programs_run_when_all_is_asked_and_each_score_follows_its_outcome(server: Server, tmp_path: Path) -> None:
+    server.answers = dict.fromkeys(("甲", "乙"), "def 加二(x):\n    return x + 2")
+    tasks = [function("甲", "甲"), function("乙", "乙"), *(task(f"t{index}", "かな", "かな") for index in range(5))]
+    log = examine(server, tmp_path, tasks, sandbox="rlimits", concurrency=1)
+    assert max(request.seq for request in log.of(Request)) < min(event.seq for event in log.of(Exec))
+    scored = {score.item: score.seq for score in log.of(Score)}
+    assert len(scored) == 7
+    assert all(event.seq < scored[event.item] for event in log.of(Exec))
+
+
+def test_an_interruption_leaves_no_program_without_its_outcome(server: Server, tmp_path: Path) -> None:
+    server.answers = {"止": "import time\ntime.sleep(600)", "好": "def 加二(x):\n    return x + 2"}
+    tasks = [function("stuck", "止"), function("good", "好"), function("stuck too", "止"), task("kana", "かな", "かな")]
+
+    async def main(writer: Writer) -> None:
+        config = await check(ExamConfig(sandbox="rlimits"), server.url)
+        good = asyncio.Event()
+        exam = asyncio.create_task(
+            run_exam(
+                config, server.url, tasks, writer, lambda counts: good.set() if counts["functions"].executed else None
+            )
+        )
+        await good.wait()
+        exam.cancel()
+        await asyncio.wait([exam])
+
+    with open_run(tmp_path, must_exist=False).recording("exam", "inference") as record:
+        asyncio.run(main(record.writer))
+    log = read_log(tmp_path / "log")
+    assert {event.item for event in log.of(Exec)} == {"good"}
+    assert {score.item for score in log.of(Score)} == {"good", "kana"}
+    assert len(log.of(Request)) == 4
+
+
 def test_without_a_sandbox_programs_are_asked_but_not_run(server: Server, tmp_path: Path) -> None:
     log = examine(server, tmp_path, [function("a", "写"), function("b", "编")])
     assert len(log.of(Score)) == 2
@@ -234,6 +268,7 @@ def test_the_command(server: Server, tmp_path: Path) -> None:
         "kana": {"answered": 1, "failed": 1, "executed": 0},
     }
     assert "exam: 3/3 asked, 1 failed" in done.stderr
+    assert "exam: 1/1 programs run" in done.stderr
     log = read_log(run / "log")
     (begin,) = log.of(RunBegin)
     assert (begin.verb, begin.phase, begin.sandbox) == ("exam", "inference", "rlimits")

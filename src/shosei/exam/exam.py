@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Sequence
 
 import msgspec
@@ -19,11 +20,15 @@ PROGRAMS_AT_ONCE = 2
 
 
 class SuiteCount(msgspec.Struct):
-    """How far one suite is. Answers: tasks × samples. ``failed`` of the ``done`` have no answer."""
+    """How far one suite is. Answers: tasks × samples. ``failed`` of the ``done`` have no answer.
+
+    ``programs`` of the answers are to be executed, once all suites' answers are there.
+    """
 
     total: int = 0
     done: int = 0
     failed: int = 0
+    programs: int = 0
     executed: int = 0
 
     @property
@@ -54,38 +59,51 @@ async def run_exam(
 ) -> dict[str, SuiteCount]:
     """Ask each task ``config.samples`` times, with a configuration from ``check``; return counts by suite.
 
-    Each answer becomes a ``request`` and a raw ``score`` event as soon as it is there, and an ``exec`` event if it is a
-    program that was run: what was answered before an interruption stays. ``progress`` is called after each answer.
+    Each answer becomes a ``request`` and a raw ``score`` event as soon as it is there. Programs are executed when
+    everything has been answered, so that the server is not timed while they take the processor; a program's ``score``
+    follows its ``exec`` event, so that an interruption leaves no program without its outcome. ``progress`` is called
+    after each answer and after each program.
     """
     counts: dict[str, SuiteCount] = {}
     for task in tasks:
         counts.setdefault(task.suite, SuiteCount()).total += config.samples
-    programs = sum(task.grader == "python" for task in tasks)
-    if programs and not config.executes:
-        text = f"{programs} python tasks are asked but not executed; to run the programs, add --sandbox rlimits"
+    asked = sum(task.grader == "python" for task in tasks)
+    if asked and not config.executes:
+        text = f"{asked} python tasks are asked but not executed; to run the programs, add --sandbox rlimits"
         writer.emit(Note(level="warning", text=text))
     pending = iter([(task, sample) for sample in range(config.samples) for task in tasks])
-    slots = asyncio.Semaphore(PROGRAMS_AT_ONCE)
+    programs: deque[tuple[Task, int, Reply]] = deque()
 
-    async def work(client: Client) -> None:
+    async def ask(client: Client) -> None:
         for task, sample in pending:
             reply = await client.ask("/v1/chat/completions", _body(task, config))
             writer.emit(reply.event("exam", task=task.id))
-            writer.emit(_score(task, sample, reply))
             count = counts[task.suite]
-            if task.grader == "python" and config.executes and not reply.error:
-                async with slots:
-                    writer.emit(await _execute(task, sample, reply.text, config))
-                count.executed += 1
             count.done += 1
             count.failed += bool(reply.error)
+            if task.grader == "python" and config.executes and not reply.error:
+                count.programs += 1
+                programs.append((task, sample, reply))
+            else:
+                writer.emit(_score(task, sample, reply))
+            progress(counts)
+
+    async def run_programs() -> None:
+        while programs:
+            task, sample, reply = programs.popleft()
+            writer.emit(await _execute(task, sample, reply.text, config))
+            writer.emit(_score(task, sample, reply))
+            counts[task.suite].executed += 1
             progress(counts)
 
     headers = {"x-shosei-purpose": "exam"}
     async with Client(url, timeout_s=config.timeout_s, connections=config.concurrency, headers=headers) as client:
         async with asyncio.TaskGroup() as group:
             for _ in range(config.concurrency):
-                group.create_task(work(client))
+                group.create_task(ask(client))
+    async with asyncio.TaskGroup() as group:
+        for _ in range(PROGRAMS_AT_ONCE):
+            group.create_task(run_programs())
     return counts
 
 
