@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
 import subprocess
 import sys
+import time
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -117,6 +119,58 @@ def test_an_error_while_writing_a_folder_keeps_the_old_one_and_leaves_no_rest(tm
     with pytest.raises(ZeroDivisionError):
         fail_halfway()
     assert (tmp_path / "model" / "weights").read_text() == "new"
+    assert os.listdir(tmp_path) == ["model"]
+
+
+def test_a_kill_while_replacing_a_folder_leaves_a_whole_one_that_the_next_writer_finds(tmp_path: Path) -> None:
+    target = tmp_path / "model"
+    code = f"""
+import sys
+from pathlib import Path
+from shosei.files import atomic_path
+number = int(sys.argv[1])
+while True:
+    number += 1
+    with atomic_path(Path({str(target)!r})) as folder:
+        folder.mkdir()
+        for name in range(8):
+            (folder / str(name)).write_text(str(number))
+    print(number, flush=True)
+"""
+    written = 0
+    for kill in range(12):
+        with subprocess.Popen([sys.executable, "-c", code, str(written)], stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout
+            process.stdout.readline()
+            time.sleep(0.0007 * kill)
+            process.send_signal(signal.SIGKILL)
+        assert set(os.listdir(tmp_path)) <= {"model", ".model.tmp", ".model.old"}
+        standing = target if target.exists() else tmp_path / ".model.old"
+        contents = [file.read_text() for file in standing.iterdir()]
+        assert len(contents) == 8
+        assert len(set(contents)) == 1
+        assert int(contents[0]) > written
+        written = int(contents[0])
+    with contextlib.suppress(ZeroDivisionError), atomic_path(target):
+        assert {file.read_text() for file in target.iterdir()} == {str(written)}
+        raise ZeroDivisionError
+    assert os.listdir(tmp_path) == ["model"]
+
+
+@pytest.mark.parametrize("killed_at", ["between the renames", "before the old one was gone", "while it was going"])
+def test_what_a_kill_left_of_a_folder_is_put_in_order(killed_at: str, tmp_path: Path) -> None:
+    model, old, temporary = tmp_path / "model", tmp_path / ".model.old", tmp_path / ".model.tmp"
+    for folder in {
+        "between the renames": [old, temporary],
+        "before the old one was gone": [old, model],
+        "while it was going": [temporary, model],
+    }[killed_at]:
+        folder.mkdir()
+        (folder / "weights").write_text(folder.name)
+    expected = old.name if killed_at == "between the renames" else model.name
+    with contextlib.suppress(ZeroDivisionError), atomic_path(model):
+        assert (model / "weights").read_text() == expected
+        raise ZeroDivisionError
     assert os.listdir(tmp_path) == ["model"]
 
 

@@ -21,24 +21,22 @@ def write_atomic(path: Path, data: bytes | str) -> None:
 def atomic_path(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside ``path`` for a library to write to; on success fsync it and rename it.
 
-    Works for a file and for a folder. A folder that already stands at ``path`` is replaced.
+    Works for a file and for a folder. A folder that already stands at ``path`` is moved aside, to ``.NAME.old``, and
+    then replaced; a kill between the two leaves it there, whole, and the next writer puts it back. The names are fixed,
+    so that the next writer finds what a killed one left: one target has one writer at a time.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    remove(temporary)
+    temporary, old = path.with_name(f".{path.name}.tmp"), path.with_name(f".{path.name}.old")
+    _settle(path, temporary, old)
     try:
         yield temporary
         for file in [*temporary.rglob("*"), temporary]:
             _fsync(file)
         if temporary.is_dir() and path.exists():
-            old = path.with_name(f".{path.name}.{os.getpid()}.old")
             os.rename(path, old)
-            os.rename(temporary, path)
-            remove(old)
-        else:
-            os.replace(temporary, path)
+        os.replace(temporary, path)
         _fsync(path.parent)
     finally:
-        remove(temporary)
+        _settle(path, temporary, old)
 
 
 def remove(path: Path) -> None:
@@ -67,6 +65,15 @@ def sha256(*paths: Path) -> str:
             while block := file.read(1 << 20):
                 digest.update(block)
     return digest.hexdigest()
+
+
+def _settle(path: Path, temporary: Path, old: Path) -> None:
+    """Leave ``path`` alone: no unfinished new version beside it, and the old one only in the place of a missing one."""
+    remove(temporary)
+    if old.exists():
+        # Renamed even to be removed: under its own name it is always whole.
+        os.rename(old, temporary if path.exists() else path)
+        remove(temporary)
 
 
 def _fsync(path: Path) -> None:

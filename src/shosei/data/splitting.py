@@ -26,7 +26,7 @@ def split_of(family: str, cluster: str, held_out: float, validation: float) -> S
 def split_phrasings(phrasings: Sequence[str], held_out: float) -> dict[Split, list[str]]:
     """Split one group of phrasings by the order of their hashes: the given share held out, one for validation.
 
-    At least one is held out. By order rather than by threshold, because a group is small and each split needs some of it.
+    By order rather than by threshold, because a group is small and each split needs one at least.
     """
     ordered = sorted(phrasings, key=_digest)
     first = max(1, round(held_out * len(ordered)))

@@ -101,9 +101,11 @@ class Run:
         return writer
 
     def write(self, name: str, data: bytes | str) -> Path:
-        """Write a file of the run folder atomically; return its path."""
+        """Write a file of the run folder atomically; return its path. Two verbs may write the same: they take turns."""
         path = self.folder / name
-        write_atomic(path, data)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with locked(self.folder / ".lock"):
+            write_atomic(path, data)
         return path
 
     def _attempt_for(self, verb: str, new_attempt: bool) -> int:

@@ -101,12 +101,12 @@ def prune(folder: Path, keep: int) -> None:
 
 def clear(folder: Path) -> None:
     """Empty ``folder`` for a new start: earlier checkpoints, and what a killed process left unfinished."""
-    for path in checkpoints(folder):
-        _discard(path)
     for path in folder.glob(".step-*"):
         remove(path)
+    for path in checkpoints(folder):
+        _discard(path)
 
 
 def _discard(path: Path) -> None:
     # Renamed first: a kill while files are being removed must not leave a part under a checkpoint's name.
-    remove(path.rename(path.with_name(f".{path.name}.old")))
+    remove(path.rename(path.with_name(f".{path.name}.tmp")))
