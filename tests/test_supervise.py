@@ -254,6 +254,19 @@ def test_a_killed_supervisor_leaves_nothing_behind(tmp_path: Path) -> None:
     assert len(log.of(ProcStart)) == 1
 
 
+@linux
+@pytest.mark.parametrize("end", ["sys.exit(0)", "os.kill(os.getpid(), 9)"])
+def test_a_worker_in_a_session_of_its_own_ends_with_its_command(tmp_path: Path, end: str) -> None:
+    program = (
+        "import os, pathlib, subprocess, sys, time\n"
+        "worker = subprocess.Popen(['sleep', '600'], start_new_session=True)\n"
+        f"pathlib.Path(sys.argv[1]).write_text(str(worker.pid)); time.sleep(1); {end}"
+    )
+    supervise(tmp_path / "run", python("train", program, tmp_path / "worker"), max_restarts=0)
+    worker = int((tmp_path / "worker").read_text())
+    assert eventually(lambda: not psutil.pid_exists(worker) or psutil.Process(worker).status() == psutil.STATUS_ZOMBIE)
+
+
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_is_passed_on_and_the_commands_code_comes_back(tmp_path: Path, signum: signal.Signals) -> None:
     program = DRAIN.replace("sys.exit(0)", "sys.exit(42)").replace("signal.SIGTERM", f"signal.{signum.name}")

@@ -1,7 +1,8 @@
 """Starts, watches, meters and restarts commands from outside, ours or anybody's.
 
 In: commands (``Child``). Out: ``proc.start``, ``proc.exit``, ``restart`` and ``sample`` events, and an exit code. What
-it runs dies with it, even when it is killed. It computes no metric and never imports the build wing or the card.
+it runs ends with it; should it be killed with SIGKILL, all but what has opened a session of its own. It computes no
+metric and never imports the build wing or the card.
 """
 
 from shosei.supervise.process import Child

@@ -25,6 +25,7 @@ class Stat(NamedTuple):
     parent: int
     session: int
     cpu_ns: int  # its own and that of the children it has waited for
+    start_ticks: int  # with its id, names a process for good: ids are reused
 
 
 def scan() -> dict[int, Stat]:
@@ -34,19 +35,33 @@ def scan() -> dict[int, Stat]:
         if entry.isdigit() and (text := _read(entry, "stat")):
             # The command name, in parentheses, may hold spaces and parentheses: count the fields after it.
             fields = text.rpartition(")")[2].split()
-            found[int(entry)] = Stat(int(fields[1]), int(fields[3]), sum(map(int, fields[11:15])) * _NS_PER_TICK)
+            cpu_ns = sum(map(int, fields[11:15])) * _NS_PER_TICK
+            found[int(entry)] = Stat(int(fields[1]), int(fields[3]), cpu_ns, int(fields[19]))
     return found
 
 
-def tree(leader: int, processes: dict[int, Stat]) -> list[int]:
-    """Ids of the processes in ``leader``'s session and of all that descend from them, ascending."""
-    members = {pid for pid, stat in processes.items() if stat.session == leader}
-    grew = True
-    while grew:
-        more = {pid for pid, stat in processes.items() if stat.parent in members} - members
-        members |= more
-        grew = bool(more)
-    return sorted(members)
+class Tree:
+    """The processes in ``leader``'s session and all that descend from them.
+
+    One that has opened a session of its own belongs to it even when its parent ends, if a scan saw it before that.
+    """
+
+    def __init__(self, leader: int) -> None:
+        self._leader = leader
+        self._start_ticks: dict[int, int] = {}  # by process id: the members at the last scan
+
+    def members(self, processes: dict[int, Stat]) -> list[int]:
+        """Their ids in a fresh ``scan``, ascending."""
+        known = self._start_ticks.items()
+        members = {pid for pid, ticks in known if pid in processes and processes[pid].start_ticks == ticks}
+        members |= {pid for pid, stat in processes.items() if stat.session == self._leader}
+        grew = True
+        while grew:
+            more = {pid for pid, stat in processes.items() if stat.parent in members} - members
+            members |= more
+            grew = bool(more)
+        self._start_ticks = {pid: processes[pid].start_ticks for pid in members}
+        return sorted(members)
 
 
 class TreeMeter:
@@ -63,14 +78,14 @@ class TreeMeter:
         """From here on, another start of the child is read."""
         self._base = self._totals
 
-    def read(self, leader: int, processes: dict[int, Stat]) -> Sample:
-        """The counters of the tree under ``leader`` now, given a fresh ``scan``.
+    def read(self, tree: Tree, processes: dict[int, Stat]) -> Sample:
+        """The counters of ``tree`` now, given a fresh ``scan``.
 
         A process's counters pass to its parent when that waits for it, so the living tree's sum holds them all. The
         scan is not one instant: a process that passes on during it is seen twice or not at all, which the maximum
         over time evens out.
         """
-        members = tree(leader, processes)
+        members = tree.members(processes)
         living = _sum({"cpu_ns": processes[pid].cpu_ns, **_io(pid)} for pid in members)
         self._totals = self._totals | {
             name: max(self._totals.get(name, 0), self._base.get(name, 0) + value) for name, value in living.items()

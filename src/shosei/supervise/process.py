@@ -16,6 +16,7 @@ from pathlib import Path
 
 from shosei.errors import InputError
 from shosei.lineage import die_with
+from shosei.supervise.meters import Tree, scan
 
 _POLL_SECONDS = 0.05  # where the kernel has no pidfd
 
@@ -45,7 +46,10 @@ class Child:
 
 
 class Process:
-    """A running command. ``pid`` names its process, its group and its session; standard output and error are ours."""
+    """A running command; standard output and error are ours. ``pid`` names its process, its group and its session.
+
+    ``tree`` is that process and all below it.
+    """
 
     def __init__(self, child: Child, env: Mapping[str, str]) -> None:
         self.child = child
@@ -59,6 +63,7 @@ class Process:
             preexec_fn=partial(die_with, os.getpid()),
         )
         self.pid = self._popen.pid
+        self.tree = Tree(self.pid)
         self._guard = _guard(self.pid)
 
     async def ended(self) -> None:
@@ -82,9 +87,13 @@ class Process:
         self._signal(signum)
 
     def reap(self) -> int:
-        """Kill what is left of the group, collect the process; return its exit code, or minus its signal."""
+        """Kill what is left of the tree, collect the process; return its exit code, or minus its signal."""
+        left = self.tree.members(scan())
         # Before the wait: as long as the leader is not collected, its id cannot come to name another group.
         self._signal(signal.SIGKILL)
+        for pid in left:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
         code = self._popen.wait()
         self._guard.kill()
         self._guard.communicate()
@@ -99,7 +108,8 @@ class Process:
 def _guard(group: int) -> subprocess.Popen[bytes]:
     """A shell that kills the whole group once our end of its pipe closes, however we die.
 
-    The kernel's own signal reaches the command only, not what that has started; and it is Linux's alone.
+    The kernel's own signal reaches the command only, not what that has started; and it is Linux's alone. Neither
+    reaches a process that left the group for a session of its own: if we are killed, such a one lives on.
     """
     return subprocess.Popen(
         ["/bin/sh", "-c", 'read -r _; kill -s KILL -- "-$1"', "guard", str(group)],

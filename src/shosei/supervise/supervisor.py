@@ -173,7 +173,7 @@ class Supervisor:
     def _sample(self, *running: Process) -> None:
         processes = scan()
         for process in running:
-            self._writer.emit(self._meters[process.child.name].read(process.pid, processes))
+            self._writer.emit(self._meters[process.child.name].read(process.tree, processes))
 
     def _sample_self(self) -> None:
         self._writer.emit(Sample(scope="self", name="supervise", cpu_ns=time.process_time_ns()))
