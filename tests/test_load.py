@@ -288,6 +288,18 @@ def test_prompts_come_from_any_file_with_messages(tmp_path: Path) -> None:
         read_prompts(tmp_path / "empty")
 
 
+def test_the_key_goes_to_the_server_and_nowhere_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-secret\n")
+    arguments = ["--rate", "20", "--seconds", "0.5", "--set", "load.warmup_s=0"]
+    with served() as server, cli(tmp_path / "run", server.url, *arguments) as process:
+        output, errors = process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert {header.get("Authorization") for header in server.headers} == {"Bearer sk-secret"}
+    written = [file.read_bytes() for file in (tmp_path / "run").rglob("*") if file.is_file()]
+    assert written
+    assert not any(b"sk-secret" in text for text in [output, errors, *written])
+
+
 def test_the_model_is_the_first_that_is_served() -> None:
     with served() as server:
         assert asyncio.run(check(LoadConfig(), server.url)).model == "mock"

@@ -6,6 +6,7 @@ No hidden retries: a reply is the fate of one attempt on the wire.
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 import uuid
 from collections.abc import Callable, Mapping
@@ -55,14 +56,14 @@ class Reply:
 class Client:
     """Talks to ``base_url`` (with or without a trailing ``/v1``). Use as an async context manager.
 
-    ``headers`` go with every request.
+    ``headers`` go with every request, and so does the key in ``OPENAI_API_KEY``, if that is set. The key is nowhere
+    logged.
     """
 
     def __init__(
         self,
         base_url: str,
         *,
-        api_key: str = "",
         timeout_s: float = 120.0,
         connections: int = 0,
         headers: Mapping[str, str] | None = None,
@@ -71,7 +72,7 @@ class Client:
             raise InputError(f"{base_url} is no URL: write it as http://host:port")
         self.base_url = base_url.rstrip("/").removesuffix("/v1")
         self._headers = {"Content-Type": "application/json", **(headers or {})}
-        if api_key:
+        if api_key := os.environ.get("OPENAI_API_KEY", "").strip():
             self._headers["Authorization"] = f"Bearer {api_key}"
         self._timeout = aiohttp.ClientTimeout(total=timeout_s)
         self._connections = connections
