@@ -189,6 +189,18 @@ def test_children_find_the_run_and_its_attempt(tmp_path: Path) -> None:
     assert (tmp_path / "seen").read_text().split() == [str((tmp_path / "run").resolve()), "1", "yes"]
 
 
+def test_without_a_writer_nothing_is_recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SHOSEI_RUN", str(tmp_path / "other"))
+    program = "import os, sys; open(sys.argv[1], 'a').write(os.environ.get('SHOSEI_RUN', 'none ')); sys.exit(7)"
+
+    async def supervised() -> int:
+        return await Supervisor(None, [python("train", program, tmp_path / "seen")], 1, backoff_s=0.01).run()
+
+    assert asyncio.run(supervised()) == 7
+    assert (tmp_path / "seen").read_text() == "none none "
+    assert [path.name for path in tmp_path.iterdir()] == ["seen"]
+
+
 # Takes its time to end once it is told to.
 DRAIN = """
 import pathlib, signal, sys, time

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from shosei.errors import EXIT_INPUT
 from shosei.lineage import PARENT_VARIABLE
-from shosei.log import Note, ProcExit, ProcStart, Restart, Sample, Writer
+from shosei.log import Event, Note, ProcExit, ProcStart, Restart, Sample, Writer
 from shosei.log.run import ATTEMPT_VARIABLE, RUN_VARIABLE
 from shosei.supervise.classify import classify, exit_code, oom_kills
 from shosei.supervise.meters import TreeMeter, scan
@@ -28,12 +28,13 @@ class Supervisor:
 
     A child that fails is started again after ``backoff_s``, doubled each time, at most ``max_restarts`` times. When
     one is lost for good the others are stopped. Children are stopped in reverse order (so list what others depend on
-    first), with ``grace_s`` for all of them together before SIGKILL. Samples are taken every ``interval_s``.
+    first), with ``grace_s`` for all of them together before SIGKILL. Samples are taken every ``interval_s``; without a
+    ``writer`` nothing is recorded, by the children neither.
     """
 
     def __init__(
         self,
-        writer: Writer,
+        writer: Writer | None,
         children: Sequence[Child],
         max_restarts: int = 3,
         backoff_s: float = 0.5,
@@ -88,7 +89,7 @@ class Supervisor:
 
     async def _keep(self, child: Child) -> int:
         """Run ``child`` until it is done, stopped or lost; return its last exit code."""
-        self._writer.emit(Restart(child=child.name, phase=child.phase))
+        self._emit(Restart(child=child.name, phase=child.phase))
         start = 0
         while True:
             start += 1
@@ -108,12 +109,12 @@ class Supervisor:
     def _start(self, child: Child, start: int) -> Process:
         process = Process(child, self._environment(child))
         self._running[child.name] = process
-        self._writer.emit(
+        self._emit(
             ProcStart(child=child.name, child_pid=process.pid, argv=list(child.argv), start=start, phase=child.phase)
         )
         if start > 1:
             self._meters[child.name].restarted()
-            self._writer.emit(Restart(child=child.name, failure=start - 1, phase=child.phase))
+            self._emit(Restart(child=child.name, failure=start - 1, phase=child.phase))
         self._sample(process)
         return process
 
@@ -127,7 +128,7 @@ class Supervisor:
         planned, cause = classify(
             status, duration_ns, told_to_stop=process.told_to_stop, out_of_memory=oom_kills() != self._oom_kills[0]
         )
-        self._writer.emit(
+        self._emit(
             ProcExit(
                 child=child.name, child_pid=process.pid, start=start, planned=planned, cause=cause,
                 duration_ns=duration_ns, code=status if status >= 0 else None,
@@ -138,7 +139,7 @@ class Supervisor:
 
     def _lose(self, child: Child, code: int) -> None:
         text = f"{child.name} is lost: it ended with code {code} and is not started again"
-        self._writer.emit(Note(level="warning", text=text, phase=child.phase))
+        self._emit(Note(level="warning", text=text, phase=child.phase))
         _log.warning("%s", text)
         if self._lost is None:
             self._lost = code
@@ -170,18 +171,27 @@ class Supervisor:
             self._sample(*self._running.values())
             self._sample_self()
 
+    def _emit(self, event: Event) -> None:
+        if self._writer:
+            self._writer.emit(event)
+
     def _sample(self, *running: Process) -> None:
+        if not self._writer:
+            return
         processes = scan()
         for process in running:
-            self._writer.emit(self._meters[process.child.name].read(process.tree, processes))
+            self._emit(self._meters[process.child.name].read(process.tree, processes))
 
     def _sample_self(self) -> None:
-        self._writer.emit(Sample(scope="self", name="supervise", cpu_ns=time.process_time_ns()))
+        self._emit(Sample(scope="self", name="supervise", cpu_ns=time.process_time_ns()))
 
     def _environment(self, child: Child) -> dict[str, str]:
-        ours = {
-            RUN_VARIABLE: str(self._writer.path.parent.parent.resolve()),
-            ATTEMPT_VARIABLE: str(self._writer.attempt),
+        environment = {
+            name: value for name, value in os.environ.items() if name not in (RUN_VARIABLE, ATTEMPT_VARIABLE)
         }
-        parent = {PARENT_VARIABLE: str(os.getpid())} if child.is_ours else {}
-        return {**os.environ, **ours, **parent, **child.env}
+        if self._writer:
+            environment[RUN_VARIABLE] = str(self._writer.path.parent.parent.resolve())
+            environment[ATTEMPT_VARIABLE] = str(self._writer.attempt)
+        if child.is_ours:
+            environment[PARENT_VARIABLE] = str(os.getpid())
+        return environment | dict(child.env)
