@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 from collections.abc import Callable
@@ -86,6 +87,21 @@ def test_readiness_follows_the_engine_and_nothing_outlives_a_killed_server(model
         assert len(family) >= 2
         server.kill()
         until(lambda: not any(process.is_running() for process in family))
+
+
+def test_without_a_run_nothing_is_recorded_and_the_next_server_clears_up_after_a_killed_one(model: Path) -> None:
+    with tempfile.TemporaryDirectory() as temporary:
+        with serving(model, TMPDIR=temporary) as (server, url):
+            assert status(f"{url}/readyz") == 200
+            (private,) = Path(temporary).glob("shosei-*")
+            assert [file.name for file in private.iterdir()] == ["engine.sock"]
+            assert all("SHOSEI_RUN" not in child(server, verb).environ() for verb in ("engine", "http"))
+            server.kill()
+        assert private.exists()
+        with serving(model, TMPDIR=temporary) as (server, url):
+            assert not private.exists()
+            assert len(list(Path(temporary).glob("shosei-*"))) == 1
+        assert not list(Path(temporary).glob("shosei-*"))
 
 
 def test_interrupted_server_finishes_its_run_and_keeps_no_words(model: Path, tmp_path: Path) -> None:

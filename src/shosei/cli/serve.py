@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import tempfile
 from pathlib import Path
 from typing import Annotated
 
@@ -13,7 +12,6 @@ import typer
 from shosei.cli.common import JsonOption, RunOption, result, say
 from shosei.errors import InputError
 
-_TEMPORARY_PATH_BYTES = 64  # Linux allows a Unix socket's path 107 bytes, macOS 103
 _GRACE_SECONDS = 20.0  # for answers in flight, and then for the engine
 
 HostOption = Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 for every one.")]
@@ -34,9 +32,11 @@ def serve(
     Prints one line when the first token has been decoded. Without a run folder nothing is recorded.
     """
     import asyncio
+    from contextlib import nullcontext
 
-    from shosei.log.run import RUN_VARIABLE, Run, open_run
+    from shosei.log.run import RUN_VARIABLE, open_run
     from shosei.serve.listen import listen
+    from shosei.serve.private import private_folder
     from shosei.supervise import Child, Supervisor
 
     folder, model_name = find_model(model_or_run)
@@ -45,10 +45,11 @@ def serve(
         port = listener.getsockname()[1]
     url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
-    with tempfile.TemporaryDirectory(prefix="shosei-", dir=_temporary_folder()) as private:
-        recorded = run or os.environ.get(RUN_VARIABLE)
-        target = open_run(run, must_exist=False) if recorded else Run(Path(private) / "run")
-        socket = Path(private) / "engine.sock"
+    target = open_run(run, must_exist=False) if run or os.environ.get(RUN_VARIABLE) else None
+    config = {"model": str(folder), "name": name, "url": url, "slots": slots}
+    recording = target.recording("serve", "inference", config=config) if target else nullcontext()
+    with private_folder() as private, recording as record:
+        socket = private / "engine.sock"
         shosei = [sys.executable, "-m", "shosei"]
         engine = ["engine", "--model", str(folder), "--socket", str(socket), "--slots", str(slots)]
         front = ["http", "--model", str(folder), "--socket", str(socket), "--name", name]
@@ -56,26 +57,26 @@ def serve(
             Child("engine", [*shosei, *engine], phase="inference"),
             Child("http", [*shosei, *front, "--host", host, "--port", str(port)], phase="inference"),
         ]
-        config = {"model": str(folder), "name": name, "url": url, "slots": slots}
-        with target.recording("serve", "inference", config=config) as record:
-            supervisor = Supervisor(record.writer, children, grace_s=_GRACE_SECONDS)
-            say(f"loading {name} from {folder}")
+        supervisor = Supervisor(record.writer if record else None, children, grace_s=_GRACE_SECONDS)
+        say(f"loading {name} from {folder}")
 
-            async def announce() -> None:
-                await _ready(url)
-                line = f"ready: {name} at {url}/v1 (Ctrl-C stops it)"
-                result({"url": url, "model": name}, [line], as_json=as_json)
+        async def announce() -> None:
+            await _ready(url)
+            line = f"ready: {name} at {url}/v1 (Ctrl-C stops it)"
+            result({"url": url, "model": name}, [line], as_json=as_json)
 
-            async def supervise() -> int:
-                announcing = asyncio.create_task(announce())
-                try:
-                    code = await supervisor.run()
-                    return code if supervisor.lost else 0  # children that were told to stop may end with any code
-                finally:
-                    announcing.cancel()
+        async def supervise() -> int:
+            announcing = asyncio.create_task(announce())
+            try:
+                code = await supervisor.run()
+                return code if supervisor.lost else 0  # children that were told to stop may end with any code
+            finally:
+                announcing.cancel()
 
-            record.exit_code = asyncio.run(supervise())
-    return record.exit_code
+        code = asyncio.run(supervise())
+        if record:
+            record.exit_code = code
+    return code
 
 
 def http(
@@ -126,8 +127,3 @@ async def _ready(url: str) -> None:
                     if response.status == 200:
                         return
             await asyncio.sleep(0.1)
-
-
-def _temporary_folder() -> str | None:
-    """Where a path is short enough for a socket."""
-    return None if len(os.fsencode(tempfile.gettempdir())) <= _TEMPORARY_PATH_BYTES else "/tmp"
