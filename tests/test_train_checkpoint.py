@@ -32,7 +32,7 @@ optimizers = Optimizers(model, FAST)
 print("ready", flush=True)
 for step in itertools.count(1):
     position = checkpoint.Position(step, 1, step)
-    checkpoint.save(Path(sys.argv[1]), model, optimizers, position, FAST, tiny_spec(), {})
+    checkpoint.save(Path(sys.argv[1]), model, optimizers, position, 1, FAST, tiny_spec(), {})
     checkpoint.prune(Path(sys.argv[1]), 2)
 """
 
@@ -56,7 +56,7 @@ def _steps(model: Transformer, optimizers: Optimizers, count: int) -> list[float
 
 
 def _save(folder: Path, model: Transformer, optimizers: Optimizers, step: int = 3) -> Path:
-    return checkpoint.save(folder, model, optimizers, Position(step, 1, step), FAST, tiny_spec(), {"data": "abc"})
+    return checkpoint.save(folder, model, optimizers, Position(step, 1, step), 1, FAST, tiny_spec(), {"data": "abc"})
 
 
 def test_training_goes_on_from_a_checkpoint_bit_for_bit(tmp_path: Path) -> None:

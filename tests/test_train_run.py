@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,8 +12,9 @@ import torch
 from shosei.cli.main import main
 from shosei.engine.answer import answer_greedily
 from shosei.files import sha256
-from shosei.log import Epoch, Log, Run, RunBegin, RunEnd, Score, Section, Step
+from shosei.log import Epoch, Log, Restart, Run, RunBegin, RunEnd, Score, Section, Step, read_log
 from shosei.model import folder
+from shosei.supervise import Child, Supervisor
 from shosei.text import Tokenizer, chat
 from shosei.train import trainer
 from shosei.train.checkpoint import checkpoints, read_manifest
@@ -95,6 +98,54 @@ def test_the_same_seed_gives_the_same_loss_curve_and_weights(tmp_path: Path) -> 
     curves = [[(step.loss, step.grad_norm) for step in log.of(Step)] for _, log in runs]
     assert curves[0] == curves[1]
     assert runs[0][0].sha256 == runs[1][0].sha256 != other.sha256
+
+
+KILLED_IN_EPOCH_2 = """
+import os, signal, sys
+from pathlib import Path
+from shosei.log import Run
+from shosei.train import trainer
+from train_samples import FAST, run_training
+validate = trainer.validate
+def killed_once(*arguments):
+    marker = Path(sys.argv[1], "killed")
+    if arguments[-1] == 2 and not marker.exists():
+        marker.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    validate(*arguments)
+trainer.validate = killed_once
+run_training(Run(Path(sys.argv[1])), FAST.model_copy(update={"epochs": 3, "checkpoint_steps": 10}))
+"""
+
+
+def test_a_killed_training_goes_on_where_it_was_and_ends_with_the_same_weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = FAST.model_copy(update={"epochs": 3, "checkpoint_steps": 10})
+    whole, _ = run_training(make_run(tmp_path / "whole"), config)
+    run = make_run(tmp_path / "killed")
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
+    child = Child("train", [sys.executable, "-c", KILLED_IN_EPOCH_2, str(run.folder)], phase="training")
+    with run.recording("supervise:train", "training") as record:
+
+        async def supervised() -> int:
+            return await Supervisor(record.writer, [child], backoff_s=0.01).run()
+
+        record.exit_code = asyncio.run(supervised())
+    assert record.exit_code == 0
+    log = read_log(run.log)
+    assert [event.failure for event in log.of(Restart)] == [0, 1]
+    assert sha256(run.model / folder.WEIGHTS) == whole.sha256
+    assert [step.step for step in log.of(Step)] == list(range(1, whole.steps + 1))
+    assert sorted({score.epoch for score in log.of(Score)}) == [1, 2, 3]
+
+
+def test_a_new_attempt_begins_anew(tmp_path: Path) -> None:
+    run = make_run(tmp_path)
+    curves = [
+        [step.loss for step in run_training(run, FAST.model_copy(update={"epochs": 1}))[1].of(Step)] for _ in "12"
+    ]
+    assert curves[0] == curves[1]
 
 
 def test_a_step_that_is_not_finite_is_skipped_and_logged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

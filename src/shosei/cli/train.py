@@ -34,10 +34,10 @@ def train(
         trained = run_training(config, run, record.writer, answer_greedily, say)
         record.hashes["model.safetensors"] = trained.sha256
 
-    rates = trained.rates
-    lines = [
-        f"{trained.model}: {trained.steps} steps, {trained.skipped} skipped, sha256 {trained.sha256[:12]}",
-        f"{rates['seconds_in_steps']:.0f} s in steps, {rates['tokens_per_second']:,.0f} tokens/s, "
-        f"{rates['gflops']:.0f} GFLOP/s of {rates['gemm_peak_gflops']:.0f} at the GEMM peak",
-    ]
+    lines = [f"{trained.model}: {trained.steps} steps, {trained.skipped} skipped, sha256 {trained.sha256[:12]}"]
+    if rates := trained.rates:
+        lines.append(
+            f"{rates['seconds_in_steps']:.0f} s in steps, {rates['tokens_per_second']:,.0f} tokens/s, "
+            f"{rates['gflops']:.0f} GFLOP/s of {rates['gemm_peak_gflops']:.0f} at the GEMM peak"
+        )
     result(asdict(trained), lines, as_json=as_json)

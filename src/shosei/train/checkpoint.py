@@ -34,6 +34,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
 
     version: int = 1
     position: Position
+    attempt: int
     config: dict[str, Any]
     model: dict[str, Any]
     inputs: dict[str, str]
@@ -42,7 +43,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def save(
-    folder: Path, model: nn.Module, optimizers: Optimizers, position: Position,
+    folder: Path, model: nn.Module, optimizers: Optimizers, position: Position, attempt: int,
     config: TrainConfig, spec: ModelSpec, inputs: dict[str, str],
 ) -> Path:  # fmt: skip
     """Write ``folder/step-NNNNNN``: weights, optimiser and random state, manifest. Whole or absent at any kill."""
@@ -54,6 +55,7 @@ def save(
         torch.save({"optimizers": optimizers.state_dict(), "rng": torch.get_rng_state()}, temporary / STATE)
         manifest = Manifest(
             position=position,
+            attempt=attempt,
             config=config.model_dump(mode="json"),
             model=asdict(spec),
             inputs=inputs,

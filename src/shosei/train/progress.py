@@ -55,8 +55,8 @@ class _Work:
 class Progress:
     """Says a line every few seconds: mean loss, tokens/s, FLOP/s beside the GEMM peak, time to go."""
 
-    def __init__(self, spec: ModelSpec, steps: int, dtype: torch.dtype, say: Callable[[str], None]) -> None:
-        self._spec, self._steps, self._say = spec, steps, say
+    def __init__(self, spec: ModelSpec, start: int, steps: int, dtype: torch.dtype, say: Callable[[str], None]) -> None:
+        self._spec, self._start, self._steps, self._say = spec, start, steps, say
         self._peak = gemm_peak(dtype)
         self._recent, self._total = _Work(), _Work()
 
@@ -65,14 +65,17 @@ class Progress:
         work = seconds, tokens, step_flops(self._spec, tokens, answers, sequence), loss
         self._recent.add(*work)
         self._total.add(*work)
-        if self._recent.seconds >= _SECONDS or self._total.steps == self._steps:
-            left = (self._steps - self._total.steps) * self._recent.seconds / self._recent.steps
-            self._say(f"step {self._total.steps}/{self._steps}  {self._rates(self._recent)}  {left:.0f} s to go")
+        step = self._start + self._total.steps
+        if self._recent.seconds >= _SECONDS or step == self._steps:
+            left = (self._steps - step) * self._recent.seconds / self._recent.steps
+            self._say(f"step {step}/{self._steps}  {self._rates(self._recent)}  {left:.0f} s to go")
             self._recent = _Work()
 
     def summary(self) -> dict[str, float]:
-        """Rates over all steps; evaluation and checkpoints apart."""
+        """Rates over all steps, evaluation and checkpoints apart; empty if there was no step left to do."""
         total = self._total
+        if not total.steps:
+            return {}
         return {
             "seconds_in_steps": total.seconds,
             "tokens_per_second": total.tokens / total.seconds,

@@ -6,6 +6,7 @@ import contextlib
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
+from itertools import islice
 from typing import Any
 
 import torch
@@ -81,7 +82,7 @@ class _Trainer:
     def __init__(
         self, config: TrainConfig, run: Run, writer: Writer, answer: Answer, say: Callable[[str], None]
     ) -> None:
-        self.config, self.writer, self._run, self._answer = config, writer, run, answer
+        self.config, self.writer, self._run, self._answer, self._say = config, writer, run, answer, say
         if config.threads:
             torch.set_num_threads(config.threads)
         with self._section("load"):
@@ -94,16 +95,18 @@ class _Trainer:
             torch.manual_seed(config.seed)
             self.model = Transformer(self.spec)
             self.optimizers = Optimizers(self.model, config)
-            checkpoint.clear(run.checkpoints)
+            self.start = self._resume()
         self.dtype = compute_dtype(config.dtype)
         self.steps = config.epochs * self.batches.steps_per_epoch
-        self.progress = Progress(self.spec, self.steps, self.dtype, say)
-        self.step = self.skipped = 0
+        self.step, self.skipped = self.start.step, 0
+        self.progress = Progress(self.spec, self.step, self.steps, self.dtype, say)
 
     def run(self) -> Trained:
-        for epoch in range(1, self.config.epochs + 1):
-            self._train_epoch(epoch)
-            self._checkpoint(Position(self.step, epoch, self.batches.steps_per_epoch))
+        for epoch in range(self.start.epoch, self.config.epochs + 1):
+            taken = self.start.batch if epoch == self.start.epoch else 0
+            if taken < self.batches.steps_per_epoch:
+                self._train_epoch(epoch, taken)
+                self._checkpoint(Position(self.step, epoch, self.batches.steps_per_epoch))
             with self._section("evaluation"):
                 validate(self.model, self.spec, self.tokenizer, self.tasks, self._answer, self.writer, epoch)
         with self._section("checkpoint"):
@@ -116,17 +119,40 @@ class _Trainer:
             rates=self.progress.summary(),
         )
 
-    def _train_epoch(self, epoch: int) -> None:
+    def _resume(self) -> Position:
+        """Go on from this attempt's newest whole checkpoint, if it has one: the supervisor started us again. Any other
+        start is a new one, and removes the checkpoints of earlier attempts."""
+        for path in reversed(checkpoint.checkpoints(self._run.checkpoints)):
+            try:
+                manifest = checkpoint.read_manifest(path)
+                ours = (self.writer.attempt, self.config.model_dump(mode="json"), self.hashes)
+                if (manifest.attempt, manifest.config, manifest.inputs) == ours:
+                    position = checkpoint.load(path, self.model, self.optimizers).position
+                    self._say(f"going on from step {position.step}: {path}")
+                    return position
+            except InputError as damaged:
+                self._say(str(damaged))
+        checkpoint.clear(self._run.checkpoints)
+        return Position(step=0, epoch=1, batch=0)
+
+    def _train_epoch(self, epoch: int, taken: int) -> None:
+        """The batches of an epoch after the first ``taken``."""
         begin = asked = time.monotonic_ns()
         samples = tokens = 0
-        for number, batch in enumerate(self.batches.epoch(epoch), 1):
+        total = self.batches.steps_per_epoch
+        for number, batch in enumerate(islice(self.batches.epoch(epoch), taken, None), taken + 1):
             self._take_step(batch, epoch, asked)
             samples, tokens = samples + batch.samples, tokens + batch.tokens
             end = asked = time.monotonic_ns()
-            if self.step % self.config.checkpoint_steps == 0 and number < self.batches.steps_per_epoch:
+            if self.step % self.config.checkpoint_steps == 0 and number < total:
                 self._checkpoint(Position(self.step, epoch, number), epoch)
                 asked = time.monotonic_ns()
-        self.writer.emit(Epoch(index=epoch, begin_ns=begin, end_ns=end, steps=number, samples=samples, tokens=tokens))
+        steps, fraction = total - taken, (total - taken) / total
+        self.writer.emit(
+            Epoch(
+                index=epoch, begin_ns=begin, end_ns=end, steps=steps, samples=samples, tokens=tokens, fraction=fraction
+            )
+        )
 
     def _take_step(self, batch: Batch, epoch: int, asked_ns: int) -> None:
         """One optimiser step on ``batch``, requested at ``asked_ns``. Where loss or gradient is not finite, the
@@ -165,8 +191,10 @@ class _Trainer:
 
     def _checkpoint(self, position: Position, epoch: int = 0) -> None:
         with self._section("checkpoint", epoch):
+            self.writer.flush(sync=True)  # the log must hold every step that a resume will not repeat
             where = self._run.checkpoints
-            checkpoint.save(where, self.model, self.optimizers, position, self.config, self.spec, self.hashes)
+            attempt = self.writer.attempt
+            checkpoint.save(where, self.model, self.optimizers, position, attempt, self.config, self.spec, self.hashes)
             checkpoint.prune(where, self.config.keep_checkpoints)
 
     @contextlib.contextmanager
