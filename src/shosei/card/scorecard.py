@@ -40,7 +40,7 @@ class Count(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Meter(msgspec.Struct, frozen=True, kw_only=True):
-    """What measuring cost: CPU time of the meters, and its share of one core over the time they watched."""
+    """What measuring cost: CPU time of supervisors and load clients, and its share of one core while they watched."""
 
     cpu_seconds: float
     share: float | None
@@ -176,7 +176,7 @@ def _program(path: str) -> str:
 
 
 def _meter(log: Log) -> Meter | None:
-    """The meters' CPU time, from their samples of themselves."""
+    """From the samples that the measuring processes took of themselves."""
     samples: dict[tuple[str, str, int, int], list[Sample]] = {}
     for sample in log.of(Sample):
         if sample.scope == "self" and sample.cpu_ns is not None:
