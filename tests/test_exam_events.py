@@ -282,6 +282,19 @@ def test_the_command(server: Server, tmp_path: Path) -> None:
     assert read_log(run / "log").attempt == 2
 
 
+def test_sigterm_ends_the_command_with_its_record(server: Server, tmp_path: Path) -> None:
+    write_suite(tmp_path / "kana.jsonl", [task(str(number), "かな", "かな") for number in range(5000)])
+    arguments = ["exam", server.url, "--suite", str(tmp_path / "kana.jsonl"), "--run", str(tmp_path / "run")]
+    with subprocess.Popen([*SHOSEI, *arguments], stderr=subprocess.DEVNULL) as process:
+        while not server.bodies:
+            time.sleep(0.02)
+        process.terminate()
+    assert process.returncode == 128 + signal.SIGTERM
+    log = read_log(tmp_path / "run" / "log")
+    assert [end.exit_code for end in log.of(RunEnd)] == [128 + signal.SIGTERM]
+    assert len(log.of(Score)) < 5000
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -22,6 +22,7 @@ from pydantic import Field
 from shosei import config
 from shosei.errors import InputError
 from shosei.files import atomic_path, write_atomic
+from shosei.log import RunEnd, read_log
 from shosei.wire import sse
 from shosei.wire.suite import Task, read_suites, suite_files, write_suite
 
@@ -267,6 +268,71 @@ def test_a_number_that_is_not_finite_is_refused(tmp_path: Path) -> None:
         done = shosei("load", "http://127.0.0.1:9", "--run", str(tmp_path), "--rate", number)
         assert (done.returncode, done.stderr.count("\n")) == (2, 1)
         assert "load.rate: Input should be" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "words"),
+    [
+        ("FileNotFoundError(2, 'No such file', 'a.toml')", 2, "No such file: a.toml"),
+        ("PermissionError(13, 'Permission denied', 'runs')", 2, "Permission denied: runs"),
+        ("OSError(28, 'No space left on device')", 2, "no space left on device"),
+        ("FileNotFoundError(2, 'No such file')", 1, "a bug of ours"),
+        ("OSError(24, 'Too many open files', 'a.toml')", 1, "a bug of ours"),
+        ("ConnectionRefusedError(111, 'Connection refused')", 1, "a bug of ours"),
+    ],
+)
+def test_only_what_the_user_can_mend_is_exit_code_2(error: str, code: int, words: str, tmp_path: Path) -> None:
+    program = f"""
+from shosei.cli import main
+from shosei.log import Run
+
+@main.app.command("fail")
+def fail() -> None:
+    with Run(__import__("pathlib").Path({str(tmp_path)!r})).recording("fail"):
+        raise {error}
+
+main.main(["fail"])
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == code
+    assert words in done.stderr
+    assert ("Traceback" in done.stderr) == (code == 1)
+    assert read_log(tmp_path / "log").of(RunEnd)[0].exit_code == code
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_verb_ends_without_a_traceback(signum: signal.Signals) -> None:
+    program = """
+import signal
+from shosei.cli import main
+
+@main.app.command("wait")
+def wait() -> None:
+    print("up", flush=True)
+    signal.pause()
+
+main.main(["wait"])
+"""
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout
+        process.stdout.readline()
+        process.send_signal(signum)
+        _, errors = process.communicate()
+    assert process.returncode == 128 + signum
+    assert errors == ("shosei: interrupted\n" if signum == signal.SIGINT else "")
+
+
+def test_a_reader_that_leaves_is_no_error() -> None:
+    with subprocess.Popen(
+        [sys.executable, "-m", "shosei", "models"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout
+        process.stdout.close()
+        assert process.stderr
+        assert process.stderr.read() == ""
+    assert process.returncode == 128 + signal.SIGPIPE
 
 
 def test_help_names_the_verbs_and_imports_nothing_heavy() -> None:

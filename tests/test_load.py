@@ -362,17 +362,18 @@ def test_the_verb_reports_and_records_without_torch(tmp_path: Path) -> None:
     assert {request.phase for request in log.of(Request)} == {"inference"}
 
 
-def test_an_interrupt_keeps_what_was_measured(tmp_path: Path) -> None:
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_keeps_what_was_measured(signum: signal.Signals, tmp_path: Path) -> None:
     async def behave(number: int, request: web.Request) -> None:
         await asyncio.sleep(600 if number == 5 else 0.01)
 
     arguments = ["--rate", "20", "--set", "load.warmup_s=0.1"]
     with served(behave) as server, cli(tmp_path / "run", server.url, *arguments) as process:
         wait_for_requests(server, 20)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(signum)
         output, _ = process.communicate(timeout=60)
         sent = len(server.bodies)
-    assert process.returncode == 130
+    assert process.returncode == 128 + signum
     assert "answered" in output.decode()
     log = read_log(tmp_path / "run" / "log")
     errors = Counter(request.error for request in log.of(Request))
@@ -380,7 +381,7 @@ def test_an_interrupt_keeps_what_was_measured(tmp_path: Path) -> None:
     assert errors[""] + errors["cancelled"] >= sent >= 20
     assert [window.name for window in log.of(Window)] == ["warmup", "steady"]
     assert log.of(Window)[1].end_ns <= log.of(RunEnd)[0].mono_ns
-    assert log.of(RunEnd)[0].exit_code == 130
+    assert log.of(RunEnd)[0].exit_code == 128 + signum
 
 
 def test_a_killed_load_leaves_a_readable_log(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -17,7 +18,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from shosei.engine.answer import answer_greedily
-from shosei.log import RunBegin, Score, Step, attempts, read_log
+from shosei.log import RunBegin, RunEnd, Score, Step, attempts, read_log
 from shosei.model import folder as model_folder
 from shosei.text import Tokenizer, chat
 from shosei.wire.suite import read_suites
@@ -189,3 +190,39 @@ def test_a_step_that_fails_is_named_and_its_code_is_passed_on(tmp_path: Path) ->
     unread = subprocess.run([*wrong[:-1], "serv.port=1"], capture_output=True, text=True, check=False)
     assert unread.returncode == 2
     assert "no step reads section 'serv'" in unread.stderr
+    assert {end.verb: end.exit_code for end in read_log(tmp_path / "run" / "log").of(RunEnd)} == {"quickstart": 2}
+
+
+def test_a_signal_that_ends_a_step_counts_as_in_the_shell(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    with subprocess.Popen(command(out), stderr=subprocess.PIPE, text=True, env=clean_environment()) as process:
+        _wait_for(process, out, "train")
+        [step] = psutil.Process(process.pid).children()
+        step.kill()
+        _, errors = process.communicate()
+    assert process.returncode == 128 + signal.SIGKILL
+    assert "ended with exit code 137" in errors
+    ends = {end.verb: end.exit_code for end in read_log(out / "log").of(RunEnd)}
+    assert ends == {"data": 0, "tokenizer": 0, "quickstart": 128 + signal.SIGKILL}
+
+
+def test_sigterm_ends_every_process_with_its_record(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    with subprocess.Popen(
+        [*command(out), "--set", "data.seed=5"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        env=clean_environment(),
+    ) as process:  # fmt: skip
+        _wait_for(process, out, "train")
+        process.terminate()
+    assert process.returncode == 128 + signal.SIGTERM
+    assert not ours(out)
+    log = read_log(out / "log")
+    ends = {end.verb: end.exit_code for end in log.of(RunEnd)}
+    assert ends == {"data": 0, "tokenizer": 0, "train": 143, "supervise:train": 143, "quickstart": 143}
+    assert {begin.verb: begin.seeds for begin in log.of(RunBegin)}["data"] == {"data": 5}
+
+
+def _wait_for(process: subprocess.Popen[Any], out: Path, verb: str) -> None:
+    while verb not in _begun(out, 1):
+        assert process.poll() is None, f"it ended before '{verb}' began"
+        time.sleep(0.02)

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import difflib
+import errno
+import signal
 from collections.abc import Iterable
 
+# The public contract: scripts rely on all of these, whether or not a verb of this version ends with each of them.
+# A process that a signal ended counts as 128 + signal, as in the shell.
 EXIT_OK = 0
 EXIT_BUG = 1
 EXIT_INPUT = 2
 EXIT_REGRESSION = 3
 EXIT_INCONCLUSIVE = 4
 EXIT_INVALID = 5
-EXIT_INTERRUPTED = 130  # the shell's 128 + SIGINT
+
+_PATH_ERRORS = (FileNotFoundError, PermissionError, FileExistsError, IsADirectoryError, NotADirectoryError)
 
 
 class InputError(Exception):
@@ -29,6 +34,10 @@ class MeasurementInvalid(Exception):
     """A measurement failed one of its own checks, so its numbers must not be used. Exit code 5."""
 
 
+class Terminated(KeyboardInterrupt):
+    """SIGTERM: it ends a verb as Ctrl-C does."""
+
+
 def exit_code(error: BaseException) -> int:
     """The code that a process ended by ``error`` exits with."""
     match error:
@@ -36,10 +45,26 @@ def exit_code(error: BaseException) -> int:
             return EXIT_INPUT
         case MeasurementInvalid():
             return EXIT_INVALID
+        case Terminated():
+            return 128 + signal.SIGTERM
         case KeyboardInterrupt():
-            return EXIT_INTERRUPTED
+            return 128 + signal.SIGINT
+        case BrokenPipeError():
+            return 128 + signal.SIGPIPE
+        case OSError() if as_input_error(error):
+            return EXIT_INPUT
         case _:
             return EXIT_BUG
+
+
+def as_input_error(error: OSError) -> InputError | None:
+    """One line about what the user can mend: a path that cannot be used, a full disk. None: a bug of ours."""
+    of_file = f": {error.filename}" if error.filename else ""
+    if error.errno == errno.ENOSPC:
+        return InputError(f"no space left on device{of_file}")
+    if isinstance(error, _PATH_ERRORS) and error.filename:
+        return InputError(f"{error.strerror}{of_file}")
+    return None
 
 
 def nearest(word: str, choices: Iterable[str]) -> str:

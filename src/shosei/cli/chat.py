@@ -13,8 +13,8 @@ from typing import IO, Annotated
 
 import typer
 
-from shosei.cli.common import JsonOption, result, say
-from shosei.errors import InputError
+from shosei.cli.common import JsonOption, result, run_async, say
+from shosei.errors import InputError, Terminated
 
 Messages = list[dict[str, str]]
 
@@ -56,8 +56,6 @@ def _lines(model: str) -> Iterator[str]:
 
 def _answer(url: str, model: str, messages: Messages, *, quiet: bool) -> str:
     """Ask, print the answer as it comes, return it. The oldest turns are dropped where the context is too small."""
-    import asyncio
-
     from shosei.wire.client import Client, Reply
 
     parts: list[str] = []
@@ -73,9 +71,9 @@ def _answer(url: str, model: str, messages: Messages, *, quiet: bool) -> str:
             return await client.ask("/v1/chat/completions", body, on_text=show)
 
     try:
-        reply = asyncio.run(ask())
-    except KeyboardInterrupt:
-        if not sys.stdin.isatty():
+        reply = run_async(ask())
+    except KeyboardInterrupt as stop:
+        if isinstance(stop, Terminated) or not sys.stdin.isatty():
             raise
         reply = None
     if not quiet:
@@ -98,15 +96,13 @@ def _forget_oldest(messages: Messages) -> bool:
 
 
 def _first_model(url: str) -> str:
-    import asyncio
-
     from shosei.wire.client import Client
 
     async def ask() -> list[str]:
         async with Client(url) as client:
             return await client.models()
 
-    models = asyncio.run(ask())
+    models = run_async(ask())
     if not models:
         raise InputError(f"{url} serves no model")
     return models[0]

@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
+from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
+
+from shosei.errors import Terminated
+
+if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
+
+T = TypeVar("T")
 
 RunOption = Annotated[
     Path | None, typer.Option("--run", help="Run folder (default: the SHOSEI_RUN variable).", show_default=False)
@@ -27,3 +36,23 @@ def say(text: str) -> None:
 def result(values: dict[str, Any], lines: list[str], *, as_json: bool) -> None:
     """A verb's result: JSON for programs, or lines for people, on standard output."""
     print(json.dumps(values, ensure_ascii=False) if as_json else "\n".join(lines), flush=True)
+
+
+def run_async(work: Coroutine[Any, Any, T], new_loop: Callable[[], AbstractEventLoop] | None = None) -> T:
+    """``asyncio.run`` that takes SIGTERM as it does Ctrl-C: ``work`` is cancelled, then Terminated is raised."""
+    import asyncio
+
+    async def cancellable() -> T:
+        task = asyncio.current_task()
+        assert task
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+        return await work
+
+    handler = signal.getsignal(signal.SIGTERM)
+    try:
+        with asyncio.Runner(loop_factory=new_loop) as runner:
+            return runner.run(cancellable())
+    except asyncio.CancelledError:
+        raise Terminated from None
+    finally:
+        signal.signal(signal.SIGTERM, handler)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from shosei.cli.common import ConfigOption, JsonOption, RunOption, SetOption, result, say
+from shosei.cli.common import ConfigOption, JsonOption, RunOption, SetOption, result, run_async, say
 from shosei.errors import EXIT_INVALID, EXIT_OK
 
 if TYPE_CHECKING:
@@ -34,8 +34,6 @@ def exam(
 
     Exit code 5 if not one request was answered.
     """
-    import asyncio
-
     from shosei.config import load, save
     from shosei.exam import ExamConfig, check, run_exam
     from shosei.files import sha256
@@ -47,12 +45,12 @@ def exam(
     settings = load(ExamConfig, "exam", config_file, [*flags, *(overrides or [])])
     tasks = read_suites(suite)
     folder = open_run(run, must_exist=False)
-    settings = asyncio.run(check(settings, url))
+    settings = run_async(check(settings, url))
     hashes = {f"suite:{file.stem}": sha256(file) for file in suite_files(suite)}
     config = settings.model_dump()
     with folder.recording("exam", "inference", config=config, hashes=hashes, sandbox=settings.sandbox) as record:
         save(folder.toml, "exam", settings)
-        counts = asyncio.run(run_exam(settings, url, tasks, record.writer, _printer()))
+        counts = run_async(run_exam(settings, url, tasks, record.writer, _printer()))
         record.exit_code = EXIT_OK if any(count.answered for count in counts.values()) else EXIT_INVALID
     lines = [f"{'suite':24}{'answered':>9}{'failed':>8}{'executed':>10}"]
     for name, count in counts.items():

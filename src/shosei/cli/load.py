@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from shosei.cli.common import ConfigOption, JsonOption, RunOption, SetOption, result, say
+from shosei.cli.common import ConfigOption, JsonOption, RunOption, SetOption, result, run_async, say
 from shosei.errors import EXIT_INVALID, EXIT_OK
 
 if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
+
     from shosei.load import Tally
 
 _SECONDS_BETWEEN_LINES = 2.0
@@ -53,7 +55,7 @@ def load(
     settings = load_config(LoadConfig, "load", config, [*flags, *(overrides or [])])
     if settings.suite is None and folder.suites.is_dir():
         settings = settings.model_copy(update={"suite": folder.suites})
-    settings = _run(check(settings, url))
+    settings = run_async(check(settings, url))
     tally = Tally()
     with folder.recording(
         "load", "inference", config=settings.model_dump(mode="json"), seeds={"load": settings.seed},
@@ -61,7 +63,7 @@ def load(
     ) as record:  # fmt: skip
         save(folder.toml, "load", settings)
         try:
-            _run(_with_progress(run_load(settings, url, record.writer, tally), tally))
+            run_async(_with_progress(run_load(settings, url, record.writer, tally), tally), _fast_loop())
         finally:
             _report(folder.folder, record.writer.attempt, tally, as_json)
         record.exit_code = EXIT_OK if tally.answered else EXIT_INVALID
@@ -96,13 +98,10 @@ async def _with_progress(work: Coroutine[Any, Any, T], tally: Tally) -> T:
         shown.cancel()
 
 
-def _run(work: Coroutine[Any, Any, T]) -> T:
-    """``asyncio.run``, on uvloop where there is one."""
-    import asyncio
-
+def _fast_loop() -> Callable[[], AbstractEventLoop] | None:
+    """uvloop's, where there is one: the client must not be what is measured."""
     try:
         from uvloop import new_event_loop
     except ImportError:
-        return asyncio.run(work)
-    with asyncio.Runner(loop_factory=new_event_loop) as runner:
-        return runner.run(work)
+        return None
+    return new_event_loop

@@ -6,14 +6,25 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from types import FrameType
 from typing import Any, NoReturn
 
 import typer
 import typer.core
+import typer.main
 
 from shosei import __version__
 from shosei.cli import card, chat, data, engine, exam, load, models, quickstart, serve, supervise, train
-from shosei.errors import EXIT_BUG, EXIT_INPUT, EXIT_INTERRUPTED, InputError, MeasurementInvalid, exit_code, nearest
+from shosei.errors import (
+    EXIT_BUG,
+    EXIT_INPUT,
+    InputError,
+    MeasurementInvalid,
+    Terminated,
+    as_input_error,
+    exit_code,
+    nearest,
+)
 
 
 class _Verbs(typer.core.TyperGroup):
@@ -55,21 +66,29 @@ app.command("log")(card.log)
 
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
-    """Run a verb; every error ends as one line on standard error and the exit code that design gives it."""
+    """Run a verb; every error ends as one line on standard error and the exit code of its kind."""
     die_with_parent()
+    signal.signal(signal.SIGTERM, _terminate)  # verbs that have their own way to end replace it
     try:
         arguments = list(sys.argv[1:] if argv is None else argv) or ["--help"]
-        code = app(arguments, standalone_mode=False)
+        # Not app(arguments): that makes one exit code of every interruption.
+        command = typer.main.get_command(app)
+        with command.make_context("shosei", arguments) as context:
+            code = command.invoke(context)
+    except typer.Exit as end:
+        code = end.exit_code
     except (InputError, MeasurementInvalid) as error:
         code = _fail(str(error), exit_code(error))
-    except (KeyboardInterrupt, typer.Abort):
-        code = _fail("interrupted", EXIT_INTERRUPTED)
-    except BrokenPipeError:
-        code = 128 + signal.SIGPIPE
+    except Terminated as error:  # without a word, as ever: often a process of ours that another one stops
+        code = exit_code(error)
+    except KeyboardInterrupt as error:
+        code = _fail("interrupted", exit_code(error))
+    except BrokenPipeError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes what is left as it ends
+        code = exit_code(error)
     except OSError as error:
-        if error.filename is None and error.errno is None:
-            raise
-        code = _fail(f"{error.strerror}{f': {error.filename}' if error.filename else ''}", EXIT_INPUT)
+        wrong = as_input_error(error)
+        code = _fail(str(wrong), EXIT_INPUT) if wrong else _bug()
     except ModuleNotFoundError as error:
         if (error.name or "").startswith("shosei"):
             raise
@@ -78,6 +97,10 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
         usage = getattr(error, "format_message", None)  # a usage error, whichever click typer was built with
         code = _fail(usage(), EXIT_INPUT) if usage else _bug()
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _terminate(_signum: int, _frame: FrameType | None) -> NoReturn:
+    raise Terminated
 
 
 def die_with_parent() -> None:

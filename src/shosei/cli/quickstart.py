@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import os
 import shlex
-import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 
@@ -26,9 +24,11 @@ _PREFERRED_PORT = 8000
 
 
 class _StepFailed(Exception):
-    def __init__(self, command: str, code: int) -> None:
+    """``code`` is the exit code that a process's ``status``, negative after a signal, makes ours."""
+
+    def __init__(self, command: str, status: int) -> None:
         super().__init__(command)
-        self.command, self.code = command, code
+        self.command, self.code = command, status if status >= 0 else 128 - status
 
 
 def quickstart(
@@ -44,7 +44,6 @@ def quickstart(
 
     settings = _by_step(overrides or [])
     run = open_run(out, must_exist=False)
-    signal.signal(signal.SIGTERM, _interrupt)
     environment = os.environ | {PARENT_VARIABLE: str(os.getpid())}
     url = f"http://127.0.0.1:{_free_port()}"
     seconds: dict[str, float] = {}
@@ -52,32 +51,42 @@ def quickstart(
     def step(name: str, *arguments: str) -> None:
         start = time.monotonic()
         _announce(name, arguments)
-        done = subprocess.run(_command(arguments), env=environment, check=False)
-        if done.returncode:
-            raise _StepFailed(_printed(arguments), done.returncode)
+        with _started(arguments, environment) as process:
+            if status := process.wait():
+                raise _StepFailed(_printed(arguments), status)
         seconds[name] = time.monotonic() - start
 
+    def measured_steps() -> None:
+        step("data", "data", "--run", str(out), "--seed", str(seed), *settings["data"])
+        step("tokenizer", "tokenizer", "--run", str(out))
+        train = ("train", "--run", str(out), "--set", f"train.seed={seed}", *settings["train"])
+        step("train", "supervise", "--run", str(out), "--name", "train", "--", *_command(train))
+        start = time.monotonic()
+        serve = ("serve", str(out), "--run", str(out), "--port", url.rpartition(":")[2])
+        _announce("serve", serve)
+        with _serving(serve, environment, url):
+            seconds["serve"] = time.monotonic() - start
+            asked = (url, "--run", str(out), "--suite", str(run.suites))
+            step("load", "load", *asked, "--seed", str(seed), *settings["load"])
+            step("exam", "exam", *asked, "--sandbox", "rlimits", *settings["exam"])
+
+    # The record ends before the card is made: the card reads a finished log and says the same whenever it is asked.
+    with run.recording("quickstart", new_attempt=True, seeds={"quickstart": seed}) as record:
+        environment[ATTEMPT_VARIABLE] = str(record.writer.attempt)
+        record.exit_code = _code_of(measured_steps)
+    code = record.exit_code or _code_of(lambda: step("card", "card", str(out)))
+    if not code:
+        _conclude(out, seconds, as_json)
+    return code
+
+
+def _code_of(steps: Callable[[], None]) -> int:
+    """Take ``steps``; name the one that failed. Return its exit code, or 0."""
     try:
-        # The record ends before the card is made: the card reads a finished log and says the same whenever it is asked.
-        with run.recording("quickstart", new_attempt=True, seeds={"quickstart": seed}) as record:
-            environment[ATTEMPT_VARIABLE] = str(record.writer.attempt)
-            step("data", "data", "--run", str(out), "--seed", str(seed), *settings["data"])
-            step("tokenizer", "tokenizer", "--run", str(out))
-            train = ("train", "--run", str(out), "--set", f"train.seed={seed}", *settings["train"])
-            step("train", "supervise", "--run", str(out), "--name", "train", "--", *_command(train))
-            start = time.monotonic()
-            serve = ("serve", str(out), "--run", str(out), "--port", url.rpartition(":")[2])
-            _announce("serve", serve)
-            with _running(serve, environment, url):
-                seconds["serve"] = time.monotonic() - start
-                asked = (url, "--run", str(out), "--suite", str(run.suites))
-                step("load", "load", *asked, "--seed", str(seed), *settings["load"])
-                step("exam", "exam", *asked, "--sandbox", "rlimits", *settings["exam"])
-        step("card", "card", str(out))
+        steps()
     except _StepFailed as failure:
         say(f"\nshosei: a step ended with exit code {failure.code}: {failure.command}")
         return failure.code
-    _conclude(out, seconds, as_json)
     return 0
 
 
@@ -126,10 +135,25 @@ def _announce(name: str, arguments: tuple[str, ...]) -> None:
 
 
 @contextmanager
-def _running(arguments: tuple[str, ...], environment: dict[str, str], url: str) -> Iterator[None]:
-    """A server that answers for the length of the block."""
-    server = subprocess.Popen(_command(arguments), env=environment)
+def _started(arguments: tuple[str, ...], environment: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
+    """A verb in a process of its own. If it still runs at the end of the block, it is told to stop."""
+    process = subprocess.Popen(_command(arguments), env=environment)
     try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.terminate()
+            try:
+                process.wait(_STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+@contextmanager
+def _serving(arguments: tuple[str, ...], environment: dict[str, str], url: str) -> Iterator[None]:
+    """A server that answers for the length of the block."""
+    with _started(arguments, environment) as server:
         deadline = time.monotonic() + _READY_SECONDS
         while not _ready(url):
             if server.poll() is not None:
@@ -138,14 +162,6 @@ def _running(arguments: tuple[str, ...], environment: dict[str, str], url: str) 
                 raise _StepFailed(f"{_printed(arguments)} (not ready after {_READY_SECONDS:.0f} s)", 1)
             time.sleep(0.1)
         yield
-    finally:
-        if server.poll() is None:
-            server.terminate()
-            try:
-                server.wait(_STOP_SECONDS)
-            except subprocess.TimeoutExpired:
-                server.kill()
-                server.wait()
 
 
 def _ready(url: str) -> bool:
@@ -169,7 +185,3 @@ def _free_port() -> int:
                 continue
             return int(probe.getsockname()[1])
     raise OSError("no free port on 127.0.0.1")
-
-
-def _interrupt(_signum: int, _frame: FrameType | None) -> NoReturn:
-    raise KeyboardInterrupt
