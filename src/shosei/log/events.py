@@ -25,7 +25,7 @@ class Event(msgspec.Struct, tag_field="kind", kw_only=True, omit_defaults=True):
     start_ticks: int = 0  # with pid, names a process for good: pids are reused
     seq: int = -1
     rank: int = 0
-    phase: str = ""  # training | inference | "" (both)
+    phase: str = ""  # training | inference; "" belongs to no phase and feeds no cell
     mono_ns: int = 0
     wall_ns: int = 0  # Unix time; only to join hosts and to print dates
     span: str = ""
@@ -57,7 +57,6 @@ class RunEnd(Event, tag="run.end"):
     exit_code: int
     hashes: dict[str, str] = {}  # of what the verb made; added to those of run.begin
     dropped: int = 0  # events this process could not write
-    overhead_ns: int = 0  # CPU time this process spent on measuring
 
 
 class Window(Event, tag="window"):

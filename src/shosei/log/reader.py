@@ -46,11 +46,6 @@ class Log:
         found: list[E] = self.events.get(kind, [])
         return [event for event in found if event.phase == phase] if phase else found
 
-    def without(self, kind: type[Event]) -> Log:
-        """A copy of the log from which one kind is gone."""
-        rest = {key: value for key, value in self.events.items() if key is not kind}
-        return Log(self.attempt, rest, self.warnings, self.digest)
-
 
 def attempts(folder: Path) -> list[int]:
     """Attempt numbers that have events in a run's ``log/`` folder, ascending."""

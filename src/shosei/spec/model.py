@@ -63,10 +63,6 @@ class ModelSpec:
         """Forward and backward FLOPs a token at ``sequence`` tokens, causal attention."""
         return 6 * self.matmul_params + 6 * self.n_layers * self.n_heads * self.head_dim * sequence
 
-    def decode_flops_per_token(self, context: int) -> int:
-        """Forward FLOPs for one new token after ``context`` cached ones."""
-        return 2 * self.matmul_params + 4 * self.n_layers * self.n_heads * self.head_dim * context
-
     def kv_bytes_per_token(self, bytes_per_value: int = 2) -> int:
         """Key and value cache of one token over all layers; bf16 unless told otherwise."""
         return 2 * bytes_per_value * self.n_layers * self.n_kv_heads * self.head_dim
