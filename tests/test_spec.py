@@ -1,4 +1,4 @@
-"""The counts of the presets, pinned to the numbers that were proved for the seed's tables."""
+"""The counts of the presets, pinned to the numbers that were proved for the published tables."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_counts_are_the_proved_ones(name: str, counts: tuple[int, int, int]) -> 
 
 
 def test_gemma_1_follows_from_the_same_formula() -> None:
-    """The seed's tables imitate Gemma-1's report, whose published non-embedding counts the formula gives exactly."""
+    """The published tables imitate Gemma-1's report, whose published non-embedding counts the formula gives exactly."""
     from dataclasses import replace
 
     gemma_2b = replace(
@@ -46,7 +46,7 @@ def test_nano_is_in_its_range_and_has_the_same_architecture() -> None:
 
 
 def test_planning_figures_of_the_large_presets() -> None:
-    """GFLOP a token and KV bytes a token, as tabled for the seed's models."""
+    """GFLOP a token and KV bytes a token, as tabled for the published models."""
     assert preset("internlm-tiny").train_flops_per_token(4096) == pytest.approx(2.844e9, rel=5e-4)
     assert preset("internlm-large").train_flops_per_token(4096) == pytest.approx(73.21e9, rel=5e-4)
     assert preset("ja-small").train_flops_per_token(2048) == pytest.approx(0.710e9, rel=1e-3)

@@ -1,4 +1,4 @@
-"""``shosei models``: the presets, and the seed's published counts beside the computed ones."""
+"""``shosei models``: the presets, and the published counts beside the computed ones."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from shosei.cli.common import JsonOption, result
 
 
 def models(as_json: JsonOption = False) -> None:
-    """List the presets and compare the seed's published parameter counts with the computed ones."""
+    """List the presets and compare the published parameter counts with the computed ones."""
     from shosei.spec import PRESETS, audit
 
     presets = [asdict(spec) | {"params": spec.params} for spec in PRESETS.values()]

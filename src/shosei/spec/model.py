@@ -9,7 +9,7 @@ from dataclasses import dataclass
 class ModelSpec:
     """Shape of a pre-norm decoder: RMSNorm, RoPE, SwiGLU, no biases, grouped KV heads, explicit head size.
 
-    ``intermediate_size`` is the width of one of the two feed-forward branches (gate, up); the seed's tables print
+    ``intermediate_size`` is the width of one of the two feed-forward branches (gate, up); the published tables print
     the fused width, twice this.
     """
 

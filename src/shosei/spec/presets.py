@@ -1,4 +1,4 @@
-"""The seed's four models, their budget variants, and ``nano`` for the quickstart."""
+"""The four published models, their budget variants, and ``nano`` for the quickstart."""
 
 from __future__ import annotations
 

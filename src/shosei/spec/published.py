@@ -1,4 +1,4 @@
-"""The seed's published parameter counts beside the computed ones, with the reason for each difference."""
+"""The published parameter counts beside the computed ones, with the reason for each difference."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from shosei.spec.presets import preset
 
-# (embedding, non-embedding), as printed in the seed's count tables.
+# (embedding, non-embedding), as printed in the published count tables.
 PUBLISHED: dict[str, tuple[int, int]] = {
     "internlm-tiny": (262_275_072, 524_288_000),
     "internlm-large": (1_048_576_128, 4_194_304_000),
@@ -43,7 +43,7 @@ class AuditRow:
 
 
 def audit() -> list[AuditRow]:
-    """Two rows (embedding, non-embedding) for each of the seed's four models."""
+    """Two rows (embedding, non-embedding) for each of the four published models."""
     rows = []
     for name, (embedding, non_embedding) in PUBLISHED.items():
         spec = preset(name)
