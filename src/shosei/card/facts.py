@@ -34,7 +34,8 @@ def conditions(card: Scorecard) -> list[Fact]:
         meter = f"{card.meter.cpu_seconds:.3g} s CPU"
         if card.meter.share is not None:
             meter += f", {100 * card.meter.share:.2f} % of one core"
-    facts = [("profile", card.profile), ("arrival", card.arrival), ("sandbox", card.sandbox)]
+    facts = [("profile", card.profile)] if card.profile else []  # chosen or not: nothing to be unknown
+    facts += [("arrival", card.arrival), ("sandbox", card.sandbox)]
     facts += [("meter", meter), ("log_digest", card.log_digest)]
     return [(key, text or english("unknown")) for key, text in facts]
 

@@ -29,7 +29,7 @@ def data(
     config = load(DataConfig, "data", config_file, [*seeds, *(overrides or [])])
     say("generating questions")
     files = generate(config)
-    hashes = {Path(name).stem: hashlib.sha256(content).hexdigest() for name, content in files.items()}
+    hashes = {_hash_name(name): hashlib.sha256(content).hexdigest() for name, content in files.items()}
     with run.recording("data", config=config.model_dump(), hashes=hashes, seeds={"data": config.seed}):
         for name, content in files.items():
             run.write(name, content)
@@ -77,3 +77,9 @@ def _describe(files: dict[str, bytes]) -> list[str]:
             example = f"{row['messages'][0]['content']} → {answer!r}"
             lines.append(f"{name:24}{suite:12}{counts[suite, 'zh']:7,}{counts[suite, 'ja']:7,}  {example}")
     return lines
+
+
+def _hash_name(file: str) -> str:
+    """The name that training and exam give the same file's hash."""
+    path = Path(file)
+    return f"suite:{path.stem}" if path.parent.name == "suites" else {"train": "data"}.get(path.stem, path.stem)

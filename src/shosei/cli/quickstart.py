@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import socket
@@ -21,6 +22,7 @@ from shosei.errors import InputError, nearest
 _READY_SECONDS = 60.0
 _STOP_SECONDS = 30.0
 _PREFERRED_PORT = 8000
+_SKILLS = ("numerals", "kana", "width", "sums")  # suites that a rule decides, so that a small model can generalise
 
 
 class _StepFailed(Exception):
@@ -107,6 +109,7 @@ def _conclude(out: Path, seconds: dict[str, float], as_json: bool) -> None:
     lines = [
         "",
         f"{total:.0f} s in all: {spent}",
+        *_accuracy(out),
         f"The scorecard is {out / 'card.html'}: open it in a browser.",
         "",
         "What next:",
@@ -115,6 +118,18 @@ def _conclude(out: Path, seconds: dict[str, float], as_json: bool) -> None:
         f"  {_printed(('card', str(out)))}     compute the card again from the log",
     ]
     result({"run": str(out), "seconds": seconds, "total_seconds": total}, lines, as_json=as_json)
+
+
+def _accuracy(out: Path) -> list[str]:
+    """What the model does with operands it has never seen, from the card."""
+    metrics = json.loads((out / "card.json").read_text())["metrics"]
+    inference = next(m for m in metrics if (m["id"], m["phase"]) == ("pass_at_1", "inference"))
+    suites = next((table for table in inference["breakdown"] if table["title"] == "suites"), {"rows": []})
+    shares = {row[0]: row[1] for row in suites["rows"] if row[0] in _SKILLS}
+    if len(shares) < len(_SKILLS):
+        return []
+    each = ", ".join(f"{skill} {shares[skill]:.3f}" for skill in _SKILLS)
+    return [f"Held-out pass@1 over HTTP: {each}; their mean {sum(shares.values()) / len(shares):.3f}"]
 
 
 def _program() -> list[str]:

@@ -17,7 +17,7 @@ CELLS: list[Cell] = [
 
 
 def compute(log: Log) -> list[Metric]:
-    """The 15 metrics of one attempt, each for training and for inference, in the seed's order. A pure function."""
+    """The 15 metrics of one attempt, each for training and for inference, in the card's order. A pure function."""
     return [cell.compute(log) for cell in CELLS]
 
 
