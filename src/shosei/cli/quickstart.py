@@ -124,8 +124,8 @@ def _accuracy(out: Path) -> list[str]:
     """What the model does with operands it has never seen, from the card."""
     metrics = json.loads((out / "card.json").read_text())["metrics"]
     inference = next(m for m in metrics if (m["id"], m["phase"]) == ("pass_at_1", "inference"))
-    suites = next((table for table in inference["breakdown"] if table["title"] == "suites"), {"rows": []})
-    shares = {row[0]: row[1] for row in suites["rows"] if row[0] in _SKILLS}
+    rows = [row for table in inference["breakdown"] if table["title"] == "suites" for row in table["rows"]]
+    shares = {row[0]: row[1] for row in rows if row[0] in _SKILLS}
     if len(shares) < len(_SKILLS):
         return []
     each = ", ".join(f"{skill} {shares[skill]:.3f}" for skill in _SKILLS)
