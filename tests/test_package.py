@@ -128,8 +128,9 @@ def test_core_alone_measures_somebodys_server(installed: Path, url: str, tmp_pat
     assert cells["memory", "training"]["status"] == "not_measured"
 
 
-def test_a_verb_of_the_build_wing_says_what_to_install(installed: Path, tmp_path: Path) -> None:
-    refused = shosei(installed, "data", "--run", tmp_path / "run")
+@pytest.mark.parametrize("arguments", [["data", "--run", "run"], ["serve", "run"], ["quickstart", "--out", "run"]])
+def test_a_verb_of_the_build_wing_says_what_to_install(installed: Path, arguments: list[str]) -> None:
+    refused = shosei(installed, *arguments)
     assert refused.returncode == 2
     assert "pip install 'shosei[quickstart]'" in refused.stderr
     assert refused.stderr.count("\n") == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import signal
 import sys
@@ -56,3 +57,10 @@ def run_async(work: Coroutine[Any, Any, T], new_loop: Callable[[], AbstractEvent
         raise Terminated from None
     finally:
         signal.signal(signal.SIGTERM, handler)
+
+
+def require(*packages: str) -> None:
+    """Stop before any work if a package of an extra is not installed; ``main`` says which and how to get it."""
+    for package in packages:
+        if importlib.util.find_spec(package) is None:
+            raise ModuleNotFoundError(f"No module named '{package}'", name=package)

@@ -16,7 +16,7 @@ from typing import Annotated
 
 import typer
 
-from shosei.cli.common import JsonOption, SetOption, result, say
+from shosei.cli.common import JsonOption, SetOption, require, result, say
 from shosei.errors import InputError, nearest
 
 _READY_SECONDS = 60.0
@@ -44,6 +44,7 @@ def quickstart(
     from shosei.log import open_run
     from shosei.log.run import ATTEMPT_VARIABLE
 
+    require("torch", "tokenizers", "uvicorn", "babel", "cn2an", "jaconv", "kanjize")
     settings = _by_step(overrides or [])
     run = open_run(out, must_exist=False)
     environment = os.environ | {PARENT_VARIABLE: str(os.getpid())}

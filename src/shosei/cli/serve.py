@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from shosei.cli.common import JsonOption, RunOption, result, say
+from shosei.cli.common import JsonOption, RunOption, require, result, say
 from shosei.errors import InputError
 
 _GRACE_SECONDS = 20.0  # for answers in flight, and then for the engine
@@ -39,6 +39,7 @@ def serve(
     from shosei.serve.private import private_folder
     from shosei.supervise import Child, Supervisor
 
+    require("torch", "tokenizers", "uvicorn")
     folder, model_name = find_model(model_or_run)
     name = name or model_name
     with listen(host, port) as listener:
