@@ -250,3 +250,10 @@ def test_a_class_that_is_never_predicted_is_flagged(tmp_path: Path) -> None:
     cells = changed(tmp_path, ('"answer":"ja-kana"', '"answer":"?"'))
     assert cells["precision", "inference"].notes == ["never predicted, precision 0 by definition: ja-kana, zh-sums"]
     assert cells["precision", "inference"].detail == "macro over 4 classes"
+
+
+def test_a_clients_own_samples_are_no_memory_of_the_server(tmp_path: Path) -> None:
+    cells = changed(tmp_path, ('"scope":"tree"', '"scope":"self"'))
+    for name in ("memory", "disk_io"):
+        metric = cells[name, "inference"]
+        assert (metric.status, metric.reason) == ("not_measured", "no process of this phase ran under a supervisor")

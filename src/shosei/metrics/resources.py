@@ -14,9 +14,16 @@ from shosei.metrics.series import SECOND_NS, Batches, by_child, increments, made
 MB = 1e6
 
 
+def _trees(log: Log) -> dict[str, list[Sample]]:
+    trees = by_child(log.of(Sample))
+    if not trees:
+        raise Unmeasurable("not_measured", "no process of this phase ran under a supervisor")
+    return trees
+
+
 def memory(log: Log) -> Value:
     """Peak memory of all supervised process trees together, in bytes; PSS where the kernel gives it, else RSS."""
-    trees = by_child(log.of(Sample))
+    trees = _trees(log)
     pss, rss = per_second(trees, "pss_bytes"), per_second(trees, "rss_bytes")
     method, series = ("PSS", pss) if pss else ("RSS", rss)
     if not series:
@@ -49,7 +56,7 @@ def disk_io(log: Log) -> Value:
         "write_chars": 0.0,
     }
     begin, end = math.inf, -math.inf
-    for tree in by_child(log.of(Sample)).values():
+    for tree in _trees(log).values():
         for counter in totals:
             for since, until, increase in increments(tree, counter):
                 totals[counter] += increase
