@@ -40,7 +40,11 @@ def test_the_manifest_is_merged_over_the_attempt() -> None:
     assert card.meter is not None
     assert card.meter.cpu_seconds == pytest.approx(0.36)
     assert card.meter.share == pytest.approx(0.36 / 89)
-    assert card.warnings == ["box-b-12-1.jsonl:9: torn last line, left out", "train: 3 events could not be written"]
+    assert card.warnings == [
+        "box-b-12-1.jsonl:9: torn last line, left out",
+        "'exam' ended without a record: killed, out of disk, or still running",
+        "train: 3 events could not be written",
+    ]
     assert {(row.model, row.part) for row in card.audit} >= {
         ("internlm-tiny", "embedding"),
         ("ja-large", "non-embedding"),

@@ -21,7 +21,7 @@ from aiohttp import web
 from shosei.errors import InputError
 from shosei.exam import ExamConfig, check, run_exam
 from shosei.files import sha256
-from shosei.log import Exec, Log, Note, Request, RunBegin, RunEnd, Score, Writer, open_run, read_log
+from shosei.log import Exec, Log, Note, Request, RunBegin, RunEnd, Score, Writer, attempts, open_run, read_log
 from shosei.metrics.grading import grade, outcomes
 from shosei.wire.suite import Task, write_suite
 
@@ -328,15 +328,16 @@ def test_what_was_answered_before_an_interruption_is_kept(server: Server, tmp_pa
     exam = subprocess.Popen([*SHOSEI, *arguments], stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 60
     # Recorded, not only answered: buffered events reach the log within a second.
-    while not (tmp_path / "run" / "log").is_dir() or len(read_log(tmp_path / "run" / "log").of(Score)) < 2:
+    log = tmp_path / "run" / "log"
+    while not attempts(log) or len(read_log(log).of(Score)) < 2:
         assert time.monotonic() < deadline
         time.sleep(0.05)
     exam.send_signal(signal.SIGINT)
     assert "Traceback" not in exam.communicate()[1]
     assert exam.returncode == 130
-    log = read_log(tmp_path / "run" / "log")
-    assert sorted(score.item for score in log.of(Score)) == ["a", "c"]
-    assert [end.exit_code for end in log.of(RunEnd)] == [130]
+    events = read_log(log)
+    assert sorted(score.item for score in events.of(Score)) == ["a", "c"]
+    assert [end.exit_code for end in events.of(RunEnd)] == [130]
 
 
 def test_nothing_heavy_is_loaded() -> None:

@@ -138,6 +138,14 @@ def test_a_full_disk_neither_stops_the_work_nor_passes_silently(
     assert [event.step for event in read_log(tmp_path).of(Step)] == [1, 3]
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_verb_whose_events_were_lost_ends_as_an_invalid_measurement(tmp_path: Path) -> None:
+    with Run(tmp_path / "r").recording("exam") as record:
+        os.dup2(os.open("/dev/full", os.O_WRONLY), record.writer._file)
+        record.writer.emit(step(1))
+    assert record.exit_code == 5
+
+
 def test_a_verb_joins_the_attempt_and_its_second_start_begins_a_new_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -186,6 +194,8 @@ def test_what_is_no_run_says_so_in_one_line(tmp_path: Path) -> None:
     folder = recorded.write_run(tmp_path)
     with pytest.raises(InputError, match="attempt 9 is not in"):
         read_log(folder / "log", 9)
+    with pytest.raises(InputError, match="an empty run folder name"):
+        open_run(Path(), must_exist=False)
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match="holds no events"):
         read_log(tmp_path / "empty")

@@ -257,3 +257,12 @@ def test_a_clients_own_samples_are_no_memory_of_the_server(tmp_path: Path) -> No
     for name in ("memory", "disk_io"):
         metric = cells[name, "inference"]
         assert (metric.status, metric.reason) == ("not_measured", "no process of this phase ran under a supervisor")
+
+
+def test_an_exam_that_lost_answers_scores_nothing(tmp_path: Path) -> None:
+    """A full disk or an interruption leaves a part of the suite, and not a random one."""
+    cells = changed(tmp_path, ('"verb":"serve"', '"verb":"exam","config":{"answers":1396}'))
+    for name in ("pass_at_1", "f1"):
+        assert cells[name, "inference"].status == "invalid"
+        assert "of 1396 answers are recorded" in cells[name, "inference"].reason
+    assert cells["pass_at_1", "training"].status == "ok"

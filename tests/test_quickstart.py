@@ -181,7 +181,7 @@ def _begun(out: Path, attempt: int) -> set[str]:
     return {begin.verb for begin in read_log(out / "log", attempt).of(RunBegin)}
 
 
-def test_a_step_that_fails_is_named_and_its_code_is_passed_on(tmp_path: Path) -> None:
+def test_a_wrong_setting_is_refused_before_anything_is_touched(tmp_path: Path) -> None:
     wrong = [*SHOSEI, "quickstart", "--out", str(tmp_path / "run"), "--set", "data.suite_tasks=-1"]
     failed = subprocess.run(wrong, capture_output=True, text=True, env=clean_environment(), check=False)
     assert failed.returncode == 2
@@ -190,7 +190,7 @@ def test_a_step_that_fails_is_named_and_its_code_is_passed_on(tmp_path: Path) ->
     unread = subprocess.run([*wrong[:-1], "serv.port=1"], capture_output=True, text=True, check=False)
     assert unread.returncode == 2
     assert "no step reads section 'serv'" in unread.stderr
-    assert {end.verb: end.exit_code for end in read_log(tmp_path / "run" / "log").of(RunEnd)} == {"quickstart": 2}
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_signal_that_ends_a_step_counts_as_in_the_shell(tmp_path: Path) -> None:

@@ -63,6 +63,15 @@ def test_null_means_the_default(client: openai.OpenAI) -> None:
     assert with_nulls.choices == plain.choices
 
 
+def test_a_lone_surrogate_is_the_callers_mistake(client: openai.OpenAI) -> None:
+    for path, body in (
+        ("/chat/completions", {"model": "nano", "messages": [{"role": "user", "content": "\ud800"}]}),
+        ("/completions", {"model": "nano", "prompt": "\ud800"}),
+    ):
+        with pytest.raises(openai.BadRequestError, match="surrogate"):
+            client.post(path, content=json.dumps(body).encode(), cast_to=object)
+
+
 def test_client_stops_before_a_string_of_the_answer(client: openai.OpenAI) -> None:
     text = client.completions.create(prompt="今天", **SAMPLED).choices[0].text
     stop = text[6:9]

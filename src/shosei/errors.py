@@ -62,6 +62,8 @@ def as_input_error(error: OSError) -> InputError | None:
     of_file = f": {error.filename}" if error.filename else ""
     if error.errno == errno.ENOSPC:
         return InputError(f"no space left on device{of_file}")
+    if error.errno == errno.EROFS:
+        return InputError(f"read-only file system{of_file}")
     if isinstance(error, _PATH_ERRORS) and error.filename:
         return InputError(f"{error.strerror}{of_file}")
     return None

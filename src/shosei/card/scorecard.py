@@ -86,6 +86,11 @@ def build(log: Log, metrics: list[Metric]) -> Scorecard:
     warnings += [note.text for note in sorted(log.of(Note), key=_moment) if note.level == "warning"]
     commands = _commands(begins, log.of(RunEnd))
     warnings += [
+        f"'{command.verb}' ended without a record: killed, out of disk, or still running"
+        for command in commands
+        if command.exit_code is None
+    ]
+    warnings += [
         f"{command.verb}: {command.dropped} events could not be written" for command in commands if command.dropped
     ]
     told: list[RunBegin | RunEnd] = [*begins, *log.of(RunEnd)]

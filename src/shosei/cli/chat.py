@@ -22,19 +22,33 @@ Messages = list[dict[str, str]]
 def chat(
     run_or_url: Annotated[str, typer.Argument(metavar="RUN_OR_URL", help="Run or model folder, or a server's URL.")],
     system: Annotated[str, typer.Option(help="System message that the conversation begins with.")] = "",
+    single_turn: Annotated[
+        bool, typer.Option("--single-turn", help="Ask each line by itself, for a model that knows no conversations.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Chat with a model. Ctrl-C stops an answer; /exit or Ctrl-D leaves. From a pipe, each line is one turn."""
-    messages: Messages = [{"role": "system", "content": system}] if system else []
+    messages: Messages = [{"role": "system", "content": _readable(system)}] if system else []
+    opening = len(messages)
     server = contextlib.nullcontext(run_or_url) if "://" in run_or_url else _served(run_or_url)
     with server as url:
         model = _first_model(url)
         for line in _lines(model):
-            messages.append({"role": "user", "content": line})
-            answer = _answer(url, model, messages, quiet=as_json)
+            messages.append({"role": "user", "content": _readable(line)})
+            asked = [*messages[:opening], messages[-1]] if single_turn else messages
+            answer = _answer(url, model, asked, quiet=as_json)
             messages.append({"role": "assistant", "content": answer})
     if as_json:
         result({"model": model, "messages": messages}, [], as_json=True)
+
+
+def _readable(text: str) -> str:
+    """``text``, if it was UTF-8: Python lets other bytes through as lone surrogates, which no server takes."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise InputError("the input is not UTF-8; convert it first, for example with iconv -f GBK -t UTF-8") from None
+    return text
 
 
 def _lines(model: str) -> Iterator[str]:

@@ -47,7 +47,7 @@ def exam(
     folder = open_run(run, must_exist=False)
     settings = run_async(check(settings, url))
     hashes = {f"suite:{file.stem}": sha256(file) for file in suite_files(suite)}
-    config = settings.model_dump()
+    config = settings.model_dump() | {"answers": len(tasks) * settings.samples}
     with folder.recording("exam", "inference", config=config, hashes=hashes, sandbox=settings.sandbox) as record:
         save(folder.toml, "exam", settings)
         counts = run_async(run_exam(settings, url, tasks, record.writer, _printer()))
@@ -55,6 +55,8 @@ def exam(
     lines = [f"{'suite':24}{'answered':>9}{'failed':>8}{'executed':>10}"]
     for name, count in counts.items():
         lines.append(f"{name:24}{count.answered:9}{count.failed:8}{count.executed:10}")
+        if count.first_error:
+            lines.append(f"  the first failure: {count.first_error}")
     if not settings.executes and any(task.grader == "python" for task in tasks):
         lines.append("programs among the answers were not executed; to run them, add --sandbox rlimits")
     lines.append(f"graded by: shosei card {folder.folder}")

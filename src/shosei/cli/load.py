@@ -73,6 +73,7 @@ def load(
 def _report(folder: Path, attempt: int, tally: Tally, as_json: bool) -> None:
     lines = [f"load: {tally.line()}"]
     lines += [f"  {count} x {error}" for error, count in tally.errors.most_common()]
+    lines += [f"  the first said: {tally.first_error}"] if tally.first_error else []
     lines += [tally.client] if tally.client else []
     lines.append(f"a read-out of the whole run, warm-up included; the measurement is the card: shosei card {folder}")
     values = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import sys
@@ -68,6 +69,9 @@ app.command("log")(card.log)
 def main(argv: Sequence[str] | None = None) -> NoReturn:
     """Run a verb; every error ends as one line on standard error and the exit code of its kind."""
     die_with_parent()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal that cannot show a character gets a question mark
     signal.signal(signal.SIGTERM, _terminate)  # verbs that have their own way to end replace it
     try:
         arguments = list(sys.argv[1:] if argv is None else argv) or ["--help"]

@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
@@ -95,11 +95,19 @@ def _code_of(steps: Callable[[], None]) -> int:
 
 def _by_step(overrides: list[str]) -> dict[str, list[str]]:
     """``--set`` options, by the step that reads their section."""
-    steps: dict[str, list[str]] = {"data": [], "train": [], "load": [], "exam": []}
+    from shosei.config import Config, load
+    from shosei.data import DataConfig
+    from shosei.exam import ExamConfig
+    from shosei.load import LoadConfig
+    from shosei.train import TrainConfig
+
+    kinds: dict[str, type[Config]] = {"data": DataConfig, "train": TrainConfig, "load": LoadConfig, "exam": ExamConfig}
+    steps: dict[str, list[str]] = {section: [] for section in kinds}
     for override in overrides:
         section = override.partition(".")[0]
         if section not in steps:
             raise InputError(f"--set {override}: no step reads section '{section}'{nearest(section, steps)}")
+        load(kinds[section], section, overrides=[override])  # wrong: better now than after the steps before
         steps[section] += ["--set", override]
     return steps
 
@@ -114,9 +122,9 @@ def _conclude(out: Path, seconds: dict[str, float], as_json: bool) -> None:
         f"The scorecard is {out / 'card.html'}: open it in a browser.",
         "",
         "What next:",
-        f"  {_printed(('chat', str(out)))}     talk to the model",
-        f"  {_printed(('serve', str(out)))}    serve it to any OpenAI client",
-        f"  {_printed(('card', str(out)))}     compute the card again from the log",
+        f"  {_printed(('chat', str(out), '--single-turn'))}  ask it what it was trained on, such as: 17再加52得几？",
+        f"  {_printed(('serve', str(out)))}               serve it to any OpenAI client",
+        f"  {_printed(('card', str(out)))}                compute the card again from the log",
     ]
     result({"run": str(out), "seconds": seconds, "total_seconds": total}, lines, as_json=as_json)
 
@@ -126,11 +134,19 @@ def _accuracy(out: Path) -> list[str]:
     metrics = json.loads((out / "card.json").read_text())["metrics"]
     inference = next(m for m in metrics if (m["id"], m["phase"]) == ("pass_at_1", "inference"))
     rows = [row for table in inference["breakdown"] if table["title"] == "suites" for row in table["rows"]]
-    shares = {row[0]: row[1] for row in rows if row[0] in _SKILLS}
-    if len(shares) < len(_SKILLS):
+    shares = {row[0]: row[1] for row in rows}
+    if not shares.keys() >= set(_SKILLS):
         return []
-    each = ", ".join(f"{skill} {shares[skill]:.3f}" for skill in _SKILLS)
-    return [f"Held-out pass@1 over HTTP: {each}; their mean {sum(shares.values()) / len(shares):.3f}"]
+    mean = sum(shares[skill] for skill in _SKILLS) / len(_SKILLS)
+    rest = [suite for suite in shares if suite not in _SKILLS]
+    return [
+        f"Held-out pass@1 over HTTP: {_list(shares, _SKILLS)}; their mean {mean:.3f}",
+        f"  beside them, harder than this model or, as facts, not to be derived: {_list(shares, rest)}",
+    ]
+
+
+def _list(shares: dict[str, float], suites: Iterable[str]) -> str:
+    return ", ".join(f"{suite} {shares[suite]:.3f}" for suite in suites)
 
 
 def _program() -> list[str]:

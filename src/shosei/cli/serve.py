@@ -22,7 +22,7 @@ def serve(
     model_or_run: Annotated[Path, typer.Argument(metavar="MODEL_OR_RUN", help="Model folder, or run folder.")],
     host: HostOption = "127.0.0.1",
     port: PortOption = 8000,
-    slots: Annotated[int, typer.Option(min=1, help="Requests that are answered at the same time.")] = 16,
+    slots: Annotated[int, typer.Option(min=1, max=1024, help="Requests that are answered at the same time.")] = 16,
     name: Annotated[str, typer.Option(help="Name that clients call the model by (default: its own).")] = "",
     run: RunOption = None,
     as_json: JsonOption = False,

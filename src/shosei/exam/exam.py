@@ -30,6 +30,7 @@ class SuiteCount(msgspec.Struct):
     failed: int = 0
     programs: int = 0
     executed: int = 0
+    first_error: str = ""
 
     @property
     def answered(self) -> int:
@@ -81,6 +82,8 @@ async def run_exam(
             count = counts[task.suite]
             count.done += 1
             count.failed += bool(reply.error)
+            if reply.error and not count.first_error:
+                count.first_error = f"{reply.error}: {reply.message}".rstrip(": ")
             if task.grader == "python" and config.executes and not reply.error:
                 count.programs += 1
                 programs.append((task, sample, reply))

@@ -20,6 +20,7 @@ from shosei.wire.client import Client, Reply
 _HEADERS = {"x-shosei-purpose": "load"}
 _LEAD_NS = 100_000_000  # between drawing the schedule and its first instant
 _SECOND = 1_000_000_000
+_MAX_REQUESTS = 10_000_000
 
 
 async def check(config: LoadConfig, url: str) -> LoadConfig:
@@ -56,6 +57,8 @@ class _Load:
         self.tally = tally
         self._config, self._writer = config, writer
         self._prompts = cycle(read_prompts(config.suite), config.seed)
+        if config.rate * (config.warmup_s + config.seconds) > _MAX_REQUESTS:
+            raise InputError(f"more than {_MAX_REQUESTS:,} requests: lower load.rate or load.seconds")
         offsets = poisson(config.rate, config.warmup_s + config.seconds, config.seed)
         if not len(offsets):
             raise InputError("no request falls into the load: raise load.rate or load.seconds")

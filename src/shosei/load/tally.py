@@ -20,6 +20,7 @@ class Tally:
     sent: int = 0
     errors: Counter[str] = field(default_factory=Counter)
     latencies_ms: list[float] = field(default_factory=list)  # of answers, from the scheduled time
+    first_error: str = ""  # in the server's words
     client: str = ""  # the verdict of the client's watch on itself, once there is one
 
     @property
@@ -34,6 +35,7 @@ class Tally:
         """Count a request in its final state."""
         if reply.error or reply.done_ns is None:
             self.errors[reply.error] += 1
+            self.first_error = self.first_error or reply.message
         else:
             self.latencies_ms.append((reply.done_ns - reply.scheduled_ns) / 1e6)
 

@@ -84,7 +84,7 @@ class ProcExit(Event, tag="proc.exit"):
     child_pid: int
     start: int
     planned: bool  # it had finished its work or had been told to stop
-    cause: str  # done | stopped | out of memory | signal | exception | hang | start-up | unknown
+    cause: str  # done | stopped | bad input | out of memory | signal | exception | hang | start-up | unknown
     duration_ns: int
     code: int | None = None
     signal: int | None = None

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from shosei.errors import EXIT_OK, InputError, exit_code
+from shosei.errors import EXIT_INVALID, EXIT_OK, InputError, exit_code
 from shosei.files import locked, write_atomic
 from shosei.log.events import RunBegin, RunEnd
 from shosei.log.hardware import hardware, versions
@@ -83,6 +83,9 @@ class Run:
             raise
         finally:
             writer = record.writer
+            writer.flush()
+            if writer.dropped and record.exit_code == EXIT_OK:
+                record.exit_code = EXIT_INVALID  # what could not be recorded was not measured
             writer.emit(RunEnd(verb=verb, exit_code=record.exit_code, hashes=record.hashes, dropped=writer.dropped))
             writer.close()
 
@@ -132,8 +135,12 @@ def open_run(folder: str | Path | None = None, *, must_exist: bool = True) -> Ru
     """The run at ``folder``, or at ``SHOSEI_RUN``. Raises InputError if it must exist and is no run folder."""
     chosen = folder or os.environ.get(RUN_VARIABLE)
     if not chosen:
-        raise InputError(f"no run folder: give --run runs/NAME or set {RUN_VARIABLE}")
+        raise InputError(f"no run folder: name one, such as runs/NAME, or set {RUN_VARIABLE}")
     run = Run(Path(chosen))
+    if run.folder == Path() and not run.log.is_dir():
+        raise InputError(
+            "an empty run folder name, or the current folder, which is no run: name one, such as runs/NAME"
+        )
     if must_exist and not run.log.is_dir():
         raise InputError(
             f"{run.folder} is no run folder: it has no log/; 'shosei quickstart --out {run.folder}' makes one"

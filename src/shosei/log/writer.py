@@ -65,7 +65,10 @@ class Writer:
                 data = b"\n" + data if self._torn else data
                 self._torn = self._write(data, len(lines))
             if sync and self._file >= 0:
-                os.fsync(self._file)
+                try:
+                    os.fsync(self._file)
+                except OSError as error:
+                    self._lose(error, 1)
 
     def close(self) -> None:
         """Flush, fsync and close. Emitting afterwards is lost; closing twice is fine."""
@@ -84,11 +87,14 @@ class Writer:
             try:
                 view = view[os.write(self._file, view) :]
             except OSError as error:
-                if not self.dropped:
-                    print(f"shosei: cannot write {self.path}: {error}; events are being lost", file=sys.stderr)
-                self.dropped += lines
+                self._lose(error, lines)
                 return True
         return False
+
+    def _lose(self, error: OSError, lines: int) -> None:
+        if not self.dropped:
+            print(f"shosei: cannot write {self.path}: {error}; events are being lost", file=sys.stderr)
+        self.dropped += lines
 
     def _flush_regularly(self) -> None:
         while not self._wake.wait(_FLUSH_SECONDS):

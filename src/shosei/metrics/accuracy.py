@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from shosei.log import Exec, Log, Score
+from shosei.log import Exec, Log, RunBegin, Score
 from shosei.metrics import stats
 from shosei.metrics.cell import Cell, Unmeasurable, Value
 from shosei.metrics.grading import Outcomes, grade, outcomes, predicted_label
@@ -75,6 +75,12 @@ def _answered(log: Log) -> tuple[list[Score], str]:
     if not answered:
         raise Unmeasurable("invalid", f"all {len(scores)} requests failed: there is no answer to grade")
     failed = len(scores) - len(answered)
+    asked = max((int(begin.config.get("answers", 0)) for begin in log.of(RunBegin)), default=0)
+    if scores[0].phase == "inference" and len(scores) < asked:
+        return (
+            answered,
+            f"{len(scores)} of {asked} answers are recorded: the exam was interrupted, or its log lost some",
+        )
     if failed > _INFRA_LIMIT * len(scores):
         return (
             answered,

@@ -43,6 +43,7 @@ def export(model: Transformer, spec: ModelSpec, tokenizer_folder: Path, out: Pat
         _write_json(folder / "config.json", to_config(spec, dtype, special_ids))
         _write_json(folder / "generation_config.json", {**special_ids, "do_sample": False})
         save_file(tensors, folder / WEIGHTS, metadata={"format": "pt"})
+        (folder / WEIGHTS).chmod(0o644)  # safetensors keeps it from everyone else, such as another server's user
 
 
 def load(path: Path, dtype: torch.dtype | None = torch.float32) -> tuple[Transformer, ModelSpec]:

@@ -96,9 +96,10 @@ class Supervisor:
             process = self._start(child, start)
             await process.ended()
             planned, code = self._finish(process, start)
-            if planned or self._stopping.is_set():
+            refused = child.is_ours and code == EXIT_INPUT
+            if self._stopping.is_set() or (planned and not refused):
                 return code
-            if start > self._max_restarts or (child.is_ours and code == EXIT_INPUT):
+            if refused or start > self._max_restarts:
                 self._lose(child, code)
                 return code
             delay = self._backoff_s * 2 ** (start - 1)
@@ -128,6 +129,8 @@ class Supervisor:
         planned, cause = classify(
             status, duration_ns, told_to_stop=process.told_to_stop, out_of_memory=oom_kills() != self._oom_kills[0]
         )
+        if child.is_ours and status == EXIT_INPUT:
+            planned, cause = True, "bad input"  # refused, not crashed
         self._emit(
             ProcExit(
                 child=child.name, child_pid=process.pid, start=start, planned=planned, cause=cause,

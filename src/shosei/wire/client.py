@@ -20,6 +20,8 @@ from shosei.errors import InputError
 from shosei.log.events import Request
 from shosei.wire import sse
 
+_MODELS_TIMEOUT_S = 15.0
+
 
 @dataclass(slots=True)
 class Reply:
@@ -88,10 +90,13 @@ class Client:
     async def models(self) -> list[str]:
         """Names of the served models. Raises InputError if nothing answers there, or not in the API's form."""
         try:
-            async with self._session.get(f"{self.base_url}/v1/models") as response:
+            limit = aiohttp.ClientTimeout(total=_MODELS_TIMEOUT_S)
+            async with self._session.get(f"{self.base_url}/v1/models", timeout=limit) as response:
                 body = msgspec.json.decode(await response.read())
                 return [model["id"] for model in body["data"]]
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        except TimeoutError:
+            raise InputError(f"no answer from {self.base_url}/v1/models within {_MODELS_TIMEOUT_S:g} s") from None
+        except (aiohttp.ClientError, OSError) as error:
             raise InputError(f"no answer from {self.base_url}/v1/models: {error or type(error).__name__}") from None
         except (msgspec.DecodeError, KeyError, TypeError):
             raise InputError(f"{self.base_url}/v1/models does not answer as an OpenAI-compatible server") from None
