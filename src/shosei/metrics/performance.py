@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
 from shosei.log import Epoch, Log, Request, RunBegin, Sample, Section, Step, Window
 from shosei.metrics import stats
 from shosei.metrics.cell import Cell, Unmeasurable, Value
-from shosei.metrics.metric import Phase, Plot, Row, Table
-from shosei.metrics.series import Batches, by_time, counter_rate, made_here, steady_window
+from shosei.metrics.metric import Plot, Row, Table
+from shosei.metrics.series import Batches, by_time, counter_rate, fact_of_this_machine, steady_window
 
 SECOND = 1e9
 
@@ -141,18 +140,8 @@ def request_rate(log: Log) -> Value:
     )  # fmt: skip
 
 
-def gpu_utilization(phase: Phase) -> Callable[[Log], Value]:
+def gpu_utilization(log: Log) -> Unmeasurable:
     """No reading exists without a GPU; CPU utilisation stands beside it."""
-
-    def compute(log: Log) -> Value:
-        if not made_here(log, phase):
-            raise Unmeasurable("not_measured", f"{phase} did not run under this attempt: its machine is not known")
-        raise _without_gpu(log)
-
-    return compute
-
-
-def _without_gpu(log: Log) -> Unmeasurable:
     hardware = [begin.hardware for begin in log.of(RunBegin)]
     if any(facts.get("gpus") for facts in hardware):
         return Unmeasurable("not_measured", "this machine has a GPU, but no 'sample' events of scope gpu were written")
@@ -173,6 +162,8 @@ CELLS = [
          command="shosei train --run RUN"),
     Cell("inference_speed", "inference", "requests/s", "higher", (Request, Window), request_rate,
          command="shosei load URL --run RUN"),
-    Cell("gpu_utilization", "training", "%", "higher", (), gpu_utilization("training"), may_read=(Sample,)),
-    Cell("gpu_utilization", "inference", "%", "higher", (), gpu_utilization("inference"), may_read=(Sample,)),
+    Cell("gpu_utilization", "training", "%", "higher", (),
+         fact_of_this_machine("training", gpu_utilization), may_read=(Sample,)),
+    Cell("gpu_utilization", "inference", "%", "higher", (),
+         fact_of_this_machine("inference", gpu_utilization), may_read=(Sample,)),
 ]  # fmt: skip

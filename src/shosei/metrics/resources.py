@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
 from shosei.log import Log, Request, RunBegin, Sample
 from shosei.metrics import stats
 from shosei.metrics.cell import Cell, Unmeasurable, Value
-from shosei.metrics.metric import Phase, Plot, Row, Table
-from shosei.metrics.series import SECOND_NS, Batches, by_child, increments, made_here, per_second
+from shosei.metrics.metric import Plot, Row, Table
+from shosei.metrics.series import SECOND_NS, Batches, by_child, fact_of_this_machine, increments, per_second
 
 MB = 1e6
 
@@ -91,18 +90,8 @@ def disk_io(log: Log) -> Value:
     )  # fmt: skip
 
 
-def network(phase: Phase) -> Callable[[Log], Value]:
+def network(log: Log) -> Unmeasurable:
     """Between nodes. One node has no network between nodes, and loopback is never called network."""
-
-    def compute(log: Log) -> Value:
-        if not made_here(log, phase):
-            raise Unmeasurable("not_measured", f"{phase} did not run under this attempt: its nodes are not known")
-        raise _one_node(log)
-
-    return compute
-
-
-def _one_node(log: Log) -> Unmeasurable:
     if max(int(begin.hardware.get("nodes", 1)) for begin in log.of(RunBegin)) > 1:
         return Unmeasurable("not_measured", "several nodes, but no interface counters were sampled")
     load = [r for r in log.of(Request) if r.seen_by == "client" and r.bytes_sent is not None]
@@ -122,6 +111,6 @@ CELLS = [
     Cell("memory", "inference", "bytes", "lower", (Sample,), memory, command=_SERVE),
     Cell("disk_io", "training", "MB/s", "lower", (Sample,), disk_io, command=_SUPERVISE),
     Cell("disk_io", "inference", "MB/s", "lower", (Sample,), disk_io, command=_SERVE),
-    Cell("network", "training", "Gbps", "higher", (), network("training"), may_read=(Request,)),
-    Cell("network", "inference", "Gbps", "higher", (), network("inference"), may_read=(Request,)),
+    Cell("network", "training", "Gbps", "higher", (), fact_of_this_machine("training", network), may_read=(Request,)),
+    Cell("network", "inference", "Gbps", "higher", (), fact_of_this_machine("inference", network), may_read=(Request,)),
 ]

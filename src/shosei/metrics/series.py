@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from shosei.log import Log, RunBegin, Sample, Window
-from shosei.metrics.cell import Unmeasurable
+from shosei.metrics.cell import Unmeasurable, Value
 from shosei.metrics.metric import Phase
 from shosei.metrics.stats import BATCHES
 
 SECOND_NS = 1_000_000_000
 
 
-def made_here(log: Log, phase: Phase) -> bool:
-    """Whether this attempt itself ran or supervised the phase, so that this machine's facts are the phase's."""
-    return any(
-        begin.phase == phase and (begin.verb in ("train", "serve", "engine") or begin.verb.startswith("supervise:"))
-        for begin in log.of(RunBegin)
-    )
+def fact_of_this_machine(phase: Phase, finding: Callable[[Log], Unmeasurable]) -> Callable[[Log], Value]:
+    """A cell without a value, which holds only if this attempt itself ran or supervised the phase."""
+
+    def compute(log: Log) -> Value:
+        verbs = [begin.verb for begin in log.of(RunBegin) if begin.phase == phase]
+        if not any(verb in ("train", "serve", "engine") or verb.startswith("supervise:") for verb in verbs):
+            raise Unmeasurable("not_measured", f"{phase} did not run under this attempt: its machine is not known")
+        raise finding(log)
+
+    return compute
 
 
 @dataclass(frozen=True, slots=True)
