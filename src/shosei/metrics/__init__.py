@@ -3,7 +3,7 @@
 In: events. Out: ``Metric``. Imports only the floor; never a clock, a file or a network.
 """
 
-from shosei.metrics.compute import compute, feeds
+from shosei.metrics.compute import compute
 from shosei.metrics.metric import METRIC_IDS, Metric, Plot, Table
 
-__all__ = ["METRIC_IDS", "Metric", "Plot", "Table", "compute", "feeds"]
+__all__ = ["METRIC_IDS", "Metric", "Plot", "Table", "compute"]
