@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from shosei.log import Log, RunBegin, RunEnd, Sample, open_run
-from shosei.metrics.metric import METRIC_IDS, Metric, Plot, Table
+from shosei.metrics.metric import METRIC_IDS, Curve, Metric, Plot, Table
 from shosei.spec import preset
 
 HOSTILE = '</script><script>alert("x")</script><img src=//evil.example/x onerror=alert(1)>|`*'
@@ -33,15 +33,15 @@ _LOSS = [None if step == 400 else 7 * math.exp(-step / 120) + 0.2 + 0.1 * math.s
 _LATENCY = [float(150 + 10 * step) for step in range(80)]
 _BY_EPOCH = {"numerals zh": [0.71, 0.98], "kana ja": [0.6, 0.97], "width ja": [0.9, 1.0], "sums zh": [0.2, 0.91]}
 
-LOSS = Plot("training loss", "step", "loss", [float(step) for step in _STEPS], {"loss": _LOSS})
-EPOCHS = Plot("pass@1 by epoch", "epoch", "pass@1", [1.0, 2.0], _BY_EPOCH)
-LATENCY = Plot("answered within", "ms", "share of requests", _LATENCY, {"share": [x / 940 for x in _LATENCY]})
+LOSS = Plot("training loss", "step", "loss", [float(step) for step in _STEPS], [Curve("loss", _LOSS)])
+EPOCHS = Plot("pass@1 by epoch", "epoch", "pass@1", [1.0, 2.0], [Curve(name, y) for name, y in _BY_EPOCH.items()])
+LATENCY = Plot("answered within", "ms", "share of requests", _LATENCY, [Curve("share", [x / 940 for x in _LATENCY])])
 
 _CLASSES = [f"{family}.{lang}" for family in ("numerals", "kana", "width", "sums", "facts") for lang in ("zh", "ja")]
 _MATRIX = [[true, *(19 if true == said else int(i % 7 == 0) for i, said in enumerate(_CLASSES))] for true in _CLASSES]
 F1_TABLES = [
     Table("per class", ["class", "precision", "recall", "f1"], [[name, 0.95, 0.94, 0.945] for name in _CLASSES]),
-    Table("confusion matrix", ["true / predicted", *_CLASSES], _MATRIX),
+    Table("confusion matrix", ["true / predicted", *_CLASSES], _MATRIX, matrix=True),
 ]
 
 _ACCURATE = _ok("", 0.9433, 0.911, 0.968, 240)

@@ -12,7 +12,7 @@ from rich.console import Console
 
 import card_samples
 from shosei.card import Scorecard, build, html, markdown, terminal, to_json
-from shosei.metrics.metric import Plot, Table
+from shosei.metrics.metric import Curve, Plot, Table
 
 HOSTILE = card_samples.HOSTILE
 STATUSES = {
@@ -115,14 +115,14 @@ def test_hostile_text_stays_text() -> None:
     changes: dict[str, Any] = {
         "status": "invalid", "reason": HOSTILE, "command": HOSTILE, "detail": HOSTILE, "notes": [HOSTILE],
         "breakdown": [Table(HOSTILE, [HOSTILE, HOSTILE], [[HOSTILE, HOSTILE]])],
-        "plots": [Plot(HOSTILE, HOSTILE, HOSTILE, [1.0], {HOSTILE: [1.0]})],
+        "plots": [Plot(HOSTILE, HOSTILE, HOSTILE, [1.0], [Curve(HOSTILE, [1.0])])],
     }  # fmt: skip
     hostile = build(log, card_samples.metrics(**changes))
     tame, page = Page(html(card())), Page(html(hostile))
     assert page.count("script") == tame.count("script")
     assert page.count("img") == 0
     assert page.text.count("</script><script>alert(") >= 8
-    assert any(HOSTILE in plot["series"] for plot in json.loads(page.scripts["plots"]))
+    assert any(curve["label"] == HOSTILE for plot in json.loads(page.scripts["plots"]) for curve in plot["curves"])
     rows = [line for line in markdown(hostile).splitlines() if line.startswith("| pass@1")]
     assert [row.replace("\\|", "").count("|") for row in rows] == [4]
     assert "<script" not in markdown(hostile).replace("\\<", "")
@@ -135,11 +135,13 @@ def test_rich_markup_in_foreign_text_is_printed_as_it_is() -> None:
 
 def test_long_curves_are_thinned_and_the_page_says_so() -> None:
     x = [float(step) for step in range(200_000)]
-    made = card(plots=[Plot("long", "step", "loss", x, {"b": list(x), "a": [None, *x[1:]]})])
+    made = card(plots=[Plot("long", "step", "loss", x, [Curve("b", list(x)), Curve("a", [None, *x[1:]])])])
     source = html(made)
     plot = json.loads(Page(source).scripts["plots"])[-2]
     assert plot["title"] == "long"
     assert (plot["x"][0], plot["x"][-1], len(plot["x"]), plot["thinned"]) == (0.0, 199_999.0, 600, True)
-    assert list(plot["series"]) == ["b", "a"], "curves keep their order, and with it their colour and dash"
-    assert plot["series"]["a"][0] is None
+    assert [curve["label"] for curve in plot["curves"]] == ["b", "a"], (
+        "curves keep their order, and with it their colour and dash"
+    )
+    assert plot["curves"][1]["y"][0] is None
     assert len(source.encode()) < 400_000

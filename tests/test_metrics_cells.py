@@ -36,6 +36,8 @@ FED_BY = {
     "exec": {("pass_at_1", "inference")},
     "sample": {(metric, phase) for metric in ("memory", "disk_io") for phase in ("training", "inference")},
     "rating": set(),
+    "comm": set(),
+    "fault": set(),
     "run.end": set(),
     "note": set(),
 }
@@ -129,7 +131,9 @@ def test_pass_at_1_reads_the_last_checkpoint_and_shows_every_epoch(cells: Cells)
     training = cells["pass_at_1", "training"]
     assert training.value == pytest.approx(sum(index % 3 > 0 for index in range(80)) / 80)
     assert training.plots[0].x == [1.0, 2.0]
-    assert training.plots[0].series["sums"][0] == pytest.approx(1.0)  # odd items, right when index % 2 > 0
+    assert {curve.label: curve.y for curve in training.plots[0].curves}["sums"][0] == pytest.approx(
+        1.0
+    )  # odd items, right when index % 2 > 0
 
 
 def test_unanswered_tasks_are_excluded_and_too_many_make_the_exam_invalid(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from rich.text import Text
 from shosei.card import facts
 from shosei.card.numbers import cell, shown
 from shosei.card.scorecard import PHASES, Scorecard
-from shosei.card.words import MARKS, english
+from shosei.card.words import MARKS, english, rendered
 from shosei.metrics.metric import METRIC_IDS, Metric, Status
 
 _STYLES: dict[Status, str] = {
@@ -19,6 +19,7 @@ _STYLES: dict[Status, str] = {
 
 def terminal(card: Scorecard) -> RenderableType:
     """A header line and the table of 30 cells, for rich's ``Console.print``."""
+    card = rendered(card)
     parts: list[RenderableType] = [Text(facts.model_name(card), style="bold")]
     parts += [Text(f"{english(key)}: {text}", style="dim") for key, text in facts.header(card)]
     heading = _table()

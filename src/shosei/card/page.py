@@ -15,7 +15,7 @@ from shosei import __version__
 from shosei.card import facts
 from shosei.card.numbers import band, cell, shown
 from shosei.card.scorecard import PHASES, Scorecard
-from shosei.card.words import LANGUAGES, MARKS, english, words
+from shosei.card.words import LANGUAGES, MARKS, english, rendered, words
 from shosei.metrics.metric import METRIC_IDS, Plot, Table
 
 _MOST_POINTS = 600  # a curve needs no more pixels than this, and the page must stay small enough to mail
@@ -23,6 +23,7 @@ _MOST_POINTS = 600  # a curve needs no more pixels than this, and the page must 
 
 def html(card: Scorecard) -> str:
     """The whole page. Foreign text is escaped, and only the two scripts named by hash in its policy can run."""
+    card = rendered(card)
     plots: list[dict[str, Any]] = []
     first_plot = {}
     for metric in card.metrics:
@@ -84,7 +85,8 @@ def _thinned(plot: Plot) -> dict[str, Any]:
     keep = [round(index * last / max(1, points - 1)) for index in range(points)]
     values: dict[str, Any] = msgspec.to_builtins(plot)
     values["x"] = [_short(plot.x[index]) for index in keep]
-    values["series"] = {name: [_short(curve[index]) for index in keep] for name, curve in plot.series.items()}
+    for curve in values["curves"]:
+        curve["y"] = [_short(curve["y"][index]) for index in keep]
     values["thinned"] = last >= _MOST_POINTS
     return values
 

@@ -8,12 +8,13 @@ from collections.abc import Iterable
 from shosei.card import facts
 from shosei.card.numbers import cell, shown
 from shosei.card.scorecard import PHASES, Scorecard
-from shosei.card.words import MARKS, english
+from shosei.card.words import MARKS, english, rendered, say
 from shosei.metrics.metric import METRIC_IDS, Metric
 
 
 def markdown(card: Scorecard) -> str:
     """GitHub-flavoured Markdown. Foreign text is escaped: it can end no table cell and open no tag."""
+    card = rendered(card)
     lines = [f"# {_plain(facts.model_name(card))}: {english('scorecard').lower()}", ""]
     lines += _facts(facts.header(card))
     for group, ids in METRIC_IDS.items():
@@ -55,7 +56,7 @@ def _cell(metric: Metric) -> str:
         measured = f"**{number}**" + (f" {number.interval}" if number.interval else "")
         parts = [measured, f"n = {cell(metric.n)}", *parts]
     text = " · ".join(parts)
-    return f"{text}: {_plain(metric.reason)}" if metric.reason else text
+    return f"{text}: {_plain(say(metric.reason))}" if metric.reason else text
 
 
 def _facts(pairs: Iterable[facts.Fact]) -> list[str]:

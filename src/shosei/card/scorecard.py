@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from shosei.card.words import rendered
 from shosei.log import Event, Log, Note, RunBegin, RunEnd, Sample
 from shosei.metrics.metric import METRIC_IDS, Metric, Phase
 from shosei.spec import audit
@@ -126,6 +127,7 @@ def build(log: Log, metrics: list[Metric]) -> Scorecard:
 
 def to_json(card: Scorecard) -> bytes:
     """Equal cards give equal bytes: keys sorted, 12 significant digits, a number that is not finite as null."""
+    card = rendered(card)
     plain = _rounded(msgspec.to_builtins(card))
     return (json.dumps(plain, ensure_ascii=False, sort_keys=True, indent=1, allow_nan=False) + "\n").encode()
 

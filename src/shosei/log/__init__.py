@@ -5,9 +5,11 @@ In: events as they happen. Out: events by kind. The only corridor between rooms;
 
 from shosei.log.events import (
     EVENTS,
+    Comm,
     Epoch,
     Event,
     Exec,
+    Fault,
     Note,
     ProcExit,
     ProcStart,
@@ -28,9 +30,11 @@ from shosei.log.writer import Writer
 
 __all__ = [
     "EVENTS",
+    "Comm",
     "Epoch",
     "Event",
     "Exec",
+    "Fault",
     "Log",
     "Note",
     "ProcExit",

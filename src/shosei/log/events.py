@@ -48,6 +48,8 @@ class RunBegin(Event, tag="run.begin"):
     profile: str = ""
     arrival: str = ""  # load: poisson | closed; rate in config
     sandbox: str = ""  # exam: proven isolation level
+    target: str = ""  # alternate: which of the targets measured by turns this attempt is about
+    turn: int = 0  # alternate: from 1, over all targets; 0 elsewhere
 
 
 class RunEnd(Event, tag="run.end"):
@@ -160,6 +162,7 @@ class Request(Event, tag="request"):
     bytes_received: int | None = None
     tries: int = 1
     first_try_error: str = ""
+    longest_gap_ns: int | None = None  # streamed: longest wait between two pieces after the first token
 
 
 class Score(Event, tag="score"):
@@ -168,7 +171,7 @@ class Score(Event, tag="score"):
     suite: str
     item: str
     cluster: str  # the unit of independence
-    grader: str  # exact | label | python
+    grader: str  # exact | label | python | text
     truth: str
     answer: str
     sample: int = 0
@@ -176,6 +179,9 @@ class Score(Event, tag="score"):
     epoch: int = 0  # training: the checkpoint; inference: 0
     request: str = ""
     error: str = ""  # the request failed: no answer to grade
+    question: str = ""  # the last message asked; what the naive-Bayes floor reads
+    references: list[str] = []  # further right answers beside ``truth``
+    identity: str = ""  # hash of data, template and decoding: equal ones can be compared task by task
 
 
 class Exec(Event, tag="exec"):
@@ -209,6 +215,32 @@ class Sample(Event, tag="sample"):
     write_chars: int | None = None
     received_bytes: int | None = None
     sent_bytes: int | None = None
+    kernel_percent: float | None = None  # gpu: share of the meter's last period with a kernel running
+    sm_percent: float | None = None  # gpu: streaming multiprocessors active
+    used_bytes: int | None = None  # gpu: device memory of our processes
+    reserved_bytes: int | None = None  # gpu: by the framework's allocator
+    allocated_bytes: int | None = None
+
+
+class Comm(Event, tag="comm"):
+    """One collective operation of distributed training, as this rank saw it."""
+
+    op: str  # all_reduce | all_gather | reduce_scatter
+    bytes: int  # payload a rank
+    world: int
+    duration_ns: int
+    call: int  # the same number on every rank
+    inter_node: bool
+
+
+class Fault(Event, tag="fault"):
+    """Something was broken, on purpose (``injected``) or from outside, and perhaps mended."""
+
+    name: str
+    begin_ns: int
+    end_ns: int | None = None
+    injected: bool = True
+    child: str = ""
 
 
 class Rating(Event, tag="rating"):
@@ -217,9 +249,13 @@ class Rating(Event, tag="rating"):
     rater: str  # salted hash
     rater_kind: str  # person | model
     scale: str  # stars | thumbs
-    value: int  # stars 1-5; thumbs 0 or 1
+    value: int | None  # stars 1-5; thumbs 0 or 1; None: was asked and did not answer
     request: str
     turn: int = 0
+    tags: list[str] = []
+    comment: str = ""  # this and the next two only where the operator keeps rated text
+    question: str = ""
+    answer: str = ""
 
 
 class Note(Event, tag="note"):
@@ -233,7 +269,7 @@ EVENTS: dict[str, type[Event]] = {
     str(kind.__struct_config__.tag): kind
     for kind in (
         RunBegin, RunEnd, Window, ProcStart, ProcExit, Restart, Epoch, Step, Section,
-        Request, Score, Exec, Sample, Rating, Note,
+        Request, Score, Exec, Sample, Comm, Rating, Fault, Note,
     )
 }  # fmt: skip
 

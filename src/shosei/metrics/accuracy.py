@@ -12,7 +12,7 @@ from shosei.log import Exec, Log, RunBegin, Score
 from shosei.metrics import stats
 from shosei.metrics.cell import Cell, Unmeasurable, Value
 from shosei.metrics.grading import Outcomes, grade, outcomes, predicted_label
-from shosei.metrics.metric import Phase, Plot, Row, Table
+from shosei.metrics.metric import Curve, Phase, Plot, Row, Table
 
 _INFRA_LIMIT = 0.02  # more unanswered tasks than this and the run says nothing about the model
 
@@ -156,7 +156,7 @@ def _per_class(confusion: Confusion) -> Table:
 
 def _matrix(confusion: Confusion) -> Table:
     rows: list[Row] = [[label, *map(int, confusion.counts[i])] for i, label in enumerate(confusion.labels)]
-    return Table("confusion matrix", ["true / predicted", *confusion.labels], rows)
+    return Table("confusion matrix", ["true / predicted", *confusion.labels], rows, matrix=True)
 
 
 def pass_at_1(log: Log) -> Value:
@@ -232,7 +232,8 @@ def _by_epoch(log: Log, executed: Outcomes) -> list[Plot]:
             here = [s for s in log.of(Score) if s.epoch == epoch and s.suite == suite and not s.error]
             marks = [float(bool(grade(score, executed))) for score in here]
             series[suite].append(stats.mean(marks) if marks else None)
-    return [Plot("pass@1 by epoch", "epoch", "pass@1", [float(epoch) for epoch in epochs], series)]
+    curves = [Curve(suite, values) for suite, values in series.items()]
+    return [Plot("pass@1 by epoch", "epoch", "pass@1", [float(epoch) for epoch in epochs], curves)]
 
 
 _COMMANDS: dict[Phase, str] = {

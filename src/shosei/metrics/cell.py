@@ -6,22 +6,24 @@ A cell's function sees only the kinds that it declares, so the table of what fee
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
 import msgspec
 
 from shosei.log import Event, Log, RunBegin
-from shosei.metrics.metric import Metric, Phase, Plot, Status, Table
+from shosei.metrics.metric import Figure, Metric, Phase, Plot, Status, Table
 from shosei.metrics.stats import MIN_CLUSTERS, Interval
+from shosei.metrics.text import Words, text
+from shosei.metrics.units import Units
 
 
 class Unmeasurable(Exception):
     """A cell has no value: ``na`` (it cannot exist here), ``not_measured`` (nobody measured it) or ``invalid``."""
 
-    def __init__(self, status: Status, reason: str, command: str = "", breakdown: list[Table] | None = None) -> None:
-        super().__init__(reason)
+    def __init__(self, status: Status, reason: Words, command: str = "", breakdown: list[Table] | None = None) -> None:
+        super().__init__(str(reason))
         self.status, self.reason, self.command = status, reason, command
         self.breakdown = breakdown or []
 
@@ -33,19 +35,24 @@ class Value:
     value: float
     n: int
     clusters: int
-    unit_of_n: str  # what a cluster is, in words: "time batches", "tasks", "process starts"
+    unit_of_n: Words  # what a cluster is: time batches, tasks, process starts
     ci: Interval = (None, None)
-    ci_method: str = ""
-    detail: str = ""
-    invalid: str = ""  # why the measurement itself failed a check
+    ci_method: Words = ""
+    detail: Words = ""
+    invalid: Words = ""  # why the measurement itself failed a check
+    figures: dict[str, Figure] = field(default_factory=dict)
     breakdown: list[Table] = field(default_factory=list)
     plots: list[Plot] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
+    notes: Sequence[Words] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """``needs`` must be in the log or the cell is not measured; ``may_read`` may be missing and then means zero."""
+    """``needs`` must be in the log or the cell is not measured; ``may_read`` may be missing and then means zero.
+
+    ``units`` gives the independent units that the value is made of, from the same view of the log, where a comparison
+    can pair or resample them. Cells without it are compared only over repeated runs.
+    """
 
     id: str
     phase: Phase
@@ -55,17 +62,24 @@ class Cell:
     function: Callable[[Log], Value]
     may_read: tuple[type[Event], ...] = ()
     command: str = ""
-    absent: str = ""  # why it is not measured when an event kind is missing; by default the kind's name
+    absent: Words = ""  # why it is not measured when an event kind is missing; by default the kind's name
+    units: Callable[[Log], Units] | None = None
 
-    def compute(self, log: Log) -> Metric:
-        if not log.of(RunBegin):
-            return self._without_value("not_measured", "the log has no run.begin event: hardware and model are unknown")
+    def view(self, log: Log) -> Log:
+        """What of the log the cell's functions may see: its kinds of events, in its phase, and every run.begin."""
         view = Log(log.attempt, {kind: log.of(kind, self.phase) for kind in (*self.needs, *self.may_read)})
         view.events[RunBegin] = log.of(RunBegin)
+        return view
+
+    def compute(self, log: Log) -> Metric:
+        """The cell's metric on one attempt."""
+        if not log.of(RunBegin):
+            return self._without_value("not_measured", text("cell.no_run_begin"))
+        view = self.view(log)
         for kind in self.needs:
             if not view.of(kind):
-                name = kind.__struct_config__.tag
-                reason = self.absent or f"no '{name}' events of {self.phase} in this attempt"
+                name = str(kind.__struct_config__.tag)
+                reason = self.absent or text("cell.no_events", kind=name, phase=text(f"phase.{self.phase}"))
                 return self._without_value("not_measured", reason)
         try:
             found = self.function(view)
@@ -76,11 +90,12 @@ class Cell:
             id=self.id, phase=self.phase, unit=self.unit, direction=self.direction, status=status, reason=reason,
             value=_round(found.value), ci=_bounds(found.ci), ci_method=found.ci_method,
             n=found.n, clusters=found.clusters, detail=found.detail, breakdown=found.breakdown, plots=found.plots,
-            notes=found.notes, command=self.command if status != "ok" else "", inputs_digest=_digest(view),
+            notes=found.notes, figures=_figures(found), command=self.command if status != "ok" else "",
+            inputs_digest=_digest(view),
         )  # fmt: skip
 
     def _without_value(
-        self, status: Status, reason: str, command: str = "", breakdown: list[Table] | None = None
+        self, status: Status, reason: Words, command: str = "", breakdown: list[Table] | None = None
     ) -> Metric:
         command = "" if status == "na" else command or self.command
         return Metric(
@@ -89,11 +104,11 @@ class Cell:
         )  # fmt: skip
 
 
-def _status(found: Value) -> tuple[Status, str]:
+def _status(found: Value) -> tuple[Status, Words]:
     if found.invalid:
         return "invalid", found.invalid
     if found.clusters < MIN_CLUSTERS:
-        reason = f"too few {found.unit_of_n} ({found.clusters}): a 95 % claim beyond this run needs {MIN_CLUSTERS}"
+        reason = text("cell.too_few", units=found.unit_of_n, clusters=found.clusters, least=MIN_CLUSTERS)
         return "insufficient", reason
     return "ok", ""
 
@@ -107,6 +122,13 @@ def _bounds(ci: Interval) -> Interval:
     """No metric can be negative: a symmetric interval of few values is cut at 0."""
     low, high = ci
     return _round(None if low is None else max(0.0, low)), _round(high)
+
+
+def _figures(found: Value) -> dict[str, Figure]:
+    return {
+        name: msgspec.structs.replace(figure, value=_round(figure.value), ci=figure.ci and _bounds(figure.ci))
+        for name, figure in found.figures.items()
+    }
 
 
 def _digest(view: Log) -> str:

@@ -6,16 +6,23 @@ from shosei.log import Log
 from shosei.metrics import accuracy, experience, performance, reliability, resources
 from shosei.metrics.cell import Cell
 from shosei.metrics.metric import Metric
-
-CELLS: list[Cell] = [
-    *performance.CELLS,
-    *accuracy.CELLS,
-    *resources.CELLS,
-    *reliability.CELLS,
-    *experience.CELLS,
-]
+from shosei.metrics.service_level import ServiceLevel
 
 
-def compute(log: Log) -> list[Metric]:
-    """The 15 metrics of one attempt, each for training and for inference, in the card's order. A pure function."""
-    return [cell.compute(log) for cell in CELLS]
+def cells(service_level: ServiceLevel) -> list[Cell]:
+    """The 30 cells, in the card's order."""
+    return [
+        *performance.cells(service_level),
+        *accuracy.CELLS,
+        *resources.CELLS,
+        *reliability.CELLS,
+        *experience.CELLS,
+    ]
+
+
+def compute(log: Log, service_level: ServiceLevel | None = None) -> list[Metric]:
+    """The 15 metrics of one attempt, each for training and for inference, in the card's order. A pure function.
+
+    ``service_level`` is what goodput counts by.
+    """
+    return [cell.compute(log) for cell in cells(service_level or ServiceLevel())]

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from shosei.log import Log, Rating, Request, Section, Step, Window
 from shosei.metrics import stats
 from shosei.metrics.cell import Cell, Unmeasurable, Value
-from shosei.metrics.metric import Plot, Row, Table
+from shosei.metrics.metric import Curve, Plot, Row, Table
 from shosei.metrics.series import Batches, by_time, steady_window
 
 MS = 1e6
@@ -84,7 +84,7 @@ def _distribution(times: list[float]) -> Plot:
     size = math.ceil(len(ordered) / 200)
     picked = ordered[size - 1 :: size]
     shares: list[float | None] = [(index + 1) * size / len(ordered) for index in range(len(picked))]
-    return Plot("answered within", "ms", "share of requests", picked, {"share": shares})
+    return Plot("answered within", "ms", "share of requests", picked, [Curve("share", shares)])
 
 
 def satisfaction(log: Log) -> Value:
@@ -95,7 +95,7 @@ def satisfaction(log: Log) -> Value:
     last = {(rating.rater, rating.request, rating.turn): rating for rating in people}
     raters: dict[str, list[float]] = {}
     for rating in last.values():
-        satisfied = rating.value >= 4 if rating.scale == "stars" else rating.value == 1
+        satisfied = (rating.value or 0) >= 4 if rating.scale == "stars" else rating.value == 1
         raters.setdefault(rating.rater, []).append(float(satisfied))
     marks = [mark for rater in raters.values() for mark in rater]
     judged = len(log.of(Rating)) - len(people)

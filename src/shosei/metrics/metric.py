@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import msgspec
 
+from shosei.metrics.text import Words
+
 Phase = Literal["training", "inference"]
 Status = Literal["ok", "na", "not_measured", "insufficient", "invalid"]
-Row = list[str | int | float | None]
+Row = list[Words | int | float | None]
 
 METRIC_IDS: dict[str, tuple[str, ...]] = {
     "performance": ("training_speed", "inference_speed", "gpu_utilization"),
@@ -20,21 +23,43 @@ METRIC_IDS: dict[str, tuple[str, ...]] = {
 
 
 class Table(msgspec.Struct, frozen=True):
-    """A part of a metric's breakdown, ready to print. ``title`` and ``columns`` are short English terms."""
+    """A part of a metric's breakdown, ready to print. ``matrix``: rows are true classes, columns predicted ones."""
 
-    title: str
-    columns: list[str]
+    title: Words
+    columns: Sequence[Words]
     rows: list[Row]
+    matrix: bool = False
+
+
+class Curve(msgspec.Struct, frozen=True):
+    """One curve of a plot. None is a gap."""
+
+    label: Words
+    y: list[float | None]
 
 
 class Plot(msgspec.Struct, frozen=True):
-    """Curves over a common x axis. None is a gap."""
+    """Curves over a common x axis; ``bars`` for counts of the bins that begin at ``x``."""
 
-    title: str
-    x_label: str
-    y_label: str
+    title: Words
+    x_label: Words
+    y_label: Words
     x: list[float]
-    series: dict[str, list[float | None]]
+    curves: list[Curve]
+    kind: Literal["lines", "bars"] = "lines"
+
+
+class Figure(msgspec.Struct, frozen=True):
+    """A number beside a metric's value that a profile can set a limit to, such as ``response_time.p95``.
+
+    ``value`` is None where it cannot be told; ``n`` is the number of independent units that support it.
+    """
+
+    value: float | None
+    unit: str
+    direction: Literal["higher", "lower"]
+    ci: tuple[float | None, float | None] | None = None
+    n: int = 0
 
 
 class Metric(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,15 +77,16 @@ class Metric(msgspec.Struct, frozen=True, kw_only=True):
     status: Status
     value: float | None = None
     ci: tuple[float | None, float | None] | None = None
-    ci_method: str = ""
+    ci_method: Words = ""
     n: int = 0
     clusters: int = 0
-    reason: str = ""
+    reason: Words = ""
     command: str = ""
-    detail: str = ""  # what exactly the value is, in a few words: "requests/s in the steady window"
+    detail: Words = ""  # what exactly the value is, in a few words: "requests/s in the steady window"
+    figures: dict[str, Figure] = {}
     breakdown: list[Table] = []
     plots: list[Plot] = []
-    notes: list[str] = []
+    notes: Sequence[Words] = []
     version: int = 1
     inputs_digest: str = ""
 

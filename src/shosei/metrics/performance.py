@@ -7,8 +7,9 @@ import math
 from shosei.log import Epoch, Log, Request, RunBegin, Sample, Section, Step, Window
 from shosei.metrics import stats
 from shosei.metrics.cell import Cell, Unmeasurable, Value
-from shosei.metrics.metric import Plot, Row, Table
+from shosei.metrics.metric import Curve, Plot, Row, Table
 from shosei.metrics.series import Batches, by_time, counter_rate, fact_of_this_machine, steady_window
+from shosei.metrics.service_level import ServiceLevel
 
 SECOND = 1e9
 
@@ -67,7 +68,7 @@ def _loss_curve(steps: list[Step]) -> Plot:
     chunks = [steps[start : start + size] for start in range(0, len(steps), size)]
     losses = [[step.loss for step in chunk if step.loss is not None] for chunk in chunks]
     means = [round(stats.mean(values), 5) if values else None for values in losses]
-    return Plot("training loss", "step", "loss", [float(chunk[-1].step) for chunk in chunks], {"loss": means})
+    return Plot("training loss", "step", "loss", [float(chunk[-1].step) for chunk in chunks], [Curve("loss", means)])
 
 
 def workload_time(log: Log) -> Value:
@@ -153,7 +154,7 @@ def gpu_utilization(log: Log) -> Unmeasurable:
     return Unmeasurable("na", "no GPU on this machine", breakdown=table)
 
 
-CELLS = [
+_CELLS = [
     Cell("training_speed", "training", "s", "lower", (Epoch, Step, Section), epoch_time,
          command="shosei supervise --run RUN -- shosei train --run RUN"),
     Cell("training_speed", "inference", "s", "lower", (Request,), workload_time,
@@ -167,3 +168,8 @@ CELLS = [
     Cell("gpu_utilization", "inference", "%", "higher", (),
          fact_of_this_machine("inference", gpu_utilization), may_read=(Sample,)),
 ]  # fmt: skip
+
+
+def cells(service_level: ServiceLevel) -> list[Cell]:
+    """The cells of this group, with goodput counted by ``service_level``."""
+    return _CELLS

@@ -7,7 +7,7 @@ import math
 from shosei.log import Log, Request, RunBegin, Sample
 from shosei.metrics import stats
 from shosei.metrics.cell import Cell, Unmeasurable, Value
-from shosei.metrics.metric import Plot, Row, Table
+from shosei.metrics.metric import Curve, Plot, Row, Table
 from shosei.metrics.series import SECOND_NS, Batches, by_child, fact_of_this_machine, increments, per_second
 
 MB = 1e6
@@ -40,7 +40,7 @@ def memory(log: Log) -> Value:
         value=float(max(series.values())), n=len(series), clusters=1, unit_of_n="runs",
         ci_method="none: one run has one peak", detail=f"peak {method} of the process trees",
         breakdown=[Table("memory", ["quantity", "bytes"], rows)],
-        plots=[Plot(f"{method}", "seconds", "MB", x, {method: [value / MB for value in series.values()]})],
+        plots=[Plot(f"{method}", "seconds", "MB", x, [Curve(method, [value / MB for value in series.values()])])],
     )  # fmt: skip
 
 

@@ -69,6 +69,23 @@ def wilson_clustered(clusters: Sequence[Sequence[float]]) -> Interval:
     return wilson(share * effective, effective)
 
 
+def percentile_interval(clusters: Sequence[Sequence[float]], percent: int) -> Interval:
+    """95 % interval of a percentile of clustered values (Woodruff 1952).
+
+    The share of values at or below the percentile has a clustered Wilson interval; its ends, read off the ordered
+    values, are the interval. An end is None where the values do not reach that far.
+    """
+    ordered = sorted(value for cluster in clusters for value in cluster)
+    if len(ordered) < PERCENTILE_MIN_N[percent]:
+        return None, None
+    point = ordered[math.ceil(percent / 100 * len(ordered)) - 1]
+    low, high = wilson_clustered([[float(value <= point) for value in cluster] for cluster in clusters])
+    if low is None or high is None:
+        return None, None
+    upper = math.ceil(high * len(ordered))
+    return ordered[max(0, math.ceil(low * len(ordered)) - 1)], ordered[upper - 1] if upper < len(ordered) else None
+
+
 def poisson(count: int) -> Interval:
     """95 % exact interval of a Poisson mean from one count (Garwood 1936)."""
     low = special.gammaincinv(count, 0.025) if count else 0.0

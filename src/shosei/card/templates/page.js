@@ -49,8 +49,8 @@
       stroke: color("muted"), font: "12px system-ui, sans-serif", labelFont: "12px system-ui, sans-serif",
       grid: { stroke: color("line"), width: 1 }, ticks: { stroke: color("line"), width: 1 },
     };
-    const series = Object.keys(plot.series).map((name, index) => ({
-      label: name, stroke: color(`curve-${index % 6}`), width: 2, dash: dashes[dashOf(index)], spanGaps: false,
+    const series = plot.curves.map((curve, index) => ({
+      label: curve.label, stroke: color(`curve-${index % 6}`), width: 2, dash: dashes[dashOf(index)], spanGaps: false,
       value: (_, value) => (value == null ? "–" : String(Number(value.toPrecision(4)))),
     }));
     // Epochs and steps come whole: no tick stands between two of them.
@@ -63,7 +63,7 @@
       series: [{ label: plot.x_label, value: (_, value) => (value == null ? "–" : String(value)) }, ...series],
       legend: { markers: { width: 2, dash: (_, index) => cssDashes[dashOf(index - 1)] } },
       cursor: { drag: { x: true, y: false } },
-    }, [plot.x, ...Object.values(plot.series)], figure));
+    }, [plot.x, ...plot.curves.map((curve) => curve.y)], figure));
     figure.classList.add("drawn");
   }
 
