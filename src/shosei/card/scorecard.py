@@ -11,6 +11,8 @@ from typing import Any
 
 import msgspec
 
+from shosei.card.judge import Judgement, judge
+from shosei.card.profile import Profile
 from shosei.card.words import rendered
 from shosei.log import Event, Log, Note, RunBegin, RunEnd, Sample
 from shosei.metrics.metric import METRIC_IDS, Metric, Phase
@@ -48,13 +50,17 @@ class Meter(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Scorecard(msgspec.Struct, frozen=True, kw_only=True):
-    """One attempt of a run. ``metrics`` holds 30 cells: 15 ids, each for training and for inference."""
+    """One attempt of a run. ``metrics`` holds 30 cells: 15 ids, each for training and for inference.
+
+    ``judgements`` are what the metrics are worth to ``profile``; without a profile there are none.
+    """
 
     schema: int = 1
     run: str
     attempt: int
     started: str  # UTC, ISO 8601; "" where no run.begin survived
     profile: str
+    profile_description: str = ""
     arrival: str
     sandbox: str
     model: dict[str, Any]
@@ -65,6 +71,7 @@ class Scorecard(msgspec.Struct, frozen=True, kw_only=True):
     commands: list[Command]
     meter: Meter | None
     metrics: list[Metric]
+    judgements: list[Judgement] = []
     audit: list[Count]
     warnings: list[str]
     log_digest: str
@@ -74,9 +81,10 @@ class Scorecard(msgspec.Struct, frozen=True, kw_only=True):
         return next(metric for metric in self.metrics if (metric.id, metric.phase) == (id, phase))
 
 
-def build(log: Log, metrics: list[Metric]) -> Scorecard:
+def build(log: Log, metrics: list[Metric], profile: Profile | None = None) -> Scorecard:
     """Join the metrics of an attempt with its manifest: what each verb said when it began and when it ended.
 
+    ``profile`` judges them; without one, only the name of the profile that a verb was given stands on the card.
     Where two verbs disagree about a fact, the later one stands and a warning names both.
     """
     expected = [(id, phase) for ids in METRIC_IDS.values() for id in ids for phase in PHASES]
@@ -95,11 +103,13 @@ def build(log: Log, metrics: list[Metric]) -> Scorecard:
         f"{command.verb}: {command.dropped} events could not be written" for command in commands if command.dropped
     ]
     told: list[RunBegin | RunEnd] = [*begins, *log.of(RunEnd)]
+    metrics = sorted(metrics, key=lambda metric: expected.index((metric.id, metric.phase)))
     return Scorecard(
         run=begins[0].run if begins else "",
         attempt=log.attempt,
         started=_utc(begins[0].wall_ns) if begins else "",
-        profile=_last(begin.profile for begin in begins),
+        profile=profile.name if profile else _last(begin.profile for begin in begins),
+        profile_description=profile.description if profile else "",
         arrival=_last(begin.arrival for begin in begins),
         sandbox=_last(begin.sandbox for begin in begins),
         model=_merge("model", begins, warnings),
@@ -112,7 +122,8 @@ def build(log: Log, metrics: list[Metric]) -> Scorecard:
         seeds=_merge("seeds", begins, warnings),
         commands=commands,
         meter=_meter(log),
-        metrics=sorted(metrics, key=lambda metric: expected.index((metric.id, metric.phase))),
+        metrics=metrics,
+        judgements=judge(metrics, profile, log) if profile else [],
         audit=[
             Count(
                 model=row.model, part=row.part, published=row.published, computed=row.computed,

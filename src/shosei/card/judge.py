@@ -1,0 +1,122 @@
+"""What a run's metrics are worth to a profile: one judgement a requirement, and the exit code of them all."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Literal
+
+import msgspec
+
+from shosei.card.profile import Profile, Requirement
+from shosei.errors import EXIT_INCONCLUSIVE, EXIT_INVALID, EXIT_OK, EXIT_REGRESSION
+from shosei.log import Log, RunBegin
+from shosei.metrics.metric import Metric, Phase
+from shosei.metrics.text import Text, Words, text
+
+Outcome = Literal["pass", "missed", "inconclusive", "insufficient", "invalid", "not_measured", "na"]
+
+_UNDER_LOAD = ("inference_speed", "gpu_utilization", "error_rate", "response_time")  # of inference
+
+
+class Judgement(msgspec.Struct, frozen=True, kw_only=True):
+    """One requirement of a profile against what the run shows. Limits and value are in ``unit``.
+
+    ``figure`` is "" for the metric's own value. ``missed`` is proven: the whole 95 % interval breaks a limit.
+    ``reason`` is empty only for a ``pass`` whose whole interval keeps the limits.
+    """
+
+    id: str
+    phase: Phase
+    figure: str = ""
+    required: bool = True
+    limit_min: float | None = None
+    limit_max: float | None = None
+    value: float | None = None
+    unit: str = ""
+    outcome: Outcome
+    reason: Words = ""
+
+
+def judge(metrics: list[Metric], profile: Profile, log: Log) -> list[Judgement]:
+    """Every requirement of ``profile`` in the order of ``metrics``. A pure function.
+
+    ``log`` tells under which load they were measured. What a load feeds is ``inconclusive`` under another load than the
+    profile's.
+    """
+    other_load = _other_load(profile.load_settings(), log)
+    judgements = []
+    for metric in metrics:
+        for key, requirement in profile.requirements(metric.phase).items():
+            id, _, figure = key.partition(".")
+            if id == metric.id:
+                judgement = _judgement(metric, figure, requirement)
+                if other_load and _is_under_load(metric) and judgement.outcome in ("pass", "missed"):
+                    judgement = msgspec.structs.replace(judgement, outcome="inconclusive", reason=other_load)
+                judgements.append(judgement)
+    return judgements
+
+
+def exit_code(judgements: list[Judgement]) -> int:
+    """3 if a limit is missed; else 5 if something required is invalid, 4 if it is not shown to be kept; else 0."""
+    if any(judgement.outcome == "missed" for judgement in judgements):
+        return EXIT_REGRESSION
+    required = {judgement.outcome for judgement in judgements if judgement.required}
+    if "invalid" in required:
+        return EXIT_INVALID
+    return EXIT_INCONCLUSIVE if required - {"pass"} else EXIT_OK
+
+
+def _judgement(metric: Metric, figure: str, requirement: Requirement) -> Judgement:
+    value, unit, ci, n = metric.value, metric.unit, metric.ci, metric.clusters
+    outcome: Outcome
+    reason: Words
+    if figure:
+        known = metric.figures.get(figure)
+        value, unit, ci, n = (known.value, known.unit, known.ci, known.n) if known else (None, "", None, 0)
+    if metric.status in ("na", "not_measured", "invalid"):
+        outcome, reason = metric.status, metric.reason
+    elif figure and figure not in metric.figures:
+        outcome, reason = "not_measured", text("profile.no_figure", figure=figure, known=sorted(metric.figures))
+    elif n < requirement.min_n:
+        outcome, reason = "insufficient", text("profile.too_few", n=n, least=requirement.min_n)
+    elif value is None:
+        outcome, reason = "not_measured", text("profile.no_value", n=n)
+    else:
+        outcome, reason = _against_limits(value, ci, requirement)
+    return Judgement(
+        id=metric.id, phase=metric.phase, figure=figure, required=requirement.required,
+        limit_min=requirement.min, limit_max=requirement.max, value=value, unit=unit, outcome=outcome, reason=reason,
+    )  # fmt: skip
+
+
+def _against_limits(
+    value: float, ci: tuple[float | None, float | None] | None, requirement: Requirement
+) -> tuple[Outcome, Words]:
+    low, high = ci or (None, None)
+    reason: Words = ""
+    if low is None and high is None:
+        low = high = value
+        reason = text("profile.no_interval") if requirement.is_limited else ""
+    low, high = -math.inf if low is None else low, math.inf if high is None else high
+    least = -math.inf if requirement.min is None else requirement.min
+    most = math.inf if requirement.max is None else requirement.max
+    if least <= low and high <= most:
+        return "pass", reason
+    if high < least or low > most:
+        return "missed", reason or text("profile.missed")
+    return "inconclusive", text("profile.inconclusive")
+
+
+def _is_under_load(metric: Metric) -> bool:
+    return metric.phase == "inference" and metric.id in _UNDER_LOAD
+
+
+def _other_load(wanted: dict[str, Any], log: Log) -> Text | None:
+    """The first setting in which a load of this attempt differs from the profile's."""
+    for begin in log.of(RunBegin):
+        if begin.verb == "load":
+            for setting, value in wanted.items():
+                if begin.config.get(setting) != value:
+                    was = begin.config.get(setting)
+                    return text("profile.other_load", setting=setting, was=str(was), wanted=str(value))
+    return None
