@@ -22,10 +22,17 @@ from shosei.metrics.units import Units
 class Unmeasurable(Exception):
     """A cell has no value: ``na`` (it cannot exist here), ``not_measured`` (nobody measured it) or ``invalid``."""
 
-    def __init__(self, status: Status, reason: Words, command: str = "", breakdown: list[Table] | None = None) -> None:
+    def __init__(
+        self,
+        status: Status,
+        reason: Words,
+        command: str = "",
+        breakdown: Sequence[Table] = (),
+        plots: Sequence[Plot] = (),
+    ) -> None:
         super().__init__(str(reason))
         self.status, self.reason, self.command = status, reason, command
-        self.breakdown = breakdown or []
+        self.breakdown, self.plots = list(breakdown), list(plots)
 
 
 @dataclass(slots=True)
@@ -84,7 +91,7 @@ class Cell:
         try:
             found = self.function(view)
         except Unmeasurable as error:
-            return self._without_value(error.status, error.reason, error.command, error.breakdown)
+            return self._without_value(error.status, error.reason, error.command, error.breakdown, error.plots)
         status, reason = _status(found)
         return Metric(
             id=self.id, phase=self.phase, unit=self.unit, direction=self.direction, status=status, reason=reason,
@@ -95,12 +102,17 @@ class Cell:
         )  # fmt: skip
 
     def _without_value(
-        self, status: Status, reason: Words, command: str = "", breakdown: list[Table] | None = None
+        self,
+        status: Status,
+        reason: Words,
+        command: str = "",
+        breakdown: Sequence[Table] = (),
+        plots: Sequence[Plot] = (),
     ) -> Metric:
         command = "" if status == "na" else command or self.command
         return Metric(
             id=self.id, phase=self.phase, unit=self.unit, direction=self.direction,
-            status=status, reason=reason, command=command, breakdown=breakdown or [],
+            status=status, reason=reason, command=command, breakdown=list(breakdown), plots=list(plots),
         )  # fmt: skip
 
 
