@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -25,12 +25,20 @@ class Config(BaseModel):
 C = TypeVar("C", bound=Config)
 
 
-def load(kind: type[C], section: str, file: Path | None = None, overrides: Iterable[str] = ()) -> C:
-    """Build ``kind`` from table ``[section]`` of a TOML file and overrides such as ``train.lr=3e-4``; the last wins.
+def load(
+    kind: type[C],
+    section: str,
+    file: Path | None = None,
+    overrides: Iterable[str] = (),
+    defaults: Mapping[str, Any] | None = None,
+) -> C:
+    """Build ``kind`` from ``defaults``, table ``[section]`` of a TOML file and overrides such as ``train.lr=3e-4``.
+
+    The last wins.
 
     Raises InputError: unreadable file, unknown section or key, value of the wrong type, malformed override.
     """
-    values: dict[str, Any] = {}
+    values = dict(defaults or {})
     if file is not None:
         values |= _sections(file).get(section, {})
     for override in overrides:

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from shosei.cli.common import JsonOption, result, say
+from shosei.cli.common import JsonOption, ProfileOption, result, say
+from shosei.errors import EXIT_INCONCLUSIVE, EXIT_INVALID, EXIT_OK, EXIT_REGRESSION
 
 RunArgument = Annotated[
     Path | None,
@@ -20,32 +21,55 @@ KindOption = Annotated[
     str | None, typer.Option("--kind", help="Print the events of this kind as JSON lines.", show_default=False)
 ]
 
+_VERDICTS = {
+    EXIT_OK: "everything that it requires is kept",
+    EXIT_REGRESSION: "a limit is missed",
+    EXIT_INCONCLUSIVE: "not everything that it requires is shown to be kept",
+    EXIT_INVALID: "a measurement that it requires is invalid",
+}
 
-def card(run: RunArgument = None, attempt: AttemptOption = None, as_json: JsonOption = False) -> None:
-    """Compute the 15 metrics of a run; write card.json, card.html and card.md into it; print the table."""
+
+def card(
+    run: RunArgument = None,
+    attempt: AttemptOption = None,
+    profile: ProfileOption = None,
+    as_json: JsonOption = False,
+) -> int:
+    """Compute the 15 metrics of a run; write card.json, card.html and card.md into it; print the table.
+
+    With a profile the exit code is its verdict: 0 all kept, 3 a limit missed, 4 not shown to be kept, 5 invalid.
+    """
     from rich.console import Console
 
     from shosei.card import build, html, markdown, terminal, to_json
+    from shosei.card.judge import exit_code
+    from shosei.card.profile import read_profile
     from shosei.log import open_run, read_log
     from shosei.metrics import compute
 
     chosen = open_run(run)
+    asked = read_profile(profile) if profile else None
     log = read_log(chosen.log, attempt)
     for warning in log.warnings:
         say(f"warning: {warning}")
-    scorecard = build(log, compute(log))
+    scorecard = build(log, compute(log, asked.service_level if asked else None), asked)
     data = to_json(scorecard)
     chosen.write("card.json", data)
     page = chosen.write("card.html", html(scorecard))
     chosen.write("card.md", markdown(scorecard))
     if as_json:
         print(data.decode(), end="", flush=True)
-        return
-    console = Console()
-    if not console.is_terminal:
-        console.width = 100
-    console.print(terminal(scorecard))
-    say(f"\nthe whole card, with its plots: {page}")
+    else:
+        console = Console()
+        if not console.is_terminal:
+            console.width = 100
+        console.print(terminal(scorecard))
+        say(f"\nthe whole card, with its plots: {page}")
+    if not asked:
+        return EXIT_OK
+    code = exit_code(scorecard.judgements)
+    say(f"profile {asked.name}: exit code {code}, {_VERDICTS[code]}")
+    return code
 
 
 def log(

@@ -23,6 +23,10 @@ RunOption = Annotated[
     Path | None, typer.Option("--run", help="Run folder (default: the SHOSEI_RUN variable).", show_default=False)
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
+ProfileOption = Annotated[
+    str | None,
+    typer.Option("--profile", help="A profile's name, such as chatbot, or its file (*.toml).", show_default=False),
+]
 ConfigOption = Annotated[Path | None, typer.Option("--config", help="TOML file.", show_default=False)]
 SetOption = Annotated[
     list[str] | None, typer.Option("--set", help="Override file and flags: section.key=value.", show_default=False)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from shosei.cli.common import ConfigOption, JsonOption, RunOption, SetOption, result, run_async, say
+from shosei.cli.common import ConfigOption, JsonOption, ProfileOption, RunOption, SetOption, result, run_async, say
 from shosei.errors import EXIT_INVALID, EXIT_OK
 
 if TYPE_CHECKING:
@@ -33,14 +33,16 @@ def load(
     max_tokens: Annotated[int | None, typer.Option(help="Longest answer asked for (default 64).")] = None,
     stream: Annotated[bool | None, typer.Option("--stream/--no-stream", help="Streamed answers (default).")] = None,
     seed: Annotated[int | None, typer.Option(help="Of the schedule and the prompts' order (default 0).")] = None,
+    profile: ProfileOption = None,
     config: ConfigOption = None,
     overrides: SetOption = None,
     as_json: JsonOption = False,
 ) -> int:
     """Send requests on a Poisson schedule, whether or not earlier ones came back; latency runs from the schedule.
 
-    Exit code 5 if not one request was answered.
+    A profile's load stands where nothing else is said. Exit code 5 if not one request was answered.
     """
+    from shosei.card.profile import read_profile
     from shosei.config import load as load_config
     from shosei.config import save
     from shosei.load import LoadConfig, Tally, check, run_load
@@ -48,11 +50,13 @@ def load(
     from shosei.log import open_run
 
     folder = open_run(run, must_exist=False)
+    chosen = read_profile(profile) if profile else None
     given = {"rate": rate, "seconds": seconds, "max_tokens": max_tokens, "stream": stream, "seed": seed}
     flags = [f"load.{key}={json.dumps(value)}" for key, value in given.items() if value is not None]
     if suite is not None:
         flags.append(f"load.suite={json.dumps(str(suite))}")
-    settings = load_config(LoadConfig, "load", config, [*flags, *(overrides or [])])
+    defaults = chosen.load_settings() if chosen else None
+    settings = load_config(LoadConfig, "load", config, [*flags, *(overrides or [])], defaults)
     if settings.suite is None and folder.suites.is_dir():
         settings = settings.model_copy(update={"suite": folder.suites})
     settings = run_async(check(settings, url))
@@ -60,6 +64,7 @@ def load(
     with folder.recording(
         "load", "inference", config=settings.model_dump(mode="json"), seeds={"load": settings.seed},
         hashes={"prompts": digest(read_prompts(settings.suite))}, arrival=settings.arrival,
+        profile=chosen.name if chosen else "",
     ) as record:  # fmt: skip
         save(folder.toml, "load", settings)
         try:

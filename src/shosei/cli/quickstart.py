@@ -3,34 +3,20 @@
 from __future__ import annotations
 
 import json
-import os
-import shlex
 import socket
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from shosei.cli.common import JsonOption, SetOption, require, result, say
+from shosei.cli.common import JsonOption, SetOption, require, result
+from shosei.cli.verbs import Verbs, code_of, command, printed
 from shosei.errors import InputError, nearest
 
 _READY_SECONDS = 60.0
-_STOP_SECONDS = 30.0
 _PREFERRED_PORT = 8000
 _SKILLS = ("numerals", "kana", "width", "sums")  # suites that a rule decides, so that a small model can generalise
-
-
-class _StepFailed(Exception):
-    """``code`` is the exit code that a process's ``status``, negative after a signal, makes ours."""
-
-    def __init__(self, command: str, status: int) -> None:
-        super().__init__(command)
-        self.command, self.code = command, status if status >= 0 else 128 - status
 
 
 def quickstart(
@@ -40,57 +26,37 @@ def quickstart(
     as_json: JsonOption = False,
 ) -> int:
     """Data, tokenizer, training, serving, load, exam and card, in under five minutes on two cores."""
-    from shosei.lineage import PARENT_VARIABLE
     from shosei.log import open_run
-    from shosei.log.run import ATTEMPT_VARIABLE
 
     require("torch", "tokenizers", "uvicorn", "babel", "cn2an", "jaconv", "kanjize")
     settings = _by_step(overrides or [])
     run = open_run(out, must_exist=False)
-    environment = os.environ | {PARENT_VARIABLE: str(os.getpid())}
     url = f"http://127.0.0.1:{_free_port()}"
     seconds: dict[str, float] = {}
 
-    def step(name: str, *arguments: str) -> None:
-        start = time.monotonic()
-        _announce(name, arguments)
-        with _started(arguments, environment) as process:
-            if status := process.wait():
-                raise _StepFailed(_printed(arguments), status)
-        seconds[name] = time.monotonic() - start
-
-    def measured_steps() -> None:
-        step("data", "data", "--run", str(out), "--seed", str(seed), *settings["data"])
-        step("tokenizer", "tokenizer", "--run", str(out))
-        train = ("train", "--run", str(out), "--set", f"train.seed={seed}", *settings["train"])
-        step("train", "supervise", "--run", str(out), "--name", "train", "--", *_command(train))
-        start = time.monotonic()
+    def measured_steps(verbs: Verbs) -> None:
+        data = ("data", "--run", str(out), "--seed", str(seed), *settings["data"])
+        seconds["data"] = verbs.run("data", *data)
+        seconds["tokenizer"] = verbs.run("tokenizer", "tokenizer", "--run", str(out))
+        train = command("train", "--run", str(out), "--set", f"train.seed={seed}", *settings["train"])
+        seconds["train"] = verbs.run("train", "supervise", "--run", str(out), "--name", "train", "--", *train)
         serve = ("serve", str(out), "--run", str(out), "--port", url.rpartition(":")[2])
-        _announce("serve", serve)
-        with _serving(serve, environment, url):
-            seconds["serve"] = time.monotonic() - start
+        with verbs.serving(url, _READY_SECONDS, *serve) as seconds["serve"]:
             asked = (url, "--run", str(out), "--suite", str(run.suites))
-            step("load", "load", *asked, "--seed", str(seed), *settings["load"])
-            step("exam", "exam", *asked, "--sandbox", "rlimits", *settings["exam"])
+            seconds["load"] = verbs.run("load", "load", *asked, "--seed", str(seed), *settings["load"])
+            seconds["exam"] = verbs.run("exam", "exam", *asked, "--sandbox", "rlimits", *settings["exam"])
+
+    def card(verbs: Verbs) -> None:
+        seconds["card"] = verbs.run("card", "card", str(out))
 
     # The record ends before the card is made: the card reads a finished log and says the same whenever it is asked.
     with run.recording("quickstart", new_attempt=True, seeds={"quickstart": seed}) as record:
-        environment[ATTEMPT_VARIABLE] = str(record.writer.attempt)
-        record.exit_code = _code_of(measured_steps)
-    code = record.exit_code or _code_of(lambda: step("card", "card", str(out)))
+        verbs = Verbs(record.writer.attempt)
+        record.exit_code = code_of(lambda: measured_steps(verbs))
+    code = record.exit_code or code_of(lambda: card(verbs))
     if not code:
         _conclude(out, seconds, as_json)
     return code
-
-
-def _code_of(steps: Callable[[], None]) -> int:
-    """Take ``steps``; name the one that failed. Return its exit code, or 0."""
-    try:
-        steps()
-    except _StepFailed as failure:
-        say(f"\nshosei: a step ended with exit code {failure.code}: {failure.command}")
-        return failure.code
-    return 0
 
 
 def _by_step(overrides: list[str]) -> dict[str, list[str]]:
@@ -122,9 +88,9 @@ def _conclude(out: Path, seconds: dict[str, float], as_json: bool) -> None:
         f"The scorecard is {out / 'card.html'}: open it in a browser.",
         "",
         "What next:",
-        f"  {_printed(('chat', str(out), '--single-turn'))}  ask it what it was trained on, such as: 17再加52得几？",
-        f"  {_printed(('serve', str(out)))}               serve it to any OpenAI client",
-        f"  {_printed(('card', str(out)))}                compute the card again from the log",
+        f"  {printed('chat', str(out), '--single-turn')}  ask it what it was trained on, such as: 17再加52得几？",
+        f"  {printed('serve', str(out))}               serve it to any OpenAI client",
+        f"  {printed('card', str(out))}                compute the card again from the log",
     ]
     result({"run": str(out), "seconds": seconds, "total_seconds": total}, lines, as_json=as_json)
 
@@ -147,63 +113,6 @@ def _accuracy(out: Path) -> list[str]:
 
 def _list(shares: dict[str, float], suites: Iterable[str]) -> str:
     return ", ".join(f"{suite} {shares[suite]:.3f}" for suite in suites)
-
-
-def _program() -> list[str]:
-    """How this program was called, so that a printed command can be pasted; else by its module."""
-    return [sys.argv[0]] if Path(sys.argv[0]).name == "shosei" else [sys.executable, "-m", "shosei"]
-
-
-def _command(arguments: tuple[str, ...]) -> list[str]:
-    return [*_program(), *arguments]
-
-
-def _printed(arguments: tuple[str, ...]) -> str:
-    return shlex.join(_command(arguments))
-
-
-def _announce(name: str, arguments: tuple[str, ...]) -> None:
-    say(f"\n── {name} " + "─" * (70 - len(name)) + f"\n$ {_printed(arguments)}")
-
-
-@contextmanager
-def _started(arguments: tuple[str, ...], environment: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
-    """A verb in a process of its own. If it still runs at the end of the block, it is told to stop."""
-    process = subprocess.Popen(_command(arguments), env=environment)
-    try:
-        yield process
-    finally:
-        if process.poll() is None:
-            process.terminate()
-            try:
-                process.wait(_STOP_SECONDS)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-
-
-@contextmanager
-def _serving(arguments: tuple[str, ...], environment: dict[str, str], url: str) -> Iterator[None]:
-    """A server that answers for the length of the block."""
-    with _started(arguments, environment) as server:
-        deadline = time.monotonic() + _READY_SECONDS
-        while not _ready(url):
-            if server.poll() is not None:
-                raise _StepFailed(_printed(arguments), server.returncode or 1)
-            if time.monotonic() > deadline:
-                raise _StepFailed(f"{_printed(arguments)} (not ready after {_READY_SECONDS:.0f} s)", 1)
-            time.sleep(0.1)
-        yield
-
-
-def _ready(url: str) -> bool:
-    from urllib.request import urlopen
-
-    try:
-        with urlopen(f"{url}/readyz", timeout=5) as response:
-            return bool(response.status == 200)
-    except OSError:  # URLError is one
-        return False
 
 
 def _free_port() -> int:

@@ -1,0 +1,155 @@
+"""``shosei alternate``: measure two targets by turns into one run folder, each turn by the public verbs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from shosei.cli.common import JsonOption, result, say
+from shosei.cli.verbs import Verbs, answers, code_of, printed
+from shosei.errors import EXIT_OK, InputError
+
+if TYPE_CHECKING:
+    from shosei.load.alternate import Target, Turn
+    from shosei.log.run import Run
+
+_VERB = "alternate"
+
+
+def alternate(
+    a: Annotated[Path, typer.Argument(metavar="A.toml", help="The first target.")],
+    b: Annotated[Path, typer.Argument(metavar="B.toml", help="The second target.")],
+    out: Annotated[Path, typer.Option(help="Run folder, of this measurement alone.")],
+    repeats: Annotated[int, typer.Option(min=1, help="Turns of each target.")] = 7,
+    as_json: JsonOption = False,
+) -> int:
+    """Measure two targets by turns (A B B A ...), so that 'shosei compare' can tell which is faster.
+
+    The same command in the same folder goes on with the turns that are missing.
+    """
+    from shosei.files import sha256
+    from shosei.load.alternate import check_pair, read_target, turns
+    from shosei.log import open_run
+
+    targets = read_target(a), read_target(b)
+    check_pair(*targets)
+    for file, target in zip((a, b), targets, strict=True):
+        _check_exam(file, target)
+    hashes = {f"target:{target.name}": sha256(file) for file, target in zip((a, b), targets, strict=True)}
+    run = open_run(out, must_exist=False)
+    order = turns(*targets, repeats)
+    with _alone(run):
+        done = _done(run, hashes)
+        for turn in order:
+            if turn.number in done:
+                continue
+            say(f"\nturn {turn.number} of {len(order)}: {turn.target.name}")
+            if code := _take(run, turn, hashes):
+                say(f"turn {turn.number} ({turn.target.name}) failed; the same command goes on from there")
+                return code
+    values = {
+        "run": str(out),
+        "turns": [{"turn": turn.number, "target": turn.target.name, "seed": turn.seed} for turn in order],
+    }
+    lines = ["", f"{len(order)} turns measured: {' '.join(turn.target.name for turn in order)}", "", "What next:"]
+    result(values, [*lines, f"  {printed('compare', str(out))}"], as_json=as_json)
+    return EXIT_OK
+
+
+def _take(run: Run, turn: Turn, hashes: dict[str, str]) -> int:
+    """One turn, as an attempt of its own; return its exit code."""
+    target, folder = turn.target, str(run.folder)
+
+    def steps(verbs: Verbs) -> None:
+        with _serving(verbs, target, folder):
+            load = _settings("load", target.load.model_dump(mode="json", exclude_unset=True))
+            verbs.run("load", "load", target.url, "--run", folder, "--seed", str(turn.seed), *load)
+            if target.exam:
+                suite, exam = _exam(target)
+                asked = (target.url, "--run", folder, "--suite", suite)
+                verbs.run("exam", "exam", *asked, *_settings("exam", exam))
+
+    with run.recording(
+        _VERB, new_attempt=True, target=target.name, turn=turn.number, config=target.model_dump(mode="json"),
+        hashes=hashes, seeds={_VERB: turn.seed},
+    ) as record:  # fmt: skip
+        verbs = Verbs(record.writer.attempt)
+        record.exit_code = code_of(lambda: steps(verbs))
+    return record.exit_code
+
+
+def _serving(verbs: Verbs, target: Target, folder: str) -> AbstractContextManager[Any]:
+    """The target's server, under the meters, where this target has a command for it."""
+    if not target.serve:
+        return nullcontext()
+    if answers(target.url):
+        raise InputError(f"a server answers at {target.url} before '{target.name}' was started: stop that one first")
+    if target.serve[:2] == ["shosei", "serve"]:  # it supervises itself
+        return verbs.serving(target.url, target.ready_s, *target.serve[1:], "--run", folder)
+    supervise = ("supervise", "--run", folder, "--phase", "inference", "--name", "server", "--")
+    return verbs.serving(target.url, target.ready_s, *supervise, *target.serve)
+
+
+def _settings(section: str, settings: Mapping[str, Any]) -> list[str]:
+    options = []
+    for key, value in settings.items():
+        options += ["--set", f"{section}.{key}={json.dumps(value, ensure_ascii=False)}"]
+    return options
+
+
+def _exam(target: Target) -> tuple[str, dict[str, Any]]:
+    """The path of the exam's suite, and its settings."""
+    settings = dict(target.exam)
+    if "suite" not in settings:
+        raise InputError("exam.suite is missing: name a suite (*.jsonl), or a folder of them")
+    return str(settings.pop("suite")), settings
+
+
+def _check_exam(file: Path, target: Target) -> None:
+    """Raise InputError for what 'shosei exam' would refuse: better now than after the turns before."""
+    from shosei.config import validate
+    from shosei.exam import ExamConfig
+    from shosei.wire.suite import read_suites
+
+    if not target.exam:
+        return
+    try:
+        suite, settings = _exam(target)
+        validate(ExamConfig, settings, "exam")
+        read_suites(Path(suite))
+    except InputError as error:
+        raise InputError(f"{file}: {error}") from None
+
+
+@contextmanager
+def _alone(run: Run) -> Iterator[None]:
+    """Hold the folder for the length of the block. Raises InputError where another alternate has it."""
+    from shosei.files import locked
+
+    run.folder.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as held:
+        try:
+            held.enter_context(locked(run.folder / ".alternate.lock", wait=False))
+        except BlockingIOError:
+            raise InputError(f"another 'shosei alternate' measures into {run.folder}: let it end first") from None
+        yield
+
+
+def _done(run: Run, hashes: dict[str, str]) -> set[int]:
+    """Numbers of the turns that ended well. Raises InputError where the folder holds another measurement."""
+    from shosei.log import RunBegin, RunEnd, attempts, read_log
+
+    done = set()
+    for attempt in attempts(run.log) if run.log.is_dir() else []:
+        log = read_log(run.log, attempt)
+        begin = next((begin for begin in log.of(RunBegin) if begin.verb == _VERB), None)
+        if begin is None or begin.hashes != hashes:
+            raise InputError(f"{run.folder} holds another measurement: name a new folder with --out")
+        if any(end.verb == _VERB and end.exit_code == EXIT_OK for end in log.of(RunEnd)):
+            done.add(begin.turn)
+    return done

@@ -1,0 +1,122 @@
+"""Public verbs in processes of their own, each printed before it runs: what quickstart and alternate are made of."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from shosei.cli.common import say
+
+_STOP_SECONDS = 30.0
+_HTTP_OK, _HTTP_NOT_FOUND = 200, 404
+
+
+class StepFailed(Exception):
+    """A verb ended badly. ``code`` is the exit code that its ``status``, negative after a signal, makes ours."""
+
+    def __init__(self, command: str, status: int) -> None:
+        super().__init__(command)
+        self.command, self.code = command, status if status >= 0 else 128 - status
+
+
+class Verbs:
+    """Runs verbs that record into one attempt of a run, and end with this process. ``url``: the server they ask."""
+
+    def __init__(self, attempt: int) -> None:
+        from shosei.lineage import PARENT_VARIABLE
+        from shosei.log.run import ATTEMPT_VARIABLE
+
+        self._environment = os.environ | {PARENT_VARIABLE: str(os.getpid()), ATTEMPT_VARIABLE: str(attempt)}
+
+    def run(self, name: str, *arguments: str) -> float:
+        """Run a verb to its end; return the seconds it took. Raises StepFailed unless it ended with 0."""
+        start = time.monotonic()
+        _announce(name, arguments)
+        with self._started(arguments) as process:
+            if status := process.wait():
+                raise StepFailed(printed(*arguments), status)
+        return time.monotonic() - start
+
+    @contextmanager
+    def serving(self, url: str, ready_s: float, *arguments: str) -> Iterator[float]:
+        """A verb whose server answers at ``url`` for the length of the block; yields the seconds until it did."""
+        start = time.monotonic()
+        _announce("serve", arguments)
+        with self._started(arguments) as server:
+            while not answers(url):
+                if server.poll() is not None:
+                    raise StepFailed(printed(*arguments), server.returncode or 1)
+                if time.monotonic() - start > ready_s:
+                    raise StepFailed(f"{printed(*arguments)} (not ready after {ready_s:g} s)", 1)
+                time.sleep(0.1)
+            yield time.monotonic() - start
+
+    @contextmanager
+    def _started(self, arguments: tuple[str, ...]) -> Iterator[subprocess.Popen[bytes]]:
+        """A verb in a process of its own. If it still runs at the end of the block, it is told to stop.
+
+        What it prints goes to standard error: standard output is for the result of the verb that runs it.
+        """
+        process = subprocess.Popen(command(*arguments), env=self._environment, stdout=sys.__stderr__)
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                process.terminate()
+                try:
+                    process.wait(_STOP_SECONDS)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                    process.wait()
+
+
+def code_of(steps: Callable[[], None]) -> int:
+    """Take ``steps``; name the one that failed. Return its exit code, or 0."""
+    try:
+        steps()
+    except StepFailed as failure:
+        say(f"\nshosei: a step ended with exit code {failure.code}: {failure.command}")
+        return failure.code
+    return 0
+
+
+def command(*arguments: str) -> list[str]:
+    """A verb's command line as this program was called, so that it can be pasted; else by its module."""
+    program = [sys.argv[0]] if Path(sys.argv[0]).name == "shosei" else [sys.executable, "-m", "shosei"]
+    return [*program, *arguments]
+
+
+def printed(*arguments: str) -> str:
+    """The command line of a verb, quoted for a shell."""
+    return shlex.join(command(*arguments))
+
+
+def answers(url: str) -> bool:
+    """Whether the server at ``url`` is ready, or, where it has no ``/readyz``, lists its models."""
+    base = url.rstrip("/").removesuffix("/v1")
+    status = _status(f"{base}/readyz")
+    return status == _HTTP_OK or (status == _HTTP_NOT_FOUND and _status(f"{base}/v1/models") == _HTTP_OK)
+
+
+def _status(url: str) -> int | None:
+    from urllib.error import HTTPError
+    from urllib.request import Request, urlopen
+
+    key = os.environ.get("OPENAI_API_KEY", "").strip()
+    try:
+        with urlopen(Request(url, headers={"Authorization": f"Bearer {key}"} if key else {}), timeout=5) as response:
+            return int(response.status)
+    except HTTPError as error:
+        return error.code
+    except OSError:  # URLError is one
+        return None
+
+
+def _announce(name: str, arguments: tuple[str, ...]) -> None:
+    say(f"\n── {name} " + "─" * (70 - len(name)) + f"\n$ {printed(*arguments)}")
