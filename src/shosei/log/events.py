@@ -42,7 +42,7 @@ class RunBegin(Event, tag="run.begin"):
     config: dict[str, Any] = {}
     hashes: dict[str, str] = {}  # what was hashed -> SHA-256
     seeds: dict[str, int] = {}
-    hardware: dict[str, Any] = {}  # cpu, cores, memory_bytes, gpus, nodes
+    hardware: dict[str, Any] = {}  # cpu, cores, memory_bytes, gpus, nodes; train: gemm_flops of a rank
     versions: dict[str, str] = {}
     model: dict[str, Any] = {}  # the ModelSpec's fields and counts, where the verb has a model
     profile: str = ""
@@ -116,12 +116,12 @@ class Epoch(Event, tag="epoch"):
 
 
 class Step(Event, tag="step"):
-    """One optimiser step, attempted."""
+    """One optimiser step, attempted, as this rank saw it."""
 
     step: int  # from 1
     epoch: int
-    samples: int
-    tokens: int  # without padding
+    samples: int  # of this rank
+    tokens: int  # of this rank, without padding
     duration_ns: int  # whole step, data wait included
     data_wait_ns: int
     loss: float | None  # None: not finite
@@ -130,6 +130,7 @@ class Step(Event, tag="step"):
     grad_norm: float | None = None
     lr: float | None = None
     skipped: bool = False
+    flops: int | None = None  # forward and backward, by the model's closed form; what is recomputed does not count
 
 
 class Section(Event, tag="section"):
@@ -226,7 +227,7 @@ class Comm(Event, tag="comm"):
     """One collective operation of distributed training, as this rank saw it."""
 
     op: str  # all_reduce | all_gather | reduce_scatter
-    bytes: int  # payload a rank
+    bytes: int  # payload a rank: the whole tensor, before it is scattered or after it is gathered
     world: int
     duration_ns: int
     call: int  # the same number on every rank
@@ -252,6 +253,7 @@ class Rating(Event, tag="rating"):
     value: int | None  # stars 1-5; thumbs 0 or 1; None: was asked and did not answer
     request: str
     turn: int = 0
+    rated_wall_ns: int | None = None  # Unix time of the rating, where an imported file tells; None: when it was written
     tags: list[str] = []
     comment: str = ""  # this and the next two only where the operator keeps rated text
     question: str = ""

@@ -3,112 +3,217 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 
-from shosei.log import Log, ProcExit, ProcStart, Request, Restart, Step
+import numpy as np
+
+from shosei.log import Fault, Log, ProcExit, ProcStart, Request, Restart, Step
 from shosei.metrics import stats
-from shosei.metrics.cell import Cell, Unmeasurable, Value
-from shosei.metrics.metric import Row, Table
-from shosei.metrics.series import by_time
+from shosei.metrics.cell import Cell, Value
+from shosei.metrics.failures import request_errors, request_units, step_errors, step_units
+from shosei.metrics.metric import Figure, Row, Table
+from shosei.metrics.starts import Repair, Start, lost_work, repairs, starts, supervisor
+from shosei.metrics.text import Text, Words, text
+from shosei.metrics.units import Unit, Units, share
+
+_CAUSES = {"done", "stopped", "bad input", "out of memory", "signal", "exception", "hang", "start-up"}
+_KINDS = ("failure", "watchdog", "membership", "planned", "manual")
 
 
 def crash_rate(log: Log) -> Value:
-    """Unplanned ends per process start, as the supervisor saw them."""
-    starts, exits = log.of(ProcStart), log.of(ProcExit)
-    crashes = [end for end in exits if not end.planned]
-    hours = sum(end.duration_ns for end in exits) / 3.6e12
-    low, high = stats.poisson(len(crashes))
-    causes: list[Row] = [
-        [child, cause, count] for (child, cause), count in sorted(Counter((e.child, e.cause) for e in exits).items())
-    ]
-    per_hours: list[Row] = [
-        ["process hours", hours],
-        ["crashes", len(crashes)],
-        ["crashes per 1000 h", 1000 * len(crashes) / hours if hours else None],
-        ["95% low", 1000 * (low or 0) / hours if hours else None],
-        ["95% high", 1000 * (high or 0) / hours if hours else None],
-        ["mean time between failures (h)", hours / len(crashes) if crashes else None],
-    ]
+    """Unplanned ends per process start, as the supervisor saw them; crashes in an injected fault stay apart."""
+    known = starts(log)
+    crashes = sum(start.crashed for start in known)
+    hours = sum(start.end.duration_ns for start in known if start.end) / 3.6e12
+    mended = repairs(log, known)
+    figures = _over_time(crashes, hours, len(known)) | _repair_figures(mended, log.of(Step))
     return Value(
-        value=len(crashes) / len(starts), n=len(starts), clusters=len(starts), unit_of_n="process starts",
-        ci=stats.wilson(len(crashes), len(starts)), ci_method="Wilson", detail="unplanned ends per process start",
+        value=crashes / len(known), n=len(known), clusters=len(known), unit_of_n=text("reliability.process_starts"),
+        ci=stats.wilson(crashes, len(known)), ci_method=text("reliability.wilson"),
+        detail=text("reliability.crashes_per_start"), figures=figures, notes=_crash_notes(known, mended),
         breakdown=[
-            Table("ends", ["process", "cause", "n"], causes),
-            Table("over time (exact Poisson)", ["quantity", "value"], per_hours),
+            _ends(known),
+            _time_table(crashes, hours, figures),
+            *_repair_tables(mended),
+            *_lost_work_table(log.of(Step)),
         ],
     )  # fmt: skip
+
+
+def crash_units(log: Log) -> Units:
+    """One a process start."""
+    known = starts(log)
+    return Units(
+        [Unit(start.key, start.key, {"top": float(start.crashed), "bottom": 1.0}) for start in known],
+        share,
+        paired=False,
+    )
+
+
+def _over_time(crashes: int, hours: float, count: int) -> dict[str, Figure]:
+    """Crashes a time and time between failures; without a crash the interval still bounds both."""
+    if not hours:
+        return {
+            "per_1000h": Figure(None, "/1000 h", "lower", n=count),
+            "mtbf_h": Figure(None, "h", "higher", n=count),
+        }
+    low, high = (bound or 0.0 for bound in stats.poisson(crashes))
+    rate = (1000 * low / hours, 1000 * high / hours)
+    between = (hours / high, hours / low if low else None)
+    return {
+        "per_1000h": Figure(1000 * crashes / hours, "/1000 h", "lower", rate, count),
+        "mtbf_h": Figure(hours / crashes if crashes else None, "h", "higher", between, count),
+    }
+
+
+def _time_table(crashes: int, hours: float, figures: dict[str, Figure]) -> Table:
+    low, high = figures["per_1000h"].ci or (None, None)
+    rows: list[Row] = [
+        [text("reliability.process_hours"), hours],
+        [text("reliability.crashes"), crashes],
+        [text("reliability.per_1000h"), figures["per_1000h"].value],
+        [text("reliability.per_1000h_low"), low],
+        [text("reliability.per_1000h_high"), high],
+        [text("reliability.mtbf_h"), figures["mtbf_h"].value],
+    ]
+    return Table(text("reliability.over_time"), [text("term.quantity"), text("term.value")], rows)
+
+
+def _repair_figures(mended: Sequence[Repair], steps: Sequence[Step]) -> dict[str, Figure]:
+    seconds = [repair.seconds for repair in mended if repair.seconds is not None]
+    mean = stats.mean(seconds) if seconds else None
+    figures = {"mttr_s": Figure(mean, "s", "lower", stats.student_t(seconds), len(seconds))}
+    if steps:
+        figures["lost_steps"] = Figure(float(len(lost_work(steps))), "steps", "lower", n=len(mended))
+    return figures
+
+
+def _ends(known: Sequence[Start]) -> Table:
+    """How the starts of each process ended."""
+    counts = Counter((start.child, start.end.cause if start.end else "", start.fault) for start in known)
+    rows: list[Row] = [
+        [child, _cause(cause) if cause else text("reliability.no_end"), _injected(fault), count]
+        for (child, cause, fault), count in sorted(counts.items())
+    ]
+    columns: list[Words] = [
+        text("reliability.process"), text("reliability.cause"), text("reliability.injected_fault"), "n",
+    ]  # fmt: skip
+    return Table(text("reliability.ends"), columns, rows)
+
+
+def _cause(cause: str) -> Text:
+    known = cause if cause in _CAUSES else "unknown"
+    return text("reliability.ended." + known.replace(" ", "_").replace("-", "_"))
+
+
+def _injected(fault: str) -> Words:
+    return fault or text("reliability.not_injected")
+
+
+def _repair_tables(mended: Sequence[Repair]) -> list[Table]:
+    """Each crash with the stages of its repair, and their means."""
+    if not mended:
+        return []
+    stages = {
+        "to_restart": [repair.restart_s for repair in mended],
+        "to_useful": [repair.useful_s for repair in mended],
+        "whole_repair": [repair.seconds for repair in mended],
+    }
+    means: list[Row] = []
+    for name, times in stages.items():
+        known = [time for time in times if time is not None]
+        means.append([text(f"reliability.{name}"), stats.mean(known) if known else None, len(known)])
+    each: list[Row] = [
+        [
+            repair.crash.child, repair.crash.number, _cause(repair.end.cause), _injected(repair.crash.fault),
+            repair.restart_s, repair.useful_s, repair.seconds,
+        ]
+        for repair in mended
+    ]  # fmt: skip
+    process, cause = text("reliability.process"), text("reliability.cause")
+    names = [text(f"reliability.{name}") for name in stages]
+    return [
+        Table(text("reliability.repair"), [text("reliability.stage"), text("reliability.mean_s"), "n"], means),
+        Table(
+            text("reliability.each_crash"),
+            [process, text("reliability.start"), cause, text("reliability.injected_fault"), *names],
+            each,
+        ),
+    ]
+
+
+def _lost_work_table(steps: Sequence[Step]) -> list[Table]:
+    if not steps:
+        return []
+    again = lost_work(steps)
+    seconds = sum(step.duration_ns for step in again) / 1e9
+    columns: list[Words] = [text("term.quantity"), text("reliability.steps"), text("term.seconds")]
+    return [Table(text("reliability.lost_work"), columns, [[text("reliability.run_again"), len(again), seconds]])]
+
+
+def _crash_notes(known: Sequence[Start], mended: Sequence[Repair]) -> list[Text]:
+    notes = []
+    if faults := [start.fault for start in known if start.ended_unplanned and start.fault]:
+        notes.append(text("reliability.injected_crashes", count=len(faults), faults=sorted(set(faults))))
+    if missing := sum(start.end is None for start in known):
+        notes.append(text("reliability.ends_missing", count=missing))
+    if unmended := sum(repair.seconds is None for repair in mended):
+        notes.append(text("reliability.unmended", count=unmended))
+    return notes
 
 
 def restart_count(log: Log) -> Value:
     """Restarts after failures and by the watchdog, from the supervisor's own counters."""
-    last = {(event.pid, event.child): event for event in log.of(Restart)}
-    kinds = ("failure", "watchdog", "membership", "planned", "manual")
-    rows: list[Row] = [[child, *(getattr(event, kind) for kind in kinds)] for (_, child), event in sorted(last.items())]
-    count = sum(event.failure + event.watchdog for event in last.values())
-    starts = len(last) + sum(sum(getattr(event, kind) for kind in kinds) for event in last.values())
+    last = _last_counters(log)
+    rows: list[Row] = [[event.child, *(getattr(event, kind) for kind in _KINDS)] for event in last]
+    count = sum(event.failure + event.watchdog for event in last)
+    started = len(last) + sum(getattr(event, kind) for event in last for kind in _KINDS)
+    columns = [text("reliability.process"), *(text(f"reliability.by_{kind}") for kind in _KINDS)]
     return Value(
-        value=float(count), n=starts, clusters=starts, unit_of_n="process starts", ci=stats.poisson(count),
-        ci_method="exact Poisson", detail="restarts after failure or by the watchdog",
-        breakdown=[Table("restarts", ["process", *kinds], rows)],
+        value=float(count), n=started, clusters=started, unit_of_n=text("reliability.process_starts"),
+        ci=stats.poisson(count), ci_method=text("reliability.exact_poisson"),
+        detail=text("reliability.restarts_counted"), breakdown=[Table(text("reliability.restarts"), columns, rows)],
     )  # fmt: skip
 
 
-def step_errors(log: Log) -> Value:
-    """Optimiser steps with a non-finite loss or gradient, or skipped, per step attempted."""
-    steps = log.of(Step)
-    bad = [step for step in steps if not step.finite or step.skipped]
-    return Value(
-        value=len(bad) / len(steps), n=len(steps), clusters=len(steps), unit_of_n="steps",
-        ci=stats.wilson(len(bad), len(steps)), ci_method="Wilson", detail="non-finite or skipped steps per step",
-        breakdown=[Table("steps", ["quantity", "n"], [
-            ["attempted", len(steps)],
-            ["non-finite", sum(not step.finite for step in steps)],
-            ["skipped", sum(step.skipped for step in steps)],
-        ])],
-    )  # fmt: skip
+def restart_units(log: Log) -> Units:
+    """One a process start: the first of each process, and each restart."""
+    units = []
+    for place, event in enumerate(_last_counters(log)):
+        kinds = ["first", *(kind for kind in _KINDS for _ in range(getattr(event, kind)))]
+        for number, kind in enumerate(kinds):
+            key = f"{place} {event.child} {number}"
+            units.append(Unit(key, key, {"top": float(kind in ("failure", "watchdog")), "bottom": 1.0}))
+    return Units(units, _total, paired=False)
 
 
-def request_errors(log: Log) -> Value:
-    """Requests whose final state is an error, per request started, those that the harness cancelled left out."""
-    measured = [r for r in log.of(Request) if r.seen_by == "client" and r.purpose in ("load", "exam", "agents")]
-    counted = [request for request in measured if request.error != "cancelled"]
-    if not counted:
-        raise Unmeasurable("not_measured", "no request of a load, exam or agents run is in this attempt")
-    failed = [request for request in counted if request.error]
-    types: list[Row] = [
-        [purpose, error or "none", count]
-        for (purpose, error), count in sorted(Counter((r.purpose, r.error) for r in counted).items())
-    ]
-    clusters = _outages(counted)
-    first = sum(bool(request.first_try_error) for request in counted) / len(counted)
-    return Value(
-        value=len(failed) / len(counted), n=len(counted), clusters=len(clusters), unit_of_n="time batches",
-        ci=stats.wilson_clustered(clusters), ci_method="Wilson on the effective sample size over time batches",
-        detail="failed requests per request started",
-        breakdown=[
-            Table("by type", ["purpose", "error", "n"], types),
-            Table("retries", ["quantity", "value"], [["error rate before retries", first]]),
-        ],
-    )  # fmt: skip
+def _total(names: Sequence[str], sums: np.ndarray) -> np.ndarray:
+    """The statistic of a plain sum."""
+    total: np.ndarray = sums[..., names.index("top")]
+    return total
 
 
-def _outages(requests: list[Request]) -> list[list[float]]:
-    """1 for each failed request and 0 for the others, in time batches of each purpose: failures come in bursts."""
-    clusters = []
-    for purpose in sorted({request.purpose for request in requests}):
-        points = [(r.scheduled_ns, float(bool(r.error))) for r in requests if r.purpose == purpose]
-        times = [when for when, _ in points]
-        clusters += [batch for batch in by_time(points, min(times), max(times)) if batch]
-    return clusters
+def _last_counters(log: Log) -> list[Restart]:
+    """The last state of each process's counters."""
+    last = {(event.child, supervisor(event)): event for event in log.of(Restart)}
+    return [last[key] for key in sorted(last)]
 
 
 _TRAIN = "shosei supervise --run RUN -- shosei train --run RUN"
 _SERVE = "shosei serve RUN --run RUN"
+_AFTER_CRASHES = (Step, Request, Fault)
 
 CELLS = [
-    Cell("crash_rate", "training", "per start", "lower", (ProcStart, ProcExit), crash_rate, command=_TRAIN),
-    Cell("crash_rate", "inference", "per start", "lower", (ProcStart, ProcExit), crash_rate, command=_SERVE),
-    Cell("restart_count", "training", "restarts", "lower", (Restart,), restart_count, command=_TRAIN),
-    Cell("restart_count", "inference", "restarts", "lower", (Restart,), restart_count, command=_SERVE),
-    Cell("error_rate", "training", "", "lower", (Step,), step_errors, command="shosei train --run RUN"),
-    Cell("error_rate", "inference", "", "lower", (Request,), request_errors, command="shosei load URL --run RUN"),
-]
+    Cell("crash_rate", "training", "per start", "lower", (ProcStart, ProcExit), crash_rate, _AFTER_CRASHES,
+         command=_TRAIN, units=crash_units),
+    Cell("crash_rate", "inference", "per start", "lower", (ProcStart, ProcExit), crash_rate, _AFTER_CRASHES,
+         command=_SERVE, units=crash_units),
+    Cell("restart_count", "training", "restarts", "lower", (Restart,), restart_count,
+         command=_TRAIN, units=restart_units),
+    Cell("restart_count", "inference", "restarts", "lower", (Restart,), restart_count,
+         command=_SERVE, units=restart_units),
+    Cell("error_rate", "training", "", "lower", (Step,), step_errors,
+         command="shosei train --run RUN", units=step_units),
+    Cell("error_rate", "inference", "", "lower", (Request,), request_errors, (Fault,),
+         command="shosei load URL --run RUN", units=request_units),
+]  # fmt: skip
