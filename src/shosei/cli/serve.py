@@ -16,6 +16,14 @@ _GRACE_SECONDS = 20.0  # for answers in flight, and then for the engine
 
 HostOption = Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 for every one.")]
 PortOption = Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 for any free one.")]
+KeepOption = Annotated[
+    bool,
+    typer.Option(
+        "--keep-rated-text",
+        help="Write the question, the answer and the comment of each rated answer into the run's log, in plain text; "
+        "without it only the rating and its tags. Tell your users.",
+    ),
+]
 
 
 def serve(
@@ -25,6 +33,7 @@ def serve(
     slots: Annotated[int, typer.Option(min=1, max=1024, help="Requests that are answered at the same time.")] = 16,
     name: Annotated[str, typer.Option(help="Name that clients call the model by (default: its own).")] = "",
     run: RunOption = None,
+    keep_rated_text: KeepOption = False,
     as_json: JsonOption = False,
 ) -> int:
     """Serve a model over an OpenAI-compatible API until interrupted.
@@ -47,16 +56,19 @@ def serve(
     url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
     target = open_run(run, must_exist=False) if run or os.environ.get(RUN_VARIABLE) else None
-    config = {"model": str(folder), "name": name, "url": url, "slots": slots}
+    if keep_rated_text and target is None:
+        raise InputError("--keep-rated-text keeps text in a run folder: name one with --run")
+    config = {"model": str(folder), "name": name, "url": url, "slots": slots, "keep_rated_text": keep_rated_text}
     recording = target.recording("serve", "inference", config=config) if target else nullcontext()
     with private_folder() as private, recording as record:
         socket = private / "engine.sock"
         shosei = [sys.executable, "-m", "shosei"]
         engine = ["engine", "--model", str(folder), "--socket", str(socket), "--slots", str(slots)]
         front = ["http", "--model", str(folder), "--socket", str(socket), "--name", name]
+        kept = ["--keep-rated-text"] if keep_rated_text else []
         children = [
             Child("engine", [*shosei, *engine], phase="inference"),
-            Child("http", [*shosei, *front, "--host", host, "--port", str(port)], phase="inference"),
+            Child("http", [*shosei, *front, "--host", host, "--port", str(port), *kept], phase="inference"),
         ]
         supervisor = Supervisor(record.writer if record else None, children, grace_s=_GRACE_SECONDS)
         say(f"loading {name} from {folder}")
@@ -86,6 +98,7 @@ def http(
     name: Annotated[str, typer.Option(help="Name that clients call the model by.")],
     host: HostOption = "127.0.0.1",
     port: PortOption = 8000,
+    keep_rated_text: KeepOption = False,
 ) -> None:
     """Answer HTTP requests in front of an engine until told to stop."""
     from shosei.log.run import recording_if_asked
@@ -94,7 +107,7 @@ def http(
 
     listener = listen(host, port)
     with recording_if_asked("http", "inference", config={"name": name}) as record:
-        run_server(model, socket, name, listener, record.writer if record else None)
+        run_server(model, socket, name, listener, record.writer if record else None, keep_rated_text)
 
 
 def find_model(path: Path) -> tuple[Path, str]:

@@ -69,11 +69,13 @@ class Run:
         return self.folder / "model"
 
     @contextlib.contextmanager
-    def recording(self, verb: str, phase: str = "", *, new_attempt: bool = False, **manifest: Any) -> Iterator[Record]:
+    def recording(
+        self, verb: str, phase: str = "", *, new_attempt: bool | None = None, **manifest: Any
+    ) -> Iterator[Record]:
         """Keep a record of this verb for the length of the block: ``run.begin`` first, ``run.end`` last.
 
         ``manifest`` is RunBegin's fields. A verb joins the folder's current attempt, or the one in ``SHOSEI_ATTEMPT``;
-        if the current attempt already has that verb, or with ``new_attempt``, it begins a new attempt.
+        if the current attempt already has that verb it begins a new one. ``new_attempt`` decides that beforehand.
         """
         record = Record(self._begin(verb, phase, new_attempt, manifest))
         try:
@@ -89,7 +91,7 @@ class Run:
             writer.emit(RunEnd(verb=verb, exit_code=record.exit_code, hashes=record.hashes, dropped=writer.dropped))
             writer.close()
 
-    def _begin(self, verb: str, phase: str, new_attempt: bool, manifest: dict[str, Any]) -> Writer:
+    def _begin(self, verb: str, phase: str, new_attempt: bool | None, manifest: dict[str, Any]) -> Writer:
         """Open this process's segment in the right attempt; chosen under a lock, so that no two starts share one."""
         self.folder.mkdir(parents=True, exist_ok=True)
         with locked(self.folder / ".lock"):
@@ -111,14 +113,13 @@ class Run:
             write_atomic(path, data)
         return path
 
-    def _attempt_for(self, verb: str, new_attempt: bool) -> int:
+    def _attempt_for(self, verb: str, new_attempt: bool | None) -> int:
         known = attempts(self.log) if self.log.is_dir() else []
         if not known:
             return 1
-        if new_attempt:
-            return known[-1] + 1
-        verbs = {begin.verb for begin in read_log(self.log, known[-1]).of(RunBegin)}
-        return known[-1] + 1 if verb in verbs else known[-1]
+        if new_attempt is None:
+            new_attempt = verb in {begin.verb for begin in read_log(self.log, known[-1]).of(RunBegin)}
+        return known[-1] + 1 if new_attempt else known[-1]
 
 
 @contextlib.contextmanager

@@ -7,6 +7,7 @@ import os
 import sys
 import threading
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
@@ -42,18 +43,17 @@ class Writer:
 
     def emit(self, event: Event) -> None:
         """Fill the envelope and append the event. The caller gives it up: it must not be changed or emitted again."""
-        me = self._identity
-        event.v = SCHEMA_VERSION
-        event.run, event.attempt = self.run, self.attempt
-        event.host, event.boot, event.pid, event.start_ticks = me.host, me.boot, me.pid, me.start_ticks
-        event.mono_ns, event.wall_ns = time.monotonic_ns(), time.time_ns()
-        event.phase = event.phase or self.phase
-        with self._lock:
-            event.seq = self._seq
-            self._seq += 1
-            self._lines.append(self._encode(event))
+        self._append(event)
         if type(event) in CRITICAL:
             self.flush(sync=True)
+
+    def record(self, events: Iterable[Event]) -> bool:
+        """Append the events together and wait for the disk; return whether it has all of them."""
+        dropped = self.dropped
+        for event in events:
+            self._append(event)
+        self.flush(sync=True)
+        return self.dropped == dropped and self._file >= 0
 
     def flush(self, sync: bool = False) -> None:
         """Write what is buffered; with ``sync``, wait until the disk has it."""
@@ -79,6 +79,18 @@ class Writer:
                 os.close(self._file)
                 self._file = -1
         atexit.unregister(self.close)
+
+    def _append(self, event: Event) -> None:
+        me = self._identity
+        event.v = SCHEMA_VERSION
+        event.run, event.attempt = self.run, self.attempt
+        event.host, event.boot, event.pid, event.start_ticks = me.host, me.boot, me.pid, me.start_ticks
+        event.mono_ns, event.wall_ns = time.monotonic_ns(), time.time_ns()
+        event.phase = event.phase or self.phase
+        with self._lock:
+            event.seq = self._seq
+            self._seq += 1
+            self._lines.append(self._encode(event))
 
     def _write(self, data: bytes, lines: int) -> bool:
         """Write all of ``data``; return whether the segment may now end within a line."""

@@ -14,24 +14,35 @@ from shosei import __version__
 from shosei.log import Writer
 from shosei.serve import checks, errors
 from shosei.serve.engine_link import EngineLink
+from shosei.serve.feedback import Ratings, RecentAnswers
 from shosei.serve.front import Front, Question
 from shosei.serve.ledger import Counters, Ledger
 from shosei.serve.shapes import ChatShape, TextShape
 from shosei.text import Tokenizer, chat
+from shosei.wire.feedback import Feedback, FeedbackReceipt
 from shosei.wire.openai import ChatRequest, CompletionRequest, ModelList
 
 MAX_WAITING = 64
 
 
 def create_app(
-    model_folder: Path, socket: Path, model_name: str, *, writer: Writer | None = None, max_waiting: int = MAX_WAITING
+    model_folder: Path,
+    socket: Path,
+    model_name: str,
+    *,
+    writer: Writer | None = None,
+    keep_rated_text: bool = False,
+    max_waiting: int = MAX_WAITING,
 ) -> FastAPI:
     """The API over the engine at ``socket``, under the name ``model_name``.
 
     At most ``max_waiting`` requests wait for a slot of the engine; more are refused with 429. With ``writer``, each
-    completion request becomes a ``request`` event. Raises InputError if the folder's tokenizer cannot be read.
+    completion request becomes a ``request`` event and each rating a ``rating`` event; with ``keep_rated_text``, that
+    holds the rated question and answer and the comment too. Raises InputError if the folder's tokenizer cannot be read.
     """
-    front = Front(model_name, Tokenizer.load(model_folder), EngineLink(socket), Counters(), max_waiting)
+    recent = RecentAnswers() if keep_rated_text else None
+    front = Front(model_name, Tokenizer.load(model_folder), EngineLink(socket), Counters(), max_waiting, recent)
+    ratings = Ratings(writer, recent)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -52,6 +63,7 @@ def create_app(
             prompt=lambda: chat.render(front.tokenizer, checks.messages(body)),
             param="messages",
             max_tokens=body.max_completion_tokens or body.max_tokens,
+            text=next((turn.text for turn in reversed(body.messages) if turn.role == "user"), ""),
         )
         return await front.answer(http.scope, body, question, ChatShape)
 
@@ -63,8 +75,14 @@ def create_app(
             param="prompt",
             max_tokens=body.max_tokens if "max_tokens" in body.model_fields_set else None,
             default=body.max_tokens,
+            text=text,
         )
         return await front.answer(http.scope, body, question, TextShape)
+
+    @app.post("/v1/feedback", responses={503: {"description": "Not recorded: no run folder, or its disk failed"}})
+    async def feedback(http: Request, body: Feedback) -> FeedbackReceipt:
+        """Rate an answer. The answer to this means that the rating is on the server's disk."""
+        return await ratings.take(body, http.client.host if http.client else "")
 
     @app.get("/v1/models")
     async def models() -> Response:

@@ -36,7 +36,7 @@ def check(request: Request) -> None:
 def messages(request: ChatRequest) -> list[dict[str, str]]:
     """The conversation in the chat format's own roles. Raises ApiError."""
     for turn in request.messages:
-        _check_unicode(turn.text, "messages")
+        check_unicode(turn.text, "messages")
     return [{"role": _ROLES.get(turn.role, turn.role), "content": turn.text} for turn in request.messages]
 
 
@@ -47,11 +47,12 @@ def prompt(request: CompletionRequest) -> str:
     prompts = [request.prompt] if isinstance(request.prompt, str) else request.prompt
     if len(prompts) != 1 or not prompts[0]:
         raise ApiError(400, "prompt must be one text that is not empty", param="prompt")
-    _check_unicode(prompts[0], "prompt")
+    check_unicode(prompts[0], "prompt")
     return prompts[0]
 
 
-def _check_unicode(text: str, param: str) -> None:
+def check_unicode(text: str, param: str) -> None:
+    """Raise ApiError if ``text`` cannot be written down."""
     try:
         text.encode()
     except UnicodeEncodeError:

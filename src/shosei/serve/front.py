@@ -13,6 +13,7 @@ from shosei.serve.answer import Answer
 from shosei.serve.checks import check
 from shosei.serve.engine_link import EngineLink
 from shosei.serve.errors import CONTEXT_LENGTH_EXCEEDED, ApiError
+from shosei.serve.feedback import RecentAnswers
 from shosei.serve.generation import Generation
 from shosei.serve.ledger import Counters, event_of
 from shosei.serve.shapes import Shape
@@ -28,15 +29,24 @@ class Question:
     param: str
     max_tokens: int | None  # as the client asked; None: ``default``, or all that the context leaves
     default: int | None = None
+    text: str = ""  # what was asked, as a person reads it
 
 
 class Front:
-    """One served model: its name, its tokenizer, and the way to its engine."""
+    """One served model: its name, its tokenizer, and the way to its engine. ``recent`` remembers what it answers."""
 
-    def __init__(self, name: str, tokenizer: Tokenizer, link: EngineLink, counters: Counters, max_waiting: int) -> None:
+    def __init__(
+        self,
+        name: str,
+        tokenizer: Tokenizer,
+        link: EngineLink,
+        counters: Counters,
+        max_waiting: int,
+        recent: RecentAnswers | None = None,
+    ) -> None:
         self.card = ModelCard(id=name, created=int(time.time()))
         self.tokenizer, self.link, self.counters = tokenizer, link, counters
-        self._max_waiting = max_waiting
+        self._max_waiting, self._recent = max_waiting, recent
 
     def check_model(self, name: str) -> None:
         """Raise ApiError (404) unless ``name`` is the served model."""
@@ -59,6 +69,8 @@ class Front:
         prompt = await asyncio.to_thread(question.prompt)
         max_tokens = _room(len(prompt), engine.hello.context_length, question)
         generation = Generation(engine, self.tokenizer, prompt, max_tokens, request)
+        if self._recent is not None:
+            self._recent.add(event.id, question.text, generation.texts)
         return Answer(generation, shape(event.id, self.card.id), event, request)
 
 

@@ -20,6 +20,7 @@ class Generation:
     ) -> None:
         self._engine, self._tokenizer = engine, tokenizer
         self._prompt, self._max_tokens, self._request = prompt, max_tokens, request
+        self.texts: list[str] = []  # what ``pieces`` has given so far
         self.completion_tokens = 0
         self.first_text_ns: int | None = None
         self.finish_reason = ""
@@ -41,6 +42,7 @@ class Generation:
             async for text in texts:
                 if text:
                     self.first_text_ns = self.first_text_ns or time.monotonic_ns()
+                    self.texts.append(text)
                     yield text
 
     async def _until_stop(self) -> AsyncGenerator[str, None]:

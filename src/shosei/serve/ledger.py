@@ -52,12 +52,16 @@ class Counters:
 
 
 class Ledger:
-    """ASGI middleware: opens an event for each completion request, watches what comes and goes, and closes it."""
+    """ASGI middleware: opens an event for each completion request, watches what comes and goes, and closes it.
+
+    No request of any kind may have a body larger than ``MAX_BODY_BYTES``.
+    """
 
     def __init__(self, app: ASGIApp, counters: Counters, writer: Writer | None) -> None:
         self._app, self._counters, self._writer = app, counters, writer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        receive = _limited(receive)
         prefix = _ID_PREFIX.get(scope.get("path", ""))
         if prefix is None or scope.get("method") != "POST":
             return await self._app(scope, receive, send)
@@ -66,8 +70,6 @@ class Ledger:
         async def watched_receive() -> Message:
             message = await receive()
             event.bytes_received = (event.bytes_received or 0) + len(message.get("body", b""))
-            if event.bytes_received > MAX_BODY_BYTES:
-                raise HTTPException(413, f"The body is larger than {MAX_BODY_BYTES} bytes")
             return message
 
         async def watched_send(message: Message) -> None:
@@ -97,6 +99,21 @@ class Ledger:
         self._counters.count(event)
         if self._writer:
             self._writer.emit(event)
+
+
+def _limited(receive: Receive) -> Receive:
+    """``receive`` that refuses a body which is too large to be kept in memory."""
+    received = 0
+
+    async def limited() -> Message:
+        nonlocal received
+        message = await receive()
+        received += len(message.get("body", b""))
+        if received > MAX_BODY_BYTES:
+            raise HTTPException(413, f"The body is larger than {MAX_BODY_BYTES} bytes")
+        return message
+
+    return limited
 
 
 def _open(prefix: str, scope: Scope) -> Request:

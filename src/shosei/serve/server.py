@@ -16,10 +16,15 @@ _KEEP_ALIVE_SECONDS = 75  # longer than clients keep an idle connection, so that
 
 
 def run_server(
-    model_folder: Path, socket_path: Path, model_name: str, listener: socket.socket, writer: Writer | None = None
+    model_folder: Path,
+    socket_path: Path,
+    model_name: str,
+    listener: socket.socket,
+    writer: Writer | None = None,
+    keep_rated_text: bool = False,
 ) -> None:
     """Serve on ``listener`` until SIGTERM or SIGINT, then let answers in flight end for ``DRAIN_SECONDS``."""
-    app = create_app(model_folder, socket_path, model_name, writer=writer)
+    app = create_app(model_folder, socket_path, model_name, writer=writer, keep_rated_text=keep_rated_text)
     config = uvicorn.Config(
         app, log_level="warning", access_log=False, server_header=False,
         timeout_keep_alive=_KEEP_ALIVE_SECONDS, timeout_graceful_shutdown=DRAIN_SECONDS,

@@ -33,6 +33,7 @@ class Reply:
     first_byte_ns: int | None = None
     first_token_ns: int | None = None
     done_ns: int | None = None
+    longest_gap_ns: int | None = None
     status: int | None = None
     error: str = ""
     message: str = ""  # the server's own words, where it failed
@@ -51,7 +52,8 @@ class Reply:
             first_byte_ns=self.first_byte_ns, first_token_ns=self.first_token_ns, done_ns=self.done_ns,
             status=self.status, error=self.error, stream=self.stream, tokens_in=self.usage.get("prompt_tokens"),
             tokens_out=self.usage.get("completion_tokens"), tokens_cached=details.get("cached_tokens"),
-            bytes_sent=self.bytes_sent, bytes_received=self.bytes_received, first_try_error=self.error, **envelope,
+            bytes_sent=self.bytes_sent, bytes_received=self.bytes_received, first_try_error=self.error,
+            longest_gap_ns=self.longest_gap_ns, **envelope,
         )  # fmt: skip
 
 
@@ -149,6 +151,7 @@ class Client:
         self, reply: Reply, response: aiohttp.ClientResponse, on_text: Callable[[str], None] | None
     ) -> None:
         decoder, parts, ended = sse.Decoder(), [], False
+        last_ns: int | None = None
         async for chunk in response.content.iter_any():
             now = time.monotonic_ns()
             reply.first_byte_ns = reply.first_byte_ns or now
@@ -164,6 +167,9 @@ class Client:
                 text = self._absorb(reply, body)
                 if text:
                     reply.first_token_ns = reply.first_token_ns or now
+                    if last_ns is not None:
+                        reply.longest_gap_ns = max(reply.longest_gap_ns or 0, now - last_ns)
+                    last_ns = now
                     parts.append(text)
                     if on_text:
                         on_text(text)
