@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 import recorded
+from shosei.card.words import rendered
 from shosei.log import EVENTS, read_log
 from shosei.metrics import METRIC_IDS, Metric, compute
 
@@ -31,6 +32,7 @@ FED_BY = {
         ("inference_speed", "inference"),
         ("error_rate", "inference"),
         ("response_time", "inference"),
+        ("network", "inference"),
     },
     "score": {(metric, phase) for metric in METRIC_IDS["accuracy"] for phase in ("training", "inference")},
     "exec": {("pass_at_1", "inference")},
@@ -49,7 +51,7 @@ NO_READING_HERE = {
 
 
 def cells_of(folder: Path) -> Cells:
-    return {(metric.id, metric.phase): metric for metric in compute(read_log(folder / "log"))}
+    return {(metric.id, metric.phase): rendered(metric) for metric in compute(read_log(folder / "log"))}
 
 
 @pytest.fixture(scope="module")
@@ -252,7 +254,9 @@ def test_facts_of_this_machine_are_not_those_of_a_foreign_server(tmp_path: Path)
 
 def test_a_class_that_is_never_predicted_is_flagged(tmp_path: Path) -> None:
     cells = changed(tmp_path, ('"answer":"ja-kana"', '"answer":"?"'))
-    assert cells["precision", "inference"].notes == ["never predicted, precision 0 by definition: ja-kana, zh-sums"]
+    assert cells["precision", "inference"].notes == [
+        "never predicted in suite 'intent', precision 0 by definition: ja-kana, zh-sums"
+    ]
     assert cells["precision", "inference"].detail == "macro over 4 classes"
 
 

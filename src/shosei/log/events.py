@@ -42,7 +42,7 @@ class RunBegin(Event, tag="run.begin"):
     config: dict[str, Any] = {}
     hashes: dict[str, str] = {}  # what was hashed -> SHA-256
     seeds: dict[str, int] = {}
-    hardware: dict[str, Any] = {}  # cpu, cores, memory_bytes, gpus, nodes; train: gemm_flops of a rank
+    hardware: dict[str, Any] = {}  # cpu, cores, memory_bytes, gpus, nodes
     versions: dict[str, str] = {}
     model: dict[str, Any] = {}  # the ModelSpec's fields and counts, where the verb has a model
     profile: str = ""
@@ -50,6 +50,7 @@ class RunBegin(Event, tag="run.begin"):
     sandbox: str = ""  # exam: proven isolation level
     target: str = ""  # alternate: which of the targets measured by turns this attempt is about
     turn: int = 0  # alternate: from 1, over all targets; 0 elsewhere
+    gemm_flops: float | None = None  # train: the peak of matrix products that this rank measured, FLOP/s
 
 
 class RunEnd(Event, tag="run.end"):
@@ -180,9 +181,9 @@ class Score(Event, tag="score"):
     epoch: int = 0  # training: the checkpoint; inference: 0
     request: str = ""
     error: str = ""  # the request failed: no answer to grade
-    question: str = ""  # the last message asked; what the naive-Bayes floor reads
+    question: str = ""  # what the user said last; what the naive-Bayes floor reads
     references: list[str] = []  # further right answers beside ``truth``
-    identity: str = ""  # hash of data, template and decoding: equal ones can be compared task by task
+    identity: str = ""  # SHA-256 of the suite's tasks and of decoding: equal ones can be compared task by task
 
 
 class Exec(Event, tag="exec"):

@@ -5,23 +5,34 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from shosei.log import Log, RunBegin, Sample, Window
+from shosei.metrics.bins import SECOND_NS
 from shosei.metrics.cell import Unmeasurable, Value
 from shosei.metrics.metric import Phase
 from shosei.metrics.stats import BATCHES
+from shosei.metrics.text import text
 
-SECOND_NS = 1_000_000_000
+T = TypeVar("T")
 
 
-def fact_of_this_machine(phase: Phase, finding: Callable[[Log], Unmeasurable]) -> Callable[[Log], Value]:
-    """A cell without a value, which holds only if this attempt itself ran or supervised the phase."""
+def ran_here(log: Log, phase: Phase) -> list[RunBegin]:
+    """The starts of verbs that ran or supervised the phase themselves, on a machine that this attempt so knows."""
+    return [
+        begin
+        for begin in log.of(RunBegin)
+        if begin.phase == phase and (begin.verb in ("train", "serve", "engine") or begin.verb.startswith("supervise:"))
+    ]
+
+
+def fact_of_this_machine(phase: Phase, finding: Callable[[Log], Value]) -> Callable[[Log], Value]:
+    """A finding about the machine, which holds only if this attempt itself ran or supervised the phase."""
 
     def compute(log: Log) -> Value:
-        verbs = [begin.verb for begin in log.of(RunBegin) if begin.phase == phase]
-        if not any(verb in ("train", "serve", "engine") or verb.startswith("supervise:") for verb in verbs):
-            raise Unmeasurable("not_measured", f"{phase} did not run under this attempt: its machine is not known")
-        raise finding(log)
+        if not ran_here(log, phase):
+            raise Unmeasurable("not_measured", text("resources.machine_unknown", phase=text(f"phase.{phase}")))
+        return finding(log)
 
     return compute
 
@@ -38,24 +49,28 @@ class Batches:
 
     @classmethod
     def of_equal_count(cls, bottoms: Sequence[float], tops: Sequence[float]) -> Batches:
-        """Consecutive observations in ``BATCHES`` batches of nearly equal count, at least two in each."""
-        count = min(BATCHES, max(1, len(tops) // 2))
-        edges = [len(tops) * index // count for index in range(count + 1)]
-        pairs = list(itertools.pairwise(edges))
-        return cls([sum(tops[a:b]) for a, b in pairs], [sum(bottoms[a:b]) for a, b in pairs])
+        """Consecutive observations, batched by ``in_turn``."""
+        return cls([sum(batch) for batch in in_turn(tops)], [sum(batch) for batch in in_turn(bottoms)])
+
+
+def in_turn(values: Sequence[T]) -> list[Sequence[T]]:
+    """Consecutive values in ``BATCHES`` batches of nearly equal count, at least two in each."""
+    count = min(BATCHES, max(1, len(values) // 2))
+    edges = [len(values) * index // count for index in range(count + 1)]
+    return [values[a:b] for a, b in itertools.pairwise(edges)]
 
 
 def steady_window(log: Log) -> Window:
     """The load's steady window. Raises Unmeasurable where there is none."""
     steady = [window for window in log.of(Window) if window.name == "steady" and window.end_ns > window.begin_ns]
     if not steady:
-        raise Unmeasurable("not_measured", "the load run has no steady window", "shosei load URL --seconds 30")
+        raise Unmeasurable("not_measured", text("performance.no_steady_window"), "shosei load URL --seconds 30")
     return steady[-1]
 
 
-def by_time(points: Iterable[tuple[int, float]], begin_ns: int, end_ns: int) -> list[list[float]]:
+def by_time(points: Iterable[tuple[int, T]], begin_ns: int, end_ns: int) -> list[list[T]]:
     """Values at points in time, sorted into ``BATCHES`` equal stretches from ``begin_ns`` to ``end_ns``."""
-    stretches: list[list[float]] = [[] for _ in range(BATCHES)]
+    stretches: list[list[T]] = [[] for _ in range(BATCHES)]
     for when, value in points:
         index = (when - begin_ns) * BATCHES // max(1, end_ns - begin_ns)
         stretches[min(BATCHES - 1, max(0, index))].append(value)
@@ -84,16 +99,6 @@ def increments(tree: Sequence[Sample], counter: str) -> list[tuple[int, int, flo
     return steps
 
 
-def counter_rate(samples: Iterable[Sample], counter: str) -> dict[str, float]:
-    """Mean increase per second of a counter, by process tree."""
-    rates = {}
-    for name, tree in by_child(samples).items():
-        steps = increments(tree, counter)
-        if steps and steps[-1][1] > steps[0][0]:
-            rates[name] = sum(step[2] for step in steps) / ((steps[-1][1] - steps[0][0]) / 1e9)
-    return rates
-
-
 def per_second(trees: dict[str, list[Sample]], gauge: str) -> dict[int, int]:
     """The sum over trees of a gauge, by second of the monotonic clock.
 
@@ -114,3 +119,9 @@ def per_second(trees: dict[str, list[Sample]], gauge: str) -> dict[int, int]:
             last = readings.get(second, last)
             total[second] = total.get(second, 0) + last
     return dict(sorted(total.items()))
+
+
+def weighted(meter: Sequence[Sample], gauge: str) -> list[tuple[int, int, float]]:
+    """``(begin_ns, end_ns, reading)``: each reading stands for the time since the one before it."""
+    known = [(sample.mono_ns, getattr(sample, gauge)) for sample in meter if getattr(sample, gauge) is not None]
+    return [(begin, end, float(reading)) for (begin, _), (end, reading) in itertools.pairwise(known)]

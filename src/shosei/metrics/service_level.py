@@ -7,6 +7,8 @@ from typing import Annotated
 from pydantic import Field
 
 from shosei.config import Config
+from shosei.log import Request
+from shosei.metrics.latency import first_token_ms, inter_token_ms, response_ms
 
 Milliseconds = Annotated[float, Field(gt=0)]
 
@@ -26,3 +28,19 @@ class ServiceLevel(Config):
     def is_set(self) -> bool:
         """Whether there is any limit."""
         return any(value is not None for value in (self.ttft_ms, self.inter_token_ms, self.response_ms))
+
+    def kept_by(self, request: Request) -> bool | None:
+        """Whether an answered request kept every limit; None where one of its times is not known.
+
+        An answer of one token has no time between tokens to exceed.
+        """
+        gap = 0.0 if request.tokens_out == 1 else inter_token_ms(request)
+        pairs = [
+            (first_token_ms(request), self.ttft_ms),
+            (gap, self.inter_token_ms),
+            (response_ms(request), self.response_ms),
+        ]
+        limited = [(time, limit) for time, limit in pairs if limit is not None]
+        if any(time is not None and time > limit for time, limit in limited):
+            return False
+        return None if any(time is None for time, _ in limited) else True

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 
 import torch
 
@@ -14,8 +15,9 @@ _SECONDS = 3.0
 _PEAK_SIZE = 1024
 
 
+@cache
 def gemm_peak(dtype: torch.dtype, seconds: float = 0.2) -> float:
-    """FLOP/s of the best of repeated square products: what this machine can do at most right now."""
+    """FLOP/s of the best of repeated square products: what this process can do at most. Measured once."""
     a = torch.ones(_PEAK_SIZE, _PEAK_SIZE, dtype=dtype)
     best, deadline = float("inf"), time.monotonic() + seconds
     while time.monotonic() < deadline:
@@ -55,16 +57,15 @@ class _Work:
 class Progress:
     """Says a line every few seconds: mean loss, tokens/s, FLOP/s beside the GEMM peak, time to go."""
 
-    def __init__(self, spec: ModelSpec, start: int, steps: int, dtype: torch.dtype, say: Callable[[str], None]) -> None:
-        self._spec, self._start, self._steps, self._say = spec, start, steps, say
+    def __init__(self, start: int, steps: int, dtype: torch.dtype, say: Callable[[str], None]) -> None:
+        self._start, self._steps, self._say = start, steps, say
         self._peak = gemm_peak(dtype)
         self._recent, self._total = _Work(), _Work()
 
-    def add(self, loss: float, seconds: float, tokens: int, answers: int, sequence: int) -> None:
-        """Count one step of ``tokens`` in rows of ``sequence``, with loss on ``answers`` of them."""
-        work = seconds, tokens, step_flops(self._spec, tokens, answers, sequence), loss
-        self._recent.add(*work)
-        self._total.add(*work)
+    def add(self, loss: float, seconds: float, tokens: int, flops: int) -> None:
+        """Count one step."""
+        self._recent.add(seconds, tokens, flops, loss)
+        self._total.add(seconds, tokens, flops, loss)
         step = self._start + self._total.steps
         if self._recent.seconds >= _SECONDS or step == self._steps:
             left = (self._steps - step) * self._recent.seconds / self._recent.steps

@@ -26,7 +26,7 @@ from shosei.train.checkpoint import Position
 from shosei.train.config import TrainConfig
 from shosei.train.loss import answer_loss, compute_dtype
 from shosei.train.optim import Optimizers, learning_rate_factor
-from shosei.train.progress import Progress
+from shosei.train.progress import Progress, gemm_peak, step_flops
 from shosei.train.validation import Answer, validate
 from shosei.wire.suite import read_suite
 
@@ -56,8 +56,10 @@ def manifest(config: TrainConfig, run: Run) -> dict[str, Any]:
         if not path.is_file():
             raise InputError(f"{path} is missing; 'shosei {verb} --run {run.folder}' makes it")
     spec = _fit(preset(config.preset), Tokenizer.load(run.tokenizer).vocab_size)
+    _limit_threads(config)
     counts = {"params": spec.params, "embedding_params": spec.embedding_params, "matmul_params": spec.matmul_params}
     return {
+        "gemm_flops": gemm_peak(compute_dtype(config.dtype)),
         "config": config.model_dump(mode="json"),
         "hashes": _hashes(run),
         "seeds": {"train": config.seed},
@@ -83,8 +85,7 @@ class _Trainer:
         self, config: TrainConfig, run: Run, writer: Writer, answer: Answer, say: Callable[[str], None]
     ) -> None:
         self.config, self.writer, self._run, self._answer, self._say = config, writer, run, answer, say
-        if config.threads:
-            torch.set_num_threads(config.threads)
+        _limit_threads(config)
         with self._section("load"):
             self.hashes = _hashes(run)
             self.tokenizer = Tokenizer.load(run.tokenizer)
@@ -99,7 +100,7 @@ class _Trainer:
         self.dtype = compute_dtype(config.dtype)
         self.steps = config.epochs * self.batches.steps_per_epoch
         self.step, self.skipped = self.start.step, 0
-        self.progress = Progress(self.spec, self.step, self.steps, self.dtype, say)
+        self.progress = Progress(self.step, self.steps, self.dtype, say)
 
     def run(self) -> Trained:
         for epoch in range(self.start.epoch, self.config.epochs + 1):
@@ -171,6 +172,8 @@ class _Trainer:
         self.optimizers.zero_grad()
         self.step += 1
         end_ns = time.monotonic_ns()
+        answers = int((batch.targets != NO_LOSS).sum())
+        flops = step_flops(self.spec, batch.tokens, answers, batch.ids.shape[1])
         self.writer.emit(
             Step(
                 step=self.step,
@@ -184,10 +187,10 @@ class _Trainer:
                 skipped=not finite,
                 grad_norm=norm.item() if finite else None,
                 lr=factor * self.config.matrix_lr,
+                flops=flops,
             )
         )
-        answers = int((batch.targets != NO_LOSS).sum())
-        self.progress.add(loss.item(), (end_ns - asked_ns) / 1e9, batch.tokens, answers, batch.ids.shape[1])
+        self.progress.add(loss.item(), (end_ns - asked_ns) / 1e9, batch.tokens, flops)
 
     def _checkpoint(self, position: Position, epoch: int = 0) -> None:
         with self._section("checkpoint", epoch):
@@ -202,6 +205,11 @@ class _Trainer:
         begin = time.monotonic_ns()
         yield
         self.writer.emit(Section(name=name, begin_ns=begin, end_ns=time.monotonic_ns(), epoch=epoch))
+
+
+def _limit_threads(config: TrainConfig) -> None:
+    if config.threads:
+        torch.set_num_threads(config.threads)
 
 
 def _fit(spec: ModelSpec, vocab_size: int) -> ModelSpec:

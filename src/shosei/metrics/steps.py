@@ -1,0 +1,43 @@
+"""The optimiser steps of a run that may have restarted: each step counts once, whoever had to do it again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from shosei.log import Step
+
+
+@dataclass(frozen=True, slots=True)
+class WholeStep:
+    """One optimiser step over all its ranks: they work side by side, so the slowest one's time is its time."""
+
+    step: int
+    duration_ns: int
+    samples: int
+    tokens: int
+    flops: int | None  # None where a rank does not know
+
+
+def kept(steps: Iterable[Step]) -> list[Step]:
+    """Each rank's last run of each step: the earlier ones were lost with the process that did them."""
+    return list({(step.rank, step.step): step for step in steps}.values())
+
+
+def whole_steps(steps: Iterable[Step]) -> list[WholeStep]:
+    """The kept steps in order, their ranks put together."""
+    ranks: dict[int, list[Step]] = {}
+    for step in kept(steps):
+        ranks.setdefault(step.step, []).append(step)
+    return [_together(ranks[number]) for number in sorted(ranks)]
+
+
+def _together(ranks: list[Step]) -> WholeStep:
+    flops = [step.flops for step in ranks if step.flops is not None]
+    return WholeStep(
+        step=ranks[0].step,
+        duration_ns=max(step.duration_ns for step in ranks),
+        samples=sum(step.samples for step in ranks),
+        tokens=sum(step.tokens for step in ranks),
+        flops=sum(flops) if len(flops) == len(ranks) else None,
+    )
