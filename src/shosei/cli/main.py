@@ -15,7 +15,21 @@ import typer.core
 import typer.main
 
 from shosei import __version__
-from shosei.cli import alternate, card, chat, data, engine, exam, load, models, quickstart, serve, supervise, train
+from shosei.cli import (
+    alternate,
+    card,
+    chat,
+    data,
+    engine,
+    exam,
+    load,
+    models,
+    quickstart,
+    ratings,
+    serve,
+    supervise,
+    train,
+)
 from shosei.errors import (
     EXIT_BUG,
     EXIT_INPUT,
@@ -62,6 +76,7 @@ app.command("engine", hidden=True)(engine.engine)
 app.command("serve")(serve.serve)
 app.command("http", hidden=True)(serve.http)
 app.command("chat")(chat.chat)
+app.command("ratings")(ratings.ratings)
 app.command("alternate")(alternate.alternate)
 app.command("card")(card.card)
 app.command("log")(card.log)
