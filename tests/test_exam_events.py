@@ -134,7 +134,7 @@ def shosei(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
 def test_every_task_becomes_one_request_and_one_score(server: Server, tmp_path: Path) -> None:
     server.answers = {"ひらがな": "ヒラガナ。", "かな": "かな", "急": 429, "坏": 500, "断": "cut", "空": ""}
     tasks = [
-        task("right", "ひらがな", "ヒラガナ"),
+        task("right", "ひらがな", "ヒラガナ", references=["ヒラガナ！"]),
         task("wrong", "かな", "カナ"),
         task("busy", "急", "x", lang="zh"),
         task("broken", "坏", "x", lang="zh"),
@@ -164,6 +164,21 @@ def test_every_task_becomes_one_request_and_one_score(server: Server, tmp_path: 
     assert server.purposes == {"exam"}
     assert not log.of(Exec)
     assert not log.of(Note)
+    assert (right.question, right.references) == ("ひらがな", ["ヒラガナ！"])
+
+
+def test_scores_say_by_which_tasks_and_decoding_they_were_made(server: Server, tmp_path: Path) -> None:
+    def identity(name: str, tasks: list[Task], **options: Any) -> dict[str, str]:
+        return {score.suite: score.identity for score in examine(server, tmp_path / name, tasks, **options).of(Score)}
+
+    kana, other = task("a", "かな", "カナ"), task("b", "x", "x", suite="other")
+    first = identity("first", [kana, other])
+    assert len({*first.values()}) == 2
+    assert identity("again", [other, kana], concurrency=1, samples=2) == first
+    assert identity("truth", [task("a", "かな", "仮名"), other])["kana"] != first["kana"]
+    assert identity("question", [task("a", "かな？", "カナ"), other])["kana"] != first["kana"]
+    assert identity("warmer", [kana, other], temperature=0.5)["kana"] != first["kana"]
+    assert identity("alone", [kana])["kana"] == first["kana"]
 
 
 def test_what_is_asked_follows_the_configuration(server: Server, tmp_path: Path) -> None:

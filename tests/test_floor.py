@@ -205,6 +205,7 @@ def test_suites_travel_by_file(tmp_path: Path) -> None:
     [
         ({"id": 3}, "not a task"),
         ({"grader": "judge"}, "grader 'judge' is not one of"),
+        ({"grader": "label", "references": ["x"]}, "grader 'label' takes no 'references'"),
         ({"grader": "python", "entry_point": "", "tests": [[[1], 1]]}, "needs an 'entry_point'"),
         ({"grader": "python", "entry_point": "f"}, "at least one of 'tests'"),
         ({"id": "1"}, "already has a task with the id '1'"),

@@ -272,5 +272,5 @@ def test_an_exam_that_lost_answers_scores_nothing(tmp_path: Path) -> None:
     cells = changed(tmp_path, ('"verb":"serve"', '"verb":"exam","config":{"answers":1396}'))
     for name in ("pass_at_1", "f1"):
         assert cells[name, "inference"].status == "invalid"
-        assert "of 1396 answers are recorded" in cells[name, "inference"].reason
+        assert "of 1,396 answers are recorded" in cells[name, "inference"].reason
     assert cells["pass_at_1", "training"].status == "ok"

@@ -91,6 +91,14 @@ def test_every_answer_has_exactly_one_predicted_class(labels: list[str], answer:
     assert all(normalise(predicted_label(label, labels)) == normalise(label) for label in labels)
 
 
+def test_a_reference_is_as_right_as_the_truth() -> None:
+    assert grade(score("exact", "十七", "17。", references=["17"]), {}) is True
+    assert grade(score("exact", "十七", "１７", references=["17"]), {}) is False
+    assert grade(score("text", "十七", "１７", references=["17"]), {}) is True
+    assert grade(score("text", "東京、都", "東京 都。"), {}) is True
+    assert grade(score("text", "東京都", "東京都庁"), {}) is False
+
+
 def test_a_program_is_graded_by_what_became_of_it() -> None:
     program = score("python", "", "def f(): ...")
     assert grade(program, outcomes([execution("pass")])) is True

@@ -1,4 +1,4 @@
-"""Intervals, percentiles and averages against scipy, scikit-learn and simulation."""
+"""Intervals, percentiles and averages against scipy and simulation."""
 
 from __future__ import annotations
 
@@ -8,14 +8,10 @@ import statistics
 import numpy as np
 import pytest
 import scipy.stats
-import sklearn.metrics
 from hypothesis import given
 from hypothesis import strategies as st
 
 from shosei.metrics import stats
-from shosei.metrics.accuracy import Confusion
-
-LABELS = st.lists(st.tuples(st.sampled_from("abcd"), st.sampled_from("abcde")), min_size=1, max_size=60)
 
 
 @given(st.integers(1, 500), st.data())
@@ -83,18 +79,3 @@ def test_cluster_bootstrap_is_fixed_and_near_the_normal_interval() -> None:
     assert low == pytest.approx(values.mean() - half, abs=0.08)
     assert high == pytest.approx(values.mean() + half, abs=0.08)
     assert stats.cluster_bootstrap(1, resampled) == (None, None)
-
-
-@given(LABELS)
-def test_averages_equal_scikit_learn(pairs: list[tuple[str, str]]) -> None:
-    truths, predictions = [t for t, _ in pairs], [p for _, p in pairs]
-    confusion = Confusion.of(truths, predictions)
-    assert confusion.counts.tolist() == sklearn.metrics.confusion_matrix(truths, predictions).tolist()
-    for which, score in enumerate(
-        (sklearn.metrics.precision_score, sklearn.metrics.recall_score, sklearn.metrics.f1_score)
-    ):
-        for name, value in confusion.averages(which).items():
-            # An answer outside the classes is a prediction like any other, and no class to average over.
-            labels = None if name == "micro" else sorted(set(truths))
-            expected = score(truths, predictions, labels=labels, average=name, zero_division=0)
-            assert value == pytest.approx(expected, abs=1e-12), (score, name)

@@ -45,6 +45,8 @@ def test_every_epoch_is_scored_on_the_whole_validation_set(finished: tuple[Run, 
     for epoch in range(1, FAST.epochs + 1):
         scores = [score for score in log.of(Score, "training") if score.epoch == epoch]
         assert [score.item for score in scores] == ids
+        assert len({score.identity for score in scores}) == 1
+        assert all(score.identity and len(score.question) == 2 for score in scores)
 
 
 def test_steps_and_epochs_account_for_every_example(finished: tuple[Run, Trained, Log]) -> None:

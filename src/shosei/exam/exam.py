@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
@@ -12,9 +12,9 @@ from shosei.errors import InputError
 from shosei.exam.config import ExamConfig
 from shosei.exam.runner import execute, prove
 from shosei.log import Exec, Note, Score, Writer
-from shosei.metrics.grading import extract_code
+from shosei.metrics.grading import EXTRACTION_VERSION, extract_code
 from shosei.wire.client import Client, Reply
-from shosei.wire.suite import Task
+from shosei.wire.suite import Task, identities
 
 PROGRAMS_AT_ONCE = 2
 
@@ -72,6 +72,7 @@ async def run_exam(
     if asked and not config.executes:
         text = f"{asked} python tasks are asked but not executed; to run the programs, add --sandbox rlimits"
         writer.emit(Note(level="warning", text=text))
+    identity = identities(tasks, _decoding(config))
     pending = iter([(task, sample) for sample in range(config.samples) for task in tasks])
     programs: deque[tuple[Task, int, Reply]] = deque()
 
@@ -88,14 +89,14 @@ async def run_exam(
                 count.programs += 1
                 programs.append((task, sample, reply))
             else:
-                writer.emit(_score(task, sample, reply))
+                writer.emit(_score(task, sample, reply, identity))
             progress(counts)
 
     async def run_programs() -> None:
         while programs:
             task, sample, reply = programs.popleft()
             writer.emit(await _execute(task, sample, reply.text, config))
-            writer.emit(_score(task, sample, reply))
+            writer.emit(_score(task, sample, reply, identity))
             counts[task.suite].executed += 1
             progress(counts)
 
@@ -119,10 +120,16 @@ def _body(task: Task, config: ExamConfig) -> dict[str, object]:
     }
 
 
-def _score(task: Task, sample: int, reply: Reply) -> Score:
+def _decoding(config: ExamConfig) -> dict[str, object]:
+    """What decides, beside the tasks and the model, on which answers are graded."""
+    return {"max_tokens": config.max_tokens, "temperature": config.temperature, "extraction": EXTRACTION_VERSION}
+
+
+def _score(task: Task, sample: int, reply: Reply, identity: Mapping[str, str]) -> Score:
     return Score(
         suite=task.suite, item=task.id, cluster=task.cluster, grader=task.grader, truth=task.truth, answer=reply.text,
         sample=sample, lang=task.lang, request=reply.id, error=reply.error, task=task.id,
+        question=task.question, references=task.references, identity=identity[task.suite],
     )  # fmt: skip
 
 

@@ -1,6 +1,7 @@
 """Grading: raw answers beside their truths become right or wrong, the same way for training and for inference.
 
-Pure functions. Any change of what they return takes a new ``GRADING_VERSION``, because it makes scores incomparable.
+Pure functions. Any change of what they return takes a new ``GRADING_VERSION`` (or ``EXTRACTION_VERSION``), because it
+makes scores incomparable.
 """
 
 from __future__ import annotations
@@ -11,8 +12,10 @@ import unicodedata
 from collections.abc import Collection, Iterable, Mapping
 
 from shosei.log.events import Exec, Score
+from shosei.metrics.free_text import exact_match
 
 GRADING_VERSION = 1
+EXTRACTION_VERSION = 1  # of ``extract_code``, which decides what the exam executes
 
 NO_LABEL = "(none)"
 
@@ -51,7 +54,9 @@ def grade(score: Score, outcomes: Outcomes) -> bool | None:
         return False
     match score.grader:
         case "exact":
-            return normalise(score.answer) == normalise(score.truth)
+            return normalise(score.answer) in map(normalise, [score.truth, *score.references])
+        case "text":
+            return exact_match(score.answer, [score.truth, *score.references])
         case "label":
             return predicted_label(score.answer, [score.truth]) == score.truth
         case "python":

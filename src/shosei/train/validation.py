@@ -10,7 +10,7 @@ from shosei.model.transformer import Transformer
 from shosei.spec import ModelSpec
 from shosei.text import chat
 from shosei.text.tokenizer import Tokenizer
-from shosei.wire.suite import Task
+from shosei.wire.suite import Task, identities
 
 
 class Answer(Protocol):
@@ -38,6 +38,7 @@ def validate(
     """Answer every task and emit one ``score`` each. Nothing is graded here."""
     prompts = [chat.render(tokenizer, task.messages) for task in tasks]
     answers = answer(model, spec, prompts, [task.max_tokens for task in tasks], [tokenizer.end_id])
+    identity = identities(tasks, {"temperature": 0.0})
     for task, ids in zip(tasks, answers, strict=True):
         writer.emit(
             Score(
@@ -50,5 +51,8 @@ def validate(
                 lang=task.lang,
                 epoch=epoch,
                 phase="training",
+                question=task.question,
+                references=task.references,
+                identity=identity[task.suite],
             )
         )

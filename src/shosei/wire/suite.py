@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import hashlib
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import msgspec
 from shosei.errors import InputError
 from shosei.files import write_atomic
 
-GRADERS = ("exact", "label", "python")
+GRADERS = ("exact", "label", "python", "text")
 
 
 class Task(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -19,7 +20,8 @@ class Task(msgspec.Struct, kw_only=True, omit_defaults=True):
 
     ``grader``: ``exact`` (the answer is the truth after normalisation), ``label`` (classification; the truth is a
     class), ``python`` (the answer holds a program that must define ``entry_point`` and pass ``tests``; the truth is
-    a reference solution). ``tests`` are ``[arguments, expected]`` of plain literals.
+    a reference solution), ``text`` (free text, whose overlap with the truth counts). ``references`` are further right
+    answers, of ``exact`` and ``text``. ``tests`` are ``[arguments, expected]`` of plain literals.
     """
 
     id: str
@@ -32,9 +34,30 @@ class Task(msgspec.Struct, kw_only=True, omit_defaults=True):
     max_tokens: int = 64
     entry_point: str = ""
     tests: list[tuple[list[Any], Any]] = []
+    references: list[str] = []
+
+    @property
+    def question(self) -> str:
+        """What the user said last; empty if nothing."""
+        return next((message["content"] for message in reversed(self.messages) if message["role"] == "user"), "")
 
 
 _decode = msgspec.json.Decoder(Task).decode
+
+
+def identities(tasks: Iterable[Task], decoding: Mapping[str, object]) -> dict[str, str]:
+    """SHA-256 of each suite's tasks, with the messages that are sent, and of the settings they are answered with.
+
+    Scores of equal identity, graded by the same version, can be compared task by task.
+    """
+    suites: dict[str, list[Task]] = {}
+    for task in tasks:
+        suites.setdefault(task.suite, []).append(task)
+    found = {}
+    for suite, own in suites.items():
+        asked = [sorted(own, key=lambda task: task.id), decoding]
+        found[suite] = hashlib.sha256(msgspec.json.encode(asked, order="sorted")).hexdigest()
+    return found
 
 
 def write_suite(path: Path, tasks: Iterable[Task]) -> None:
@@ -92,6 +115,8 @@ def _fault(task: Task, seen: set[tuple[str, str]]) -> str:
         return f"grader '{task.grader}' is not one of {', '.join(GRADERS)}"
     if task.grader == "python" and not (task.entry_point and task.tests):
         return "grader 'python' needs an 'entry_point' and at least one of 'tests'"
+    if task.references and task.grader not in ("exact", "text"):
+        return f"grader '{task.grader}' takes no 'references': only 'exact' and 'text' do"
     if (task.suite, task.id) in seen:
         return f"suite '{task.suite}' already has a task with the id '{task.id}'; give each task an id of its own"
     return ""

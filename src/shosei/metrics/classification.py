@@ -1,0 +1,104 @@
+"""Precision, recall and F1: over the classes of a suite's confusion matrix, or over the items of free text."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from shosei.log import Log
+from shosei.metrics import resampling, stats
+from shosei.metrics.answers import answered, by_epoch, by_task, identities
+from shosei.metrics.cell import Unmeasurable, Value
+from shosei.metrics.classification_tables import tables
+from shosei.metrics.classified import Suites, classes, pairs, share_of_matches, suites_of, units_of
+from shosei.metrics.confusion import AVERAGES, Measure
+from shosei.metrics.metric import Curve, Figure, Plot
+from shosei.metrics.naive_bayes import MOST_QUESTIONS
+from shosei.metrics.text import Words, text
+from shosei.metrics.units import Units
+
+
+def units(measure: Measure) -> Callable[[Log], Units]:
+    """The tasks that the metric ``measure`` is made of, from a log."""
+
+    def tasks(log: Log) -> Units:
+        return units_of(_classified(log)[0], measure)
+
+    return tasks
+
+
+def classification(measure: Measure) -> Callable[[Log], Value]:
+    """Mean over suites of the macro average over classes or, where answers are free text, of the mean over items."""
+
+    def compute(log: Log) -> Value:
+        suites, invalid = _classified(log)
+        scores = [score for group in suites.values() for score in group]
+        tasks = units_of(suites, measure)
+        clusters = resampling.clusters(tasks)
+        return Value(
+            value=resampling.value(tasks), n=len(scores), clusters=clusters, unit_of_n=text("accuracy.clusters"),
+            ci=resampling.share_interval(tasks), ci_method=text("accuracy.bootstrap"), detail=_detail(suites),
+            invalid=invalid, figures=_figures(suites, measure, clusters), notes=_notes(suites),
+            breakdown=[*tables(suites, measure), identities(scores)], plots=_by_epoch(log, measure),
+        )  # fmt: skip
+
+    return compute
+
+
+def _classified(log: Log) -> tuple[Suites, Words]:
+    """The suites whose answers name a class or are free text, and why the measurement is invalid, if it is."""
+    answers, invalid = answered(log)
+    suites = suites_of(answers)
+    if not suites:
+        raise Unmeasurable("not_measured", text("accuracy.nothing_classified"))
+    return suites, invalid
+
+
+def _detail(suites: Suites) -> Words:
+    if len(suites) > 1:
+        return text("accuracy.mean_over_suites", suites=len(suites))
+    (((_, grader), scores),) = suites.items()
+    if grader == "text":
+        return text("accuracy.mean_over_items")
+    return text("accuracy.macro_over_classes", classes=len(classes(scores)))
+
+
+def _figures(suites: Suites, measure: Measure, clusters: int) -> dict[str, Figure]:
+    """The averages over the suites that have classes, and how much of the free text matches exactly."""
+    found: dict[str, float] = {}
+    if labelled := {key: scores for key, scores in suites.items() if key[1] == "label"}:
+        found = {average: resampling.value(units_of(labelled, measure, average)) for average in AVERAGES}
+    if matches := [share_of_matches(scores) for (_, grader), scores in suites.items() if grader == "text"]:
+        found["exact_match"] = stats.mean(matches)
+    return {name: Figure(value, "", "higher", n=clusters) for name, value in found.items()}
+
+
+def _notes(suites: Suites) -> list[Words]:
+    """Zero divisions, and floors that were computed on a part."""
+    notes: list[Words] = []
+    for (suite, grader), scores in suites.items():
+        if grader == "text":
+            continue
+        labels = classes(scores)
+        if never := sorted({*labels} - {prediction for _, prediction in pairs(scores, labels)}):
+            notes.append(text("accuracy.never_predicted", suite=suite, classes=never))
+        if len(by_task(scores)) > MOST_QUESTIONS:
+            notes.append(text("accuracy.floor_on_part", suite=suite, n=MOST_QUESTIONS))
+    return notes
+
+
+def _by_epoch(log: Log, measure: Measure) -> list[Plot]:
+    """Each suite's value at each checkpoint; one without an answer there has a gap."""
+    epochs = by_epoch(log)
+    if len(epochs) < 2:
+        return []
+    found: list[dict[str, float]] = []
+    for scores in epochs.values():
+        suites = suites_of(score for score in scores if not score.error)
+        found.append({key[0]: resampling.value(units_of({key: group}, measure)) for key, group in suites.items()})
+    curves = [
+        Curve(suite, [values.get(suite) for values in found])
+        for suite in sorted({suite for values in found for suite in values})
+    ]
+    name = text(f"accuracy.{measure}")
+    title = text("accuracy.by_epoch", measure=name)
+    return [Plot(title, text("term.epoch"), name, [float(epoch) for epoch in epochs], curves)]
