@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import random
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
+from shosei.card.words import rendered
 from shosei.log import (
     Epoch,
     Event,
     Exec,
+    Log,
     Note,
     ProcExit,
     ProcStart,
@@ -24,6 +27,8 @@ from shosei.log import (
     Step,
     Window,
 )  # fmt: skip
+from shosei.metrics import Metric, compute
+from shosei.metrics.service_level import ServiceLevel
 
 MS = 1_000_000
 S = 1_000_000_000
@@ -139,6 +144,21 @@ def _samples(name: str, phase: str, *, seconds: int, megabytes: int, start: int 
                mono_ns=start + second * S)
         for second in range(seconds + 1)
     ]  # fmt: skip
+
+
+def metric_of(events: list[Event], id: str, phase: str, limits: ServiceLevel | None = None) -> Metric:
+    """One cell of a log of ``events``, its texts in English."""
+    log = Log(1)
+    for event in sorted(events, key=lambda event: event.mono_ns):
+        log.events.setdefault(type(event), []).append(event)
+    metrics = compute(log, limits)
+    return rendered(next(metric for metric in metrics if (metric.id, metric.phase) == (id, phase)))
+
+
+def rows(metric: Metric, title: str) -> dict[str, list[Any]]:
+    """The rows of one table of the breakdown, by their first cell."""
+    table = next(table for table in metric.breakdown if table.title == title)
+    return {str(row[0]): list(row[1:]) for row in table.rows}
 
 
 def write_run(folder: Path, kinds_left_out: tuple[type[Event], ...] = ()) -> Path:

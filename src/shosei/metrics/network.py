@@ -106,7 +106,7 @@ def client_to_server(log: Log) -> Value:
     emulated = set(clients.values()) <= set(servers.values())
     return Value(
         value=math.fsum(batches) / seconds, n=len(points), clusters=sum(batch > 0 for batch in batches),
-        unit_of_n=text("term.time_batches"), ci=stats.student_t([batch * len(batches) / seconds for batch in batches]),
+        unit_of_n=text("term.time_batches"), ci=stats.ratio_interval(batches, [seconds / len(batches)] * len(batches)),
         ci_method=text("term.t_time_batches"), detail=text("resources.bodies_in_window"), invalid=window.invalid,
         notes=[text("resources.emulated", hosts=len({*clients, *servers}))] if emulated else [], breakdown=bodies,
     )  # fmt: skip

@@ -94,7 +94,7 @@ def _rate(window: Window, counted: Sequence[tuple[Request, int]], unit: str) -> 
     seconds = (window.end_ns - window.begin_ns) / SECOND_NS
     points = [(request.done_ns or 0, float(count)) for request, count in counted]
     batches = [sum(batch) for batch in by_time(points, window.begin_ns, window.end_ns)]
-    interval = stats.student_t([batch * len(batches) / seconds for batch in batches])
+    interval = stats.ratio_interval(batches, [seconds / len(batches)] * len(batches))
     return Figure(sum(batches) / seconds, unit, "higher", interval, sum(batch > 0 for batch in batches))
 
 
