@@ -54,7 +54,8 @@ class Population:
         """With a bootstrap over raters."""
         stars = self.stars
         sums, counts = (np.array([f(rater) for rater in stars], dtype=np.int64) for f in (sum, len))
-        ci = stats.cluster_bootstrap(len(stars), lambda drawn: (drawn @ sums) / (drawn @ counts))
+        low, high = stats.cluster_bootstrap(len(stars), lambda drawn: (drawn @ sums) / (drawn @ counts))
+        ci = None if low is None else max(1.0, low), None if high is None else min(5.0, high)
         return Figure(int(sums.sum()) / int(counts.sum()) if stars else None, "stars", "higher", ci, len(stars))
 
     def response_rate(self) -> Figure:
