@@ -69,7 +69,7 @@ def test_the_language_switch_changes_the_page_and_is_remembered(browser: Any, ad
     visit.page.get_by_role("button", name="简体中文").click()
     assert (visit.language, names.nth(4).inner_text()) == ("zh-CN", "召回率")
     assert visit.page.get_by_role("button", name="简体中文").get_attribute("aria-pressed") == "true"
-    assert visit.page.locator("#satisfaction-training .chip").inner_text() == "○ 未测量"
+    assert visit.page.locator("#satisfaction-training .status").first.inner_text() == "未测量"
     visit.page.reload()
     assert visit.language == "zh-CN"
     assert visit.trouble == []

@@ -1,8 +1,8 @@
 """The scorecard: one attempt's metrics beside what they were measured on, and its four views.
 
 In: a ``Log`` and its 30 ``Metric``. Out: a ``Scorecard``; from it JSON, Markdown, a terminal table and one HTML file
-that opens offline. A pure function of the log: no clock, no path, no network; equal logs give equal bytes. Imports
-the floor and ``metrics.metric``; never the build wing, and no other measure room imports it.
+that opens offline, each in English, Chinese or Japanese. A pure function of the log: no clock, no path, no network;
+equal logs give equal bytes. Imports the floor and ``metrics``; never the build wing, and no other room imports it.
 """
 
 from shosei.card.console import terminal

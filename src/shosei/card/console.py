@@ -4,32 +4,44 @@ from __future__ import annotations
 
 from rich.console import Group, RenderableType
 from rich.table import Table
-from rich.text import Text
+from rich.text import Text as Styled
 
 from shosei.card import facts
 from shosei.card.numbers import cell, shown
 from shosei.card.scorecard import PHASES, Scorecard
-from shosei.card.words import MARKS, english, rendered
+from shosei.card.words import MARKS, OUTCOME_MARKS, VERDICT_MARKS, named, say
 from shosei.metrics.metric import METRIC_IDS, Metric, Status
+from shosei.metrics.text import text
 
 _STYLES: dict[Status, str] = {
     "ok": "green", "insufficient": "yellow", "invalid": "bold red", "not_measured": "dim", "na": "dim",
 }  # fmt: skip
+_VERDICT_STYLES = {"passed": "bold green", "missed": "bold red", "inconclusive": "bold yellow", "invalid": "bold red"}
 
 
-def terminal(card: Scorecard) -> RenderableType:
-    """A header line and the table of 30 cells, for rich's ``Console.print``."""
-    card = rendered(card)
-    parts: list[RenderableType] = [Text(facts.model_name(card), style="bold")]
-    parts += [Text(f"{english(key)}: {text}", style="dim") for key, text in facts.header(card)]
+def terminal(card: Scorecard, language: str = "en") -> RenderableType:
+    """A header line, the profile's verdict and the table of 30 cells, for rich's ``Console.print``."""
+
+    def said(value: object) -> str:
+        return say(cell(value), language)
+
+    def term(key: str) -> str:
+        return said(text(key))
+
+    parts: list[RenderableType] = [Styled(said(facts.model_name(card)), style="bold")]
+    parts += [Styled(f"{term(key)}: {' · '.join(map(said, words))}", style="dim") for key, words in facts.header(card)]
+    if verdict := facts.verdict(card):
+        word, sentence = verdict
+        parts += ["", Styled(f"{VERDICT_MARKS[word]} {card.profile} {said(sentence)}", style=_VERDICT_STYLES[word])]
     heading = _table()
-    heading.add_row(*(Text(english(key), style="dim") for key in ("metric", *PHASES)))
+    heading.add_row(*(Styled(term(key), style="dim") for key in ("metric", *PHASES)))
     parts += ["", heading]
     for group, ids in METRIC_IDS.items():
         rows = _table()
         for id in ids:
-            rows.add_row(f"  {english(f'{id}.name')}", *(_cell(card.cell(id, phase)) for phase in PHASES))
-        parts += ["", Text(english(f"group.{group}"), style="bold"), rows]
+            cells = (_cell(card, card.cell(id, phase), language) for phase in PHASES)
+            rows.add_row(f"  {term(f'{id}.name')}", *cells)
+        parts += ["", Styled(term(f"group.{group}"), style="bold"), rows]
     return Group(*parts)
 
 
@@ -41,14 +53,19 @@ def _table() -> Table:
     return table
 
 
-def _cell(metric: Metric) -> Text:
+def _cell(card: Scorecard, metric: Metric, language: str) -> Styled:
     number = shown(metric)
-    text = Text(f"{MARKS[metric.status]} ", style=_STYLES[metric.status])
+    styled = Styled(f"{MARKS[metric.status]} ", style=_STYLES[metric.status])
     if number.value:
-        text.append(str(number), style="default")
-        text.append(f" {number.interval}".rstrip() + f" n={cell(metric.n)}", style="dim")
+        styled.append(f"{number.value} {say(named('unit', number.unit), language)}".rstrip(), style="default")
+        styled.append(f" {number.interval}".rstrip() + f" n={say(cell(metric.n), language)}", style="dim")
     if metric.status != "ok":
-        text.append(f"{' · ' if number.value else ''}{english(f'status.{metric.status}')}")
+        styled.append(f"{' · ' if number.value else ''}{say(text(f'status.{metric.status}'), language)}")
     if metric.reason:
-        text.append(f": {metric.reason}")
-    return text
+        styled.append(f": {say(metric.reason, language)}")
+    for judgement in facts.judged(card, metric.id, metric.phase):
+        name = f" {judgement.figure}" if judgement.figure else ""
+        limits = ", ".join(say(limit, language) for limit in facts.limits(judgement))
+        outcome = say(text(f"outcome.{judgement.outcome}"), language)
+        styled.append(f"\n{OUTCOME_MARKS[judgement.outcome]}{name} {limits}: {outcome}", style="default")
+    return styled

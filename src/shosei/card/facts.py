@@ -1,46 +1,86 @@
-"""What every view says of a scorecard besides its metrics, as (word key, text) pairs."""
+"""What every view says of a scorecard besides its metrics, as pairs of a word's key and what stands for it."""
 
 from __future__ import annotations
 
 import shlex
+from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
-from shosei.card.numbers import cell
+from shosei.card.judge import Judgement, exit_code
+from shosei.card.numbers import Shown, cell, shown, shown_limit
 from shosei.card.scorecard import Command, Count, Scorecard
-from shosei.card.words import english
+from shosei.card.words import named
+from shosei.errors import EXIT_INCONCLUSIVE, EXIT_INVALID, EXIT_OK, EXIT_REGRESSION
+from shosei.metrics.metric import Figure, Phase
+from shosei.metrics.text import Text, Words, text
 
-Fact = tuple[str, str]
+Fact = tuple[str, Sequence[Words]]  # the parts are set one after the other, with a dot between
 
 _STARTED_BY_SERVE = ("engine", "http")
+_VERDICTS = {
+    EXIT_OK: "passed", EXIT_REGRESSION: "missed", EXIT_INCONCLUSIVE: "inconclusive", EXIT_INVALID: "invalid",
+}  # fmt: skip
+_UNKNOWN: Sequence[Words] = [text("unknown")]
 
 
-def model_name(card: Scorecard) -> str:
+def model_name(card: Scorecard) -> Words:
     """The model's name, or the run's where no verb said which model it had."""
-    return str(card.model.get("name") or card.run or english("unknown"))
+    return str(card.model.get("name") or card.run) or text("unknown")
 
 
 def header(card: Scorecard) -> list[Fact]:
     """Who, when and where, in one line each."""
-    facts = [("run", card.run), ("attempt", str(card.attempt)), ("started", _date(card.started))]
+    facts: list[Fact] = [("run", [card.run]), ("attempt", [str(card.attempt)]), ("started", _date(card.started))]
     if "params" in card.model:
-        facts.insert(0, ("parameters", cell(card.model["params"])))
-    return [*facts, ("machine", "; ".join(filter(None, map(_machine, card.hardware.values()))) or english("unknown"))]
+        facts.insert(0, ("parameters", [cell(card.model["params"])]))
+    machines: list[Sequence[Words]] = [parts for parts in map(_machine, card.hardware.values()) if parts]
+    return [*facts, *(("machine", parts) for parts in machines or [_UNKNOWN])]
 
 
 def conditions(card: Scorecard) -> list[Fact]:
     """How it was measured. What no verb declared is unknown, not blank."""
-    meter = english("unknown")
+    meter: list[Words] = []
     if card.meter:
-        meter = f"{card.meter.cpu_seconds:.3g} s CPU"
+        meter.append(text("meter_cpu", seconds=card.meter.cpu_seconds))
         if card.meter.share is not None:
-            meter += f", {100 * card.meter.share:.2f} % of one core"
-    facts = [("profile", card.profile)] if card.profile else []  # chosen or not: nothing to be unknown
-    facts += [("arrival", card.arrival), ("sandbox", card.sandbox)]
-    facts += [("meter", meter), ("log_digest", card.log_digest)]
-    return [(key, text or english("unknown")) for key, text in facts]
+            meter.append(text("meter_share", percent=100 * card.meter.share))
+    facts: list[Fact] = [("profile", [card.profile])] if card.profile else []  # chosen or not: nothing to be unknown
+    facts += [("arrival", [card.arrival]), ("sandbox", [card.sandbox])]
+    facts += [("meter", meter), ("log_digest", [card.log_digest])]
+    return [(key, parts if any(parts) else _UNKNOWN) for key, parts in facts]
 
 
-def hardware(card: Scorecard) -> list[tuple[str, str]]:
+def verdict(card: Scorecard) -> tuple[str, Text] | None:
+    """Whether the profile's limits are kept: a word for it, and the sentence; None where no profile judged."""
+    if not card.judgements:
+        return None
+    outcomes = Counter(judgement.outcome for judgement in card.judgements)
+    word = _VERDICTS[exit_code(card.judgements)]
+    return word, text(f"verdict.{word}", passed=outcomes["pass"], missed=outcomes["missed"], of=outcomes.total())
+
+
+def judged(card: Scorecard, id: str, phase: Phase) -> list[Judgement]:
+    """What the profile asks of one cell."""
+    return [judgement for judgement in card.judgements if (judgement.id, judgement.phase) == (id, phase)]
+
+
+def limits(judgement: Judgement) -> Sequence[Words]:
+    """The limits of a requirement, or that it only has to be measured."""
+    parts: list[Words] = []
+    for key, limit in (("verdict.at_least", judgement.limit_min), ("verdict.at_most", judgement.limit_max)):
+        if limit is not None:
+            number = shown_limit(limit, judgement.unit)
+            parts.append(text(key, limit=number.value, unit=named("unit", number.unit)))
+    return parts or [text("verdict.no_limit")]
+
+
+def judged_value(judgement: Judgement) -> Shown:
+    """The value that was judged, in the unit that suits it."""
+    return shown(Figure(judgement.value, judgement.unit, "higher"))
+
+
+def hardware(card: Scorecard) -> list[tuple[str, Words]]:
     """Host by host, every recorded fact as (name, text)."""
     several = len(card.hardware) > 1
     return [
@@ -65,9 +105,9 @@ def command_line(command: Command) -> str:
     return shlex.join(command.argv)
 
 
-def exit_text(command: Command) -> str:
+def exit_text(command: Command) -> Words:
     """The exit code, or that no end was recorded."""
-    return english("no_end") if command.exit_code is None else str(command.exit_code)
+    return text("no_end") if command.exit_code is None else str(command.exit_code)
 
 
 def difference(count: Count) -> str:
@@ -75,23 +115,23 @@ def difference(count: Count) -> str:
     return "0" if count.published == count.computed else f"{100 * count.difference:+.4g} %"
 
 
-def _date(started: str) -> str:
-    return started.replace("T", " ").replace("Z", " UTC") or english("unknown")
+def _date(started: str) -> Sequence[Words]:
+    return [started.replace("T", " ").replace("Z", " UTC")] if started else _UNKNOWN
 
 
-def _machine(facts: dict[str, Any]) -> str:
+def _machine(facts: dict[str, Any]) -> list[Words]:
     """Only what was recorded: a machine whose GPUs nobody listed is not one without a GPU."""
-    parts = [str(facts["cpu"])] if facts.get("cpu") else []
+    parts: list[Words] = [str(facts["cpu"])] if facts.get("cpu") else []
     if "cores" in facts:
-        parts.append(f"{facts['cores']} cores")
+        parts.append(text("cores", count=facts["cores"]))
     if "memory_bytes" in facts:
         parts.append(_gigabytes(facts["memory_bytes"]))
     if "gpus" in facts:
-        parts.append(", ".join(map(str, facts["gpus"])) or "no GPU")
-    return " · ".join(parts)
+        parts.append(", ".join(map(str, facts["gpus"])) or text("no_gpu"))
+    return parts
 
 
-def _plain(name: str, value: object) -> str:
+def _plain(name: str, value: object) -> Words:
     return _gigabytes(value) if name.endswith("_bytes") else cell(value)
 
 

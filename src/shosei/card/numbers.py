@@ -5,18 +5,20 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from shosei.metrics.metric import Metric
+from shosei.metrics.metric import Figure, Metric
+from shosei.metrics.text import Text, Words, text
 
 _BYTES = [(1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB"), (1.0, "B")]
 _TIME = [(3600.0, "h"), (60.0, "min"), (1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns")]
 _TIME_FROM = {"h": 2 * 3600.0, "min": 2 * 60.0}  # 90 s reads better than 1.5 min
 _SHARE = ""  # a metric without a unit is a share of 1
 _COUNT = "restarts"
+_TICKS = [step * unit for unit in (1, 60, 3600, 86400) for step in (1, 2, 5, 10, 15, 30)]  # seconds
 
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """A metric's number in text. All empty where there is no number. ``interval`` has the unit of ``value``."""
+    """A measured number in text. All empty where there is none. ``interval`` has the unit of ``value``."""
 
     value: str = ""
     unit: str = ""
@@ -26,16 +28,16 @@ class Shown:
         return f"{self.value} {self.unit}".strip()
 
 
-def shown(metric: Metric) -> Shown:
-    """The metric's value and interval, both in the unit that suits the value (or, at 0, the interval's end)."""
-    if metric.value is None or not math.isfinite(metric.value):
+def shown(measured: Metric | Figure) -> Shown:
+    """The value and its interval, both in the unit that suits the value (or, at 0, the interval's end)."""
+    if measured.value is None or not math.isfinite(measured.value):
         return Shown()
-    low, high = metric.ci or (None, None)
-    guide = abs(metric.value) or abs(high or 0.0)
-    factor, unit = _scale(guide, metric.unit)
+    low, high = measured.ci or (None, None)
+    guide = abs(measured.value) or abs(high or 0.0)
+    factor, unit = _scale(guide, measured.unit)
     decimals = _decimals(guide * factor, unit)
-    value = metric.value * factor
-    text = _number(value, 0 if unit == _COUNT and value.is_integer() else decimals)
+    value = measured.value * factor
+    digits = _number(value, 0 if unit == _COUNT and value.is_integer() else decimals)
     interval = ""
     if low is not None and high is not None:
         interval = f"[{_number(low * factor, decimals)}, {_number(high * factor, decimals)}]"
@@ -43,7 +45,13 @@ def shown(metric: Metric) -> Shown:
         interval = f"≥ {_number(low * factor, decimals)}"
     elif high is not None:
         interval = f"≤ {_number(high * factor, decimals)}"
-    return Shown(text, unit, interval)
+    return Shown(digits, unit, interval)
+
+
+def shown_limit(limit: float, unit: str) -> Shown:
+    """A limit that somebody wrote, with all its digits, in the unit that suits it."""
+    factor, name = _scale(abs(limit), unit)
+    return Shown(f"{limit * factor:,.10g}".replace("-", "−"), name)
 
 
 def band(metric: Metric) -> tuple[float, float, float] | None:
@@ -57,12 +65,14 @@ def band(metric: Metric) -> tuple[float, float, float] | None:
     return low, value, high
 
 
-def cell(value: object) -> str:
+def cell(value: object) -> Words:
     """A table's cell or a fact of the manifest. None is a dash: not known."""
+    if isinstance(value, Text):
+        return value
     if value is None:
         return "–"
     if isinstance(value, bool):
-        return "yes" if value else "no"
+        return text("yes") if value else text("no")
     if isinstance(value, int):
         return f"{value:,}"
     if isinstance(value, float):
@@ -72,8 +82,21 @@ def cell(value: object) -> str:
             return f"{value:.3g}"
         return _number(value, 0 if value.is_integer() else _decimals(abs(value), ""))
     if isinstance(value, list):
-        return ", ".join(map(str, value)) or "none"
+        return ", ".join(map(str, value)) or text("none")
     return str(value)
+
+
+def ticks(seconds: float) -> list[tuple[float, str]]:
+    """At most ten round moments from 0 to ``seconds``, for a time axis: where, and what to write there."""
+    step = next((step for step in _TICKS if seconds / step <= 9), math.ceil(seconds / 9 / 86400) * 86400)
+    return [(float(at), _moment(at)) for at in range(0, math.floor(seconds) + 1, step)]
+
+
+def _moment(seconds: int) -> str:
+    for size, name in ((86400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{_number(seconds / size, 0 if seconds % size == 0 else 1)} {name}"
+    return f"{seconds} s"
 
 
 def _scale(magnitude: float, unit: str) -> tuple[float, str]:

@@ -9,37 +9,43 @@ from importlib.resources import files
 from typing import Any
 
 import jinja2
-import msgspec
 
 from shosei import __version__
 from shosei.card import facts
-from shosei.card.numbers import band, cell, shown
+from shosei.card.numbers import band, shown, ticks
+from shosei.card.phrases import Phrases
+from shosei.card.reference import references
 from shosei.card.scorecard import PHASES, Scorecard
-from shosei.card.words import LANGUAGES, MARKS, english, rendered, words
-from shosei.metrics.metric import METRIC_IDS, Plot, Table
+from shosei.card.timeline import Bar
+from shosei.card.words import LANGUAGES, MARKS, OUTCOME_MARKS, VERDICT_MARKS, named
+from shosei.metrics.metric import METRIC_IDS, Plot, Row, Table
+from shosei.metrics.text import Text, Words, text
 
 _MOST_POINTS = 600  # a curve needs no more pixels than this, and the page must stay small enough to mail
 
 
-def html(card: Scorecard) -> str:
-    """The whole page. Foreign text is escaped, and only the two scripts named by hash in its policy can run."""
-    card = rendered(card)
+def html(card: Scorecard, language: str | None = None) -> str:
+    """The whole page, in ``language`` until the reader switches; without one, in the language of the browser.
+
+    Foreign text is escaped, and only the two scripts named by hash in the page's policy can run.
+    """
+    phrases = Phrases(language or "en")
     plots: list[dict[str, Any]] = []
     first_plot = {}
     for metric in card.metrics:
         first_plot[metric.id, metric.phase] = len(plots)
-        plots += map(_thinned, metric.plots)
+        plots += [_thinned(plot, phrases) for plot in metric.plots]
     scripts = [_asset("vendor/uplot/uPlot.iife.min.js"), _asset("templates/page.js")]
     return _template().render(
         card=card,
+        phrases=phrases,
+        chosen=language is not None,
         cells={(metric.id, metric.phase): metric for metric in card.metrics},
+        references={reference.id: reference for reference in references()},
         first_plot=first_plot,
         groups=METRIC_IDS,
         phases=PHASES,
-        marks=MARKS,
         counts={status: sum(metric.status == status for metric in card.metrics) for status in MARKS},
-        languages=LANGUAGES,
-        words={key: [texts[language] for language in LANGUAGES] for key, texts in words().items()},
         plots=plots,
         style=_asset("vendor/uplot/uPlot.min.css") + _asset("templates/page.css"),
         scripts=scripts,
@@ -57,10 +63,11 @@ def _template() -> jinja2.Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.policies["json.dumps_kwargs"] = {"sort_keys": False}  # curves keep the order the metric gave them
+    environment.policies["json.dumps_kwargs"] = {"sort_keys": False, "ensure_ascii": False, "separators": (",", ":")}
     environment.globals |= {
-        "facts": facts, "shown": shown, "band": band, "cell": cell, "english": english,
-        "numeric_columns": _numeric_columns,
+        "facts": facts, "shown": shown, "band": band, "ticks": ticks, "named": named, "text": text,
+        "numeric_columns": _numeric_columns, "shades": _shades, "bar_title": _bar_title, "seconds": _seconds,
+        "languages": LANGUAGES, "marks": MARKS, "outcome_marks": OUTCOME_MARKS, "verdict_marks": VERDICT_MARKS,
     }  # fmt: skip
     return environment.get_template("page.html.jinja")
 
@@ -78,17 +85,40 @@ def _numeric_columns(table: Table) -> set[int]:
     return {index for row in table.rows for index, item in enumerate(row) if index and isinstance(item, int | float)}
 
 
-def _thinned(plot: Plot) -> dict[str, Any]:
-    """The plot with at most ``_MOST_POINTS`` points, evenly chosen, first and last kept."""
+def _shades(row: Row) -> list[float]:
+    """Each item's share of its row of a matrix; 0 for what is no number."""
+    counts = [item if isinstance(item, int | float) else 0 for item in row]
+    whole = sum(counts)
+    return [round(count / whole, 2) if whole else 0.0 for count in counts]
+
+
+def _bar_title(bar: Bar) -> Text:
+    """What a pointer held over a bar of the timeline tells."""
+    key = "timeline.bar_ended" if bar.how else "timeline.bar"
+    return text(key, label=bar.label, how=bar.how, begin=_seconds(bar.begin), lasted=_seconds(bar.end - bar.begin))
+
+
+def _seconds(value: float) -> str:
+    return f"{value:,.1f} s"
+
+
+def _thinned(plot: Plot, phrases: Phrases) -> dict[str, Any]:
+    """The plot with at most ``_MOST_POINTS`` points, evenly chosen, first and last kept; its texts by index."""
     last = len(plot.x) - 1
     points = min(last + 1, _MOST_POINTS)
     keep = [round(index * last / max(1, points - 1)) for index in range(points)]
-    values: dict[str, Any] = msgspec.to_builtins(plot)
-    values["x"] = [_short(plot.x[index]) for index in keep]
-    for curve in values["curves"]:
-        curve["y"] = [_short(curve["y"][index]) for index in keep]
-    values["thinned"] = last >= _MOST_POINTS
-    return values
+
+    def said(words: Words) -> str | int:
+        return phrases.index(words) if isinstance(words, Text) else words
+
+    return {
+        "title": said(plot.title), "x_label": said(plot.x_label), "y_label": said(plot.y_label), "kind": plot.kind,
+        "x": [_short(plot.x[index]) for index in keep],
+        "curves": [
+            {"label": said(curve.label), "y": [_short(curve.y[index]) for index in keep]} for curve in plot.curves
+        ],
+        "thinned": last >= _MOST_POINTS,
+    }  # fmt: skip
 
 
 def _short(value: float | None) -> float | None:

@@ -8,64 +8,103 @@ from collections.abc import Iterable
 from shosei.card import facts
 from shosei.card.numbers import cell, shown
 from shosei.card.scorecard import PHASES, Scorecard
-from shosei.card.words import MARKS, english, rendered, say
+from shosei.card.words import MARKS, OUTCOME_MARKS, VERDICT_MARKS, named, say
 from shosei.metrics.metric import METRIC_IDS, Metric
+from shosei.metrics.text import text
 
 
-def markdown(card: Scorecard) -> str:
+def markdown(card: Scorecard, language: str = "en") -> str:
     """GitHub-flavoured Markdown. Foreign text is escaped: it can end no table cell and open no tag."""
-    card = rendered(card)
-    lines = [f"# {_plain(facts.model_name(card))}: {english('scorecard').lower()}", ""]
-    lines += _facts(facts.header(card))
-    for group, ids in METRIC_IDS.items():
-        rows = [[english(f"{id}.name"), *(_cell(card.cell(id, phase)) for phase in PHASES)] for id in ids]
-        lines += ["", f"## {english(f'group.{group}')}", ""]
-        lines += _table([english("metric"), *map(english, PHASES)], rows)
-    lines += ["", f"## {english('warnings')}", ""]
-    lines += [f"- {_plain(warning)}" for warning in card.warnings] or [english("no_warnings")]
-    lines += ["", f"## {english('manifest')}", ""]
-    lines += _facts(facts.conditions(card))
-    manifest = {
-        "model": [(name, cell(value)) for name, value in card.model.items()],
-        "hardware": facts.hardware(card),
-        "versions": card.versions.items(),
-        "seeds": facts.seeds(card),
-        "hashes": card.hashes.items(),
-    }
-    for key, pairs in manifest.items():
-        if pairs:
-            lines += ["", f"### {english(key)}", ""]
-            lines += [f"- {_plain(name)}: {_plain(text)}" for name, text in pairs]
-    lines += ["", f"### {english('commands')}", ""]
-    rows = [[_plain(facts.command_line(command)), facts.exit_text(command)] for command in facts.commands(card)]
-    lines += _table([english("command"), english("exit_code")], rows)
-    lines += ["", f"## {english('audit')}", ""]
-    columns = ["model", "part", "published", "computed", "difference", "reason"]
-    audit = [
-        [row.model, row.part, cell(row.published), cell(row.computed), facts.difference(row), _plain(row.reason)]
-        for row in card.audit
-    ]
-    lines += _table([english(column) for column in columns], audit)
-    return "\n".join(lines) + "\n"
+    return _Report(card, language).page()
 
 
-def _cell(metric: Metric) -> str:
-    number = shown(metric)
-    parts = [f"{MARKS[metric.status]} {english(f'status.{metric.status}')}"]
-    if number.value:
-        measured = f"**{number}**" + (f" {number.interval}" if number.interval else "")
-        parts = [measured, f"n = {cell(metric.n)}", *parts]
-    text = " · ".join(parts)
-    return f"{text}: {_plain(say(metric.reason))}" if metric.reason else text
+class _Report:
+    def __init__(self, card: Scorecard, language: str) -> None:
+        self.card, self.language = card, language
+
+    def page(self) -> str:
+        card, term = self.card, self.term
+        lines = [f"# {self.plain(facts.model_name(card))}: {term('scorecard').lower()}", ""]
+        lines += self.facts(facts.header(card))
+        if verdict := facts.verdict(card):
+            word, sentence = verdict
+            lines += ["", f"**{VERDICT_MARKS[word]} {escaped(card.profile)}** {self.plain(sentence)}"]
+        for group, ids in METRIC_IDS.items():
+            rows = [[term(f"{id}.name"), *(self.cell(card.cell(id, phase)) for phase in PHASES)] for id in ids]
+            lines += ["", f"## {term(f'group.{group}')}", ""]
+            lines += table([term("metric"), *map(term, PHASES)], rows)
+        lines += self.judgements()
+        lines += ["", f"## {term('warnings')}", ""]
+        lines += [f"- {self.plain(warning)}" for warning in card.warnings] or [term("no_warnings")]
+        lines += ["", f"## {term('manifest')}", ""]
+        lines += self.facts(facts.conditions(card))
+        manifest = {
+            "model": card.model.items(),
+            "hardware": facts.hardware(card),
+            "versions": card.versions.items(),
+            "seeds": facts.seeds(card),
+            "hashes": card.hashes.items(),
+        }
+        for key, pairs in manifest.items():
+            if pairs:
+                lines += ["", f"### {term(key)}", ""]
+                lines += [f"- {escaped(name)}: {self.plain(value)}" for name, value in pairs]
+        lines += ["", f"### {term('commands')}", ""]
+        rows = [[escaped(facts.command_line(it)), self.plain(facts.exit_text(it))] for it in facts.commands(card)]
+        lines += table([term("command"), term("exit_code")], rows)
+        lines += ["", f"## {term('audit')}", ""]
+        columns = ["model", "part", "published", "computed", "difference", "reason"]
+        rows = [
+            [row.model, self.plain(named("part", row.part)), self.plain(row.published), self.plain(row.computed),
+             facts.difference(row), self.plain(row.reason)]
+            for row in card.audit
+        ]  # fmt: skip
+        lines += table([term(column) for column in columns], rows)
+        return "\n".join(lines) + "\n"
+
+    def term(self, key: str) -> str:
+        return say(text(key), self.language)
+
+    def plain(self, value: object) -> str:
+        return escaped(say(cell(value), self.language))
+
+    def cell(self, metric: Metric) -> str:
+        number = shown(metric)
+        said = [f"{MARKS[metric.status]} {self.term(f'status.{metric.status}')}"]
+        if number.value:
+            unit = self.plain(named("unit", number.unit))
+            value = f"**{number.value} {unit}**" if unit else f"**{number.value}**"
+            said = [f"{value} {number.interval}".rstrip(), f"n = {self.plain(metric.n)}", *said]
+        line = " · ".join(said)
+        return f"{line}: {self.plain(metric.reason)}" if metric.reason else line
+
+    def judgements(self) -> list[str]:
+        if not self.card.judgements:
+            return []
+        rows = []
+        for judgement in self.card.judgements:
+            name = ".".join(filter(None, (judgement.id, judgement.figure)))
+            number = facts.judged_value(judgement)
+            said = f"{OUTCOME_MARKS[judgement.outcome]} {self.term(f'outcome.{judgement.outcome}')}"
+            if not judgement.required:
+                said += f" ({self.term('verdict.optional')})"
+            limits = ", ".join(map(self.plain, facts.limits(judgement)))
+            value = f"{number.value} {self.plain(named('unit', number.unit))}".strip()
+            rows.append([self.term(judgement.phase), f"`{escaped(name)}`", limits, value, said])
+            rows[-1].append(self.plain(judgement.reason))
+        columns = ["phase", "figure", "verdict.limit", "verdict.value", "verdict.outcome", "reason"]
+        title = f"## {self.term('verdict.limits')}: {escaped(self.card.profile)}"
+        return ["", title, "", *table([self.term(column) for column in columns], rows)]
+
+    def facts(self, pairs: Iterable[facts.Fact]) -> list[str]:
+        return [f"- {self.term(key)}: {' · '.join(map(self.plain, words))}" for key, words in pairs]
 
 
-def _facts(pairs: Iterable[facts.Fact]) -> list[str]:
-    return [f"- {english(key)}: {_plain(text)}" for key, text in pairs]
-
-
-def _table(columns: list[str], rows: list[list[str]]) -> list[str]:
+def table(columns: list[str], rows: list[list[str]]) -> list[str]:
+    """The lines of a table. Its cells are escaped already."""
     return [f"| {' | '.join(row)} |" for row in [columns, ["---"] * len(columns), *rows]]
 
 
-def _plain(text: str) -> str:
-    return re.sub(r"([\\`*<>\[\]|])", r"\\\1", " ".join(text.split()))
+def escaped(words: str) -> str:
+    """Foreign text as it can stand anywhere in Markdown: on one line, and nothing but text."""
+    return re.sub(r"([\\`*<>\[\]|])", r"\\\1", " ".join(words.split()))

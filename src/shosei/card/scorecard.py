@@ -13,9 +13,11 @@ import msgspec
 
 from shosei.card.judge import Judgement, judge
 from shosei.card.profile import Profile
-from shosei.card.words import rendered
+from shosei.card.timeline import Timeline, timeline
+from shosei.card.words import rendered, texts
 from shosei.log import Event, Log, Note, RunBegin, RunEnd, Sample
 from shosei.metrics.metric import METRIC_IDS, Metric, Phase
+from shosei.metrics.text import Text, Words, text
 from shosei.spec import audit
 
 PHASES: tuple[Phase, Phase] = ("training", "inference")
@@ -39,7 +41,7 @@ class Count(msgspec.Struct, frozen=True, kw_only=True):
     published: int
     computed: int
     difference: float
-    reason: str
+    reason: Words
 
 
 class Meter(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,8 +74,9 @@ class Scorecard(msgspec.Struct, frozen=True, kw_only=True):
     meter: Meter | None
     metrics: list[Metric]
     judgements: list[Judgement] = []
+    timeline: Timeline
     audit: list[Count]
-    warnings: list[str]
+    warnings: list[Words]  # a str is a process's own, in English
     log_digest: str
 
     def cell(self, id: str, phase: Phase) -> Metric:
@@ -91,16 +94,12 @@ def build(log: Log, metrics: list[Metric], profile: Profile | None = None) -> Sc
     if sorted(expected) != sorted((metric.id, metric.phase) for metric in metrics):
         raise ValueError(f"a scorecard takes each of {len(expected)} cells once")
     begins = sorted(log.of(RunBegin), key=_moment)
-    warnings = list(log.warnings)
+    warnings: list[Words] = [*log.warnings]
     warnings += [note.text for note in sorted(log.of(Note), key=_moment) if note.level == "warning"]
     commands = _commands(begins, log.of(RunEnd))
+    warnings += [text("warning.no_end", verb=command.verb) for command in commands if command.exit_code is None]
     warnings += [
-        f"'{command.verb}' ended without a record: killed, out of disk, or still running"
-        for command in commands
-        if command.exit_code is None
-    ]
-    warnings += [
-        f"{command.verb}: {command.dropped} events could not be written" for command in commands if command.dropped
+        text("warning.dropped", verb=command.verb, dropped=command.dropped) for command in commands if command.dropped
     ]
     told: list[RunBegin | RunEnd] = [*begins, *log.of(RunEnd)]
     metrics = sorted(metrics, key=lambda metric: expected.index((metric.id, metric.phase)))
@@ -124,10 +123,11 @@ def build(log: Log, metrics: list[Metric], profile: Profile | None = None) -> Sc
         meter=_meter(log),
         metrics=metrics,
         judgements=judge(metrics, profile, log) if profile else [],
+        timeline=timeline(log),
         audit=[
             Count(
                 model=row.model, part=row.part, published=row.published, computed=row.computed,
-                difference=row.difference, reason=row.reason,
+                difference=row.difference, reason=_recognised(row.reason),
             )
             for row in audit()
         ],
@@ -153,15 +153,23 @@ def _rounded(value: Any) -> Any:
     return value
 
 
-def _merge(field: str, events: Iterable[RunBegin | RunEnd], warnings: list[str]) -> dict[str, Any]:
+def _recognised(sentence: str) -> Words:
+    """A sentence of the floor, which speaks English alone, as the card's own text where the card has it."""
+    key = next((key for key, said in texts("en").items() if said == sentence), "")
+    return Text(key) if key else sentence
+
+
+def _merge(field: str, events: Iterable[RunBegin | RunEnd], warnings: list[Words]) -> dict[str, Any]:
     """Merge a field of the events, later over earlier; add a warning for each key that changed its value."""
     merged: dict[str, Any] = {}
     verbs: dict[str, str] = {}
     for event in events:
         for key, value in getattr(event, field).items():
             if key in merged and merged[key] != value:
-                change = f"from {merged[key]} ({verbs[key]}) to {value} ({event.verb})"
-                warnings.append(f"{field}: '{key}' changed within the attempt, {change}")
+                warnings.append(
+                    text("warning.changed", field=field, name=key, before=str(merged[key]), verb_before=verbs[key],
+                         after=str(value), verb_after=event.verb)
+                )  # fmt: skip
             merged[key], verbs[key] = value, event.verb
     return merged
 

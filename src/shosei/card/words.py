@@ -9,14 +9,21 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from shosei.card.judge import Outcome
 from shosei.card.numbers import cell
+from shosei.errors import InputError, nearest
 from shosei.metrics.metric import Status
-from shosei.metrics.text import Text, Words
+from shosei.metrics.text import Text, Words, text
 
 LANGUAGES = {"en": "English", "zh-CN": "简体中文", "ja": "日本語"}
 
 # Told apart by shape, so that colour is never needed.
 MARKS: dict[Status, str] = {"ok": "✓", "insufficient": "△", "invalid": "✗", "not_measured": "○", "na": "–"}
+OUTCOME_MARKS: dict[Outcome, str] = {
+    "pass": "✓", "missed": "✗", "inconclusive": "△",
+    "insufficient": "△", "invalid": "✗", "not_measured": "○", "na": "–",
+}  # fmt: skip
+VERDICT_MARKS = {"passed": "✓", "missed": "✗", "inconclusive": "△", "invalid": "✗"}
 
 T = TypeVar("T")
 _IMPLIED = ("page.", "metric.")  # sections whose keys are used without their name
@@ -24,21 +31,23 @@ _IMPLIED = ("page.", "metric.")  # sections whose keys are used without their na
 
 @cache
 def texts(language: str) -> dict[str, str]:
-    """Dotted key, such as ``status.ok`` or ``memory.training``, to text in ``language``."""
+    """Dotted key, such as ``status.ok`` or ``memory.training``, to text in ``language``, else in English."""
+    return texts("en") | own_texts(language) if language != "en" else own_texts("en")
+
+
+def own_texts(language: str) -> dict[str, str]:
+    """What the file of ``language`` itself holds."""
     source = files("shosei.card").joinpath(f"texts/{language}.toml").read_text(encoding="utf-8")
     flat: dict[str, str] = {}
     _flatten(tomllib.loads(source), "", flat)
     return flat
 
 
-def words() -> dict[str, dict[str, str]]:
-    """Key to language to text."""
-    return {key: {language: texts(language)[key] for language in LANGUAGES} for key in texts("en")}
-
-
-def english(key: str) -> str:
-    """The English text of ``key``."""
-    return texts("en")[key]
+def language(name: str) -> str:
+    """``name`` if the card speaks it. Raises InputError."""
+    if name not in LANGUAGES:
+        raise InputError(f"unknown language '{name}'{nearest(name, LANGUAGES)}")
+    return name
 
 
 def say(said: Words, language: str = "en") -> str:
@@ -46,10 +55,15 @@ def say(said: Words, language: str = "en") -> str:
     if isinstance(said, str):
         return said
     values = {
-        name: say(value, language) if isinstance(value, Text) else value if isinstance(value, str) else cell(value)
+        name: say(value if isinstance(value, Text | str) else cell(value), language)
         for name, value in said.values.items()
     }
     return texts(language)[said.key].format(**values)
+
+
+def named(section: str, name: str) -> Words:
+    """The card's word for a name out of the log or for a unit; a name that the card does not know stays as it is."""
+    return text(f"{section}.{name}") if f"{section}.{name}" in texts("en") else name
 
 
 def rendered(value: T, language: str = "en") -> T:
@@ -75,6 +89,5 @@ def _flatten(table: dict[str, Any], prefix: str, flat: dict[str, str]) -> None:
         if isinstance(value, dict):
             _flatten(value, f"{prefix}{key}.", flat)
         else:
-            flat[
-                next((f"{prefix}{key}".removeprefix(i) for i in _IMPLIED if prefix.startswith(i)), f"{prefix}{key}")
-            ] = value
+            implied = next((section for section in _IMPLIED if prefix.startswith(section)), "")
+            flat[f"{prefix}{key}".removeprefix(implied)] = value

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from shosei.cli.common import JsonOption, ProfileOption, result, say
+from shosei.cli.common import JsonOption, LanguageOption, ProfileOption, result, say
 from shosei.errors import EXIT_INCONCLUSIVE, EXIT_INVALID, EXIT_OK, EXIT_REGRESSION
 
 RunArgument = Annotated[
@@ -33,6 +33,7 @@ def card(
     run: RunArgument = None,
     attempt: AttemptOption = None,
     profile: ProfileOption = None,
+    lang: LanguageOption = None,
     as_json: JsonOption = False,
 ) -> int:
     """Compute the 15 metrics of a run; write card.json, card.html and card.md into it; print the table.
@@ -44,10 +45,12 @@ def card(
     from shosei.card import build, html, markdown, terminal, to_json
     from shosei.card.judge import exit_code
     from shosei.card.profile import read_profile
+    from shosei.card.words import language
     from shosei.log import open_run, read_log
     from shosei.metrics import compute
 
     chosen = open_run(run)
+    spoken = language(lang or "en")
     asked = read_profile(profile) if profile else None
     log = read_log(chosen.log, attempt)
     for warning in log.warnings:
@@ -55,15 +58,15 @@ def card(
     scorecard = build(log, compute(log, asked.service_level if asked else None), asked)
     data = to_json(scorecard)
     chosen.write("card.json", data)
-    page = chosen.write("card.html", html(scorecard))
-    chosen.write("card.md", markdown(scorecard))
+    page = chosen.write("card.html", html(scorecard, lang))
+    chosen.write("card.md", markdown(scorecard, spoken))
     if as_json:
         print(data.decode(), end="", flush=True)
     else:
         console = Console()
         if not console.is_terminal:
             console.width = 100
-        console.print(terminal(scorecard))
+        console.print(terminal(scorecard, spoken))
         say(f"\nthe whole card, with its plots: {page}")
     if not asked:
         return EXIT_OK

@@ -27,6 +27,9 @@ ProfileOption = Annotated[
     str | None,
     typer.Option("--profile", help="A profile's name, such as chatbot, or its file (*.toml).", show_default=False),
 ]
+LanguageOption = Annotated[
+    str | None, typer.Option("--lang", help="en, zh-CN or ja; JSON stays English.", show_default=False)
+]
 ConfigOption = Annotated[Path | None, typer.Option("--config", help="TOML file.", show_default=False)]
 SetOption = Annotated[
     list[str] | None, typer.Option("--set", help="Override file and flags: section.key=value.", show_default=False)

@@ -23,6 +23,7 @@ from shosei.cli import (
     engine,
     exam,
     load,
+    metrics,
     models,
     quickstart,
     ratings,
@@ -79,6 +80,7 @@ app.command("chat")(chat.chat)
 app.command("ratings")(ratings.ratings)
 app.command("alternate")(alternate.alternate)
 app.command("card")(card.card)
+app.command("metrics")(metrics.metrics)
 app.command("log")(card.log)
 
 

@@ -12,6 +12,7 @@
   const remember = (language) => { try { localStorage.setItem("shosei.language", language); } catch { /* see above */ } };
 
   function preferred() {
+    if ("chosen" in document.documentElement.dataset) return document.documentElement.lang;
     if (languages.includes(remembered())) return remembered();
     for (const wanted of navigator.languages ?? []) {
       const found = languages.find((language) => language.split("-")[0] === wanted.split("-")[0]);
@@ -20,19 +21,16 @@
     return "en";
   }
 
+  const said = (phrase) => (typeof phrase === "number" ? words[phrase][languages.indexOf(document.documentElement.lang)] : phrase);
+
   function speak(language) {
-    const index = languages.indexOf(language);
     document.documentElement.lang = language;
-    for (const element of $("[data-t]")) element.textContent = words[element.dataset.t][index];
-    for (const element of $("[data-t-label]")) element.ariaLabel = words[element.dataset.tLabel][index];
+    for (const element of $("[data-t]")) element.textContent = said(Number(element.dataset.t));
+    for (const name of ["aria-label", "title"]) {
+      for (const element of $(`[data-t-${name}]`)) element.setAttribute(name, said(Number(element.getAttribute(`data-t-${name}`))));
+    }
     for (const button of buttons) button.ariaPressed = String(button.dataset.language === language);
   }
-
-  for (const button of buttons) {
-    button.addEventListener("click", () => { speak(button.dataset.language); remember(button.dataset.language); });
-  }
-  document.querySelector(".languages").hidden = false;
-  speak(preferred());
 
   const whole = Array.from({ length: 10 }, (_, power) => [1, 2, 5].map((digit) => digit * 10 ** power)).flat();
   const dashes = [[], [8, 4], [2, 3], [10, 3, 2, 3]];
@@ -49,8 +47,10 @@
       stroke: color("muted"), font: "12px system-ui, sans-serif", labelFont: "12px system-ui, sans-serif",
       grid: { stroke: color("line"), width: 1 }, ticks: { stroke: color("line"), width: 1 },
     };
+    const bars = plot.kind === "bars" ? { paths: uPlot.paths.bars({ size: [1, Infinity], align: 1, gap: 1 }), points: { show: false }, width: 0 } : {};
     const series = plot.curves.map((curve, index) => ({
-      label: curve.label, stroke: color(`curve-${index % 6}`), width: 2, dash: dashes[dashOf(index)], spanGaps: false,
+      label: said(curve.label), stroke: color(`curve-${index % 6}`), width: 2, dash: dashes[dashOf(index)], spanGaps: false,
+      fill: plot.kind === "bars" ? color(`curve-${index % 6}`) : undefined, ...bars,
       value: (_, value) => (value == null ? "–" : String(Number(value.toPrecision(4)))),
     }));
     // Epochs and steps come whole: no tick stands between two of them.
@@ -59,8 +59,8 @@
     drawn.set(figure, new uPlot({
       width: figure.clientWidth, height: 240,
       scales: { x: { time: false } },
-      axes: [{ ...axis, label: plot.x_label, labelSize: 18, ...wholeSteps }, { ...axis, label: plot.y_label, labelSize: 18, size: 60 }],
-      series: [{ label: plot.x_label, value: (_, value) => (value == null ? "–" : String(value)) }, ...series],
+      axes: [{ ...axis, label: said(plot.x_label), labelSize: 18, ...wholeSteps }, { ...axis, label: said(plot.y_label), labelSize: 18, size: 60 }],
+      series: [{ label: said(plot.x_label), value: (_, value) => (value == null ? "–" : String(value)) }, ...series],
       legend: { markers: { width: 2, dash: (_, index) => cssDashes[dashOf(index - 1)] } },
       cursor: { drag: { x: true, y: false } },
     }, [plot.x, ...plot.curves.map((curve) => curve.y)], figure));
@@ -73,9 +73,15 @@
     });
   }
   const redraw = () => drawn.forEach((_, figure) => { if (figure.clientWidth) draw(figure); });
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
+  for (const media of ["(prefers-color-scheme: dark)", "print"]) matchMedia(media).addEventListener("change", redraw);
   let pending = 0;
   addEventListener("resize", () => { cancelAnimationFrame(pending); pending = requestAnimationFrame(redraw); });
+
+  for (const button of buttons) {
+    button.addEventListener("click", () => { speak(button.dataset.language); remember(button.dataset.language); redraw(); });
+  }
+  document.querySelector(".languages").hidden = false;
+  speak(preferred());
 
   const all = document.querySelector(".all");
   all.hidden = false;

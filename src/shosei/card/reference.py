@@ -1,0 +1,105 @@
+"""The 15 metrics on paper: what each means, by which formula, from which source, and what makes such numbers wrong.
+
+The words stand in the language files, where the card reads them too; the units and event kinds come from the cells.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from shosei.card.words import named, say
+from shosei.log import Event
+from shosei.metrics.compute import cells
+from shosei.metrics.metric import METRIC_IDS, Phase
+from shosei.metrics.service_level import ServiceLevel
+from shosei.metrics.text import Text, text
+
+
+@dataclass(frozen=True, slots=True)
+class InPhase:
+    """A metric in training or in inference. ``unit`` is "" for a share; ``reads`` are the event kinds it is made of."""
+
+    definition: Text
+    formula: Text
+    unit: str
+    direction: str
+    reads: list[str]
+    command: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """One of the 15 metrics."""
+
+    id: str
+    group: str
+    name: Text
+    phases: dict[Phase, InPhase]
+    source: Text
+    traps: Text
+
+
+def references() -> list[Reference]:
+    """All 15, in the card's order."""
+    by_cell = {(cell.id, cell.phase): cell for cell in cells(ServiceLevel())}
+    found = []
+    for group, ids in METRIC_IDS.items():
+        for id in ids:
+            phases: dict[Phase, InPhase] = {}
+            for phase in ("training", "inference"):
+                cell = by_cell[id, phase]
+                phases[phase] = InPhase(
+                    definition=text(f"{id}.{phase}"), formula=text(f"{id}.{phase}_formula"), unit=cell.unit,
+                    direction=cell.direction, reads=_kinds([*cell.needs, *cell.may_read]), command=cell.command,
+                )  # fmt: skip
+            found.append(
+                Reference(id, group, text(f"{id}.name"), phases, source=text(f"{id}.source"), traps=text(f"{id}.traps"))
+            )
+    return found
+
+
+def as_markdown(entries: Sequence[Reference], language: str = "en") -> str:
+    """The reference as a page to read."""
+
+    def said(words: Text | str) -> str:
+        return say(text(words) if isinstance(words, str) else words, language)
+
+    lines = [f"# {said('reference.title')}", "", said("reference.introduction")]
+    group = ""
+    for entry in entries:
+        if entry.group != group:
+            group = entry.group
+            lines += ["", f"## {said(f'group.{group}')}"]
+        lines += ["", f"### {said(entry.name)} (`{entry.id}`)"]
+        for phase, cell in entry.phases.items():
+            unit = say(named("unit", cell.unit), language) if cell.unit else said("reference.share")
+            lines += ["", f"**{said(phase)}** · {unit} · {said(cell.direction)}", "", said(cell.definition)]
+            lines += ["", f"> {said(cell.formula)}", ""]
+            lines += [f"- {said('reads')}: {', '.join(f'`{kind}`' for kind in cell.reads)}"] if cell.reads else []
+            lines += [f"- {said('measures_it')}: `{cell.command}`"] if cell.command else []
+        lines += ["", f"*{said('source')}.* {said(entry.source)}", "", f"*{said('traps')}.* {said(entry.traps)}"]
+    return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)) + "\n"
+
+
+def as_dicts(entries: Sequence[Reference], language: str = "en") -> list[dict[str, object]]:
+    """The reference as plain values, for JSON."""
+    return [
+        {
+            "id": entry.id, "group": entry.group, "name": say(entry.name, language),
+            "source": say(entry.source, language), "traps": say(entry.traps, language),
+        }
+        | {
+            phase: {
+                "definition": say(cell.definition, language), "formula": say(cell.formula, language),
+                "unit": cell.unit, "direction": cell.direction, "reads": cell.reads, "command": cell.command,
+            }
+            for phase, cell in entry.phases.items()
+        }
+        for entry in entries
+    ]  # fmt: skip
+
+
+def _kinds(events: Sequence[type[Event]]) -> list[str]:
+    return [str(event.__struct_config__.tag) for event in events]
