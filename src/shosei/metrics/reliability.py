@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-import numpy as np
-
 from shosei.log import Fault, Log, ProcExit, ProcStart, Request, Restart, Step
 from shosei.metrics import stats
 from shosei.metrics.cell import Cell, Value
@@ -14,7 +12,7 @@ from shosei.metrics.failures import request_errors, request_units, step_errors, 
 from shosei.metrics.metric import Figure, Row, Table
 from shosei.metrics.starts import Repair, Start, lost_work, repairs, starts, supervisor
 from shosei.metrics.text import Text, Words, text
-from shosei.metrics.units import Unit, Units, share
+from shosei.metrics.units import Unit, Units, share, total
 
 _CAUSES = {"done", "stopped", "bad input", "out of memory", "signal", "exception", "hang", "start-up"}
 _KINDS = ("failure", "watchdog", "membership", "planned", "manual")
@@ -184,13 +182,7 @@ def restart_units(log: Log) -> Units:
         for number, kind in enumerate(kinds):
             key = f"{place} {event.child} {number}"
             units.append(Unit(key, key, {"top": float(kind in ("failure", "watchdog")), "bottom": 1.0}))
-    return Units(units, _total, paired=False)
-
-
-def _total(names: Sequence[str], sums: np.ndarray) -> np.ndarray:
-    """The statistic of a plain sum."""
-    total: np.ndarray = sums[..., names.index("top")]
-    return total
+    return Units(units, total, paired=False)
 
 
 def _last_counters(log: Log) -> list[Restart]:
