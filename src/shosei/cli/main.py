@@ -19,6 +19,7 @@ from shosei.cli import (
     alternate,
     card,
     chat,
+    compare,
     data,
     engine,
     exam,
@@ -81,6 +82,7 @@ app.command("ratings")(ratings.ratings)
 app.command("alternate")(alternate.alternate)
 app.command("card")(card.card)
 app.command("metrics")(metrics.metrics)
+app.command("compare")(compare.compare)
 app.command("log")(card.log)
 
 

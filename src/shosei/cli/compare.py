@@ -1,0 +1,98 @@
+"""``shosei compare``: two runs, or the turns of two targets, with a verdict for every metric."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from shosei.cli.common import JsonOption, ProfileOption, say
+
+if TYPE_CHECKING:
+    from shosei.metrics.sides import Target
+
+
+def compare(
+    a: Annotated[Path, typer.Argument(metavar="A", help="The baseline's run folder, or one of 'shosei alternate'.")],
+    b: Annotated[
+        Path | None, typer.Argument(metavar="B", help="The candidate's run folder.", show_default=False)
+    ] = None,
+    profile: ProfileOption = None,
+    metric: Annotated[
+        list[str] | None, typer.Option("--metric", help="Let only this metric decide.", show_default=False)
+    ] = None,
+    attempt_a: Annotated[int | None, typer.Option(help="Attempt of A (default: the latest).")] = None,
+    attempt_b: Annotated[int | None, typer.Option(help="Attempt of B (default: the latest).")] = None,
+    lang: Annotated[str, typer.Option(help="Language of what is printed: en, zh-CN or ja.")] = "en",
+    markdown: Annotated[
+        str | None,
+        typer.Option("--markdown", metavar="FILE", help="Write Markdown for a pull request; - prints it."),
+    ] = None,
+    as_json: JsonOption = False,
+) -> int:
+    """Say of every metric whether B is better, worse or equivalent, or that it cannot be told.
+
+    Exit code 3: something is worse; 5: a measurement is invalid; 4: something is undecided. What decides: --metric,
+    else what the profile requires, else all that both have.
+    """
+    from rich.console import Console
+
+    from shosei.card import compare as views
+    from shosei.card.profile import read_profile
+    from shosei.card.words import LANGUAGES
+    from shosei.errors import InputError, nearest
+    from shosei.files import write_atomic
+    from shosei.metrics import METRIC_IDS
+    from shosei.metrics.comparison import compare_logs
+    from shosei.metrics.service_level import ServiceLevel
+
+    known = [id for ids in METRIC_IDS.values() for id in ids]
+    for id in metric or []:
+        if id not in known:
+            raise InputError(f"unknown metric '{id}'{nearest(id, known)}")
+    if lang not in LANGUAGES:
+        raise InputError(f"unknown language '{lang}'{nearest(lang, LANGUAGES)}")
+    asked = read_profile(profile) if profile else None
+    service_level = asked.service_level if asked else ServiceLevel()
+    margins = views.margins(asked) if asked else {}
+    if b is None and (attempt_a, attempt_b) != (None, None):
+        raise InputError("--attempt-a and --attempt-b are for two runs: a folder of turns is compared as a whole")
+    targets = _turns(a) if b is None else _runs((a, attempt_a), (b, attempt_b))
+    comparison = compare_logs(*targets, service_level, margins, by_turns=b is None)
+    cells = views.considered(comparison, metric or [], asked)
+    if markdown and markdown != "-":
+        write_atomic(Path(markdown), views.markdown(comparison, cells, lang))
+    if as_json:
+        print(views.to_json(comparison, cells), end="", flush=True)
+    elif markdown == "-":
+        print(views.markdown(comparison, cells, lang), end="", flush=True)
+    else:
+        console = Console()
+        if not console.is_terminal:
+            console.width = 160
+        console.print(views.terminal(comparison, cells, lang))
+    return views.exit_code(cells)
+
+
+def _turns(folder: Path) -> tuple[Target, Target]:
+    from shosei.log import attempts, open_run, read_log
+    from shosei.metrics.sides import pairs_of_turns
+
+    run = open_run(folder)
+    return pairs_of_turns([read_log(run.log, attempt) for attempt in attempts(run.log)])
+
+
+def _runs(*attempts: tuple[Path, int | None]) -> tuple[Target, Target]:
+    """The attempts by the names of their folders, with the attempt's number where both have the same name."""
+    from shosei.log import open_run, read_log
+
+    logs = []
+    for folder, attempt in attempts:
+        logs.append(read_log(open_run(folder).log, attempt))
+        for warning in logs[-1].warnings:
+            say(f"warning: {warning}")
+    names = [folder.resolve().name for folder, _ in attempts]
+    if names[0] == names[1]:
+        names = [f"{name} #{log.attempt}" for name, log in zip(names, logs, strict=True)]
+    return (names[0], [logs[0]]), (names[1], [logs[1]])

@@ -1,0 +1,82 @@
+"""The two sides of a comparison: a run each, or the turns of two targets in one folder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from shosei.errors import InputError
+from shosei.log import Log, RunBegin, RunEnd
+from shosei.metrics.compute import cells
+from shosei.metrics.metric import Metric, Phase
+from shosei.metrics.service_level import ServiceLevel
+from shosei.metrics.units import Units
+
+Key = tuple[str, Phase]
+Target = tuple[str, list[Log]]  # a name, and the attempts that measured it
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What one attempt measured: its cells, and the units of those that have any."""
+
+    metrics: dict[Key, Metric]
+    units: dict[Key, Units] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, log: Log, service_level: ServiceLevel) -> Measured:
+        """Compute all cells of an attempt."""
+        metrics, units = {}, {}
+        for cell in cells(service_level):
+            key = cell.id, cell.phase
+            metrics[key] = cell.compute(log)
+            if cell.units and metrics[key].value is not None:
+                units[key] = cell.units(cell.view(log))
+        return cls(metrics, units)
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """What is compared: a name, and what was measured. Several turns where the two sides were measured by turns."""
+
+    name: str
+    turns: Sequence[Measured]
+
+    @classmethod
+    def of(cls, target: Target, service_level: ServiceLevel) -> Side:
+        """Compute all cells of all attempts of a target."""
+        name, logs = target
+        return cls(name, [Measured.of(log, service_level) for log in logs])
+
+
+def pairs_of_turns(logs: Sequence[Log]) -> tuple[Target, Target]:
+    """Name and attempts of each of two targets measured by turns, the k-th of one beside the k-th of the other.
+
+    Turns 2k - 1 and 2k are a pair. A turn that was broken off does not count, nor does a pair with such a turn; of a
+    turn that was taken again the last attempt counts. Raises InputError where ``logs`` are no such measurement.
+    """
+    turns: dict[int, tuple[str, Log]] = {}
+    for log in logs:
+        for begin in log.of(RunBegin)[:1]:
+            if begin.turn and _ended_well(log, begin):
+                turns[begin.turn] = begin.target, log
+    targets = [target for _, (target, _) in sorted(turns.items())]
+    names = list(dict.fromkeys(targets))
+    if len(names) != 2:
+        raise InputError(
+            "one folder is compared only if 'shosei alternate' measured two targets in it; else name two: compare A B"
+        )
+    sides: dict[str, list[Log]] = {name: [] for name in names}
+    for turn in range(1, max(turns) + 1, 2):
+        pair = dict(turns[number] for number in (turn, turn + 1) if number in turns)
+        if len(pair) == 2:
+            for name, log in pair.items():
+                sides[name].append(log)
+    first, second = sides.items()
+    if not first[1]:
+        raise InputError("no pair of turns has ended well yet: let 'shosei alternate' go on with this folder")
+    return first, second
+
+
+def _ended_well(log: Log, begin: RunBegin) -> bool:
+    return any(end.verb == begin.verb and end.exit_code == 0 for end in log.of(RunEnd))
