@@ -133,6 +133,12 @@ def test_a_partial_epoch_is_estimated_from_the_share_seen() -> None:
     assert "0.25" in str(metric.notes[0])
 
 
+def test_a_clock_that_stands_still_measures_nothing() -> None:
+    events = [BEGIN, section("load", 1, 1), step(1, 1, 0), epoch(1, 1, 1)]
+    for id in ("training_speed", "inference_speed"):
+        assert metric_of(events, id, "training").status == "not_measured"
+
+
 LENGTHS = st.tuples(st.integers(0, 60), st.integers(1, 12))
 PRECEDENCE = ["recovery", "lost_work", "load", "checkpoint", "evaluation", "step"]
 
@@ -252,7 +258,8 @@ def test_goodput_is_not_guessed_where_a_limits_time_is_not_known() -> None:
     )
     assert "goodput" not in metric.figures
     assert "tokens_per_s" not in metric.figures
-    assert len(metric.notes) == 2
+    for name in ("goodput (requests/s)", "output tokens/s"):
+        assert "not measured" in rows(metric, "load")[name][0]
 
 
 def queue(seed: int, load: float, places: int, arrivals: int) -> list[Request]:

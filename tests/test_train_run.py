@@ -13,6 +13,8 @@ from shosei.cli.main import main
 from shosei.engine.answer import answer_greedily
 from shosei.files import sha256
 from shosei.log import Epoch, Log, Restart, Run, RunBegin, RunEnd, Score, Section, Step, read_log
+from shosei.metrics import compute
+from shosei.metrics.wall_time import wall_time
 from shosei.model import folder
 from shosei.supervise import Child, Supervisor
 from shosei.text import Tokenizer, chat
@@ -74,6 +76,15 @@ def test_the_log_knows_what_was_trained_on_what(finished: tuple[Run, Trained, Lo
     assert begin.seeds == {"train": FAST.seed}
     assert end.hashes == {"model.safetensors": sha256(run.model / "model.safetensors")}
     assert end.hashes == {"model.safetensors": trained.sha256}
+
+
+def test_the_share_of_the_peak_follows_from_the_log(finished: tuple[Run, Trained, Log]) -> None:
+    _, _, log = finished
+    metric = next(metric for metric in compute(log) if (metric.id, metric.phase) == ("gpu_utilization", "training"))
+    speed, peak, share = (row[1] for row in metric.breakdown[-1].rows)
+    assert isinstance(share, float)
+    assert 0 < share < 1
+    assert share == pytest.approx(float(str(speed)) / float(str(peak)))
 
 
 def test_the_exported_folder_answers_as_the_trained_model_did(finished: tuple[Run, Trained, Log]) -> None:
@@ -140,6 +151,10 @@ def test_a_killed_training_goes_on_where_it_was_and_ends_with_the_same_weights(
     assert sha256(run.model / folder.WEIGHTS) == whole.sha256
     assert [step.step for step in log.of(Step)] == list(range(1, whole.steps + 1))
     assert sorted({score.epoch for score in log.of(Score)}) == [1, 2, 3]
+
+    wall = wall_time(log)
+    assert sum(wall.parts_ns.values()) == wall.total_ns
+    assert all(wall.parts_ns[part] > 0 for part in ("compute", "checkpoint", "warm_up", "recovery", "lost_work"))
 
 
 def test_a_new_attempt_begins_anew(tmp_path: Path) -> None:

@@ -22,7 +22,6 @@ class _Pass:
     """One epoch as its slowest rank went through it, evaluation apart."""
 
     index: int
-    rank: int
     seconds: float
     fraction: float
 
@@ -42,6 +41,8 @@ def epoch_time(log: Log) -> Value:
     if not epochs:
         raise Unmeasurable("not_measured", text("performance.no_epoch_seen"))
     passes = [_slowest(log, steps, index) for index in sorted({event.index for event in epochs})]
+    if any(run.seconds <= 0 for run in passes):
+        raise Unmeasurable("not_measured", text("performance.no_time"))
     whole = [run.seconds for run in passes if run.fraction >= 1]
     used = whole or [run.estimated for run in passes]
     wall = wall_time(log)
@@ -91,9 +92,8 @@ def _pass(log: Log, steps: list[Step], events: list[Epoch]) -> _Pass:
     ]
     taken = sum(step.epoch == last.index and same(step) for step in steps)
     fraction = max(last.fraction, taken * last.fraction / last.steps if last.steps else 0.0)
-    return _Pass(
-        last.index, last.rank, (end - begin - overlap(evaluations, begin, end)) / SECOND_NS, min(1.0, fraction)
-    )
+    seconds = (end - begin - overlap(evaluations, begin, end)) / SECOND_NS
+    return _Pass(last.index, seconds, min(1.0, fraction))
 
 
 def _epoch_table(passes: list[_Pass], steps: list[Step], tokens: dict[int, int]) -> Table:
@@ -101,7 +101,7 @@ def _epoch_table(passes: list[_Pass], steps: list[Step], tokens: dict[int, int])
     for run in passes:
         samples = sum(step.samples for step in steps if step.epoch == run.index)
         count = len({step.step for step in steps if step.epoch == run.index})
-        speed = tokens[run.index] / run.seconds if run.seconds else None
+        speed = tokens[run.index] / run.seconds
         rows.append([run.index, run.seconds, count, samples, tokens[run.index], speed, run.fraction])
     columns = ["term.epoch", "term.seconds", *(f"performance.{name}" for name in ("steps", "samples", "tokens"))]
     columns += ["performance.tokens_per_s", "performance.fraction"]

@@ -77,9 +77,12 @@ def _cpu_instead(log: Log) -> tuple[list[Table], list[Plot]]:
 
 def _model_flops(log: Log) -> tuple[list[Table], float | None]:
     """Model FLOP/s of training beside the measured peak of matrix products (MFU, Chowdhery et al. 2022)."""
+    columns = [text("term.quantity"), text("term.value")]
     steps = whole_steps(log.of(Step))
     if not steps:
-        return [], None
+        return [
+            Table(text("performance.efficiency"), columns, [[text("performance.mfu"), text("performance.no_steps")]])
+        ], None
     flops = [step.flops for step in steps if step.flops is not None]
     peaks = [begin.gemm_flops for begin in log.of(RunBegin) if begin.gemm_flops]
     ranks = len({step.rank for step in log.of(Step)})
@@ -91,4 +94,4 @@ def _model_flops(log: Log) -> tuple[list[Table], float | None]:
         [text("performance.gemm_peak"), text("performance.no_gemm_peak") if peak is None else peak / 1e9],
         [text("performance.mfu"), mfu],
     ]
-    return [Table(text("performance.efficiency"), [text("term.quantity"), text("term.value")], rows)], mfu
+    return [Table(text("performance.efficiency"), columns, rows)], mfu

@@ -30,7 +30,7 @@ def growing(requests: Sequence[Request], begin_ns: int, end_ns: int) -> bool:
     A stable queue wanders too, so two things are asked of the means of 20 time batches: a monotone trend (Mann 1945,
     Kendall's S against its normal limit, one-sided 0.1 %) and a rise, by the median slope (Theil 1950, Sen 1968), of
     more than the square root of the arrivals, which is what their own Poisson noise can bring. In simulated stable
-    queues of 1 and 8 places at up to 80 % load it fires in less than 1 % of windows.
+    queues of 1 and 8 places at up to 80 % load it fires in at most 1 % of windows.
     """
     width_ns = (end_ns - begin_ns) // _BATCHES
     if not width_ns:

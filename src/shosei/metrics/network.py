@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 from shosei.log import Log, Request, RunBegin, Sample
 from shosei.metrics import stats
@@ -19,65 +20,90 @@ _AGREEMENT = 0.2  # how far counters and collectives may differ
 _LOOPBACK = "lo"
 
 
+@dataclass(frozen=True, slots=True)
+class _Node:
+    """What the interfaces of one host counted, received and sent, from their first reading to their last."""
+
+    host: str
+    boot: str
+    begin_ns: int
+    end_ns: int
+    traffic: list[tuple[int, int, float]]
+
+    @property
+    def bytes(self) -> float:
+        return math.fsum(size for _, _, size in self.traffic)
+
+    @property
+    def gbps(self) -> float:
+        """Mean over the time that was sampled."""
+        return self.bytes * 8 / GIGABIT / ((self.end_ns - self.begin_ns) / SECOND_NS)
+
+    @property
+    def gbps_by_second(self) -> list[float]:
+        """In each whole second."""
+        return [total * 8 / GIGABIT for total in Bins.seconds(self.begin_ns, self.end_ns).totals(self.traffic)]
+
+
 def between_nodes(log: Log) -> Value:
     """Gbps received and sent, mean over nodes and over the sampled time, by the interfaces' counters.
 
     One node has nothing between nodes, and loopback is never called network.
     """
     bus = bus_table(log)
-    meters = _interfaces(log)
-    nodes = max([len(meters), *(int(begin.hardware.get("nodes", 1)) for begin in log.of(RunBegin))])
-    if nodes == 1:
+    metered = _nodes(log)
+    known = max(int(begin.hardware.get("nodes", 1)) for begin in log.of(RunBegin))
+    if max(known, len(metered)) == 1:
         raise Unmeasurable("na", text("resources.one_node"), breakdown=bus)
-    traffic = {host: _traffic(interfaces) for host, interfaces in meters.items()}
-    spans = {host: (min(s[0] for s in steps), max(s[1] for s in steps)) for host, steps in traffic.items() if steps}
-    if not spans:
-        raise Unmeasurable("not_measured", text("resources.no_interfaces", nodes=nodes), breakdown=bus)
-    totals = {host: math.fsum(step[2] for step in traffic[host]) for host in spans}
-    gbps = {host: totals[host] * 8 / GIGABIT / ((end - begin) / SECOND_NS) for host, (begin, end) in spans.items()}
-    seconds = [
-        [total * 8 / GIGABIT for total in Bins.seconds(*span).totals(traffic[host])] for host, span in spans.items()
-    ]
+    if not metered:
+        raise Unmeasurable("not_measured", text("resources.no_interfaces", nodes=known), breakdown=bus)
+    seconds = [node.gbps_by_second for node in metered]
     # Nodes have clocks of their own: their n-th seconds are put together, and only their mean is one observation.
     means = [stats.mean(together) for together in zip(*seconds, strict=False)]
     batches = Batches.of_equal_count([1.0] * len(means), means)
     p95 = stats.percentile([second for node in seconds for second in node], 95)
-    rows: list[Row] = [[host, totals[host], rate] for host, rate in gbps.items()]
-    notes: list[Words] = []
-    boots = {samples[0].boot for interfaces in meters.values() for samples in interfaces}
-    if len(spans) > 1 and len(boots) == 1:
-        notes.append(text("resources.emulated", hosts=len(spans)))
-    if len(spans) < nodes:
-        notes.append(text("resources.nodes_unread", read=len(spans), nodes=nodes))
-    expected = math.fsum(bytes_through_node(log, host, *span) for host, span in spans.items())
-    counted = math.fsum(totals.values())
-    if expected and abs(expected - counted) > _AGREEMENT * counted:
-        notes.append(text("resources.disagree", expected=expected, counted=counted))
+    rows: list[Row] = [[node.host, node.bytes, node.gbps] for node in metered]
     return Value(
-        value=stats.mean(list(gbps.values())), n=sum(map(len, seconds)), clusters=len(batches),
+        value=stats.mean([node.gbps for node in metered]), n=sum(map(len, seconds)), clusters=len(batches),
         unit_of_n=text("term.time_batches"), ci=stats.ratio_interval(batches.tops, batches.bottoms),
-        ci_method=text("term.t_time_batches"), detail=text("resources.a_node"), notes=notes,
+        ci_method=text("term.t_time_batches"), detail=text("resources.a_node"), notes=_doubts(log, metered, known),
         figures={"p95": Figure(p95, "Gbps", "higher", n=len(batches))},
         breakdown=[Table(text("resources.nodes"), [text("resources.node"), text("term.bytes"), "Gbps"], rows), *bus],
     )  # fmt: skip
 
 
-def _interfaces(log: Log) -> dict[str, list[list[Sample]]]:
-    """The readings of each interface but loopback, by host. Whoever read them, they are one interface's counters."""
-    hosts: dict[str, dict[str, list[Sample]]] = {}
+def _nodes(log: Log) -> list[_Node]:
+    """The hosts whose interfaces were read twice or more. Whoever read them, they are one interface's counters."""
+    interfaces: dict[str, dict[str, list[Sample]]] = {}
     for sample in log.of(Sample):
         if sample.scope == "nic" and sample.name != _LOOPBACK:
-            hosts.setdefault(sample.host, {}).setdefault(sample.name, []).append(sample)
-    return {host: list(interfaces.values()) for host, interfaces in sorted(hosts.items())}
+            interfaces.setdefault(sample.host, {}).setdefault(sample.name, []).append(sample)
+    nodes = []
+    for host, readings in sorted(interfaces.items()):
+        traffic = [
+            step
+            for samples in readings.values()
+            for counter in ("received_bytes", "sent_bytes")
+            for step in increments(samples, counter)
+        ]
+        if traffic:
+            begin, end = min(since for since, _, _ in traffic), max(until for _, until, _ in traffic)
+            nodes.append(_Node(host, next(iter(readings.values()))[0].boot, begin, end, traffic))
+    return nodes
 
 
-def _traffic(interfaces: list[list[Sample]]) -> list[tuple[int, int, float]]:
-    return [
-        step
-        for readings in interfaces
-        for counter in ("received_bytes", "sent_bytes")
-        for step in increments(readings, counter)
-    ]
+def _doubts(log: Log, metered: list[_Node], known: int) -> list[Words]:
+    """What a reader of the figure must know of the nodes, and whether counters and collectives tell the same."""
+    notes: list[Words] = []
+    if len(metered) > 1 and len({node.boot for node in metered}) == 1:
+        notes.append(text("resources.emulated", hosts=len(metered)))
+    if len(metered) < known:
+        notes.append(text("resources.nodes_unread", read=len(metered), nodes=known))
+    expected = math.fsum(bytes_through_node(log, node.host, node.begin_ns, node.end_ns) for node in metered)
+    counted = math.fsum(node.bytes for node in metered)
+    if expected and abs(expected - counted) > _AGREEMENT * counted:
+        notes.append(text("resources.disagree", expected=expected, counted=counted))
+    return notes
 
 
 def client_to_server(log: Log) -> Value:

@@ -27,6 +27,8 @@ def workload_time(log: Log) -> Value:
         raise Unmeasurable("not_measured", text("performance.no_exam"))
     failed = sum(bool(request.error) for request in requests)
     seconds = (max(done for _, done in times) - min(sent for sent, _ in times)) / SECOND_NS
+    if seconds <= 0:
+        raise Unmeasurable("not_measured", text("performance.no_time"))
     columns = ["performance.requests", "term.seconds", "performance.requests_per_s", "term.vantage"]
     return Value(
         value=seconds, n=len(requests), clusters=1, unit_of_n=text("term.passes"), detail=text("performance.pass"),
@@ -47,6 +49,8 @@ def training_rate(log: Log) -> Value:
     samples = Batches.of_equal_count(seconds, [float(step.samples) for step in steps])
     tokens = Batches.of_equal_count(seconds, [float(step.tokens) for step in steps])
     total = math.fsum(seconds)
+    if total <= 0:
+        raise Unmeasurable("not_measured", text("performance.no_time"))
     rate = sum(step.samples for step in steps) / total
     tokens_per_s = Figure(
         sum(step.tokens for step in steps) / total, "tokens/s", "higher",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 
 from shosei.log import Log, Request, RunBegin, Window
 from shosei.metrics import stats
@@ -18,93 +19,129 @@ from shosei.metrics.vantage import offered_load
 _KEEPING_UP = 0.95  # of the offered rate; below it the server is saturated
 
 
+@dataclass(frozen=True, slots=True)
+class _Offered:
+    """A load as one vantage saw it, and its steady window."""
+
+    window: Window
+    vantage: Text
+    requests: list[Request]
+
+    @property
+    def seconds(self) -> float:
+        return (self.window.end_ns - self.window.begin_ns) / SECOND_NS
+
+    @property
+    def scheduled(self) -> list[Request]:
+        """What should have been sent within the window."""
+        return [r for r in self.requests if self.window.begin_ns <= r.scheduled_ns < self.window.end_ns]
+
+    @property
+    def good(self) -> list[Request]:
+        """What succeeded and finished within the window."""
+        finished = [r for r in self.requests if r.done_ns and self.window.begin_ns <= r.done_ns < self.window.end_ns]
+        return [request for request in finished if not request.error]
+
+    def rate(self, counted: Iterable[tuple[Request, int]], unit: str) -> Figure:
+        """What finishes a second, with an interval from time batches; ``n`` is how many of them hold any."""
+        points = [(request.done_ns or 0, count) for request, count in counted]
+        batches = [float(sum(batch)) for batch in by_time(points, self.window.begin_ns, self.window.end_ns)]
+        interval = stats.ratio_interval(batches, [self.seconds / len(batches)] * len(batches))
+        return Figure(sum(batches) / self.seconds, unit, "higher", interval, sum(batch > 0 for batch in batches))
+
+
+@dataclass(slots=True)
+class _Beside:
+    """What stands beside the rate."""
+
+    rows: list[Row] = field(default_factory=list)
+    figures: dict[str, Figure] = field(default_factory=dict)
+    notes: list[Words] = field(default_factory=list)
+
+
 def request_rate(service_level: ServiceLevel) -> Callable[[Log], Value]:
     """Successful requests per second that finish in the steady window, goodput counted by ``service_level``."""
 
     def compute(log: Log) -> Value:
-        window = steady_window(log)
-        vantage, load = offered_load(log)
-        scheduled = [r for r in load if window.begin_ns <= r.scheduled_ns < window.end_ns]
-        good = [r for r in load if not r.error and r.done_ns and window.begin_ns <= r.done_ns < window.end_ns]
-        if not scheduled:
+        load = _Offered(steady_window(log), *offered_load(log))
+        if not load.scheduled:
             raise Unmeasurable("not_measured", text("performance.no_load"))
-        if not good:
-            raise Unmeasurable("not_measured", text("performance.no_success", requests=len(scheduled)))
-        arrivals = [begin.arrival for begin in log.of(RunBegin) if begin.arrival]
-        return _value(window, vantage, load, scheduled, good, arrivals[0] if arrivals else "", service_level)
+        if not load.good:
+            raise Unmeasurable("not_measured", text("performance.no_success", requests=len(load.scheduled)))
+        rate = load.rate([(request, 1) for request in load.good], "requests/s")
+        arrival = next((begin.arrival for begin in log.of(RunBegin) if begin.arrival), text("term.not_recorded"))
+        beside = _Beside([[text("term.vantage"), load.vantage], [text("performance.arrival"), arrival]])
+        _add_saturation(beside, load)
+        _add_tokens(beside, load)
+        _add_goodput(beside, load, service_level)
+        return Value(
+            value=len(load.good) / load.seconds, n=len(load.good), clusters=rate.n,
+            unit_of_n=text("term.time_batches"), ci=rate.ci or (None, None), ci_method=text("term.t_time_batches"),
+            detail=text("performance.requests_in_window"), invalid=load.window.invalid,
+            figures=beside.figures, notes=beside.notes, plots=[_over_time(load)],
+            breakdown=[Table(text("performance.load"), [text("term.quantity"), text("term.value")], beside.rows)],
+        )  # fmt: skip
 
     return compute
 
 
-def _value(
-    window: Window, vantage: Text, load: list[Request], scheduled: list[Request], good: list[Request], arrival: str,
-    service_level: ServiceLevel,
-) -> Value:  # fmt: skip
-    seconds = (window.end_ns - window.begin_ns) / SECOND_NS
-    achieved, offered = len(good) / seconds, len(scheduled) / seconds
-    grows = growing(load, window.begin_ns, window.end_ns)
+def _add_saturation(beside: _Beside, load: _Offered) -> None:
+    """What was offered, how much of it was answered, and whether the client kept to its schedule."""
+    achieved, offered = len(load.good) / load.seconds, len(load.scheduled) / load.seconds
+    grows = growing(load.requests, load.window.begin_ns, load.window.end_ns)
     saturated = achieved < _KEEPING_UP * offered or grows
-    notes: list[Words] = []
-    if saturated:
-        notes.append(text("performance.saturated", achieved=achieved, offered=offered))
-    if grows:
-        notes.append(text("performance.queue_grows"))
-    lag = [(request.sent_ns - request.scheduled_ns) / 1e6 for request in scheduled if request.sent_ns is not None]
-    figures = {
-        "offered": Figure(offered, "requests/s", "higher", n=len(scheduled)),
-        "achieved_over_offered": Figure(achieved / offered, "", "higher", n=len(scheduled)),
-        "saturated": Figure(float(saturated), "", "lower", n=1),
-    }
-    rows: list[Row] = [
-        [text("term.vantage"), vantage],
-        [text("performance.arrival"), arrival or text("term.not_recorded")],
+    lag = [(request.sent_ns - request.scheduled_ns) / 1e6 for request in load.scheduled if request.sent_ns is not None]
+    beside.rows += [
         [text("performance.offered"), offered],
         [text("performance.achieved_over_offered"), achieved / offered],
         [text("performance.send_lag"), stats.percentile(lag, 99)],
-        [text("performance.steady_window"), seconds],
+        [text("performance.steady_window"), load.seconds],
     ]
-    tokens = [(request, request.tokens_out) for request in good if request.tokens_out is not None]
-    if len(tokens) == len(good):
-        figures["tokens_per_s"] = _rate(window, tokens, "tokens/s")
-        rows.append([text("performance.output_tokens"), figures["tokens_per_s"].value])
-    else:
-        rows.append([text("performance.output_tokens"), None])
-        notes.append(text("performance.no_usage"))
+    beside.figures |= {
+        "offered": Figure(offered, "requests/s", "higher", n=len(load.scheduled)),
+        "achieved_over_offered": Figure(achieved / offered, "", "higher", n=len(load.scheduled)),
+        "saturated": Figure(float(saturated), "", "lower", n=1),
+    }
+    if saturated:
+        beside.notes.append(text("performance.saturated", achieved=achieved, offered=offered))
+    if grows:
+        beside.notes.append(text("performance.queue_grows"))
+    if len(lag) < (least := stats.PERCENTILE_MIN_N[99]):
+        beside.notes.append(text("performance.lag_refused", least=least))
+
+
+def _add_tokens(beside: _Beside, load: _Offered) -> None:
+    tokens = [(request, request.tokens_out) for request in load.good if request.tokens_out is not None]
+    if len(tokens) < len(load.good):
+        beside.rows.append([text("performance.output_tokens"), text("performance.no_usage")])
+        return
+    beside.figures["tokens_per_s"] = load.rate(tokens, "tokens/s")
+    beside.rows.append([text("performance.output_tokens"), beside.figures["tokens_per_s"].value])
+
+
+def _add_goodput(beside: _Beside, load: _Offered, service_level: ServiceLevel) -> None:
+    """The rate of requests that keep every limit, and their share of all that were scheduled in the window."""
+    goodput = text("performance.goodput")
     if not service_level.is_set:
-        rows.append([text("performance.goodput"), text("performance.no_limits")])
-    elif any(service_level.kept_by(request) is None for request in good):
-        rows.append([text("performance.goodput"), None])
-        notes.append(text("performance.limits_unknown"))
-    else:
-        figures["goodput"] = _rate(window, [(r, 1) for r in good if service_level.kept_by(r)], "requests/s")
-        keeping = sum(not request.error and bool(service_level.kept_by(request)) for request in scheduled)
-        rows.append([text("performance.goodput"), figures["goodput"].value])
-        rows.append([text("performance.share_keeping"), keeping / len(scheduled)])
-    rate = _rate(window, [(request, 1) for request in good], "requests/s")
-    return Value(
-        value=achieved, n=len(good), clusters=rate.n, unit_of_n=text("term.time_batches"), ci=rate.ci or (None, None),
-        ci_method=text("term.t_time_batches"), detail=text("performance.requests_in_window"), invalid=window.invalid,
-        figures=figures, notes=notes, plots=[_over_time(window, load, good)],
-        breakdown=[Table(text("performance.load"), [text("term.quantity"), text("term.value")], rows)],
-    )  # fmt: skip
+        beside.rows.append([goodput, text("performance.no_limits")])
+        return
+    if any(service_level.kept_by(request) is None for request in load.good):
+        beside.rows.append([goodput, text("performance.limits_unknown")])
+        return
+    keeping = [(request, 1) for request in load.good if service_level.kept_by(request)]
+    share = sum(not request.error and bool(service_level.kept_by(request)) for request in load.scheduled)
+    beside.figures["goodput"] = load.rate(keeping, "requests/s")
+    beside.rows.append([goodput, beside.figures["goodput"].value])
+    beside.rows.append([text("performance.share_keeping"), share / len(load.scheduled)])
 
 
-def _rate(window: Window, counted: Sequence[tuple[Request, int]], unit: str) -> Figure:
-    """What finishes a second, with an interval from time batches; ``n`` is the number of batches that hold any."""
-    seconds = (window.end_ns - window.begin_ns) / SECOND_NS
-    points = [(request.done_ns or 0, float(count)) for request, count in counted]
-    batches = [sum(batch) for batch in by_time(points, window.begin_ns, window.end_ns)]
-    interval = stats.ratio_interval(batches, [seconds / len(batches)] * len(batches))
-    return Figure(sum(batches) / seconds, unit, "higher", interval, sum(batch > 0 for batch in batches))
-
-
-def _over_time(window: Window, load: list[Request], good: list[Request]) -> Plot:
-    bins = Bins.for_plot(window.begin_ns, window.end_ns)
+def _over_time(load: _Offered) -> Plot:
+    bins = Bins.for_plot(load.window.begin_ns, load.window.end_ns)
     finished = [0.0] * bins.count
-    for request in good:
+    for request in load.good:
         finished[((request.done_ns or 0) - bins.begin_ns) // bins.width_ns] += SECOND_NS / bins.width_ns
     curves = [
         Curve(text("performance.finished_per_s"), [*finished]),
-        Curve(text("performance.in_flight"), [*mean_in_flight(load, bins)]),
+        Curve(text("performance.in_flight"), [*mean_in_flight(load.requests, bins)]),
     ]
     return Plot(text("performance.load_over_time"), text("term.seconds"), text("performance.requests"), bins.x, curves)
