@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from aiohttp import web
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats as scipy
 
 from handwritten import MS, S, at, log_of, metric, start, table
+from load_server import CHUNK, LAST, load, served, stream
 from shosei.log import Event, Log, Rating, Request, RunBegin, Section, Step, Window
 from shosei.metrics.stats import wilson, wilson_clustered
 
@@ -241,3 +245,23 @@ def test_taking_the_same_ratings_twice_changes_nothing(given_ratings: list[tuple
     once = metric(log_of(*events(0)), "satisfaction", "inference")
     twice = metric(log_of(*events(0), *events(100)), "satisfaction", "inference")
     assert (twice.value, twice.n, twice.figures) == (once.value, once.n, once.figures)
+
+
+def test_the_client_sees_the_longest_gap_of_a_stream(tmp_path: Path) -> None:
+    """Every other answer pauses between its second and third piece."""
+
+    async def behave(number: int, request: web.Request) -> web.StreamResponse:
+        response = await stream(request, CHUNK)
+        await asyncio.sleep(0.01)
+        await response.write(CHUNK)
+        if number % 2:
+            await asyncio.sleep(0.3)
+        await response.write(CHUNK + LAST + b"data: [DONE]\n\n")
+        return response
+
+    with served(behave) as server:
+        requests = load(tmp_path, server.url, rate=20).of(Request)
+    assert not any(request.error for request in requests)
+    paused = sum((request.longest_gap_ns or 0) > 200 * MS for request in requests)
+    assert paused == len(requests) // 2
+    assert all((r.longest_gap_ns or 0) <= (r.done_ns or 0) - (r.first_token_ns or 0) for r in requests)
