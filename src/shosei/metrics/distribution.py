@@ -45,8 +45,9 @@ class Times:
 
     def row(self, name: Words) -> Row:
         """A line of ``table``."""
-        percentiles = [self.percentile(percent).value for percent in PERCENTS]
-        return [name, self.mean().value, *percentiles, max(self.values, default=None), len(self.values)]
+        values = self.values
+        percentiles = [stats.percentile(values, percent) for percent in PERCENTS]
+        return [name, stats.mean(values) if values else None, *percentiles, max(values, default=None), len(values)]
 
     def _figure(self, value: float | None, ci: stats.Interval) -> Figure:
         return Figure(value, "ms", "lower", ci, len(self.clusters))
