@@ -172,6 +172,21 @@ def test_hosts_on_one_machine_are_called_emulated() -> None:
     assert metric.notes == ["emulated: 2 hosts on one machine (same boot id)"]
 
 
+def test_nodes_that_share_a_hosts_name_are_told_apart_by_their_meters() -> None:
+    """Network namespaces on one machine: torchrun knows of two nodes, and each has a supervisor."""
+    begin = RunBegin(verb="train", argv=[], hardware=HARDWARE | {"nodes": 2}, phase="training")
+    events = nodes(2, boots=("A", "A"))
+    for event in events:
+        event.pid = 7 if event.host == "a" else 8
+        event.host = "a"
+    metric = metric_of([begin, *events], "network", "training")
+    assert metric.value == pytest.approx(32)
+    assert set(rows(metric, "nodes")) == {"a (7)", "a (8)"}
+    assert metric.notes == ["emulated: 2 hosts on one machine (same boot id)"]
+    two_supervisors_of_one_node = metric_of(events, "network", "training")
+    assert two_supervisors_of_one_node.status == "na"
+
+
 def test_one_node_has_no_network_however_busy_its_interface() -> None:
     alone = [event for event in nodes(2) if event.host == "a"]
     assert metric_of(alone, "network", "training").status == "na"

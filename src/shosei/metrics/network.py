@@ -11,7 +11,7 @@ from shosei.metrics.bins import SECOND_NS, Bins
 from shosei.metrics.bus_bandwidth import bus_table, bytes_through_node
 from shosei.metrics.cell import Unmeasurable, Value
 from shosei.metrics.metric import Figure, Row, Table
-from shosei.metrics.series import Batches, by_time, increments, ran_here, steady_window
+from shosei.metrics.series import Batches, by_child, by_time, increments, ran_here, steady_window
 from shosei.metrics.text import Words, text
 from shosei.metrics.vantage import offered_load, outermost
 
@@ -22,8 +22,9 @@ _LOOPBACK = "lo"
 
 @dataclass(frozen=True, slots=True)
 class _Node:
-    """What the interfaces of one host counted, received and sent, from their first reading to their last."""
+    """What one node's interfaces counted, received and sent, from their first reading to their last."""
 
+    name: str
     host: str
     boot: str
     begin_ns: int
@@ -53,7 +54,7 @@ def between_nodes(log: Log) -> Value:
     bus = bus_table(log)
     metered = _nodes(log)
     known = max(int(begin.hardware.get("nodes", 1)) for begin in log.of(RunBegin))
-    if max(known, len(metered)) == 1:
+    if known == 1 and len({node.host for node in metered}) <= 1:
         raise Unmeasurable("na", text("resources.one_node"), breakdown=bus)
     if not metered:
         raise Unmeasurable("not_measured", text("resources.no_interfaces", nodes=known), breakdown=bus)
@@ -62,7 +63,7 @@ def between_nodes(log: Log) -> Value:
     means = [stats.mean(together) for together in zip(*seconds, strict=False)]
     batches = Batches.of_equal_count([1.0] * len(means), means)
     p95 = stats.percentile([second for node in seconds for second in node], 95)
-    rows: list[Row] = [[node.host, node.bytes, node.gbps] for node in metered]
+    rows: list[Row] = [[node.name, node.bytes, node.gbps] for node in metered]
     return Value(
         value=stats.mean([node.gbps for node in metered]), n=sum(map(len, seconds)), clusters=len(batches),
         unit_of_n=text("term.time_batches"), ci=stats.ratio_interval(batches.tops, batches.bottoms),
@@ -73,22 +74,27 @@ def between_nodes(log: Log) -> Value:
 
 
 def _nodes(log: Log) -> list[_Node]:
-    """The hosts whose interfaces were read twice or more. Whoever read them, they are one interface's counters."""
-    interfaces: dict[str, dict[str, list[Sample]]] = {}
+    """The nodes whose interfaces were read twice or more: each has a supervisor that reads them.
+
+    Nodes that are emulated by network namespaces share a host's name, so the supervisor tells them apart.
+    """
+    meters: dict[tuple[str, int], list[Sample]] = {}
     for sample in log.of(Sample):
         if sample.scope == "nic" and sample.name != _LOOPBACK:
-            interfaces.setdefault(sample.host, {}).setdefault(sample.name, []).append(sample)
+            meters.setdefault((sample.host, sample.pid), []).append(sample)
+    hosts = [host for host, _ in meters]
     nodes = []
-    for host, readings in sorted(interfaces.items()):
+    for (host, pid), samples in sorted(meters.items(), key=lambda item: item[0]):
         traffic = [
             step
-            for samples in readings.values()
+            for interface in by_child(samples, "nic").values()
             for counter in ("received_bytes", "sent_bytes")
-            for step in increments(samples, counter)
+            for step in increments(interface, counter)
         ]
         if traffic:
             begin, end = min(since for since, _, _ in traffic), max(until for _, until, _ in traffic)
-            nodes.append(_Node(host, next(iter(readings.values()))[0].boot, begin, end, traffic))
+            name = host if hosts.count(host) == 1 else f"{host} ({pid})"
+            nodes.append(_Node(name, host, samples[0].boot, begin, end, traffic))
     return nodes
 
 
