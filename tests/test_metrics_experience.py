@@ -153,7 +153,7 @@ def test_share_of_satisfied_ratings_clustered_by_rater() -> None:
     mean = found.figures["mean_stars"]
     assert mean.value == pytest.approx(np.mean([value for values in stars.values() for value in values]))
     assert mean.n == 4
-    assert table(found, "Ratings given")["5 stars"] == [3, 0]
+    assert table(found, "Ratings given")["5 of 5 stars"] == [3, 0]
     assert table(found, "Ratings given")["thumb down"] == [1, 0]
 
 

@@ -37,7 +37,9 @@ class Times:
         """With its t interval over the clusters."""
         values = self.values
         tops, bottoms = [math.fsum(cluster) for cluster in self.clusters], [float(len(c)) for c in self.clusters]
-        return self._figure(stats.mean(values) if values else None, stats.ratio_interval(tops, bottoms))
+        low, high = stats.ratio_interval(tops, bottoms)
+        # No time is negative, but a symmetric interval of few values may be.
+        return self._figure(stats.mean(values) if values else None, (None if low is None else max(0.0, low), high))
 
     def percentile(self, percent: int) -> Figure:
         """None where there are too few values for it."""
