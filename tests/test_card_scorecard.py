@@ -102,7 +102,7 @@ def test_processes_that_serve_starts_are_in_the_data_but_not_among_the_commands(
     log = read_log(run.log)
     card = build(log, compute(log))
     assert [command.verb for command in card.commands] == ["serve", "engine", "http"]
-    assert [command.verb for command in commands(card)] == ["serve"]
+    assert [command.verb for command, _ in commands(card)] == ["serve"]
 
 
 def test_what_a_verb_warned_of_stands_among_the_warnings() -> None:

@@ -47,9 +47,9 @@ def terminal(card: Scorecard, language: str = "en") -> RenderableType:
 
 def _table() -> Table:
     table = Table.grid(padding=(0, 2, 0, 0))
-    table.add_column(width=19)
+    table.add_column(width=19, overflow="fold")
     for _ in PHASES:
-        table.add_column(width=37)
+        table.add_column(width=37, overflow="fold")
     return table
 
 

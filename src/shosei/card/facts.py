@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from shosei.card.judge import Judgement, exit_code
+from shosei.card.judge import Judgement, Outcome, exit_code
 from shosei.card.numbers import Shown, cell, shown, shown_limit
 from shosei.card.scorecard import Command, Count, Scorecard
 from shosei.card.words import named
@@ -21,6 +21,7 @@ _STARTED_BY_SERVE = ("engine", "http")
 _VERDICTS = {
     EXIT_OK: "passed", EXIT_REGRESSION: "missed", EXIT_INCONCLUSIVE: "inconclusive", EXIT_INVALID: "invalid",
 }  # fmt: skip
+_WORST_FIRST: list[Outcome] = ["missed", "invalid", "inconclusive", "insufficient", "not_measured", "na", "pass"]
 _UNKNOWN: Sequence[Words] = [text("unknown")]
 
 
@@ -65,6 +66,14 @@ def judged(card: Scorecard, id: str, phase: Phase) -> list[Judgement]:
     return [judgement for judgement in card.judgements if (judgement.id, judgement.phase) == (id, phase)]
 
 
+def of_figures(found: list[Judgement]) -> tuple[Outcome, Text] | None:
+    """The worst outcome of what a profile asks of a cell's figures, and how many are kept; None where it asks none."""
+    outcomes = [judgement.outcome for judgement in found if judgement.figure]
+    if not outcomes:
+        return None
+    return min(outcomes, key=_WORST_FIRST.index), text("verdict.kept", kept=outcomes.count("pass"), of=len(outcomes))
+
+
 def limits(judgement: Judgement) -> Sequence[Words]:
     """The limits of a requirement, or that it only has to be measured."""
     parts: list[Words] = []
@@ -95,9 +104,16 @@ def seeds(card: Scorecard) -> list[tuple[str, str]]:
     return [(name, str(seed)) for name, seed in card.seeds.items()]
 
 
-def commands(card: Scorecard) -> list[Command]:
-    """The commands that a person typed; not the processes that ``shosei serve`` starts for itself."""
-    return [command for command in card.commands if command.verb not in _STARTED_BY_SERVE]
+def commands(card: Scorecard) -> list[tuple[Command, int]]:
+    """The commands that a person typed, each once as it last ran, and how often it ran.
+
+    The processes that ``shosei serve`` starts for itself are left out.
+    """
+    typed: dict[str, list[Command]] = {}
+    for command in card.commands:
+        if command.verb not in _STARTED_BY_SERVE:
+            typed.setdefault(command_line(command), []).append(command)
+    return [(same[-1], len(same)) for same in typed.values()]
 
 
 def command_line(command: Command) -> str:
@@ -105,9 +121,10 @@ def command_line(command: Command) -> str:
     return shlex.join(command.argv)
 
 
-def exit_text(command: Command) -> Words:
-    """The exit code, or that no end was recorded."""
-    return text("no_end") if command.exit_code is None else str(command.exit_code)
+def exit_text(command: Command, times: int) -> Sequence[Words]:
+    """The exit code, or that no end was recorded; how often it ran, where not once."""
+    code: Words = text("no_end") if command.exit_code is None else str(command.exit_code)
+    return [code, text("times", count=times)] if times > 1 else [code]
 
 
 def difference(count: Count) -> str:

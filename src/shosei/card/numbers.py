@@ -13,7 +13,11 @@ _TIME = [(3600.0, "h"), (60.0, "min"), (1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), 
 _TIME_FROM = {"h": 2 * 3600.0, "min": 2 * 60.0}  # 90 s reads better than 1.5 min
 _SHARE = ""  # a metric without a unit is a share of 1
 _COUNT = "restarts"
-_TICKS = [step * unit for unit in (1, 60, 3600, 86400) for step in (1, 2, 5, 10, 15, 30)]  # seconds
+_MOMENTS = [(86400, "d"), (3600, "h"), (60, "min")]
+_TICKS = [
+    *(1, 2, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 7200, 14400, 43200),
+    *(days * 86400 for days in (1, 2, 5, 10, 30, 100)),
+]  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,16 +91,15 @@ def cell(value: object) -> Words:
 
 
 def ticks(seconds: float) -> list[tuple[float, str]]:
-    """At most ten round moments from 0 to ``seconds``, for a time axis: where, and what to write there."""
-    step = next((step for step in _TICKS if seconds / step <= 9), math.ceil(seconds / 9 / 86400) * 86400)
-    return [(float(at), _moment(at)) for at in range(0, math.floor(seconds) + 1, step)]
+    """Round moments from 0 to ``seconds``, about ten at most, for a time axis: where, and what to write there."""
+    step = next((step for step in _TICKS if seconds / step <= 9), _TICKS[-1])
+    return [(float(at), moment(at)) for at in range(0, math.floor(seconds) + 1, step)]
 
 
-def _moment(seconds: int) -> str:
-    for size, name in ((86400, "d"), (3600, "h"), (60, "min")):
-        if seconds >= size:
-            return f"{_number(seconds / size, 0 if seconds % size == 0 else 1)} {name}"
-    return f"{seconds} s"
+def moment(seconds: float) -> str:
+    """Time since a beginning, to about three digits."""
+    size, name = next((step for step in _MOMENTS if seconds >= 2 * step[0]), (1, "s"))
+    return f"{_number(seconds / size, 0 if seconds % size == 0 else 1)} {name}"
 
 
 def _scale(magnitude: float, unit: str) -> tuple[float, str]:

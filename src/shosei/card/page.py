@@ -12,7 +12,8 @@ import jinja2
 
 from shosei import __version__
 from shosei.card import facts
-from shosei.card.numbers import band, shown, ticks
+from shosei.card.axis import Axis
+from shosei.card.numbers import band, moment, shown
 from shosei.card.phrases import Phrases
 from shosei.card.reference import references
 from shosei.card.scorecard import PHASES, Scorecard
@@ -65,7 +66,7 @@ def _template() -> jinja2.Template:
     )
     environment.policies["json.dumps_kwargs"] = {"sort_keys": False, "ensure_ascii": False, "separators": (",", ":")}
     environment.globals |= {
-        "facts": facts, "shown": shown, "band": band, "ticks": ticks, "named": named, "text": text,
+        "facts": facts, "shown": shown, "band": band, "axis_of": Axis, "named": named, "text": text,
         "numeric_columns": _numeric_columns, "shades": _shades, "bar_title": _bar_title, "seconds": _seconds,
         "languages": LANGUAGES, "marks": MARKS, "outcome_marks": OUTCOME_MARKS, "verdict_marks": VERDICT_MARKS,
     }  # fmt: skip
@@ -81,8 +82,14 @@ def _policy_hash(script: str) -> str:
 
 
 def _numeric_columns(table: Table) -> set[int]:
-    """Columns after the first that hold a number: they are set flush right."""
-    return {index for row in table.rows for index, item in enumerate(row) if index and isinstance(item, int | float)}
+    """Columns after the first that hold a number, or nothing known: they are set flush right."""
+    columns = list(zip(*table.rows, strict=True))
+    return {
+        index
+        for index, column in enumerate(columns)
+        if index
+        and (any(isinstance(item, int | float) for item in column) or not any(item is not None for item in column))
+    }
 
 
 def _shades(row: Row) -> list[float]:
@@ -99,7 +106,7 @@ def _bar_title(bar: Bar) -> Text:
 
 
 def _seconds(value: float) -> str:
-    return f"{value:,.1f} s"
+    return f"{value:,.1f} s" if value < 120 else moment(value)
 
 
 def _thinned(plot: Plot, phrases: Phrases) -> dict[str, Any]:

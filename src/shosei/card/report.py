@@ -50,7 +50,10 @@ class _Report:
                 lines += ["", f"### {term(key)}", ""]
                 lines += [f"- {escaped(name)}: {self.plain(value)}" for name, value in pairs]
         lines += ["", f"### {term('commands')}", ""]
-        rows = [[escaped(facts.command_line(it)), self.plain(facts.exit_text(it))] for it in facts.commands(card)]
+        rows = [
+            [escaped(facts.command_line(command)), " · ".join(map(self.plain, facts.exit_text(command, times)))]
+            for command, times in facts.commands(card)
+        ]
         lines += table([term("command"), term("exit_code")], rows)
         lines += ["", f"## {term('audit')}", ""]
         columns = ["model", "part", "published", "computed", "difference", "reason"]

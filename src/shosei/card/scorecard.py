@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import PurePath
@@ -97,7 +98,11 @@ def build(log: Log, metrics: list[Metric], profile: Profile | None = None) -> Sc
     warnings: list[Words] = [*log.warnings]
     warnings += [note.text for note in sorted(log.of(Note), key=_moment) if note.level == "warning"]
     commands = _commands(begins, log.of(RunEnd))
-    warnings += [text("warning.no_end", verb=command.verb) for command in commands if command.exit_code is None]
+    unended = Counter(command.verb for command in commands if command.exit_code is None)
+    warnings += [
+        text("warning.no_ends", verb=verb, times=times) if times > 1 else text("warning.no_end", verb=verb)
+        for verb, times in unended.items()
+    ]
     warnings += [
         text("warning.dropped", verb=command.verb, dropped=command.dropped) for command in commands if command.dropped
     ]
