@@ -103,6 +103,8 @@ def test_one_suite_has_its_macro_as_headline_and_everything_else_beside_it() -> 
         assert {name: figure.value for name, figure in metric.figures.items()} == pytest.approx(expected)
         assert (metric.status, metric.n, metric.clusters) == ("ok", 200, 100)
         assert metric.detail == "macro over 3 classes"
+        assert metric.figures["macro"].ci == metric.ci
+        assert all(figure.ci and figure.ci[0] < figure.value < figure.ci[1] for figure in metric.figures.values())
         assert metric.ci
         assert metric.ci[0] < metric.value < metric.ci[1]
         matrix = table(metric, "confusion matrix: intent")
@@ -165,6 +167,7 @@ def test_floors_stand_beside_the_averages() -> None:
 def test_of_very_many_tasks_the_floor_reads_a_part_and_says_so() -> None:
     metric = measured(log_of(labelled(5200)))
     assert [note for note in metric.notes if "5,000 evenly spaced" in str(note)]
+    assert not measured(log_of(labelled(5200, question=""))).notes
 
 
 def test_an_answer_in_no_class_lowers_recall_and_a_class_never_predicted_is_flagged() -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from shosei.log import Log
-from shosei.metrics import resampling, stats
-from shosei.metrics.answers import answered, by_epoch, by_task, identities
+from shosei.log import Log, Score
+from shosei.metrics import floors, resampling, stats
+from shosei.metrics.answers import answered, by_epoch, by_task, cluster_of, identities
 from shosei.metrics.cell import Unmeasurable, Value
 from shosei.metrics.classification_tables import tables
-from shosei.metrics.classified import Suites, classes, pairs, share_of_matches, suites_of, units_of
+from shosei.metrics.classified import Suites, matching, pairs, suites_of, units_of
 from shosei.metrics.confusion import AVERAGES, Measure
 from shosei.metrics.metric import Curve, Figure, Plot
 from shosei.metrics.naive_bayes import MOST_QUESTIONS
@@ -37,7 +37,7 @@ def classification(measure: Measure) -> Callable[[Log], Value]:
         return Value(
             value=resampling.value(tasks), n=len(scores), clusters=clusters, unit_of_n=text("accuracy.clusters"),
             ci=resampling.share_interval(tasks), ci_method=text("accuracy.bootstrap"), detail=_detail(suites),
-            invalid=invalid, figures=_figures(suites, measure, clusters), notes=_notes(suites),
+            invalid=invalid, figures=_figures(suites, measure), notes=_notes(suites),
             breakdown=[*tables(suites, measure), identities(scores)], plots=_by_epoch(log, measure),
         )  # fmt: skip
 
@@ -59,17 +59,26 @@ def _detail(suites: Suites) -> Words:
     (((_, grader), scores),) = suites.items()
     if grader == "text":
         return text("accuracy.mean_over_items")
-    return text("accuracy.macro_over_classes", classes=len(classes(scores)))
+    return text("accuracy.macro_over_classes", classes=len({score.truth for score in scores}))
 
 
-def _figures(suites: Suites, measure: Measure, clusters: int) -> dict[str, Figure]:
-    """The averages over the suites that have classes, and how much of the free text matches exactly."""
-    found: dict[str, float] = {}
+def _figures(suites: Suites, measure: Measure) -> dict[str, Figure]:
+    """The averages over the suites that have classes, and the share of all free text that matches exactly."""
+    figures: dict[str, Figure] = {}
     if labelled := {key: scores for key, scores in suites.items() if key[1] == "label"}:
-        found = {average: resampling.value(units_of(labelled, measure, average)) for average in AVERAGES}
-    if matches := [share_of_matches(scores) for (_, grader), scores in suites.items() if grader == "text"]:
-        found["exact_match"] = stats.mean(matches)
-    return {name: Figure(value, "", "higher", n=clusters) for name, value in found.items()}
+        for average in AVERAGES:
+            tasks = units_of(labelled, measure, average)
+            ci = resampling.share_interval(tasks)
+            figures[average] = Figure(resampling.value(tasks), "", "higher", ci, resampling.clusters(tasks))
+    clusters: dict[str, list[Score]] = {}
+    for (_, grader), scores in suites.items():
+        for score in scores if grader == "text" else ():
+            clusters.setdefault(cluster_of(score), []).append(score)
+    if clusters:
+        matches = [matching(scores) for scores in clusters.values()]
+        value = stats.mean([match for group in matches for match in group])
+        figures["exact_match"] = Figure(value, "", "higher", stats.wilson_clustered(matches), len(matches))
+    return figures
 
 
 def _notes(suites: Suites) -> list[Words]:
@@ -78,10 +87,10 @@ def _notes(suites: Suites) -> list[Words]:
     for (suite, grader), scores in suites.items():
         if grader == "text":
             continue
-        labels = classes(scores)
-        if never := sorted({*labels} - {prediction for _, prediction in pairs(scores, labels)}):
+        counted = pairs(scores)
+        if never := sorted({truth for truth, _ in counted} - {prediction for _, prediction in counted}):
             notes.append(text("accuracy.never_predicted", suite=suite, classes=never))
-        if len(by_task(scores)) > MOST_QUESTIONS:
+        if len(by_task(scores)) > MOST_QUESTIONS and floors.can_learn(scores):
             notes.append(text("accuracy.floor_on_part", suite=suite, n=MOST_QUESTIONS))
     return notes
 

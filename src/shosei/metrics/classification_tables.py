@@ -8,9 +8,9 @@ from collections.abc import Sequence
 import msgspec
 
 from shosei.log import Score
-from shosei.metrics import floors, resampling
+from shosei.metrics import floors, resampling, stats
 from shosei.metrics.answers import by_task
-from shosei.metrics.classified import Suites, classes, mean_overlap, pairs, share_of_matches, units_of
+from shosei.metrics.classified import Suites, matching, mean_overlap, pairs, units_of
 from shosei.metrics.confusion import AVERAGES, MEASURES, Confusion, Measure
 from shosei.metrics.metric import Row, Table
 from shosei.metrics.text import text
@@ -23,7 +23,7 @@ def tables(suites: Suites, measure: Measure) -> list[Table]:
         if grader == "text":
             found.append(_free_text(suite, scores))
             continue
-        counts = Counter(pairs(scores, classes(scores)))
+        counts = Counter(pairs(scores))
         confusion = Confusion.counted(counts)
         found.append(_averages(suite, scores, confusion, measure))
         found.append(_per_class(suite, confusion))
@@ -74,6 +74,6 @@ def _free_text(suite: str, scores: Sequence[Score]) -> Table:
     always = floors.commonest(scores)
     columns = [scores, [msgspec.structs.replace(score, answer=always) for score in scores]]
     rows: list[Row] = [[text(f"accuracy.{name}"), *(mean_overlap(said, name) for said in columns)] for name in MEASURES]
-    rows.append([text("accuracy.exact_match"), *map(share_of_matches, columns)])
+    rows.append([text("accuracy.exact_match"), *(stats.mean(matching(said)) for said in columns)])
     heads = [text(f"accuracy.{name}") for name in ("measure", "model", "commonest_answer")]
     return Table(text("accuracy.free_text_of", suite=suite), heads, rows)

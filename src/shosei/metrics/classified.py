@@ -14,7 +14,7 @@ from shosei.metrics import stats
 from shosei.metrics.answers import by_task, cluster_of, task_key
 from shosei.metrics.confusion import Average, Confusion, Measure, ratio
 from shosei.metrics.free_text import best_overlap, exact_match
-from shosei.metrics.grading import predicted_label
+from shosei.metrics.grading import predicted_labels
 from shosei.metrics.units import Unit, Units
 
 Suites = dict[tuple[str, str], list[Score]]  # by name and grader, "label" or "text"
@@ -29,14 +29,10 @@ def suites_of(scores: Iterable[Score]) -> Suites:
     return dict(sorted(suites.items()))
 
 
-def classes(scores: Iterable[Score]) -> list[str]:
-    """A suite's classes: the truths that were asked for."""
-    return sorted({score.truth for score in scores})
-
-
-def pairs(scores: Iterable[Score], labels: Sequence[str]) -> list[tuple[str, str]]:
-    """Truth and predicted class of each answer, of the suite's ``classes``."""
-    return [(score.truth, predicted_label(score.answer, labels)) for score in scores]
+def pairs(scores: Sequence[Score]) -> list[tuple[str, str]]:
+    """Truth and predicted class of each answer of a suite, whose classes are the truths that were asked for."""
+    truths = [score.truth for score in scores]
+    return list(zip(truths, predicted_labels((score.answer for score in scores), sorted({*truths})), strict=True))
 
 
 def mean_overlap(scores: Sequence[Score], measure: Measure) -> float:
@@ -45,22 +41,23 @@ def mean_overlap(scores: Sequence[Score], measure: Measure) -> float:
     return stats.mean([getattr(each, measure) for each in found])
 
 
-def share_of_matches(scores: Sequence[Score]) -> float:
-    """Share of free-text answers that are one of their references, width and punctuation aside."""
-    return stats.mean([float(exact_match(score.answer, [score.truth, *score.references])) for score in scores])
+def matching(scores: Sequence[Score]) -> list[float]:
+    """1 for each free-text answer that is one of its references, width and punctuation aside, else 0."""
+    return [float(exact_match(score.answer, [score.truth, *score.references])) for score in scores]
 
 
 def units_of(suites: Suites, measure: Measure, average: Average = "macro") -> Units:
     """One unit a task. With classes it adds how often its truth was answered by what; with free text, its overlap."""
     units = []
     for (suite, grader), scores in suites.items():
-        labels = classes(scores)
+        said = zip(scores, pairs(scores), strict=True) if grader == "label" else ()
+        pair_of = {(score.item, score.sample): pair for score, pair in said}
         for samples in by_task(scores):
             adds: dict[str, float]
             if grader == "text":
                 adds = {_name(suite, "sum"): mean_overlap(samples, measure), _name(suite, "items"): 1}
             else:
-                adds = {_name(suite, *pair): count for pair, count in Counter(pairs(samples, labels)).items()}
+                adds = {**Counter(_name(suite, *pair_of[score.item, score.sample]) for score in samples)}
             units.append(Unit(task_key(samples[0]), cluster_of(samples[0]), adds))
     return Units(units, _mean_over_suites(measure, average), paired=True)
 

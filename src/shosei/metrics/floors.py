@@ -37,15 +37,19 @@ def chance(scores: Sequence[Score], measure: Measure) -> float:
             return stats.mean([2 * share * guess / (share + guess) for share in shares])
 
 
-def naive_bayes_floor(scores: Sequence[Score], measure: Measure) -> float | None:
-    """Macro average of cross-validated naive Bayes on the questions' characters.
+def can_learn(scores: Sequence[Score]) -> bool:
+    """Whether every task's question is in the log, and more than one cluster of them."""
+    return all(score.question for score in scores) and len({score.cluster for score in scores}) > 1
 
-    None where a question is not in the log or there are fewer than two clusters. Of more than ``MOST_QUESTIONS``
-    tasks, evenly spaced ones are classified.
+
+def naive_bayes_floor(scores: Sequence[Score], measure: Measure) -> float | None:
+    """Macro average of cross-validated naive Bayes on the questions' characters; None unless it ``can_learn``.
+
+    Of more than ``MOST_QUESTIONS`` tasks, evenly spaced ones are classified.
     """
     if len(scores) > MOST_QUESTIONS:
         scores = [scores[number * len(scores) // MOST_QUESTIONS] for number in range(MOST_QUESTIONS)]
-    if not all(score.question for score in scores) or len({score.cluster for score in scores}) < 2:
+    if not can_learn(scores):
         return None
     truths = tuple(score.truth for score in scores)
     predicted = _predicted(tuple(score.question for score in scores), truths, tuple(score.cluster for score in scores))

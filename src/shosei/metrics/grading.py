@@ -72,8 +72,15 @@ def predicted_label(answer: str, labels: Collection[str]) -> str:
     An answer that names no class is a prediction like any other (of the class ``(none)``), so that it lowers recall
     instead of vanishing.
     """
-    named = normalise(answer)
-    return next((label for label in labels if normalise(label) == named), NO_LABEL)
+    return predicted_labels([answer], labels)[0]
+
+
+def predicted_labels(answers: Iterable[str], labels: Collection[str]) -> list[str]:
+    """``predicted_label`` of each answer."""
+    named: dict[str, str] = {}
+    for label in labels:
+        named.setdefault(normalise(label), label)
+    return [named.get(normalise(answer), NO_LABEL) for answer in answers]
 
 
 def extract_code(answer: str) -> str:
