@@ -62,7 +62,7 @@ def _bootstrap(a: Units, before: Sequence[Sequence[Unit]], b: Units, after: Sequ
     """The t test on the standard error of the difference over resampled clusters, the same ones on both sides.
 
     Student's tail reaches to the small levels that a correction for many comparisons asks for; 2,000 resamples' own
-    does not. The error is at least that of one cluster lost and one gained: agreement everywhere is not certainty.
+    does not. Agreement everywhere is not certainty: it has the error of one cluster lost and one gained.
     """
     statistics = of_resamples(a, before), of_resamples(b, after)
 
@@ -72,6 +72,6 @@ def _bootstrap(a: Units, before: Sequence[Sequence[Unit]], b: Units, after: Sequ
 
     groups = len(before)
     value = float(difference(np.ones((1, groups), dtype=np.int64))[0])
-    error = max(stats.bootstrap_error(groups, difference), math.sqrt(2) / (groups + 2))
+    error = stats.bootstrap_error(groups, difference) or math.sqrt(2) / (groups + 2)
     tasks = sum(map(len, before))
     return student(value, error, groups - 1, tasks, text("compare.paired_bootstrap", clusters=groups))

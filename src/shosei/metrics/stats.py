@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 
 import numpy as np
 from scipy import special
@@ -172,16 +173,17 @@ def _unskewed(quantile: float, skewness: float, n: int) -> float:
 Statistic = Callable[[np.ndarray], np.ndarray]
 
 
-def resampled(groups: int, statistic: Statistic, resamples: int = RESAMPLES) -> list[float]:
-    """Values of ``statistic`` over resampled clusters, in order (Efron 1979).
+@lru_cache(maxsize=2)
+def _draws(groups: int, resamples: int) -> np.ndarray:
+    """How often each cluster is drawn in each resample, (resamples, groups).
 
-    ``statistic`` maps how often each cluster was drawn, (resamples, groups), to one value a resample. The draws come
-    from raw Philox words, whose bits, unlike numpy's derived distributions, are fixed for good.
+    From raw Philox words, whose bits, unlike those of numpy's derived distributions, are fixed for good.
     """
     words = np.random.Philox(key=groups).random_raw(resamples * groups).reshape(resamples, groups)
     drawn = (words % np.uint64(groups)).astype(np.int64) + groups * np.arange(resamples)[:, None]
     counts = np.bincount(drawn.ravel(), minlength=resamples * groups).reshape(resamples, groups)
-    return [float(value) for value in np.sort(statistic(counts))]
+    counts.flags.writeable = False
+    return counts
 
 
 def cluster_bootstrap(groups: int, statistic: Statistic, resamples: int = RESAMPLES) -> Interval:
@@ -216,10 +218,11 @@ def share_bootstrap(groups: int, n: int, statistic: Statistic, resamples: int = 
 
 
 def bootstrap_error(groups: int, statistic: Statistic, resamples: int = RESAMPLES) -> float:
-    """Standard error of ``statistic`` over at least two resampled clusters; 0 where they differ by rounding only.
+    """Standard error of ``statistic`` over at least two resampled clusters (Efron 1979); 0 where only rounding differs.
 
-    As large as for independent clusters drawn anew: resampling n of n takes 1 / n of the variance away.
+    ``statistic`` maps how often each cluster was drawn, (resamples, groups), to one value a resample. As large as for
+    independent clusters drawn anew: resampling n of n takes 1 / n of the variance away.
     """
-    values = resampled(groups, statistic, resamples)
+    values = [float(value) for value in statistic(_draws(groups, resamples))]
     error = math.sqrt(variance(values) * groups / (groups - 1))
     return error if error > 1e-9 * abs(mean(values)) else 0.0

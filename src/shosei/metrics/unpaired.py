@@ -97,7 +97,7 @@ def _bootstraps(a: Units, b: Units) -> Difference:
         statistic = of_resamples(units, clusters)
         groups = len(clusters)
         values.append(float(statistic(np.ones((1, groups), dtype=np.int64))[0]))
-        errors.append(max(stats.bootstrap_error(groups, statistic), 1 / (groups + 2)))
+        errors.append(stats.bootstrap_error(groups, statistic) or 1 / (groups + 2))
         sizes.append(groups)
     n = len(a.units) + len(b.units)
     method = text("compare.two_bootstraps", clusters=min(sizes))
