@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -34,6 +35,41 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> str:
     return path.as_uri()
 
 
+# Every text whose colour is too near to the nearest ground behind it, as "text: ratio".
+CONTRAST = """() => {
+  const canvas = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
+  const rgba = (color) => {
+    canvas.clearRect(0, 0, 1, 1);
+    canvas.fillStyle = color;
+    canvas.fillRect(0, 0, 1, 1);
+    return canvas.getImageData(0, 0, 1, 1).data;
+  };
+  const light = (color) => {
+    const linear = (v) => (v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
+    const [r, g, b] = [...rgba(color)].map((v) => linear(v / 255));
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const ground = (element) => {
+    for (; element; element = element.parentElement) {
+      const color = getComputedStyle(element).backgroundColor;
+      if (rgba(color)[3] > 250) return color;
+    }
+    return "white";
+  };
+  const poor = new Set();
+  const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  while (texts.nextNode()) {
+    const element = texts.currentNode.parentElement;
+    const aside = element.closest("script, style, .uplot") || !element.checkVisibility();
+    if (aside || !texts.currentNode.data.trim()) continue;
+    const pair = [light(getComputedStyle(element).color), light(ground(element))].sort();
+    const ratio = (Math.max(...pair) + 0.05) / (Math.min(...pair) + 0.05);
+    if (ratio < 4.5) poor.add(`${texts.currentNode.data.trim()}: ${ratio.toFixed(2)}`);
+  }
+  return [...poor];
+}"""
+
+
 class Visit:
     """A page and everything it complained of or asked for."""
 
@@ -58,7 +94,7 @@ def test_it_opens_without_errors_or_requests_and_shows_thirty_cells(browser: Any
     visit.page.locator(".all").click()
     visit.page.wait_for_selector("#response_time-inference canvas", state="visible")
     assert visit.page.locator("details[open]").count() == 30
-    assert visit.page.locator("figure.drawn").count() == 3
+    assert visit.page.locator("figure.drawn").count() == 4
     assert visit.trouble == []
 
 
@@ -72,7 +108,44 @@ def test_the_language_switch_changes_the_page_and_is_remembered(browser: Any, ad
     assert visit.page.locator("#satisfaction-training .status").first.inner_text() == "未测量"
     visit.page.reload()
     assert visit.language == "zh-CN"
+    reason = visit.page.locator("#disk_io-training .why, #training_speed-training .why").first
+    assert "至少需要 30" in reason.inner_text()
+    visit.page.get_by_role("button", name="English").click()
+    assert "too few time batches (2)" in reason.inner_text()
+    assert visit.page.locator(".bar").first.get_attribute("title") == "data: from 0.0 s, for 8.0 s; exit code 0"
     assert visit.trouble == []
+
+
+def test_a_language_that_was_asked_for_comes_before_the_browser_s(browser: Any, tmp_path: Path) -> None:
+    path = tmp_path / "card.html"
+    path.write_text(html(build(card_samples.log(), card_samples.metrics()), "ja"), encoding="utf-8")
+    visit = Visit(browser, path.as_uri(), locale="zh-CN")
+    assert (visit.language, visit.page.locator(".row h3").nth(4).inner_text()) == ("ja", "再現率")
+
+
+def test_all_thirty_cells_are_seen_at_a_glance(browser: Any, address: str) -> None:
+    visit = Visit(browser, address, viewport={"width": 1280, "height": 800}, locale="ja-JP")
+    last = visit.page.locator("#satisfaction-inference").bounding_box()
+    assert last["y"] + last["height"] <= 800
+    assert visit.page.evaluate("document.documentElement.scrollWidth") <= 1280
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_stands_out_from_its_ground(browser: Any, address: str, scheme: str) -> None:
+    """WCAG 2.2 AA: 4.5 to 1."""
+    visit = Visit(browser, address, color_scheme=scheme, locale="en-GB")
+    visit.page.locator(".all").click()
+    assert visit.page.evaluate(CONTRAST) == []
+
+
+def test_it_prints_on_few_pages_with_every_reason(browser: Any, address: str) -> None:
+    visit = Visit(browser, address, locale="en-GB")
+    pdf = visit.page.pdf(format="A4")
+    assert 2 <= len(re.findall(rb"/Type\s*/Page\b", pdf)) <= 5
+    visit.page.emulate_media(media="print")
+    reason = visit.page.locator("#training_speed-training .why")
+    assert reason.evaluate("element => element.scrollWidth <= element.clientWidth")
+    assert visit.page.locator(".languages").is_hidden()
 
 
 def test_a_cell_opens_by_keyboard_and_by_link(browser: Any, address: str) -> None:
@@ -93,6 +166,9 @@ def test_it_reads_without_javascript(browser: Any, address: str) -> None:
     assert visit.page.locator("#f1-inference table").count() == 2
     assert visit.page.locator("#f1-inference .matrix").is_visible()
     assert not visit.page.locator(".languages").is_visible()
+    assert visit.page.locator(".lanes .bar").count() == 3
+    visit.page.locator(".as-table summary").click()
+    assert "no end recorded" in visit.page.locator(".as-table table").inner_text()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

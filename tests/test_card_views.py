@@ -7,11 +7,13 @@ import json
 from html.parser import HTMLParser
 from typing import Any
 
+import msgspec
 import pytest
 from rich.console import Console
 
 import card_samples
 from shosei.card import Scorecard, build, html, markdown, terminal, to_json
+from shosei.card.profile import Profile
 from shosei.metrics.metric import Curve, Plot, Table
 
 HOSTILE = card_samples.HOSTILE
@@ -98,6 +100,75 @@ def test_the_page_holds_all_that_was_measured() -> None:
     assert len(source.encode()) < 400_000
 
 
+def test_a_card_with_much_to_show_is_small_enough_to_mail() -> None:
+    x = [float(step) for step in range(5000)]
+    classes = [f"class-{number}" for number in range(24)]
+    matrix = Table("confusion", ["true", *classes], [[name, *range(24)] for name in classes], matrix=True)
+    plots = [Plot("loss", "step", "loss", x, [Curve(str(n), [y * 1.2345 for y in x]) for n in range(3)])] * 3
+    metrics = [
+        msgspec.structs.replace(metric, breakdown=[matrix]) if metric.id in ("precision", "recall", "f1") else metric
+        for metric in card_samples.metrics()
+    ]
+    metrics = [msgspec.structs.replace(it, plots=plots) if it.id in ("memory", "disk_io") else it for it in metrics]
+    assert len(html(build(card_samples.log(), metrics)).encode()) < 1_000_000
+
+
+@pytest.mark.parametrize(("language", "said"), [("zh-CN", "样本不足"), ("ja", "標本不足")])
+def test_every_view_but_json_speaks_the_language_that_was_asked_for(language: str, said: str) -> None:
+    made = card()
+    source = html(made, language)
+    out = io.StringIO()
+    Console(file=out, width=100, force_terminal=False).print(terminal(made, language))
+    for view in (Page(source).text, markdown(made, language), out.getvalue()):
+        assert said in view
+        assert "insufficient" not in view
+    assert f'<html lang="{language}" data-chosen>' in source
+    assert "data-chosen" not in Page(html(made)).elements[1][1]
+    assert to_json(made) == to_json(made)
+    assert b"insufficient" in to_json(made)
+    # Chinese and Japanese wrap anywhere in the terminal: nothing is cut off for want of a space.
+    assert "…" not in out.getvalue()
+
+
+def test_each_text_is_kept_once_and_in_three_languages() -> None:
+    page = Page(html(card()))
+    phrases = json.loads(page.scripts["words"])
+    assert {len(phrase) for phrase in phrases} == {3}
+    used = {int(attrs["data-t"] or "") for _, attrs in page.elements if "data-t" in attrs}
+    assert used <= set(range(len(phrases)))
+    assert ["Recall", "召回率", "再現率"] in phrases
+    assert phrases.count(["Recall", "召回率", "再現率"]) == 1
+
+
+def test_foreign_text_claims_no_language_and_a_process_s_warning_is_english() -> None:
+    source = html(card(), "ja")
+    assert '<span lang="">直す.zh</span>' in source
+    assert '<li lang="en">box-b-12-1.jsonl:9: torn last line, left out</li>' in source
+
+
+def test_a_profile_s_verdict_heads_the_card_and_its_limits_stand_in_the_cells() -> None:
+    asked = Profile.model_validate(
+        {
+            "name": "strict",
+            "inference": {"pass_at_1": {"min": 0.7}, "response_time.p95": {"max": 700}, "satisfaction": {}},
+        }
+    )
+    made = build(card_samples.log(), card_samples.metrics(), asked)
+    assert [judgement.outcome for judgement in made.judgements] == ["pass", "missed", "not_measured"]
+    page = Page(html(made)).text
+    for view in (page, markdown(made), " ".join(printed(made).split())):
+        assert "misses 1 of 3 requirements; 1 are kept" in view
+        for said in ("strict", "≥ 70 %", "≤ 700 ms", "missed", "p95"):
+            assert said in view
+    assert "limits kept: 0 of 1" in page
+
+
+def test_a_cell_opens_into_what_it_means_and_what_it_rests_on() -> None:
+    text = Page(html(card())).text
+    for said in ("1 − C(n−c, k) ÷ C(n, k)", "Chen et al. 2021", "Gil Tene", "Event kinds read", "score, exec"):
+        assert said in text
+
+
 def test_the_page_asks_nobody_for_anything() -> None:
     page = Page(html(card()))
     for tag, attrs in page.elements:
@@ -137,8 +208,7 @@ def test_long_curves_are_thinned_and_the_page_says_so() -> None:
     x = [float(step) for step in range(200_000)]
     made = card(plots=[Plot("long", "step", "loss", x, [Curve("b", list(x)), Curve("a", [None, *x[1:]])])])
     source = html(made)
-    plot = json.loads(Page(source).scripts["plots"])[-2]
-    assert plot["title"] == "long"
+    plot = next(plot for plot in json.loads(Page(source).scripts["plots"]) if plot["title"] == "long")
     assert (plot["x"][0], plot["x"][-1], len(plot["x"]), plot["thinned"]) == (0.0, 199_999.0, 600, True)
     assert [curve["label"] for curve in plot["curves"]] == ["b", "a"], (
         "curves keep their order, and with it their colour and dash"
