@@ -10,7 +10,7 @@ import msgspec
 from shosei.card.profile import Profile, Requirement
 from shosei.errors import EXIT_INCONCLUSIVE, EXIT_INVALID, EXIT_OK, EXIT_REGRESSION
 from shosei.log import Log, RunBegin
-from shosei.metrics.metric import Metric, Phase
+from shosei.metrics.metric import Figure, Metric, Phase
 from shosei.metrics.text import Text, Words, text
 
 Outcome = Literal["pass", "missed", "inconclusive", "insufficient", "invalid", "not_measured", "na"]
@@ -67,32 +67,38 @@ def exit_code(judgements: list[Judgement]) -> int:
 
 
 def _judgement(metric: Metric, figure: str, requirement: Requirement) -> Judgement:
-    value, unit, ci, n = metric.value, metric.unit, metric.ci, metric.clusters
-    outcome: Outcome
-    reason: Words
-    if figure:
-        known = metric.figures.get(figure)
-        value, unit, ci, n = (known.value, known.unit, known.ci, known.n) if known else (None, "", None, 0)
-    if metric.status in ("na", "not_measured", "invalid"):
-        outcome, reason = metric.status, metric.reason
-    elif figure and figure not in metric.figures:
-        outcome, reason = "not_measured", text("profile.no_figure", figure=figure, known=sorted(metric.figures))
-    elif n < requirement.min_n:
-        outcome, reason = "insufficient", text("profile.too_few", n=n, least=requirement.min_n)
-    elif value is None:
-        outcome, reason = "not_measured", text("profile.no_value", n=n)
-    else:
-        outcome, reason = _against_limits(value, ci, requirement)
+    found = _found(metric, figure)
+    outcome, reason = _outcome(metric, figure, found, requirement)
     return Judgement(
         id=metric.id, phase=metric.phase, figure=figure, required=requirement.required,
-        limit_min=requirement.min, limit_max=requirement.max, value=value, unit=unit, outcome=outcome, reason=reason,
+        limit_min=requirement.min, limit_max=requirement.max, value=found.value if found else None,
+        unit=found.unit if found else "", outcome=outcome, reason=reason,
     )  # fmt: skip
 
 
+def _found(metric: Metric, figure: str) -> Figure | None:
+    """The figure of that name; "" names the metric's own value."""
+    if figure:
+        return metric.figures.get(figure)
+    return Figure(metric.value, metric.unit, metric.direction or "higher", metric.ci, metric.clusters)
+
+
+def _outcome(metric: Metric, figure: str, found: Figure | None, requirement: Requirement) -> tuple[Outcome, Words]:
+    if metric.status in ("na", "not_measured", "invalid"):
+        return metric.status, metric.reason
+    if found is None:
+        return "not_measured", text("profile.no_figure", figure=figure, known=sorted(metric.figures))
+    if found.n < requirement.min_n:
+        return "insufficient", text("profile.too_few", n=found.n, least=requirement.min_n)
+    if found.value is None:
+        return "not_measured", text("profile.no_value", n=found.n)
+    return _against_limits(found.value, found.ci or (None, None), requirement)
+
+
 def _against_limits(
-    value: float, ci: tuple[float | None, float | None] | None, requirement: Requirement
+    value: float, ci: tuple[float | None, float | None], requirement: Requirement
 ) -> tuple[Outcome, Words]:
-    low, high = ci or (None, None)
+    low, high = ci
     reason: Words = ""
     if low is None and high is None:
         low = high = value

@@ -149,7 +149,9 @@ def _done(run: Run, hashes: dict[str, str]) -> set[int]:
         log = read_log(run.log, attempt)
         begin = next((begin for begin in log.of(RunBegin) if begin.verb == _VERB), None)
         if begin is None or begin.hashes != hashes:
-            raise InputError(f"{run.folder} holds another measurement: name a new folder with --out")
+            raise InputError(
+                f"{run.folder} holds another measurement, or one of other target files: name a new folder with --out"
+            )
         if any(end.verb == _VERB and end.exit_code == EXIT_OK for end in log.of(RunEnd)):
             done.add(begin.turn)
     return done

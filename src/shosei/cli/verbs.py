@@ -26,7 +26,7 @@ class StepFailed(Exception):
 
 
 class Verbs:
-    """Runs verbs that record into one attempt of a run, and end with this process. ``url``: the server they ask."""
+    """Runs verbs that record into one attempt of a run, and that end with this process."""
 
     def __init__(self, attempt: int) -> None:
         from shosei.lineage import PARENT_VARIABLE
