@@ -21,7 +21,7 @@ from aiohttp import web
 from load_server import SHOSEI, Server, served
 from shosei.cli.main import main
 from shosei.load.alternate import read_target, turns
-from shosei.log import Log, ProcExit, Request, RunBegin, RunEnd, Sample, attempts, open_run, read_log
+from shosei.log import Log, ProcExit, Request, RunBegin, RunEnd, Sample, Score, attempts, open_run, read_log
 from shosei.metrics import compute
 
 LOAD = "[load]\nrate = 40\nseconds = 0.6\nwarmup_s = 0\n"
@@ -74,6 +74,17 @@ def taken(log: Log) -> tuple[int, str, int | None]:
     return first.turn, first.target, ends[0] if ends else None
 
 
+def tiny_suite(folder: Path) -> Path:
+    suite = folder / "suite.jsonl"
+    tasks = [
+        {"id": f"t{number}", "suite": "tiny", "lang": "zh", "cluster": f"c{number}", "grader": "exact",
+         "messages": [{"role": "user", "content": "你好吗？"}], "truth": "你好"}
+        for number in range(3)
+    ]  # fmt: skip
+    suite.write_text("\n".join(json.dumps(task, ensure_ascii=False) for task in tasks), encoding="utf-8")
+    return suite
+
+
 def wait_for_requests(server: Server, count: int) -> None:
     deadline = time.monotonic() + 60
     while len(server.bodies) < count and time.monotonic() < deadline:
@@ -97,18 +108,9 @@ def test_the_order_is_abba_and_each_pair_has_a_seed_of_its_own(tmp_path: Path) -
 
 
 def test_every_turn_is_an_attempt_with_metrics_of_its_own(tmp_path: Path, fast: Server) -> None:
-    suite = tmp_path / "suite.jsonl"
-    question = {"role": "user", "content": "你好吗？"}
-    rows = [
-        {"id": f"t{number}", "suite": "tiny", "lang": "zh", "cluster": f"c{number}", "messages": [question],
-         "grader": "exact", "truth": "你好"}
-        for number in range(3)
-    ]  # fmt: skip
-    suite.write_text("\n".join(json.dumps(row, ensure_ascii=False) for row in rows))
-    more = f"{LOAD}[exam]\nsuite = {json.dumps(str(suite))}\nconcurrency = 2\n"
     run = tmp_path / "run"
     with served(slow) as slower:
-        files = [target(tmp_path, "quick", fast.url, more), target(tmp_path, "slow", slower.url, more)]
+        files = [target(tmp_path, "quick", fast.url), target(tmp_path, "slow", slower.url)]
         done = alternate(*files, "--repeats", "2", "--out", run, "--json")
     assert done.returncode == 0, done.stderr
     order = ["quick", "slow", "slow", "quick"]
@@ -116,13 +118,10 @@ def test_every_turn_is_an_attempt_with_metrics_of_its_own(tmp_path: Path, fast: 
     assert [turn["target"] for turn in values["turns"]] == order
     found = logs(run)
     assert [taken(log) for log in found] == [(number, name, 0) for number, name in enumerate(order, 1)]
-    means = {}
     for log, name in zip(found, order, strict=True):
-        cells = {(metric.id, metric.phase): metric for metric in compute(log)}
-        assert cells["inference_speed", "inference"].value is not None
-        assert cells["pass_at_1", "inference"].n == len(rows)
-        means.setdefault(name, []).append(cells["response_time", "inference"].value)
-    assert max(means["quick"]) < min(means["slow"])
+        value = {(metric.id, metric.phase): metric.value for metric in compute(log)}
+        assert value["inference_speed", "inference"] is not None
+        assert (value["response_time", "inference"] or 0) > (99 if name == "slow" else 19)  # the server sleeps as long
     seeds = [begin.seeds["load"] for log in found for begin in log.of(RunBegin) if begin.verb == "load"]
     assert seeds == [1, 1, 2, 2]
 
@@ -174,15 +173,17 @@ def test_a_target_is_served_for_the_length_of_its_turn(tmp_path: Path, fast: Ser
         f"web.run_app(app, host='127.0.0.1', port={port}, print=None)\n"
     )
     serve = ["env", f"PYTHONPATH={Path(__file__).parent}", sys.executable, str(program)]
-    own = target(tmp_path, "own", f"http://127.0.0.1:{port}/v1", serve=serve)
+    more = f"{LOAD}[exam]\nsuite = {json.dumps(str(tiny_suite(tmp_path)))}\nconcurrency = 2\n"
+    own = target(tmp_path, "own", f"http://127.0.0.1:{port}/v1", more, serve)
     run = tmp_path / "run"
-    done = alternate(own, target(tmp_path, "other", fast.url), "--repeats", "1", "--out", run)
+    done = alternate(own, target(tmp_path, "other", fast.url, more), "--repeats", "1", "--out", run)
     assert done.returncode == 0, done.stderr
     first, second = logs(run)
     (end,) = first.of(ProcExit)
     assert (end.child, end.planned, end.phase) == ("server", True, "inference")
     assert any(sample.scope == "tree" for sample in first.of(Sample))
     assert not second.of(ProcExit)
+    assert len(first.of(Score)) == len(second.of(Score)) == 3
     with pytest.raises(OSError):
         socket.create_connection(("127.0.0.1", port), timeout=1)
     in_the_way = target(tmp_path, "own", fast.url, serve=serve)
