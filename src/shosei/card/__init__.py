@@ -2,7 +2,8 @@
 
 In: a ``Log`` and its 30 ``Metric``. Out: a ``Scorecard``; from it JSON, Markdown, a terminal table and one HTML file
 that opens offline, each in English, Chinese or Japanese. A pure function of the log: no clock, no path, no network;
-equal logs give equal bytes. Imports the floor and ``metrics``; never the build wing, and no other room imports it.
+equal logs give equal bytes. Imports the floor, ``metrics`` and, for a profile's load, the
+load's settings; never the build wing, and no other room imports it.
 """
 
 from shosei.card.console import terminal

@@ -77,8 +77,8 @@ def read_profile(name_or_file: str) -> Profile:
         return _parsed(Path(name_or_file))
     if name_or_file not in shipped():
         raise InputError(
-            f"no profile '{name_or_file}' comes with shosei{nearest(name_or_file, shipped())}; "
-            "a profile of your own is a file: give its path, such as ./mine.toml"
+            f"no profile '{name_or_file}' comes with shosei, and a file needs a path, such as ./mine.toml"
+            f"{nearest(name_or_file, shipped())}"
         )
     return _parsed(_FOLDER / f"{name_or_file}.toml")
 
