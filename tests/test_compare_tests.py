@@ -111,7 +111,7 @@ def test_the_paired_bootstrap_of_independent_means_is_the_paired_t_test() -> Non
     sides = [of_outcomes(values.tolist(), paired=True) for values in (a, b)]
     found, expected = paired.tasks(*sides), scipy.stats.ttest_rel(b, a)
     assert found.value == pytest.approx(np.mean(b - a))
-    assert found.p == pytest.approx(expected.pvalue, rel=0.15)
+    assert found.p == pytest.approx(expected.pvalue, rel=0.3)  # 2,000 resamples tell the error within 3 %
     assert found.error == pytest.approx(scipy.stats.sem(b - a), rel=0.05)
 
 
