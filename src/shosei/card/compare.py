@@ -31,15 +31,8 @@ _STYLES: dict[Verdict, str] = {
 }  # fmt: skip
 _CHANGED: tuple[Verdict, ...] = ("worse", "better", "invalid")
 _COLUMNS = (
-    "metric",
-    "compare.a",
-    "compare.b",
-    "difference",
-    "compare.n",
-    "compare.p",
-    "compare.detectable",
-    "compare.verdict",
-)
+    "metric", "compare.a", "compare.b", "difference", "compare.n", "compare.p", "compare.detectable", "compare.verdict",
+)  # fmt: skip
 _HEADLINES = {EXIT_REGRESSION: "worse", EXIT_INVALID: "invalid", EXIT_INCONCLUSIVE: "inconclusive"}
 
 

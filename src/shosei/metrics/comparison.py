@@ -10,7 +10,7 @@ from shosei.metrics import conditions, paired, stats, unpaired
 from shosei.metrics.difference import Difference
 from shosei.metrics.metric import METRIC_IDS, Metric, Phase
 from shosei.metrics.service_level import ServiceLevel
-from shosei.metrics.sides import Key, Measured, Side, Target
+from shosei.metrics.sides import Key, Side, Target
 from shosei.metrics.stats import MIN_CLUSTERS, Interval
 from shosei.metrics.text import Words, text
 from shosei.metrics.units import Unit, Units
@@ -180,48 +180,27 @@ def _of_side(side: Side, metric: Metric) -> Words:
 def _of_runs(a: Side, b: Side, key: Key, notes: list[Words]) -> Difference:
     """One run each: only what has independent units within a run can be tested."""
     _values(a, b, key)
-    units = [side.turns[0].units.get(key) for side in (a, b)]
-    if units[0] is None or units[1] is None:
+    units = a.units(key), b.units(key)
+    if not units[0] or not units[1]:
         raise _Untested("inconclusive", text("compare.one_run"))
     return _of_units(units[0], units[1], notes)
 
 
 def _of_turns(a: Side, b: Side, key: Key, notes: list[Words]) -> Difference:
-    """Turns: tasks are pooled and paired; so are exact counts; all else rests on the noise between turns."""
+    """Turns: tasks are pooled and paired, exact counts pooled; all else rests on the noise between turns.
+
+    Where no pair of turns differs at all, there is no noise to see: what their units say together decides.
+    """
     values = _values(a, b, key)
     if len(values) < MIN_PAIRS:
         raise _Untested("inconclusive", text("compare.few_pairs", pairs=len(values), more=MIN_PAIRS - len(values)))
-    pooled = [_pooled(side.turns, key) for side in (a, b)]
-    if pooled[0] and pooled[1]:
+    units = a.units(key), b.units(key)
+    if units[0] and units[1]:
         unvaried = all(before == after for before, after in values)
-        if pooled[0].paired or unpaired.is_exact(pooled[0], pooled[1]) or unvaried:
-            return _of_units(pooled[0], pooled[1], notes)
+        if units[0].paired or unpaired.is_exact(units[0], units[1]) or unvaried:
+            return _of_units(units[0], units[1], notes)
     before, after = zip(*values, strict=True)
     return paired.turns(before, after)
-
-
-def _pooled(turns: Sequence[Measured], key: Key) -> Units | None:
-    """The units of all turns: one a task where tasks match, else each turn's own."""
-    found = [(number, turn.units[key]) for number, turn in enumerate(turns) if key in turn.units]
-    if not found:
-        return None
-    first = found[0][1]
-    units: list[Unit] = []
-    if not first.paired:
-        for number, of_turn in found:
-            units += [Unit(f"{number} {one.key}", f"{number} {one.cluster}", one.adds) for one in of_turn.units]
-        return Units(units, first.statistic, paired=False)
-    tasks: dict[str, list[Unit]] = {}
-    for _, of_turn in found:
-        for one in of_turn.units:
-            tasks.setdefault(one.key, []).append(one)
-    for key_, same in tasks.items():
-        adds: dict[str, float] = {}
-        for one in same:
-            for name, added in one.adds.items():
-                adds[name] = adds.get(name, 0.0) + added
-        units.append(Unit(key_, same[0].cluster, adds))
-    return Units(units, first.statistic, paired=True)
 
 
 def _of_units(a: Units, b: Units, notes: list[Words]) -> Difference:

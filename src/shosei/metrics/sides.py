@@ -10,7 +10,7 @@ from shosei.log import Log, RunBegin, RunEnd
 from shosei.metrics.compute import cells
 from shosei.metrics.metric import Metric, Phase
 from shosei.metrics.service_level import ServiceLevel
-from shosei.metrics.units import Units
+from shosei.metrics.units import Unit, Units
 
 Key = tuple[str, Phase]
 Target = tuple[str, list[Log]]  # a name, and the attempts that measured it
@@ -48,6 +48,24 @@ class Side:
         name, logs = target
         return cls(name, [Measured.of(log, service_level) for log in logs])
 
+    def units(self, key: Key) -> Units | None:
+        """A cell's units of all turns together: one a task where tasks match, else each turn's own."""
+        found = [turn.units[key] for turn in self.turns if key in turn.units]
+        if not found:
+            return None
+        if found[0].paired:
+            tasks: dict[str, list[Unit]] = {}
+            for unit in (unit for of_turn in found for unit in of_turn.units):
+                tasks.setdefault(unit.key, []).append(unit)
+            together = [_joined(samples) for samples in tasks.values()]
+        else:
+            together = [
+                Unit(f"{turn} {unit.key}", f"{turn} {unit.cluster}", unit.adds)
+                for turn, of_turn in enumerate(found)
+                for unit in of_turn.units
+            ]
+        return Units(together, found[0].statistic, found[0].paired)
+
 
 def pairs_of_turns(logs: Sequence[Log]) -> tuple[Target, Target]:
     """Name and attempts of each of two targets measured by turns, the k-th of one beside the k-th of the other.
@@ -76,6 +94,15 @@ def pairs_of_turns(logs: Sequence[Log]) -> tuple[Target, Target]:
     if not first[1]:
         raise InputError("no pair of turns has ended well yet: let 'shosei alternate' go on with this folder")
     return first, second
+
+
+def _joined(samples: Sequence[Unit]) -> Unit:
+    """One task, asked in several turns."""
+    adds: dict[str, float] = {}
+    for sample in samples:
+        for name, added in sample.adds.items():
+            adds[name] = adds.get(name, 0.0) + added
+    return Unit(samples[0].key, samples[0].cluster, adds)
 
 
 def _ended_well(log: Log, begin: RunBegin) -> bool:
