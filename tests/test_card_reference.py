@@ -47,7 +47,11 @@ def test_one_metric_in_another_language_and_as_json(capsys: pytest.CaptureFixtur
 
 @pytest.mark.parametrize(
     ("arguments", "said"),
-    [(["recal"], "did you mean 'recall'?"), (["--lang", "zh-TW"], "did you mean 'zh-CN'?"), (["--lang", "fr"], "known: en")],
+    [
+        (["recal"], "did you mean 'recall'?"),
+        (["--lang", "zh-TW"], "did you mean 'zh-CN'?"),
+        (["--lang", "fr"], "known: en"),
+    ],
 )
 def test_what_is_not_known_is_one_line(capsys: pytest.CaptureFixture[str], arguments: list[str], said: str) -> None:
     code, out, err = printed(capsys, *arguments)

@@ -65,11 +65,8 @@ def test_every_text_is_used() -> None:
     def used(key: str) -> bool:
         if key in constants or texts("en")[key] in sentences or key.split(".")[0] in IDS:
             return True
-        return any(
-            key.startswith(beginning) and {key[len(beginning) :], key[len(beginning) :].replace("_", " ")} & constants
-            for beginning in beginnings
-            if "." in beginning
-        )
+        endings = {key.removeprefix(beginning) for beginning in beginnings if "." in beginning} - {key}
+        return any(ending.replace("_", mark) in constants for ending in endings for mark in "_ -")
 
     assert [key for key in texts("en") if not used(key)] == []
 
