@@ -206,6 +206,14 @@ def test_turns_give_a_verdict_on_speed(shosei: Shosei, tmp_path: Path) -> None:
     assert shosei("compare", equal, "--metric", "training_speed")[0] == 0
 
 
+def test_the_baseline_is_who_began_also_if_its_first_turn_broke_off(shosei: Shosei, tmp_path: Path) -> None:
+    folder = turns(tmp_path / "broken", "abbaabba", 2.0, ended={1: 130})
+    assert json.loads(shosei("compare", folder, "--json")[1])["a"] == "target a"
+    none = turns(tmp_path / "none", "ab", 2.0, ended={1: 130})
+    code, _, err = shosei("compare", none)
+    assert (code, "no pair of turns has ended well" in err) == (2, True)
+
+
 def test_too_few_turns_say_how_many_are_missing(shosei: Shosei, tmp_path: Path) -> None:
     """Three pairs of four are whole: a turn of the second was broken off."""
     folder = turns(tmp_path / "few", "abbaabba", 2.0, ended={3: 130})

@@ -46,7 +46,7 @@ def test_counts_are_compared_by_the_exact_conditional_test(a: int, b: int) -> No
 @given(st.integers(1, 60), st.integers(1, 60), st.data())
 def test_single_outcomes_are_compared_by_fishers_test(n: int, m: int, data: st.DataObject) -> None:
     k, j = data.draw(st.integers(0, n)), data.draw(st.integers(0, m))
-    found = unpaired.compare(single_outcomes(k, n), single_outcomes(j, m))
+    found = unpaired.samples(single_outcomes(k, n), single_outcomes(j, m))
     assert found.p == pytest.approx(scipy.stats.fisher_exact([[k, n - k], [j, m - j]]).pvalue)
     assert found.value == pytest.approx(j / m - k / n)
 
@@ -69,7 +69,7 @@ def test_the_interval_of_two_shares_is_newcombes() -> None:
 
     Ours is a little wider: Student's quantile stands for the normal one.
     """
-    low, high = unpaired.compare(single_outcomes(48, 80), single_outcomes(56, 70)).ci
+    low, high = unpaired.samples(single_outcomes(48, 80), single_outcomes(56, 70)).ci
     assert low == pytest.approx(0.0524, abs=0.004)
     assert high == pytest.approx(0.3339, abs=0.004)
     assert low is not None
@@ -163,7 +163,7 @@ def test_a_count_of_restarts_is_no_share() -> None:
         [Unit("a", "a", {"top": 0.0, "bottom": 1.0}), Unit("b", "b", {"top": 1.0, "bottom": 1.0})], total, False
     )
     assert unpaired.is_exact(units, units)
-    assert unpaired.compare(units, units).p == 1.0
+    assert unpaired.samples(units, units).p == 1.0
 
 
 def test_holm_by_hand() -> None:

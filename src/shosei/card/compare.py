@@ -33,7 +33,7 @@ _CHANGED: tuple[Verdict, ...] = ("worse", "better", "invalid")
 _COLUMNS = (
     "metric", "compare.a", "compare.b", "difference", "compare.n", "compare.p", "compare.detectable", "compare.verdict",
 )  # fmt: skip
-_HEADLINES = {EXIT_REGRESSION: "worse", EXIT_INVALID: "invalid", EXIT_INCONCLUSIVE: "inconclusive"}
+_HEADLINES: dict[int, Verdict] = {EXIT_REGRESSION: "worse", EXIT_INVALID: "invalid", EXIT_INCONCLUSIVE: "inconclusive"}
 
 
 def margins(profile: Profile) -> dict[Key, float]:
@@ -142,14 +142,13 @@ class _View:
         code = exit_code(cells)
         open_cells = [*of.get("inconclusive", []), *of.get("not_compared", [])]
         deciding = {EXIT_REGRESSION: of.get("worse", []), EXIT_INVALID: of.get("invalid", [])}
-        key = _HEADLINES.get(code) or ("better" if "better" in of else "equivalent")
+        key: Verdict = _HEADLINES.get(code) or ("better" if "better" in of else "equivalent")
         names = self.names(deciding.get(code, of.get("better", [])))
-        mark = _MARKS["equivalent" if key == "equivalent" else key]  # type: ignore[index]
         sentence = text(
             f"compare.headline_{key}", a=self.comparison.a, b=self.comparison.b, names=names, open=len(open_cells),
             of=len(cells),
         )  # fmt: skip
-        return f"{mark} {self.say(sentence)}"
+        return f"{_MARKS[key]} {self.say(sentence)}"
 
     def row(self, compared: Compared) -> list[str]:
         """One text a column of ``_COLUMNS``."""

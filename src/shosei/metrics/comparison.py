@@ -217,7 +217,7 @@ def _of_units(a: Units, b: Units, notes: list[Words]) -> Difference:
     if not unpaired.is_exact(a, b):
         for units in (a, b):
             _enough(units.units, text("compare.clusters"))
-    return unpaired.compare(a, b)
+    return unpaired.samples(a, b)
 
 
 def _enough(units: Sequence[Unit], what: Words) -> None:

@@ -73,19 +73,21 @@ def pairs_of_turns(logs: Sequence[Log]) -> tuple[Target, Target]:
     Turns 2k - 1 and 2k are a pair. A turn that was broken off does not count, nor does a pair with such a turn; of a
     turn that was taken again the last attempt counts. Raises InputError where ``logs`` are no such measurement.
     """
+    begun: dict[int, str] = {}
     turns: dict[int, tuple[str, Log]] = {}
     for log in logs:
         for begin in log.of(RunBegin)[:1]:
-            if begin.turn and _ended_well(log, begin):
-                turns[begin.turn] = begin.target, log
-    targets = [target for _, (target, _) in sorted(turns.items())]
-    names = list(dict.fromkeys(targets))
+            if begin.turn:
+                begun[begin.turn] = begin.target
+                if _ended_well(log, begin):
+                    turns[begin.turn] = begin.target, log
+    names = list(dict.fromkeys(target for _, target in sorted(begun.items())))
     if len(names) != 2:
         raise InputError(
             "one folder is compared only if 'shosei alternate' measured two targets in it; else name two: compare A B"
         )
     sides: dict[str, list[Log]] = {name: [] for name in names}
-    for turn in range(1, max(turns) + 1, 2):
+    for turn in range(1, max(begun) + 1, 2):
         pair = dict(turns[number] for number in (turn, turn + 1) if number in turns)
         if len(pair) == 2:
             for name, log in pair.items():

@@ -126,7 +126,7 @@ def poisson(count: int) -> Interval:
 
 
 def student_t(values: Sequence[float]) -> Interval:
-    """95 % t interval of the mean of independent values; unknown below two."""
+    """95 % t interval of the mean of independent values that are not very skewed; unknown below two."""
     if len(values) < 2:
         return None, None
     half = float(special.stdtrit(len(values) - 1, 0.975)) * math.sqrt(variance(values) / len(values))

@@ -21,7 +21,7 @@ def is_exact(a: Units, b: Units) -> bool:
     return is_single_outcome(a, a.units) and is_single_outcome(b, b.units)
 
 
-def compare(a: Units, b: Units) -> Difference:
+def samples(a: Units, b: Units) -> Difference:
     """Fisher's exact test of shares, on effective sizes where outcomes are clustered; exact Poisson of counts.
 
     Other statistics: a t test on the standard errors of two independent cluster bootstraps.
