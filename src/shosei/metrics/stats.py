@@ -15,6 +15,7 @@ Interval = tuple[float | None, float | None]
 MIN_CLUSTERS = 30  # fewer independent units do not support a 95 % interval: the value is "insufficient"
 BATCHES = 40  # non-overlapping time batches of a performance figure: a few may be empty
 RESAMPLES = 2000
+_AT_ONCE = 2**21  # counts that are resampled at once: thousands of clusters must not take gigabytes
 
 # Smallest n whose maximum lies above the percentile with 95 % confidence: the least n with p^n <= 0.05.
 PERCENTILE_MIN_N = {50: 5, 90: 29, 95: 59, 99: 299}
@@ -179,9 +180,11 @@ def _draws(groups: int, resamples: int) -> np.ndarray:
 
     From raw Philox words, whose bits, unlike those of numpy's derived distributions, are fixed for good.
     """
-    words = np.random.Philox(key=groups).random_raw(resamples * groups).reshape(resamples, groups)
-    drawn = (words % np.uint64(groups)).astype(np.int64) + groups * np.arange(resamples)[:, None]
-    counts = np.bincount(drawn.ravel(), minlength=resamples * groups).reshape(resamples, groups)
+    words = np.random.Philox(key=groups)
+    counts = np.empty((resamples, groups), dtype=np.uint16)
+    for resample in counts:
+        drawn = words.random_raw(groups) % np.uint64(groups)
+        resample[:] = np.bincount(drawn.astype(np.int64), minlength=groups)
     counts.flags.writeable = False
     return counts
 
@@ -198,9 +201,17 @@ def cluster_bootstrap(groups: int, statistic: Statistic, resamples: int = RESAMP
     error = bootstrap_error(groups, statistic, resamples)
     if error == 0:
         return value, value
-    without = [float(left) for left in statistic(1 - np.eye(groups, dtype=np.int64))]
-    skewness, quantile = -_skewness(without), student_quantile(groups - 1)
+    skewness, quantile = -_skewness(_without_each(groups, statistic)), student_quantile(groups - 1)
     return value - error * _unskewed(quantile, skewness, groups), value - error * _unskewed(-quantile, skewness, groups)
+
+
+def _without_each(groups: int, statistic: Statistic) -> list[float]:
+    """The statistic of all clusters but one, for each in turn (jackknife)."""
+    values: list[float] = []
+    for first in range(0, groups, max(1, _AT_ONCE // groups)):
+        left_out = np.arange(first, min(groups, first + max(1, _AT_ONCE // groups)))
+        values += map(float, statistic((left_out[:, None] != np.arange(groups)).astype(np.int64)))
+    return values
 
 
 def share_bootstrap(groups: int, n: int, statistic: Statistic, resamples: int = RESAMPLES) -> Interval:
@@ -223,6 +234,7 @@ def bootstrap_error(groups: int, statistic: Statistic, resamples: int = RESAMPLE
     ``statistic`` maps how often each cluster was drawn, (resamples, groups), to one value a resample. As large as for
     independent clusters drawn anew: resampling n of n takes 1 / n of the variance away.
     """
-    values = [float(value) for value in statistic(_draws(groups, resamples))]
+    draws, rows = _draws(groups, resamples), max(1, _AT_ONCE // groups)
+    values = [float(value) for row in range(0, resamples, rows) for value in statistic(draws[row : row + rows])]
     error = math.sqrt(variance(values) * groups / (groups - 1))
     return error if error > 1e-9 * abs(mean(values)) else 0.0
