@@ -83,16 +83,16 @@ def as_markdown(entries: Sequence[Reference], language: str = "en") -> str:
     return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)) + "\n"
 
 
-def as_dicts(entries: Sequence[Reference], language: str = "en") -> list[dict[str, object]]:
-    """The reference as plain values, for JSON."""
+def as_dicts(entries: Sequence[Reference]) -> list[dict[str, object]]:
+    """The reference as plain values, for JSON: always in English."""
     return [
         {
-            "id": entry.id, "group": entry.group, "name": say(entry.name, language),
-            "source": say(entry.source, language), "traps": say(entry.traps, language),
+            "id": entry.id, "group": entry.group, "name": say(entry.name),
+            "source": say(entry.source), "traps": say(entry.traps),
         }
         | {
             phase: {
-                "definition": say(cell.definition, language), "formula": say(cell.formula, language),
+                "definition": say(cell.definition), "formula": say(cell.formula),
                 "unit": cell.unit, "direction": cell.direction, "reads": cell.reads, "command": cell.command,
             }
             for phase, cell in entry.phases.items()

@@ -44,7 +44,7 @@
     const style = getComputedStyle(document.documentElement);
     const color = (name) => style.getPropertyValue(`--${name}`).trim();
     const axis = {
-      stroke: color("muted"), font: "12px system-ui, sans-serif", labelFont: "12px system-ui, sans-serif",
+      stroke: color("muted"), font: `12px ${style.fontFamily}`, labelFont: `12px ${style.fontFamily}`,
       grid: { stroke: color("line"), width: 1 }, ticks: { stroke: color("line"), width: 1 },
     };
     const bars = plot.kind === "bars" ? { paths: uPlot.paths.bars({ size: [1, Infinity], align: 1, gap: 1 }), points: { show: false }, width: 0 } : {};
