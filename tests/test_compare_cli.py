@@ -115,16 +115,20 @@ def test_what_differs_besides_is_named(shosei: Shosei, a: Path, tmp_path: Path) 
     assert "Not the same" not in shosei("compare", a, run(tmp_path / "c"))[1]
 
 
-def test_answers_by_other_settings_are_no_verdict_on_the_model(shosei: Shosei, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("temperatures", "compared"), [(("0.0", "0.7"), False), (("0.0", "0.0"), True)])
+def test_another_score_identity_is_named_and_other_settings_are_no_verdict_on_the_model(
+    shosei: Shosei, tmp_path: Path, temperatures: tuple[str, str], compared: bool
+) -> None:
+    """Where the settings are the same, the tasks themselves were changed: those with the same truth are paired."""
     folders = []
-    for name, temperature in (("a", "0.0"), ("b", "0.7")):
+    for name, temperature in zip("ab", temperatures, strict=True):
         exam = f'"verb":"exam","config":{{"temperature":{temperature},"samples":1}}'
         identity = ('"grader":"exact"', f'"grader":"exact","identity":"{name}"')
         folders.append(run(tmp_path / name, ('"verb":"serve"', exam), identity))
     _, out, _ = shosei("compare", *folders, "--json")
     cell = cells(out)["pass_at_1", "inference"]
-    assert (cell["verdict"], cell["p"]) == ("inconclusive", None)
-    assert "other settings (temperature)" in str(cell["reason"])
+    assert (cell["p"] is not None) == compared
+    assert ("other settings (temperature)" in str(cell["reason"])) != compared
     assert any("score identity: sums (inference)" in warning for warning in json.loads(out)["warnings"])
 
 
