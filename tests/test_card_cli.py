@@ -62,6 +62,19 @@ def test_card_writes_three_files_and_prints_the_table(shosei: Shosei, run: Path)
     assert len(json.loads(out)["metrics"]) == 30
 
 
+def test_card_speaks_the_language_that_it_is_asked_for(shosei: Shosei, run: Path) -> None:
+    code, out, _ = shosei("card", run, "--lang", "ja")
+    assert code == 0
+    assert "ユーザー満足度" in out
+    assert "ユーザー満足度" in (run / "card.md").read_text(encoding="utf-8")
+    assert '<html lang="ja" data-chosen>' in (run / "card.html").read_text(encoding="utf-8")
+    in_japanese = (run / "card.json").read_bytes()
+    shosei("card", run)
+    assert (run / "card.json").read_bytes() == in_japanese, "JSON is always English"
+    code, out, err = shosei("card", run, "--lang", "zh")
+    assert (code, out, err) == (2, "", "shosei: unknown language 'zh'; known: en, ja, zh-CN\n")
+
+
 def test_card_needs_neither_torch_nor_a_web_framework(run: Path) -> None:
     code = (
         "import sys\n"
