@@ -8,10 +8,10 @@ import msgspec
 import numpy as np
 
 from shosei.log import Log, Request, RunBegin, RunEnd, Score, Window
-from shosei.metrics.classified import units_of
-from shosei.metrics.comparison import KEYS
+from shosei.metrics.accuracy.classified import units_of
+from shosei.metrics.comparison.comparison import KEYS
+from shosei.metrics.comparison.sides import Key, Measured
 from shosei.metrics.metric import Metric
-from shosei.metrics.sides import Key, Measured
 from shosei.metrics.units import Unit, Units, share
 
 MS, S = 10**6, 10**9

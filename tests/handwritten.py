@@ -8,9 +8,10 @@ import numpy as np
 
 from shosei.card.words import rendered
 from shosei.log import Event, Log, ProcExit, ProcStart, RunBegin
-from shosei.metrics import experience, reliability
 from shosei.metrics.cell import Cell
+from shosei.metrics.experience import cells as experience
 from shosei.metrics.metric import Metric, Phase, Row
+from shosei.metrics.reliability import cells as reliability
 
 S = 1_000_000_000
 MS = 1_000_000

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from compared import SPEEDS, classified, measured, outcomes, turn_log
-from shosei.metrics.comparison import Comparison, compare, compare_logs
+from shosei.metrics.comparison.comparison import Comparison, compare, compare_logs
+from shosei.metrics.comparison.sides import Measured, Side, pairs_of_turns
 from shosei.metrics.service_level import ServiceLevel
-from shosei.metrics.sides import Measured, Side, pairs_of_turns
 from shosei.metrics.units import Units
 
 TASKS, PHRASINGS, TURNS = 120, 40, 7

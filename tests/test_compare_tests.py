@@ -11,10 +11,10 @@ import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shosei.metrics import paired, unpaired
-from shosei.metrics.difference import Difference
+from shosei.metrics.comparison import paired, unpaired
+from shosei.metrics.comparison.difference import Difference
+from shosei.metrics.comparison.verdict import decide, family, holm
 from shosei.metrics.units import Unit, Units, share, total
-from shosei.metrics.verdict import decide, family, holm
 
 OUTCOMES = st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=80)
 P_VALUES = st.lists(st.floats(0, 1), min_size=1, max_size=30)

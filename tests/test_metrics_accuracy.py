@@ -15,13 +15,13 @@ from hypothesis import strategies as st
 
 from shosei.card.words import rendered
 from shosei.log import Exec, Log, RunBegin, Score
-from shosei.metrics.accuracy import CELLS
+from shosei.metrics.accuracy.cells import CELLS
+from shosei.metrics.accuracy.confusion import AVERAGES, MEASURES, Confusion
+from shosei.metrics.accuracy.free_text import overlap
+from shosei.metrics.accuracy.grading import NO_LABEL
+from shosei.metrics.accuracy.pass_at_k import pass_at_k, pass_hat_k
 from shosei.metrics.cell import Cell
-from shosei.metrics.confusion import AVERAGES, MEASURES, Confusion
-from shosei.metrics.free_text import overlap
-from shosei.metrics.grading import NO_LABEL
 from shosei.metrics.metric import Metric, Table
-from shosei.metrics.pass_at_k import pass_at_k, pass_hat_k
 
 ORACLES = {
     "precision": sklearn.metrics.precision_score,

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from shosei.log import Log, RunBegin, Score
-from shosei.metrics import compute, resampling, stats
-from shosei.metrics.classified import units_of
+from shosei.metrics import compute, stats
+from shosei.metrics.accuracy import resampling
+from shosei.metrics.accuracy.classified import units_of
 from shosei.metrics.stats import MIN_CLUSTERS, Interval
 from shosei.metrics.units import Unit, Units
 

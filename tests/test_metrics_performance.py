@@ -13,9 +13,9 @@ from scipy import stats
 
 from recorded import HARDWARE, MS, S, metric_of, rows
 from shosei.log import Epoch, Event, Log, ProcExit, Request, RunBegin, Sample, Section, Step, Window
-from shosei.metrics.in_flight import growing
+from shosei.metrics.performance.in_flight import growing
+from shosei.metrics.performance.wall_time import wall_time
 from shosei.metrics.service_level import ServiceLevel
-from shosei.metrics.wall_time import wall_time
 
 BEGIN = RunBegin(verb="train", argv=["train"], hardware=HARDWARE, phase="training")
 SERVE = RunBegin(verb="serve", argv=["serve"], hardware=HARDWARE, phase="inference")

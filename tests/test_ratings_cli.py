@@ -16,7 +16,7 @@ from serve_process import SHOSEI
 from shosei.errors import InputError
 from shosei.log import Rating, attempts, read_log
 from shosei.log.raters import Raters
-from shosei.metrics import experience
+from shosei.metrics.experience import cells as experience
 from shosei.metrics.metric import Metric
 from shosei.wire.ratings import read_ratings
 

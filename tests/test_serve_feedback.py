@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 
 from serve_process import child, make_model, serving, status
 from shosei.log import Rating, Writer, read_log
-from shosei.metrics import experience
+from shosei.metrics.experience import cells as experience
 from shosei.serve.errors import ApiError
 from shosei.serve.feedback import Ratings, RecentAnswers
 from shosei.wire.feedback import Feedback

@@ -15,12 +15,12 @@ from shosei.card.profile import Profile
 from shosei.card.report import escaped, table
 from shosei.card.words import named, rendered, say
 from shosei.errors import EXIT_INCONCLUSIVE, EXIT_INVALID, EXIT_OK, EXIT_REGRESSION
-from shosei.metrics.comparison import KEYS, Compared, Comparison
+from shosei.metrics.comparison.comparison import KEYS, Compared, Comparison
+from shosei.metrics.comparison.sides import Key
+from shosei.metrics.comparison.verdict import Verdict
 from shosei.metrics.metric import Figure
-from shosei.metrics.sides import Key
 from shosei.metrics.stats import Interval
 from shosei.metrics.text import Words, text
-from shosei.metrics.verdict import Verdict
 
 _MARKS: dict[Verdict, str] = {
     "better": "▲", "worse": "▼", "equivalent": "=", "inconclusive": "△", "invalid": "✗", "not_compared": "–",

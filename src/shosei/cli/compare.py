@@ -10,7 +10,7 @@ import typer
 from shosei.cli.common import JsonOption, ProfileOption, say
 
 if TYPE_CHECKING:
-    from shosei.metrics.sides import Target
+    from shosei.metrics.comparison.sides import Target
 
 
 def compare(
@@ -44,7 +44,7 @@ def compare(
     from shosei.errors import InputError, nearest
     from shosei.files import write_atomic
     from shosei.metrics import METRIC_IDS
-    from shosei.metrics.comparison import compare_logs
+    from shosei.metrics.comparison.comparison import compare_logs
     from shosei.metrics.service_level import ServiceLevel
 
     known = [id for ids in METRIC_IDS.values() for id in ids]
@@ -77,7 +77,7 @@ def compare(
 
 def _turns(folder: Path) -> tuple[Target, Target]:
     from shosei.log import attempts, open_run, read_log
-    from shosei.metrics.sides import pairs_of_turns
+    from shosei.metrics.comparison.sides import pairs_of_turns
 
     run = open_run(folder)
     return pairs_of_turns([read_log(run.log, attempt) for attempt in attempts(run.log)])

@@ -12,7 +12,7 @@ from shosei.errors import InputError
 from shosei.exam.config import ExamConfig
 from shosei.exam.runner import execute, prove
 from shosei.log import Exec, Note, Score, Writer
-from shosei.metrics.grading import EXTRACTION_VERSION, extract_code
+from shosei.metrics.accuracy.grading import EXTRACTION_VERSION, extract_code
 from shosei.wire.client import Client, Reply
 from shosei.wire.suite import Task, identities
 

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from shosei.log import Log
-from shosei.metrics import accuracy, experience, performance, reliability, resources
+from shosei.metrics.accuracy import cells as accuracy
 from shosei.metrics.cell import Cell
+from shosei.metrics.experience import cells as experience
 from shosei.metrics.metric import Metric
+from shosei.metrics.performance import cells as performance
+from shosei.metrics.reliability import cells as reliability
+from shosei.metrics.resources import cells as resources
 from shosei.metrics.service_level import ServiceLevel
 
 

@@ -1,0 +1,1 @@
+"""The metrics of this group: response time, satisfaction. ``cells`` lists their cells."""

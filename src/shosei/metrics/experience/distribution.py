@@ -1,0 +1,115 @@
+"""Times of one kind, in milliseconds: mean and percentiles with their intervals, and how they are drawn."""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from shosei.metrics import stats
+from shosei.metrics.metric import Curve, Figure, Plot, Row, Table
+from shosei.metrics.text import Text, Words, text
+
+PERCENTS = (50, 90, 95, 99)
+_BINS = 40
+_POINTS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """Milliseconds, in clusters of neighbours in time that hold at least one value each."""
+
+    clusters: Sequence[Sequence[float]]
+
+    @classmethod
+    def known(cls, clusters: Iterable[Sequence[float | None]]) -> Times:
+        """Without the values that are not known, and without clusters that hold no others."""
+        kept = [[value for value in cluster if value is not None] for cluster in clusters]
+        return cls([cluster for cluster in kept if cluster])
+
+    @property
+    def values(self) -> list[float]:
+        """All of them, in order of time."""
+        return [value for cluster in self.clusters for value in cluster]
+
+    def mean(self) -> Figure:
+        """With its t interval over the clusters."""
+        values = self.values
+        tops, bottoms = [math.fsum(cluster) for cluster in self.clusters], [float(len(c)) for c in self.clusters]
+        low, high = stats.ratio_interval(tops, bottoms)
+        # No time is negative, but a symmetric interval of few values may be.
+        return self._figure(stats.mean(values) if values else None, (None if low is None else max(0.0, low), high))
+
+    def percentile(self, percent: int) -> Figure:
+        """None where there are too few values for it."""
+        return self._figure(stats.percentile(self.values, percent), stats.percentile_interval(self.clusters, percent))
+
+    def row(self, name: Words) -> Row:
+        """A line of ``table``."""
+        values = self.values
+        percentiles = [stats.percentile(values, percent) for percent in PERCENTS]
+        return [name, stats.mean(values) if values else None, *percentiles, max(values, default=None), len(values)]
+
+    def _figure(self, value: float | None, ci: stats.Interval) -> Figure:
+        return Figure(value, "ms", "lower", ci, len(self.clusters))
+
+
+def table(title: Words, rows: list[Row]) -> Table:
+    """Rows of ``Times.row``."""
+    percents: list[Words] = [f"p{percent}" for percent in PERCENTS]
+    columns = [text("experience.milliseconds"), text("term.mean"), *percents, text("experience.slowest"), "n"]
+    return Table(title, columns, rows)
+
+
+def intervals(rows: Mapping[str, Figure]) -> Table:
+    """The 95 % intervals of figures by name."""
+    shown: list[Row] = [[name, figure.value, *(figure.ci or (None, None))] for name, figure in rows.items()]
+    columns = [text("experience.figure"), text("term.value"), text("term.low_95"), text("term.high_95")]
+    return Table(text("experience.intervals"), columns, shown)
+
+
+def too_few(values: Sequence[float]) -> list[Text]:
+    """A note for each percentile that so few values do not support."""
+    return [
+        text("experience.percentile_needs", percent=percent, least=least, n=len(values))
+        for percent, least in stats.PERCENTILE_MIN_N.items()
+        if len(values) < least
+    ]
+
+
+def histogram(title: Words, values: Sequence[float], counted: Words) -> Plot:
+    """Counts in equal bins up to p99; the last one also holds the few that are slower, so that they cannot hide
+    the shape of the rest."""
+    ordered = sorted(values)
+    low, high = ordered[0], ordered[math.ceil(0.99 * len(ordered)) - 1]
+    width = (high - low) / _BINS or 1.0
+    counts = [0.0] * _BINS
+    for value in ordered:
+        counts[min(_BINS - 1, int((value - low) / width))] += 1
+    x = [low + index * width for index in range(_BINS)]
+    return Plot(title, "ms", counted, x, [Curve(counted, list(counts))], kind="bars")
+
+
+def cumulative(title: Words, kinds: Iterable[tuple[Words, Sequence[float]]]) -> Plot:
+    """Which share of each kind of time lies within so many ms."""
+    ordered = [(name, sorted(values)) for name, values in kinds if values]
+    merged = sorted({value for _, values in ordered for value in values})
+    step = math.ceil(len(merged) / _POINTS)
+    x = merged[step - 1 :: step]
+    curves = [Curve(name, [bisect_right(values, point) / len(values) for point in x]) for name, values in ordered]
+    return Plot(title, "ms", text("term.share"), x, curves)
+
+
+def over_time(title: Words, stretches: Sequence[Sequence[float]], seconds: float) -> Plot:
+    """Median, p95 and slowest of each of equal stretches of ``seconds`` in all; a gap where too few values are."""
+    curves = [Curve(f"p{percent}", [stats.percentile(values, percent) for values in stretches]) for percent in (50, 95)]
+    curves.append(Curve(text("experience.slowest"), [max(values, default=None) for values in stretches]))
+    drawn = [curve for curve in curves if any(value is not None for value in curve.y)]
+    x = [index * seconds / len(stretches) for index in range(len(stretches))]
+    return Plot(title, text("term.seconds"), "ms", x, drawn)
+
+
+def percentile_figures(times: Times) -> dict[str, Figure]:
+    """``p50`` to ``p99``, each refused where n is too small."""
+    return {f"p{percent}": times.percentile(percent) for percent in PERCENTS}

@@ -1,0 +1,53 @@
+"""Response time in training: how long a step takes, and how long a run takes to its first."""
+
+from __future__ import annotations
+
+from shosei.log import Log, ProcStart, Section, Step
+from shosei.metrics import stats
+from shosei.metrics.cell import Value
+from shosei.metrics.experience.distribution import (
+    PERCENTS,
+    Times,
+    histogram,
+    intervals,
+    percentile_figures,
+    table,
+    too_few,
+)
+from shosei.metrics.metric import Figure, Table
+from shosei.metrics.series import in_turn
+from shosei.metrics.text import text
+
+_MS = 1e6
+
+
+def step_latency(log: Log) -> Value:
+    """Mean time of an optimiser step in ms, and how long a run takes to its first step and first checkpoint."""
+    steps, sections = log.of(Step), log.of(Section)
+    times = Times(in_turn([step.duration_ns / _MS for step in steps]))
+    begin = min(
+        [start.mono_ns for start in log.of(ProcStart)]
+        or [section.begin_ns for section in sections] + [steps[0].mono_ns - steps[0].duration_ns]
+    )
+    saved = [section.end_ns for section in sections if section.name == "checkpoint"]
+    first_step = (steps[0].mono_ns - begin) / 1e9
+    first_checkpoint = (min(saved) - begin) / 1e9 if saved else None
+    mean = times.mean()
+    figures = percentile_figures(times) | {
+        "first_step_s": Figure(first_step, "s", "lower", n=1),
+        "first_checkpoint_s": Figure(first_checkpoint, "s", "lower", n=1),
+    }
+    return Value(
+        value=stats.mean(times.values), n=len(steps), clusters=len(times.clusters), ci=mean.ci or (None, None),
+        unit_of_n=text("term.time_batches"), ci_method=text("term.t_time_batches"),
+        detail=text("experience.mean_step"), figures=figures, notes=too_few(times.values),
+        breakdown=[
+            table(text("experience.step_latency"), [times.row(text("term.step"))]),
+            intervals({f"p{percent}": figures[f"p{percent}"] for percent in PERCENTS}),
+            Table(text("experience.start_up"), [text("experience.from_start_to"), text("term.seconds")], [
+                [text("experience.first_step"), first_step],
+                [text("experience.first_checkpoint"), first_checkpoint],
+            ]),
+        ],
+        plots=[histogram(text("experience.step_histogram"), times.values, text("experience.steps"))],
+    )  # fmt: skip

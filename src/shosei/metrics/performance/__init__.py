@@ -1,0 +1,1 @@
+"""The metrics of this group: training speed, inference speed, GPU utilisation. ``cells`` lists their cells."""

@@ -1,0 +1,97 @@
+"""How busy the GPUs were; where there is none, how busy the processors were instead."""
+
+from __future__ import annotations
+
+import math
+
+from shosei.log import Log, RunBegin, Sample, Step
+from shosei.metrics import stats
+from shosei.metrics.bins import SECOND_NS, Bins
+from shosei.metrics.cell import Unmeasurable, Value
+from shosei.metrics.metric import Curve, Figure, Plot, Row, Table
+from shosei.metrics.performance.steps import whole_steps
+from shosei.metrics.series import Batches, by_child, increments, weighted
+from shosei.metrics.text import text
+
+
+def gpu_utilization(log: Log) -> Value:
+    """Percent of time with a kernel running (NVML), time-weighted over the assigned GPUs.
+
+    Raises Unmeasurable without readings of a GPU; what the processors did stands in its breakdown.
+    """
+    tables, plots = _cpu_instead(log)
+    efficiency, mfu = _model_flops(log)
+    gpus = by_child(log.of(Sample), "gpu")
+    # By the end of the stretch that it stands for, so that batches are stretches of time with all GPUs in them.
+    kernel = sorted(
+        (reading for gpu in gpus.values() for reading in weighted(gpu, "kernel_percent")), key=lambda r: r[1]
+    )
+    if not kernel:
+        beside = [*tables, *efficiency]
+        if any(begin.hardware.get("gpus") for begin in log.of(RunBegin)):
+            raise Unmeasurable("not_measured", text("performance.gpu_unread"), breakdown=beside, plots=plots)
+        raise Unmeasurable("na", text("performance.no_gpu"), breakdown=beside, plots=plots)
+    seconds = [(end - begin) / SECOND_NS for begin, end, _ in kernel]
+    batches = Batches.of_equal_count(seconds, [time * r[2] for time, r in zip(seconds, kernel, strict=True)])
+    rows: list[Row] = [
+        [name, _mean_over_time(gpu, "kernel_percent"), _mean_over_time(gpu, "sm_percent")] for name, gpu in gpus.items()
+    ]
+    figures = {} if mfu is None else {"mfu": Figure(mfu, "", "higher", n=1)}
+    columns = [text("performance.gpu"), text("performance.kernel_percent"), text("performance.sm_percent")]
+    return Value(
+        value=math.fsum(batches.tops) / math.fsum(batches.bottoms), n=len(kernel), clusters=len(batches),
+        unit_of_n=text("term.time_batches"), ci=stats.ratio_interval(batches.tops, batches.bottoms),
+        ci_method=text("term.t_time_batches"), detail=text("performance.gpu_busy", gpus=len(gpus)), figures=figures,
+        breakdown=[Table(text("performance.gpus"), columns, rows), *efficiency, *tables], plots=plots,
+    )  # fmt: skip
+
+
+def _mean_over_time(gpu: list[Sample], gauge: str) -> float | None:
+    readings = weighted(gpu, gauge)
+    total = sum(end - begin for begin, end, _ in readings)
+    return math.fsum((end - begin) * value for begin, end, value in readings) / total if total else None
+
+
+def _cpu_instead(log: Log) -> tuple[list[Table], list[Plot]]:
+    """Cores busy of each process tree: the mean, its share of the machine, and over time."""
+    trees = {name: increments(tree, "cpu_ns") for name, tree in by_child(log.of(Sample)).items()}
+    trees = {name: steps for name, steps in trees.items() if steps and steps[-1][1] > steps[0][0]}
+    if not trees:
+        return [], []
+    cores = max(int(begin.hardware.get("cores", 1)) for begin in log.of(RunBegin))
+    rows: list[Row] = []
+    for name, steps in trees.items():
+        busy = sum(increase for _, _, increase in steps) / (steps[-1][1] - steps[0][0])
+        rows.append([name, busy, busy / cores])
+    columns = [
+        text("performance.tree"),
+        text("performance.cores_busy"),
+        text("performance.share_of_cores", cores=cores),
+    ]
+    begin = min(steps[0][0] for steps in trees.values())
+    bins = Bins.for_plot(begin, max(steps[-1][1] for steps in trees.values()))
+    curves = [Curve(name, bins.rates([(a, b, ns / SECOND_NS) for a, b, ns in steps])) for name, steps in trees.items()]
+    plot = Plot(text("performance.cpu"), text("term.seconds"), text("performance.cores_busy"), bins.x, curves)
+    return [Table(text("performance.cpu"), columns, rows)], [plot]
+
+
+def _model_flops(log: Log) -> tuple[list[Table], float | None]:
+    """Model FLOP/s of training beside the measured peak of matrix products (MFU, Chowdhery et al. 2022)."""
+    columns = [text("term.quantity"), text("term.value")]
+    steps = whole_steps(log.of(Step))
+    if not steps:
+        return [
+            Table(text("performance.efficiency"), columns, [[text("performance.mfu"), text("performance.no_steps")]])
+        ], None
+    flops = [step.flops for step in steps if step.flops is not None]
+    peaks = [begin.gemm_flops for begin in log.of(RunBegin) if begin.gemm_flops]
+    ranks = len({step.rank for step in log.of(Step)})
+    speed = sum(flops) / (sum(step.duration_ns for step in steps) / SECOND_NS) if len(flops) == len(steps) else None
+    peak = max(peaks) * ranks if peaks else None
+    mfu = speed / peak if speed is not None and peak else None
+    rows: list[Row] = [
+        [text("performance.model_flops"), text("performance.no_flops") if speed is None else speed / 1e9],
+        [text("performance.gemm_peak"), text("performance.no_gemm_peak") if peak is None else peak / 1e9],
+        [text("performance.mfu"), mfu],
+    ]
+    return [Table(text("performance.efficiency"), columns, rows)], mfu

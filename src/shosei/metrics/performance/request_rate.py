@@ -1,0 +1,147 @@
+"""How many requests a server answers a second, and whether that was all that was asked of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from shosei.log import Log, Request, RunBegin, Window
+from shosei.metrics import stats
+from shosei.metrics.bins import SECOND_NS, Bins
+from shosei.metrics.cell import Unmeasurable, Value
+from shosei.metrics.metric import Curve, Figure, Plot, Row, Table
+from shosei.metrics.performance.in_flight import growing, mean_in_flight
+from shosei.metrics.series import by_time, steady_window
+from shosei.metrics.service_level import ServiceLevel
+from shosei.metrics.text import Text, Words, text
+from shosei.metrics.vantage import offered_load
+
+_KEEPING_UP = 0.95  # of the offered rate; below it the server is saturated
+
+
+@dataclass(frozen=True, slots=True)
+class _Offered:
+    """A load as one vantage saw it, and its steady window."""
+
+    window: Window
+    vantage: Text
+    requests: list[Request]
+
+    @property
+    def seconds(self) -> float:
+        return (self.window.end_ns - self.window.begin_ns) / SECOND_NS
+
+    @property
+    def scheduled(self) -> list[Request]:
+        """What should have been sent within the window."""
+        return [r for r in self.requests if self.window.begin_ns <= r.scheduled_ns < self.window.end_ns]
+
+    @property
+    def good(self) -> list[Request]:
+        """What succeeded and finished within the window."""
+        finished = [r for r in self.requests if r.done_ns and self.window.begin_ns <= r.done_ns < self.window.end_ns]
+        return [request for request in finished if not request.error]
+
+    def rate(self, counted: Iterable[tuple[Request, int]], unit: str) -> Figure:
+        """What finishes a second, with an interval from time batches; ``n`` is how many of them hold any."""
+        points = [(request.done_ns or 0, count) for request, count in counted]
+        batches = [float(sum(batch)) for batch in by_time(points, self.window.begin_ns, self.window.end_ns)]
+        interval = stats.ratio_interval(batches, [self.seconds / len(batches)] * len(batches))
+        return Figure(sum(batches) / self.seconds, unit, "higher", interval, sum(batch > 0 for batch in batches))
+
+
+@dataclass(slots=True)
+class _Beside:
+    """What stands beside the rate."""
+
+    rows: list[Row] = field(default_factory=list)
+    figures: dict[str, Figure] = field(default_factory=dict)
+    notes: list[Words] = field(default_factory=list)
+
+
+def request_rate(service_level: ServiceLevel) -> Callable[[Log], Value]:
+    """Successful requests per second that finish in the steady window, goodput counted by ``service_level``."""
+
+    def compute(log: Log) -> Value:
+        load = _Offered(steady_window(log), *offered_load(log))
+        if not load.scheduled:
+            raise Unmeasurable("not_measured", text("performance.no_load"))
+        if not load.good:
+            raise Unmeasurable("not_measured", text("performance.no_success", requests=len(load.scheduled)))
+        rate = load.rate([(request, 1) for request in load.good], "requests/s")
+        arrival = next((begin.arrival for begin in log.of(RunBegin) if begin.arrival), text("term.not_recorded"))
+        beside = _Beside([[text("term.vantage"), load.vantage], [text("performance.arrival"), arrival]])
+        _add_saturation(beside, load)
+        _add_tokens(beside, load)
+        _add_goodput(beside, load, service_level)
+        return Value(
+            value=len(load.good) / load.seconds, n=len(load.good), clusters=rate.n,
+            unit_of_n=text("term.time_batches"), ci=rate.ci or (None, None), ci_method=text("term.t_time_batches"),
+            detail=text("performance.requests_in_window"), invalid=load.window.invalid,
+            figures=beside.figures, notes=beside.notes, plots=[_over_time(load)],
+            breakdown=[Table(text("performance.load"), [text("term.quantity"), text("term.value")], beside.rows)],
+        )  # fmt: skip
+
+    return compute
+
+
+def _add_saturation(beside: _Beside, load: _Offered) -> None:
+    """What was offered, how much of it was answered, and whether the client kept to its schedule."""
+    achieved, offered = len(load.good) / load.seconds, len(load.scheduled) / load.seconds
+    grows = growing(load.requests, load.window.begin_ns, load.window.end_ns)
+    saturated = achieved < _KEEPING_UP * offered or grows
+    lag = [(request.sent_ns - request.scheduled_ns) / 1e6 for request in load.scheduled if request.sent_ns is not None]
+    beside.rows += [
+        [text("performance.offered"), offered],
+        [text("performance.achieved_over_offered"), achieved / offered],
+        [text("performance.send_lag"), stats.percentile(lag, 99)],
+        [text("performance.steady_window"), load.seconds],
+    ]
+    beside.figures |= {
+        "offered": Figure(offered, "requests/s", "higher", n=len(load.scheduled)),
+        "achieved_over_offered": Figure(achieved / offered, "", "higher", n=len(load.scheduled)),
+        "saturated": Figure(float(saturated), "", "lower", n=1),
+    }
+    if saturated:
+        beside.notes.append(text("performance.saturated", achieved=achieved, offered=offered))
+    if grows:
+        beside.notes.append(text("performance.queue_grows"))
+    if len(lag) < (least := stats.PERCENTILE_MIN_N[99]):
+        beside.notes.append(text("performance.lag_refused", least=least))
+
+
+def _add_tokens(beside: _Beside, load: _Offered) -> None:
+    tokens = [(request, request.tokens_out) for request in load.good if request.tokens_out is not None]
+    if len(tokens) < len(load.good):
+        beside.rows.append([text("performance.output_tokens"), text("performance.no_usage")])
+        return
+    beside.figures["tokens_per_s"] = load.rate(tokens, "tokens/s")
+    beside.rows.append([text("performance.output_tokens"), beside.figures["tokens_per_s"].value])
+
+
+def _add_goodput(beside: _Beside, load: _Offered, service_level: ServiceLevel) -> None:
+    """The rate of requests that keep every limit, and their share of all that were scheduled in the window."""
+    goodput = text("performance.goodput")
+    if not service_level.is_set:
+        beside.rows.append([goodput, text("performance.no_limits")])
+        return
+    if any(service_level.kept_by(request) is None for request in load.good):
+        beside.rows.append([goodput, text("performance.limits_unknown")])
+        return
+    keeping = [(request, 1) for request in load.good if service_level.kept_by(request)]
+    share = sum(not request.error and bool(service_level.kept_by(request)) for request in load.scheduled)
+    beside.figures["goodput"] = load.rate(keeping, "requests/s")
+    beside.rows.append([goodput, beside.figures["goodput"].value])
+    beside.rows.append([text("performance.share_keeping"), share / len(load.scheduled)])
+
+
+def _over_time(load: _Offered) -> Plot:
+    bins = Bins.for_plot(load.window.begin_ns, load.window.end_ns)
+    finished = [0.0] * bins.count
+    for request in load.good:
+        finished[((request.done_ns or 0) - bins.begin_ns) // bins.width_ns] += SECOND_NS / bins.width_ns
+    curves = [
+        Curve(text("performance.finished_per_s"), [*finished]),
+        Curve(text("performance.in_flight"), [*mean_in_flight(load.requests, bins)]),
+    ]
+    return Plot(text("performance.load_over_time"), text("term.seconds"), text("performance.requests"), bins.x, curves)

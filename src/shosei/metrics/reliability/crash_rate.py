@@ -1,0 +1,158 @@
+"""Unplanned ends of processes, what they cost, and how soon work went on."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from shosei.log import Log, Step
+from shosei.metrics import stats
+from shosei.metrics.cell import Value
+from shosei.metrics.metric import Figure, Row, Table
+from shosei.metrics.reliability.starts import Repair, Start, lost_work, repairs, starts
+from shosei.metrics.text import Text, Words, text
+from shosei.metrics.units import Unit, Units, share
+
+_CAUSES = {"done", "stopped", "bad input", "out of memory", "signal", "exception", "hang", "start-up"}
+
+
+def crash_rate(log: Log) -> Value:
+    """Unplanned ends per process start, as the supervisor saw them; crashes in an injected fault stay apart."""
+    known = starts(log)
+    crashes = sum(start.crashed for start in known)
+    hours = sum(start.end.duration_ns for start in known if start.end) / 3.6e12
+    mended = repairs(log, known)
+    figures = _over_time(crashes, hours, len(known)) | _repair_figures(mended, log.of(Step))
+    return Value(
+        value=crashes / len(known), n=len(known), clusters=len(known), unit_of_n=text("reliability.process_starts"),
+        ci=stats.wilson(crashes, len(known)), ci_method=text("reliability.wilson"),
+        detail=text("reliability.crashes_per_start"), figures=figures, notes=_crash_notes(known, mended),
+        breakdown=[
+            _ends(known),
+            _time_table(crashes, hours, figures),
+            *_repair_tables(mended),
+            *_lost_work_table(log.of(Step)),
+        ],
+    )  # fmt: skip
+
+
+def crash_units(log: Log) -> Units:
+    """One a process start."""
+    known = starts(log)
+    return Units(
+        [Unit(start.key, start.key, {"top": float(start.crashed), "bottom": 1.0}) for start in known],
+        share,
+        paired=False,
+    )
+
+
+def _over_time(crashes: int, hours: float, count: int) -> dict[str, Figure]:
+    """Crashes a time and time between failures; without a crash the interval still bounds both."""
+    if not hours:
+        return {
+            "per_1000h": Figure(None, "/1000 h", "lower", n=count),
+            "mtbf_h": Figure(None, "h", "higher", n=count),
+        }
+    low, high = (bound or 0.0 for bound in stats.poisson(crashes))
+    rate = (1000 * low / hours, 1000 * high / hours)
+    between = (hours / high, hours / low if low else None)
+    return {
+        "per_1000h": Figure(1000 * crashes / hours, "/1000 h", "lower", rate, count),
+        "mtbf_h": Figure(hours / crashes if crashes else None, "h", "higher", between, count),
+    }
+
+
+def _time_table(crashes: int, hours: float, figures: dict[str, Figure]) -> Table:
+    low, high = figures["per_1000h"].ci or (None, None)
+    rows: list[Row] = [
+        [text("reliability.process_hours"), hours],
+        [text("reliability.crashes"), crashes],
+        [text("reliability.per_1000h"), figures["per_1000h"].value],
+        [text("reliability.per_1000h_low"), low],
+        [text("reliability.per_1000h_high"), high],
+        [text("reliability.mtbf_h"), figures["mtbf_h"].value],
+    ]
+    return Table(text("reliability.over_time"), [text("term.quantity"), text("term.value")], rows)
+
+
+def _repair_figures(mended: Sequence[Repair], steps: Sequence[Step]) -> dict[str, Figure]:
+    seconds = [repair.seconds for repair in mended if repair.seconds is not None]
+    mean = stats.mean(seconds) if seconds else None
+    figures = {"mttr_s": Figure(mean, "s", "lower", stats.student_t(seconds), len(seconds))}
+    if steps:
+        figures["lost_steps"] = Figure(float(len(lost_work(steps))), "steps", "lower", n=len(mended))
+    return figures
+
+
+def _ends(known: Sequence[Start]) -> Table:
+    """How the starts of each process ended."""
+    counts = Counter((start.child, start.end.cause if start.end else "", start.fault) for start in known)
+    rows: list[Row] = [
+        [child, _cause(cause) if cause else text("reliability.no_end"), _injected(fault), count]
+        for (child, cause, fault), count in sorted(counts.items())
+    ]
+    columns: list[Words] = [
+        text("reliability.process"), text("reliability.cause"), text("reliability.injected_fault"), "n",
+    ]  # fmt: skip
+    return Table(text("reliability.ends"), columns, rows)
+
+
+def _cause(cause: str) -> Text:
+    known = cause if cause in _CAUSES else "unknown"
+    return text("reliability.ended." + known.replace(" ", "_").replace("-", "_"))
+
+
+def _injected(fault: str) -> Words:
+    return fault or text("reliability.not_injected")
+
+
+def _repair_tables(mended: Sequence[Repair]) -> list[Table]:
+    """Each crash with the stages of its repair, and their means."""
+    if not mended:
+        return []
+    stages = {
+        "to_restart": [repair.restart_s for repair in mended],
+        "to_useful": [repair.useful_s for repair in mended],
+        "whole_repair": [repair.seconds for repair in mended],
+    }
+    means: list[Row] = []
+    for name, times in stages.items():
+        known = [time for time in times if time is not None]
+        means.append([text(f"reliability.{name}"), stats.mean(known) if known else None, len(known)])
+    each: list[Row] = [
+        [
+            repair.crash.child, repair.crash.number, _cause(repair.end.cause), _injected(repair.crash.fault),
+            repair.restart_s, repair.useful_s, repair.seconds,
+        ]
+        for repair in mended
+    ]  # fmt: skip
+    process, cause = text("reliability.process"), text("reliability.cause")
+    names = [text(f"reliability.{name}") for name in stages]
+    return [
+        Table(text("reliability.repair"), [text("reliability.stage"), text("reliability.mean_s"), "n"], means),
+        Table(
+            text("reliability.each_crash"),
+            [process, text("reliability.start"), cause, text("reliability.injected_fault"), *names],
+            each,
+        ),
+    ]
+
+
+def _lost_work_table(steps: Sequence[Step]) -> list[Table]:
+    if not steps:
+        return []
+    again = lost_work(steps)
+    seconds = sum(step.duration_ns for step in again) / 1e9
+    columns: list[Words] = [text("term.quantity"), text("reliability.steps"), text("term.seconds")]
+    return [Table(text("reliability.lost_work"), columns, [[text("reliability.run_again"), len(again), seconds]])]
+
+
+def _crash_notes(known: Sequence[Start], mended: Sequence[Repair]) -> list[Text]:
+    notes = []
+    if faults := [start.fault for start in known if start.ended_unplanned and start.fault]:
+        notes.append(text("reliability.injected_crashes", count=len(faults), faults=sorted(set(faults))))
+    if missing := sum(start.end is None for start in known):
+        notes.append(text("reliability.ends_missing", count=missing))
+    if unmended := sum(repair.seconds is None for repair in mended):
+        notes.append(text("reliability.unmended", count=unmended))
+    return notes

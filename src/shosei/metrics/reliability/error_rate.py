@@ -1,0 +1,164 @@
+"""Error rate: requests whose final state is an error, and optimiser steps that did not count."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+from shosei.log import Fault, Log, Request, Step
+from shosei.metrics import stats
+from shosei.metrics.cell import Unmeasurable, Value
+from shosei.metrics.metric import Figure, Row, Table
+from shosei.metrics.reliability.starts import injected
+from shosei.metrics.series import by_time
+from shosei.metrics.text import Text, Words, text
+from shosei.metrics.units import Unit, Units, share
+from shosei.metrics.vantage import outermost
+
+_PURPOSES = ("load", "exam", "agents", "chat")  # what users of a server do; probes and warm-ups measure nothing
+_ERRORS = {
+    "timeout", "connect", "4xx", "429", "5xx", "cut stream", "empty", "invalid tool call", "context limit",
+}  # fmt: skip
+
+
+def step_errors(log: Log) -> Value:
+    """Optimiser steps with a non-finite loss or gradient, or skipped, per step attempted."""
+    steps = log.of(Step)
+    bad = sum(map(_is_bad, steps))
+    return Value(
+        value=bad / len(steps), n=len(steps), clusters=len(steps), unit_of_n=text("reliability.steps"),
+        ci=stats.wilson(bad, len(steps)), ci_method=text("reliability.wilson"),
+        detail=text("reliability.bad_steps_per_step"), notes=[text("reliability.raised_steps")],
+        breakdown=[Table(text("reliability.steps"), [text("term.quantity"), "n"], [
+            [text("reliability.attempted"), len(steps)],
+            [text("reliability.non_finite"), sum(not step.finite for step in steps)],
+            [text("reliability.skipped"), sum(step.skipped for step in steps)],
+        ])],
+    )  # fmt: skip
+
+
+def step_units(log: Log) -> Units:
+    """One a step attempted."""
+    units = []
+    for place, step in enumerate(log.of(Step)):
+        key = f"{place} step {step.step}"
+        units.append(Unit(key, key, {"top": float(_is_bad(step)), "bottom": 1.0}))
+    return Units(units, share, paired=False)
+
+
+def _is_bad(step: Step) -> bool:
+    return not step.finite or step.skipped
+
+
+def request_errors(log: Log) -> Value:
+    """Requests whose final state is an error, per request started, those that the harness cancelled left out.
+
+    The requests of one vantage, the outermost in the log. Neighbours in time fail together, so the interval is over
+    time batches.
+    """
+    vantage, batches = _batches(log)
+    counted = [request for batch in batches.values() for request in batch]
+    if not counted:
+        raise Unmeasurable("not_measured", text("reliability.no_requests"))
+    before = _rate(batches, _failed_first)
+    figure = Figure(before, "", "lower", _interval(batches, _failed_first), len(batches))
+    return Value(
+        value=_rate(batches, _failed), n=len(counted), clusters=len(batches), unit_of_n=text("term.time_batches"),
+        ci=_interval(batches, _failed), ci_method=text("reliability.wilson_time_batches"),
+        detail=text("reliability.failed_per_request"), figures={"before_retry": figure},
+        notes=[text("reliability.seen_by", vantage=vantage)],
+        breakdown=[_by_type(counted), _parts(batches, log)],
+    )  # fmt: skip
+
+
+def request_units(log: Log) -> Units:
+    """One a request; those of one time batch are not independent."""
+    units = [
+        Unit(f"{request.purpose} {request.id} {place}", cluster, {"top": _failed(request), "bottom": 1.0})
+        for cluster, batch in _batches(log)[1].items()
+        for place, request in enumerate(batch)
+    ]
+    return Units(units, share, paired=False)
+
+
+def _batches(log: Log) -> tuple[Text, dict[str, list[Request]]]:
+    """Who saw the requests that count, and they in time batches of each purpose."""
+    vantage, seen = outermost(request for request in log.of(Request) if request.purpose in _PURPOSES)
+    counted = [request for request in seen if request.error != "cancelled"]
+    batches = {}
+    for purpose in sorted({request.purpose for request in counted}):
+        points = [(request.scheduled_ns, request) for request in counted if request.purpose == purpose]
+        times = [when for when, _ in points]
+        for place, batch in enumerate(by_time(points, min(times), max(times))):
+            if batch:
+                batches[f"{purpose} {place}"] = batch
+    return vantage, batches
+
+
+def _failed(request: Request) -> float:
+    return float(bool(request.error))
+
+
+def _failed_first(request: Request) -> float:
+    """Whether it failed before any retry."""
+    return float(bool(request.error or request.first_try_error or request.tries > 1))
+
+
+def _rate(batches: dict[str, list[Request]], outcome: Callable[[Request], float]) -> float:
+    return stats.mean([outcome(request) for batch in batches.values() for request in batch])
+
+
+def _interval(batches: dict[str, list[Request]], outcome: Callable[[Request], float]) -> stats.Interval:
+    return stats.wilson_clustered([[outcome(request) for request in batch] for batch in batches.values()])
+
+
+def _by_type(counted: Sequence[Request]) -> Table:
+    """Final states by purpose; those that succeeded in a row of their own."""
+    totals = Counter(request.purpose for request in counted)
+    types = Counter((request.purpose, request.error) for request in counted)
+    rows: list[Row] = [
+        [text(f"purpose.{purpose}"), _named(error), count, count / totals[purpose]]
+        for (purpose, error), count in sorted(types.items())
+    ]
+    columns: list[Words] = [
+        text("reliability.purpose"), text("reliability.error"), "n", text("reliability.share_of_purpose"),
+    ]  # fmt: skip
+    return Table(text("reliability.by_type"), columns, rows)
+
+
+def _named(error: str) -> Words:
+    if not error:
+        return text("reliability.no_error")
+    return text("reliability.failed." + error.replace(" ", "_")) if error in _ERRORS else error
+
+
+def _parts(batches: dict[str, list[Request]], log: Log) -> Table:
+    """All requests, the same before retries, and those scheduled while an injected fault lasted."""
+    faults = injected(log)
+    apart: dict[str, list[Request]] = {}
+    for key, batch in batches.items():
+        if inside := [request for request in batch if any(_during(request, fault) for fault in faults)]:
+            apart[key] = inside
+    rows: list[Row] = [
+        _part("all_requests", batches, _failed),
+        _part("before_retries", batches, _failed_first),
+        *([_part("during_faults", apart, _failed)] if apart else []),
+    ]
+    columns = [
+        text("reliability.part"), text("reliability.error_rate"), text("term.low_95"), text("term.high_95"),
+        text("reliability.errors"), text("reliability.requests"),
+    ]  # fmt: skip
+    return Table(text("reliability.parts"), columns, rows)
+
+
+def _part(name: str, batches: dict[str, list[Request]], outcome: Callable[[Request], float]) -> Row:
+    outcomes = [outcome(request) for batch in batches.values() for request in batch]
+    return [
+        text(f"reliability.{name}"), stats.mean(outcomes), *_interval(batches, outcome), int(sum(outcomes)),
+        len(outcomes),
+    ]  # fmt: skip
+
+
+def _during(request: Request, fault: Fault) -> bool:
+    ended = fault.end_ns is not None and request.scheduled_ns >= fault.end_ns
+    return request.boot == fault.boot and fault.begin_ns <= request.scheduled_ns and not ended

@@ -1,0 +1,44 @@
+"""How often the supervisor had to start a process again."""
+
+from __future__ import annotations
+
+from shosei.log import Log, Restart
+from shosei.metrics import stats
+from shosei.metrics.cell import Value
+from shosei.metrics.metric import Row, Table
+from shosei.metrics.reliability.starts import supervisor
+from shosei.metrics.text import text
+from shosei.metrics.units import Unit, Units, total
+
+_KINDS = ("failure", "watchdog", "membership", "planned", "manual")
+
+
+def restart_count(log: Log) -> Value:
+    """Restarts after failures and by the watchdog, from the supervisor's own counters."""
+    last = _last_counters(log)
+    rows: list[Row] = [[event.child, *(getattr(event, kind) for kind in _KINDS)] for event in last]
+    count = sum(event.failure + event.watchdog for event in last)
+    started = len(last) + sum(getattr(event, kind) for event in last for kind in _KINDS)
+    columns = [text("reliability.process"), *(text(f"reliability.by_{kind}") for kind in _KINDS)]
+    return Value(
+        value=float(count), n=started, clusters=started, unit_of_n=text("reliability.process_starts"),
+        ci=stats.poisson(count), ci_method=text("reliability.exact_poisson"),
+        detail=text("reliability.restarts_counted"), breakdown=[Table(text("reliability.restarts"), columns, rows)],
+    )  # fmt: skip
+
+
+def restart_units(log: Log) -> Units:
+    """One a process start: the first of each process, and each restart."""
+    units = []
+    for place, event in enumerate(_last_counters(log)):
+        kinds = ["first", *(kind for kind in _KINDS for _ in range(getattr(event, kind)))]
+        for number, kind in enumerate(kinds):
+            key = f"{place} {event.child} {number}"
+            units.append(Unit(key, key, {"top": float(kind in ("failure", "watchdog")), "bottom": 1.0}))
+    return Units(units, total, paired=False)
+
+
+def _last_counters(log: Log) -> list[Restart]:
+    """The last state of each process's counters."""
+    last = {(event.child, supervisor(event)): event for event in log.of(Restart)}
+    return [last[key] for key in sorted(last)]

@@ -1,0 +1,1 @@
+"""The metrics of this group: memory, disk I/O, network. ``cells`` lists their cells."""

@@ -1,0 +1,71 @@
+"""What was read from storage and written to it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from shosei.log import Log
+from shosei.metrics import stats
+from shosei.metrics.bins import SECOND_NS, Bins
+from shosei.metrics.cell import Unmeasurable, Value
+from shosei.metrics.metric import Curve, Figure, Plot, Row, Table
+from shosei.metrics.resources.trees import process_trees
+from shosei.metrics.series import Batches, increments
+from shosei.metrics.text import text
+
+_MB = 1e6
+
+Increments = Sequence[tuple[int, int, float]]
+
+
+def disk_io(log: Log) -> Value:
+    """MB/s read and written at the storage layer, all trees together, mean over the sampled time."""
+    trees = process_trees(log).values()
+    counted = {
+        counter: [step for tree in trees for step in increments(tree, counter)]
+        for counter in ("read_bytes", "write_bytes", "cancelled_write_bytes", "read_chars", "write_chars")
+    }
+    known = [step for steps in counted.values() for step in steps]
+    begin, end = min((step[0] for step in known), default=0), max((step[1] for step in known), default=0)
+    if end <= begin:
+        raise Unmeasurable("not_measured", text("resources.no_io_counters"))
+    seconds = (end - begin) / SECOND_NS
+    totals = {counter: math.fsum(step[2] for step in steps) for counter, steps in counted.items()}
+    read = counted["read_bytes"]
+    # A write that was cancelled, for its file was deleted before it reached the disk, was counted as written before.
+    written = counted["write_bytes"] + [
+        (since, until, -size) for since, until, size in counted["cancelled_write_bytes"]
+    ]
+    stored = totals["read_bytes"] + totals["write_bytes"] - totals["cancelled_write_bytes"]
+    bins = Bins.seconds(begin, end)
+    rates = [total / _MB for total in bins.totals([*read, *written])] or [stored / _MB / seconds]
+    batches = Batches.of_equal_count([1.0] * len(rates), rates)
+    p95 = stats.percentile(rates, 95)
+    rows: list[Row] = [
+        [text(f"resources.{counter}"), total, total / _MB / seconds] for counter, total in totals.items()
+    ]
+    rows.append([text("resources.p95_of_seconds"), None, p95])
+    figures = {
+        "read": totals["read_bytes"] / _MB / seconds,
+        "write": (totals["write_bytes"] - totals["cancelled_write_bytes"]) / _MB / seconds,
+        "p95": p95,
+    }
+    warm = totals["read_bytes"] == 0 and totals["read_chars"] > 0
+    return Value(
+        value=stored / _MB / seconds, n=len(rates), clusters=len(batches), unit_of_n=text("term.time_batches"),
+        ci=stats.ratio_interval(batches.tops, batches.bottoms), ci_method=text("term.t_time_batches"),
+        detail=text("resources.at_storage"), notes=[text("resources.warm_cache")] if warm else [],
+        figures={name: Figure(value, "MB/s", "lower", n=len(batches)) for name, value in figures.items()},
+        breakdown=[Table(text("resources.disk"), [text("term.quantity"), text("term.bytes"), "MB/s"], rows)],
+        plots=[_disk_over_time(begin, end, read, written)],
+    )  # fmt: skip
+
+
+def _disk_over_time(begin: int, end: int, read: Increments, written: Increments) -> Plot:
+    bins = Bins.for_plot(begin, end)
+    curves = [
+        Curve(text(f"resources.{name}"), bins.rates([(since, until, size / _MB) for since, until, size in steps]))
+        for name, steps in (("read", read), ("written", written))
+    ]
+    return Plot(text("resources.disk_over_time"), text("term.seconds"), "MB/s", bins.x, curves)

@@ -1,0 +1,73 @@
+"""Peak memory of the processes, by the best method that was sampled."""
+
+from __future__ import annotations
+
+from shosei.log import Log, Sample
+from shosei.metrics import stats
+from shosei.metrics.bins import SECOND_NS, Bins
+from shosei.metrics.cell import Unmeasurable, Value
+from shosei.metrics.metric import Curve, Figure, Plot, Row, Table
+from shosei.metrics.resources.trees import process_trees
+from shosei.metrics.series import by_child, per_second
+from shosei.metrics.text import text
+
+_MB = 1e6
+_GPU_GAUGES = ("used_bytes", "reserved_bytes", "allocated_bytes")
+
+
+def memory(log: Log) -> Value:
+    """Peak memory of the run in bytes, by the best method that was sampled.
+
+    The peak of the cgroups that it owns, which the kernel itself keeps; else the highest sum over process trees of
+    PSS, which counts shared pages once; else of RSS. The mean is over the seconds in which anything was sampled.
+    """
+    trees = process_trees(log)
+    pss, rss = per_second(trees, "pss_bytes"), per_second(trees, "rss_bytes")
+    gauge, series = ("pss", pss) if pss else ("rss", rss)
+    if not series:
+        raise Unmeasurable("not_measured", text("resources.no_memory_readings"))
+    high_water = per_second(trees, "peak_bytes")
+    cgroup = per_second(by_child(log.of(Sample), "cgroup"), "peak_bytes")
+    peaks = {"cgroup": _highest(cgroup), "pss": _highest(pss), "rss": _highest(rss)}
+    method = next(name for name, peak in peaks.items() if peak is not None)
+    mean = stats.mean([float(value) for value in series.values()])
+    rows: list[Row] = [[text(f"resources.peak_{name}"), peak] for name, peak in peaks.items()]
+    rows.append([text("resources.mean_memory", gauge=gauge.upper()), mean])
+    rows.append([text("resources.high_water"), _highest(high_water)])
+    figures = {"mean": mean, "rss_peak": _highest(rss), "high_water": _highest(high_water)}
+    return Value(
+        value=float(peaks[method] or 0), n=len(series), clusters=1, unit_of_n=text("term.runs"),
+        ci_method=text("resources.one_peak"), detail=text(f"resources.peak_{method}"),
+        figures={name: Figure(value, "bytes", "lower", n=1) for name, value in figures.items()},
+        breakdown=[
+            Table(text("resources.memory"), [text("term.quantity"), text("term.bytes")], rows), *_gpu_memory(log)
+        ],
+        plots=[_memory_over_time(trees, series, f"{gauge}_bytes")],
+    )  # fmt: skip
+
+
+def _highest(series: dict[int, int]) -> int | None:
+    return max(series.values(), default=None)
+
+
+def _gpu_memory(log: Log) -> list[Table]:
+    rows: list[Row] = []
+    for name, gpu in by_child(log.of(Sample), "gpu").items():
+        for gauge in _GPU_GAUGES:
+            readings = [reading for sample in gpu if (reading := getattr(sample, gauge)) is not None]
+            rows.append([name, text(f"resources.gpu_{gauge}"), max(readings, default=None)])
+    columns = [text("resources.gpu"), text("term.quantity"), text("resources.peak_in_bytes")]
+    return [Table(text("resources.gpu_memory"), columns, rows)] if rows else []
+
+
+def _memory_over_time(trees: dict[str, list[Sample]], total: dict[int, int], gauge: str) -> Plot:
+    bins = Bins.for_plot(min(total) * SECOND_NS, (max(total) + 1) * SECOND_NS)
+    readings = {name: per_second({name: tree}, gauge) for name, tree in trees.items()}
+    curves = [Curve(name, _megabytes(bins, tree)) for name, tree in readings.items()] if len(trees) > 1 else []
+    curves.append(Curve(text("term.total"), _megabytes(bins, total)))
+    title = text("resources.memory_over_time", gauge=gauge.removesuffix("_bytes").upper())
+    return Plot(title, text("term.seconds"), "MB", bins.x, curves)
+
+
+def _megabytes(bins: Bins, readings: dict[int, int]) -> list[float | None]:
+    return [None if reading is None else reading / _MB for reading in bins.highest(readings)]

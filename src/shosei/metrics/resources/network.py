@@ -1,0 +1,153 @@
+"""What crosses the network: between the nodes of a training, and between clients and a server."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from shosei.log import Log, Request, RunBegin, Sample
+from shosei.metrics import stats
+from shosei.metrics.bins import SECOND_NS, Bins
+from shosei.metrics.cell import Unmeasurable, Value
+from shosei.metrics.metric import Figure, Row, Table
+from shosei.metrics.resources.bus_bandwidth import bus_table, bytes_through_node
+from shosei.metrics.series import Batches, by_child, by_time, increments, ran_here, steady_window
+from shosei.metrics.text import Words, text
+from shosei.metrics.vantage import offered_load, outermost
+
+GIGABIT = 1e9
+_AGREEMENT = 0.2  # how far counters and collectives may differ
+_LOOPBACK = "lo"
+
+
+@dataclass(frozen=True, slots=True)
+class _Node:
+    """What one node's interfaces counted, received and sent, from their first reading to their last."""
+
+    name: str
+    host: str
+    boot: str
+    begin_ns: int
+    end_ns: int
+    traffic: list[tuple[int, int, float]]
+
+    @property
+    def bytes(self) -> float:
+        return math.fsum(size for _, _, size in self.traffic)
+
+    @property
+    def gbps(self) -> float:
+        """Mean over the time that was sampled."""
+        return self.bytes * 8 / GIGABIT / ((self.end_ns - self.begin_ns) / SECOND_NS)
+
+    @property
+    def gbps_by_second(self) -> list[float]:
+        """In each whole second."""
+        return [total * 8 / GIGABIT for total in Bins.seconds(self.begin_ns, self.end_ns).totals(self.traffic)]
+
+
+def between_nodes(log: Log) -> Value:
+    """Gbps received and sent, mean over nodes and over the sampled time, by the interfaces' counters.
+
+    One node has nothing between nodes, and loopback is never called network.
+    """
+    bus = bus_table(log)
+    metered = _nodes(log)
+    known = max(int(begin.hardware.get("nodes", 1)) for begin in log.of(RunBegin))
+    if known == 1 and len({node.host for node in metered}) <= 1:
+        raise Unmeasurable("na", text("resources.one_node"), breakdown=bus)
+    if not metered:
+        raise Unmeasurable("not_measured", text("resources.no_interfaces", nodes=known), breakdown=bus)
+    seconds = [node.gbps_by_second for node in metered]
+    # Nodes have clocks of their own: their n-th seconds are put together, and only their mean is one observation.
+    means = [stats.mean(together) for together in zip(*seconds, strict=False)]
+    batches = Batches.of_equal_count([1.0] * len(means), means)
+    p95 = stats.percentile([second for node in seconds for second in node], 95)
+    rows: list[Row] = [[node.name, node.bytes, node.gbps] for node in metered]
+    return Value(
+        value=stats.mean([node.gbps for node in metered]), n=sum(map(len, seconds)), clusters=len(batches),
+        unit_of_n=text("term.time_batches"), ci=stats.ratio_interval(batches.tops, batches.bottoms),
+        ci_method=text("term.t_time_batches"), detail=text("resources.a_node"), notes=_doubts(log, metered, known),
+        figures={"p95": Figure(p95, "Gbps", "higher", n=len(batches))},
+        breakdown=[Table(text("resources.nodes"), [text("resources.node"), text("term.bytes"), "Gbps"], rows), *bus],
+    )  # fmt: skip
+
+
+def _nodes(log: Log) -> list[_Node]:
+    """The nodes whose interfaces were read twice or more: each has a supervisor that reads them.
+
+    Nodes that are emulated by network namespaces share a host's name, so the supervisor tells them apart.
+    """
+    meters: dict[tuple[str, int], list[Sample]] = {}
+    for sample in log.of(Sample):
+        if sample.scope == "nic" and sample.name != _LOOPBACK:
+            meters.setdefault((sample.host, sample.pid), []).append(sample)
+    hosts = [host for host, _ in meters]
+    nodes = []
+    for (host, pid), samples in sorted(meters.items(), key=lambda item: item[0]):
+        traffic = [
+            step
+            for interface in by_child(samples, "nic").values()
+            for counter in ("received_bytes", "sent_bytes")
+            for step in increments(interface, counter)
+        ]
+        if traffic:
+            begin, end = min(since for since, _, _ in traffic), max(until for _, until, _ in traffic)
+            name = host if hosts.count(host) == 1 else f"{host} ({pid})"
+            nodes.append(_Node(name, host, samples[0].boot, begin, end, traffic))
+    return nodes
+
+
+def _doubts(log: Log, metered: list[_Node], known: int) -> list[Words]:
+    """What a reader of the figure must know of the nodes, and whether counters and collectives tell the same."""
+    notes: list[Words] = []
+    if len(metered) > 1 and len({node.boot for node in metered}) == 1:
+        notes.append(text("resources.emulated", hosts=len(metered)))
+    if len(metered) < known:
+        notes.append(text("resources.nodes_unread", read=len(metered), nodes=known))
+    expected = math.fsum(bytes_through_node(log, node.host, node.begin_ns, node.end_ns) for node in metered)
+    counted = math.fsum(node.bytes for node in metered)
+    if expected and abs(expected - counted) > _AGREEMENT * counted:
+        notes.append(text("resources.disagree", expected=expected, counted=counted))
+    return notes
+
+
+def client_to_server(log: Log) -> Value:
+    """Gbps of request and answer bodies between clients and a server on another host, in the steady window."""
+    _, requests = outermost(log.of(Request))
+    clients = {request.host: request.boot for request in requests if request.seen_by == "client"}
+    servers = {begin.host: begin.boot for begin in ran_here(log, "inference")}
+    bodies = [_bodies(requests)] if clients else []
+    if not servers:
+        raise Unmeasurable("not_measured", text("resources.server_unknown"), breakdown=bodies)
+    if not clients:
+        raise Unmeasurable("not_measured", text("resources.clients_unknown"))
+    if clients.keys() <= servers.keys():
+        raise Unmeasurable("na", text("resources.one_machine"), breakdown=bodies)
+    window = steady_window(log)
+    _, load = offered_load(log)
+    points = [
+        (request.done_ns, (request.bytes_sent or 0) + (request.bytes_received or 0.0))
+        for request in load
+        if request.done_ns and window.begin_ns <= request.done_ns < window.end_ns and request.bytes_sent is not None
+    ]
+    if not points:
+        raise Unmeasurable("not_measured", text("performance.no_load"), breakdown=bodies)
+    seconds = (window.end_ns - window.begin_ns) / SECOND_NS
+    batches = [math.fsum(batch) * 8 / GIGABIT for batch in by_time(points, window.begin_ns, window.end_ns)]
+    emulated = set(clients.values()) <= set(servers.values())
+    return Value(
+        value=math.fsum(batches) / seconds, n=len(points), clusters=sum(batch > 0 for batch in batches),
+        unit_of_n=text("term.time_batches"), ci=stats.ratio_interval(batches, [seconds / len(batches)] * len(batches)),
+        ci_method=text("term.t_time_batches"), detail=text("resources.bodies_in_window"), invalid=window.invalid,
+        notes=[text("resources.emulated", hosts=len({*clients, *servers}))] if emulated else [], breakdown=bodies,
+    )  # fmt: skip
+
+
+def _bodies(requests: list[Request]) -> Table:
+    known = [request for request in requests if request.bytes_sent is not None]
+    rows: list[Row] = [
+        [text("resources.request_bodies"), sum(request.bytes_sent or 0 for request in known)],
+        [text("resources.answer_bodies"), sum(request.bytes_received or 0 for request in known)],
+    ]
+    return Table(text("resources.client_to_server"), [text("term.quantity"), text("term.bytes")], rows)
