@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from shosei.metrics import stats
@@ -60,13 +60,6 @@ def table(title: Words, rows: list[Row]) -> Table:
     percents: list[Words] = [f"p{percent}" for percent in PERCENTS]
     columns = [text("experience.milliseconds"), text("term.mean"), *percents, text("experience.slowest"), "n"]
     return Table(title, columns, rows)
-
-
-def intervals(rows: Mapping[str, Figure]) -> Table:
-    """The 95 % intervals of figures by name."""
-    shown: list[Row] = [[name, figure.value, *(figure.ci or (None, None))] for name, figure in rows.items()]
-    columns = [text("experience.figure"), text("term.value"), text("term.low_95"), text("term.high_95")]
-    return Table(text("experience.intervals"), columns, shown)
 
 
 def too_few(values: Sequence[float]) -> list[Text]:

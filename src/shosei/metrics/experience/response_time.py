@@ -13,7 +13,6 @@ from shosei.metrics.experience.distribution import (
     Times,
     cumulative,
     histogram,
-    intervals,
     over_time,
     percentile_figures,
     table,
@@ -52,7 +51,7 @@ def response_time(log: Log) -> Value:
         value=stats.mean(response.values), n=len(good), clusters=len(response.clusters), ci=mean.ci or (None, None),
         unit_of_n=text("term.time_batches"), ci_method=text("term.t_time_batches"), invalid=window.invalid,
         detail=_detail(log), notes=notes, figures=figures, plots=_plots(kinds, stretches, window),
-        breakdown=[table(text("experience.latency"), [*rows, _unbounded(response, failed)]), intervals(figures)],
+        breakdown=[table(text("experience.latency"), [*rows, _unbounded(response, failed)])],
     )  # fmt: skip
 
 

@@ -6,10 +6,8 @@ from shosei.log import Log, ProcStart, Section, Step
 from shosei.metrics import stats
 from shosei.metrics.cell import Value
 from shosei.metrics.experience.distribution import (
-    PERCENTS,
     Times,
     histogram,
-    intervals,
     percentile_figures,
     table,
     too_few,
@@ -43,7 +41,6 @@ def step_latency(log: Log) -> Value:
         detail=text("experience.mean_step"), figures=figures, notes=too_few(times.values),
         breakdown=[
             table(text("experience.step_latency"), [times.row(text("term.step"))]),
-            intervals({f"p{percent}": figures[f"p{percent}"] for percent in PERCENTS}),
             Table(text("experience.start_up"), [text("experience.from_start_to"), text("term.seconds")], [
                 [text("experience.first_step"), first_step],
                 [text("experience.first_checkpoint"), first_checkpoint],
