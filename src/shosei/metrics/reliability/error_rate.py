@@ -9,6 +9,7 @@ from shosei.log import Fault, Log, Request, Step
 from shosei.metrics import stats
 from shosei.metrics.cell import Unmeasurable, Value
 from shosei.metrics.metric import Figure, Row, Table
+from shosei.metrics.performance.steps import attempted
 from shosei.metrics.reliability.starts import injected
 from shosei.metrics.series import by_time
 from shosei.metrics.text import Text, Words, text
@@ -22,8 +23,11 @@ _ERRORS = {
 
 
 def step_errors(log: Log) -> Value:
-    """Optimiser steps with a non-finite loss or gradient, or skipped, per step attempted."""
-    steps = log.of(Step)
+    """Optimiser steps with a non-finite loss or gradient, or skipped, per step attempted.
+
+    A step goes wrong on one rank or on all: its ranks are one step.
+    """
+    steps = attempted(log.of(Step))
     bad = sum(map(_is_bad, steps))
     return Value(
         value=bad / len(steps), n=len(steps), clusters=len(steps), unit_of_n=text("reliability.steps"),
@@ -31,8 +35,8 @@ def step_errors(log: Log) -> Value:
         detail=text("reliability.bad_steps_per_step"), notes=[text("reliability.raised_steps")],
         breakdown=[Table(text("reliability.steps"), [text("term.quantity"), "n"], [
             [text("reliability.attempted"), len(steps)],
-            [text("reliability.non_finite"), sum(not step.finite for step in steps)],
-            [text("reliability.skipped"), sum(step.skipped for step in steps)],
+            [text("reliability.non_finite"), sum(not all(step.finite for step in ranks) for ranks in steps)],
+            [text("reliability.skipped"), sum(any(step.skipped for step in ranks) for ranks in steps)],
         ])],
     )  # fmt: skip
 
@@ -40,14 +44,14 @@ def step_errors(log: Log) -> Value:
 def step_units(log: Log) -> Units:
     """One a step attempted."""
     units = []
-    for place, step in enumerate(log.of(Step)):
-        key = f"{place} step {step.step}"
-        units.append(Unit(key, key, {"top": float(_is_bad(step)), "bottom": 1.0}))
+    for place, ranks in enumerate(attempted(log.of(Step))):
+        key = f"{place} step {ranks[0].step}"
+        units.append(Unit(key, key, {"top": float(_is_bad(ranks)), "bottom": 1.0}))
     return Units(units, share, paired=False)
 
 
-def _is_bad(step: Step) -> bool:
-    return not step.finite or step.skipped
+def _is_bad(ranks: Sequence[Step]) -> bool:
+    return any(not step.finite or step.skipped for step in ranks)
 
 
 def request_errors(log: Log) -> Value:
