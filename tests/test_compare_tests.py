@@ -11,8 +11,11 @@ import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
 
+from compared import measured
 from shosei.metrics.comparison import paired, unpaired
+from shosei.metrics.comparison.comparison import compare
 from shosei.metrics.comparison.difference import Difference
+from shosei.metrics.comparison.sides import Key, Side
 from shosei.metrics.comparison.verdict import decide, family, holm
 from shosei.metrics.units import Unit, Units, share, total
 
@@ -97,6 +100,17 @@ def test_turns_with_a_zero_are_compared_by_their_difference() -> None:
     found = paired.turns(a, b)
     assert not found.relative
     assert found.p == pytest.approx(scipy.stats.ttest_rel(b, a).pvalue)
+
+
+def test_shares_are_compared_by_their_difference_as_their_margin_is() -> None:
+    """An error rate of 1.0 % or 1.2 % differs by a fifth, and by less than the two points that matter."""
+    key: Key = ("error_rate", "inference")
+    shares = [(0.010, 0.012), (0.012, 0.011), (0.011, 0.013), (0.009, 0.012), (0.010, 0.012), (0.011, 0.012)]
+    sides = [Side(name, [measured({key: pair[place]}) for pair in shares]) for place, name in enumerate("ab")]
+    cell = next(cell for cell in compare(*sides, by_turns=True).cells if (cell.id, cell.phase) == key)
+    assert (cell.verdict, cell.relative, cell.margin) == ("equivalent", False, 0.02)
+    a, b = zip(*shares, strict=True)
+    assert cell.p == pytest.approx(scipy.stats.ttest_rel(b, a).pvalue)
 
 
 def test_turns_without_any_spread_are_certain() -> None:

@@ -201,7 +201,7 @@ def _of_turns(a: Side, b: Side, key: Key, notes: list[Words]) -> Difference:
         if units[0].paired or unpaired.is_exact(units[0], units[1]) or unvaried:
             return _of_units(units[0], units[1], notes)
     before, after = zip(*values, strict=True)
-    return paired.turns(before, after)
+    return paired.turns(before, after, shares=_metrics(a, key)[0].unit in _SHARES)
 
 
 def _of_units(a: Units, b: Units, notes: list[Words]) -> Difference:
