@@ -137,6 +137,25 @@ def test_steps_and_the_way_to_the_first_of_them() -> None:
     assert without.figures["first_step_s"].value == 13
 
 
+def test_ranks_take_a_step_together_on_clocks_of_their_own() -> None:
+    """Ten steps of eight ranks are ten observations, as long as the slowest rank took."""
+    events = [
+        at(1e6 * rank + number, Step(
+            step=number, epoch=1, samples=1, tokens=1, duration_ns=(100 + rank) * MS, data_wait_ns=0, loss=1.0,
+            finite=True, phase="training", rank=rank, boot=f"boot {rank}",
+        ))
+        for number in range(1, 11) for rank in range(8)
+    ]  # fmt: skip
+    loads = [
+        at(1e6 * rank, Section(name="load", begin_ns=10**15 * rank, end_ns=10**15 * rank, phase="training",
+                               rank=rank, boot=f"boot {rank}"))
+        for rank in range(1, 8)
+    ]  # fmt: skip
+    found = metric(log_of(*events, *loads), "response_time", "training")
+    assert (found.value, found.n, found.clusters, found.status) == (107, 10, 5, "insufficient")
+    assert found.figures["first_step_s"].value == pytest.approx(0.1)
+
+
 def rating(seconds: float, rater: str, value: int | None, **fields: Any) -> Event:
     defaults = {"rater_kind": "person", "scale": "stars", "request": f"r{seconds}", "phase": "inference"}
     return at(seconds, Rating(rater=rater, value=value, **defaults | fields))
@@ -202,8 +221,8 @@ def test_response_rate_shows_what_it_is_a_share_of() -> None:
     assert rows["chat answers rated, of chat answers served"][:3] == [2, 20, 0.1]
     assert rows["chat answers rated, of chat answers served"][3:] == pytest.approx(wilson(2, 20))
     always = metric(log_of(*events[:2]), "satisfaction", "inference")
-    assert always.figures["response_rate"].value == 1
-    assert any("by construction" in str(note) for note in always.notes)
+    assert always.figures["response_rate"].value is None, "only answers leave a trace: 100 % would say nothing"
+    assert any("answered / asked" in str(note) for note in always.notes)
 
 
 def test_model_judges_stand_beside_people_and_never_for_them() -> None:
