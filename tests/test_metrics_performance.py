@@ -133,6 +133,24 @@ def test_a_partial_epoch_is_estimated_from_the_share_seen() -> None:
     assert "0.25" in str(metric.notes[0])
 
 
+def test_steps_after_the_last_word_on_an_epoch_were_seen_too() -> None:
+    """Told at the checkpoint after step 4 of 16; killed after step 8, of which two were not yet saved."""
+    events = [BEGIN, section("load", 0, 1), *(step(n, 1 + n) for n in range(1, 5)), epoch(1, 5, 4, fraction=0.25)]
+    events += [section("checkpoint", 5, 6), *(step(n, 2 + n) for n in range(5, 9))]
+    metric = metric_of(events, "training_speed", "training")
+    assert metric.value == pytest.approx(9 * 2)
+    assert metric.detail == "time per epoch, estimated"
+
+
+@pytest.mark.parametrize(("total", "before"), [(22, 7), (44, 29)])
+def test_an_epoch_that_went_on_after_a_restart_is_whole(total: int, before: int) -> None:
+    """Shares such as 15/22 are no floats: their products must not fall short of 1."""
+    events = [BEGIN, section("load", 0, 1), *(step(n, 1 + n) for n in range(1, total + 1))]
+    events.append(epoch(1 + before, 1 + total, total - before, fraction=(total - before) / total))
+    metric = metric_of(events, "training_speed", "training")
+    assert (metric.value, metric.detail) == (total, "time per epoch")
+
+
 def test_a_clock_that_stands_still_measures_nothing() -> None:
     events = [BEGIN, section("load", 1, 1), step(1, 1, 0), epoch(1, 1, 1)]
     for id in ("training_speed", "inference_speed"):

@@ -105,7 +105,10 @@ class Restart(Event, tag="restart"):
 
 
 class Epoch(Event, tag="epoch"):
-    """One pass over the training data: first batch request to the end of the last optimiser step."""
+    """One pass over the training data: first batch request to the end of the last optimiser step.
+
+    What was seen so far may be told at every checkpoint, and by every start of the process: its last word counts.
+    """
 
     index: int  # from 1
     begin_ns: int
