@@ -62,6 +62,8 @@ def validate(kind: type[C], values: dict[str, Any], section: str) -> C:
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "missing":
+            raise InputError(f"{section}.{key} is missing: {kind.model_fields[key].description}") from None
         raise InputError(f"{section}.{key}: {first['msg']} (got {first['input']!r})") from None
 
 

@@ -74,4 +74,6 @@ def _cell(card: Scorecard, metric: Metric, language: str) -> Styled:
         limits = ", ".join(say(limit, language) for limit in facts.limits(judgement))
         outcome = say(text(f"outcome.{judgement.outcome}"), language)
         styled.append(f"\n{OUTCOME_MARKS[judgement.outcome]}{name} {limits}{colon}{outcome}", style="default")
+        if judgement.outcome not in ("pass", "missed") and judgement.reason != metric.reason:
+            styled.append(f"{colon}{say(judgement.reason, language)}", style="dim")
     return styled

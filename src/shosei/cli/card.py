@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from shosei.cli.common import JsonOption, LanguageOption, ProfileOption, result, say
-from shosei.errors import EXIT_INCONCLUSIVE, EXIT_INVALID, EXIT_OK, EXIT_REGRESSION
+from shosei.errors import EXIT_INCONCLUSIVE, EXIT_INVALID, EXIT_OK, EXIT_REGRESSION, InputError
 
 RunArgument = Annotated[
     Path | None,
@@ -52,6 +52,8 @@ def card(
     chosen = open_run(run)
     spoken = language(lang or "en")
     asked = read_profile(profile) if profile else None
+    if asked and not (asked.training or asked.inference):
+        raise InputError(f"profile {asked.name} requires nothing: name metrics below [inference] or [training]")
     log = read_log(chosen.log, attempt)
     for warning in log.warnings:
         say(f"warning: {warning}")
@@ -81,7 +83,7 @@ def log(
     """Count a run's events by kind, or print those of one kind."""
     import msgspec
 
-    from shosei.errors import InputError, nearest
+    from shosei.errors import nearest
     from shosei.log import EVENTS, attempts, open_run, read_log
 
     if kind is not None and kind not in EVENTS:

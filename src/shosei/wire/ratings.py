@@ -79,7 +79,7 @@ def _rows(path: Path, file: Iterable[str]) -> list[RatingRow]:
 
 
 def _check_header(header: list[str]) -> None:
-    if len(header) == 1:
+    if len(header) == 1 and header[0] not in COLUMNS:
         raise InputError(f"one column, '{header[0]}': separate the columns with commas")
     for name in header:
         if name not in COLUMNS:
