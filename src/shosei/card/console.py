@@ -8,9 +8,9 @@ from rich.text import Text as Styled
 
 from shosei.card import facts
 from shosei.card.numbers import cell, shown
-from shosei.card.scorecard import PHASES, Scorecard
+from shosei.card.scorecard import Scorecard
 from shosei.card.words import MARKS, OUTCOME_MARKS, VERDICT_MARKS, named, say
-from shosei.metrics.metric import METRIC_IDS, Metric, Status
+from shosei.metrics.metric import METRIC_IDS, PHASES, Metric, Status
 from shosei.metrics.text import text
 
 _STYLES: dict[Status, str] = {

@@ -7,9 +7,9 @@ from collections.abc import Iterable
 
 from shosei.card import facts
 from shosei.card.numbers import cell, shown
-from shosei.card.scorecard import PHASES, Scorecard
+from shosei.card.scorecard import Scorecard
 from shosei.card.words import MARKS, OUTCOME_MARKS, VERDICT_MARKS, named, say
-from shosei.metrics.metric import METRIC_IDS, Metric
+from shosei.metrics.metric import METRIC_IDS, PHASES, Metric
 from shosei.metrics.text import text
 
 

@@ -10,6 +10,7 @@ import msgspec
 from shosei.metrics.text import Words
 
 Phase = Literal["training", "inference"]
+PHASES: tuple[Phase, Phase] = ("training", "inference")
 Status = Literal["ok", "na", "not_measured", "insufficient", "invalid"]
 Row = list[Words | int | float | None]
 
