@@ -90,6 +90,8 @@ def _add_saturation(beside: _Beside, load: _Offered) -> None:
     achieved, offered = len(load.good) / load.seconds, len(load.scheduled) / load.seconds
     grows = growing(load.requests, load.window.begin_ns, load.window.end_ns)
     saturated = achieved < _KEEPING_UP * offered or grows
+    points = [(request.scheduled_ns, request) for request in load.scheduled]
+    holding = sum(map(bool, by_time(points, load.window.begin_ns, load.window.end_ns)))  # neighbours share a queue
     lag = [(request.sent_ns - request.scheduled_ns) / 1e6 for request in load.scheduled if request.sent_ns is not None]
     beside.rows += [
         [text("performance.offered"), offered],
@@ -98,8 +100,8 @@ def _add_saturation(beside: _Beside, load: _Offered) -> None:
         [text("performance.steady_window"), load.seconds],
     ]
     beside.figures |= {
-        "offered": Figure(offered, "requests/s", "higher", n=len(load.scheduled)),
-        "achieved_over_offered": Figure(achieved / offered, "", "higher", n=len(load.scheduled)),
+        "offered": Figure(offered, "requests/s", "higher", n=holding),
+        "achieved_over_offered": Figure(achieved / offered, "", "higher", n=holding),
         "saturated": Figure(float(saturated), "", "lower", n=1),
     }
     if saturated:
