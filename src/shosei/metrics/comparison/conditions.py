@@ -29,7 +29,7 @@ def differences(a: Log, b: Log) -> list[Words]:
 
 
 def unlike(a: Log, b: Log) -> dict[Key, Words]:
-    """Restarts in times of unequal length; accuracy, where not only the models differ but how they were made to answer."""
+    """Restarts in times of unequal length; accuracy of models that were also made to answer otherwise."""
     found: dict[Key, Words] = {}
     for phase in PHASES:
         hours = [math.fsum(end.duration_ns for end in log.of(ProcExit, phase)) / 3.6e12 for log in (a, b)]
