@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 
@@ -90,8 +90,3 @@ class Metric(msgspec.Struct, frozen=True, kw_only=True):
     notes: Sequence[Words] = []
     version: int = 1
     inputs_digest: str = ""
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON."""
-        values: dict[str, Any] = msgspec.to_builtins(self)
-        return values
