@@ -67,6 +67,13 @@ def validate(kind: type[C], values: dict[str, Any], section: str) -> C:
         raise InputError(f"{section}.{key}: {first['msg']} (got {first['input']!r})") from None
 
 
+def table(value: Any, where: str) -> dict[str, Any]:
+    """``value`` as the TOML table that it must be; raise InputError if it is none."""
+    if not isinstance(value, dict):
+        raise InputError(f"{where}: write it as a table, such as {where} = {{ }}")
+    return value
+
+
 def read_toml(file: Path) -> dict[str, Any]:
     """Parse a TOML file; raise InputError if it is missing or malformed."""
     try:

@@ -46,7 +46,7 @@ def card(
     from shosei.card.judge import exit_code
     from shosei.card.profile import read_profile
     from shosei.card.words import language
-    from shosei.log import open_run, read_log
+    from shosei.log import attempts, open_run, read_log
     from shosei.metrics import compute
 
     chosen = open_run(run)
@@ -70,6 +70,8 @@ def card(
             console.width = 100
         console.print(terminal(scorecard, spoken))
         say(f"\nthe whole card, with its plots: {page}")
+        if others := [str(number) for number in attempts(chosen.log) if number != log.attempt]:
+            say(f"this is attempt {log.attempt}; --attempt shows another: {', '.join(others)}")
     if not asked:
         return EXIT_OK
     code = exit_code(scorecard.judgements)
