@@ -15,7 +15,7 @@ from scipy import stats as scipy
 
 from handwritten import MS, S, at, log_of, metric, start, table
 from load_server import CHUNK, LAST, load, served, stream
-from shosei.log import Event, Log, Rating, Request, RunBegin, Section, Step, Window
+from shosei.log import Event, Fault, Log, Rating, Request, RunBegin, Section, Step, Window
 from shosei.metrics.stats import wilson, wilson_clustered
 
 
@@ -60,6 +60,15 @@ def test_mean_and_percentiles_over_the_successes(loaded: Log) -> None:
         assert (figure.ci[0] or 0) <= (figure.value or 0) <= (figure.ci[1] or np.inf)
     batches = np.array(TIMES).reshape(40, 10).mean(axis=1)
     assert found.ci == pytest.approx(scipy.t.interval(0.95, 39, np.mean(batches), scipy.sem(batches)), rel=0.02)
+
+
+def test_requests_during_an_injected_fault_are_left_out_and_counted() -> None:
+    slow = [request(second, 5000) for second in range(20, 30)]
+    drill = at(30, Fault(name="stall", begin_ns=20 * S, end_ns=30 * S, phase="inference"))
+    usual = [request(second / 2, 100) for second in [*range(40), *range(60, 80)]]
+    found = metric(log_of(window(40), drill, *usual, *slow), "response_time", "inference")
+    assert (found.value, found.n) == (100.0, 60)
+    assert "10 requests that were scheduled during an injected fault are left out" in found.notes
 
 
 def test_first_token_and_inter_token_times(loaded: Log) -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from recorded import HARDWARE, MS, S, metric_of, rows
-from shosei.log import Epoch, Event, Log, ProcExit, Request, RunBegin, Sample, Section, Step, Window
+from shosei.log import Epoch, Event, Fault, Log, ProcExit, Request, RunBegin, Sample, Section, Step, Window
 from shosei.metrics.performance.in_flight import growing
 from shosei.metrics.performance.wall_time import wall_time
 from shosei.metrics.service_level import ServiceLevel
@@ -250,6 +250,19 @@ def test_the_request_rates_interval_is_students_over_batches_of_time() -> None:
     requests = [load_request(index, moment, 0) for index, moment in enumerate(moments)]
     metric = metric_of([SERVE, STEADY, *requests], "inference_speed", "inference")
     assert metric.ci == pytest.approx(stats.t.interval(0.95, 39, loc=5, scale=stats.sem(counts)))
+
+
+def test_an_injected_fault_is_cut_out_of_the_window() -> None:
+    load = even_load()
+    for request in load[100:300]:  # a drill of 20 s in which nothing is answered
+        request.error, request.done_ns = "5xx", None
+    drill = Fault(name="stall", begin_ns=110 * S, end_ns=130 * S, boot=load[0].boot, phase="inference")
+    metric = metric_of([SERVE, STEADY, drill, *load], "inference_speed", "inference")
+    assert (metric.value, metric.n, metric.figures["achieved_over_offered"].value) == (10.0, 200, 1.0)
+    assert metric.ci == pytest.approx((10.0, 10.0))
+    assert "injected faults" in " ".join(map(str, metric.notes))
+    outage = Fault(name="stall", begin_ns=110 * S, end_ns=130 * S, injected=False, phase="inference")
+    assert metric_of([SERVE, STEADY, outage, *load], "inference_speed", "inference").value == 5.0
 
 
 def test_vantages_are_never_added() -> None:

@@ -158,7 +158,9 @@ class Request(Event, tag="request"):
     first_token_ns: int | None = None
     done_ns: int | None = None
     status: int | None = None  # HTTP
-    error: str = ""  # "" | timeout | connect | 4xx | 429 | 5xx | cut stream | empty | context limit | cancelled
+    # "" | timeout | connect | 4xx | 429 | 5xx | cut stream | empty | invalid tool call | context limit
+    # | disconnect (the client left, as the server saw it) | cancelled (by the harness itself)
+    error: str = ""
     stream: bool = False
     tokens_in: int | None = None
     tokens_out: int | None = None

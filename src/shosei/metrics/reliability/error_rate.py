@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 
-from shosei.log import Fault, Log, Request, Step
+from shosei.log import Log, Request, Step
 from shosei.metrics import stats
 from shosei.metrics.cell import Unmeasurable, Value
+from shosei.metrics.faults import Drill
 from shosei.metrics.metric import Figure, Row, Table
 from shosei.metrics.performance.steps import attempted
-from shosei.metrics.reliability.starts import injected
 from shosei.metrics.series import by_time
 from shosei.metrics.text import Text, Words, text
 from shosei.metrics.units import Unit, Units, share
@@ -19,6 +19,7 @@ from shosei.metrics.vantage import outermost
 _PURPOSES = ("load", "exam", "agents", "chat")  # what users of a server do; probes and warm-ups measure nothing
 _ERRORS = {
     "timeout", "connect", "4xx", "429", "5xx", "cut stream", "empty", "invalid tool call", "context limit",
+    "disconnect",
 }  # fmt: skip
 
 
@@ -138,10 +139,10 @@ def _named(error: str) -> Words:
 
 def _parts(batches: dict[str, list[Request]], log: Log) -> Table:
     """All requests, the same before retries, and those scheduled while an injected fault lasted."""
-    faults = injected(log)
+    drills = {boot: Drill.of(log, boot) for boot in {request.boot for batch in batches.values() for request in batch}}
     apart: dict[str, list[Request]] = {}
     for key, batch in batches.items():
-        if inside := [request for request in batch if any(_during(request, fault) for fault in faults)]:
+        if inside := [request for request in batch if drills[request.boot].covers(request.scheduled_ns)]:
             apart[key] = inside
     rows: list[Row] = [
         _part("all_requests", batches, _failed),
@@ -161,8 +162,3 @@ def _part(name: str, batches: dict[str, list[Request]], outcome: Callable[[Reque
         text(f"reliability.{name}"), stats.mean(outcomes), *_interval(batches, outcome), int(sum(outcomes)),
         len(outcomes),
     ]  # fmt: skip
-
-
-def _during(request: Request, fault: Fault) -> bool:
-    ended = fault.end_ns is not None and request.scheduled_ns >= fault.end_ns
-    return request.boot == fault.boot and fault.begin_ns <= request.scheduled_ns and not ended
