@@ -12,7 +12,8 @@ import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
 
-from compared import measured
+from compared import classified, measured, outcomes
+from shosei.card.words import say
 from shosei.log import Event, Log, ProcExit, Restart, RunBegin
 from shosei.metrics.comparison import paired, unpaired
 from shosei.metrics.comparison.comparison import compare, compare_logs
@@ -37,6 +38,26 @@ def test_mcnemar_is_the_exact_sign_test_of_what_changed(pairs: list[tuple[bool, 
     assert found.ci[0] is not None
     assert found.ci[1] is not None
     assert -1 <= found.ci[0] < found.ci[1] <= 1
+
+
+@pytest.mark.parametrize(
+    ("n", "size", "verdict"), [(148, 1, "inconclusive"), (149, 1, "equivalent"), (447, 3, "equivalent")]
+)
+@pytest.mark.parametrize("id", ["pass_at_1", "f1"])
+def test_equal_outcomes_of_enough_independent_tasks_are_equivalent(id: str, n: int, size: int, verdict: str) -> None:
+    """No task of n differs: the exact bound of the share that does, near 3 / n, against a margin of two points."""
+    true = np.arange(n) % 2
+    clusters = np.arange(n) // size
+    said = np.where(np.arange(n) % 5, true, 1 - true)
+    units = classified(true, said, clusters) if id == "f1" else outcomes(true == said, clusters, paired=True)
+    key: Key = (id, "inference")
+    sides = [Side(name, [measured({key: 0.8}, {key: units})]) for name in "ab"]
+    cell = next(cell for cell in compare(*sides).cells if (cell.id, cell.phase) == key)
+    upper = scipy.stats.binomtest(0, n // size).proportion_ci(0.9).high  # Clopper and Pearson, each end 95 %
+    assert (cell.verdict, cell.difference, cell.p, cell.n) == (verdict, 0, 1, n)
+    assert cell.ci == pytest.approx((-upper, upper))
+    assert "rule of three" in say(cell.method)
+    assert ("149 would show equality" in say(cell.reason)) == (verdict == "inconclusive")
 
 
 @given(st.integers(0, 60), st.integers(0, 60))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -54,6 +55,9 @@ def read_target(file: Path) -> Target:
     try:
         if "load" in tables:
             tables["load"] = validate(LoadConfig, table(tables["load"], "load"), "load")
+        if isinstance(command := tables.get("serve"), str):
+            words = json.dumps(command.split(), ensure_ascii=False)
+            raise InputError(f"target.serve: write it as a list of words, such as serve = {words}")
         target = validate(Target, tables, "target")
         if "seed" in target.load.model_fields_set:
             raise InputError("load.seed: leave it out; every pair of turns gets a seed of its own")
