@@ -359,7 +359,7 @@ def test_gpu_utilisation_is_weighted_by_time_over_the_gpus() -> None:
     steps = [step(n, n, flops=3 * 10**9) for n in range(1, 5)]
     begin = RunBegin(verb="train", argv=[], hardware=HARDWARE, phase="training", gemm_flops=1e10)
     metric = metric_of([begin, *samples, *steps], "gpu_utilization", "training")
-    assert metric.value == pytest.approx((80 * 1 + 20 * 3 + 60 * 4) / 8)
+    assert metric.value == pytest.approx((80 * 1 + 20 * 3 + 60 * 4) / 800)
     assert rows(metric, "GPUs") == {"0": [35.0, 10.0], "1": [60.0, None]}
     assert metric.figures["mfu"].value == pytest.approx(0.3)
 

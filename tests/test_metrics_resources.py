@@ -103,7 +103,7 @@ def test_machines_are_added_up_at_the_same_time_whatever_their_clocks_say() -> N
     disk, memory = (metric_of(events, id, "training") for id in ("disk_io", "memory"))
     assert disk.value == pytest.approx(4.0)
     assert memory.value == 200 * MB
-    assert {curve.label for curve in memory.plots[0].curves} == {"train (a 7)", "train (b 7)", "total"}
+    assert {curve.label for curve in memory.plots[0].curves} == {"train (a 7-0)", "train (b 7-0)", "total"}
 
 
 def test_two_readings_of_one_moment_are_one() -> None:

@@ -198,7 +198,9 @@ def test_text_is_kept_where_the_operator_says_so(model: Path, tmp_path: Path) ->
         rated, unrated = whole["id"], post(url, ask | {"max_tokens": 8}, "/v1/chat/completions")[1]["id"]
         code, receipt = post(url, {"request": rated, "thumbs": "down", "comment": "違います"})
         assert (code, receipt["text_kept"]) == (200, True)
-    (found,) = ratings(run)
+        code, receipt = post(url, {"request": "chatcmpl-nope", "thumbs": "up"})
+        assert (code, receipt["text_kept"]) == (200, False), "there was no text"
+    found, _ = ratings(run)
     assert (found.question, found.comment) == ("東京は？", "違います")
     assert found.answer == whole["choices"][0]["message"]["content"]
     assert found.request != unrated

@@ -10,6 +10,7 @@ from shosei.card import facts
 from shosei.card.numbers import cell, shown
 from shosei.card.scorecard import Scorecard
 from shosei.card.words import MARKS, OUTCOME_MARKS, VERDICT_MARKS, named, say
+from shosei.card.wrapping import Wrapped
 from shosei.metrics.metric import METRIC_IDS, PHASES, Metric, Status
 from shosei.metrics.text import text
 
@@ -31,13 +32,14 @@ def terminal(card: Scorecard, language: str = "en") -> RenderableType:
     colon = term("colon")
     parts: list[RenderableType] = [Styled(said(facts.model_name(card)), style="bold")]
     parts += [
-        Styled(f"{term(key)}{colon}{' · '.join(map(said, words))}", style="dim") for key, words in facts.header(card)
+        Wrapped(Styled(f"{term(key)}{colon}{' · '.join(map(said, words))}", style="dim"))
+        for key, words in facts.header(card)
     ]
     if verdict := facts.verdict(card):
         word, sentence = verdict
         parts += [
             "",
-            Styled(f"{VERDICT_MARKS[word]} {card.profile}{colon}{said(sentence)}", style=_VERDICT_STYLES[word]),
+            Wrapped(Styled(f"{VERDICT_MARKS[word]} {card.profile}{colon}{said(sentence)}", _VERDICT_STYLES[word])),
         ]
     heading = _table()
     heading.add_row(*(Styled(term(key), style="dim") for key in ("metric", *PHASES)))
@@ -45,8 +47,8 @@ def terminal(card: Scorecard, language: str = "en") -> RenderableType:
     for group, ids in METRIC_IDS.items():
         rows = _table()
         for id in ids:
-            cells = (_cell(card, card.cell(id, phase), language) for phase in PHASES)
-            rows.add_row(f"  {term(f'{id}.name')}", *cells)
+            cells = (Wrapped(_cell(card, card.cell(id, phase), language)) for phase in PHASES)
+            rows.add_row(Wrapped(Styled(f"  {term(f'{id}.name')}")), *cells)
         parts += ["", Styled(term(f"group.{group}"), style="bold"), rows]
     return Group(*parts)
 

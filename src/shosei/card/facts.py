@@ -33,6 +33,8 @@ def model_name(card: Scorecard) -> Words:
 def header(card: Scorecard) -> list[Fact]:
     """Who, when and where, in one line each."""
     facts: list[Fact] = [("run", [card.run]), ("attempt", [str(card.attempt)]), ("started", _date(card.started))]
+    if card.turn:
+        facts.insert(2, ("target", [card.target, text("of_turn", turn=card.turn)]))
     if "params" in card.model:
         facts.insert(0, ("parameters", [cell(card.model["params"])]))
     machines: list[Sequence[Words]] = [parts for parts in map(_machine, card.hardware.values()) if parts]

@@ -81,13 +81,13 @@ def by_time(points: Iterable[tuple[int, T]], begin_ns: int, end_ns: int) -> list
 
 def by_child(samples: Iterable[Sample], scope: str = "tree") -> dict[str, list[Sample]]:
     """Samples of each process tree, in time order and on one clock. One supervisor and the child's name make a tree."""
-    trees: dict[tuple[str, str, int, str], list[Sample]] = {}
+    trees: dict[tuple[str, str, int, int, str], list[Sample]] = {}
     for sample in _on_one_clock([sample for sample in samples if sample.scope == scope]):
-        trees.setdefault((sample.host, sample.boot, sample.pid, sample.name), []).append(sample)
+        trees.setdefault((sample.host, sample.boot, sample.pid, sample.start_ticks, sample.name), []).append(sample)
     names = [name for *_, name in trees]
     return {
-        name if names.count(name) == 1 else f"{name} ({host} {pid})": sorted(tree, key=lambda sample: sample.mono_ns)
-        for (host, _, pid, name), tree in trees.items()
+        name if names.count(name) == 1 else f"{name} ({host} {pid}-{ticks})": sorted(tree, key=lambda it: it.mono_ns)
+        for (host, _, pid, ticks, name), tree in trees.items()
     }
 
 

@@ -24,8 +24,8 @@ def cells(service_level: ServiceLevel) -> list[Cell]:
              command="shosei train --run RUN"),
         Cell("inference_speed", "inference", "requests/s", "higher", (Request, Window),
              request_rate(service_level), may_read=(Fault,), command="shosei load URL --run RUN"),
-        Cell("gpu_utilization", "training", "%", "higher", (),
+        Cell("gpu_utilization", "training", "", "higher", (),
              fact_of_this_machine("training", gpu_utilization), may_read=(Sample, Step)),
-        Cell("gpu_utilization", "inference", "%", "higher", (),
+        Cell("gpu_utilization", "inference", "", "higher", (),
              fact_of_this_machine("inference", gpu_utilization), may_read=(Sample,)),
     ]  # fmt: skip
