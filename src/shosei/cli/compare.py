@@ -42,7 +42,7 @@ def compare(
     from shosei.card import compare as views
     from shosei.card.decision import Decision, margins
     from shosei.card.profile import read_profile
-    from shosei.card.words import LANGUAGES
+    from shosei.card.words import language
     from shosei.errors import InputError, nearest
     from shosei.files import write_atomic
     from shosei.metrics import METRIC_IDS
@@ -53,8 +53,7 @@ def compare(
     for id in metric or []:
         if id not in known:
             raise InputError(f"unknown metric '{id}'{nearest(id, known)}")
-    if lang not in LANGUAGES:
-        raise InputError(f"unknown language '{lang}'{nearest(lang, LANGUAGES)}")
+    lang = language(lang)
     asked = read_profile(profile) if profile else None
     service_level = asked.service_level if asked else ServiceLevel()
     if markdown and markdown != "-" and not (parent := Path(markdown).parent).is_dir():
