@@ -165,7 +165,7 @@ def test_a_death_by_signal_is_one(tmp_path: Path) -> None:
     ],
 )
 def test_causes(status: int, seconds: float, told: bool, memory: bool, expected: tuple[bool, str]) -> None:
-    assert classify(status, int(seconds * 1e9), told_to_stop=told, out_of_memory=memory) == expected
+    assert classify(status, int(seconds * 1e9), told_to_stop=told, oom_kill_near=memory) == expected
     assert exit_code(-9) == 137
 
 

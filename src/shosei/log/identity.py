@@ -23,8 +23,22 @@ def identity() -> Identity:
     host = socket.gethostname().replace("/", "_") or "localhost"
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-        # The command name, in parentheses, may hold spaces: count the fields after it.
-        ticks = int(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19])
     except OSError:
-        boot, ticks = str(int(psutil.boot_time())), int(psutil.Process().create_time() * 100)
-    return Identity(host, boot, os.getpid(), ticks)
+        boot = str(int(psutil.boot_time()))
+    return Identity(host, boot, os.getpid(), _start_ticks(os.getpid()))
+
+
+def lives(pid: int, start_ticks: int) -> bool:
+    """Whether the process with this identity runs on this machine, or waits to be collected."""
+    try:
+        return _start_ticks(pid) == start_ticks
+    except psutil.NoSuchProcess:
+        return False
+
+
+def _start_ticks(pid: int) -> int:
+    try:
+        # The command name, in parentheses, may hold spaces: count the fields after it.
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
+    except OSError:
+        return int(psutil.Process(pid).create_time() * 100)
