@@ -12,6 +12,7 @@ from pathlib import Path
 from shosei.supervise.processes import read
 
 _EMPTY_SECONDS = 2.0  # for the kernel to end processes that are killed
+_GONE_SECONDS = 0.2  # for one that has ended to leave its group
 _CURRENT = ("memory.current", "memory.usage_in_bytes")  # v2, v1
 _PEAK = ("memory.peak", "memory.max_usage_in_bytes")
 _LIMIT = ("memory.max", "memory.limit_in_bytes")
@@ -87,11 +88,16 @@ class Cgroup:
             time.sleep(0.001)
 
     def remove(self) -> None:
-        """Remove the group. One that still holds a process stays."""
-        for folder in self.folders:
-            for subgroup in reversed(list(_with_subgroups(folder))):
-                with contextlib.suppress(OSError):
-                    subgroup.rmdir()
+        """Remove the group. One that still holds a process after a moment stays."""
+        deadline = time.monotonic() + _GONE_SECONDS
+        while True:
+            for folder in self.folders:
+                for subgroup in reversed(list(_with_subgroups(folder))):
+                    with contextlib.suppress(OSError):
+                        subgroup.rmdir()
+            if not any(folder.exists() for folder in self.folders) or time.monotonic() > deadline:
+                return
+            time.sleep(0.001)
 
     def _number(self, names: tuple[str, ...]) -> int | None:
         texts = (read(f"{folder}/{name}") for folder in self.folders for name in names)

@@ -189,13 +189,17 @@ def _start(
             os.close(door)
 
 
+# A group can be removed once the last process in it is quite gone.
 _GUARD = """
 read -r _
 kill -s KILL -- "-$1"
 shift
 for group; do
-    while pids=$(cat "$group/cgroup.procs") && [ "$pids" ]; do kill -s KILL $pids; sleep 0.05; done
-    rmdir "$group"
+    tries=100
+    while [ -d "$group" ] && ! rmdir "$group" && [ $((tries -= 1)) -gt 0 ]; do
+        kill -s KILL $(cat "$group/cgroup.procs")
+        sleep 0.05
+    done
 done
 """
 

@@ -12,6 +12,7 @@ from shosei.supervise.processes import Stat, read, scan, stats
 
 MARK_VARIABLE = "SHOSEI_SUPERVISED"
 
+_SCAN_SHARE = 0.002  # of a core may go into looking through all processes of the machine for new members
 _EMPTY_SECONDS = 2.0  # for the kernel to end processes that are killed
 
 
@@ -23,21 +24,30 @@ def is_marked(pid: int, mark: str) -> bool:
 class Tree:
     """The processes of the command ``leader``.
 
-    In a control group none is missed. Without one, a process that has opened a session of its own belongs to the tree
-    if a scan saw it before its parent ended, or if the supervisor has adopted it and finds its ``mark`` in it.
+    In a control group none is missed. Without one, all processes of the machine are looked through, as often as is
+    cheap; one that has opened a session of its own then belongs to the tree if it was seen before its parent ended,
+    or if the supervisor has adopted it and finds its ``mark`` in it.
     """
 
     def __init__(self, leader: int, mark: str, cgroup: Cgroup | None) -> None:
         self._leader, self._mark, self._cgroup = leader, mark, cgroup
-        self._start_ticks: dict[int, int] = {}  # by process id: the members at the last scan
+        self._known: dict[int, int] = {}  # start ticks by process id
+        self._next_scan_ns = 0
 
     def read(self) -> dict[int, Stat]:
-        """Its processes now, by id; zombies too where they still have counters of their own."""
+        """Its known processes now, by id; zombies too where they still have counters of their own."""
         if self._cgroup:
             return stats(sorted({self._leader, *self._cgroup.pids()}))
+        if time.monotonic_ns() < self._next_scan_ns:
+            return self._still_known(stats(self._known))
+        begin = time.thread_time_ns()
+        members = self._look_for_members()
+        self._next_scan_ns = time.monotonic_ns() + int((time.thread_time_ns() - begin) / _SCAN_SHARE)
+        return members
+
+    def _look_for_members(self) -> dict[int, Stat]:
         processes = scan()
-        known = self._start_ticks.items()
-        members = {pid for pid, ticks in known if pid in processes and processes[pid].start_ticks == ticks}
+        members = set(self._still_known(processes))
         members |= {pid for pid, stat in processes.items() if stat.session == self._leader}
         adopted = {pid for pid, stat in processes.items() if stat.parent == os.getpid()} - members
         members |= {pid for pid in adopted if is_marked(pid, self._mark)}
@@ -46,11 +56,15 @@ class Tree:
             more = {pid for pid, stat in processes.items() if stat.parent in members} - members
             members |= more
             grew = bool(more)
-        self._start_ticks = {pid: processes[pid].start_ticks for pid in members}
-        return {pid: processes[pid] for pid in sorted(members)}
+        self._known = {pid: processes[pid].start_ticks for pid in sorted(members)}
+        return {pid: processes[pid] for pid in self._known}
+
+    def _still_known(self, processes: dict[int, Stat]) -> dict[int, Stat]:
+        return {pid: stat for pid, stat in processes.items() if self._known.get(pid) == stat.start_ticks}
 
     def signal(self, signum: int) -> None:
         """Send a signal to each of its processes."""
+        self._next_scan_ns = 0
         for pid, stat in self.read().items():
             if not stat.is_zombie:
                 with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -62,6 +76,6 @@ class Tree:
             self._cgroup.kill()
             return
         deadline = time.monotonic() + _EMPTY_SECONDS
-        while any(not stat.is_zombie for stat in self.read().values()) and time.monotonic() < deadline:
+        while any(not stat.is_zombie for stat in self._look_for_members().values()) and time.monotonic() < deadline:
             self.signal(signal.SIGKILL)
             time.sleep(0.001)
