@@ -7,10 +7,8 @@ import os
 import signal
 import subprocess
 import sys
-import types
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -20,7 +18,6 @@ from shosei.metrics.resources.memory import memory
 from shosei.metrics.text import text
 from shosei.supervise import Heartbeat, classify, meters
 from shosei.supervise.cgroup import Cgroup
-from shosei.supervise.gpu import GpuMeter
 from supervised import MB, SHOSEI, linux, python, samples, supervise
 
 pytestmark = linux
@@ -201,69 +198,3 @@ def test_50_mb_between_two_namespaces(tmp_path: Path, two_namespaces: tuple[str,
     assert network.status in ("ok", "insufficient")
     table = next(table for table in network.breakdown if table.title == text("resources.nodes"))
     assert all(row[1] == pytest.approx(50 * MB, rel=0.08) for row in table.rows)
-
-
-class FakeNvml(types.ModuleType):
-    """Two GPUs; process 4711 holds 3 GB of the second one, which is 70 % busy."""
-
-    class NVMLError(Exception):
-        pass
-
-    def __init__(self) -> None:
-        super().__init__("pynvml")
-
-    def nvmlInit(self) -> None:
-        pass
-
-    def nvmlDeviceGetCount(self) -> int:
-        return 2
-
-    def nvmlDeviceGetHandleByIndex(self, index: int) -> int:
-        return index
-
-    def nvmlDeviceGetHandleByUUID(self, name: str) -> int:
-        return {"GPU-aaa": 0, "GPU-bbb": 1}[name]
-
-    def nvmlDeviceGetIndex(self, device: int) -> int:
-        return device
-
-    def nvmlDeviceGetName(self, _device: int) -> str:
-        return "H100"
-
-    def nvmlDeviceGetUtilizationRates(self, device: int) -> Any:
-        return types.SimpleNamespace(gpu=70 * device, memory=5)
-
-    def nvmlDeviceGetComputeRunningProcesses(self, device: int) -> Any:
-        if device == 0:
-            raise self.NVMLError("not supported")
-        return [
-            types.SimpleNamespace(pid=4711, usedGpuMemory=3_000_000_000),
-            types.SimpleNamespace(pid=1, usedGpuMemory=9),
-        ]
-
-
-def test_gpus_are_read_through_nvml(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "pynvml", FakeNvml())
-    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    readings = [(s.scope, s.name, s.kernel_percent, s.used_bytes) for s in GpuMeter().read({4711})]
-    assert readings == [("gpu", "0 H100", 0.0, None), ("gpu", "1 H100", 70.0, 3_000_000_000)]
-
-
-@pytest.mark.parametrize(("visible", "names"), [("1", ["1 H100"]), ("GPU-aaa", ["0 H100"]), ("", [])])
-def test_only_the_assigned_gpus_are_read(monkeypatch: pytest.MonkeyPatch, visible: str, names: list[str]) -> None:
-    monkeypatch.setitem(sys.modules, "pynvml", FakeNvml())
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
-    assert [sample.name for sample in GpuMeter().read(set())] == names
-
-
-def test_without_a_driver_there_are_no_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
-    fake = FakeNvml()
-
-    def fail() -> None:
-        raise fake.NVMLError("driver not loaded")
-
-    monkeypatch.setattr(fake, "nvmlInit", fail)
-    monkeypatch.setitem(sys.modules, "pynvml", fake)
-    assert GpuMeter().read(set()) == []
-    monkeypatch.setitem(sys.modules, "pynvml", None)
-    assert GpuMeter().read(set()) == []

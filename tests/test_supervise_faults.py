@@ -8,11 +8,14 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
 
 from shosei.errors import InputError
 from shosei.log import Fault, Note, ProcExit, ProcStart, Restart, read_log
+from shosei.log.identity import identity
 from shosei.metrics import compute
 from shosei.supervise import Heartbeat, Injection
 from shosei.supervise.cgroup import Cgroup
@@ -106,6 +109,30 @@ def test_the_next_start_finds_what_a_killed_supervisor_left(tmp_path: Path, grou
             os.kill(daemon, signal.SIGKILL)
     subprocess.run([*words, "true"], check=True, timeout=60)
     assert read_log(tmp_path / "run" / "log").of(Note) == []  # told once
+
+
+def test_after_a_reboot_the_cause_is_not_known(tmp_path: Path) -> None:
+    """A run that the machine's own end has cut short, torn line included: it was written under another boot id."""
+    envelope: dict[str, Any] = {
+        "v": 1, "run": "run", "attempt": 1, "host": identity().host, "boot": "before", "pid": os.getpid(),
+        "start_ticks": identity().start_ticks, "phase": "training",
+    }  # fmt: skip
+    events = [
+        ProcStart(**envelope, mono_ns=10**9, seq=0, child="train", child_pid=7, argv=["train"], start=1),
+        Note(**envelope, mono_ns=6 * 10**9, seq=1, level="info", text='a "proc.exit" that is none'),
+    ]
+    (tmp_path / "run" / "log").mkdir(parents=True)
+    segment = tmp_path / "run" / "log" / f"{identity().host}-before-1-1.jsonl"
+    segment.write_bytes(b"\n".join(map(msgspec.json.encode, events)) + b'\n{"kind":"proc.ex')
+    supervise(tmp_path / "run", python("other", "pass"))
+    (end,) = read_log(tmp_path / "run" / "log", 1).of(ProcExit)
+    assert (end.cause, end.signal, end.planned, end.duration_ns, end.boot) == (
+        "unknown",
+        None,
+        False,
+        5 * 10**9,
+        "before",
+    )
 
 
 def test_a_supervisor_that_lives_is_not_lost(tmp_path: Path) -> None:

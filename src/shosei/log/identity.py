@@ -28,10 +28,14 @@ def identity() -> Identity:
     return Identity(host, boot, os.getpid(), _start_ticks(os.getpid()))
 
 
-def lives(pid: int, start_ticks: int) -> bool:
-    """Whether the process with this identity runs on this machine, or waits to be collected."""
+def is_running(process: Identity) -> bool:
+    """Whether it is a process of this machine that has not ended. What another machine runs cannot be seen."""
+    me = identity()
+    if (process.host, process.boot) != (me.host, me.boot):
+        return False
     try:
-        return _start_ticks(pid) == start_ticks
+        ended = psutil.Process(process.pid).status() == psutil.STATUS_ZOMBIE
+        return not ended and _start_ticks(process.pid) == process.start_ticks
     except psutil.NoSuchProcess:
         return False
 

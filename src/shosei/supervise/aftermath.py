@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from shosei.log import ProcExit, ProcStart
-from shosei.log.identity import identity, lives
+from shosei.log.identity import Identity, identity, is_running
 from shosei.supervise.processes import read
 from shosei.supervise.tree import is_marked
 
@@ -20,11 +20,13 @@ _DYING_SECONDS = 1.0  # for what ends with its supervisor to be gone
 
 
 class _Moment(msgspec.Struct):
-    """When a process wrote a line."""
+    """When which process wrote a line."""
 
-    mono_ns: int
-    wall_ns: int
-    seq: int
+    boot: str = ""
+    pid: int = 0
+    mono_ns: int = 0
+    wall_ns: int = 0
+    seq: int = 0
 
 
 _decode = msgspec.json.Decoder(ProcStart | ProcExit).decode
@@ -63,14 +65,15 @@ def find_lost(folder: Path) -> list[Lost]:
     found = []
     for segment, known in starts.items():
         without_end = [start for start in known if _key(start) not in ended]
-        if without_end and not (known[0].boot == me.boot and lives(known[0].pid, known[0].start_ticks)):
+        supervisor = Identity(known[0].host, known[0].boot, known[0].pid, known[0].start_ticks)
+        if without_end and not is_running(supervisor):
             found.append(_lost(segment, without_end, rebooted=known[0].boot != me.boot))
     return found
 
 
 def _lost(segment: Path, starts: list[ProcStart], *, rebooted: bool) -> Lost:
-    last = _last_moment(segment)
     supervisor = starts[0]
+    last = _last_moment(segment, supervisor)
     survivors = {} if rebooted else _survivors(f"{supervisor.pid}-{supervisor.start_ticks}-")
     ends = [
         ProcExit(
@@ -95,13 +98,16 @@ def _starts_and_ends(segment: Path) -> Iterator[ProcStart | ProcExit]:
                 continue
 
 
-def _last_moment(segment: Path) -> _Moment:
+def _last_moment(segment: Path, supervisor: ProcStart) -> _Moment:
+    """The last line that the writer of ``supervisor`` wrote in its own name."""
     for line in reversed(segment.read_bytes().split(b"\n")):
         try:
-            return _decode_moment(line)
+            moment = _decode_moment(line)
         except msgspec.DecodeError:
             continue
-    raise AssertionError("a segment with starts has lines")
+        if (moment.boot, moment.pid) == (supervisor.boot, supervisor.pid):
+            return moment
+    raise AssertionError("it has written its start")
 
 
 def _survivors(mark: str) -> dict[int, str]:

@@ -80,6 +80,11 @@ class Process:
         """The processes that we collect ourselves."""
         return {self.pid, self._guard.pid}
 
+    @property
+    def counts_oom_kills(self) -> bool:
+        """Whether the kernel counts those of this tree apart from the machine's."""
+        return self.cgroup is not None and self.cgroup.memory_bytes() is not None
+
     async def ended(self) -> None:
         """Wait for the end of the process; on Linux it stays a zombie, whose last counters can still be read."""
         if not hasattr(os, "pidfd_open"):

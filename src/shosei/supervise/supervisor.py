@@ -164,7 +164,8 @@ class Supervisor:
         self._collect_adopted()
         planned, cause = classify(
             status, duration_ns, told_to_stop=process.told_to_stop, hung=process.hung,
-            out_of_memory=process.out_of_memory(), oom_kill_near=self._oom_kills.rose(),
+            out_of_memory=process.out_of_memory(),
+            oom_kill_near=not process.counts_oom_kills and self._oom_kills.rose(),
         )  # fmt: skip
         process.forget()
         if child.is_ours and status == EXIT_INPUT:
