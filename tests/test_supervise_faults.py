@@ -124,8 +124,8 @@ def test_after_a_reboot_the_cause_is_not_known(tmp_path: Path) -> None:
     (tmp_path / "run" / "log").mkdir(parents=True)
     segment = tmp_path / "run" / "log" / f"{identity().host}-before-1-1.jsonl"
     segment.write_bytes(b"\n".join(map(msgspec.json.encode, events)) + b'\n{"kind":"proc.ex')
-    supervise(tmp_path / "run", python("other", "pass"))
-    (end,) = read_log(tmp_path / "run" / "log", 1).of(ProcExit)
+    _, log = supervise(tmp_path / "run", python("other", "pass"))
+    (end,) = (end for end in log.of(ProcExit) if end.child == "train")
     assert (end.cause, end.signal, end.planned, end.duration_ns, end.boot) == (
         "unknown",
         None,
