@@ -210,6 +210,7 @@ def test_what_cannot_be_compared_is_refused_before_anything_is_measured(
         (LOAD.replace("40", "41"), "load.rate is 40.0 for a and 41.0 for b"),
         (f"{LOAD}seed = 3\n", "load.seed: leave it out"),
         (LOAD.replace("rate", "rte"), "unknown key 'load.rte'; did you mean 'rate'?"),
+        ("load = 'fast'\n", "load: write it as a table, such as load = { }"),
         (f"sreve = []\n{LOAD}", "unknown key 'target.sreve'; did you mean 'serve'?"),
         (f"{LOAD}[exam]\nsamples = 2\n", "exam.samples is None for a"),
     ):

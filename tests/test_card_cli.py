@@ -115,6 +115,7 @@ def test_log_counts_and_lists_events(shosei: Shosei, run: Path) -> None:
     code, out, _ = shosei("log", run, "--json")
     values = json.loads(out)
     assert (code, values["attempt"], values["attempts"]) == (0, 2, [1, 2])
+    assert "this is attempt 2; --attempt shows another: 1" in shosei("card", run)[2]
     assert values["events"] == {"run.begin": 2, "run.end": 2}
     assert len(values["segments"]) == 1
     code, out, _ = shosei("log", run, "--kind", "run.begin", "--attempt", "1")

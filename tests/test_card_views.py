@@ -157,10 +157,30 @@ def test_a_profile_s_verdict_heads_the_card_and_its_limits_stand_in_the_cells() 
     assert [judgement.outcome for judgement in made.judgements] == ["pass", "missed", "not_measured"]
     page = Page(html(made)).text
     for view in (page, markdown(made), " ".join(printed(made).split())):
-        assert "misses 1 of 3 requirements; 1 are kept" in view
+        assert "1 of 3 requirements are missed; 1 are kept" in view
         for said in ("strict", "≥ 70 %", "≤ 700 ms", "missed", "p95"):
             assert said in view
     assert "0 of 1 kept" in page
+
+
+def test_what_is_not_required_is_not_counted_and_what_is_undecided_says_why() -> None:
+    asked = Profile.model_validate(
+        {
+            "name": "lax",
+            "inference": {
+                "pass_at_1": {"min": 0.7},
+                "response_time.p97": {"max": 700},
+                "memory": {"max": 1, "min_n": 99, "required": False},
+            },
+        }
+    )
+    made = build(card_samples.log(), card_samples.metrics(), asked)
+    page, terminal_text = Page(html(made)).text, " ".join(printed(made).split())
+    for view in (page, markdown(made), terminal_text):
+        assert "1 of 2 requirements are shown to be kept" in view
+        assert "≤ 700 %" not in view
+        assert "≤ 70,000" not in view
+    assert "no figure 'p97' here" in terminal_text
 
 
 def test_a_cell_opens_into_what_it_means_and_what_it_rests_on() -> None:

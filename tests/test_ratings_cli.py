@@ -91,6 +91,7 @@ def test_comments_are_kept_where_asked_for_and_judges_apart(run: Path, tmp_path:
         ("stars\n5\n", ":1: the header needs a column 'rater'"),
         ("rater,request\na,x\n", ":1: the header needs a column 'rater' and one of 'value', 'stars' and 'thumbs'"),
         ("rater,stars,stars\na,5,5\n", ":1: column 'stars' stands twice"),
+        ("rater;stars\na;5\n", ":1: one column, 'rater;stars': separate the columns with commas"),
         ("", ":1: the header needs"),
         ("rater,stars\n", "holds no ratings"),
         ("rater,stars\na,5\n\nb,6\n", ":4: stars: '6' is not 1 to 5"),
@@ -102,6 +103,7 @@ def test_comments_are_kept_where_asked_for_and_judges_apart(run: Path, tmp_path:
         ("rater,stars,turn\na,5,first\n", ":2: turn: 'first'"),
         ("rater,stars,time\na,5,gestern\n", ":2: time: 'gestern' is no ISO 8601 time"),
         ('rater,stars\na,5\n"b,5\n', ":3: unexpected end of data"),
+        ("rater,stars\na,5\nb,4\na,1\n", ":4: this rater's second rating of nothing named"),
     ],
 )
 def test_a_bad_row_is_named_by_file_and_line(tmp_path: Path, text: str, words: str) -> None:

@@ -17,11 +17,9 @@ from shosei.card.profile import Profile
 from shosei.card.timeline import Timeline, timeline
 from shosei.card.words import rendered, texts
 from shosei.log import Event, Log, Note, RunBegin, RunEnd, Sample
-from shosei.metrics.metric import METRIC_IDS, Metric, Phase
+from shosei.metrics.metric import METRIC_IDS, PHASES, Metric, Phase
 from shosei.metrics.text import Text, Words, text
 from shosei.spec import audit
-
-PHASES: tuple[Phase, Phase] = ("training", "inference")
 
 
 class Command(msgspec.Struct, frozen=True, kw_only=True):

@@ -146,7 +146,8 @@ def _processes(log: Log, clock: _Clock) -> list[_Owner]:
 
 
 def _inner_events(log: Log) -> dict[Kind, list[Epoch] | list[Section] | list[Window]]:
-    return {"epoch": log.of(Epoch), "section": log.of(Section), "window": log.of(Window)}
+    epochs = {(_process(epoch), epoch.index): epoch for epoch in log.of(Epoch)}  # the last word on each
+    return {"epoch": list(epochs.values()), "section": log.of(Section), "window": log.of(Window)}
 
 
 def _stretch(event: Epoch | Section | Window, clock: _Clock) -> Bar:

@@ -22,10 +22,10 @@ _VERB = "alternate"
 
 
 def alternate(
-    a: Annotated[Path, typer.Argument(metavar="A.toml", help="The first target.")],
-    b: Annotated[Path, typer.Argument(metavar="B.toml", help="The second target.")],
+    a: Annotated[Path, typer.Argument(metavar="A.toml", help="The first target: name, url, serve, [load], [exam].")],
+    b: Annotated[Path, typer.Argument(metavar="B.toml", help="The second target, asked the same.")],
     out: Annotated[Path, typer.Option(help="Run folder, of this measurement alone.")],
-    repeats: Annotated[int, typer.Option(min=1, help="Turns of each target.")] = 7,
+    repeats: Annotated[int, typer.Option(min=1, help="Turns of each target; a verdict needs 5.")] = 7,
     as_json: JsonOption = False,
 ) -> int:
     """Measure two targets by turns (A B B A ...), so that 'shosei compare' can tell which is faster.

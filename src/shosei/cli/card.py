@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from shosei.cli.common import JsonOption, LanguageOption, ProfileOption, result, say
-from shosei.errors import EXIT_INCONCLUSIVE, EXIT_INVALID, EXIT_OK, EXIT_REGRESSION
+from shosei.errors import EXIT_INCONCLUSIVE, EXIT_INVALID, EXIT_OK, EXIT_REGRESSION, InputError
 
 RunArgument = Annotated[
     Path | None,
@@ -46,12 +46,14 @@ def card(
     from shosei.card.judge import exit_code
     from shosei.card.profile import read_profile
     from shosei.card.words import language
-    from shosei.log import open_run, read_log
+    from shosei.log import attempts, open_run, read_log
     from shosei.metrics import compute
 
     chosen = open_run(run)
     spoken = language(lang or "en")
     asked = read_profile(profile) if profile else None
+    if asked and not (asked.training or asked.inference):
+        raise InputError(f"profile {asked.name} requires nothing: name metrics below [inference] or [training]")
     log = read_log(chosen.log, attempt)
     for warning in log.warnings:
         say(f"warning: {warning}")
@@ -68,6 +70,8 @@ def card(
             console.width = 100
         console.print(terminal(scorecard, spoken))
         say(f"\nthe whole card, with its plots: {page}")
+        if others := [str(number) for number in attempts(chosen.log) if number != log.attempt]:
+            say(f"this is attempt {log.attempt}; --attempt shows another: {', '.join(others)}")
     if not asked:
         return EXIT_OK
     code = exit_code(scorecard.judgements)
@@ -81,7 +85,7 @@ def log(
     """Count a run's events by kind, or print those of one kind."""
     import msgspec
 
-    from shosei.errors import InputError, nearest
+    from shosei.errors import nearest
     from shosei.log import EVENTS, attempts, open_run, read_log
 
     if kind is not None and kind not in EVENTS:

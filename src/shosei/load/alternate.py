@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from shosei.config import Config, read_toml, validate
+from shosei.config import Config, read_toml, table, validate
 from shosei.errors import InputError
 from shosei.load.config import LoadConfig, Positive
 
@@ -53,7 +53,7 @@ def read_target(file: Path) -> Target:
     tables = read_toml(file)
     try:
         if "load" in tables:
-            tables["load"] = validate(LoadConfig, tables["load"], "load")
+            tables["load"] = validate(LoadConfig, table(tables["load"], "load"), "load")
         target = validate(Target, tables, "target")
         if "seed" in target.load.model_fields_set:
             raise InputError("load.seed: leave it out; every pair of turns gets a seed of its own")

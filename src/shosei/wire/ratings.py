@@ -55,7 +55,8 @@ def read_ratings(path: Path) -> list[RatingRow]:
 
 def _rows(path: Path, file: Iterable[str]) -> list[RatingRow]:
     reader = csv.reader(file, strict=True)
-    rows = []
+    rows: list[RatingRow] = []
+    unnamed: set[tuple[str, int]] = set()
     try:
         header = [name.strip().lower() for name in next(reader, [])]
         _check_header(header)
@@ -64,7 +65,12 @@ def _rows(path: Path, file: Iterable[str]) -> list[RatingRow]:
                 continue
             if len(cells) != len(header):
                 raise InputError(f"{len(cells)} cells, but the header names {len(header)} columns")
-            rows.append(_row(dict(zip(header, (cell.strip() for cell in cells), strict=True))))
+            row = _row(dict(zip(header, (cell.strip() for cell in cells), strict=True)))
+            if not row.request:
+                if (row.rater, row.turn) in unnamed:
+                    raise InputError("this rater's second rating of nothing named: say in 'request' what is rated")
+                unnamed.add((row.rater, row.turn))
+            rows.append(row)
     except (InputError, csv.Error) as error:
         raise InputError(f"{path}:{max(1, reader.line_num)}: {error}") from None
     if not rows:
@@ -73,6 +79,8 @@ def _rows(path: Path, file: Iterable[str]) -> list[RatingRow]:
 
 
 def _check_header(header: list[str]) -> None:
+    if len(header) == 1 and header[0] not in COLUMNS:
+        raise InputError(f"one column, '{header[0]}': separate the columns with commas")
     for name in header:
         if name not in COLUMNS:
             raise InputError(f"unknown column '{name}'{nearest(name, COLUMNS)}")

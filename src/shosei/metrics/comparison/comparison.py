@@ -11,7 +11,7 @@ from shosei.metrics.comparison import conditions, paired, unpaired
 from shosei.metrics.comparison.difference import Difference
 from shosei.metrics.comparison.sides import Key, Side, Target
 from shosei.metrics.comparison.verdict import ALPHA, Verdict, decide, family, holm
-from shosei.metrics.metric import METRIC_IDS, Metric, Phase
+from shosei.metrics.metric import METRIC_IDS, PHASES, Metric, Phase
 from shosei.metrics.service_level import ServiceLevel
 from shosei.metrics.stats import MIN_CLUSTERS, Interval
 from shosei.metrics.text import Words, text
@@ -22,8 +22,7 @@ SHARE_MARGIN = 0.02
 RELATIVE_MARGIN = 0.05
 
 _SHARES = ("", "per start")  # units of shares: their margins are absolute
-_PHASES: tuple[Phase, Phase] = ("training", "inference")
-KEYS: list[Key] = [(id, phase) for ids in METRIC_IDS.values() for id in ids for phase in _PHASES]
+KEYS: list[Key] = [(id, phase) for ids in METRIC_IDS.values() for id in ids for phase in PHASES]
 
 
 class Compared(msgspec.Struct, frozen=True, kw_only=True):
@@ -201,7 +200,7 @@ def _of_turns(a: Side, b: Side, key: Key, notes: list[Words]) -> Difference:
         if units[0].paired or unpaired.is_exact(units[0], units[1]) or unvaried:
             return _of_units(units[0], units[1], notes)
     before, after = zip(*values, strict=True)
-    return paired.turns(before, after)
+    return paired.turns(before, after, shares=_metrics(a, key)[0].unit in _SHARES)
 
 
 def _of_units(a: Units, b: Units, notes: list[Words]) -> Difference:

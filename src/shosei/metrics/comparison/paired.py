@@ -14,9 +14,12 @@ from shosei.metrics.text import text
 from shosei.metrics.units import Unit, Units, by_cluster, is_single_outcome, of_resamples
 
 
-def turns(a: Sequence[float], b: Sequence[float]) -> Difference:
-    """Paired t test over pairs of turns: of the logarithm of the ratio where all values are above 0."""
-    relative = min(*a, *b) > 0
+def turns(a: Sequence[float], b: Sequence[float], *, shares: bool = False) -> Difference:
+    """Paired t test over pairs of turns: of the logarithm of the ratio where all values are above 0.
+
+    Of ``shares``, and where there is a 0, of the difference.
+    """
+    relative = not shares and min(*a, *b) > 0
     pairs = zip(a, b, strict=True)
     differences = [math.log(after / before) if relative else after - before for before, after in pairs]
     n = len(differences)

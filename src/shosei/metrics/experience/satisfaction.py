@@ -59,9 +59,11 @@ class Population:
         return Figure(int(sums.sum()) / int(counts.sum()) if stars else None, "stars", "higher", ci, len(stars))
 
     def response_rate(self) -> Figure:
-        """Ratings given, of those asked for."""
+        """Ratings given, of those asked for; unknown where nobody was seen to stay silent."""
+        if len(self.given) == len(self.asked):
+            return Figure(None, "", "higher")
         clusters = _by_rater((rating.rater, float(rating.value is not None)) for rating in self.asked)
-        rate = len(self.given) / len(self.asked) if self.asked else None
+        rate = len(self.given) / len(self.asked)
         return Figure(rate, "", "higher", stats.wilson_clustered(clusters), len(clusters))
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
@@ -9,6 +11,7 @@ from shosei.log import Log, Request, RunBegin, Window
 from shosei.metrics import stats
 from shosei.metrics.bins import SECOND_NS, Bins
 from shosei.metrics.cell import Unmeasurable, Value
+from shosei.metrics.faults import Drill
 from shosei.metrics.metric import Curve, Figure, Plot, Row, Table
 from shosei.metrics.performance.in_flight import growing, mean_in_flight
 from shosei.metrics.series import by_time, steady_window
@@ -21,32 +24,43 @@ _KEEPING_UP = 0.95  # of the offered rate; below it the server is saturated
 
 @dataclass(frozen=True, slots=True)
 class _Offered:
-    """A load as one vantage saw it, and its steady window."""
+    """A load as one vantage saw it, and its steady window, from which injected faults are cut out."""
 
     window: Window
+    drill: Drill
     vantage: Text
     requests: list[Request]
 
     @property
     def seconds(self) -> float:
-        return (self.window.end_ns - self.window.begin_ns) / SECOND_NS
+        return math.fsum(self.stretches)
+
+    @property
+    def stretches(self) -> list[float]:
+        """Seconds of each time batch, without faults."""
+        begin, width = self.window.begin_ns, (self.window.end_ns - self.window.begin_ns) / stats.BATCHES
+        edges = [begin + index * width for index in range(stats.BATCHES + 1)]
+        return [(end - begin) / SECOND_NS - self.drill.seconds(begin, end) for begin, end in itertools.pairwise(edges)]
 
     @property
     def scheduled(self) -> list[Request]:
         """What should have been sent within the window."""
-        return [r for r in self.requests if self.window.begin_ns <= r.scheduled_ns < self.window.end_ns]
+        return [request for request in self.requests if self._counts(request.scheduled_ns)]
 
     @property
     def good(self) -> list[Request]:
         """What succeeded and finished within the window."""
-        finished = [r for r in self.requests if r.done_ns and self.window.begin_ns <= r.done_ns < self.window.end_ns]
-        return [request for request in finished if not request.error]
+        return [request for request in self.requests if not request.error and self._counts(request.done_ns or 0)]
+
+    def _counts(self, when_ns: int) -> bool:
+        return self.window.begin_ns <= when_ns < self.window.end_ns and not self.drill.covers(when_ns)
 
     def rate(self, counted: Iterable[tuple[Request, int]], unit: str) -> Figure:
         """What finishes a second, with an interval from time batches; ``n`` is how many of them hold any."""
         points = [(request.done_ns or 0, count) for request, count in counted]
         batches = [float(sum(batch)) for batch in by_time(points, self.window.begin_ns, self.window.end_ns)]
-        interval = stats.ratio_interval(batches, [self.seconds / len(batches)] * len(batches))
+        known = [(top, seconds) for top, seconds in zip(batches, self.stretches, strict=True) if seconds > 0]
+        interval = stats.ratio_interval([top for top, _ in known], [seconds for _, seconds in known])
         return Figure(sum(batches) / self.seconds, unit, "higher", interval, sum(batch > 0 for batch in batches))
 
 
@@ -63,7 +77,8 @@ def request_rate(service_level: ServiceLevel) -> Callable[[Log], Value]:
     """Successful requests per second that finish in the steady window, goodput counted by ``service_level``."""
 
     def compute(log: Log) -> Value:
-        load = _Offered(steady_window(log), *offered_load(log))
+        window = steady_window(log)
+        load = _Offered(window, Drill.of(log, window.boot), *offered_load(log))
         if not load.scheduled:
             raise Unmeasurable("not_measured", text("performance.no_load"))
         if not load.good:
@@ -74,6 +89,8 @@ def request_rate(service_level: ServiceLevel) -> Callable[[Log], Value]:
         _add_saturation(beside, load)
         _add_tokens(beside, load)
         _add_goodput(beside, load, service_level)
+        if load.drill.seconds(window.begin_ns, window.end_ns):
+            beside.notes.append(text("performance.faults_left_out"))
         return Value(
             value=len(load.good) / load.seconds, n=len(load.good), clusters=rate.n,
             unit_of_n=text("term.time_batches"), ci=rate.ci or (None, None), ci_method=text("term.t_time_batches"),
@@ -88,8 +105,10 @@ def request_rate(service_level: ServiceLevel) -> Callable[[Log], Value]:
 def _add_saturation(beside: _Beside, load: _Offered) -> None:
     """What was offered, how much of it was answered, and whether the client kept to its schedule."""
     achieved, offered = len(load.good) / load.seconds, len(load.scheduled) / load.seconds
-    grows = growing(load.requests, load.window.begin_ns, load.window.end_ns)
+    grows = not load.drill.stretches and growing(load.requests, load.window.begin_ns, load.window.end_ns)
     saturated = achieved < _KEEPING_UP * offered or grows
+    points = [(request.scheduled_ns, request) for request in load.scheduled]
+    holding = sum(map(bool, by_time(points, load.window.begin_ns, load.window.end_ns)))  # neighbours share a queue
     lag = [(request.sent_ns - request.scheduled_ns) / 1e6 for request in load.scheduled if request.sent_ns is not None]
     beside.rows += [
         [text("performance.offered"), offered],
@@ -98,9 +117,9 @@ def _add_saturation(beside: _Beside, load: _Offered) -> None:
         [text("performance.steady_window"), load.seconds],
     ]
     beside.figures |= {
-        "offered": Figure(offered, "requests/s", "higher", n=len(load.scheduled)),
-        "achieved_over_offered": Figure(achieved / offered, "", "higher", n=len(load.scheduled)),
-        "saturated": Figure(float(saturated), "", "lower", n=1),
+        "offered": Figure(offered, "requests/s", "higher", n=holding),
+        "achieved_over_offered": Figure(achieved / offered, "", "higher", n=holding),
+        "saturated": Figure(float(saturated), "0/1", "lower", n=1),
     }
     if saturated:
         beside.notes.append(text("performance.saturated", achieved=achieved, offered=offered))
