@@ -160,7 +160,7 @@ while True:
 
 def test_faults_on_purpose_are_marked_and_repaired(tmp_path: Path) -> None:
     heartbeat = Heartbeat(timeout_s=2.0, pattern="step")
-    child = python("train", WORK, time.time() + 4.0, heartbeat=heartbeat)
+    child = python("train", WORK, time.time() + 6.0, heartbeat=heartbeat)
     faults = [Injection.parse("hang@1.5"), Injection.parse("kill@0.5")]
     code, log = supervise(tmp_path / "run", child, injections=faults)
     assert code == 0
