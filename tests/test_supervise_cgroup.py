@@ -74,9 +74,9 @@ def test_whoever_is_in_it_ends_with_it() -> None:
     if not group:
         pytest.skip("no rights to make a control group")
     words = " && ".join(f"echo $$ > {folder}/cgroup.procs" for folder in group.folders)
-    with subprocess.Popen(["sh", "-c", f"{words} && setsid sleep 600 & exec sleep 600"]) as shell:
+    with subprocess.Popen(["sh", "-c", f"{words} || exit; setsid sleep 600 & exec sleep 600"]) as shell:
         try:
-            assert eventually(group.pids)
+            assert eventually(lambda: len(group.pids()) == 2)
             pids = group.pids()
             group.kill()
             assert not any(map(lives, pids))

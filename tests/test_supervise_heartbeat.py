@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shosei.errors import InputError
@@ -98,6 +98,7 @@ def test_the_command_sees_that_nobody_reads_its_output(tmp_path: Path) -> None:
     assert shown.stdout == b"y\n"
 
 
+@settings(max_examples=30, deadline=None)
 @given(st.lists(st.sampled_from([b"step 1", b"step", b" 22\n", b"\n", b"x", b"\xff", b"a step 3 b"]), max_size=12))
 def test_matches_are_counted_however_the_output_is_cut(parts: list[bytes]) -> None:
     """A pattern that is over at the line's end: each cut gives the count of the whole."""
