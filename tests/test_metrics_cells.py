@@ -37,6 +37,7 @@ FED_BY = {
     "score": {(metric, phase) for metric in METRIC_IDS["accuracy"] for phase in ("training", "inference")},
     "exec": {("pass_at_1", "inference")},
     "sample": {(metric, phase) for metric in ("memory", "disk_io") for phase in ("training", "inference")},
+    "heartbeat": set(),
     "rating": set(),
     "comm": set(),
     "fault": set(),

@@ -8,7 +8,7 @@ import pytest
 from scipy.stats import chi2
 
 from handwritten import MS, S, at, end, log_of, metric, start, table
-from shosei.log import Event, Fault, Log, Request, Restart, Step
+from shosei.log import Event, Fault, Heartbeat, Log, Request, Restart, Step
 from shosei.metrics.stats import wilson
 
 
@@ -103,6 +103,16 @@ def test_a_server_is_repaired_by_the_first_request_that_succeeds() -> None:
     )  # fmt: skip
     assert found.figures["mttr_s"].value == pytest.approx(2.25)
     assert "lost_steps" not in found.figures
+
+
+def test_a_command_without_steps_is_repaired_by_its_own_heartbeat() -> None:
+    beats = [at(second, Heartbeat(child="other" if second == 7 else "train", count=1, phase="training"))
+             for second in (3, 7, 8.5, 9)]  # fmt: skip
+    found = metric(
+        log_of(start(0, 1), end(5, 1, ran_s=5, cause="hang"), start(6, 2), *beats, end(20, 2, ran_s=14)),
+        "crash_rate", "training",
+    )  # fmt: skip
+    assert found.figures["mttr_s"].value == pytest.approx(3.5)
 
 
 def test_an_injected_crash_stands_apart_and_is_named() -> None:

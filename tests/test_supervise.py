@@ -4,57 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
 import pytest
 
 from shosei.errors import InputError
-from shosei.log import Log, ProcExit, ProcStart, Restart, RunEnd, Sample, Writer, open_run, read_log
+from shosei.log import ProcExit, ProcStart, Restart, RunEnd, Sample, Writer, open_run, read_log
 from shosei.supervise import Child, Supervisor
 from shosei.supervise.classify import classify, exit_code
-
-SHOSEI = Path(sys.executable).with_name("shosei")
-MB = 1_000_000
-linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="meters and parent death are Linux's")
-
-
-def python(name: str, program: str, *arguments: object, phase: str = "training") -> Child:
-    return Child(name, [sys.executable, "-c", program, *map(str, arguments)], phase=phase)
-
-
-def supervise(folder: Path, *children: Child, **options: float) -> tuple[int, Log]:
-    """Run the children to their end; return the exit code and what was logged."""
-    run = open_run(folder, must_exist=False)
-    settings = {"backoff_s": 0.01, "interval_s": 0.1} | options
-    with run.recording("supervise") as record:
-
-        async def supervised() -> int:
-            return await Supervisor(record.writer, children, **settings).run()
-
-        record.exit_code = asyncio.run(supervised())
-    return record.exit_code, read_log(run.log)
-
-
-def samples(log: Log, name: str) -> list[Sample]:
-    return [sample for sample in log.of(Sample) if sample.scope == "tree" and sample.name == name]
-
-
-def eventually(condition: Callable[[], object], seconds: float = 60.0) -> bool:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if condition():
-            return True
-        time.sleep(0.05)
-    return False
-
+from supervised import MB, SHOSEI, cli, eventually, linux, python, samples, supervise
 
 # What a process and the children it has waited for have used, in its own words.
 REPORT = """
@@ -165,7 +127,7 @@ def test_a_death_by_signal_is_one(tmp_path: Path) -> None:
     ],
 )
 def test_causes(status: int, seconds: float, told: bool, memory: bool, expected: tuple[bool, str]) -> None:
-    assert classify(status, int(seconds * 1e9), told_to_stop=told, out_of_memory=memory) == expected
+    assert classify(status, int(seconds * 1e9), told_to_stop=told, oom_kill_near=memory) == expected
     assert exit_code(-9) == 137
 
 
@@ -239,16 +201,6 @@ def test_a_child_that_will_not_end_is_killed_after_the_grace_period(tmp_path: Pa
     code, log = supervise(tmp_path / "run", python("stubborn", stubborn), lost, max_restarts=0, grace_s=0.2)
     assert code == 7
     assert log.of(ProcExit)[-1].signal == signal.SIGKILL
-
-
-@contextmanager
-def cli(folder: Path, *command: str) -> Iterator[subprocess.Popen[bytes]]:
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("SHOSEI_")}
-    with subprocess.Popen([SHOSEI, "supervise", "--run", folder, "--", *command], env=environment) as process:
-        try:
-            yield process
-        finally:
-            process.kill()
 
 
 @linux

@@ -11,6 +11,7 @@ import sys
 PARENT_VARIABLE = "SHOSEI_PARENT"
 
 _PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
+_PR_SET_CHILD_SUBREAPER = 36
 _libc = ctypes.CDLL(None)  # before any fork: loading is not safe after one
 
 
@@ -21,3 +22,9 @@ def die_with(parent: int) -> None:
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:  # it died before the call: its signal will never come
         os._exit(128 + signal.SIGKILL)
+
+
+def adopt_orphans(adopt: bool = True) -> None:
+    """Become the parent of every descendant whose own parent ends, or stop so. Nothing happens off Linux."""
+    if sys.platform.startswith("linux"):
+        _libc.prctl(_PR_SET_CHILD_SUBREAPER, int(adopt))

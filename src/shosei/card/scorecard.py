@@ -44,7 +44,9 @@ class Count(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Meter(msgspec.Struct, frozen=True, kw_only=True):
-    """What measuring cost: CPU time of supervisors and load clients, and its share of one core while they watched."""
+    """What measuring cost: CPU time of supervisors and load clients, their own start-up included, and its share of one
+    core while they watched, which it is not.
+    """
 
     cpu_seconds: float
     share: float | None
@@ -215,10 +217,11 @@ def _meter(log: Log) -> Meter | None:
         if sample.scope == "self" and sample.cpu_ns is not None:
             samples.setdefault(_process(sample), []).append(sample)
     cpu_ns = sum(max(sample.cpu_ns or 0 for sample in own) for own in samples.values())
+    watching_ns = sum((own[-1].cpu_ns or 0) - (own[0].cpu_ns or 0) for own in samples.values())
     watched_ns = sum(own[-1].mono_ns - own[0].mono_ns for own in samples.values())
     if not cpu_ns:
         return None
-    return Meter(cpu_seconds=cpu_ns / 1e9, share=cpu_ns / watched_ns if watched_ns else None)
+    return Meter(cpu_seconds=cpu_ns / 1e9, share=watching_ns / watched_ns if watched_ns else None)
 
 
 def _moment(event: Event) -> tuple[int, str, int, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -18,23 +19,56 @@ def supervise(
     phase: Annotated[str, typer.Option(help="What it does: training or inference.")] = "training",
     name: Annotated[str, typer.Option(help="The command's name in the log.")] = "command",
     max_restarts: Annotated[int, typer.Option(min=0, help="How often to start it again after a failure.")] = 3,
+    backoff: Annotated[
+        float, typer.Option(min=0, metavar="S", help="Seconds before the first restart; doubled for each one more.")
+    ] = 0.5,
+    grace: Annotated[float, typer.Option(min=0, metavar="S", help="Seconds to end in once it is told to.")] = 10.0,
+    heartbeat_timeout: Annotated[
+        float | None,
+        typer.Option(
+            min=1, metavar="S", help="End it as hung after so many seconds without progress.", show_default=False
+        ),
+    ] = None,
+    heartbeat_file: Annotated[
+        Path | None, typer.Option(help="Progress is a change of this file's time or contents.", show_default=False)
+    ] = None,
+    heartbeat_pattern: Annotated[
+        str | None,
+        typer.Option(metavar="REGEX", help="Progress is a match in its output.", show_default=False),
+    ] = None,
+    injections: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--inject",
+            metavar="FAULT@S",
+            show_default=False,
+            help="A fault on purpose, S seconds from now: kill, hang or oom. Repeatable.",
+        ),
+    ] = None,
     as_json: JsonOption = False,
 ) -> int:
-    """Run a command, start it again when it fails, and record its ends, CPU, memory and disk from outside.
+    """Run a command, start it again when it fails or hangs, and record its ends, CPU, memory, disk and network.
 
     Its output passes through; the exit code is its last one.
     """
     import asyncio
 
     from shosei.log import open_run
-    from shosei.supervise import Child, Supervisor
+    from shosei.supervise import Child, Heartbeat, Injection, Supervisor
 
     if phase not in PHASES:
         raise InputError(f"--phase {phase}: choose one of {', '.join(PHASES)}")
-    child = Child(name, command, phase=phase)
+    faults = [Injection.parse(text) for text in injections or []]
+    if heartbeat_timeout is None and any(fault.kind == "hang" for fault in faults):
+        raise InputError("--inject hang@S: only --heartbeat-timeout would end it; give one")
+    heartbeat = Heartbeat(heartbeat_timeout, heartbeat_file, heartbeat_pattern)
+    child = Child(name, command, phase=phase, heartbeat=heartbeat)
     folder = open_run(run, must_exist=False)
     with folder.recording(f"supervise:{name}", phase) as record:
-        code = record.exit_code = asyncio.run(Supervisor(record.writer, [child], max_restarts=max_restarts).run())
+        supervisor = Supervisor(
+            record.writer, [child], max_restarts, backoff_s=backoff, grace_s=grace, injections=faults
+        )
+        code = record.exit_code = asyncio.run(supervisor.run())
     attempt = record.writer.attempt
     say(f"{name} ended with exit code {code}; its record: attempt {attempt} of {folder.folder}")
     if as_json:

@@ -93,6 +93,13 @@ class ProcExit(Event, tag="proc.exit"):
     signal: int | None = None
 
 
+class Heartbeat(Event, tag="heartbeat"):
+    """A supervised process made progress, as its output or a file of its own shows. At most once a second."""
+
+    child: str
+    count: int  # beats of this start so far
+
+
 class Restart(Event, tag="restart"):
     """The supervisor's restart counters for one child so far. Written once at 0 when supervision begins."""
 
@@ -224,7 +231,7 @@ class Sample(Event, tag="sample"):
     sent_bytes: int | None = None
     kernel_percent: float | None = None  # gpu: share of the meter's last period with a kernel running
     sm_percent: float | None = None  # gpu: streaming multiprocessors active
-    used_bytes: int | None = None  # gpu: device memory of our processes
+    used_bytes: int | None = None  # gpu: device memory of our processes; cgroup: in use, page cache included
     reserved_bytes: int | None = None  # gpu: by the framework's allocator
     allocated_bytes: int | None = None
 
@@ -276,7 +283,7 @@ class Note(Event, tag="note"):
 EVENTS: dict[str, type[Event]] = {
     str(kind.__struct_config__.tag): kind
     for kind in (
-        RunBegin, RunEnd, Window, ProcStart, ProcExit, Restart, Epoch, Step, Section,
+        RunBegin, RunEnd, Window, ProcStart, ProcExit, Heartbeat, Restart, Epoch, Step, Section,
         Request, Score, Exec, Sample, Comm, Rating, Fault, Note,
     )
 }  # fmt: skip

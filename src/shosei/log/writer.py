@@ -47,6 +47,12 @@ class Writer:
         if type(event) in CRITICAL:
             self.flush(sync=True)
 
+    def relay(self, event: Event) -> None:
+        """Append an event of another process, in its name: the envelope is kept."""
+        with self._lock:
+            self._lines.append(self._encode(event))
+        self.flush(sync=True)
+
     def record(self, events: Iterable[Event]) -> bool:
         """Append the events together and wait for the disk; return whether it has all of them."""
         dropped = self.dropped

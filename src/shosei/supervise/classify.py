@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import signal
-from pathlib import Path
+
+from shosei.supervise.processes import read
 
 _START_UP_NS = 2_000_000_000
 
@@ -13,31 +14,53 @@ def exit_code(status: int) -> int:
     return 128 - status if status < 0 else status
 
 
-def classify(status: int, duration_ns: int, *, told_to_stop: bool, out_of_memory: bool) -> tuple[bool, str]:
+def classify(
+    status: int,
+    duration_ns: int,
+    *,
+    told_to_stop: bool = False,
+    hung: bool = False,
+    out_of_memory: bool = False,
+    oom_kill_near: bool = False,
+) -> tuple[bool, str]:
     """``(planned, cause)`` as ``proc.exit`` has them.
 
-    ``out_of_memory``: the kernel killed some process for want of memory within the last sampling interval. A signal
-    is also seen through a shell, which reports it as 128 + signal. ``start-up`` is a failure so early that nothing
-    can have been done.
+    ``hung``: the watchdog ended it. ``out_of_memory``: that its tree could not get memory is known. ``oom_kill_near``:
+    the kernel killed some process of the machine for want of memory at about that time, which explains a SIGKILL.
+    A signal is also seen through a shell, which reports it as 128 + signal. ``start-up`` is a failure so early that
+    nothing can have been done.
     """
     if told_to_stop:
         return True, "stopped"
+    if hung:
+        return False, "hang"
     if status == 0:
         return True, "done"
     fatal = exit_code(status) - 128
-    if fatal == signal.SIGKILL and out_of_memory:
+    if out_of_memory or (fatal == signal.SIGKILL and oom_kill_near):
         return False, "out of memory"
     if fatal in set(signal.Signals):
         return False, "signal"
     return False, "start-up" if duration_ns < _START_UP_NS else "exception"
 
 
-def oom_kills() -> int | None:
-    """Processes that this machine's kernel has killed for want of memory since it started (control groups' too)."""
-    try:
-        for line in Path("/proc/vmstat").read_text().splitlines():
-            if line.startswith("oom_kill "):
+class OomKills:
+    """The processes that this machine's kernel has killed for want of memory since it started (control groups' too)."""
+
+    def __init__(self) -> None:
+        # The reading before the last one too: a kill may come just before a reading, and be seen just after it.
+        self._readings = [self._count()] * 2
+
+    def look(self) -> None:
+        """Take a reading; call it at regular times."""
+        self._readings = [self._readings[-1], self._count()]
+
+    def rose(self) -> bool:
+        """Whether there was one since the reading before the last."""
+        return self._count() != self._readings[0]
+
+    def _count(self) -> int | None:
+        for line in read("/proc/vmstat").splitlines():
+            if line.startswith(b"oom_kill "):
                 return int(line.split()[1])
-    except OSError:
-        pass
-    return None
+        return None

@@ -1,67 +1,21 @@
-"""A process tree's counters, read from outside in ``/proc`` (Linux; elsewhere every field is None)."""
+"""A process tree's counters, read from outside (Linux; elsewhere every field is None)."""
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterable
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from shosei.log import Sample
+from shosei.supervise.cgroup import Cgroup
+from shosei.supervise.process import Process
+from shosei.supervise.processes import numbers
 
-_PROC = Path("/proc")
-_NS_PER_TICK = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
-_PSS_SHARE = 0.02  # of the time may go into PSS, whose reading walks every page table
+_PSS_SHARE = 0.005  # of a core may go into PSS, whose reading walks every page table
 _IO = {
     "read_bytes": "read_bytes", "write_bytes": "write_bytes", "cancelled_write_bytes": "cancelled_write_bytes",
     "rchar": "read_chars", "wchar": "write_chars",
 }  # fmt: skip
-
-
-class Stat(NamedTuple):
-    """What a scan of ``/proc/PID/stat`` keeps of a process."""
-
-    parent: int
-    session: int
-    cpu_ns: int  # its own and that of the children it has waited for
-    start_ticks: int  # with its id, names a process for good: ids are reused
-
-
-def scan() -> dict[int, Stat]:
-    """Every process of the machine, by id; empty without ``/proc``."""
-    found = {}
-    for entry in os.listdir(_PROC) if _PROC.is_dir() else []:
-        if entry.isdigit() and (text := _read(entry, "stat")):
-            # The command name, in parentheses, may hold spaces and parentheses: count the fields after it.
-            fields = text.rpartition(")")[2].split()
-            cpu_ns = sum(map(int, fields[11:15])) * _NS_PER_TICK
-            found[int(entry)] = Stat(int(fields[1]), int(fields[3]), cpu_ns, int(fields[19]))
-    return found
-
-
-class Tree:
-    """The processes in ``leader``'s session and all that descend from them.
-
-    One that has opened a session of its own belongs to it even when its parent ends, if a scan saw it before that.
-    """
-
-    def __init__(self, leader: int) -> None:
-        self._leader = leader
-        self._start_ticks: dict[int, int] = {}  # by process id: the members at the last scan
-
-    def members(self, processes: dict[int, Stat]) -> list[int]:
-        """Their ids in a fresh ``scan``, ascending."""
-        known = self._start_ticks.items()
-        members = {pid for pid, ticks in known if pid in processes and processes[pid].start_ticks == ticks}
-        members |= {pid for pid, stat in processes.items() if stat.session == self._leader}
-        grew = True
-        while grew:
-            more = {pid for pid, stat in processes.items() if stat.parent in members} - members
-            members |= more
-            grew = bool(more)
-        self._start_ticks = {pid: processes[pid].start_ticks for pid in members}
-        return sorted(members)
 
 
 class TreeMeter:
@@ -73,36 +27,47 @@ class TreeMeter:
         self._base: dict[str, Any] = {}
         self._totals: dict[str, Any] = {}
         self._next_pss_ns = 0
+        self.pids: list[int] = []  # the tree's, when it was last read
 
     def restarted(self) -> None:
         """From here on, another start of the child is read."""
         self._base = self._totals
 
-    def read(self, tree: Tree, processes: dict[int, Stat]) -> Sample:
-        """The counters of ``tree`` now, given a fresh ``scan``.
+    def read(self, process: Process) -> list[Sample]:
+        """The tree's counters now and, where it has a control group, the kernel's own of its memory.
 
         A process's counters pass to its parent when that waits for it, so the living tree's sum holds them all. The
         scan is not one instant: a process that passes on during it is seen twice or not at all, which the maximum
-        over time evens out.
+        over time evens out. The control group's CPU time has neither fault.
         """
-        members = tree.members(processes)
-        living = _sum({"cpu_ns": processes[pid].cpu_ns, **_io(pid)} for pid in members)
+        members = process.tree.read()
+        self.pids = list(members)
+        living = _sum({"cpu_ns": stat.cpu_ns, **_io(pid)} for pid, stat in members.items())
+        if process.cgroup and (cpu_ns := process.cgroup.cpu_ns()) is not None:
+            living["cpu_ns"] = cpu_ns
         self._totals = self._totals | {
             name: max(self._totals.get(name, 0), self._base.get(name, 0) + value) for name, value in living.items()
         }
-        memory = [fields for pid in members if "VmRSS" in (fields := _fields(pid, "status"))]  # zombies have none
+        memory = [fields for pid in members if "VmRSS" in (fields := numbers(f"/proc/{pid}/status"))]  # no zombies
         sizes = _sum(memory)
-        return Sample(
+        tree = Sample(
             scope="tree", name=self._name, phase=self._phase, processes=len(memory) if members else None,
             rss_bytes=sizes.get("VmRSS"), pss_bytes=self._pss(members), peak_bytes=sizes.get("VmHWM"), **self._totals,
         )  # fmt: skip
+        return [tree, *self._group(process.cgroup)]
 
-    def _pss(self, members: list[int]) -> int | None:
-        begin = time.monotonic_ns()
-        if begin < self._next_pss_ns:
+    def _group(self, cgroup: Cgroup | None) -> list[Sample]:
+        if not cgroup or (current := cgroup.memory_bytes()) is None:
+            return []
+        peak = cgroup.peak_bytes()
+        return [Sample(scope="cgroup", name=self._name, phase=self._phase, used_bytes=current, peak_bytes=peak)]
+
+    def _pss(self, members: Iterable[int]) -> int | None:
+        if time.monotonic_ns() < self._next_pss_ns:
             return None
-        pss = _sum(_fields(pid, "smaps_rollup") for pid in members).get("Pss")
-        self._next_pss_ns = begin + int((time.monotonic_ns() - begin) / _PSS_SHARE)
+        begin = time.thread_time_ns()
+        pss = _sum(numbers(f"/proc/{pid}/smaps_rollup") for pid in members).get("Pss")
+        self._next_pss_ns = time.monotonic_ns() + int((time.thread_time_ns() - begin) / _PSS_SHARE)
         return pss
 
 
@@ -115,22 +80,4 @@ def _sum(parts: Iterable[dict[str, int]]) -> dict[str, int]:
 
 
 def _io(pid: int) -> dict[str, int]:
-    return {_IO[name]: value for name, value in _fields(pid, "io").items() if name in _IO}
-
-
-def _fields(pid: int, file: str) -> dict[str, int]:
-    """``Name: number [kB]`` lines of a file under ``/proc/PID``, sizes in bytes; empty if it is gone or not ours."""
-    fields = {}
-    for line in _read(str(pid), file).splitlines():
-        name, _, rest = line.partition(":")
-        value, _, unit = rest.strip().partition(" ")
-        if value.isdigit():
-            fields[name] = int(value) * (1024 if unit == "kB" else 1)
-    return fields
-
-
-def _read(pid: str, file: str) -> str:
-    try:
-        return (_PROC / pid / file).read_text(errors="replace")
-    except OSError:
-        return ""
+    return {_IO[name]: value for name, value in numbers(f"/proc/{pid}/io").items() if name in _IO}

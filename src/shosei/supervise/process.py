@@ -1,9 +1,10 @@
-"""One start of one command: in a session of its own, bound to the supervisor's life."""
+"""One start of one command: in a session and, where there can be one, a control group of its own."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import os
 import shutil
 import signal
@@ -11,14 +12,19 @@ import subprocess
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
+from typing import IO
 
 from shosei.errors import InputError
 from shosei.lineage import die_with
-from shosei.supervise.meters import Tree, scan
+from shosei.log import Fault
+from shosei.supervise.cgroup import Cgroup
+from shosei.supervise.heartbeat import FilePulse, Heartbeat, OutputPulse, Pulse
+from shosei.supervise.processes import stat
+from shosei.supervise.tree import MARK_VARIABLE, Tree
 
 _POLL_SECONDS = 0.05  # where the kernel has no pidfd
+_numbers = itertools.count(1)
 
 
 @dataclass(frozen=True)
@@ -32,6 +38,7 @@ class Child:
     argv: Sequence[str]
     env: Mapping[str, str] = field(default_factory=dict)
     phase: str = ""
+    heartbeat: Heartbeat = field(default_factory=Heartbeat)
 
     def __post_init__(self) -> None:
         if not self.argv:
@@ -46,25 +53,37 @@ class Child:
 
 
 class Process:
-    """A running command; standard output and error are ours. ``pid`` names its process, its group and its session.
+    """A running command; its standard output and error reach ours. ``pid`` names its process, group and session.
 
-    ``tree`` is that process and all below it.
+    ``tree`` is that process and all below it, ``cgroup`` the group that holds them, if one could be made.
     """
 
     def __init__(self, child: Child, env: Mapping[str, str]) -> None:
         self.child = child
         self.told_to_stop = False
+        self.hung = False  # the watchdog has ended it
+        self.starved = False  # an injected fault has taken its memory away
+        self.faults: list[Fault] = []  # injected; they last until its end
         self.start_ns = time.monotonic_ns()
-        self._popen = subprocess.Popen(
-            child.argv,
-            env=env,
-            stdin=subprocess.DEVNULL,
-            start_new_session=True,
-            preexec_fn=partial(die_with, os.getpid()),
-        )
+        mark = f"{mark_of(os.getpid())}{next(_numbers)}"
+        self._popen, self.cgroup = _start(child, {**env, MARK_VARIABLE: mark}, Cgroup.create(f"shosei-{mark}"))
         self.pid = self._popen.pid
-        self.tree = Tree(self.pid)
-        self._guard = _guard(self.pid)
+        self.tree = Tree(self.pid, mark, self.cgroup)
+        self._guard = _guard(self.pid, self.cgroup)
+        self.pulse: Pulse | None = FilePulse(child.heartbeat.file) if child.heartbeat.file else None
+        if child.heartbeat.pattern is not None:
+            pipes: list[tuple[IO[bytes] | None, int]] = [(self._popen.stdout, 1), (self._popen.stderr, 2)]
+            self.pulse = OutputPulse(child.heartbeat.pattern, [(pipe, target) for pipe, target in pipes if pipe])
+
+    @property
+    def own_pids(self) -> set[int]:
+        """The processes that we collect ourselves."""
+        return {self.pid, self._guard.pid}
+
+    @property
+    def counts_oom_kills(self) -> bool:
+        """Whether the kernel counts those of this tree apart from the machine's."""
+        return self.cgroup is not None and self.cgroup.memory_bytes() is not None
 
     async def ended(self) -> None:
         """Wait for the end of the process; on Linux it stays a zombie, whose last counters can still be read."""
@@ -84,34 +103,120 @@ class Process:
     def stop(self, signum: int) -> None:
         """Pass a signal on to the whole group: from now on its end is a planned one."""
         self.told_to_stop = True
-        self._signal(signum)
+        self.signal_group(signum)
 
-    def reap(self) -> int:
-        """Kill what is left of the tree, collect the process; return its exit code, or minus its signal."""
-        left = self.tree.members(scan())
-        # Before the wait: as long as the leader is not collected, its id cannot come to name another group.
-        self._signal(signal.SIGKILL)
-        for pid in left:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.kill(pid, signal.SIGKILL)
-        code = self._popen.wait()
-        self._guard.kill()
-        self._guard.communicate()
-        return code
-
-    def _signal(self, signum: int) -> None:
+    def signal_group(self, signum: int) -> None:
+        """Send a signal to the command and to what it has started in its group."""
         # EPERM is macOS's answer for a group of zombies.
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signum)
 
+    def signal_leader(self, signum: int) -> None:
+        """For signals that mean something to the command alone, and would end its helpers."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pid, signum)
 
-def _guard(group: int) -> subprocess.Popen[bytes]:
-    """A shell that kills the whole group once our end of its pipe closes, however we die.
+    def out_of_memory(self) -> bool:
+        """Whether it is known that the tree could not get memory: from its group, its last words or our own doing."""
+        return (
+            self.starved
+            or (self.cgroup is not None and self.cgroup.oom_kills() > 0)
+            or (isinstance(self.pulse, OutputPulse) and self.pulse.tells_of_no_memory())
+        )
 
-    The kernel's own signal reaches the command only, not what that has started; and it is Linux's alone. Neither
-    reaches a process that left the group for a session of its own: if we are killed, such a one lives on.
+    def kill(self) -> None:
+        """End the whole tree."""
+        # As long as the leader is not collected, its id cannot come to name another group.
+        self.signal_group(signal.SIGKILL)
+        self.tree.kill()
+
+    def reap(self) -> int:
+        """Kill what is left of the tree, collect the process; return its exit code, or minus its signal."""
+        self.kill()
+        code = self._popen.wait()
+        if isinstance(self.pulse, OutputPulse):
+            self.pulse.drain()
+        self._guard.kill()
+        self._guard.communicate()
+        return code
+
+    def forget(self) -> None:
+        """Remove the control group, once nobody reads it any more."""
+        if self.cgroup:
+            self.cgroup.remove()
+
+
+def collect_adopted(own: set[int]) -> None:
+    """Collect the ended processes that we have adopted: our children, but for ``own``."""
+    with contextlib.suppress(ChildProcessError):
+        while ended := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT):
+            if ended.si_pid in own:
+                return
+            os.waitpid(ended.si_pid, 0)
+
+
+def mark_of(supervisor: int) -> str:
+    """What the marks of all that the process ``supervisor`` starts begin with; it names that process for good."""
+    found = stat(supervisor)
+    return f"{supervisor}-{found.start_ticks if found else 0}-"
+
+
+def _start(
+    child: Child, env: Mapping[str, str], cgroup: Cgroup | None
+) -> tuple[subprocess.Popen[bytes], Cgroup | None]:
+    """The command, started, and the group that it has joined: none if it cannot join ``cgroup``."""
+    supervisor, doors = os.getpid(), cgroup.doors() if cgroup else []
+    stdout = stderr = None
+    if child.heartbeat.pattern is not None:
+        # Where both go to one file they share a pipe, so that they stay in order.
+        stdout = subprocess.PIPE
+        stderr = subprocess.STDOUT if os.path.sameopenfile(1, 2) else subprocess.PIPE
+        env = {"PYTHONUNBUFFERED": "1", **env}  # into a pipe, Python would keep 8 KiB of progress to itself
+
+    def enter() -> None:
+        die_with(supervisor)
+        for door in doors:
+            os.write(door, b"0")
+
+    try:
+        return subprocess.Popen(
+            child.argv, env=env, stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr, bufsize=0,
+            start_new_session=True, preexec_fn=enter,
+        ), cgroup  # fmt: skip
+    except BaseException as error:
+        if cgroup:
+            cgroup.remove()
+            if isinstance(error, subprocess.SubprocessError):  # ``enter`` failed
+                return _start(child, env, None)
+        raise
+    finally:
+        for door in doors:
+            os.close(door)
+
+
+# A group can be removed once the last process in it is quite gone.
+_GUARD = """
+read -r _
+kill -s KILL -- "-$1"
+shift
+for group; do
+    tries=100
+    while [ -d "$group" ] && ! rmdir "$group" && [ $((tries -= 1)) -gt 0 ]; do
+        kill -s KILL $(cat "$group/cgroup.procs")
+        sleep 0.05
+    done
+done
+"""
+
+
+def _guard(group: int, cgroup: Cgroup | None) -> subprocess.Popen[bytes]:
+    """A shell that ends the process group and the control group once our end of its pipe closes, however we die.
+
+    The kernel's own signal reaches the command only, not what that has started; and it is Linux's alone. Without a
+    control group, neither reaches a process that has opened a session of its own: if we are killed, it lives on.
     """
+    folders = [str(folder) for folder in cgroup.folders] if cgroup else []
     return subprocess.Popen(
-        ["/bin/sh", "-c", 'read -r _; kill -s KILL -- "-$1"', "guard", str(group)],
+        ["/bin/sh", "-c", _GUARD, "guard", str(group), *folders],
         stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
     )  # fmt: skip

@@ -8,17 +8,22 @@ import logging
 import os
 import signal
 import time
+from collections import Counter
 from collections.abc import Sequence
 
 from shosei.errors import EXIT_INPUT
-from shosei.lineage import PARENT_VARIABLE
-from shosei.log import Event, Note, ProcExit, ProcStart, Restart, Sample, Writer
+from shosei.lineage import PARENT_VARIABLE, adopt_orphans
+from shosei.log import Event, Note, ProcExit, ProcStart, Restart, Writer
 from shosei.log.run import ATTEMPT_VARIABLE, RUN_VARIABLE
-from shosei.supervise.classify import classify, exit_code, oom_kills
-from shosei.supervise.meters import TreeMeter, scan
-from shosei.supervise.process import Child, Process
+from shosei.supervise.aftermath import find_lost
+from shosei.supervise.classify import OomKills, classify, exit_code
+from shosei.supervise.faults import Injection, inject
+from shosei.supervise.process import Child, Process, collect_adopted
+from shosei.supervise.sampler import Sampler
+from shosei.supervise.watchdog import watch
 
-_FORWARDED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+_STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+_FORWARDED = (signal.SIGUSR1, signal.SIGUSR2)
 
 _log = logging.getLogger(__name__)
 
@@ -26,10 +31,10 @@ _log = logging.getLogger(__name__)
 class Supervisor:
     """Runs ``children`` until each has finished, one is lost, or it is told to stop.
 
-    A child that fails is started again after ``backoff_s``, doubled each time, at most ``max_restarts`` times. When
-    one is lost for good the others are stopped. Children are stopped in reverse order (so list what others depend on
-    first), with ``grace_s`` for all of them together before SIGKILL. Samples are taken every ``interval_s``; without a
-    ``writer`` nothing is recorded, by the children neither.
+    A child that fails or hangs is started again after ``backoff_s``, doubled each time, at most ``max_restarts`` times.
+    When one is lost for good the others are stopped. Children are stopped in reverse order (so list what others depend
+    on first), with ``grace_s`` for all of them together before SIGKILL. Samples are taken every ``interval_s``; without
+    a ``writer`` nothing is recorded, by the children neither. ``injections`` strike the last of the children.
     """
 
     def __init__(
@@ -40,30 +45,43 @@ class Supervisor:
         backoff_s: float = 0.5,
         interval_s: float = 1.0,
         grace_s: float = 10.0,
+        injections: Sequence[Injection] = (),
     ) -> None:
         self._writer = writer
+        self._sampler = Sampler(writer, children) if writer else None
         self._children = list(children)
         self._max_restarts, self._backoff_s = max_restarts, backoff_s
         self._interval_s, self._grace_s = interval_s, grace_s
-        self._meters = {child.name: TreeMeter(child.name, child.phase) for child in children}
+        self._injections = injections
+        self._restarts = {child.name: Counter[str]() for child in children}  # by kind
         self._running: dict[str, Process] = {}
+        self._adopts = False  # the orphans of trees that have no control group to hold them
         self._stopping = asyncio.Event()
         self._stop_signal: int = signal.SIGTERM
         self._lost: int | None = None
-        # The reading before the last one too: a kill may come just before a reading, and be seen just after it.
-        self._oom_kills = [oom_kills()] * 2
+        self._oom_kills = OomKills()
 
     async def run(self) -> int:
         """Supervise; call it in the main thread. Return the lost child's exit code, or else the first that is not 0.
 
-        A death by signal counts as 128 + signal. SIGTERM, SIGINT and SIGHUP are passed on to the children.
+        A death by signal counts as 128 + signal. SIGTERM, SIGINT and SIGHUP end the children and then this; SIGUSR1 and
+        SIGUSR2 are passed on to the commands alone. A signal that we were started to ignore stays ignored.
         """
         loop = asyncio.get_running_loop()
-        for signum in _FORWARDED:
-            loop.add_signal_handler(signum, self.stop, signum)
-        self._sample_self()
+        handlers = dict.fromkeys(_STOPPING, self.stop) | dict.fromkeys(_FORWARDED, self._forward)
+        handlers = {signum: act for signum, act in handlers.items() if signal.getsignal(signum) != signal.SIG_IGN}
+        for signum, act in handlers.items():
+            loop.add_signal_handler(signum, act, signum)
+        self._record_lost()
+        if self._sampler:
+            self._sampler.machine()
         keepers = {child.name: asyncio.create_task(self._keep(child)) for child in self._children}
-        helpers = [asyncio.create_task(self._sample_regularly()), asyncio.create_task(self._stop_in_order(keepers))]
+        struck = self._children[-1].name
+        helpers = [
+            asyncio.create_task(self._sample_regularly()),
+            asyncio.create_task(self._stop_in_order(keepers)),
+            *(asyncio.create_task(inject(item, lambda: self._running.get(struck))) for item in self._injections),
+        ]
         try:
             codes = await asyncio.gather(*keepers.values())
         finally:
@@ -71,9 +89,13 @@ class Supervisor:
                 task.cancel()
             for process in self._running.values():
                 process.reap()
-            for signum in _FORWARDED:
+                process.forget()
+            if self._adopts:
+                adopt_orphans(False)
+            for signum in handlers:
                 loop.remove_signal_handler(signum)
-            self._sample_self()
+            if self._sampler:
+                self._sampler.machine()
         return self._lost if self._lost is not None else next((code for code in codes if code), 0)
 
     def stop(self, signum: int = signal.SIGTERM) -> None:
@@ -87,14 +109,22 @@ class Supervisor:
         """Whether a child failed for good. If not, all of them finished or were told to stop."""
         return self._lost is not None
 
+    def _forward(self, signum: int) -> None:
+        for process in self._running.values():
+            process.signal_leader(signum)
+
     async def _keep(self, child: Child) -> int:
         """Run ``child`` until it is done, stopped or lost; return its last exit code."""
-        self._emit(Restart(child=child.name, phase=child.phase))
+        self._count_restarts(child)
         start = 0
         while True:
             start += 1
             process = self._start(child, start)
-            await process.ended()
+            watching = asyncio.create_task(watch(process, self._emit))
+            try:
+                await process.ended()
+            finally:
+                watching.cancel()
             planned, code = self._finish(process, start)
             refused = child.is_ours and code == EXIT_INPUT
             if self._stopping.is_set() or (planned and not refused):
@@ -106,16 +136,21 @@ class Supervisor:
             _log.warning("%s ended with code %d; starting it again in %g s", child.name, code, delay)
             if await self._stopped_within(delay):
                 return code
+            self._restarts[child.name]["watchdog" if process.hung else "failure"] += 1
 
     def _start(self, child: Child, start: int) -> Process:
         process = Process(child, self._environment(child))
         self._running[child.name] = process
+        if process.cgroup is None:
+            adopt_orphans()
+            self._adopts = True
         self._emit(
             ProcStart(child=child.name, child_pid=process.pid, argv=list(child.argv), start=start, phase=child.phase)
         )
         if start > 1:
-            self._meters[child.name].restarted()
-            self._emit(Restart(child=child.name, failure=start - 1, phase=child.phase))
+            self._count_restarts(child)
+            if self._sampler:
+                self._sampler.restarted(child)
         self._sample(process)
         return process
 
@@ -126,11 +161,18 @@ class Supervisor:
         self._sample(process)
         status = process.reap()
         del self._running[child.name]
+        self._collect_adopted()
         planned, cause = classify(
-            status, duration_ns, told_to_stop=process.told_to_stop, out_of_memory=oom_kills() != self._oom_kills[0]
-        )
+            status, duration_ns, told_to_stop=process.told_to_stop, hung=process.hung,
+            out_of_memory=process.out_of_memory(),
+            oom_kill_near=not process.counts_oom_kills and self._oom_kills.rose(),
+        )  # fmt: skip
+        process.forget()
         if child.is_ours and status == EXIT_INPUT:
             planned, cause = True, "bad input"  # refused, not crashed
+        for fault in process.faults:
+            fault.end_ns = time.monotonic_ns()
+            self._emit(fault)
         self._emit(
             ProcExit(
                 child=child.name, child_pid=process.pid, start=start, planned=planned, cause=cause,
@@ -142,8 +184,7 @@ class Supervisor:
 
     def _lose(self, child: Child, code: int) -> None:
         text = f"{child.name} is lost: it ended with code {code} and is not started again"
-        self._emit(Note(level="warning", text=text, phase=child.phase))
-        _log.warning("%s", text)
+        self._warn(text, child.phase)
         if self._lost is None:
             self._lost = code
         self.stop()
@@ -170,23 +211,41 @@ class Supervisor:
     async def _sample_regularly(self) -> None:
         while True:
             await asyncio.sleep(self._interval_s)
-            self._oom_kills = [self._oom_kills[-1], oom_kills()]
+            self._oom_kills.look()
             self._sample(*self._running.values())
-            self._sample_self()
+            if self._sampler:
+                self._sampler.machine()
+            self._collect_adopted()
+
+    def _sample(self, *running: Process) -> None:
+        for process in running:
+            if self._sampler:
+                self._sampler.tree(process)
+
+    def _collect_adopted(self) -> None:
+        if self._adopts:
+            collect_adopted(set().union(*(process.own_pids for process in self._running.values())))
+
+    def _count_restarts(self, child: Child) -> None:
+        counts = self._restarts[child.name]
+        self._emit(Restart(child=child.name, failure=counts["failure"], watchdog=counts["watchdog"], phase=child.phase))
+
+    def _record_lost(self) -> None:
+        """Write down the ends that an earlier supervisor of this run could not, because it was killed."""
+        if not self._writer:
+            return
+        for lost in find_lost(self._writer.path.parent):
+            for end in lost.ends:
+                self._writer.relay(end)
+            self._warn(str(lost))
+
+    def _warn(self, text: str, phase: str = "") -> None:
+        self._emit(Note(level="warning", text=text, phase=phase))
+        _log.warning("%s", text)
 
     def _emit(self, event: Event) -> None:
         if self._writer:
             self._writer.emit(event)
-
-    def _sample(self, *running: Process) -> None:
-        if not self._writer:
-            return
-        processes = scan()
-        for process in running:
-            self._emit(self._meters[process.child.name].read(process.tree, processes))
-
-    def _sample_self(self) -> None:
-        self._emit(Sample(scope="self", name="supervise", cpu_ns=time.process_time_ns()))
 
     def _environment(self, child: Child) -> dict[str, str]:
         environment = {

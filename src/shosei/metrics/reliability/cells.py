@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from shosei.log import Fault, ProcExit, ProcStart, Request, Restart, Step
+from shosei.log import Fault, Heartbeat, ProcExit, ProcStart, Request, Restart, Step
 from shosei.metrics.cell import Cell
 from shosei.metrics.reliability.crash_rate import crash_rate, crash_units
 from shosei.metrics.reliability.error_rate import request_errors, request_units, step_errors, step_units
@@ -10,7 +10,7 @@ from shosei.metrics.reliability.restart_count import restart_count, restart_unit
 
 _TRAIN = "shosei supervise --run RUN -- shosei train --run RUN"
 _SERVE = "shosei serve RUN --run RUN"
-_AFTER_CRASHES = (Step, Request, Fault)
+_AFTER_CRASHES = (Step, Request, Heartbeat, Fault)
 
 CELLS = [
     Cell("crash_rate", "training", "per start", "lower", (ProcStart, ProcExit), crash_rate, _AFTER_CRASHES,

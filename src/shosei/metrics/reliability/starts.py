@@ -6,7 +6,7 @@ from bisect import bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from shosei.log import Event, Fault, Log, ProcExit, ProcStart, Request, Step
+from shosei.log import Event, Fault, Heartbeat, Log, ProcExit, ProcStart, Request, Step
 from shosei.metrics.faults import injected
 
 # A supervisor writes down an end a moment after it, so one that a fault caused may be dated after the fault's end.
@@ -74,7 +74,7 @@ class Repair:
     crash: Start
     end: ProcExit
     restart_s: float | None  # failure detected to process started again
-    useful_s: float | None  # started again to the end of the first step, or the first successful request
+    useful_s: float | None  # started again to the first step's end, successful request, or heartbeat of its own
 
     @property
     def seconds(self) -> float | None:
@@ -92,6 +92,9 @@ def repairs(log: Log, known: list[Start]) -> list[Repair]:
         if request.done_ns and not request.error:
             useful.setdefault(request.boot, []).append(request.done_ns)
     useful = {boot: sorted(moments) for boot, moments in useful.items()}
+    beats: dict[tuple[Supervisor, str], list[int]] = {}
+    for beat in log.of(Heartbeat):
+        beats.setdefault((supervisor(beat), beat.child), []).append(beat.mono_ns)
     found = []
     for crash in known:
         end = crash.end
@@ -101,12 +104,17 @@ def repairs(log: Log, known: list[Start]) -> list[Repair]:
         restart_s = useful_s = None
         if again is not None:
             restart_s = (again.mono_ns - end.mono_ns) / 1e9
-            moments = useful.get(again.boot, [])
-            place = bisect_right(moments, again.mono_ns)
-            if place < len(moments):
-                useful_s = (moments[place] - again.mono_ns) / 1e9
+            signs = [useful.get(again.boot, []), beats.get((crash.supervisor, crash.child), [])]
+            first = min((moment for moments in signs for moment in _next(moments, again.mono_ns)), default=None)
+            useful_s = None if first is None else (first - again.mono_ns) / 1e9
         found.append(Repair(crash, end, restart_s, useful_s))
     return found
+
+
+def _next(moments: list[int], after_ns: int) -> list[int]:
+    """The first of the ascending ``moments`` that is later, if there is one."""
+    place = bisect_right(moments, after_ns)
+    return moments[place : place + 1]
 
 
 def lost_work(steps: Iterable[Step]) -> list[Step]:

@@ -9,7 +9,7 @@ from shosei.metrics.cell import Unmeasurable, Value
 from shosei.metrics.metric import Curve, Figure, Plot, Row, Table
 from shosei.metrics.resources.trees import process_trees
 from shosei.metrics.series import by_child, per_second
-from shosei.metrics.text import text
+from shosei.metrics.text import Text, text
 
 _MB = 1e6
 _GPU_GAUGES = ("used_bytes", "reserved_bytes", "allocated_bytes")
@@ -42,8 +42,16 @@ def memory(log: Log) -> Value:
         breakdown=[
             Table(text("resources.memory"), [text("term.quantity"), text("term.bytes")], rows), *_gpu_memory(log)
         ],
-        plots=[_memory_over_time(trees, series, f"{gauge}_bytes")],
+        plots=[_memory_over_time(trees, series, f"{gauge}_bytes")], notes=_pss_rate(trees),
     )  # fmt: skip
+
+
+def _pss_rate(trees: dict[str, list[Sample]]) -> list[Text]:
+    """How often PSS was read, over all trees, where that was twice or more."""
+    readings = [[sample.mono_ns for sample in tree if sample.pss_bytes is not None] for tree in trees.values()]
+    gaps = sum(len(moments) - 1 for moments in readings if moments)
+    watched_ns = sum(moments[-1] - moments[0] for moments in readings if moments)
+    return [text("resources.pss_every", seconds=watched_ns / gaps / SECOND_NS)] if gaps else []
 
 
 def _highest(series: dict[int, int]) -> int | None:

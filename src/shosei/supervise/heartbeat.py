@@ -1,0 +1,125 @@
+"""Progress of a command that has never heard of us: a file that it touches, or words that it prints."""
+
+from __future__ import annotations
+
+import os
+import re
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Protocol
+
+from shosei.errors import InputError
+
+_HEAD = 4096  # of a heartbeat file is compared; a step's number fits
+_BLOCK = 65_536
+_LINE = 16_384  # what is remembered of a line that does not end
+_DRAIN_SECONDS = 2.0
+_NO_MEMORY = re.compile(rb"MemoryError|bad_alloc|out of memory|Cannot allocate memory", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Heartbeat:
+    """What shows a command's progress. Silence of ``timeout_s`` means that it hangs; None: any silence is fine.
+
+    Raises InputError where a limit has nothing to watch, or both a file and a pattern are given.
+    """
+
+    timeout_s: float | None = None
+    file: Path | None = None
+    pattern: str | None = None  # regular expression, searched in every line of output
+
+    def __post_init__(self) -> None:
+        if self.file and self.pattern is not None:
+            raise InputError("both --heartbeat-file and --heartbeat-pattern: choose the one that shows progress")
+        if self.timeout_s is not None and not self.file and self.pattern is None:
+            raise InputError("--heartbeat-timeout needs --heartbeat-file or --heartbeat-pattern to watch")
+        try:
+            re.compile(self.pattern or "")
+        except re.error as error:
+            raise InputError(f"--heartbeat-pattern {self.pattern}: no regular expression ({error})") from None
+
+
+class Pulse(Protocol):
+    """The heartbeats of one start of a command."""
+
+    def beats(self) -> int:
+        """How many there have been so far."""
+
+
+class FilePulse:
+    """A beat is a change of the file's time or contents between two looks at it."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._beats = 0
+        self._seen = self._look()
+
+    def beats(self) -> int:
+        seen = self._look()
+        if seen and seen != self._seen:
+            self._seen = seen
+            self._beats += 1
+        return self._beats
+
+    def _look(self) -> tuple[int, bytes] | None:
+        try:
+            with open(self._path, "rb") as file:
+                return os.fstat(file.fileno()).st_mtime_ns, file.read(_HEAD)
+        except OSError:
+            return None
+
+
+class OutputPulse:
+    """A beat is a match of the pattern. The output goes on to ours byte for byte, as soon as it comes.
+
+    Each stream is a pipe and our own descriptor that it is passed on to.
+    """
+
+    def __init__(self, pattern: str, streams: Sequence[tuple[IO[bytes], int]]) -> None:
+        self._pattern = re.compile(pattern.encode(), re.MULTILINE)
+        self._counts = [0] * len(streams)
+        self._tails = [b""] * len(streams)
+        self._threads = [
+            threading.Thread(target=self._pass_on, args=(place, *stream), name="output", daemon=True)
+            for place, stream in enumerate(streams)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def beats(self) -> int:
+        return sum(self._counts)
+
+    def drain(self) -> None:
+        """Wait until all has been passed on. What a surviving process still holds open is not waited for."""
+        for thread in self._threads:
+            thread.join(_DRAIN_SECONDS)
+
+    def tells_of_no_memory(self) -> bool:
+        """Whether the last words are those of a process that could not get memory."""
+        return any(_NO_MEMORY.search(tail) for tail in self._tails)
+
+    def _pass_on(self, place: int, pipe: IO[bytes], target: int) -> None:
+        with pipe:
+            line, searched = b"", 0  # from a line's beginning on, and how much of it has been seen
+            while block := os.read(pipe.fileno(), _BLOCK):
+                if not _write_all(target, block):
+                    return  # nobody reads us: closing the pipe tells the command so, as if it wrote there itself
+                self._tails[place] = (self._tails[place] + block)[-_LINE:]
+                line += block
+                for match in self._pattern.finditer(line, searched):
+                    self._counts[place] += 1
+                    searched = match.end()
+                begin = max(line.rfind(b"\n") + 1, len(line) - _LINE)
+                line, searched = line[begin:], max(0, searched - begin)
+
+
+def _write_all(target: int, block: bytes) -> bool:
+    view = memoryview(block)
+    while view:
+        try:
+            view = view[os.write(target, view) :]
+        except OSError:
+            return False
+    return True

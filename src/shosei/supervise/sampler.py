@@ -1,0 +1,39 @@
+"""All that is read at regular times: the trees, the machine's interfaces and GPUs, and what we cost ourselves."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+
+from shosei.log import Sample, Writer
+from shosei.supervise.gpu import GpuMeter
+from shosei.supervise.meters import TreeMeter
+from shosei.supervise.network import read_interfaces
+from shosei.supervise.process import Child, Process
+
+
+class Sampler:
+    """Writes ``sample`` events of ``children``."""
+
+    def __init__(self, writer: Writer, children: Sequence[Child]) -> None:
+        self._writer = writer
+        self._trees = {child.name: TreeMeter(child.name, child.phase) for child in children}
+        self._gpus = GpuMeter()
+
+    def restarted(self, child: Child) -> None:
+        """From here on, another start of the child is read."""
+        self._trees[child.name].restarted()
+
+    def tree(self, process: Process) -> None:
+        """One tree, now."""
+        self._write(self._trees[process.child.name].read(process))
+
+    def machine(self) -> None:
+        """What all trees share, now; and our own CPU time."""
+        pids = {pid for meter in self._trees.values() for pid in meter.pids}
+        self._write([*read_interfaces(), *self._gpus.read(pids)])
+        self._write([Sample(scope="self", name="supervise", cpu_ns=time.process_time_ns())])
+
+    def _write(self, samples: Iterable[Sample]) -> None:
+        for sample in samples:
+            self._writer.emit(sample)
