@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import resource
 import time
 from collections.abc import Callable
 
@@ -40,6 +41,7 @@ class Share:
 
         Cancelling keeps what was measured: requests under way are recorded as cancelled.
         """
+        _allow_connections()
         headers = {"x-shosei-purpose": stage.purpose}
         async with Client(self._url, timeout_s=self._config.timeout_s, headers=headers) as client:
             async with asyncio.TaskGroup() as group:
@@ -95,3 +97,9 @@ class Share:
         finally:
             self._tally.add(reply)
             self._writer.emit(reply.event(stage.purpose))
+
+
+def _allow_connections() -> None:
+    """As many open files as this process may have: a server that stalls under an open loop gathers connections."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))

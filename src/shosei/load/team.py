@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 
 from shosei.config import validate
-from shosei.errors import InputError
+from shosei.errors import MeasurementInvalid
 from shosei.lineage import PARENT_VARIABLE
 from shosei.load.config import LoadConfig
 from shosei.load.share import Share
@@ -65,7 +65,7 @@ class Team:
             for process in self._processes:
                 assert process.stdout
                 if await process.stdout.readline() != b"\n":
-                    raise InputError(f"a worker of the load did not start (exit code {await process.wait()})")
+                    raise MeasurementInvalid(f"a worker of the load did not start (exit code {await process.wait()})")
         except BaseException:
             await self._end()
             raise
@@ -91,7 +91,9 @@ class Team:
                     if len(verdicts) == len(self._processes):
                         close()
             if code := await process.wait():
-                raise InputError(f"a worker of the load ended with exit code {code}: what it measured is incomplete")
+                raise MeasurementInvalid(
+                    f"a worker of the load ended with exit code {code}: what it measured is incomplete"
+                )
 
         def close() -> None:
             worst = max(verdicts, key=lambda report: bool(report.invalid), default=None)
@@ -101,7 +103,7 @@ class Team:
             async with asyncio.TaskGroup() as group:
                 for process in self._processes:
                     group.create_task(follow(process))
-        except* InputError as errors:
+        except* MeasurementInvalid as errors:
             raise errors.exceptions[0] from None
         finally:
             if len(verdicts) < len(self._processes):

@@ -40,7 +40,9 @@ class Timer:
             os.close(self._file)
 
     async def sleep_until(self, due_ns: int) -> None:
-        """Return at ``due_ns`` or, if that has passed, at once."""
+        """Return at ``due_ns`` or, if that has passed, once other tasks had their turn."""
+        if due_ns <= time.monotonic_ns():
+            await asyncio.sleep(0)
         while (left_ns := due_ns - time.monotonic_ns()) > 0:
             if self._file < 0 or self._settime is None:
                 await asyncio.sleep(left_ns / _SECOND)

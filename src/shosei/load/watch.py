@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import time
+from pathlib import Path
 
 import numpy as np
 
@@ -18,10 +19,9 @@ _SECOND = 1_000_000_000
 
 
 class Watch:
-    """While open, from ``begin_ns`` on, it writes ``sample`` events of the client's own CPU time and, at the end, a
-    ``note`` that judges it.
+    """While open, from ``begin_ns`` on, it writes ``sample``s of the client's own CPU time; at the end, a ``note``.
 
-    ``verdict`` is that note's text; ``invalid`` is the same if it is a warning, and else empty.
+    ``verdict`` is the text of that note, which judges the client; ``invalid`` is the same if it is a warning, else empty.
     """
 
     verdict = ""
@@ -30,7 +30,7 @@ class Watch:
     def __init__(self, writer: Writer, begin_ns: int = 0) -> None:
         self._writer, self._begin_ns = writer, begin_ns
         self._lags_s: list[float] = []
-        self._cpu: list[tuple[int, int]] = []  # when, and the CPU time until then, in nanoseconds
+        self._cpu: list[tuple[int, int]] = []  # when, and the CPU time wanted until then, in nanoseconds
 
     async def __aenter__(self) -> Watch:
         self._tasks = [asyncio.create_task(self._measure_lag()), asyncio.create_task(self._sample())]
@@ -52,12 +52,12 @@ class Watch:
         bound = lag_ms > LAG_LIMIT_MS or cpu > CPU_LIMIT
         text = (
             f"load client{' is client-bound' if bound else ''}: event-loop lag p99 {lag_ms:.1f} ms "
-            f"(limit {LAG_LIMIT_MS:g} ms), CPU {cpu:.0%} of one core (limit {CPU_LIMIT:.0%})"
+            f"(limit {LAG_LIMIT_MS:g} ms), CPU wanted {cpu:.0%} of one core (limit {CPU_LIMIT:.0%})"
         )
         return Note(level="warning" if bound else "info", text=text)
 
     def _busiest(self) -> float:
-        """Cores busy, by the second: the 90th percentile, because a ramp is too much for a client only at its end."""
+        """CPU wanted, in cores, by the second: the 90th percentile, because a ramp may be too much only at its end."""
         spans = [(after - before, b - a) for (before, a), (after, b) in itertools.pairwise(self._cpu)]
         whole = [cpu / span for span, cpu in spans if span > _SECOND // 2] or [
             cpu / max(1, span) for span, cpu in spans
@@ -82,5 +82,16 @@ class Watch:
 
     def _read_cpu(self) -> None:
         cpu_ns = time.process_time_ns()
-        self._cpu.append((time.monotonic_ns(), cpu_ns))
+        self._cpu.append((time.monotonic_ns(), cpu_ns + _waited_for_cpu_ns()))
         self._writer.emit(Sample(scope="self", name="load", cpu_ns=cpu_ns))
+
+
+def _waited_for_cpu_ns() -> int:
+    """How long the main thread was ready to run while others had the core; 0 where the kernel does not tell.
+
+    On a shared core a client that falls behind may show little CPU time of its own.
+    """
+    try:
+        return int(Path("/proc/self/schedstat").read_text().split()[1])
+    except (OSError, IndexError, ValueError):
+        return 0
