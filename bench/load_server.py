@@ -41,7 +41,7 @@ class Connection(asyncio.Protocol):
     def __init__(self, delay_s: float) -> None:
         self._loop, self._delay_s, self._rest = asyncio.get_running_loop(), delay_s, b""
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+    def connection_made(self, transport: asyncio.Transport) -> None:
         self._transport = transport
 
     def data_received(self, data: bytes) -> None:
@@ -57,18 +57,14 @@ class Connection(asyncio.Protocol):
         if head.startswith(b"GET"):
             self._transport.write(_page(_MODELS))
         elif not (b'"stream":true' in body or b'"stream": true' in body):
-            self._later(self._transport.write, _page(_WHOLE))
+            self._loop.call_later(self._delay_s, self._transport.write, _page(_WHOLE))
         else:
-            self._later(self._send, 0)
-
-    def _later(self, call: object, argument: object) -> None:
-        if self._delay_s:
-            self._loop.call_later(self._delay_s, call, argument)
-        else:
-            call(argument)
+            self._loop.call_later(self._delay_s, self._send, 0)
 
     def _send(self, number: int) -> None:
         """One chunk a turn of the event loop, as an engine's steps would come."""
+        if self._transport.is_closing():
+            return
         if number == 0:
             self._transport.write(_STREAM + _CHUNKS[0])
         else:

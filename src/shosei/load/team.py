@@ -91,9 +91,7 @@ class Team:
                     if len(verdicts) == len(self._processes):
                         close()
             if code := await process.wait():
-                raise MeasurementInvalid(
-                    f"a worker of the load ended with exit code {code}: what it measured is incomplete"
-                )
+                raise MeasurementInvalid(f"a worker of the load ended with exit code {code}: the rest is incomplete")
 
         def close() -> None:
             worst = max(verdicts, key=lambda report: bool(report.invalid), default=None)

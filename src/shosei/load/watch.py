@@ -21,7 +21,7 @@ _SECOND = 1_000_000_000
 class Watch:
     """While open, from ``begin_ns`` on, it writes ``sample``s of the client's own CPU time; at the end, a ``note``.
 
-    ``verdict`` is the text of that note, which judges the client; ``invalid`` is the same if it is a warning, else empty.
+    ``verdict`` is the text of that note, which judges the client; ``invalid`` the same if it is a warning, else empty.
     """
 
     verdict = ""
