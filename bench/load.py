@@ -167,8 +167,8 @@ def peer(name: str, url: str, stream: bool, seconds: float) -> float | None:
     commands = {
         "vllm": [
             "bench", "serve", "--backend", "openai-chat", "--base-url", url, *common,
-            "--endpoint", "/v1/chat/completions", "--dataset-name", "random", "--random-input-len", "16", "--random-output-len", "8",
-            "--num-prompts", "5000", "--max-concurrency", str(IN_FLIGHT),
+            "--endpoint", "/v1/chat/completions", "--dataset-name", "random", "--random-input-len", "16",
+            "--random-output-len", "8", "--num-prompts", "5000", "--max-concurrency", str(IN_FLIGHT),
         ],
         "aiperf": [
             "profile", "--url", url, "--endpoint-type", "chat", *common, *(["--streaming"] if stream else []),

@@ -16,7 +16,7 @@ import psutil
 import pytest
 from aiohttp import web
 
-from load_server import SHOSEI, load, served
+from load_server import CLOSED, SHOSEI, load, served
 from shosei.log import Log, Note, Request, RunBegin, Window, read_log
 from shosei.metrics import compute
 from shosei.metrics.performance.max_rate import max_rate
@@ -50,6 +50,13 @@ def test_places_without_a_rate_are_a_closed_loop(tmp_path: Path) -> None:
     assert max(request.scheduled_ns for request in requests) < steady.end_ns
     response = next(m for m in compute(log) if (m.id, m.phase) == ("response_time", "inference"))
     assert "service_time" in str(response.detail)
+
+
+def test_a_closed_loop_does_not_hammer_a_server_that_is_gone(tmp_path: Path) -> None:
+    log = load(tmp_path, CLOSED, arrival="closed", concurrency=3)
+    requests = log.of(Request)
+    assert {request.error for request in requests} == {"connect"}
+    assert 3 <= len(requests) <= 3 * 11
 
 
 def test_a_trace_and_conversations_reach_the_server(tmp_path: Path) -> None:
@@ -144,3 +151,21 @@ def test_the_highest_rate_is_found_and_the_card_tells_it_from_the_log(tmp_path: 
     speed = next(m for m in compute(log) if (m.id, m.phase) == ("inference_speed", "inference"))
     assert speed.figures["max_rate"].value == pytest.approx(values["max_rate"])
     assert speed.figures["offered"].value == 80  # the probes are no part of the load
+
+
+def test_a_client_without_connections_blames_itself(tmp_path: Path) -> None:
+    async def behave(number: int, request: web.Request) -> None:
+        await asyncio.sleep(2 if number % 4 else 0)
+
+    options = ["--rate", "100", "--seconds", "1", "--set", "load.warmup_s=0", "--set", "load.drain_s=4"]
+    with served(behave) as server:
+        command = ["bash", "-c", 'ulimit -n 50; exec "$@"', "", SHOSEI, "load", server.url, "--run", str(tmp_path)]
+        subprocess.run([*command, *options], capture_output=True, timeout=60, check=True)
+    log = read_log(tmp_path / "log")
+    errors = Counter(request.error for request in log.of(Request))
+    assert set(errors) == {"", "cancelled"}
+    assert errors["cancelled"] > 10
+    steady = next(window for window in log.of(Window) if window.name == "steady")
+    assert "out of connections" in steady.invalid
+    speed = next(m for m in compute(log) if (m.id, m.phase) == ("inference_speed", "inference"))
+    assert speed.status == "invalid"

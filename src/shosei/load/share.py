@@ -24,6 +24,8 @@ from shosei.wire.client import Client
 
 _PATH = "/v1/chat/completions"
 _SECOND = 1_000_000_000
+_AFTER_ERROR_S = 0.1  # closed loop: a server that refuses at once is not asked as fast as the client can
+_CONNECTIONS = 65_536  # a host's ports allow no more to one address
 
 
 class Share:
@@ -34,6 +36,7 @@ class Share:
         self._questions = Questions(config, prompts_of(config))
         self._numbers = itertools.count(worker, config.workers)
         self._offsets = arrivals(config)[worker :: config.workers]
+        self._exhausted = ""  # why a request could not be sent from here
         self._places = len(range(worker, config.concurrency or 0, config.workers))
 
     async def send(self, stage: Stage, watched: Callable[[str, str], None]) -> None:
@@ -55,7 +58,7 @@ class Share:
                                 await self._open(client, stage, group, timer)
                             await timer.sleep_until(stage.end_ns)
                 finally:
-                    watched(watch.verdict, watch.invalid)
+                    watched(watch.verdict, watch.invalid or self._exhausted)
 
     async def _open(self, client: Client, stage: Stage, group: asyncio.TaskGroup, timer: Timer) -> None:
         free = asyncio.Semaphore(self._places) if self._places else contextlib.nullcontext()
@@ -68,7 +71,8 @@ class Share:
         async def occupy() -> None:
             """Ask, wait for the answer, ask again: what is measured is service time."""
             while (now := time.monotonic_ns()) < stage.end_ns:
-                await self._ask(client, stage, now, contextlib.nullcontext())
+                if await self._ask(client, stage, now, contextlib.nullcontext()):
+                    await asyncio.sleep(_AFTER_ERROR_S)
 
         await timer.sleep_until(stage.begin_ns)
         for _ in range(self._places):
@@ -76,8 +80,8 @@ class Share:
 
     async def _ask(
         self, client: Client, stage: Stage, due_ns: int, free: contextlib.AbstractAsyncContextManager[None]
-    ) -> None:
-        """Send one request and record its end. ``done_ns`` of one that could not be sent stays None."""
+    ) -> str:
+        """Send one request, record its end and return its error; ``done_ns`` of one that was not sent stays None."""
         number = next(self._numbers)
         reply = client.reply(stream=self._config.stream, scheduled_ns=due_ns)
         self._tally.sent += 1
@@ -86,11 +90,14 @@ class Share:
                 left_s = (stage.limit_ns - time.monotonic_ns()) / _SECOND
                 if left_s <= 0:
                     reply.error = "timeout"
-                    return
+                    return reply.error
                 question = self._questions.take(number)
                 await client.post(_PATH, question.body, reply, timeout_s=left_s)
                 if not reply.error:
                     self._questions.answered(question, reply.text)
+                elif reply.error == "cancelled":
+                    self._exhausted = f"load client is out of connections: {reply.message}; raise ulimit -n"
+                return reply.error
         except asyncio.CancelledError:
             reply.error = "cancelled"
             raise
@@ -100,6 +107,8 @@ class Share:
 
 
 def _allow_connections() -> None:
-    """As many open files as this process may have: a server that stalls under an open loop gathers connections."""
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    """More open files than the usual 1,024: a server that stalls under an open loop gathers connections."""
+    allowed, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _CONNECTIONS if most == resource.RLIM_INFINITY else min(most, _CONNECTIONS)
+    if 0 <= allowed < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))

@@ -100,7 +100,10 @@ class Client:
         timeout_s: float | None = None,
         on_text: Callable[[str], None] | None = None,
     ) -> None:
-        """As ``ask``, with a body that is JSON already, into a reply that stays as it is if this is cancelled."""
+        """As ``ask``, with a body that is JSON already, into a reply that is there even if this is cancelled.
+
+        What this machine has no connection for is ``cancelled`` too: the server has no part in it.
+        """
         limit_s = self._timeout_s if timeout_s is None else min(timeout_s, self._timeout_s)
         reader = ReplyReader(reply, on_text)
         request = self._request("POST", path, body)
@@ -115,7 +118,8 @@ class Client:
         except TimeoutError:
             reply.error, reply.done_ns = "timeout", time.monotonic_ns()
         except NotConnected as error:
-            reply.error, reply.message, reply.done_ns = "connect", str(error), time.monotonic_ns()
+            reply.error = "cancelled" if error.exhausted else "connect"
+            reply.message, reply.done_ns = str(error), time.monotonic_ns()
         except Broken as error:
             reply.error, reply.message = "cut stream" if reply.status else "connect", str(error)
             reply.done_ns = time.monotonic_ns()

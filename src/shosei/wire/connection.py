@@ -7,6 +7,7 @@ and another one is made; once a request was written, whatever becomes of it is i
 from __future__ import annotations
 
 import asyncio
+import errno
 import functools
 import select
 import time
@@ -25,8 +26,16 @@ if TYPE_CHECKING:
 _IDLE_LIMIT_NS = 3_000_000_000
 
 
+# This side has no more: open files, of the process or of the machine; local ports.
+_EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL)
+
+
 class NotConnected(ConnectionError):
-    """No connection could be made: nothing was sent."""
+    """No connection could be made: nothing was sent. ``exhausted``: this machine, not the server, is at its limit."""
+
+    def __init__(self, message: str, *, exhausted: bool) -> None:
+        super().__init__(message)
+        self.exhausted = exhausted
 
 
 class Broken(ConnectionError):
@@ -96,7 +105,8 @@ class Pool:
         try:
             _, connection = await loop.create_connection(_Connection, self._host, self._port, ssl=context)
         except OSError as error:
-            raise NotConnected(f"cannot connect to {self._host}:{self._port}: {error.strerror or error}") from None
+            message = f"cannot connect to {self._host}:{self._port}: {error.strerror or error}"
+            raise NotConnected(message, exhausted=error.errno in _EXHAUSTED) from None
         return connection
 
 
