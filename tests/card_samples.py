@@ -51,7 +51,7 @@ F1_TABLES = [
 ]
 
 _ACCURATE = _ok("", 0.9433, 0.911, 0.968, 240)
-_NO_GPU = _none("na", "%", "no GPU on this machine")
+_NO_GPU = _none("na", "", "no GPU on this machine")
 _ONE_NODE = _none("na", "Gbps", "one node: nothing is sent between nodes")
 _UNRATED = _none("not_measured", "", "no 'rating' events in this attempt", "shosei serve RUN")
 _LAGGED = {"status": "invalid", "reason": "the client was the bottleneck: its event loop lagged 180 ms"}

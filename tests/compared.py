@@ -23,7 +23,7 @@ SPEEDS: list[Key] = [
 _DIRECTIONS = {"training_speed": "lower", "memory": "lower", "disk_io": "lower", "response_time": "lower",
                "error_rate": "lower", "crash_rate": "lower", "restart_count": "lower"}  # fmt: skip
 _UNITS = {"training_speed": "s", "inference_speed": "requests/s", "memory": "bytes", "disk_io": "MB/s",
-          "response_time": "ms", "gpu_utilization": "%", "network": "Gbps"}  # fmt: skip
+          "response_time": "ms", "network": "Gbps"}  # fmt: skip
 
 
 def measured(values: dict[Key, float], units: dict[Key, Units] | None = None, **changes: object) -> Measured:

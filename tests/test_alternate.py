@@ -113,6 +113,7 @@ def test_every_turn_is_an_attempt_with_metrics_of_its_own(tmp_path: Path, fast: 
         files = [target(tmp_path, "quick", fast.url), target(tmp_path, "slow", slower.url)]
         done = alternate(*files, "--repeats", "2", "--out", run, "--json")
     assert done.returncode == 0, done.stderr
+    assert "--repeats 2: a verdict of 'shosei compare' needs 5 turns" in done.stderr.split("turn 1 of 4")[0]
     order = ["quick", "slow", "slow", "quick"]
     values = json.loads(done.stdout)
     assert [turn["target"] for turn in values["turns"]] == order
@@ -132,6 +133,7 @@ def test_after_a_kill_the_same_command_takes_the_turns_that_are_missing(tmp_path
         arguments = (target(tmp_path, "a", fast.url, more), target(tmp_path, "b", other.url, more))
         with started(*arguments, "--repeats", "1", "--out", run) as process:
             wait_for_requests(other, 3)
+            process.send_signal(signal.SIGSTOP)  # it must not end before it is killed, however slow this machine is
             refused = alternate(*arguments, "--repeats", "1", "--out", run)
             process.send_signal(signal.SIGKILL)
             process.communicate()
@@ -154,8 +156,9 @@ def test_an_interrupt_and_a_failing_turn_keep_what_was_measured(tmp_path: Path, 
     with started(*files, "--repeats", "1", "--out", stopped) as process:
         wait_for_requests(fast, len(fast.bodies) + 3)
         process.send_signal(signal.SIGINT)
-        process.communicate()
+        _, said = process.communicate()
     assert process.returncode == 130
+    assert "turn 1 (a) was broken off; the same command goes on from there" in said
     (log,) = logs(stopped)
     assert taken(log) == (1, "a", 130)
     assert {end.verb for end in log.of(RunEnd)} == {"load", "alternate"}
@@ -210,12 +213,18 @@ def test_what_cannot_be_compared_is_refused_before_anything_is_measured(
         (LOAD.replace("40", "41"), "load.rate is 40.0 for a and 41.0 for b"),
         (f"{LOAD}seed = 3\n", "load.seed: leave it out"),
         (LOAD.replace("rate", "rte"), "unknown key 'load.rte'; did you mean 'rate'?"),
+        ("load = 'fast'\n", "load: write it as a table, such as load = { }"),
         (f"sreve = []\n{LOAD}", "unknown key 'target.sreve'; did you mean 'serve'?"),
         (f"{LOAD}[exam]\nsamples = 2\n", "exam.samples is None for a"),
     ):
         assert said in refusal(capsys, a, target(tmp_path, "b", url, more), *out)
     without_suite = [target(tmp_path, name, url, f"{LOAD}[exam]\nsamples = 2\n") for name in "ab"]
     assert "exam.suite is missing" in refusal(capsys, *without_suite, *out)
+    words = tmp_path / "words.toml"
+    words.write_text(f'name = "b"\nurl = "{url}"\nserve = "shosei serve 走る"\n')
+    assert 'target.serve: write it as a list of words, such as serve = ["shosei", "serve", "走る"]' in refusal(
+        capsys, a, words, *out
+    )
     assert "two names" in refusal(capsys, a, a, *out)
     assert not (tmp_path / "run").exists()
 

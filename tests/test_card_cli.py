@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -13,6 +15,7 @@ import pytest
 
 import card_samples
 from shosei.cli.main import main
+from shosei.log import Note, open_run
 
 Shosei = Callable[..., tuple[int, str, str]]
 
@@ -71,8 +74,65 @@ def test_card_speaks_the_language_that_it_is_asked_for(shosei: Shosei, run: Path
     in_japanese = (run / "card.json").read_bytes()
     shosei("card", run)
     assert (run / "card.json").read_bytes() == in_japanese, "JSON is always English"
-    code, out, err = shosei("card", run, "--lang", "zh")
-    assert (code, out, err) == (2, "", "shosei: unknown language 'zh'; known: en, ja, zh-CN\n")
+
+
+@pytest.mark.parametrize("name", ["zh", "zh_CN", "zh-cn", "zh-CN"])
+def test_a_language_may_be_spelt_as_people_spell_it(shosei: Shosei, run: Path, name: str) -> None:
+    code, out, _ = shosei("card", run, "--lang", name)
+    assert (code, "用户满意度" in out) == (0, True)
+    assert '<html lang="zh-CN" data-chosen>' in (run / "card.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(("name", "said"), [("jp", "did you mean 'ja'?"), ("fr", "known: en, ja, zh-CN")])
+@pytest.mark.parametrize("verb", ["card", "metrics"])
+def test_an_unknown_language_is_one_line(shosei: Shosei, run: Path, verb: str, name: str, said: str) -> None:
+    code, out, err = shosei(*([verb, run] if verb == "card" else [verb]), "--lang", name)
+    assert (code, out, err) == (2, "", f"shosei: unknown language '{name}'; {said}\n")
+
+
+def test_a_metric_may_be_spelt_in_capitals(shosei: Shosei) -> None:
+    assert shosei("metrics", "F1") == shosei("metrics", "f1")
+
+
+@pytest.mark.parametrize("number", [errno.EROFS, errno.EACCES, errno.ENOSPC])
+def test_a_card_that_cannot_be_written_is_shown(
+    shosei: Shosei, run: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    _, printed, _ = shosei("card", run)
+    _, data, _ = shosei("card", run, "--json")
+
+    def refuse(path: Path, **_: object) -> None:
+        raise OSError(number, os.strerror(number), str(path))
+
+    monkeypatch.setattr("shosei.log.run.locked", refuse)
+    code, out, err = shosei("card", run)
+    assert (code, out) == (0, printed)
+    assert (err.count("the card's files were not written"), err.count("the whole card")) == (1, 0)
+    assert shosei("card", run, "--json")[:2] == (0, data)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_events_that_a_full_disk_took_are_counted(shosei: Shosei, run: Path) -> None:
+    with open_run(run).recording("load", "inference") as record:
+        disk = os.dup(record.writer._file)
+        os.dup2(os.open("/dev/full", os.O_WRONLY), record.writer._file)
+        for number in range(3):
+            record.writer.emit(Note(level="info", text=str(number)))
+        record.writer.flush()
+        os.dup2(disk, record.writer._file)
+    assert "warning: load: 3 events were lost" in shosei("card", run)[2]
+    assert "warning: load：丢失了 3 个事件" in shosei("card", run, "--lang", "zh")[2]
+
+
+def test_a_turn_says_whose_it_is_and_how_to_compare(shosei: Shosei, tmp_path: Path) -> None:
+    run = open_run(tmp_path / "ab", must_exist=False)
+    with run.recording("alternate", target="quick", turn=3):
+        pass
+    _, out, err = shosei("card", run.folder)
+    assert "Target: quick · turn 3" in out
+    assert f"compare {run.folder}" in err
+    assert "Target: quick · turn 3" in (run.folder / "card.md").read_text(encoding="utf-8")
+    assert json.loads((run.folder / "card.json").read_bytes())["turn"] == 3
 
 
 def test_card_needs_neither_torch_nor_a_web_framework(run: Path) -> None:
@@ -115,6 +175,7 @@ def test_log_counts_and_lists_events(shosei: Shosei, run: Path) -> None:
     code, out, _ = shosei("log", run, "--json")
     values = json.loads(out)
     assert (code, values["attempt"], values["attempts"]) == (0, 2, [1, 2])
+    assert "this is attempt 2; --attempt shows another: 1" in shosei("card", run)[2]
     assert values["events"] == {"run.begin": 2, "run.end": 2}
     assert len(values["segments"]) == 1
     code, out, _ = shosei("log", run, "--kind", "run.begin", "--attempt", "1")

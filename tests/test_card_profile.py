@@ -106,6 +106,13 @@ def test_no_verdict_contradicts_the_value(
         assert judgement.outcome == "pass"
 
 
+@pytest.mark.parametrize("limit", [{"max": 5}, {"min": -1}, {"min": 60, "max": 90}])
+def test_a_share_takes_no_limit_in_percent(limit: dict[str, float]) -> None:
+    share = response_time(id="error_rate", unit="", value=0.01, ci=(0.0, 0.02), figures={})
+    with pytest.raises(InputError, match=r"error_rate is a share of 1: its limit \S+ must lie from 0 to 1"):
+        judged(share, Requirement(**limit))
+
+
 def test_another_load_than_the_profiles_settles_nothing() -> None:
     config = LoadConfig(rate=4, seconds=30).model_dump(mode="json")
     begins = [RunBegin(verb="load", argv=[], config=config, arrival="poisson")]
@@ -197,6 +204,12 @@ def test_a_wrong_profile_is_one_line_that_names_file_and_key(tmp_path: Path, lin
     assert said in str(error.value)
 
 
+def test_a_profile_without_a_name_is_asked_for_one(tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_text("[inference]\nf1 = { min = 0.6 }\n")
+    with pytest.raises(InputError, match=r"profile\.name is missing: Short name, such as chatbot\.$"):
+        read_profile(str(tmp_path / "mine.toml"))
+
+
 def test_a_name_is_shipped_and_a_path_is_a_file(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="did you mean 'chatbot'"):
         read_profile("chatbt")
@@ -231,6 +244,13 @@ def test_the_card_is_written_whatever_the_verdict(tmp_path: Path, requirement: s
     for name in ("card.html", "card.md"):
         assert (run / name).stat().st_size > 1000
     assert (run / "card.json").read_text() == done.stdout
+
+
+def test_a_profile_that_requires_nothing_judges_nothing(tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_text('name = "mine"\n[load]\nrate = 2\n')
+    asked = shosei("card", recorded.write_run(tmp_path / "run"), "--profile", tmp_path / "mine.toml")
+    assert (asked.returncode, asked.stdout) == (2, "")
+    assert "profile mine requires nothing" in asked.stderr
 
 
 def test_without_a_profile_nothing_is_judged(tmp_path: Path) -> None:

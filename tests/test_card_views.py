@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import io
+import itertools
 import json
 from html.parser import HTMLParser
 from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.cells import cell_len
 from rich.console import Console
 
 import card_samples
 from shosei.card import Scorecard, build, html, markdown, terminal, to_json
-from shosei.card.profile import Profile
+from shosei.card.profile import Profile, Requirement, read_profile, shipped
+from shosei.card.words import LANGUAGES, texts
+from shosei.card.wrapping import breaks
 from shosei.metrics.metric import Curve, Plot, Table
+from shosei.metrics.text import text
 
 HOSTILE = card_samples.HOSTILE
 STATUSES = {
@@ -87,15 +94,54 @@ def test_the_terminal_table_fits_a_hundred_columns() -> None:
         assert any(line.strip().startswith(name) for line in lines)
 
 
+@pytest.mark.parametrize(("language", "begin"), [("ja", "△ 標本不足："), ("zh-CN", "△ 样本不足：")])
+def test_a_reason_begins_on_the_line_of_its_mark(language: str, begin: str) -> None:
+    out = io.StringIO()
+    reason = text("cell.too_few", units=text("term.time_batches"), clusters=3, least=30)
+    made = card(status="insufficient", value=None, reason=reason)
+    Console(file=out, width=100, force_terminal=False).print(terminal(made, language))
+    lines = [line for line in out.getvalue().splitlines() if begin in line]
+    assert lines
+    assert all(cell_len(line) <= 100 for line in out.getvalue().splitlines())
+    assert not any(line.rstrip().endswith(begin) for line in lines)
+
+
+@given(st.text(alphabet="ab 「」、。標本不足１カー" + "\U00020000", max_size=60), st.integers(2, 30))
+def test_lines_are_filled_and_never_too_wide(line: str, width: int) -> None:
+    offsets = [0, *breaks(line, width), len(line)]
+    parts = [line[a:b] for a, b in itertools.pairwise(offsets)]
+    assert "".join(parts) == line
+    assert all(cell_len(part.rstrip()) <= width for part in parts)
+    for part, following in itertools.pairwise(parts):
+        assert cell_len(part) + cell_len(following) > width, "what fits on one line stands on one"
+
+
+def test_a_line_begins_with_no_full_stop_and_ends_with_no_opening_bracket() -> None:
+    assert breaks("標本不足。", 8) == [3]
+    assert breaks("標本（不足）", 6) == [2, 4]
+    assert breaks("plain words", 6) == [6]
+
+
+def test_a_shipped_profile_is_described_in_the_reader_s_language() -> None:
+    for name in shipped():
+        judged = build(card_samples.log(), card_samples.metrics(), read_profile(name))
+        described = {language: Page(html(judged, language)).text for language in LANGUAGES}
+        assert read_profile(name).description in described["en"]
+        for language in ("zh-CN", "ja"):
+            assert texts(language)[f"profile.shipped.{name}"] in described[language]
+    own = Profile(name="mine", description="我们自己的", inference={"memory": Requirement()})
+    assert "我们自己的" in Page(html(build(card_samples.log(), card_samples.metrics(), own), "ja")).text
+
+
 def test_the_page_holds_all_that_was_measured() -> None:
     source = html(card())
     page = Page(source)
     cells = [attrs for tag, attrs in page.elements if tag == "details" and "data-metric" in attrs]
     assert len(cells) == 30
     assert len({(attrs["data-metric"], attrs["data-phase"]) for attrs in cells}) == 30
-    for text in ("262,275,072", "317,744,128", "shosei exam 'a b'", "no end recorded", "rlimits", "torn last line"):
-        assert text in page.text
-        assert text in markdown(card())
+    for said in ("262,275,072", "317,744,128", "shosei exam 'a b'", "no end recorded", "rlimits", "torn last line"):
+        assert said in page.text
+        assert said in markdown(card())
     assert "confusion matrix" in page.text
     assert len(source.encode()) < 400_000
 
@@ -157,10 +203,30 @@ def test_a_profile_s_verdict_heads_the_card_and_its_limits_stand_in_the_cells() 
     assert [judgement.outcome for judgement in made.judgements] == ["pass", "missed", "not_measured"]
     page = Page(html(made)).text
     for view in (page, markdown(made), " ".join(printed(made).split())):
-        assert "misses 1 of 3 requirements; 1 are kept" in view
+        assert "1 of 3 requirements are missed; 1 are kept" in view
         for said in ("strict", "≥ 70 %", "≤ 700 ms", "missed", "p95"):
             assert said in view
     assert "0 of 1 kept" in page
+
+
+def test_what_is_not_required_is_not_counted_and_what_is_undecided_says_why() -> None:
+    asked = Profile.model_validate(
+        {
+            "name": "lax",
+            "inference": {
+                "pass_at_1": {"min": 0.7},
+                "response_time.p97": {"max": 700},
+                "memory": {"max": 1, "min_n": 99, "required": False},
+            },
+        }
+    )
+    made = build(card_samples.log(), card_samples.metrics(), asked)
+    page, terminal_text = Page(html(made)).text, " ".join(printed(made).split())
+    for view in (page, markdown(made), terminal_text):
+        assert "1 of 2 requirements are shown to be kept" in view
+        assert "≤ 700 %" not in view
+        assert "≤ 70,000" not in view
+    assert "no figure 'p97' here" in terminal_text
 
 
 def test_a_cell_opens_into_what_it_means_and_what_it_rests_on() -> None:

@@ -48,6 +48,8 @@ def a(tmp_path: Path) -> Path:
     return run(tmp_path / "a")
 
 
+# Another run in which everything went alike: the same log on both sides would say nothing.
+REPEATED = ('"host":"', '"host":"other-')
 WRONG = (('"answer":"ja-kana"', '"answer":"?"'), ('"answer":"zh-kana"', '"answer":"?"'))
 
 
@@ -56,9 +58,11 @@ def cells(out: str) -> dict[tuple[str, str], dict[str, object]]:
 
 
 def test_every_cell_gets_a_verdict_and_single_runs_none_for_speed(shosei: Shosei, a: Path, tmp_path: Path) -> None:
-    code, out, _ = shosei("compare", a, run(tmp_path / "b"), "--json")
+    code, out, _ = shosei("compare", a, run(tmp_path / "b", REPEATED), "--json")
     found = cells(out)
     assert (code, len(found)) == (4, 30)
+    assert ["training_speed", "training"] in json.loads(out)["left_out"]
+    assert ["training_speed", "training"] not in json.loads(out)["considered"]
     for id in ("training_speed", "inference_speed", "memory", "disk_io", "response_time"):
         for phase in ("training", "inference"):
             cell = found[id, phase]
@@ -133,7 +137,7 @@ def test_another_score_identity_is_named_and_other_settings_are_no_verdict_on_th
 
 
 def test_a_profile_names_what_decides_and_its_margins(shosei: Shosei, a: Path, tmp_path: Path) -> None:
-    b = run(tmp_path / "b")
+    b = run(tmp_path / "b", REPEATED)
     profile = tmp_path / "mine.toml"
     profile.write_text('name = "mine"\n[inference]\npass_at_1 = { margin = 0.05 }\n')
     code, out, _ = shosei("compare", a, b, "--profile", profile, "--json")
@@ -162,9 +166,55 @@ def test_markdown_is_short_and_safe(shosei: Shosei, tmp_path: Path) -> None:
     assert (code, out.startswith("**▼ ")) == (3, True)
 
 
+def test_what_single_runs_cannot_decide_counts_only_if_asked_for(shosei: Shosei, a: Path, tmp_path: Path) -> None:
+    b = run(tmp_path / "b", REPEATED)
+    code, out, _ = shosei("compare", a, b)
+    headline, table = out.split("\n\n")[:2]
+    assert "results do not count, as single runs cannot decide them" in " ".join(headline.split())
+    counted, others = table.split("Do not count:")
+    assert "Error rate (inference)" in counted
+    assert "Memory (inference)" in others
+    assert "Memory" not in counted
+    assert code == 4  # accuracy is open: more tasks would decide it
+    assert shosei("compare", a, b, "--metric", "memory")[0] == 4
+
+
+def test_the_same_log_on_both_sides_is_said_and_never_passes(shosei: Shosei, a: Path, tmp_path: Path) -> None:
+    copy = run(tmp_path / "copy")
+    for arguments in ((a, copy), (a, a), (a, copy, "--metric", "error_rate")):
+        code, out, _ = shosei("compare", *arguments)
+        assert (code, out.startswith("△ Both sides are the same log: a")) == (4, True)
+    assert "同一份日志" in shosei("compare", a, copy, "--lang", "zh-CN")[1]
+    assert "Both sides are the same log" in shosei("compare", a, copy, "--markdown", "-")[1].splitlines()[0]
+
+
+def test_only_rows_that_count_stand_before_the_fold(shosei: Shosei, a: Path, tmp_path: Path) -> None:
+    """Accuracy is worse, but only the error rate and the speed of training were asked for."""
+    b = run(tmp_path / "b", *WRONG)
+    asked = ("--metric", "error_rate", "--metric", "training_speed")
+    code, out, _ = shosei("compare", a, b, *asked, "--markdown", "-")
+    before, folded = out.split("<details>")
+    equal, uncounted = folded.split("Do not count:")
+    assert code == 4
+    assert "Training speed" in before
+    assert "pass@1" not in before + equal
+    assert "Error rate" in equal
+    assert "worse" in uncounted
+    assert "pass@1" not in shosei("compare", a, b, *asked)[1].split("Do not count:")[0]
+
+
+def test_what_was_asked_for_and_measured_by_nobody_is_in_the_table_with_its_reason(
+    shosei: Shosei, a: Path, tmp_path: Path
+) -> None:
+    code, out, _ = shosei("compare", a, run(tmp_path / "b", REPEATED), "--metric", "network")
+    assert (code, "– not compared" in out) == (4, True)
+    assert "nothing is sent between nodes" in out
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
+        (("{a}", "{a}", "--markdown", "nowhere/report.md"), "the folder nowhere does not exist"),
         (("{a}", "nowhere"), "no run folder"),
         (("{a}",), "shosei alternate"),
         (("{a}", "{a}", "--metric", "pass_at_2"), "unknown metric 'pass_at_2'; did you mean 'pass_at_1'?"),
@@ -208,6 +258,16 @@ def test_turns_give_a_verdict_on_speed(shosei: Shosei, tmp_path: Path) -> None:
     assert "target b is worse than target a: Training speed (inference)" in out
     equal = turns(tmp_path / "equal", "abbaabbaabbaab", 1.0)
     assert shosei("compare", equal, "--metric", "training_speed")[0] == 0
+
+
+def test_a_phase_that_neither_side_measured_is_one_line(shosei: Shosei, tmp_path: Path) -> None:
+    folder = turns(tmp_path / "turns", "abbaabbaab", 1.0)
+    out = shosei("compare", folder)[1]
+    (of_training,) = [line for line in out.splitlines() if "training" in line]
+    assert of_training == "- nothing was measured on either side in training"
+    assert out.count("no value on either side") == 1
+    assert "events" not in out
+    assert "no 'epoch' events" in str(cells(shosei("compare", folder, "--json")[1])["training_speed", "training"])
 
 
 def test_the_baseline_is_who_began_also_if_its_first_turn_broke_off(shosei: Shosei, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,9 +12,15 @@ import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
 
+from compared import classified, measured, outcomes
+from shosei.card.words import say
+from shosei.log import Event, Log, ProcExit, Restart, RunBegin
 from shosei.metrics.comparison import paired, unpaired
+from shosei.metrics.comparison.comparison import compare, compare_logs
 from shosei.metrics.comparison.difference import Difference
+from shosei.metrics.comparison.sides import Key, Side
 from shosei.metrics.comparison.verdict import decide, family, holm
+from shosei.metrics.service_level import ServiceLevel
 from shosei.metrics.units import Unit, Units, share, total
 
 OUTCOMES = st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=80)
@@ -31,6 +38,26 @@ def test_mcnemar_is_the_exact_sign_test_of_what_changed(pairs: list[tuple[bool, 
     assert found.ci[0] is not None
     assert found.ci[1] is not None
     assert -1 <= found.ci[0] < found.ci[1] <= 1
+
+
+@pytest.mark.parametrize(
+    ("n", "size", "verdict"), [(148, 1, "inconclusive"), (149, 1, "equivalent"), (447, 3, "equivalent")]
+)
+@pytest.mark.parametrize("id", ["pass_at_1", "f1"])
+def test_equal_outcomes_of_enough_independent_tasks_are_equivalent(id: str, n: int, size: int, verdict: str) -> None:
+    """No task of n differs: the exact bound of the share that does, near 3 / n, against a margin of two points."""
+    true = np.arange(n) % 2
+    clusters = np.arange(n) // size
+    said = np.where(np.arange(n) % 5, true, 1 - true)
+    units = classified(true, said, clusters) if id == "f1" else outcomes(true == said, clusters, paired=True)
+    key: Key = (id, "inference")
+    sides = [Side(name, [measured({key: 0.8}, {key: units})]) for name in "ab"]
+    cell = next(cell for cell in compare(*sides).cells if (cell.id, cell.phase) == key)
+    upper = scipy.stats.binomtest(0, n // size).proportion_ci(0.9).high  # Clopper and Pearson, each end 95 %
+    assert (cell.verdict, cell.difference, cell.p, cell.n) == (verdict, 0, 1, n)
+    assert cell.ci == pytest.approx((-upper, upper))
+    assert "rule of three" in say(cell.method)
+    assert ("149 would show equality" in say(cell.reason)) == (verdict == "inconclusive")
 
 
 @given(st.integers(0, 60), st.integers(0, 60))
@@ -97,6 +124,17 @@ def test_turns_with_a_zero_are_compared_by_their_difference() -> None:
     found = paired.turns(a, b)
     assert not found.relative
     assert found.p == pytest.approx(scipy.stats.ttest_rel(b, a).pvalue)
+
+
+def test_shares_are_compared_by_their_difference_as_their_margin_is() -> None:
+    """An error rate of 1.0 % or 1.2 % differs by a fifth, and by less than the two points that matter."""
+    key: Key = ("error_rate", "inference")
+    shares = [(0.010, 0.012), (0.012, 0.011), (0.011, 0.013), (0.009, 0.012), (0.010, 0.012), (0.011, 0.012)]
+    sides = [Side(name, [measured({key: pair[place]}) for pair in shares]) for place, name in enumerate("ab")]
+    cell = next(cell for cell in compare(*sides, by_turns=True).cells if (cell.id, cell.phase) == key)
+    assert (cell.verdict, cell.relative, cell.margin) == ("equivalent", False, 0.02)
+    a, b = zip(*shares, strict=True)
+    assert cell.p == pytest.approx(scipy.stats.ttest_rel(b, a).pvalue)
 
 
 def test_turns_without_any_spread_are_certain() -> None:
@@ -210,3 +248,24 @@ def test_a_verdict_by_hand(
     value: float, ci: tuple[float | None, float | None], p: float, direction: str, verdict: str
 ) -> None:
     assert decide(Difference(value, ci, p, 0.01, 40, ""), p, 0.02, direction) == verdict
+
+
+def watched(hours: float, restarts: int) -> Log:
+    """One process, watched for so long and started again so often."""
+    events: dict[type[Event], list[Any]] = {
+        RunBegin: [RunBegin(verb="supervise:train", argv=[], phase="training")],
+        Restart: [Restart(child="train", failure=restarts, phase="training")],
+        ProcExit: [
+            ProcExit(child="train", child_pid=1, start=1, planned=True, cause="done",
+                     duration_ns=round(hours * 3.6e12), phase="training")
+        ],
+    }  # fmt: skip
+    return Log(1, events)
+
+
+@pytest.mark.parametrize(("hours", "verdict"), [(10.0, "inconclusive"), (1.1, "worse")])
+def test_restarts_are_compared_only_over_equal_times(hours: float, verdict: str) -> None:
+    targets = ("a", [watched(1.0, 0)]), ("b", [watched(hours, 40)])
+    comparison = compare_logs(*targets, ServiceLevel(), {}, by_turns=False)
+    cell = next(cell for cell in comparison.cells if (cell.id, cell.phase) == ("restart_count", "training"))
+    assert cell.verdict == verdict

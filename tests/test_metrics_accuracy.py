@@ -304,3 +304,19 @@ def test_training_shows_every_checkpoint() -> None:
     f1 = measured(log_of(TRAINED), "f1", "training")
     rows = {row[0]: row[2] for row in table(f1, "suites").rows}
     assert {curve.label: curve.y[-1] for curve in f1.plots[0].curves} == pytest.approx(rows)
+
+
+def test_a_program_that_nobody_could_run_is_in_no_checkpoints_curve() -> None:
+    scores = [score(i, "", "", "python", epoch=epoch, phase="training") for epoch in (1, 2) for i in range(100)]
+    executions = [
+        Exec(suite="python", item=f"i{i}", sample=0, backend="rlimits", level="rlimits", oracle="outside",
+             outcome="infra" if i == 0 else "pass", phase="training")
+        for i in range(100)
+    ]  # fmt: skip
+    (plot,) = measured(log_of(scores, executions), "pass_at_1", "training").plots
+    assert plot.curves[0].y == [1.0, 1.0]
+
+
+def test_a_grader_of_another_version_is_not_guessed() -> None:
+    metric = measured(log_of([*labelled(40), score(99, "a", "a", "similarity")]), "pass_at_1")
+    assert (metric.status, metric.reason) == ("not_measured", "a grader that this version does not know: similarity")

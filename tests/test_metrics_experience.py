@@ -15,7 +15,8 @@ from scipy import stats as scipy
 
 from handwritten import MS, S, at, log_of, metric, start, table
 from load_server import CHUNK, LAST, load, served, stream
-from shosei.log import Event, Log, Rating, Request, RunBegin, Section, Step, Window
+from shosei.card.words import say
+from shosei.log import Event, Fault, Log, Rating, Request, RunBegin, Section, Step, Window
 from shosei.metrics.stats import wilson, wilson_clustered
 
 
@@ -60,6 +61,15 @@ def test_mean_and_percentiles_over_the_successes(loaded: Log) -> None:
         assert (figure.ci[0] or 0) <= (figure.value or 0) <= (figure.ci[1] or np.inf)
     batches = np.array(TIMES).reshape(40, 10).mean(axis=1)
     assert found.ci == pytest.approx(scipy.t.interval(0.95, 39, np.mean(batches), scipy.sem(batches)), rel=0.02)
+
+
+def test_requests_during_an_injected_fault_are_left_out_and_counted() -> None:
+    slow = [request(second, 5000) for second in range(20, 30)]
+    drill = at(30, Fault(name="stall", begin_ns=20 * S, end_ns=30 * S, phase="inference"))
+    usual = [request(second / 2, 100) for second in [*range(40), *range(60, 80)]]
+    found = metric(log_of(window(40), drill, *usual, *slow), "response_time", "inference")
+    assert (found.value, found.n) == (100.0, 60)
+    assert "10 requests that were scheduled during an injected fault are left out" in found.notes
 
 
 def test_first_token_and_inter_token_times(loaded: Log) -> None:
@@ -137,6 +147,25 @@ def test_steps_and_the_way_to_the_first_of_them() -> None:
     assert without.figures["first_step_s"].value == 13
 
 
+def test_ranks_take_a_step_together_on_clocks_of_their_own() -> None:
+    """Ten steps of eight ranks are ten observations, as long as the slowest rank took."""
+    events = [
+        at(1e6 * rank + number, Step(
+            step=number, epoch=1, samples=1, tokens=1, duration_ns=(100 + rank) * MS, data_wait_ns=0, loss=1.0,
+            finite=True, phase="training", rank=rank, boot=f"boot {rank}",
+        ))
+        for number in range(1, 11) for rank in range(8)
+    ]  # fmt: skip
+    loads = [
+        at(1e6 * rank, Section(name="load", begin_ns=10**15 * rank, end_ns=10**15 * rank, phase="training",
+                               rank=rank, boot=f"boot {rank}"))
+        for rank in range(1, 8)
+    ]  # fmt: skip
+    found = metric(log_of(*events, *loads), "response_time", "training")
+    assert (found.value, found.n, found.clusters, found.status) == (107, 10, 5, "insufficient")
+    assert found.figures["first_step_s"].value == pytest.approx(0.1)
+
+
 def rating(seconds: float, rater: str, value: int | None, **fields: Any) -> Event:
     defaults = {"rater_kind": "person", "scale": "stars", "request": f"r{seconds}", "phase": "inference"}
     return at(seconds, Rating(rater=rater, value=value, **defaults | fields))
@@ -202,8 +231,19 @@ def test_response_rate_shows_what_it_is_a_share_of() -> None:
     assert rows["chat answers rated, of chat answers served"][:3] == [2, 20, 0.1]
     assert rows["chat answers rated, of chat answers served"][3:] == pytest.approx(wilson(2, 20))
     always = metric(log_of(*events[:2]), "satisfaction", "inference")
-    assert always.figures["response_rate"].value == 1
-    assert any("by construction" in str(note) for note in always.notes)
+    assert always.figures["response_rate"].value is None, "only answers leave a trace: 100 % would say nothing"
+    assert any("answered / asked" in str(note) for note in always.notes)
+
+
+def test_a_rating_of_nothing_served_is_no_response() -> None:
+    chats = [request(second, 50, purpose="chat", seen_by="server", id=f"c{second}") for second in range(20)]
+    events = [rating(30, "a", 5, request="c1"), rating(31, "b", 5, request="nope"), rating(32, "c", 1, request="")]
+    found = metric(log_of(*chats, *events), "satisfaction", "inference")
+    assert (found.n, found.value) == (3, pytest.approx(2 / 3)), "it may be of an answer before a restart"
+    assert table(found, "Response rate of people")["chat answers rated, of chat answers served"][:3] == [1, 20, 0.05]
+    assert any("1 of 3 ratings name an answer that is not in" in say(note) for note in found.notes)
+    imported = metric(log_of(*events), "satisfaction", "inference")
+    assert not any("is not in" in say(note) for note in imported.notes), "no chat was recorded: nothing to compare with"
 
 
 def test_model_judges_stand_beside_people_and_never_for_them() -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from recorded import HARDWARE, MS, S, metric_of, rows
-from shosei.log import Epoch, Event, Log, ProcExit, Request, RunBegin, Sample, Section, Step, Window
+from shosei.log import Epoch, Event, Fault, Log, ProcExit, Request, RunBegin, Sample, Section, Step, Window
 from shosei.metrics.performance.in_flight import growing
 from shosei.metrics.performance.wall_time import wall_time
 from shosei.metrics.service_level import ServiceLevel
@@ -133,6 +133,24 @@ def test_a_partial_epoch_is_estimated_from_the_share_seen() -> None:
     assert "0.25" in str(metric.notes[0])
 
 
+def test_steps_after_the_last_word_on_an_epoch_were_seen_too() -> None:
+    """Told at the checkpoint after step 4 of 16; killed after step 8, of which two were not yet saved."""
+    events = [BEGIN, section("load", 0, 1), *(step(n, 1 + n) for n in range(1, 5)), epoch(1, 5, 4, fraction=0.25)]
+    events += [section("checkpoint", 5, 6), *(step(n, 2 + n) for n in range(5, 9))]
+    metric = metric_of(events, "training_speed", "training")
+    assert metric.value == pytest.approx(9 * 2)
+    assert metric.detail == "time per epoch, estimated"
+
+
+@pytest.mark.parametrize(("total", "before"), [(22, 7), (44, 29)])
+def test_an_epoch_that_went_on_after_a_restart_is_whole(total: int, before: int) -> None:
+    """Shares such as 15/22 are no floats: their products must not fall short of 1."""
+    events = [BEGIN, section("load", 0, 1), *(step(n, 1 + n) for n in range(1, total + 1))]
+    events.append(epoch(1 + before, 1 + total, total - before, fraction=(total - before) / total))
+    metric = metric_of(events, "training_speed", "training")
+    assert (metric.value, metric.detail) == (total, "time per epoch")
+
+
 def test_a_clock_that_stands_still_measures_nothing() -> None:
     events = [BEGIN, section("load", 1, 1), step(1, 1, 0), epoch(1, 1, 1)]
     for id in ("training_speed", "inference_speed"):
@@ -234,6 +252,19 @@ def test_the_request_rates_interval_is_students_over_batches_of_time() -> None:
     assert metric.ci == pytest.approx(stats.t.interval(0.95, 39, loc=5, scale=stats.sem(counts)))
 
 
+def test_an_injected_fault_is_cut_out_of_the_window() -> None:
+    load = even_load()
+    for request in load[100:300]:  # a drill of 20 s in which nothing is answered
+        request.error, request.done_ns = "5xx", None
+    drill = Fault(name="stall", begin_ns=110 * S, end_ns=130 * S, boot=load[0].boot, phase="inference")
+    metric = metric_of([SERVE, STEADY, drill, *load], "inference_speed", "inference")
+    assert (metric.value, metric.n, metric.figures["achieved_over_offered"].value) == (10.0, 200, 1.0)
+    assert metric.ci == pytest.approx((10.0, 10.0))
+    assert "injected faults" in " ".join(map(str, metric.notes))
+    outage = Fault(name="stall", begin_ns=110 * S, end_ns=130 * S, injected=False, phase="inference")
+    assert metric_of([SERVE, STEADY, outage, *load], "inference_speed", "inference").value == 5.0
+
+
 def test_vantages_are_never_added() -> None:
     seen = [*even_load(), *even_load(seen_by="gateway"), *even_load(seen_by="server")]
     metric = metric_of([SERVE, STEADY, *seen], "inference_speed", "inference")
@@ -328,7 +359,7 @@ def test_gpu_utilisation_is_weighted_by_time_over_the_gpus() -> None:
     steps = [step(n, n, flops=3 * 10**9) for n in range(1, 5)]
     begin = RunBegin(verb="train", argv=[], hardware=HARDWARE, phase="training", gemm_flops=1e10)
     metric = metric_of([begin, *samples, *steps], "gpu_utilization", "training")
-    assert metric.value == pytest.approx((80 * 1 + 20 * 3 + 60 * 4) / 8)
+    assert metric.value == pytest.approx((80 * 1 + 20 * 3 + 60 * 4) / 800)
     assert rows(metric, "GPUs") == {"0": [35.0, 10.0], "1": [60.0, None]}
     assert metric.figures["mfu"].value == pytest.approx(0.3)
 

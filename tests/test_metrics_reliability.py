@@ -208,3 +208,14 @@ def test_steps_that_did_not_count() -> None:
     found = metric(log_of(*events), "error_rate", "training")
     assert (found.value, found.n, found.status) == (0.02, 100, "ok")
     assert found.ci == pytest.approx(wilson(2, 100))
+
+
+def test_a_step_of_several_ranks_is_one_step_and_wrong_if_it_is_so_on_any() -> None:
+    events = [
+        step(number + rank / 10, number, rank=rank, finite=(number, rank) != (7, 1))
+        for number in range(1, 41)
+        for rank in range(4)
+    ]
+    again = [step(50 + rank / 10, 7, rank=rank) for rank in range(4)]  # after a restart
+    found = metric(log_of(*events, *again), "error_rate", "training")
+    assert (found.value, found.n, found.clusters) == (pytest.approx(1 / 41), 41, 41)

@@ -93,6 +93,23 @@ def test_the_p95_of_disk_io_is_over_seconds_however_they_were_sampled() -> None:
     assert metric.clusters == 40
 
 
+def test_machines_are_added_up_at_the_same_time_whatever_their_clocks_say() -> None:
+    """Two supervisors with the same process id: a machine that booted long ago, and one that has just."""
+    events: list[Event] = [TRAIN]
+    for second in range(11):
+        for host, booted in (("a", 0), ("b", 5000)):
+            fields = {"pid": 7, "wall_ns": (10**9 + second) * S, "pss_bytes": (100 if second == 5 else 10) * MB}
+            events.append(io(booted + second, second * 2, 0, host=host, **fields))
+    disk, memory = (metric_of(events, id, "training") for id in ("disk_io", "memory"))
+    assert disk.value == pytest.approx(4.0)
+    assert memory.value == 200 * MB
+    assert {curve.label for curve in memory.plots[0].curves} == {"train (a 7-0)", "train (b 7-0)", "total"}
+
+
+def test_two_readings_of_one_moment_are_one() -> None:
+    assert metric_of([TRAIN, io(0, 0, 0), io(1.5, 3, 0), io(1.5, 3, 0), io(3, 6, 0)], "disk_io", "training").value == 2
+
+
 def test_a_warm_cache_is_told() -> None:
     metric = metric_of([TRAIN, io(0, 0, 0), io(4, 0, 0, chars=80)], "disk_io", "training")
     assert metric.value == 0

@@ -76,6 +76,18 @@ def test_taking_a_file_twice_counts_it_once_and_hides_nothing(run: Path, tmp_pat
     assert attempts(run / "log") == [1]
 
 
+def test_what_an_east_asian_keyboard_types_is_read(tmp_path: Path) -> None:
+    file = tmp_path / "answers.csv"
+    file.write_text("rater,value,turn\n王,２,１\n李,ＵＰ,\n")
+    assert [(row.scale, row.value, row.turn) for row in read_ratings(file)] == [("stars", 2, 1), ("thumbs", 1, 0)]
+
+
+def test_one_is_not_said_as_many(run: Path, tmp_path: Path) -> None:
+    file = tmp_path / "answers.csv"
+    file.write_text("rater,value\na,5\n")
+    assert shosei("ratings", file, "--run", run).stdout.startswith("1 rating by 1 rater, 1 asked for")
+
+
 def test_comments_are_kept_where_asked_for_and_judges_apart(run: Path, tmp_path: Path) -> None:
     file = tmp_path / "judge.csv"
     file.write_text(FILE)
@@ -91,6 +103,7 @@ def test_comments_are_kept_where_asked_for_and_judges_apart(run: Path, tmp_path:
         ("stars\n5\n", ":1: the header needs a column 'rater'"),
         ("rater,request\na,x\n", ":1: the header needs a column 'rater' and one of 'value', 'stars' and 'thumbs'"),
         ("rater,stars,stars\na,5,5\n", ":1: column 'stars' stands twice"),
+        ("rater;stars\na;5\n", ":1: one column, 'rater;stars': separate the columns with commas"),
         ("", ":1: the header needs"),
         ("rater,stars\n", "holds no ratings"),
         ("rater,stars\na,5\n\nb,6\n", ":4: stars: '6' is not 1 to 5"),
@@ -101,7 +114,9 @@ def test_comments_are_kept_where_asked_for_and_judges_apart(run: Path, tmp_path:
         ("rater,stars\na,5,6\n", ":2: 3 cells, but the header names 2 columns"),
         ("rater,stars,turn\na,5,first\n", ":2: turn: 'first'"),
         ("rater,stars,time\na,5,gestern\n", ":2: time: 'gestern' is no ISO 8601 time"),
-        ('rater,stars\na,5\n"b,5\n', ":3: unexpected end of data"),
+        ('rater,stars\na,5\n"b,5\n', ':3: a quote (") opens here and is never closed'),
+        ('rater,comment,stars\na,"x\ny",5\nb,"z,4\nc,,3\nd,,2\n', ':4: a quote (") opens here and is never closed'),
+        ("rater,stars\na,5\nb,4\na,1\n", ":4: this rater's second rating of nothing named"),
     ],
 )
 def test_a_bad_row_is_named_by_file_and_line(tmp_path: Path, text: str, words: str) -> None:

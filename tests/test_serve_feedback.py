@@ -108,6 +108,12 @@ def test_a_wrong_field_is_named(url: str, change: dict[str, Any], param: str) ->
     assert error["message"]
 
 
+def test_an_unknown_field_is_answered_with_those_that_there_are(url: str) -> None:
+    _, error = post(url, {"request": ID, "stars": 4, "rater": "王小明"})
+    assert error["message"].startswith("Unknown field 'rater'")
+    assert "user, rater_kind" in error["message"]
+
+
 def test_a_body_too_large_to_keep_is_refused(url: str) -> None:
     connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=30)
     connection.request("POST", "/v1/feedback", b" " * ((1 << 20) + 1), {"Content-Type": "application/json"})
@@ -192,7 +198,9 @@ def test_text_is_kept_where_the_operator_says_so(model: Path, tmp_path: Path) ->
         rated, unrated = whole["id"], post(url, ask | {"max_tokens": 8}, "/v1/chat/completions")[1]["id"]
         code, receipt = post(url, {"request": rated, "thumbs": "down", "comment": "違います"})
         assert (code, receipt["text_kept"]) == (200, True)
-    (found,) = ratings(run)
+        code, receipt = post(url, {"request": "chatcmpl-nope", "thumbs": "up"})
+        assert (code, receipt["text_kept"]) == (200, False), "there was no text"
+    found, _ = ratings(run)
     assert (found.question, found.comment) == ("東京は？", "違います")
     assert found.answer == whole["choices"][0]["message"]["content"]
     assert found.request != unrated

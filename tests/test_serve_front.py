@@ -179,7 +179,7 @@ def test_client_that_leaves_cancels_the_engine(play: Callable[..., None], stream
             await asking
         await front.engine.cancelled.wait()
         event = await front.event()
-        assert event.error == "cancelled"
+        assert event.error == "disconnect"
 
     play(scene, text="今天", after="hang")
 

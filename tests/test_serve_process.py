@@ -15,11 +15,16 @@ import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import psutil
 import pytest
 
 from serve_process import SHOSEI, child, make_model, serving, status
-from shosei.log import ProcExit, Request, Restart, RunEnd, read_log
+from shosei.card.timeline import timeline
+from shosei.log import Log, ProcExit, Request, Restart, RunBegin, RunEnd, attempts, read_log
+from shosei.log.identity import identity
+from shosei.metrics import compute
+from shosei.serve.attempt import must_be_new
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="processes die with their parent on Linux")
 
@@ -116,6 +121,40 @@ def test_interrupted_server_finishes_its_run_and_keeps_no_words(model: Path, tmp
     assert {(end.verb, end.exit_code) for end in log.of(RunEnd)} == {("serve", 0), ("http", 0), ("engine", 0)}
     assert [(event.id, event.phase) for event in log.of(Request)] == [(answer["id"], "inference")]
     assert not any(b"secret" in segment.read_bytes() for segment in (tmp_path / "run" / "log").iterdir())
+
+
+def test_a_server_that_is_started_again_goes_on_in_its_attempt(model: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    for end in (signal.SIGKILL, signal.SIGTERM):
+        with serving(model, "--run", run) as (server, url):
+            rating = {"request": "chatcmpl-1", "thumbs": "up", "user": str(server.pid)}
+            body, headers = json.dumps(rating).encode(), {"Content-Type": "application/json"}
+            with urllib.request.urlopen(urllib.request.Request(f"{url}/v1/feedback", body, headers)) as response:
+                assert response.status == 200
+            server.send_signal(end)
+            server.wait(timeout=30)
+    assert attempts(run / "log") == [1]
+    log = read_log(run / "log")
+    found = {metric.id: metric for metric in compute(log) if metric.phase == "inference"}
+    assert (found["crash_rate"].n, found["restart_count"].n, found["restart_count"].value) == (4, 4, 0)
+    assert found["satisfaction"].n == 2
+    processes = [lane for lane in timeline(log).lanes if lane.kind == "process"]
+    assert [(lane.label, len(lane.bars)) for lane in processes] == [("engine", 2), ("http", 2)]
+
+
+def test_another_model_a_second_server_and_a_measured_one_are_not_mixed() -> None:
+    config, hashes = {"name": "m", "slots": 16}, {"model.safetensors": "ab"}
+    serve = RunBegin(verb="serve", argv=[], config=config, hashes=hashes, host="elsewhere")
+    log = Log(1, {RunBegin: [serve]})
+    assert not must_be_new(Log(1, {RunBegin: []}), config, hashes)
+    assert not must_be_new(log, config, hashes)
+    assert must_be_new(log, config, {"model.safetensors": "cd"})
+    assert must_be_new(log, config | {"slots": 1}, hashes)
+    log.events[RunBegin].append(RunBegin(verb="exam", argv=[]))
+    assert must_be_new(log, config, hashes), "the next exam begins an attempt, and needs its server there"
+    me = identity()
+    running = msgspec.structs.replace(serve, host=me.host, boot=me.boot, pid=me.pid, start_ticks=me.start_ticks)
+    assert must_be_new(Log(1, {RunBegin: [running]}), config, hashes)
 
 
 def test_chat_serves_a_folder_itself_and_leaves_nothing(model: Path) -> None:

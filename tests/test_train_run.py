@@ -57,7 +57,7 @@ def test_steps_and_epochs_account_for_every_example(finished: tuple[Run, Trained
     assert trained.steps == len(steps) == FAST.epochs * STEPS_AN_EPOCH
     assert [step.step for step in steps] == list(range(1, len(steps) + 1))
     assert all(step.finite and step.duration_ns >= step.data_wait_ns >= 0 and step.grad_norm > 0 for step in steps)
-    for epoch in epochs:
+    for epoch in {epoch.index: epoch for epoch in epochs}.values():
         own = [step for step in steps if step.epoch == epoch.index]
         assert (epoch.steps, epoch.samples, epoch.fraction) == (STEPS_AN_EPOCH, 240, 1.0)
         assert epoch.tokens == sum(step.tokens for step in own)
@@ -65,6 +65,8 @@ def test_steps_and_epochs_account_for_every_example(finished: tuple[Run, Trained
     sections = [section.name for section in log.of(Section)]
     assert sections.count("evaluation") == FAST.epochs
     assert sections[0] == "load"
+    # Told at each checkpoint, so that what is killed in its first epoch has a speed.
+    assert [(epoch.index, epoch.steps) for epoch in epochs[:2]] == [(1, 10), (1, STEPS_AN_EPOCH)]
 
 
 def test_the_log_knows_what_was_trained_on_what(finished: tuple[Run, Trained, Log]) -> None:

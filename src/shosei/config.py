@@ -62,7 +62,16 @@ def validate(kind: type[C], values: dict[str, Any], section: str) -> C:
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "missing":
+            raise InputError(f"{section}.{key} is missing: {kind.model_fields[key].description}") from None
         raise InputError(f"{section}.{key}: {first['msg']} (got {first['input']!r})") from None
+
+
+def table(value: Any, where: str) -> dict[str, Any]:
+    """``value`` as the TOML table that it must be; raise InputError if it is none."""
+    if not isinstance(value, dict):
+        raise InputError(f"{where}: write it as a table, such as {where} = {{ }}")
+    return value
 
 
 def read_toml(file: Path) -> dict[str, Any]:

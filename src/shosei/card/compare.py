@@ -1,24 +1,23 @@
-"""A comparison as people read it: its headline, its exit code, and its Markdown, terminal and JSON views."""
+"""A comparison as people read it: its headline, and its Markdown, terminal and JSON views."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 
 import msgspec
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text as Styled
 
+from shosei.card.decision import Decision
 from shosei.card.numbers import cell, shown
-from shosei.card.profile import Profile
 from shosei.card.report import escaped, table
 from shosei.card.words import named, rendered, say
-from shosei.errors import EXIT_INCONCLUSIVE, EXIT_INVALID, EXIT_OK, EXIT_REGRESSION
-from shosei.metrics.comparison.comparison import KEYS, Compared, Comparison
-from shosei.metrics.comparison.sides import Key
+from shosei.errors import EXIT_INCONCLUSIVE, EXIT_INVALID, EXIT_REGRESSION
+from shosei.metrics.comparison.comparison import Compared
 from shosei.metrics.comparison.verdict import Verdict
-from shosei.metrics.metric import Figure
+from shosei.metrics.metric import PHASES, Figure
 from shosei.metrics.stats import Interval
 from shosei.metrics.text import Words, text
 
@@ -29,83 +28,58 @@ _STYLES: dict[Verdict, str] = {
     "better": "green", "worse": "bold red", "equivalent": "green", "inconclusive": "yellow", "invalid": "bold red",
     "not_compared": "dim",
 }  # fmt: skip
-_CHANGED: tuple[Verdict, ...] = ("worse", "better", "invalid")
+_FIRST: tuple[Verdict, ...] = ("worse", "invalid", "better", "inconclusive", "not_compared")
 _COLUMNS = (
     "metric", "compare.a", "compare.b", "difference", "compare.n", "compare.p", "compare.detectable", "compare.verdict",
 )  # fmt: skip
 _HEADLINES: dict[int, Verdict] = {EXIT_REGRESSION: "worse", EXIT_INVALID: "invalid", EXIT_INCONCLUSIVE: "inconclusive"}
 
 
-def margins(profile: Profile) -> dict[Key, float]:
-    """The margins that a profile sets for metrics' own values."""
-    required = {key: profile.requirements(key[1]).get(key[0]) for key in KEYS}
-    return {key: found.margin for key, found in required.items() if found and found.margin}
-
-
-def considered(comparison: Comparison, metrics: Collection[str] = (), profile: Profile | None = None) -> list[Compared]:
-    """The cells that decide: of ``metrics``, else those that the profile requires, else all that could be compared.
-
-    A metric that is named counts in the phases that both sides have; in both where it cannot be compared at all.
-    """
-    compared = [cell for cell in comparison.cells if cell.verdict != "not_compared"]
-    if metrics:
-        known = {cell.id for cell in compared}
-        own = [cell for cell in comparison.cells if cell.id in metrics]
-        return [cell for cell in own if cell in compared or cell.id not in known]
-    if profile:
-        return [cell for cell in comparison.cells if _requires(profile, cell)]
-    return compared
-
-
-def _requires(profile: Profile, compared: Compared) -> bool:
-    requirements = profile.requirements(compared.phase)
-    return any(own.required and key.partition(".")[0] == compared.id for key, own in requirements.items())
-
-
-def exit_code(cells: Collection[Compared]) -> int:
-    """3 if a cell is worse; else 5 if one is invalid, 4 if one is not decided or there is none; else 0."""
-    verdicts = {cell.verdict for cell in cells}
-    if "worse" in verdicts:
-        return EXIT_REGRESSION
-    if "invalid" in verdicts:
-        return EXIT_INVALID
-    return EXIT_INCONCLUSIVE if not verdicts or verdicts & {"inconclusive", "not_compared"} else EXIT_OK
-
-
-def to_json(comparison: Comparison, cells: Collection[Compared]) -> str:
-    """Everything, with the exit code of the ``cells`` that decide and their names."""
-    plain = msgspec.to_builtins(rendered(comparison))
-    decided = {"exit_code": exit_code(cells), "considered": [[cell.id, cell.phase] for cell in cells]}
+def to_json(decision: Decision) -> str:
+    """Everything, with the exit code, the names of the cells that decide and of those that single runs cannot."""
+    plain = msgspec.to_builtins(rendered(decision.comparison))
+    decided = {
+        "exit_code": decision.exit_code,
+        "considered": [[cell.id, cell.phase] for cell in decision.cells],
+        "left_out": [[cell.id, cell.phase] for cell in decision.left_out],
+    }
     return json.dumps(plain | decided, ensure_ascii=False, sort_keys=True, indent=1, allow_nan=False) + "\n"
 
 
-def markdown(comparison: Comparison, cells: Collection[Compared], language: str = "en") -> str:
-    """For a pull request: the verdict, what changed, the rest folded away. Foreign text is escaped."""
-    view = _View(comparison, language)
-    changed = [cell for verdict in _CHANGED for cell in comparison.cells if cell.verdict == verdict]
-    rest = [cell for cell in view.compared if cell not in changed]
-    columns = [view.term(column) for column in _COLUMNS]
-    lines = [f"**{escaped(view.headline(cells))}**", ""]
-    if changed:
-        lines += [*table(columns, [list(map(escaped, view.row(cell))) for cell in changed]), ""]
-    summary = escaped(view.say(text("compare.unchanged", count=len(rest))))
-    lines += ["<details>", f"<summary>{summary}</summary>", ""]
-    lines += [*table(columns, [list(map(escaped, view.row(cell))) for cell in rest]), ""]
+def markdown(decision: Decision, language: str = "en") -> str:
+    """For a pull request: the verdict, the rows that made it, the rest folded away. Foreign text is escaped."""
+    view = _View(decision, language)
+    shown_first = [cell for verdict in _FIRST for cell in decision.cells if cell.verdict == verdict]
+    equal = [cell for cell in decision.cells if cell.verdict == "equivalent"]
+    lines = [f"**{escaped(view.headline())}**", ""]
+    if shown_first:
+        lines += [*view.markdown_table(shown_first), ""]
+    summary = view.say(text("compare.folded", equal=len(equal), uncounted=len(view.uncounted)))
+    lines += ["<details>", f"<summary>{escaped(summary)}</summary>", ""]
+    if equal:
+        lines += [*view.markdown_table(equal), ""]
+    if view.uncounted:
+        lines += [escaped(view.term("compare.uncounted")), "", *view.markdown_table(view.uncounted), ""]
     lines += [f"- {escaped(reason)}" for reason in view.reasons()]
     lines += ["", "</details>", ""]
     return "\n".join([*lines, *(f"- {escaped(line)}" for line in view.small_print())]) + "\n"
 
 
-def terminal(comparison: Comparison, cells: Collection[Compared], language: str = "en") -> RenderableType:
-    """The headline, one row a compared cell, the reasons and how it was tested, for rich's ``Console.print``."""
-    view = _View(comparison, language)
+def terminal(decision: Decision, language: str = "en") -> RenderableType:
+    """The headline, the rows that count and then the others, reasons and tests, for rich's ``Console.print``."""
+    view = _View(decision, language)
     rows = Table(box=None, padding=(0, 1), pad_edge=False, header_style="dim")
     for number, column in enumerate(_COLUMNS):
         rows.add_column(view.term(column), justify="right" if 0 < number < len(_COLUMNS) - 1 else "left")
-    for compared in view.compared:
+    for compared in decision.cells:
         *row, verdict = view.row(compared)
         rows.add_row(*row, Styled(verdict, style=_STYLES[compared.verdict]))
-    parts: list[RenderableType] = [Styled(view.headline(cells), style="bold"), "", rows, ""]
+    if view.uncounted:
+        rows.add_row()
+        rows.add_row(view.term("compare.uncounted"), style="dim")
+        for compared in view.uncounted:
+            rows.add_row(*view.row(compared), style="dim")
+    parts: list[RenderableType] = [Styled(view.headline(), style="bold"), "", rows, ""]
     parts += [Styled(f"- {reason}", style="dim") for reason in view.reasons()]
     return Group(*parts, "", *(Styled(line, style="dim") for line in view.small_print()))
 
@@ -113,9 +87,11 @@ def terminal(comparison: Comparison, cells: Collection[Compared], language: str 
 class _View:
     """The comparison's words in one language."""
 
-    def __init__(self, comparison: Comparison, language: str) -> None:
-        self.comparison, self.language = comparison, language
-        self.compared = [cell for cell in comparison.cells if cell.verdict != "not_compared"]
+    def __init__(self, decision: Decision, language: str) -> None:
+        self.decision, self.comparison, self.language = decision, decision.comparison, language
+        self.uncounted = [
+            cell for cell in self.comparison.cells if cell.verdict != "not_compared" and cell not in decision.cells
+        ]
 
     def say(self, words: Words) -> str:
         return say(words, self.language)
@@ -134,21 +110,33 @@ class _View:
             phases.setdefault(compared.id, []).append(self.term(f"phase.{compared.phase}"))
         return comma.join(f"{self.term(f'{id}.name')} ({comma.join(own)})" for id, own in phases.items())
 
-    def headline(self, cells: Collection[Compared]) -> str:
-        """What the cells that decide say together."""
+    def headline(self) -> str:
+        """What the cells that decide say together, and how many cannot be decided from single runs."""
         of: dict[Verdict, list[Compared]] = {}
-        for compared in cells:
+        for compared in self.decision.cells:
             of.setdefault(compared.verdict, []).append(compared)
-        code = exit_code(cells)
+        code = self.decision.exit_code
         open_cells = [*of.get("inconclusive", []), *of.get("not_compared", [])]
         deciding = {EXIT_REGRESSION: of.get("worse", []), EXIT_INVALID: of.get("invalid", [])}
-        key: Verdict = _HEADLINES.get(code) or ("better" if "better" in of else "equivalent")
-        names = self.names(deciding.get(code, of.get("better", [])))
+        verdict: Verdict = _HEADLINES.get(code) or ("better" if "better" in of else "equivalent")
+        key: str = verdict
+        if self.comparison.same_log:
+            key = "same_log"
+        elif not of:
+            key = "nothing"
         sentence = text(
-            f"compare.headline_{key}", a=self.comparison.a, b=self.comparison.b, names=names, open=len(open_cells),
-            of=len(cells),
+            f"compare.headline_{key}", a=self.comparison.a, b=self.comparison.b,
+            names=self.names(deciding.get(code, of.get("better", []))), open=len(open_cells),
+            of=len(self.decision.cells),
         )  # fmt: skip
-        return f"{_MARKS[key]} {self.say(sentence)}"
+        if (left_out := len(self.decision.left_out)) and not self.comparison.same_log:
+            sentence = text("compare.headline_left_out", headline=sentence, count=left_out)
+        return f"{_MARKS[verdict]} {self.say(sentence)}"
+
+    def markdown_table(self, cells: Iterable[Compared]) -> list[str]:
+        """One row a cell, escaped."""
+        columns = [self.term(column) for column in _COLUMNS]
+        return table(columns, [list(map(escaped, self.row(compared))) for compared in cells])
 
     def row(self, compared: Compared) -> list[str]:
         """One text a column of ``_COLUMNS``."""
@@ -173,13 +161,28 @@ class _View:
         return f"{number.value} {unit} {number.interval}".strip() if number.value else "–"
 
     def reasons(self) -> list[str]:
-        """Why cells have no verdict, and what to know of those that have one: each sentence once, with its cells."""
+        """Why cells have no verdict, and what to know of those that have one: each sentence once, with its cells.
+
+        What neither side has and nobody asked for is one sentence; the JSON view says why of each.
+        """
+        absent = [
+            cell for cell in self.comparison.cells
+            if cell.verdict == "not_compared" and cell.a is None and cell.b is None and cell not in self.decision.cells
+        ]  # fmt: skip
+        measured = {cell.phase for cell in self.comparison.cells if cell not in absent}
         cells: dict[str, list[Compared]] = {}
         for compared in self.comparison.cells:
-            for words in (compared.reason, *compared.notes):
-                if words:
+            reason = text("compare.no_value") if compared in absent else compared.reason
+            for words in (reason, *compared.notes):
+                if words and compared.phase in measured:
                     cells.setdefault(self.say(words), []).append(compared)
-        return [self.say(text("compare.because", names=self.names(own), reason=why)) for why, own in cells.items()]
+        lines = [text("compare.because", names=self.names(own), reason=why) for why, own in cells.items()]
+        lines += [
+            text("compare.phase_not_measured", phase=text(f"phase.{phase}"))
+            for phase in PHASES
+            if phase not in measured
+        ]
+        return list(map(self.say, lines))
 
     def small_print(self) -> list[str]:
         """What differs besides, and how the verdicts were reached."""

@@ -8,9 +8,10 @@ from rich.text import Text as Styled
 
 from shosei.card import facts
 from shosei.card.numbers import cell, shown
-from shosei.card.scorecard import PHASES, Scorecard
+from shosei.card.scorecard import Scorecard
 from shosei.card.words import MARKS, OUTCOME_MARKS, VERDICT_MARKS, named, say
-from shosei.metrics.metric import METRIC_IDS, Metric, Status
+from shosei.card.wrapping import Wrapped
+from shosei.metrics.metric import METRIC_IDS, PHASES, Metric, Status
 from shosei.metrics.text import text
 
 _STYLES: dict[Status, str] = {
@@ -28,19 +29,26 @@ def terminal(card: Scorecard, language: str = "en") -> RenderableType:
     def term(key: str) -> str:
         return said(text(key))
 
+    colon = term("colon")
     parts: list[RenderableType] = [Styled(said(facts.model_name(card)), style="bold")]
-    parts += [Styled(f"{term(key)}: {' · '.join(map(said, words))}", style="dim") for key, words in facts.header(card)]
+    parts += [
+        Wrapped(Styled(f"{term(key)}{colon}{' · '.join(map(said, words))}", style="dim"))
+        for key, words in facts.header(card)
+    ]
     if verdict := facts.verdict(card):
         word, sentence = verdict
-        parts += ["", Styled(f"{VERDICT_MARKS[word]} {card.profile} {said(sentence)}", style=_VERDICT_STYLES[word])]
+        parts += [
+            "",
+            Wrapped(Styled(f"{VERDICT_MARKS[word]} {card.profile}{colon}{said(sentence)}", _VERDICT_STYLES[word])),
+        ]
     heading = _table()
     heading.add_row(*(Styled(term(key), style="dim") for key in ("metric", *PHASES)))
     parts += ["", heading]
     for group, ids in METRIC_IDS.items():
         rows = _table()
         for id in ids:
-            cells = (_cell(card, card.cell(id, phase), language) for phase in PHASES)
-            rows.add_row(f"  {term(f'{id}.name')}", *cells)
+            cells = (Wrapped(_cell(card, card.cell(id, phase), language)) for phase in PHASES)
+            rows.add_row(Wrapped(Styled(f"  {term(f'{id}.name')}")), *cells)
         parts += ["", Styled(term(f"group.{group}"), style="bold"), rows]
     return Group(*parts)
 
@@ -54,7 +62,7 @@ def _table() -> Table:
 
 
 def _cell(card: Scorecard, metric: Metric, language: str) -> Styled:
-    number = shown(metric)
+    number, colon = shown(metric), say(text("colon"), language)
     styled = Styled(f"{MARKS[metric.status]} ", style=_STYLES[metric.status])
     if number.value:
         styled.append(f"{number.value} {say(named('unit', number.unit), language)}".rstrip(), style="default")
@@ -62,10 +70,12 @@ def _cell(card: Scorecard, metric: Metric, language: str) -> Styled:
     if metric.status != "ok":
         styled.append(f"{' · ' if number.value else ''}{say(text(f'status.{metric.status}'), language)}")
     if metric.reason:
-        styled.append(f": {say(metric.reason, language)}")
+        styled.append(f"{colon}{say(metric.reason, language)}")
     for judgement in facts.judged(card, metric.id, metric.phase):
         name = f" {judgement.figure}" if judgement.figure else ""
         limits = ", ".join(say(limit, language) for limit in facts.limits(judgement))
         outcome = say(text(f"outcome.{judgement.outcome}"), language)
-        styled.append(f"\n{OUTCOME_MARKS[judgement.outcome]}{name} {limits}: {outcome}", style="default")
+        styled.append(f"\n{OUTCOME_MARKS[judgement.outcome]}{name} {limits}{colon}{outcome}", style="default")
+        if judgement.outcome not in ("pass", "missed") and judgement.reason != metric.reason:
+            styled.append(f"{colon}{say(judgement.reason, language)}", style="dim")
     return styled

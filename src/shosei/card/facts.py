@@ -33,6 +33,8 @@ def model_name(card: Scorecard) -> Words:
 def header(card: Scorecard) -> list[Fact]:
     """Who, when and where, in one line each."""
     facts: list[Fact] = [("run", [card.run]), ("attempt", [str(card.attempt)]), ("started", _date(card.started))]
+    if card.turn:
+        facts.insert(2, ("target", [card.target, text("of_turn", turn=card.turn)]))
     if "params" in card.model:
         facts.insert(0, ("parameters", [cell(card.model["params"])]))
     machines: list[Sequence[Words]] = [parts for parts in map(_machine, card.hardware.values()) if parts]
@@ -53,10 +55,15 @@ def conditions(card: Scorecard) -> list[Fact]:
 
 
 def verdict(card: Scorecard) -> tuple[str, Text] | None:
-    """Whether the profile's limits are kept: a word for it, and the sentence; None where no profile judged."""
+    """Whether the profile's limits are kept: a word for it, and the sentence; None where no profile judged.
+
+    What is not required counts only where it is missed, as in the exit code.
+    """
     if not card.judgements:
         return None
-    outcomes = Counter(judgement.outcome for judgement in card.judgements)
+    outcomes = Counter(
+        judgement.outcome for judgement in card.judgements if judgement.required or judgement.outcome == "missed"
+    )
     word = _VERDICTS[exit_code(card.judgements)]
     return word, text(f"verdict.{word}", passed=outcomes["pass"], missed=outcomes["missed"], of=outcomes.total())
 
@@ -75,11 +82,12 @@ def of_figures(found: list[Judgement]) -> tuple[Outcome, Text] | None:
 
 
 def limits(judgement: Judgement) -> Sequence[Words]:
-    """The limits of a requirement, or that it only has to be measured."""
+    """The limits of a requirement, or that it only has to be measured. A figure that is not there has no unit."""
     parts: list[Words] = []
+    unknown = judgement.figure and judgement.value is None and not judgement.unit
     for key, limit in (("verdict.at_least", judgement.limit_min), ("verdict.at_most", judgement.limit_max)):
         if limit is not None:
-            number = shown_limit(limit, judgement.unit)
+            number = Shown(f"{limit:,.10g}") if unknown else shown_limit(limit, judgement.unit)
             parts.append(text(key, limit=number.value, unit=named("unit", number.unit)))
     return parts or [text("verdict.no_limit")]
 

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import msgspec
 
 from shosei.card.profile import Profile, Requirement
-from shosei.errors import EXIT_INCONCLUSIVE, EXIT_INVALID, EXIT_OK, EXIT_REGRESSION
+from shosei.errors import EXIT_INCONCLUSIVE, EXIT_INVALID, EXIT_OK, EXIT_REGRESSION, InputError
 from shosei.log import Log, RunBegin
 from shosei.metrics.metric import Figure, Metric, Phase
 from shosei.metrics.text import Text, Words, text
@@ -41,7 +41,7 @@ def judge(metrics: list[Metric], profile: Profile, log: Log) -> list[Judgement]:
     """Every requirement of ``profile`` in the order of ``metrics``. A pure function.
 
     ``log`` tells under which load they were measured. What a load feeds is ``inconclusive`` under another load than the
-    profile's.
+    profile's. Raises InputError for a limit that a share cannot have.
     """
     other_load = _other_load(profile.load_settings(), log)
     judgements = []
@@ -68,12 +68,21 @@ def exit_code(judgements: list[Judgement]) -> int:
 
 def _judgement(metric: Metric, figure: str, requirement: Requirement) -> Judgement:
     found = _found(metric, figure)
+    if not (figure or metric.unit):
+        _check_share(metric.id, requirement)
     outcome, reason = _outcome(metric, figure, found, requirement)
     return Judgement(
         id=metric.id, phase=metric.phase, figure=figure, required=requirement.required,
         limit_min=requirement.min, limit_max=requirement.max, value=found.value if found else None,
         unit=found.unit if found else "", outcome=outcome, reason=reason,
     )  # fmt: skip
+
+
+def _check_share(id: str, requirement: Requirement) -> None:
+    """A limit in percent would always be kept, or never."""
+    for limit in (requirement.min, requirement.max):
+        if limit is not None and not 0 <= limit <= 1:
+            raise InputError(f"{id} is a share of 1: its limit {limit:g} must lie from 0 to 1, such as 0.95 for 95 %")
 
 
 def _found(metric: Metric, figure: str) -> Figure | None:

@@ -60,12 +60,11 @@ def shown_limit(limit: float, unit: str) -> Shown:
 
 def band(metric: Metric) -> tuple[float, float, float] | None:
     """Low end, value and high end of a share, in percent of the whole; None for what is no share."""
-    if metric.value is None or metric.unit not in (_SHARE, "%"):
+    if metric.value is None or metric.unit != _SHARE:
         return None
-    factor = 1.0 if metric.unit == "%" else 100.0
     low, high = metric.ci or (None, None)
     ends = (metric.value if low is None else low, metric.value, metric.value if high is None else high)
-    low, value, high = (min(100.0, max(0.0, end * factor)) for end in ends)
+    low, value, high = (min(100.0, max(0.0, 100.0 * end)) for end in ends)
     return low, value, high
 
 

@@ -16,10 +16,10 @@ from shosei.card.axis import Axis
 from shosei.card.numbers import band, moment, shown
 from shosei.card.phrases import Phrases
 from shosei.card.reference import references
-from shosei.card.scorecard import PHASES, Scorecard
+from shosei.card.scorecard import Scorecard
 from shosei.card.timeline import Bar
 from shosei.card.words import LANGUAGES, MARKS, OUTCOME_MARKS, VERDICT_MARKS, named
-from shosei.metrics.metric import METRIC_IDS, Plot, Row, Table
+from shosei.metrics.metric import METRIC_IDS, PHASES, Plot, Row, Table
 from shosei.metrics.text import Text, Words, text
 
 _MOST_POINTS = 600  # a curve needs no more pixels than this, and the page must stay small enough to mail

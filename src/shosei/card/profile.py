@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import Field
 
-from shosei.config import Config, read_toml, validate
+from shosei.config import Config, read_toml, table, validate
 from shosei.errors import InputError, nearest
 from shosei.load.config import LoadConfig
 from shosei.metrics.metric import METRIC_IDS, Phase
@@ -88,9 +88,9 @@ def _parsed(file: Path) -> Profile:
     try:
         for section, kind in (("load", LoadConfig), ("service_level", ServiceLevel)):
             if section in tables:
-                tables[section] = validate(kind, _table(tables[section], section), section)
+                tables[section] = validate(kind, table(tables[section], section), section)
         for phase in ("training", "inference"):
-            tables[phase] = dict(_requirements(_table(tables.get(phase, {}), phase), phase))
+            tables[phase] = dict(_requirements(table(tables.get(phase, {}), phase), phase))
         return validate(Profile, tables, "profile")
     except InputError as error:
         raise InputError(f"{file}: {error}") from None
@@ -101,23 +101,17 @@ def _requirements(metrics: dict[str, Any], phase: str) -> Iterator[tuple[str, Re
     for key, value in metrics.items():
         if (id := key.partition(".")[0]) not in _IDS:
             raise InputError(f"unknown metric '{phase}.{id}'{nearest(id, _IDS)}")
-        table = _table(value, f"{phase}.{key}")
-        figures = {name: item for name, item in table.items() if isinstance(item, dict)}
-        own = {name: item for name, item in table.items() if name not in figures}
+        fields = table(value, f"{phase}.{key}")
+        figures = {name: item for name, item in fields.items() if isinstance(item, dict)}
+        own = {name: item for name, item in fields.items() if name not in figures}
         if own or not figures:
             yield key, _requirement(own, f"{phase}.{key}")
         for name, item in figures.items():
             yield f"{key}.{name}", _requirement(item, f"{phase}.{key}.{name}")
 
 
-def _requirement(table: dict[str, Any], where: str) -> Requirement:
-    requirement = validate(Requirement, table, where)
+def _requirement(fields: dict[str, Any], where: str) -> Requirement:
+    requirement = validate(Requirement, fields, where)
     if requirement.min is not None and requirement.max is not None and requirement.min > requirement.max:
         raise InputError(f"{where}: min {requirement.min:g} is above max {requirement.max:g}: nothing can keep both")
     return requirement
-
-
-def _table(value: Any, where: str) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise InputError(f"{where}: write it as a table, such as {where} = {{ }}")
-    return value

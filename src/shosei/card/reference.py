@@ -67,7 +67,7 @@ def as_markdown(entries: Sequence[Reference], language: str = "en") -> str:
         return say(text(words) if isinstance(words, str) else words, language)
 
     lines = [f"# {said('reference.title')}", "", said("reference.introduction")]
-    group = ""
+    group, colon = "", said("colon")
     for entry in entries:
         if entry.group != group:
             group = entry.group
@@ -77,8 +77,8 @@ def as_markdown(entries: Sequence[Reference], language: str = "en") -> str:
             unit = say(named("unit", cell.unit), language) if cell.unit else said("reference.share")
             lines += ["", f"**{said(phase)}** · {unit} · {said(cell.direction)}", "", said(cell.definition)]
             lines += ["", f"> {said(cell.formula)}", ""]
-            lines += [f"- {said('reads')}: {', '.join(f'`{kind}`' for kind in cell.reads)}"] if cell.reads else []
-            lines += [f"- {said('measures_it')}: `{cell.command}`"] if cell.command else []
+            lines += [f"- {said('reads')}{colon}{', '.join(f'`{kind}`' for kind in cell.reads)}"] if cell.reads else []
+            lines += [f"- {said('measures_it')}{colon}`{cell.command}`"] if cell.command else []
         lines += ["", f"*{said('source')}.* {said(entry.source)}", "", f"*{said('traps')}.* {said(entry.traps)}"]
     return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)) + "\n"
 

@@ -7,9 +7,9 @@ from collections.abc import Iterable
 
 from shosei.card import facts
 from shosei.card.numbers import cell, shown
-from shosei.card.scorecard import PHASES, Scorecard
+from shosei.card.scorecard import Scorecard
 from shosei.card.words import MARKS, OUTCOME_MARKS, VERDICT_MARKS, named, say
-from shosei.metrics.metric import METRIC_IDS, Metric
+from shosei.metrics.metric import METRIC_IDS, PHASES, Metric
 from shosei.metrics.text import text
 
 
@@ -21,14 +21,15 @@ def markdown(card: Scorecard, language: str = "en") -> str:
 class _Report:
     def __init__(self, card: Scorecard, language: str) -> None:
         self.card, self.language = card, language
+        self.colon = self.term("colon")
 
     def page(self) -> str:
         card, term = self.card, self.term
-        lines = [f"# {self.plain(facts.model_name(card))}: {term('scorecard').lower()}", ""]
+        lines = [f"# {self.plain(facts.model_name(card))}{self.colon}{term('scorecard').lower()}", ""]
         lines += self.facts(facts.header(card))
         if verdict := facts.verdict(card):
             word, sentence = verdict
-            lines += ["", f"**{VERDICT_MARKS[word]} {escaped(card.profile)}** {self.plain(sentence)}"]
+            lines += ["", f"**{VERDICT_MARKS[word]} {escaped(card.profile)}**{self.colon}{self.plain(sentence)}"]
         for group, ids in METRIC_IDS.items():
             rows = [[term(f"{id}.name"), *(self.cell(card.cell(id, phase)) for phase in PHASES)] for id in ids]
             lines += ["", f"## {term(f'group.{group}')}", ""]
@@ -79,7 +80,7 @@ class _Report:
             value = f"**{number.value} {unit}**" if unit else f"**{number.value}**"
             said = [f"{value} {number.interval}".rstrip(), f"n = {self.plain(metric.n)}", *said]
         line = " · ".join(said)
-        return f"{line}: {self.plain(metric.reason)}" if metric.reason else line
+        return f"{line}{self.colon}{self.plain(metric.reason)}" if metric.reason else line
 
     def judgements(self) -> list[str]:
         if not self.card.judgements:
@@ -96,11 +97,11 @@ class _Report:
             rows.append([self.term(judgement.phase), f"`{escaped(name)}`", limits, value, said])
             rows[-1].append(self.plain(judgement.reason))
         columns = ["phase", "figure", "verdict.limit", "verdict.value", "verdict.outcome", "reason"]
-        title = f"## {self.term('verdict.limits')}: {escaped(self.card.profile)}"
+        title = f"## {self.term('verdict.limits')}{self.colon}{escaped(self.card.profile)}"
         return ["", title, "", *table([self.term(column) for column in columns], rows)]
 
     def facts(self, pairs: Iterable[facts.Fact]) -> list[str]:
-        return [f"- {self.term(key)}: {' · '.join(map(self.plain, words))}" for key, words in pairs]
+        return [f"- {self.term(key)}{self.colon}{' · '.join(map(self.plain, words))}" for key, words in pairs]
 
 
 def table(columns: list[str], rows: list[list[str]]) -> list[str]:

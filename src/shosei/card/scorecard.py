@@ -17,11 +17,9 @@ from shosei.card.profile import Profile
 from shosei.card.timeline import Timeline, timeline
 from shosei.card.words import rendered, texts
 from shosei.log import Event, Log, Note, RunBegin, RunEnd, Sample
-from shosei.metrics.metric import METRIC_IDS, Metric, Phase
+from shosei.metrics.metric import METRIC_IDS, PHASES, Metric, Phase
 from shosei.metrics.text import Text, Words, text
 from shosei.spec import audit
-
-PHASES: tuple[Phase, Phase] = ("training", "inference")
 
 
 class Command(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,9 +59,11 @@ class Scorecard(msgspec.Struct, frozen=True, kw_only=True):
     schema: int = 1
     run: str
     attempt: int
+    target: str = ""  # of 'shosei alternate': which of its targets, and in which of its turns
+    turn: int = 0
     started: str  # UTC, ISO 8601; "" where no run.begin survived
     profile: str
-    profile_description: str = ""
+    profile_description: Words = ""
     arrival: str
     sandbox: str
     model: dict[str, Any]
@@ -111,9 +111,11 @@ def build(log: Log, metrics: list[Metric], profile: Profile | None = None) -> Sc
     return Scorecard(
         run=begins[0].run if begins else "",
         attempt=log.attempt,
+        target=_last(begin.target for begin in begins),
+        turn=max((begin.turn for begin in begins), default=0),
         started=_utc(begins[0].wall_ns) if begins else "",
         profile=profile.name if profile else _last(begin.profile for begin in begins),
-        profile_description=profile.description if profile else "",
+        profile_description=_recognised(profile.description) if profile else "",
         arrival=_last(begin.arrival for begin in begins),
         sandbox=_last(begin.sandbox for begin in begins),
         model=_merge("model", begins, warnings),
@@ -159,7 +161,7 @@ def _rounded(value: Any) -> Any:
 
 
 def _recognised(sentence: str) -> Words:
-    """A sentence of the floor, which speaks English alone, as the card's own text where the card has it."""
+    """A sentence of the floor or of a shipped profile, which speak English alone, as the card's own text."""
     key = next((key for key, said in texts("en").items() if said == sentence), "")
     return Text(key) if key else sentence
 

@@ -111,7 +111,7 @@ class _Owner:
 def _verbs(log: Log, clock: _Clock) -> list[_Owner]:
     """A lane a verb. A supervised process has a lane already, and of many ranks the first stands for all."""
     supervised = {(start.host, start.boot, start.child_pid) for start in log.of(ProcStart)}
-    ends = {(_process(end), end.verb): end for end in log.of(RunEnd)}
+    ends = {(_writer(end), end.verb): end for end in log.of(RunEnd)}
     owners: dict[str, _Owner] = {}
     for begin in log.of(RunBegin):
         process = _process(begin)
@@ -119,7 +119,7 @@ def _verbs(log: Log, clock: _Clock) -> list[_Owner]:
             continue
         owner = owners.setdefault(begin.verb, _Owner(begin.verb, "verb"))
         owner.processes.add(process)
-        end = ends.get((process, begin.verb))
+        end = ends.get((_writer(begin), begin.verb))
         how = text("timeline.exit_code", code=end.exit_code) if end else text("no_end")
         owner.bars.append(
             Bar(label=begin.verb, begin=clock.at(begin), end=clock.at(end) if end else clock.last_of(process),
@@ -129,24 +129,25 @@ def _verbs(log: Log, clock: _Clock) -> list[_Owner]:
 
 
 def _processes(log: Log, clock: _Clock) -> list[_Owner]:
-    """A lane a supervised process, a bar for each of its starts."""
-    ends = {(_process(end), end.child, end.start): end for end in log.of(ProcExit)}
-    owners: dict[tuple[Process, str], _Owner] = {}
+    """A lane a supervised process of a machine, a bar for each of its starts, whichever supervisor made it."""
+    ends = {(_writer(end), end.child, end.start): end for end in log.of(ProcExit)}
+    owners: dict[tuple[str, str], _Owner] = {}
     for start in log.of(ProcStart):
-        supervisor = _process(start)
-        owner = owners.setdefault((supervisor, start.child), _Owner(start.child, "process"))
+        owner = owners.setdefault((start.host, start.child), _Owner(start.child, "process"))
         owner.processes.add((start.host, start.boot, start.child_pid))
-        end = ends.get((supervisor, start.child, start.start))
+        end = ends.get((_writer(start), start.child, start.start))
         how = named("timeline.cause", end.cause) if end else text("no_end")
         owner.bars.append(
             Bar(label=text("timeline.start", start=start.start), begin=clock.at(start),
-                end=clock.at(end) if end else clock.last_of(supervisor), how=how, failed=end is None or not end.planned)
+                end=clock.at(end) if end else clock.last_of(_process(start)),
+                how=how, failed=end is None or not end.planned)
         )  # fmt: skip
     return list(owners.values())
 
 
 def _inner_events(log: Log) -> dict[Kind, list[Epoch] | list[Section] | list[Window]]:
-    return {"epoch": log.of(Epoch), "section": log.of(Section), "window": log.of(Window)}
+    epochs = {(_process(epoch), epoch.index): epoch for epoch in log.of(Epoch)}  # the last word on each
+    return {"epoch": list(epochs.values()), "section": log.of(Section), "window": log.of(Window)}
 
 
 def _stretch(event: Epoch | Section | Window, clock: _Clock) -> Bar:
@@ -183,6 +184,11 @@ def _joined(bars: list[Bar]) -> Bar:
 
 def _process(event: Event) -> Process:
     return event.host, event.boot, event.pid
+
+
+def _writer(event: Event) -> tuple[Process, int]:
+    """The process for good: a container that is restarted gives its processes the same ids."""
+    return _process(event), event.start_ticks
 
 
 def _seconds(ns: int) -> float:

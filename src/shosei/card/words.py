@@ -26,6 +26,7 @@ OUTCOME_MARKS: dict[Outcome, str] = {
 VERDICT_MARKS = {"passed": "✓", "missed": "✗", "inconclusive": "△", "invalid": "✗"}
 
 T = TypeVar("T")
+_OF_COUNTRY = {"jp": "ja", "cn": "zh-CN"}
 _IMPLIED = ("page.", "metric.")  # sections whose keys are used without their name
 
 
@@ -44,10 +45,12 @@ def own_texts(language: str) -> dict[str, str]:
 
 
 def language(name: str) -> str:
-    """``name`` if the card speaks it. Raises InputError."""
-    if name not in LANGUAGES:
-        raise InputError(f"unknown language '{name}'{nearest(name, LANGUAGES)}")
-    return name
+    """The language of the card that ``name`` means: zh, zh_CN and zh-cn are zh-CN. Raises InputError."""
+    spelt = name.replace("_", "-").lower()
+    known = {language.lower(): language for language in LANGUAGES} | {"zh": "zh-CN"}
+    if spelt not in known:
+        raise InputError(f"unknown language '{name}'{nearest(_OF_COUNTRY.get(spelt, name), LANGUAGES)}")
+    return known[spelt]
 
 
 def say(said: Words, language: str = "en") -> str:

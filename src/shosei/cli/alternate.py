@@ -22,10 +22,10 @@ _VERB = "alternate"
 
 
 def alternate(
-    a: Annotated[Path, typer.Argument(metavar="A.toml", help="The first target.")],
-    b: Annotated[Path, typer.Argument(metavar="B.toml", help="The second target.")],
+    a: Annotated[Path, typer.Argument(metavar="A.toml", help="The first target: name, url, serve, [load], [exam].")],
+    b: Annotated[Path, typer.Argument(metavar="B.toml", help="The second target, asked the same.")],
     out: Annotated[Path, typer.Option(help="Run folder, of this measurement alone.")],
-    repeats: Annotated[int, typer.Option(min=1, help="Turns of each target.")] = 7,
+    repeats: Annotated[int, typer.Option(min=1, help="Turns of each target; a verdict needs 5.")] = 7,
     as_json: JsonOption = False,
 ) -> int:
     """Measure two targets by turns (A B B A ...), so that 'shosei compare' can tell which is faster.
@@ -45,11 +45,17 @@ def alternate(
     order = turns(*targets, repeats)
     with _alone(run):
         done = _done(run, hashes)
+        _warn_of_few(repeats)
         for turn in order:
             if turn.number in done:
                 continue
             say(f"\nturn {turn.number} of {len(order)}: {turn.target.name}")
-            if code := _take(run, turn, hashes):
+            try:
+                code = _take(run, turn, hashes)
+            except KeyboardInterrupt:
+                say(f"\nturn {turn.number} ({turn.target.name}) was broken off; the same command goes on from there")
+                raise
+            if code:
                 say(f"turn {turn.number} ({turn.target.name}) failed; the same command goes on from there")
                 return code
     values = {
@@ -59,6 +65,16 @@ def alternate(
     lines = ["", f"{len(order)} turns measured: {' '.join(turn.target.name for turn in order)}", "", "What next:"]
     result(values, [*lines, f"  {printed('compare', str(out))}"], as_json=as_json)
     return EXIT_OK
+
+
+def _warn_of_few(repeats: int) -> None:
+    from shosei.metrics.comparison.comparison import MIN_PAIRS
+
+    if repeats < MIN_PAIRS:
+        say(
+            f"--repeats {repeats}: a verdict of 'shosei compare' needs {MIN_PAIRS} turns of each target; "
+            "the same command with more repeats goes on with this folder"
+        )
 
 
 def _take(run: Run, turn: Turn, hashes: dict[str, str]) -> int:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from shosei.cli.common import JsonOption, LanguageOption, ProfileOption, result, say
-from shosei.errors import EXIT_INCONCLUSIVE, EXIT_INVALID, EXIT_OK, EXIT_REGRESSION
+from shosei.errors import EXIT_INCONCLUSIVE, EXIT_INVALID, EXIT_OK, EXIT_REGRESSION, InputError, as_input_error
+
+if TYPE_CHECKING:
+    from shosei.log import Run
 
 RunArgument = Annotated[
     Path | None,
@@ -46,20 +49,25 @@ def card(
     from shosei.card.judge import exit_code
     from shosei.card.profile import read_profile
     from shosei.card.words import language
-    from shosei.log import open_run, read_log
+    from shosei.card.words import say as speak
+    from shosei.cli.verbs import printed
+    from shosei.log import attempts, open_run, read_log
     from shosei.metrics import compute
 
     chosen = open_run(run)
     spoken = language(lang or "en")
     asked = read_profile(profile) if profile else None
+    if asked and not (asked.training or asked.inference):
+        raise InputError(f"profile {asked.name} requires nothing: name metrics below [inference] or [training]")
     log = read_log(chosen.log, attempt)
-    for warning in log.warnings:
-        say(f"warning: {warning}")
     scorecard = build(log, compute(log, asked.service_level if asked else None), asked)
+    for warning in scorecard.warnings:
+        say(f"warning: {speak(warning, spoken)}")
     data = to_json(scorecard)
-    chosen.write("card.json", data)
-    page = chosen.write("card.html", html(scorecard, lang))
-    chosen.write("card.md", markdown(scorecard, spoken))
+    page = _written(
+        chosen,
+        {"card.json": data, "card.md": markdown(scorecard, spoken), "card.html": html(scorecard, lang and spoken)},
+    )
     if as_json:
         print(data.decode(), end="", flush=True)
     else:
@@ -67,12 +75,31 @@ def card(
         if not console.is_terminal:
             console.width = 100
         console.print(terminal(scorecard, spoken))
-        say(f"\nthe whole card, with its plots: {page}")
+        if page:
+            say(f"\nthe whole card, with its plots: {page}")
+        if others := [str(number) for number in attempts(chosen.log) if number != log.attempt]:
+            say(f"this is attempt {log.attempt}; --attempt shows another: {', '.join(others)}")
+        if scorecard.turn:
+            say(f"it is one turn of two targets; this compares them: {printed('compare', str(chosen.folder))}")
     if not asked:
         return EXIT_OK
     code = exit_code(scorecard.judgements)
     say(f"profile {asked.name}: exit code {code}, {_VERDICTS[code]}")
     return code
+
+
+def _written(run: Run, files: dict[str, bytes | str]) -> Path | None:
+    """Write the card's files; return the last one's path. Where nothing can be written, say so: a card can be read."""
+    page = None
+    try:
+        for name, data in files.items():
+            page = run.write(name, data)
+    except OSError as error:
+        if not (reason := as_input_error(error)):
+            raise
+        say(f"warning: the card's files were not written: {reason}")
+        return None
+    return page
 
 
 def log(
@@ -81,7 +108,7 @@ def log(
     """Count a run's events by kind, or print those of one kind."""
     import msgspec
 
-    from shosei.errors import InputError, nearest
+    from shosei.errors import nearest
     from shosei.log import EVENTS, attempts, open_run, read_log
 
     if kind is not None and kind not in EVENTS:

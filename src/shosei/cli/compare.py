@@ -34,11 +34,13 @@ def compare(
     """Say of every metric whether B is better, worse or equivalent, or that it cannot be told.
 
     Exit code 3: something is worse; 5: a measurement is invalid; 4: something is undecided. What decides: --metric,
-    else what the profile requires, else all that both have.
+    else what the profile requires, else all that can be decided: of single runs not speeds, times and sizes, which
+    only 'shosei alternate' can decide, nor errors, crashes and restarts that neither side had.
     """
     from rich.console import Console
 
     from shosei.card import compare as views
+    from shosei.card.decision import Decision, margins
     from shosei.card.profile import read_profile
     from shosei.card.words import LANGUAGES
     from shosei.errors import InputError, nearest
@@ -55,24 +57,25 @@ def compare(
         raise InputError(f"unknown language '{lang}'{nearest(lang, LANGUAGES)}")
     asked = read_profile(profile) if profile else None
     service_level = asked.service_level if asked else ServiceLevel()
-    margins = views.margins(asked) if asked else {}
+    if markdown and markdown != "-" and not (parent := Path(markdown).parent).is_dir():
+        raise InputError(f"--markdown {markdown}: the folder {parent} does not exist; make it first")
     if b is None and (attempt_a, attempt_b) != (None, None):
         raise InputError("--attempt-a and --attempt-b are for two runs: a folder of turns is compared as a whole")
     targets = _turns(a) if b is None else _runs((a, attempt_a), (b, attempt_b))
-    comparison = compare_logs(*targets, service_level, margins, by_turns=b is None)
-    cells = views.considered(comparison, metric or [], asked)
+    comparison = compare_logs(*targets, service_level, margins(asked) if asked else {}, by_turns=b is None)
+    decision = Decision.of(comparison, metric or [], asked)
     if markdown and markdown != "-":
-        write_atomic(Path(markdown), views.markdown(comparison, cells, lang))
+        write_atomic(Path(markdown), views.markdown(decision, lang))
     if as_json:
-        print(views.to_json(comparison, cells), end="", flush=True)
+        print(views.to_json(decision), end="", flush=True)
     elif markdown == "-":
-        print(views.markdown(comparison, cells, lang), end="", flush=True)
+        print(views.markdown(decision, lang), end="", flush=True)
     else:
         console = Console()
         if not console.is_terminal:
             console.width = 160
-        console.print(views.terminal(comparison, cells, lang))
-    return views.exit_code(cells)
+        console.print(views.terminal(decision, lang))
+    return decision.exit_code
 
 
 def _turns(folder: Path) -> tuple[Target, Target]:

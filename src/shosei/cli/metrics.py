@@ -21,9 +21,9 @@ def metrics(id: IdArgument = None, lang: LanguageOption = None, as_json: JsonOpt
     from shosei.errors import InputError, nearest
 
     spoken = language(lang or "en")
-    entries = [entry for entry in references() if id in (None, entry.id)]
+    entries = [entry for entry in references() if id is None or entry.id == id.lower()]
     if not entries:
-        raise InputError(f"unknown metric '{id}'{nearest(str(id), [entry.id for entry in references()])}")
+        raise InputError(f"unknown metric '{id}'{nearest(str(id).lower(), [entry.id for entry in references()])}")
     page = as_markdown(entries, spoken)
     if sys.stdout.isatty() and not as_json:
         from rich.console import Console

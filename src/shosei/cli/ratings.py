@@ -59,5 +59,10 @@ def ratings(
     given = sum(row.value is not None for row in rows)
     names = len({row.rater for row in rows})
     values = {"run": str(folder.folder), "attempt": attempt, "asked": len(rows), "given": given, "raters": names}
-    line = f"{given} ratings by {names} raters, {len(rows)} asked for: attempt {attempt} of {folder.folder}"
+    counts = f"{_counted(given, 'rating')} by {_counted(names, 'rater')}"
+    line = f"{counts}, {len(rows)} asked for: attempt {attempt} of {folder.folder}"
     result(values, [line], as_json=as_json)
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

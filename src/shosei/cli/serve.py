@@ -12,6 +12,7 @@ import typer
 from shosei.cli.common import JsonOption, RunOption, require, result, say
 from shosei.errors import InputError
 
+_WEIGHTS = "model.safetensors"
 _GRACE_SECONDS = 20.0  # for answers in flight, and then for the engine
 
 HostOption = Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 for every one.")]
@@ -42,8 +43,11 @@ def serve(
     """
     import asyncio
     from contextlib import nullcontext
+    from functools import partial
 
+    from shosei.files import sha256
     from shosei.log.run import RUN_VARIABLE, open_run
+    from shosei.serve.attempt import must_be_new
     from shosei.serve.listen import listen
     from shosei.serve.private import private_folder
     from shosei.supervise import Child, Supervisor
@@ -59,7 +63,13 @@ def serve(
     if keep_rated_text and target is None:
         raise InputError("--keep-rated-text keeps text in a run folder: name one with --run")
     config = {"model": str(folder), "name": name, "url": url, "slots": slots, "keep_rated_text": keep_rated_text}
-    recording = target.recording("serve", "inference", config=config) if target else nullcontext()
+    hashes = {_WEIGHTS: sha256(folder / _WEIGHTS)} if target else {}
+    new_attempt = partial(must_be_new, config=config, hashes=hashes)
+    recording = (
+        target.recording("serve", "inference", new_attempt=new_attempt, config=config, hashes=hashes)
+        if target
+        else nullcontext()
+    )
     with private_folder() as private, recording as record:
         socket = private / "engine.sock"
         shosei = [sys.executable, "-m", "shosei"]
@@ -72,6 +82,8 @@ def serve(
         ]
         supervisor = Supervisor(record.writer if record else None, children, grace_s=_GRACE_SECONDS)
         say(f"loading {name} from {folder}")
+        if target and record:
+            say(f"recording into attempt {record.writer.attempt} of {target.folder}")
 
         async def announce() -> None:
             await _ready(url)
@@ -121,7 +133,7 @@ def find_model(path: Path) -> tuple[Path, str]:
     if not folder.is_dir():
         raise InputError(f"{path} has no model: give a model folder, or a run folder in which 'shosei train' has ended")
     spec = read_spec(folder)
-    for file in ("model.safetensors", "tokenizer.json"):
+    for file in (_WEIGHTS, "tokenizer.json"):
         if not (folder / file).is_file():
             raise InputError(f"{folder} is no complete model folder: {file} is missing")
     return folder, spec.name

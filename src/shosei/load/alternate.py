@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import Field
 
-from shosei.config import Config, read_toml, validate
+from shosei.config import Config, read_toml, table, validate
 from shosei.errors import InputError
 from shosei.load.config import LoadConfig, Positive
 
@@ -53,7 +54,10 @@ def read_target(file: Path) -> Target:
     tables = read_toml(file)
     try:
         if "load" in tables:
-            tables["load"] = validate(LoadConfig, tables["load"], "load")
+            tables["load"] = validate(LoadConfig, table(tables["load"], "load"), "load")
+        if isinstance(command := tables.get("serve"), str):
+            words = json.dumps(command.split(), ensure_ascii=False)
+            raise InputError(f"target.serve: write it as a list of words, such as serve = {words}")
         target = validate(Target, tables, "target")
         if "seed" in target.load.model_fields_set:
             raise InputError("load.seed: leave it out; every pair of turns gets a seed of its own")

@@ -106,7 +106,10 @@ class Restart(Event, tag="restart"):
 
 
 class Epoch(Event, tag="epoch"):
-    """One pass over the training data: first batch request to the end of the last optimiser step."""
+    """One pass over the training data: first batch request to the end of the last optimiser step.
+
+    What was seen so far may be told at every checkpoint, and by every start of the process: its last word counts.
+    """
 
     index: int  # from 1
     begin_ns: int
@@ -156,7 +159,9 @@ class Request(Event, tag="request"):
     first_token_ns: int | None = None
     done_ns: int | None = None
     status: int | None = None  # HTTP
-    error: str = ""  # "" | timeout | connect | 4xx | 429 | 5xx | cut stream | empty | context limit | cancelled
+    # "" | timeout | connect | 4xx | 429 | 5xx | cut stream | empty | invalid tool call | context limit
+    # | disconnect (the client left, as the server saw it) | cancelled (by the harness itself)
+    error: str = ""
     stream: bool = False
     tokens_in: int | None = None
     tokens_out: int | None = None

@@ -23,8 +23,26 @@ def identity() -> Identity:
     host = socket.gethostname().replace("/", "_") or "localhost"
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-        # The command name, in parentheses, may hold spaces: count the fields after it.
-        ticks = int(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19])
     except OSError:
-        boot, ticks = str(int(psutil.boot_time())), int(psutil.Process().create_time() * 100)
-    return Identity(host, boot, os.getpid(), ticks)
+        boot = str(int(psutil.boot_time()))
+    return Identity(host, boot, os.getpid(), _start_ticks(os.getpid()))
+
+
+def is_running(process: Identity) -> bool:
+    """Whether it is a process of this machine that has not ended. What another machine runs cannot be seen."""
+    me = identity()
+    if (process.host, process.boot) != (me.host, me.boot):
+        return False
+    try:
+        ended = psutil.Process(process.pid).status() == psutil.STATUS_ZOMBIE
+        return not ended and _start_ticks(process.pid) == process.start_ticks
+    except psutil.NoSuchProcess:
+        return False
+
+
+def _start_ticks(pid: int) -> int:
+    try:
+        # The command name, in parentheses, may hold spaces: count the fields after it.
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
+    except OSError:
+        return int(psutil.Process(pid).create_time() * 100)

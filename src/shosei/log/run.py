@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,11 +14,13 @@ from shosei.errors import EXIT_INVALID, EXIT_OK, InputError, exit_code
 from shosei.files import locked, write_atomic
 from shosei.log.events import RunBegin, RunEnd
 from shosei.log.hardware import hardware, versions
-from shosei.log.reader import attempts, read_log
+from shosei.log.reader import Log, attempts, read_log
 from shosei.log.writer import Writer
 
 RUN_VARIABLE = "SHOSEI_RUN"
 ATTEMPT_VARIABLE = "SHOSEI_ATTEMPT"
+
+NewAttempt = bool | Callable[[Log], bool] | None  # known beforehand, told by the current attempt, or by the verb's name
 
 
 @dataclass(slots=True)
@@ -70,12 +72,12 @@ class Run:
 
     @contextlib.contextmanager
     def recording(
-        self, verb: str, phase: str = "", *, new_attempt: bool | None = None, **manifest: Any
+        self, verb: str, phase: str = "", *, new_attempt: NewAttempt = None, **manifest: Any
     ) -> Iterator[Record]:
         """Keep a record of this verb for the length of the block: ``run.begin`` first, ``run.end`` last.
 
         ``manifest`` is RunBegin's fields. A verb joins the folder's current attempt, or the one in ``SHOSEI_ATTEMPT``;
-        if the current attempt already has that verb it begins a new one. ``new_attempt`` decides that beforehand.
+        if the current attempt already has that verb it begins a new one. ``new_attempt`` decides that otherwise.
         """
         record = Record(self._begin(verb, phase, new_attempt, manifest))
         try:
@@ -91,7 +93,7 @@ class Run:
             writer.emit(RunEnd(verb=verb, exit_code=record.exit_code, hashes=record.hashes, dropped=writer.dropped))
             writer.close()
 
-    def _begin(self, verb: str, phase: str, new_attempt: bool | None, manifest: dict[str, Any]) -> Writer:
+    def _begin(self, verb: str, phase: str, new_attempt: NewAttempt, manifest: dict[str, Any]) -> Writer:
         """Open this process's segment in the right attempt; chosen under a lock, so that no two starts share one."""
         self.folder.mkdir(parents=True, exist_ok=True)
         with locked(self.folder / ".lock"):
@@ -113,12 +115,14 @@ class Run:
             write_atomic(path, data)
         return path
 
-    def _attempt_for(self, verb: str, new_attempt: bool | None) -> int:
+    def _attempt_for(self, verb: str, new_attempt: NewAttempt) -> int:
         known = attempts(self.log) if self.log.is_dir() else []
         if not known:
             return 1
         if new_attempt is None:
             new_attempt = verb in {begin.verb for begin in read_log(self.log, known[-1]).of(RunBegin)}
+        elif not isinstance(new_attempt, bool):
+            new_attempt = new_attempt(read_log(self.log, known[-1]))
         return known[-1] + 1 if new_attempt else known[-1]
 
 

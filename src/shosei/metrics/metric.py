@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 
 from shosei.metrics.text import Words
 
 Phase = Literal["training", "inference"]
+PHASES: tuple[Phase, Phase] = ("training", "inference")
 Status = Literal["ok", "na", "not_measured", "insufficient", "invalid"]
 Row = list[Words | int | float | None]
 
@@ -89,8 +90,3 @@ class Metric(msgspec.Struct, frozen=True, kw_only=True):
     notes: Sequence[Words] = []
     version: int = 1
     inputs_digest: str = ""
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON."""
-        values: dict[str, Any] = msgspec.to_builtins(self)
-        return values

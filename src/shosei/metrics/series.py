@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+import msgspec
+
 from shosei.log import Log, RunBegin, Sample, Window
 from shosei.metrics.bins import SECOND_NS
 from shosei.metrics.cell import Unmeasurable, Value
@@ -78,23 +80,39 @@ def by_time(points: Iterable[tuple[int, T]], begin_ns: int, end_ns: int) -> list
 
 
 def by_child(samples: Iterable[Sample], scope: str = "tree") -> dict[str, list[Sample]]:
-    """Samples of each process tree, in time order. One supervisor's pid and the child's name make a tree."""
-    trees: dict[tuple[int, str], list[Sample]] = {}
-    for sample in samples:
-        if sample.scope == scope:
-            trees.setdefault((sample.pid, sample.name), []).append(sample)
-    names = [name for _, name in trees]
+    """Samples of each process tree, in time order and on one clock. One supervisor and the child's name make a tree."""
+    trees: dict[tuple[str, str, int, int, str], list[Sample]] = {}
+    for sample in _on_one_clock([sample for sample in samples if sample.scope == scope]):
+        trees.setdefault((sample.host, sample.boot, sample.pid, sample.start_ticks, sample.name), []).append(sample)
+    names = [name for *_, name in trees]
     return {
-        name if names.count(name) == 1 else f"{name} ({pid})": sorted(tree, key=lambda sample: sample.mono_ns)
-        for (pid, name), tree in trees.items()
+        name if names.count(name) == 1 else f"{name} ({host} {pid}-{ticks})": sorted(tree, key=lambda it: it.mono_ns)
+        for (host, _, pid, ticks, name), tree in trees.items()
     }
+
+
+def _on_one_clock(samples: Sequence[Sample]) -> Sequence[Sample]:
+    """The samples by the first boot's monotonic clock: what several machines used at once can be added up.
+
+    Wall clocks, read once a boot, join them; within a boot only its monotonic clock counts.
+    """
+    first: dict[str, Sample] = {}
+    for sample in samples:
+        first.setdefault(sample.boot, sample)
+    booted = {boot: sample.wall_ns - sample.mono_ns for boot, sample in first.items()}
+    if len(booted) < 2:
+        return samples
+    reference = next(iter(booted.values()))
+    return [
+        msgspec.structs.replace(sample, mono_ns=sample.mono_ns + booted[sample.boot] - reference) for sample in samples
+    ]
 
 
 def increments(tree: Sequence[Sample], counter: str) -> list[tuple[int, int, float]]:
     """``(begin_ns, end_ns, increase)`` between neighbouring samples. A counter that falls began anew with a restart."""
-    known = [(sample.mono_ns, getattr(sample, counter)) for sample in tree if getattr(sample, counter) is not None]
+    known = {sample.mono_ns: getattr(sample, counter) for sample in tree if getattr(sample, counter) is not None}
     steps = []
-    for (begin, before), (end, after) in itertools.pairwise(known):
+    for (begin, before), (end, after) in itertools.pairwise(known.items()):
         steps.append((begin, end, float(after - before if after >= before else after)))
     return steps
 

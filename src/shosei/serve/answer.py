@@ -41,7 +41,7 @@ class Answer(Response):
             await work
         except asyncio.CancelledError:
             if gone.done():
-                self._event.error = "cancelled"
+                self._event.error = "disconnect"
             else:
                 await self._fail(ApiError(503, "The server is being stopped", code="stopped"), send)
         except Exception as exception:

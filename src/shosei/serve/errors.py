@@ -11,6 +11,7 @@ from starlette.responses import Response
 from shosei.engine.client import EngineLost, GenerationFailed
 from shosei.errors import InputError
 from shosei.serve.ledger import EVENT
+from shosei.wire.feedback import Feedback
 from shosei.wire.openai import error_body
 
 CONTEXT_LENGTH_EXCEEDED = "context_length_exceeded"
@@ -79,6 +80,8 @@ def _invalid(error: RequestValidationError) -> ApiError:
     if not location:
         return ApiError(400, "The body must be a JSON object, sent with Content-Type: application/json")
     param = _param(location)
+    if first["type"] == "extra_forbidden":  # only feedback refuses what it does not know
+        return ApiError(400, f"Unknown field '{param}'; known: {', '.join(Feedback.model_fields)}", param=param)
     return ApiError(400, f"{param}: {first['msg']}", param=param)
 
 

@@ -69,13 +69,14 @@ class Ratings:
             tags=feedback.tags, comment=feedback.comment if self._recent else "", question=question, answer=answer,
             phase="inference",
         )  # fmt: skip
+        text_kept = bool(rating.comment or rating.question or rating.answer)
         # In a thread: waiting for the disk must not hold up the answers of others.
         if not await asyncio.to_thread(self._record, self._writer, rating, feedback.user, address):
             raise ApiError(
                 503, "The rating could not be written: the server's disk may be full; send it again later",
                 code="not_recorded", retry_after_s=60,
             )  # fmt: skip
-        return FeedbackReceipt(request=feedback.request, turn=feedback.turn, text_kept=self._recent is not None)
+        return FeedbackReceipt(request=feedback.request, turn=feedback.turn, text_kept=text_kept)
 
     def _record(self, writer: Writer, rating: Rating, user: str | None, address: str) -> bool:
         """Whether the disk has ``rating``."""

@@ -83,7 +83,7 @@ class Ledger:
         try:
             await self._app(scope, watched_receive, watched_send)
         except asyncio.CancelledError:
-            event.error = "cancelled"
+            event.error = "disconnect"
             raise
         except Exception:
             event.status = 500
@@ -127,7 +127,7 @@ def _open(prefix: str, scope: Scope) -> Request:
 
 def _error_of(status: int | None) -> str:
     if status is None:
-        return "cancelled"
+        return "disconnect"
     if status < 400:
         return ""
     return "429" if status == 429 else "4xx" if status < 500 else "5xx"

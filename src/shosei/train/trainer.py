@@ -145,15 +145,16 @@ class _Trainer:
             self._take_step(batch, epoch, asked)
             samples, tokens = samples + batch.samples, tokens + batch.tokens
             end = asked = time.monotonic_ns()
-            if self.step % self.config.checkpoint_steps == 0 and number < total:
+            checkpoint_due = self.step % self.config.checkpoint_steps == 0
+            if checkpoint_due or number == total:
+                steps = number - taken
+                self.writer.emit(
+                    Epoch(index=epoch, begin_ns=begin, end_ns=end, steps=steps, samples=samples, tokens=tokens,
+                          fraction=steps / total)
+                )  # fmt: skip
+            if checkpoint_due and number < total:
                 self._checkpoint(Position(self.step, epoch, number), epoch)
                 asked = time.monotonic_ns()
-        steps, fraction = total - taken, (total - taken) / total
-        self.writer.emit(
-            Epoch(
-                index=epoch, begin_ns=begin, end_ns=end, steps=steps, samples=samples, tokens=tokens, fraction=fraction
-            )
-        )
 
     def _take_step(self, batch: Batch, epoch: int, asked_ns: int) -> None:
         """One optimiser step on ``batch``, requested at ``asked_ns``. Where loss or gradient is not finite, the

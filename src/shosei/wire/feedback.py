@@ -53,5 +53,5 @@ class FeedbackReceipt(BaseModel):
     turn: int
     recorded: Literal[True] = True
     text_kept: Annotated[
-        bool, Field(description="Whether the comment, and the question and answer if still known, were kept.")
+        bool, Field(description="Whether text was kept: the comment, or the question and answer if still known.")
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -21,6 +22,7 @@ COLUMNS = ("rater", "value", "stars", "thumbs", "request", "turn", "tags", "comm
 _VALUES = ("value", "stars", "thumbs")
 _STARS = {str(stars): stars for stars in range(1, 6)}
 _THUMBS = {"up": 1, "down": 0}
+_OPEN_QUOTE = "unexpected end of data"  # as the csv module says it
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -55,24 +57,39 @@ def read_ratings(path: Path) -> list[RatingRow]:
 
 def _rows(path: Path, file: Iterable[str]) -> list[RatingRow]:
     reader = csv.reader(file, strict=True)
-    rows = []
+    rows: list[RatingRow] = []
+    unnamed: set[tuple[str, int]] = set()
+    begin = 1  # line at which the next record begins
     try:
         header = [name.strip().lower() for name in next(reader, [])]
         _check_header(header)
+        begin = reader.line_num + 1
         for cells in reader:
+            begin = reader.line_num + 1
             if not any(cell.strip() for cell in cells):
                 continue
             if len(cells) != len(header):
                 raise InputError(f"{len(cells)} cells, but the header names {len(header)} columns")
-            rows.append(_row(dict(zip(header, (cell.strip() for cell in cells), strict=True))))
-    except (InputError, csv.Error) as error:
+            row = _row(dict(zip(header, (cell.strip() for cell in cells), strict=True)))
+            if not row.request:
+                if (row.rater, row.turn) in unnamed:
+                    raise InputError("this rater's second rating of nothing named: say in 'request' what is rated")
+                unnamed.add((row.rater, row.turn))
+            rows.append(row)
+    except InputError as error:
         raise InputError(f"{path}:{max(1, reader.line_num)}: {error}") from None
+    except csv.Error as error:
+        # An open quote swallows the lines after it: what is wrong stands where the record begins.
+        wrong = 'a quote (") opens here and is never closed' if str(error) == _OPEN_QUOTE else error
+        raise InputError(f"{path}:{begin}: {wrong}") from None
     if not rows:
         raise InputError(f"{path} holds no ratings below its header")
     return rows
 
 
 def _check_header(header: list[str]) -> None:
+    if len(header) == 1 and header[0] not in COLUMNS:
+        raise InputError(f"one column, '{header[0]}': separate the columns with commas")
     for name in header:
         if name not in COLUMNS:
             raise InputError(f"unknown column '{name}'{nearest(name, COLUMNS)}")
@@ -97,7 +114,7 @@ def _row(cells: dict[str, str]) -> RatingRow:
 
 def _value(cells: dict[str, str]) -> tuple[str, int | None]:
     """Scale and value of the one cell that has a rating."""
-    given = {name: cells[name].lower() for name in _VALUES if cells.get(name)}
+    given = {name: _plain(cells[name]).lower() for name in _VALUES if cells.get(name)}
     if not given:
         return ("stars" if "stars" in cells or "value" in cells else "thumbs"), None
     (name, text), *more = given.items()
@@ -111,7 +128,13 @@ def _value(cells: dict[str, str]) -> tuple[str, int | None]:
     raise InputError(f"{name}: '{text}' is not {allowed}; leave it empty where nobody answered")
 
 
+def _plain(text: str) -> str:
+    """What an East Asian keyboard types full-width, such as ２, as ASCII."""
+    return unicodedata.normalize("NFKC", text)
+
+
 def _turn(text: str) -> int:
+    text = _plain(text)
     if not text:
         return 0
     if not (text.isascii() and text.isdecimal() and len(text) <= len(str(MAX_TURN)) and int(text) <= MAX_TURN):

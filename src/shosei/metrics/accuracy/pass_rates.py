@@ -18,6 +18,7 @@ from shosei.metrics.metric import Curve, Figure, Plot, Row, Table
 from shosei.metrics.stats import Interval
 from shosei.metrics.text import Words, text
 from shosei.metrics.units import Unit, Units, share
+from shosei.wire.suite import GRADERS
 
 _ENDS = ("term.low_95", "term.high_95")
 
@@ -63,8 +64,10 @@ def pass_at_1(log: Log) -> Value:
 def _graded(log: Log) -> tuple[list[_Task], Words]:
     """The tasks with a graded sample, and why the measurement is invalid, if it is.
 
-    Raises Unmeasurable: no program was executed, or nothing could be graded.
+    Raises Unmeasurable: no program was executed, a grader is not known here, or nothing could be graded.
     """
+    if unknown := sorted({score.grader for score in log.of(Score)} - {*GRADERS}):
+        raise Unmeasurable("not_measured", text("accuracy.unknown_grader", graders=unknown))
     scores, invalid = answered(log)
     executed = outcomes(log.of(Exec))
     programs = [score for score in scores if score.grader == "python"]
@@ -172,9 +175,9 @@ def _by_epoch(log: Log, executed: Outcomes) -> list[Plot]:
     marks: dict[str, dict[int, list[float]]] = {}
     for epoch, scores in epochs.items():
         for score in scores:
-            if not score.error:
-                of_suite = marks.setdefault(score.suite, {})
-                of_suite.setdefault(epoch, []).append(float(bool(grade(score, executed))))
+            right = None if score.error else grade(score, executed)
+            if right is not None:
+                marks.setdefault(score.suite, {}).setdefault(epoch, []).append(float(right))
     curves = [
         Curve(suite, [stats.mean(found[epoch]) if epoch in found else None for epoch in epochs])
         for suite, found in sorted(marks.items())

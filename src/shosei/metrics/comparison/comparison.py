@@ -11,7 +11,7 @@ from shosei.metrics.comparison import conditions, paired, unpaired
 from shosei.metrics.comparison.difference import Difference
 from shosei.metrics.comparison.sides import Key, Side, Target
 from shosei.metrics.comparison.verdict import ALPHA, Verdict, decide, family, holm
-from shosei.metrics.metric import METRIC_IDS, Metric, Phase
+from shosei.metrics.metric import METRIC_IDS, PHASES, Metric, Phase
 from shosei.metrics.service_level import ServiceLevel
 from shosei.metrics.stats import MIN_CLUSTERS, Interval
 from shosei.metrics.text import Words, text
@@ -21,9 +21,14 @@ MIN_PAIRS = 5  # of turns
 SHARE_MARGIN = 0.02
 RELATIVE_MARGIN = 0.05
 
+_ONE_RUN, _NONE_SEEN = text("compare.one_run"), text("compare.none_seen")
+UNDECIDABLE = (
+    _ONE_RUN,
+    _NONE_SEEN,
+)  # reasons why two single runs cannot decide a cell, however well they were measured
+
 _SHARES = ("", "per start")  # units of shares: their margins are absolute
-_PHASES: tuple[Phase, Phase] = ("training", "inference")
-KEYS: list[Key] = [(id, phase) for ids in METRIC_IDS.values() for id in ids for phase in _PHASES]
+KEYS: list[Key] = [(id, phase) for ids in METRIC_IDS.values() for id in ids for phase in PHASES]
 
 
 class Compared(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,7 +59,10 @@ class Compared(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Comparison(msgspec.Struct, frozen=True, kw_only=True):
-    """All cells of ``a``, the baseline, and ``b``, the candidate. ``pairs`` counts pairs of turns; 0: one run each."""
+    """All cells of ``a``, the baseline, and ``b``, the candidate. ``pairs`` counts pairs of turns; 0: one run each.
+
+    ``same_log``: both sides are one log, by its digest, so that they say nothing of a difference.
+    """
 
     schema: int = 1
     a: str
@@ -63,6 +71,7 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     alpha: float
     family: int
     cells: list[Compared]
+    same_log: bool = False
     warnings: Sequence[Words] = ()
 
 
@@ -74,6 +83,7 @@ def compare_logs(
     return compare(
         Side.of(a, service_level), Side.of(b, service_level), by_turns=by_turns, margins=margins,
         unlike=conditions.unlike(before, after), warnings=conditions.differences(before, after),
+        same_log=before.digest == after.digest != "",
     )  # fmt: skip
 
 
@@ -93,6 +103,7 @@ def compare(
     margins: Mapping[Key, float] | None = None,
     unlike: Mapping[Key, Words] | None = None,
     warnings: Sequence[Words] = (),
+    same_log: bool = False,
 ) -> Comparison:
     """Compare every cell of ``b``, the candidate, with that of ``a``. A pure function.
 
@@ -124,8 +135,9 @@ def compare(
         compared.append(cell)
     pairs = len(a.turns) if by_turns else 0
     return Comparison(
-        a=a.name, b=b.name, pairs=pairs, alpha=ALPHA, family=comparisons, cells=compared, warnings=warnings
-    )
+        a=a.name, b=b.name, pairs=pairs, alpha=ALPHA, family=comparisons, cells=compared, same_log=same_log,
+        warnings=warnings,
+    )  # fmt: skip
 
 
 def _cell(a: Side, b: Side, key: Key) -> Compared:
@@ -153,8 +165,17 @@ def _judged(
         cell, verdict=verdict, difference=_round(found.value), ci=tuple(map(_round, found.ci)),
         relative=found.relative, n=found.n, p=_round(found.p), p_adjusted=_round(p_adjusted),
         detectable=_round(detectable), margin=_round(within), method=found.method, notes=notes,
-        reason=text("compare.too_small") if verdict == "inconclusive" else "",
+        reason=_open(cell, found, within) if verdict == "inconclusive" else "",
     )  # fmt: skip
+
+
+def _open(cell: Compared, found: Difference, margin: float) -> Words:
+    """Why a cell that was tested is not decided."""
+    if found.agreeing:
+        return text("compare.too_few_agree", clusters=found.agreeing, least=paired.least_agreeing(margin))
+    if cell.a == cell.b == 0 and cell.direction == "lower":  # no error, crash or restart
+        return _NONE_SEEN
+    return text("compare.too_small")
 
 
 def _metrics(side: Side, key: Key) -> list[Metric]:
@@ -183,7 +204,7 @@ def _of_runs(a: Side, b: Side, key: Key, notes: list[Words]) -> Difference:
     _values(a, b, key)
     units = a.units(key), b.units(key)
     if not units[0] or not units[1]:
-        raise _Untested("inconclusive", text("compare.one_run"))
+        raise _Untested("inconclusive", _ONE_RUN)
     return _of_units(units[0], units[1], notes)
 
 
@@ -201,7 +222,7 @@ def _of_turns(a: Side, b: Side, key: Key, notes: list[Words]) -> Difference:
         if units[0].paired or unpaired.is_exact(units[0], units[1]) or unvaried:
             return _of_units(units[0], units[1], notes)
     before, after = zip(*values, strict=True)
-    return paired.turns(before, after)
+    return paired.turns(before, after, shares=_metrics(a, key)[0].unit in _SHARES)
 
 
 def _of_units(a: Units, b: Units, notes: list[Words]) -> Difference:

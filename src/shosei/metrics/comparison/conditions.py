@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
-from shosei.log import Log, RunBegin, Score
+from shosei.log import Log, ProcExit, RunBegin, Score
 from shosei.metrics.comparison.sides import Key
-from shosei.metrics.metric import METRIC_IDS
+from shosei.metrics.metric import METRIC_IDS, PHASES
 from shosei.metrics.text import Words, text
 
 _DECODING = ("temperature", "max_tokens", "samples")  # of an exam: what changes the answers of one model
+_AS_LONG = 1.2  # counts of what happened in times that differ more than this say nothing
 _OWN = ("seed", "model", "suite")  # of a load: a turn's own seed; the model's name; a path, whose content is hashed
 
 
@@ -27,7 +29,16 @@ def differences(a: Log, b: Log) -> list[Words]:
 
 
 def unlike(a: Log, b: Log) -> dict[Key, Words]:
-    """Accuracy of inference, where not only the models differ but how they were made to answer."""
+    """Restarts in times of unequal length; accuracy of models that were also made to answer otherwise."""
+    found: dict[Key, Words] = {}
+    for phase in PHASES:
+        hours = [math.fsum(end.duration_ns for end in log.of(ProcExit, phase)) / 3.6e12 for log in (a, b)]
+        if max(hours) > _AS_LONG * min(hours) > 0:
+            found["restart_count", phase] = text("compare.other_length", a=hours[0], b=hours[1])
+    return found | _otherwise_asked(a, b)
+
+
+def _otherwise_asked(a: Log, b: Log) -> dict[Key, Words]:
     settings = [_config(log, "exam") for log in (a, b)]
     decoding = [{name: found[name] for name in _DECODING if name in found} for found in settings]
     names = _differing(*decoding)

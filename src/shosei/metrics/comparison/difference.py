@@ -29,6 +29,7 @@ class Difference:
     method: Words
     freedom: float = math.inf
     relative: bool = False
+    agreeing: int = 0  # independent units, where every one is equal on both sides
 
     def detectable(self, alpha: float) -> float:
         """Smallest difference that a test at ``alpha``, two-sided, would find with 80 % power at this spread."""

@@ -13,10 +13,15 @@ from shosei.metrics.comparison.difference import Difference, quantile, student
 from shosei.metrics.text import text
 from shosei.metrics.units import Unit, Units, by_cluster, is_single_outcome, of_resamples
 
+_UNSEEN = 0.05  # chance of seeing nothing differ where the share that differs is at its bound
 
-def turns(a: Sequence[float], b: Sequence[float]) -> Difference:
-    """Paired t test over pairs of turns: of the logarithm of the ratio where all values are above 0."""
-    relative = min(*a, *b) > 0
+
+def turns(a: Sequence[float], b: Sequence[float], *, shares: bool = False) -> Difference:
+    """Paired t test over pairs of turns: of the logarithm of the ratio where all values are above 0.
+
+    Of ``shares``, and where there is a 0, of the difference.
+    """
+    relative = not shares and min(*a, *b) > 0
     pairs = zip(a, b, strict=True)
     differences = [math.log(after / before) if relative else after - before for before, after in pairs]
     n = len(differences)
@@ -44,6 +49,8 @@ def tasks(a: Units, b: Units) -> Difference:
 def mcnemar(before: Sequence[bool], after: Sequence[bool]) -> Difference:
     """Exact McNemar test of outcomes task by task, with the adjusted interval of Bonett and Price (2012)."""
     n = len(before)
+    if list(before) == list(after):
+        return agreement(n, n)
     lost = sum(was and not now for was, now in zip(before, after, strict=True))
     gained = sum(now and not was for was, now in zip(before, after, strict=True))
     adjusted = (gained - lost) / (n + 2)
@@ -51,6 +58,22 @@ def mcnemar(before: Sequence[bool], after: Sequence[bool]) -> Difference:
     half = quantile(math.inf, 0.975) * error
     interval = max(-1.0, adjusted - half), min(1.0, adjusted + half)
     return Difference((gained - lost) / n, interval, even(lost, gained), error, n, text("compare.mcnemar"))
+
+
+def agreement(clusters: int, n: int) -> Difference:
+    """No difference in any of the ``n`` tasks, which are so many independent ``clusters``.
+
+    The interval is the exact one-sided 95 % bound of the share that differs where none was seen (Clopper and Pearson
+    1934; "rule of three", near 3 / clusters): a difference of shares cannot be larger than the share that differs.
+    """
+    bound = 1 - _UNSEEN ** (1 / clusters)
+    method = text("compare.agreement", clusters=clusters)
+    return Difference(0.0, (-bound, bound), 1.0, math.sqrt(2) / (clusters + 2), n, method, agreeing=clusters)
+
+
+def least_agreeing(margin: float) -> int:
+    """How many independent tasks must be equal for the bound of ``agreement`` to lie within ``margin``, below 1."""
+    return math.ceil(math.log(_UNSEEN) / math.log1p(-margin))
 
 
 def even(first: int, second: int) -> float:
@@ -62,16 +85,19 @@ def _bootstrap(a: Units, before: Sequence[Sequence[Unit]], b: Units, after: Sequ
     """The t test on the standard error of the difference over resampled clusters, the same ones on both sides.
 
     Student's tail reaches to the small levels that a correction for many comparisons asks for; 2,000 resamples' own
-    does not. Agreement everywhere is not certainty: it has the error of one cluster lost and one gained.
+    does not. Changes that cancel out are not certainty: they have the error of one cluster lost and one gained.
     """
+    tasks, groups = sum(map(len, before)), len(before)
+    if [[unit.adds for unit in cluster] for cluster in before] == [
+        [unit.adds for unit in cluster] for cluster in after
+    ]:
+        return agreement(groups, tasks)
     statistics = of_resamples(a, before), of_resamples(b, after)
 
     def difference(drawn: np.ndarray) -> np.ndarray:
         changes: np.ndarray = statistics[1](drawn) - statistics[0](drawn)
         return changes
 
-    groups = len(before)
     value = float(difference(np.ones((1, groups), dtype=np.int64))[0])
     error = stats.bootstrap_error(groups, difference) or math.sqrt(2) / (groups + 2)
-    tasks = sum(map(len, before))
     return student(value, error, groups - 1, tasks, text("compare.paired_bootstrap", clusters=groups))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from shosei.log import ProcStart, Rating, Request, Section, Step, Window
+from shosei.log import Fault, ProcStart, Rating, Request, Section, Step, Window
 from shosei.metrics.cell import Cell
 from shosei.metrics.experience.response_time import response_time
 from shosei.metrics.experience.satisfaction import satisfaction, satisfaction_units
@@ -16,7 +16,7 @@ _UNRATED = text("experience.nobody_rated")
 
 CELLS = [
     Cell("response_time", "training", "ms", "lower", (Step, Section), step_latency, (ProcStart,), _TRAIN),
-    Cell("response_time", "inference", "ms", "lower", (Request, Window), response_time, (), _LOAD),
+    Cell("response_time", "inference", "ms", "lower", (Request, Window), response_time, (Fault,), _LOAD),
     Cell("satisfaction", "training", "", "higher", (Rating,), satisfaction, (Request,), absent=_UNRATED,
          units=satisfaction_units),
     Cell("satisfaction", "inference", "", "higher", (Rating,), satisfaction, (Request,), _RATINGS, _UNRATED,

@@ -19,6 +19,7 @@ from shosei.metrics.experience.distribution import (
     too_few,
 )
 from shosei.metrics.experience.latency import first_token_ms, inter_token_ms, response_ms
+from shosei.metrics.faults import Drill
 from shosei.metrics.metric import Figure, Plot, Row
 from shosei.metrics.series import by_time, steady_window
 from shosei.metrics.text import Text, text
@@ -32,6 +33,9 @@ def response_time(log: Log) -> Value:
     window = steady_window(log)
     vantage, load = offered_load(log)
     load = [request for request in load if window.begin_ns <= request.scheduled_ns < window.end_ns]
+    drill = Drill.of(log, window.boot)
+    drilled = sum(drill.covers(request.scheduled_ns) for request in load)
+    load = [request for request in load if not drill.covers(request.scheduled_ns)]
     good = [request for request in load if not request.error and request.done_ns]
     if not good:
         raise Unmeasurable("not_measured", text("experience.no_success", count=len(load)))
@@ -45,6 +49,8 @@ def response_time(log: Log) -> Value:
     if failed:
         share = f"{failed / len(load):.1%}"
         notes.append(text("experience.unbounded", failed=failed, count=len(load), share=share))
+    if drilled:
+        notes.append(text("experience.faults_left_out", count=drilled))
     if not kinds["first_token"].clusters:
         notes.append(text("experience.not_streamed"))
     return Value(

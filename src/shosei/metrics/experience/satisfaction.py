@@ -59,9 +59,11 @@ class Population:
         return Figure(int(sums.sum()) / int(counts.sum()) if stars else None, "stars", "higher", ci, len(stars))
 
     def response_rate(self) -> Figure:
-        """Ratings given, of those asked for."""
+        """Ratings given, of those asked for; unknown where nobody was seen to stay silent."""
+        if len(self.given) == len(self.asked):
+            return Figure(None, "", "higher")
         clusters = _by_rater((rating.rater, float(rating.value is not None)) for rating in self.asked)
-        rate = len(self.given) / len(self.asked) if self.asked else None
+        rate = len(self.given) / len(self.asked)
         return Figure(rate, "", "higher", stats.wilson_clustered(clusters), len(clusters))
 
 
@@ -79,6 +81,8 @@ def satisfaction(log: Log) -> Value:
         reason = text("experience.only_judges" if judges.given else "experience.nobody_answered")
         raise Unmeasurable("not_measured", reason, breakdown=tables)
     notes = [] if len(people.given) < len(people.asked) else [text("experience.no_silence_recorded")]
+    if unknown := _of_unknown_answers(log, people):
+        notes.append(text("experience.unknown_answers", count=unknown, of=len(people.given)))
     return Value(
         value=value, n=len(people.given), clusters=len(people.marks), unit_of_n=text("experience.raters"), ci=ci,
         ci_method=text("experience.wilson_raters"), detail=text("experience.share_satisfied"), notes=notes,
@@ -193,6 +197,12 @@ def _responses(people: Population, served: Sequence[Request]) -> Table:
         text("term.low_95"), text("term.high_95"),
     ]  # fmt: skip
     return Table(text("experience.responses"), columns, rows)
+
+
+def _of_unknown_answers(log: Log, people: Population) -> int:
+    """How many ratings name an answer that the log does not have, where it has chats at all."""
+    known = {request.id for request in log.of(Request)}
+    return sum(rating.request not in known for rating in people.given if rating.request) if _chats(log) else 0
 
 
 def _chats(log: Log) -> list[Request]:

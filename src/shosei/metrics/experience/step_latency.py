@@ -13,6 +13,7 @@ from shosei.metrics.experience.distribution import (
     too_few,
 )
 from shosei.metrics.metric import Figure, Table
+from shosei.metrics.performance.steps import attempted
 from shosei.metrics.series import in_turn
 from shosei.metrics.text import text
 
@@ -20,15 +21,20 @@ _MS = 1e6
 
 
 def step_latency(log: Log) -> Value:
-    """Mean time of an optimiser step in ms, and how long a run takes to its first step and first checkpoint."""
-    steps, sections = log.of(Step), log.of(Section)
-    times = Times(in_turn([step.duration_ns / _MS for step in steps]))
+    """Mean time of an optimiser step in ms, and how long a run takes to its first step and first checkpoint.
+
+    Ranks take a step side by side: the slowest one's time is its time, and one machine's clock is read.
+    """
+    steps = attempted(log.of(Step))
+    times = Times(in_turn([max(step.duration_ns for step in ranks) / _MS for ranks in steps]))
+    first = steps[0][0]
+    sections = [section for section in log.of(Section) if section.boot == first.boot]
     begin = min(
-        [start.mono_ns for start in log.of(ProcStart)]
-        or [section.begin_ns for section in sections] + [steps[0].mono_ns - steps[0].duration_ns]
+        [start.mono_ns for start in log.of(ProcStart) if start.boot == first.boot]
+        or [section.begin_ns for section in sections] + [first.mono_ns - first.duration_ns]
     )
     saved = [section.end_ns for section in sections if section.name == "checkpoint"]
-    first_step = (steps[0].mono_ns - begin) / 1e9
+    first_step = (first.mono_ns - begin) / 1e9
     first_checkpoint = (min(saved) - begin) / 1e9 if saved else None
     mean = times.mean()
     figures = percentile_figures(times) | {

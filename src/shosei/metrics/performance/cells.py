@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from shosei.log import Epoch, ProcExit, Request, Sample, Section, Step, Window
+from shosei.log import Epoch, Fault, ProcExit, Request, Sample, Section, Step, Window
 from shosei.metrics.cell import Cell
 from shosei.metrics.performance.epoch_time import epoch_time
 from shosei.metrics.performance.gpu_utilization import gpu_utilization
@@ -22,10 +22,10 @@ def cells(service_level: ServiceLevel) -> list[Cell]:
              command="shosei exam URL --run RUN --suite PATH"),
         Cell("inference_speed", "training", "samples/s", "higher", (Step,), training_rate,
              command="shosei train --run RUN"),
-        Cell("inference_speed", "inference", "requests/s", "higher", (Request, Window), request_rate(service_level),
-             command="shosei load URL --run RUN"),
-        Cell("gpu_utilization", "training", "%", "higher", (),
+        Cell("inference_speed", "inference", "requests/s", "higher", (Request, Window),
+             request_rate(service_level), may_read=(Fault,), command="shosei load URL --run RUN"),
+        Cell("gpu_utilization", "training", "", "higher", (),
              fact_of_this_machine("training", gpu_utilization), may_read=(Sample, Step)),
-        Cell("gpu_utilization", "inference", "%", "higher", (),
+        Cell("gpu_utilization", "inference", "", "higher", (),
              fact_of_this_machine("inference", gpu_utilization), may_read=(Sample,)),
     ]  # fmt: skip

@@ -77,21 +77,26 @@ def _slowest(log: Log, steps: list[Step], index: int) -> _Pass:
 
 
 def _pass(log: Log, steps: list[Step], events: list[Epoch]) -> _Pass:
-    """One rank's way through an epoch. A restart goes on in the middle: the steps before it belong to the epoch."""
+    """One rank's way through an epoch, as far as it was seen.
+
+    A restart goes on in the middle: the steps before it belong to the epoch, and so do those after the last event.
+    """
     last = events[-1]
 
     def same(event: Step | Section) -> bool:
         return (event.boot, event.rank) == (last.boot, last.rank)
 
-    begun = [step.mono_ns - step.duration_ns for step in log.of(Step) if step.epoch == last.index and same(step)]
-    begin, end = min([event.begin_ns for event in events] + begun), last.end_ns
+    own = [step for step in log.of(Step) if step.epoch == last.index and same(step)]
+    begin = min([event.begin_ns for event in events] + [step.mono_ns - step.duration_ns for step in own])
+    end = max([last.end_ns] + [step.mono_ns for step in own if step.mono_ns - step.duration_ns >= last.end_ns])
     evaluations = [
         Stretch(section.begin_ns, section.end_ns, section.name)
         for section in log.of(Section)
         if section.name == "evaluation" and same(section)
     ]
     taken = sum(step.epoch == last.index and same(step) for step in steps)
-    fraction = max(last.fraction, taken * last.fraction / last.steps if last.steps else 0.0)
+    whole = round(last.steps / last.fraction)
+    fraction = max(last.fraction, taken / whole) if whole else last.fraction
     seconds = (end - begin - overlap(evaluations, begin, end)) / SECOND_NS
     return _Pass(last.index, seconds, min(1.0, fraction))
 

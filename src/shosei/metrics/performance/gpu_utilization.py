@@ -15,7 +15,7 @@ from shosei.metrics.text import text
 
 
 def gpu_utilization(log: Log) -> Value:
-    """Percent of time with a kernel running (NVML), time-weighted over the assigned GPUs.
+    """Share of time with a kernel running (NVML), time-weighted over the assigned GPUs.
 
     Raises Unmeasurable without readings of a GPU; what the processors did stands in its breakdown.
     """
@@ -32,7 +32,7 @@ def gpu_utilization(log: Log) -> Value:
             raise Unmeasurable("not_measured", text("performance.gpu_unread"), breakdown=beside, plots=plots)
         raise Unmeasurable("na", text("performance.no_gpu"), breakdown=beside, plots=plots)
     seconds = [(end - begin) / SECOND_NS for begin, end, _ in kernel]
-    batches = Batches.of_equal_count(seconds, [time * r[2] for time, r in zip(seconds, kernel, strict=True)])
+    batches = Batches.of_equal_count(seconds, [time * r[2] / 100 for time, r in zip(seconds, kernel, strict=True)])
     rows: list[Row] = [
         [name, _mean_over_time(gpu, "kernel_percent"), _mean_over_time(gpu, "sm_percent")] for name, gpu in gpus.items()
     ]

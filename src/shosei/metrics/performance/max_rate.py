@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from shosei.log import Log, Request, Window
+from shosei.metrics.faults import Drill
 from shosei.metrics.metric import Figure
 from shosei.metrics.performance.offered import KEEPING_UP, Offered
 from shosei.metrics.service_level import ServiceLevel
@@ -43,7 +44,7 @@ def probes(log: Log, service_level: ServiceLevel) -> list[Probe]:
     for window in log.of(Window):
         if window.name != "probe" or window.rate is None:
             continue
-        load = Offered(window, vantage, requests)
+        load = Offered(window, Drill.of(log, window.boot), vantage, requests)
         good = [r for r in load.scheduled if not r.error and service_level.kept_by(r) is not False]
         kept = bool(good) and len(good) >= KEEPING_UP * len(load.scheduled) and not load.saturated
         found.append(Probe(window.rate, len(load.scheduled), kept and not window.invalid, bool(window.invalid)))

@@ -9,11 +9,12 @@ from shosei.log import Log, RunBegin
 from shosei.metrics import stats
 from shosei.metrics.bins import SECOND_NS, Bins
 from shosei.metrics.cell import Unmeasurable, Value
+from shosei.metrics.faults import Drill
 from shosei.metrics.metric import Curve, Figure, Plot, Row, Table
 from shosei.metrics.performance.in_flight import mean_in_flight
 from shosei.metrics.performance.max_rate import max_rate
 from shosei.metrics.performance.offered import Offered
-from shosei.metrics.series import steady_window
+from shosei.metrics.series import by_time, steady_window
 from shosei.metrics.service_level import ServiceLevel
 from shosei.metrics.text import Words, text
 from shosei.metrics.vantage import offered_load
@@ -32,7 +33,8 @@ def request_rate(service_level: ServiceLevel) -> Callable[[Log], Value]:
     """Successful requests per second that finish in the steady window, goodput counted by ``service_level``."""
 
     def compute(log: Log) -> Value:
-        load = Offered(steady_window(log), *offered_load(log))
+        window = steady_window(log)
+        load = Offered(window, Drill.of(log, window.boot), *offered_load(log))
         if not load.scheduled:
             raise Unmeasurable("not_measured", text("performance.no_load"))
         if not load.good:
@@ -44,6 +46,8 @@ def request_rate(service_level: ServiceLevel) -> Callable[[Log], Value]:
         _add_tokens(beside, load)
         _add_goodput(beside, load, service_level)
         _add_max_rate(beside, log, service_level)
+        if load.drill.seconds(window.begin_ns, window.end_ns):
+            beside.notes.append(text("performance.faults_left_out"))
         return Value(
             value=len(load.good) / load.seconds, n=len(load.good), clusters=rate.n,
             unit_of_n=text("term.time_batches"), ci=rate.ci or (None, None), ci_method=text("term.t_time_batches"),
@@ -59,6 +63,8 @@ def _add_saturation(beside: _Beside, load: Offered) -> None:
     """What was offered, how much of it was answered, and whether the client kept to its schedule."""
     achieved, offered = len(load.good) / load.seconds, len(load.scheduled) / load.seconds
     saturated = load.saturated
+    points = [(request.scheduled_ns, request) for request in load.scheduled]
+    holding = sum(map(bool, by_time(points, load.window.begin_ns, load.window.end_ns)))  # neighbours share a queue
     lag = [(request.sent_ns - request.scheduled_ns) / 1e6 for request in load.scheduled if request.sent_ns is not None]
     beside.rows += [
         [text("performance.offered"), offered],
@@ -67,9 +73,9 @@ def _add_saturation(beside: _Beside, load: Offered) -> None:
         [text("performance.steady_window"), load.seconds],
     ]
     beside.figures |= {
-        "offered": Figure(offered, "requests/s", "higher", n=len(load.scheduled)),
-        "achieved_over_offered": Figure(achieved / offered, "", "higher", n=len(load.scheduled)),
-        "saturated": Figure(float(saturated), "", "lower", n=1),
+        "offered": Figure(offered, "requests/s", "higher", n=holding),
+        "achieved_over_offered": Figure(achieved / offered, "", "higher", n=holding),
+        "saturated": Figure(float(saturated), "0/1", "lower", n=1),
     }
     if saturated:
         beside.notes.append(text("performance.saturated", achieved=achieved, offered=offered))

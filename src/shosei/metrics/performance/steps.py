@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -22,6 +23,16 @@ class WholeStep:
 def kept(steps: Iterable[Step]) -> list[Step]:
     """Each rank's last run of each step: the earlier ones were lost with the process that did them."""
     return list({(step.rank, step.step): step for step in steps}.values())
+
+
+def attempted(steps: Iterable[Step]) -> list[list[Step]]:
+    """Every attempt at an optimiser step, as its ranks saw it: their k-th tries of one step belong together."""
+    tries: Counter[tuple[int, int]] = Counter()
+    attempts: dict[tuple[int, int], list[Step]] = {}
+    for step in steps:
+        attempts.setdefault((step.step, tries[step.rank, step.step]), []).append(step)
+        tries[step.rank, step.step] += 1
+    return list(attempts.values())
 
 
 def whole_steps(steps: Iterable[Step]) -> list[WholeStep]:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 
-from shosei.log import Fault, Log, Request, Step
+from shosei.log import Log, Request, Step
 from shosei.metrics import stats
 from shosei.metrics.cell import Unmeasurable, Value
+from shosei.metrics.faults import Drill
 from shosei.metrics.metric import Figure, Row, Table
-from shosei.metrics.reliability.starts import injected
+from shosei.metrics.performance.steps import attempted
 from shosei.metrics.series import by_time
 from shosei.metrics.text import Text, Words, text
 from shosei.metrics.units import Unit, Units, share
@@ -18,12 +19,16 @@ from shosei.metrics.vantage import outermost
 _PURPOSES = ("load", "exam", "agents", "chat")  # what users of a server do; probes and warm-ups measure nothing
 _ERRORS = {
     "timeout", "connect", "4xx", "429", "5xx", "cut stream", "empty", "invalid tool call", "context limit",
+    "disconnect",
 }  # fmt: skip
 
 
 def step_errors(log: Log) -> Value:
-    """Optimiser steps with a non-finite loss or gradient, or skipped, per step attempted."""
-    steps = log.of(Step)
+    """Optimiser steps with a non-finite loss or gradient, or skipped, per step attempted.
+
+    A step goes wrong on one rank or on all: its ranks are one step.
+    """
+    steps = attempted(log.of(Step))
     bad = sum(map(_is_bad, steps))
     return Value(
         value=bad / len(steps), n=len(steps), clusters=len(steps), unit_of_n=text("reliability.steps"),
@@ -31,8 +36,8 @@ def step_errors(log: Log) -> Value:
         detail=text("reliability.bad_steps_per_step"), notes=[text("reliability.raised_steps")],
         breakdown=[Table(text("reliability.steps"), [text("term.quantity"), "n"], [
             [text("reliability.attempted"), len(steps)],
-            [text("reliability.non_finite"), sum(not step.finite for step in steps)],
-            [text("reliability.skipped"), sum(step.skipped for step in steps)],
+            [text("reliability.non_finite"), sum(not all(step.finite for step in ranks) for ranks in steps)],
+            [text("reliability.skipped"), sum(any(step.skipped for step in ranks) for ranks in steps)],
         ])],
     )  # fmt: skip
 
@@ -40,14 +45,14 @@ def step_errors(log: Log) -> Value:
 def step_units(log: Log) -> Units:
     """One a step attempted."""
     units = []
-    for place, step in enumerate(log.of(Step)):
-        key = f"{place} step {step.step}"
-        units.append(Unit(key, key, {"top": float(_is_bad(step)), "bottom": 1.0}))
+    for place, ranks in enumerate(attempted(log.of(Step))):
+        key = f"{place} step {ranks[0].step}"
+        units.append(Unit(key, key, {"top": float(_is_bad(ranks)), "bottom": 1.0}))
     return Units(units, share, paired=False)
 
 
-def _is_bad(step: Step) -> bool:
-    return not step.finite or step.skipped
+def _is_bad(ranks: Sequence[Step]) -> bool:
+    return any(not step.finite or step.skipped for step in ranks)
 
 
 def request_errors(log: Log) -> Value:
@@ -134,10 +139,10 @@ def _named(error: str) -> Words:
 
 def _parts(batches: dict[str, list[Request]], log: Log) -> Table:
     """All requests, the same before retries, and those scheduled while an injected fault lasted."""
-    faults = injected(log)
+    drills = {boot: Drill.of(log, boot) for boot in {request.boot for batch in batches.values() for request in batch}}
     apart: dict[str, list[Request]] = {}
     for key, batch in batches.items():
-        if inside := [request for request in batch if any(_during(request, fault) for fault in faults)]:
+        if inside := [request for request in batch if drills[request.boot].covers(request.scheduled_ns)]:
             apart[key] = inside
     rows: list[Row] = [
         _part("all_requests", batches, _failed),
@@ -157,8 +162,3 @@ def _part(name: str, batches: dict[str, list[Request]], outcome: Callable[[Reque
         text(f"reliability.{name}"), stats.mean(outcomes), *_interval(batches, outcome), int(sum(outcomes)),
         len(outcomes),
     ]  # fmt: skip
-
-
-def _during(request: Request, fault: Fault) -> bool:
-    ended = fault.end_ns is not None and request.scheduled_ns >= fault.end_ns
-    return request.boot == fault.boot and fault.begin_ns <= request.scheduled_ns and not ended

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from shosei.log import Event, Fault, Log, ProcExit, ProcStart, Request, Step
+from shosei.metrics.faults import injected
 
 # A supervisor writes down an end a moment after it, so one that a fault caused may be dated after the fault's end.
 _NOTICED_NS = 1_000_000_000
@@ -51,11 +52,6 @@ def starts(log: Log) -> list[Start]:
         Start(*key, began.get(key), ended.get(key), _fault_of(ended[key], faults) if key in ended else "")
         for key in sorted(began.keys() | ended.keys())
     ]
-
-
-def injected(log: Log) -> list[Fault]:
-    """The faults that were injected on purpose."""
-    return [fault for fault in log.of(Fault) if fault.injected]
 
 
 def supervisor(event: Event) -> Supervisor:
