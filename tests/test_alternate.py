@@ -128,7 +128,7 @@ def test_every_turn_is_an_attempt_with_metrics_of_its_own(tmp_path: Path, fast: 
 
 
 def test_after_a_kill_the_same_command_takes_the_turns_that_are_missing(tmp_path: Path, fast: Server) -> None:
-    run, more = tmp_path / "run", LOAD.replace("0.6", "1")
+    run, more = tmp_path / "run", LOAD.replace("0.6", "2")
     with served() as other:
         arguments = (target(tmp_path, "a", fast.url, more), target(tmp_path, "b", other.url, more))
         with started(*arguments, "--repeats", "1", "--out", run) as process:

@@ -15,7 +15,7 @@ from scipy import stats
 from load_server import CHUNK, CLOSED, load, served, stream
 from shosei.errors import InputError
 from shosei.load import LoadConfig, check
-from shosei.load.prompts import cycle, read_prompts
+from shosei.load.prompts import order, read_prompts
 from shosei.load.schedule import poisson
 from shosei.load.watch import Watch
 from shosei.log import Note, Request, Sample, Window
@@ -179,8 +179,7 @@ def test_the_same_seed_asks_the_same(tmp_path: Path) -> None:
     assert first["stream_options"] == {"include_usage": True}
     assert (last["stream"], last["temperature"], last["model"], last["max_tokens"]) == (False, 0, "mock", 64)
     assert {header["x-shosei-purpose"] for header in server.headers} == {"load"}
-    order = cycle(messages, seed=1)
-    assert [next(order) for _ in range(7)] == [next(order) for _ in range(7)] != messages
+    assert sorted(order(7, seed=1)) == list(range(7)) != order(7, seed=1) == order(7, seed=1)
 
 
 def test_prompts_come_from_any_file_with_messages(tmp_path: Path) -> None:

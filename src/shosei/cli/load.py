@@ -15,7 +15,8 @@ from shosei.errors import EXIT_INVALID, EXIT_OK
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
 
-    from shosei.load import Tally
+    from shosei.card.profile import Profile
+    from shosei.load import LoadConfig, Tally
 
 _SECONDS_BETWEEN_LINES = 2.0
 
@@ -26,9 +27,25 @@ def load(
     url: Annotated[str, typer.Argument(help="An OpenAI-compatible server, such as http://127.0.0.1:8000")],
     run: RunOption = None,
     rate: Annotated[float | None, typer.Option(help="Requests offered per second (default 8).")] = None,
+    concurrency: Annotated[
+        int | None, typer.Option(help="Requests in flight at most; without a rate: a closed loop of that many places.")
+    ] = None,
+    find_max: Annotated[
+        bool | None, typer.Option("--find-max", help="Then search for the highest rate that keeps the limits.")
+    ] = None,
+    arrival: Annotated[str | None, typer.Option(help="poisson (default), constant, ramp, trace or closed.")] = None,
+    rate_to: Annotated[float | None, typer.Option(help="Ramp from --rate to this through the steady window.")] = None,
+    trace: Annotated[Path | None, typer.Option(help="Arrivals: a line of seconds, or JSON with 'at', each.")] = None,
+    workers: Annotated[int | None, typer.Option(help="Processes that share the load (default 1).")] = None,
     seconds: Annotated[float | None, typer.Option(help="Length of the steady window (default 30).")] = None,
     suite: Annotated[
         Path | None, typer.Option(help="Prompts: JSON Lines with 'messages', or a folder of them (default: the run's).")
+    ] = None,
+    prompt_characters: Annotated[
+        int | None, typer.Option(help="Generate prompts of this length, in Chinese and Japanese.")
+    ] = None,
+    continue_share: Annotated[
+        float | None, typer.Option(help="Share of requests that go on with a conversation (default 0).")
     ] = None,
     max_tokens: Annotated[int | None, typer.Option(help="Longest answer asked for (default 64).")] = None,
     stream: Annotated[bool | None, typer.Option("--stream/--no-stream", help="Streamed answers (default).")] = None,
@@ -38,41 +55,79 @@ def load(
     overrides: SetOption = None,
     as_json: JsonOption = False,
 ) -> int:
-    """Send requests on a Poisson schedule, whether or not earlier ones came back; latency runs from the schedule.
+    """Send requests on a schedule, whether or not earlier ones came back; latency runs from the schedule.
 
     A profile's load stands where nothing else is said. Exit code 5 if not one request was answered.
     """
-    from shosei.card.profile import read_profile
-    from shosei.config import load as load_config
     from shosei.config import save
-    from shosei.load import LoadConfig, Tally, check, run_load
-    from shosei.load.prompts import digest, read_prompts
+    from shosei.load import Tally, check, run_load
+    from shosei.load.prompts import digest, prompts_of
     from shosei.log import open_run
 
     folder = open_run(run, must_exist=False)
-    chosen = read_profile(profile) if profile else None
-    given = {"rate": rate, "seconds": seconds, "max_tokens": max_tokens, "stream": stream, "seed": seed}
-    flags = [f"load.{key}={json.dumps(value)}" for key, value in given.items() if value is not None]
-    if suite is not None:
-        flags.append(f"load.suite={json.dumps(str(suite))}")
-    defaults = chosen.load_settings() if chosen else None
-    settings = load_config(LoadConfig, "load", config, [*flags, *(overrides or [])], defaults)
-    if settings.suite is None and folder.suites.is_dir():
+    chosen = _profile(profile)
+    if arrival is None:
+        arrival = "trace" if trace else "ramp" if rate_to else None
+    settings = _settings(
+        {
+            "rate": rate, "concurrency": concurrency, "find_max": find_max, "arrival": arrival, "rate_to": rate_to,
+            "trace": trace, "workers": workers, "seconds": seconds, "suite": suite, "max_tokens": max_tokens,
+            "prompt_characters": prompt_characters, "continue_share": continue_share, "stream": stream, "seed": seed,
+        },
+        chosen, config, overrides,
+    )  # fmt: skip
+    if settings.suite is None and settings.prompt_characters is None and folder.suites.is_dir():
         settings = settings.model_copy(update={"suite": folder.suites})
     settings = run_async(check(settings, url))
     tally = Tally()
     with folder.recording(
         "load", "inference", config=settings.model_dump(mode="json"), seeds={"load": settings.seed},
-        hashes={"prompts": digest(read_prompts(settings.suite))}, arrival=settings.arrival,
+        hashes={"prompts": digest(prompts_of(settings))}, arrival=settings.arrival,
         profile=chosen.name if chosen else "",
     ) as record:  # fmt: skip
         save(folder.toml, "load", settings)
+        work = run_load(settings, url, record.writer, tally, chosen.service_level if chosen else None)
         try:
-            run_async(_with_progress(run_load(settings, url, record.writer, tally), tally), _fast_loop())
+            run_async(_with_progress(work, tally), _fast_loop())
         finally:
             _report(folder.folder, record.writer.attempt, tally, as_json)
-        record.exit_code = EXIT_OK if tally.answered else EXIT_INVALID
+        record.exit_code = EXIT_OK if tally.answered and not tally.dropped else EXIT_INVALID
     return record.exit_code
+
+
+def load_worker() -> int:
+    """Take a share of a load, as another process orders over standard input."""
+    from shosei.load.team import work
+
+    return EXIT_INVALID if run_async(work(), _fast_loop()) else EXIT_OK
+
+
+def _profile(name: str | None) -> Profile | None:
+    if name is None:
+        return None
+    from shosei.card.profile import read_profile
+
+    return read_profile(name)
+
+
+def _settings(
+    given: dict[str, Any], profile: Profile | None, config: Path | None, overrides: list[str] | None
+) -> LoadConfig:
+    """The load's settings. Places without a rate, from wherever one may come, are a closed loop."""
+    from shosei.config import load as load_config
+    from shosei.load import LoadConfig
+
+    flags = [
+        f"load.{key}={json.dumps(str(value) if isinstance(value, Path) else value)}"
+        for key, value in given.items()
+        if value is not None
+    ]
+    defaults = profile.load_settings() if profile else None
+    settings = load_config(LoadConfig, "load", config, [*flags, *(overrides or [])], defaults)
+    if settings.concurrency and not settings.model_fields_set & {"rate", "arrival"}:
+        closed = ["load.arrival=closed"]
+        return load_config(LoadConfig, "load", config, [*flags, *(overrides or []), *closed], defaults)
+    return settings
 
 
 def _report(folder: Path, attempt: int, tally: Tally, as_json: bool) -> None:
@@ -80,10 +135,12 @@ def _report(folder: Path, attempt: int, tally: Tally, as_json: bool) -> None:
     lines += [f"  {count} x {error}" for error, count in tally.errors.most_common()]
     lines += [f"  the first said: {tally.first_error}"] if tally.first_error else []
     lines += [tally.client] if tally.client else []
+    lines += [f"highest rate that was kept: {tally.max_rate:g} requests/s"] if tally.max_rate else []
     lines.append(f"a read-out of the whole run, warm-up included; the measurement is the card: shosei card {folder}")
     values = {
         "run": str(folder), "attempt": attempt, "sent": tally.sent, "answered": tally.answered,
         "failed": dict(tally.errors), "latency_ms": tally.percentiles_ms(), "client": tally.client,
+        "max_rate": tally.max_rate,
     }  # fmt: skip
     result(values, lines, as_json=as_json)
 

@@ -101,7 +101,7 @@ async def run_exam(
             progress(counts)
 
     headers = {"x-shosei-purpose": "exam"}
-    async with Client(url, timeout_s=config.timeout_s, connections=config.concurrency, headers=headers) as client:
+    async with Client(url, timeout_s=config.timeout_s, headers=headers) as client:
         async with asyncio.TaskGroup() as group:
             for _ in range(config.concurrency):
                 group.create_task(ask(client))

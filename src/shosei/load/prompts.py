@@ -1,4 +1,4 @@
-"""What is asked: conversations from files, or a few of our own."""
+"""What is asked: conversations from files, generated ones, or a few of our own."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ import msgspec
 import numpy as np
 
 from shosei.errors import InputError
+from shosei.load.config import LoadConfig
+from shosei.load.generated import generate
 from shosei.wire.suite import suite_files
 
 Messages = list[dict[str, Any]]
@@ -38,16 +40,22 @@ def read_prompts(path: Path | None) -> list[Messages]:
     return prompts
 
 
+def prompts_of(config: LoadConfig) -> list[Messages]:
+    """The prompts of a load. Raises InputError where they cannot be read."""
+    if config.prompt_characters is not None:
+        return generate(config.prompt_characters, config.seed)
+    return read_prompts(config.suite)
+
+
 def digest(prompts: Sequence[Messages]) -> str:
     """Hex SHA-256 of the prompts, in order."""
     return hashlib.sha256(msgspec.json.encode(prompts)).hexdigest()
 
 
-def cycle(prompts: Sequence[Messages], seed: int) -> Iterator[Messages]:
-    """The prompts in a seeded order, over and over."""
-    order = np.random.default_rng(seed).permutation(len(prompts))
-    while True:
-        yield from (prompts[index] for index in order)
+def order(count: int, seed: int) -> list[int]:
+    """The numbers below ``count`` in a seeded order."""
+    found: list[int] = np.random.default_rng(seed).permutation(count).tolist()
+    return found
 
 
 def _read_file(file: Path) -> Iterator[Messages]:

@@ -2,26 +2,39 @@
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter
 from dataclasses import dataclass, field
 
+import msgspec
 import numpy as np
 
-from shosei.wire.client import Reply
+from shosei.wire.reply import Reply
 
 PERCENTILES = (50, 90, 99)
+
+
+class Progress(msgspec.Struct):
+    """What was added to a tally since the last time: how a worker process tells of its share."""
+
+    sent: int = 0
+    errors: dict[str, int] = {}
+    latencies_ms: list[float] = []
+    first_error: str = ""
 
 
 @dataclass
 class Tally:
     """Counts of the whole run, warm-up included."""
 
-    scheduled: int = 0
+    scheduled: int = 0  # 0: a closed loop, in which nobody knows beforehand
     sent: int = 0
     errors: Counter[str] = field(default_factory=Counter)
-    latencies_ms: list[float] = field(default_factory=list)  # of answers, from the scheduled time
+    latencies_ms: array[float] = field(default_factory=lambda: array("d"))  # of answers, from the scheduled time
     first_error: str = ""  # in the server's words
     client: str = ""  # the verdict of the client's watch on itself, once there is one
+    max_rate: float | None = None  # the highest that a search has found so far
+    dropped: int = 0  # events that worker processes could not write
 
     @property
     def answered(self) -> int:
@@ -39,6 +52,19 @@ class Tally:
         else:
             self.latencies_ms.append((reply.done_ns - reply.scheduled_ns) / 1e6)
 
+    def take(self) -> Progress:
+        """All counts so far, and begin anew."""
+        taken = Progress(self.sent, dict(self.errors), self.latencies_ms.tolist(), self.first_error)
+        self.sent, self.errors, self.latencies_ms, self.first_error = 0, Counter(), array("d"), ""
+        return taken
+
+    def merge(self, progress: Progress) -> None:
+        """Add what another tally has counted."""
+        self.sent += progress.sent
+        self.errors.update(progress.errors)
+        self.latencies_ms.extend(progress.latencies_ms)
+        self.first_error = self.first_error or progress.first_error
+
     def percentiles_ms(self) -> dict[str, float]:
         """Latency percentiles of the answers so far; empty before the first."""
         if not self.latencies_ms:
@@ -50,5 +76,6 @@ class Tally:
         """One line for a terminal."""
         waiting = self.sent - self.answered - self.failed
         latency = ", ".join(f"{name} {value:g} ms" for name, value in self.percentiles_ms().items())
-        counts = f"{self.sent}/{self.scheduled} sent, {self.answered} answered, {self.failed} failed, {waiting} waiting"
+        sent = f"{self.sent}/{self.scheduled}" if self.scheduled else f"{self.sent}"
+        counts = f"{sent} sent, {self.answered} answered, {self.failed} failed, {waiting} waiting"
         return f"{counts}{'; ' if latency else ''}{latency}"

@@ -46,7 +46,7 @@ class RunBegin(Event, tag="run.begin"):
     versions: dict[str, str] = {}
     model: dict[str, Any] = {}  # the ModelSpec's fields and counts, where the verb has a model
     profile: str = ""
-    arrival: str = ""  # load: poisson | closed; rate in config
+    arrival: str = ""  # load: poisson | constant | ramp | trace | closed; rate in config
     sandbox: str = ""  # exam: proven isolation level
     target: str = ""  # alternate: which of the targets measured by turns this attempt is about
     turn: int = 0  # alternate: from 1, over all targets; 0 elsewhere
@@ -63,12 +63,13 @@ class RunEnd(Event, tag="run.end"):
 
 
 class Window(Event, tag="window"):
-    """A part of a load run: warmup | steady | drain."""
+    """A part of a load run: warmup | steady | drain; or a probe, of the search for the highest rate."""
 
     name: str
     begin_ns: int
     end_ns: int
     invalid: str = ""  # why what was measured in it does not count
+    rate: float | None = None  # probe: requests offered per second
 
 
 class ProcStart(Event, tag="proc.start"):

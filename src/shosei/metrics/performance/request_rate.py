@@ -2,66 +2,22 @@
 
 from __future__ import annotations
 
-import itertools
-import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from shosei.log import Log, Request, RunBegin, Window
+from shosei.log import Log, RunBegin
 from shosei.metrics import stats
 from shosei.metrics.bins import SECOND_NS, Bins
 from shosei.metrics.cell import Unmeasurable, Value
 from shosei.metrics.faults import Drill
 from shosei.metrics.metric import Curve, Figure, Plot, Row, Table
-from shosei.metrics.performance.in_flight import growing, mean_in_flight
+from shosei.metrics.performance.in_flight import mean_in_flight
+from shosei.metrics.performance.max_rate import max_rate
+from shosei.metrics.performance.offered import Offered
 from shosei.metrics.series import by_time, steady_window
 from shosei.metrics.service_level import ServiceLevel
-from shosei.metrics.text import Text, Words, text
+from shosei.metrics.text import Words, text
 from shosei.metrics.vantage import offered_load
-
-_KEEPING_UP = 0.95  # of the offered rate; below it the server is saturated
-
-
-@dataclass(frozen=True, slots=True)
-class _Offered:
-    """A load as one vantage saw it, and its steady window, from which injected faults are cut out."""
-
-    window: Window
-    drill: Drill
-    vantage: Text
-    requests: list[Request]
-
-    @property
-    def seconds(self) -> float:
-        return math.fsum(self.stretches)
-
-    @property
-    def stretches(self) -> list[float]:
-        """Seconds of each time batch, without faults."""
-        begin, width = self.window.begin_ns, (self.window.end_ns - self.window.begin_ns) / stats.BATCHES
-        edges = [begin + index * width for index in range(stats.BATCHES + 1)]
-        return [(end - begin) / SECOND_NS - self.drill.seconds(begin, end) for begin, end in itertools.pairwise(edges)]
-
-    @property
-    def scheduled(self) -> list[Request]:
-        """What should have been sent within the window."""
-        return [request for request in self.requests if self._counts(request.scheduled_ns)]
-
-    @property
-    def good(self) -> list[Request]:
-        """What succeeded and finished within the window."""
-        return [request for request in self.requests if not request.error and self._counts(request.done_ns or 0)]
-
-    def _counts(self, when_ns: int) -> bool:
-        return self.window.begin_ns <= when_ns < self.window.end_ns and not self.drill.covers(when_ns)
-
-    def rate(self, counted: Iterable[tuple[Request, int]], unit: str) -> Figure:
-        """What finishes a second, with an interval from time batches; ``n`` is how many of them hold any."""
-        points = [(request.done_ns or 0, count) for request, count in counted]
-        batches = [float(sum(batch)) for batch in by_time(points, self.window.begin_ns, self.window.end_ns)]
-        known = [(top, seconds) for top, seconds in zip(batches, self.stretches, strict=True) if seconds > 0]
-        interval = stats.ratio_interval([top for top, _ in known], [seconds for _, seconds in known])
-        return Figure(sum(batches) / self.seconds, unit, "higher", interval, sum(batch > 0 for batch in batches))
 
 
 @dataclass(slots=True)
@@ -78,7 +34,7 @@ def request_rate(service_level: ServiceLevel) -> Callable[[Log], Value]:
 
     def compute(log: Log) -> Value:
         window = steady_window(log)
-        load = _Offered(window, Drill.of(log, window.boot), *offered_load(log))
+        load = Offered(window, Drill.of(log, window.boot), *offered_load(log))
         if not load.scheduled:
             raise Unmeasurable("not_measured", text("performance.no_load"))
         if not load.good:
@@ -89,6 +45,7 @@ def request_rate(service_level: ServiceLevel) -> Callable[[Log], Value]:
         _add_saturation(beside, load)
         _add_tokens(beside, load)
         _add_goodput(beside, load, service_level)
+        _add_max_rate(beside, log, service_level)
         if load.drill.seconds(window.begin_ns, window.end_ns):
             beside.notes.append(text("performance.faults_left_out"))
         return Value(
@@ -102,11 +59,10 @@ def request_rate(service_level: ServiceLevel) -> Callable[[Log], Value]:
     return compute
 
 
-def _add_saturation(beside: _Beside, load: _Offered) -> None:
+def _add_saturation(beside: _Beside, load: Offered) -> None:
     """What was offered, how much of it was answered, and whether the client kept to its schedule."""
     achieved, offered = len(load.good) / load.seconds, len(load.scheduled) / load.seconds
-    grows = not load.drill.stretches and growing(load.requests, load.window.begin_ns, load.window.end_ns)
-    saturated = achieved < _KEEPING_UP * offered or grows
+    saturated = load.saturated
     points = [(request.scheduled_ns, request) for request in load.scheduled]
     holding = sum(map(bool, by_time(points, load.window.begin_ns, load.window.end_ns)))  # neighbours share a queue
     lag = [(request.sent_ns - request.scheduled_ns) / 1e6 for request in load.scheduled if request.sent_ns is not None]
@@ -123,13 +79,13 @@ def _add_saturation(beside: _Beside, load: _Offered) -> None:
     }
     if saturated:
         beside.notes.append(text("performance.saturated", achieved=achieved, offered=offered))
-    if grows:
+    if load.grows:
         beside.notes.append(text("performance.queue_grows"))
     if len(lag) < (least := stats.PERCENTILE_MIN_N[99]):
         beside.notes.append(text("performance.lag_refused", least=least))
 
 
-def _add_tokens(beside: _Beside, load: _Offered) -> None:
+def _add_tokens(beside: _Beside, load: Offered) -> None:
     tokens = [(request, request.tokens_out) for request in load.good if request.tokens_out is not None]
     if len(tokens) < len(load.good):
         beside.rows.append([text("performance.output_tokens"), text("performance.no_usage")])
@@ -138,7 +94,7 @@ def _add_tokens(beside: _Beside, load: _Offered) -> None:
     beside.rows.append([text("performance.output_tokens"), beside.figures["tokens_per_s"].value])
 
 
-def _add_goodput(beside: _Beside, load: _Offered, service_level: ServiceLevel) -> None:
+def _add_goodput(beside: _Beside, load: Offered, service_level: ServiceLevel) -> None:
     """The rate of requests that keep every limit, and their share of all that were scheduled in the window."""
     goodput = text("performance.goodput")
     if not service_level.is_set:
@@ -154,7 +110,18 @@ def _add_goodput(beside: _Beside, load: _Offered, service_level: ServiceLevel) -
     beside.rows.append([text("performance.share_keeping"), share / len(load.scheduled)])
 
 
-def _over_time(load: _Offered) -> Plot:
+def _add_max_rate(beside: _Beside, log: Log, service_level: ServiceLevel) -> None:
+    """What a search for the highest rate has found, if there was one."""
+    found = max_rate(log, service_level)
+    if found is None:
+        return
+    beside.figures["max_rate"] = found.figure
+    beside.rows.append([text("performance.max_rate"), found.figure.value])
+    if found.client_bound:
+        beside.notes.append(text("performance.max_rate_client_bound"))
+
+
+def _over_time(load: Offered) -> Plot:
     bins = Bins.for_plot(load.window.begin_ns, load.window.end_ns)
     finished = [0.0] * bins.count
     for request in load.good:

@@ -1,0 +1,203 @@
+"""HTTP/1.1 over kept-alive connections to one host, with times taken where the bytes arrive.
+
+A request is written once. A connection that the server closed while it was idle is noticed before anything is written,
+and another one is made; once a request was written, whatever becomes of it is its fate, and it is never sent again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import functools
+import select
+import time
+from typing import TYPE_CHECKING, Protocol, cast
+from urllib.parse import urlsplit
+
+import httptools
+
+from shosei.errors import InputError
+
+if TYPE_CHECKING:
+    from ssl import SSLContext
+
+# Servers close connections that were idle for 5 s (uvicorn, Node) or longer. A request written in the moment of the
+# close would fail though the server is well, so a connection is given up before.
+_IDLE_LIMIT_NS = 3_000_000_000
+
+
+# This side has no more: open files, of the process or of the machine; local ports.
+_EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL)
+
+
+class NotConnected(ConnectionError):
+    """No connection could be made: nothing was sent. ``exhausted``: this machine, not the server, is at its limit."""
+
+    def __init__(self, message: str, *, exhausted: bool) -> None:
+        super().__init__(message)
+        self.exhausted = exhausted
+
+
+class Broken(ConnectionError):
+    """The connection ended, or something else than HTTP came, before the answer was whole."""
+
+
+class Reader(Protocol):
+    """Who is told of an answer as it comes, at monotonic nanoseconds. ``ended`` says that the rest does not matter."""
+
+    ended: bool
+
+    def begin(self, status: int, first_byte_ns: int) -> None: ...
+    def feed(self, data: bytes, now_ns: int) -> None: ...
+
+
+class Pool:
+    """Connections to the host of ``url``. Raises InputError if that names none."""
+
+    def __init__(self, url: str) -> None:
+        try:
+            parts = urlsplit(url)
+            host, port = parts.hostname, parts.port
+        except ValueError:
+            host = port = None
+        if not host or parts.scheme not in ("http", "https") or "@" in parts.netloc or not url.isascii():
+            raise InputError(f"{url} is no URL: write it as http://host:port")
+        self._host, self._tls = host, parts.scheme == "https"
+        self._port = port or (443 if self._tls else 80)
+        self._idle: list[_Connection] = []
+        self._busy: set[_Connection] = set()
+
+    async def send(self, request: bytes, reader: Reader) -> int:
+        """Write a whole request and read its answer to the end; return when its last byte came.
+
+        Raises NotConnected or Broken. A caller that is cancelled meanwhile leaves no connection behind.
+        """
+        connection = self._take() or await self._connect()
+        self._busy.add(connection)
+        try:
+            done_ns = await connection.send(request, reader)
+        finally:
+            self._busy.discard(connection)
+            if connection.reusable:
+                self._idle.append(connection)
+            else:
+                connection.abort()
+        return done_ns
+
+    def close(self) -> None:
+        """End every connection; what is under way is Broken."""
+        for connection in (*self._idle, *self._busy):
+            connection.abort()
+        self._idle.clear()
+
+    def _take(self) -> _Connection | None:
+        """Of the idle connections that can still be written to, the one used last."""
+        while self._idle:
+            connection = self._idle.pop()
+            if connection.alive():
+                return connection
+            connection.abort()
+        return None
+
+    async def _connect(self) -> _Connection:
+        loop = asyncio.get_running_loop()
+        context = tls_context() if self._tls else None
+        try:
+            _, connection = await loop.create_connection(_Connection, self._host, self._port, ssl=context)
+        except OSError as error:
+            message = f"cannot connect to {self._host}:{self._port}: {error.strerror or error}"
+            raise NotConnected(message, exhausted=error.errno in _EXHAUSTED) from None
+        return connection
+
+
+@functools.cache
+def tls_context() -> SSLContext:
+    import ssl
+
+    return ssl.create_default_context()
+
+
+class _Connection(asyncio.Protocol):
+    """One connection, with at most one request under way."""
+
+    def __init__(self) -> None:
+        self.reusable = False
+        self._parser = httptools.HttpResponseParser(self)
+        self._transport: asyncio.Transport
+        self._reader: Reader
+        self._answer: asyncio.Future[int] | None = None  # when its last byte came
+        self._first_ns: int | None = None
+        self._now_ns = 0
+        self._begun = False  # the final header came
+        self._framed = False  # it says where the body ends; else the body ends with the connection
+
+    async def send(self, request: bytes, reader: Reader) -> int:
+        self._reader, self._first_ns = reader, None
+        self.reusable = self._begun = self._framed = False
+        self._answer = asyncio.get_running_loop().create_future()
+        self._transport.write(request)
+        return await self._answer
+
+    def alive(self) -> bool:
+        """Whether a request can be written: no end has come, not even one that the event loop has yet to read."""
+        rested_ns = time.monotonic_ns() - self._now_ns
+        return self.reusable and rested_ns < _IDLE_LIMIT_NS and not self._poll.poll(0)
+
+    def abort(self) -> None:
+        self._transport.abort()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's is none of asyncio's classes
+        self._poll = select.poll()
+        self._poll.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
+
+    def data_received(self, data: bytes) -> None:
+        self._now_ns = time.monotonic_ns()
+        if self._answer is None or self._answer.done():  # nobody asked
+            self.reusable = False
+            self.abort()
+            return
+        self._first_ns = self._first_ns or self._now_ns
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserError as error:
+            self._break(f"the answer is no HTTP: {error}")
+            return
+        if self._begun and self._reader.ended:
+            self._finish(reusable=False)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self.reusable = False
+        if self._begun and not self._framed and not error:
+            self._now_ns = time.monotonic_ns()
+            self._finish(reusable=False)
+        else:
+            self._break(str(error or "the server closed the connection"))
+
+    def on_header(self, name: bytes, _value: bytes) -> None:
+        if name.lower() in (b"content-length", b"transfer-encoding"):
+            self._framed = True
+
+    def on_headers_complete(self) -> None:
+        status = self._parser.get_status_code()
+        if status >= 200:
+            self._begun = True
+            self._reader.begin(status, self._first_ns or self._now_ns)
+
+    def on_body(self, data: bytes) -> None:
+        self._reader.feed(data, self._now_ns)
+
+    def on_message_complete(self) -> None:
+        if self._begun:
+            self._finish(reusable=self._parser.should_keep_alive())
+        else:  # 100 Continue and its like precede the answer
+            self._framed, self._first_ns = False, None
+
+    def _finish(self, *, reusable: bool) -> None:
+        if self._answer and not self._answer.done():
+            self.reusable = reusable
+            self._answer.set_result(self._now_ns)
+
+    def _break(self, reason: str) -> None:
+        if self._answer and not self._answer.done():
+            self._answer.set_exception(Broken(reason))
