@@ -14,6 +14,7 @@ from shosei.card.decision import Decision
 from shosei.card.numbers import cell, shown
 from shosei.card.report import escaped, table
 from shosei.card.words import named, rendered, say
+from shosei.card.wrapping import Wrapped
 from shosei.errors import EXIT_INCONCLUSIVE, EXIT_INVALID, EXIT_REGRESSION
 from shosei.metrics.comparison.comparison import Compared
 from shosei.metrics.comparison.verdict import Verdict
@@ -79,9 +80,9 @@ def terminal(decision: Decision, language: str = "en") -> RenderableType:
         rows.add_row(view.term("compare.uncounted"), style="dim")
         for compared in view.uncounted:
             rows.add_row(*view.row(compared), style="dim")
-    parts: list[RenderableType] = [Styled(view.headline(), style="bold"), "", rows, ""]
-    parts += [Styled(f"- {reason}", style="dim") for reason in view.reasons()]
-    return Group(*parts, "", *(Styled(line, style="dim") for line in view.small_print()))
+    parts: list[RenderableType] = [Wrapped(Styled(view.headline(), style="bold")), "", rows, ""]
+    parts += [Wrapped(Styled(f"- {reason}", style="dim")) for reason in view.reasons()]
+    return Group(*parts, "", *(Wrapped(Styled(line, style="dim")) for line in view.small_print()))
 
 
 class _View:
