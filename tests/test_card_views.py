@@ -112,8 +112,9 @@ def test_lines_are_filled_and_never_too_wide(line: str, width: int) -> None:
     parts = [line[a:b] for a, b in itertools.pairwise(offsets)]
     assert "".join(parts) == line
     assert all(cell_len(part.rstrip()) <= width for part in parts)
-    for part, following in itertools.pairwise(parts):
-        assert cell_len(part) + cell_len(following) > width, "what fits on one line stands on one"
+    if not set(line) & set("「」、。"):  # a mark that may not begin or end a line can leave room on it
+        for part, following in itertools.pairwise(parts):
+            assert cell_len(part) + cell_len(following) > width, "what fits on one line stands on one"
 
 
 def test_a_line_begins_with_no_full_stop_and_ends_with_no_opening_bracket() -> None:

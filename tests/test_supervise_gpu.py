@@ -102,7 +102,7 @@ def test_a_supervised_run_has_its_gpu_on_the_card(tmp_path: Path, monkeypatch: p
     for sample in log.of(Sample):
         sample.phase = sample.phase or "training"  # as the verb's writer fills it in
     busy = next(cell for cell in compute(log) if (cell.id, cell.phase) == ("gpu_utilization", "training"))
-    assert busy.value == pytest.approx(70)
+    assert busy.value == pytest.approx(0.7)
 
 
 @pytest.mark.parametrize(("visible", "names"), [("1", ["1 H100"]), ("GPU-aaa", ["0 H100"]), ("", [])])
