@@ -100,14 +100,15 @@ def test_gsm8k_and_mgsm(tmp_path: Path) -> None:
     (tmp_path / "mgsm_zh.tsv").write_text('他说"好"，有几颗蛋？\t18\n"一共多少？\t70000\n')
     first, second = read_benchmark(tmp_path / "mgsm_zh.tsv")
     assert (first.truth, first.lang, first.id, second.truth) == ("18", "zh", "1", "70000")
-    assert first.question.startswith('他说"好"，有几颗蛋？\n')
+    assert first.question == '他说"好"，有几颗蛋？'
+    assert first.asked.startswith(first.question + "\n\n请")
 
 
 def test_choices(tmp_path: Path) -> None:
     (tmp_path / "cmmlu.csv").write_text(',Question,A,B,C,D,Answer\n0,"首都,是？",上海,北京,广州,深圳,B\n')
     (task,) = read_benchmark(tmp_path / "cmmlu.csv")
     assert (task.grader, task.truth) == ("choice", "B")
-    assert "首都,是？\nA. 上海\nB. 北京\nC. 广州\nD. 深圳" in task.question
+    assert "首都,是？\nA. 上海\nB. 北京\nC. 广州\nD. 深圳" in task.asked
     assert right(task, "Ｂ")
     assert right(task, "答案是：B。因为 A 不对")
     assert not right(task, "北京")
@@ -127,7 +128,7 @@ def test_labels(tmp_path: Path) -> None:
     assert [(task.grader, task.truth) for task in plain] == [("label", "1"), ("label", "0")]
     named = read_benchmark(tmp_path / "htl.csv", labels={"1": "正面", "0": "负面"})
     assert [task.truth for task in named] == ["正面", "负面"]
-    assert "正面 / 负面" in named[0].question
+    assert "正面 / 负面" in named[0].asked
     assert right(named[0], "正面。")
     with pytest.raises(InputError, match=r"htl.csv:4: no --label names '0'"):
         read_benchmark(tmp_path / "htl.csv", labels={"1": "正面"})
@@ -135,7 +136,7 @@ def test_labels(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"htl.csv:2: no 'question'; .*--map question=COLUMN"):
         read_benchmark(tmp_path / "htl.csv")
     (task,) = read_benchmark(tmp_path / "htl.csv", columns={"question": "words"})
-    assert task.question.startswith("好")
+    assert task.question == "好"
 
 
 def test_squad(tmp_path: Path) -> None:
@@ -152,7 +153,7 @@ def test_squad(tmp_path: Path) -> None:
     assert (first.grader, first.truth, first.references, first.lang) == ("text", "東京", ["東京都"], "ja")
     assert first.cluster == second.cluster
     assert right(first, "東京都。")
-    assert "東京都は日本の首都です。\n\n首都はどこですか。" in first.question
+    assert "東京都は日本の首都です。\n\n首都はどこですか。" in first.asked
 
 
 def test_a_folder_of_formats_is_one_exam(tmp_path: Path) -> None:

@@ -114,14 +114,14 @@ def _check_exam(file: Path, target: Target) -> None:
     """Raise InputError for what 'shosei exam' would refuse: better now than after the turns before."""
     from shosei.config import validate
     from shosei.exam import ExamConfig
-    from shosei.wire.suite import read_suites
+    from shosei.exam.benchmarks import read_benchmarks
 
     if not target.exam:
         return
     try:
         suite, settings = _exam(target)
         validate(ExamConfig, settings, "exam")
-        read_suites(Path(suite))
+        read_benchmarks(Path(suite))
     except InputError as error:
         raise InputError(f"{file}: {error}") from None
 

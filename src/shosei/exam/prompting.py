@@ -38,7 +38,7 @@ def with_shots(tasks: Sequence[Task], examples: Sequence[Task], shots: int) -> l
         return list(tasks)
     found = []
     for task in tasks:
-        chosen = [example for example in examples if example.question != task.question][:shots]
+        chosen = [example for example in examples if example.asked != task.asked][:shots]
         if len(chosen) < shots:
             raise InputError(f"--shots {shots}: there are only {len(chosen)} examples; name a larger file, or fewer")
         said = [message for example in chosen for message in _worked(example)]
@@ -50,7 +50,7 @@ def with_shots(tasks: Sequence[Task], examples: Sequence[Task], shots: int) -> l
 
 def _worked(example: Task) -> list[dict[str, str]]:
     answer = example.solution or example.truth
-    return [{"role": "user", "content": example.question}, {"role": "assistant", "content": answer}]
+    return [{"role": "user", "content": example.asked}, {"role": "assistant", "content": answer}]
 
 
 def _text(task: Task) -> str:

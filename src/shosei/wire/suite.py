@@ -27,7 +27,7 @@ class Task(msgspec.Struct, kw_only=True, omit_defaults=True):
     Tests are ``tests``, of ``[arguments, expected]`` in plain literals, and ``test``, Python source that defines
     ``check(candidate)`` or calls ``entry_point`` in bare asserts; ``setup`` is source that runs before it. ``prompt``
     is how the program begins, where the answer may leave that out. ``solution`` is a worked answer, for a task that
-    serves as an example.
+    serves as an example. ``stem`` is the question alone, where the messages say more: what kind of answer is wanted.
     """
 
     id: str
@@ -45,9 +45,15 @@ class Task(msgspec.Struct, kw_only=True, omit_defaults=True):
     prompt: str = ""
     solution: str = ""
     references: list[str] = []
+    stem: str = ""
 
     @property
     def question(self) -> str:
+        """The question itself: the stem, or what the user said last; empty if nothing."""
+        return self.stem or self.asked
+
+    @property
+    def asked(self) -> str:
         """What the user said last; empty if nothing."""
         return next((message["content"] for message in reversed(self.messages) if message["role"] == "user"), "")
 

@@ -111,6 +111,7 @@ def _task(record: Record, number: int, truth: str, suite: str, lang: str, grader
     return Task(
         id=str(name if name is not None else number), suite=suite, lang=lang,
         cluster=str(name if name is not None else number), grader=grader, truth=truth,
-        messages=[{"role": "user", "content": ask(text, grader, lang, labels)}], max_tokens=_MAX_TOKENS[grader],
+        messages=[{"role": "user", "content": ask(text, grader, lang, labels)}], stem=question,
+        max_tokens=_MAX_TOKENS[grader],
         solution=given if grader == "number" else "",
     )  # fmt: skip

@@ -41,5 +41,5 @@ def _tasks(path: Path, body: dict[str, Any], suite: str, lang: str) -> Iterator[
                 yield Task(
                     id=str(asked["id"]), suite=suite, lang=lang, cluster=f"{article}.{number}", grader="text",
                     messages=[{"role": "user", "content": text}], truth=answers[0], references=answers[1:],
-                    max_tokens=_MAX_TOKENS,
+                    max_tokens=_MAX_TOKENS, stem=asked["question"],
                 )  # fmt: skip

@@ -1,9 +1,9 @@
 """Forks a confined child for each program, and says what became of it.
 
 On standard input, a socket: a line ``run`` with two file descriptors (the child's talk with the host, and its channel
-to the other sandbox), then a line ``stop``, in turn. Out: ``ready``, then for each child a line of JSON: ``cause`` of its
-end (``ended`` by itself, ``stop``, ``cpu`` limit), ``signal``, ``cpu_ns``. Programs never pass through this process, so that none of them
-can find another one's text in the memory that it inherits.
+to the other sandbox), then a line ``stop``, in turn. Out: ``ready``, then a line of JSON for each child: ``cause`` of
+its end (``ended`` by itself, ``stop``, or the ``cpu`` limit), ``signal``, ``cpu_ns``. Programs never pass through this
+process, so that none of them can find another one's text in the memory that it inherits.
 """
 
 from __future__ import annotations
