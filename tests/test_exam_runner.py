@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import math
+import os
 import signal
 import subprocess
 import sys
@@ -410,7 +411,8 @@ def test_a_program_dies_with_the_exam_even_at_kill_9(folders: Path, backend: str
                 await runner.execute("while True: pass", task)
         asyncio.run(main())
     """)
-    exam = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE)
+    environment = {**os.environ, "TMPDIR": str(folders)}
+    exam = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, env=environment)
     assert exam.stdout is not None
     exam.stdout.readline()
     eventually(lambda: any(busy(child) for child in psutil.Process(exam.pid).children(recursive=True)))
@@ -418,6 +420,7 @@ def test_a_program_dies_with_the_exam_even_at_kill_9(folders: Path, backend: str
     exam.send_signal(signal.SIGKILL)
     exam.communicate()
     eventually(lambda: not any(map(alive, children)))
+    eventually(lambda: not list(folders.iterdir()))
 
 
 def busy(process: psutil.Process) -> bool:

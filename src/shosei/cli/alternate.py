@@ -112,12 +112,12 @@ def _exam(target: Target) -> tuple[str, dict[str, Any]]:
 
 def _check_exam(file: Path, target: Target) -> None:
     """Raise InputError for what 'shosei exam' would refuse: better now than after the turns before."""
+    if not target.exam:
+        return
     from shosei.config import validate
     from shosei.exam import ExamConfig
     from shosei.exam.benchmarks import read_benchmarks
 
-    if not target.exam:
-        return
     try:
         suite, settings = _exam(target)
         validate(ExamConfig, settings, "exam")

@@ -61,18 +61,20 @@ class Sandbox:
 
     def __init__(self, backend: str, cpu_s: int, memory_bytes: int) -> None:
         self.backend = backend
-        settings = {"namespaces": backend == "bubblewrap", "cpu_s": cpu_s, "memory_bytes": memory_bytes}
-        self._settings = json.dumps(settings)
+        self._settings = {"namespaces": backend == "bubblewrap", "cpu_s": cpu_s, "memory_bytes": memory_bytes}
+        self._folder = ""
 
     async def __aenter__(self) -> Sandbox:
         """Raises SandboxError."""
-        self._folder = tempfile.mkdtemp(prefix="shosei-exam-")  # where there is no wall, programs need a place to write
+        if self.backend == "rlimits":  # no wall: programs can write, and are given a place for it
+            self._folder = tempfile.mkdtemp(prefix="shosei-exam-")
+        settings = json.dumps({**self._settings, "folder": self._folder})
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
         self._control = Line(ours)
         with theirs:
             self._process = subprocess.Popen(
-                _command(self.backend, self._settings), env=_ENVIRONMENT, cwd=self._folder, start_new_session=True,
+                _command(self.backend, settings), env=_ENVIRONMENT, cwd=self._folder or "/", start_new_session=True,
                 stdin=theirs.fileno(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
             )  # fmt: skip
         try:
@@ -96,7 +98,8 @@ class Sandbox:
         self._control.close()
         self._process.kill()
         _, words = self._process.communicate()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        if self._folder:
+            shutil.rmtree(self._folder, ignore_errors=True)
         return str(words, "utf-8", "replace").strip()
 
     async def start(self, channel: socket.socket, request: dict[str, Any]) -> Line:
@@ -121,7 +124,7 @@ class Sandbox:
                 end = msgspec.json.decode(await self._control.read(), type=End)
         except (OSError, msgspec.DecodeError, TimeoutError) as error:
             raise SandboxError(f"it does not answer: {error}") from None
-        for left in Path(self._folder).iterdir():
+        for left in Path(self._folder).iterdir() if self._folder else ():
             shutil.rmtree(left, ignore_errors=True) if left.is_dir() else left.unlink(missing_ok=True)
         return end
 

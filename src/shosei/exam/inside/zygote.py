@@ -13,6 +13,7 @@ import importlib
 import json
 import os
 import select
+import shutil
 import signal
 import socket
 import time
@@ -70,7 +71,15 @@ class _Control:
 
 
 def main(settings: dict[str, Any]) -> None:
-    """Serve until the host has gone. ``settings``: ``namespaces``, ``cpu_s``, ``memory_bytes``."""
+    """Serve until the host has gone. ``settings``: those of ``confine``, and the ``folder`` to leave no trace of."""
+    try:
+        _serve(settings)
+    finally:
+        if settings["folder"]:
+            shutil.rmtree(settings["folder"], ignore_errors=True)
+
+
+def _serve(settings: dict[str, Any]) -> None:
     _warm_up()
     control = _Control()
     control.send(b"ready")
