@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -21,7 +22,7 @@ from aiohttp import web
 from shosei.errors import InputError
 from shosei.exam import ExamConfig, check, run_exam
 from shosei.files import sha256
-from shosei.log import Exec, Log, Note, Request, RunBegin, RunEnd, Score, Writer, attempts, open_run, read_log
+from shosei.log import Exec, Log, Note, Request, RunBegin, RunEnd, Score, attempts, open_run, read_log
 from shosei.metrics.accuracy.grading import grade, outcomes
 from shosei.wire.suite import Task, write_suite
 
@@ -52,6 +53,7 @@ class Server:
         app = web.Application()
         app.router.add_get("/v1/models", self._models)
         app.router.add_post("/v1/chat/completions", self._chat)
+        app.router.add_post("/v1/completions", self._complete)
         runner = web.AppRunner(app, shutdown_timeout=0.1, handler_cancellation=True)
         self.loop.run_until_complete(runner.setup())
         with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -74,6 +76,10 @@ class Server:
             return await self._answer(request, body["messages"][-1]["content"])
         finally:
             self.in_flight -= 1
+
+    async def _complete(self, request: web.Request) -> web.Response:
+        self.bodies.append(await request.json())
+        return web.json_response({"id": "cmpl", "choices": [{"index": 0, "text": self.answers["prompt"]}]})
 
     async def _answer(self, request: web.Request, question: str) -> web.StreamResponse:
         answer = self.answers.get(question, question)
@@ -117,10 +123,10 @@ def function(item: str, question: str) -> Task:
 
 def examine(server: Server, folder: Path, tasks: list[Task], **options: Any) -> Log:
     async def main() -> None:
-        config = await check(ExamConfig(**options), server.url)
+        config, proof = await check(ExamConfig(**options), server.url, tasks)
         run = open_run(folder, must_exist=False)
-        with run.recording("exam", "inference", sandbox=config.sandbox) as record:
-            await run_exam(config, server.url, tasks, record.writer)
+        with run.recording("exam", "inference", sandbox=proof.level if proof else "none") as record:
+            await run_exam(config, proof, server.url, tasks, record.writer)
 
     asyncio.run(main())
     return read_log(folder / "log")
@@ -209,9 +215,8 @@ def test_programs_are_run_when_a_sandbox_was_asked_for(server: Server, tmp_path:
     assert {item: event.outcome for item, event in executions.items()} == {
         "对": "pass", "错": "wrong", "挂": "exception", "无": "no code"
     }  # fmt: skip
-    assert {(event.backend, event.level, event.oracle) for event in executions.values()} == {
-        ("rlimits", "rlimits", "outside")
-    }
+    assert {(event.backend, event.oracle) for event in executions.values()} == {("rlimits", "outside")}
+    assert {event.level.split("/")[0].split()[0] for event in executions.values()} == {"rlimits"}
     assert executions["对"].cpu_ns > 0
     assert executions["无"].cpu_ns is None
     results = {score.item: grade(score, outcomes(log.of(Exec))) for score in log.of(Score)}
@@ -219,54 +224,52 @@ def test_programs_are_run_when_a_sandbox_was_asked_for(server: Server, tmp_path:
     assert not log.of(Note)
 
 
-def test_programs_run_when_all_is_asked_and_each_score_follows_its_outcome(server: Server, tmp_path: Path) -> None:
+def test_programs_run_when_all_is_asked(server: Server, tmp_path: Path) -> None:
     server.answers = dict.fromkeys(("甲", "乙"), "def 加二(x):\n    return x + 2")
     tasks = [function("甲", "甲"), function("乙", "乙"), *(task(f"t{index}", "かな", "かな") for index in range(5))]
     log = examine(server, tmp_path, tasks, sandbox="rlimits", concurrency=1)
     assert max(request.seq for request in log.of(Request)) < min(event.seq for event in log.of(Exec))
-    scored = {score.item: score.seq for score in log.of(Score)}
-    assert len(scored) == 7
-    assert all(event.seq < scored[event.item] for event in log.of(Exec))
+    assert len(log.of(Score)) == 7
 
 
-def test_an_interruption_leaves_no_program_without_its_outcome(server: Server, tmp_path: Path) -> None:
-    server.answers = {"止": "import time\ntime.sleep(600)", "好": "def 加二(x):\n    return x + 2"}
-    tasks = [function("stuck", "止"), function("good", "好"), function("stuck too", "止"), task("kana", "かな", "かな")]
+def checked(item: str, test: str, truth: str = "def f(x):\n    return x + 1") -> Task:
+    return task(item, item, truth, "python", suite="checked", entry_point="f", test=test)
 
-    async def main(writer: Writer) -> None:
-        config = await check(ExamConfig(sandbox="rlimits"), server.url)
-        good = asyncio.Event()
-        exam = asyncio.create_task(
-            run_exam(
-                config, server.url, tasks, writer, lambda counts: good.set() if counts["functions"].executed else None
-            )
-        )
-        await good.wait()
-        exam.cancel()
-        await asyncio.wait([exam])
 
-    with open_run(tmp_path, must_exist=False).recording("exam", "inference") as record:
-        asyncio.run(main(record.writer))
-    log = read_log(tmp_path / "log")
-    assert {event.item for event in log.of(Exec)} == {"good"}
-    assert {score.item for score in log.of(Score)} == {"good", "kana"}
-    assert len(log.of(Request)) == 4
+def test_where_the_tests_run_is_decided_by_the_reference_never_by_the_answer(server: Server, tmp_path: Path) -> None:
+    liar = "```python\nclass Liar:\n    def __eq__(self, other): return True\ndef f(x): return Liar()\n```"
+    server.answers = {"plain": liar, "object": liar, "broken": liar, "unknown": "def f(x): return x() + 1"}
+    tasks = [
+        checked("plain", "assert f(1) == 2"),
+        checked("object", "assert f(lambda: 1) == 2", "def f(x): return x() + 1"),
+        checked("broken", "assert f(1) == 3"),
+        checked("unknown", "assert f(lambda: 1) == 2", truth=""),
+    ]
+    log = examine(server, tmp_path, tasks)
+    found = {event.item: (event.oracle, event.outcome) for event in log.of(Exec)}
+    assert found["plain"] == ("outside", "wrong")
+    assert found["object"] == ("in_process", "pass")  # a forgery that only the mark tells of
+    assert found["broken"] == ("outside", "wrong")
+    assert found["unknown"] == ("in_process", "pass")
+    (note,) = log.of(Note)
+    assert "reference solutions do not pass" in note.text
+    assert "checked/broken" in note.text
 
 
 def test_without_a_sandbox_programs_are_asked_but_not_run(server: Server, tmp_path: Path) -> None:
-    log = examine(server, tmp_path, [function("a", "写"), function("b", "编")])
+    log = examine(server, tmp_path, [function("a", "写"), function("b", "编")], sandbox="none")
     assert len(log.of(Score)) == 2
     assert not log.of(Exec)
     (note,) = log.of(Note)
     assert "2 python tasks" in note.text
-    assert "--sandbox rlimits" in note.text
+    assert "--sandbox none" in note.text
 
 
 def test_a_configuration_that_cannot_work_is_refused(server: Server) -> None:
-    with pytest.raises(InputError, match="sandbox 'bubblewrap' is not there yet"):
-        ExamConfig(sandbox="bubblewrap")
+    with pytest.raises(InputError, match="sandbox 'docker' is not known"):
+        ExamConfig(sandbox="docker")
     with pytest.raises(InputError, match="no answer from"):
-        asyncio.run(check(ExamConfig(), "http://127.0.0.1:9"))
+        asyncio.run(check(ExamConfig(), "http://127.0.0.1:9", []))
 
 
 def test_the_command(server: Server, tmp_path: Path) -> None:
@@ -279,21 +282,26 @@ def test_the_command(server: Server, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     values = json.loads(done.stdout)
     assert values["suites"] == {
-        "functions": {"answered": 1, "failed": 0, "executed": 1},
-        "kana": {"answered": 1, "failed": 1, "executed": 0},
+        "functions": {"answered": 1, "failed": 0, "executed": 1, "kept": 0},
+        "kana": {"answered": 1, "failed": 1, "executed": 0, "kept": 0},
     }
     assert "exam: 3/3 asked, 1 failed" in done.stderr
     assert "exam: 1/1 programs run" in done.stderr
     log = read_log(run / "log")
     (begin,) = log.of(RunBegin)
-    assert (begin.verb, begin.phase, begin.sandbox) == ("exam", "inference", "rlimits")
+    assert (begin.verb, begin.phase) == ("exam", "inference")
+    assert re.fullmatch(r"rlimits \d+/\d+", begin.sandbox)
     assert begin.config["concurrency"] == 2
     assert begin.config["model"] == "書生"
     assert begin.hashes == {f"suite:{name}": sha256(suites / f"{name}.jsonl") for name in ("functions", "kana")}
     assert [end.exit_code for end in log.of(RunEnd)] == [0]
-    one = shosei("exam", server.url, "--suite", suites / "functions.jsonl", "--run", run)
+    items = [json.loads(line) for line in (run / "items.jsonl").read_text().splitlines()]
+    assert [(item["item"], item["extracted"], item["right"], item["outcome"]) for item in items] == [
+        ("f", "def 加二(x): return x + 2", True, "pass"), ("a", "かな", True, ""), ("b", "", False, "429")
+    ]  # fmt: skip
+    one = shosei("exam", server.url, "--suite", suites / "functions.jsonl", "--run", run, "--sandbox", "none")
     assert one.returncode == 0
-    assert "add --sandbox rlimits" in one.stdout
+    assert "were not executed: --sandbox none" in one.stdout
     assert read_log(run / "log").attempt == 2
 
 
@@ -315,7 +323,7 @@ def test_sigterm_ends_the_command_with_its_record(server: Server, tmp_path: Path
     [
         (["http://127.0.0.1:9"], "no answer from http://127.0.0.1:9/v1/models"),
         (["localhost:9"], "is no URL"),
-        (["http://127.0.0.1:9", "--sandbox", "docker"], "sandbox 'docker' is not there yet"),
+        (["http://127.0.0.1:9", "--sandbox", "docker"], "sandbox 'docker' is not known"),
         (["http://127.0.0.1:9", "--set", "exam.concurency=2"], "did you mean 'concurrency'?"),
     ],
 )
@@ -327,6 +335,71 @@ def test_bad_input_is_one_line_and_leaves_no_trace(tmp_path: Path, arguments: li
     assert done.stderr.count("\n") == 1
     assert message in done.stderr
     assert not (tmp_path / "run").exists()
+
+
+def test_a_killed_exam_goes_on_and_asks_nothing_twice(server: Server, tmp_path: Path) -> None:
+    server.answers = {"写": "def 加二(x): return x + 2", "等": "hang"}
+    suite, run = tmp_path / "mixed.jsonl", tmp_path / "run"
+    write_suite(
+        suite, [*(task(f"t{n}", f"第{n}题", "x") for n in range(5)), function("f", "写"), task("late", "等", "x")]
+    )
+    arguments = ["exam", server.url, "--suite", str(suite), "--run", str(run), "--sandbox", "rlimits"]
+    with subprocess.Popen([*SHOSEI, *arguments], stderr=subprocess.DEVNULL) as exam:
+        deadline = time.monotonic() + 60
+        while not attempts(run / "log") or len(read_log(run / "log").of(Score)) < 6:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        exam.kill()
+    server.answers["等"] = "x"
+    asked = len(server.bodies)
+    done = shosei(*arguments, "--concurrency", "2", "--json")
+    assert done.returncode == 0, done.stderr
+    assert "6 answers and 0 executions are kept" in done.stderr
+    assert [body["messages"][0]["content"] for body in server.bodies[asked:]] == ["等"]
+    log = read_log(run / "log")
+    assert log.attempt == 1
+    assert sorted(score.item for score in log.of(Score)) == ["f", "late", "t0", "t1", "t2", "t3", "t4"]
+    assert [event.outcome for event in log.of(Exec)] == ["pass"]
+    assert len((run / "items.jsonl").read_text().splitlines()) == 7
+    assert shosei(*arguments).returncode == 0  # that one was whole: this is another
+    assert len(server.bodies) == asked + 1 + 7
+    assert read_log(run / "log").attempt == 2
+
+
+def test_other_settings_or_tasks_are_another_exam(server: Server, tmp_path: Path) -> None:
+    suite, run = tmp_path / "kana.jsonl", tmp_path / "run"
+    server.answers = {"等": "hang"}
+    write_suite(suite, [task("a", "かな", "かな"), task("b", "等", "x")])
+    arguments = ["exam", server.url, "--suite", str(suite), "--run", str(run)]
+    with subprocess.Popen([*SHOSEI, *arguments], stderr=subprocess.DEVNULL) as exam:
+        while not attempts(run / "log") or not read_log(run / "log").of(Score):
+            time.sleep(0.02)
+        exam.kill()
+    server.answers["等"] = "x"
+    assert shosei(*arguments, "--temperature", "0.5").returncode == 0
+    assert read_log(run / "log").attempt == 2
+    assert len(read_log(run / "log").of(Score)) == 2
+
+
+def test_completion_prompting_and_worked_examples(server: Server, tmp_path: Path) -> None:
+    suite, train, run = tmp_path / "gsm.jsonl", tmp_path / "train.jsonl", tmp_path / "run"
+    suite.write_text('{"question": "Two and two?", "answer": "2+2=<<2+2=4>>4\\n#### 4"}\n')
+    train.write_text('{"question": "One and one?", "answer": "It is 2.\\n#### 2"}\n')
+    arguments = ["exam", server.url, "--suite", suite, "--run", run, "--shots", "1", "--shots-from", train]
+    assert shosei(*arguments).returncode == 0
+    roles = [(message["role"], message["content"].split("\n")[0]) for message in server.bodies[-1]["messages"]]
+    assert roles == [("user", "One and one?"), ("assistant", "It is 2."), ("user", "Two and two?")]
+    server.answers = {"prompt": "Four, so 4"}
+    assert shosei(*arguments, "--prompting", "completion").returncode == 0
+    prompt = server.bodies[-1]["prompt"]
+    assert prompt.startswith("One and one?\n")
+    assert "Answer: It is 2.\n#### 2\n\nTwo and two?" in prompt
+    assert prompt.endswith("Answer: ")
+    (score,) = read_log(run / "log").of(Score)
+    assert (score.truth, score.answer, grade(score, {})) == ("4", "Four, so 4", True)
+    missing = shosei("exam", server.url, "--suite", suite, "--run", run, "--shots", "2", "--shots-from", train)
+    assert (missing.returncode, missing.stderr.count("\n")) == (2, 1)
+    assert "only 1 examples" in missing.stderr
 
 
 def test_an_exam_without_a_single_answer_is_invalid(server: Server, tmp_path: Path) -> None:

@@ -128,16 +128,16 @@ def _exam(target: Target) -> tuple[str, dict[str, Any]]:
 
 def _check_exam(file: Path, target: Target) -> None:
     """Raise InputError for what 'shosei exam' would refuse: better now than after the turns before."""
-    from shosei.config import validate
-    from shosei.exam import ExamConfig
-    from shosei.wire.suite import read_suites
-
     if not target.exam:
         return
+    from shosei.config import validate
+    from shosei.exam import ExamConfig
+    from shosei.exam.benchmarks import read_benchmarks
+
     try:
         suite, settings = _exam(target)
         validate(ExamConfig, settings, "exam")
-        read_suites(Path(suite))
+        read_benchmarks(Path(suite))
     except InputError as error:
         raise InputError(f"{file}: {error}") from None
 

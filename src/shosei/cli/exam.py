@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -20,10 +20,33 @@ _SECONDS_BETWEEN_LINES = 2.0
 
 def exam(
     url: Annotated[str, typer.Argument(help="An OpenAI-compatible server, such as http://127.0.0.1:8000")],
-    suite: Annotated[Path, typer.Option(help="A suite (*.jsonl), or a folder of them.", show_default=False)],
+    suite: Annotated[Path, typer.Option(help="A suite or benchmark file, or a folder of them.", show_default=False)],
     run: RunOption = None,
+    form: Annotated[
+        str | None, typer.Option("--format", help="shosei, humaneval, table or squad (default: what it looks like).")
+    ] = None,
+    columns: Annotated[
+        list[str] | None, typer.Option("--map", help="A column by another name: answer=solution.", show_default=False)
+    ] = None,
+    labels: Annotated[
+        list[str] | None, typer.Option("--label", help="A label's meaning: 1=正面.", show_default=False)
+    ] = None,
+    grader: Annotated[
+        str | None, typer.Option(help="Of a table: number, choice, label, text or exact.", show_default=False)
+    ] = None,
+    lang: Annotated[
+        str | None, typer.Option(help="zh, ja or en (default: by the script of each question).", show_default=False)
+    ] = None,
+    prompting: Annotated[str | None, typer.Option(help="chat (the default) or completion.")] = None,
+    shots: Annotated[int | None, typer.Option(help="Worked examples before each question (default 0).")] = None,
+    shots_from: Annotated[
+        Path | None, typer.Option(help="The file they come from, in the suite's format.", show_default=False)
+    ] = None,
+    samples: Annotated[int | None, typer.Option(help="Answers for each task (default 1).")] = None,
+    temperature: Annotated[float | None, typer.Option(help="0, the default, is greedy.")] = None,
     sandbox: Annotated[
-        str | None, typer.Option(help="How to run programs: 'rlimits', or 'none' (the default): not at all.")
+        str | None,
+        typer.Option(help="How to run programs: auto (the default), bubblewrap, sandlock, rlimits, or none."),
     ] = None,
     concurrency: Annotated[int | None, typer.Option(help="Requests in flight at most (default 8).")] = None,
     config_file: ConfigOption = None,
@@ -32,45 +55,78 @@ def exam(
 ) -> int:
     """Ask a served model every task of the suites; 'shosei card' grades the answers.
 
-    Exit code 5 if not one request was answered.
+    Called again after an interruption, with the same suites and settings, it goes on. Exit code 5 if not one request
+    was answered.
     """
     from shosei.config import load, save
+    from shosei.errors import InputError
     from shosei.exam import ExamConfig, check, run_exam
+    from shosei.exam.benchmarks import benchmark_files, read_benchmark, read_benchmarks
+    from shosei.exam.prompting import with_shots
+    from shosei.exam.resume import unfinished
     from shosei.files import sha256
-    from shosei.log import open_run
-    from shosei.wire.suite import read_suites, suite_files
+    from shosei.log import open_run, read_log
+    from shosei.metrics.accuracy.items import items
 
-    given = {"sandbox": sandbox, "concurrency": concurrency}
+    given = {
+        "sandbox": sandbox, "concurrency": concurrency, "prompting": prompting, "shots": shots, "samples": samples,
+        "temperature": temperature,
+    }  # fmt: skip
     flags = [f"exam.{key}={json.dumps(value)}" for key, value in given.items() if value is not None]
     settings = load(ExamConfig, "exam", config_file, [*flags, *(overrides or [])])
-    tasks = read_suites(suite)
+    if lang not in (None, "zh", "ja", "en"):
+        raise InputError(f"--lang {lang}: choose zh, ja or en")
+    names, meanings = _pairs("--map", columns), _pairs("--label", labels)
+    reading: dict[str, Any] = {"lang": lang or "", "grader": grader or "", "labels": meanings}
+    tasks = read_benchmarks(suite, form or "", names, **reading)
+    hashes = {f"suite:{file.stem}": sha256(file) for file in benchmark_files(suite)}
+    if settings.shots:
+        if not shots_from:
+            raise InputError(f"--shots {settings.shots} needs --shots-from FILE: examples that are not in the suite")
+        tasks = with_shots(tasks, read_benchmark(shots_from, form or "", names, **reading), settings.shots)
+        hashes["shots"] = sha256(shots_from)
     folder = open_run(run, must_exist=False)
-    settings = run_async(check(settings, url))
-    hashes = {f"suite:{file.stem}": sha256(file) for file in suite_files(suite)}
-    config = settings.model_dump() | {"answers": len(tasks) * settings.samples}
-    with folder.recording("exam", "inference", config=config, hashes=hashes, sandbox=settings.sandbox) as record:
+    settings, proof = run_async(check(settings, url, tasks))
+    config = settings.model_dump() | {"answers": len(tasks) * settings.samples, "url": url}
+    done = unfinished(folder, config, hashes, executes=proof is not None)
+    manifest: dict[str, Any] = {"config": config, "hashes": hashes, "sandbox": proof.level if proof else "none"}
+    with folder.recording("exam", "inference", new_attempt=False if done else None, **manifest) as record:
         save(folder.toml, "exam", settings)
-        counts = run_async(run_exam(settings, url, tasks, record.writer, _printer()))
+        if done:
+            say(f"exam: goes on; {len(done.answers)} answers and {len(done.executed)} executions are kept")
+        counts = run_async(run_exam(settings, proof, url, tasks, record.writer, _printer(), done))
         record.exit_code = EXIT_OK if any(count.answered for count in counts.values()) else EXIT_INVALID
+    graded = folder.write("items.jsonl", items(read_log(folder.log, record.writer.attempt)))
     lines = [f"{'suite':24}{'answered':>9}{'failed':>8}{'executed':>10}"]
     for name, count in counts.items():
         lines.append(f"{name:24}{count.answered:9}{count.failed:8}{count.executed:10}")
         if count.first_error:
             lines.append(f"  the first failure: {count.first_error}")
-    if not settings.executes and any(task.grader == "python" for task in tasks):
-        lines.append("programs among the answers were not executed; to run them, add --sandbox rlimits")
-    lines.append(f"graded by: shosei card {folder.folder}")
+    if not proof and any(task.grader == "python" for task in tasks):
+        lines.append("programs among the answers were not executed: --sandbox none")
+    lines += [f"each answer with its grade: {graded}", f"graded by: shosei card {folder.folder}"]
     values = {
         "run": str(folder.folder),
         "attempt": record.writer.attempt,
-        "sandbox": settings.sandbox,
+        "sandbox": manifest["sandbox"],
+        "items": str(graded),
         "suites": {
-            name: {"answered": count.answered, "failed": count.failed, "executed": count.executed}
+            name: {"answered": count.answered, "failed": count.failed, "executed": count.executed, "kept": count.kept}
             for name, count in counts.items()
         },
     }
     result(values, lines, as_json=as_json)
     return record.exit_code
+
+
+def _pairs(option: str, given: list[str] | None) -> dict[str, str]:
+    from shosei.errors import InputError
+
+    pairs = dict(each.partition("=")[::2] for each in given or [])
+    for name, value in pairs.items():
+        if not name or not value:
+            raise InputError(f"{option} {name}: write it as NAME=VALUE")
+    return pairs
 
 
 def _printer() -> Callable[[dict[str, SuiteCount]], None]:

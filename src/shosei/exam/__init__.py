@@ -1,7 +1,7 @@
 """The exam: asks a model server every task of the suites, and runs the programs among its answers.
 
-In: suites (``wire.suite``) and a URL. Out: ``request``, raw ``score`` and ``exec`` events. Grades nothing: that is the
-metrics' work. Imports the floor and ``metrics.grading``; never the build wing, the card, or anything heavy.
+In: suites (``wire.suite``, or public benchmarks) and a URL. Out: ``request``, raw ``score`` and ``exec`` events. Grades
+nothing: that is the metrics' work. Imports the floor and ``metrics``; never the build wing, the card, or what is heavy.
 """
 
 from shosei.exam.config import ExamConfig

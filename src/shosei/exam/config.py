@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import sys
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
 from shosei.config import Config
 from shosei.errors import InputError
 
-SANDBOXES = ("none", "rlimits")
+SANDBOXES = ("auto", "bubblewrap", "sandlock", "rlimits", "none")
 
 
 class ExamConfig(Config):
@@ -19,13 +18,18 @@ class ExamConfig(Config):
     model: str = Field("", description="Name of the served model; empty: the first that the server lists.")
     concurrency: Annotated[int, Field(ge=1)] = Field(8, description="Requests in flight at most.")
     samples: Annotated[int, Field(ge=1)] = Field(1, description="Answers asked for each task.")
+    prompting: Literal["chat", "completion"] = Field(
+        "chat", description="Ask over /v1/chat/completions, or over /v1/completions with a text to go on with."
+    )
+    shots: Annotated[int, Field(ge=0)] = Field(0, description="Worked examples before each question.")
     temperature: Annotated[float, Field(ge=0, le=2)] = Field(0.0, description="0 is greedy.")
     max_tokens: Annotated[int, Field(ge=1)] = Field(1024, description="Caps what a task asks for, in tokens.")
     timeout_s: Annotated[float, Field(gt=0)] = Field(120.0, description="For one request, in seconds.")
     sandbox: str = Field(
-        "none",
-        description="Isolation of programs: 'none' (they are not run) or 'rlimits' (limits on CPU, memory, files and "
-        "processes, but no wall: a hostile program can read this user's files).",
+        "auto",
+        description="Isolation of programs: 'auto' (bubblewrap, else sandlock, whichever holds against the attacks of "
+        "the self-test), either by name, 'rlimits' (limits on CPU, memory and system calls, but no wall: a hostile "
+        "program can read and write this user's files), or 'none' (programs are asked for, but not run).",
     )
     cpu_s: Annotated[int, Field(ge=1)] = Field(5, description="CPU time of one program, in seconds.")
     wall_s: Annotated[float, Field(gt=0)] = Field(60.0, description="Wall time of one program, in seconds.")
@@ -40,9 +44,5 @@ class ExamConfig(Config):
     @classmethod
     def _known(cls, value: str) -> str:
         if value not in SANDBOXES:
-            raise InputError(
-                f"sandbox '{value}' is not there yet: ask for 'rlimits' by name, or for 'none'", param="sandbox"
-            )
-        if value == "rlimits" and sys.platform != "linux":
-            raise InputError("sandbox 'rlimits' needs Linux: use 'none'", param="sandbox")
+            raise InputError(f"sandbox '{value}' is not known: choose one of {', '.join(SANDBOXES)}", param="sandbox")
         return value

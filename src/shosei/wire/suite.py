@@ -12,21 +12,27 @@ import msgspec
 from shosei.errors import InputError
 from shosei.files import write_atomic
 
-GRADERS = ("exact", "label", "python", "text")
+GRADERS = ("exact", "label", "number", "choice", "python", "text")
 
 
 class Task(msgspec.Struct, kw_only=True, omit_defaults=True):
     """One question with its truth.
 
     ``grader``: ``exact`` (the answer is the truth after normalisation), ``label`` (classification; the truth is a
-    class), ``python`` (the answer holds a program that must define ``entry_point`` and pass ``tests``; the truth is
-    a reference solution), ``text`` (free text, whose overlap with the truth counts). ``references`` are further right
-    answers, of ``exact`` and ``text``. ``tests`` are ``[arguments, expected]`` of plain literals.
+    class), ``number`` (the last number in the answer has the truth's value), ``choice`` (the letter that the answer
+    chooses is the truth), ``python`` (the answer holds a program that must define ``entry_point`` and pass the tests;
+    the truth is a reference solution), ``text`` (free text, whose overlap with the truth counts). ``references`` are
+    further right answers, of ``exact`` and ``text``.
+
+    Tests are ``tests``, of ``[arguments, expected]`` in plain literals, and ``test``, Python source that defines
+    ``check(candidate)`` or calls ``entry_point`` in bare asserts; ``setup`` is source that runs before it. ``prompt``
+    is how the program begins, where the answer may leave that out. ``solution`` is a worked answer, for a task that
+    serves as an example. ``stem`` is the question alone, where the messages say more: what kind of answer is wanted.
     """
 
     id: str
     suite: str
-    lang: str  # zh | ja
+    lang: str  # zh | ja | en
     cluster: str  # the unit of independence, usually the operand
     messages: list[dict[str, str]]  # role, content
     grader: str
@@ -34,10 +40,20 @@ class Task(msgspec.Struct, kw_only=True, omit_defaults=True):
     max_tokens: int = 64
     entry_point: str = ""
     tests: list[tuple[list[Any], Any]] = []
+    setup: str = ""
+    test: str = ""
+    prompt: str = ""
+    solution: str = ""
     references: list[str] = []
+    stem: str = ""
 
     @property
     def question(self) -> str:
+        """The question itself: the stem, or what the user said last; empty if nothing."""
+        return self.stem or self.asked
+
+    @property
+    def asked(self) -> str:
         """What the user said last; empty if nothing."""
         return next((message["content"] for message in reversed(self.messages) if message["role"] == "user"), "")
 
@@ -113,8 +129,8 @@ def _fault(task: Task, seen: set[tuple[str, str]]) -> str:
     """What keeps ``task`` from being asked and graded; empty if nothing does."""
     if task.grader not in GRADERS:
         return f"grader '{task.grader}' is not one of {', '.join(GRADERS)}"
-    if task.grader == "python" and not (task.entry_point and task.tests):
-        return "grader 'python' needs an 'entry_point' and at least one of 'tests'"
+    if task.grader == "python" and not (task.entry_point and (task.tests or task.test)):
+        return "grader 'python' needs an 'entry_point' and at least one of 'tests', or a 'test'"
     if task.references and task.grader not in ("exact", "text"):
         return f"grader '{task.grader}' takes no 'references': only 'exact' and 'text' do"
     if (task.suite, task.id) in seen:

@@ -10,12 +10,13 @@ import re
 import textwrap
 import unicodedata
 from collections.abc import Collection, Iterable, Mapping
+from decimal import Decimal
 
 from shosei.log.events import Exec, Score
 from shosei.metrics.accuracy.free_text import exact_match
 
 GRADING_VERSION = 1
-EXTRACTION_VERSION = 1  # of ``extract_code``, which decides what the exam executes
+EXTRACTION_VERSION = 1  # of ``build_program``, which decides what the exam executes
 
 NO_LABEL = "(none)"
 
@@ -24,6 +25,13 @@ Outcomes = Mapping[tuple[str, str, int], str]
 _SENTENCE_MARKS = "。．.｡!！?？"
 _FENCED = re.compile(r"```[^\n`]*\n(.*?)(?:^[ \t]*```|\Z)", re.DOTALL | re.MULTILINE)
 _FIRST_CODE_LINE = re.compile(r"^(?:(?:async )?def +\w+ *\(|import +\w|from +[\w.]+ +import\b)", re.MULTILINE)
+_THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
+_NUMBER = re.compile(r"(?:(?<![\w)])-)?\d+(?:\.\d+)?")
+_NAMED_CHOICE = re.compile(
+    r"(?:答案|选择|選択|正解|答え|选|(?i:answer)|(?i:choose))[^A-Za-z]{0,8}?(?:(?i:is)[^A-Za-z]{0,4})?"
+    r"([A-Z])(?![A-Za-z])"
+)
+_LONE_LETTER = re.compile(r"(?<![A-Za-z])([A-Z])(?![A-Za-z'])")
 _PROSE_LINE = re.compile(r"^[^\x00-\x7f]", re.MULTILINE)
 
 
@@ -57,6 +65,11 @@ def grade(score: Score, outcomes: Outcomes) -> bool | None:
             return normalise(score.answer) in map(normalise, [score.truth, *score.references])
         case "text":
             return exact_match(score.answer, [score.truth, *score.references])
+        case "number":
+            number = extract_number(score.answer)
+            return number is not None and number == extract_number(score.truth)
+        case "choice":
+            return extract_choice(score.answer) == score.truth
         case "label":
             return predicted_label(score.answer, [score.truth]) == score.truth
         case "python":
@@ -81,6 +94,60 @@ def predicted_labels(answers: Iterable[str], labels: Collection[str]) -> list[st
     for label in labels:
         named.setdefault(normalise(label), label)
     return [named.get(normalise(answer), NO_LABEL) for answer in answers]
+
+
+def extract_number(answer: str) -> Decimal | None:
+    """The last number in an answer, or the first after its last ``####``; None if there is none.
+
+    Width is folded (NFKC) and commas between thousands are left out. Numerals such as 十八 are no numbers here.
+    """
+    text = unicodedata.normalize("NFKC", answer).replace("\u2212", "-")
+    _, marked, end = text.rpartition("####")
+    found = _NUMBER.findall(_THOUSANDS.sub("", end))
+    return Decimal(found[0 if marked else -1]) if found else None
+
+
+def extract_choice(answer: str) -> str:
+    """The letter that an answer chooses, or "" if it chooses none.
+
+    The last one that follows a word such as 答案, 答え or "answer"; otherwise the first capital letter that is not part
+    of a word. Width is folded (NFKC).
+    """
+    text = unicodedata.normalize("NFKC", answer).strip()
+    if re.fullmatch(r"\W*[A-Za-z]\W*", text):
+        return re.sub(r"\W", "", text).upper()
+    if named := _NAMED_CHOICE.findall(text):
+        return str(named[-1])
+    lone = _LONE_LETTER.search(text)
+    return lone[1] if lone else ""
+
+
+def build_program(answer: str, entry_point: str, prompt: str = "") -> str:
+    """The program that an answer makes of its task's ``prompt``, or "" when there is none.
+
+    Code that defines ``entry_point`` stands after what the prompt has before it (imports, helpers). Other code in a
+    fence, and an answer that begins with an indented line, goes on where the prompt ends, up to the first line that is
+    not indented. Without a prompt it is ``extract_code``.
+    """
+    code = extract_code(answer)
+    defined = re.compile(rf"^(?:async )?def +{re.escape(entry_point)}\b|^{re.escape(entry_point)} *=", re.MULTILINE)
+    if not prompt or defined.search(code):
+        start = defined.search(prompt)
+        return prompt[: start.start()] + code if prompt and start else code
+    answer = answer.replace("\r\n", "\n")
+    if fenced := _FENCED.search(answer):
+        body = textwrap.indent(textwrap.dedent(fenced[1]), _last_indent(prompt)) if code else ""
+    else:
+        body = answer.lstrip("\n")
+    if not body[:1].isspace():
+        return code
+    end = re.search(r"^\S", body, re.MULTILINE)
+    return prompt + body[: end.start() if end else None].rstrip() + "\n"
+
+
+def _last_indent(prompt: str) -> str:
+    last = prompt.rstrip().rpartition("\n")[2]
+    return last[: len(last) - len(last.lstrip())]
 
 
 def extract_code(answer: str) -> str:

@@ -30,15 +30,30 @@ def cross_validated(questions: Sequence[str], truths: Sequence[str], clusters: S
     """
     folds = _folds(clusters)
     counts = _counts(questions)
-    classes = sorted(set(truths))
-    number = {label: index for index, label in enumerate(classes)}
-    memberships = np.zeros((len(classes), len(truths)), dtype=np.int64)
-    memberships[[number[truth] for truth in truths], range(len(truths))] = 1
+    classes, memberships = _memberships(truths)
     predicted = np.zeros(len(truths), dtype=np.int64)
     for fold in range(folds.max() + 1):
         tested = np.flatnonzero(folds == fold)
         predicted[tested] = _classify(counts, memberships * (folds != fold), tested)
     return [classes[index] for index in predicted]
+
+
+def predicted(learnt: Sequence[str], truths: Sequence[str], questions: Sequence[str]) -> list[str]:
+    """The class predicted for each of ``questions`` from those ``learnt``, whose classes are ``truths``; as above."""
+    classes, memberships = _memberships(truths)
+    unknown = np.zeros((len(classes), len(questions)), dtype=np.int64)
+    tested = np.arange(len(learnt), len(learnt) + len(questions))
+    found = _classify(_counts([*learnt, *questions]), np.hstack([memberships, unknown]), tested)
+    return [classes[index] for index in found]
+
+
+def _memberships(truths: Sequence[str]) -> tuple[list[str], np.ndarray]:
+    """The classes, and for each of them 1 where a question is its member, (classes, questions)."""
+    classes = sorted(set(truths))
+    number = {label: index for index, label in enumerate(classes)}
+    memberships = np.zeros((len(classes), len(truths)), dtype=np.int64)
+    memberships[[number[truth] for truth in truths], range(len(truths))] = 1
+    return classes, memberships
 
 
 def _folds(clusters: Sequence[str]) -> np.ndarray:

@@ -74,7 +74,7 @@ def _graded(log: Log) -> tuple[list[_Task], Words]:
     if programs and not executed:
         raise Unmeasurable(
             "not_measured", text("accuracy.not_executed", suite=programs[0].suite),
-            "shosei exam URL --run RUN --suite PATH --sandbox rlimits",
+            "shosei exam URL --run RUN --suite PATH",
         )  # fmt: skip
     tasks: dict[tuple[str, str], _Task] = {}
     infra = 0

@@ -1,0 +1,76 @@
+"""Programming tasks in HumanEval's schema (Chen et al. 2021), and in MBPP's (Austin et al. 2021)."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from shosei.errors import InputError
+from shosei.exam.benchmarks.records import Record, json_lines
+from shosei.exam.benchmarks.wording import ask, language
+from shosei.wire.suite import Task
+
+_MAX_TOKENS = 1024
+
+
+def read(path: Path, suite: str, columns: Mapping[str, str], lang: str) -> list[Task]:
+    """``task_id``, ``prompt``, ``entry_point``, ``canonical_solution``, ``test``; or ``text``, ``code``, ``test_list``.
+
+    The tests run beside what the prompt has before the function: imports and helpers that they may call.
+    """
+    records = json_lines(path, columns)
+    lang = lang or language(record.text("text", ("prompt",)) for record in records)
+    return [_task(record, suite, lang) for record in records]
+
+
+def _task(record: Record, suite: str, lang: str) -> Task:
+    tongue = str(record.get("language") or "python").lower()
+    if not tongue.startswith("py"):
+        raise InputError(f"{record.where}: the language is '{tongue}'; only Python programs can be run")
+    return _mbpp(record, suite, lang) if record.get("test_list") else _humaneval(record, suite, lang)
+
+
+def _humaneval(record: Record, suite: str, lang: str) -> Task:
+    prompt, entry_point, test = record.text("prompt"), record.text("entry_point"), record.text("test")
+    if not test.strip():
+        raise InputError(f"{record.where}: 'test' is empty, so that every program would pass")
+    solution = record.get("canonical_solution") or ""
+    start = re.search(rf"^(?:async )?def +{re.escape(entry_point)}\b", prompt, re.MULTILINE)
+    return Task(
+        id=record.text("task_id"), suite=suite, lang=lang, cluster=record.text("task_id"), grader="python",
+        messages=[{"role": "user", "content": ask(f"```python\n{prompt.strip()}\n```", "python", lang)}],
+        truth=prompt + solution if solution else "", max_tokens=_MAX_TOKENS, entry_point=entry_point,
+        setup=prompt[: start.start()] if start else "", test=test, prompt=prompt,
+        solution=f"```python\n{(prompt + solution).strip()}\n```" if solution else "",
+    )  # fmt: skip
+
+
+def _mbpp(record: Record, suite: str, lang: str) -> Task:
+    asserts, code = record.get("test_list"), record.get("code") or ""
+    if not isinstance(asserts, list) or not all(isinstance(line, str) for line in asserts):
+        raise InputError(f"{record.where}: 'test_list' is no list of asserts")
+    asked = record.text("text", ("prompt",))
+    shown = "\n".join([asked, *asserts])
+    return Task(
+        id=record.text("task_id"), suite=suite, lang=lang, cluster=record.text("task_id"), grader="python",
+        messages=[{"role": "user", "content": ask(shown, "python", lang)}], truth=code, max_tokens=_MAX_TOKENS,
+        entry_point=record.get("entry_point") or _tested(asserts, code, record.where),
+        setup=record.get("test_setup_code") or "\n".join(record.get("test_imports") or ()),
+        test="\n".join(asserts), solution=f"```python\n{code.strip()}\n```" if code else "",
+    )  # fmt: skip
+
+
+def _tested(asserts: Sequence[str], code: str, where: str) -> str:
+    """The function that the asserts call: of several, one that the solution defines."""
+    defined = set(re.findall(r"^def +(\w+)", code, re.MULTILINE))
+    try:
+        nodes = [node for line in asserts for node in ast.walk(ast.parse(line))]
+    except SyntaxError as error:
+        raise InputError(f"{where}: 'test_list' is not Python: {error.msg}") from None
+    called = [node.func.id for node in nodes if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)]
+    for name in called:
+        if name in defined or not defined:
+            return name
+    raise InputError(f"{where}: the asserts call no function that 'code' defines; name it with 'entry_point'")

@@ -1,0 +1,45 @@
+"""Reading comprehension in SQuAD's JSON (Rajpurkar et al. 2016): paragraphs, questions, one or more answer spans."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from shosei.errors import InputError
+from shosei.exam.benchmarks.records import read_text
+from shosei.exam.benchmarks.wording import ask, language
+from shosei.wire.suite import Task
+
+_MAX_TOKENS = 64
+
+
+def read(path: Path, suite: str, lang: str) -> list[Task]:
+    """One task a question. Its answers are the truth and the references; its paragraph is its cluster."""
+    try:
+        body = json.loads(read_text(path))
+        lang = lang or language(part["context"] for entry in body["data"] for part in entry["paragraphs"])
+        tasks = list(_tasks(path, body, suite, lang))
+    except json.JSONDecodeError as error:
+        raise InputError(f"{path}:{error.lineno}: not JSON: {error.msg}") from None
+    except (KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"{path}: not in SQuAD's form (data, paragraphs, context, qas, answers): {error!r}") from None
+    if not tasks:
+        raise InputError(f"{path} holds no questions")
+    return tasks
+
+
+def _tasks(path: Path, body: dict[str, Any], suite: str, lang: str) -> Iterator[Task]:
+    for article, entry in enumerate(body["data"]):
+        for number, paragraph in enumerate(entry["paragraphs"]):
+            for asked in paragraph["qas"]:
+                answers = list(dict.fromkeys(str(answer["text"]) for answer in asked["answers"]))
+                if not answers:
+                    raise InputError(f"{path}: question {asked['id']} has no answer; that cannot be graded")
+                text = ask(f"{paragraph['context']}\n\n{asked['question']}", "text", lang)
+                yield Task(
+                    id=str(asked["id"]), suite=suite, lang=lang, cluster=f"{article}.{number}", grader="text",
+                    messages=[{"role": "user", "content": text}], truth=answers[0], references=answers[1:],
+                    max_tokens=_MAX_TOKENS, stem=asked["question"],
+                )  # fmt: skip

@@ -1,0 +1,53 @@
+"""What is said around a question, in its own language."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Iterable
+
+_KANA = re.compile(r"[\u3041-\u3096\u30a1-\u30fa\uff66-\uff9d]")
+_HAN = re.compile(r"[\u3400-\u9fff]")
+_READ = 200
+
+INSTRUCTIONS = {
+    "zh": {
+        "number": "请一步一步地思考，最后一行只写答案的数字。",
+        "choice": "请只回答正确选项的字母。",
+        "label": "请只回答以下之一：{labels}。",
+        "text": "请用原文中的词语简短地回答。",
+        "python": "请完成下面的 Python 函数，只回答代码。",
+    },
+    "ja": {
+        "number": "順を追って考え、最後の行に答えの数字だけを書いてください。",
+        "choice": "正しい選択肢の記号だけを答えてください。",
+        "label": "次のどれかだけを答えてください：{labels}。",
+        "text": "本文中の言葉で短く答えてください。",
+        "python": "次の Python 関数を完成させ、コードだけを答えてください。",
+    },
+    "en": {
+        "number": "Think step by step, and write only the number of the answer on the last line.",
+        "choice": "Answer with the letter of the right option only.",
+        "label": "Answer with one of these only: {labels}.",
+        "text": "Answer briefly, in words of the text.",
+        "python": "Complete the following Python function. Answer with code only.",
+    },
+}
+
+
+def language(texts: Iterable[str]) -> str:
+    """The language of a file by the script of its first texts: ja, zh, or else en.
+
+    Japanese has more than one kana among ten characters, Chinese text that quotes Japanese has not.
+    """
+    text = "".join(itertools.islice(texts, _READ))
+    kana, han = len(_KANA.findall(text)), len(_HAN.findall(text))
+    if kana > 0.1 * (kana + han):
+        return "ja"
+    return "zh" if han > 0.1 * len(text) else "en"
+
+
+def ask(text: str, grader: str, lang: str, labels: tuple[str, ...] = ()) -> str:
+    """``text`` with what kind of answer is wanted; as it is, where nothing needs to be said."""
+    words = INSTRUCTIONS[lang].get(grader, "").format(labels=" / ".join(labels))
+    return f"{text}\n\n{words}" if words and grader != "python" else f"{words}\n\n{text}" if words else text

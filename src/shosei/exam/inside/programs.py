@@ -1,0 +1,181 @@
+"""What a confined child does: play the candidate, or test one that lives in another sandbox, or both in one process."""
+
+from __future__ import annotations
+
+import builtins
+import json
+import socket
+from collections.abc import Callable
+from io import BufferedRWPair
+from typing import Any
+
+from .literals import NotPlain, decode, encode, same
+
+REPLY_BYTES = 1 << 20
+_ENTRY_NAME = "candidate"
+
+
+class NoReply(BaseException):
+    """The candidate ended without a reply, or its reply is none. Beyond the reach of ``except Exception``."""
+
+
+class NotPlainArgument(BaseException):
+    """The tests hand over an argument that is no literal."""
+
+
+class NotPlainResult(BaseException):
+    """The candidate's result is no literal."""
+
+
+def run(host: socket.socket, channel: socket.socket) -> None:
+    """Do what the host asks for in one line: ``role`` candidate, tests or both, ``entry_point``, and the role's own."""
+    request = json.loads(host.makefile("rb").readline())
+    if request["role"] == "candidate":
+        host.close()
+        _play(request, channel)
+        return
+    verdict = _judge_inside(request) if request["role"] == "both" else _judge(request, channel)
+    host.sendall(verdict.encode() + b"\n")
+
+
+def rehearse() -> None:
+    """Judge a right program in this process."""
+    program = {"entry_point": "f", "code": "def f(x):\n    return x"}
+    here, there = socket.socketpair()
+    with here, there:
+        here.sendall(json.dumps(encode([[(1, "1")], {}])).encode() + b"\n")
+        here.shutdown(socket.SHUT_WR)
+        _play(program, there)
+    _judge_inside({**program, "tests": [[[1], 1]], "setup": "", "test": "def check(f):\n    assert f([1.5]) == [1.5]"})
+
+
+def _play(request: dict[str, Any], channel: socket.socket) -> None:
+    """The candidate's side: load the program and say so, then answer each call, by ``[kind, value]``."""
+    lines = channel.makefile("rwb")
+    try:
+        function = _load(request)
+    except BaseException as error:
+        _send(lines, _failure(error))
+        return
+    _send(lines, ["value", None])
+    for line in lines:
+        arguments, named = decode(json.loads(line))
+        _send(lines, _answer(function, arguments, named))
+
+
+def _send(lines: BufferedRWPair, message: Any) -> None:
+    lines.write(json.dumps(message).encode() + b"\n")
+    lines.flush()
+
+
+def _answer(function: Callable[..., Any], arguments: list[Any], named: dict[str, Any]) -> list[Any]:
+    try:
+        value = function(*arguments, **named)
+    except BaseException as error:
+        return _failure(error)
+    try:
+        return ["value", encode(value)]
+    except (NotPlain, RecursionError):
+        return ["other", type(value).__name__]
+
+
+def _failure(error: BaseException) -> list[Any]:
+    try:
+        words = str(error)[:500]
+    except BaseException:
+        words = ""
+    return ["error", type(error).__name__, words]
+
+
+def _judge(request: dict[str, Any], channel: socket.socket) -> str:
+    """The tests' side, with a stand-in whose calls go to the candidate: the verdict."""
+    lines = channel.makefile("rwb")
+
+    def load() -> Callable[..., Any]:
+        _received(lines)
+        return _stand_in(lines, request["entry_point"])
+
+    return _verdict(request, load)
+
+
+def _judge_inside(request: dict[str, Any]) -> str:
+    """Tests and candidate in one process, where the tests need more than literals: the verdict can be forged."""
+    return _verdict(request, lambda: _load(request))
+
+
+def _load(request: dict[str, Any]) -> Callable[..., Any]:
+    namespace: dict[str, Any] = {"__name__": _ENTRY_NAME}
+    exec(compile(request["code"], _ENTRY_NAME, "exec", dont_inherit=True), namespace)
+    function: Callable[..., Any] = namespace[request["entry_point"]]
+    return function
+
+
+def _verdict(request: dict[str, Any], load: Callable[[], Callable[..., Any]]) -> str:
+    try:
+        candidate = load()
+        for arguments, expected in request["tests"]:
+            if not same(expected, candidate(*arguments)):
+                return "wrong"
+        _run_source(request, candidate)
+    except AssertionError:
+        return "wrong"
+    except MemoryError:
+        return "out of memory"
+    except NoReply:
+        return "no reply"
+    except NotPlainArgument:
+        return "not plain argument"
+    except NotPlainResult:
+        return "not plain result"
+    except BaseException:
+        return "exception"
+    return "pass"
+
+
+def _run_source(request: dict[str, Any], candidate: Callable[..., Any]) -> None:
+    """HumanEval's ``check(candidate)``, or MBPP's bare asserts, which call the function by its own name."""
+    entry_point = request["entry_point"]
+    namespace: dict[str, Any] = {"__name__": "tests"}
+    exec(compile(request["setup"], "setup", "exec", dont_inherit=True), namespace)
+    namespace[entry_point] = candidate
+    exec(compile(request["test"], "tests", "exec", dont_inherit=True), namespace)
+    if "check" in namespace and entry_point != "check":
+        namespace["check"](candidate)
+
+
+def _stand_in(lines: BufferedRWPair, name: str) -> Callable[..., Any]:
+    def call(*arguments: Any, **named: Any) -> Any:
+        try:
+            message = encode([list(arguments), named])
+        except (NotPlain, RecursionError):
+            raise NotPlainArgument from None
+        try:
+            _send(lines, message)
+        except OSError:
+            raise NoReply from None
+        return _received(lines)
+
+    call.__name__ = name
+    return call
+
+
+def _received(lines: BufferedRWPair) -> Any:
+    """The value in the candidate's next message, or what it raised. Raises NoReply, NotPlainResult."""
+    try:
+        kind, *said = json.loads(lines.readline(REPLY_BYTES))
+        if kind == "value":
+            return decode(said[0])
+    except (OSError, ValueError, TypeError, LookupError, RecursionError):
+        raise NoReply from None
+    if kind == "other":
+        raise NotPlainResult
+    raise _raised(said)
+
+
+def _raised(said: list[Any]) -> Exception:
+    """The candidate's exception, if it is one of Python's own, so that tests can expect it."""
+    name, words = (*map(str, said), "", "")[:2]
+    kind = getattr(builtins, name, None)
+    if isinstance(kind, type) and issubclass(kind, Exception) and not issubclass(kind, (AssertionError, UnicodeError)):
+        return kind(words)
+    return RuntimeError(f"{name}: {words}")

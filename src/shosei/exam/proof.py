@@ -1,0 +1,99 @@
+"""What a sandbox is worth on this machine: attacked at the start of an exam, before a foreign program runs in it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import tempfile
+from pathlib import Path
+
+import msgspec
+
+from shosei.errors import InputError
+from shosei.exam.attacks import ATTACKS, FINDS, LEAVES, Attack
+from shosei.exam.config import ExamConfig
+from shosei.exam.runner import Runner
+from shosei.exam.sandbox import WALLS, SandboxError, available
+from shosei.wire.suite import Task
+
+_PROOF_CPU_S = 1
+_SEQUELS = ("find what another program left",)
+
+
+class Proof(msgspec.Struct, frozen=True):
+    """``held`` of ``tried`` attacks were; ``broken`` are the names of the others."""
+
+    backend: str
+    tried: int
+    broken: list[str]
+
+    @property
+    def level(self) -> str:
+        """For the log and the card: ``bubblewrap 22/22``."""
+        return f"{self.backend} {self.tried - len(self.broken)}/{self.tried}"
+
+
+async def choose(config: ExamConfig) -> Proof:
+    """The strongest sandbox that works here and held against every attack, or the one that was asked for by name.
+
+    Raises InputError: none does, or that one does not. Only ``rlimits`` may be broken: who asks for it by name knows
+    that it has no wall.
+    """
+    reasons = []
+    for backend in WALLS if config.sandbox == "auto" else (config.sandbox,):
+        reason = available(backend)
+        if not reason:
+            try:
+                proof = await prove(config, backend)
+            except SandboxError as error:
+                reason = f"it does not work here: {error}"
+            else:
+                if not proof.broken or backend == "rlimits":
+                    return proof
+                reason = f"it did not hold here: {', '.join(proof.broken)}"
+        reasons.append(f"{backend}: {reason}")
+    hint = "" if config.sandbox == "rlimits" else "; --sandbox rlimits runs programs without a wall, if you trust them"
+    raise InputError(f"no sandbox for programs ({'; '.join(reasons)}){hint}, --sandbox none leaves them out")
+
+
+async def prove(config: ExamConfig, backend: str) -> Proof:
+    """Attack ``backend`` with everything in ``attacks``. Raises SandboxError if not even a right program passes."""
+    config = config.model_copy(update={"cpu_s": _PROOF_CPU_S})
+    broken: list[str] = []
+    with (
+        tempfile.TemporaryDirectory(prefix="shosei-proof-") as folder,
+        socket.create_server(("127.0.0.1", 0)) as server,
+    ):
+        secret = Path(folder) / "secret"
+        secret.write_text("secret")
+        task = _task(str(secret), server.getsockname()[1])
+        attacks = iter(ATTACKS)
+
+        async def attack(runner: Runner) -> None:
+            for each in attacks:
+                if not await _held(runner, each, task):
+                    broken.append(each.name)
+
+        async with contextlib.AsyncExitStack() as stack:
+            runners = [await stack.enter_async_context(Runner(config, backend)) for _ in range(2)]
+            right = await runners[0].execute("def f(secret, port):\n    return 'held'", task)
+            if right.outcome != "pass":
+                raise SandboxError(f"a right program ended as '{right.outcome}'; try a larger exam.memory_bytes")
+            await runners[0].execute(LEAVES, task)
+            broken += [] if (await runners[0].execute(FINDS, task)).outcome == "pass" else _SEQUELS
+            await asyncio.gather(*map(attack, runners))
+        if secret.with_name("secret.written").exists() and "write outside" not in broken:
+            broken.append("write outside")
+    return Proof(backend, len(ATTACKS) + len(_SEQUELS), sorted(broken))
+
+
+async def _held(runner: Runner, attack: Attack, task: Task) -> bool:
+    return (await runner.execute(attack.program, task)).outcome in attack.outcomes
+
+
+def _task(secret: str, port: int) -> Task:
+    return Task(
+        id="", suite="", lang="", cluster="", messages=[], grader="python", truth="", entry_point="f",
+        tests=[([secret, port], "held")],
+    )  # fmt: skip
