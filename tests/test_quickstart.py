@@ -71,7 +71,7 @@ def test_every_cell_has_its_status(run: Path) -> None:
         expected = {"gpu_utilization": ["na"], "network": ["na"], "satisfaction": ["not_measured"]}
         assert metric["status"] in expected.get(name, ["ok", "insufficient"]), (name, metric)
         assert bool(metric["reason"]) == (metric["status"] != "ok")
-    assert card["sandbox"] == "rlimits"
+    assert card["sandbox"].startswith("rlimits ")  # and how many of the attacks it held
     assert card["model"]["name"] == "nano"
     assert {command["verb"] for command in card["commands"]} >= {"data", "tokenizer", "train", "serve", "load", "exam"}
     assert all(command["exit_code"] == 0 for command in card["commands"])
