@@ -173,3 +173,14 @@ def write_run(folder: Path, kinds_left_out: tuple[type[Event], ...] = ()) -> Pat
     log.mkdir(parents=True, exist_ok=True)
     (log / "host-boot-10-1.jsonl").write_bytes(b"\n".join(lines) + b"\n")
     return folder
+
+
+def write_changed(folder: Path, *replacements: tuple[str, str]) -> Path:
+    """The run in ``folder`` with changes to its text; each must change something."""
+    segment = next((write_run(folder) / "log").glob("*.jsonl"))
+    text = segment.read_text()
+    for old, new in replacements:
+        assert old in text, old
+        text = text.replace(old, new)
+    segment.write_text(text)
+    return folder

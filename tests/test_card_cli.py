@@ -14,26 +14,9 @@ from pathlib import Path
 import pytest
 
 import card_samples
-from shosei.cli.main import main
 from shosei.log import Note, open_run
 
 Shosei = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def shosei(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Shosei:
-    """Run a verb; return its exit code and what it wrote to the two streams."""
-    monkeypatch.delenv("SHOSEI_RUN", raising=False)
-    monkeypatch.delenv("SHOSEI_ATTEMPT", raising=False)
-
-    def call(*arguments: str | Path) -> tuple[int, str, str]:
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as exit:
-            main([str(argument) for argument in arguments])
-        streams = capsys.readouterr()
-        return int(exit.value.code or 0), streams.out, streams.err
-
-    return call
 
 
 @pytest.fixture

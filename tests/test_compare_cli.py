@@ -12,40 +12,13 @@ import pytest
 import card_samples
 import recorded
 from compared import turn_log, write_logs
-from shosei.cli.main import main
 
 Shosei = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def shosei(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Shosei:
-    """Run a verb; return its exit code and what it wrote to the two streams."""
-    monkeypatch.delenv("SHOSEI_RUN", raising=False)
-
-    def call(*arguments: str | Path) -> tuple[int, str, str]:
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as exit:
-            main([str(argument) for argument in arguments])
-        streams = capsys.readouterr()
-        return int(exit.value.code or 0), streams.out, streams.err
-
-    return call
-
-
-def run(folder: Path, *replacements: tuple[str, str]) -> Path:
-    """The recorded run with changes to its text; each must change something."""
-    segment = next((recorded.write_run(folder) / "log").glob("*.jsonl"))
-    text = segment.read_text()
-    for old, new in replacements:
-        assert old in text, old
-        text = text.replace(old, new)
-    segment.write_text(text)
-    return folder
-
-
-@pytest.fixture
 def a(tmp_path: Path) -> Path:
-    return run(tmp_path / "a")
+    return recorded.write_changed(tmp_path / "a")
 
 
 # Another run in which everything went alike: the same log on both sides would say nothing.
@@ -58,7 +31,7 @@ def cells(out: str) -> dict[tuple[str, str], dict[str, object]]:
 
 
 def test_every_cell_gets_a_verdict_and_single_runs_none_for_speed(shosei: Shosei, a: Path, tmp_path: Path) -> None:
-    code, out, _ = shosei("compare", a, run(tmp_path / "b", REPEATED), "--json")
+    code, out, _ = shosei("compare", a, recorded.write_changed(tmp_path / "b", REPEATED), "--json")
     found = cells(out)
     assert (code, len(found)) == (4, 30)
     assert ["training_speed", "training"] in json.loads(out)["left_out"]
@@ -76,7 +49,7 @@ def test_every_cell_gets_a_verdict_and_single_runs_none_for_speed(shosei: Shosei
 
 
 def test_lost_tasks_are_a_regression_and_won_ones_are_not(shosei: Shosei, a: Path, tmp_path: Path) -> None:
-    b = run(tmp_path / "b", *WRONG)
+    b = recorded.write_changed(tmp_path / "b", *WRONG)
     code, out, _ = shosei("compare", a, b, "--metric", "pass_at_1")
     assert code == 3
     assert "b is worse than a: pass@1 (training, inference)" in out
@@ -88,7 +61,7 @@ def test_lost_tasks_are_a_regression_and_won_ones_are_not(shosei: Shosei, a: Pat
 
 
 def test_an_invalid_measurement_has_no_verdict(shosei: Shosei, a: Path, tmp_path: Path) -> None:
-    b = run(tmp_path / "b", ('"verb":"serve"', '"verb":"exam","config":{"answers":1396}'))
+    b = recorded.write_changed(tmp_path / "b", ('"verb":"serve"', '"verb":"exam","config":{"answers":1396}'))
     code, out, _ = shosei("compare", a, b, "--metric", "f1", "--json")
     assert (code, cells(out)["f1", "inference"]["verdict"]) == (5, "invalid")
     assert "answers are recorded" in str(cells(out)["f1", "inference"]["reason"])
@@ -98,25 +71,27 @@ def test_an_invalid_measurement_has_no_verdict(shosei: Shosei, a: Path, tmp_path
 def test_only_tasks_with_the_same_truth_are_paired(shosei: Shosei, a: Path, tmp_path: Path) -> None:
     """Ten of the forty sums of each phase have another truth: their tasks are others."""
     other = [(f'"item":"s{index}",', f'"item":"new{index}",') for index in range(1, 21, 2)]
-    code, out, _ = shosei("compare", a, run(tmp_path / "b", *other), "--json")
+    code, out, _ = shosei("compare", a, recorded.write_changed(tmp_path / "b", *other), "--json")
     cell = cells(out)["pass_at_1", "inference"]
     assert (code, cell["n"]) == (4, 80)
     assert cell["notes"] == ["paired on the 80 tasks that both have; 20 tasks of one side only are left out"]
     none = [(f'"item":"{kind}{index}",', f'"item":"new{kind}{index}",') for kind in "sif" for index in range(80)]
     present = [pair for pair in none if pair[0] in next((a / "log").glob("*.jsonl")).read_text()]
-    cell = cells(shosei("compare", a, run(tmp_path / "c", *present), "--json")[1])["pass_at_1", "inference"]
+    cell = cells(shosei("compare", a, recorded.write_changed(tmp_path / "c", *present), "--json")[1])[
+        "pass_at_1", "inference"
+    ]
     assert "no task is common" in str(cell["notes"])
     assert "Fisher" in str(cell["method"])
 
 
 def test_what_differs_besides_is_named(shosei: Shosei, a: Path, tmp_path: Path) -> None:
-    b = run(
+    b = recorded.write_changed(
         tmp_path / "b", ('"cores":2', '"cores":64'), ('"model":{"name":"nano"}', '"model":{"name":"tiny"}'),
     )  # fmt: skip
     _, out, _ = shosei("compare", a, b)
     assert "Not the same on both sides, machine: cores" in out
     assert "Not the same on both sides, model: name" in out
-    assert "Not the same" not in shosei("compare", a, run(tmp_path / "c"))[1]
+    assert "Not the same" not in shosei("compare", a, recorded.write_changed(tmp_path / "c"))[1]
 
 
 @pytest.mark.parametrize(("temperatures", "compared"), [(("0.0", "0.7"), False), (("0.0", "0.0"), True)])
@@ -128,7 +103,7 @@ def test_another_score_identity_is_named_and_other_settings_are_no_verdict_on_th
     for name, temperature in zip("ab", temperatures, strict=True):
         exam = f'"verb":"exam","config":{{"temperature":{temperature},"samples":1}}'
         identity = ('"grader":"exact"', f'"grader":"exact","identity":"{name}"')
-        folders.append(run(tmp_path / name, ('"verb":"serve"', exam), identity))
+        folders.append(recorded.write_changed(tmp_path / name, ('"verb":"serve"', exam), identity))
     _, out, _ = shosei("compare", *folders, "--json")
     cell = cells(out)["pass_at_1", "inference"]
     assert (cell["p"] is not None) == compared
@@ -137,7 +112,7 @@ def test_another_score_identity_is_named_and_other_settings_are_no_verdict_on_th
 
 
 def test_a_profile_names_what_decides_and_its_margins(shosei: Shosei, a: Path, tmp_path: Path) -> None:
-    b = run(tmp_path / "b", REPEATED)
+    b = recorded.write_changed(tmp_path / "b", REPEATED)
     profile = tmp_path / "mine.toml"
     profile.write_text('name = "mine"\n[inference]\npass_at_1 = { margin = 0.05 }\n')
     code, out, _ = shosei("compare", a, b, "--profile", profile, "--json")
@@ -149,9 +124,9 @@ def test_a_profile_names_what_decides_and_its_margins(shosei: Shosei, a: Path, t
 
 
 def test_markdown_is_short_and_safe(shosei: Shosei, tmp_path: Path) -> None:
-    a = run(tmp_path / "a")
+    a = recorded.write_changed(tmp_path / "a")
     hostile = card_samples.HOSTILE.replace('"', "").replace("/", "")
-    b = run(tmp_path / hostile, *WRONG)
+    b = recorded.write_changed(tmp_path / hostile, *WRONG)
     report = tmp_path / "report.md"
     code, _, _ = shosei("compare", a, b, "--markdown", report)
     text = report.read_text()
@@ -167,7 +142,7 @@ def test_markdown_is_short_and_safe(shosei: Shosei, tmp_path: Path) -> None:
 
 
 def test_what_single_runs_cannot_decide_counts_only_if_asked_for(shosei: Shosei, a: Path, tmp_path: Path) -> None:
-    b = run(tmp_path / "b", REPEATED)
+    b = recorded.write_changed(tmp_path / "b", REPEATED)
     code, out, _ = shosei("compare", a, b)
     headline, table = out.split("\n\n")[:2]
     assert "results do not count, as single runs cannot decide them" in " ".join(headline.split())
@@ -180,7 +155,7 @@ def test_what_single_runs_cannot_decide_counts_only_if_asked_for(shosei: Shosei,
 
 
 def test_the_same_log_on_both_sides_is_said_and_never_passes(shosei: Shosei, a: Path, tmp_path: Path) -> None:
-    copy = run(tmp_path / "copy")
+    copy = recorded.write_changed(tmp_path / "copy")
     for arguments in ((a, copy), (a, a), (a, copy, "--metric", "error_rate")):
         code, out, _ = shosei("compare", *arguments)
         assert (code, out.startswith("△ Both sides are the same log: a")) == (4, True)
@@ -190,7 +165,7 @@ def test_the_same_log_on_both_sides_is_said_and_never_passes(shosei: Shosei, a: 
 
 def test_only_rows_that_count_stand_before_the_fold(shosei: Shosei, a: Path, tmp_path: Path) -> None:
     """Accuracy is worse, but only the error rate and the speed of training were asked for."""
-    b = run(tmp_path / "b", *WRONG)
+    b = recorded.write_changed(tmp_path / "b", *WRONG)
     asked = ("--metric", "error_rate", "--metric", "training_speed")
     code, out, _ = shosei("compare", a, b, *asked, "--markdown", "-")
     before, folded = out.split("<details>")
@@ -206,7 +181,7 @@ def test_only_rows_that_count_stand_before_the_fold(shosei: Shosei, a: Path, tmp
 def test_what_was_asked_for_and_measured_by_nobody_is_in_the_table_with_its_reason(
     shosei: Shosei, a: Path, tmp_path: Path
 ) -> None:
-    code, out, _ = shosei("compare", a, run(tmp_path / "b", REPEATED), "--metric", "network")
+    code, out, _ = shosei("compare", a, recorded.write_changed(tmp_path / "b", REPEATED), "--metric", "network")
     assert (code, "– not compared" in out) == (4, True)
     assert "nothing is sent between nodes" in out
 

@@ -7,18 +7,16 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from aiohttp import web
 
+from exam_server import Server
 from shosei.errors import InputError
 from shosei.exam import ExamConfig, check, run_exam
 from shosei.files import sha256
@@ -27,77 +25,6 @@ from shosei.metrics.accuracy.grading import grade, outcomes
 from shosei.wire.suite import Task, write_suite
 
 SHOSEI = [sys.executable, "-c", "from shosei.cli.main import main; main()"]
-
-
-class Server:
-    """An OpenAI-compatible server in a thread. It answers a question by ``answers[question]``: a text, an HTTP status,
-    ``cut`` (the connection breaks within the answer) or ``hang``; other questions are echoed.
-    """
-
-    def __init__(self) -> None:
-        self.answers: dict[str, str | int] = {}
-        self.bodies: list[dict[str, Any]] = []
-        self.purposes: set[str] = set()
-        self.in_flight = self.most_in_flight = 0
-        self.loop = asyncio.new_event_loop()
-        started = threading.Event()
-        self.thread = threading.Thread(target=self._serve, args=(started,), daemon=True)
-        self.thread.start()
-        started.wait()
-
-    def stop(self) -> None:
-        self.loop.call_soon_threadsafe(self.loop.stop)
-        self.thread.join()
-
-    def _serve(self, started: threading.Event) -> None:
-        app = web.Application()
-        app.router.add_get("/v1/models", self._models)
-        app.router.add_post("/v1/chat/completions", self._chat)
-        app.router.add_post("/v1/completions", self._complete)
-        runner = web.AppRunner(app, shutdown_timeout=0.1, handler_cancellation=True)
-        self.loop.run_until_complete(runner.setup())
-        with socket.create_server(("127.0.0.1", 0)) as listener:
-            self.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-            self.loop.run_until_complete(web.SockSite(runner, listener).start())
-            started.set()
-            self.loop.run_forever()
-            self.loop.run_until_complete(runner.cleanup())
-
-    async def _models(self, request: web.Request) -> web.Response:
-        return web.json_response({"object": "list", "data": [{"id": "書生", "object": "model"}]})
-
-    async def _chat(self, request: web.Request) -> web.StreamResponse:
-        body = await request.json()
-        self.bodies.append(body)
-        self.purposes.add(request.headers.get("x-shosei-purpose", ""))
-        self.in_flight += 1
-        self.most_in_flight = max(self.most_in_flight, self.in_flight)
-        try:
-            return await self._answer(request, body["messages"][-1]["content"])
-        finally:
-            self.in_flight -= 1
-
-    async def _complete(self, request: web.Request) -> web.Response:
-        self.bodies.append(await request.json())
-        return web.json_response({"id": "cmpl", "choices": [{"index": 0, "text": self.answers["prompt"]}]})
-
-    async def _answer(self, request: web.Request, question: str) -> web.StreamResponse:
-        answer = self.answers.get(question, question)
-        if answer == "hang":
-            await asyncio.sleep(1000)
-        if answer == "cut":
-            response = web.StreamResponse(headers={"Content-Length": "1000"})
-            await response.prepare(request)
-            await response.write(b'{"id": "x", "choices"')
-            assert request.transport is not None
-            request.transport.abort()
-            return response
-        if isinstance(answer, int):
-            return web.json_response({"error": {"message": "no", "code": None}}, status=answer)
-        await asyncio.sleep(0.02)
-        choice = {"index": 0, "message": {"role": "assistant", "content": answer}, "finish_reason": "stop"}
-        usage = {"prompt_tokens": len(question), "completion_tokens": len(answer), "total_tokens": 0}
-        return web.json_response({"id": f"chat-{question}", "choices": [choice], "usage": usage})
 
 
 @pytest.fixture

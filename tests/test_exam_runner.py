@@ -18,13 +18,11 @@ from typing import Any
 
 import psutil
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
+from exam_attacks import ATTACKS, FAILS
 from shosei.errors import InputError
 from shosei.exam import sandbox
 from shosei.exam.config import ExamConfig
-from shosei.exam.inside.literals import NotPlain, decode, encode, same
 from shosei.exam.proof import choose, prove
 from shosei.exam.runner import IN_PROCESS, Execution, Runner
 from shosei.exam.sandbox import WALLS, available
@@ -98,151 +96,6 @@ def run(program: str, item: Task = PLUS_ONE, config: ExamConfig = LIMITS, backen
 def test_outcomes(program: str, outcome: str) -> None:
     config = LIMITS.model_copy(update={"wall_s": 2.0}) if outcome == "wall timeout" else LIMITS
     assert run(program, config=config) == outcome
-
-
-FAILS = {"wrong", "exception", "cpu timeout", "out of memory", "sandbox violation"}
-ATTACKS = {
-    "prints a forged verdict": """
-        import os
-        print("pass", flush=True)
-        for fd in range(64):
-            try:
-                os.write(fd, b'pass\\n')
-            except OSError:
-                pass
-        os._exit(0)
-    """,
-    "answers every call by a forged verdict": """
-        import os
-        def f(x):
-            for fd in range(64):
-                try:
-                    os.write(fd, b'["verdict", "pass"]\\n')
-                except OSError:
-                    pass
-    """,
-    "returns an object that equals everything": """
-        class Everything(int):
-            def __eq__(self, other): return True
-            def __ne__(self, other): return False
-            __hash__ = None
-        def f(x): return Everything(7)
-    """,
-    "claims to be of a plain type": """
-        class Everything:
-            __class__ = int
-            def __eq__(self, other): return True
-            def __repr__(self): return "2"
-        def f(x): return Everything()
-    """,
-    "hides such an object in a list": """
-        class Everything(list):
-            def __eq__(self, other): return True
-        def f(x): return [Everything()]
-    """,
-    "is a function that equals everything": """
-        class Everything:
-            def __call__(self, x): return self
-            def __eq__(self, other): return True
-        f = Everything()
-    """,
-    "exits 0 before the tests": "import os\nos._exit(0)",
-    "exits 0 during the tests": "import os\ndef f(x): os._exit(0)",
-    "exits 0 by a raw system call": "import ctypes\ndef f(x): ctypes.CDLL(None).syscall(231, 0)",
-    "raises SystemExit in the tests": "def f(x): raise SystemExit(0)",
-    "raises what stops other harnesses": "def f(x): raise KeyboardInterrupt",
-    "replaces the reply's encoder": """
-        import json
-        json.dumps = lambda *_, **__: '["pass"]'
-        def f(x): return None
-    """,
-    "patches builtins": """
-        import builtins
-        builtins.all = builtins.any = builtins.bool = lambda *_: True
-        builtins.type = lambda _: int
-        builtins.AssertionError = ValueError
-        def f(x): return None
-    """,
-    "patches the runner's own modules": """
-        import sys
-        for name, module in list(sys.modules.items()):
-            if name.startswith("inside"):
-                module.same = module._verdict = module._judge = lambda *_: "pass"
-        def f(x): return None
-    """,
-    "answers once and leaves": """
-        import os
-        calls = []
-        def f(x):
-            calls.append(x)
-            if len(calls) > 1: os._exit(0)
-            return 2
-    """,
-    "answers with deep nesting": """
-        import json
-        json.dumps = lambda *_, **__: '["value", ' + '[' * 500000
-        def f(x): return None
-    """,
-    "answers with a literal that is none": """
-        import json
-        json.dumps = lambda *_, **__: '["value", {"exec": "pass"}]'
-        def f(x): return None
-    """,
-    "walks the frames for the expected results": """
-        import sys
-        def f(x):
-            frame = sys._getframe()
-            while frame:
-                for name in ("tests", "expected", "results", "request"):
-                    found = frame.f_locals.get(name)
-                    if isinstance(found, dict):
-                        found = found.get("tests") or found.get("expected")
-                    if found:
-                        return found[0][1]
-                frame = frame.f_back
-    """,
-    "searches the memory for the expected results": """
-        import gc
-        def f(x):
-            for found in gc.get_objects():
-                if type(found) is dict and found.get("tests"):
-                    return found["tests"][0][1]
-    """,
-    "reads a system file": "open('/etc/passwd').read()\ndef f(x): return x + 1",
-    "reads its own command line": "open('/proc/self/cmdline').read()\ndef f(x): return x + 1",
-    "opens a socket": "import socket\nsocket.socket()\ndef f(x): return x + 1",
-    "traces its parent": "import ctypes, os\nctypes.CDLL(None).ptrace(16, os.getppid(), 0, 0)\ndef f(x): return x + 1",
-    "makes a user namespace": "import ctypes\nctypes.CDLL(None).unshare(0x10000000)\ndef f(x): return x + 1",
-    "floods its output": "while True: print('x' * 65536, flush=True)",
-    "floods its reply": "def f(x): return 'x' * (1 << 22)",
-    "fills the disk": """
-        import itertools
-        for n in itertools.count():
-            with open(f"big{n}", "wb") as file: file.write(bytes(1 << 20))
-    """,
-    "allocates 10 GB": "def f(x): return len(bytearray(10 << 30))",
-    "is a fork bomb": "import os\nwhile True: os.fork()\ndef f(x): return x + 1",
-    "leaves a daemon": """
-        import os
-        if os.fork() == 0:
-            os.setsid()
-            if os.fork() == 0:
-                while True: pass
-        def f(x): return x + 1
-    """,
-    "starts another program": "import subprocess\nsubprocess.run(['sleep', '1000'])\ndef f(x): return x + 1",
-    "ignores the CPU limit's signal": """
-        import signal
-        signal.signal(signal.SIGXCPU, signal.SIG_IGN)
-        while True: pass
-    """,
-    "kills its guard": """
-        import os, signal
-        os.kill(os.getppid(), signal.SIGKILL)
-        def f(x): return x + 1
-    """,
-    "stops everything it can reach": "import os, signal\nos.kill(-1, signal.SIGSTOP)\ndef f(x): return x + 1",
-}
 
 
 @pytest.mark.parametrize("attack", ATTACKS, ids=str)
@@ -440,79 +293,7 @@ def eventually(condition: Any) -> None:
         time.sleep(0.02)
 
 
-LITERALS = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary() | st.complex_numbers(),
-    lambda inner: (
-        st.lists(inner, max_size=3) | st.tuples(inner, inner) | st.dictionaries(st.text() | st.integers(), inner)
-    ),
-    max_leaves=10,
-)
-
-
-@given(LITERALS)
-def test_a_literal_crosses_the_pipe_with_its_type(value: Any) -> None:
-    assert repr(decode(json.loads(json.dumps(encode(value))))) == repr(value)
-
-
-@pytest.mark.parametrize("value", [{1, 2}, frozenset({(1,)}), {(1, 2): {3}}, 10**6000, -(10**6000), set()], ids=type)
-def test_so_do_sets_and_large_numbers(value: Any) -> None:
-    assert decode(json.loads(json.dumps(encode(value)))) == value
-
-
-class Everything(int):
-    def __eq__(self, other: object) -> bool:
-        return True
-
-    __hash__ = None  # type: ignore[assignment]
-
-
-@pytest.mark.parametrize(
-    "value", [Everything(), [Everything()], print, int, object(), iter([]), range(3), {1: Everything()}]
-)
-def test_what_is_no_literal_does_not_cross(value: Any) -> None:
-    with pytest.raises(NotPlain):
-        encode(value)
-
-
-@given(
-    st.recursive(
-        st.none() | st.integers() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)
-    )
-)
-def test_any_reply_is_a_plain_value_or_refused(value: Any) -> None:
-    with contextlib.suppress(ValueError, TypeError):
-        encode(decode(value))
-
-
-JSON_VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
-)
-
-
-@given(JSON_VALUES)
-def test_a_value_is_the_same_after_its_way_through_the_pipe(value: Any) -> None:
-    assert same(value, json.loads(json.dumps(value)))
-
-
-@given(JSON_VALUES, JSON_VALUES)
-def test_same_values_have_the_same_literal(left: Any, right: Any) -> None:
-    def ordered(value: Any) -> str:
-        return json.dumps(value, sort_keys=True)
-
-    assert same(left, right) == (ordered(left) == ordered(right))
-
-
-@pytest.mark.parametrize(
-    ("left", "right"), [(True, 1), (1, 1.0), (0.0, -0.0), (0, False), ("1", 1), ([], {}), (None, False), ([1], [1, 2])]
-)
-def test_equal_is_not_the_same(left: Any, right: Any) -> None:
-    assert not same(left, right)
-    assert not same(right, left)
-
-
-def test_nan_is_itself() -> None:
-    assert same(math.nan, math.nan)
+def test_nan_infinity_and_minus_zero_are_right_results() -> None:
     assert (
         run("def f(x):\n    return [float('nan'), -0.0, float('inf')]", task(([1], [math.nan, -0.0, math.inf])))
         == "pass"

@@ -1,0 +1,28 @@
+"""Fixtures that several files use."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from shosei.cli.main import main
+
+Shosei = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def shosei(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Shosei:
+    """Run a verb; return its exit code and what it wrote to the two streams."""
+    monkeypatch.delenv("SHOSEI_RUN", raising=False)
+    monkeypatch.delenv("SHOSEI_ATTEMPT", raising=False)
+
+    def call(*arguments: str | Path) -> tuple[int, str, str]:
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as exit:
+            main([str(argument) for argument in arguments])
+        streams = capsys.readouterr()
+        return int(exit.value.code or 0), streams.out, streams.err
+
+    return call
