@@ -2,8 +2,8 @@
 
 The server (``bench/load_server.py``) has core 1, the client core 0; 32 requests are in flight. Prints medians of
 streams and of whole answers a second with their ratios, the time from the command's start to its first request, and
-how much later than a raw client ``shosei load`` sees the first token; the last line is JSON. Peers are measured where
-their commands are on the PATH; BENCH_TOKENIZER names the tokenizer that they ask for.
+how much later than a raw client ``shosei load`` sees the first token; the last line is JSON. Peers take their turns
+where their commands are on the PATH; BENCH_MODEL is the folder of a model with whose tokenizer they count tokens.
 """
 
 from __future__ import annotations
@@ -12,18 +12,18 @@ import asyncio
 import functools
 import json
 import os
-import re
-import shutil
 import socket
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import load_peers
 import uvloop
 
 from shosei.log import Request, Window, read_log
@@ -33,7 +33,6 @@ CLIENT_CORE, SERVER_CORE = 0, 1
 DELAY_MS = 50.0
 BODY = {"model": "mock", "messages": [{"role": "user", "content": "请用一句话介绍你自己。"}], "max_tokens": 64}
 SHOSEI = [sys.executable, "-m", "shosei"]
-TOKENIZER = os.environ.get("BENCH_TOKENIZER", "mock")  # peers count tokens themselves
 
 
 def main() -> None:
@@ -42,6 +41,10 @@ def main() -> None:
     os.sched_setaffinity(0, {CLIENT_CORE})  # and so every client that is started below
     results: dict[str, object] = {}
     with served(0) as url:
+        starts = {name: found for name in CLIENTS if (found := start_s(name, url, turns)) is not None}
+        results["start_s"] = starts
+        for name, start in starts.items():
+            print(f"{name}: {start:.2f} s from its start to its first request")
         for kind in ("streams", "whole"):
             rates: dict[str, list[float]] = {}
             for _ in range(turns):
@@ -53,8 +56,6 @@ def main() -> None:
             print(f"{kind} a second, medians of {turns}:")
             for name in CLIENTS:
                 print(f"  {name:12} {compared(medians, name)}")
-        results["start_s"] = statistics.median(start_s(url) for _ in range(turns))
-    print(f"start to first request: {results['start_s']:.2f} s")
     with served(DELAY_MS) as url:
         results["ttft_bias_ms"] = statistics.median(ttft_bias_ms(url, seconds) for _ in range(turns))
     print(f"first token, later than a raw client's at 20 requests/s: {results['ttft_bias_ms']:.3f} ms")
@@ -129,11 +130,18 @@ async def _raw(url: str, stream: bool, seconds: float) -> float:
     return answered / seconds
 
 
-def start_s(url: str) -> float:
-    """Seconds from the command's start to its first request."""
-    begin_ns = time.monotonic_ns()
-    with loaded(url, "--rate", "1000", "--seconds", "0.05") as folder:
-        return (read_log(folder / "log").of(Request)[0].sent_ns - begin_ns) / 1e9
+def start_s(name: str, url: str, turns: int) -> float | None:
+    """Seconds from a command's start to the first request that the server saw, median; None for what is no command."""
+    if name == "raw":
+        return None
+    taken = []
+    for _ in range(turns):
+        begin = time.monotonic()
+        if CLIENTS[name](url, True, 1) is None:
+            return None
+        with urllib.request.urlopen(f"{url}/first") as answer:
+            taken.append(json.load(answer) - begin)
+    return statistics.median(taken)
 
 
 def ttft_bias_ms(url: str, seconds: float) -> float:
@@ -161,42 +169,10 @@ def raw_ttft_ms(url: str, count: int) -> list[float]:
     return times
 
 
-def peer(name: str, url: str, stream: bool, seconds: float) -> float | None:
-    """The rate that a peer's command reports; None where it is not installed or has no such mode."""
-    common = ["--model", "mock", "--tokenizer", TOKENIZER]
-    commands = {
-        "vllm": [
-            "bench", "serve", "--backend", "openai-chat", "--base-url", url, *common,
-            "--endpoint", "/v1/chat/completions", "--dataset-name", "random", "--random-input-len", "16",
-            "--random-output-len", "8", "--num-prompts", "5000", "--max-concurrency", str(IN_FLIGHT),
-        ],
-        "aiperf": [
-            "profile", "--url", url, "--endpoint-type", "chat", *common, *(["--streaming"] if stream else []),
-            "--concurrency", str(IN_FLIGHT), "--request-count", "2000",
-        ],
-        "guidellm": [
-            "benchmark", "--target", url, "--rate-type", "concurrent", "--rate", str(IN_FLIGHT),
-            "--max-seconds", str(seconds), "--data", "prompt_tokens=16,output_tokens=8", "--processor", TOKENIZER,
-        ],
-    }  # fmt: skip
-    if not shutil.which(name) or (not stream and name != "aiperf"):
-        return None
-    done = subprocess.run([name, *commands[name]], capture_output=True, text=True)
-    found = re.search(PATTERNS[name], done.stdout, re.IGNORECASE)
-    if not found:
-        raise SystemExit(f"{name} reported no rate (exit code {done.returncode}): {done.stderr[-500:]}")
-    return float(found[1].replace(",", ""))
-
-
-PATTERNS = {
-    "vllm": r"request throughput \(req/s\):\s+([\d.]+)",
-    "aiperf": r"request throughput[^\d]*([\d,.]+)",
-    "guidellm": r"requests/s[^\d]*([\d.]+)",
-}
 CLIENTS: dict[str, Callable[[str, bool, float], float | None]] = {
     "shosei": shosei,
     "raw": raw,
-    **{name: functools.partial(peer, name) for name in PATTERNS},
+    **{name: functools.partial(load_peers.rate, name, in_flight=IN_FLIGHT) for name in load_peers.COMMANDS},
 }
 
 if __name__ == "__main__":

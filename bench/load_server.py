@@ -1,6 +1,7 @@
 """A chat server that does nothing but answer, for ``bench/load.py``: ``python bench/load_server.py PORT DELAY_MS``.
 
-Raw asyncio: a streamed answer is eight chunks, each written by itself; the first comes after the delay.
+Raw asyncio: a streamed answer is eight chunks, each written by itself; the first comes after the delay. ``GET /first``
+gives the time of the first chat since it was last asked.
 """
 
 from __future__ import annotations
@@ -8,6 +9,8 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+import time
+from typing import ClassVar
 
 import uvloop
 
@@ -38,6 +41,8 @@ def _page(body: bytes) -> bytes:
 
 
 class Connection(asyncio.Protocol):
+    first: ClassVar[float | None] = None  # seconds of the monotonic clock
+
     def __init__(self, delay_s: float) -> None:
         self._loop, self._delay_s, self._rest = asyncio.get_running_loop(), delay_s, b""
 
@@ -54,9 +59,17 @@ class Connection(asyncio.Protocol):
         if len(body) < length:
             return
         self._rest = b""
-        if head.startswith(b"GET"):
+        if head.startswith(b"GET /first"):
+            self._transport.write(_page(json.dumps(Connection.first).encode()))
+            Connection.first = None
+        elif head.startswith(b"GET"):
             self._transport.write(_page(_MODELS))
-        elif not (b'"stream":true' in body or b'"stream": true' in body):
+        else:
+            Connection.first = Connection.first or time.monotonic()
+            self._chat(body)
+
+    def _chat(self, body: bytes) -> None:
+        if not (b'"stream":true' in body or b'"stream": true' in body):
             self._loop.call_later(self._delay_s, self._transport.write, _page(_WHOLE))
         else:
             self._loop.call_later(self._delay_s, self._send, 0)

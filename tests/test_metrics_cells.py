@@ -40,6 +40,7 @@ FED_BY = {
     "heartbeat": set(),
     "rating": set(),
     "comm": set(),
+    "workflow": set(),
     "fault": set(),
     "run.end": set(),
     "note": set(),

@@ -23,7 +23,10 @@ from shosei.log.events import (
     Score,
     Section,
     Step,
+    ToolCall,
+    ToolResult,
     Window,
+    Workflow,
 )
 from shosei.log.reader import Log, attempts, read_log
 from shosei.log.run import Record, Run, open_run, recording_if_asked
@@ -52,7 +55,10 @@ __all__ = [
     "Score",
     "Section",
     "Step",
+    "ToolCall",
+    "ToolResult",
     "Window",
+    "Workflow",
     "Writer",
     "attempts",
     "open_run",

@@ -154,6 +154,21 @@ class Section(Event, tag="section"):
     epoch: int = 0  # the epoch it happened in; 0: outside every epoch
 
 
+class ToolCall(msgspec.Struct, omit_defaults=True):
+    """A tool that an answer asked for."""
+
+    id: str
+    name: str
+    error: str = ""  # "" | unknown tool | invalid arguments (no JSON, or not what the tool's schema takes)
+
+
+class ToolResult(msgspec.Struct, omit_defaults=True):
+    """What a tool gave back, as the next request told it to the model."""
+
+    id: str  # of the call
+    error: bool = False  # it begins with "Error"
+
+
 class Request(Event, tag="request"):
     """One request to a model server, in its final state. Times are None where the moment never came."""
 
@@ -178,6 +193,37 @@ class Request(Event, tag="request"):
     tries: int = 1
     first_try_error: str = ""
     longest_gap_ns: int | None = None  # streamed: longest wait between two pieces after the first token
+    attribution: str = ""  # gateway: how it knew the agent: path | key | header | metadata | unattributed
+    tool_calls: list[ToolCall] = []  # gateway: in the answer
+    tool_results: list[ToolResult] = []  # gateway: new in this request's messages
+
+
+class Workflow(Event, tag="workflow"):
+    """One task given to an agent system, from submission to final answer. ``task`` is in the envelope.
+
+    Its answer is graded from the ``score`` event of the same item and sample; a ``baseline`` has none, since its
+    record is a run folder of its own, and carries what it takes to grade it.
+    """
+
+    system: str
+    suite: str
+    item: str
+    sample: int
+    cluster: str
+    scheduled_ns: int  # when it should have been submitted; the latency clock starts here
+    begin_ns: int
+    end_ns: int
+    # "" | raised | timeout | crashed | no answer | flood | budget | unused endpoint (it made no call)
+    error: str = ""
+    message: str = ""  # the first line of what went wrong
+    calls: int | None = None  # to the model, as the gateway counted
+    tokens_in: int | None = None
+    tokens_out: int | None = None
+    baseline: bool = False
+    grader: str = ""  # this and the next three only with ``baseline``
+    truth: str = ""
+    answer: str = ""
+    references: list[str] = []
 
 
 class Score(Event, tag="score"):
@@ -285,7 +331,7 @@ EVENTS: dict[str, type[Event]] = {
     str(kind.__struct_config__.tag): kind
     for kind in (
         RunBegin, RunEnd, Window, ProcStart, ProcExit, Heartbeat, Restart, Epoch, Step, Section,
-        Request, Score, Exec, Sample, Comm, Rating, Fault, Note,
+        Request, Workflow, Score, Exec, Sample, Comm, Rating, Fault, Note,
     )
 }  # fmt: skip
 
