@@ -12,7 +12,6 @@ import typer
 from shosei.cli.common import JsonOption, RunOption, require, result, say
 from shosei.errors import InputError
 
-_WEIGHTS = "model.safetensors"
 _GRACE_SECONDS = 20.0  # for answers in flight, and then for the engine
 
 HostOption = Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 for every one.")]
@@ -47,6 +46,7 @@ def serve(
 
     from shosei.files import sha256
     from shosei.log.run import RUN_VARIABLE, open_run
+    from shosei.model.weight_files import WEIGHTS, weight_files
     from shosei.serve.attempt import must_be_new
     from shosei.serve.listen import listen
     from shosei.serve.private import private_folder
@@ -63,7 +63,7 @@ def serve(
     if keep_rated_text and target is None:
         raise InputError("--keep-rated-text keeps text in a run folder: name one with --run")
     config = {"model": str(folder), "name": name, "url": url, "slots": slots, "keep_rated_text": keep_rated_text}
-    hashes = {_WEIGHTS: sha256(folder / _WEIGHTS)} if target else {}
+    hashes = {WEIGHTS: sha256(*weight_files(folder))} if target else {}
     new_attempt = partial(must_be_new, config=config, hashes=hashes)
     recording = (
         target.recording("serve", "inference", new_attempt=new_attempt, config=config, hashes=hashes)
@@ -128,14 +128,15 @@ def find_model(path: Path) -> tuple[Path, str]:
     Raises InputError that names the missing or unusable file.
     """
     from shosei.model.hf_config import read_spec
+    from shosei.model.weight_files import weight_files
 
     folder = path / "model" if (path / "model").is_dir() or (path / "log").is_dir() else path
     if not folder.is_dir():
         raise InputError(f"{path} has no model: give a model folder, or a run folder in which 'shosei train' has ended")
     spec = read_spec(folder)
-    for file in (_WEIGHTS, "tokenizer.json"):
-        if not (folder / file).is_file():
-            raise InputError(f"{folder} is no complete model folder: {file} is missing")
+    weight_files(folder)
+    if not (folder / "tokenizer.json").is_file():
+        raise InputError(f"{folder} is no complete model folder: tokenizer.json is missing")
     return folder, spec.name
 
 

@@ -49,7 +49,7 @@ def serve_engine(model_folder: Path, socket: Path, slots: int) -> None:
     manifest = {
         "config": {"slots": slots, "threads": torch.get_num_threads()},
         "model": asdict(spec) | {"params": spec.params},
-        "hashes": {folder.WEIGHTS: sha256(model_folder / folder.WEIGHTS)},
+        "hashes": {folder.WEIGHTS: sha256(*folder.weight_files(model_folder))},
     }
     with recording_if_asked("engine", "inference", **manifest) as record:
         if record:

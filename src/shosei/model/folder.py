@@ -2,48 +2,52 @@
 
 from __future__ import annotations
 
-import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from shosei.errors import InputError
 from shosei.files import atomic_path
-from shosei.model.hf_config import read_json, read_spec, to_config
+from shosei.model import weights
+from shosei.model.hf_config import read_json, read_spec, to_config, write_json
 from shosei.model.transformer import Transformer
+from shosei.model.weight_files import WEIGHTS, weight_files
+from shosei.model.weights import Weights
 from shosei.spec import ModelSpec
 
-__all__ = ["export", "load", "read_spec"]
+__all__ = ["WEIGHTS", "convert", "export", "load", "read_spec", "tensor_shapes", "weight_files"]
 
-WEIGHTS = "model.safetensors"
+_TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja")
 _END_TOKEN = "<|im_end|>"
 
 
 def export(model: Transformer, spec: ModelSpec, tokenizer_folder: Path, out: Path) -> None:
     """Write ``out`` whole or not at all; transformers' Auto classes, vLLM and SGLang load it.
 
-    Everything in ``tokenizer_folder`` is copied along. The weights keep their type. Raises InputError if the
-    tokenizer has no end-of-turn token or more entries than the model has rows.
+    The tokenizer's files are copied along. The weights keep their type. Raises InputError if the tokenizer has no
+    end-of-turn token or more entries than the model has rows.
     """
-    special_ids = _special_ids(tokenizer_folder, spec)
-    tensors = {
-        _stored_name(name): tensor.contiguous()
-        for name, tensor in model.state_dict().items()
-        if not (spec.tied and name == "lm_head.weight")
-    }
-    dtype = str(model.embed_tokens.weight.dtype).removeprefix("torch.")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_path(out) as folder:
-        shutil.copytree(tokenizer_folder, folder)
-        _write_json(folder / "config.json", to_config(spec, dtype, special_ids))
-        _write_json(folder / "generation_config.json", {**special_ids, "do_sample": False})
-        save_file(tensors, folder / WEIGHTS, metadata={"format": "pt"})
-        (folder / WEIGHTS).chmod(0o644)  # safetensors keeps it from everyone else, such as another server's user
+    tensors = {_stored_name(name): tensor for name, tensor in model.state_dict().items()}
+    _write(spec, tensors.__getitem__, model.embed_tokens.weight.dtype, tokenizer_folder, out)
+
+
+def convert(source: Path, out: Path, dtype: torch.dtype | None = None) -> ModelSpec:
+    """Write the model folder ``source`` again as ``out``, as ``export`` does, without holding it in memory.
+
+    ``dtype`` None keeps the type of the input table. Raises InputError as ``load`` and ``export`` do.
+    """
+    spec = read_spec(source)
+    stored, shapes = Weights(source), tensor_shapes(spec)
+
+    def read(name: str) -> Tensor:
+        return stored.read(name, shapes[name])
+
+    _write(spec, read, dtype or read("model.embed_tokens.weight").dtype, source, out)
+    return spec
 
 
 def load(path: Path, dtype: torch.dtype | None = torch.float32) -> tuple[Transformer, ModelSpec]:
@@ -55,35 +59,39 @@ def load(path: Path, dtype: torch.dtype | None = torch.float32) -> tuple[Transfo
     spec = read_spec(path)
     with torch.device("meta"):
         model = Transformer(spec)
-    expected = {_stored_name(name): tensor.shape for name, tensor in model.state_dict().items()}
-    if spec.tied:
-        del expected["lm_head.weight"]
-    tensors = _read_tensors(path, expected, dtype)
-    state = {name: tensors[_stored_name(name)] for name in model.state_dict() if _stored_name(name) in tensors}
+    stored = Weights(path)
+    state = {}
+    for name, shape in tensor_shapes(spec).items():
+        tensor = stored.read(name, shape)
+        state[name.removeprefix("model.")] = tensor.to(dtype or tensor.dtype)
     model.load_state_dict(state, strict=False, assign=True)
     model.tie()
     return model.eval(), spec
 
 
-def _read_tensors(folder: Path, expected: dict[str, torch.Size], dtype: torch.dtype | None) -> dict[str, Tensor]:
-    file = folder / WEIGHTS
-    if not file.is_file():
-        raise InputError(f"{folder} is no complete model folder: {WEIGHTS} is missing")
-    tensors = {}
-    try:
-        with safe_open(file, "pt") as stored:
-            names = set(stored.keys())
-            for name, shape in expected.items():
-                if name not in names:
-                    raise InputError(f"{file}: tensor '{name}' is missing; the config asks for it")
-                found = stored.get_slice(name).get_shape()
-                if list(shape) != found:
-                    raise InputError(f"{file}: '{name}' has shape {found}, the config asks for {list(shape)}")
-                tensor = stored.get_tensor(name)
-                tensors[name] = tensor.to(dtype or tensor.dtype)
-    except (SafetensorError, OSError) as error:
-        raise InputError(f"{file} is truncated or damaged ({error}); copy or export the model again") from None
-    return tensors
+def tensor_shapes(spec: ModelSpec) -> dict[str, torch.Size]:
+    """Shape of each tensor that a folder of this model stores, by its name there."""
+    with torch.device("meta"):
+        model = Transformer(spec)
+    shapes = {_stored_name(name): tensor.shape for name, tensor in model.state_dict().items()}
+    if spec.tied:
+        del shapes["lm_head.weight"]
+    return shapes
+
+
+def _write(
+    spec: ModelSpec, read: Callable[[str], Tensor], dtype: torch.dtype, tokenizer_folder: Path, out: Path
+) -> None:
+    special_ids = _special_ids(tokenizer_folder, spec)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_path(out) as folder:
+        folder.mkdir()
+        for name in _TOKENIZER_FILES:
+            if (tokenizer_folder / name).is_file():
+                shutil.copy(tokenizer_folder / name, folder)
+        write_json(folder / "config.json", to_config(spec, str(dtype).removeprefix("torch."), special_ids))
+        write_json(folder / "generation_config.json", {**special_ids, "do_sample": False})
+        weights.write(folder, tensor_shapes(spec), read, dtype)
 
 
 def _stored_name(name: str) -> str:
@@ -107,7 +115,3 @@ def _special_ids(tokenizer_folder: Path, spec: ModelSpec) -> dict[str, int]:
 def _content(token: Any) -> str:
     """A special token's text: transformers writes it plain or as an object."""
     return str(token["content"] if isinstance(token, dict) else token)
-
-
-def _write_json(file: Path, value: dict[str, Any]) -> None:
-    file.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

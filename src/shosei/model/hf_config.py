@@ -91,3 +91,8 @@ def read_json(folder: Path, name: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise InputError(f"{file} must hold a JSON object")
     return value
+
+
+def write_json(file: Path, value: dict[str, Any]) -> None:
+    """Write a JSON object of a model folder, for people to read too."""
+    file.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

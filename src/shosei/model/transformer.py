@@ -151,7 +151,8 @@ def _rotation(positions: Tensor, spec: ModelSpec, dtype: torch.dtype) -> tuple[T
     """RoPE's angles at ``positions`` (B, T) (Su et al. 2021): cosines, and sines signed for ``_rotate``; each
     (B, 1, T, head_dim)."""
     exponents = torch.arange(0, spec.head_dim, 2, device=positions.device) / spec.head_dim
-    angles = positions[:, None, :, None] * spec.rope_theta**-exponents
+    # Not theta**-exponents: that rounds otherwise than checkpoints were trained with, by 1e-4 at position 4000.
+    angles = positions[:, None, :, None] * (1.0 / spec.rope_theta**exponents)
     cos, sin = angles.cos().to(dtype), angles.sin().to(dtype)
     return torch.cat((cos, cos), dim=-1), torch.cat((-sin, sin), dim=-1)
 

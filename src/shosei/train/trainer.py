@@ -114,7 +114,7 @@ class _Trainer:
             folder.export(self.model, self.spec, self._run.tokenizer, self._run.model)
         return Trained(
             model=str(self._run.model),
-            sha256=sha256(self._run.model / folder.WEIGHTS),
+            sha256=sha256(*folder.weight_files(self._run.model)),
             steps=self.steps,
             skipped=self.skipped,
             rates=self.progress.summary(),

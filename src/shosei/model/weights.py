@@ -1,0 +1,76 @@
+"""The tensors of a model folder, read and written one at a time, so that models larger than the memory pass through."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from shosei.errors import InputError
+from shosei.model.hf_config import write_json
+from shosei.model.weight_files import INDEX, WEIGHTS, weight_files
+
+SHARD_BYTES = 4_000_000_000
+
+
+class Weights:
+    """Reads the tensors of a folder by the names that they are stored under."""
+
+    def __init__(self, folder: Path) -> None:
+        """Raises InputError: missing, pickled or damaged weights."""
+        self._folder = folder
+        self._files: dict[str, Path] = {}
+        self._opened: dict[Path, Any] = {}
+        for file in weight_files(folder):
+            try:
+                self._opened[file] = safe_open(file, "pt")
+            except (SafetensorError, OSError) as error:
+                raise InputError(f"{file} is truncated or damaged ({error}); copy or export the model again") from None
+            self._files |= dict.fromkeys(self._opened[file].keys(), file)
+
+    def read(self, name: str, shape: Sequence[int]) -> Tensor:
+        """The tensor ``name`` in its stored type. Raises InputError if it is missing or not of ``shape``."""
+        file = self._files.get(name)
+        if file is None:
+            raise InputError(f"{self._folder}: tensor '{name}' is missing; the config asks for it")
+        found = self._opened[file].get_slice(name).get_shape()
+        if list(shape) != found:
+            raise InputError(f"{file}: '{name}' has shape {found}, the config asks for {list(shape)}")
+        return self._opened[file].get_tensor(name)  # type: ignore[no-any-return]
+
+
+def write(folder: Path, shapes: Mapping[str, Sequence[int]], read: Callable[[str], Tensor], dtype: torch.dtype) -> None:
+    """Write the tensors that ``read`` gives, in the order of ``shapes`` and as ``dtype``.
+
+    One file up to ``SHARD_BYTES``; above it shards of at most so many bytes (a larger tensor has one of its own) and
+    their index. Holds one shard in memory.
+    """
+    sizes = {name: math.prod(shape) * dtype.itemsize for name, shape in shapes.items()}
+    shards = _shards(sizes)
+    weight_map: dict[str, str] = {}
+    for number, names in enumerate(shards, 1):
+        file = WEIGHTS if len(shards) == 1 else f"model-{number:05}-of-{len(shards):05}.safetensors"
+        save_file({name: read(name).to(dtype).contiguous() for name in names}, folder / file, {"format": "pt"})
+        (folder / file).chmod(0o644)  # safetensors keeps it from everyone else, such as another server's user
+        weight_map |= dict.fromkeys(names, file)
+    if len(shards) > 1:
+        write_json(folder / INDEX, {"metadata": {"total_size": sum(sizes.values())}, "weight_map": weight_map})
+
+
+def _shards(sizes: Mapping[str, int]) -> list[list[str]]:
+    """Names in order, cut wherever the next tensor would not fit the shard."""
+    shards: list[list[str]] = [[]]
+    filled = 0
+    for name, size in sizes.items():
+        if shards[-1] and filled + size > SHARD_BYTES:
+            shards.append([])
+            filled = 0
+        shards[-1].append(name)
+        filled += size
+    return shards
