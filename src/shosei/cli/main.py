@@ -23,6 +23,7 @@ from shosei.cli import (
     data,
     engine,
     exam,
+    export,
     load,
     metrics,
     models,
@@ -42,6 +43,8 @@ from shosei.errors import (
     exit_code,
     nearest,
 )
+
+_EXTRAS = ("gguf", "sentencepiece")  # named as the package that they bring
 
 
 class _Verbs(typer.core.TyperGroup):
@@ -81,6 +84,7 @@ app.command("http", hidden=True)(serve.http)
 app.command("chat")(chat.chat)
 app.command("ratings")(ratings.ratings)
 app.command("alternate")(alternate.alternate)
+app.command("export")(export.export)
 app.command("card")(card.card)
 app.command("metrics")(metrics.metrics)
 app.command("compare")(compare.compare)
@@ -117,7 +121,8 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     except ModuleNotFoundError as error:
         if (error.name or "").startswith("shosei"):
             raise
-        code = _fail(f"this verb needs '{error.name}': pip install 'shosei[quickstart]'", EXIT_INPUT)
+        extra = error.name if error.name in _EXTRAS else "quickstart"
+        code = _fail(f"this verb needs '{error.name}': pip install 'shosei[{extra}]'", EXIT_INPUT)
     except Exception as error:
         usage = getattr(error, "format_message", None)  # a usage error, whichever click typer was built with
         code = _fail(usage(), EXIT_INPUT) if usage else _bug()

@@ -9,21 +9,45 @@ from typing import Any
 from shosei.errors import InputError
 from shosei.spec import ModelSpec
 
-ARCHITECTURE = "LlamaForCausalLM"
+# As ``model_type`` and, but for capitals, in the name of the class. All are one decoder with different extras.
+ARCHITECTURES = {
+    "llama": "LlamaForCausalLM",
+    "qwen2": "Qwen2ForCausalLM",
+    "qwen3": "Qwen3ForCausalLM",
+    "internlm2": "InternLM2ForCausalLM",
+    "internlm3": "InternLM3ForCausalLM",
+}
 
-# Settings that change what a Llama computes, and the only values that this implementation computes.
-_REQUIRED = {"hidden_act": "silu", "attention_bias": False, "mlp_bias": False, "pretraining_tp": 1}
+# Settings that change what a model computes, and the only values that this implementation computes.
+_REQUIRED = {"hidden_act": "silu", "pretraining_tp": 1, "use_sliding_window": False, "quantization_config": None}
+# Dynamic scaling begins beyond max_position_embeddings, which is where our context ends.
+_PLAIN_ROPE = ("default", "dynamic")
 
 
-def to_config(spec: ModelSpec, dtype: str, special_ids: dict[str, int]) -> dict[str, Any]:
-    """The contents of ``config.json``: a stock Llama with an explicit head size.
+def model_type(spec: ModelSpec) -> str:
+    """The stock architecture with ``spec``'s extras. Raises InputError if there is none."""
+    extras = {
+        (False, False, False): "llama",
+        (True, True, False): "llama",
+        (True, False, False): "qwen2",
+        (False, False, True): "qwen3",
+    }
+    kind = extras.get((spec.qkv_bias, spec.bias, spec.qk_norm))
+    if kind is None:
+        raise InputError(f"{spec.name}: no stock architecture has this mixture of biases; it cannot be written")
+    return kind
+
+
+def to_config(spec: ModelSpec, dtype: str, special_ids: dict[str, Any]) -> dict[str, Any]:
+    """The contents of ``config.json``: a stock Llama, or Qwen if the spec has its extras, with an explicit head size.
 
     ``special_ids`` is ``{"eos_token_id": …}`` and the like. Both spellings of RoPE's base are written: readers that
     do not know the one they look for fall back to 10,000 without a word.
     """
+    kind = model_type(spec)
     return {
-        "architectures": [ARCHITECTURE],
-        "model_type": "llama",
+        "architectures": [ARCHITECTURES[kind]],
+        "model_type": kind,
         "_name_or_path": spec.name,
         "vocab_size": spec.vocab_size,
         "hidden_size": spec.d_model,
@@ -37,7 +61,10 @@ def to_config(spec: ModelSpec, dtype: str, special_ids: dict[str, int]) -> dict[
         "rope_parameters": {"rope_type": "default", "rope_theta": spec.rope_theta},
         "max_position_embeddings": spec.context_length,
         "rms_norm_eps": spec.norm_eps,
-        **_REQUIRED,
+        "hidden_act": "silu",
+        "attention_bias": spec.bias,
+        "mlp_bias": spec.bias,
+        "pretraining_tp": 1,
         **special_ids,
         "dtype": dtype,
         "torch_dtype": dtype,
@@ -45,18 +72,11 @@ def to_config(spec: ModelSpec, dtype: str, special_ids: dict[str, int]) -> dict[
 
 
 def read_spec(folder: Path) -> ModelSpec:
-    """The shape of the model in ``folder``. Raises InputError if it is no Llama or its config is incomplete."""
+    """The shape of the model in ``folder``. Raises InputError: another architecture, an incomplete config."""
     config = read_json(folder, "config.json")
     file = folder / "config.json"
-    if config.get("model_type") != "llama" or config.get("architectures", [ARCHITECTURE]) != [ARCHITECTURE]:
-        kind = f"{config.get('model_type')} / {config.get('architectures')}"
-        raise InputError(f"{file}: architecture {kind} is not supported; export the model as {ARCHITECTURE}")
-    for key, value in _REQUIRED.items():
-        if config.get(key, value) != value:
-            raise InputError(f"{file}: {key} = {config[key]!r} is not supported; it must be {value!r}")
-    rope = config.get("rope_parameters") or config.get("rope_scaling") or {}
-    if rope.get("rope_type", rope.get("type", "default")) != "default":
-        raise InputError(f"{file}: RoPE scaling '{rope.get('rope_type', rope.get('type'))}' is not supported")
+    _check(config, file)
+    rope = _rope(config, file)
     try:
         heads = int(config["num_attention_heads"])
         return ModelSpec(
@@ -72,11 +92,47 @@ def read_spec(folder: Path) -> ModelSpec:
             rope_theta=float(rope.get("rope_theta") or config.get("rope_theta") or 10_000.0),
             context_length=int(config["max_position_embeddings"]),
             norm_eps=float(config.get("rms_norm_eps", 1e-6)),
+            **_extras(config, file),
         )
     except KeyError as error:
         raise InputError(f"{file}: key {error} is missing; take the file of the model's original folder") from None
     except (TypeError, ValueError, ZeroDivisionError) as error:
         raise InputError(f"{file}: a value is not a number of the kind it must be: {error}") from None
+
+
+def _check(config: dict[str, Any], file: Path) -> None:
+    """Refuse what this implementation would compute wrongly."""
+    kind = str(config.get("model_type"))
+    own = ARCHITECTURES.get(kind, "")
+    names = [str(name).lower() for name in config.get("architectures") or [own]]
+    # transformers' InternLM3 is its Llama under another configuration.
+    if kind not in ARCHITECTURES or names not in ([own.lower()], ["llamaforcausallm"] * (kind == "internlm3")):
+        shown = f"{kind} / {config.get('architectures')}"
+        raise InputError(f"{file}: architecture {shown} is not supported; these are: {', '.join(ARCHITECTURES)}")
+    for key, value in _REQUIRED.items():
+        if config.get(key, value) != value:
+            raise InputError(f"{file}: {key} = {config[key]!r} is not supported; it must be {value!r}")
+
+
+def _rope(config: dict[str, Any], file: Path) -> dict[str, Any]:
+    rope: dict[str, Any] = config.get("rope_parameters") or config.get("rope_scaling") or {}
+    kind = rope.get("rope_type", rope.get("type", "default"))
+    if kind not in _PLAIN_ROPE:
+        raise InputError(f"{file}: RoPE scaling '{kind}' is not supported; these are: {', '.join(_PLAIN_ROPE)}")
+    return rope
+
+
+def _extras(config: dict[str, Any], file: Path) -> dict[str, bool]:
+    """The biases and norms that the architecture has, or that its config asks for."""
+    kind = config["model_type"]
+    if kind == "qwen2":
+        return {"qkv_bias": True}
+    # InternLM3 writes qkv_bias and bias, transformers' own version of it Llama's names.
+    attention = bool(config.get("attention_bias", config.get("qkv_bias", False)))
+    other = bool(config.get("mlp_bias", config.get("bias", False)))
+    if (kind in ("qwen3", "internlm2") and (attention or other)) or (kind == "llama" and attention != other):
+        raise InputError(f"{file}: biases in only a part of the {kind} layers are not supported")
+    return {"qkv_bias": attention, "bias": other, "qk_norm": kind == "qwen3"}
 
 
 def read_json(folder: Path, name: str) -> dict[str, Any]:

@@ -1,4 +1,5 @@
-"""The decoder: pre-norm RMSNorm, RoPE, grouped-query attention, SwiGLU. The Llama architecture, with Llama's names."""
+"""The decoder: pre-norm RMSNorm, RoPE, grouped-query attention, SwiGLU. The Llama architecture, with Llama's names;
+Qwen2's biases and Qwen3's norms of queries and keys where the spec has them."""
 
 from __future__ import annotations
 
@@ -30,7 +31,7 @@ class Transformer(nn.Module):
         self.spec = spec
         self.embed_tokens = nn.Embedding(spec.vocab_size, spec.d_model)
         self.layers = nn.ModuleList(Block(spec, layer) for layer in range(spec.n_layers))
-        self.norm = RMSNorm(spec)
+        self.norm = RMSNorm(spec.d_model, spec.norm_eps)
         self.lm_head = Linear(spec.d_model, spec.vocab_size)
         self.tie()
         self._initialise()
@@ -79,9 +80,9 @@ class Block(nn.Module):
 
     def __init__(self, spec: ModelSpec, layer: int) -> None:
         super().__init__()
-        self.input_layernorm = RMSNorm(spec)
+        self.input_layernorm = RMSNorm(spec.d_model, spec.norm_eps)
         self.self_attn = Attention(spec, layer)
-        self.post_attention_layernorm = RMSNorm(spec)
+        self.post_attention_layernorm = RMSNorm(spec.d_model, spec.norm_eps)
         self.mlp = FeedForward(spec)
 
     def forward(self, x: Tensor, rotation: tuple[Tensor, Tensor], cache: Cache | None) -> Tensor:
@@ -95,17 +96,19 @@ class Attention(nn.Module):
     def __init__(self, spec: ModelSpec, layer: int) -> None:
         super().__init__()
         self.layer, self.head_dim = layer, spec.head_dim
-        self.q_proj = Linear(spec.d_model, spec.n_heads * spec.head_dim)
-        self.k_proj = Linear(spec.d_model, spec.n_kv_heads * spec.head_dim)
-        self.v_proj = Linear(spec.d_model, spec.n_kv_heads * spec.head_dim)
-        self.o_proj = Linear(spec.n_heads * spec.head_dim, spec.d_model)
+        self.q_proj = Linear(spec.d_model, spec.n_heads * spec.head_dim, spec.qkv_bias)
+        self.k_proj = Linear(spec.d_model, spec.n_kv_heads * spec.head_dim, spec.qkv_bias)
+        self.v_proj = Linear(spec.d_model, spec.n_kv_heads * spec.head_dim, spec.qkv_bias)
+        self.o_proj = Linear(spec.n_heads * spec.head_dim, spec.d_model, spec.bias)
+        self.q_norm = RMSNorm(spec.head_dim, spec.norm_eps) if spec.qk_norm else nn.Identity()
+        self.k_norm = RMSNorm(spec.head_dim, spec.norm_eps) if spec.qk_norm else nn.Identity()
 
     def forward(self, x: Tensor, rotation: tuple[Tensor, Tensor], cache: Cache | None) -> Tensor:
         q, k, v = (
             project(x).unflatten(-1, (-1, self.head_dim)).transpose(1, 2)
             for project in (self.q_proj, self.k_proj, self.v_proj)
         )
-        q, k = _rotate(q, rotation), _rotate(k, rotation)
+        q, k = _rotate(self.q_norm(q), rotation), _rotate(self.k_norm(k), rotation)
         mask = None
         if cache is not None:
             k, v, mask = cache.update(self.layer, k, v)
@@ -117,9 +120,9 @@ class FeedForward(nn.Module):
 
     def __init__(self, spec: ModelSpec) -> None:
         super().__init__()
-        self.gate_proj = Linear(spec.d_model, spec.intermediate_size)
-        self.up_proj = Linear(spec.d_model, spec.intermediate_size)
-        self.down_proj = Linear(spec.intermediate_size, spec.d_model)
+        self.gate_proj = Linear(spec.d_model, spec.intermediate_size, spec.bias)
+        self.up_proj = Linear(spec.d_model, spec.intermediate_size, spec.bias)
+        self.down_proj = Linear(spec.intermediate_size, spec.d_model, spec.bias)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.down_proj(F.silu(self.gate_proj(x)) * self.up_proj(x))  # type: ignore[no-any-return]
@@ -128,10 +131,10 @@ class FeedForward(nn.Module):
 class RMSNorm(nn.Module):
     """``x / sqrt(mean(x²) + eps) * weight`` over the last dimension (Zhang and Sennrich 2019)."""
 
-    def __init__(self, spec: ModelSpec) -> None:
+    def __init__(self, width: int, eps: float) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.ones(spec.d_model))
-        self.eps = spec.norm_eps
+        self.weight = nn.Parameter(torch.ones(width))
+        self.eps = eps
 
     def forward(self, x: Tensor) -> Tensor:
         return F.rms_norm(x, self.weight.shape, self.weight, self.eps)

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class ModelSpec:
-    """Shape of a pre-norm decoder: RMSNorm, RoPE, SwiGLU, no biases, grouped KV heads, explicit head size.
+    """Shape of a pre-norm decoder: RMSNorm, RoPE, SwiGLU, grouped KV heads, explicit head size.
 
     ``intermediate_size`` is the width of one of the two feed-forward branches (gate, up); the published tables print
-    the fused width, twice this.
+    the fused width, twice this. The presets have no biases and no norm of queries and keys; imported models may:
+    ``qkv_bias`` (Qwen2), ``bias`` on the attention's output and the feed-forward matrices (InternLM3), ``qk_norm``,
+    one RMSNorm of head size each (Qwen3).
     """
 
     name: str
@@ -25,6 +27,9 @@ class ModelSpec:
     rope_theta: float
     context_length: int
     norm_eps: float = 1e-5
+    qkv_bias: bool = False
+    bias: bool = False
+    qk_norm: bool = False
 
     @property
     def embedding_params(self) -> int:
@@ -34,17 +39,20 @@ class ModelSpec:
     @property
     def attention_params(self) -> int:
         """Query and output projections over all heads, key and value projections over the KV heads; all layers."""
-        return self.n_layers * 2 * self.d_model * self.head_dim * (self.n_heads + self.n_kv_heads)
+        matrices = 2 * self.d_model * self.head_dim * (self.n_heads + self.n_kv_heads)
+        qkv_bias = self.qkv_bias * self.head_dim * (self.n_heads + 2 * self.n_kv_heads)
+        return self.n_layers * (matrices + qkv_bias + self.bias * self.d_model)
 
     @property
     def feed_forward_params(self) -> int:
         """Gate, up and down matrices; all layers."""
-        return self.n_layers * 3 * self.d_model * self.intermediate_size
+        biases = self.bias * (2 * self.intermediate_size + self.d_model)
+        return self.n_layers * (3 * self.d_model * self.intermediate_size + biases)
 
     @property
     def norm_params(self) -> int:
-        """Two norms a layer and the final one."""
-        return (2 * self.n_layers + 1) * self.d_model
+        """Two norms a layer, those of queries and keys where there are any, and the final one."""
+        return (2 * self.n_layers + 1) * self.d_model + self.qk_norm * 2 * self.n_layers * self.head_dim
 
     @property
     def non_embedding_params(self) -> int:
@@ -56,7 +64,8 @@ class ModelSpec:
 
     @property
     def matmul_params(self) -> int:
-        """Parameters that multiply every token: the head counts, the input look-up and the norms do not."""
+        """Parameters that multiply every token, with the few biases: the head counts, the input look-up and the norms
+        do not."""
         return self.attention_params + self.feed_forward_params + self.vocab_size * self.d_model
 
     def train_flops_per_token(self, sequence: int) -> int:

@@ -22,7 +22,7 @@ SPECIAL_TOKENS = ("<|im_start|>", "<|im_end|>", "<|action_start|>", "<|action_en
 BYTES = 256
 
 # Qwen2's, unchanged: llama.cpp knows the pre-tokenizer by it. Digits stand alone.
-_QWEN2_PATTERN = (
+QWEN2_PATTERN = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
 _TOKENIZER_FILE = "tokenizer.json"
@@ -67,7 +67,7 @@ class Tokenizer:
         tokenizer = tokenizers.Tokenizer(models.BPE())
         tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
             [
-                pre_tokenizers.Split(Regex(_QWEN2_PATTERN), behavior="isolated"),
+                pre_tokenizers.Split(Regex(QWEN2_PATTERN), behavior="isolated"),
                 pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
             ]
         )

@@ -1,0 +1,117 @@
+"""A model as one GGUF file, llama.cpp's format."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import gguf
+import numpy as np
+import torch
+from gguf import GGMLQuantizationType as Type
+from gguf import GGUFWriter, LlamaFileType
+from torch import Tensor
+
+from shosei.files import atomic_path
+from shosei.model.folder import tensor_shapes
+from shosei.model.gguf_vocabulary import add_vocabulary
+from shosei.model.hf_config import model_type, read_spec
+from shosei.model.weights import Weights
+from shosei.spec import ModelSpec
+
+FILE_TYPES = {
+    "f32": LlamaFileType.ALL_F32,
+    "bf16": LlamaFileType.MOSTLY_BF16,
+    "q8_0": LlamaFileType.MOSTLY_Q8_0,
+    "q4_0": LlamaFileType.MOSTLY_Q4_0,
+}
+_TABLES = ("model.embed_tokens.weight", "lm_head.weight")
+_NAMES = {
+    "model.embed_tokens": "token_embd",
+    "model.norm": "output_norm",
+    "lm_head": "output",
+    "input_layernorm": "attn_norm",
+    "self_attn.q_proj": "attn_q",
+    "self_attn.k_proj": "attn_k",
+    "self_attn.v_proj": "attn_v",
+    "self_attn.o_proj": "attn_output",
+    "self_attn.q_norm": "attn_q_norm",
+    "self_attn.k_norm": "attn_k_norm",
+    "post_attention_layernorm": "ffn_norm",
+    "mlp.gate_proj": "ffn_gate",
+    "mlp.up_proj": "ffn_up",
+    "mlp.down_proj": "ffn_down",
+}
+
+
+def write(source: Path, out: Path, kind: str) -> None:
+    """Write the model folder ``source`` as the file ``out``, whole or not at all; one tensor in memory at a time.
+
+    ``kind`` (a key of ``FILE_TYPES``) is the type of the matrices; norms and biases stay float32, as llama.cpp has
+    them. With q4_0 the tables are q8_0: they lose most. Raises InputError as ``folder.load`` does, and for a tokenizer
+    that llama.cpp would read otherwise.
+    """
+    spec = read_spec(source)
+    stored, shapes = Weights(source), tensor_shapes(spec)
+    types = {name: _type(name, shape, kind) for name, shape in shapes.items()}
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_path(out) as file:
+        writer = GGUFWriter(file, model_type(spec))
+        try:
+            _add_shape(writer, spec)
+            writer.add_file_type(FILE_TYPES[kind])
+            writer.add_quantization_version(gguf.GGML_QUANT_VERSION)
+            add_vocabulary(writer, source, spec)
+            for name, shape in shapes.items():
+                values, size = gguf.GGML_QUANT_SIZES[types[name]]
+                stored_bytes = math.prod(shape) // values * size
+                writer.add_tensor_info(_gguf_name(name), shape, np.dtype(np.float32), stored_bytes, types[name])
+            writer.write_header_to_file()
+            writer.write_kv_data_to_file()
+            writer.write_ti_data_to_file()
+            for name, shape in shapes.items():
+                tensor = _as_llama_cpp_has_it(name, stored.read(name, shape), spec)
+                writer.write_tensor_data(gguf.quantize(tensor.float().contiguous().numpy(), types[name]))
+        finally:
+            writer.close()
+
+
+def _add_shape(writer: GGUFWriter, spec: ModelSpec) -> None:
+    writer.add_name(spec.name)
+    writer.add_vocab_size(spec.vocab_size)
+    writer.add_context_length(spec.context_length)
+    writer.add_embedding_length(spec.d_model)
+    writer.add_block_count(spec.n_layers)
+    writer.add_feed_forward_length(spec.intermediate_size)
+    writer.add_head_count(spec.n_heads)
+    writer.add_head_count_kv(spec.n_kv_heads)
+    writer.add_key_length(spec.head_dim)
+    writer.add_value_length(spec.head_dim)
+    writer.add_rope_dimension_count(spec.head_dim)
+    writer.add_rope_freq_base(spec.rope_theta)
+    writer.add_layer_norm_rms_eps(spec.norm_eps)
+
+
+def _type(name: str, shape: torch.Size, kind: str) -> Type:
+    if len(shape) == 1:
+        return Type.F32
+    chosen = Type.Q8_0 if kind == "q4_0" and name in _TABLES else Type[kind.upper()]
+    # A row is a whole number of blocks, or else keeps its precision.
+    return chosen if shape[-1] % gguf.GGML_QUANT_SIZES[chosen][0] == 0 else Type.BF16
+
+
+def _gguf_name(name: str) -> str:
+    module, _, kind = name.rpartition(".")
+    if not module.startswith("model.layers."):
+        return f"{_NAMES[module]}.{kind}"
+    layer, _, part = module.removeprefix("model.layers.").partition(".")
+    return f"blk.{layer}.{_NAMES[part]}.{kind}"
+
+
+def _as_llama_cpp_has_it(name: str, tensor: Tensor, spec: ModelSpec) -> Tensor:
+    """llama.cpp rotates neighbours where its architecture is ``llama``: of each head's rows, i and i + head_dim / 2,
+    which RoPE pairs, are brought together. In its Qwen architectures they stay in halves."""
+    if model_type(spec) != "llama" or not any(part in name for part in ("q_proj", "k_proj")):
+        return tensor
+    pairs = tensor.view(-1, 2, spec.head_dim // 2, *tensor.shape[1:]).transpose(1, 2)
+    return pairs.reshape(tensor.shape)
