@@ -15,7 +15,7 @@ from torch import Tensor
 from shosei.files import atomic_path
 from shosei.model.folder import tensor_shapes
 from shosei.model.gguf_vocabulary import add_vocabulary
-from shosei.model.hf_config import model_type, read_spec
+from shosei.model.hf_config import read_spec
 from shosei.model.weights import Weights
 from shosei.spec import ModelSpec
 
@@ -56,7 +56,7 @@ def write(source: Path, out: Path, kind: str) -> None:
     types = {name: _type(name, shape, kind) for name, shape in shapes.items()}
     out.parent.mkdir(parents=True, exist_ok=True)
     with atomic_path(out) as file:
-        writer = GGUFWriter(file, model_type(spec))
+        writer = GGUFWriter(file, _architecture(spec))
         try:
             _add_shape(writer, spec)
             writer.add_file_type(FILE_TYPES[kind])
@@ -74,6 +74,11 @@ def write(source: Path, out: Path, kind: str) -> None:
                 writer.write_tensor_data(gguf.quantize(tensor.float().contiguous().numpy(), types[name]))
         finally:
             writer.close()
+
+
+def _architecture(spec: ModelSpec) -> str:
+    """llama.cpp's ``llama`` takes biases and any head size; its ``qwen2`` only heads that divide the width."""
+    return "qwen3" if spec.qk_norm else "llama"
 
 
 def _add_shape(writer: GGUFWriter, spec: ModelSpec) -> None:
@@ -110,8 +115,8 @@ def _gguf_name(name: str) -> str:
 
 def _as_llama_cpp_has_it(name: str, tensor: Tensor, spec: ModelSpec) -> Tensor:
     """llama.cpp rotates neighbours where its architecture is ``llama``: of each head's rows, i and i + head_dim / 2,
-    which RoPE pairs, are brought together. In its Qwen architectures they stay in halves."""
-    if model_type(spec) != "llama" or not any(part in name for part in ("q_proj", "k_proj")):
+    which RoPE pairs, are brought together. In ``qwen3`` they stay in halves."""
+    if _architecture(spec) != "llama" or not any(part in name for part in ("q_proj", "k_proj")):
         return tensor
     pairs = tensor.view(-1, 2, spec.head_dim // 2, *tensor.shape[1:]).transpose(1, 2)
     return pairs.reshape(tensor.shape)

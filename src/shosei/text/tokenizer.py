@@ -122,13 +122,14 @@ class Tokenizer:
 
     def decode(self, ids: Iterable[int]) -> str:
         """Text of ``ids``, special tokens left out; bytes that are no UTF-8 become U+FFFD."""
-        return b"".join(map(self._bytes_of, ids)).decode("utf-8", "replace")
+        return b"".join(map(self.token_bytes, ids)).decode("utf-8", "replace")
 
     def stream(self) -> StreamDecoder:
         """A decoder for one answer that arrives token by token."""
-        return StreamDecoder(self._bytes_of)
+        return StreamDecoder(self.token_bytes)
 
-    def _bytes_of(self, token_id: int) -> bytes:
+    def token_bytes(self, token_id: int) -> bytes:
+        """What one id stands for; nothing for a special token."""
         # A model may have more rows than the tokenizer has entries: such an id stands for no text.
         return self._token_bytes[token_id] if token_id < len(self._token_bytes) else b""
 
