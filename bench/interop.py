@@ -126,6 +126,7 @@ def _ours(path: Path, tokenizer: Tokenizer) -> dict[str, list[Any]]:
 def _theirs(interpreter: str, program: str, ask: dict[str, Any]) -> dict[str, list[Any]]:
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     environment |= {"VLLM_TARGET_DEVICE": "cpu", "HF_HUB_OFFLINE": "1"}
+    environment |= {"VLLM_ENABLE_V1_MULTIPROCESSING": "0", "VLLM_CPU_KVCACHE_SPACE": "1"}
     with tempfile.TemporaryDirectory() as scratch:
         file = Path(scratch) / "ask.py"
         file.write_text(program)
@@ -135,7 +136,7 @@ def _theirs(interpreter: str, program: str, ask: dict[str, Any]) -> dict[str, li
     for line in done.stdout.splitlines():
         if line.startswith("RESULT"):
             return dict(json.loads(line.removeprefix("RESULT")))
-    raise SystemExit(f"{interpreter} ended with exit code {done.returncode}: {done.stderr[-1500:]}")
+    raise SystemExit(f"{interpreter} ended with exit code {done.returncode}: {done.stderr[-3000:]}")
 
 
 def _report(name: str, ours: dict[str, list[Any]], theirs: dict[str, list[Any]]) -> None:

@@ -24,6 +24,7 @@ from shosei.cli import (
     engine,
     exam,
     export,
+    importing,
     load,
     metrics,
     models,
@@ -44,7 +45,7 @@ from shosei.errors import (
     nearest,
 )
 
-_EXTRAS = ("gguf", "sentencepiece")  # named as the package that they bring
+_EXTRAS = {"gguf": "gguf", "sentencepiece": "sentencepiece", "google": "sentencepiece"}  # package -> extra of ours
 
 
 class _Verbs(typer.core.TyperGroup):
@@ -84,6 +85,7 @@ app.command("http", hidden=True)(serve.http)
 app.command("chat")(chat.chat)
 app.command("ratings")(ratings.ratings)
 app.command("alternate")(alternate.alternate)
+app.command("import")(importing.import_model)
 app.command("export")(export.export)
 app.command("card")(card.card)
 app.command("metrics")(metrics.metrics)
@@ -121,7 +123,7 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     except ModuleNotFoundError as error:
         if (error.name or "").startswith("shosei"):
             raise
-        extra = error.name if error.name in _EXTRAS else "quickstart"
+        extra = _EXTRAS.get((error.name or "").partition(".")[0], "quickstart")
         code = _fail(f"this verb needs '{error.name}': pip install 'shosei[{extra}]'", EXIT_INPUT)
     except Exception as error:
         usage = getattr(error, "format_message", None)  # a usage error, whichever click typer was built with

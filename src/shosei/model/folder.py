@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
-from shosei.errors import InputError
 from shosei.files import atomic_path
 from shosei.model import weights
 from shosei.model.hf_config import read_json, read_spec, to_config, write_json
+from shosei.model.internlm2 import InternLM2Weights
+from shosei.model.special_ids import special_ids
 from shosei.model.transformer import Transformer
 from shosei.model.weight_files import WEIGHTS, weight_files
 from shosei.model.weights import Weights
 from shosei.spec import ModelSpec
 
-__all__ = ["WEIGHTS", "convert", "export", "load", "read_spec", "tensor_shapes", "weight_files"]
+__all__ = ["WEIGHTS", "convert", "export", "load", "open_weights", "read_spec", "tensor_shapes", "weight_files"]
 
 _TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja")
-_END_TOKEN = "<|im_end|>"
 
 
 def export(model: Transformer, spec: ModelSpec, tokenizer_folder: Path, out: Path) -> None:
@@ -32,21 +32,26 @@ def export(model: Transformer, spec: ModelSpec, tokenizer_folder: Path, out: Pat
     end-of-turn token or more entries than the model has rows.
     """
     tensors = {_stored_name(name): tensor for name, tensor in model.state_dict().items()}
-    _write(spec, tensors.__getitem__, model.embed_tokens.weight.dtype, tokenizer_folder, out)
+    ids = special_ids(tokenizer_folder, spec)
+    _write(spec, tensors.__getitem__, model.embed_tokens.weight.dtype, tokenizer_folder, ids, out)
 
 
-def convert(source: Path, out: Path, dtype: torch.dtype | None = None) -> ModelSpec:
-    """Write the model folder ``source`` again as ``out``, as ``export`` does, without holding it in memory.
+def convert(
+    source: Path, out: Path, dtype: torch.dtype | None = None, tokenizer_folder: Path | None = None
+) -> ModelSpec:
+    """Write the model folder ``source`` as ``out``, as ``export`` does, without holding it in memory.
 
-    ``dtype`` None keeps the type of the input table. Raises InputError as ``load`` and ``export`` do.
+    ``dtype`` None keeps the type of the input table; without ``tokenizer_folder`` the tokenizer is ``source``'s.
+    Raises InputError as ``load`` and ``export`` do.
     """
     spec = read_spec(source)
-    stored, shapes = Weights(source), tensor_shapes(spec)
+    stored, shapes = open_weights(source, spec), tensor_shapes(spec)
+    ids = special_ids(tokenizer_folder or source, spec, source)
 
     def read(name: str) -> Tensor:
         return stored.read(name, shapes[name])
 
-    _write(spec, read, dtype or read("model.embed_tokens.weight").dtype, source, out)
+    _write(spec, read, dtype or read("model.embed_tokens.weight").dtype, tokenizer_folder or source, ids, out)
     return spec
 
 
@@ -59,7 +64,7 @@ def load(path: Path, dtype: torch.dtype | None = torch.float32) -> tuple[Transfo
     spec = read_spec(path)
     with torch.device("meta"):
         model = Transformer(spec)
-    stored = Weights(path)
+    stored = open_weights(path, spec)
     state = {}
     for name, shape in tensor_shapes(spec).items():
         tensor = stored.read(name, shape)
@@ -67,6 +72,19 @@ def load(path: Path, dtype: torch.dtype | None = torch.float32) -> tuple[Transfo
     model.load_state_dict(state, strict=False, assign=True)
     model.tie()
     return model.eval(), spec
+
+
+class Stored(Protocol):
+    """A folder's tensors by Llama's names."""
+
+    def read(self, name: str, shape: Sequence[int]) -> Tensor:
+        """The tensor, of this shape; raises InputError that says what is wrong with it."""
+
+
+def open_weights(path: Path, spec: ModelSpec) -> Stored:
+    """The weights of the folder ``path`` whose model is ``spec``. Raises InputError as ``Weights`` does."""
+    stored = Weights(path)
+    return InternLM2Weights(stored, spec) if read_json(path, "config.json")["model_type"] == "internlm2" else stored
 
 
 def tensor_shapes(spec: ModelSpec) -> dict[str, torch.Size]:
@@ -80,38 +98,19 @@ def tensor_shapes(spec: ModelSpec) -> dict[str, torch.Size]:
 
 
 def _write(
-    spec: ModelSpec, read: Callable[[str], Tensor], dtype: torch.dtype, tokenizer_folder: Path, out: Path
-) -> None:
-    special_ids = _special_ids(tokenizer_folder, spec)
+    spec: ModelSpec, read: Callable[[str], Tensor], dtype: torch.dtype, tokenizer_folder: Path, ids: dict[str, Any],
+    out: Path,
+) -> None:  # fmt: skip
     out.parent.mkdir(parents=True, exist_ok=True)
     with atomic_path(out) as folder:
         folder.mkdir()
         for name in _TOKENIZER_FILES:
             if (tokenizer_folder / name).is_file():
                 shutil.copy(tokenizer_folder / name, folder)
-        write_json(folder / "config.json", to_config(spec, str(dtype).removeprefix("torch."), special_ids))
-        write_json(folder / "generation_config.json", {**special_ids, "do_sample": False})
+        write_json(folder / "config.json", to_config(spec, str(dtype).removeprefix("torch."), ids))
+        write_json(folder / "generation_config.json", {**ids, "do_sample": False})
         weights.write(folder, tensor_shapes(spec), read, dtype)
 
 
 def _stored_name(name: str) -> str:
     return name if name.startswith("lm_head.") else f"model.{name}"
-
-
-def _special_ids(tokenizer_folder: Path, spec: ModelSpec) -> dict[str, int]:
-    """``eos_token_id`` and, where the tokenizer names such tokens, ``pad_token_id`` and ``bos_token_id``."""
-    tokenizer = read_json(tokenizer_folder, "tokenizer.json")
-    ids: dict[str, int] = {token["content"]: token["id"] for token in tokenizer.get("added_tokens", [])}
-    if _END_TOKEN not in ids:
-        raise InputError(f"{tokenizer_folder / 'tokenizer.json'} has no special token {_END_TOKEN}; train it again")
-    largest = max([*ids.values(), *tokenizer["model"]["vocab"].values()])
-    if largest >= spec.vocab_size:
-        raise InputError(f"tokenizer id {largest} has no row in the model's {spec.vocab_size}; train a smaller one")
-    names = read_json(tokenizer_folder, "tokenizer_config.json")
-    special = {f"{kind}_token_id": ids.get(_content(names.get(f"{kind}_token"))) for kind in ("bos", "pad")}
-    return {"eos_token_id": ids[_END_TOKEN]} | {key: value for key, value in special.items() if value is not None}
-
-
-def _content(token: Any) -> str:
-    """A special token's text: transformers writes it plain or as an object."""
-    return str(token["content"] if isinstance(token, dict) else token)

@@ -13,10 +13,9 @@ from gguf import GGUFWriter, LlamaFileType
 from torch import Tensor
 
 from shosei.files import atomic_path
-from shosei.model.folder import tensor_shapes
+from shosei.model.folder import open_weights, tensor_shapes
 from shosei.model.gguf_vocabulary import add_vocabulary
 from shosei.model.hf_config import read_spec
-from shosei.model.weights import Weights
 from shosei.spec import ModelSpec
 
 FILE_TYPES = {
@@ -52,7 +51,7 @@ def write(source: Path, out: Path, kind: str) -> None:
     that llama.cpp would read otherwise.
     """
     spec = read_spec(source)
-    stored, shapes = Weights(source), tensor_shapes(spec)
+    stored, shapes = open_weights(source, spec), tensor_shapes(spec)
     types = {name: _type(name, shape, kind) for name, shape in shapes.items()}
     out.parent.mkdir(parents=True, exist_ok=True)
     with atomic_path(out) as file:

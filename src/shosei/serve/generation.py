@@ -56,9 +56,9 @@ class Generation:
         yield stops.finish()
 
     async def _decoded(self) -> AsyncGenerator[str, None]:
-        decoder, request, end = self._tokenizer.stream(), self._request, self._tokenizer.end_id
+        decoder, request, ends = self._tokenizer.stream(), self._request, self._tokenizer.end_ids
         tokens = self._engine.generate(
-            self._prompt, self._max_tokens, request.temperature, request.top_p, request.seed, [end]
+            self._prompt, self._max_tokens, request.temperature, request.top_p, request.seed, ends
         )
         async with aclosing(tokens):
             async for token in tokens:

@@ -4,7 +4,8 @@ In: text to learn from, messages, ids. Out: ids, text, and the tokenizer files o
 Never imports torch or transformers.
 """
 
+from shosei.text.special import SPECIAL_TOKENS
 from shosei.text.stream import StreamDecoder
-from shosei.text.tokenizer import SPECIAL_TOKENS, Tokenizer, TokenizerConfig
+from shosei.text.tokenizer import Tokenizer, TokenizerConfig
 
 __all__ = ["SPECIAL_TOKENS", "StreamDecoder", "Tokenizer", "TokenizerConfig"]

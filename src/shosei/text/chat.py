@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from shosei.errors import InputError
+from shosei.text.template import ChatTemplate
 from shosei.text.tokenizer import Tokenizer
 
 ROLES = ("system", "user", "assistant", "environment")
@@ -18,6 +19,8 @@ def render(tokenizer: Tokenizer, messages: Sequence[Message], add_generation_pro
     Special tokens are placed as ids and content is encoded as plain text, so that no content can forge one.
     Raises InputError for a role that the format does not have.
     """
+    if tokenizer.chat:
+        return _template(tokenizer).render(tokenizer, messages, None, add_generation_prompt)
     ids = [token_id for message in messages for token_id in _render_message(tokenizer, message)]
     if add_generation_prompt:
         ids += _answer_header(tokenizer)
@@ -42,6 +45,13 @@ def training_example(tokenizer: Tokenizer, messages: Sequence[Message]) -> tuple
         ids += part
         mask += [answer and header <= place < end for place in range(len(part))]
     return ids[:learned], mask[:learned]
+
+
+def _template(tokenizer: Tokenizer) -> ChatTemplate:
+    template = tokenizer.chat and tokenizer.chat.template
+    if not template:
+        raise InputError("this is a base model without a chat template: ask for completions", param="messages")
+    return template
 
 
 def _answer_header(tokenizer: Tokenizer) -> list[int]:

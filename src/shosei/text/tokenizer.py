@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Iterable
 from importlib import resources
 from pathlib import Path
 from typing import Self
@@ -15,10 +16,10 @@ from tokenizers import AddedToken, Regex, decoders, models, pre_tokenizers, trai
 from shosei.config import Config
 from shosei.errors import InputError
 from shosei.files import write_atomic
+from shosei.text.foreign import ForeignChat, read_foreign_chat
+from shosei.text.special import SPECIAL_TOKENS
 from shosei.text.stream import StreamDecoder
 
-# InternLM's.
-SPECIAL_TOKENS = ("<|im_start|>", "<|im_end|>", "<|action_start|>", "<|action_end|>", "<|plugin|>", "<|interpreter|>")
 BYTES = 256
 
 # Qwen2's, unchanged: llama.cpp knows the pre-tokenizer by it. Digits stand alone.
@@ -41,8 +42,11 @@ class Tokenizer:
     is ever added. ``<|im_end|>`` ends an answer and fills padding.
     """
 
-    def __init__(self, serialized: str) -> None:
-        """``serialized``: the text of a ``tokenizer.json``. Raises ValueError if it is none of ours."""
+    def __init__(self, serialized: str, chat: ForeignChat | None = None) -> None:
+        """``serialized``: the text of a ``tokenizer.json``; ``chat`` where its chat format is not ours.
+
+        Raises ValueError if it is none, or if our format's tokens are missing from it without another format.
+        """
         try:
             self._plain = tokenizers.Tokenizer.from_str(serialized)
             self._special = tokenizers.Tokenizer.from_str(serialized)
@@ -50,10 +54,12 @@ class Tokenizer:
             raise ValueError(str(error)) from None
         self._plain.encode_special_tokens = True
         self._special_ids = {token: self._plain.get_vocab().get(token, -1) for token in SPECIAL_TOKENS}
-        if missing := [token for token, token_id in self._special_ids.items() if token_id < 0]:
+        missing = [token for token, token_id in self._special_ids.items() if token_id < 0]
+        if missing and chat is None:
             raise ValueError(f"it has no token {missing[0]}")
+        self.chat = chat
         self._serialized = serialized
-        self._token_bytes = list(_bytes_by_id(self._plain))
+        self._token_bytes = _bytes_by_id(self._plain)
 
     @classmethod
     def train(cls, texts: Iterable[str], vocab_size: int) -> Self:
@@ -86,11 +92,11 @@ class Tokenizer:
         """Read the tokenizer of a Hugging Face folder. Raises InputError that names the file at fault."""
         file = folder / _TOKENIZER_FILE
         try:
-            return cls(file.read_text(encoding="utf-8"))
+            return cls(file.read_text(encoding="utf-8"), read_foreign_chat(folder))
         except OSError as error:
             raise InputError(f"cannot read {file}: {error.strerror}; 'shosei tokenizer' makes one") from None
         except ValueError as error:
-            raise InputError(f"{file} is no tokenizer of ours: {error}") from None
+            raise InputError(f"{file} is no tokenizer of ours, and the folder has no chat template: {error}") from None
 
     def files(self) -> dict[str, str]:
         """The Hugging Face files: name -> text. transformers' AutoTokenizer loads a folder of them."""
@@ -134,7 +140,7 @@ class Tokenizer:
         return self._token_bytes[token_id] if token_id < len(self._token_bytes) else b""
 
     def special_id(self, token: str) -> int:
-        """Id of one of ``SPECIAL_TOKENS``."""
+        """Id of one of ``SPECIAL_TOKENS``; -1, which no text has, if a foreign tokenizer lacks it."""
         return self._special_ids[token]
 
     @property
@@ -143,23 +149,46 @@ class Tokenizer:
 
     @property
     def bos_id(self) -> int:
-        return self.special_id("<|im_start|>")
+        """The token that a conversation begins with; of a foreign tokenizer just any."""
+        return max(self.special_id("<|im_start|>"), 0)
 
     @property
     def end_id(self) -> int:
-        return self.special_id("<|im_end|>")
+        return self.end_ids[0]
+
+    @property
+    def end_ids(self) -> list[int]:
+        """The tokens that end an answer: one, but some foreign models have several."""
+        return self.chat.end_ids if self.chat else [self.special_id("<|im_end|>")]
 
     @property
     def pad_id(self) -> int:
         return self.end_id
 
 
-def _bytes_by_id(tokenizer: tokenizers.Tokenizer) -> Iterator[bytes]:
-    """What each id stands for, in bytes; nothing for special tokens."""
-    to_byte = {character: byte for byte, character in enumerate(_byte_alphabet())}
-    special = tokenizer.get_added_tokens_decoder()
-    for token, token_id in sorted(tokenizer.get_vocab().items(), key=lambda entry: entry[1]):
-        yield b"" if token_id in special else bytes(to_byte[character] for character in token)
+def _bytes_by_id(tokenizer: tokenizers.Tokenizer) -> list[bytes]:
+    """What each id stands for, in bytes; nothing for special tokens and for ids that no token has."""
+    added = tokenizer.get_added_tokens_decoder()
+    vocabulary = tokenizer.get_vocab()
+    to_bytes = _byte_level if "ByteLevel" in repr(tokenizer.decoder) else _sentencepiece
+    table = [b""] * (max(vocabulary.values()) + 1)
+    for token, token_id in vocabulary.items():
+        if token_id not in added:
+            table[token_id] = to_bytes(token)
+        elif not added[token_id].special:
+            table[token_id] = token.encode()
+    return table
+
+
+def _byte_level(token: str) -> bytes:
+    return bytes(_BYTES_OF[character] for character in token)
+
+
+def _sentencepiece(token: str) -> bytes:
+    """A piece has its spaces as U+2581; ``<0x0A>`` is a byte."""
+    if byte := re.fullmatch("<0x([0-9A-F]{2})>", token):
+        return bytes.fromhex(byte[1])
+    return token.replace("▁", " ").encode()
 
 
 def _byte_alphabet() -> list[str]:
@@ -170,3 +199,6 @@ def _byte_alphabet() -> list[str]:
     printable = {*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)}
     spare = iter(range(BYTES, 2 * BYTES))
     return [chr(byte if byte in printable else next(spare)) for byte in range(BYTES)]
+
+
+_BYTES_OF = {character: byte for byte, character in enumerate(_byte_alphabet())}

@@ -37,7 +37,7 @@ def validate(
 ) -> None:
     """Answer every task and emit one ``score`` each. Nothing is graded here."""
     prompts = [chat.render(tokenizer, task.messages) for task in tasks]
-    answers = answer(model, spec, prompts, [task.max_tokens for task in tasks], [tokenizer.end_id])
+    answers = answer(model, spec, prompts, [task.max_tokens for task in tasks], tokenizer.end_ids)
     identity = identities(tasks, {"temperature": 0.0})
     for task, ids in zip(tasks, answers, strict=True):
         writer.emit(

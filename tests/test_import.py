@@ -1,0 +1,136 @@
+"""``shosei import`` against the libraries that the folders come from: transformers' models and SentencePiece."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
+
+from conftest import Shosei
+from model_samples import ROWS, save_tokenizer
+from shosei.engine.answer import answer_greedily
+from shosei.model import folder
+
+TINY = {
+    "vocab_size": ROWS, "hidden_size": 48, "num_hidden_layers": 3, "intermediate_size": 80, "num_attention_heads": 6,
+    "num_key_value_heads": 2, "head_dim": 8, "rope_theta": 50_000.0, "max_position_embeddings": 128,
+    "rms_norm_eps": 1e-4, "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 2,
+}  # fmt: skip
+EXTRAS = {
+    "llama": {},
+    "llama, biased": {"attention_bias": True, "mlp_bias": True},
+    "llama, tied": {"tie_word_embeddings": True, "num_key_value_heads": 6},
+    "qwen2": {},
+    "qwen3": {"head_dim": 16},
+    "internlm3": {"rope_scaling": {"rope_type": "dynamic", "factor": 6.0, "rope_theta": 50_000.0}},
+    "internlm3, biased": {"attention_bias": True, "mlp_bias": True},
+}
+IDS = torch.randint(0, ROWS, (2, 60), generator=torch.Generator().manual_seed(0))
+
+
+def save(name: str, path: Path, **more: object) -> PreTrainedModel:
+    """A random model of transformers', every weight of which matters, with a tokenizer beside it."""
+    torch.manual_seed(0)
+    config = AutoConfig.for_model(name.partition(",")[0], **(TINY | EXTRAS.get(name, {}) | more))
+    model = AutoModelForCausalLM.from_config(config).eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.normal_(mean=0.5 if parameter.ndim == 1 else 0.0, std=0.15)
+    model.save_pretrained(path, max_shard_size="40KB" if "tied" in name else "5GB")
+    save_tokenizer(path)
+    return model
+
+
+def edit(file: Path, **values: object) -> None:
+    file.write_text(json.dumps(json.loads(file.read_text()) | values))
+
+
+@pytest.mark.parametrize("name", EXTRAS)
+def test_an_imported_model_gives_the_logits_of_transformers(name: str, tmp_path: Path, shosei: Shosei) -> None:
+    theirs = save(name, tmp_path / "theirs")
+    code, out, err = shosei("import", tmp_path / "theirs", "--out", tmp_path / "run", "--json")
+    assert code == 0, err
+    assert json.loads(out)["params"] == theirs.num_parameters()
+    ours, spec = folder.load(tmp_path / "run/model")
+    with torch.no_grad():
+        expected = theirs(IDS).logits
+        assert (ours.logits(ours(IDS)) - expected).abs().max() < 1e-4
+        again = AutoModelForCausalLM.from_pretrained(tmp_path / "run/model")  # what it is exported as
+        assert (again(IDS).logits - expected).abs().max() < 1e-4
+        made = theirs.generate(IDS[:1], max_new_tokens=20, do_sample=False, eos_token_id=None)[0, 60:].tolist()
+    assert answer_greedily(ours, spec, IDS[:1].tolist(), [20], []) == [made]
+    ours.bfloat16().pack()
+    with torch.no_grad():
+        packed = ours.logits(ours(IDS)).float()
+    assert (packed - expected).norm() < 0.1 * expected.norm()
+
+
+def as_internlm2(path: Path) -> None:
+    """Relabel a Llama's folder as InternLM2's, whose query, key and value are one matrix, one KV head after another."""
+    kv, group, size = 2, 3, 8
+    tensors = load_file(path / "model.safetensors")
+    for layer in range(3):
+        old, new = f"model.layers.{layer}", f"model.layers.{layer}.attention"
+        q, k, v = (tensors.pop(f"{old}.self_attn.{part}_proj.weight") for part in "qkv")
+        heads = []
+        for head in range(kv):
+            heads += [q[head * group * size : (head + 1) * group * size]]
+            heads += [part[head * size : (head + 1) * size] for part in (k, v)]
+        tensors[f"{new}.wqkv.weight"] = torch.cat(heads)
+        tensors[f"{new}.wo.weight"] = tensors.pop(f"{old}.self_attn.o_proj.weight")
+        for ours, theirs in (("gate", "w1"), ("up", "w3"), ("down", "w2")):
+            tensors[f"{old}.feed_forward.{theirs}.weight"] = tensors.pop(f"{old}.mlp.{ours}_proj.weight")
+        tensors[f"{old}.attention_norm.weight"] = tensors.pop(f"{old}.input_layernorm.weight")
+        tensors[f"{old}.ffn_norm.weight"] = tensors.pop(f"{old}.post_attention_layernorm.weight")
+    tensors["model.tok_embeddings.weight"] = tensors.pop("model.embed_tokens.weight")
+    tensors["output.weight"] = tensors.pop("lm_head.weight")
+    save_file(tensors, path / "model.safetensors")
+    edit(path / "config.json", model_type="internlm2", architectures=["InternLM2ForCausalLM"], bias=False)
+
+
+def test_internlm2_is_unpacked_to_the_llama_that_it_is(tmp_path: Path, shosei: Shosei) -> None:
+    theirs = save("llama", tmp_path / "theirs")
+    as_internlm2(tmp_path / "theirs")
+    assert shosei("import", tmp_path / "theirs", "--out", tmp_path / "run")[0] == 0
+    again = AutoModelForCausalLM.from_pretrained(tmp_path / "run/model")
+    assert all(torch.equal(weight, again.state_dict()[name]) for name, weight in theirs.state_dict().items())
+
+
+def break_tokenizer(path: Path) -> None:
+    save_tokenizer(path, ROWS + 30)
+
+
+@pytest.mark.parametrize(
+    ("damage", "says"),
+    [
+        (lambda path: edit(path / "config.json", model_type="mamba"), "mamba .* is not supported; these are: llama"),
+        (lambda path: edit(path / "config.json", rope_parameters={"rope_type": "llama3"}), "'llama3' is not supported"),
+        (lambda path: edit(path / "config.json", rope_parameters={}, rope_scaling={"type": "yarn"}), "'yarn'"),
+        (lambda path: edit(path / "config.json", attention_bias=True), "only a part of the llama layers"),
+        (lambda path: edit(path / "config.json", quantization_config={"bits": 4}), "quantization_config"),
+        (lambda path: sorted(path.glob("model-*"))[1].unlink(), "model-00002-of-.* is missing"),
+        (lambda path: os.truncate(sorted(path.glob("model-*"))[1], 1000), "truncated or damaged"),
+        (lambda path: edit(path / "config.json", intermediate_size=96), "has shape .* the config asks for"),
+        (lambda path: (path / "model.safetensors.index.json").rename(path / "pytorch_model.bin"), "pickled"),
+        (break_tokenizer, "has no row in the model's 320"),
+        (lambda path: (path / "tokenizer.json").unlink(), "has no tokenizer"),
+        (lambda path: (path / "tokenizer.json").write_text("{"), "tokenizer.json"),
+    ],
+)
+def test_what_cannot_be_imported_is_one_clear_line(
+    damage: Callable[[Path], None], says: str, tmp_path: Path, shosei: Shosei
+) -> None:
+    save("llama, tied", tmp_path / "theirs")
+    damage(tmp_path / "theirs")
+    code, _, err = shosei("import", tmp_path / "theirs", "--out", tmp_path / "run")
+    assert code == 2
+    assert err.count("\n") == 1
+    assert re.search(says, err), err
+    assert not (tmp_path / "run/model").exists()
