@@ -17,6 +17,7 @@ from conftest import Shosei
 from model_samples import ROWS, save_tokenizer
 from shosei.engine.answer import answer_greedily
 from shosei.model import folder
+from shosei.text import Tokenizer, chat
 
 TINY = {
     "vocab_size": ROWS, "hidden_size": 48, "num_hidden_layers": 3, "intermediate_size": 80, "num_attention_heads": 6,
@@ -134,3 +135,42 @@ def test_what_cannot_be_imported_is_one_clear_line(
     assert err.count("\n") == 1
     assert re.search(says, err), err
     assert not (tmp_path / "run/model").exists()
+
+
+def test_an_imported_model_learns_from_dialogues(tmp_path: Path, shosei: Shosei) -> None:
+    """With the folder's own template and tokens, and stays the kind of model that it was."""
+    save("qwen2", tmp_path / "theirs", num_hidden_layers=1)
+    (tmp_path / "theirs/chat_template.jinja").write_text(
+        "{% for m in messages %}[{{ m.role }}]{{ m.content }}<|plugin|>{% endfor %}"
+        "{% if add_generation_prompt %}[assistant]{% endif %}"
+    )
+    edit(tmp_path / "theirs/tokenizer_config.json", bos_token="<|interpreter|>", eos_token="<|plugin|>")
+    end = json.loads((tmp_path / "theirs/tokenizer.json").read_text())["added_tokens"][4]["id"]
+    edit(tmp_path / "theirs/generation_config.json", eos_token_id=[end, 2])
+    turns = [{"role": "user", "content": "你好"}, {"role": "assistant", "content": "世界"}]
+    (tmp_path / "mine.jsonl").write_text(json.dumps({"messages": turns}) + "\n" + json.dumps({"messages": turns * 2}))
+    run = tmp_path / "run"
+    assert shosei("import", tmp_path / "theirs", "--out", run)[0] == 0
+    options = ["--set", "train.epochs=40", "--set", "train.batch_size=2", "--set", "train.table_lr=0.003"]
+    code, _, err = shosei(
+        "train", "--run", run, "--init", run / "model", "--dialogues", tmp_path / "mine.jsonl", *options
+    )
+    assert code == 0, err
+    config = json.loads((run / "model/config.json").read_text())
+    assert config["model_type"] == "qwen2"
+    assert config["eos_token_id"] == [end, 2]
+    model, spec = folder.load(run / "model")
+    tokenizer = Tokenizer.load(run / "model")
+    prompt = chat.render(tokenizer, turns[:1])
+    answers = answer_greedily(model, spec, [prompt], [8], tokenizer.end_ids)
+    assert tokenizer.decode(answers[0]) == "世界"
+
+
+def test_dialogues_that_cannot_be_read_change_nothing(tmp_path: Path, shosei: Shosei) -> None:
+    save("llama", tmp_path / "theirs")
+    assert shosei("import", tmp_path / "theirs", "--out", tmp_path / "run")[0] == 0
+    (tmp_path / "mine.jsonl").write_text('{"text": "no messages"}\n')
+    code, _, err = shosei("train", "--run", tmp_path / "run", "--dialogues", tmp_path / "mine.jsonl")
+    assert code == 2
+    assert "mine.jsonl:1: not a training row" in err
+    assert not (tmp_path / "run/data").exists()

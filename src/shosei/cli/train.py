@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -12,6 +13,18 @@ from shosei.cli.common import ConfigOption, JsonOption, RunOption, SetOption, re
 def train(
     run_folder: RunOption = None,
     preset: Annotated[str | None, typer.Option(help="Same as --set train.preset=NAME.", show_default=False)] = None,
+    init: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MODEL", help="Same as --set train.init=MODEL: go on from this folder.", show_default=False
+        ),
+    ] = None,
+    dialogues: Annotated[
+        Path | None,
+        typer.Option(
+            help='JSON Lines of {"messages": […]}: put into the run as its training data.', show_default=False
+        ),
+    ] = None,
     config_file: ConfigOption = None,
     overrides: SetOption = None,
     as_json: JsonOption = False,
@@ -20,6 +33,7 @@ def train(
     from dataclasses import asdict
 
     from shosei.config import load, save
+    from shosei.data.dataset import take_dialogues
     from shosei.engine.answer import answer_greedily
     from shosei.log import open_run
     from shosei.train import TrainConfig
@@ -27,7 +41,10 @@ def train(
     from shosei.train.trainer import train as run_training
 
     run = open_run(run_folder)
-    chosen = [] if preset is None else [f"train.preset={preset}"]
+    named = {"preset": preset, "init": init}
+    chosen = [f"train.{key}={value}" for key, value in named.items() if value is not None]
+    if dialogues:
+        take_dialogues(run, dialogues)
     config = load(TrainConfig, "train", config_file, [*chosen, *(overrides or [])])
     with run.recording("train", "training", **manifest(config, run)) as record:
         save(run.toml, "train", config)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import msgspec
 import numpy as np
@@ -21,8 +22,8 @@ class Row(msgspec.Struct):
     """One line of ``data/train.jsonl``."""
 
     messages: list[dict[str, str]]
-    suite: str
-    lang: str
+    suite: str = ""
+    lang: str = ""
     cluster: str = ""
 
 
@@ -56,10 +57,26 @@ class Batch:
 def read_rows(run: Run) -> list[Row]:
     """The run's training rows. Raises InputError that names the file, the line and what is wrong with it."""
     file = run.data / "train.jsonl"
+    return _read_rows(file, f"'shosei data --run {run.folder}' makes it")
+
+
+def take_dialogues(run: Run, file: Path) -> None:
+    """Make the conversations in ``file`` the run's training rows; where it has no validation tasks, it gets none.
+
+    Raises InputError as ``read_rows`` does, before anything is written.
+    """
+    if not _read_rows(file, "name a file of JSON Lines"):
+        raise InputError(f"{file} has no conversations")
+    run.write("data/train.jsonl", file.read_bytes())
+    if not (run.data / "validation.jsonl").exists():
+        run.write("data/validation.jsonl", b"")
+
+
+def _read_rows(file: Path, remedy: str) -> list[Row]:
     try:
         lines = file.read_bytes().splitlines()
     except OSError as error:
-        raise InputError(f"cannot read {file}: {error.strerror}; 'shosei data --run {run.folder}' makes it") from None
+        raise InputError(f"cannot read {file}: {error.strerror}; {remedy}") from None
     decode = msgspec.json.Decoder(Row).decode
     rows = []
     for number, line in enumerate(lines, 1):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -32,8 +32,7 @@ def export(model: Transformer, spec: ModelSpec, tokenizer_folder: Path, out: Pat
     end-of-turn token or more entries than the model has rows.
     """
     tensors = {_stored_name(name): tensor for name, tensor in model.state_dict().items()}
-    ids = special_ids(tokenizer_folder, spec)
-    _write(spec, tensors.__getitem__, model.embed_tokens.weight.dtype, tokenizer_folder, ids, out)
+    _write(spec, tensors.__getitem__, model.embed_tokens.weight.dtype, tokenizer_folder, out)
 
 
 def convert(
@@ -46,12 +45,11 @@ def convert(
     """
     spec = read_spec(source)
     stored, shapes = open_weights(source, spec), tensor_shapes(spec)
-    ids = special_ids(tokenizer_folder or source, spec, source)
 
     def read(name: str) -> Tensor:
         return stored.read(name, shapes[name])
 
-    _write(spec, read, dtype or read("model.embed_tokens.weight").dtype, tokenizer_folder or source, ids, out)
+    _write(spec, read, dtype or read("model.embed_tokens.weight").dtype, tokenizer_folder or source, out)
     return spec
 
 
@@ -98,9 +96,9 @@ def tensor_shapes(spec: ModelSpec) -> dict[str, torch.Size]:
 
 
 def _write(
-    spec: ModelSpec, read: Callable[[str], Tensor], dtype: torch.dtype, tokenizer_folder: Path, ids: dict[str, Any],
-    out: Path,
-) -> None:  # fmt: skip
+    spec: ModelSpec, read: Callable[[str], Tensor], dtype: torch.dtype, tokenizer_folder: Path, out: Path
+) -> None:
+    ids = special_ids(tokenizer_folder, spec)
     out.parent.mkdir(parents=True, exist_ok=True)
     with atomic_path(out) as folder:
         folder.mkdir()

@@ -32,6 +32,8 @@ def training_example(tokenizer: Tokenizer, messages: Sequence[Message]) -> tuple
 
     The mask is true where loss is taken: on the assistant's words and on the ``<|im_end|>`` behind them.
     """
+    if tokenizer.chat:
+        return _template(tokenizer).training_example(tokenizer, messages, None)
     ids: list[int] = []
     mask: list[bool] = []
     header = len(_answer_header(tokenizer))

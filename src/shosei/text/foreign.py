@@ -12,6 +12,7 @@ from shosei.text.special import SPECIAL_TOKENS
 from shosei.text.template import ChatTemplate
 
 TOKENIZER, CONFIG, TEMPLATE = "tokenizer.json", "tokenizer_config.json", "chat_template.jinja"
+GENERATION = "generation_config.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +27,7 @@ class ForeignChat:
 
 
 def tokenizer_files(source: Path) -> dict[str, str]:
-    """The tokenizer of the Hugging Face folder ``source`` as name -> text: JSON, configuration, chat template.
+    """The tokenizer of the Hugging Face folder ``source`` as name -> text, with chat template and ends of answers.
 
     A SentencePiece ``tokenizer.model`` becomes JSON. Raises InputError if there is neither, or one is damaged.
     """
@@ -39,18 +40,21 @@ def tokenizer_files(source: Path) -> dict[str, str]:
     if (source / TEMPLATE).is_file():
         template = (source / TEMPLATE).read_text(encoding="utf-8")
     files = {TOKENIZER: _serialized(source, config), CONFIG: json.dumps(config, indent=2, ensure_ascii=False) + "\n"}
+    ends = [(_json(source / name) or {}).get("eos_token_id") for name in (GENERATION, "config.json")]
+    if any(end is not None for end in ends):
+        files[GENERATION] = json.dumps({"eos_token_id": next(end for end in ends if end is not None)}) + "\n"
     return files | ({TEMPLATE: template} if template else {})
 
 
 def read_foreign_chat(folder: Path) -> ForeignChat | None:
     """The chat format of a model folder, or None where it is ours: conversations begin with ``<|im_start|>``."""
     config = _json(folder / CONFIG) or {}
-    names = {key: _text(token) for key, token in config.items() if key.endswith("_token")}
+    names = {key: token_text(token) for key, token in config.items() if key.endswith("_token")}
     if not config or names.get("bos_token") == SPECIAL_TOKENS[0]:
         return None
     tokenizer = _json(folder / TOKENIZER) or {}
     added: dict[str, int] = {token["content"]: token["id"] for token in tokenizer.get("added_tokens", [])}
-    generation = _json(folder / "generation_config.json") or {}
+    generation = _json(folder / GENERATION) or {}
     ends = generation.get("eos_token_id", added.get(names.get("eos_token", "")))
     if ends is None:
         return None
@@ -81,6 +85,6 @@ def _json(file: Path) -> Any:
         raise InputError(f"cannot read {file}: {error}") from None
 
 
-def _text(token: Any) -> str:
+def token_text(token: Any) -> str:
     """A special token's text: transformers writes it plain or as an object."""
     return str(token["content"] if isinstance(token, dict) else token)

@@ -65,6 +65,30 @@ class ChatTemplate:
             for token in tokenizer.encode(piece.replace(_GUARD, ""), allow_special=place % 2 == 1)
         ]
 
+    def training_example(
+        self, tokenizer: Tokenizer, messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]] | None
+    ) -> tuple[list[int], list[bool]]:
+        """As ``chat.training_example``: ids up to the end of the last answer, and where loss is taken.
+
+        Raises InputError if the template lays out an answer otherwise than its prompt announced.
+        """
+        ids: list[int] = []
+        mask: list[bool] = []
+        for place, message in enumerate(messages):
+            if message["role"] != "assistant":
+                continue
+            prompt = self.render(tokenizer, messages[:place], tools)
+            whole = self.render(tokenizer, messages[: place + 1], tools, add_generation_prompt=False)
+            if whole[: len(prompt)] != prompt or prompt[: len(ids)] != ids:
+                raise InputError(
+                    "the model's chat template rewrites earlier turns, so dialogues cannot be learnt by it"
+                )
+            ends = (index + 1 for index in range(len(prompt), len(whole)) if whole[index] in tokenizer.end_ids)
+            end = next(ends, len(whole))
+            mask += [False] * (len(prompt) - len(ids)) + [True] * (end - len(prompt))
+            ids = whole[:end]
+        return ids, mask
+
     def _guard(self, value: Any) -> Any:
         """``value`` with every name of a special token in it parted, which no template can put together again."""
         if isinstance(value, str):

@@ -181,6 +181,8 @@ def _bytes_by_id(tokenizer: tokenizers.Tokenizer) -> list[bytes]:
 
 
 def _byte_level(token: str) -> bytes:
+    if any(character not in _BYTES_OF for character in token):
+        return token.encode()  # as the library decodes what it did not make itself
     return bytes(_BYTES_OF[character] for character in token)
 
 

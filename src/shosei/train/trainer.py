@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -55,7 +56,7 @@ def manifest(config: TrainConfig, run: Run) -> dict[str, Any]:
     for path, verb in needed.items():
         if not path.is_file():
             raise InputError(f"{path} is missing; 'shosei {verb} --run {run.folder}' makes it")
-    spec = _fit(preset(config.preset), Tokenizer.load(run.tokenizer).vocab_size)
+    spec = _spec(config, Tokenizer.load(run.tokenizer).vocab_size)
     _limit_threads(config)
     counts = {"params": spec.params, "embedding_params": spec.embedding_params, "matmul_params": spec.matmul_params}
     return {
@@ -70,7 +71,7 @@ def manifest(config: TrainConfig, run: Run) -> dict[str, Any]:
 def train(
     config: TrainConfig, run: Run, writer: Writer, answer: Answer, say: Callable[[str], None] = lambda line: None
 ) -> Trained:
-    """Train ``config.preset`` on the run's data and export it to ``run.model``.
+    """Train ``config.preset``, or the model ``config.init`` further, on the run's data; export it to ``run.model``.
 
     Emits ``step``, ``epoch``, ``section`` and, at each epoch's end, ``score`` events. The same configuration and data
     give the same weights on the same machine. Raises InputError as ``manifest`` does.
@@ -89,12 +90,14 @@ class _Trainer:
         with self._section("load"):
             self.hashes = _hashes(run)
             self.tokenizer = Tokenizer.load(run.tokenizer)
-            self.spec = _fit(preset(config.preset), self.tokenizer.vocab_size)
-            self.tasks = read_suite(run.data / "validation.jsonl")
+            self.spec = _spec(config, self.tokenizer.vocab_size)
+            validation = run.data / "validation.jsonl"
+            # Empty beside dialogues of a user's, whose answers have no truth to be graded by.
+            self.tasks = read_suite(validation) if validation.stat().st_size else []
             examples = load_examples(run, self.tokenizer)
             self.batches = Batches(examples, config.batch_size, config.seed)
             torch.manual_seed(config.seed)
-            self.model = Transformer(self.spec)
+            self.model = folder.load(Path(config.init))[0] if config.init else Transformer(self.spec)
             self.optimizers = Optimizers(self.model, config)
             self.start = self._resume()
         self.dtype = compute_dtype(config.dtype)
@@ -211,6 +214,18 @@ class _Trainer:
 def _limit_threads(config: TrainConfig) -> None:
     if config.threads:
         torch.set_num_threads(config.threads)
+
+
+def _spec(config: TrainConfig, vocab_size: int) -> ModelSpec:
+    """The shape to train, for a tokenizer of ``vocab_size`` entries."""
+    if not config.init:
+        return _fit(preset(config.preset), vocab_size)
+    spec = folder.read_spec(Path(config.init))
+    if vocab_size > spec.vocab_size:
+        raise InputError(
+            f"the run's tokenizer has {vocab_size} entries, more than the {spec.vocab_size} rows of {config.init}"
+        )
+    return spec
 
 
 def _fit(spec: ModelSpec, vocab_size: int) -> ModelSpec:
