@@ -122,8 +122,8 @@ class Epoch(Event, tag="epoch"):
     begin_ns: int
     end_ns: int
     steps: int
-    samples: int
-    tokens: int
+    samples: int | None
+    tokens: int | None
     fraction: float = 1.0  # share of the epoch that was seen
 
 
@@ -132,11 +132,11 @@ class Step(Event, tag="step"):
 
     step: int  # from 1
     epoch: int
-    samples: int  # of this rank
-    tokens: int  # of this rank, without padding
+    samples: int | None  # of this rank
+    tokens: int | None  # of this rank, without padding
     duration_ns: int  # whole step, data wait included
-    data_wait_ns: int
-    loss: float | None  # None: not finite
+    data_wait_ns: int | None
+    loss: float | None  # None: not finite or, where ``finite``, not known
     finite: bool
     comm_wait_ns: int = 0
     grad_norm: float | None = None
