@@ -118,7 +118,7 @@ class Epoch(Event, tag="epoch"):
     What was seen so far may be told at every checkpoint, and by every start of the process: its last word counts.
     """
 
-    index: int  # from 1
+    index: int  # as the trainer counts: ours from 1
     begin_ns: int
     end_ns: int
     steps: int
@@ -131,7 +131,7 @@ class Step(Event, tag="step"):
     """One optimiser step, attempted, as this rank saw it."""
 
     step: int  # from 1
-    epoch: int
+    epoch: int  # as the trainer counts; 0 where it does not say
     samples: int | None  # of this rank
     tokens: int | None  # of this rank, without padding
     duration_ns: int  # whole step, data wait included

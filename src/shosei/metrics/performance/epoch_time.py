@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from shosei.log import Epoch, Log, Section, Step
@@ -15,6 +16,7 @@ from shosei.metrics.performance.wall_time import PARTS, Stretch, WallTime, overl
 from shosei.metrics.text import Words, text
 
 _CURVE_POINTS = 200
+_WAITS = ("data_wait", "communication")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +55,7 @@ def epoch_time(log: Log) -> Value:
         notes.append(text("performance.estimated_note", fraction=max(run.fraction for run in passes)))
     if ranks := len({step.rank for step in steps}) - 1:
         notes.append(text("performance.slowest_rank", rank=wall.rank, ranks=ranks + 1))
-    if any(step.data_wait_ns is None for step in steps):
+    if waits_unknown := any(step.data_wait_ns is None for step in steps):
         notes.append(text("performance.waits_unknown"))
     return Value(
         value=stats.mean(used), n=len(used), clusters=len(used), unit_of_n=text("term.epochs"),
@@ -65,9 +67,11 @@ def epoch_time(log: Log) -> Value:
                 None if all_tokens is None else all_tokens / math.fsum(run.seconds for run in passes),
                 "tokens/s", "higher", n=len(passes),
             ),
-            "goodput": Figure(wall.parts_ns["compute"] / wall.total_ns, "", "higher", n=1),
+            "goodput": Figure(
+                None if waits_unknown else wall.parts_ns["compute"] / wall.total_ns, "", "higher", n=1
+            ),
         },
-        breakdown=[_wall_table(wall), _epoch_table(passes, steps, tokens)],
+        breakdown=[_wall_table(wall, _WAITS if waits_unknown else ()), _epoch_table(passes, steps, tokens)],
         plots=[_loss_curve(steps)],
     )  # fmt: skip
 
@@ -118,9 +122,11 @@ def _epoch_table(passes: list[_Pass], steps: list[Step], tokens: dict[int, int |
     return Table(text("term.epochs"), [text(column) for column in columns], rows)
 
 
-def _wall_table(wall: WallTime) -> Table:
+def _wall_table(wall: WallTime, unknown: Collection[str]) -> Table:
     rows: list[Row] = [
-        [text(f"performance.{part}"), wall.parts_ns[part] / SECOND_NS, wall.parts_ns[part] / wall.total_ns]
+        [text(f"performance.{part}"), None, None]
+        if part in unknown
+        else [text(f"performance.{part}"), wall.parts_ns[part] / SECOND_NS, wall.parts_ns[part] / wall.total_ns]
         for part in PARTS
     ]
     rows.append([text("term.total"), wall.total_ns / SECOND_NS, 1.0])
