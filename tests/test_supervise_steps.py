@@ -59,16 +59,14 @@ def test_a_shell_scripts_steps_are_measured(tmp_path: Path) -> None:
     assert [(step.step, step.epoch) for step in steps] == [(n, 1 + (n > 6)) for n in range(2, 13)]
     assert {(step.tokens, step.samples) for step in steps} == {(1000, 16)}
     assert [step.step for step in steps if not step.finite] == [9]
-    assert all(step.duration_ns >= 50e6 for step in steps)
     assert [(epoch.index, epoch.fraction) for epoch in log.of(Epoch)] == [(1, 5 / 6), (2, 1.0)]
     assert log.of(Heartbeat)
     assert not log.of(Note)
     found = cells(log)
     assert found["training_speed"].n == 1  # the epoch that was seen whole
-    assert 0.3 <= (found["training_speed"].value or 0) < 30
     assert found["training_speed"].figures["goodput"].value is None  # nobody knows how long the steps waited
     assert found["inference_speed"].value == pytest.approx(16e9 * len(steps) / sum(s.duration_ns for s in steps))
-    assert (found["response_time"].value or 0) >= 50
+    assert found["response_time"].value == pytest.approx(sum(s.duration_ns for s in steps) / 1e6 / len(steps))
     assert found["error_rate"].value == pytest.approx(1 / 11)
 
 
@@ -82,7 +80,8 @@ def test_a_restart_in_the_middle_of_an_epoch(tmp_path: Path) -> None:
     assert {index: epoch.fraction for index, epoch in last.items()} == {1: 5 / 6, 2: 1.0}
     found = cells(log)
     assert found["training_speed"].n == 1
-    assert (found["training_speed"].value or 0) >= 0.4  # eight steps' time, and the start between them
+    second = sum(step.duration_ns for step in log.of(Step) if step.epoch == 2)
+    assert (found["training_speed"].value or 0) > second / 1e9  # the start between its steps too
     assert found["crash_rate"].value == 0.5
 
 
@@ -92,7 +91,10 @@ def test_what_is_not_printed_is_not_made_up(tmp_path: Path) -> None:
         tmp_path / "run", "for n in 10 20 20 30; do echo step $n; sleep 0.05; done", pattern=r"p (?P<step>\d+)"
     )
     assert [step.step for step in log.of(Step)] == [20, 30]
-    assert [note.text for note in log.of(Note)] == ["step 20 was printed after step 10: each match counts as one step"]
+    assert [note.text for note in log.of(Note)] == [
+        "step 20 was printed after step 10: each match counts as one step, and the numbers are taken to count through "
+        "the run"
+    ]
     found = cells(log)
     assert {name for name in ("training_speed", "inference_speed", "error_rate") if found[name].value is None} == {
         "training_speed", "inference_speed", "error_rate",

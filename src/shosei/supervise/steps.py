@@ -90,7 +90,10 @@ class StepReader:
                 )
             )  # fmt: skip
         if self._step >= 0 and step != self._step + 1:
-            self._warn(f"step {step} was printed after step {self._step}: each match counts as one step")
+            self._warn(
+                f"step {step} was printed after step {self._step}: each match counts as one step, and the numbers are "
+                "taken to count through the run"
+            )
         if "epoch" in numbers:
             self._pass(epoch, step, now_ns, timed)
         self._step, self._epoch, self._at_ns = step, epoch, now_ns
