@@ -17,6 +17,7 @@ from shosei.card.profile import Profile
 from shosei.card.timeline import Timeline, timeline
 from shosei.card.words import rendered, texts
 from shosei.log import Event, Log, Note, RunBegin, RunEnd, Sample
+from shosei.metrics.agents.solved import stopped
 from shosei.metrics.agents.tasks import submitted
 from shosei.metrics.metric import METRIC_IDS, PHASES, Metric, Phase
 from shosei.metrics.text import Text, Words, text
@@ -100,6 +101,7 @@ def build(log: Log, metrics: list[Metric], profile: Profile | None = None) -> Sc
         raise ValueError(f"a scorecard takes each of {len(expected)} cells once")
     begins = sorted(log.of(RunBegin), key=_moment)
     warnings: list[Words] = [*log.warnings]
+    warnings += stopped(submitted(log))
     warnings += [note.text for note in sorted(log.of(Note), key=_moment) if note.level == "warning"]
     commands = _commands(begins, log.of(RunEnd))
     unended = Counter(command.verb for command in commands if command.exit_code is None)

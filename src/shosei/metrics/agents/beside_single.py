@@ -10,7 +10,7 @@ from shosei.metrics.agents.attempts import COSTS, Attempt, cost_per_solved, mean
 from shosei.metrics.comparison import paired
 from shosei.metrics.comparison.difference import Difference
 from shosei.metrics.comparison.verdict import SHARE_MARGIN, Verdict, decide
-from shosei.metrics.metric import Figure, Row, Table
+from shosei.metrics.metric import POINTS, Figure, Row, Table
 from shosei.metrics.stats import MIN_CLUSTERS
 from shosei.metrics.text import Words, text
 from shosei.metrics.units import Units, by_cluster
@@ -43,7 +43,7 @@ def beside_single(
         verdict=text(f"compare.{verdict}"), method=found.method,
     )  # fmt: skip
     figures = {
-        "over_single": Figure(found.value, "points", "higher", found.ci, clusters),
+        "over_single": Figure(100 * found.value, POINTS, "higher", (_percent(low), _percent(high)), clusters),
         "tokens_per_solved_over_single": Figure(ratio, "×", "lower", n=clusters),
     }
     columns = [text("term.quantity"), text("term.value")]
@@ -73,6 +73,10 @@ def _ratio(system: Sequence[Attempt], single: Sequence[Attempt]) -> float | None
     """Tokens that the system needs for a solved task, over those that the single agent needs."""
     own, other = (cost_per_solved(attempts, COSTS["tokens"]).value for attempts in (system, single))
     return None if own is None or not other else own / other
+
+
+def _percent(share: float | None) -> float | None:
+    return None if share is None else 100 * share
 
 
 def _points(share: float | None) -> str:
