@@ -28,18 +28,20 @@ Piece = str | CallPiece
 class AnswerReader:
     """Reads one answer token by token: words go out once they are whole characters, calls as their text comes.
 
-    A call whose text is cut off lacks the end of its arguments; one that never names a tool is left out.
+    A call whose text is cut off lacks the end of its arguments; one that never names a tool is left out. Without
+    ``calls`` all text is words.
     """
 
-    def __init__(self, tokenizer: Tokenizer) -> None:
+    def __init__(self, tokenizer: Tokenizer, calls: bool = True) -> None:
         self._tokenizer = tokenizer
-        self._begin, self._end = tokenizer.special_id("<|action_start|>"), tokenizer.special_id("<|action_end|>")
+        self._begin = tokenizer.special_id("<|action_start|>")
+        self._bounds = (self._begin, tokenizer.special_id("<|action_end|>")) if calls else ()
         self._decoder = tokenizer.stream()
         self._call: _CallReader | None = None
 
     def push(self, token_id: int) -> list[Piece]:
         """What became readable with this token; often nothing."""
-        if token_id not in (self._begin, self._end):
+        if token_id not in self._bounds:
             return self._read(self._decoder.push(token_id))
         rest = self.finish()
         self._decoder = self._tokenizer.stream()
