@@ -72,8 +72,6 @@ def gateway(
         faults=Faults.parse(injections or [], seed, delay), record=record, replay=replay, keep_bodies=keep_bodies,
     )  # fmt: skip
     target = open_run(run, must_exist=False) if run or os.environ.get(RUN_VARIABLE) else None
-    if keep_bodies and target is None:
-        raise InputError("--keep-bodies keeps text in a run folder: name one with --run")
     told = {"upstream": upstream, "budget": {"calls": calls, "tokens": tokens}, "inject": injections or []}
     recording = (
         target.recording("gateway", "inference", config=told, seeds={"faults": seed}) if target else nullcontext()

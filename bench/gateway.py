@@ -1,0 +1,112 @@
+"""What the gateway costs: ``python bench/gateway.py [SECONDS] [TURNS]``.
+
+``shosei gateway``, which records into a run folder, has core 1 to itself; the server (``bench/load_server.py``) and the
+raw client share core 0. By turns, the server is asked directly and through the gateway: at 200 requests a second for
+the time from sending a request to the last byte of its answer, and with 32 requests in flight for the highest rate of
+whole answers. Prints medians over the turns; the last line is JSON.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import uvloop
+from load import BODY, SHOSEI, raw, served
+
+RATE = 200
+CORE, OTHER_CORE = 1, 0
+PERCENTILES = (50, 99)
+
+
+def main() -> None:
+    seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 5.0
+    turns = int(sys.argv[2]) if len(sys.argv) > 2 else 5
+    os.sched_setaffinity(0, {OTHER_CORE})  # and so the server
+    results: dict[str, object] = {}
+    with served(0, OTHER_CORE) as server, gateway(server) as proxy:
+        for kind in ("whole", "streams"):
+            found: dict[str, list[list[float]]] = {"direct": [], "gateway": []}
+            for _ in range(turns):
+                for name, url in (("direct", server), ("gateway", proxy)):
+                    found[name].append(uvloop.run(latencies_ms(url, kind == "streams", seconds)))
+            for percent in PERCENTILES:
+                direct, through = (median_of(found[name], percent) for name in ("direct", "gateway"))
+                results[f"{kind}_p{percent}_added_ms"] = through - direct
+                print(
+                    f"{kind}, p{percent} at {RATE}/s: {direct:.3f} ms direct, {through:.3f} ms through the gateway, "
+                    f"{through - direct:.3f} ms added"
+                )
+        rates = {"direct": [], "gateway": []}
+        for _ in range(turns):
+            for name, url in (("direct", server), ("gateway", proxy)):
+                rates[name].append(raw(url, False, seconds))
+        for name, found_rates in rates.items():
+            results[f"{name}_per_s"] = statistics.median(found_rates)
+            print(f"whole answers a second, {name}: {results[f'{name}_per_s']:,.0f}")
+    print(json.dumps(results))
+
+
+def median_of(turns: list[list[float]], percent: int) -> float:
+    return statistics.median(statistics.quantiles(taken, n=100, method="inclusive")[percent - 1] for taken in turns)
+
+
+@contextmanager
+def gateway(upstream: str) -> Iterator[str]:
+    with tempfile.TemporaryDirectory() as folder:
+        command = [*SHOSEI, "gateway", "--upstream", upstream, "--run", folder, "--port", "0", "--json"]
+        process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, text=True, preexec_fn=lambda: os.sched_setaffinity(0, {CORE})
+        )
+        try:
+            assert process.stdout
+            yield json.loads(process.stdout.readline())["url"]
+        finally:
+            process.terminate()
+            process.wait()
+
+
+async def latencies_ms(url: str, stream: bool, seconds: float) -> list[float]:
+    """Milliseconds from sending a request to its answer's last byte, at a constant rate over kept connections."""
+    body = json.dumps(BODY | {"stream": stream}).encode()
+    request = b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
+    last = b"0\r\n\r\n" if stream else b"}"
+    host, port = url.removeprefix("http://").split(":")
+    loop = asyncio.get_running_loop()
+    idle: list[Place] = []
+    taken: list[float] = []
+
+    class Place(asyncio.Protocol):
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            self.transport = transport
+
+        def ask(self) -> None:
+            self.begin = time.perf_counter()
+            self.transport.write(request)
+
+        def data_received(self, data: bytes) -> None:
+            if data.endswith(last):
+                taken.append((time.perf_counter() - self.begin) * 1000)
+                idle.append(self)
+
+    start = loop.time()
+    count = int(seconds * RATE)
+    for number in range(count):
+        await asyncio.sleep(max(0.0, start + number / RATE - loop.time()))
+        place = idle.pop() if idle else (await loop.create_connection(Place, host, int(port)))[1]
+        place.ask()
+    while len(taken) < count:
+        await asyncio.sleep(0.001)
+    return taken
+
+
+if __name__ == "__main__":
+    main()
