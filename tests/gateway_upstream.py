@@ -119,7 +119,11 @@ def completion(message: dict[str, Any] = MESSAGE, finish: str = "stop") -> dict[
 def chunk(delta: dict[str, Any] | None, finish: str | None = None, **more: Any) -> bytes:
     choices = [] if delta is None else [{"index": 0, "delta": delta, "finish_reason": finish, "logprobs": None}]
     head = {"id": "up-1", "object": "chat.completion.chunk", "created": 1, "model": "m"}
-    data = b"data: " + json.dumps(head | {"choices": choices} | more, ensure_ascii=False).encode() + b"\n\n"
+    return framed(b"data: " + json.dumps(head | {"choices": choices} | more, ensure_ascii=False).encode() + b"\n\n")
+
+
+def framed(data: bytes) -> bytes:
+    """One chunk of a chunked body."""
     return b"%x\r\n%s\r\n" % (len(data), data)
 
 
