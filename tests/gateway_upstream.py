@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import openai
+import uvloop
 
 from shosei.gateway import Gateway, GatewayConfig
 from shosei.gateway.gateway import ignore
@@ -95,7 +96,7 @@ def through(
 
     target = open_run(folder, must_exist=False)
     with target.recording("gateway", "inference") as record:
-        upstream = asyncio.run(run())
+        upstream = uvloop.run(run())
     return read_log(target.log), upstream
 
 

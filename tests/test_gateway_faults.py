@@ -91,7 +91,7 @@ async def connected(gateway: Gateway, body: dict[str, Any]) -> tuple[asyncio.Str
         (saying(OK + b"Content-Length: 900\r\n\r\nabc", close=True), 502, "cut stream", "upstream_cut_stream"),
         (saying(OK + b"Content-Length: 3\r\n\r\nabc"), 502, "5xx", "upstream_5xx"),
         (saying(OK + page({"choices": 3})), 502, "5xx", "upstream_5xx"),
-        (saying(OK + page({"choices": [{"message": {"content": 3}}]})), 502, "5xx", "upstream_5xx"),
+        (saying(OK + page({"choices": [3]})), 502, "5xx", "upstream_5xx"),
         (saying(REFUSED % 500 + page({"error": {"message": "down", "code": "x"}})), 500, "5xx", "x"),
         (saying(REFUSED % 503 + b"Content-Length: 4\r\n\r\ndown"), 503, "5xx", None),
         (saying(REFUSED % 429 + b"Retry-After: 7\r\n" + page({"error": {"code": "slow"}})), 429, "429", "slow"),
@@ -126,7 +126,7 @@ def test_a_failure_before_the_answer_is_an_error_answer(
     [
         (saying(STREAM, *CHUNKS, close=True), "cut stream"),
         (saying(STREAM, *CHUNKS, b"0\r\n\r\n"), "cut stream"),
-        (saying(SSE + b"\r\n", b'data: {"choices":[]}\n\n', close=True), "cut stream"),
+        (saying(SSE + b"\r\n", CHUNKS[0].split(b"\r\n")[1], close=True), "cut stream"),
         (saying(STREAM, CHUNKS[0], b"9\r\ndata: {\n\n\r\n", DONE), "5xx"),
         (saying(STREAM, CHUNKS[0], chunk({}, error={"message": "lost"}), b"0\r\n\r\n"), "5xx"),
         (saying(STREAM, CHUNKS[0], b"zz\r\n"), "cut stream"),

@@ -62,10 +62,13 @@ def gateway(
 
     from shosei.gateway import Budget, Faults, GatewayConfig
     from shosei.log.run import RUN_VARIABLE, open_run
+    from shosei.wire.endpoint import KEY_VARIABLE, Endpoint
 
     if not upstream and not replay:
         raise InputError("--upstream URL: name the server that answers, or --replay DIR to read answers back")
-    if upstream_key_env not in os.environ and upstream_key_env != "OPENAI_API_KEY":
+    if upstream:
+        Endpoint.of(upstream)  # before it is written down: a URL may hold a password
+    if upstream_key_env not in os.environ and upstream_key_env != KEY_VARIABLE:
         raise InputError(f"--upstream-key-env {upstream_key_env}: no such variable is set")
     config = GatewayConfig(
         host=host, port=port, budget=Budget(calls, tokens), key_variable=upstream_key_env, stall_s=stall_timeout,

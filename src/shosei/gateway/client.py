@@ -132,10 +132,14 @@ class Client(asyncio.Protocol):
         """Whether a call is under way."""
         return self._task is not None
 
-    def abort(self) -> None:
+    def cancel(self) -> None:
         """End the call under way."""
         if self._task:
             self._task.cancel()
+
+    def abort(self) -> None:
+        """End the connection, though the client has not read everything."""
+        self._transport.abort()
 
     # asyncio's.
 
@@ -147,7 +151,7 @@ class Client(asyncio.Protocol):
         self.gone = True
         self._others.discard(self)
         self._waiting.clear()
-        self.abort()
+        self.cancel()
 
     def data_received(self, data: bytes) -> None:
         try:

@@ -76,10 +76,13 @@ class Gateway:
         until = time.monotonic() + self._config.drain_s
         while self._clients and time.monotonic() < until:
             await asyncio.sleep(0.01)
-        for client in [*self._clients]:
-            client.abort()
-        while any(client.busy for client in self._clients):
+        left = [*self._clients]
+        for client in left:
+            client.cancel()
+        while any(client.busy for client in left):
             await asyncio.sleep(0)
+        for client in left:
+            client.abort()
         self._source.close()
 
     @property

@@ -21,8 +21,8 @@ class Upstream:
     """Raises InputError for a URL or a key that cannot be one."""
 
     def __init__(self, url: str, key_variable: str, stall_s: float) -> None:
-        self._endpoint = Endpoint.of(url)
-        self._pool = Pool(self._endpoint.base_url)
+        self._endpoint = endpoint = Endpoint.of(url)
+        self._pool = Pool(endpoint.host, endpoint.port, tls=endpoint.tls)
         self._key, self._stall_s = read_key(key_variable), stall_s
 
     async def answer(self, ask: Ask, reader: Reader) -> int:
