@@ -1,9 +1,10 @@
 """What the gateway costs: ``python bench/gateway.py [SECONDS] [TURNS]``.
 
-``shosei gateway``, which records into a run folder, has core 1 to itself; the server (``bench/load_server.py``) and the
-raw client share core 0. By turns, the server is asked directly and through the gateway: at 200 requests a second for
-the time from sending a request to the last byte of its answer, and with 32 requests in flight for the highest rate, also
-as answers per second of the gateway's processor time. Prints medians over the turns; the last line is JSON.
+The raw client and the server behind ``shosei gateway`` have core 0; the gateway, which records into a run folder, has core
+1. So has the server that is asked directly (``bench/load_server.py``, too): what the scheduler and busy neighbours add to
+a hop between cores is in both. By turns: at 200 requests a second, the time from sending a request to the last byte of
+its answer; with 32 in flight, the highest rate, also as answers per second of the gateway's processor time. Prints
+medians over the turns; the last line is JSON.
 """
 
 from __future__ import annotations
@@ -31,9 +32,9 @@ PERCENTILES = (50, 99)
 def main() -> None:
     seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 5.0
     turns = int(sys.argv[2]) if len(sys.argv) > 2 else 5
-    os.sched_setaffinity(0, {OTHER_CORE})  # and so the server
+    os.sched_setaffinity(0, {OTHER_CORE})
     results: dict[str, object] = {}
-    with served(0, OTHER_CORE) as server, gateway(server) as (process, proxy):
+    with served(0, CORE) as server, served(0, OTHER_CORE) as behind, gateway(behind) as (process, proxy):
         for kind in ("whole", "streams"):
             found: dict[str, list[list[float]]] = {"direct": [], "gateway": []}
             for _ in range(turns):
