@@ -1,10 +1,10 @@
 """What the gateway costs: ``python bench/gateway.py [SECONDS] [TURNS]``.
 
-The raw client and the server behind ``shosei gateway`` have core 0; the gateway, which records into a run folder, has core
-1. So has the server that is asked directly (``bench/load_server.py``, too): what the scheduler and busy neighbours add to
-a hop between cores is in both. By turns: at 200 requests a second, the time from sending a request to the last byte of
-its answer; with 32 in flight, the highest rate, also as answers per second of the gateway's processor time. Prints
-medians over the turns; the last line is JSON.
+The raw client and the server behind ``shosei gateway`` have core 0; the gateway, which records into a run folder, has
+core 1. So has the server that is asked directly (``bench/load_server.py``, too): what the scheduler and busy neighbours
+add to a hop between cores is in both. By turns: at 200 requests a second, the time from sending a request to the last
+byte of its answer; with 32 in flight, the highest rate, also as answers per second of the gateway's processor time.
+Prints medians over the turns; the last line is JSON.
 """
 
 from __future__ import annotations
