@@ -23,6 +23,7 @@ from shosei.cli import (
     data,
     engine,
     exam,
+    gateway,
     load,
     metrics,
     models,
@@ -75,6 +76,7 @@ app.command("load")(load.load)
 app.command("load-worker", hidden=True)(load.load_worker)
 app.command("supervise")(supervise.supervise)
 app.command("exam")(exam.exam)
+app.command("gateway")(gateway.gateway)
 app.command("engine", hidden=True)(engine.engine)
 app.command("serve")(serve.serve)
 app.command("http", hidden=True)(serve.http)
