@@ -8,7 +8,8 @@ from __future__ import annotations
 # A skill is a specialist's tools, by name; a router answers LANGUAGE-SKILL, such as ``zh-calculator``.
 SKILLS: dict[str, tuple[str, ...]] = {
     "calculator": ("calculator", "numerals"),
-    "calendar": ("calendar", "days_between", "weekday"),
+    "calendar": ("calendar",),
+    "days": ("days_between", "weekday"),
     "numerals": ("numerals",),
     "units": ("convert",),
     "python": ("python",),
