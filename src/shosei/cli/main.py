@@ -16,6 +16,7 @@ import typer.main
 
 from shosei import __version__
 from shosei.cli import (
+    agents,
     alternate,
     card,
     chat,
@@ -81,6 +82,7 @@ app.command("engine", hidden=True)(engine.engine)
 app.command("serve")(serve.serve)
 app.command("http", hidden=True)(serve.http)
 app.command("chat")(chat.chat)
+app.add_typer(agents.agents, name="agents")
 app.command("ratings")(ratings.ratings)
 app.command("alternate")(alternate.alternate)
 app.command("card")(card.card)
