@@ -309,6 +309,20 @@ def test_pipelined_requests_are_answered_in_their_order(tmp_path: Path) -> None:
     assert [event.agent for event in requests(log)] == list("abcdef")
 
 
+def test_an_offer_of_another_protocol_is_not_taken(tmp_path: Path) -> None:
+    async def talk(gateway: Gateway) -> None:
+        offer = {"Connection": "Upgrade, HTTP2-Settings", "Upgrade": "h2c", "HTTP2-Settings": "AAMAAABkAAQAoAAA"}
+        async with aiohttp.ClientSession() as http:
+            for _ in range(2):
+                async with http.post(f"{gateway.base_url()}/chat/completions", json=QUESTION, headers=offer) as answer:
+                    assert (await answer.json())["choices"]
+
+    log, upstream = through(tmp_path, well, talk)
+    assert [event.error for event in requests(log)] == ["", ""]
+    assert upstream.asked[0].body == QUESTION
+    assert "upgrade" not in upstream.asked[0].head.lower()
+
+
 def test_text_of_a_stream_is_never_cut_within_a_character(tmp_path: Path) -> None:
     """An upstream whose bytes come one by one gives the same text."""
 

@@ -52,6 +52,11 @@ class _Incoming:
     parts: list[bytes] = field(default_factory=list)
     size: int = 0
 
+    def head(self, method: bytes) -> bytes:
+        """The header again, without an offer of another protocol."""
+        lines = [b"%s: %s" % header for header in self.headers if header[0] != b"upgrade"]
+        return b"\r\n".join([b"%s %s HTTP/1.1" % (method, self.target), *lines, b"", b""])
+
 
 class Client(asyncio.Protocol):
     """A connection. ``handle`` answers a call through the methods below; it is cancelled if the client leaves.
@@ -156,10 +161,12 @@ class Client(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         try:
             self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade as upgrade:  # an offer of HTTP/2, which need not be taken
-            self._parser = httptools.HttpRequestParser(self)
-            if rest := data[upgrade.args[0] :]:
-                self.data_received(rest)
+        except httptools.HttpParserUpgrade as upgrade:
+            method, self._parser = self._parser.get_method(), httptools.HttpRequestParser(self)
+            if method == b"CONNECT":
+                self._reject(405, "This is no tunnel")
+            else:  # an offer of HTTP/2, as Java's client makes it: not taken, so the request is read as if without it
+                self.data_received(self._incoming.head(method) + data[upgrade.args[0] :])
         except httptools.HttpParserError as error:
             self._reject(400, f"The request is no HTTP: {error}")
 
@@ -196,9 +203,9 @@ class Client(asyncio.Protocol):
         self._measure(data, MAX_BODY_BYTES, 413)
 
     def on_message_complete(self) -> None:
-        if self._closing:
-            return
         incoming, parser = self._incoming, self._parser
+        if self._closing or parser.should_upgrade():
+            return
         call = Call(
             parser.get_method().decode("latin-1"), incoming.target, incoming.headers, b"".join(incoming.parts),
             time.monotonic_ns(), parser.should_keep_alive(), parser.get_http_version() != "1.0",
