@@ -21,8 +21,12 @@ class DataConfig(Config):
     facts: int = Field(500, ge=1, description="Training rows.")
     intent: int = Field(1500, ge=1, description="Training rows.")
     functions: int = Field(500, ge=1, description="Training rows.")
+    products: int = Field(1200, ge=1, description="Training conversations, and as many for the router.")
+    dates: int = Field(1200, ge=1, description="Training conversations, and as many for the router.")
+    mixed: int = Field(1600, ge=1, description="Training conversations, and as many for the router.")
     suite_tasks: int = Field(240, ge=1, description="Held-out tasks a suite, functions apart.")
     function_tasks: int = Field(40, ge=1, description="Held-out tasks of the functions suite.")
+    agent_tasks: int = Field(50, ge=1, description="Held-out tasks a family that needs tools.")
     validation_tasks: int = Field(30, ge=1, description="Validation tasks a suite; functions have none.")
 
     def training_rows(self, suite: str) -> int:

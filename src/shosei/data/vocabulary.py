@@ -9,7 +9,7 @@ from shosei.data.dataset import read_rows
 from shosei.log import Run
 
 # What operands are made of: kana, CJK punctuation, full-width forms, numerals, capitals, signs.
-_OPERAND_CHARACTER = re.compile("([\u3000-\u30ff\uff01-\uff5e零一二三四五六七八九十百千A-Z#%&*/@-])")
+_OPERAND_CHARACTER = re.compile("([\u3000-\u30ff\uff01-\uff5e零一二三四五六七八九十百千万A-Z#%&*/@-])")
 
 
 def tokenizer_texts(run: Run) -> Iterator[str]:

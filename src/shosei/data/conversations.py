@@ -1,0 +1,45 @@
+"""Training conversations of agent systems: a router's choice, and a specialist's calls and answer."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from shosei.data.families import TOOL_FAMILIES, Call, Problem
+from shosei.data.tools import ROUTE, SOLVE, TOOLS
+from shosei.wire.suite import Task
+
+
+def routing(task: Task) -> dict[str, Any]:
+    """A router that is asked ``task`` names the specialist."""
+    answer = _assistant(f"{task.lang}-{task.suite}")
+    return _row(task, [_system(ROUTE), *task.messages, answer])
+
+
+def solving(task: Task, problem: Problem) -> dict[str, Any]:
+    """A specialist that is asked ``task`` calls its tools one after the other, and answers."""
+    steps = [message for number, call in enumerate(problem.calls) for message in _call(call, f"call-{number}")]
+    messages = [_system(SOLVE), *task.messages, *steps, _assistant(problem.answer)]
+    return _row(task, messages) | {"tools": [TOOLS[name] for name in TOOL_FAMILIES[task.suite].tools]}
+
+
+def _row(task: Task, messages: list[dict[str, Any]]) -> dict[str, Any]:
+    return {"messages": messages, "suite": task.suite, "lang": task.lang, "cluster": task.cluster}
+
+
+def _system(instructions: str) -> dict[str, Any]:
+    return {"role": "system", "content": instructions}
+
+
+def _assistant(content: str) -> dict[str, Any]:
+    return {"role": "assistant", "content": content}
+
+
+def _call(call: Call, call_id: str) -> list[dict[str, Any]]:
+    """The assistant's message that calls a tool, and the tool's."""
+    arguments = json.dumps(call.arguments, ensure_ascii=False, separators=(",", ":"))
+    asked = {"id": call_id, "type": "function", "function": {"name": call.tool, "arguments": arguments}}
+    return [
+        {"role": "assistant", "content": None, "tool_calls": [asked]},
+        {"role": "tool", "tool_call_id": call_id, "content": call.result},
+    ]
