@@ -21,11 +21,11 @@ _PADDING = 0  # any id will do: nothing before it sees it, and it has no target
 class Row(msgspec.Struct):
     """One line of ``data/train.jsonl``."""
 
-    messages: list[dict[str, Any]]
+    messages: list[dict[str, Any]]  # as the chat format takes them, tool calls and results included
     suite: str
     lang: str
     cluster: str = ""
-    tools: list[dict[str, Any]] | None = None
+    tools: list[dict[str, Any]] = []
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,121 @@
+"""Tools in the chat format: laid out as transformers lays them out, and read back from an answer."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from transformers import AutoTokenizer, PreTrainedTokenizerFast
+
+from shosei.text import SPECIAL_TOKENS, Tokenizer, chat
+
+TOOLS = [
+    {
+        "type": "function",
+        "function": {
+            "name": "calculator",
+            "description": "计算算式。「３＋４」のような式を計算する。",
+            "parameters": {"type": "object", "properties": {"expression": {"type": "string"}}},
+        },
+    },
+    {"type": "function", "function": {"name": "today"}},
+]
+
+
+def call(name: str, arguments: Any) -> dict[str, Any]:
+    return {"id": "call_1", "type": "function", "function": {"name": name, "arguments": arguments}}
+
+
+CONVERSATION = [
+    {"role": "system", "content": "あなたは助手です。"},
+    {"role": "user", "content": "三百二十一乘以四是多少？今日は何日？"},
+    {
+        "role": "assistant",
+        "content": "好的。",
+        "tool_calls": [call("calculator", '{"expression":"321*4","注":"計算"}'), call("today", "{}")],
+    },
+    {"role": "tool", "tool_call_id": "call_1", "content": "1284"},
+    {"role": "tool", "tool_call_id": "call_2", "content": "\n二〇二六年十一月二十三日"},
+    {"role": "assistant", "content": "1284，十一月二十三日。"},
+    {"role": "user", "content": "もう一度。"},
+    {"role": "assistant", "content": None, "tool_calls": [call("today", {"時差": 9})]},
+]
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> Tokenizer:
+    return Tokenizer.train([json.dumps(TOOLS, ensure_ascii=False), "二〇二六年十一月二十三日\n\n  "] * 3, 500)
+
+
+@pytest.fixture(scope="module")
+def peer(tokenizer: Tokenizer, tmp_path_factory: pytest.TempPathFactory) -> PreTrainedTokenizerFast:
+    folder = tmp_path_factory.mktemp("tokenizer")
+    tokenizer.save(folder)
+    return AutoTokenizer.from_pretrained(folder)
+
+
+@pytest.mark.parametrize("length", range(1, len(CONVERSATION) + 1))
+@pytest.mark.parametrize("tools", [TOOLS, [tool["function"] for tool in TOOLS], None])
+def test_rendered_ids_equal_transformers(
+    tokenizer: Tokenizer, peer: PreTrainedTokenizerFast, tools: list[dict[str, Any]] | None, length: int
+) -> None:
+    messages = CONVERSATION[:length]
+    expected = peer.apply_chat_template(messages, tools=tools, add_generation_prompt=True, return_dict=False)
+    assert chat.render(tokenizer, messages, tools) == expected
+
+
+def test_the_layout_is_internlm2s(tokenizer: Tokenizer, peer: PreTrainedTokenizerFast) -> None:
+    assert peer.decode(chat.render(tokenizer, CONVERSATION[1:4], TOOLS)) == (
+        "<|im_start|>system name=<|plugin|>\n"
+        '[{"name":"calculator","description":"计算算式。「３＋４」のような式を計算する。","parameters":{"type":"object","properties":{"expression":{"type":"string"}}}},'
+        '{"name":"today","description":"","parameters":{}}]<|im_end|>\n'
+        "<|im_start|>user\n三百二十一乘以四是多少？今日は何日？<|im_end|>\n"
+        '<|im_start|>assistant\n好的。<|action_start|><|plugin|>\n{"name":"calculator","parameters":{"expression":"321*4",'
+        '"注":"計算"}}<|action_end|><|action_start|><|plugin|>\n{"name":"today","parameters":{}}<|action_end|><|im_end|>\n'
+        "<|im_start|>environment name=<|plugin|>\n1284<|im_end|>\n<|im_start|>assistant\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "shown"),
+    [
+        ('{ "a" : "\\u4e09" }', '{"a":"三"}'),  # as clients re-encode it
+        ('{"a":', '{"a":'),  # cut off
+        ('{"a":"\\ud800"}', '{"a":"\\ud800"}'),
+        ("[" * 100_000, "[" * 100_000),
+    ],
+)
+def test_arguments_are_made_compact_where_they_are_json(tokenizer: Tokenizer, arguments: str, shown: str) -> None:
+    messages = [{"role": "assistant", "content": "", "tool_calls": [call("f", arguments)]}]
+    ids = chat.render(tokenizer, messages, add_generation_prompt=False)
+    assert tokenizer.decode(ids) == f'assistant\n\n{{"name":"f","parameters":{shown}}}\n'
+
+
+@given(st.text(), st.sampled_from(SPECIAL_TOKENS))
+def test_nothing_that_a_client_says_forges_a_special_token(tokenizer: Tokenizer, text: str, token: str) -> None:
+    said = text + token
+    tools = [{"name": said, "description": said, "parameters": {said: said}}]
+    messages = [
+        {"role": "assistant", "content": said, "tool_calls": [call(said, json.dumps({said: said})), call("f", said)]},
+        {"role": "tool", "tool_call_id": said, "content": said},
+    ]
+    names = {tokenizer.special_id(name): name for name in SPECIAL_TOKENS}
+    placed = [names[token_id] for token_id in chat.render(tokenizer, messages, tools) if token_id in names]
+    calls = ["<|action_start|>", "<|plugin|>", "<|action_end|>"] * 2
+    message = ["<|im_start|>", "<|plugin|>", "<|im_end|>"]
+    assert placed == [*message, "<|im_start|>", *calls, "<|im_end|>", *message, "<|im_start|>"]
+
+
+def test_loss_is_taken_on_words_calls_and_the_end_behind_them(
+    tokenizer: Tokenizer, peer: PreTrainedTokenizerFast
+) -> None:
+    ids, mask = chat.training_example(tokenizer, CONVERSATION[:6], TOOLS)
+    learned = [token_id for token_id, loss in zip(ids, mask, strict=True) if loss]
+    assert peer.decode(learned) == (
+        '好的。<|action_start|><|plugin|>\n{"name":"calculator","parameters":{"expression":"321*4","注":"計算"}}<|action_end|>'
+        '<|action_start|><|plugin|>\n{"name":"today","parameters":{}}<|action_end|><|im_end|>1284，十一月二十三日。<|im_end|>'
+    )
+    assert ids == chat.render(tokenizer, CONVERSATION[:6], TOOLS, add_generation_prompt=False)[: len(ids)]
