@@ -6,21 +6,25 @@ import json
 from typing import Any
 
 from shosei.data.families import TOOL_FAMILIES, Call, Problem
-from shosei.data.tools import ROUTE, SOLVE, TOOLS
+from shosei.data.tools import ROUTE, SKILLS, SOLVE
 from shosei.wire.suite import Task
 
 
 def routing(task: Task) -> dict[str, Any]:
     """A router that is asked ``task`` names the specialist."""
-    answer = _assistant(f"{task.lang}-{task.suite}")
-    return _row(task, [_system(ROUTE), *task.messages, answer])
+    answer = _assistant(f"{task.lang}-{TOOL_FAMILIES[task.suite].skill}")
+    return _row(task, [_system(ROUTE[task.lang]), *task.messages, answer])
 
 
-def solving(task: Task, problem: Problem) -> dict[str, Any]:
-    """A specialist that is asked ``task`` calls its tools one after the other, and answers."""
+def solving(task: Task, problem: Problem, described: bool) -> dict[str, Any]:
+    """A specialist that is asked ``task`` calls its tools one after the other, and answers.
+
+    Not every row needs to say what the tools are, always in the same words: without that it is a third shorter.
+    """
     steps = [message for number, call in enumerate(problem.calls) for message in _call(call, f"call-{number}")]
-    messages = [_system(SOLVE), *task.messages, *steps, _assistant(problem.answer)]
-    return _row(task, messages) | {"tools": [TOOLS[name] for name in TOOL_FAMILIES[task.suite].tools]}
+    messages = [_system(SOLVE[task.lang]), *task.messages, *steps, _assistant(problem.answer)]
+    row = _row(task, messages)
+    return row | {"tools": SKILLS[TOOL_FAMILIES[task.suite].skill]} if described else row
 
 
 def _row(task: Task, messages: list[dict[str, Any]]) -> dict[str, Any]:

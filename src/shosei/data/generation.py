@@ -45,8 +45,11 @@ def generate(config: DataConfig) -> dict[str, bytes]:
         solved = questions.draw_solved(name, "train", config.training_rows(name))
         asked = _numbered(questions.draw(name, "held_out", config.agent_tasks), "held-out")
         _check_split(name, [task for task, _ in solved], asked)
-        rows += [conversations.routing(task) for task, _ in solved]
-        rows += [conversations.solving(task, problem) for task, problem in solved]
+        rows += [conversations.routing(task) for task, _ in solved[: config.routes]]
+        rows += [
+            conversations.solving(task, problem, described=number % config.described == 0)
+            for number, (task, problem) in enumerate(solved)
+        ]
         agent_tasks += asked
     Random(f"{config.seed} order").shuffle(rows)
     return {

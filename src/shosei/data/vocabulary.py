@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from typing import Any
 
-from shosei.data.dataset import Row, read_rows
+from shosei.data.dataset import read_rows
 from shosei.log import Run
 from shosei.text import chat
 
@@ -21,17 +22,16 @@ def tokenizer_texts(run: Run) -> Iterator[str]:
     as characters, and what was learned of a character holds wherever it stands. Words of the phrasings still merge.
     """
     for row in read_rows(run):
-        for text in _texts(row):
-            for piece in _OPERAND_CHARACTER.split(text):
-                if piece:
-                    yield piece
+        if row.tools:
+            yield chat.compact([tool["function"] for tool in row.tools])
+        for message in row.messages:
+            for text in _texts(message):
+                yield from filter(None, _OPERAND_CHARACTER.split(text))
 
 
-def _texts(row: Row) -> Iterator[str]:
-    if row.tools:
-        yield chat.compact([tool["function"] for tool in row.tools])
-    for message in row.messages:
-        yield f"{message['role']}\n{message['content'] or ''}"
-        for call in message.get("tool_calls", []):
-            function = call["function"]
-            yield chat.compact({"name": function["name"], "parameters": json.loads(function["arguments"])})
+def _texts(message: dict[str, Any]) -> Iterator[str]:
+    header = "environment name=" if message["role"] == "tool" else message["role"]
+    yield f"{header}\n{message['content'] or ''}"
+    for call in message.get("tool_calls", []):
+        function = call["function"]
+        yield chat.compact({"name": function["name"], "parameters": json.loads(function["arguments"])})

@@ -18,7 +18,7 @@ class Dates(Family):
     name = "dates"
     directions = ("after", "before")
     max_tokens = 48
-    tools = ("calendar",)
+    skill = "calendar"
 
     def operands(self, rng: Random) -> list[str]:
         drawn = ((_FIRST + timedelta(rng.randrange(_DAYS)), rng.choice(_DISTANCE)) for _ in range(_PAIRS))
@@ -27,15 +27,16 @@ class Dates(Family):
     def problem(self, operand: str, lang: str, direction: str) -> Problem:
         start, distance = operand.split()
         days = int(distance) if direction == "after" else -int(distance)
-        end = date.fromisoformat(start) + timedelta(days)
-        call = Call("calendar", {"date": start, "days": days}, end.isoformat())
-        return Problem({"x": _in_words(date.fromisoformat(start)), "n": distance}, _in_words(end), calls=[call])
+        asked = date.fromisoformat(start)
+        answer = _written(asked + timedelta(days))
+        call = Call("calendar", {"date": _written(asked), "days": days}, answer)
+        return Problem({"x": _written(asked), "n": distance}, answer, calls=[call])
 
 
 def _leaves_month(day: date, days: int) -> bool:
     return all((day + timedelta(sign * days)).month != day.month for sign in (1, -1))
 
 
-def _in_words(day: date) -> str:
+def _written(day: date) -> str:
     """As both languages write it."""
     return f"{day.year}年{day.month}月{day.day}日"

@@ -41,7 +41,7 @@ class Family(ABC):
     directions: ClassVar[tuple[str, ...]]
     grader: ClassVar[str] = "exact"
     max_tokens: ClassVar[int]
-    tools: ClassVar[tuple[str, ...]] = ()  # what whoever answers such questions is given
+    skill: ClassVar[str] = ""  # of the specialist whose tools are needed, if any are
 
     @abstractmethod
     def operands(self, rng: Random) -> list[str]:

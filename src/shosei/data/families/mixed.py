@@ -22,7 +22,7 @@ class Mixed(Family):
     name = "mixed"
     directions = ("convert", "add")
     max_tokens = 48
-    tools = ("calculator", "numerals")
+    skill = "calculator"
 
     def operands(self, rng: Random) -> list[str]:
         drawn = (f"{rng.choice(_FACTORS)}*{rng.choice(_FACTORS)}+{rng.choice(_SUMMANDS)}" for _ in range(_TRIPLES))
@@ -38,5 +38,5 @@ class Mixed(Family):
             return Problem(slots | {"c": in_words(int(summand), other)}, call.result, calls=[call])
         words = in_words(a * b, other)
         multiply = Call("calculator", {"expression": product}, str(a * b))
-        convert = Call("numerals", {"number": a * b, "language": other}, words)
+        convert = Call("numerals", {"number": str(a * b), "language": other}, words)
         return Problem(slots, words, calls=[multiply, convert])

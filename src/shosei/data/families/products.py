@@ -17,7 +17,7 @@ class Products(Family):
     name = "products"
     directions = ("multiply",)
     max_tokens = 48
-    tools = ("calculator",)
+    skill = "calculator"
 
     def operands(self, rng: Random) -> list[str]:
         return list(dict.fromkeys(f"{rng.choice(_FACTORS)}*{rng.choice(_FACTORS)}" for _ in range(_PAIRS)))
