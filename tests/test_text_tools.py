@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
-from shosei.text import SPECIAL_TOKENS, Tokenizer, chat
+from shosei.text import SPECIAL_TOKENS, AnswerReader, CallPiece, Piece, Tokenizer, chat
 
 TOOLS = [
     {
@@ -119,3 +119,64 @@ def test_loss_is_taken_on_words_calls_and_the_end_behind_them(
         '<|action_start|><|plugin|>\n{"name":"today","parameters":{}}<|action_end|><|im_end|>1284，十一月二十三日。<|im_end|>'
     )
     assert ids == chat.render(tokenizer, CONVERSATION[:6], TOOLS, add_generation_prompt=False)[: len(ids)]
+
+
+def read(tokenizer: Tokenizer, ids: list[int]) -> list[Piece]:
+    reader = AnswerReader(tokenizer)
+    return [*(piece for token_id in ids for piece in reader.push(token_id)), *reader.finish()]
+
+
+def joined(pieces: list[Piece]) -> tuple[str, list[tuple[str, str]]]:
+    """Words, and the name and arguments of each call."""
+    calls: list[tuple[str, str]] = []
+    for piece in pieces:
+        if isinstance(piece, CallPiece) and piece.name:
+            calls.append((piece.name, piece.arguments))
+        elif isinstance(piece, CallPiece):
+            calls[-1] = calls[-1][0], calls[-1][1] + piece.arguments
+    return "".join(piece for piece in pieces if isinstance(piece, str)), calls
+
+
+_json = st.recursive(
+    st.none() | st.integers() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+@given(st.text(), st.lists(st.tuples(st.sampled_from(["f", "计算"]), st.dictionaries(st.text(), _json, max_size=3))))
+def test_what_is_rendered_is_read_back(
+    tokenizer: Tokenizer, words: str, calls: list[tuple[str, dict[str, Any]]]
+) -> None:
+    answer = {"role": "assistant", "content": words, "tool_calls": [call(name, given) for name, given in calls]}
+    ids = chat.render(tokenizer, [{"role": "user", "content": ""}, answer], add_generation_prompt=False)
+    ids = ids[len(chat.render(tokenizer, [{"role": "user", "content": ""}])) :]
+    text, found = joined(read(tokenizer, ids[: ids.index(tokenizer.end_id)]))
+    if not words[:1].isspace():  # white space may share a token with the newline before it
+        assert text == words
+    assert [(name, json.loads(arguments)) for name, arguments in found] == calls
+
+
+def test_a_call_goes_out_while_it_is_made(tokenizer: Tokenizer) -> None:
+    words = {"role": "assistant", "content": "好", "tool_calls": [call("f", '{"甲":{"乙":"}"},"丙":"東京"}')]}
+    ids = chat.render(tokenizer, [words], add_generation_prompt=False)
+    body = ids[ids.index(tokenizer.special_id("<|action_start|>")) : ids.index(tokenizer.end_id)]
+    reader = AnswerReader(tokenizer)
+    shown = ""
+    for token_id in body:
+        shown += "".join(piece.arguments for piece in reader.push(token_id) if isinstance(piece, CallPiece))
+        assert '{"甲":{"乙":"}"},"丙":"東京"}'.startswith(shown)
+    assert shown.endswith('"東京"}')
+
+
+@pytest.mark.parametrize("cut", [3, 8, 12, 20, 25])
+def test_a_call_that_is_cut_off_is_shown_as_far_as_it_came(tokenizer: Tokenizer, cut: int) -> None:
+    text = '{"name":"f","parameters":{"a":"東京"}}'
+    start, plugin = tokenizer.special_id("<|action_start|>"), tokenizer.special_id("<|plugin|>")
+    _, calls = joined(read(tokenizer, [start, plugin, *tokenizer.encode("\n" + text)[:cut]]))
+    assert all(name == "f" and '{"a":"東京"}'.startswith(arguments) for name, arguments in calls)
+
+
+@given(st.lists(st.integers(0, 499)))
+def test_no_tokens_break_the_reader(tokenizer: Tokenizer, ids: list[int]) -> None:
+    read(tokenizer, ids)
