@@ -18,9 +18,9 @@ from shosei.engine.protocol import Cancel, ClientMessage, Failed, FrameDecoder, 
 from shosei.log import Request, Writer, read_log
 from shosei.log.run import Run
 from shosei.serve.app import create_app
-from shosei.serve.listen import listen
 from shosei.text import Tokenizer
 from shosei.wire import sse
+from shosei.wire.listen import listen
 
 CONTEXT = 128
 ASK = {"messages": [{"role": "user", "content": "你好"}]}

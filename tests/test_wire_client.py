@@ -90,7 +90,7 @@ def test_a_stream_cut_anywhere_reads_the_same(cuts: list[int], crlf: bool) -> No
     stream = STREAM.replace(b"\n", b"\r\n") if crlf else b": comment\n" + STREAM
     reply = Reply("req-1", 0, stream=True)
     reader = ReplyReader(reply)
-    reader.begin(200, 1)
+    reader.begin(200, [], 1)
     edges = [0, *sorted(cuts), len(stream)]
     for now, (begin, end) in enumerate(itertools.pairwise(edges), 10):
         reader.feed(stream[begin:end], now)
@@ -117,7 +117,7 @@ def test_no_answer_makes_the_reader_raise(data: bytes, stream: bool, status: int
     ):
         reply = Reply("req-1", 0, stream=stream)
         reader = ReplyReader(reply)
-        reader.begin(status, 1)
+        reader.begin(status, [], 1)
         reader.feed(body, 2)
         reader.finish()
         assert reply.error

@@ -16,6 +16,7 @@ import typer.main
 
 from shosei import __version__
 from shosei.cli import (
+    agents,
     alternate,
     card,
     chat,
@@ -23,6 +24,7 @@ from shosei.cli import (
     data,
     engine,
     exam,
+    gateway,
     load,
     metrics,
     models,
@@ -75,10 +77,12 @@ app.command("load")(load.load)
 app.command("load-worker", hidden=True)(load.load_worker)
 app.command("supervise")(supervise.supervise)
 app.command("exam")(exam.exam)
+app.command("gateway")(gateway.gateway)
 app.command("engine", hidden=True)(engine.engine)
 app.command("serve")(serve.serve)
 app.command("http", hidden=True)(serve.http)
 app.command("chat")(chat.chat)
+app.add_typer(agents.agents, name="agents")
 app.command("ratings")(ratings.ratings)
 app.command("alternate")(alternate.alternate)
 app.command("card")(card.card)

@@ -105,6 +105,11 @@ class Supervisor:
             self._stopping.set()
 
     @property
+    def stopping(self) -> bool:
+        """Whether the children are being stopped: it was told to, or one of them was lost."""
+        return self._stopping.is_set()
+
+    @property
     def lost(self) -> bool:
         """Whether a child failed for good. If not, all of them finished or were told to stop."""
         return self._lost is not None

@@ -10,6 +10,7 @@ import msgspec
 
 from shosei.log.events import Request
 from shosei.wire import sse
+from shosei.wire.connection import Headers
 
 
 @dataclass(slots=True)
@@ -85,7 +86,7 @@ class ReplyReader:
         self._last_piece_ns: int | None = None
         self._complete = self._calls = False
 
-    def begin(self, status: int, first_byte_ns: int) -> None:
+    def begin(self, status: int, _headers: Headers, first_byte_ns: int) -> None:
         """The header came."""
         self.reply.status, self.reply.first_byte_ns = status, first_byte_ns
         self._streams = self.reply.stream and 200 <= status < 300
@@ -175,14 +176,16 @@ class ReplyReader:
             reply.message, code = _words(error), error.get("code")
         except (msgspec.DecodeError, LookupError, TypeError, AttributeError):
             reply.message = reply.message or data[:200].decode("utf-8", "replace")
-        if code == "context_length_exceeded":
-            reply.error = "context limit"
-        elif status == 429:
-            reply.error = "429"
-        else:
-            reply.error = "4xx" if status < 500 else "5xx"
+        reply.error = error_of(status, code)
         if status < 400:
             reply.message = f"the server answers with a redirect (status {status}): give the address it leads to"
+
+
+def error_of(status: int, code: Any = None) -> str:
+    """The ``request`` event's name of a refusal with this HTTP status and this code in its body."""
+    if code == "context_length_exceeded":
+        return "context limit"
+    return "429" if status == 429 else "4xx" if status < 500 else "5xx"
 
 
 def _words(error: Any) -> str:

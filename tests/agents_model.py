@@ -1,0 +1,85 @@
+"""A scripted model behind OpenAI's API: what it says is a function of what it is asked."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import socket
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from aiohttp import web
+
+Script = Callable[[dict[str, Any], str], str | dict[str, Any]]  # body, agent -> a text, or the call of a tool
+
+
+class Model:
+    """A server in a thread; it keeps the bodies and who sent them."""
+
+    def __init__(self, script: Script) -> None:
+        self.script, self.requests = script, list[tuple[str, dict[str, Any]]]()
+        self.loop = asyncio.new_event_loop()
+        started = threading.Event()
+        self.thread = threading.Thread(target=self._serve, args=(started,), daemon=True)
+        self.thread.start()
+        started.wait()
+
+    def stop(self) -> None:
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self.thread.join()
+
+    @property
+    def agents(self) -> list[str]:
+        return [agent for agent, _ in self.requests]
+
+    def _serve(self, started: threading.Event) -> None:
+        app = web.Application()
+        app.router.add_get("/v1/models", self._models)
+        app.router.add_post("/v1/chat/completions", self._chat)
+        runner = web.AppRunner(app, shutdown_timeout=0.1, handler_cancellation=True)
+        self.loop.run_until_complete(runner.setup())
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            self.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+            self.loop.run_until_complete(web.SockSite(runner, listener).start())
+            started.set()
+            self.loop.run_forever()
+            self.loop.run_until_complete(runner.cleanup())
+
+    async def _models(self, _request: web.Request) -> web.Response:
+        return web.json_response({"object": "list", "data": [{"id": "書生", "object": "model"}]})
+
+    async def _chat(self, request: web.Request) -> web.Response:
+        body = await request.json()
+        agent = request.headers.get("x-agent", "")
+        self.requests.append((agent, body))
+        said = self.script(body, agent)
+        message: dict[str, Any] = {"role": "assistant", "content": said if isinstance(said, str) else None}
+        if isinstance(said, dict):
+            function = {"name": said["name"], "arguments": json.dumps(said["arguments"], ensure_ascii=False)}
+            message["tool_calls"] = [{"id": f"call-{len(self.requests)}", "type": "function", "function": function}]
+        choice = {"index": 0, "message": message, "finish_reason": "stop" if isinstance(said, str) else "tool_calls"}
+        usage = {"prompt_tokens": 10, "completion_tokens": 2, "total_tokens": 12}
+        answer = {"id": f"chat-{len(self.requests)}", "object": "chat.completion", "created": 1, "model": "書生"}
+        return web.json_response(answer | {"choices": [choice], "usage": usage})
+
+
+def arithmetic(body: dict[str, Any], agent: str) -> str | dict[str, Any]:
+    """A clever model: it routes, plans, checks, and multiplies with a calculator where it has one; else it errs."""
+    last, asked = body["messages"][-1], str(body["messages"])
+    product = re.findall(r"\d+\*\d+", asked)[0]
+    match agent.partition("-")[0]:
+        case "router":
+            return "zh-calculator"
+        case "planner":
+            return f"算{product}\n检查"
+        case "checker":
+            return "OK" if str(eval(product)) in asked else "再算一次"
+        case "writer":
+            return str(eval(product)) if str(eval(product)) in asked else "?"
+    if last["role"] == "tool":
+        return str(last["content"])
+    if any(tool["function"]["name"] == "calculator" for tool in body.get("tools", [])):
+        return {"name": "calculator", "arguments": {"expression": product}}
+    return "大概是一千"
