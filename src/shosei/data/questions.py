@@ -32,7 +32,7 @@ class Questions:
         }
         for name, family in _ALL.items():
             for operand in family.operands(Random(f"{config.seed} operands of {name}")):
-                split = split_of(name, family.cluster(operand), config.held_out, config.validation)
+                split = split_of(family.shares_split_of or name, family.cluster(operand), config.held_out, config.validation)
                 self._operands[name, split].append(operand)
         for (name, split), operands in self._operands.items():
             if not operands:

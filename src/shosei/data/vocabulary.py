@@ -12,7 +12,7 @@ from shosei.log import Run
 from shosei.text import chat
 
 # What operands are made of: kana, CJK punctuation, full-width forms, numerals, capitals, signs.
-_OPERAND_CHARACTER = re.compile("([\u3000-\u30ff\uff01-\uff5e零一二三四五六七八九十百千万A-Z#%&*/@-])")
+_OPERAND_CHARACTER = re.compile("([\u3000-\u30ff\uff01-\uff5e零一二三四五六七八九十百千万年月日A-Z#%&*/@-])")
 
 
 def tokenizer_texts(run: Run) -> Iterator[str]:

@@ -41,6 +41,7 @@ class Family(ABC):
     directions: ClassVar[tuple[str, ...]]
     grader: ClassVar[str] = "exact"
     max_tokens: ClassVar[int]
+    shares_split_of: ClassVar[str] = ""  # another family, whose clusters are the same
     skill: ClassVar[str] = ""  # of the specialist whose tools are needed, if any are
 
     @abstractmethod

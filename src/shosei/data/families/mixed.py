@@ -6,6 +6,7 @@ from random import Random
 
 from shosei.data.families.family import Call, Family, Problem
 from shosei.data.families.numerals import in_words
+from shosei.data.families.products import cluster_of
 
 _FACTORS = range(100, 1000)
 _SUMMANDS = range(1000, 10_000)
@@ -22,11 +23,15 @@ class Mixed(Family):
     name = "mixed"
     directions = ("convert", "add")
     max_tokens = 48
+    shares_split_of = "products"
     skill = "calculator"
 
     def operands(self, rng: Random) -> list[str]:
         drawn = (f"{rng.choice(_FACTORS)}*{rng.choice(_FACTORS)}+{rng.choice(_SUMMANDS)}" for _ in range(_TRIPLES))
         return list(dict.fromkeys(drawn))
+
+    def cluster(self, operand: str) -> str:
+        return cluster_of(operand.partition("+")[0])
 
     def problem(self, operand: str, lang: str, direction: str) -> Problem:
         product, _, summand = operand.partition("+")

@@ -23,9 +23,14 @@ class Products(Family):
         return list(dict.fromkeys(f"{rng.choice(_FACTORS)}*{rng.choice(_FACTORS)}" for _ in range(_PAIRS)))
 
     def cluster(self, operand: str) -> str:
-        return "*".join(sorted(operand.split("*")))
+        return cluster_of(operand)
 
     def problem(self, operand: str, lang: str, direction: str) -> Problem:
         a, b = map(int, operand.split("*"))
         call = Call("calculator", {"expression": operand}, str(a * b))
         return Problem({"a": in_words(a, lang), "b": in_words(b, lang)}, call.result, calls=[call])
+
+
+def cluster_of(product: str) -> str:
+    """The two factors, in whichever order."""
+    return "*".join(sorted(product.split("*")))
