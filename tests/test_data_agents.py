@@ -122,7 +122,9 @@ def test_rows_are_what_the_router_and_its_specialists_send_and_their_tools_retur
         answer = asyncio.run(router.system(task, f"http://127.0.0.1:{server.server_port}/v1"))
         first, *others = map(as_trained, server.requests)
         assert first == {"messages": route["messages"][:-1], "tools": []}
-        for request, ends in zip(others, [place for place, m in enumerate(row["messages"]) if m in said(row)], strict=True):
+        for request, ends in zip(
+            others, [place for place, m in enumerate(row["messages"]) if m in said(row)], strict=True
+        ):
             assert json.dumps(request["tools"]) == json.dumps(row["tools"]), "the order of keys is read too"
             assert request["messages"] == row["messages"][:ends]
         assert answer == row["messages"][-1]["content"]

@@ -36,7 +36,12 @@ def examples(run: Run) -> Examples:
 def test_the_log_names_what_was_written(run: Run) -> None:
     log = read_log(run.log)
     hashes = {name: digest for begin in log.of(RunBegin) for name, digest in begin.hashes.items()}
-    written = [run.agent_tasks, *run.data.glob("*.jsonl"), *run.suites.glob("*.jsonl"), run.tokenizer / "tokenizer.json"]
+    written = [
+        run.agent_tasks,
+        *run.data.glob("*.jsonl"),
+        *run.suites.glob("*.jsonl"),
+        run.tokenizer / "tokenizer.json",
+    ]
     names = {"train": "data", "validation": "validation", "tasks": "tasks", "tokenizer": "tokenizer"}
     assert hashes == {
         names.get(path.stem, f"suite:{path.stem}"): hashlib.sha256(path.read_bytes()).hexdigest() for path in written

@@ -66,7 +66,7 @@ def quickstart(
 
 
 def _agents(run: Run, router: Path, url: str) -> tuple[str, ...]:
-    """The shipped router and its specialists on the held-out tasks of more than one step, a single agent beside them."""
+    """The shipped router on the held-out tasks of more than one step, and a single agent beside it."""
     return (
         "agents", "run", "router", "--tasks", str(run.agent_tasks), "--base-url", f"{url}/v1", "--run", str(router),
         "--baseline", "single", "--profile", "multi-agent", "--concurrency", str(_AGENT_TASKS_AT_ONCE),

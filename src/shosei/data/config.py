@@ -17,7 +17,7 @@ class DataConfig(Config):
     numerals: int = Field(4200, ge=1, description="Training rows.")
     kana: int = Field(4000, ge=1, description="Training rows.")
     width: int = Field(4400, ge=1, description="Training rows.")
-    sums: int = Field(8500, ge=1, description="Training rows.")
+    sums: int = Field(11000, ge=1, description="Training rows.")
     facts: int = Field(500, ge=1, description="Training rows.")
     intent: int = Field(1500, ge=1, description="Training rows.")
     functions: int = Field(500, ge=1, description="Training rows.")
@@ -28,7 +28,7 @@ class DataConfig(Config):
     routes: int = Field(250, ge=1, description="Training rows of the router, a family that needs tools.")
     suite_tasks: int = Field(240, ge=1, description="Held-out tasks a suite, functions apart.")
     function_tasks: int = Field(40, ge=1, description="Held-out tasks of the functions suite.")
-    agent_tasks: int = Field(50, ge=1, description="Held-out tasks a family that needs tools.")
+    agent_tasks: int = Field(40, ge=1, description="Held-out tasks a family that needs tools.")
     validation_tasks: int = Field(30, ge=1, description="Validation tasks a suite; functions have none.")
 
     def training_rows(self, suite: str) -> int:

@@ -121,7 +121,7 @@ class Batches:
 
 
 def _slices(lengths: list[int], rows: int, tokens: int) -> Iterator[slice]:
-    """Where ascending ``lengths`` are cut, so that no part has more than ``rows``, nor, padded, more than ``tokens``."""
+    """Where ascending ``lengths`` are cut: no part has more than ``rows``, nor, padded, more than ``tokens``."""
     start = 0
     for end, length in enumerate(lengths):
         if end > start and (end - start == rows or (end - start + 1) * length > tokens):

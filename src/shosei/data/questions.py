@@ -27,12 +27,12 @@ class Questions:
 
     def __init__(self, config: DataConfig) -> None:
         self._seed = config.seed
-        self._operands: dict[tuple[str, Split], list[str]] = {
-            (name, split): [] for name in _ALL for split in SPLITS
-        }
+        self._operands: dict[tuple[str, Split], list[str]] = {(name, split): [] for name in _ALL for split in SPLITS}
         for name, family in _ALL.items():
             for operand in family.operands(Random(f"{config.seed} operands of {name}")):
-                split = split_of(family.shares_split_of or name, family.cluster(operand), config.held_out, config.validation)
+                split = split_of(
+                    family.shares_split_of or name, family.cluster(operand), config.held_out, config.validation
+                )
                 self._operands[name, split].append(operand)
         for (name, split), operands in self._operands.items():
             if not operands:

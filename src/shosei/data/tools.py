@@ -1,6 +1,6 @@
 """What the shipped router system says to a model: instructions, and tools as they arrive at the server.
 
-A model must be trained on the very text that it will be asked with; a test compares these with a real client's requests.
+A model must be trained on the very text that it will be asked with; a test compares it with a real client's requests.
 """
 
 from __future__ import annotations
