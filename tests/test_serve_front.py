@@ -27,6 +27,14 @@ ASK = {"messages": [{"role": "user", "content": "你好"}]}
 TOKENIZER = Tokenizer.train(["今天天气怎么样？", "東京の天気は？"], 300)
 
 
+def tool(name: str, **parameters: Any) -> dict[str, Any]:
+    return {"type": "function", "function": {"name": name, "parameters": parameters}}
+
+
+def of_schema(schema: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "json_schema", "json_schema": {"name": "answer", "strict": True, "schema": schema}}
+
+
 @dataclass
 class ScriptedEngine:
     """Answers every request with ``text``; ``after`` says what then: end, fail, vanish or hang."""
@@ -255,7 +263,32 @@ def test_default_cap_is_the_rest_of_the_context(play: Callable[..., None]) -> No
         ("chat/completions", {"n": 2}, "n", None),
         ("chat/completions", {"stop": ["a"] * 5}, "stop", None),
         ("chat/completions", {"seed": 2**70}, "seed", None),
-        ("chat/completions", {"tools": [{"type": "function"}]}, "tools", None),
+        ("chat/completions", {"tools": [{"type": "function"}]}, "tools[0].function", None),
+        ("completions", {"tools": [{"type": "function"}]}, "tools", None),
+        ("completions", {"response_format": {"type": "json_object"}}, "response_format", None),
+        ("chat/completions", {"functions": [{"name": "f"}]}, "functions", None),
+        ("chat/completions", {"tools": [tool("f"), tool("f")]}, "tools", None),
+        ("chat/completions", {"tools": [tool("a b")]}, "tools[0].function.name", None),
+        ("chat/completions", {"tools": [tool("f", enum=[])]}, "tools[0].function.parameters", None),
+        ("chat/completions", {"tools": [tool("f", title="\ud800")]}, "tools", None),
+        ("chat/completions", {"tool_choice": "required"}, "tool_choice", None),
+        ("chat/completions", {"tool_choice": "sometimes"}, "tool_choice", None),
+        ("chat/completions", {"tools": [tool("f")], "tool_choice": tool("g")}, "tool_choice", None),
+        ("chat/completions", {"response_format": {"type": "xml"}}, "response_format.type", None),
+        ("chat/completions", {"response_format": {"type": "json_schema"}}, "response_format.json_schema", None),
+        ("chat/completions", {"response_format": of_schema({"type": 3})}, "response_format.json_schema.schema", None),
+        (
+            "chat/completions",
+            {"response_format": of_schema({"uniqueItems": True, "type": "array"})},
+            "response_format.json_schema.schema",
+            None,
+        ),
+        (
+            "chat/completions",
+            {"messages": [{"role": "tool", "tool_call_id": "call_1", "content": "5"}]},
+            "messages[0].tool_call_id",
+            None,
+        ),
         ("chat/completions", {"max_tokens": 0}, "max_tokens", None),
         ("chat/completions", {"max_tokens": CONTEXT}, "messages", "context_length_exceeded"),
         ("completions", {"prompt": "天" * 200}, "prompt", "context_length_exceeded"),

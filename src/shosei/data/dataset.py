@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -20,10 +21,11 @@ _PADDING = 0  # any id will do: nothing before it sees it, and it has no target
 class Row(msgspec.Struct):
     """One line of ``data/train.jsonl``."""
 
-    messages: list[dict[str, str]]
+    messages: list[dict[str, Any]]  # as the chat format takes them, tool calls and results included
     suite: str
     lang: str
     cluster: str = ""
+    tools: list[dict[str, Any]] = []
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +74,7 @@ def read_rows(run: Run) -> list[Row]:
 
 def load_examples(run: Run, tokenizer: Tokenizer) -> Examples:
     """Encode the run's training rows, in file order."""
-    encoded = [chat.training_example(tokenizer, row.messages) for row in read_rows(run)]
+    encoded = [chat.training_example(tokenizer, row.messages, row.tools) for row in read_rows(run)]
     return Examples([ids for ids, _ in encoded], [loss for _, loss in encoded])
 
 
