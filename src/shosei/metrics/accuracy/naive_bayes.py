@@ -18,6 +18,7 @@ FOLDS = 5
 MOST_QUESTIONS = 5000  # of more, evenly spaced ones stand for all
 
 _LONGEST = 3  # characters of an n-gram
+_LEAST_QUESTIONS = 2  # learnt from, in which an n-gram occurs; a rarer one says more of its question than of a class
 _ONE = 1 << 32  # logarithms are whole multiples of 1 / _ONE: their sums are exact, in any order
 _NEVER = np.iinfo(np.int64).min // 2
 
@@ -25,7 +26,8 @@ _NEVER = np.iinfo(np.int64).min // 2
 def cross_validated(questions: Sequence[str], truths: Sequence[str], clusters: Sequence[str]) -> list[str]:
     """The class predicted for each question from the questions of other folds; a cluster is never in two folds.
 
-    Multinomial naive Bayes with Laplace smoothing (McCallum and Nigam 1998) on counts of character 1- to 3-grams.
+    Multinomial naive Bayes with Laplace smoothing (McCallum and Nigam 1998) on counts of character 1- to 3-grams, those
+    which occur in at least two of the questions learnt from.
     Raises ValueError where there is but one cluster, and so nothing to learn from.
     """
     folds = _folds(clusters)
@@ -83,7 +85,7 @@ def _counts(questions: Sequence[str]) -> sparse.csr_array:
 def _classify(counts: sparse.csr_array, memberships: np.ndarray, tested: np.ndarray) -> np.ndarray:
     """The likeliest class of each question in ``tested``; ``memberships`` (classes, questions) are those learnt."""
     learnt = (counts.T @ memberships.T).T  # (classes, n-grams)
-    known = learnt.sum(axis=0) > 0
+    known = (counts > 0).T @ memberships.sum(axis=0) >= _LEAST_QUESTIONS
     members = memberships.sum(axis=1)
     smoothed = learnt + 1
     likelihood = (_log(smoothed) - _log(smoothed.sum(axis=1, where=known))[:, None]) * known

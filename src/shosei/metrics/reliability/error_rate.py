@@ -19,7 +19,7 @@ from shosei.metrics.vantage import outermost
 _PURPOSES = ("load", "exam", "agents", "chat")  # what users of a server do; probes and warm-ups measure nothing
 _ERRORS = {
     "timeout", "connect", "4xx", "429", "5xx", "cut stream", "empty", "invalid tool call", "context limit",
-    "disconnect",
+    "disconnect", "budget",
 }  # fmt: skip
 
 
@@ -122,7 +122,7 @@ def _by_type(counted: Sequence[Request]) -> Table:
     totals = Counter(request.purpose for request in counted)
     types = Counter((request.purpose, request.error) for request in counted)
     rows: list[Row] = [
-        [text(f"purpose.{purpose}"), _named(error), count, count / totals[purpose]]
+        [text(f"purpose.{purpose}"), failure(error), count, count / totals[purpose]]
         for (purpose, error), count in sorted(types.items())
     ]
     columns: list[Words] = [
@@ -131,7 +131,8 @@ def _by_type(counted: Sequence[Request]) -> Table:
     return Table(text("reliability.by_type"), columns, rows)
 
 
-def _named(error: str) -> Words:
+def failure(error: str) -> Words:
+    """What a request's final state is called."""
     if not error:
         return text("reliability.no_error")
     return text("reliability.failed." + error.replace(" ", "_")) if error in _ERRORS else error
