@@ -12,14 +12,17 @@ from typing import Any
 
 from aiohttp import web
 
-Script = Callable[[dict[str, Any], str], str | dict[str, Any]]  # body, agent -> a text, or the call of a tool
+from shosei.agents.prompts import CHECK, PLAN, ROUTE, WRITE
+
+Script = Callable[[dict[str, Any]], str | dict[str, Any]]  # body -> a text, or the call of a tool
+_KINDS = {"route": ROUTE, "plan": PLAN, "check": CHECK, "write": WRITE}
 
 
 class Model:
-    """A server in a thread; it keeps the bodies and who sent them."""
+    """A server in a thread; it keeps the bodies."""
 
     def __init__(self, script: Script) -> None:
-        self.script, self.requests = script, list[tuple[str, dict[str, Any]]]()
+        self.script, self.bodies = script, list[dict[str, Any]]()
         self.loop = asyncio.new_event_loop()
         started = threading.Event()
         self.thread = threading.Thread(target=self._serve, args=(started,), daemon=True)
@@ -29,10 +32,6 @@ class Model:
     def stop(self) -> None:
         self.loop.call_soon_threadsafe(self.loop.stop)
         self.thread.join()
-
-    @property
-    def agents(self) -> list[str]:
-        return [agent for agent, _ in self.requests]
 
     def _serve(self, started: threading.Event) -> None:
         app = web.Application()
@@ -52,32 +51,32 @@ class Model:
 
     async def _chat(self, request: web.Request) -> web.Response:
         body = await request.json()
-        agent = request.headers.get("x-agent", "")
-        self.requests.append((agent, body))
-        said = self.script(body, agent)
+        self.bodies.append(body)
+        said = self.script(body)
         message: dict[str, Any] = {"role": "assistant", "content": said if isinstance(said, str) else None}
         if isinstance(said, dict):
             function = {"name": said["name"], "arguments": json.dumps(said["arguments"], ensure_ascii=False)}
-            message["tool_calls"] = [{"id": f"call-{len(self.requests)}", "type": "function", "function": function}]
+            message["tool_calls"] = [{"id": f"call-{len(self.bodies)}", "type": "function", "function": function}]
         choice = {"index": 0, "message": message, "finish_reason": "stop" if isinstance(said, str) else "tool_calls"}
         usage = {"prompt_tokens": 10, "completion_tokens": 2, "total_tokens": 12}
-        answer = {"id": f"chat-{len(self.requests)}", "object": "chat.completion", "created": 1, "model": "書生"}
+        answer = {"id": f"chat-{len(self.bodies)}", "object": "chat.completion", "created": 1, "model": "書生"}
         return web.json_response(answer | {"choices": [choice], "usage": usage})
 
 
-def arithmetic(body: dict[str, Any], agent: str) -> str | dict[str, Any]:
+def arithmetic(body: dict[str, Any]) -> str | dict[str, Any]:
     """A clever model: it routes, plans, checks, and multiplies with a calculator where it has one; else it errs."""
     last, asked = body["messages"][-1], str(body["messages"])
     product = re.findall(r"\d+\*\d+", asked)[0]
-    match agent.partition("-")[0]:
-        case "router":
+    right = str(eval(product))
+    match next((kind for kind, words in _KINDS.items() if words["zh"] == body["messages"][0]["content"]), ""):
+        case "route":
             return "zh-calculator"
-        case "planner":
-            return f"算{product}\n检查"
-        case "checker":
-            return "OK" if str(eval(product)) in asked else "再算一次"
-        case "writer":
-            return str(eval(product)) if str(eval(product)) in asked else "?"
+        case "plan":
+            return f"算{product}\n再算{product}"
+        case "check":
+            return "OK" if right in asked else "再算一次"
+        case "write":
+            return right if right in asked else "?"
     if last["role"] == "tool":
         return str(last["content"])
     if any(tool["function"]["name"] == "calculator" for tool in body.get("tools", [])):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import tomllib
 from pathlib import Path
 
@@ -129,3 +130,19 @@ def test_targets_are_the_answer_one_place_ahead(run: Run) -> None:
     assert batch.ids[0].tolist() == ids[:-1]
     prompt = chat.render(tokenizer, messages[:1])
     assert batch.ids[0][: np.flatnonzero(learned)[0] + 1].tolist() == prompt
+
+
+def test_a_row_may_hold_tools_and_calls(run: Run, tmp_path: Path) -> None:
+    tokenizer = Tokenizer.load(run.tokenizer)
+    tools = [{"name": "calculator", "description": "計算", "parameters": {"type": "object"}}]
+    call = {"id": "1", "type": "function", "function": {"name": "calculator", "arguments": '{"式":"12+34"}'}}
+    messages = [
+        {"role": "user", "content": "12加34是多少？"},
+        {"role": "assistant", "content": "", "tool_calls": [call]},
+    ]
+    row = {"messages": messages, "suite": "tools", "lang": "zh", "tools": tools}
+    Run(tmp_path).data.mkdir()
+    (Run(tmp_path).data / "train.jsonl").write_text(json.dumps(row))
+    (ids,) = load_examples(Run(tmp_path), tokenizer).ids
+    assert ids == chat.render(tokenizer, messages, tools, add_generation_prompt=False)[: len(ids)]
+    assert ids[-2:] == [tokenizer.special_id("<|action_end|>"), tokenizer.end_id]

@@ -39,7 +39,7 @@ def test_values_follow_by_hand() -> None:
         "response_time": (500.0, "ms"),
         "error_rate": (4 / 40, ""),
         "pass_at_1": (sum(map(solved, range(TASKS))) / TASKS, ""),
-        "training_speed": (39.5 - 0.001, "s"),
+        "training_speed": (39.5, "s"),
         "memory": (400e6, "bytes"),
         "crash_rate": (0.0, "per start"),
         "restart_count": (0.0, "restarts"),
@@ -182,6 +182,8 @@ def test_a_lost_answer_makes_accuracy_invalid() -> None:
     lost = [event for event in events() if not (isinstance(event, Score) and event.item == "t3")]
     metric = cell("pass_at_1", lost)
     assert (metric.status, metric.reason[:8]) == ("invalid", "39 of 40")
+    broken_off = [RunBegin(verb="agents", argv=[], config={"answers": 120}), *events()[1:]]
+    assert cell("pass_at_1", broken_off).reason.startswith("40 of 120 answers are recorded")
 
 
 def test_tasks_stand_before_a_load_and_an_exam_of_the_same_attempt() -> None:
@@ -217,6 +219,29 @@ def test_a_system_that_never_answers_has_no_speed() -> None:
         assert (found.status, found.reason) == ("not_measured", "none of the 3 tasks got an answer")
     assert cell("error_rate", run).value == 1.0
     assert cell("pass_at_1", run).status == "not_measured"
+
+
+def test_the_pause_after_an_interruption_is_no_time_of_the_system() -> None:
+    hour = 3600 * S
+
+    def resumed(event: Event) -> Event:
+        if not isinstance(event, Workflow) or event.baseline or event.scheduled_ns < START + 20 * S:
+            return event
+        times = {name: getattr(event, name) + hour for name in ("scheduled_ns", "begin_ns", "end_ns")}
+        return msgspec.structs.replace(event, pid=11, **times)
+
+    run = changed(resumed)
+    assert cell("training_speed", run).value == pytest.approx(19.5 * 2)
+    assert cell("inference_speed", run).value == pytest.approx(36 / 39)
+    assert cell("response_time", run).value == 500.0
+
+
+def test_calls_for_no_task_follow_nobody() -> None:
+    stray = [msgspec.structs.replace(call(3, "stray", 430 + n, 1), task="", id=f"stray-{n}") for n in range(4)]
+    run = [*events(), *stray]
+    assert rows(cell("error_rate", run), "Agents")["stray"]["calls"] == 4
+    transfers = rows(cell("inference_speed", run), "From one call")
+    assert sum(row["stray"] for row in transfers.values()) == sum(transfers["stray"].values()) == 0
 
 
 def test_several_samples_of_a_task_are_one_unit() -> None:

@@ -142,6 +142,7 @@ def main() -> int:
         print(f"shosei: {error}", file=sys.stderr)
         return EXIT_INPUT
     if options.socket:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # it ends without a word, as its supervisor wants it
         gc.freeze()  # what is loaded by now is shared with every task's process
         with socket.socket(socket.AF_UNIX) as connection:
             connection.connect(options.socket)

@@ -8,11 +8,11 @@ import inspect
 import json
 import os
 import signal
-import subprocess
 import sys
 import tempfile
 from collections.abc import Awaitable, Sequence
 from dataclasses import asdict
+from typing import NoReturn
 
 from shosei.agents.contract import System, Task
 from shosei.lineage import die_with
@@ -62,10 +62,9 @@ class Job:
         self.name = name
         self.answer, self.output = Stream(), Stream()
         self._is_function = callable(system)
-        if callable(system):
-            self.pid = self._fork(system, task, base_url)
-        else:
-            self.pid = self._spawn(system, task, base_url)
+        host, self.pid = os.getpid(), os.fork()
+        if not self.pid:
+            self._begin(host, system, task, base_url)
         for stream in (self.answer, self.output):
             stream.given()
 
@@ -88,17 +87,17 @@ class Job:
         if status < 0:
             return _failure("crashed", f"ended by signal {signal.Signals(-status).name}")
         if self._is_function:
-            return self._returned(status)
-        return self._printed(status)
+            return self._of_function(status)
+        return self._of_command(status)
 
-    def _returned(self, status: int) -> dict[str, str]:
+    def _of_function(self, status: int) -> dict[str, str]:
         try:
             returned: dict[str, str] = json.loads(self.answer.data)
         except ValueError:
             return _failure("crashed", f"exit code {status}, and no answer")
         return returned
 
-    def _printed(self, status: int) -> dict[str, str]:
+    def _of_command(self, status: int) -> dict[str, str]:
         if status:
             lines = self.output.data.decode("utf-8", "replace").strip().splitlines()
             return _failure("raised", lines[-1] if lines else f"exit code {status}")
@@ -107,37 +106,37 @@ class Job:
         except UnicodeDecodeError:
             return _failure("no answer", "what it printed is not UTF-8")
 
-    def _fork(self, system: System, task: Task, base_url: str) -> int:
-        host = os.getpid()
-        if pid := os.fork():
-            return pid
+    def _begin(self, host: int, system: System | Sequence[str], task: Task, base_url: str) -> NoReturn:
+        """In the job's own process: be the task, to the end."""
         try:
             os.setsid()
             die_with(host)
             signal.set_wakeup_fd(-1)
-            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-            os.dup2(self.output.give(), 1)
+            for signum in (signal.SIGCHLD, signal.SIGPIPE):
+                signal.signal(signum, signal.SIG_DFL)
             os.dup2(self.output.give(), 2)
-            returned = _run(system, task, base_url)
-            sys.stdout.flush()
-            with open(self.answer.give(), "wb") as pipe:
-                pipe.write(json.dumps(returned, ensure_ascii=False).encode("utf-8", "replace"))
+            if callable(system):
+                os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+                os.dup2(self.output.give(), 1)
+                returned = json.dumps(_returned(system, task, base_url), ensure_ascii=False)
+                with open(self.answer.give(), "wb") as pipe:
+                    pipe.write(returned.encode("utf-8", "replace"))
+                sys.stdout.flush()
+                os._exit(0)
+            with tempfile.TemporaryFile() as given:  # no pipe: the host does not wait for who reads it, or does not
+                given.write(json.dumps({**asdict(task), "base_url": base_url}, ensure_ascii=False).encode())
+                given.flush()
+                os.lseek(given.fileno(), 0, os.SEEK_SET)
+                os.dup2(given.fileno(), 0)
+                os.dup2(self.answer.give(), 1)
+                os.execvpe(system[0], list(system), {**os.environ, "OPENAI_BASE_URL": base_url})
+        except OSError as error:
+            os.write(2, f"{error}\n".encode())
         finally:
-            os._exit(0)  # the host's own clean-up is not this process's
-
-    def _spawn(self, command: Sequence[str], task: Task, base_url: str) -> int:
-        host = os.getpid()
-        with tempfile.TemporaryFile() as given:  # no pipe: whoever leaves it unread must not hold the host up
-            given.write(json.dumps({**asdict(task), "base_url": base_url}, ensure_ascii=False).encode())
-            given.seek(0)
-            return subprocess.Popen(
-                command, stdin=given, stdout=self.answer.give(), stderr=self.output.give(), start_new_session=True,
-                env={**os.environ, "OPENAI_BASE_URL": base_url}, preexec_fn=lambda: die_with(host),
-            ).pid  # fmt: skip
+            os._exit(1)  # the host's own clean-up is not this process's
 
 
-def _run(system: System, task: Task, base_url: str) -> dict[str, str]:
+def _returned(system: System, task: Task, base_url: str) -> dict[str, str]:
     """Run the function to its end, whatever that is."""
     try:
         pending = system(task, base_url)

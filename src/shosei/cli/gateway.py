@@ -62,18 +62,19 @@ def gateway(
 
     from shosei.gateway import Budget, Faults, GatewayConfig
     from shosei.log.run import RUN_VARIABLE, open_run
+    from shosei.wire.endpoint import KEY_VARIABLE, Endpoint
 
     if not upstream and not replay:
         raise InputError("--upstream URL: name the server that answers, or --replay DIR to read answers back")
-    if upstream_key_env not in os.environ and upstream_key_env != "OPENAI_API_KEY":
+    if upstream:
+        Endpoint.of(upstream)  # before it is written down: a URL may hold a password
+    if upstream_key_env not in os.environ and upstream_key_env != KEY_VARIABLE:
         raise InputError(f"--upstream-key-env {upstream_key_env}: no such variable is set")
     config = GatewayConfig(
         host=host, port=port, budget=Budget(calls, tokens), key_variable=upstream_key_env, stall_s=stall_timeout,
         faults=Faults.parse(injections or [], seed, delay), record=record, replay=replay, keep_bodies=keep_bodies,
     )  # fmt: skip
     target = open_run(run, must_exist=False) if run or os.environ.get(RUN_VARIABLE) else None
-    if keep_bodies and target is None:
-        raise InputError("--keep-bodies keeps text in a run folder: name one with --run")
     told = {"upstream": upstream, "budget": {"calls": calls, "tokens": tokens}, "inject": injections or []}
     recording = (
         target.recording("gateway", "inference", config=told, seeds={"faults": seed}) if target else nullcontext()

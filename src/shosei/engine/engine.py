@@ -148,7 +148,7 @@ class Engine:
 
     def _advance(self, sequences: list[Sequence], logits: Tensor) -> list[Token | Failed]:
         """Choose each sequence's next token from its row of ``logits``; let the finished ones go."""
-        faults = [self._restrict(sequence, logits[row]) for row, sequence in enumerate(sequences)]
+        faults = [_restrict(sequence, logits[row]) for row, sequence in enumerate(sequences)]
         best, greedy = logits.max(dim=-1)
         finite, tokens = best.isfinite().tolist(), greedy.tolist()
         events: list[Token | Failed] = []
@@ -170,25 +170,26 @@ class Engine:
                 self._free(first + offset)
         return events
 
-    def _restrict(self, sequence: Sequence, logits: Tensor) -> str:
-        """Leave only allowed tokens in ``logits`` (V,), in place; say why that is impossible, if so."""
-        if sequence.constraint is None:
-            return ""
-        try:
-            allowed = sequence.constraint.allowed()
-        except InputError as error:
-            return str(error)
-        if allowed is not None:
-            forbidden = torch.from_numpy(~allowed[: len(logits)]).to(logits.device)
-            logits.masked_fill_(forbidden, -torch.inf)
-        return ""
-
     def _free(self, slot: int) -> None:
         """Give up a slot; the sequence in the last used one takes its place."""
         last = self._running.pop()
         if slot < len(self._running):
             self._cache.move(len(self._running), slot, len(last.tokens))
             self._running[slot] = last
+
+
+def _restrict(sequence: Sequence, logits: Tensor) -> str:
+    """Leave only allowed tokens in ``logits`` (V,), in place; say why that is impossible, if so."""
+    if sequence.constraint is None:
+        return ""
+    try:
+        allowed = sequence.constraint.allowed()
+    except InputError as error:
+        return str(error)
+    if allowed is not None:
+        forbidden = torch.from_numpy(~allowed[: len(logits)]).to(logits.device)
+        logits.masked_fill_(forbidden, -torch.inf)
+    return ""
 
 
 def _refusal(request: Submit, spec: ModelSpec, max_length: int) -> Failed | None:

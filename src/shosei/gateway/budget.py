@@ -28,6 +28,12 @@ class Ledger:
     def account(self, task: str) -> Spent:
         return self._accounts.setdefault(task, Spent())
 
+    def charge(self, task: str, tokens_in: int, tokens_out: int) -> None:
+        """Count what one call has spent."""
+        spent = self.account(task)
+        spent.tokens_in += tokens_in
+        spent.tokens_out += tokens_out
+
     def admit(self, task: str) -> bool:
         """Count one more call, unless that would exceed the task's budget."""
         spent, budget = self.account(task), self._budget

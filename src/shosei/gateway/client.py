@@ -52,6 +52,11 @@ class _Incoming:
     parts: list[bytes] = field(default_factory=list)
     size: int = 0
 
+    def head(self, method: bytes) -> bytes:
+        """The header again, without an offer of another protocol."""
+        lines = [b"%s: %s" % header for header in self.headers if header[0] != b"upgrade"]
+        return b"\r\n".join([b"%s %s HTTP/1.1" % (method, self.target), *lines, b"", b""])
+
 
 class Client(asyncio.Protocol):
     """A connection. ``handle`` answers a call through the methods below; it is cancelled if the client leaves.
@@ -132,10 +137,14 @@ class Client(asyncio.Protocol):
         """Whether a call is under way."""
         return self._task is not None
 
-    def abort(self) -> None:
+    def cancel(self) -> None:
         """End the call under way."""
         if self._task:
             self._task.cancel()
+
+    def abort(self) -> None:
+        """End the connection, though the client has not read everything."""
+        self._transport.abort()
 
     # asyncio's.
 
@@ -147,15 +156,17 @@ class Client(asyncio.Protocol):
         self.gone = True
         self._others.discard(self)
         self._waiting.clear()
-        self.abort()
+        self.cancel()
 
     def data_received(self, data: bytes) -> None:
         try:
             self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade as upgrade:  # an offer of HTTP/2, which need not be taken
-            self._parser = httptools.HttpRequestParser(self)
-            if rest := data[upgrade.args[0] :]:
-                self.data_received(rest)
+        except httptools.HttpParserUpgrade as upgrade:
+            method, self._parser = self._parser.get_method(), httptools.HttpRequestParser(self)
+            if method == b"CONNECT":
+                self._reject(405, "This is no tunnel")
+            else:  # an offer of HTTP/2, as Java's client makes it: not taken, so the request is read as if without it
+                self.data_received(self._incoming.head(method) + data[upgrade.args[0] :])
         except httptools.HttpParserError as error:
             self._reject(400, f"The request is no HTTP: {error}")
 
@@ -192,9 +203,9 @@ class Client(asyncio.Protocol):
         self._measure(data, MAX_BODY_BYTES, 413)
 
     def on_message_complete(self) -> None:
-        if self._closing:
-            return
         incoming, parser = self._incoming, self._parser
+        if self._closing or parser.should_upgrade():
+            return
         call = Call(
             parser.get_method().decode("latin-1"), incoming.target, incoming.headers, b"".join(incoming.parts),
             time.monotonic_ns(), parser.should_keep_alive(), parser.get_http_version() != "1.0",

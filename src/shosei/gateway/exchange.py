@@ -11,37 +11,44 @@ from shosei.errors import InputError
 from shosei.gateway.budget import Ledger
 from shosei.gateway.caller import Caller, Route
 from shosei.gateway.client import Call, Client
-from shosei.gateway.config import GatewayConfig
+from shosei.gateway.faults import Faults
 from shosei.gateway.question import Question
 from shosei.gateway.relay import Relay
+from shosei.gateway.source import Ask, NotRecorded, Source
 from shosei.gateway.tools import results
-from shosei.gateway.upstream import Source
 from shosei.log import Event, Fault, Request
 from shosei.wire.connection import Broken, NotConnected
 
-_RETRY_AFTER = [(b"retry-after", b"1")]
+_RETRY_AFTER = [(b"retry-after", b"1")]  # seconds
+
+
+@dataclass(slots=True)
+class Shared:
+    """What all exchanges of a gateway share."""
+
+    source: Source
+    ledger: Ledger
+    faults: Faults
+    emit: Callable[[Event], None]
 
 
 @dataclass(slots=True)
 class Exchange:
-    """What an exchange needs, and its event. ``fault`` is what is done to it on purpose, if anything."""
+    """A call and its event; ``fault`` is what is done to it on purpose, if anything."""
 
+    shared: Shared
     call: Call
     route: Route
     client: Client
-    source: Source
-    ledger: Ledger
-    config: GatewayConfig
-    emit: Callable[[Event], None]
     event: Request
-    fault: str = ""
+    fault: str
 
     async def run(self) -> None:
         """Answer the call, and write its event whatever happens."""
         event = self.event
         try:
             question = self._read()
-            if not self.ledger.admit(event.task):
+            if not self.shared.ledger.admit(event.task):
                 self._refuse(403, f"The budget of task '{event.task}' is spent", "budget_exceeded", error="budget")
             elif not await self._broken():
                 await self._relay(question)
@@ -56,10 +63,8 @@ class Exchange:
         finally:
             event.done_ns = event.done_ns or time.monotonic_ns()
             event.first_try_error = event.error
-            spent = self.ledger.account(event.task)
-            spent.tokens_in += event.tokens_in or 0
-            spent.tokens_out += event.tokens_out or 0
-            self.emit(event)
+            self.shared.ledger.charge(event.task, event.tokens_in or 0, event.tokens_out or 0)
+            self.shared.emit(event)
 
     def _read(self) -> Question:
         """The question, and what it says of its caller. Raises InputError."""
@@ -83,7 +88,8 @@ class Exchange:
         if not self.fault:
             return False
         event, now = self.event, time.monotonic_ns()
-        self.emit(
+        # A moment, not a stretch: the requests of others in the meantime are as usual.
+        self.shared.emit(
             Fault(name=self.fault, begin_ns=now, end_ns=now, child="gateway", phase=event.phase, span=event.id,
                   task=event.task, agent=event.agent)
         )  # fmt: skip
@@ -93,23 +99,26 @@ class Exchange:
             case "500":
                 self._refuse(500, "The server failed (injected)", "injected_fault", error="5xx")
             case "delay":
-                await asyncio.sleep(self.config.faults.delay_s)
+                await asyncio.sleep(self.shared.faults.delay_s)
         return self.fault in ("429", "500")
 
     async def _relay(self, question: Question) -> None:
-        """Ask the upstream, and hand its answer on."""
+        """Ask, and hand the answer on."""
         event, client = self.event, self.client
         relay = Relay(event, question, client, cut=self.fault == "cut")
+        ask = Ask(self.call, self.route, client, question.body, event.id, event.task, event.agent, question.fields)
         event.sent_ns = time.monotonic_ns()
         try:
-            event.done_ns = await self.source.answer(self.call, self.route, question.body, client, relay)
+            event.done_ns = await self.shared.source.answer(ask, relay)
         except NotConnected as error:
             # What this machine has no connection for, the upstream has no part in.
             self._fail(502, str(error), "cancelled" if error.exhausted else "connect")
         except Broken as error:
             self._fail(502, f"the upstream's answer broke off: {error}", "cut stream" if event.status else "connect")
         except TimeoutError:
-            self._fail(504, f"the upstream was silent for {self.config.stall_s:g} s", "timeout")
+            self._fail(504, "the upstream was silent for too long", "timeout")
+        except NotRecorded as error:
+            self._refuse(404, str(error), "not_recorded", error="4xx")
         else:
             relay.finish()
             if not client.begun:

@@ -8,14 +8,18 @@ import time
 import uuid
 from collections.abc import Callable
 
+from shosei.errors import InputError
+from shosei.gateway.bodies import Bodies
 from shosei.gateway.budget import Ledger, Spent
 from shosei.gateway.caller import Route, place
 from shosei.gateway.client import Call, Client
 from shosei.gateway.config import GatewayConfig
-from shosei.gateway.exchange import Exchange
+from shosei.gateway.exchange import Exchange, Shared
+from shosei.gateway.recording import Recorder, Replay
+from shosei.gateway.source import Ask, NotRecorded, Source
 from shosei.gateway.upstream import Upstream
 from shosei.log import Event, Request, Writer
-from shosei.wire.connection import NotConnected, Page
+from shosei.wire.connection import Page
 from shosei.wire.listen import listen
 
 _MEASURED = {"/v1/chat/completions": "chatcmpl-", "/v1/completions": "cmpl-"}
@@ -40,8 +44,9 @@ class Gateway:
         on_exceeded: Callable[[str], None] = ignore,
     ) -> None:
         self._writer, self._config = writer, config
-        self._source = Upstream(upstream, config.key_variable, config.stall_s)
+        self._source = _source(upstream, writer, config)
         self._ledger = Ledger(config.budget, on_exceeded)
+        self._shared = Shared(self._source, self._ledger, config.faults, self._emit)
         self._clients: set[Client] = set()
         self._name, self._numbers = uuid.uuid4().hex[:16], itertools.count(1)
         self.url = ""  # http://HOST:PORT, once it listens
@@ -71,10 +76,13 @@ class Gateway:
         until = time.monotonic() + self._config.drain_s
         while self._clients and time.monotonic() < until:
             await asyncio.sleep(0.01)
-        for client in [*self._clients]:
-            client.abort()
-        while any(client.busy for client in self._clients):
+        left = [*self._clients]
+        for client in left:
+            client.cancel()
+        while any(client.busy for client in left):
             await asyncio.sleep(0)
+        for client in left:
+            client.abort()
         self._source.close()
 
     @property
@@ -111,16 +119,29 @@ class Gateway:
             phase="inference",
         )  # fmt: skip
         fault = self._config.faults.draw(number)
-        await Exchange(
-            call, route, client, self._source, self._ledger, self._config, self._emit, event, fault
-        ).run()  # fmt: skip
+        await Exchange(self._shared, call, route, client, event, fault).run()
 
     async def _pass_on(self, call: Call, route: Route, client: Client) -> None:
         """What costs no tokens is handed through and leaves no event."""
         page = Page()
         try:
-            await self._source.answer(call, route, call.body, client, page)
-        except (NotConnected, ConnectionError, TimeoutError) as error:
+            await self._source.answer(Ask(call, route, client, call.body), page)
+        except NotRecorded as error:
+            client.refuse(404, str(error), code="not_recorded")
+        except (ConnectionError, TimeoutError) as error:
             client.refuse(502, f"no answer from the upstream: {error}", code="upstream_connect")
         else:
             client.whole(page.status, page.body)
+
+
+def _source(upstream: str, writer: Writer | None, config: GatewayConfig) -> Source:
+    """Who answers, and what is kept of it. Raises InputError."""
+    source: Source
+    source = Replay(config.replay) if config.replay else Upstream(upstream, config.key_variable, config.stall_s)
+    if config.record:
+        source = Recorder(source, config.record)
+    if config.keep_bodies:
+        if writer is None:
+            raise InputError("bodies are kept beside a run's log, and there is no run: name one", param="keep_bodies")
+        source = Bodies(source, writer.path.parent.with_name("bodies") / writer.path.name)
+    return source

@@ -40,9 +40,8 @@ class Question:
         options = options if isinstance(options, dict) else {}
         if question.stream and not options.get("include_usage"):
             question.shows_usage = False
-            question.body = _encode(
-                fields | {"stream_options": msgspec.Raw(_encode(options | {"include_usage": True}))}
-            )
+            asked = msgspec.Raw(_encode(options | {"include_usage": True}))
+            question.body = _encode(fields | {"stream_options": asked})
         return question
 
     def raw(self, name: str) -> bytes:

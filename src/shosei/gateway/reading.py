@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 
@@ -13,18 +14,18 @@ from shosei.log import Request
 
 class _Function(msgspec.Struct):
     name: str | None = None
-    arguments: str | None = None
+    arguments: Any = None
 
 
 class _Call(msgspec.Struct):
-    index: int = 0
+    index: int | None = None
     id: str | None = None
     function: _Function | None = None
 
 
 class _Message(msgspec.Struct):
-    content: str | None = None
-    reasoning_content: str | None = None
+    content: Any = None  # text, or a list of parts
+    reasoning_content: Any = None
     tool_calls: list[_Call] | None = None
 
 
@@ -32,8 +33,8 @@ class _Choice(msgspec.Struct):
     index: int = 0
     message: _Message | None = None
     delta: _Message | None = None
-    text: str | None = None
-    finish_reason: str | None = None
+    text: Any = None
+    finish_reason: Any = None
 
 
 class _Details(msgspec.Struct):
@@ -83,7 +84,7 @@ class Reading:
             message = choice.delta or choice.message or _Message()
             self._spoke = self._spoke or bool(choice.finish_reason)
             for place, call in enumerate(message.tool_calls or ()):
-                self._tool(choice.index, call.index if choice.delta else place, call)
+                self._tool(choice.index, place if call.index is None else call.index, call)
             if choice.text or message.content or message.reasoning_content or message.tool_calls:
                 self._spoke = True
                 if now_ns is not None:
@@ -118,4 +119,5 @@ class Reading:
         call.id = call.id or piece.id or ""
         if piece.function:
             call.name += piece.function.name or ""
-            call.arguments += piece.function.arguments or ""
+            arguments = piece.function.arguments
+            call.arguments += arguments if isinstance(arguments, str) else ""

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Protocol
 
-from shosei.gateway.caller import KEY_PREFIX, Route, bearer
-from shosei.gateway.client import Call, Client
+from shosei.gateway.caller import KEY_PREFIX, bearer
+from shosei.gateway.source import Ask
 from shosei.wire.connection import Connection, Headers, Pool, Reader
 from shosei.wire.endpoint import Endpoint, read_key
 
@@ -18,49 +17,37 @@ _NOT_SENT_ON = frozenset({
 })  # fmt: skip
 
 
-class Source(Protocol):
-    """Where answers come from."""
-
-    async def answer(self, call: Call, route: Route, body: bytes, client: Client, reader: Reader) -> int: ...
-    def close(self) -> None: ...
-
-
 class Upstream:
     """Raises InputError for a URL or a key that cannot be one."""
 
     def __init__(self, url: str, key_variable: str, stall_s: float) -> None:
-        self._endpoint = Endpoint.of(url)
-        self._pool = Pool(self._endpoint.base_url)
+        self._endpoint = endpoint = Endpoint.of(url)
+        self._pool = Pool(endpoint.host, endpoint.port, tls=endpoint.tls)
         self._key, self._stall_s = read_key(key_variable), stall_s
 
-    async def answer(self, call: Call, route: Route, body: bytes, client: Client, reader: Reader) -> int:
-        """Ask, and tell ``reader`` of the answer at the speed of ``client``; return when its last byte came.
-
-        Raises NotConnected, Broken, or TimeoutError where the upstream was silent for too long. Cancelled, it leaves
-        no request behind.
-        """
+    async def answer(self, ask: Ask, reader: Reader) -> int:
         async with asyncio.timeout(self._stall_s) as silence:
             connection = await self._pool.take()
             paced = _Paced(connection, reader, silence, self._stall_s)
-            client.attach(paced)
+            ask.client.attach(paced)
             try:
-                return await connection.send(self._request(call, route, body), paced)
+                return await connection.send(self._request(ask), paced)
             finally:
-                client.attach(None)
+                ask.client.attach(None)
                 connection.resume_reading()
                 self._pool.give_back(connection)
 
     def close(self) -> None:
         self._pool.close()
 
-    def _request(self, call: Call, route: Route, body: bytes) -> bytes:
-        target = f"{self._endpoint.path}{route.path}{route.query}"
-        lines = [f"{call.method} {target} HTTP/1.1\r\nhost: {self._endpoint.authority}".encode("latin-1")]
-        lines += [b"%s: %s" % header for header in call.headers if header[0] not in _NOT_SENT_ON]
-        lines += [b"accept-encoding: identity", b"content-length: %d" % len(body)]
-        if key := self._key_for(call.headers):
+    def _request(self, ask: Ask) -> bytes:
+        target = f"{self._endpoint.path}{ask.route.path}{ask.route.query}"
+        lines = [f"{ask.call.method} {target} HTTP/1.1\r\nhost: {self._endpoint.authority}".encode("latin-1")]
+        lines += [b"%s: %s" % header for header in ask.call.headers if header[0] not in _NOT_SENT_ON]
+        lines += [b"accept-encoding: identity", b"content-length: %d" % len(ask.body)]
+        if key := self._key_for(ask.call.headers):
             lines.append(b"authorization: Bearer " + key.encode("latin-1"))
-        return b"\r\n".join([*lines, b"", body])
+        return b"\r\n".join([*lines, b"", ask.body])
 
     def _key_for(self, headers: Headers) -> str:
         """Ours, or else the client's, unless that is the name of an agent."""

@@ -33,14 +33,10 @@ class Client:
     def __init__(self, base_url: str, *, timeout_s: float = 120.0, headers: Mapping[str, str] | None = None) -> None:
         endpoint = Endpoint.of(base_url)
         self.base_url, self._path = endpoint.base_url, endpoint.path
-        self._pool = Pool(self.base_url)
+        self._pool = Pool(endpoint.host, endpoint.port, tls=endpoint.tls)
         # No compression: an answer's bytes are what was sent, and its pieces come when they are made.
-        sent = {
-            "Host": endpoint.authority,
-            "Accept-Encoding": "identity",
-            "Content-Type": "application/json",
-            **(headers or {}),
-        }
+        sent = {"Host": endpoint.authority, "Accept-Encoding": "identity", "Content-Type": "application/json"}
+        sent |= headers or {}
         if key := read_key():
             sent["Authorization"] = f"Bearer {key}"
         self._headers = "".join(f"{name}: {value}\r\n" for name, value in sent.items())

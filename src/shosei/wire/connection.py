@@ -12,11 +12,8 @@ import functools
 import select
 import time
 from typing import TYPE_CHECKING, Protocol, cast
-from urllib.parse import urlsplit
 
 import httptools
-
-from shosei.errors import InputError
 
 if TYPE_CHECKING:
     from ssl import SSLContext
@@ -68,18 +65,10 @@ class Page:
 
 
 class Pool:
-    """Connections to the host of ``url``. Raises InputError if that names none."""
+    """Connections to a host."""
 
-    def __init__(self, url: str) -> None:
-        try:
-            parts = urlsplit(url)
-            host, port = parts.hostname, parts.port
-        except ValueError:
-            host = port = None
-        if not host or parts.scheme not in ("http", "https") or "@" in parts.netloc or not url.isascii():
-            raise InputError(f"{url} is no URL: write it as http://host:port")
-        self._host, self._tls = host, parts.scheme == "https"
-        self._port = port or (443 if self._tls else 80)
+    def __init__(self, host: str, port: int, *, tls: bool) -> None:
+        self._host, self._port, self._tls = host, port, tls
         self._idle: list[Connection] = []
         self._busy: set[Connection] = set()
 

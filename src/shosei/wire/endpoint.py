@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from shosei.errors import InputError
 
@@ -17,13 +18,24 @@ class Endpoint:
     base_url: str  # without /v1
     authority: str  # host, or host:port
     path: str  # what stands before /v1; often nothing
+    host: str
+    port: int
+    tls: bool
 
     @classmethod
     def of(cls, url: str) -> Endpoint:
+        """Raises InputError for what is no URL, or holds a password."""
+        try:
+            parts = urlsplit(url)
+            host, port = parts.hostname, parts.port
+        except ValueError:
+            host = port = None
+        if not host or parts.scheme not in ("http", "https") or "@" in parts.netloc or not url.isascii():
+            raise InputError(f"{url.rpartition('@')[2]} is no URL: write it as http://host:port")
+        tls = parts.scheme == "https"
         base_url = url.rstrip("/").removesuffix("/v1")
-        _, _, place = base_url.partition("://")
-        authority, slash, path = place.partition("/")
-        return cls(base_url, authority, slash + path)
+        path = base_url.partition("://")[2].removeprefix(parts.netloc)
+        return cls(base_url, parts.netloc, path, host, port or (443 if tls else 80), tls)
 
 
 def read_key(variable: str = KEY_VARIABLE) -> str:

@@ -59,8 +59,9 @@ def _of_tasks(log: Log) -> tuple[list[Score], Words]:
     ]
     if not found:
         raise Unmeasurable("not_measured", text("agents.ungraded", tasks=len(tasks)))
-    lost = len(found) < len(tasks)
-    return found, text("agents.lost", recorded=len(found), tasks=len(tasks)) if lost else ""
+    begun = [begin for begin in log.of(RunBegin) if begin.verb == "agents"]
+    asked = max([len(tasks), *(int(begin.config.get("answers", 0)) for begin in begun)])
+    return found, text("agents.lost", recorded=len(found), tasks=asked) if len(found) < asked else ""
 
 
 def by_task(scores: Iterable[Score]) -> list[list[Score]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from shosei.log import Log
-from shosei.metrics.agents.tasks import submitted
+from shosei.metrics.agents.tasks import sessions, submitted
 from shosei.metrics.bins import SECOND_NS
 from shosei.metrics.cell import Unmeasurable, Value
 from shosei.metrics.metric import Table
@@ -11,9 +11,9 @@ from shosei.metrics.text import text
 
 
 def task_pass(log: Log) -> Value:
-    """Seconds from the first task's begin to the last one's end, failed ones among them."""
+    """Seconds from the first submission to the last end, failed tasks among them, pauses between sessions apart."""
     tasks = submitted(log)
-    seconds = (max(task.end_ns for task in tasks) - min(task.begin_ns for task in tasks)) / SECOND_NS
+    seconds = sum(end - begin for begin, end in sessions(tasks)) / SECOND_NS
     if seconds <= 0:
         raise Unmeasurable("not_measured", text("performance.no_time"))
     columns = [text("agents.tasks"), text("term.seconds"), text("agents.failed")]

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
+
 from shosei.log import Log, Request, Window, Workflow
+from shosei.metrics.faults import Drill
 from shosei.metrics.text import Text
 from shosei.metrics.vantage import outermost
 
@@ -24,18 +27,35 @@ def calls(log: Log) -> tuple[Text, list[Request]]:
 
 
 def by_task(made: list[Request]) -> dict[str, list[Request]]:
-    """Calls by the task that they were made for, each task's in their order."""
+    """Calls by the task that they were made for, each task's in their order; one that names none stands alone."""
     tasks: dict[str, list[Request]] = {}
     for call in made:
-        tasks.setdefault(call.task, []).append(call)
+        tasks.setdefault(call.task or call.id, []).append(call)
     return tasks
+
+
+def sessions(tasks: list[Workflow]) -> list[tuple[int, int]]:
+    """From the first submission to the last end, ``(begin_ns, end_ns)``, of each process that gave tasks, in turn.
+
+    A measurement that was interrupted and went on is several.
+    """
+    by_process: dict[tuple[int, int], list[Workflow]] = {}
+    for task in tasks:
+        by_process.setdefault((task.pid, task.start_ticks), []).append(task)
+    return sorted(
+        (min(task.scheduled_ns for task in own), max(task.end_ns for task in own)) for own in by_process.values()
+    )
+
+
+def pauses(tasks: list[Workflow]) -> Drill:
+    """The time between sessions, to be cut out as a drill is."""
+    return Drill([(end + 1, begin) for (_, end), (begin, _) in itertools.pairwise(sessions(tasks))])
 
 
 def window_of(tasks: list[Workflow]) -> Window:
     """The first submission to the last end, which lies within: an agent system's steady window."""
-    return Window(
-        name="steady", begin_ns=min(task.scheduled_ns for task in tasks), end_ns=max(task.end_ns for task in tasks) + 1
-    )
+    known = sessions(tasks)
+    return Window(name="steady", begin_ns=known[0][0], end_ns=known[-1][1] + 1)
 
 
 def as_request(task: Workflow) -> Request:
