@@ -207,8 +207,9 @@ def _on_device(plan: Plan, tokens: int) -> str:
     name = f"{ranks} x {device.name}" if ranks > 1 else device.name
     return (
         f"{name} ({shown_bytes(device.memory)}, {device.flops / 1e12:,.3g} TFLOP/s, "
-        f"{device.bandwidth / 1e9:,.0f} GB/s; {device.source}): training {fits} in {shown_bytes(plan.step_bytes)}, largest batch {plan.largest_batch:,}; "
-        f"a step takes {shown_seconds(plan.step_seconds)}, an epoch of {tokens / 1e9:,.3g} billion tokens "
-        f"{shown_seconds(plan.epoch_seconds)} at {plan.utilization:.0%} of the peak; {answers} in "
-        f"{shown_bytes(plan.generation_bytes)}, at least {shown_seconds(plan.decode_seconds)} a token"
+        f"{device.bandwidth / 1e9:,.0f} GB/s; {device.source}): training {fits} in {shown_bytes(plan.step_bytes)}, "
+        f"largest batch {plan.largest_batch:,}; a step takes {shown_seconds(plan.step_seconds)}, an epoch of "
+        f"{tokens / 1e9:,.3g} billion tokens {shown_seconds(plan.epoch_seconds)} at {plan.utilization:.0%} of the "
+        f"peak; {answers} in {shown_bytes(plan.generation_bytes)}, at least {shown_seconds(plan.decode_seconds)} "
+        "a token"
     )

@@ -17,7 +17,7 @@ UTILIZATION = 0.4
 # Tokens a parameter at which a training budget is best spent (Hoffmann et al. 2022, arXiv 2203.15556).
 TOKENS_A_PARAMETER = 20
 
-_LARGEST_BATCH = 1 << 20
+_LARGEST_BATCH = 1 << 40
 
 
 @dataclass(frozen=True, slots=True)
