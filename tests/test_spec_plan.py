@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import replace
 
 import pytest
@@ -149,6 +150,16 @@ def test_this_machine_is_measured(shosei: Shosei) -> None:
     assert planned["here"] == "measured"
     assert here["training_fits"]
     assert min(here["device"]["flops"], here["device"]["bandwidth"]) > 1e8
+
+
+def test_without_torch_the_plan_says_why_this_machine_is_not_measured(
+    shosei: Shosei, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "torch", None)
+    monkeypatch.delitem(sys.modules, "shosei.train.machine", raising=False)
+    code, out, _ = shosei("plan", "nano")
+    assert code == 0
+    assert "here: not measured; measuring needs torch" in out
 
 
 @pytest.mark.parametrize(
