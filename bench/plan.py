@@ -81,7 +81,7 @@ def _peak(work: Callable[..., float], spec: ModelSpec, *rest: object) -> tuple[i
 def train(spec: ModelSpec, step: TrainingStep, whole: bool) -> float:
     """Seconds of the last step."""
     if whole:
-        cross_entropy._LOGITS_IN_A_CHUNK = step.tokens * spec.vocab_size
+        cross_entropy.LOGITS_IN_A_CHUNK = step.tokens * spec.vocab_size
     model = Transformer(spec)
     config = TrainConfig()
     optimizers = Optimizers(model, config)

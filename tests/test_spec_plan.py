@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from conftest import Shosei
+from shosei.engine import engine
 from shosei.errors import InputError
 from shosei.spec import PRESETS, preset
 from shosei.spec.device import DEVICES, parse_devices
@@ -73,11 +74,15 @@ def test_generation_and_decoding_by_hand() -> None:
     memory = generation_memory(tiny, 2, 1000)
     assert memory.weights == 2 * 580_019_200
     assert memory.cache == 2000 * 6144
+    assert memory.peak == 2 * (580_019_200 + 128_064 * 1024)  # as the head is packed; a prefill takes less
     read = 2 * (317_744_128 - 25 * 1024 + 128_064 * 1024)  # every matrix, the head's too, and no norm
     assert decode_seconds(tiny, 100, 1e9, streams=3) == pytest.approx((read + 300 * 6144) / 1e9)
     assert tiny.decode_flops_per_token(100) == read + 4 * 12 * 4 * 128 * 100
     ja = preset("ja-small")
     assert generation_memory(ja, 1, 8).weights == 2 * (113_649_408 + 24_576_000)
+    bounded = generation_memory(ja, 16, 2048).prefill - generation_memory(ja, 2, 2048).prefill
+    assert bounded == 2 * 14 * 32_000  # once the engine's prefill is full, a stream adds its logits alone
+    assert engine._PREFILL_TOKENS == 2 * 2048
 
 
 @given(st.sampled_from(sorted(PRESETS)), STEPS)

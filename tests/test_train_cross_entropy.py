@@ -16,7 +16,7 @@ VOCABULARY, WIDTH = 5000, 24  # more rows than a part of the weight's gradient h
 
 @pytest.fixture(autouse=True)
 def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cross_entropy, "_LOGITS_IN_A_CHUNK", VOCABULARY * ROWS_ROUNDED_TO)
+    monkeypatch.setattr(cross_entropy, "LOGITS_IN_A_CHUNK", VOCABULARY * ROWS_ROUNDED_TO)
 
 
 def sample(positions: int) -> tuple[Tensor, Tensor, Tensor]:

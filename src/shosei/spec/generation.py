@@ -13,15 +13,17 @@ _PREFILL_TOKENS = 4096
 
 @dataclass(frozen=True, slots=True)
 class GenerationMemory:
-    """Bytes: weights and cache in bfloat16, and what a prefill holds while it passes through one layer."""
+    """Bytes: weights and cache in bfloat16; what a prefill holds while it passes through one layer; and, before there
+    is a cache, the matrix that is there twice while it is packed."""
 
     weights: int
     cache: int
     prefill: int
+    packing: int
 
     @property
     def peak(self) -> int:
-        return self.weights + self.cache + self.prefill
+        return self.weights + max(self.packing, self.cache + self.prefill)
 
 
 def generation_memory(spec: ModelSpec, streams: int, context: int) -> GenerationMemory:
@@ -37,6 +39,7 @@ def generation_memory(spec: ModelSpec, streams: int, context: int) -> Generation
         weights=_BF16 * (spec.params + (table if spec.tied else 0)),
         cache=streams * context * spec.kv_bytes_per_token(_BF16),
         prefill=_BF16 * live,
+        packing=_BF16 * max(spec.d_model * spec.intermediate_size, 0 if spec.tied else table),
     )
 
 

@@ -17,8 +17,8 @@ Optimizer = Literal["muon", "adamw"]
 Precision = Literal["bf16", "fp32"]
 
 _FP32 = 4
-# Logits in memory at once, and bytes of each: a float32 value and what becomes of it (train/cross_entropy.py).
-_LOGITS_IN_A_CHUNK = 1 << 25
+# The trainer's loss holds so many logits at once (train/cross_entropy.py), each as a float32 and what becomes of it.
+LOGITS_IN_A_CHUNK = 1 << 25
 _BYTES_A_LOGIT = 8
 
 
@@ -85,7 +85,7 @@ def training_memory(spec: ModelSpec, step: TrainingStep) -> TrainingMemory:
     """Memory of a step in the course of training, optimiser state included."""
     table = spec.vocab_size * spec.d_model
     matrix = spec.d_model * spec.intermediate_size
-    rows = min(step.tokens, _LOGITS_IN_A_CHUNK // spec.vocab_size)
+    rows = min(step.tokens, LOGITS_IN_A_CHUNK // spec.vocab_size)
     head_copy = step.value_bytes * table if step.precision == "bf16" and step.ranks == 1 else 0
     hidden_gradient = _FP32 * step.tokens * spec.d_model
     gated = 2 * step.value_bytes * step.tokens * spec.intermediate_size

@@ -9,16 +9,16 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from shosei.data.dataset import NO_LOSS
+from shosei.spec.training import LOGITS_IN_A_CHUNK
 
 # Rows of a chunk: a multiple, since oneDNN compiles and keeps a kernel for each size that it meets.
 ROWS_ROUNDED_TO = 64
-_LOGITS_IN_A_CHUNK = 1 << 25
 _PART = 4096  # rows of the weight
 
 
 def chunk_rows(vocab_size: int) -> int:
     """How many positions have their logits in memory at once."""
-    return max(1, _LOGITS_IN_A_CHUNK // vocab_size // ROWS_ROUNDED_TO) * ROWS_ROUNDED_TO
+    return max(1, LOGITS_IN_A_CHUNK // vocab_size // ROWS_ROUNDED_TO) * ROWS_ROUNDED_TO
 
 
 def chunked_cross_entropy(hidden: Tensor, weight: Tensor, targets: Tensor, dtype: torch.dtype) -> Tensor:
@@ -48,7 +48,7 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
             log_probabilities = F.linear(x, head).float().log_softmax(-1)
             total += F.nll_loss(log_probabilities, chosen, ignore_index=NO_LOSS, reduction="sum") / counted
             slope = log_probabilities.exp_()  # of the loss, by the logits: softmax less the target's one
-            slope[torch.arange(len(chosen)), chosen.clamp_min(0)] -= 1
+            slope[torch.arange(len(chosen), device=chosen.device), chosen.clamp_min(0)] -= 1
             slope *= (chosen != NO_LOSS)[:, None] / counted
             slope = slope.to(dtype)
             del log_probabilities
