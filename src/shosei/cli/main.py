@@ -28,6 +28,7 @@ from shosei.cli import (
     load,
     metrics,
     models,
+    plan,
     quickstart,
     ratings,
     serve,
@@ -70,6 +71,7 @@ def _top(version: bool = typer.Option(False, "--version", help="Print the versio
 
 app.command("quickstart")(quickstart.quickstart)
 app.command("models")(models.models)
+app.command("plan")(plan.plan)
 app.command("data")(data.data)
 app.command("tokenizer")(data.tokenizer)
 app.command("train")(train.train)
