@@ -30,6 +30,7 @@ def main(run: Path) -> None:
     macro = sum(rows[suite]["pass@1"] for suite in SKILLS) / len(SKILLS)
     print(f"macro mean: {macro:.3f}")
     assert macro >= 0.95, macro
+    check_agents(run / "agents" / "router")
     before = card_path.read_bytes()
     for name in ("card.json", "card.html", "card.md"):
         (run / name).unlink()
@@ -37,6 +38,15 @@ def main(run: Path) -> None:
     assert card_path.read_bytes() == before, "card.json differs when computed again"
     assert (run / "card.html").stat().st_size < 1_000_000
     print("quickstart check passed")
+
+
+def check_agents(router: Path) -> None:
+    """The router's card says that it solves at least 40 points more than a single agent does."""
+    metrics = json.loads((router / "card.json").read_text())["metrics"]
+    solved = next(metric for metric in metrics if (metric["id"], metric["phase"]) == ("pass_at_1", "inference"))
+    over = solved["figures"]["over_single"]
+    print(f"router: pass@1 {solved['value']:.3f}, {over['value']:+.1f} points over single {over['ci']}, n {over['n']}")
+    assert over["n"] >= 100 and over["value"] >= 40 and over["ci"][0] > 0, over
 
 
 main(Path(sys.argv[1]))

@@ -69,10 +69,10 @@ def compared(medians: dict[str, float], name: str) -> str:
 
 
 @contextmanager
-def served(delay_ms: float) -> Iterator[str]:
+def served(delay_ms: float, core: int = SERVER_CORE) -> Iterator[str]:
     command = [sys.executable, str(Path(__file__).with_name("load_server.py")), "0", str(delay_ms)]
     server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    os.sched_setaffinity(server.pid, {SERVER_CORE})
+    os.sched_setaffinity(server.pid, {core})
     try:
         assert server.stdout
         yield server.stdout.readline().strip()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +11,9 @@ import pytest
 from shosei.cli.main import main
 
 Shosei = Callable[..., tuple[int, str, str]]
+
+# A shell starts what runs in its background with interrupts ignored, and children inherit that: tests send them some.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture

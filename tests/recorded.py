@@ -69,7 +69,7 @@ def _training() -> list[Event]:
         now += 2 * S
         found.append(Section(name="checkpoint", begin_ns=now, end_ns=now + S, epoch=epoch, phase="training"))
         now += S
-    found += _samples("train", "training", seconds=now // S, megabytes=400)
+    found += samples("train", "training", seconds=now // S, megabytes=400)
     found.append(
         ProcExit(child="train", child_pid=11, start=1, planned=True, cause="done", duration_ns=now, code=0,
                  phase="training")
@@ -83,7 +83,7 @@ def _inference() -> list[Event]:
     for number, child in enumerate(("engine", "http")):
         found.append(ProcStart(child=child, child_pid=20 + number, argv=[child], start=1, phase="inference"))
         found.append(Restart(child=child, phase="inference"))
-        found += _samples(child, "inference", seconds=40, megabytes=300, start=start)
+        found += samples(child, "inference", seconds=40, megabytes=300, start=start)
     edges = {"warmup": (0, 3), "steady": (3, LOAD_SECONDS), "drain": (LOAD_SECONDS, LOAD_SECONDS + 1)}
     for name, (begin, end) in edges.items():
         found.append(Window(name=name, begin_ns=start + begin * S, end_ns=start + end * S, phase="inference"))
@@ -136,7 +136,8 @@ def _score(index: int, *, right: bool, phase: str, epoch: int = 0) -> Score:
                  answer=answer, lang="ja", phase=phase, epoch=epoch)  # fmt: skip
 
 
-def _samples(name: str, phase: str, *, seconds: int, megabytes: int, start: int = 0) -> list[Event]:
+def samples(name: str, phase: str, *, seconds: int, megabytes: int, start: int = 0) -> list[Event]:
+    """A process tree that holds and writes as much each second."""
     return [
         Sample(scope="tree", name=name, processes=1, rss_bytes=(megabytes + 20) * 10**6, pss_bytes=megabytes * 10**6,
                peak_bytes=(megabytes + 50) * 10**6, cpu_ns=second * 800 * MS, read_bytes=0, write_bytes=second * 10**6,
@@ -163,8 +164,13 @@ def rows(metric: Metric, title: str) -> dict[str, list[Any]]:
 
 def write_run(folder: Path, kinds_left_out: tuple[type[Event], ...] = ()) -> Path:
     """Write the run into ``folder`` as one segment; return the folder."""
+    return write_events(folder, [event for event in events() if not isinstance(event, kinds_left_out)])
+
+
+def write_events(folder: Path, found: list[Event]) -> Path:
+    """Write ``found`` into ``folder`` as one segment, with their envelopes; return the folder."""
     lines = []
-    for seq, event in enumerate(event for event in events() if not isinstance(event, kinds_left_out)):
+    for seq, event in enumerate(found):
         event.v, event.run, event.attempt, event.host, event.boot = 1, "recorded", 1, "host", "boot"
         event.pid, event.start_ticks, event.seq = 10, 1, seq
         event.wall_ns = 1_790_000_000 * S + event.mono_ns

@@ -13,6 +13,7 @@ import pytest
 import shosei
 from shosei.card.profile import read_profile, shipped
 from shosei.card.words import LANGUAGES, named, own_texts, say, texts
+from shosei.metrics.agents import cells as agents
 from shosei.metrics.metric import METRIC_IDS
 from shosei.metrics.text import Text, text
 from shosei.spec import audit
@@ -21,6 +22,8 @@ SOURCES = Path(shosei.__file__).parent
 OF_A_METRIC = {
     "name", "training", "inference", "training_formula", "inference_formula", "source", "traps",
 }  # fmt: skip
+OF_TASKS = {"tasks", "tasks_formula"}
+MEASURED_BY_TASKS = {id for id, _ in agents.KEYS}
 IDS = [id for ids in METRIC_IDS.values() for id in ids]
 
 
@@ -74,7 +77,9 @@ def test_every_text_is_used() -> None:
 
 def test_every_metric_is_told_in_full() -> None:
     for id in IDS:
-        assert {key.removeprefix(f"{id}.") for key in texts("en") if key.startswith(f"{id}.")} == OF_A_METRIC
+        assert {key.removeprefix(f"{id}.") for key in texts("en") if key.startswith(f"{id}.")} == (
+            OF_A_METRIC | (OF_TASKS if id in MEASURED_BY_TASKS else set())
+        )
 
 
 @pytest.mark.parametrize("language", [language for language in LANGUAGES if language != "en"])

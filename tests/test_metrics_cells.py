@@ -26,7 +26,7 @@ FED_BY = {
         ("error_rate", "training"),
         ("response_time", "training"),
     },
-    "section": {("training_speed", "training"), ("response_time", "training")},
+    "section": set(),
     "request": {
         ("training_speed", "inference"),
         ("inference_speed", "inference"),

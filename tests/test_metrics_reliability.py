@@ -180,7 +180,10 @@ def test_final_errors_by_type_and_purpose_beside_those_before_retries() -> None:
     assert rows == [
         ["exam", "cut stream", 2, 1.0], ["load", "none", 406, 406 / 410], ["load", "timeout", 4, 4 / 410],
     ]  # fmt: skip
-    assert "requests as the client saw them" in found.notes
+    assert found.notes == [
+        "requests as the client saw them",
+        "left out: 9 requests that the measuring side itself cancelled, as when it is interrupted",
+    ]
 
 
 def test_scattered_errors_have_the_plain_wilson_interval() -> None:

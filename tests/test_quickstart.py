@@ -25,9 +25,10 @@ from shosei.wire.suite import read_suites
 
 SHOSEI = [sys.executable, "-m", "shosei"]
 ROWS = {"numerals": 60, "kana": 60, "width": 60, "sums": 60, "facts": 30, "intent": 60, "functions": 20}
+AGENT_ROWS = {"products": 20, "dates": 20, "mixed": 20, "routes": 10}
 TINY = [
-    *(f"data.{suite}={rows}" for suite, rows in ROWS.items()),
-    "data.suite_tasks=12", "data.function_tasks=4", "data.validation_tasks=4",
+    *(f"data.{suite}={rows}" for suite, rows in (ROWS | AGENT_ROWS).items()),
+    "data.suite_tasks=12", "data.function_tasks=4", "data.validation_tasks=4", "data.agent_tasks=3",
     "train.epochs=2", "train.threads=1", "load.seconds=2", "load.warmup_s=1",
 ]  # fmt: skip
 

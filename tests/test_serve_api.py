@@ -117,10 +117,13 @@ right = st.fixed_dictionaries(
         "stream": st.booleans(),
         "stream_options": st.just({"include_usage": True}),
         "n": st.just(1),
-        "response_format": st.just({"type": "text"}),
+        "response_format": st.sampled_from([{"type": "text"}, {"type": "json_object"}]),
+        "tools": st.just([{"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}]),
+        "tool_choice": st.sampled_from(["none", "auto", "required"]),
     },
 )
-fields = ["messages", "prompt", "max_tokens", "temperature", "top_p", "seed", "stop", "stream", "n", "echo", "tools"]
+fields = ["messages", "prompt", "max_tokens", "temperature", "top_p", "seed", "stop", "stream", "n", "echo"]
+fields += ["tools", "tool_choice", "response_format"]
 bodies = st.builds(operator.or_, right, st.dictionaries(st.sampled_from(fields), anything, max_size=1))
 raw = st.binary(max_size=40) | bodies.map(lambda body: json.dumps(body).encode())
 

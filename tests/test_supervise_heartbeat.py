@@ -119,9 +119,13 @@ def test_matches_are_counted_however_the_output_is_cut(parts: list[bytes]) -> No
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"timeout_s": 5}, "needs --heartbeat-file or --heartbeat-pattern"),
+        ({"timeout_s": 5}, "needs one of --heartbeat-file, --heartbeat-pattern, --step-pattern"),
         ({"file": Path("a"), "pattern": "b"}, "choose the one"),
+        ({"pattern": "a", "steps": "b"}, "both --heartbeat-pattern and --step-pattern"),
         ({"pattern": "("}, "no regular expression"),
+        ({"steps": "("}, "--step-pattern .*no regular expression"),
+        ({"steps": r"step (\d+)"}, r"lacks \(\?P<step>"),
+        ({"steps": r"(?P<step>\d+) (?P<los>\S+)"}, "no group is called los"),
     ],
 )
 def test_a_heartbeat_that_cannot_be_watched_is_bad_input(options: dict, message: str) -> None:

@@ -90,7 +90,7 @@ def test_a_stream_cut_anywhere_reads_the_same(cuts: list[int], crlf: bool) -> No
     stream = STREAM.replace(b"\n", b"\r\n") if crlf else b": comment\n" + STREAM
     reply = Reply("req-1", 0, stream=True)
     reader = ReplyReader(reply)
-    reader.begin(200, 1)
+    reader.begin(200, [], 1)
     edges = [0, *sorted(cuts), len(stream)]
     for now, (begin, end) in enumerate(itertools.pairwise(edges), 10):
         reader.feed(stream[begin:end], now)
@@ -106,6 +106,23 @@ def test_a_stream_cut_anywhere_reads_the_same(cuts: list[int], crlf: bool) -> No
     assert reply.longest_gap_ns == max(after - before for before, after in itertools.pairwise(came))
 
 
+def test_an_answer_of_calls_alone_is_an_answer() -> None:
+    call = {"index": 0, "id": "call_1", "function": {"name": "f", "arguments": ""}}
+    more = {"index": 0, "function": {"arguments": "{}"}}
+    deltas = [{"role": "assistant", "content": ""}, {"tool_calls": [call]}, {"tool_calls": [more]}]
+    stream = [sse.encode(json.dumps({"choices": [{"delta": delta}]}).encode()) for delta in deltas]
+    streamed, whole = Reply("req-1", 0, stream=True), Reply("req-2", 0)
+    message = json.dumps({"choices": [{"message": {"content": None, "tool_calls": [call]}}]}).encode()
+    for reply, parts in ((streamed, [*stream, b"data: [DONE]\n\n"]), (whole, [message])):
+        reader = ReplyReader(reply)
+        reader.begin(200, 1)
+        for now, part in enumerate(parts, 10):
+            reader.feed(part, now)
+        reader.finish()
+        assert (reply.text, reply.error) == ("", "")
+    assert (streamed.first_token_ns, streamed.longest_gap_ns) == (11, 1)
+
+
 @given(data=st.binary(max_size=200), stream=st.booleans(), status=st.sampled_from([200, 302, 400, 404, 429, 500]))
 def test_no_answer_makes_the_reader_raise(data: bytes, stream: bool, status: int) -> None:
     for body in (
@@ -117,7 +134,7 @@ def test_no_answer_makes_the_reader_raise(data: bytes, stream: bool, status: int
     ):
         reply = Reply("req-1", 0, stream=stream)
         reader = ReplyReader(reply)
-        reader.begin(status, 1)
+        reader.begin(status, [], 1)
         reader.feed(body, 2)
         reader.finish()
         assert reply.error

@@ -37,6 +37,8 @@ def header(card: Scorecard) -> list[Fact]:
         facts.insert(2, ("target", [card.target, text("of_turn", turn=card.turn)]))
     if "params" in card.model:
         facts.insert(0, ("parameters", [cell(card.model["params"])]))
+    if card.system:
+        facts.insert(0, ("system", [card.system]))
     machines: list[Sequence[Words]] = [parts for parts in map(_machine, card.hardware.values()) if parts]
     return [*facts, *(("machine", parts) for parts in machines or [_UNKNOWN])]
 

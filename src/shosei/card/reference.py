@@ -11,8 +11,10 @@ from dataclasses import dataclass
 
 from shosei.card.words import named, say
 from shosei.log import Event
+from shosei.metrics.agents import cells as agents
+from shosei.metrics.cell import Cell
 from shosei.metrics.compute import cells
-from shosei.metrics.metric import METRIC_IDS, Phase
+from shosei.metrics.metric import METRIC_IDS, PHASES, Phase
 from shosei.metrics.service_level import ServiceLevel
 from shosei.metrics.text import Text, text
 
@@ -31,33 +33,43 @@ class InPhase:
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """One of the 15 metrics."""
+    """One of the 15 metrics. ``tasks``: in inference, where an agent system's tasks measure it otherwise."""
 
     id: str
     group: str
     name: Text
     phases: dict[Phase, InPhase]
+    tasks: InPhase | None
     source: Text
     traps: Text
+
+    def about(self, phase: Phase, *, of_tasks: bool) -> InPhase:
+        """What the metric means in a phase; ``of_tasks``: on the card of an agent system."""
+        return self.tasks if self.tasks and of_tasks and phase == "inference" else self.phases[phase]
 
 
 def references() -> list[Reference]:
     """All 15, in the card's order."""
     by_cell = {(cell.id, cell.phase): cell for cell in cells(ServiceLevel())}
+    of_tasks = {cell.id: cell for cell in agents.cells(ServiceLevel())}
     found = []
     for group, ids in METRIC_IDS.items():
         for id in ids:
-            phases: dict[Phase, InPhase] = {}
-            for phase in ("training", "inference"):
-                cell = by_cell[id, phase]
-                phases[phase] = InPhase(
-                    definition=text(f"{id}.{phase}"), formula=text(f"{id}.{phase}_formula"), unit=cell.unit,
-                    direction=cell.direction, reads=_kinds([*cell.needs, *cell.may_read]), command=cell.command,
-                )  # fmt: skip
             found.append(
-                Reference(id, group, text(f"{id}.name"), phases, source=text(f"{id}.source"), traps=text(f"{id}.traps"))
-            )
+                Reference(
+                    id, group, text(f"{id}.name"), {phase: _in(phase, by_cell[id, phase]) for phase in PHASES},
+                    tasks=_in("tasks", of_tasks[id]) if id in of_tasks else None,
+                    source=text(f"{id}.source"), traps=text(f"{id}.traps"),
+                )
+            )  # fmt: skip
     return found
+
+
+def _in(where: str, cell: Cell) -> InPhase:
+    return InPhase(
+        definition=text(f"{cell.id}.{where}"), formula=text(f"{cell.id}.{where}_formula"), unit=cell.unit,
+        direction=cell.direction, reads=_kinds([*cell.needs, *cell.may_read]), command=cell.command,
+    )  # fmt: skip
 
 
 def as_markdown(entries: Sequence[Reference], language: str = "en") -> str:
@@ -73,7 +85,7 @@ def as_markdown(entries: Sequence[Reference], language: str = "en") -> str:
             group = entry.group
             lines += ["", f"## {said(f'group.{group}')}"]
         lines += ["", f"### {said(entry.name)} (`{entry.id}`)"]
-        for phase, cell in entry.phases.items():
+        for phase, cell in _everywhere(entry):
             unit = say(named("unit", cell.unit), language) if cell.unit else said("reference.share")
             lines += ["", f"**{said(phase)}** · {unit} · {said(cell.direction)}", "", said(cell.definition)]
             lines += ["", f"> {said(cell.formula)}", ""]
@@ -95,10 +107,14 @@ def as_dicts(entries: Sequence[Reference]) -> list[dict[str, object]]:
                 "definition": say(cell.definition), "formula": say(cell.formula),
                 "unit": cell.unit, "direction": cell.direction, "reads": cell.reads, "command": cell.command,
             }
-            for phase, cell in entry.phases.items()
+            for phase, cell in _everywhere(entry)
         }
         for entry in entries
     ]  # fmt: skip
+
+
+def _everywhere(entry: Reference) -> list[tuple[str, InPhase]]:
+    return [*entry.phases.items(), *([("tasks", entry.tasks)] if entry.tasks else [])]
 
 
 def _kinds(events: Sequence[type[Event]]) -> list[str]:

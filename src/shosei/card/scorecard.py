@@ -17,6 +17,8 @@ from shosei.card.profile import Profile
 from shosei.card.timeline import Timeline, timeline
 from shosei.card.words import rendered, texts
 from shosei.log import Event, Log, Note, RunBegin, RunEnd, Sample
+from shosei.metrics.agents.solved import stopped
+from shosei.metrics.agents.tasks import submitted
 from shosei.metrics.metric import METRIC_IDS, PHASES, Metric, Phase
 from shosei.metrics.text import Text, Words, text
 from shosei.spec import audit
@@ -63,6 +65,7 @@ class Scorecard(msgspec.Struct, frozen=True, kw_only=True):
     attempt: int
     target: str = ""  # of 'shosei alternate': which of its targets, and in which of its turns
     turn: int = 0
+    system: str = ""  # the agent system that was given tasks
     started: str  # UTC, ISO 8601; "" where no run.begin survived
     profile: str
     profile_description: Words = ""
@@ -98,6 +101,7 @@ def build(log: Log, metrics: list[Metric], profile: Profile | None = None) -> Sc
         raise ValueError(f"a scorecard takes each of {len(expected)} cells once")
     begins = sorted(log.of(RunBegin), key=_moment)
     warnings: list[Words] = [*log.warnings]
+    warnings += stopped(submitted(log))
     warnings += [note.text for note in sorted(log.of(Note), key=_moment) if note.level == "warning"]
     commands = _commands(begins, log.of(RunEnd))
     unended = Counter(command.verb for command in commands if command.exit_code is None)
@@ -115,6 +119,7 @@ def build(log: Log, metrics: list[Metric], profile: Profile | None = None) -> Sc
         attempt=log.attempt,
         target=_last(begin.target for begin in begins),
         turn=max((begin.turn for begin in begins), default=0),
+        system=_last(task.system for task in submitted(log)),
         started=_utc(begins[0].wall_ns) if begins else "",
         profile=profile.name if profile else _last(begin.profile for begin in begins),
         profile_description=_recognised(profile.description) if profile else "",

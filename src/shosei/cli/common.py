@@ -66,6 +66,15 @@ def run_async(work: Coroutine[Any, Any, T], new_loop: Callable[[], AbstractEvent
         signal.signal(signal.SIGTERM, handler)
 
 
+def fast_loop() -> Callable[[], AbstractEventLoop] | None:
+    """uvloop's, where there is one: the meter must not be what is measured."""
+    try:
+        from uvloop import new_event_loop
+    except ImportError:
+        return None
+    return new_event_loop
+
+
 def require(*packages: str) -> None:
     """Stop before any work if a package of an extra is not installed; ``main`` says which and how to get it."""
     for package in packages:

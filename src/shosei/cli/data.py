@@ -74,7 +74,8 @@ def _describe(files: dict[str, bytes]) -> list[str]:
         counts = Counter((row["suite"], row["lang"]) for row in rows)
         for suite, row in sorted({row["suite"]: row for row in rows}.items()):
             answer = row["truth"] if "truth" in row else row["messages"][-1]["content"]
-            example = f"{row['messages'][0]['content']} → {answer!r}"
+            question = next(message["content"] for message in row["messages"] if message["role"] == "user")
+            example = f"{question} → {answer!r}"
             lines.append(f"{name:24}{suite:12}{counts[suite, 'zh']:7,}{counts[suite, 'ja']:7,}  {example}")
     return lines
 

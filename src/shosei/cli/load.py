@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from shosei.cli.common import ConfigOption, JsonOption, ProfileOption, RunOption, SetOption, result, run_async, say
+from shosei.cli.common import (
+    ConfigOption,
+    JsonOption,
+    ProfileOption,
+    RunOption,
+    SetOption,
+    fast_loop,
+    result,
+    run_async,
+    say,
+)
 from shosei.errors import EXIT_INVALID, EXIT_OK
 
 if TYPE_CHECKING:
-    from asyncio import AbstractEventLoop
-
     from shosei.card.profile import Profile
     from shosei.load import LoadConfig, Tally
 
@@ -88,7 +96,7 @@ def load(
         save(folder.toml, "load", settings)
         work = run_load(settings, url, record.writer, tally, chosen.service_level if chosen else None)
         try:
-            run_async(_with_progress(work, tally), _fast_loop())
+            run_async(_with_progress(work, tally), fast_loop())
         finally:
             _report(folder.folder, record.writer.attempt, tally, as_json)
         record.exit_code = EXIT_OK if tally.answered and not tally.dropped else EXIT_INVALID
@@ -99,7 +107,7 @@ def load_worker() -> int:
     """Take a share of a load, as another process orders over standard input."""
     from shosei.load.team import work
 
-    return EXIT_INVALID if run_async(work(), _fast_loop()) else EXIT_OK
+    return EXIT_INVALID if run_async(work(), fast_loop()) else EXIT_OK
 
 
 def _profile(name: str | None) -> Profile | None:
@@ -159,12 +167,3 @@ async def _with_progress(work: Coroutine[Any, Any, T], tally: Tally) -> T:
         return await work
     finally:
         shown.cancel()
-
-
-def _fast_loop() -> Callable[[], AbstractEventLoop] | None:
-    """uvloop's, where there is one: the client must not be what is measured."""
-    try:
-        from uvloop import new_event_loop
-    except ImportError:
-        return None
-    return new_event_loop

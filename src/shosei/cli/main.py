@@ -16,6 +16,7 @@ import typer.main
 
 from shosei import __version__
 from shosei.cli import (
+    agents,
     alternate,
     card,
     chat,
@@ -24,10 +25,12 @@ from shosei.cli import (
     engine,
     exam,
     export,
+    gateway,
     importing,
     load,
     metrics,
     models,
+    plan,
     quickstart,
     ratings,
     serve,
@@ -72,6 +75,7 @@ def _top(version: bool = typer.Option(False, "--version", help="Print the versio
 
 app.command("quickstart")(quickstart.quickstart)
 app.command("models")(models.models)
+app.command("plan")(plan.plan)
 app.command("data")(data.data)
 app.command("tokenizer")(data.tokenizer)
 app.command("train")(train.train)
@@ -79,10 +83,12 @@ app.command("load")(load.load)
 app.command("load-worker", hidden=True)(load.load_worker)
 app.command("supervise")(supervise.supervise)
 app.command("exam")(exam.exam)
+app.command("gateway")(gateway.gateway)
 app.command("engine", hidden=True)(engine.engine)
 app.command("serve")(serve.serve)
 app.command("http", hidden=True)(serve.http)
 app.command("chat")(chat.chat)
+app.add_typer(agents.agents, name="agents")
 app.command("ratings")(ratings.ratings)
 app.command("alternate")(alternate.alternate)
 app.command("import")(importing.import_model)

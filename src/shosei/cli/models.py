@@ -1,27 +1,41 @@
-"""``shosei models``: the presets, and the published counts beside the computed ones."""
+"""``shosei models``: the presets, and the published tables beside what is computed."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
 
 from shosei.cli.common import JsonOption, result
 
+if TYPE_CHECKING:
+    from shosei.spec import AuditRow
+
 
 def models(as_json: JsonOption = False) -> None:
-    """List the presets and compare the published parameter counts with the computed ones."""
-    from shosei.spec import PRESETS, audit
+    """List the presets, and compare the published shapes and parameter counts with the computed ones."""
+    from shosei.spec import PRESETS, audit, audit_shapes
 
     presets = [asdict(spec) | {"params": spec.params} for spec in PRESETS.values()]
-    rows = audit()
     lines = [f"{'preset':24}{'d_model':>8}{'layers':>7}{'heads':>6}{'kv':>4}{'head':>5}{'rows':>9}{'parameters':>16}"]
     for spec in PRESETS.values():
         lines.append(
             f"{spec.name:24}{spec.d_model:8}{spec.n_layers:7}{spec.n_heads:6}{spec.n_kv_heads:4}"
             f"{spec.head_dim:5}{spec.vocab_size:9,}{spec.params:16,}"
         )
-    lines += ["", f"{'published vs computed':32}{'published':>16}{'computed':>16}{'difference':>12}"]
+    shapes, counts = audit_shapes(), audit()
+    lines += ["", *_compared("table 1, shapes", shapes), "", *_compared("table 2, counts", counts)]
+    values = {"presets": presets, "shapes": _values(shapes), "audit": _values(counts)}
+    result(values, lines, as_json=as_json)
+
+
+def _compared(title: str, rows: Sequence[AuditRow]) -> list[str]:
+    lines = [f"{title:32}{'published':>16}{'computed':>16}{'difference':>12}"]
     for row in rows:
         name = f"{row.model} {row.part}"
         lines.append(f"{name:32}{row.published:16,}{row.computed:16,}{row.difference:+12.2%}  {row.reason}")
-    values = {"presets": presets, "audit": [asdict(row) | {"difference": row.difference} for row in rows]}
-    result(values, lines, as_json=as_json)
+    return lines
+
+
+def _values(rows: Sequence[AuditRow]) -> list[dict[str, Any]]:
+    return [asdict(row) | {"difference": row.difference} for row in rows]

@@ -6,7 +6,7 @@ import json
 import socket
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,8 +14,12 @@ from shosei.cli.common import JsonOption, SetOption, require, result
 from shosei.cli.verbs import Verbs, code_of, command, printed
 from shosei.errors import InputError, nearest
 
+if TYPE_CHECKING:
+    from shosei.log import Run
+
 _READY_SECONDS = 60.0
 _PREFERRED_PORT = 8000
+_AGENT_TASKS_AT_ONCE = 4
 _SKILLS = ("numerals", "kana", "width", "sums")  # suites that a rule decides, so that a small model can generalise
 
 
@@ -25,12 +29,13 @@ def quickstart(
     overrides: SetOption = None,
     as_json: JsonOption = False,
 ) -> int:
-    """Data, tokenizer, training, serving, load, exam and card, in under five minutes on two cores."""
+    """Data, tokenizer, training, serving, load, exam, agents and card, in under five minutes on two cores."""
     from shosei.log import open_run
 
-    require("torch", "tokenizers", "uvicorn", "babel", "cn2an", "jaconv", "kanjize")
+    require("torch", "tokenizers", "uvicorn", "babel", "cn2an", "jaconv", "kanjize", "pydantic_ai", "llguidance")
     settings = _by_step(overrides or [])
     run = open_run(out, must_exist=False)
+    router = out / "agents" / "router"
     url = f"http://127.0.0.1:{_free_port()}"
     seconds: dict[str, float] = {}
 
@@ -45,9 +50,10 @@ def quickstart(
             asked = (url, "--run", str(out), "--suite", str(run.suites))
             seconds["load"] = verbs.run("load", "load", *asked, "--seed", str(seed), *settings["load"])
             seconds["exam"] = verbs.run("exam", "exam", *asked, "--sandbox", "rlimits", *settings["exam"])
+            seconds["agents"] = verbs.run("agents", *_agents(run, router, url), *settings["agents"])
 
     def card(verbs: Verbs) -> None:
-        seconds["card"] = verbs.run("card", "card", str(out))
+        seconds["card"] = verbs.run("card", "card", str(out)) + verbs.run("card", "card", str(router))
 
     # The record ends before the card is made: the card reads a finished log and says the same whenever it is asked.
     with run.recording("quickstart", new_attempt=True, seeds={"quickstart": seed}) as record:
@@ -55,8 +61,16 @@ def quickstart(
         record.exit_code = code_of(lambda: measured_steps(verbs))
     code = record.exit_code or code_of(lambda: card(verbs))
     if not code:
-        _conclude(out, seconds, as_json)
+        _conclude(out, router, seconds, as_json)
     return code
+
+
+def _agents(run: Run, router: Path, url: str) -> tuple[str, ...]:
+    """The shipped router on the held-out tasks of more than one step, and a single agent beside it."""
+    return (
+        "agents", "run", "router", "--tasks", str(run.agent_tasks), "--base-url", f"{url}/v1", "--run", str(router),
+        "--baseline", "single", "--profile", "multi-agent", "--concurrency", str(_AGENT_TASKS_AT_ONCE),
+    )  # fmt: skip
 
 
 def _by_step(overrides: list[str]) -> dict[str, list[str]]:
@@ -64,10 +78,13 @@ def _by_step(overrides: list[str]) -> dict[str, list[str]]:
     from shosei.config import Config, load
     from shosei.data import DataConfig
     from shosei.exam import ExamConfig
+    from shosei.harness import AgentsConfig
     from shosei.load import LoadConfig
     from shosei.train import TrainConfig
 
-    kinds: dict[str, type[Config]] = {"data": DataConfig, "train": TrainConfig, "load": LoadConfig, "exam": ExamConfig}
+    kinds: dict[str, type[Config]] = {
+        "data": DataConfig, "train": TrainConfig, "load": LoadConfig, "exam": ExamConfig, "agents": AgentsConfig,
+    }  # fmt: skip
     steps: dict[str, list[str]] = {section: [] for section in kinds}
     for override in overrides:
         section = override.partition(".")[0]
@@ -78,14 +95,15 @@ def _by_step(overrides: list[str]) -> dict[str, list[str]]:
     return steps
 
 
-def _conclude(out: Path, seconds: dict[str, float], as_json: bool) -> None:
+def _conclude(out: Path, router: Path, seconds: dict[str, float], as_json: bool) -> None:
     total = sum(seconds.values())
     spent = ", ".join(f"{name} {value:.0f} s" for name, value in seconds.items())
     lines = [
         "",
         f"{total:.0f} s in all: {spent}",
         *_accuracy(out),
-        f"The scorecard is {out / 'card.html'}: open it in a browser.",
+        *_over_single(router),
+        f"The scorecard is {out / 'card.html'}, the agents' {router / 'card.html'}: open them in a browser.",
         "",
         "What next:",
         f"  {printed('chat', str(out), '--single-turn')}  ask it what it was trained on, such as: 17再加52得几？",
@@ -108,6 +126,18 @@ def _accuracy(out: Path) -> list[str]:
     return [
         f"Held-out pass@1 over HTTP: {_list(shares, _SKILLS)}; their mean {mean:.3f}",
         f"  beside them, harder than this model or, as facts, not to be derived: {_list(shares, rest)}",
+    ]
+
+
+def _over_single(router: Path) -> list[str]:
+    """What a router and specialists with tools add to the same model alone, from their card."""
+    metrics = json.loads((router / "card.json").read_text())["metrics"]
+    inference = next(m for m in metrics if (m["id"], m["phase"]) == ("pass_at_1", "inference"))
+    over = inference["figures"]["over_single"]
+    low, high = over["ci"]
+    return [
+        f"Tasks of more than one step: router and tools solve {inference['value']:.3f} of {inference['n']}, "
+        f"{over['value']:+.1f} points [{low:+.1f}, {high:+.1f}] over a single agent"
     ]
 
 

@@ -48,9 +48,9 @@ def serve(
     from shosei.log.run import RUN_VARIABLE, open_run
     from shosei.model.weight_files import WEIGHTS, weight_files
     from shosei.serve.attempt import must_be_new
-    from shosei.serve.listen import listen
     from shosei.serve.private import private_folder
     from shosei.supervise import Child, Supervisor
+    from shosei.wire.listen import listen
 
     require("torch", "tokenizers", "uvicorn")
     folder, model_name = find_model(model_or_run)
@@ -114,8 +114,8 @@ def http(
 ) -> None:
     """Answer HTTP requests in front of an engine until told to stop."""
     from shosei.log.run import recording_if_asked
-    from shosei.serve.listen import listen
     from shosei.serve.server import run_server
+    from shosei.wire.listen import listen
 
     listener = listen(host, port)
     with recording_if_asked("http", "inference", config={"name": name}) as record:

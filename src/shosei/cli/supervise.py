@@ -36,6 +36,16 @@ def supervise(
         str | None,
         typer.Option(metavar="REGEX", help="Progress is a match in its output.", show_default=False),
     ] = None,
+    step_pattern: Annotated[
+        str | None,
+        typer.Option(
+            metavar="REGEX",
+            show_default=False,
+            help="A match in a line of its output is a step of training; progress too. Named groups: step, counted "
+            "through the run, and where printed epoch, loss, tokens, samples, as in 'step (?P<step>[0-9]+)'. "
+            "Of several ranks, let one print.",
+        ),
+    ] = None,
     injections: Annotated[
         list[str] | None,
         typer.Option(
@@ -61,7 +71,9 @@ def supervise(
     faults = [Injection.parse(text) for text in injections or []]
     if heartbeat_timeout is None and any(fault.kind == "hang" for fault in faults):
         raise InputError("--inject hang@S: only --heartbeat-timeout would end it; give one")
-    heartbeat = Heartbeat(heartbeat_timeout, heartbeat_file, heartbeat_pattern)
+    if step_pattern is not None and phase != "training":
+        raise InputError("--step-pattern is for --phase training: serving has no steps")
+    heartbeat = Heartbeat(heartbeat_timeout, heartbeat_file, heartbeat_pattern, step_pattern)
     child = Child(name, command, phase=phase, heartbeat=heartbeat)
     folder = open_run(run, must_exist=False)
     with folder.recording(f"supervise:{name}", phase) as record:

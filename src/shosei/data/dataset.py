@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -21,10 +22,11 @@ _PADDING = 0  # any id will do: nothing before it sees it, and it has no target
 class Row(msgspec.Struct):
     """One line of ``data/train.jsonl``."""
 
-    messages: list[dict[str, str]]
+    messages: list[dict[str, Any]]  # as the chat format takes them, tool calls and results included
     suite: str = ""
     lang: str = ""
     cluster: str = ""
+    tools: list[dict[str, Any]] = []
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,27 +91,28 @@ def _read_rows(file: Path, remedy: str) -> list[Row]:
 
 def load_examples(run: Run, tokenizer: Tokenizer) -> Examples:
     """Encode the run's training rows, in file order."""
-    encoded = [chat.training_example(tokenizer, row.messages) for row in read_rows(run)]
+    encoded = [chat.training_example(tokenizer, row.messages, row.tools) for row in read_rows(run)]
     return Examples([ids for ids, _ in encoded], [loss for _, loss in encoded])
 
 
 class Batches:
-    """Batches of ``batch_size`` examples of similar length, one example a row, the same on every rank.
+    """Batches of examples of similar length, one example a row, the same on every rank: at most ``batch_size`` rows,
+    and fewer where they would hold more than ``batch_tokens``, padding included.
 
     An epoch holds every example once. Its batches and their order depend on ``seed`` and the epoch's number alone.
     """
 
-    def __init__(self, examples: Examples, batch_size: int, seed: int) -> None:
+    def __init__(self, examples: Examples, batch_size: int, seed: int, batch_tokens: int = 2048) -> None:
         if not len(examples):
             raise InputError("there are no training examples; 'shosei data' makes them")
         self._examples = examples
-        self._batch_size = batch_size
         self._seed = seed
         self._lengths = np.array([len(ids) for ids in examples.ids])
+        self._slices = list(_slices(np.sort(self._lengths).tolist(), batch_size, batch_tokens))
 
     @property
     def steps_per_epoch(self) -> int:
-        return -(-len(self._examples) // self._batch_size)
+        return len(self._slices)
 
     def epoch(self, index: int) -> Iterator[Batch]:
         """The batches of epoch ``index``."""
@@ -117,9 +120,8 @@ class Batches:
         # Shuffled, then stably sorted: examples of one length meet in different batches each epoch.
         order = rng.permutation(len(self._examples))
         order = order[np.argsort(self._lengths[order], kind="stable")]
-        starts = np.arange(0, len(order), self._batch_size)
-        for start in rng.permutation(starts):
-            yield self._batch(order[start : start + self._batch_size])
+        for number in rng.permutation(len(self._slices)):
+            yield self._batch(order[self._slices[number]])
 
     def _batch(self, chosen: NDArray[np.int64]) -> Batch:
         # The last token of a row is only ever a target.
@@ -133,3 +135,13 @@ class Batches:
             targets[row, : len(whole) - 1] = np.where(self._examples.loss[number][1:], whole[1:], NO_LOSS)
             tokens += len(whole) - 1
         return Batch(ids, targets, tokens)
+
+
+def _slices(lengths: list[int], rows: int, tokens: int) -> Iterator[slice]:
+    """Where ascending ``lengths`` are cut: no part has more than ``rows``, nor, padded, more than ``tokens``."""
+    start = 0
+    for end, length in enumerate(lengths):
+        if end > start and (end - start == rows or (end - start + 1) * length > tokens):
+            yield slice(start, end)
+            start = end
+    yield slice(start, len(lengths))

@@ -6,7 +6,9 @@ from random import Random
 
 import msgspec
 
+from shosei.data import conversations
 from shosei.data.config import DataConfig
+from shosei.data.families import TOOL_FAMILIES
 from shosei.data.questions import INTENT, SUITES, Questions
 from shosei.data.splitting import check_disjoint
 from shosei.wire.suite import Task
@@ -37,11 +39,23 @@ def generate(config: DataConfig) -> dict[str, bytes]:
     }
     for suite in SUITES:
         _check_split(suite, train[suite], validation.get(suite, []), held_out[suite])
-    rows = [task for tasks in train.values() for task in tasks]
+    rows = [_row(task) for tasks in train.values() for task in tasks]
+    agent_tasks = []
+    for name in TOOL_FAMILIES:
+        solved = questions.draw_solved(name, "train", config.training_rows(name))
+        asked = _numbered(questions.draw(name, "held_out", config.agent_tasks), "held-out")
+        _check_split(name, [task for task, _ in solved], asked)
+        rows += [conversations.routing(task) for task, _ in solved[: config.routes]]
+        rows += [
+            conversations.solving(task, problem, described=number % config.described == 0)
+            for number, (task, problem) in enumerate(solved)
+        ]
+        agent_tasks += asked
     Random(f"{config.seed} order").shuffle(rows)
     return {
-        "data/train.jsonl": _lines([_row(task) for task in rows]),
+        "data/train.jsonl": _lines(rows),
         "data/validation.jsonl": _lines([task for tasks in validation.values() for task in tasks]),
+        "agents/tasks.jsonl": _lines(agent_tasks),
         **{f"suites/{suite}.jsonl": _lines(tasks) for suite, tasks in held_out.items()},
     }
 

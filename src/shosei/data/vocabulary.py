@@ -2,24 +2,36 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
+from typing import Any
 
 from shosei.data.dataset import read_rows
 from shosei.log import Run
+from shosei.text import chat
 
 # What operands are made of: kana, CJK punctuation, full-width forms, numerals, capitals, signs.
-_OPERAND_CHARACTER = re.compile("([\u3000-\u30ff\uff01-\uff5e零一二三四五六七八九十百千A-Z#%&*/@-])")
+_OPERAND_CHARACTER = re.compile("([\u3000-\u30ff\uff01-\uff5e零一二三四五六七八九十百千万年月日A-Z#%&*/@-])")
 
 
 def tokenizer_texts(run: Run) -> Iterator[str]:
-    """The training rows' messages, cut so that characters of operands stand alone.
+    """The training rows' messages, tools and calls, cut so that characters of operands stand alone.
 
     BPE then learns one token for each of them and never a pair: a random kana word or a numeral has as many tokens
     as characters, and what was learned of a character holds wherever it stands. Words of the phrasings still merge.
     """
     for row in read_rows(run):
+        if row.tools:
+            yield chat.compact([tool["function"] for tool in row.tools])
         for message in row.messages:
-            for piece in _OPERAND_CHARACTER.split(f"{message['role']}\n{message['content']}"):
-                if piece:
-                    yield piece
+            for text in _texts(message):
+                yield from filter(None, _OPERAND_CHARACTER.split(text))
+
+
+def _texts(message: dict[str, Any]) -> Iterator[str]:
+    header = "environment name=" if message["role"] == "tool" else message["role"]
+    yield f"{header}\n{message['content'] or ''}"
+    for call in message.get("tool_calls", []):
+        function = call["function"]
+        yield chat.compact({"name": function["name"], "parameters": json.loads(function["arguments"])})

@@ -13,6 +13,7 @@ from shosei.engine.protocol import (
     EngineMessage,
     Failed,
     FrameDecoder,
+    Grammar,
     Hello,
     ProtocolError,
     Submit,
@@ -76,7 +77,7 @@ class EngineClient:
 
     async def generate(
         self, prompt: Sequence[int], max_tokens: int, temperature: float = 0.0, top_p: float = 1.0,
-        seed: int | None = None, stop_ids: Sequence[int] = (),
+        seed: int | None = None, stop_ids: Sequence[int] = (), grammar: Grammar | None = None,
     ) -> AsyncGenerator[Token, None]:  # fmt: skip
         """Yield tokens up to one with a ``finish``. Closing the generator early cancels the request.
 
@@ -86,7 +87,7 @@ class EngineClient:
             raise EngineLost("the engine's connection is closed")
         number = next(self._numbers)
         try:
-            submit = frame(Submit(number, list(prompt), max_tokens, temperature, top_p, seed, list(stop_ids)))
+            submit = frame(Submit(number, list(prompt), max_tokens, temperature, top_p, seed, list(stop_ids), grammar))
         except (OverflowError, ProtocolError) as error:
             raise GenerationFailed(f"the request does not fit a message: {error}", "invalid_request") from None
         messages = self._waiting[number] = asyncio.Queue()

@@ -9,8 +9,10 @@ import torch
 from torch import Tensor
 
 from shosei.engine.cache import SlotCache
+from shosei.engine.grammar import Constraint, Grammars
 from shosei.engine.protocol import Cancel, Failed, Submit, Token
 from shosei.engine.sampling import sample
+from shosei.errors import InputError
 from shosei.model.transformer import Transformer
 from shosei.spec import ModelSpec
 
@@ -19,16 +21,18 @@ _PREFILL_TOKENS = 4096
 
 
 class Sequence:
-    """A request on its way: its prompt and what was generated so far."""
+    """A request on its way: its prompt, what was generated so far, and what may come next."""
 
-    def __init__(self, request: Submit) -> None:
-        self.request = request
+    def __init__(self, request: Submit, constraint: Constraint | None) -> None:
+        self.request, self.constraint = request, constraint
         self.tokens = list(request.prompt)
         self.random = random.Random(request.seed)
 
     def finish_after(self, token: int, max_length: int) -> str:
         """Append ``token``; say whether and why the answer ends with it, as in ``protocol.Token``."""
         self.tokens.append(token)
+        if self.constraint:
+            self.constraint.take(token)
         if token in self.request.stop_ids:
             return "stop"
         made = len(self.tokens) - len(self.request.prompt)
@@ -42,15 +46,21 @@ class Engine:
     begins. An answer does not depend on the requests that run beside it, up to the rounding of one matrix product.
     """
 
-    def __init__(self, model: Transformer, spec: ModelSpec, slots: int, max_length: int | None = None) -> None:
-        """``max_length`` tokens, prompt and answer together, fit a slot; the spec's context length unless given."""
-        self.slots = slots
+    def __init__(
+        self, model: Transformer, spec: ModelSpec, slots: int, max_length: int | None = None,
+        grammars: Grammars | None = None,
+    ) -> None:  # fmt: skip
+        """``max_length`` tokens, prompt and answer together, fit a slot; the spec's context length unless given.
+
+        Without ``grammars`` a request that has a grammar is refused.
+        """
+        self.slots, self._grammars = slots, grammars
         self.max_length = max_length or spec.context_length
         self._model, self._spec = model, spec
         self._device = model.norm.weight.device
         self._cache = SlotCache(spec, slots, self.max_length, like=model.norm.weight)
         self._inbox: deque[Submit | Cancel] = deque()
-        self._waiting: deque[Submit] = deque()
+        self._waiting: deque[Sequence] = deque()
         self._running: list[Sequence] = []  # the sequence at index i has slot i
 
     @property
@@ -88,11 +98,21 @@ class Engine:
             elif failure := _refusal(message, self._spec, self.max_length):
                 refused.append(failure)
             else:
-                self._waiting.append(message)
+                try:
+                    self._waiting.append(Sequence(message, self._constraint(message)))
+                except InputError as error:
+                    refused.append(Failed(message.id, str(error), "invalid_request"))
         return refused
 
+    def _constraint(self, request: Submit) -> Constraint | None:
+        if request.grammar is None:
+            return None
+        if self._grammars is None:
+            raise InputError("this engine takes no grammars")
+        return self._grammars.constraint(request.grammar)
+
     def _forget(self, number: int) -> None:
-        self._waiting = deque(request for request in self._waiting if request.id != number)
+        self._waiting = deque(sequence for sequence in self._waiting if sequence.request.id != number)
         for slot, sequence in enumerate(self._running):
             if sequence.request.id == number:
                 self._free(slot)
@@ -103,10 +123,10 @@ class Engine:
         admitted: list[Sequence] = []
         longest = 0
         while self._waiting and len(self._running) < self.slots:
-            longest = max(longest, len(self._waiting[0].prompt))
+            longest = max(longest, len(self._waiting[0].tokens))
             if admitted and longest * (len(admitted) + 1) > _PREFILL_TOKENS:
                 break
-            admitted.append(Sequence(self._waiting.popleft()))
+            admitted.append(self._waiting.popleft())
             self._running.append(admitted[-1])
         return admitted
 
@@ -128,11 +148,15 @@ class Engine:
 
     def _advance(self, sequences: list[Sequence], logits: Tensor) -> list[Token | Failed]:
         """Choose each sequence's next token from its row of ``logits``; let the finished ones go."""
+        faults = [_restrict(sequence, logits[row]) for row, sequence in enumerate(sequences)]
         best, greedy = logits.max(dim=-1)
         finite, tokens = best.isfinite().tolist(), greedy.tolist()
         events: list[Token | Failed] = []
         for row, sequence in enumerate(sequences):
             request, token = sequence.request, tokens[row]
+            if faults[row]:
+                events.append(Failed(request.id, faults[row], "invalid_request"))
+                continue
             if not finite[row]:
                 events.append(Failed(request.id, "the model computed no finite logits", "engine_error"))
                 continue
@@ -152,6 +176,20 @@ class Engine:
         if slot < len(self._running):
             self._cache.move(len(self._running), slot, len(last.tokens))
             self._running[slot] = last
+
+
+def _restrict(sequence: Sequence, logits: Tensor) -> str:
+    """Leave only allowed tokens in ``logits`` (V,), in place; say why that is impossible, if so."""
+    if sequence.constraint is None:
+        return ""
+    try:
+        allowed = sequence.constraint.allowed()
+    except InputError as error:
+        return str(error)
+    if allowed is not None:
+        forbidden = torch.from_numpy(~allowed[: len(logits)]).to(logits.device)
+        logits.masked_fill_(forbidden, -torch.inf)
+    return ""
 
 
 def _refusal(request: Submit, spec: ModelSpec, max_length: int) -> Failed | None:

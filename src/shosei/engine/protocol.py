@@ -15,6 +15,16 @@ _LENGTH_BYTES = 4
 MAX_FRAME_BYTES = 1 << 24
 
 
+class Grammar(msgspec.Struct, frozen=True):
+    """What an answer must be, in llguidance's dialect of Lark; special tokens by id, as ``<[7]>``.
+
+    With ``trigger`` the answer is free until it holds that token, with which the grammar begins.
+    """
+
+    lark: str
+    trigger: int | None = None
+
+
 class Submit(msgspec.Struct, tag="submit", frozen=True):
     """Continue ``prompt`` (token ids) by at most ``max_tokens`` tokens."""
 
@@ -25,6 +35,7 @@ class Submit(msgspec.Struct, tag="submit", frozen=True):
     top_p: float = 1.0
     seed: int | None = None  # None: a different answer every time
     stop_ids: list[int] = []
+    grammar: Grammar | None = None
 
 
 class Cancel(msgspec.Struct, tag="cancel", frozen=True):

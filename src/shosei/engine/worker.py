@@ -18,6 +18,7 @@ import torch
 
 from shosei.engine.answer import answer_greedily
 from shosei.engine.engine import Engine
+from shosei.engine.grammar import Grammars
 from shosei.engine.protocol import ClientMessage, Failed, FrameDecoder, Hello, ProtocolError, Submit, Token, frame
 from shosei.errors import InputError
 from shosei.files import sha256
@@ -54,7 +55,8 @@ def serve_engine(model_folder: Path, socket: Path, slots: int) -> None:
     with recording_if_asked("engine", "inference", **manifest) as record:
         if record:
             record.writer.emit(Section(name="load", begin_ns=begin_ns, end_ns=time.monotonic_ns()))
-        asyncio.run(_Worker(Engine(model, spec, slots), spec).serve(socket))
+        engine = Engine(model, spec, slots, grammars=Grammars(model_folder, spec.vocab_size))
+        asyncio.run(_Worker(engine, spec).serve(socket))
 
 
 @dataclass(eq=False)

@@ -2,3 +2,10 @@
 
 In: HTTP requests of any client. Out: the upstream's answers, and ``request`` events. Never imports the build wing.
 """
+
+from shosei.gateway.budget import Spent
+from shosei.gateway.config import Budget, GatewayConfig
+from shosei.gateway.faults import Faults
+from shosei.gateway.gateway import Gateway
+
+__all__ = ["Budget", "Faults", "Gateway", "GatewayConfig", "Spent"]

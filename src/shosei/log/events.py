@@ -118,12 +118,12 @@ class Epoch(Event, tag="epoch"):
     What was seen so far may be told at every checkpoint, and by every start of the process: its last word counts.
     """
 
-    index: int  # from 1
+    index: int  # as the trainer counts: ours from 1
     begin_ns: int
     end_ns: int
     steps: int
-    samples: int
-    tokens: int
+    samples: int | None
+    tokens: int | None
     fraction: float = 1.0  # share of the epoch that was seen
 
 
@@ -131,12 +131,12 @@ class Step(Event, tag="step"):
     """One optimiser step, attempted, as this rank saw it."""
 
     step: int  # from 1
-    epoch: int
-    samples: int  # of this rank
-    tokens: int  # of this rank, without padding
+    epoch: int  # as the trainer counts; 0 where it does not say
+    samples: int | None  # of this rank
+    tokens: int | None  # of this rank, without padding
     duration_ns: int  # whole step, data wait included
-    data_wait_ns: int
-    loss: float | None  # None: not finite
+    data_wait_ns: int | None
+    loss: float | None  # None: not finite or, where ``finite``, not known
     finite: bool
     comm_wait_ns: int = 0
     grad_norm: float | None = None
@@ -182,6 +182,7 @@ class Request(Event, tag="request"):
     done_ns: int | None = None
     status: int | None = None  # HTTP
     # "" | timeout | connect | 4xx | 429 | 5xx | cut stream | empty | invalid tool call | context limit
+    # | budget (the gateway did not ask: its task has used up what it may)
     # | disconnect (the client left, as the server saw it) | cancelled (by the harness itself)
     error: str = ""
     stream: bool = False

@@ -63,6 +63,10 @@ class Run:
         return self.folder / "suites"
 
     @property
+    def agent_tasks(self) -> Path:
+        return self.folder / "agents" / "tasks.jsonl"
+
+    @property
     def checkpoints(self) -> Path:
         return self.folder / "checkpoints"
 

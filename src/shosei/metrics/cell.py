@@ -13,7 +13,7 @@ from typing import Literal
 import msgspec
 
 from shosei.log import Event, Log, RunBegin
-from shosei.metrics.metric import Figure, Metric, Phase, Plot, Status, Table
+from shosei.metrics.metric import POINTS, Figure, Metric, Phase, Plot, Status, Table
 from shosei.metrics.stats import MIN_CLUSTERS, Interval
 from shosei.metrics.text import Words, text
 from shosei.metrics.units import Units
@@ -95,7 +95,7 @@ class Cell:
         status, reason = _status(found)
         return Metric(
             id=self.id, phase=self.phase, unit=self.unit, direction=self.direction, status=status, reason=reason,
-            value=_round(found.value), ci=_bounds(found.ci), ci_method=found.ci_method,
+            value=_round(found.value), ci=_bounds(found.ci, self.unit), ci_method=found.ci_method,
             n=found.n, clusters=found.clusters, detail=found.detail, breakdown=found.breakdown, plots=found.plots,
             notes=found.notes, figures=_figures(found), command=self.command if status != "ok" else "",
             inputs_digest=_digest(view),
@@ -130,15 +130,17 @@ def _round(value: float | None) -> float | None:
     return None if value is None else float(f"{value:.12g}")
 
 
-def _bounds(ci: Interval) -> Interval:
-    """No metric can be negative: a symmetric interval of few values is cut at 0."""
+def _bounds(ci: Interval, unit: str) -> Interval:
+    """Only a difference can be negative: of all else a symmetric interval of few values is cut at 0."""
     low, high = ci
-    return _round(None if low is None else max(0.0, low)), _round(high)
+    return _round(low if low is None or unit == POINTS else max(0.0, low)), _round(high)
 
 
 def _figures(found: Value) -> dict[str, Figure]:
     return {
-        name: msgspec.structs.replace(figure, value=_round(figure.value), ci=figure.ci and _bounds(figure.ci))
+        name: msgspec.structs.replace(
+            figure, value=_round(figure.value), ci=figure.ci and _bounds(figure.ci, figure.unit)
+        )
         for name, figure in found.figures.items()
     }
 

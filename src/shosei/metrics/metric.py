@@ -12,6 +12,7 @@ from shosei.metrics.text import Words
 Phase = Literal["training", "inference"]
 PHASES: tuple[Phase, Phase] = ("training", "inference")
 Status = Literal["ok", "na", "not_measured", "insufficient", "invalid"]
+POINTS = "points"  # the unit of a difference of shares, in percent: the only one that may be negative
 Row = list[Words | int | float | None]
 
 METRIC_IDS: dict[str, tuple[str, ...]] = {

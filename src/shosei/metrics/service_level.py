@@ -14,7 +14,7 @@ Milliseconds = Annotated[float, Field(gt=0)]
 
 
 class ServiceLevel(Config):
-    """Limits of a single request; None sets none. Goodput is the rate of requests that keep all of them."""
+    """Limits of a single request, and of an agent system's task; None sets none. What keeps all counts as goodput."""
 
     ttft_ms: Milliseconds | None = Field(default=None, description="Time to first token, from the scheduled send.")
     inter_token_ms: Milliseconds | None = Field(
@@ -24,9 +24,13 @@ class ServiceLevel(Config):
         default=None, description="Time to the last byte, from the scheduled send."
     )
 
+    task_ms: Milliseconds | None = Field(
+        default=None, description="Time of a task given to an agent system, from its submission to the final answer."
+    )
+
     @property
     def is_set(self) -> bool:
-        """Whether there is any limit."""
+        """Whether there is any limit of a single request."""
         return any(value is not None for value in (self.ttft_ms, self.inter_token_ms, self.response_ms))
 
     def kept_by(self, request: Request) -> bool | None:

@@ -14,6 +14,7 @@ from shosei.log import Request as Event
 from shosei.serve.errors import ApiError, api_error
 from shosei.serve.generation import Generation
 from shosei.serve.shapes import Shape
+from shosei.text import Piece
 from shosei.wire import sse
 from shosei.wire.openai import Request
 
@@ -23,7 +24,7 @@ _log = logging.getLogger(__name__)
 class Answer(Response):
     """An HTTP response that reads ``generation`` and words it as ``shape`` has it.
 
-    The status line waits for the first text, so that an engine that fails before it is an HTTP error; one that fails
+    The status line waits for the first piece, so that an engine that fails before it is an HTTP error; one that fails
     later is an error event, and the stream ends there.
     """
 
@@ -48,14 +49,14 @@ class Answer(Response):
             await self._fail(exception, send)
         finally:
             gone.cancel()
-            self._event.first_token_ns = self._generation.first_text_ns
+            self._event.first_token_ns = self._generation.first_piece_ns
             self._event.tokens_in = self._generation.prompt_tokens
             self._event.tokens_out = self._generation.completion_tokens
 
     async def _send_whole(self, send: Send) -> None:
         async with aclosing(self._generation.pieces()) as pieces:
-            text = "".join([piece async for piece in pieces])
-        body = self._shape.whole(text, self._generation.finish_reason, self._generation.usage)
+            made = [piece async for piece in pieces]
+        body = self._shape.whole(made, self._generation.finish_reason, self._generation.usage)
         self.headers["content-length"] = str(len(body))
         await send(self._head())
         await send({"type": "http.response.body", "body": body})
@@ -80,13 +81,13 @@ class Answer(Response):
         await send(_event(error.body()))
         await send({"type": "http.response.body", "body": b""})
 
-    async def _chunks(self, first: str, rest: AsyncIterator[str]) -> AsyncIterator[bytes]:
+    async def _chunks(self, first: Piece, rest: AsyncIterator[Piece]) -> AsyncIterator[bytes]:
         if opening := self._shape.opening():
             yield opening
         if first:
             yield self._shape.piece(first)
-        async for text in rest:
-            yield self._shape.piece(text)
+        async for piece in rest:
+            yield self._shape.piece(piece)
         yield self._shape.closing(self._generation.finish_reason)
         if self._request.include_usage:
             yield self._shape.usage(self._generation.usage)

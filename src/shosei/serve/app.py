@@ -12,13 +12,14 @@ from starlette.responses import Response
 
 from shosei import __version__
 from shosei.log import Writer
-from shosei.serve import checks, errors
+from shosei.serve import checks, errors, structure
 from shosei.serve.engine_link import EngineLink
 from shosei.serve.feedback import Ratings, RecentAnswers
 from shosei.serve.front import Front, Question
+from shosei.serve.generation import Prompt
 from shosei.serve.ledger import Counters, Ledger
 from shosei.serve.shapes import ChatShape, TextShape
-from shosei.text import Tokenizer, chat
+from shosei.text import Tokenizer
 from shosei.wire.feedback import Feedback, FeedbackReceipt
 from shosei.wire.openai import ChatRequest, CompletionRequest, ModelList
 
@@ -60,7 +61,7 @@ def create_app(
     @app.post("/v1/chat/completions")
     async def chat_completions(http: Request, body: ChatRequest) -> Response:
         question = Question(
-            prompt=lambda: chat.render(front.tokenizer, checks.messages(body)),
+            prompt=lambda: structure.chat_prompt(body, front.tokenizer),
             param="messages",
             max_tokens=body.max_completion_tokens or body.max_tokens,
             text=next((turn.text for turn in reversed(body.messages) if turn.role == "user"), ""),
@@ -71,7 +72,7 @@ def create_app(
     async def completions(http: Request, body: CompletionRequest) -> Response:
         text = checks.prompt(body)
         question = Question(
-            prompt=lambda: front.tokenizer.encode(text),
+            prompt=lambda: Prompt(front.tokenizer.encode(text)),
             param="prompt",
             max_tokens=body.max_tokens if "max_tokens" in body.model_fields_set else None,
             default=body.max_tokens,

@@ -14,7 +14,7 @@ from shosei.serve.checks import check
 from shosei.serve.engine_link import EngineLink
 from shosei.serve.errors import CONTEXT_LENGTH_EXCEEDED, ApiError
 from shosei.serve.feedback import RecentAnswers
-from shosei.serve.generation import Generation
+from shosei.serve.generation import Generation, Prompt
 from shosei.serve.ledger import Counters, event_of
 from shosei.serve.shapes import Shape
 from shosei.text import Tokenizer
@@ -23,9 +23,9 @@ from shosei.wire.openai import ModelCard, Request
 
 @dataclass(frozen=True)
 class Question:
-    """What an endpoint makes of its request. ``prompt`` makes the ids, ``param`` is the field that they come from."""
+    """What an endpoint makes of its request. ``param`` is the field that the ids of ``prompt`` come from."""
 
-    prompt: Callable[[], list[int]]
+    prompt: Callable[[], Prompt]
     param: str
     max_tokens: int | None  # as the client asked; None: ``default``, or all that the context leaves
     default: int | None = None
@@ -65,9 +65,9 @@ class Front:
         engine = await self.link.client()
         if self.counters.in_flight > engine.hello.slots + self._max_waiting:
             raise ApiError(429, f"{self._max_waiting} requests wait already: try again later", retry_after_s=1)
-        # In a thread: a long prompt must not hold up the streams of others.
+        # In a thread: a long prompt or a large schema must not hold up the streams of others.
         prompt = await asyncio.to_thread(question.prompt)
-        max_tokens = _room(len(prompt), engine.hello.context_length, question)
+        max_tokens = _room(len(prompt.ids), engine.hello.context_length, question)
         generation = Generation(engine, self.tokenizer, prompt, max_tokens, request)
         if self._recent is not None:
             self._recent.add(event.id, question.text, generation.texts)

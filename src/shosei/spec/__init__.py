@@ -1,10 +1,11 @@
-"""A model on paper: shapes, presets, closed-form counts, and the audit of the published tables.
+"""A model on paper: shapes, presets, closed-form counts and costs, plans, and the audit of the published
+tables.
 
 In: names and numbers. Out: numbers. Never imports torch or any room; everyone may import it.
 """
 
 from shosei.spec.model import ModelSpec
 from shosei.spec.presets import PRESETS, preset
-from shosei.spec.published import AuditRow, audit
+from shosei.spec.published import AuditRow, audit, audit_shapes
 
-__all__ = ["PRESETS", "AuditRow", "ModelSpec", "audit", "preset"]
+__all__ = ["PRESETS", "AuditRow", "ModelSpec", "audit", "audit_shapes", "preset"]

@@ -63,14 +63,27 @@ class ModelSpec:
         return self.embedding_params + self.non_embedding_params
 
     @property
+    def layer_matrix_params(self) -> int:
+        """The matrices of the layers: what Muon optimises."""
+        return self.attention_params + self.feed_forward_params
+
+    @property
     def matmul_params(self) -> int:
         """Parameters that multiply every token, with the few biases: the head counts, the input look-up and the norms
         do not."""
-        return self.attention_params + self.feed_forward_params + self.vocab_size * self.d_model
+        return self.layer_matrix_params + self.vocab_size * self.d_model
 
     def train_flops_per_token(self, sequence: int) -> int:
-        """Forward and backward FLOPs a token at ``sequence`` tokens, causal attention."""
+        """Forward and backward FLOPs a token at ``sequence`` tokens (Chowdhery et al. 2022, arXiv 2204.02311, B).
+
+        Attention is causal, so half of that formula's; its width is ``n_heads * head_dim``, not ``d_model``.
+        """
         return 6 * self.matmul_params + 6 * self.n_layers * self.n_heads * self.head_dim * sequence
+
+    def decode_flops_per_token(self, context: int) -> int:
+        """FLOPs of the next token after ``context`` tokens: each is attended to by every head, once for its key and
+        once for its value."""
+        return 2 * self.matmul_params + 4 * self.n_layers * self.n_heads * self.head_dim * context
 
     def kv_bytes_per_token(self, bytes_per_value: int = 2) -> int:
         """Key and value cache of one token over all layers; bf16 unless told otherwise."""

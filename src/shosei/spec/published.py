@@ -6,6 +6,15 @@ from dataclasses import dataclass
 
 from shosei.spec.presets import preset
 
+# As printed in the published shape tables, in the order of _PARTS.
+SHAPES: dict[str, tuple[int, ...]] = {
+    "internlm-tiny": (1024, 12, 16_384, 4, 1, 128, 128_000),
+    "internlm-large": (4096, 24, 65_536, 32, 32, 128, 128_000),
+    "ja-small": (768, 6, 12_288, 6, 1, 64, 32_000),
+    "ja-large": (1536, 12, 24_576, 12, 12, 64, 32_000),
+}
+_PARTS = ("d_model", "layers", "feed-forward", "heads", "KV heads", "head size", "vocabulary")
+
 # (embedding, non-embedding), as printed in the published count tables.
 PUBLISHED: dict[str, tuple[int, int]] = {
     "internlm-tiny": (262_275_072, 524_288_000),
@@ -26,10 +35,14 @@ _REASONS: dict[str, tuple[str, str]] = {
     "ja-large": (_EMBEDDING_EXACT, _MULTIPLE_OF_VD),
 }
 
+_SHAPE_EQUAL = "equal"
+_FUSED = "equal: the published width is that of gate and up fused, twice intermediate_size, as in Gemma-1's report"
+_RESERVED = "128,000 tokens and 64 reserved rows, which the published embedding count of the small model includes"
+
 
 @dataclass(frozen=True, slots=True)
 class AuditRow:
-    """One published count beside the computed one. ``difference`` is (computed - published) / published."""
+    """One published number beside the computed one. ``difference`` is (computed - published) / published."""
 
     model: str
     part: str
@@ -50,4 +63,19 @@ def audit() -> list[AuditRow]:
         reasons = _REASONS[name]
         rows.append(AuditRow(name, "embedding", embedding, spec.embedding_params, reasons[0]))
         rows.append(AuditRow(name, "non-embedding", non_embedding, spec.non_embedding_params, reasons[1]))
+    return rows
+
+
+def audit_shapes() -> list[AuditRow]:
+    """Seven rows, one a line of the published shape table, for each of the four published models."""
+    rows = []
+    for name, shape in SHAPES.items():
+        spec = preset(name)
+        ours = (
+            spec.d_model, spec.n_layers, 2 * spec.intermediate_size, spec.n_heads, spec.n_kv_heads, spec.head_dim,
+            spec.vocab_size,
+        )  # fmt: skip
+        for part, published, computed in zip(_PARTS, shape, ours, strict=True):
+            reason = _FUSED if part == "feed-forward" else _SHAPE_EQUAL if published == computed else _RESERVED
+            rows.append(AuditRow(name, part, published, computed, reason))
     return rows

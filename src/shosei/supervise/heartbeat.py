@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import re
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Protocol
 
 from shosei.errors import InputError
+from shosei.supervise.steps import check_groups
 
 _HEAD = 4096  # of a heartbeat file is compared; a step's number fits
 _BLOCK = 65_536
@@ -23,22 +24,34 @@ _NO_MEMORY = re.compile(rb"MemoryError|bad_alloc|out of memory|Cannot allocate m
 class Heartbeat:
     """What shows a command's progress. Silence of ``timeout_s`` means that it hangs; None: any silence is fine.
 
-    Raises InputError where a limit has nothing to watch, or both a file and a pattern are given.
+    Raises InputError where a limit has nothing to watch, more than one thing shows progress, or a pattern is none.
     """
 
     timeout_s: float | None = None
     file: Path | None = None
     pattern: str | None = None  # regular expression, searched in every line of output
+    steps: str | None = None  # another, each of whose matches is a step of training, told by its named groups
 
     def __post_init__(self) -> None:
-        if self.file and self.pattern is not None:
-            raise InputError("both --heartbeat-file and --heartbeat-pattern: choose the one that shows progress")
-        if self.timeout_s is not None and not self.file and self.pattern is None:
-            raise InputError("--heartbeat-timeout needs --heartbeat-file or --heartbeat-pattern to watch")
+        options = {
+            "--heartbeat-file": self.file, "--heartbeat-pattern": self.pattern, "--step-pattern": self.steps,
+        }  # fmt: skip
+        given = [option for option, value in options.items() if value is not None]
+        if len(given) > 1:
+            raise InputError(f"both {' and '.join(given)}: choose the one that shows progress")
+        if self.timeout_s is not None and not given:
+            raise InputError(f"--heartbeat-timeout needs one of {', '.join(options)} to watch")
         try:
-            re.compile(self.pattern or "")
+            groups = re.compile(self.searched or "").groupindex
         except re.error as error:
-            raise InputError(f"--heartbeat-pattern {self.pattern}: no regular expression ({error})") from None
+            raise InputError(f"{given[0]} {self.searched}: no regular expression ({error})") from None
+        if self.steps is not None:
+            check_groups(groups)
+
+    @property
+    def searched(self) -> str | None:
+        """The regular expression that output is searched for, if any."""
+        return self.pattern if self.steps is None else self.steps
 
 
 class Pulse(Protocol):
@@ -74,11 +87,18 @@ class FilePulse:
 class OutputPulse:
     """A beat is a match of the pattern. The output goes on to ours byte for byte, as soon as it comes.
 
-    Each stream is a pipe and our own descriptor that it is passed on to.
+    Each stream is a pipe and our own descriptor that it is passed on to. ``seen`` is given each match, in the thread
+    that reads; a line is then searched only once it has ended, so that no number is cut.
     """
 
-    def __init__(self, pattern: str, streams: Sequence[tuple[IO[bytes], int]]) -> None:
+    def __init__(
+        self,
+        pattern: str,
+        streams: Sequence[tuple[IO[bytes], int]],
+        seen: Callable[[re.Match[bytes]], None] | None = None,
+    ) -> None:
         self._pattern = re.compile(pattern.encode(), re.MULTILINE)
+        self._seen = seen
         self._counts = [0] * len(streams)
         self._tails = [b""] * len(streams)
         self._threads = [
@@ -108,11 +128,24 @@ class OutputPulse:
                     return  # nobody reads us: closing the pipe tells the command so, as if it wrote there itself
                 self._tails[place] = (self._tails[place] + block)[-_LINE:]
                 line += block
-                for match in self._pattern.finditer(line, searched):
-                    self._counts[place] += 1
-                    searched = match.end()
+                searched = self._search(place, line, searched, _ended(line) if self._seen else len(line))
                 begin = max(line.rfind(b"\n") + 1, len(line) - _LINE)
                 line, searched = line[begin:], max(0, searched - begin)
+            self._search(place, line, searched, len(line))
+
+    def _search(self, place: int, line: bytes, begin: int, end: int) -> int:
+        """Count the matches from ``begin`` to ``end``; return where the last of them ends."""
+        for match in self._pattern.finditer(line, begin, end):
+            self._counts[place] += 1
+            begin = match.end()
+            if self._seen:
+                self._seen(match)
+        return begin
+
+
+def _ended(line: bytes) -> int:
+    """The length of what has ended: progress bars end a line by going back to its beginning."""
+    return max(line.rfind(b"\n"), line.rfind(b"\r")) + 1
 
 
 def _write_all(target: int, block: bytes) -> bool:

@@ -21,6 +21,7 @@ from shosei.log import Fault
 from shosei.supervise.cgroup import Cgroup
 from shosei.supervise.heartbeat import FilePulse, Heartbeat, OutputPulse, Pulse
 from shosei.supervise.processes import stat
+from shosei.supervise.steps import StepReader
 from shosei.supervise.tree import MARK_VARIABLE, Tree
 
 _POLL_SECONDS = 0.05  # where the kernel has no pidfd
@@ -58,8 +59,9 @@ class Process:
     ``tree`` is that process and all below it, ``cgroup`` the group that holds them, if one could be made.
     """
 
-    def __init__(self, child: Child, env: Mapping[str, str]) -> None:
+    def __init__(self, child: Child, env: Mapping[str, str], steps: StepReader | None = None) -> None:
         self.child = child
+        self._steps = steps
         self.told_to_stop = False
         self.hung = False  # the watchdog has ended it
         self.starved = False  # an injected fault has taken its memory away
@@ -71,9 +73,10 @@ class Process:
         self.tree = Tree(self.pid, mark, self.cgroup)
         self._guard = _guard(self.pid, self.cgroup)
         self.pulse: Pulse | None = FilePulse(child.heartbeat.file) if child.heartbeat.file else None
-        if child.heartbeat.pattern is not None:
+        if child.heartbeat.searched is not None:
             pipes: list[tuple[IO[bytes] | None, int]] = [(self._popen.stdout, 1), (self._popen.stderr, 2)]
-            self.pulse = OutputPulse(child.heartbeat.pattern, [(pipe, target) for pipe, target in pipes if pipe])
+            streams = [(pipe, target) for pipe, target in pipes if pipe]
+            self.pulse = OutputPulse(child.heartbeat.searched, streams, steps.begin() if steps else None)
 
     @property
     def own_pids(self) -> set[int]:
@@ -136,6 +139,8 @@ class Process:
         code = self._popen.wait()
         if isinstance(self.pulse, OutputPulse):
             self.pulse.drain()
+        if self._steps:
+            self._steps.end()
         self._guard.kill()
         self._guard.communicate()
         return code
@@ -167,7 +172,7 @@ def _start(
     """The command, started, and the group that it has joined: none if it cannot join ``cgroup``."""
     supervisor, doors = os.getpid(), cgroup.doors() if cgroup else []
     stdout = stderr = None
-    if child.heartbeat.pattern is not None:
+    if child.heartbeat.searched is not None:
         # Where both go to one file they share a pipe, so that they stay in order.
         stdout = subprocess.PIPE
         stderr = subprocess.STDOUT if os.path.sameopenfile(1, 2) else subprocess.PIPE

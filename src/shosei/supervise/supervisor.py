@@ -20,6 +20,7 @@ from shosei.supervise.classify import OomKills, classify, exit_code
 from shosei.supervise.faults import Injection, inject
 from shosei.supervise.process import Child, Process, collect_adopted
 from shosei.supervise.sampler import Sampler
+from shosei.supervise.steps import StepReader
 from shosei.supervise.watchdog import watch
 
 _STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
@@ -60,6 +61,7 @@ class Supervisor:
         self._stop_signal: int = signal.SIGTERM
         self._lost: int | None = None
         self._oom_kills = OomKills()
+        self._steps = {child.name: StepReader(child.phase, self._emit) for child in children if child.heartbeat.steps}
 
     async def run(self) -> int:
         """Supervise; call it in the main thread. Return the lost child's exit code, or else the first that is not 0.
@@ -105,6 +107,11 @@ class Supervisor:
             self._stopping.set()
 
     @property
+    def stopping(self) -> bool:
+        """Whether the children are being stopped: it was told to, or one of them was lost."""
+        return self._stopping.is_set()
+
+    @property
     def lost(self) -> bool:
         """Whether a child failed for good. If not, all of them finished or were told to stop."""
         return self._lost is not None
@@ -139,7 +146,7 @@ class Supervisor:
             self._restarts[child.name]["watchdog" if process.hung else "failure"] += 1
 
     def _start(self, child: Child, start: int) -> Process:
-        process = Process(child, self._environment(child))
+        process = Process(child, self._environment(child), self._steps.get(child.name))
         self._running[child.name] = process
         if process.cgroup is None:
             adopt_orphans()

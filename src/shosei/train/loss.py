@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from shosei.data.dataset import NO_LOSS
 from shosei.model.transformer import Transformer
+from shosei.train.cross_entropy import ROWS_ROUNDED_TO, chunked_cross_entropy
 
 # torch's fused CPU attention works in blocks far larger than a short question; up to this length the plain products
 # are several times faster, and their scores small.
 _SHORT = 256
-
-_ANSWERS_ROUNDED_TO = 64
 
 _BFLOAT16_UNITS = ("avx512_bf16", "amx_bf16", "bf16")
 
@@ -38,8 +36,8 @@ def answer_loss(model: Transformer, ids: Tensor, targets: Tensor, dtype: torch.d
     answered = (flat != NO_LOSS).nonzero().squeeze(1)
     # Filled up with positions that have no loss, so that the head's products come in few sizes: oneDNN compiles and
     # keeps a kernel for each size it meets.
-    spare = (flat == NO_LOSS).nonzero().squeeze(1)[: -len(answered) % _ANSWERS_ROUNDED_TO]
+    spare = (flat == NO_LOSS).nonzero().squeeze(1)[: -len(answered) % ROWS_ROUNDED_TO]
     chosen = torch.cat((answered, spare))
     with sdpa_kernel(backends), torch.autocast(ids.device.type, dtype, enabled=dtype != torch.float32):
-        logits = model.logits(model(ids).flatten(0, 1).index_select(0, chosen))
-    return F.cross_entropy(logits.float(), flat[chosen], ignore_index=NO_LOSS)
+        hidden = model(ids).flatten(0, 1).index_select(0, chosen)
+    return chunked_cross_entropy(hidden, model.lm_head.weight, flat[chosen], dtype)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from shosei.data import Batch, Batches, load_examples
 from shosei.data.dataset import NO_LOSS
@@ -77,6 +77,21 @@ def train(
     give the same weights on the same machine. Raises InputError as ``manifest`` does.
     """
     return _Trainer(config, run, writer, answer, say).run()
+
+
+def learn(
+    model: Transformer, optimizers: Optimizers, batch: Batch, factor: float, max_grad_norm: float, dtype: torch.dtype
+) -> tuple[Tensor, Tensor, bool]:
+    """One optimiser step on ``batch`` at ``factor`` of the peak learning rates: the loss, the gradient's norm before
+    clipping, and whether both are finite. Where they are not, the weights stay as they are."""
+    loss = answer_loss(model, torch.from_numpy(batch.ids), torch.from_numpy(batch.targets), dtype)
+    loss.backward()  # type: ignore[no-untyped-call]
+    norm = nn.utils.clip_grad_norm_(model.parameters(), max_grad_norm)
+    finite = bool(torch.isfinite(loss) & torch.isfinite(norm))
+    if finite:
+        optimizers.step(factor)
+    optimizers.zero_grad()
+    return loss, norm, finite
 
 
 class _Trainer:
@@ -160,20 +175,11 @@ class _Trainer:
                 asked = time.monotonic_ns()
 
     def _take_step(self, batch: Batch, epoch: int, asked_ns: int) -> None:
-        """One optimiser step on ``batch``, requested at ``asked_ns``. Where loss or gradient is not finite, the
-        weights stay as they are."""
+        """One optimiser step on ``batch``, requested at ``asked_ns``, and its event."""
         got_ns = time.monotonic_ns()
         factor = learning_rate_factor(self.step, self.steps, self.config)
-        ids, targets = torch.from_numpy(batch.ids), torch.from_numpy(batch.targets)
-        loss = answer_loss(self.model, ids, targets, self.dtype)
-        loss.backward()  # type: ignore[no-untyped-call]
-        norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.config.max_grad_norm)
-        finite = bool(torch.isfinite(loss) & torch.isfinite(norm))
-        if finite:
-            self.optimizers.step(factor)
-        else:
-            self.skipped += 1
-        self.optimizers.zero_grad()
+        loss, norm, finite = learn(self.model, self.optimizers, batch, factor, self.config.max_grad_norm, self.dtype)
+        self.skipped += not finite
         self.step += 1
         end_ns = time.monotonic_ns()
         answers = int((batch.targets != NO_LOSS).sum())

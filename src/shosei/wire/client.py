@@ -6,7 +6,6 @@ No hidden retries: a reply is the fate of one attempt on the wire. Redirects are
 from __future__ import annotations
 
 import asyncio
-import os
 import time
 import uuid
 from collections.abc import Callable, Mapping
@@ -15,7 +14,8 @@ from typing import Any
 import msgspec
 
 from shosei.errors import InputError
-from shosei.wire.connection import Broken, NotConnected, Pool
+from shosei.wire.connection import Broken, NotConnected, Page, Pool
+from shosei.wire.endpoint import Endpoint, read_key
 from shosei.wire.reply import Reply, ReplyReader
 
 __all__ = ["Client", "Reply"]
@@ -31,17 +31,14 @@ class Client:
     """
 
     def __init__(self, base_url: str, *, timeout_s: float = 120.0, headers: Mapping[str, str] | None = None) -> None:
-        self.base_url = base_url.rstrip("/").removesuffix("/v1")
-        self._pool = Pool(self.base_url)
-        _, _, place = self.base_url.partition("://")
-        authority, slash, path = place.partition("/")
-        self._path = slash + path
+        endpoint = Endpoint.of(base_url)
+        self.base_url, self._path = endpoint.base_url, endpoint.path
+        self._pool = Pool(endpoint.host, endpoint.port, tls=endpoint.tls)
         # No compression: an answer's bytes are what was sent, and its pieces come when they are made.
-        sent = {"Host": authority, "Accept-Encoding": "identity", "Content-Type": "application/json", **(headers or {})}
-        if api_key := os.environ.get("OPENAI_API_KEY", "").strip():
-            if not (api_key.isascii() and api_key.isprintable()):
-                raise InputError("OPENAI_API_KEY holds characters that no key has: set it anew")
-            sent["Authorization"] = f"Bearer {api_key}"
+        sent = {"Host": endpoint.authority, "Accept-Encoding": "identity", "Content-Type": "application/json"}
+        sent |= headers or {}
+        if key := read_key():
+            sent["Authorization"] = f"Bearer {key}"
         self._headers = "".join(f"{name}: {value}\r\n" for name, value in sent.items())
         self._timeout_s = timeout_s
         self._name, self._asked = f"req-{uuid.uuid4().hex[:16]}", 0
@@ -55,7 +52,7 @@ class Client:
     async def models(self) -> list[str]:
         """Names of the served models. Raises InputError if nothing answers there, or not in the API's form."""
         page = f"{self.base_url}/v1/models"
-        answer = _Page()
+        answer = Page()
         try:
             async with asyncio.timeout(_MODELS_TIMEOUT_S):
                 await self._pool.send(self._request("GET", "/v1/models", b""), answer)
@@ -127,16 +124,3 @@ class Client:
     def _request(self, method: str, path: str, body: bytes) -> bytes:
         head = f"{method} {self._path}{path} HTTP/1.1\r\n{self._headers}Content-Length: {len(body)}\r\n\r\n"
         return head.encode() + body
-
-
-class _Page:
-    """A body that is read whole."""
-
-    def __init__(self) -> None:
-        self.ended, self.status, self.body = False, 0, b""
-
-    def begin(self, status: int, _first_byte_ns: int) -> None:
-        self.status = status
-
-    def feed(self, data: bytes, _now_ns: int) -> None:
-        self.body += data

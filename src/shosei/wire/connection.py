@@ -12,11 +12,8 @@ import functools
 import select
 import time
 from typing import TYPE_CHECKING, Protocol, cast
-from urllib.parse import urlsplit
 
 import httptools
-
-from shosei.errors import InputError
 
 if TYPE_CHECKING:
     from ssl import SSLContext
@@ -42,47 +39,63 @@ class Broken(ConnectionError):
     """The connection ended, or something else than HTTP came, before the answer was whole."""
 
 
+Headers = list[tuple[bytes, bytes]]  # names in lower case
+
+
 class Reader(Protocol):
     """Who is told of an answer as it comes, at monotonic nanoseconds. ``ended`` says that the rest does not matter."""
 
     ended: bool
 
-    def begin(self, status: int, first_byte_ns: int) -> None: ...
+    def begin(self, status: int, headers: Headers, first_byte_ns: int) -> None: ...
     def feed(self, data: bytes, now_ns: int) -> None: ...
 
 
-class Pool:
-    """Connections to the host of ``url``. Raises InputError if that names none."""
+class Page:
+    """An answer that is read whole."""
 
-    def __init__(self, url: str) -> None:
-        try:
-            parts = urlsplit(url)
-            host, port = parts.hostname, parts.port
-        except ValueError:
-            host = port = None
-        if not host or parts.scheme not in ("http", "https") or "@" in parts.netloc or not url.isascii():
-            raise InputError(f"{url} is no URL: write it as http://host:port")
-        self._host, self._tls = host, parts.scheme == "https"
-        self._port = port or (443 if self._tls else 80)
-        self._idle: list[_Connection] = []
-        self._busy: set[_Connection] = set()
+    def __init__(self) -> None:
+        self.ended, self.status, self.body = False, 0, b""
+
+    def begin(self, status: int, _headers: Headers, _first_byte_ns: int) -> None:
+        self.status = status
+
+    def feed(self, data: bytes, _now_ns: int) -> None:
+        self.body += data
+
+
+class Pool:
+    """Connections to a host."""
+
+    def __init__(self, host: str, port: int, *, tls: bool) -> None:
+        self._host, self._port, self._tls = host, port, tls
+        self._idle: list[Connection] = []
+        self._busy: set[Connection] = set()
 
     async def send(self, request: bytes, reader: Reader) -> int:
         """Write a whole request and read its answer to the end; return when its last byte came.
 
         Raises NotConnected or Broken. A caller that is cancelled meanwhile leaves no connection behind.
         """
-        connection = self._take() or await self._connect()
-        self._busy.add(connection)
+        connection = await self.take()
         try:
-            done_ns = await connection.send(request, reader)
+            return await connection.send(request, reader)
         finally:
-            self._busy.discard(connection)
-            if connection.reusable:
-                self._idle.append(connection)
-            else:
-                connection.abort()
-        return done_ns
+            self.give_back(connection)
+
+    async def take(self) -> Connection:
+        """A connection to send one request over, to be given back. Raises NotConnected."""
+        connection = self._rested() or await self._connect()
+        self._busy.add(connection)
+        return connection
+
+    def give_back(self, connection: Connection) -> None:
+        """Keep the connection for the next request, or end it where its answer was not read to the end."""
+        self._busy.discard(connection)
+        if connection.reusable:
+            self._idle.append(connection)
+        else:
+            connection.abort()
 
     def close(self) -> None:
         """End every connection; what is under way is Broken."""
@@ -90,7 +103,7 @@ class Pool:
             connection.abort()
         self._idle.clear()
 
-    def _take(self) -> _Connection | None:
+    def _rested(self) -> Connection | None:
         """Of the idle connections that can still be written to, the one used last."""
         while self._idle:
             connection = self._idle.pop()
@@ -99,11 +112,11 @@ class Pool:
             connection.abort()
         return None
 
-    async def _connect(self) -> _Connection:
+    async def _connect(self) -> Connection:
         loop = asyncio.get_running_loop()
         context = tls_context() if self._tls else None
         try:
-            _, connection = await loop.create_connection(_Connection, self._host, self._port, ssl=context)
+            _, connection = await loop.create_connection(Connection, self._host, self._port, ssl=context)
         except OSError as error:
             message = f"cannot connect to {self._host}:{self._port}: {error.strerror or error}"
             raise NotConnected(message, exhausted=error.errno in _EXHAUSTED) from None
@@ -117,7 +130,7 @@ def tls_context() -> SSLContext:
     return ssl.create_default_context()
 
 
-class _Connection(asyncio.Protocol):
+class Connection(asyncio.Protocol):
     """One connection, with at most one request under way."""
 
     def __init__(self) -> None:
@@ -126,13 +139,15 @@ class _Connection(asyncio.Protocol):
         self._transport: asyncio.Transport
         self._reader: Reader
         self._answer: asyncio.Future[int] | None = None  # when its last byte came
+        self._headers: Headers = []
         self._first_ns: int | None = None
         self._now_ns = 0
         self._begun = False  # the final header came
         self._framed = False  # it says where the body ends; else the body ends with the connection
 
     async def send(self, request: bytes, reader: Reader) -> int:
-        self._reader, self._first_ns = reader, None
+        """As ``Pool.send``, over this connection."""
+        self._reader, self._first_ns, self._headers = reader, None, []
         self.reusable = self._begun = self._framed = False
         self._answer = asyncio.get_running_loop().create_future()
         self._transport.write(request)
@@ -145,6 +160,13 @@ class _Connection(asyncio.Protocol):
 
     def abort(self) -> None:
         self._transport.abort()
+
+    def pause_reading(self) -> None:
+        """Leave what comes in the kernel's buffers, so that the server has to wait, until ``resume_reading``."""
+        self._transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        self._transport.resume_reading()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)  # uvloop's is none of asyncio's classes
@@ -174,15 +196,17 @@ class _Connection(asyncio.Protocol):
         else:
             self._break(str(error or "the server closed the connection"))
 
-    def on_header(self, name: bytes, _value: bytes) -> None:
-        if name.lower() in (b"content-length", b"transfer-encoding"):
+    def on_header(self, name: bytes, value: bytes) -> None:
+        name = name.lower()
+        self._headers.append((name, value))
+        if name in (b"content-length", b"transfer-encoding"):
             self._framed = True
 
     def on_headers_complete(self) -> None:
         status = self._parser.get_status_code()
         if status >= 200:
             self._begun = True
-            self._reader.begin(status, self._first_ns or self._now_ns)
+            self._reader.begin(status, self._headers, self._first_ns or self._now_ns)
 
     def on_body(self, data: bytes) -> None:
         self._reader.feed(data, self._now_ns)
@@ -191,7 +215,7 @@ class _Connection(asyncio.Protocol):
         if self._begun:
             self._finish(reusable=self._parser.should_keep_alive())
         else:  # 100 Continue and its like precede the answer
-            self._framed, self._first_ns = False, None
+            self._framed, self._first_ns, self._headers = False, None, []
 
     def _finish(self, *, reusable: bool) -> None:
         if self._answer and not self._answer.done():

@@ -51,12 +51,63 @@ class TextPart(BaseModel):
     text: str
 
 
+class Function(BaseModel):
+    """What a tool does and takes; ``parameters`` is a JSON schema."""
+
+    name: Annotated[str, Field(pattern=r"^[\w.-]{1,64}$")]
+    description: str | None = None
+    parameters: dict[str, Any] | None = None
+    strict: bool | None = None
+
+
+class Tool(BaseModel):
+    type: Literal["function"]
+    function: Function
+
+
+class FunctionName(BaseModel):
+    name: str
+
+
+class NamedTool(BaseModel):
+    """A ``tool_choice`` that leaves no choice."""
+
+    type: Literal["function"]
+    function: FunctionName
+
+
+class JsonSchema(BaseModel):
+    name: str
+    json_schema: Annotated[dict[str, Any], Field(alias="schema")]
+    strict: bool | None = None
+
+
+class ResponseFormat(BaseModel):
+    type: Literal["text", "json_object", "json_schema"]
+    json_schema: JsonSchema | None = None
+
+
+class PastFunction(BaseModel):
+    name: str
+    arguments: str  # JSON, if the model was right
+
+
+class PastCall(BaseModel):
+    """A tool call of an earlier answer."""
+
+    id: str
+    type: Literal["function"] = "function"
+    function: PastFunction
+
+
 class Message(BaseModel):
     model_config = ConfigDict(extra="allow")
 
     role: Literal["system", "developer", "user", "assistant", "environment", "tool"]
     content: str | list[TextPart] | None = None
     name: str | None = None
+    tool_calls: list[PastCall] | None = None
+    tool_call_id: str | None = None
 
     @property
     def text(self) -> str:
@@ -71,6 +122,15 @@ class ChatRequest(Request):
     messages: Annotated[list[Message], Field(min_length=1)]
     max_tokens: Annotated[int, Field(ge=1)] | None = None
     max_completion_tokens: Annotated[int, Field(ge=1)] | None = None
+    tools: list[Tool] = []
+    tool_choice: Literal["none", "auto", "required"] | NamedTool = "auto"
+    parallel_tool_calls: bool = True
+    response_format: ResponseFormat = ResponseFormat(type="text")
+
+    @property
+    def offered(self) -> list[Tool]:
+        """The tools that the model may call."""
+        return [] if self.tool_choice == "none" else self.tools
 
 
 class CompletionRequest(Request):
@@ -87,14 +147,42 @@ class Usage(msgspec.Struct):
     total_tokens: int
 
 
+class FunctionCall(msgspec.Struct):
+    name: str
+    arguments: str = ""  # JSON
+
+
+class ToolCall(msgspec.Struct):
+    id: str
+    function: FunctionCall
+    type: str = "function"
+
+
 class AnswerMessage(msgspec.Struct):
-    content: str
+    content: str | None
     role: str = "assistant"
+    tool_calls: list[ToolCall] | msgspec.UnsetType = msgspec.UNSET
+
+
+class Arguments(msgspec.Struct):
+    """More of a call's arguments."""
+
+    arguments: str
+
+
+class ToolCallDelta(msgspec.Struct, omit_defaults=True):
+    """The first of a call has everything; the others have more of its arguments."""
+
+    index: int
+    function: FunctionCall | Arguments
+    id: str | None = None
+    type: str | None = None
 
 
 class Delta(msgspec.Struct, omit_defaults=True):
     role: str | None = None
     content: str | None = None
+    tool_calls: list[ToolCallDelta] | None = None
 
 
 class ChatChoice(msgspec.Struct):

@@ -10,6 +10,7 @@ import msgspec
 
 from shosei.log.events import Request
 from shosei.wire import sse
+from shosei.wire.connection import Headers
 
 
 @dataclass(slots=True)
@@ -48,6 +49,7 @@ class Reply:
 
 class _Piece(msgspec.Struct):
     content: str | None = None
+    tool_calls: list[Any] | None = None
 
 
 class _Choice(msgspec.Struct):
@@ -81,10 +83,10 @@ class ReplyReader:
         self._events = sse.Decoder()
         self._parts: list[Any] = []  # bytes of a whole answer, texts of a streamed one
         self._streams = False
-        self._last_text_ns: int | None = None
-        self._complete = False
+        self._last_piece_ns: int | None = None
+        self._complete = self._calls = False
 
-    def begin(self, status: int, first_byte_ns: int) -> None:
+    def begin(self, status: int, _headers: Headers, first_byte_ns: int) -> None:
         """The header came."""
         self.reply.status, self.reply.first_byte_ns = status, first_byte_ns
         self._streams = self.reply.stream and 200 <= status < 300
@@ -116,19 +118,23 @@ class ReplyReader:
                 reply.error = "cut stream"
         else:
             self._whole(b"".join(self._parts))
-        if not (reply.error or reply.text or reply.finish_reason):
+        if not (reply.error or reply.text or self._calls or reply.finish_reason):
             reply.error = "empty"
 
     def _chunk(self, chunk: _Answer, now_ns: int) -> None:
         reply = self.reply
         if chunk.error is not None:
             reply.error, reply.message, self.ended = "5xx", _words(chunk.error), True
-        elif text := self._absorb(chunk):
-            if self._last_text_ns is None:
-                reply.first_token_ns = now_ns
-            else:
-                reply.longest_gap_ns = max(reply.longest_gap_ns or 0, now_ns - self._last_text_ns)
-            self._last_text_ns = now_ns
+            return
+        text, calls = self._absorb(chunk)
+        if not (text or calls):
+            return
+        if self._last_piece_ns is None:
+            reply.first_token_ns = now_ns
+        else:
+            reply.longest_gap_ns = max(reply.longest_gap_ns or 0, now_ns - self._last_piece_ns)
+        self._last_piece_ns = now_ns
+        if text:
             self._parts.append(text)
             if self._on_text:
                 self._on_text(text)
@@ -139,24 +145,25 @@ class ReplyReader:
             self._refused(status, data)
             return
         try:
-            self.reply.text = self._absorb(_decode(data))
+            self.reply.text, _ = self._absorb(_decode(data))
         except msgspec.DecodeError as error:
             self._fail(error)
 
-    def _absorb(self, answer: _Answer) -> str:
-        """Take id, usage and finish reason; return the text."""
+    def _absorb(self, answer: _Answer) -> tuple[str, bool]:
+        """Take id, usage and finish reason; return the text, and whether there is anything of a tool call."""
         reply = self.reply
         if answer.id:
             reply.id = answer.id
         if answer.usage:
             reply.usage = answer.usage
         if not answer.choices:
-            return ""
+            return "", False
         choice = answer.choices[0]
         if choice.finish_reason:
             reply.finish_reason = choice.finish_reason
-        piece = choice.delta or choice.message
-        return (piece.content if piece else None) or choice.text or ""
+        piece = choice.delta or choice.message or _Piece()
+        self._calls = self._calls or bool(piece.tool_calls)
+        return piece.content or choice.text or "", bool(piece.tool_calls)
 
     def _fail(self, error: msgspec.DecodeError) -> None:
         self.reply.error, self.reply.message = "5xx", f"answer is not in the API's form: {error}"
@@ -169,14 +176,16 @@ class ReplyReader:
             reply.message, code = _words(error), error.get("code")
         except (msgspec.DecodeError, LookupError, TypeError, AttributeError):
             reply.message = reply.message or data[:200].decode("utf-8", "replace")
-        if code == "context_length_exceeded":
-            reply.error = "context limit"
-        elif status == 429:
-            reply.error = "429"
-        else:
-            reply.error = "4xx" if status < 500 else "5xx"
+        reply.error = error_of(status, code)
         if status < 400:
             reply.message = f"the server answers with a redirect (status {status}): give the address it leads to"
+
+
+def error_of(status: int, code: Any = None) -> str:
+    """The ``request`` event's name of a refusal with this HTTP status and this code in its body."""
+    if code == "context_length_exceeded":
+        return "context limit"
+    return "429" if status == 429 else "4xx" if status < 500 else "5xx"
 
 
 def _words(error: Any) -> str:

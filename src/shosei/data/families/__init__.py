@@ -1,10 +1,13 @@
 """The families of questions that can be generated and checked: one class each, behind one interface."""
 
+from shosei.data.families.dates import Dates
 from shosei.data.families.facts import Facts
-from shosei.data.families.family import LANGUAGES, Family, Problem
+from shosei.data.families.family import LANGUAGES, Call, Family, Problem
 from shosei.data.families.functions import Functions
 from shosei.data.families.kana import Kana
+from shosei.data.families.mixed import Mixed
 from shosei.data.families.numerals import Numerals
+from shosei.data.families.products import Products
 from shosei.data.families.sums import Sums
 from shosei.data.families.width import Width
 
@@ -12,4 +15,7 @@ FAMILIES: dict[str, Family] = {
     family.name: family for family in (Numerals(), Kana(), Width(), Sums(), Facts(), Functions())
 }
 
-__all__ = ["FAMILIES", "LANGUAGES", "Family", "Problem"]
+# Of more than one step: answered with tools, by a system of agents.
+TOOL_FAMILIES: dict[str, Family] = {family.name: family for family in (Products(), Dates(), Mixed())}
+
+__all__ = ["FAMILIES", "LANGUAGES", "TOOL_FAMILIES", "Call", "Family", "Problem"]

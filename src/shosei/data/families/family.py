@@ -11,17 +11,27 @@ LANGUAGES = ("zh", "ja")
 
 
 @dataclass(frozen=True, slots=True)
+class Call:
+    """A tool's name, the arguments it is called with, and what it returns."""
+
+    tool: str
+    arguments: dict[str, str | int]
+    result: str
+
+
+@dataclass(frozen=True, slots=True)
 class Problem:
     """One question before it is phrased, and its truth.
 
     ``slots`` fill the phrasing's braces. ``tests`` are ``(arguments, expected)``, where the answer is a program that
-    defines ``entry_point``.
+    defines ``entry_point``. ``calls`` lead to the answer, one after the other, where tools are needed.
     """
 
     slots: dict[str, str]
     answer: str
     entry_point: str = ""
     tests: list[tuple[list[Any], Any]] = field(default_factory=list)
+    calls: list[Call] = field(default_factory=list)
 
 
 class Family(ABC):
@@ -31,6 +41,8 @@ class Family(ABC):
     directions: ClassVar[tuple[str, ...]]
     grader: ClassVar[str] = "exact"
     max_tokens: ClassVar[int]
+    shares_split_of: ClassVar[str] = ""  # another family, whose clusters are the same
+    skill: ClassVar[str] = ""  # of the specialist whose tools are needed, if any are
 
     @abstractmethod
     def operands(self, rng: Random) -> list[str]:

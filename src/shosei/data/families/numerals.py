@@ -21,6 +21,12 @@ class Numerals(Family):
         return [str(number) for number in range(10_000)]
 
     def problem(self, operand: str, lang: str, direction: str) -> Problem:
-        kanji = cn2an.an2cn(operand, "low") if lang == "zh" else number2kanji(int(operand))
+        kanji = in_words(int(operand), lang)
         question, answer = (operand, kanji) if direction == "to_kanji" else (kanji, operand)
         return Problem({"x": question}, answer)
+
+
+def in_words(number: int, lang: str) -> str:
+    """``number`` in Chinese or Japanese numerals."""
+    words: str = cn2an.an2cn(number, "low") if lang == "zh" else number2kanji(number)
+    return words

@@ -9,6 +9,7 @@ import msgspec
 
 from shosei.log import Log, RunBegin, Score
 from shosei.metrics.accuracy.grading import GRADING_VERSION
+from shosei.metrics.agents.tasks import submitted
 from shosei.metrics.cell import Unmeasurable
 from shosei.metrics.metric import Row, Table
 from shosei.metrics.text import Words, text
@@ -29,8 +30,11 @@ def by_epoch(log: Log) -> dict[int, list[Score]]:
 def answered(log: Log) -> tuple[list[Score], Words]:
     """Scores with an answer, of the last checkpoint seen; and why the measurement is invalid, if it is.
 
-    Raises Unmeasurable: not one request was answered.
+    Of an agent system, the scores of its tasks, failed ones among them: they are wrong, as the system is what is
+    measured. Raises Unmeasurable: not one request was answered.
     """
+    if submitted(log):
+        return _of_tasks(log)
     scores = list(by_epoch(log).values())[-1]
     found = [score for score in scores if not score.error]
     failed = len(scores) - len(found)
@@ -42,6 +46,22 @@ def answered(log: Log) -> tuple[list[Score], Words]:
     if failed > INFRA_LIMIT * len(scores):
         return found, text("accuracy.too_many_failed", failed=failed, asked=len(scores), limit=f"{INFRA_LIMIT:.0%}")
     return found, ""
+
+
+def _of_tasks(log: Log) -> tuple[list[Score], Words]:
+    """The scores of an agent system's tasks; an exam of the same suite in the same attempt is none of its work."""
+    tasks = {(task.suite, task.item, task.sample): task for task in submitted(log)}
+    scores = {(score.suite, score.item, score.sample): score for score in log.of(Score) if score.task}
+    found = [
+        msgspec.structs.replace(scores[key], error=task.error or scores[key].error)
+        for key, task in tasks.items()
+        if key in scores
+    ]
+    if not found:
+        raise Unmeasurable("not_measured", text("agents.ungraded", tasks=len(tasks)))
+    begun = [begin for begin in log.of(RunBegin) if begin.verb == "agents"]
+    asked = max([len(tasks), *(int(begin.config.get("answers", 0)) for begin in begun)])
+    return found, text("agents.lost", recorded=len(found), tasks=asked) if len(found) < asked else ""
 
 
 def by_task(scores: Iterable[Score]) -> list[list[Score]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from shosei.log import Exec, Score
+from shosei.log import Exec, Score, Workflow
 from shosei.metrics.accuracy import classification, pass_rates
 from shosei.metrics.accuracy.confusion import MEASURES
 from shosei.metrics.cell import Cell
@@ -16,7 +16,7 @@ _COMMANDS: dict[Phase, str] = {
 CELLS = [
     Cell(
         measure, phase, "", "higher", (Score,), classification.classification(measure),
-        command=command, units=classification.units(measure),
+        may_read=(Workflow,), command=command, units=classification.units(measure),
     )
     for measure in MEASURES
     for phase, command in _COMMANDS.items()

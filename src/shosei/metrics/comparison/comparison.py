@@ -10,7 +10,7 @@ from shosei.metrics import stats
 from shosei.metrics.comparison import conditions, paired, unpaired
 from shosei.metrics.comparison.difference import Difference
 from shosei.metrics.comparison.sides import Key, Side, Target
-from shosei.metrics.comparison.verdict import ALPHA, Verdict, decide, family, holm
+from shosei.metrics.comparison.verdict import ALPHA, SHARE_MARGIN, Verdict, decide, family, holm
 from shosei.metrics.metric import METRIC_IDS, PHASES, Metric, Phase
 from shosei.metrics.service_level import ServiceLevel
 from shosei.metrics.stats import MIN_CLUSTERS, Interval
@@ -18,7 +18,6 @@ from shosei.metrics.text import Words, text
 from shosei.metrics.units import Unit, Units
 
 MIN_PAIRS = 5  # of turns
-SHARE_MARGIN = 0.02
 RELATIVE_MARGIN = 0.05
 
 _ONE_RUN, _NONE_SEEN = text("compare.one_run"), text("compare.none_seen")

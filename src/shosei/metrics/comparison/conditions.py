@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from shosei.log import Log, ProcExit, RunBegin, Score
+from shosei.metrics.agents import cells as agents
+from shosei.metrics.agents.tasks import submitted
 from shosei.metrics.comparison.sides import Key
 from shosei.metrics.metric import METRIC_IDS, PHASES
 from shosei.metrics.text import Words, text
@@ -29,12 +31,16 @@ def differences(a: Log, b: Log) -> list[Words]:
 
 
 def unlike(a: Log, b: Log) -> dict[Key, Words]:
-    """Restarts in times of unequal length; accuracy of models that were also made to answer otherwise."""
+    """Restarts in times of unequal length; accuracy of models that were also made to answer otherwise; tasks beside
+    single requests.
+    """
     found: dict[Key, Words] = {}
     for phase in PHASES:
         hours = [math.fsum(end.duration_ns for end in log.of(ProcExit, phase)) / 3.6e12 for log in (a, b)]
         if max(hours) > _AS_LONG * min(hours) > 0:
             found["restart_count", phase] = text("compare.other_length", a=hours[0], b=hours[1])
+    if bool(submitted(a)) != bool(submitted(b)):
+        found |= dict.fromkeys(agents.KEYS, text("compare.tasks_and_requests"))
     return found | _otherwise_asked(a, b)
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from shosei.errors import InputError
 from shosei.log import Log, RunBegin, RunEnd
-from shosei.metrics.compute import cells
+from shosei.metrics.compute import cells_of
 from shosei.metrics.metric import Metric, Phase
 from shosei.metrics.service_level import ServiceLevel
 from shosei.metrics.units import Unit, Units
@@ -27,7 +27,7 @@ class Measured:
     def of(cls, log: Log, service_level: ServiceLevel) -> Measured:
         """Compute all cells of an attempt."""
         metrics, units = {}, {}
-        for cell in cells(service_level):
+        for cell in cells_of(log, service_level):
             key = cell.id, cell.phase
             metrics[key] = cell.compute(log)
             if cell.units and metrics[key].value is not None:

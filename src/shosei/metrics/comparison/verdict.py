@@ -10,6 +10,7 @@ from shosei.metrics.comparison.difference import Difference
 Verdict = Literal["better", "worse", "equivalent", "inconclusive", "invalid", "not_compared"]
 
 ALPHA = 0.05  # two-sided, for all comparisons together
+SHARE_MARGIN = 0.02  # shares that differ by less are equivalent, unless a profile says otherwise
 FAMILY = 15  # comparisons are corrected for at least so many: the metrics, whether or not all could be tested
 
 

@@ -15,7 +15,7 @@ _RATINGS = "shosei ratings FILE.csv --run RUN"
 _UNRATED = text("experience.nobody_rated")
 
 CELLS = [
-    Cell("response_time", "training", "ms", "lower", (Step, Section), step_latency, (ProcStart,), _TRAIN),
+    Cell("response_time", "training", "ms", "lower", (Step,), step_latency, (Section, ProcStart), _TRAIN),
     Cell("response_time", "inference", "ms", "lower", (Request, Window), response_time, (Fault,), _LOAD),
     Cell("satisfaction", "training", "", "higher", (Rating,), satisfaction, (Request,), absent=_UNRATED,
          units=satisfaction_units),

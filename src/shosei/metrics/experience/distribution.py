@@ -62,6 +62,15 @@ def table(title: Words, rows: list[Row]) -> Table:
     return Table(title, columns, rows)
 
 
+def unbounded(times: Times, failed: int) -> Row:
+    """A line of ``table`` with the failed: what never succeeds has waited for ever, and JSON has no infinity."""
+    waits = [*times.values, *[math.inf] * failed]
+    found = [stats.percentile(waits, percent) for percent in PERCENTS]
+    finite = [None if wait is None or math.isinf(wait) else wait for wait in found]
+    mean, slowest = (None, None) if failed else (stats.mean(times.values), max(times.values))
+    return [text("experience.failures_unbounded"), mean, *finite, slowest, len(waits)]
+
+
 def too_few(values: Sequence[float]) -> list[Text]:
     """A note for each percentile that so few values do not support."""
     return [

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 
 from shosei.log import Log, Request, RunBegin, Window
 from shosei.metrics import stats
 from shosei.metrics.cell import Unmeasurable, Value
 from shosei.metrics.experience.distribution import (
-    PERCENTS,
     Times,
     cumulative,
     histogram,
@@ -17,10 +15,11 @@ from shosei.metrics.experience.distribution import (
     percentile_figures,
     table,
     too_few,
+    unbounded,
 )
 from shosei.metrics.experience.latency import first_token_ms, inter_token_ms, response_ms
 from shosei.metrics.faults import Drill
-from shosei.metrics.metric import Figure, Plot, Row
+from shosei.metrics.metric import Figure, Plot
 from shosei.metrics.series import by_time, steady_window
 from shosei.metrics.text import Text, text
 from shosei.metrics.vantage import offered_load
@@ -57,7 +56,7 @@ def response_time(log: Log) -> Value:
         value=stats.mean(response.values), n=len(good), clusters=len(response.clusters), ci=mean.ci or (None, None),
         unit_of_n=text("term.time_batches"), ci_method=text("term.t_time_batches"), invalid=window.invalid,
         detail=_detail(log), notes=notes, figures=figures, plots=_plots(kinds, stretches, window),
-        breakdown=[table(text("experience.latency"), [*rows, _unbounded(response, failed)])],
+        breakdown=[table(text("experience.latency"), [*rows, unbounded(response, failed)])],
     )  # fmt: skip
 
 
@@ -87,15 +86,6 @@ def _stream_figures(kinds: dict[str, Times]) -> dict[str, Figure]:
         "inter_token_mean": between.mean(),
         "inter_token_p95": between.percentile(95),
     }
-
-
-def _unbounded(response: Times, failed: int) -> Row:
-    """The percentiles of all requests: one that never succeeds has waited for ever, and JSON has no infinity."""
-    waits = [*response.values, *[math.inf] * failed]
-    found = [stats.percentile(waits, percent) for percent in PERCENTS]
-    finite = [None if wait is None or math.isinf(wait) else wait for wait in found]
-    mean, slowest = (None, None) if failed else (response.mean().value, max(response.values))
-    return [text("experience.failures_unbounded"), mean, *finite, slowest, len(waits)]
 
 
 def _detail(log: Log) -> Text:

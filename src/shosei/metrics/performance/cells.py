@@ -16,7 +16,7 @@ from shosei.metrics.service_level import ServiceLevel
 def cells(service_level: ServiceLevel) -> list[Cell]:
     """The cells of this group, with goodput counted by ``service_level``."""
     return [
-        Cell("training_speed", "training", "s", "lower", (Epoch, Step, Section), epoch_time, may_read=(ProcExit,),
+        Cell("training_speed", "training", "s", "lower", (Epoch, Step), epoch_time, may_read=(Section, ProcExit),
              command="shosei supervise --run RUN -- shosei train --run RUN"),
         Cell("training_speed", "inference", "s", "lower", (Request,), workload_time,
              command="shosei exam URL --run RUN --suite PATH"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from shosei.log import Epoch, Log, Section, Step
@@ -10,11 +11,12 @@ from shosei.metrics import stats
 from shosei.metrics.bins import SECOND_NS
 from shosei.metrics.cell import Unmeasurable, Value
 from shosei.metrics.metric import Curve, Figure, Plot, Row, Table
-from shosei.metrics.performance.steps import kept
+from shosei.metrics.performance.steps import kept, total
 from shosei.metrics.performance.wall_time import PARTS, Stretch, WallTime, overlap, wall_time
 from shosei.metrics.text import Words, text
 
 _CURVE_POINTS = 200
+_WAITS = ("data_wait", "communication")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +48,15 @@ def epoch_time(log: Log) -> Value:
     whole = [run.seconds for run in passes if run.fraction >= 1]
     used = whole or [run.estimated for run in passes]
     wall = wall_time(log)
-    tokens = {run.index: sum(step.tokens for step in steps if step.epoch == run.index) for run in passes}
+    tokens = {run.index: total(step.tokens for step in steps if step.epoch == run.index) for run in passes}
+    all_tokens = total(tokens.values())
     notes: list[Words] = []
     if not whole:
         notes.append(text("performance.estimated_note", fraction=max(run.fraction for run in passes)))
     if ranks := len({step.rank for step in steps}) - 1:
         notes.append(text("performance.slowest_rank", rank=wall.rank, ranks=ranks + 1))
+    if waits_unknown := any(step.data_wait_ns is None for step in steps):
+        notes.append(text("performance.waits_unknown"))
     return Value(
         value=stats.mean(used), n=len(used), clusters=len(used), unit_of_n=text("term.epochs"),
         ci=stats.student_t(used), ci_method=text("term.t_epochs"), notes=notes,
@@ -59,11 +64,14 @@ def epoch_time(log: Log) -> Value:
         figures={
             "longest_epoch": Figure(max(used), "s", "lower", n=len(used)),
             "tokens_per_s": Figure(
-                sum(tokens.values()) / math.fsum(run.seconds for run in passes), "tokens/s", "higher", n=len(passes)
+                None if all_tokens is None else all_tokens / math.fsum(run.seconds for run in passes),
+                "tokens/s", "higher", n=len(passes),
             ),
-            "goodput": Figure(wall.parts_ns["compute"] / wall.total_ns, "", "higher", n=1),
+            "goodput": Figure(
+                None if waits_unknown else wall.parts_ns["compute"] / wall.total_ns, "", "higher", n=1
+            ),
         },
-        breakdown=[_wall_table(wall), _epoch_table(passes, steps, tokens)],
+        breakdown=[_wall_table(wall, _WAITS if waits_unknown else ()), _epoch_table(passes, steps, tokens)],
         plots=[_loss_curve(steps)],
     )  # fmt: skip
 
@@ -101,21 +109,24 @@ def _pass(log: Log, steps: list[Step], events: list[Epoch]) -> _Pass:
     return _Pass(last.index, seconds, min(1.0, fraction))
 
 
-def _epoch_table(passes: list[_Pass], steps: list[Step], tokens: dict[int, int]) -> Table:
+def _epoch_table(passes: list[_Pass], steps: list[Step], tokens: dict[int, int | None]) -> Table:
     rows: list[Row] = []
     for run in passes:
-        samples = sum(step.samples for step in steps if step.epoch == run.index)
+        samples = total(step.samples for step in steps if step.epoch == run.index)
         count = len({step.step for step in steps if step.epoch == run.index})
-        speed = tokens[run.index] / run.seconds
-        rows.append([run.index, run.seconds, count, samples, tokens[run.index], speed, run.fraction])
+        taken = tokens[run.index]
+        speed = None if taken is None else taken / run.seconds
+        rows.append([run.index, run.seconds, count, samples, taken, speed, run.fraction])
     columns = ["term.epoch", "term.seconds", *(f"performance.{name}" for name in ("steps", "samples", "tokens"))]
     columns += ["performance.tokens_per_s", "performance.fraction"]
     return Table(text("term.epochs"), [text(column) for column in columns], rows)
 
 
-def _wall_table(wall: WallTime) -> Table:
+def _wall_table(wall: WallTime, unknown: Collection[str]) -> Table:
     rows: list[Row] = [
-        [text(f"performance.{part}"), wall.parts_ns[part] / SECOND_NS, wall.parts_ns[part] / wall.total_ns]
+        [text(f"performance.{part}"), None, None]
+        if part in unknown
+        else [text(f"performance.{part}"), wall.parts_ns[part] / SECOND_NS, wall.parts_ns[part] / wall.total_ns]
         for part in PARTS
     ]
     rows.append([text("term.total"), wall.total_ns / SECOND_NS, 1.0])

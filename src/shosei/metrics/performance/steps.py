@@ -15,9 +15,9 @@ class WholeStep:
 
     step: int
     duration_ns: int
-    samples: int
-    tokens: int
-    flops: int | None  # None where a rank does not know
+    samples: int | None  # None where a rank does not know; the next two as well
+    tokens: int | None
+    flops: int | None
 
 
 def kept(steps: Iterable[Step]) -> list[Step]:
@@ -44,11 +44,16 @@ def whole_steps(steps: Iterable[Step]) -> list[WholeStep]:
 
 
 def _together(ranks: list[Step]) -> WholeStep:
-    flops = [step.flops for step in ranks if step.flops is not None]
     return WholeStep(
         step=ranks[0].step,
         duration_ns=max(step.duration_ns for step in ranks),
-        samples=sum(step.samples for step in ranks),
-        tokens=sum(step.tokens for step in ranks),
-        flops=sum(flops) if len(flops) == len(ranks) else None,
+        samples=total(step.samples for step in ranks),
+        tokens=total(step.tokens for step in ranks),
+        flops=total(step.flops for step in ranks),
     )
+
+
+def total(counts: Iterable[int | None]) -> int | None:
+    """The sum, or None where any of them is not known."""
+    known = list(counts)
+    return None if None in known else sum(count or 0 for count in known)

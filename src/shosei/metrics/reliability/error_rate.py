@@ -19,7 +19,7 @@ from shosei.metrics.vantage import outermost
 _PURPOSES = ("load", "exam", "agents", "chat")  # what users of a server do; probes and warm-ups measure nothing
 _ERRORS = {
     "timeout", "connect", "4xx", "429", "5xx", "cut stream", "empty", "invalid tool call", "context limit",
-    "disconnect",
+    "disconnect", "budget",
 }  # fmt: skip
 
 
@@ -29,6 +29,8 @@ def step_errors(log: Log) -> Value:
     A step goes wrong on one rank or on all: its ranks are one step.
     """
     steps = attempted(log.of(Step))
+    if any(step.finite and step.loss is None for ranks in steps for step in ranks):
+        raise Unmeasurable("not_measured", text("reliability.loss_unknown"))
     bad = sum(map(_is_bad, steps))
     return Value(
         value=bad / len(steps), n=len(steps), clusters=len(steps), unit_of_n=text("reliability.steps"),
@@ -61,17 +63,20 @@ def request_errors(log: Log) -> Value:
     The requests of one vantage, the outermost in the log. Neighbours in time fail together, so the interval is over
     time batches.
     """
-    vantage, batches = _batches(log)
+    vantage, batches, cancelled = _batches(log)
     counted = [request for batch in batches.values() for request in batch]
     if not counted:
         raise Unmeasurable("not_measured", text("reliability.no_requests"))
     before = _rate(batches, _failed_first)
+    notes = [text("reliability.seen_by", vantage=vantage)]
+    if cancelled:
+        notes.append(text("reliability.cancelled", count=cancelled))
     figure = Figure(before, "", "lower", _interval(batches, _failed_first), len(batches))
     return Value(
         value=_rate(batches, _failed), n=len(counted), clusters=len(batches), unit_of_n=text("term.time_batches"),
         ci=_interval(batches, _failed), ci_method=text("reliability.wilson_time_batches"),
         detail=text("reliability.failed_per_request"), figures={"before_retry": figure},
-        notes=[text("reliability.seen_by", vantage=vantage)],
+        notes=notes,
         breakdown=[_by_type(counted), _parts(batches, log)],
     )  # fmt: skip
 
@@ -86,8 +91,8 @@ def request_units(log: Log) -> Units:
     return Units(units, share, paired=False)
 
 
-def _batches(log: Log) -> tuple[Text, dict[str, list[Request]]]:
-    """Who saw the requests that count, and they in time batches of each purpose."""
+def _batches(log: Log) -> tuple[Text, dict[str, list[Request]], int]:
+    """Who saw the requests that count, they in time batches of each purpose, and how many were cancelled."""
     vantage, seen = outermost(request for request in log.of(Request) if request.purpose in _PURPOSES)
     counted = [request for request in seen if request.error != "cancelled"]
     batches = {}
@@ -97,7 +102,7 @@ def _batches(log: Log) -> tuple[Text, dict[str, list[Request]]]:
         for place, batch in enumerate(by_time(points, min(times), max(times))):
             if batch:
                 batches[f"{purpose} {place}"] = batch
-    return vantage, batches
+    return vantage, batches, len(seen) - len(counted)
 
 
 def _failed(request: Request) -> float:
@@ -122,7 +127,7 @@ def _by_type(counted: Sequence[Request]) -> Table:
     totals = Counter(request.purpose for request in counted)
     types = Counter((request.purpose, request.error) for request in counted)
     rows: list[Row] = [
-        [text(f"purpose.{purpose}"), _named(error), count, count / totals[purpose]]
+        [text(f"purpose.{purpose}"), failure(error), count, count / totals[purpose]]
         for (purpose, error), count in sorted(types.items())
     ]
     columns: list[Words] = [
@@ -131,7 +136,8 @@ def _by_type(counted: Sequence[Request]) -> Table:
     return Table(text("reliability.by_type"), columns, rows)
 
 
-def _named(error: str) -> Words:
+def failure(error: str) -> Words:
+    """What a request's final state is called."""
     if not error:
         return text("reliability.no_error")
     return text("reliability.failed." + error.replace(" ", "_")) if error in _ERRORS else error

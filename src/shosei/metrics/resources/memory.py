@@ -40,10 +40,19 @@ def memory(log: Log) -> Value:
         ci_method=text("resources.one_peak"), detail=text(f"resources.peak_{method}"),
         figures={name: Figure(value, "bytes", "lower", n=1) for name, value in figures.items()},
         breakdown=[
-            Table(text("resources.memory"), [text("term.quantity"), text("term.bytes")], rows), *_gpu_memory(log)
+            Table(text("resources.memory"), [text("term.quantity"), text("term.bytes")], rows),
+            *_by_tree(trees, gauge), *_gpu_memory(log),
         ],
         plots=[_memory_over_time(trees, series, f"{gauge}_bytes")], notes=_pss_rate(trees),
     )  # fmt: skip
+
+
+def _by_tree(trees: dict[str, list[Sample]], gauge: str) -> list[Table]:
+    """Each tree's own peak, where there are several; they need not have been at the same time."""
+    if len(trees) < 2:
+        return []
+    rows: list[Row] = [[name, _highest(per_second({name: tree}, f"{gauge}_bytes"))] for name, tree in trees.items()]
+    return [Table(text("resources.by_tree"), [text("performance.tree"), text(f"resources.peak_{gauge}")], rows)]
 
 
 def _pss_rate(trees: dict[str, list[Sample]]) -> list[Text]:

@@ -1,0 +1,59 @@
+"""One agent: a model with instructions and tools, known by its name, that always ends."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+
+from openai import AsyncOpenAI
+from pydantic_ai import Agent, UsageLimits, capture_run_messages
+from pydantic_ai.exceptions import AgentRunError
+from pydantic_ai.messages import ModelMessage, ToolReturnPart
+from pydantic_ai.models.openai import OpenAIChatModel
+from pydantic_ai.providers.openai import OpenAIProvider
+
+from shosei.agents.contract import Task
+
+_TRIES = 6  # of a request that the provider refuses (429), fails (5xx) or cuts; the waits double from half a second
+_CALLS = 5  # to the model, for one answer: a weak one may call tools for ever
+
+
+def agent(
+    task: Task,
+    base_url: str,
+    name: str,
+    instructions: str = "",
+    tools: Sequence[Callable[..., str]] = (),
+    temperature: float = 0.0,
+) -> Agent[None, str]:
+    """An agent that asks the task's model at ``base_url`` and says that it is ``name``."""
+    client = AsyncOpenAI(
+        base_url=base_url, api_key=os.environ.get("OPENAI_API_KEY", "none"), max_retries=_TRIES - 1,
+        default_headers={"x-agent": name},
+    )  # fmt: skip
+    model = OpenAIChatModel(task.model, provider=OpenAIProvider(openai_client=client))
+    return Agent(model, instructions=instructions or None, tools=tools, model_settings={"temperature": temperature})
+
+
+async def ask(agent: Agent[None, str], prompt: str) -> str:
+    """The agent's answer. One that does not come to an end gives what it said last, or what its last tool did.
+
+    Raises AgentRunError: the provider does not answer, after all retries.
+    """
+    with capture_run_messages() as messages:
+        try:
+            return (await agent.run(prompt, usage_limits=UsageLimits(request_limit=_CALLS))).output.strip()
+        except AgentRunError:
+            if not (last := _last_words(messages)):
+                raise
+            return last
+
+
+def _last_words(messages: Sequence[ModelMessage]) -> str:
+    for message in reversed(messages):
+        for part in reversed(message.parts):
+            if part.part_kind == "text" and part.content.strip():
+                return part.content.strip()
+            if isinstance(part, ToolReturnPart):
+                return str(part.content)
+    return ""

@@ -1,0 +1,230 @@
+"""``shosei agents``: give an agent system its tasks, and record what it does."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import shutil
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from shosei.cli.common import (
+    ConfigOption,
+    JsonOption,
+    ProfileOption,
+    RunOption,
+    SetOption,
+    fast_loop,
+    result,
+    run_async,
+    say,
+)
+from shosei.errors import EXIT_INVALID, EXIT_OK, InputError, nearest
+
+if TYPE_CHECKING:
+    from shosei.harness import AgentsConfig, Counts, System
+    from shosei.log import Run, Writer
+    from shosei.wire.suite import Task
+
+_SECONDS_BETWEEN_LINES = 2.0
+
+agents = typer.Typer(help="Give an agent system, of any framework, its tasks, and record what it does.")
+
+
+@agents.command("list")
+def show(as_json: JsonOption = False) -> int:
+    """Name the systems that come with Shosei."""
+    from shosei.agents.shipped import SHIPPED
+
+    result(SHIPPED, [f"{name:10}{what}" for name, what in SHIPPED.items()], as_json=as_json)
+    return EXIT_OK
+
+
+@agents.command()
+def run(
+    system: Annotated[
+        list[str],
+        typer.Argument(metavar="SYSTEM | -- CMD...", help="A shipped one ('agents list'), module:function, a command."),
+    ],
+    tasks: Annotated[Path, typer.Option(metavar="SUITE", help="A suite or benchmark file, or a folder of them.")],
+    base_url: Annotated[str, typer.Option(metavar="URL", help="The OpenAI-compatible server that it uses.")],
+    run: RunOption = None,
+    name: Annotated[str, typer.Option(help="What a command is called in the log.")] = "command",
+    concurrency: Annotated[int | None, typer.Option(help="Tasks under way at a time (default 1).")] = None,
+    rate: Annotated[
+        float | None, typer.Option(help="Tasks submitted per second instead, whether or not others have ended.")
+    ] = None,
+    samples: Annotated[int | None, typer.Option(help="How often each task is given (default 1).")] = None,
+    calls: Annotated[int | None, typer.Option(help="Most calls of a task to the model.", show_default=False)] = None,
+    tokens: Annotated[int | None, typer.Option(help="Most tokens of a task.", show_default=False)] = None,
+    seconds: Annotated[float | None, typer.Option(help="Most seconds of a task (default 120).")] = None,
+    inject: Annotated[
+        list[str] | None,
+        typer.Option(metavar="FAULT=SHARE", help="Calls to break: 429, 500, delay, cut; 429=0.1.", show_default=False),
+    ] = None,
+    baseline: Annotated[
+        str | None,
+        typer.Option(help="Then this system, such as single, with the tokens that a task took.", show_default=False),
+    ] = None,
+    profile: ProfileOption = None,
+    config_file: ConfigOption = None,
+    overrides: SetOption = None,
+    as_json: JsonOption = False,
+) -> int:
+    """Give a system every task of a suite, through a gateway that counts its calls; 'shosei card' grades the answers.
+
+    A task that raises, hangs, dies or spends too much fails alone. Called again after an interruption, with the same
+    tasks and settings, it goes on. Exit code 5 if not one task came to an answer.
+    """
+    from shosei.config import load
+    from shosei.exam.benchmarks import benchmark_files, read_benchmarks
+    from shosei.files import sha256
+    from shosei.harness import AgentsConfig, check, relay, token_budget
+    from shosei.log import Run, open_run, read_log
+
+    given = {
+        "concurrency": concurrency, "rate": rate, "samples": samples, "calls": calls, "tokens": tokens,
+        "seconds": seconds, "inject": inject,
+    }  # fmt: skip
+    flags = [f"agents.{key}={json.dumps(value)}" for key, value in given.items() if value is not None]
+    settings = load(AgentsConfig, "agents", config_file, [*flags, *(overrides or [])])
+    if profile:
+        from shosei.card.profile import read_profile
+
+        read_profile(profile)
+    hashes = {f"suite:{file.stem}": sha256(file) for file in benchmark_files(tasks)}
+    work = _Work(base_url, read_benchmarks(tasks), hashes, profile or "")
+    subject, second = _system(system, name), _system([baseline], "baseline") if baseline else None
+    folder = open_run(run, must_exist=False)
+    settings = run_async(check(settings, base_url, work.tasks))
+    values: dict[str, Any] = {}
+
+    def then(writer: Writer) -> None:
+        if second:
+            budget = settings.model_copy(
+                update={"calls": None, "tokens": token_budget(read_log(folder.log, writer.attempt))}
+            )
+            beside = Run(folder.folder / "baseline")
+            attempt, _ = work.measure(beside, second, budget)
+            relay(read_log(beside.log, attempt), writer)
+            values["baseline"] = _read_out(beside, attempt, second)
+
+    attempt, code = work.measure(folder, subject, settings, then, second.name if second else "")
+    values = {"run": str(folder.folder), "attempt": attempt, **_read_out(folder, attempt, subject), **values}
+    lines = [*_lines(values), *(_lines(values["baseline"]) if second else [])]
+    lines.append(f"the measurement is the card: shosei card {folder.folder}")
+    result(values, lines, as_json=as_json)
+    return code
+
+
+@dataclass(frozen=True)
+class _Work:
+    """The tasks, and where the model is that they are done with."""
+
+    url: str
+    tasks: list[Task]
+    hashes: dict[str, str]
+    profile: str
+
+    def measure(
+        self,
+        folder: Run,
+        system: System,
+        settings: AgentsConfig,
+        then: Callable[[Writer], None] = lambda writer: None,
+        baseline: str = "",
+    ) -> tuple[int, int]:
+        """Give ``system`` the tasks, and do ``then`` in the same record; the attempt, and the exit code."""
+        from shosei.config import save
+        from shosei.harness import run_agents, unfinished
+
+        config = settings.model_dump() | {
+            "system": system.name, "url": self.url, "baseline": baseline, "answers": len(self.tasks) * settings.samples,
+        }  # fmt: skip
+        done = unfinished(folder, config, self.hashes)
+        manifest: dict[str, Any] = {"config": config, "hashes": self.hashes, "profile": self.profile}
+        resumes = None if done is None else False
+        with folder.recording("agents", "inference", new_attempt=resumes, **manifest) as record:
+            save(folder.toml, "agents", settings)
+            if done:
+                say(f"agents: goes on; {len(done)} tasks are kept")
+            measured = run_agents(
+                settings, system, self.url, self.tasks, record.writer, folder.folder / "agents.txt", _printer(), done
+            )
+            counts = run_async(measured, fast_loop())
+            record.exit_code = EXIT_OK if counts.done > counts.errors.total() else EXIT_INVALID
+            then(record.writer)
+        return record.writer.attempt, record.exit_code
+
+
+def _system(words: list[str], name: str) -> System:
+    """A shipped system, ``module:function``, or else a command of that ``name``. Raises InputError."""
+    from shosei.agents.shipped import SHIPPED, location
+    from shosei.harness import System
+
+    first = words[0]
+    if len(words) > 1 or (first not in SHIPPED and ":" not in first):
+        if len(words) == 1 and shutil.which(first) is None:
+            raise InputError(f"no system and no program is called '{first}'{nearest(first, SHIPPED)}")
+        return System.of_command(name, words)
+    if first not in SHIPPED:
+        return System.of_function(first, first)
+    if importlib.util.find_spec("pydantic_ai") is None:
+        raise InputError(f"the system '{first}' needs pydantic-ai: pip install 'shosei[agents]'")
+    return System(first, (location(first),))
+
+
+def _read_out(folder: Run, attempt: int, system: System) -> dict[str, Any]:
+    """What the log says of one system: tasks solved, errors, and each agent's calls and tokens."""
+    from shosei.log import Request, Workflow, read_log
+    from shosei.metrics.accuracy.items import items
+
+    log = read_log(folder.log, attempt)
+    graded = items(log)
+    folder.write("items.jsonl", graded)
+    ended = [event for event in log.of(Workflow) if not event.baseline]
+    agents: dict[str, Counter[str]] = {}
+    for call in log.of(Request):
+        if call.purpose == "agents":
+            agents.setdefault(call.agent, Counter()).update(
+                calls=1, failed=bool(call.error), tokens_in=call.tokens_in or 0, tokens_out=call.tokens_out or 0
+            )
+    return {
+        "system": system.name,
+        "asked": len(ended),
+        "solved": sum(bool(json.loads(line)["right"]) for line in graded.splitlines()),
+        "failed": dict(Counter(event.error for event in ended if event.error)),
+        "first_failure": next((f"{event.error}: {event.message}" for event in ended if event.error), ""),
+        "agents": {name: dict(counted) for name, counted in sorted(agents.items())},
+    }
+
+
+def _lines(values: dict[str, Any]) -> list[str]:
+    failed = "".join(f", {count} {error}" for error, count in values["failed"].items())
+    lines = [f"{values['system']}: {values['solved']}/{values['asked']} solved{failed}"]
+    lines += [f"  the first failure: {values['first_failure']}"] if failed else []
+    lines += [f"  {'agent':16}{'calls':>8}{'failed':>8}{'tokens in':>12}{'tokens out':>12}"]
+    for name, each in values["agents"].items():
+        lines.append(f"  {name:16}{each['calls']:8}{each['failed']:8}{each['tokens_in']:12}{each['tokens_out']:12}")
+    return lines
+
+
+def _printer() -> Callable[[Counts], None]:
+    """A progress line every two seconds."""
+    import time
+
+    shown = time.monotonic()
+
+    def show(counts: Counts) -> None:
+        nonlocal shown
+        if counts.done < counts.total and time.monotonic() - shown < _SECONDS_BETWEEN_LINES:
+            return
+        shown = time.monotonic()
+        say(f"agents: {counts.done}/{counts.total} ended, {counts.errors.total()} failed")
+
+    return show

@@ -1,0 +1,32 @@
+"""A second system beside the first, with the tokens that the first one needed, so that both can be compared."""
+
+from __future__ import annotations
+
+from math import fsum
+
+import msgspec
+
+from shosei.log import Log, Score, Workflow, Writer
+
+
+def token_budget(log: Log) -> int | None:
+    """The tokens of a task that the system needed on average; None if it asked the model for none."""
+    spent = [
+        event.tokens_in + event.tokens_out
+        for event in log.of(Workflow)
+        if not event.baseline and event.tokens_in is not None and event.tokens_out is not None
+    ]
+    return round(fsum(spent) / len(spent)) or None if spent else None
+
+
+def relay(baseline: Log, writer: Writer) -> None:
+    """Write the baseline's tasks into the system's log, each with what it takes to grade it."""
+    scores = {(score.suite, score.item, score.sample): score for score in baseline.of(Score)}
+    for event in baseline.of(Workflow):
+        score = scores[event.suite, event.item, event.sample]
+        writer.emit(
+            msgspec.structs.replace(
+                event, baseline=True, grader=score.grader, truth=score.truth, answer=score.answer,
+                references=score.references,
+            )
+        )  # fmt: skip

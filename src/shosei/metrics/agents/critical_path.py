@@ -1,0 +1,66 @@
+"""Where the time of a task goes: the calls that it waited for, and how many of them ran at once."""
+
+from __future__ import annotations
+
+import itertools
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from shosei.log import Request, Workflow
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A call within its task's time."""
+
+    agent: str
+    begin_ns: int
+    end_ns: int
+
+    @property
+    def length_ns(self) -> int:
+        return self.end_ns - self.begin_ns
+
+
+def spans(task: Workflow, calls: Sequence[Request]) -> list[Span]:
+    """The calls that ended, cut to the time from the task's submission to its end."""
+    found = []
+    for call in calls:
+        if call.done_ns is not None:
+            begin, end = max(call.scheduled_ns, task.scheduled_ns), min(call.done_ns, task.end_ns)
+            if end > begin:
+                found.append(Span(call.agent, begin, end))
+    return found
+
+
+def critical_path(spans: Sequence[Span]) -> list[Span]:
+    """The chain of calls, none beginning before the one before it has ended, that takes the most time in all.
+
+    Weighted interval scheduling (Kleinberg and Tardos 2005, section 6.1), in order of time.
+    """
+    ordered = sorted(spans, key=lambda span: (span.end_ns, span.begin_ns, span.agent))
+    ends = [span.end_ns for span in ordered]
+    compatible = [bisect_right(ends, span.begin_ns) for span in ordered]  # how many have ended when it begins
+    longest = [0]  # of the first 0, 1, 2, ... spans
+    for span, earlier in zip(ordered, compatible, strict=True):
+        longest.append(max(longest[-1], longest[earlier] + span.length_ns))
+    chain: list[Span] = []
+    place = len(ordered)
+    while place:
+        if longest[place] == longest[place - 1]:
+            place -= 1
+        else:
+            chain.append(ordered[place - 1])
+            place = compatible[place - 1]
+    return chain[::-1]
+
+
+def covered_ns(spans: Sequence[Span]) -> int:
+    """The time in which at least one of the calls was under way."""
+    if not spans:
+        return 0
+    ordered = sorted(spans, key=lambda span: span.begin_ns)
+    reached = itertools.accumulate((span.end_ns for span in ordered), max)
+    gaps = sum(max(0, span.begin_ns - end) for end, span in zip(reached, ordered[1:], strict=False))
+    return max(ends.end_ns for ends in ordered) - ordered[0].begin_ns - gaps

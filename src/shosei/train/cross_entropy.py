@@ -1,0 +1,68 @@
+"""Next-token cross entropy of a large vocabulary, without ever holding all logits."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from shosei.data.dataset import NO_LOSS
+from shosei.spec.training import LOGITS_IN_A_CHUNK
+
+# Rows of a chunk: a multiple, since oneDNN compiles and keeps a kernel for each size that it meets.
+ROWS_ROUNDED_TO = 64
+_PART = 4096  # rows of the weight
+
+
+def chunk_rows(vocab_size: int) -> int:
+    """How many positions have their logits in memory at once."""
+    return max(1, LOGITS_IN_A_CHUNK // vocab_size // ROWS_ROUNDED_TO) * ROWS_ROUNDED_TO
+
+
+def chunked_cross_entropy(hidden: Tensor, weight: Tensor, targets: Tensor, dtype: torch.dtype) -> Tensor:
+    """Mean of ``cross_entropy(hidden @ weight.T, targets)`` in nats, over the targets that are not ``NO_LOSS``.
+
+    ``hidden`` (N, d_model), ``weight`` (vocab_size, d_model), ``targets`` (N,). Products are computed in ``dtype``;
+    the loss, and the sum of the weight's gradient over the chunks, in float32.
+    """
+    loss: Tensor = _ChunkedCrossEntropy.apply(hidden, weight, targets, dtype)  # type: ignore[no-untyped-call]
+    return loss
+
+
+class _ChunkedCrossEntropy(torch.autograd.Function):
+    """Computes the gradients with the loss, chunk by chunk, so that no logits wait for the backward pass."""
+
+    @staticmethod
+    def forward(ctx: Any, hidden: Tensor, weight: Tensor, targets: Tensor, dtype: torch.dtype) -> Tensor:
+        rows = chunk_rows(len(weight))
+        counted = (targets != NO_LOSS).sum()
+        head = weight.to(dtype)
+        hidden_gradient, weight_gradient = torch.empty_like(hidden), torch.zeros_like(weight)
+        total = hidden.new_zeros((), dtype=torch.float32)
+        for x, chosen, gradient in zip(
+            torch.split(hidden, rows), torch.split(targets, rows), torch.split(hidden_gradient, rows), strict=True
+        ):
+            x = x.to(dtype)
+            log_probabilities = F.linear(x, head).float().log_softmax(-1)
+            total += F.nll_loss(log_probabilities, chosen, ignore_index=NO_LOSS, reduction="sum") / counted
+            slope = log_probabilities.exp_()  # of the loss, by the logits: softmax less the target's one
+            slope[torch.arange(len(chosen), device=chosen.device), chosen.clamp_min(0)] -= 1
+            slope *= (chosen != NO_LOSS)[:, None] / counted
+            slope = slope.to(dtype)
+            del log_probabilities
+            gradient.copy_(slope @ head)
+            # By parts: adding bfloat16 to float32 makes a float32 copy of what is added.
+            for part, columns in zip(
+                torch.split(weight_gradient, _PART), torch.split(slope, _PART, dim=1), strict=True
+            ):
+                part += columns.T @ x
+        ctx.gradients = hidden_gradient, weight_gradient
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, *outer: Tensor) -> tuple[Tensor, Tensor, None, None]:
+        hidden_gradient, weight_gradient = ctx.gradients
+        del ctx.gradients  # the parameter takes its gradient over as it is only if nobody else holds it
+        return hidden_gradient.mul_(outer[0]), weight_gradient.mul_(outer[0]), None, None

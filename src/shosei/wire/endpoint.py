@@ -1,0 +1,46 @@
+"""Where an OpenAI-compatible server is, and the key that it wants."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from shosei.errors import InputError
+
+KEY_VARIABLE = "OPENAI_API_KEY"
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """A server's address, given with or without a trailing ``/v1``."""
+
+    base_url: str  # without /v1
+    authority: str  # host, or host:port
+    path: str  # what stands before /v1; often nothing
+    host: str
+    port: int
+    tls: bool
+
+    @classmethod
+    def of(cls, url: str) -> Endpoint:
+        """Raises InputError for what is no URL, or holds a password."""
+        try:
+            parts = urlsplit(url)
+            host, port = parts.hostname, parts.port
+        except ValueError:
+            host = port = None
+        if not host or parts.scheme not in ("http", "https") or "@" in parts.netloc or not url.isascii():
+            raise InputError(f"{url.rpartition('@')[2]} is no URL: write it as http://host:port")
+        tls = parts.scheme == "https"
+        base_url = url.rstrip("/").removesuffix("/v1")
+        path = base_url.partition("://")[2].removeprefix(parts.netloc)
+        return cls(base_url, parts.netloc, path, host, port or (443 if tls else 80), tls)
+
+
+def read_key(variable: str = KEY_VARIABLE) -> str:
+    """The key in an environment variable; empty if there is none. Raises InputError for what no key can be."""
+    key = os.environ.get(variable, "").strip()
+    if not (key.isascii() and key.isprintable()):
+        raise InputError(f"{variable} holds characters that no key has: set it anew")
+    return key
