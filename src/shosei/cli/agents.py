@@ -208,7 +208,8 @@ def _lines(values: dict[str, Any]) -> list[str]:
     failed = "".join(f", {count} {error}" for error, count in values["failed"].items())
     lines = [f"{values['system']}: {values['solved']}/{values['asked']} solved{failed}"]
     lines += [f"  the first failure: {values['first_failure']}"] if failed else []
-    lines += [f"  {'agent':16}{'calls':>8}{'failed':>8}{'tokens in':>12}{'tokens out':>12}"]
+    if values["agents"]:
+        lines.append(f"  {'agent':16}{'calls':>8}{'failed':>8}{'tokens in':>12}{'tokens out':>12}")
     for name, each in values["agents"].items():
         lines.append(f"  {name:16}{each['calls']:8}{each['failed']:8}{each['tokens_in']:12}{each['tokens_out']:12}")
     return lines

@@ -93,6 +93,6 @@ async def _serve(upstream: str, writer: Writer | None, config: GatewayConfig, as
 
     async with Gateway(upstream, writer, config) as running:
         url = running.base_url()
-        lines = [f"ready: {upstream} behind {url} (Ctrl-C stops it)", f"export OPENAI_BASE_URL={url}"]
+        lines = [f"ready: {config.replay or upstream} behind {url} (Ctrl-C stops it)", f"export OPENAI_BASE_URL={url}"]
         result({"url": running.url, "base_url": url}, lines, as_json=as_json)
         await asyncio.Event().wait()

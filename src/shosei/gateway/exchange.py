@@ -49,7 +49,8 @@ class Exchange:
         try:
             question = self._read()
             if not self.shared.ledger.admit(event.task):
-                self._refuse(403, f"The budget of task '{event.task}' is spent", "budget_exceeded", error="budget")
+                whose = f"task '{event.task}'" if event.task else "the calls that name no task"
+                self._refuse(403, f"The budget of {whose} is spent", "budget_exceeded", error="budget")
             elif not await self._broken():
                 await self._relay(question)
         except InputError as error:
