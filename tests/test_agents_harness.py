@@ -92,6 +92,15 @@ def test_a_budget_ends_a_runaway_loop_at_once(
     assert [request.error for request in log.of(Request) if request.task == "0#0"] == [""] * calls + ["budget"]
 
 
+def test_no_call_gets_past_a_budget_by_another_path(tmp_path: Path) -> None:
+    server = Model(lambda _body: "42")
+    log = measure(tmp_path / "run", broken(), server.url, tasks(["strays"]), calls=1)
+    server.stop()
+    assert errors(log) == {"0": ""}
+    assert [request.error for request in log.of(Request)] == ["", "4xx", "4xx", "4xx"]
+    assert len(server.bodies) == 1
+
+
 def test_seconds_end_a_runaway_loop(tmp_path: Path, model: Model) -> None:
     log = measure(tmp_path / "run", broken(), model.url, tasks(["runs away"]), seconds=1)
     assert errors(log) == {"0": "timeout"}

@@ -30,6 +30,7 @@ class Shared:
     ledger: Ledger
     faults: Faults
     emit: Callable[[Event], None]
+    is_open: Callable[[str], bool]  # whether calls of a task are taken
 
 
 @dataclass(slots=True)
@@ -48,7 +49,10 @@ class Exchange:
         event = self.event
         try:
             question = self._read()
-            if not self.shared.ledger.admit(event.task):
+            if not self.shared.is_open(event.task):
+                message = f"No task '{event.task}' is under way: call the base URL that the task was given"
+                self._refuse(403, message, "unknown_task", error="4xx")
+            elif not self.shared.ledger.admit(event.task):
                 self._refuse(403, f"The budget of task '{event.task}' is spent", "budget_exceeded", error="budget")
             elif not await self._broken():
                 await self._relay(question)

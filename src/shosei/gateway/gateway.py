@@ -29,11 +29,16 @@ def ignore(_task: str) -> None:
     """Nothing is done about a task that exceeds its budget but to refuse its calls."""
 
 
+def any_task(_task: str) -> bool:
+    """Calls of every task are taken, and those that name none."""
+    return True
+
+
 class Gateway:
     """Between clients and ``upstream``, for the length of an ``async with``. Calls become events of ``writer``.
 
-    ``on_exceeded`` is told once of each task that asks for more than its budget. Raises InputError for an upstream, a
-    key or an address that cannot be one.
+    ``on_exceeded`` is told once of each task that asks for more than its budget; calls of a task that is not open are
+    refused. Raises InputError for an upstream, a key or an address that cannot be one.
     """
 
     def __init__(
@@ -42,11 +47,12 @@ class Gateway:
         writer: Writer | None,
         config: GatewayConfig = GatewayConfig(),  # noqa: B008 - immutable
         on_exceeded: Callable[[str], None] = ignore,
+        is_open: Callable[[str], bool] = any_task,
     ) -> None:
         self._writer, self._config = writer, config
         self._source = _source(upstream, writer, config)
         self._ledger = Ledger(config.budget, on_exceeded)
-        self._shared = Shared(self._source, self._ledger, config.faults, self._emit)
+        self._shared = Shared(self._source, self._ledger, config.faults, self._emit, is_open)
         self._clients: set[Client] = set()
         self._name, self._numbers = uuid.uuid4().hex[:16], itertools.count(1)
         self.url = ""  # http://HOST:PORT, once it listens
