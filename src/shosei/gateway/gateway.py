@@ -7,6 +7,7 @@ import itertools
 import time
 import uuid
 from collections.abc import Callable
+from urllib.parse import unquote
 
 from shosei.errors import InputError
 from shosei.gateway.bodies import Bodies
@@ -112,7 +113,7 @@ class Gateway:
                 await self._exchange(prefix, call, route, client)
             else:
                 client.refuse(405, f"{route.path} takes POST")
-        elif call.method == "GET" and (route.path == "/v1/models" or route.path.startswith("/v1/models/")):
+        elif call.method == "GET" and _is_of_models(route.path):
             await self._pass_on(call, route, client)
         else:
             client.refuse(404, f"{route.path} is not measured, so it is not passed on")
@@ -138,6 +139,12 @@ class Gateway:
             client.refuse(502, f"no answer from the upstream: {error}", code="upstream_connect")
         else:
             client.whole(page.status, page.body)
+
+
+def _is_of_models(path: str) -> bool:
+    """Whether it is the list of models or one of them, whose name may have slashes; dots lead nowhere else."""
+    first, *rest = unquote(path).removeprefix("/v1/").split("/")
+    return first == "models" and ".." not in rest
 
 
 def _source(upstream: str, writer: Writer | None, config: GatewayConfig) -> Source:

@@ -90,7 +90,7 @@ class Relay:
     def _chunk(self, data: bytes, now_ns: int) -> bytes | None:
         """A chunk as the client is to see it; None if it is not."""
         fields = _decode(data)
-        if "error" in fields:
+        if bytes(fields.get("error", b"null")) != b"null":
             self._event.error = "5xx"
         any_choice = "choices" in fields and self._reading.choices(fields["choices"], now_ns)
         any_usage = "usage" in fields and self._reading.usage(fields["usage"])
