@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import sys
 import time
 
-from openai import AsyncOpenAI
+from openai import AsyncOpenAI, PermissionDeniedError
 
 from shosei.agents.contract import Task
 
@@ -46,6 +47,12 @@ async def system(task: Task, base_url: str) -> str:
             return " "
         case "ignores":
             return "42"
+        case "strays":
+            root, _, place = base_url.partition("/r/")
+            for stray in (f"{root}/v1", f"{root}/t/another/v1", f"{root}/r/{place}".replace("%23", "")):
+                client = AsyncOpenAI(base_url=stray, api_key="agent:solo", max_retries=0)
+                with contextlib.suppress(PermissionDeniedError):
+                    await ask()
         case "leaves a child":
             await asyncio.create_subprocess_exec("sleep", "1000")
         case "ends its host":

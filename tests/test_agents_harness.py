@@ -79,8 +79,8 @@ def test_a_crash_of_the_host_is_one_of_the_system_which_is_started_again(tmp_pat
 @pytest.mark.parametrize(
     ("budget", "calls", "message"),
     [
-        ({"calls": 5}, 5, "it asked for more calls than it may have"),
-        ({"tokens": 40}, 4, "it asked for more tokens than it may have"),
+        ({"calls": 5}, 5, "calls"),
+        ({"tokens": 40}, 4, "tokens"),
     ],
 )
 def test_a_budget_ends_a_runaway_loop_at_once(
@@ -90,6 +90,15 @@ def test_a_budget_ends_a_runaway_loop_at_once(
     first, second = log.of(Workflow)
     assert (first.error, first.message, first.calls, second.error) == ("budget", message, calls, "")
     assert [request.error for request in log.of(Request) if request.task == "0#0"] == [""] * calls + ["budget"]
+
+
+def test_no_call_gets_past_a_budget_by_another_path(tmp_path: Path) -> None:
+    server = Model(lambda _body: "42")
+    log = measure(tmp_path / "run", broken(), server.url, tasks(["strays"]), calls=1)
+    server.stop()
+    assert errors(log) == {"0": ""}
+    assert [request.error for request in log.of(Request)] == ["", "4xx", "4xx", "4xx"]
+    assert len(server.bodies) == 1
 
 
 def test_seconds_end_a_runaway_loop(tmp_path: Path, model: Model) -> None:

@@ -15,9 +15,11 @@ import cn2an
 import pytest
 from kanjize import kanji2number
 
-from shosei.agents import router
+from shosei.agents import prompts, router, tools
+from shosei.agents.agent import agent
 from shosei.agents.contract import Task
 from shosei.data import DataConfig, generate
+from shosei.data.tools import ROUTE, SKILLS, SOLVE
 
 FAMILIES = ("products", "dates", "mixed")
 _OTHER = {"zh": "ja", "ja": "zh"}
@@ -115,7 +117,9 @@ def test_rows_are_what_the_router_and_its_specialists_send_and_their_tools_retur
 ) -> None:
     routed = routes(rows)
     own = [row for row in rows if (row["suite"], row["lang"]) == (family, lang) and "tools" in row]
-    for row in [row for row in own if question(row) in routed][:4]:
+    both = [row for row in own if question(row) in routed]
+    assert both
+    for row in both[:4]:
         route = routed[question(row)]
         server.script, server.requests = [*said(route), *said(row)], []
         task = Task("1", question(row), lang, "nano")
@@ -128,6 +132,18 @@ def test_rows_are_what_the_router_and_its_specialists_send_and_their_tools_retur
             assert json.dumps(request["tools"]) == json.dumps(row["tools"]), "the order of keys is read too"
             assert request["messages"] == row["messages"][:ends]
         assert answer == row["messages"][-1]["content"]
+
+
+@pytest.mark.parametrize("skill", SKILLS)
+def test_constants_are_the_prompts_and_the_tools_as_a_client_sends_them(server: Scripted, skill: str) -> None:
+    for ours, theirs in ((ROUTE, prompts.ROUTE), (SOLVE, prompts.SOLVE)):
+        assert ours == {lang: theirs[lang] for lang in ("zh", "ja")}
+    server.script = [{"role": "assistant", "content": "好"}]
+    own = [getattr(tools, name) for name in prompts.SKILLS[skill]]
+    asking = agent(Task("1", "", "zh", "nano"), f"http://127.0.0.1:{server.server_port}/v1", "a", tools=own)
+    asyncio.run(asking.run("問"))
+    [request] = map(as_trained, server.requests)
+    assert json.dumps(request["tools"]) == json.dumps(SKILLS[skill]), "the order of keys is read too"
 
 
 def number(words: str) -> int:

@@ -10,6 +10,7 @@ from typing import Any
 import aiohttp
 import openai
 import pytest
+from yarl import URL
 
 from gateway_upstream import (
     DONE,
@@ -95,6 +96,17 @@ def test_a_client_that_asks_for_usage_gets_it(tmp_path: Path) -> None:
     through(tmp_path, well, talk)
 
 
+def test_a_chunk_whose_error_is_null_is_none(tmp_path: Path) -> None:
+    async def answer(asked: Asked) -> None:
+        await asked.say(STREAM, chunk({"content": "月"}, error=None), chunk({}, "stop", error=None), DONE)
+
+    async def talk(gateway: Gateway) -> None:
+        assert await text_of(await client(gateway).chat.completions.create(**QUESTION, stream=True)) == "月"
+
+    log, _ = through(tmp_path, answer, talk)
+    assert [event.error for event in requests(log)] == [""]
+
+
 def test_completions_of_text_and_the_list_of_models(tmp_path: Path) -> None:
     async def answer(asked: Asked) -> None:
         if asked.head.startswith("GET /v1/models"):
@@ -112,6 +124,10 @@ def test_completions_of_text_and_the_list_of_models(tmp_path: Path) -> None:
         assert told.id.startswith("cmpl-")
         with pytest.raises(openai.NotFoundError, match="not measured"):
             await asking.embeddings.create(model="m", input="x")
+        async with aiohttp.ClientSession() as session:
+            for path in ("/v1/models/../files", "/v1/models/%2e%2e/files", "/v1/models/a%2F..%2Fb"):
+                async with session.get(URL(gateway.url + path, encoded=True)) as refused:
+                    assert refused.status == 404
 
     log, upstream = through(tmp_path, answer, talk)
     (event,) = requests(log)  # what costs no tokens is no event, and what would go unmeasured goes nowhere

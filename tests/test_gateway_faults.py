@@ -173,6 +173,24 @@ def test_a_client_that_leaves_takes_its_request_along(tmp_path: Path, handler: H
     assert upstream.left == 1
 
 
+def test_a_client_that_leaves_at_the_last_event_has_its_answer(tmp_path: Path) -> None:
+    async def unhurried(asked: Asked) -> None:
+        await asked.say(STREAM, *CHUNKS, DONE.removesuffix(b"0\r\n\r\n"))
+        await asyncio.sleep(30)
+
+    async def talk(gateway: Gateway) -> None:
+        reader, writer = await connected(gateway, QUESTION | {"stream": True})
+        await reader.readuntil(b"[DONE]")
+        writer.close()
+        while gateway._clients:
+            await asyncio.sleep(0.01)
+
+    log, _ = through(tmp_path, unhurried, talk)
+    (event,) = requests(log)
+    assert (event.error, event.status) == ("", 200)
+    assert event.done_ns
+
+
 def test_a_slow_reader_holds_up_its_upstream_and_nothing_piles_up(tmp_path: Path) -> None:
     sent, count, big = 0, 400, chunk({"content": "あ" * 30_000})
 

@@ -65,7 +65,9 @@ def run(
     seconds: Annotated[float | None, typer.Option(help="Most seconds of a task (default 120).")] = None,
     inject: Annotated[
         list[str] | None,
-        typer.Option(metavar="FAULT=SHARE", help="Calls to break: 429, 500, delay, cut; 429=0.1.", show_default=False),
+        typer.Option(
+            metavar="FAULT=SHARE", help="Calls to break: 429, 500, delay, cut; 429=0.1. Repeatable.", show_default=False
+        ),
     ] = None,
     baseline: Annotated[
         str | None,

@@ -67,7 +67,9 @@ def gateway(
     if not upstream and not replay:
         raise InputError("--upstream URL: name the server that answers, or --replay DIR to read answers back")
     if upstream:
-        Endpoint.of(upstream)  # before it is written down: a URL may hold a password
+        place = Endpoint.of(upstream)  # before it is written down: a URL may hold a password
+        if (place.host, place.port) in ((host, port), ("localhost", port)):
+            raise InputError(f"--upstream {upstream} is where the gateway itself would listen: choose another --port")
     if upstream_key_env not in os.environ and upstream_key_env != KEY_VARIABLE:
         raise InputError(f"--upstream-key-env {upstream_key_env}: no such variable is set")
     config = GatewayConfig(

@@ -133,7 +133,9 @@ def _over_single(router: Path) -> list[str]:
     """What a router and specialists with tools add to the same model alone, from their card."""
     metrics = json.loads((router / "card.json").read_text())["metrics"]
     inference = next(m for m in metrics if (m["id"], m["phase"]) == ("pass_at_1", "inference"))
-    over = inference["figures"]["over_single"]
+    over = inference["figures"].get("over_single")
+    if not (over and over["ci"]) or None in over["ci"]:  # too few tasks, or not one that both were given
+        return []
     low, high = over["ci"]
     return [
         f"Tasks of more than one step: router and tools solve {inference['value']:.3f} of {inference['n']}, "

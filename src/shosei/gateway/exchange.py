@@ -30,6 +30,7 @@ class Shared:
     ledger: Ledger
     faults: Faults
     emit: Callable[[Event], None]
+    is_open: Callable[[str], bool]  # whether calls of a task are taken
 
 
 @dataclass(slots=True)
@@ -42,13 +43,17 @@ class Exchange:
     client: Client
     event: Request
     fault: str
+    relay: Relay | None = None
 
     async def run(self) -> None:
         """Answer the call, and write its event whatever happens."""
         event = self.event
         try:
             question = self._read()
-            if not self.shared.ledger.admit(event.task):
+            if not self.shared.is_open(event.task):
+                message = f"No task '{event.task}' is under way: call the base URL that the task was given"
+                self._refuse(403, message, "unknown_task", error="4xx")
+            elif not self.shared.ledger.admit(event.task):
                 whose = f"task '{event.task}'" if event.task else "the calls that name no task"
                 self._refuse(403, f"The budget of {whose} is spent", "budget_exceeded", error="budget")
             elif not await self._broken():
@@ -56,7 +61,11 @@ class Exchange:
         except InputError as error:
             self._refuse(400, str(error), "invalid_body", error="4xx")
         except asyncio.CancelledError:
-            event.error = "disconnect" if self.client.gone else "cancelled"
+            # Many clients leave at a stream's last event, before HTTP's own end: theirs is a whole answer.
+            if self.relay and self.relay.complete:
+                self.relay.finish()
+            else:
+                event.error = "disconnect" if self.client.gone else "cancelled"
             raise
         except Exception:
             event.status, event.error = 500, "5xx"
@@ -106,7 +115,7 @@ class Exchange:
     async def _relay(self, question: Question) -> None:
         """Ask, and hand the answer on."""
         event, client = self.event, self.client
-        relay = Relay(event, question, client, cut=self.fault == "cut")
+        relay = self.relay = Relay(event, question, client, cut=self.fault == "cut")
         ask = Ask(self.call, self.route, client, question.body, event.id, event.task, event.agent, question.fields)
         event.sent_ns = time.monotonic_ns()
         try:

@@ -7,6 +7,7 @@ import itertools
 import time
 import uuid
 from collections.abc import Callable
+from urllib.parse import unquote
 
 from shosei.errors import InputError
 from shosei.gateway.bodies import Bodies
@@ -29,11 +30,16 @@ def ignore(_task: str) -> None:
     """Nothing is done about a task that exceeds its budget but to refuse its calls."""
 
 
+def any_task(_task: str) -> bool:
+    """Calls of every task are taken, and those that name none."""
+    return True
+
+
 class Gateway:
     """Between clients and ``upstream``, for the length of an ``async with``. Calls become events of ``writer``.
 
-    ``on_exceeded`` is told once of each task that asks for more than its budget. Raises InputError for an upstream, a
-    key or an address that cannot be one.
+    ``on_exceeded`` is told once of each task that asks for more than its budget; calls of a task that is not open are
+    refused. Raises InputError for an upstream, a key or an address that cannot be one.
     """
 
     def __init__(
@@ -42,11 +48,12 @@ class Gateway:
         writer: Writer | None,
         config: GatewayConfig = GatewayConfig(),  # noqa: B008 - immutable
         on_exceeded: Callable[[str], None] = ignore,
+        is_open: Callable[[str], bool] = any_task,
     ) -> None:
         self._writer, self._config = writer, config
         self._source = _source(upstream, writer, config)
         self._ledger = Ledger(config.budget, on_exceeded)
-        self._shared = Shared(self._source, self._ledger, config.faults, self._emit)
+        self._shared = Shared(self._source, self._ledger, config.faults, self._emit, is_open)
         self._clients: set[Client] = set()
         self._name, self._numbers = uuid.uuid4().hex[:16], itertools.count(1)
         self.url = ""  # http://HOST:PORT, once it listens
@@ -106,7 +113,7 @@ class Gateway:
                 await self._exchange(prefix, call, route, client)
             else:
                 client.refuse(405, f"{route.path} takes POST")
-        elif call.method == "GET" and (route.path == "/v1/models" or route.path.startswith("/v1/models/")):
+        elif call.method == "GET" and _is_of_models(route.path):
             await self._pass_on(call, route, client)
         else:
             client.refuse(404, f"{route.path} is not measured, so it is not passed on")
@@ -132,6 +139,12 @@ class Gateway:
             client.refuse(502, f"no answer from the upstream: {error}", code="upstream_connect")
         else:
             client.whole(page.status, page.body)
+
+
+def _is_of_models(path: str) -> bool:
+    """Whether it is the list of models or one of them, whose name may have slashes; dots lead nowhere else."""
+    first, *rest = unquote(path).removeprefix("/v1/").split("/")
+    return first == "models" and ".." not in rest
 
 
 def _source(upstream: str, writer: Writer | None, config: GatewayConfig) -> Source:

@@ -31,12 +31,13 @@ class Relay:
 
     def __init__(self, event: Request, question: Question, client: Client, *, cut: bool) -> None:
         self.ended = False
+        self.complete = False  # the last event of a stream came
         self.message = ""  # what is wrong with the answer, where it never reached the client
         self._event, self._question, self._client, self._cut = event, question, client, cut
         self._id = msgspec.Raw(_encode(event.id))
         self._reading = Reading(event, question)
         self._events = sse.Decoder()
-        self._streams = self._complete = False
+        self._streams = False
         self._headers: Headers = []
         self._parts: list[bytes] = []
 
@@ -63,7 +64,7 @@ class Relay:
         try:
             for chunk in self._events.feed(data):
                 if chunk == sse.DONE:
-                    self._complete = True
+                    self.complete = True
                     pieces.append(sse.encode(chunk))
                 elif (changed := self._chunk(chunk, now_ns)) is not None:
                     pieces.append(sse.encode(changed))
@@ -80,7 +81,7 @@ class Relay:
         event, client = self._event, self._client
         if not self._streams:
             self._whole(b"".join(self._parts))
-        elif self._complete:
+        elif self.complete:
             client.end()
         else:
             event.error = event.error or "cut stream"
@@ -90,7 +91,7 @@ class Relay:
     def _chunk(self, data: bytes, now_ns: int) -> bytes | None:
         """A chunk as the client is to see it; None if it is not."""
         fields = _decode(data)
-        if "error" in fields:
+        if bytes(fields.get("error", b"null")) != b"null":
             self._event.error = "5xx"
         any_choice = "choices" in fields and self._reading.choices(fields["choices"], now_ns)
         any_usage = "usage" in fields and self._reading.usage(fields["usage"])

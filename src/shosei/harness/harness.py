@@ -107,9 +107,11 @@ class _Harness:
     ) -> None:
         self._config, self._system, self._writer = config, system, writer
         self._counts, self._progress, self._identity = counts, progress, identity
+        self._under_way: set[str] = set()  # a call of no such task would be on nobody's budget
 
     async def run(self, url: str, left: Work, output: Path) -> None:
-        async with Gateway(url, self._writer, self._config.gateway(), self._over_budget) as self._gateway:
+        config, is_open = self._config.gateway(), self._under_way.__contains__
+        async with Gateway(url, self._writer, config, self._over_budget, is_open) as self._gateway:
             async with Hosted(self._system, self._writer, output) as self._hosted:
                 begin_ns = time.monotonic_ns()
                 try:
@@ -145,7 +147,11 @@ class _Harness:
         name, begin_ns = f"{task.id}#{sample}", time.monotonic_ns()
         question = "\n\n".join(message["content"] for message in task.messages)
         fields = {"id": task.id, "question": question, "lang": task.lang, "model": self._config.model}
-        outcome = await self._hosted.run(name, fields, self._gateway.base_url(name), self._config.seconds)
+        self._under_way.add(name)
+        try:
+            outcome = await self._hosted.run(name, fields, self._gateway.base_url(name), self._config.seconds)
+        finally:
+            self._under_way.discard(name)
         end_ns, spent = time.monotonic_ns(), self._gateway.spent(name)
         outcome = _judged(outcome, spent)
         score = Score(
@@ -168,7 +174,7 @@ class _Harness:
 def _judged(outcome: Outcome, spent: Spent) -> Outcome:
     """What became of a task, by what it said and by what the gateway saw of it."""
     if spent.exceeded:
-        return Outcome(error="budget", message=f"it asked for more {spent.exceeded} than it may have")
+        return Outcome(error="budget", message=spent.exceeded)
     if outcome.error:
         return outcome
     if not spent.calls:

@@ -95,6 +95,7 @@ class Hosted:
 
     async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One start of the host: what it says of its tasks, until it ends."""
+        self._lose()
         self._connection = writer
         self._connected.set()
         with contextlib.suppress(ConnectionError):
@@ -104,9 +105,15 @@ class Hosted:
                 if waiting and not waiting.done():
                     waiting.set_result(Outcome(**said))
         writer.close()
+        if self._connection is not writer:  # a process that outlived its host held the old line; there is a new one
+            return
         self._connection = None
         if not self._supervising.done():
             self._connected.clear()
+        self._lose()
+
+    def _lose(self) -> None:
+        """What the host before was doing has come to its end."""
         for waiting in self._waiting.values():
             if waiting.done():
                 continue

@@ -216,7 +216,7 @@ class Workflow(Event, tag="workflow"):
     end_ns: int
     # "" | raised | timeout | crashed | no answer | flood | budget | unused endpoint (it made no call)
     error: str = ""
-    message: str = ""  # the first line of what went wrong
+    message: str = ""  # the first line of what went wrong; of a budget, what was spent: calls | tokens
     calls: int | None = None  # to the model, as the gateway counted
     tokens_in: int | None = None
     tokens_out: int | None = None

@@ -29,9 +29,9 @@ def solved_tasks(log: Log) -> Value:
 
 def stopped(tasks: Sequence[Workflow]) -> list[Text]:
     """Notes on tasks that ran out of what they were allowed."""
-    reasons = Counter(task.message or task.error for task in tasks if task.error == "budget")
+    reasons = Counter(task.message for task in tasks if task.error == "budget")  # calls | tokens
     return [
-        text("agents.stopped", count=count, tasks=len(tasks), reason=reason)
+        text("agents.stopped", count=count, tasks=len(tasks), reason=text(f"agents.{reason}"))
         for reason, count in sorted(reasons.items())
     ]
 
