@@ -172,7 +172,8 @@ def _system(words: list[str], name: str) -> System:
     first = words[0]
     if len(words) > 1 or (first not in SHIPPED and ":" not in first):
         if len(words) == 1 and shutil.which(first) is None:
-            raise InputError(f"no system and no program is called '{first}'{nearest(first, SHIPPED)}")
+            script = f"; a script is run by '-- python {first}'" if first.endswith(".py") else ""
+            raise InputError(f"no system and no program is called '{first}'{nearest(first, SHIPPED)}{script}")
         return System.of_command(name, words)
     if first not in SHIPPED:
         return System.of_function(first, first)
