@@ -115,7 +115,7 @@ def test_an_answer_of_calls_alone_is_an_answer() -> None:
     message = json.dumps({"choices": [{"message": {"content": None, "tool_calls": [call]}}]}).encode()
     for reply, parts in ((streamed, [*stream, b"data: [DONE]\n\n"]), (whole, [message])):
         reader = ReplyReader(reply)
-        reader.begin(200, 1)
+        reader.begin(200, [], 1)
         for now, part in enumerate(parts, 10):
             reader.feed(part, now)
         reader.finish()
