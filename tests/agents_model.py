@@ -2,52 +2,29 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import re
-import socket
-import threading
 from collections.abc import Callable
 from typing import Any
 
 from aiohttp import web
 
+from served import Served
 from shosei.agents.prompts import CHECK, PLAN, ROUTE, WRITE
 
 Script = Callable[[dict[str, Any]], str | dict[str, Any]]  # body -> a text, or the call of a tool
 _KINDS = {"route": ROUTE, "plan": PLAN, "check": CHECK, "write": WRITE}
 
 
-class Model:
+class Model(Served):
     """A server in a thread; it keeps the bodies."""
 
     def __init__(self, script: Script) -> None:
         self.script, self.bodies = script, list[dict[str, Any]]()
-        self.loop = asyncio.new_event_loop()
-        started = threading.Event()
-        self.thread = threading.Thread(target=self._serve, args=(started,), daemon=True)
-        self.thread.start()
-        started.wait()
+        super().__init__()
 
-    def stop(self) -> None:
-        self.loop.call_soon_threadsafe(self.loop.stop)
-        self.thread.join()
-
-    def _serve(self, started: threading.Event) -> None:
-        app = web.Application()
-        app.router.add_get("/v1/models", self._models)
-        app.router.add_post("/v1/chat/completions", self._chat)
-        runner = web.AppRunner(app, shutdown_timeout=0.1, handler_cancellation=True)
-        self.loop.run_until_complete(runner.setup())
-        with socket.create_server(("127.0.0.1", 0)) as listener:
-            self.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-            self.loop.run_until_complete(web.SockSite(runner, listener).start())
-            started.set()
-            self.loop.run_forever()
-            self.loop.run_until_complete(runner.cleanup())
-
-    async def _models(self, _request: web.Request) -> web.Response:
-        return web.json_response({"object": "list", "data": [{"id": "書生", "object": "model"}]})
+    def routes(self) -> list[web.RouteDef]:
+        return [web.post("/v1/chat/completions", self._chat)]
 
     async def _chat(self, request: web.Request) -> web.Response:
         body = await request.json()

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import socket
-import threading
 from typing import Any
 
 from aiohttp import web
 
+from served import Served
 
-class Server:
+
+class Server(Served):
     """An OpenAI-compatible server in a thread. It answers a question by ``answers[question]``: a text, an HTTP status,
     ``cut`` (the connection breaks within the answer) or ``hang``; other questions are echoed.
     """
@@ -20,32 +20,10 @@ class Server:
         self.bodies: list[dict[str, Any]] = []
         self.purposes: set[str] = set()
         self.in_flight = self.most_in_flight = 0
-        self.loop = asyncio.new_event_loop()
-        started = threading.Event()
-        self.thread = threading.Thread(target=self._serve, args=(started,), daemon=True)
-        self.thread.start()
-        started.wait()
+        super().__init__()
 
-    def stop(self) -> None:
-        self.loop.call_soon_threadsafe(self.loop.stop)
-        self.thread.join()
-
-    def _serve(self, started: threading.Event) -> None:
-        app = web.Application()
-        app.router.add_get("/v1/models", self._models)
-        app.router.add_post("/v1/chat/completions", self._chat)
-        app.router.add_post("/v1/completions", self._complete)
-        runner = web.AppRunner(app, shutdown_timeout=0.1, handler_cancellation=True)
-        self.loop.run_until_complete(runner.setup())
-        with socket.create_server(("127.0.0.1", 0)) as listener:
-            self.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-            self.loop.run_until_complete(web.SockSite(runner, listener).start())
-            started.set()
-            self.loop.run_forever()
-            self.loop.run_until_complete(runner.cleanup())
-
-    async def _models(self, request: web.Request) -> web.Response:
-        return web.json_response({"object": "list", "data": [{"id": "書生", "object": "model"}]})
+    def routes(self) -> list[web.RouteDef]:
+        return [web.post("/v1/chat/completions", self._chat), web.post("/v1/completions", self._complete)]
 
     async def _chat(self, request: web.Request) -> web.StreamResponse:
         body = await request.json()

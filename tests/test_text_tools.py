@@ -178,5 +178,16 @@ def test_a_call_that_is_cut_off_is_shown_as_far_as_it_came(tokenizer: Tokenizer,
 
 
 @given(st.lists(st.integers(0, 499)))
-def test_no_tokens_break_the_reader(tokenizer: Tokenizer, ids: list[int]) -> None:
-    read(tokenizer, ids)
+def test_whatever_a_model_writes_the_words_are_what_stands_outside_its_calls(
+    tokenizer: Tokenizer, ids: list[int]
+) -> None:
+    bounds = {tokenizer.special_id("<|action_start|>"): True, tokenizer.special_id("<|action_end|>"): False}
+    inside, parts, part = False, list[str](), list[int]()
+    for token_id in [*ids, tokenizer.special_id("<|action_end|>")]:
+        if token_id not in bounds:
+            part.append(token_id)
+            continue
+        parts += [] if inside else [tokenizer.decode(part)]
+        inside, part = bounds[token_id], []
+    words, _ = joined(read(tokenizer, ids))
+    assert words == "".join(parts)

@@ -61,7 +61,7 @@ def exam(
     from shosei.config import load, save
     from shosei.errors import InputError
     from shosei.exam import ExamConfig, check, run_exam
-    from shosei.exam.benchmarks import benchmark_files, read_benchmark, read_benchmarks
+    from shosei.exam.benchmarks import Reading, benchmark_files, read_benchmark, read_benchmarks
     from shosei.exam.prompting import with_shots
     from shosei.exam.resume import unfinished
     from shosei.files import sha256
@@ -76,14 +76,15 @@ def exam(
     settings = load(ExamConfig, "exam", config_file, [*flags, *(overrides or [])])
     if lang not in (None, "zh", "ja", "en"):
         raise InputError(f"--lang {lang}: choose zh, ja or en")
-    names, meanings = _pairs("--map", columns), _pairs("--label", labels)
-    reading: dict[str, Any] = {"lang": lang or "", "grader": grader or "", "labels": meanings}
-    tasks = read_benchmarks(suite, form or "", names, **reading)
+    reading = Reading(
+        form or "", _pairs("--map", columns), lang=lang or "", grader=grader or "", labels=_pairs("--label", labels)
+    )
+    tasks = read_benchmarks(suite, reading)
     hashes = {f"suite:{file.stem}": sha256(file) for file in benchmark_files(suite)}
     if settings.shots:
         if not shots_from:
             raise InputError(f"--shots {settings.shots} needs --shots-from FILE: examples that are not in the suite")
-        tasks = with_shots(tasks, read_benchmark(shots_from, form or "", names, **reading), settings.shots)
+        tasks = with_shots(tasks, read_benchmark(shots_from, reading), settings.shots)
         hashes["shots"] = sha256(shots_from)
     folder = open_run(run, must_exist=False)
     settings, proof = run_async(check(settings, url, tasks))

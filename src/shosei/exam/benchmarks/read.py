@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from shosei.errors import InputError, nearest
@@ -13,6 +14,31 @@ from shosei.wire.suite import Task, read_suite
 
 FORMATS = ("shosei", "humaneval", "table", "squad")
 _ENDINGS = (".jsonl", ".csv", ".tsv", ".json", ".jsonl.gz", ".csv.gz", ".tsv.gz", ".json.gz")
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a user says of a file. ``form`` is its format; empty: the one that it looks like.
+
+    ``columns`` gives our names of fields the file's own; ``labels`` gives its labels names. Empty ``lang`` and
+    ``grader`` follow from the tasks. Raises InputError for a format or a grader that there is not.
+    """
+
+    form: str = ""
+    columns: Mapping[str, str] = field(default_factory=dict)
+    lang: str = ""
+    grader: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.form and self.form not in FORMATS:
+            options = ", ".join(FORMATS)
+            raise InputError(f"unknown format '{self.form}'{nearest(self.form, FORMATS)}: choose one of {options}")
+        if self.grader and self.grader not in questions.GRADERS:
+            raise InputError(f"a table's grader is one of {', '.join(questions.GRADERS)}, not '{self.grader}'")
+
+
+AS_IT_LOOKS = Reading()
 
 
 def benchmark_files(path: Path) -> list[Path]:
@@ -25,21 +51,9 @@ def benchmark_files(path: Path) -> list[Path]:
     return files
 
 
-def read_benchmarks(
-    path: Path,
-    form: str = "",
-    columns: Mapping[str, str] | None = None,
-    *,
-    lang: str = "",
-    grader: str = "",
-    labels: Mapping[str, str] | None = None,
-) -> list[Task]:
+def read_benchmarks(path: Path, reading: Reading = AS_IT_LOOKS) -> list[Task]:
     """The tasks of a file, or of a folder's files as if they were one. Raises InputError that names file and line."""
-    tasks = [
-        task
-        for file in benchmark_files(path)
-        for task in read_benchmark(file, form, columns, lang=lang, grader=grader, labels=labels)
-    ]
+    tasks = [task for file in benchmark_files(path) for task in read_benchmark(file, reading)]
     seen: set[tuple[str, str]] = set()
     for task in tasks:
         if (task.suite, task.id) in seen:
@@ -48,30 +62,18 @@ def read_benchmarks(
     return tasks
 
 
-def read_benchmark(
-    file: Path,
-    form: str = "",
-    columns: Mapping[str, str] | None = None,
-    *,
-    lang: str = "",
-    grader: str = "",
-    labels: Mapping[str, str] | None = None,
-) -> list[Task]:
-    """The tasks of one file, of the format ``form``, or of the one that it looks like."""
-    if form and form not in FORMATS:
-        raise InputError(f"unknown format '{form}'{nearest(form, FORMATS)}: choose one of {', '.join(FORMATS)}")
-    if grader and grader not in questions.GRADERS:
-        raise InputError(f"a table's grader is one of {', '.join(questions.GRADERS)}, not '{grader}'")
+def read_benchmark(file: Path, reading: Reading = AS_IT_LOOKS) -> list[Task]:
+    """The tasks of one file. Raises InputError that names the file and the line."""
     suite = file.name.removesuffix(".gz").rpartition(".")[0] or file.name
-    match form or _looks_like(file):
+    match reading.form or _looks_like(file):
         case "shosei":
             return read_suite(file)
         case "humaneval":
-            return humaneval.read(file, suite, columns or {}, lang)
+            return humaneval.read(file, suite, reading.columns, reading.lang)
         case "squad":
-            return squad.read(file, suite, lang)
+            return squad.read(file, suite, reading.lang)
         case _:
-            return questions.read(file, suite, columns or {}, lang, grader, labels or {})
+            return questions.read(file, suite, reading.columns, reading.lang, reading.grader, reading.labels)
 
 
 def _looks_like(file: Path) -> str:
