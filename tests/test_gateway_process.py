@@ -141,6 +141,8 @@ def test_without_a_run_nothing_is_written_and_a_recording_needs_no_upstream(tmp_
         (["--upstream", "http://x", "--keep-bodies"], "there is no run"),
         (["--upstream", "http://x", "--upstream-key-env", "NO_SUCH_KEY"], "NO_SUCH_KEY"),
         (["--upstream", "http://x", "--record", "a", "--replay", "b"], "not both"),
+        (["--upstream", "http://x", "--record", __file__], "name a folder"),
+        (["--upstream", "http://localhost:8123/v1", "--port", "8123"], "choose another --port"),
         (["--replay", "nowhere"], "no recording"),
     ],
 )

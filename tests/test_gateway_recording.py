@@ -56,7 +56,8 @@ def counting() -> Callable[[Asked], Awaitable[None]]:
         elif asked.body.get("stream"):
             await asked.say(STREAM, *CHUNKS, chunk({"content": f"{number}回"}, "stop"), DONE)
         elif number % 5 == 4:
-            await asked.say(b"HTTP/1.1 429 Slow\r\nRetry-After: 9\r\n" + page({"error": {"message": "slow"}}))
+            refusal = b"HTTP/1.1 429 Slow\r\nRetry-After: 9\r\nSet-Cookie: s=secret\r\n"
+            await asked.say(refusal + page({"error": {"message": "slow"}}))
         else:
             await asked.say(OK + page(completion({"role": "assistant", "content": f"{number}番"})))
 
@@ -85,6 +86,7 @@ def test_a_replay_says_what_was_recorded_without_a_server(tmp_path: Path) -> Non
         await session(gateway, recorded)
 
     through(tmp_path / "run", counting(), talk, record=tmp_path / "tape")
+    assert not any("secret" in file.read_text() for file in (tmp_path / "tape").iterdir())
     assert recorded == ["1番", "2番", "3番", "9", "5番", "6番", "月曜日です。7回", "月曜日です。8回", ["m"]]
     for _ in range(2):
         heard: list[Any] = []

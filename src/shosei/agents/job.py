@@ -19,6 +19,7 @@ from shosei.lineage import die_with
 
 LIMIT_BYTES = 1 << 20  # of an answer, and of everything else that a task prints
 _CHUNK_BYTES = 1 << 16
+_SIGNALS = {known.value: known.name for known in signal.Signals}  # real-time signals have numbers only
 
 
 class Stream:
@@ -85,7 +86,7 @@ class Job:
         if self.answer.floods or self.output.floods:
             return _failure("flood", f"it wrote more than {LIMIT_BYTES} bytes")
         if status < 0:
-            return _failure("crashed", f"ended by signal {signal.Signals(-status).name}")
+            return _failure("crashed", f"ended by signal {_SIGNALS.get(-status, -status)}")
         if self._is_function:
             return self._of_function(status)
         return self._of_command(status)

@@ -31,12 +31,15 @@ _decode = msgspec.json.Decoder(Tape).decode
 class Recorder:
     """Asks ``source`` and writes its answers down, refusals and broken ones included.
 
-    What nobody waited for to the end is none. Answers that stand in the folder already are replaced.
+    What nobody waited for to the end is none. Answers that stand in the folder already are replaced. Raises InputError
+    if there is a file where the folder is to be.
     """
 
     def __init__(self, source: Source, folder: Path) -> None:
         self._source, self._folder = source, folder
         self._counts: Counter[str] = Counter()
+        if folder.exists() and not folder.is_dir():
+            raise InputError(f"--record {folder} is a file: name a folder")
         folder.mkdir(parents=True, exist_ok=True)
 
     async def answer(self, ask: Ask, reader: Reader) -> int:

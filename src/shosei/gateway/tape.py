@@ -8,6 +8,8 @@ import msgspec
 
 from shosei.wire.connection import Headers, Reader
 
+_NOT_KEPT = b"set-cookie"  # may let its reader in
+
 
 class Tape(msgspec.Struct):
     """An upstream's answer. Pieces end where they ended on the wire, but for characters that were split there."""
@@ -29,7 +31,9 @@ class Taping:
 
     def begin(self, status: int, headers: Headers, first_byte_ns: int) -> None:
         self.tape.status = status
-        self.tape.headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in headers]
+        self.tape.headers = [
+            (name.decode("latin-1"), value.decode("latin-1")) for name, value in headers if name != _NOT_KEPT
+        ]
         self._reader.begin(status, headers, first_byte_ns)
 
     def feed(self, data: bytes, now_ns: int) -> None:
