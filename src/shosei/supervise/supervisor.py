@@ -146,11 +146,11 @@ class Supervisor:
             self._restarts[child.name]["watchdog" if process.hung else "failure"] += 1
 
     def _start(self, child: Child, start: int) -> Process:
+        adopt_orphans()  # a command may leave one behind before we know whether a control group holds it
         process = Process(child, self._environment(child), self._steps.get(child.name))
         self._running[child.name] = process
-        if process.cgroup is None:
-            adopt_orphans()
-            self._adopts = True
+        self._adopts = self._adopts or process.cgroup is None
+        adopt_orphans(self._adopts)
         self._emit(
             ProcStart(child=child.name, child_pid=process.pid, argv=list(child.argv), start=start, phase=child.phase)
         )
