@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from shosei.errors import InputError, nearest
 from shosei.files import locked, write_atomic
 
-SECTIONS = ("data", "tokenizer", "train", "load", "exam", "agents")  # one a verb; a run.toml may hold all of them
+SECTIONS = ("data", "text", "tokenizer", "train", "load", "exam", "agents")  # a run.toml may hold all of them
 
 
 class Config(BaseModel):

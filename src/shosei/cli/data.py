@@ -3,28 +3,49 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from shosei.cli.common import ConfigOption, JsonOption, RunOption, SetOption, result, say
+from shosei.cli.common import ConfigOption, JsonOption, RunOption, SetOption, require, result, say
+
+if TYPE_CHECKING:
+    from shosei.log import Run
 
 
 def data(
     run_folder: RunOption = None,
+    text: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="PATH",
+            help="Take documents from this file or folder instead: .txt (a line each), .jsonl, .parquet; also .gz. "
+            "Repeat it for more.",
+            show_default=False,
+        ),
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="Same as --set data.seed=N.", show_default=False)] = None,
     config_file: ConfigOption = None,
     overrides: SetOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Generate training rows, a validation set and held-out suites of checkable Chinese and Japanese questions."""
+    """Generate training rows, a validation set and held-out suites of checkable Chinese and Japanese questions.
+
+    With --text, take documents to pretrain on, a share of them held out. A run may have both: it is trained on both.
+    """
     import hashlib
 
     from shosei.config import load, save
     from shosei.data import DataConfig, generate
+    from shosei.errors import InputError
     from shosei.log import open_run
 
     run = open_run(run_folder, must_exist=False)
+    if text:
+        if seed is not None:
+            raise InputError("--seed draws questions; documents are not drawn")
+        _take_text(run, text, config_file, overrides, as_json)
+        return
     seeds = [] if seed is None else [f"data.seed={seed}"]
     config = load(DataConfig, "data", config_file, [*seeds, *(overrides or [])])
     say("generating questions")
@@ -43,7 +64,7 @@ def tokenizer(
     vocab_size: Annotated[int, typer.Option(help="Entries, special tokens included.")] = 2048,
     as_json: JsonOption = False,
 ) -> None:
-    """Train a byte-level BPE tokenizer on the run's training rows."""
+    """Train a byte-level BPE tokenizer on the run's training rows and text."""
     import hashlib
 
     from shosei.config import save, validate
@@ -60,6 +81,33 @@ def tokenizer(
         save(run.toml, "tokenizer", config)
     values = {"run": str(run.folder), "vocab_size": trained.vocab_size, "hash": digest}
     result(values, [f"{run.tokenizer}: {trained.vocab_size:,} entries, sha256 {digest[:12]}"], as_json=as_json)
+
+
+def _take_text(
+    run: Run, paths: list[Path], config_file: Path | None, overrides: list[str] | None, as_json: bool
+) -> None:
+    from dataclasses import asdict
+
+    from shosei.config import load, save
+    from shosei.data import TextConfig
+    from shosei.data.corpus import SPLITS, corpus_file, take_text
+    from shosei.data.documents import find_files
+    from shosei.files import sha256
+
+    config = load(TextConfig, "text", config_file, overrides or [])
+    files = find_files(paths)
+    if any(file.suffix == ".parquet" for file in files):
+        require("pyarrow")
+    with run.recording("data", config=config.model_dump()) as record:
+        counts = take_text(run, files, config, say)
+        record.hashes |= {f"text:{split}": sha256(corpus_file(run, split)) for split in SPLITS}
+        save(run.toml, "text", config)
+    lines = [
+        f"{corpus_file(run, split)}: {counts.documents[split]:,} documents, {counts.characters[split]:,} characters"
+        for split in SPLITS
+    ]
+    values = {"run": str(run.folder), **asdict(counts), "hashes": record.hashes}
+    result(values, [*lines, f"{counts.duplicates:,} exact duplicates dropped"], as_json=as_json)
 
 
 def _describe(files: dict[str, bytes]) -> list[str]:

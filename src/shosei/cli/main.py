@@ -48,7 +48,12 @@ from shosei.errors import (
     nearest,
 )
 
-_EXTRAS = {"gguf": "gguf", "sentencepiece": "sentencepiece", "google": "sentencepiece"}  # package -> extra of ours
+_EXTRAS = {
+    "gguf": "gguf",
+    "sentencepiece": "sentencepiece",
+    "google": "sentencepiece",
+    "pyarrow": "data",
+}  # package -> extra of ours
 
 
 class _Verbs(typer.core.TyperGroup):

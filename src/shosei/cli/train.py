@@ -57,4 +57,6 @@ def train(
             f"{rates['seconds_in_steps']:.0f} s in steps, {rates['tokens_per_second']:,.0f} tokens/s, "
             f"{rates['gflops']:.0f} GFLOP/s of {rates['gemm_peak_gflops']:.0f} at the GEMM peak"
         )
+    if trained.held_out:
+        lines.append("held-out text: {bits_per_character:.3f} bits/character".format_map(trained.held_out))
     result(asdict(trained), lines, as_json=as_json)

@@ -1,4 +1,4 @@
-"""How much is generated, and how it is split."""
+"""How much is generated, and how it and a user's text are split."""
 
 from __future__ import annotations
 
@@ -34,3 +34,9 @@ class DataConfig(Config):
     def training_rows(self, suite: str) -> int:
         rows: int = getattr(self, suite)
         return rows
+
+
+class TextConfig(Config):
+    """Section ``[text]``: what ``shosei data --text`` takes."""
+
+    held_out: float = Field(0.01, ge=0, lt=0.5, description="Share of documents kept for the held-out loss.")

@@ -16,7 +16,7 @@ from shosei.log import Run
 from shosei.text import Tokenizer, chat
 
 NO_LOSS = -100  # the target that torch's cross entropy ignores
-_PADDING = 0  # any id will do: nothing before it sees it, and it has no target
+PADDING = 0  # any id will do: nothing before it sees it, and it has no target
 
 
 class Row(msgspec.Struct):
@@ -126,7 +126,7 @@ class Batches:
     def _batch(self, chosen: NDArray[np.int64]) -> Batch:
         # The last token of a row is only ever a target.
         length = max(len(self._examples.ids[number]) for number in chosen) - 1
-        ids = np.full((len(chosen), length), _PADDING, dtype=np.int64)
+        ids = np.full((len(chosen), length), PADDING, dtype=np.int64)
         targets = np.full((len(chosen), length), NO_LOSS, dtype=np.int64)
         tokens = 0
         for row, number in enumerate(chosen):

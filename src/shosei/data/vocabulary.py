@@ -1,21 +1,40 @@
-"""What the tokenizer of generated data learns from."""
+"""What a run's tokenizer learns from."""
 
 from __future__ import annotations
 
 import json
 import re
 from collections.abc import Iterator
+from itertools import chain
+from pathlib import Path
 from typing import Any
 
+from shosei.data.corpus import corpus_file, has_text, stored_documents
 from shosei.data.dataset import read_rows
 from shosei.log import Run
 from shosei.text import chat
 
+_SAMPLE_BYTES = 1 << 24  # learning merges takes some hundred times the memory of the text, and 2 s for each MB
 # What operands are made of: kana, CJK punctuation, full-width forms, numerals, capitals, signs.
 _OPERAND_CHARACTER = re.compile("([\u3000-\u30ff\uff01-\uff5e零一二三四五六七八九十百千万年月日A-Z#%&*/@-])")
 
 
 def tokenizer_texts(run: Run) -> Iterator[str]:
+    """The run's conversations, and of its text at most 16 MiB, spread evenly over the whole.
+
+    Raises InputError if the run has neither.
+    """
+    texts = _sample(corpus_file(run, "train")) if has_text(run) else iter(())
+    if has_text(run) and not (run.data / "train.jsonl").is_file():
+        return texts
+    return chain(_conversations(run), texts)
+
+
+def _sample(file: Path) -> Iterator[str]:
+    return stored_documents(file, every=-(-file.stat().st_size // _SAMPLE_BYTES))
+
+
+def _conversations(run: Run) -> Iterator[str]:
     """The training rows' messages, tools and calls, cut so that characters of operands stand alone.
 
     BPE then learns one token for each of them and never a pair: a random kana word or a numeral has as many tokens

@@ -154,6 +154,16 @@ class Section(Event, tag="section"):
     epoch: int = 0  # the epoch it happened in; 0: outside every epoch
 
 
+class HeldOut(Event, tag="held_out"):
+    """Cross-entropy on held-out text, at an epoch's end. Per character, it does not depend on the tokenizer."""
+
+    epoch: int  # 0: before training
+    step: int  # optimiser steps so far
+    nats: float  # summed over the predictions
+    tokens: int  # predicted, each document's end among them
+    characters: int  # code points of the text
+
+
 class ToolCall(msgspec.Struct, omit_defaults=True):
     """A tool that an answer asked for."""
 
@@ -331,7 +341,7 @@ class Note(Event, tag="note"):
 EVENTS: dict[str, type[Event]] = {
     str(kind.__struct_config__.tag): kind
     for kind in (
-        RunBegin, RunEnd, Window, ProcStart, ProcExit, Heartbeat, Restart, Epoch, Step, Section,
+        RunBegin, RunEnd, Window, ProcStart, ProcExit, Heartbeat, Restart, Epoch, Step, Section, HeldOut,
         Request, Workflow, Score, Exec, Sample, Comm, Rating, Fault, Note,
     )
 }  # fmt: skip

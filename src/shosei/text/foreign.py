@@ -19,11 +19,12 @@ GENERATION = "generation_config.json"
 class ForeignChat:
     """How a foreign model's conversations are laid out, and the ids that end its answers.
 
-    ``template`` None: a base model's folder, which has none.
+    ``template`` None: a base model's folder, which has none. ``begin_id``: of its bos token, None if it names none.
     """
 
     template: ChatTemplate | None
     end_ids: list[int]
+    begin_id: int | None
 
 
 def tokenizer_files(source: Path) -> dict[str, str]:
@@ -61,7 +62,8 @@ def read_foreign_chat(folder: Path) -> ForeignChat | None:
     special = [token["content"] for token in tokenizer.get("added_tokens", []) if token["special"]]
     file = folder / TEMPLATE
     template = ChatTemplate(file.read_text(encoding="utf-8"), names, special) if file.is_file() else None
-    return ForeignChat(template, list(ends) if isinstance(ends, list) else [int(ends)])
+    end_ids = list(ends) if isinstance(ends, list) else [int(ends)]
+    return ForeignChat(template, end_ids, added.get(names.get("bos_token", "")))
 
 
 def _serialized(source: Path, config: dict[str, Any]) -> str:

@@ -126,6 +126,11 @@ class Tokenizer:
         ids: list[int] = tokenizer.encode(text, add_special_tokens=False).ids
         return ids
 
+    def encode_documents(self, texts: list[str]) -> list[list[int]]:
+        """Ids of each of ``texts``, from its begin token to its end token; on all of the library's threads."""
+        encoded = self._plain.encode_batch_fast(texts, add_special_tokens=False)
+        return [[self.begin_id, *one.ids, self.end_id] for one in encoded]
+
     def decode(self, ids: Iterable[int]) -> str:
         """Text of ``ids``, special tokens left out; bytes that are no UTF-8 become U+FFFD."""
         return b"".join(map(self.token_bytes, ids)).decode("utf-8", "replace")
@@ -151,6 +156,13 @@ class Tokenizer:
     def bos_id(self) -> int:
         """The token that a conversation begins with; of a foreign tokenizer just any."""
         return max(self.special_id("<|im_start|>"), 0)
+
+    @property
+    def begin_id(self) -> int:
+        """The token that a document begins with. A foreign tokenizer without one parts documents by their end."""
+        if not self.chat:
+            return self.bos_id
+        return self.end_id if self.chat.begin_id is None else self.chat.begin_id
 
     @property
     def end_id(self) -> int:

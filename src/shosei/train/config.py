@@ -17,7 +17,9 @@ class TrainConfig(Config):
     preset: str = Field("nano", description="Model to train; `shosei models` lists them.")
     init: str = Field("", description="Model folder to go on from, instead of the preset's random weights.")
     epochs: int = Field(3, ge=1, description="Passes over the training data; with the batch size this fixes the steps.")
-    batch_size: int = Field(64, ge=1, description="Examples in one optimiser step.")
+    batch_size: int = Field(64, ge=1, description="Examples, or rows of text, in one optimiser step at most.")
+    batch_tokens: int = Field(2048, ge=1, description="Token ids in one optimiser step at most, padding included.")
+    sequence: int = Field(512, ge=1, description="Tokens of a row of text; documents are packed into such rows.")
     seed: int = Field(1, ge=0, description="Seeds the initial weights and the order of the examples.")
 
     matrix_lr: float = Field(0.0015, gt=0, description="Peak learning rate of Muon, in AdamW's scale.")

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from shosei.data import Batch, Batches, load_examples
+from shosei.data import Batch, open_batches, training_files
 from shosei.data.dataset import NO_LOSS
 from shosei.errors import InputError
 from shosei.files import sha256
@@ -25,6 +25,7 @@ from shosei.text import Tokenizer
 from shosei.train import checkpoint
 from shosei.train.checkpoint import Position
 from shosei.train.config import TrainConfig
+from shosei.train.held_out import held_out_loss, rates
 from shosei.train.loss import answer_loss, compute_dtype
 from shosei.train.optim import Optimizers, learning_rate_factor
 from shosei.train.progress import Progress, gemm_peak, step_flops
@@ -37,32 +38,32 @@ _FOLLOWS_TOKENIZER = "nano"
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """What a finished training leaves: where the model is, its weights' SHA-256, steps, and operational rates."""
+    """What a finished training leaves: where the model is, its weights' SHA-256, steps, operational rates, and the
+    loss on held-out text, if there is any."""
 
     model: str
     sha256: str
     steps: int
     skipped: int
     rates: dict[str, float]
+    held_out: dict[str, float]
 
 
 def manifest(config: TrainConfig, run: Run) -> dict[str, Any]:
     """What ``run.begin`` should say of this training. Raises InputError if data, tokenizer or preset do not serve."""
-    needed = {
-        run.data / "train.jsonl": "data",
-        run.data / "validation.jsonl": "data",
-        run.tokenizer / "tokenizer.json": "tokenizer",
-    }
-    for path, verb in needed.items():
-        if not path.is_file():
-            raise InputError(f"{path} is missing; 'shosei {verb} --run {run.folder}' makes it")
+    hashes = _hashes(run)
     spec = _spec(config, Tokenizer.load(run.tokenizer).vocab_size)
+    if "text:train" in hashes and config.sequence > spec.context_length:
+        raise InputError(
+            f"rows of {config.sequence} tokens do not fit into the {spec.context_length} that {spec.name} can read; "
+            f"use --set train.sequence={spec.context_length} or less"
+        )
     _limit_threads(config)
     counts = {"params": spec.params, "embedding_params": spec.embedding_params, "matmul_params": spec.matmul_params}
     return {
         "gemm_flops": gemm_peak(compute_dtype(config.dtype)),
         "config": config.model_dump(mode="json"),
-        "hashes": _hashes(run),
+        "hashes": hashes,
         "seeds": {"train": config.seed},
         "model": asdict(spec) | counts | {"compute_dtype": str(compute_dtype(config.dtype)).removeprefix("torch.")},
     }
@@ -107,10 +108,12 @@ class _Trainer:
             self.tokenizer = Tokenizer.load(run.tokenizer)
             self.spec = _spec(config, self.tokenizer.vocab_size)
             validation = run.data / "validation.jsonl"
-            # Empty beside dialogues of a user's, whose answers have no truth to be graded by.
-            self.tasks = read_suite(validation) if validation.stat().st_size else []
-            examples = load_examples(run, self.tokenizer)
-            self.batches = Batches(examples, config.batch_size, config.seed)
+            # Empty beside dialogues of a user's, whose answers have no truth to be graded by; absent beside text alone.
+            self.tasks = read_suite(validation) if "validation" in self.hashes and validation.stat().st_size else []
+            self.batches, self.held_out = open_batches(
+                run, self.tokenizer, batch_size=config.batch_size, batch_tokens=config.batch_tokens,
+                sequence=config.sequence, seed=config.seed, say=say,
+            )  # fmt: skip
             torch.manual_seed(config.seed)
             self.model = folder.load(Path(config.init))[0] if config.init else Transformer(self.spec)
             self.optimizers = Optimizers(self.model, config)
@@ -118,9 +121,12 @@ class _Trainer:
         self.dtype = compute_dtype(config.dtype)
         self.steps = config.epochs * self.batches.steps_per_epoch
         self.step, self.skipped = self.start.step, 0
+        self.held_out_rates: dict[str, float] = {}
         self.progress = Progress(self.step, self.steps, self.dtype, say)
 
     def run(self) -> Trained:
+        if self.step == 0:
+            self._measure_held_out(0)
         for epoch in range(self.start.epoch, self.config.epochs + 1):
             taken = self.start.batch if epoch == self.start.epoch else 0
             if taken < self.batches.steps_per_epoch:
@@ -128,6 +134,7 @@ class _Trainer:
                 self._checkpoint(Position(self.step, epoch, self.batches.steps_per_epoch))
             with self._section("evaluation"):
                 validate(self.model, self.spec, self.tokenizer, self.tasks, self._answer, self.writer, epoch)
+            self._measure_held_out(epoch)
         with self._section("checkpoint"):
             folder.export(self.model, self.spec, self._run.tokenizer, self._run.model)
         return Trained(
@@ -136,6 +143,7 @@ class _Trainer:
             steps=self.steps,
             skipped=self.skipped,
             rates=self.progress.summary(),
+            held_out=self.held_out_rates,
         )
 
     def _resume(self) -> Position:
@@ -210,6 +218,18 @@ class _Trainer:
             checkpoint.save(where, self.model, self.optimizers, position, attempt, self.config, self.spec, self.hashes)
             checkpoint.prune(where, self.config.keep_checkpoints)
 
+    def _measure_held_out(self, epoch: int) -> None:
+        if not self.held_out:
+            return
+        with self._section("evaluation"):
+            loss = held_out_loss(
+                self.model, self.held_out, self.config.batch_tokens, self.dtype, epoch=epoch, step=self.step
+            )
+        self.writer.emit(loss)
+        self.held_out_rates = rates(loss)
+        line = "held-out text: {nats_per_token:.3f} nats/token, {bits_per_character:.3f} bits/character"
+        self._say(f"epoch {epoch}  {line.format_map(self.held_out_rates)}")
+
     @contextlib.contextmanager
     def _section(self, name: str, epoch: int = 0) -> Iterator[None]:
         begin = time.monotonic_ns()
@@ -247,8 +267,4 @@ def _fit(spec: ModelSpec, vocab_size: int) -> ModelSpec:
 
 
 def _hashes(run: Run) -> dict[str, str]:
-    return {
-        "data": sha256(run.data / "train.jsonl"),
-        "validation": sha256(run.data / "validation.jsonl"),
-        "tokenizer": sha256(run.tokenizer / "tokenizer.json"),
-    }
+    return {name: sha256(path) for name, path in training_files(run).items()}

@@ -1,0 +1,97 @@
+"""What a run trains on, as batches: its conversations, its text, or both by turns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from shosei.data.corpus import SPLITS, corpus_file, has_text
+from shosei.data.dataset import Batch, Batches, load_examples
+from shosei.data.packing import Packed
+from shosei.data.tokens import open_tokens
+from shosei.errors import InputError
+from shosei.log import Run
+from shosei.text import Tokenizer
+
+
+class EpochBatches(Protocol):
+    """The batches of an epoch depend on a seed and the epoch's number alone: they are the same on every rank."""
+
+    @property
+    def steps_per_epoch(self) -> int: ...
+
+    def epoch(self, index: int) -> Iterator[Batch]: ...
+
+
+class TextBatches:
+    """Batches of ``batch_size`` packed rows, fewer where these would hold more than ``batch_tokens``, at least one."""
+
+    def __init__(self, packed: Packed, batch_size: int, seed: int, batch_tokens: int) -> None:
+        self._packed, self._seed = packed, seed
+        self._rows = max(1, min(batch_size, batch_tokens // packed.sequence))
+
+    @property
+    def steps_per_epoch(self) -> int:
+        return -(-len(self._packed) // self._rows)
+
+    def epoch(self, index: int) -> Iterator[Batch]:
+        """Every row once, in an order of this epoch's."""
+        order = np.random.default_rng([self._seed, index]).permutation(len(self._packed))
+        for start in range(0, len(order), self._rows):
+            yield self._packed.batch(order[start : start + self._rows])
+
+
+class MixedBatches:
+    """The batches of several, each in its own order, evenly mixed."""
+
+    def __init__(self, parts: Sequence[EpochBatches], seed: int) -> None:
+        self._parts, self._seed = parts, seed
+
+    @property
+    def steps_per_epoch(self) -> int:
+        return sum(part.steps_per_epoch for part in self._parts)
+
+    def epoch(self, index: int) -> Iterator[Batch]:
+        batches = [part.epoch(index) for part in self._parts]
+        turns = np.repeat(np.arange(len(self._parts)), [part.steps_per_epoch for part in self._parts])
+        for part in np.random.default_rng([self._seed, index]).permutation(turns):
+            yield next(batches[part])
+
+
+def training_files(run: Run) -> dict[str, Path]:
+    """What a training reads, by the name that its hash has in the log: conversations with their validation tasks,
+    text with what is held out of it, or both; and the tokenizer. Raises InputError for what is missing."""
+    conversations = {"data": run.data / "train.jsonl", "validation": run.data / "validation.jsonl"}
+    files = {f"text:{split}": corpus_file(run, split) for split in SPLITS} if has_text(run) else {}
+    if not files or conversations["data"].is_file():
+        files |= conversations
+    files["tokenizer"] = run.tokenizer / "tokenizer.json"
+    for name, path in files.items():
+        if not path.is_file():
+            verb = "tokenizer" if name == "tokenizer" else "data"
+            raise InputError(f"{path} is missing; 'shosei {verb} --run {run.folder}' makes it")
+    return files
+
+
+def open_batches(
+    run: Run, tokenizer: Tokenizer, *, batch_size: int, batch_tokens: int, sequence: int, seed: int,
+    say: Callable[[str], None] = lambda line: None,
+) -> tuple[EpochBatches, Packed | None]:  # fmt: skip
+    """Batches of all that the run trains on, and its held-out text, if it has any.
+
+    ``sequence``: tokens of a row of text. A batch holds at most ``batch_size`` rows and ``batch_tokens`` ids, padding
+    included. Raises InputError as ``training_files`` and ``load_examples`` do.
+    """
+    files = training_files(run)
+    parts: list[EpochBatches] = []
+    held_out = None
+    if "data" in files:
+        parts.append(Batches(load_examples(run, tokenizer), batch_size, seed, batch_tokens))
+    if has_text(run):
+        tokens = open_tokens(run, tokenizer, say)
+        parts.append(TextBatches(Packed(tokens["train"], sequence), batch_size, seed, batch_tokens))
+        held_out = Packed(tokens["held_out"], sequence)
+    return parts[0] if len(parts) == 1 else MixedBatches(parts, seed), held_out if held_out else None

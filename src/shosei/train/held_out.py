@@ -1,0 +1,33 @@
+"""How well a model foretells text that it was not trained on."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+
+from shosei.data import Packed
+from shosei.log import HeldOut
+from shosei.model.transformer import Transformer
+from shosei.train.loss import answer_loss
+
+
+@torch.no_grad()
+def held_out_loss(
+    model: Transformer, text: Packed, batch_tokens: int, dtype: torch.dtype, *, epoch: int, step: int
+) -> HeldOut:
+    """The cross-entropy on ``text``, summed over its predictions, computed as the training loss is."""
+    nats, tokens = 0.0, 0
+    for batch in text.in_order(batch_tokens):
+        mean = answer_loss(model, torch.from_numpy(batch.ids), torch.from_numpy(batch.targets), dtype)
+        nats += mean.item() * batch.tokens
+        tokens += batch.tokens
+    return HeldOut(epoch=epoch, step=step, nats=nats, tokens=tokens, characters=text.characters)
+
+
+def rates(loss: HeldOut) -> dict[str, float]:
+    """Nats a token, and bits a character: these alone compare across tokenizers."""
+    return {
+        "nats_per_token": loss.nats / loss.tokens,
+        "bits_per_character": loss.nats / math.log(2) / loss.characters,
+    }
