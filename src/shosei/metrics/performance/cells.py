@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from shosei.log import Epoch, Fault, ProcExit, Request, Sample, Section, Step, Window
+from shosei.log import Epoch, Fault, HeldOut, ProcExit, Request, Sample, Section, Step, Window
 from shosei.metrics.cell import Cell
 from shosei.metrics.performance.epoch_time import epoch_time
 from shosei.metrics.performance.gpu_utilization import gpu_utilization
@@ -16,7 +16,8 @@ from shosei.metrics.service_level import ServiceLevel
 def cells(service_level: ServiceLevel) -> list[Cell]:
     """The cells of this group, with goodput counted by ``service_level``."""
     return [
-        Cell("training_speed", "training", "s", "lower", (Epoch, Step), epoch_time, may_read=(Section, ProcExit),
+        Cell("training_speed", "training", "s", "lower", (Epoch, Step), epoch_time,
+             may_read=(Section, ProcExit, HeldOut),
              command="shosei supervise --run RUN -- shosei train --run RUN"),
         Cell("training_speed", "inference", "s", "lower", (Request,), workload_time,
              command="shosei exam URL --run RUN --suite PATH"),

@@ -11,6 +11,7 @@ from shosei.metrics import stats
 from shosei.metrics.bins import SECOND_NS
 from shosei.metrics.cell import Unmeasurable, Value
 from shosei.metrics.metric import Curve, Figure, Plot, Row, Table
+from shosei.metrics.performance.held_out import held_out_curve, held_out_table
 from shosei.metrics.performance.steps import kept, total
 from shosei.metrics.performance.wall_time import PARTS, Stretch, WallTime, overlap, wall_time
 from shosei.metrics.text import Words, text
@@ -71,8 +72,12 @@ def epoch_time(log: Log) -> Value:
                 None if waits_unknown else wall.parts_ns["compute"] / wall.total_ns, "", "higher", n=1
             ),
         },
-        breakdown=[_wall_table(wall, _WAITS if waits_unknown else ()), _epoch_table(passes, steps, tokens)],
-        plots=[_loss_curve(steps)],
+        breakdown=[
+            _wall_table(wall, _WAITS if waits_unknown else ()),
+            _epoch_table(passes, steps, tokens),
+            *held_out_table(log),
+        ],
+        plots=[_loss_curve(steps), *held_out_curve(log)],
     )  # fmt: skip
 
 
