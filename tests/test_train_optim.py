@@ -27,7 +27,7 @@ def test_each_parameter_is_optimised_exactly_once(tied: bool) -> None:
     spec = tiny_spec(tied=tied)
     model = Transformer(spec)
     optimizers = Optimizers(model, FAST)
-    groups = optimizers.muon.param_groups + optimizers.adamw.param_groups
+    groups = optimizers.matrices.param_groups + optimizers.tables.param_groups
     optimised = [id(parameter) for group in groups for parameter in group["params"]]
     assert sorted(optimised) == sorted(id(parameter) for parameter in model.parameters())
     matrices, tables = split_parameters(model)
@@ -44,8 +44,8 @@ def test_the_factor_scales_both_learning_rates() -> None:
     optimizers.step(0.0)
     assert all(torch.equal(old, new) for old, new in zip(before, model.parameters(), strict=True))
     optimizers.step(0.5)
-    assert optimizers.muon.param_groups[0]["lr"] == FAST.matrix_lr / 2
-    assert optimizers.adamw.param_groups[0]["lr"] == FAST.table_lr / 2
+    assert optimizers.matrices.param_groups[0]["lr"] == FAST.matrix_lr / 2
+    assert optimizers.tables.param_groups[0]["lr"] == FAST.table_lr / 2
     assert not any(torch.equal(old, new) for old, new in zip(before, model.parameters(), strict=True))
 
 

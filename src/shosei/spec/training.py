@@ -3,7 +3,7 @@
 The memory is that of the trainer as it is (``train/``), and so differs from what papers count: weights, gradients and
 optimiser state are float32, bfloat16 is the type of the products alone (autocast), the residual stream is float32,
 each product keeps a bfloat16 copy of its weight and of its input for the backward pass, and the head sees a chunk of
-positions at a time. Sharding and checkpointing are on paper: the trainer has neither.
+positions at a time. Sharding is on paper: the trainer has one device.
 """
 
 from __future__ import annotations

@@ -17,11 +17,15 @@ class TrainConfig(Config):
     preset: str = Field("nano", description="Model to train; `shosei models` lists them.")
     init: str = Field("", description="Model folder to go on from, instead of the preset's random weights.")
     epochs: int = Field(3, ge=1, description="Passes over the training data; with the batch size this fixes the steps.")
+    max_steps: int = Field(0, ge=0, description="Optimiser steps, in as many epochs as they take; 0: `epochs` decides.")
     batch_size: int = Field(64, ge=1, description="Examples in one optimiser step.")
     seed: int = Field(1, ge=0, description="Seeds the initial weights and the order of the examples.")
 
-    matrix_lr: float = Field(0.0015, gt=0, description="Peak learning rate of Muon, in AdamW's scale.")
-    table_lr: float = Field(0.014, gt=0, description="Peak learning rate of AdamW on embedding, head and norms.")
+    optimizer: Literal["muon", "adamw"] = Field(
+        "muon", description="Of the layers' matrices. Embedding, head and norms are AdamW's in either case."
+    )
+    matrix_lr: float = Field(0.0015, gt=0, description="Peak learning rate of the matrices, in AdamW's scale.")
+    table_lr: float = Field(0.014, gt=0, description="Peak learning rate of embedding, head and norms.")
     momentum: float = Field(0.95, ge=0, lt=1, description="Muon's momentum.")
     betas: tuple[Decay, Decay] = Field((0.9, 0.95), description="AdamW's moment decays.")
     weight_decay: float = Field(0.01, ge=0, description="Decoupled decay of the matrices; tables and norms have none.")
@@ -33,6 +37,9 @@ class TrainConfig(Config):
 
     dtype: Literal["auto", "bfloat16", "float32"] = Field(
         "auto", description="Of the products; weights stay float32. auto: bfloat16 where the processor computes in it."
+    )
+    checkpointing: bool = Field(
+        False, description="Keep only each block's input and compute the rest again: less memory, a third more work."
     )
     threads: int = Field(0, ge=0, description="Compute threads; 0 takes the cores this process may use.")
     checkpoint_steps: int = Field(500, ge=1, description="Steps between checkpoints; each epoch also ends with one.")

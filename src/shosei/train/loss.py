@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
+
 import torch
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
@@ -25,19 +27,25 @@ def compute_dtype(name: str) -> torch.dtype:
     return torch.bfloat16 if name == "bfloat16" else torch.float32
 
 
+def attention_kernels(length: int) -> AbstractContextManager[None]:
+    """Within it, attention over ``length`` positions is computed by what is fastest for them."""
+    return sdpa_kernel([SDPBackend.MATH] if length <= _SHORT else [SDPBackend.FLASH_ATTENTION, SDPBackend.MATH])
+
+
 def answer_loss(model: Transformer, ids: Tensor, targets: Tensor, dtype: torch.dtype) -> Tensor:
     """Mean cross-entropy in nats over the positions of ``targets`` (B, T) that are not ``NO_LOSS``.
 
     ``targets[b, t]`` is the token that follows ``ids[b, t]``. The head is applied at those positions and few others.
     Products are computed in ``dtype``, the loss in float32.
     """
-    backends = [SDPBackend.MATH] if ids.shape[1] <= _SHORT else [SDPBackend.FLASH_ATTENTION, SDPBackend.MATH]
     flat = targets.flatten()
     answered = (flat != NO_LOSS).nonzero().squeeze(1)
     # Filled up with positions that have no loss, so that the head's products come in few sizes: oneDNN compiles and
     # keeps a kernel for each size it meets.
     spare = (flat == NO_LOSS).nonzero().squeeze(1)[: -len(answered) % ROWS_ROUNDED_TO]
     chosen = torch.cat((answered, spare))
-    with sdpa_kernel(backends), torch.autocast(ids.device.type, dtype, enabled=dtype != torch.float32):
+    # A cache would only keep the weights' copies longer: each is used once, and twice where blocks are recomputed.
+    autocast = torch.autocast(ids.device.type, dtype, enabled=dtype != torch.float32, cache_enabled=False)
+    with attention_kernels(ids.shape[1]), autocast:
         hidden = model(ids).flatten(0, 1).index_select(0, chosen)
     return chunked_cross_entropy(hidden, model.lm_head.weight, flat[chosen], dtype)

@@ -22,19 +22,26 @@ def learning_rate_factor(step: int, steps: int, config: TrainConfig) -> float:
 
 
 class Optimizers:
-    """Muon on the matrices; AdamW, without decay, on the embedding, the head and the norms.
+    """Muon or AdamW on the matrices; AdamW, without decay, on the embedding, the head and the norms.
 
     Muon (K. Jordan, 2024) steps with the orthogonalised momentum; ``match_rms_adamw`` scales that to the size of
-    AdamW's steps (Liu et al., "Muon is Scalable for LLM Training", arXiv 2502.16982).
+    AdamW's steps (Liu et al., "Muon is Scalable for LLM Training", arXiv 2502.16982). AdamW: Loshchilov and Hutter
+    2019, arXiv 1711.05101.
     """
 
     def __init__(self, model: nn.Module, config: TrainConfig) -> None:
         matrices, tables = split_parameters(model)
-        self.muon = torch.optim.Muon(
-            matrices, lr=config.matrix_lr, momentum=config.momentum, weight_decay=config.weight_decay,
-            adjust_lr_fn="match_rms_adamw",
-        )  # fmt: skip
-        self.adamw = torch.optim.AdamW(tables, lr=config.table_lr, betas=config.betas, weight_decay=0.0, fused=True)
+        self.matrices: torch.optim.Optimizer
+        if config.optimizer == "muon":
+            self.matrices = torch.optim.Muon(
+                matrices, lr=config.matrix_lr, momentum=config.momentum, weight_decay=config.weight_decay,
+                adjust_lr_fn="match_rms_adamw",
+            )  # fmt: skip
+        else:
+            self.matrices = torch.optim.AdamW(
+                matrices, lr=config.matrix_lr, betas=config.betas, weight_decay=config.weight_decay, fused=True
+            )
+        self.tables = torch.optim.AdamW(tables, lr=config.table_lr, betas=config.betas, weight_decay=0.0, fused=True)
         for group in self._groups():
             group["peak_lr"] = group["lr"]
 
@@ -42,23 +49,23 @@ class Optimizers:
         """Apply the gradients at ``factor`` of the peak learning rates."""
         for group in self._groups():
             group["lr"] = group["peak_lr"] * factor
-        self.muon.step()  # type: ignore[no-untyped-call]
-        self.adamw.step()
+        self.matrices.step()
+        self.tables.step()
 
     def zero_grad(self) -> None:
-        self.muon.zero_grad()
-        self.adamw.zero_grad()
+        self.matrices.zero_grad()
+        self.tables.zero_grad()
 
     def state_dict(self) -> dict[str, object]:
-        return {"muon": self.muon.state_dict(), "adamw": self.adamw.state_dict()}
+        return {"matrices": self.matrices.state_dict(), "tables": self.tables.state_dict()}
 
     def load_state_dict(self, state: dict[str, dict[str, object]]) -> None:
-        self.muon.load_state_dict(state["muon"])
-        self.adamw.load_state_dict(state["adamw"])
+        self.matrices.load_state_dict(state["matrices"])
+        self.tables.load_state_dict(state["tables"])
 
     def _groups(self) -> Iterator[dict[str, float]]:
-        yield from self.muon.param_groups
-        yield from self.adamw.param_groups
+        yield from self.matrices.param_groups
+        yield from self.tables.param_groups
 
 
 def split_parameters(model: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]]:

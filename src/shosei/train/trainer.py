@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
@@ -28,6 +29,7 @@ from shosei.train.config import TrainConfig
 from shosei.train.loss import answer_loss, compute_dtype
 from shosei.train.optim import Optimizers, learning_rate_factor
 from shosei.train.progress import Progress, gemm_peak, step_flops
+from shosei.train.recomputation import recompute_blocks
 from shosei.train.validation import Answer, validate
 from shosei.wire.suite import read_suite
 
@@ -113,19 +115,23 @@ class _Trainer:
             self.batches = Batches(examples, config.batch_size, config.seed)
             torch.manual_seed(config.seed)
             self.model = folder.load(Path(config.init))[0] if config.init else Transformer(self.spec)
+            if config.checkpointing:
+                recompute_blocks(self.model)
             self.optimizers = Optimizers(self.model, config)
             self.start = self._resume()
         self.dtype = compute_dtype(config.dtype)
-        self.steps = config.epochs * self.batches.steps_per_epoch
+        self.steps = config.max_steps or config.epochs * self.batches.steps_per_epoch
         self.step, self.skipped = self.start.step, 0
         self.progress = Progress(self.step, self.steps, self.dtype, say)
 
     def run(self) -> Trained:
-        for epoch in range(self.start.epoch, self.config.epochs + 1):
+        epochs = math.ceil(self.steps / self.batches.steps_per_epoch)
+        for epoch in range(self.start.epoch, epochs + 1):
             taken = self.start.batch if epoch == self.start.epoch else 0
-            if taken < self.batches.steps_per_epoch:
-                self._train_epoch(epoch, taken)
-                self._checkpoint(Position(self.step, epoch, self.batches.steps_per_epoch))
+            last = min(self.batches.steps_per_epoch, taken + self.steps - self.step)
+            if taken < last:
+                self._train_epoch(epoch, taken, last)
+                self._checkpoint(Position(self.step, epoch, last))
             with self._section("evaluation"):
                 validate(self.model, self.spec, self.tokenizer, self.tasks, self._answer, self.writer, epoch)
         with self._section("checkpoint"):
@@ -154,23 +160,22 @@ class _Trainer:
         checkpoint.clear(self._run.checkpoints)
         return Position(step=0, epoch=1, batch=0)
 
-    def _train_epoch(self, epoch: int, taken: int) -> None:
-        """The batches of an epoch after the first ``taken``."""
+    def _train_epoch(self, epoch: int, taken: int, last: int) -> None:
+        """The batches of an epoch after the first ``taken``, up to number ``last``."""
         begin = asked = time.monotonic_ns()
         samples = tokens = 0
-        total = self.batches.steps_per_epoch
-        for number, batch in enumerate(islice(self.batches.epoch(epoch), taken, None), taken + 1):
+        for number, batch in enumerate(islice(self.batches.epoch(epoch), taken, last), taken + 1):
             self._take_step(batch, epoch, asked)
             samples, tokens = samples + batch.samples, tokens + batch.tokens
             end = asked = time.monotonic_ns()
             checkpoint_due = self.step % self.config.checkpoint_steps == 0
-            if checkpoint_due or number == total:
+            if checkpoint_due or number == last:
                 steps = number - taken
                 self.writer.emit(
                     Epoch(index=epoch, begin_ns=begin, end_ns=end, steps=steps, samples=samples, tokens=tokens,
-                          fraction=steps / total)
+                          fraction=steps / self.batches.steps_per_epoch)
                 )  # fmt: skip
-            if checkpoint_due and number < total:
+            if checkpoint_due and number < last:
                 self._checkpoint(Position(self.step, epoch, number), epoch)
                 asked = time.monotonic_ns()
 
