@@ -11,10 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from shosei.model import lora
 from shosei.model.transformer import Transformer
 from shosei.spec import PRESETS, ModelSpec, preset
 from shosei.spec.training import (
     TrainingStep,
+    lora_params,
     optimizer_bytes,
     training_memory,
 )
@@ -64,6 +66,19 @@ def test_a_preset_counts_what_its_module_holds(name: str) -> None:
 def test_any_shape_counts_what_its_module_holds(spec: ModelSpec) -> None:
     paper, module = on_paper_and_in_torch(spec)
     assert paper == module
+
+
+@given(SPECS, st.integers(1, 9))
+@settings(max_examples=20, deadline=None)
+def test_adapters_count_what_has_gradients(spec: ModelSpec, rank: int) -> None:
+    with torch.device("meta"):
+        model = Transformer(spec)
+    lora.adapt(model, rank, 1.0)
+    assert sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad) == lora_params(
+        spec, rank
+    )
+    lora.merge(model)
+    assert sum(parameter.numel() for parameter in model.parameters()) == spec.params
 
 
 def kept(spec: ModelSpec, step: TrainingStep) -> tuple[int, int, int]:

@@ -78,3 +78,12 @@ def test_flops_with_loss_everywhere_are_the_closed_form() -> None:
     assert step_flops(spec, 640, 640, 20) == 640 * spec.train_flops_per_token(20)
     head = 6 * spec.vocab_size * spec.d_model
     assert step_flops(spec, 640, 100, 20) == 640 * spec.train_flops_per_token(20) - 540 * head
+
+
+def test_flops_beside_adapters_are_those_of_two_passes_through_what_is_frozen() -> None:
+    """By hand: one layer of width 2, one head of 2, feed-forward 3, 4 rows; rank 1, 5 tokens with loss on 2 of them."""
+    spec = tiny_spec(
+        d_model=2, n_layers=1, n_heads=1, n_kv_heads=1, head_dim=2, intermediate_size=3, vocab_size=4, tied=True
+    )
+    matrices, adapters, attention = 4 * 4 + 3 * 6, 4 * (2 + 2) + 3 * (2 + 3), 6 * 2 * 5
+    assert step_flops(spec, 5, 2, 5, lora_rank=1) == 5 * (4 * matrices + 6 * adapters + attention) + 2 * 4 * 4 * 2

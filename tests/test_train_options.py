@@ -1,4 +1,4 @@
-"""Counted steps, AdamW for everything, blocks that are computed again: what each option changes, and what it does not."""
+"""Counted steps, AdamW alone, blocks that are computed again: what each option changes, and what it leaves alone."""
 
 from __future__ import annotations
 

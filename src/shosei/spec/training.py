@@ -141,12 +141,22 @@ def train_flops(spec: ModelSpec, step: TrainingStep) -> int:
 def update_flops(spec: ModelSpec) -> int:
     """What Muon's five Newton-Schulz iterations add to a step, whatever its size: for an m x n matrix with m <= n,
     5 (4 m² n + 2 m³) (K. Jordan 2024)."""
-    shapes = [
+    return spec.n_layers * sum(5 * (4 * min(s) ** 2 * max(s) + 2 * min(s) ** 3) for s in _layer_matrices(spec))
+
+
+def lora_params(spec: ModelSpec, rank: int) -> int:
+    """What is trained of a model with adapters: ``rank`` rows of inputs and columns of outputs beside each matrix of
+    its layers (Hu et al. 2021, arXiv 2106.09685)."""
+    return spec.n_layers * rank * sum(map(sum, _layer_matrices(spec)))
+
+
+def _layer_matrices(spec: ModelSpec) -> list[tuple[int, int]]:
+    """Both sides of each matrix of one layer."""
+    return [
         *[(spec.d_model, spec.n_heads * spec.head_dim)] * 2,
         *[(spec.d_model, spec.n_kv_heads * spec.head_dim)] * 2,
         *[(spec.d_model, spec.intermediate_size)] * 3,
     ]
-    return spec.n_layers * sum(5 * (4 * min(s) ** 2 * max(s) + 2 * min(s) ** 3) for s in shapes)
 
 
 def _copies(spec: ModelSpec, step: TrainingStep) -> int:

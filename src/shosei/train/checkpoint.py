@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 import torch
-from safetensors.torch import load_model, save_model
+from safetensors.torch import load_file, save_file
 from torch import nn
 
 from shosei import __version__
@@ -16,7 +16,7 @@ from shosei.errors import InputError
 from shosei.files import atomic_path, remove, sha256
 from shosei.spec import ModelSpec
 from shosei.train.config import TrainConfig
-from shosei.train.optim import Optimizers
+from shosei.train.optim import Optimizers, trained_parameters
 
 WEIGHTS, STATE, MANIFEST = "weights.safetensors", "state.pt", "manifest.json"
 
@@ -46,12 +46,15 @@ def save(
     folder: Path, model: nn.Module, optimizers: Optimizers, position: Position, attempt: int,
     config: TrainConfig, spec: ModelSpec, inputs: dict[str, str],
 ) -> Path:  # fmt: skip
-    """Write ``folder/step-NNNNNN``: weights, optimiser and random state, manifest. Whole or absent at any kill."""
+    """Write ``folder/step-NNNNNN``: weights that are trained, optimiser and random state, manifest.
+
+    Whole or absent at any kill.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"step-{position.step:06}"
     with atomic_path(path) as temporary:
         temporary.mkdir()
-        save_model(model, str(temporary / WEIGHTS))
+        save_file({name: weight.detach() for name, weight in trained_parameters(model).items()}, temporary / WEIGHTS)
         torch.save({"optimizers": optimizers.state_dict(), "rng": torch.get_rng_state()}, temporary / STATE)
         manifest = Manifest(
             position=position,
@@ -75,7 +78,9 @@ def load(path: Path, model: nn.Module, optimizers: Optimizers) -> Manifest:
     for name, expected in manifest.files.items():
         if not (path / name).is_file() or sha256(path / name) != expected:
             raise InputError(f"checkpoint {path}: {name} is missing or damaged; use another checkpoint")
-    load_model(model, path / WEIGHTS)
+    stored = load_file(path / WEIGHTS)
+    for name, weight in trained_parameters(model).items():
+        weight.detach().copy_(stored[name])
     state = torch.load(path / STATE, weights_only=True)
     optimizers.load_state_dict(state["optimizers"])
     torch.set_rng_state(state["rng"])

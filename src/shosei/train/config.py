@@ -31,6 +31,13 @@ class TrainConfig(Config):
     weight_decay: float = Field(0.01, ge=0, description="Decoupled decay of the matrices; tables and norms have none.")
     max_grad_norm: float = Field(1.0, gt=0, description="Gradients are scaled down to this global norm.")
 
+    lora_rank: int = Field(
+        0, ge=0,
+        description="Train adapters of this rank beside init's matrices (LoRA), at matrix_lr: about ten times what "
+        "training every weight takes, such as 1e-3. 0 trains every weight.",
+    )  # fmt: skip
+    lora_alpha: float = Field(16.0, gt=0, description="Adapters count alpha / rank times.")
+
     warmup: float = Field(0.02, ge=0, le=1, description="Share of the steps in which the rate rises linearly.")
     decay: float = Field(0.5, ge=0, le=1, description="Share of the steps in which the rate falls linearly.")
     final_lr: float = Field(0.0, ge=0, le=1, description="Share of the peak rate that the decay ends at.")

@@ -39,7 +39,8 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
         rows = chunk_rows(len(weight))
         counted = (targets != NO_LOSS).sum()
         head = weight.to(dtype)
-        hidden_gradient, weight_gradient = torch.empty_like(hidden), torch.zeros_like(weight)
+        hidden_gradient = torch.empty_like(hidden)
+        weight_gradient = torch.zeros_like(weight) if ctx.needs_input_grad[1] else None
         total = hidden.new_zeros((), dtype=torch.float32)
         for x, chosen, gradient in zip(
             torch.split(hidden, rows), torch.split(targets, rows), torch.split(hidden_gradient, rows), strict=True
@@ -53,6 +54,8 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
             slope = slope.to(dtype)
             del log_probabilities
             gradient.copy_(slope @ head)
+            if weight_gradient is None:
+                continue
             # By parts: adding bfloat16 to float32 makes a float32 copy of what is added.
             for part, columns in zip(
                 torch.split(weight_gradient, _PART), torch.split(slope, _PART, dim=1), strict=True
@@ -62,7 +65,9 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
         return total
 
     @staticmethod
-    def backward(ctx: Any, *outer: Tensor) -> tuple[Tensor, Tensor, None, None]:
+    def backward(ctx: Any, *outer: Tensor) -> tuple[Tensor, Tensor | None, None, None]:
         hidden_gradient, weight_gradient = ctx.gradients
         del ctx.gradients  # the parameter takes its gradient over as it is only if nobody else holds it
-        return hidden_gradient.mul_(outer[0]), weight_gradient.mul_(outer[0]), None, None
+        if weight_gradient is not None:
+            weight_gradient.mul_(outer[0])
+        return hidden_gradient.mul_(outer[0]), weight_gradient, None, None

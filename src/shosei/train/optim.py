@@ -41,7 +41,10 @@ class Optimizers:
             self.matrices = torch.optim.AdamW(
                 matrices, lr=config.matrix_lr, betas=config.betas, weight_decay=config.weight_decay, fused=True
             )
-        self.tables = torch.optim.AdamW(tables, lr=config.table_lr, betas=config.betas, weight_decay=0.0, fused=True)
+        # As a group, which may be empty: beside adapters every table is frozen.
+        self.tables = torch.optim.AdamW(
+            [{"params": tables}], lr=config.table_lr, betas=config.betas, weight_decay=0.0, fused=True
+        )
         for group in self._groups():
             group["peak_lr"] = group["lr"]
 
@@ -69,10 +72,16 @@ class Optimizers:
 
 
 def split_parameters(model: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
-    """``(matrices, tables)``: the layers' 2-D weights, and everything else (embedding, head, norms); each once."""
+    """``(matrices, tables)``: the layers' 2-D weights, and everything else (embedding, head, norms); each once, and
+    none that is frozen."""
     matrices: list[nn.Parameter] = []
     tables: list[nn.Parameter] = []
-    for name, parameter in model.named_parameters():
+    for name, parameter in trained_parameters(model).items():
         is_matrix = parameter.ndim == 2 and not name.endswith(("embed_tokens.weight", "lm_head.weight"))
         (matrices if is_matrix else tables).append(parameter)
     return matrices, tables
+
+
+def trained_parameters(model: nn.Module) -> dict[str, nn.Parameter]:
+    """By name, those that are not frozen; a tied table once."""
+    return {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}

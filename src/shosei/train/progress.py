@@ -10,6 +10,7 @@ from functools import cache
 import torch
 
 from shosei.spec import ModelSpec
+from shosei.spec.training import lora_params
 
 _SECONDS = 3.0
 _PEAK_SIZE = 1024
@@ -27,13 +28,18 @@ def gemm_peak(dtype: torch.dtype, seconds: float = 0.2) -> float:
     return 2 * _PEAK_SIZE**3 / best
 
 
-def step_flops(spec: ModelSpec, tokens: int, answers: int, sequence: int) -> int:
+def step_flops(spec: ModelSpec, tokens: int, answers: int, sequence: int, lora_rank: int = 0) -> int:
     """Forward and backward FLOPs of a step whose head sees only ``answers`` of its ``tokens``.
 
-    The spec's closed form, less the head at every position where no loss is taken.
+    The spec's closed form, less the head at every position where no loss is taken. What is computed again to save
+    memory does not count. Beside adapters of ``lora_rank`` no frozen weight has a gradient.
     """
+    per_token = spec.train_flops_per_token(sequence)
     head = 6 * spec.vocab_size * spec.d_model
-    return tokens * spec.train_flops_per_token(sequence) - (tokens - answers) * head
+    if lora_rank:
+        per_token += 6 * lora_params(spec, lora_rank) - 2 * spec.matmul_params
+        head = 4 * spec.vocab_size * spec.d_model
+    return tokens * per_token - (tokens - answers) * head
 
 
 @dataclass(slots=True)

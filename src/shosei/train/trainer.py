@@ -19,9 +19,10 @@ from shosei.data.dataset import NO_LOSS
 from shosei.errors import InputError
 from shosei.files import sha256
 from shosei.log import Epoch, Run, Section, Step, Writer
-from shosei.model import folder
+from shosei.model import folder, lora
 from shosei.model.transformer import Transformer
 from shosei.spec import ModelSpec, preset
+from shosei.spec.training import lora_params
 from shosei.text import Tokenizer
 from shosei.train import checkpoint
 from shosei.train.checkpoint import Position
@@ -60,11 +61,18 @@ def manifest(config: TrainConfig, run: Run) -> dict[str, Any]:
             raise InputError(f"{path} is missing; 'shosei {verb} --run {run.folder}' makes it")
     spec = _spec(config, Tokenizer.load(run.tokenizer).vocab_size)
     _limit_threads(config)
-    counts = {"params": spec.params, "embedding_params": spec.embedding_params, "matmul_params": spec.matmul_params}
+    counts: dict[str, float] = {
+        "params": spec.params,
+        "embedding_params": spec.embedding_params,
+        "matmul_params": spec.matmul_params,
+        "trained_params": spec.params,
+    }
+    if rank := config.lora_rank:
+        counts |= {"trained_params": lora_params(spec, rank), "lora_rank": rank, "lora_alpha": config.lora_alpha}
     return {
         "gemm_flops": gemm_peak(compute_dtype(config.dtype)),
         "config": config.model_dump(mode="json"),
-        "hashes": _hashes(run),
+        "hashes": _hashes(config, run),
         "seeds": {"train": config.seed},
         "model": asdict(spec) | counts | {"compute_dtype": str(compute_dtype(config.dtype)).removeprefix("torch.")},
     }
@@ -105,7 +113,7 @@ class _Trainer:
         self.config, self.writer, self._run, self._answer, self._say = config, writer, run, answer, say
         _limit_threads(config)
         with self._section("load"):
-            self.hashes = _hashes(run)
+            self.hashes = _hashes(config, run)
             self.tokenizer = Tokenizer.load(run.tokenizer)
             self.spec = _spec(config, self.tokenizer.vocab_size)
             validation = run.data / "validation.jsonl"
@@ -114,9 +122,7 @@ class _Trainer:
             examples = load_examples(run, self.tokenizer)
             self.batches = Batches(examples, config.batch_size, config.seed)
             torch.manual_seed(config.seed)
-            self.model = folder.load(Path(config.init))[0] if config.init else Transformer(self.spec)
-            if config.checkpointing:
-                recompute_blocks(self.model)
+            self.model = self._model()
             self.optimizers = Optimizers(self.model, config)
             self.start = self._resume()
         self.dtype = compute_dtype(config.dtype)
@@ -135,6 +141,7 @@ class _Trainer:
             with self._section("evaluation"):
                 validate(self.model, self.spec, self.tokenizer, self.tasks, self._answer, self.writer, epoch)
         with self._section("checkpoint"):
+            lora.merge(self.model)
             folder.export(self.model, self.spec, self._run.tokenizer, self._run.model)
         return Trained(
             model=str(self._run.model),
@@ -143,6 +150,16 @@ class _Trainer:
             skipped=self.skipped,
             rates=self.progress.summary(),
         )
+
+    def _model(self) -> Transformer:
+        """The weights to begin with, and what the configuration does to them."""
+        config = self.config
+        model = folder.load(Path(config.init))[0] if config.init else Transformer(self.spec)
+        if config.lora_rank:
+            lora.adapt(model, config.lora_rank, config.lora_alpha)
+        if config.checkpointing:
+            recompute_blocks(model)
+        return model
 
     def _resume(self) -> Position:
         """Go on from this attempt's newest whole checkpoint, if it has one: the supervisor started us again. Any other
@@ -188,7 +205,7 @@ class _Trainer:
         self.step += 1
         end_ns = time.monotonic_ns()
         answers = int((batch.targets != NO_LOSS).sum())
-        flops = step_flops(self.spec, batch.tokens, answers, batch.ids.shape[1])
+        flops = step_flops(self.spec, batch.tokens, answers, batch.ids.shape[1], self.config.lora_rank)
         self.writer.emit(
             Step(
                 step=self.step,
@@ -230,6 +247,8 @@ def _limit_threads(config: TrainConfig) -> None:
 def _spec(config: TrainConfig, vocab_size: int) -> ModelSpec:
     """The shape to train, for a tokenizer of ``vocab_size`` entries."""
     if not config.init:
+        if config.lora_rank:
+            raise InputError("train.lora_rank adapts a trained model; name its folder with --init")
         return _fit(preset(config.preset), vocab_size)
     spec = folder.read_spec(Path(config.init))
     if vocab_size > spec.vocab_size:
@@ -251,9 +270,12 @@ def _fit(spec: ModelSpec, vocab_size: int) -> ModelSpec:
     )
 
 
-def _hashes(run: Run) -> dict[str, str]:
-    return {
+def _hashes(config: TrainConfig, run: Run) -> dict[str, str]:
+    hashes = {
         "data": sha256(run.data / "train.jsonl"),
         "validation": sha256(run.data / "validation.jsonl"),
         "tokenizer": sha256(run.tokenizer / "tokenizer.json"),
     }
+    if config.lora_rank:  # a checkpoint's adapters belong to these weights alone
+        hashes["init"] = sha256(*folder.weight_files(Path(config.init)))
+    return hashes
