@@ -37,6 +37,7 @@ def train(
     from shosei.engine.answer import answer_greedily
     from shosei.log import open_run
     from shosei.train import TrainConfig
+    from shosei.train.allocator import keep_freed_memory
     from shosei.train.trainer import manifest
     from shosei.train.trainer import train as run_training
 
@@ -45,6 +46,8 @@ def train(
     chosen = [f"train.{key}={value}" for key, value in named.items() if value is not None]
     if dialogues:
         take_dialogues(run, dialogues)
+    if keep_freed_memory():
+        say("malloc keeps what a step frees; set MALLOC_TRIM_THRESHOLD_ or another of its variables to decide yourself")
     config = load(TrainConfig, "train", config_file, [*chosen, *(overrides or [])])
     with run.recording("train", "training", **manifest(config, run)) as record:
         save(run.toml, "train", config)
