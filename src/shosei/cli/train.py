@@ -46,11 +46,11 @@ def train(
     chosen = [f"train.{key}={value}" for key, value in named.items() if value is not None]
     if dialogues:
         take_dialogues(run, dialogues)
-    if keep_freed_memory():
-        say("malloc keeps what a step frees; set MALLOC_TRIM_THRESHOLD_ or another of its variables to decide yourself")
     config = load(TrainConfig, "train", config_file, [*chosen, *(overrides or [])])
     with run.recording("train", "training", **manifest(config, run)) as record:
         save(run.toml, "train", config)
+        if keep_freed_memory():
+            say("malloc keeps what a step frees; set MALLOC_TRIM_THRESHOLD_ or the like to decide yourself")
         trained = run_training(config, run, record.writer, answer_greedily, say)
         record.hashes["model.safetensors"] = trained.sha256
 
