@@ -101,7 +101,14 @@ def train(spec: ModelSpec, step: TrainingStep) -> float:
     for _ in range(STEPS):
         ids = generator.integers(0, spec.vocab_size, (step.batch, step.sequence))
         begin = time.monotonic()
-        learn(model, optimizers, Batch(ids, ids, ids.size), 1.0, config.max_grad_norm, compute_dtype("auto"))
+        learn(
+            model,
+            optimizers,
+            Batch(ids, ids, np.full(len(ids), step.sequence)),
+            1.0,
+            config.max_grad_norm,
+            compute_dtype("auto"),
+        )
     return time.monotonic() - begin
 
 

@@ -15,8 +15,10 @@ from shosei import __version__
 from shosei.errors import InputError
 from shosei.files import atomic_path, remove, sha256
 from shosei.spec import ModelSpec
+from shosei.train import ranks
 from shosei.train.config import TrainConfig
 from shosei.train.optim import Optimizers, trained_parameters
+from shosei.train.sharding import gathered, part
 
 WEIGHTS, STATE, MANIFEST = "weights.safetensors", "state.pt", "manifest.json"
 
@@ -48,14 +50,18 @@ def save(
 ) -> Path:  # fmt: skip
     """Write ``folder/step-NNNNNN``: weights that are trained, optimiser and random state, manifest.
 
-    Whole or absent at any kill.
+    Whole or absent at any kill. Of several ranks, which must all ask, the first collects the others' parts and writes:
+    the files say nothing of how many there were.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"step-{position.step:06}"
+    weights, state = gathered(trained_parameters(model)), gathered(optimizers.state_dict())
+    if ranks.rank():
+        return path
+    folder.mkdir(parents=True, exist_ok=True)
     with atomic_path(path) as temporary:
         temporary.mkdir()
-        save_file({name: weight.detach() for name, weight in trained_parameters(model).items()}, temporary / WEIGHTS)
-        torch.save({"optimizers": optimizers.state_dict(), "rng": torch.get_rng_state()}, temporary / STATE)
+        save_file(weights, temporary / WEIGHTS)
+        torch.save({"optimizers": state, "rng": torch.get_rng_state()}, temporary / STATE)
         manifest = Manifest(
             position=position,
             attempt=attempt,
@@ -80,8 +86,9 @@ def load(path: Path, model: nn.Module, optimizers: Optimizers) -> Manifest:
             raise InputError(f"checkpoint {path}: {name} is missing or damaged; use another checkpoint")
     stored = load_file(path / WEIGHTS)
     for name, weight in trained_parameters(model).items():
-        weight.detach().copy_(stored[name])
-    state = torch.load(path / STATE, weights_only=True)
+        weight.detach().copy_(part(stored[name], weight))
+    # Of many ranks, each reads only what it keeps.
+    state = torch.load(path / STATE, weights_only=True, map_location="cpu", mmap=ranks.count() > 1)
     optimizers.load_state_dict(state["optimizers"])
     torch.set_rng_state(state["rng"])
     return manifest

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from shosei.data.dataset import NO_LOSS
+from shosei.model import device
 from shosei.model.transformer import Transformer
 from shosei.train.cross_entropy import ROWS_ROUNDED_TO, chunked_cross_entropy
 
@@ -20,10 +21,12 @@ _BFLOAT16_UNITS = ("avx512_bf16", "amx_bf16", "bf16")
 
 
 def compute_dtype(name: str) -> torch.dtype:
-    """The type that ``TrainConfig.dtype`` means on this machine. Emulated bfloat16 is slower than float32."""
+    """The type that ``TrainConfig.dtype`` means on this machine. A processor that emulates bfloat16 is slower in it
+    than in float32; an accelerator is taken to have it."""
     if name == "auto":
         able = torch.cpu.get_capabilities()
-        name = "bfloat16" if any(able.get(unit) for unit in _BFLOAT16_UNITS) else "float32"
+        has_it = device.choose().type != "cpu" or any(able.get(unit) for unit in _BFLOAT16_UNITS)
+        name = "bfloat16" if has_it else "float32"
     return torch.bfloat16 if name == "bfloat16" else torch.float32
 
 
@@ -32,11 +35,13 @@ def attention_kernels(length: int) -> AbstractContextManager[None]:
     return sdpa_kernel([SDPBackend.MATH] if length <= _SHORT else [SDPBackend.FLASH_ATTENTION, SDPBackend.MATH])
 
 
-def answer_loss(model: Transformer, ids: Tensor, targets: Tensor, dtype: torch.dtype) -> Tensor:
+def answer_loss(
+    model: Transformer, ids: Tensor, targets: Tensor, dtype: torch.dtype, counted: Tensor | None = None
+) -> Tensor:
     """Mean cross-entropy in nats over the positions of ``targets`` (B, T) that are not ``NO_LOSS``.
 
     ``targets[b, t]`` is the token that follows ``ids[b, t]``. The head is applied at those positions and few others.
-    Products are computed in ``dtype``, the loss in float32.
+    Products are computed in ``dtype``, the loss in float32. ``counted`` as ``chunked_cross_entropy`` has it.
     """
     flat = targets.flatten()
     answered = (flat != NO_LOSS).nonzero().squeeze(1)
@@ -48,4 +53,4 @@ def answer_loss(model: Transformer, ids: Tensor, targets: Tensor, dtype: torch.d
     autocast = torch.autocast(ids.device.type, dtype, enabled=dtype != torch.float32, cache_enabled=False)
     with attention_kernels(ids.shape[1]), autocast:
         hidden = model(ids).flatten(0, 1).index_select(0, chosen)
-    return chunked_cross_entropy(hidden, model.lm_head.weight, flat[chosen], dtype)
+    return chunked_cross_entropy(hidden, model.lm_head.weight, flat[chosen], dtype, counted)

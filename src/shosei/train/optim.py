@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 from torch import nn
 
+from shosei.train import ranks
 from shosei.train.config import TrainConfig
+from shosei.train.muon import ShardedMuon
+from shosei.train.sharding import part
 
 
 def learning_rate_factor(step: int, steps: int, config: TrainConfig) -> float:
@@ -33,7 +37,8 @@ class Optimizers:
         matrices, tables = split_parameters(model)
         self.matrices: torch.optim.Optimizer
         if config.optimizer == "muon":
-            self.matrices = torch.optim.Muon(
+            muon = ShardedMuon if ranks.count() > 1 else torch.optim.Muon
+            self.matrices = muon(
                 matrices, lr=config.matrix_lr, momentum=config.momentum, weight_decay=config.weight_decay,
                 adjust_lr_fn="match_rms_adamw",
             )  # fmt: skip
@@ -62,9 +67,15 @@ class Optimizers:
     def state_dict(self) -> dict[str, object]:
         return {"matrices": self.matrices.state_dict(), "tables": self.tables.state_dict()}
 
-    def load_state_dict(self, state: dict[str, dict[str, object]]) -> None:
-        self.matrices.load_state_dict(state["matrices"])
-        self.tables.load_state_dict(state["tables"])
+    def load_state_dict(self, state: dict[str, dict[str, Any]]) -> None:
+        """Take over whole state; where the parameters are divided among ranks, this rank's part of it."""
+        for optimizer, stored in ((self.matrices, state["matrices"]), (self.tables, state["tables"])):
+            parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+            own = {
+                number: {name: part(value, parameters[number]) for name, value in values.items()}
+                for number, values in stored["state"].items()
+            }
+            optimizer.load_state_dict({**stored, "state": own})
 
     def _groups(self) -> Iterator[dict[str, float]]:
         yield from self.matrices.param_groups

@@ -15,22 +15,22 @@ import torch
 from torch import Tensor, nn
 
 from shosei.data import Batch, Batches, load_examples
-from shosei.data.dataset import NO_LOSS
 from shosei.errors import InputError
 from shosei.files import sha256
 from shosei.log import Epoch, Run, Section, Step, Writer
-from shosei.model import folder, lora
+from shosei.model import device, folder, lora
 from shosei.model.transformer import Transformer
 from shosei.spec import ModelSpec, preset
 from shosei.spec.training import lora_params
 from shosei.text import Tokenizer
-from shosei.train import checkpoint
+from shosei.train import checkpoint, ranks
 from shosei.train.checkpoint import Position
 from shosei.train.config import TrainConfig
 from shosei.train.loss import answer_loss, compute_dtype
 from shosei.train.optim import Optimizers, learning_rate_factor
 from shosei.train.progress import Progress, gemm_peak, step_flops
 from shosei.train.recomputation import recompute_blocks
+from shosei.train.sharding import full, place, whole
 from shosei.train.validation import Answer, validate
 from shosei.wire.suite import read_suite
 
@@ -93,10 +93,16 @@ def learn(
     model: Transformer, optimizers: Optimizers, batch: Batch, factor: float, max_grad_norm: float, dtype: torch.dtype
 ) -> tuple[Tensor, Tensor, bool]:
     """One optimiser step on ``batch`` at ``factor`` of the peak learning rates: the loss, the gradient's norm before
-    clipping, and whether both are finite. Where they are not, the weights stay as they are."""
-    loss = answer_loss(model, torch.from_numpy(batch.ids), torch.from_numpy(batch.targets), dtype)
+    clipping, and whether both are finite. Where they are not, the weights stay as they are.
+
+    Of several ranks, which are all given the same batch, each computes its share; what they find is the whole batch's.
+    """
+    own, where = batch.share(ranks.rank(), ranks.count()), next(model.parameters()).device
+    ids, targets = torch.from_numpy(own.ids).to(where), torch.from_numpy(own.targets).to(where)
+    loss = answer_loss(model, ids, targets, dtype, torch.tensor(batch.answers, device=where))
     loss.backward()  # type: ignore[no-untyped-call]
-    norm = nn.utils.clip_grad_norm_(model.parameters(), max_grad_norm)
+    norm = full(nn.utils.clip_grad_norm_(model.parameters(), max_grad_norm))
+    loss = ranks.total(loss.detach())
     finite = bool(torch.isfinite(loss) & torch.isfinite(norm))
     if finite:
         optimizers.step(factor)
@@ -122,10 +128,11 @@ class _Trainer:
             examples = load_examples(run, self.tokenizer)
             self.batches = Batches(examples, config.batch_size, config.seed)
             torch.manual_seed(config.seed)
+            self.device, self.dtype = device.choose(), compute_dtype(config.dtype)
             self.model = self._model()
+            place(self.model, self.device, self.dtype)
             self.optimizers = Optimizers(self.model, config)
             self.start = self._resume()
-        self.dtype = compute_dtype(config.dtype)
         self.steps = config.max_steps or config.epochs * self.batches.steps_per_epoch
         self.step, self.skipped = self.start.step, 0
         self.progress = Progress(self.step, self.steps, self.dtype, say)
@@ -139,31 +146,50 @@ class _Trainer:
                 self._train_epoch(epoch, taken, last)
                 self._checkpoint(Position(self.step, epoch, last))
             with self._section("evaluation"):
-                validate(self.model, self.spec, self.tokenizer, self.tasks, self._answer, self.writer, epoch)
+                self._validate(epoch)
         with self._section("checkpoint"):
-            lora.merge(self.model)
-            folder.export(self.model, self.spec, self._run.tokenizer, self._run.model)
+            exported = ranks.of_first(self._export())
         return Trained(
             model=str(self._run.model),
-            sha256=sha256(*folder.weight_files(self._run.model)),
+            sha256=exported,
             steps=self.steps,
             skipped=self.skipped,
             rates=self.progress.summary(),
         )
 
     def _model(self) -> Transformer:
-        """The weights to begin with, and what the configuration does to them."""
+        """The weights to begin with, and what the configuration does to them. They are rank 0's: the others have their
+        shapes alone."""
         config = self.config
-        model = folder.load(Path(config.init))[0] if config.init else Transformer(self.spec)
-        if config.lora_rank:
-            lora.adapt(model, config.lora_rank, config.lora_alpha)
+        if ranks.rank():
+            model = self._shapes()
+        else:
+            model = self._adapted(folder.load(Path(config.init))[0] if config.init else Transformer(self.spec))
         if config.checkpointing:
             recompute_blocks(model)
+        return model
+
+    def _shapes(self) -> Transformer:
+        with torch.device("meta"):
+            return self._adapted(Transformer(self.spec))
+
+    def _adapted(self, model: Transformer) -> Transformer:
+        if self.config.lora_rank:
+            lora.adapt(model, self.config.lora_rank, self.config.lora_alpha)
         return model
 
     def _resume(self) -> Position:
         """Go on from this attempt's newest whole checkpoint, if it has one: the supervisor started us again. Any other
         start is a new one, and removes the checkpoints of earlier attempts."""
+        position = self._load_newest()
+        if ranks.of_first(position) != position:
+            raise InputError("rank 0 sees other checkpoints; put the run into a file system that all ranks share")
+        ranks.wait()  # until nobody reads what may be removed
+        if position is None and not ranks.rank():
+            checkpoint.clear(self._run.checkpoints)
+        return position or Position(step=0, epoch=1, batch=0)
+
+    def _load_newest(self) -> Position | None:
         for path in reversed(checkpoint.checkpoints(self._run.checkpoints)):
             try:
                 manifest = checkpoint.read_manifest(path)
@@ -174,16 +200,15 @@ class _Trainer:
                     return position
             except InputError as damaged:
                 self._say(str(damaged))
-        checkpoint.clear(self._run.checkpoints)
-        return Position(step=0, epoch=1, batch=0)
+        return None
 
     def _train_epoch(self, epoch: int, taken: int, last: int) -> None:
         """The batches of an epoch after the first ``taken``, up to number ``last``."""
         begin = asked = time.monotonic_ns()
         samples = tokens = 0
         for number, batch in enumerate(islice(self.batches.epoch(epoch), taken, last), taken + 1):
-            self._take_step(batch, epoch, asked)
-            samples, tokens = samples + batch.samples, tokens + batch.tokens
+            own = self._take_step(batch, epoch, asked)
+            samples, tokens = samples + own.samples, tokens + own.tokens
             end = asked = time.monotonic_ns()
             checkpoint_due = self.step % self.config.checkpoint_steps == 0
             if checkpoint_due or number == last:
@@ -196,22 +221,21 @@ class _Trainer:
                 self._checkpoint(Position(self.step, epoch, number), epoch)
                 asked = time.monotonic_ns()
 
-    def _take_step(self, batch: Batch, epoch: int, asked_ns: int) -> None:
-        """One optimiser step on ``batch``, requested at ``asked_ns``, and its event."""
+    def _take_step(self, batch: Batch, epoch: int, asked_ns: int) -> Batch:
+        """One optimiser step on ``batch``, requested at ``asked_ns``, and its event; returns this rank's share."""
         got_ns = time.monotonic_ns()
         factor = learning_rate_factor(self.step, self.steps, self.config)
         loss, norm, finite = learn(self.model, self.optimizers, batch, factor, self.config.max_grad_norm, self.dtype)
         self.skipped += not finite
         self.step += 1
         end_ns = time.monotonic_ns()
-        answers = int((batch.targets != NO_LOSS).sum())
-        flops = step_flops(self.spec, batch.tokens, answers, batch.ids.shape[1], self.config.lora_rank)
+        own = batch.share(ranks.rank(), ranks.count())
         self.writer.emit(
             Step(
                 step=self.step,
                 epoch=epoch,
-                samples=batch.samples,
-                tokens=batch.tokens,
+                samples=own.samples,
+                tokens=own.tokens,
                 duration_ns=end_ns - asked_ns,
                 data_wait_ns=got_ns - asked_ns,
                 loss=loss.item() if finite else None,
@@ -219,10 +243,31 @@ class _Trainer:
                 skipped=not finite,
                 grad_norm=norm.item() if finite else None,
                 lr=factor * self.config.matrix_lr,
-                flops=flops,
+                comm_wait_ns=0 if ranks.count() == 1 else None,  # what waits for what within a step is not seen
+                flops=self._flops(own),
             )
         )
-        self.progress.add(loss.item(), (end_ns - asked_ns) / 1e9, batch.tokens, flops)
+        self.progress.add(loss.item(), (end_ns - asked_ns) / 1e9, batch.tokens, self._flops(batch))
+        return own
+
+    def _flops(self, batch: Batch) -> int:
+        return step_flops(self.spec, batch.tokens, batch.answers, batch.ids.shape[1], self.config.lora_rank)
+
+    def _validate(self, epoch: int) -> None:
+        """By rank 0, which has the whole model for it; the others wait."""
+        model = whole(self.model, self._shapes, self.device) if self.tasks else None
+        if model:
+            validate(model, self.spec, self.tokenizer, self.tasks, self._answer, self.writer, epoch)
+        ranks.wait()
+
+    def _export(self) -> str:
+        """Write the model folder; return the weights' SHA-256. Rank 0's work: the others return nothing."""
+        model = whole(self.model, self._shapes, torch.device("cpu"))
+        if not model:
+            return ""
+        lora.merge(model)
+        folder.export(model, self.spec, self._run.tokenizer, self._run.model)
+        return sha256(*folder.weight_files(self._run.model))
 
     def _checkpoint(self, position: Position, epoch: int = 0) -> None:
         with self._section("checkpoint", epoch):
@@ -230,7 +275,9 @@ class _Trainer:
             where = self._run.checkpoints
             attempt = self.writer.attempt
             checkpoint.save(where, self.model, self.optimizers, position, attempt, self.config, self.spec, self.hashes)
-            checkpoint.prune(where, self.config.keep_checkpoints)
+            if not ranks.rank():
+                checkpoint.prune(where, self.config.keep_checkpoints)
+            ranks.wait()
 
     @contextlib.contextmanager
     def _section(self, name: str, epoch: int = 0) -> Iterator[None]:
