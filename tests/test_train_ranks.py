@@ -67,3 +67,13 @@ def test_two_ranks_one_of_them_killed_train_as_one(tmp_path: Path, alone: tuple[
         assert sum(share.flops for share in shares.values()) == step.flops
     assert {begin.rank for begin in log.of(RunBegin) if begin.verb == "train"} == {0, 1}
     assert {begin.attempt for begin in log.of(RunBegin)} == {1}
+
+
+def test_a_checkpoint_of_two_ranks_is_gone_on_from_by_one(tmp_path: Path, alone: tuple[Path, Log]) -> None:
+    path, expected = alone
+    with pytest.raises(AssertionError, match="SIGKILL"):
+        train(tmp_path / "run", 2, die_at=7)
+    log = train(tmp_path / "run", 1)
+    assert losses(log) == pytest.approx(losses(expected), rel=1e-4)
+    torch.testing.assert_close(weights(tmp_path / "run"), weights(path), rtol=1e-3, atol=1e-3)
+    assert [step.rank for step in log.of(Step) if step.step == len(losses(expected))] == [0]
