@@ -20,7 +20,7 @@ from shosei.spec import preset
 from shosei.spec.training import Optimizer, optimizer_bytes
 from shosei.train import TrainConfig
 from shosei.train.cross_entropy import chunked_cross_entropy
-from shosei.train.optim import Optimizers, split_parameters
+from shosei.train.optim import Optimizers
 from shosei.train.sharding import place
 
 HERE = Path(__file__).parent

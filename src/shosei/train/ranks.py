@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -12,6 +13,7 @@ import torch
 from torch import Tensor
 from torch import distributed as dist
 
+from shosei.errors import Terminated
 from shosei.model import device
 
 T = TypeVar("T")
@@ -22,7 +24,10 @@ _TIMEOUT = timedelta(minutes=30)
 
 @contextmanager
 def joined() -> Iterator[None]:
-    """Be one of torchrun's ranks for the length of the block; without torchrun, or with one rank, nothing happens."""
+    """Be one of torchrun's ranks for the length of the block; without torchrun, or with one rank, nothing happens.
+
+    Raises Terminated where another rank ended before its time: torchrun then ends all of them.
+    """
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield
         return
@@ -32,6 +37,11 @@ def joined() -> Iterator[None]:
     dist.init_process_group(timeout=_TIMEOUT)
     try:
         yield
+    except RuntimeError as error:
+        if not str(error).partition("Connection ")[2].startswith(("reset by peer", "closed by peer")):
+            raise
+        print("shosei: another rank is gone; its own last words tell why", file=sys.stderr)
+        raise Terminated from None
     finally:
         dist.destroy_process_group()
 
