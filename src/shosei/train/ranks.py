@@ -34,7 +34,10 @@ def joined() -> Iterator[None]:
     chosen = device.choose()
     if chosen.index is not None:
         torch.accelerator.set_device_index(chosen)
-    dist.init_process_group(timeout=_TIMEOUT)
+    store, number, size = next(dist.rendezvous("env://"))  # type: ignore[attr-defined]
+    # Where torchrun starts all ranks again, gloo would find the addresses of those before and wait for them.
+    store = dist.PrefixStore(f"start {_starts()}", store)  # type: ignore[attr-defined]
+    dist.init_process_group(store=store, rank=number, world_size=size, timeout=_TIMEOUT)
     try:
         yield
     except RuntimeError as error:
@@ -48,7 +51,11 @@ def joined() -> Iterator[None]:
 
 def started_again() -> bool:
     """Whether torchrun itself started this process again, after a failure, in the course of one training."""
-    return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0
+    return _starts() > 0
+
+
+def _starts() -> int:
+    return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"))
 
 
 def rank() -> int:
