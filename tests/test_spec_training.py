@@ -11,10 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from shosei.model import lora
 from shosei.model.transformer import Transformer
 from shosei.spec import PRESETS, ModelSpec, preset
 from shosei.spec.training import (
     TrainingStep,
+    lora_params,
     optimizer_bytes,
     training_memory,
 )
@@ -66,6 +68,19 @@ def test_any_shape_counts_what_its_module_holds(spec: ModelSpec) -> None:
     assert paper == module
 
 
+@given(SPECS, st.integers(1, 9))
+@settings(max_examples=20, deadline=None)
+def test_adapters_count_what_has_gradients(spec: ModelSpec, rank: int) -> None:
+    with torch.device("meta"):
+        model = Transformer(spec)
+    lora.adapt(model, rank, 1.0)
+    assert sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad) == lora_params(
+        spec, rank
+    )
+    lora.merge(model)
+    assert sum(parameter.numel() for parameter in model.parameters()) == spec.params
+
+
 def kept(spec: ModelSpec, step: TrainingStep) -> tuple[int, int, int]:
     """Bytes that the real forward pass keeps for the backward one: that grow with the batch, of the head's gradients,
     and of copies of weights. Each memory counts once, parameters never."""
@@ -103,14 +118,15 @@ def test_activations_are_what_autograd_keeps(precision: Any, spec: ModelSpec, ba
     assert copies == memory.copies
 
 
-@given(SPECS)
+@pytest.mark.parametrize("optimizer", ["muon", "adamw"])
+@given(spec=SPECS)
 @settings(max_examples=5, deadline=None)
-def test_optimizer_state_is_what_the_optimizers_hold(spec: ModelSpec) -> None:
+def test_optimizer_state_is_what_the_optimizers_hold(optimizer: Any, spec: ModelSpec) -> None:
     model = Transformer(spec)
     for parameter in model.parameters():
         parameter.grad = torch.ones_like(parameter)
-    optimizers = Optimizers(model, FAST)
+    optimizers = Optimizers(model, FAST.model_copy(update={"optimizer": optimizer}))
     optimizers.step(1.0)
-    states = [*optimizers.muon.state.values(), *optimizers.adamw.state.values()]
+    states = [*optimizers.matrices.state.values(), *optimizers.tables.state.values()]
     held = sum(value.nbytes for state in states for value in state.values() if value.ndim)
-    assert held == optimizer_bytes(spec, "muon")
+    assert held == optimizer_bytes(spec, optimizer)

@@ -27,7 +27,7 @@ def test_each_parameter_is_optimised_exactly_once(tied: bool) -> None:
     spec = tiny_spec(tied=tied)
     model = Transformer(spec)
     optimizers = Optimizers(model, FAST)
-    groups = optimizers.muon.param_groups + optimizers.adamw.param_groups
+    groups = optimizers.matrices.param_groups + optimizers.tables.param_groups
     optimised = [id(parameter) for group in groups for parameter in group["params"]]
     assert sorted(optimised) == sorted(id(parameter) for parameter in model.parameters())
     matrices, tables = split_parameters(model)
@@ -44,8 +44,8 @@ def test_the_factor_scales_both_learning_rates() -> None:
     optimizers.step(0.0)
     assert all(torch.equal(old, new) for old, new in zip(before, model.parameters(), strict=True))
     optimizers.step(0.5)
-    assert optimizers.muon.param_groups[0]["lr"] == FAST.matrix_lr / 2
-    assert optimizers.adamw.param_groups[0]["lr"] == FAST.table_lr / 2
+    assert optimizers.matrices.param_groups[0]["lr"] == FAST.matrix_lr / 2
+    assert optimizers.tables.param_groups[0]["lr"] == FAST.table_lr / 2
     assert not any(torch.equal(old, new) for old, new in zip(before, model.parameters(), strict=True))
 
 
@@ -78,3 +78,12 @@ def test_flops_with_loss_everywhere_are_the_closed_form() -> None:
     assert step_flops(spec, 640, 640, 20) == 640 * spec.train_flops_per_token(20)
     head = 6 * spec.vocab_size * spec.d_model
     assert step_flops(spec, 640, 100, 20) == 640 * spec.train_flops_per_token(20) - 540 * head
+
+
+def test_flops_beside_adapters_are_those_of_two_passes_through_what_is_frozen() -> None:
+    """By hand: one layer of width 2, one head of 2, feed-forward 3, 4 rows; rank 1, 5 tokens with loss on 2 of them."""
+    spec = tiny_spec(
+        d_model=2, n_layers=1, n_heads=1, n_kv_heads=1, head_dim=2, intermediate_size=3, vocab_size=4, tied=True
+    )
+    matrices, adapters, attention = 4 * 4 + 3 * 6, 4 * (2 + 2) + 3 * (2 + 3), 6 * 2 * 5
+    assert step_flops(spec, 5, 2, 5, lora_rank=1) == 5 * (4 * matrices + 6 * adapters + attention) + 2 * 4 * 4 * 2

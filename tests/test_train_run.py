@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import sys
 from pathlib import Path
 
 import pytest
@@ -16,13 +14,12 @@ from shosei.log import Epoch, Log, Restart, Run, RunBegin, RunEnd, Score, Sectio
 from shosei.metrics import compute
 from shosei.metrics.performance.wall_time import wall_time
 from shosei.model import folder
-from shosei.supervise import Child, Supervisor
 from shosei.text import Tokenizer, chat
 from shosei.train import trainer
 from shosei.train.checkpoint import checkpoints, read_manifest
 from shosei.train.trainer import Trained
 from shosei.wire.suite import read_suite
-from train_samples import FAST, make_run, run_training
+from train_samples import FAST, make_run, run_training, train_killed_once
 
 STEPS_AN_EPOCH = 15  # 30 pairs, 8 times, in batches of 16
 
@@ -115,39 +112,13 @@ def test_the_same_seed_gives_the_same_loss_curve_and_weights(tmp_path: Path) -> 
     assert runs[0][0].sha256 == runs[1][0].sha256 != other.sha256
 
 
-KILLED_IN_EPOCH_2 = """
-import os, signal, sys
-from pathlib import Path
-from shosei.log import Run
-from shosei.train import trainer
-from train_samples import FAST, run_training
-validate = trainer.validate
-def killed_once(*arguments):
-    marker = Path(sys.argv[1], "killed")
-    if arguments[-1] == 2 and not marker.exists():
-        marker.touch()
-        os.kill(os.getpid(), signal.SIGKILL)
-    validate(*arguments)
-trainer.validate = killed_once
-run_training(Run(Path(sys.argv[1])), FAST.model_copy(update={"epochs": 3, "checkpoint_steps": 10}))
-"""
-
-
 def test_a_killed_training_goes_on_where_it_was_and_ends_with_the_same_weights(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = FAST.model_copy(update={"epochs": 3, "checkpoint_steps": 10})
     whole, _ = run_training(make_run(tmp_path / "whole"), config)
     run = make_run(tmp_path / "killed")
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
-    child = Child("train", [sys.executable, "-c", KILLED_IN_EPOCH_2, str(run.folder)], phase="training")
-    with run.recording("supervise:train", "training") as record:
-
-        async def supervised() -> int:
-            return await Supervisor(record.writer, [child], backoff_s=0.01).run()
-
-        record.exit_code = asyncio.run(supervised())
-    assert record.exit_code == 0
+    assert train_killed_once(run, config, 2, monkeypatch) == 0
     log = read_log(run.log)
     assert [event.failure for event in log.of(Restart)] == [0, 1]
     assert sha256(run.model / folder.WEIGHTS) == whole.sha256
@@ -195,6 +166,7 @@ def test_a_step_that_is_not_finite_is_skipped_and_logged(tmp_path: Path, monkeyp
         ("", ["--preset", "ja-small"], "32000 rows"),
         ("", ["--set", "train.epoch=2"], "'epochs'"),
         ("", ["--set", "train.dtype=int8"], "train.dtype"),
+        ("", ["--set", "train.lora_rank=4"], "adapts a trained model; name its folder with --init"),
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
+import sys
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
@@ -12,6 +15,7 @@ import pytest
 from shosei.engine.answer import answer_greedily
 from shosei.log import Log, Run, read_log
 from shosei.spec import PRESETS, ModelSpec
+from shosei.supervise import Child, Supervisor
 from shosei.text import Tokenizer
 from shosei.train import TrainConfig
 from shosei.train.trainer import Trained, manifest, train
@@ -21,6 +25,23 @@ TINY = replace(
     PRESETS["nano"], d_model=32, n_layers=2, intermediate_size=64, n_heads=2, n_kv_heads=1, head_dim=16, vocab_size=280
 )
 LETTERS = "abcdef"
+KILLED_ONCE = """
+import os, signal, sys
+from pathlib import Path
+from shosei.log import Run
+from shosei.train import TrainConfig, trainer
+from train_samples import run_training
+folder, config, epoch = sys.argv[1:]
+validate = trainer.validate
+def killed_once(*arguments):
+    marker = Path(folder, "killed")
+    if arguments[-1] == int(epoch) and not marker.exists():
+        marker.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    validate(*arguments)
+trainer.validate = killed_once
+run_training(Run(Path(folder)), TrainConfig.model_validate_json(config))
+"""
 FAST = TrainConfig(epochs=6, batch_size=16, matrix_lr=0.02, table_lr=0.02, dtype="float32", threads=1)
 
 
@@ -62,6 +83,20 @@ def run_training(run: Run, config: TrainConfig = FAST) -> tuple[Trained, Log]:
             trained = train(config, run, record.writer, answer_greedily)
             record.hashes["model.safetensors"] = trained.sha256
     return trained, read_log(run.log)
+
+
+def train_killed_once(run: Run, config: TrainConfig, epoch: int, patch: pytest.MonkeyPatch) -> int:
+    """Train under the supervisor in a process that is killed at the end of ``epoch``; the supervisor's exit code."""
+    patch.setenv("PYTHONPATH", str(Path(__file__).parent), prepend=os.pathsep)
+    command = [sys.executable, "-c", KILLED_ONCE, str(run.folder), config.model_dump_json(), str(epoch)]
+    with run.recording("supervise:train", "training") as record:
+
+        async def supervised() -> int:
+            child = Child("train", command, phase="training")
+            return await Supervisor(record.writer, [child], backoff_s=0.01).run()
+
+        record.exit_code = asyncio.run(supervised())
+    return record.exit_code
 
 
 def tiny_spec(**changes: object) -> ModelSpec:

@@ -59,10 +59,7 @@ def plan(
     optimizer: Annotated[OptimizerName, typer.Option(help="muon leaves tables to AdamW.")] = OptimizerName.muon,
     precision: Annotated[PrecisionName, typer.Option(help="Of products; weights are fp32.")] = PrecisionName.bf16,
     checkpointing: Annotated[
-        bool,
-        typer.Option(
-            "--checkpointing", help="Keep no activations but layers' inputs: on paper, the trainer keeps all."
-        ),
+        bool, typer.Option("--checkpointing", help="Keep no activations but layers' inputs (train.checkpointing).")
     ] = False,
     streams: StreamsOption = 1,
     like: LikeOption = None,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -50,7 +50,10 @@ def ratings(
         )
         for row in rows
     ]  # fmt: skip
-    manifest = {"config": {"kind": kind, "keep_text": keep_text}, "hashes": {f"ratings/{file.name}": sha256(file)}}
+    manifest: dict[str, Any] = {
+        "config": {"kind": kind, "keep_text": keep_text},
+        "hashes": {f"ratings/{file.name}": sha256(file)},
+    }
     # A later file must not begin an attempt of its own: that would hide the one that it rates.
     with folder.recording("ratings", "inference", new_attempt=False, **manifest) as record:
         if not record.writer.record(events):

@@ -29,27 +29,45 @@ def train(
     overrides: SetOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Train a preset on the run's data; write checkpoints, and the model as a Hugging Face folder."""
+    """Train a preset on the run's data; write checkpoints, and the model as a Hugging Face folder.
+
+    On several devices: torchrun --nproc-per-node N -m shosei train …
+    """
     from dataclasses import asdict
 
     from shosei.config import load, save
     from shosei.data.dataset import take_dialogues
     from shosei.engine.answer import answer_greedily
     from shosei.log import open_run
-    from shosei.train import TrainConfig
+    from shosei.train import TrainConfig, ranks
+    from shosei.train.allocator import keep_freed_memory
     from shosei.train.trainer import manifest
     from shosei.train.trainer import train as run_training
 
     run = open_run(run_folder)
     named = {"preset": preset, "init": init}
     chosen = [f"train.{key}={value}" for key, value in named.items() if value is not None]
-    if dialogues:
-        take_dialogues(run, dialogues)
     config = load(TrainConfig, "train", config_file, [*chosen, *(overrides or [])])
-    with run.recording("train", "training", **manifest(config, run)) as record:
-        save(run.toml, "train", config)
-        trained = run_training(config, run, record.writer, answer_greedily, say)
-        record.hashes["model.safetensors"] = trained.sha256
+    with ranks.joined():
+        if ranks.rank():
+            ranks.wait()  # until rank 0 has the data in place and has begun the attempt that all ranks record into
+        elif dialogues:
+            take_dialogues(run, dialogues)
+        again = False if ranks.rank() or ranks.started_again() else None
+        facts = manifest(config, run)
+        with run.recording("train", "training", new_attempt=again, rank=ranks.rank(), **facts) as record:
+            tuned = keep_freed_memory()
+            if ranks.rank():
+                trained = run_training(config, run, record.writer, answer_greedily)
+            else:
+                save(run.toml, "train", config)
+                ranks.wait()
+                if tuned:
+                    say("malloc keeps what a step frees; set MALLOC_TRIM_THRESHOLD_ or the like to decide yourself")
+                trained = run_training(config, run, record.writer, answer_greedily, say)
+            record.hashes["model.safetensors"] = trained.sha256
+        if ranks.rank():
+            return
 
     lines = [f"{trained.model}: {trained.steps} steps, {trained.skipped} skipped, sha256 {trained.sha256[:12]}"]
     if rates := trained.rates:

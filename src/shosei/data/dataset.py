@@ -44,16 +44,34 @@ class Examples:
 class Batch:
     """``ids`` (rows, length) and, one place ahead, ``targets`` (rows, length): int64, padded at the right.
 
-    Targets are ``NO_LOSS`` on questions and padding. ``tokens`` counts ids without padding.
+    Targets are ``NO_LOSS`` on questions and padding. ``lengths`` (rows,) counts each row's ids without padding.
     """
 
     ids: NDArray[np.int64]
     targets: NDArray[np.int64]
-    tokens: int
+    lengths: NDArray[np.int64]
 
     @property
     def samples(self) -> int:
-        return len(self.ids)
+        """Rows; those without a token are no sample."""
+        return int(np.count_nonzero(self.lengths))
+
+    @property
+    def tokens(self) -> int:
+        return int(self.lengths.sum())
+
+    @property
+    def answers(self) -> int:
+        """Positions with loss."""
+        return int(np.count_nonzero(self.targets != NO_LOSS))
+
+    def share(self, rank: int, ranks: int) -> Batch:
+        """Every ``ranks``-th row from row ``rank`` on; a row without tokens where there is none left."""
+        if rank < len(self.ids):
+            return Batch(self.ids[rank::ranks], self.targets[rank::ranks], self.lengths[rank::ranks])
+        return Batch(
+            np.full_like(self.ids[:1], PADDING), np.full_like(self.targets[:1], NO_LOSS), np.zeros(1, np.int64)
+        )
 
 
 def read_rows(run: Run) -> list[Row]:
@@ -128,13 +146,11 @@ class Batches:
         length = max(len(self._examples.ids[number]) for number in chosen) - 1
         ids = np.full((len(chosen), length), PADDING, dtype=np.int64)
         targets = np.full((len(chosen), length), NO_LOSS, dtype=np.int64)
-        tokens = 0
         for row, number in enumerate(chosen):
             whole = np.array(self._examples.ids[number], dtype=np.int64)
             ids[row, : len(whole) - 1] = whole[:-1]
             targets[row, : len(whole) - 1] = np.where(self._examples.loss[number][1:], whole[1:], NO_LOSS)
-            tokens += len(whole) - 1
-        return Batch(ids, targets, tokens)
+        return Batch(ids, targets, self._lengths[chosen] - 1)
 
 
 def _slices(lengths: list[int], rows: int, tokens: int) -> Iterator[slice]:

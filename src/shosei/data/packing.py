@@ -57,12 +57,10 @@ class Packed:
         by_row = np.argsort(rows, kind="stable")
         self._starts = (tokens.starts[:-1][document] + before)[by_row]
         self._lengths = lengths[by_row]
-        self._rows = np.concatenate(([0], np.cumsum(np.bincount(rows)))).astype(
-            np.int64
-        )  # row i's pieces: [i], [i + 1]
+        self._ends = np.cumsum(np.bincount(rows))  # of each row's pieces
 
     def __len__(self) -> int:
-        return len(self._rows) - 1
+        return len(self._ends)
 
     def in_order(self, batch_tokens: int) -> Iterator[Batch]:
         """All rows once, at most ``batch_tokens`` places at a time, but a row at least."""
@@ -75,13 +73,13 @@ class Packed:
         """The chosen rows, each filled up at the right."""
         ids = np.full((len(rows), self.sequence), PADDING, dtype=np.int64)
         targets = np.full((len(rows), self.sequence), NO_LOSS, dtype=np.int64)
-        tokens = 0
+        filled = np.zeros(len(rows), dtype=np.int64)
         for place, row in enumerate(rows):
             end = 0
-            for piece in range(self._rows[row], self._rows[row + 1]):
+            for piece in range(self._ends[row - 1] if row else 0, self._ends[row]):
                 start, length = self._starts[piece], self._lengths[piece]
                 ids[place, end : end + length] = self._ids[start : start + length]
                 targets[place, end : end + length] = self._ids[start + 1 : start + length + 1]
                 end += length
-            tokens += int(end)
-        return Batch(ids, targets, tokens)
+            filled[place] = end
+        return Batch(ids, targets, filled)

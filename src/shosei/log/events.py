@@ -138,7 +138,7 @@ class Step(Event, tag="step"):
     data_wait_ns: int | None
     loss: float | None  # None: not finite or, where ``finite``, not known
     finite: bool
-    comm_wait_ns: int = 0
+    comm_wait_ns: int | None = 0
     grad_norm: float | None = None
     lr: float | None = None
     skipped: bool = False

@@ -76,14 +76,15 @@ class Run:
 
     @contextlib.contextmanager
     def recording(
-        self, verb: str, phase: str = "", *, new_attempt: NewAttempt = None, **manifest: Any
+        self, verb: str, phase: str = "", *, new_attempt: NewAttempt = None, rank: int = 0, **manifest: Any
     ) -> Iterator[Record]:
         """Keep a record of this verb for the length of the block: ``run.begin`` first, ``run.end`` last.
 
         ``manifest`` is RunBegin's fields. A verb joins the folder's current attempt, or the one in ``SHOSEI_ATTEMPT``;
         if the current attempt already has that verb it begins a new one. ``new_attempt`` decides that otherwise.
+        ``rank`` is this process's among those that do the verb together, each of which keeps a record.
         """
-        record = Record(self._begin(verb, phase, new_attempt, manifest))
+        record = Record(self._begin(verb, phase, new_attempt, rank, manifest))
         try:
             yield record
         except BaseException as error:
@@ -97,7 +98,7 @@ class Run:
             writer.emit(RunEnd(verb=verb, exit_code=record.exit_code, hashes=record.hashes, dropped=writer.dropped))
             writer.close()
 
-    def _begin(self, verb: str, phase: str, new_attempt: NewAttempt, manifest: dict[str, Any]) -> Writer:
+    def _begin(self, verb: str, phase: str, new_attempt: NewAttempt, rank: int, manifest: dict[str, Any]) -> Writer:
         """Open this process's segment in the right attempt; chosen under a lock, so that no two starts share one."""
         self.folder.mkdir(parents=True, exist_ok=True)
         with locked(self.folder / ".lock"):
@@ -105,7 +106,7 @@ class Run:
             if given and not (given.isdecimal() and int(given) >= 1):
                 raise InputError(f"{ATTEMPT_VARIABLE}={given}: set it to the number of an attempt, from 1, or unset it")
             attempt = int(given) if given else self._attempt_for(verb, new_attempt)
-            writer = Writer(self.log, self.name, attempt, phase)
+            writer = Writer(self.log, self.name, attempt, phase, rank)
             manifest.setdefault("hardware", hardware())
             manifest.setdefault("versions", versions())
             writer.emit(RunBegin(verb=verb, argv=sys.argv, **manifest))

@@ -24,11 +24,11 @@ class Writer:
     A full disk never stops the work that is being measured: what could not be written is counted in ``dropped``.
     """
 
-    def __init__(self, folder: Path, run: str, attempt: int, phase: str = "") -> None:
+    def __init__(self, folder: Path, run: str, attempt: int, phase: str = "", rank: int = 0) -> None:
         me = identity()
         folder.mkdir(parents=True, exist_ok=True)
         self.path = folder / f"{me.host}-{me.boot}-{me.pid}-{me.start_ticks}.jsonl"
-        self.run, self.attempt, self.phase = run, attempt, phase
+        self.run, self.attempt, self.phase, self.rank = run, attempt, phase, rank
         self.dropped = 0
         self._identity = me
         self._encode = msgspec.json.Encoder().encode
@@ -92,7 +92,7 @@ class Writer:
         event.run, event.attempt = self.run, self.attempt
         event.host, event.boot, event.pid, event.start_ticks = me.host, me.boot, me.pid, me.start_ticks
         event.mono_ns, event.wall_ns = time.monotonic_ns(), time.time_ns()
-        event.phase = event.phase or self.phase
+        event.phase, event.rank = event.phase or self.phase, event.rank or self.rank
         with self._lock:
             event.seq = self._seq
             self._seq += 1

@@ -3,7 +3,7 @@
 The memory is that of the trainer as it is (``train/``), and so differs from what papers count: weights, gradients and
 optimiser state are float32, bfloat16 is the type of the products alone (autocast), the residual stream is float32,
 each product keeps a bfloat16 copy of its weight and of its input for the backward pass, and the head sees a chunk of
-positions at a time. Sharding and checkpointing are on paper: the trainer has neither.
+positions at a time. Ranks gather a block's matrices in that type and the tables in float32.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ def training_memory(spec: ModelSpec, step: TrainingStep) -> TrainingMemory:
     table = spec.vocab_size * spec.d_model
     matrix = spec.d_model * spec.intermediate_size
     rows = min(step.tokens, LOGITS_IN_A_CHUNK // spec.vocab_size)
-    head_copy = step.value_bytes * table if step.precision == "bf16" and step.ranks == 1 else 0
+    head_copy = step.value_bytes * table if step.precision == "bf16" else 0
     hidden_gradient = _FP32 * step.tokens * spec.d_model
     gated = 2 * step.value_bytes * step.tokens * spec.intermediate_size
     return TrainingMemory(
@@ -141,19 +141,29 @@ def train_flops(spec: ModelSpec, step: TrainingStep) -> int:
 def update_flops(spec: ModelSpec) -> int:
     """What Muon's five Newton-Schulz iterations add to a step, whatever its size: for an m x n matrix with m <= n,
     5 (4 m² n + 2 m³) (K. Jordan 2024)."""
-    shapes = [
+    return spec.n_layers * sum(5 * (4 * min(s) ** 2 * max(s) + 2 * min(s) ** 3) for s in _layer_matrices(spec))
+
+
+def lora_params(spec: ModelSpec, rank: int) -> int:
+    """What is trained of a model with adapters: ``rank`` rows of inputs and columns of outputs beside each matrix of
+    its layers (Hu et al. 2021, arXiv 2106.09685)."""
+    return spec.n_layers * rank * sum(map(sum, _layer_matrices(spec)))
+
+
+def _layer_matrices(spec: ModelSpec) -> list[tuple[int, int]]:
+    """Both sides of each matrix of one layer."""
+    return [
         *[(spec.d_model, spec.n_heads * spec.head_dim)] * 2,
         *[(spec.d_model, spec.n_kv_heads * spec.head_dim)] * 2,
         *[(spec.d_model, spec.intermediate_size)] * 3,
     ]
-    return spec.n_layers * sum(5 * (4 * min(s) ** 2 * max(s) + 2 * min(s) ** 3) for s in shapes)
 
 
 def _copies(spec: ModelSpec, step: TrainingStep) -> int:
     """Bytes of weights beside the float32 ones: all layers' in bfloat16, or two gathered layers and the tables."""
     layer = spec.layer_matrix_params // spec.n_layers
     if step.ranks > 1:
-        return step.value_bytes * (2 * layer + spec.embedding_params)
+        return step.value_bytes * 2 * layer + _FP32 * spec.embedding_params
     if step.precision == "fp32":
         return 0
     return step.value_bytes * (layer if step.checkpointing else spec.layer_matrix_params)

@@ -8,15 +8,17 @@ from typing import Any
 
 import msgspec
 import torch
-from safetensors.torch import load_model, save_model
+from safetensors.torch import load_file, save_file
 from torch import nn
 
 from shosei import __version__
 from shosei.errors import InputError
 from shosei.files import atomic_path, remove, sha256
 from shosei.spec import ModelSpec
+from shosei.train import ranks
 from shosei.train.config import TrainConfig
-from shosei.train.optim import Optimizers
+from shosei.train.optim import Optimizers, trained_parameters
+from shosei.train.sharding import gathered, part
 
 WEIGHTS, STATE, MANIFEST = "weights.safetensors", "state.pt", "manifest.json"
 
@@ -46,13 +48,20 @@ def save(
     folder: Path, model: nn.Module, optimizers: Optimizers, position: Position, attempt: int,
     config: TrainConfig, spec: ModelSpec, inputs: dict[str, str],
 ) -> Path:  # fmt: skip
-    """Write ``folder/step-NNNNNN``: weights, optimiser and random state, manifest. Whole or absent at any kill."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Write ``folder/step-NNNNNN``: weights that are trained, optimiser and random state, manifest.
+
+    Whole or absent at any kill. Of several ranks, which must all ask, the first collects the others' parts and writes:
+    the files say nothing of how many there were.
+    """
     path = folder / f"step-{position.step:06}"
+    weights, state = gathered(trained_parameters(model)), gathered(optimizers.state_dict())
+    if ranks.rank():
+        return path
+    folder.mkdir(parents=True, exist_ok=True)
     with atomic_path(path) as temporary:
         temporary.mkdir()
-        save_model(model, str(temporary / WEIGHTS))
-        torch.save({"optimizers": optimizers.state_dict(), "rng": torch.get_rng_state()}, temporary / STATE)
+        save_file(weights, temporary / WEIGHTS)
+        torch.save({"optimizers": state, "rng": torch.get_rng_state()}, temporary / STATE)
         manifest = Manifest(
             position=position,
             attempt=attempt,
@@ -75,8 +84,11 @@ def load(path: Path, model: nn.Module, optimizers: Optimizers) -> Manifest:
     for name, expected in manifest.files.items():
         if not (path / name).is_file() or sha256(path / name) != expected:
             raise InputError(f"checkpoint {path}: {name} is missing or damaged; use another checkpoint")
-    load_model(model, path / WEIGHTS)
-    state = torch.load(path / STATE, weights_only=True)
+    stored = load_file(path / WEIGHTS)
+    for name, weight in trained_parameters(model).items():
+        weight.detach().copy_(part(stored[name], weight))
+    # Of many ranks, each reads only what it keeps.
+    state = torch.load(path / STATE, weights_only=True, map_location="cpu", mmap=ranks.count() > 1)
     optimizers.load_state_dict(state["optimizers"])
     torch.set_rng_state(state["rng"])
     return manifest

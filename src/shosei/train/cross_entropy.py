@@ -21,13 +21,17 @@ def chunk_rows(vocab_size: int) -> int:
     return max(1, LOGITS_IN_A_CHUNK // vocab_size // ROWS_ROUNDED_TO) * ROWS_ROUNDED_TO
 
 
-def chunked_cross_entropy(hidden: Tensor, weight: Tensor, targets: Tensor, dtype: torch.dtype) -> Tensor:
+def chunked_cross_entropy(
+    hidden: Tensor, weight: Tensor, targets: Tensor, dtype: torch.dtype, counted: Tensor | None = None
+) -> Tensor:
     """Mean of ``cross_entropy(hidden @ weight.T, targets)`` in nats, over the targets that are not ``NO_LOSS``.
 
     ``hidden`` (N, d_model), ``weight`` (vocab_size, d_model), ``targets`` (N,). Products are computed in ``dtype``;
-    the loss, and the sum of the weight's gradient over the chunks, in float32.
+    the loss, and the sum of the weight's gradient over the chunks, in float32. ``counted`` is how many targets the
+    mean is over, if these are only some of them: what the parts of a batch give then adds up to its mean.
     """
-    loss: Tensor = _ChunkedCrossEntropy.apply(hidden, weight, targets, dtype)  # type: ignore[no-untyped-call]
+    counted = (targets != NO_LOSS).sum() if counted is None else counted
+    loss: Tensor = _ChunkedCrossEntropy.apply(hidden, weight, targets, dtype, counted)  # type: ignore[no-untyped-call]
     return loss
 
 
@@ -35,11 +39,13 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
     """Computes the gradients with the loss, chunk by chunk, so that no logits wait for the backward pass."""
 
     @staticmethod
-    def forward(ctx: Any, hidden: Tensor, weight: Tensor, targets: Tensor, dtype: torch.dtype) -> Tensor:
+    def forward(
+        ctx: Any, hidden: Tensor, weight: Tensor, targets: Tensor, dtype: torch.dtype, counted: Tensor
+    ) -> Tensor:
         rows = chunk_rows(len(weight))
-        counted = (targets != NO_LOSS).sum()
         head = weight.to(dtype)
-        hidden_gradient, weight_gradient = torch.empty_like(hidden), torch.zeros_like(weight)
+        hidden_gradient = torch.empty_like(hidden)
+        weight_gradient = torch.zeros_like(weight) if ctx.needs_input_grad[1] else None
         total = hidden.new_zeros((), dtype=torch.float32)
         for x, chosen, gradient in zip(
             torch.split(hidden, rows), torch.split(targets, rows), torch.split(hidden_gradient, rows), strict=True
@@ -53,6 +59,8 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
             slope = slope.to(dtype)
             del log_probabilities
             gradient.copy_(slope @ head)
+            if weight_gradient is None:
+                continue
             # By parts: adding bfloat16 to float32 makes a float32 copy of what is added.
             for part, columns in zip(
                 torch.split(weight_gradient, _PART), torch.split(slope, _PART, dim=1), strict=True
@@ -62,7 +70,9 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
         return total
 
     @staticmethod
-    def backward(ctx: Any, *outer: Tensor) -> tuple[Tensor, Tensor, None, None]:
+    def backward(ctx: Any, *outer: Tensor) -> tuple[Tensor, Tensor | None, None, None, None]:
         hidden_gradient, weight_gradient = ctx.gradients
         del ctx.gradients  # the parameter takes its gradient over as it is only if nobody else holds it
-        return hidden_gradient.mul_(outer[0]), weight_gradient.mul_(outer[0]), None, None
+        if weight_gradient is not None:
+            weight_gradient.mul_(outer[0])
+        return hidden_gradient.mul_(outer[0]), weight_gradient, None, None, None

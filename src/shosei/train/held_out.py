@@ -17,9 +17,11 @@ def held_out_loss(
     model: Transformer, text: Packed, batch_tokens: int, dtype: torch.dtype, *, epoch: int, step: int
 ) -> HeldOut:
     """The cross-entropy on ``text``, summed over its predictions, computed as the training loss is."""
+    where = next(model.parameters()).device
     nats, tokens = 0.0, 0
     for batch in text.in_order(batch_tokens):
-        mean = answer_loss(model, torch.from_numpy(batch.ids), torch.from_numpy(batch.targets), dtype)
+        ids, targets = torch.from_numpy(batch.ids).to(where), torch.from_numpy(batch.targets).to(where)
+        mean = answer_loss(model, ids, targets, dtype)
         nats += mean.item() * batch.tokens
         tokens += batch.tokens
     return HeldOut(epoch=epoch, step=step, nats=nats, tokens=tokens, characters=text.characters)

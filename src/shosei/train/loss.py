@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
+
 import torch
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from shosei.data.dataset import NO_LOSS
+from shosei.model import device
 from shosei.model.transformer import Transformer
 from shosei.train.cross_entropy import ROWS_ROUNDED_TO, chunked_cross_entropy
 
@@ -18,26 +21,36 @@ _BFLOAT16_UNITS = ("avx512_bf16", "amx_bf16", "bf16")
 
 
 def compute_dtype(name: str) -> torch.dtype:
-    """The type that ``TrainConfig.dtype`` means on this machine. Emulated bfloat16 is slower than float32."""
+    """The type that ``TrainConfig.dtype`` means on this machine. A processor that emulates bfloat16 is slower in it
+    than in float32; an accelerator is taken to have it."""
     if name == "auto":
         able = torch.cpu.get_capabilities()
-        name = "bfloat16" if any(able.get(unit) for unit in _BFLOAT16_UNITS) else "float32"
+        has_it = device.choose().type != "cpu" or any(able.get(unit) for unit in _BFLOAT16_UNITS)
+        name = "bfloat16" if has_it else "float32"
     return torch.bfloat16 if name == "bfloat16" else torch.float32
 
 
-def answer_loss(model: Transformer, ids: Tensor, targets: Tensor, dtype: torch.dtype) -> Tensor:
+def attention_kernels(length: int) -> AbstractContextManager[None]:
+    """Within it, attention over ``length`` positions is computed by what is fastest for them."""
+    return sdpa_kernel([SDPBackend.MATH] if length <= _SHORT else [SDPBackend.FLASH_ATTENTION, SDPBackend.MATH])
+
+
+def answer_loss(
+    model: Transformer, ids: Tensor, targets: Tensor, dtype: torch.dtype, counted: Tensor | None = None
+) -> Tensor:
     """Mean cross-entropy in nats over the positions of ``targets`` (B, T) that are not ``NO_LOSS``.
 
     ``targets[b, t]`` is the token that follows ``ids[b, t]``. The head is applied at those positions and few others.
-    Products are computed in ``dtype``, the loss in float32.
+    Products are computed in ``dtype``, the loss in float32. ``counted`` as ``chunked_cross_entropy`` has it.
     """
-    backends = [SDPBackend.MATH] if ids.shape[1] <= _SHORT else [SDPBackend.FLASH_ATTENTION, SDPBackend.MATH]
     flat = targets.flatten()
     answered = (flat != NO_LOSS).nonzero().squeeze(1)
     # Filled up with positions that have no loss, so that the head's products come in few sizes: oneDNN compiles and
     # keeps a kernel for each size it meets.
     spare = (flat == NO_LOSS).nonzero().squeeze(1)[: -len(answered) % ROWS_ROUNDED_TO]
     chosen = torch.cat((answered, spare))
-    with sdpa_kernel(backends), torch.autocast(ids.device.type, dtype, enabled=dtype != torch.float32):
+    # A cache would only keep the weights' copies longer: each is used once, and twice where blocks are recomputed.
+    autocast = torch.autocast(ids.device.type, dtype, enabled=dtype != torch.float32, cache_enabled=False)
+    with attention_kernels(ids.shape[1]), autocast:
         hidden = model(ids).flatten(0, 1).index_select(0, chosen)
-    return chunked_cross_entropy(hidden, model.lm_head.weight, flat[chosen], dtype)
+    return chunked_cross_entropy(hidden, model.lm_head.weight, flat[chosen], dtype, counted)

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 from torch import nn
 
+from shosei.train import ranks
 from shosei.train.config import TrainConfig
+from shosei.train.muon import ShardedMuon
+from shosei.train.sharding import part
 
 
 def learning_rate_factor(step: int, steps: int, config: TrainConfig) -> float:
@@ -22,19 +26,30 @@ def learning_rate_factor(step: int, steps: int, config: TrainConfig) -> float:
 
 
 class Optimizers:
-    """Muon on the matrices; AdamW, without decay, on the embedding, the head and the norms.
+    """Muon or AdamW on the matrices; AdamW, without decay, on the embedding, the head and the norms.
 
     Muon (K. Jordan, 2024) steps with the orthogonalised momentum; ``match_rms_adamw`` scales that to the size of
-    AdamW's steps (Liu et al., "Muon is Scalable for LLM Training", arXiv 2502.16982).
+    AdamW's steps (Liu et al., "Muon is Scalable for LLM Training", arXiv 2502.16982). AdamW: Loshchilov and Hutter
+    2019, arXiv 1711.05101.
     """
 
     def __init__(self, model: nn.Module, config: TrainConfig) -> None:
         matrices, tables = split_parameters(model)
-        self.muon = torch.optim.Muon(
-            matrices, lr=config.matrix_lr, momentum=config.momentum, weight_decay=config.weight_decay,
-            adjust_lr_fn="match_rms_adamw",
-        )  # fmt: skip
-        self.adamw = torch.optim.AdamW(tables, lr=config.table_lr, betas=config.betas, weight_decay=0.0, fused=True)
+        self.matrices: torch.optim.Optimizer
+        if config.optimizer == "muon":
+            muon = ShardedMuon if ranks.count() > 1 else torch.optim.Muon
+            self.matrices = muon(
+                matrices, lr=config.matrix_lr, momentum=config.momentum, weight_decay=config.weight_decay,
+                adjust_lr_fn="match_rms_adamw",
+            )  # fmt: skip
+        else:
+            self.matrices = torch.optim.AdamW(
+                matrices, lr=config.matrix_lr, betas=config.betas, weight_decay=config.weight_decay, fused=True
+            )
+        # As a group, which may be empty: beside adapters every table is frozen.
+        self.tables = torch.optim.AdamW(
+            [{"params": tables}], lr=config.table_lr, betas=config.betas, weight_decay=0.0, fused=True
+        )
         for group in self._groups():
             group["peak_lr"] = group["lr"]
 
@@ -42,30 +57,42 @@ class Optimizers:
         """Apply the gradients at ``factor`` of the peak learning rates."""
         for group in self._groups():
             group["lr"] = group["peak_lr"] * factor
-        self.muon.step()  # type: ignore[no-untyped-call]
-        self.adamw.step()
+        self.matrices.step()
+        self.tables.step()
 
     def zero_grad(self) -> None:
-        self.muon.zero_grad()
-        self.adamw.zero_grad()
+        self.matrices.zero_grad()
+        self.tables.zero_grad()
 
     def state_dict(self) -> dict[str, object]:
-        return {"muon": self.muon.state_dict(), "adamw": self.adamw.state_dict()}
+        return {"matrices": self.matrices.state_dict(), "tables": self.tables.state_dict()}
 
-    def load_state_dict(self, state: dict[str, dict[str, object]]) -> None:
-        self.muon.load_state_dict(state["muon"])
-        self.adamw.load_state_dict(state["adamw"])
+    def load_state_dict(self, state: dict[str, dict[str, Any]]) -> None:
+        """Take over whole state; where the parameters are divided among ranks, this rank's part of it."""
+        for optimizer, stored in ((self.matrices, state["matrices"]), (self.tables, state["tables"])):
+            parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+            own = {
+                number: {name: part(value, parameters[number]) for name, value in values.items()}
+                for number, values in stored["state"].items()
+            }
+            optimizer.load_state_dict({**stored, "state": own})
 
     def _groups(self) -> Iterator[dict[str, float]]:
-        yield from self.muon.param_groups
-        yield from self.adamw.param_groups
+        yield from self.matrices.param_groups
+        yield from self.tables.param_groups
 
 
 def split_parameters(model: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
-    """``(matrices, tables)``: the layers' 2-D weights, and everything else (embedding, head, norms); each once."""
+    """``(matrices, tables)``: the layers' 2-D weights, and everything else (embedding, head, norms); each once, and
+    none that is frozen."""
     matrices: list[nn.Parameter] = []
     tables: list[nn.Parameter] = []
-    for name, parameter in model.named_parameters():
+    for name, parameter in trained_parameters(model).items():
         is_matrix = parameter.ndim == 2 and not name.endswith(("embed_tokens.weight", "lm_head.weight"))
         (matrices if is_matrix else tables).append(parameter)
     return matrices, tables
+
+
+def trained_parameters(model: nn.Module) -> dict[str, nn.Parameter]:
+    """By name, those that are not frozen; a tied table once."""
+    return {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}

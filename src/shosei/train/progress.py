@@ -9,31 +9,43 @@ from functools import cache
 
 import torch
 
+from shosei.model import device
 from shosei.spec import ModelSpec
+from shosei.spec.training import lora_params
+from shosei.train import ranks
 
 _SECONDS = 3.0
-_PEAK_SIZE = 1024
+_PEAK_SIZE = {"cpu": 1024}  # an accelerator wants more to do
 
 
 @cache
 def gemm_peak(dtype: torch.dtype, seconds: float = 0.2) -> float:
-    """FLOP/s of the best of repeated square products: what this process can do at most. Measured once."""
-    a = torch.ones(_PEAK_SIZE, _PEAK_SIZE, dtype=dtype)
+    """FLOP/s of the best of repeated square products: what this process can do on its device. Measured once."""
+    where = device.choose()
+    size = _PEAK_SIZE.get(where.type, 8192)
+    a = torch.ones(size, size, dtype=dtype, device=where)
     best, deadline = float("inf"), time.monotonic() + seconds
     while time.monotonic() < deadline:
         begin = time.monotonic()
         a @ a
+        if where.type != "cpu":
+            torch.accelerator.synchronize(where)
         best = min(best, time.monotonic() - begin)
-    return 2 * _PEAK_SIZE**3 / best
+    return 2 * size**3 / best
 
 
-def step_flops(spec: ModelSpec, tokens: int, answers: int, sequence: int) -> int:
+def step_flops(spec: ModelSpec, tokens: int, answers: int, sequence: int, lora_rank: int = 0) -> int:
     """Forward and backward FLOPs of a step whose head sees only ``answers`` of its ``tokens``.
 
-    The spec's closed form, less the head at every position where no loss is taken.
+    The spec's closed form, less the head at every position where no loss is taken. What is computed again to save
+    memory does not count. Beside adapters of ``lora_rank`` no frozen weight has a gradient.
     """
+    per_token = spec.train_flops_per_token(sequence)
     head = 6 * spec.vocab_size * spec.d_model
-    return tokens * spec.train_flops_per_token(sequence) - (tokens - answers) * head
+    if lora_rank:
+        per_token += 6 * lora_params(spec, lora_rank) - 2 * spec.matmul_params
+        head = 4 * spec.vocab_size * spec.d_model
+    return tokens * per_token - (tokens - answers) * head
 
 
 @dataclass(slots=True)
@@ -55,11 +67,11 @@ class _Work:
 
 
 class Progress:
-    """Says a line every few seconds: mean loss, tokens/s, FLOP/s beside the GEMM peak, time to go."""
+    """Says a line every few seconds: mean loss, tokens/s, FLOP/s beside the GEMM peak, time to go; of all ranks."""
 
     def __init__(self, start: int, steps: int, dtype: torch.dtype, say: Callable[[str], None]) -> None:
         self._start, self._steps, self._say = start, steps, say
-        self._peak = gemm_peak(dtype)
+        self._peak = gemm_peak(dtype) * ranks.count()
         self._recent, self._total = _Work(), _Work()
 
     def add(self, loss: float, seconds: float, tokens: int, flops: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
@@ -14,21 +15,23 @@ import torch
 from torch import Tensor, nn
 
 from shosei.data import Batch, open_batches, training_files
-from shosei.data.dataset import NO_LOSS
 from shosei.errors import InputError
 from shosei.files import sha256
 from shosei.log import Epoch, Run, Section, Step, Writer
-from shosei.model import folder
+from shosei.model import device, folder, lora
 from shosei.model.transformer import Transformer
 from shosei.spec import ModelSpec, preset
+from shosei.spec.training import lora_params
 from shosei.text import Tokenizer
-from shosei.train import checkpoint
+from shosei.train import checkpoint, ranks
 from shosei.train.checkpoint import Position
 from shosei.train.config import TrainConfig
 from shosei.train.held_out import held_out_loss, rates
 from shosei.train.loss import answer_loss, compute_dtype
 from shosei.train.optim import Optimizers, learning_rate_factor
 from shosei.train.progress import Progress, gemm_peak, step_flops
+from shosei.train.recomputation import recompute_blocks
+from shosei.train.sharding import full, place, whole
 from shosei.train.validation import Answer, validate
 from shosei.wire.suite import read_suite
 
@@ -51,19 +54,26 @@ class Trained:
 
 def manifest(config: TrainConfig, run: Run) -> dict[str, Any]:
     """What ``run.begin`` should say of this training. Raises InputError if data, tokenizer or preset do not serve."""
-    hashes = _hashes(run)
+    files = training_files(run)
     spec = _spec(config, Tokenizer.load(run.tokenizer).vocab_size)
-    if "text:train" in hashes and config.sequence > spec.context_length:
+    if "text:train" in files and config.sequence > spec.context_length:
         raise InputError(
             f"rows of {config.sequence} tokens do not fit into the {spec.context_length} that {spec.name} can read; "
             f"use --set train.sequence={spec.context_length} or less"
         )
     _limit_threads(config)
-    counts = {"params": spec.params, "embedding_params": spec.embedding_params, "matmul_params": spec.matmul_params}
+    counts: dict[str, float] = {
+        "params": spec.params,
+        "embedding_params": spec.embedding_params,
+        "matmul_params": spec.matmul_params,
+        "trained_params": spec.params,
+    }
+    if rank := config.lora_rank:
+        counts |= {"trained_params": lora_params(spec, rank), "lora_rank": rank, "lora_alpha": config.lora_alpha}
     return {
         "gemm_flops": gemm_peak(compute_dtype(config.dtype)),
         "config": config.model_dump(mode="json"),
-        "hashes": hashes,
+        "hashes": _hashes(config, run),
         "seeds": {"train": config.seed},
         "model": asdict(spec) | counts | {"compute_dtype": str(compute_dtype(config.dtype)).removeprefix("torch.")},
     }
@@ -84,10 +94,16 @@ def learn(
     model: Transformer, optimizers: Optimizers, batch: Batch, factor: float, max_grad_norm: float, dtype: torch.dtype
 ) -> tuple[Tensor, Tensor, bool]:
     """One optimiser step on ``batch`` at ``factor`` of the peak learning rates: the loss, the gradient's norm before
-    clipping, and whether both are finite. Where they are not, the weights stay as they are."""
-    loss = answer_loss(model, torch.from_numpy(batch.ids), torch.from_numpy(batch.targets), dtype)
+    clipping, and whether both are finite. Where they are not, the weights stay as they are.
+
+    Of several ranks, which are all given the same batch, each computes its share; what they find is the whole batch's.
+    """
+    own, where = batch.share(ranks.rank(), ranks.count()), next(model.parameters()).device
+    ids, targets = torch.from_numpy(own.ids).to(where), torch.from_numpy(own.targets).to(where)
+    loss = answer_loss(model, ids, targets, dtype, torch.tensor(batch.answers, device=where))
     loss.backward()  # type: ignore[no-untyped-call]
-    norm = nn.utils.clip_grad_norm_(model.parameters(), max_grad_norm)
+    norm = full(nn.utils.clip_grad_norm_(model.parameters(), max_grad_norm))
+    loss = ranks.total(loss.detach())
     finite = bool(torch.isfinite(loss) & torch.isfinite(norm))
     if finite:
         optimizers.step(factor)
@@ -104,7 +120,7 @@ class _Trainer:
         self.config, self.writer, self._run, self._answer, self._say = config, writer, run, answer, say
         _limit_threads(config)
         with self._section("load"):
-            self.hashes = _hashes(run)
+            self.hashes = _hashes(config, run)
             self.tokenizer = Tokenizer.load(run.tokenizer)
             self.spec = _spec(config, self.tokenizer.vocab_size)
             validation = run.data / "validation.jsonl"
@@ -115,40 +131,73 @@ class _Trainer:
                 sequence=config.sequence, seed=config.seed, say=say,
             )  # fmt: skip
             torch.manual_seed(config.seed)
-            self.model = folder.load(Path(config.init))[0] if config.init else Transformer(self.spec)
+            self.device, self.dtype = device.choose(), compute_dtype(config.dtype)
+            self.model = self._model()
+            place(self.model, self.device, self.dtype)
             self.optimizers = Optimizers(self.model, config)
             self.start = self._resume()
-        self.dtype = compute_dtype(config.dtype)
-        self.steps = config.epochs * self.batches.steps_per_epoch
+        self.steps = config.max_steps or config.epochs * self.batches.steps_per_epoch
         self.step, self.skipped = self.start.step, 0
         self.held_out_rates: dict[str, float] = {}
         self.progress = Progress(self.step, self.steps, self.dtype, say)
 
     def run(self) -> Trained:
-        if self.step == 0:
-            self._measure_held_out(0)
-        for epoch in range(self.start.epoch, self.config.epochs + 1):
-            taken = self.start.batch if epoch == self.start.epoch else 0
-            if taken < self.batches.steps_per_epoch:
-                self._train_epoch(epoch, taken)
-                self._checkpoint(Position(self.step, epoch, self.batches.steps_per_epoch))
+        if self.step == 0 and self.held_out:
             with self._section("evaluation"):
-                validate(self.model, self.spec, self.tokenizer, self.tasks, self._answer, self.writer, epoch)
-            self._measure_held_out(epoch)
+                self._evaluate(0)
+        epochs = math.ceil(self.steps / self.batches.steps_per_epoch)
+        for epoch in range(self.start.epoch, epochs + 1):
+            taken = self.start.batch if epoch == self.start.epoch else 0
+            last = min(self.batches.steps_per_epoch, taken + self.steps - self.step)
+            if taken < last:
+                self._train_epoch(epoch, taken, last)
+                self._checkpoint(Position(self.step, epoch, last))
+            with self._section("evaluation"):
+                self._evaluate(epoch)
         with self._section("checkpoint"):
-            folder.export(self.model, self.spec, self._run.tokenizer, self._run.model)
+            exported = ranks.of_first(self._export())
         return Trained(
             model=str(self._run.model),
-            sha256=sha256(*folder.weight_files(self._run.model)),
+            sha256=exported,
             steps=self.steps,
             skipped=self.skipped,
             rates=self.progress.summary(),
             held_out=self.held_out_rates,
         )
 
+    def _model(self) -> Transformer:
+        """The weights to begin with, and what the configuration does to them. They are rank 0's: the others have their
+        shapes alone."""
+        config = self.config
+        if ranks.rank():
+            model = self._shapes()
+        else:
+            model = self._adapted(folder.load(Path(config.init))[0] if config.init else Transformer(self.spec))
+        if config.checkpointing:
+            recompute_blocks(model)
+        return model
+
+    def _shapes(self) -> Transformer:
+        with torch.device("meta"):
+            return self._adapted(Transformer(self.spec))
+
+    def _adapted(self, model: Transformer) -> Transformer:
+        if self.config.lora_rank:
+            lora.adapt(model, self.config.lora_rank, self.config.lora_alpha)
+        return model
+
     def _resume(self) -> Position:
         """Go on from this attempt's newest whole checkpoint, if it has one: the supervisor started us again. Any other
         start is a new one, and removes the checkpoints of earlier attempts."""
+        position = self._load_newest()
+        if ranks.of_first(position) != position:
+            raise InputError("rank 0 sees other checkpoints; put the run into a file system that all ranks share")
+        ranks.wait()  # until nobody reads what may be removed
+        if position is None and not ranks.rank():
+            checkpoint.clear(self._run.checkpoints)
+        return position or Position(step=0, epoch=1, batch=0)
+
+    def _load_newest(self) -> Position | None:
         for path in reversed(checkpoint.checkpoints(self._run.checkpoints)):
             try:
                 manifest = checkpoint.read_manifest(path)
@@ -159,45 +208,42 @@ class _Trainer:
                     return position
             except InputError as damaged:
                 self._say(str(damaged))
-        checkpoint.clear(self._run.checkpoints)
-        return Position(step=0, epoch=1, batch=0)
+        return None
 
-    def _train_epoch(self, epoch: int, taken: int) -> None:
-        """The batches of an epoch after the first ``taken``."""
+    def _train_epoch(self, epoch: int, taken: int, last: int) -> None:
+        """The batches of an epoch after the first ``taken``, up to number ``last``."""
         begin = asked = time.monotonic_ns()
         samples = tokens = 0
-        total = self.batches.steps_per_epoch
-        for number, batch in enumerate(islice(self.batches.epoch(epoch), taken, None), taken + 1):
-            self._take_step(batch, epoch, asked)
-            samples, tokens = samples + batch.samples, tokens + batch.tokens
+        for number, batch in enumerate(islice(self.batches.epoch(epoch), taken, last), taken + 1):
+            own = self._take_step(batch, epoch, asked)
+            samples, tokens = samples + own.samples, tokens + own.tokens
             end = asked = time.monotonic_ns()
             checkpoint_due = self.step % self.config.checkpoint_steps == 0
-            if checkpoint_due or number == total:
+            if checkpoint_due or number == last:
                 steps = number - taken
                 self.writer.emit(
                     Epoch(index=epoch, begin_ns=begin, end_ns=end, steps=steps, samples=samples, tokens=tokens,
-                          fraction=steps / total)
+                          fraction=steps / self.batches.steps_per_epoch)
                 )  # fmt: skip
-            if checkpoint_due and number < total:
+            if checkpoint_due and number < last:
                 self._checkpoint(Position(self.step, epoch, number), epoch)
                 asked = time.monotonic_ns()
 
-    def _take_step(self, batch: Batch, epoch: int, asked_ns: int) -> None:
-        """One optimiser step on ``batch``, requested at ``asked_ns``, and its event."""
+    def _take_step(self, batch: Batch, epoch: int, asked_ns: int) -> Batch:
+        """One optimiser step on ``batch``, requested at ``asked_ns``, and its event; returns this rank's share."""
         got_ns = time.monotonic_ns()
         factor = learning_rate_factor(self.step, self.steps, self.config)
         loss, norm, finite = learn(self.model, self.optimizers, batch, factor, self.config.max_grad_norm, self.dtype)
         self.skipped += not finite
         self.step += 1
         end_ns = time.monotonic_ns()
-        answers = int((batch.targets != NO_LOSS).sum())
-        flops = step_flops(self.spec, batch.tokens, answers, batch.ids.shape[1])
+        own = batch.share(ranks.rank(), ranks.count())
         self.writer.emit(
             Step(
                 step=self.step,
                 epoch=epoch,
-                samples=batch.samples,
-                tokens=batch.tokens,
+                samples=own.samples,
+                tokens=own.tokens,
                 duration_ns=end_ns - asked_ns,
                 data_wait_ns=got_ns - asked_ns,
                 loss=loss.item() if finite else None,
@@ -205,10 +251,39 @@ class _Trainer:
                 skipped=not finite,
                 grad_norm=norm.item() if finite else None,
                 lr=factor * self.config.matrix_lr,
-                flops=flops,
+                comm_wait_ns=0 if ranks.count() == 1 else None,  # what waits for what within a step is not seen
+                flops=self._flops(own),
             )
         )
-        self.progress.add(loss.item(), (end_ns - asked_ns) / 1e9, batch.tokens, flops)
+        self.progress.add(loss.item(), (end_ns - asked_ns) / 1e9, batch.tokens, self._flops(batch))
+        return own
+
+    def _flops(self, batch: Batch) -> int:
+        return step_flops(self.spec, batch.tokens, batch.answers, batch.ids.shape[1], self.config.lora_rank)
+
+    def _evaluate(self, epoch: int) -> None:
+        """By rank 0, which has the whole model for it; the others wait. Before training (0) nothing is asked."""
+        model = whole(self.model, self._shapes, self.device) if self.tasks or self.held_out else None
+        if model and epoch:
+            validate(model, self.spec, self.tokenizer, self.tasks, self._answer, self.writer, epoch)
+        if model and self.held_out:
+            loss = held_out_loss(
+                model, self.held_out, self.config.batch_tokens, self.dtype, epoch=epoch, step=self.step
+            )
+            self.writer.emit(loss)
+            self.held_out_rates = rates(loss)
+            line = "held-out text: {nats_per_token:.3f} nats/token, {bits_per_character:.3f} bits/character"
+            self._say(f"epoch {epoch}  {line.format_map(self.held_out_rates)}")
+        ranks.wait()
+
+    def _export(self) -> str:
+        """Write the model folder; return the weights' SHA-256. Rank 0's work: the others return nothing."""
+        model = whole(self.model, self._shapes, torch.device("cpu"))
+        if not model:
+            return ""
+        lora.merge(model)
+        folder.export(model, self.spec, self._run.tokenizer, self._run.model)
+        return sha256(*folder.weight_files(self._run.model))
 
     def _checkpoint(self, position: Position, epoch: int = 0) -> None:
         with self._section("checkpoint", epoch):
@@ -216,19 +291,9 @@ class _Trainer:
             where = self._run.checkpoints
             attempt = self.writer.attempt
             checkpoint.save(where, self.model, self.optimizers, position, attempt, self.config, self.spec, self.hashes)
-            checkpoint.prune(where, self.config.keep_checkpoints)
-
-    def _measure_held_out(self, epoch: int) -> None:
-        if not self.held_out:
-            return
-        with self._section("evaluation"):
-            loss = held_out_loss(
-                self.model, self.held_out, self.config.batch_tokens, self.dtype, epoch=epoch, step=self.step
-            )
-        self.writer.emit(loss)
-        self.held_out_rates = rates(loss)
-        line = "held-out text: {nats_per_token:.3f} nats/token, {bits_per_character:.3f} bits/character"
-        self._say(f"epoch {epoch}  {line.format_map(self.held_out_rates)}")
+            if not ranks.rank():
+                checkpoint.prune(where, self.config.keep_checkpoints)
+            ranks.wait()
 
     @contextlib.contextmanager
     def _section(self, name: str, epoch: int = 0) -> Iterator[None]:
@@ -245,6 +310,8 @@ def _limit_threads(config: TrainConfig) -> None:
 def _spec(config: TrainConfig, vocab_size: int) -> ModelSpec:
     """The shape to train, for a tokenizer of ``vocab_size`` entries."""
     if not config.init:
+        if config.lora_rank:
+            raise InputError("train.lora_rank adapts a trained model; name its folder with --init")
         return _fit(preset(config.preset), vocab_size)
     spec = folder.read_spec(Path(config.init))
     if vocab_size > spec.vocab_size:
@@ -266,5 +333,8 @@ def _fit(spec: ModelSpec, vocab_size: int) -> ModelSpec:
     )
 
 
-def _hashes(run: Run) -> dict[str, str]:
-    return {name: sha256(path) for name, path in training_files(run).items()}
+def _hashes(config: TrainConfig, run: Run) -> dict[str, str]:
+    hashes = {name: sha256(path) for name, path in training_files(run).items()}
+    if config.lora_rank:  # a checkpoint's adapters belong to these weights alone
+        hashes["init"] = sha256(*folder.weight_files(Path(config.init)))
+    return hashes

@@ -56,8 +56,13 @@ def epoch_time(log: Log) -> Value:
         notes.append(text("performance.estimated_note", fraction=max(run.fraction for run in passes)))
     if ranks := len({step.rank for step in steps}) - 1:
         notes.append(text("performance.slowest_rank", rank=wall.rank, ranks=ranks + 1))
-    if waits_unknown := any(step.data_wait_ns is None for step in steps):
+    unknown: tuple[str, ...] = ()
+    if any(step.data_wait_ns is None for step in steps):
+        unknown = _WAITS
         notes.append(text("performance.waits_unknown"))
+    elif any(step.comm_wait_ns is None for step in steps):
+        unknown = ("communication",)
+        notes.append(text("performance.communication_unknown"))
     return Value(
         value=stats.mean(used), n=len(used), clusters=len(used), unit_of_n=text("term.epochs"),
         ci=stats.student_t(used), ci_method=text("term.t_epochs"), notes=notes,
@@ -69,14 +74,10 @@ def epoch_time(log: Log) -> Value:
                 "tokens/s", "higher", n=len(passes),
             ),
             "goodput": Figure(
-                None if waits_unknown else wall.parts_ns["compute"] / wall.total_ns, "", "higher", n=1
+                None if unknown else wall.parts_ns["compute"] / wall.total_ns, "", "higher", n=1
             ),
         },
-        breakdown=[
-            _wall_table(wall, _WAITS if waits_unknown else ()),
-            _epoch_table(passes, steps, tokens),
-            *held_out_table(log),
-        ],
+        breakdown=[_wall_table(wall, unknown), _epoch_table(passes, steps, tokens), *held_out_table(log)],
         plots=[_loss_curve(steps), *held_out_curve(log)],
     )  # fmt: skip
 

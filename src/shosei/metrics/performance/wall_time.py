@@ -97,7 +97,7 @@ def _account(rank: int, stretches: list[Stretch]) -> WallTime:
 def _of_visible_step(step: Step, visible: int) -> dict[str, int]:
     """A step's time by part. When its waits happened is not known: what else covers the step takes from all alike."""
     waited = min(step.data_wait_ns or 0, step.duration_ns)
-    communicated = min(step.comm_wait_ns, step.duration_ns - waited)
+    communicated = min(step.comm_wait_ns or 0, step.duration_ns - waited)
     waited, communicated = (time_ns * visible // max(1, step.duration_ns) for time_ns in (waited, communicated))
     return {"data_wait": waited, "communication": communicated, "compute": visible - waited - communicated}
 
