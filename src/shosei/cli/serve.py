@@ -56,15 +56,18 @@ def serve(
 
     from shosei.files import sha256
     from shosei.log.run import RUN_VARIABLE, open_run
+    from shosei.model.hf_config import read_spec
     from shosei.model.weight_files import WEIGHTS, weight_files
     from shosei.serve.attempt import must_be_new
     from shosei.serve.private import private_folder
+    from shosei.spec.generation import slot_context
     from shosei.supervise import Child, Supervisor
     from shosei.wire.listen import listen
 
     require("torch", "tokenizers", "uvicorn")
     folder, model_name = find_model(model_or_run)
     name = name or model_name
+    context = slot_context(read_spec(folder), context)
     with listen(host, port) as listener:
         port = listener.getsockname()[1]
     url = f"http://{f'[{host}]' if ':' in host else host}:{port}"

@@ -27,7 +27,7 @@ from shosei.log.run import recording_if_asked
 from shosei.model import folder
 from shosei.model.device import choose, free_memory
 from shosei.spec import ModelSpec
-from shosei.spec.generation import WeightFormat, require_memory
+from shosei.spec.generation import WeightFormat, require_memory, slot_context
 
 _READ_BYTES = 1 << 16
 # Linux allows a Unix socket's path 108 bytes, the closing zero included; macOS 104.
@@ -48,7 +48,7 @@ def serve_engine(
     _claim(socket)
     begin_ns = time.monotonic_ns()
     spec = folder.read_spec(model_folder)
-    context = context or spec.context_length
+    context = slot_context(spec, context)
     device = choose()
     require_memory(spec, slots, context, weights, free_memory(device))
     dtype = torch.bfloat16 if weights is WeightFormat.INT4 else None

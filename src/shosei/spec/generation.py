@@ -83,14 +83,18 @@ def fits_int4(inputs: int) -> bool:
     return inputs % INT4_GROUP == 0
 
 
-def require_memory(spec: ModelSpec, slots: int, context: int, weights: WeightFormat, available: int) -> None:
-    """Raise InputError that says what to lower unless ``available`` bytes hold the weights and every slot's cache, and
-    ``context`` is one that the model has."""
+def slot_context(spec: ModelSpec, context: int) -> int:
+    """Tokens of a prompt with its answer: ``context``, or all that the model has if that is 0. Raises InputError."""
     if context > spec.context_length:
         raise InputError(
             f"--context {context}: {spec.name} has a context of {spec.context_length} tokens; give no more",
             param="context",
         )
+    return context or spec.context_length
+
+
+def require_memory(spec: ModelSpec, slots: int, context: int, weights: WeightFormat, available: int) -> None:
+    """Raise InputError that says what to lower unless ``available`` bytes hold the weights and every slot's cache."""
     needed = generation_memory(spec, slots, context, weights)
     if needed.peak <= available:
         return
@@ -98,9 +102,9 @@ def require_memory(spec: ModelSpec, slots: int, context: int, weights: WeightFor
     if weights is WeightFormat.STORED:
         remedies.append("give --weights int4")
     raise InputError(
-        f"{spec.name} needs {shown_bytes(needed.peak)}: {shown_bytes(needed.weights)} for weights, "
+        f"{spec.name} needs {shown_bytes(needed.peak)} to answer: {shown_bytes(needed.weights)} for weights, "
         f"{shown_bytes(needed.cache)} for {slots} slots of {context:,} tokens; {shown_bytes(available)} are free: "
-        f"{' or '.join(remedies) or 'it needs a larger machine'}",
+        f"{' or '.join(remedies) or 'take a machine with more memory'}",
         param="slots",
     )
 
