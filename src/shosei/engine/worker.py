@@ -23,7 +23,7 @@ from shosei.engine.protocol import ClientMessage, Failed, FrameDecoder, Hello, P
 from shosei.errors import InputError
 from shosei.files import sha256
 from shosei.log.events import Section
-from shosei.log.run import recording_if_asked
+from shosei.log.run import RUN_VARIABLE, recording_if_asked
 from shosei.model import folder
 from shosei.model.device import choose, free_memory
 from shosei.spec import ModelSpec
@@ -66,7 +66,7 @@ def serve_engine(
             "device": str(device),
         },
         "model": asdict(spec) | {"params": spec.params},
-        "hashes": {folder.WEIGHTS: sha256(*folder.weight_files(model_folder))},
+        "hashes": {folder.WEIGHTS: sha256(*folder.weight_files(model_folder))} if os.environ.get(RUN_VARIABLE) else {},
     }
     with recording_if_asked("engine", "inference", **manifest) as record:
         if record:
