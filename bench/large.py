@@ -1,9 +1,9 @@
 """internlm-large, served with 4-bit weights: ``python bench/large.py [--divide N] [--out FOLDER] [--keep]``.
 
 Writes a stock folder of its shape with random weights in bfloat16 shards (24.6 GB; one shard is in memory at a time),
-serves it with ``shosei serve --weights int4 --slots 1 --context 1024``, asks it through the ``openai`` client, streamed,
-and removes the folder. Prints the seconds of loading, the engine's peak memory beside the plan, tokens a second, and how
-much of the read bandwidth that is. ``--divide 8`` takes an eighth of the widths and heads, to try it out.
+serves it with ``shosei serve --weights int4 --slots 1 --context 1024``, asks it through the ``openai`` client,
+streamed, and removes the folder. Prints how long loading took, the engine's peak memory beside the plan, tokens a
+second, and how much of the read bandwidth that is. ``--divide 8`` takes an eighth of the widths and heads: a trial.
 """
 
 from __future__ import annotations
