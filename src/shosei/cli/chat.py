@@ -14,7 +14,9 @@ from typing import IO, Annotated
 import typer
 
 from shosei.cli.common import JsonOption, result, run_async, say
+from shosei.cli.serve import ContextOption, WeightsOption
 from shosei.errors import InputError, Terminated
+from shosei.spec.generation import WeightFormat
 
 Messages = list[dict[str, str]]
 
@@ -25,12 +27,17 @@ def chat(
     single_turn: Annotated[
         bool, typer.Option("--single-turn", help="Ask each line by itself, for a model that knows no conversations.")
     ] = False,
+    weights: WeightsOption = WeightFormat.STORED,
+    context: ContextOption = 0,
     as_json: JsonOption = False,
 ) -> None:
     """Chat with a model. Ctrl-C stops an answer; /exit or Ctrl-D leaves. From a pipe, each line is one turn."""
     messages: Messages = [{"role": "system", "content": _readable(system)}] if system else []
     opening = len(messages)
-    server = contextlib.nullcontext(run_or_url) if "://" in run_or_url else _served(run_or_url)
+    is_url = "://" in run_or_url
+    if is_url and (context or weights is not WeightFormat.STORED):
+        raise InputError("--weights and --context are for a model that is served here; leave them out with a URL")
+    server = contextlib.nullcontext(run_or_url) if is_url else _served(run_or_url, weights, context)
     with server as url:
         model = _first_model(url)
         for line in _lines(model):
@@ -123,7 +130,7 @@ def _first_model(url: str) -> str:
 
 
 @contextlib.contextmanager
-def _served(folder: str) -> Iterator[str]:
+def _served(folder: str, weights: WeightFormat, context: int) -> Iterator[str]:
     """The URL of a server of our own for the model in ``folder``, which ends with us. Raises InputError if it cannot.
 
     It runs in a session of its own, so that Ctrl-C reaches the answer and not the server.
@@ -132,6 +139,7 @@ def _served(folder: str) -> Iterator[str]:
     from shosei.log.run import RUN_VARIABLE
 
     command = [sys.executable, "-m", "shosei", "serve", folder, "--port", "0", "--slots", "1", "--json"]
+    command += ["--weights", weights, "--context", str(context)]
     environment = {key: value for key, value in os.environ.items() if key != RUN_VARIABLE}
     environment[PARENT_VARIABLE] = str(os.getpid())
     with tempfile.TemporaryFile("w+") as messages:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+import psutil
 import torch
 
 
@@ -13,3 +14,10 @@ def choose() -> torch.device:
     if accelerator is None:
         return torch.device("cpu")
     return torch.device(accelerator.type, int(os.environ.get("LOCAL_RANK", "0")))
+
+
+def free_memory(device: torch.device) -> int:
+    """Bytes that are free on ``device``; on the CPU, what this process may take without swapping."""
+    if device.type == "cpu":
+        return int(psutil.virtual_memory().available)
+    return int(torch.accelerator.get_memory_info(device)[0])

@@ -34,7 +34,8 @@ class Transformer(nn.Module):
         self.norm = RMSNorm(spec.d_model, spec.norm_eps)
         self.lm_head = Linear(spec.d_model, spec.vocab_size)
         self.tie()
-        self._initialise()
+        if not self.embed_tokens.weight.is_meta:  # there torch would first load its compiler, for nothing
+            self._initialise()
 
     def forward(self, ids: Tensor, cache: Cache | None = None) -> Tensor:
         """Token ids (B, T) to hidden states (B, T, d_model) after the final norm.
