@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -30,9 +31,12 @@ class PrecisionName(StrEnum):
 
 
 PresetArgument = Annotated[
-    str | None, typer.Argument(metavar="PRESET", help="`shosei models` lists them.", show_default=False)
+    str | None,
+    typer.Argument(metavar="PRESET", help="`shosei models` lists them; or a shape's file, *.toml.", show_default=False),
 ]
-LikeOption = Annotated[str | None, typer.Option(help="Shape of the model to find, a preset.", show_default=False)]
+LikeOption = Annotated[
+    str | None, typer.Option(metavar="PRESET", help="Shape of the model to find.", show_default=False)
+]
 FreeOption = Annotated[str, typer.Option(help="What may change: width, depth, feed-forward or vocabulary.")]
 ParamsOption = Annotated[str | None, typer.Option(help="Budget: parameters, such as 100e6.", show_default=False)]
 MemoryOption = Annotated[str | None, typer.Option(help="Budget: memory of answering, such as 2GB.", show_default=False)]
@@ -46,6 +50,12 @@ TokensOption = Annotated[
 BatchOption = Annotated[int, typer.Option(min=1, help="Rows a device takes in one step.")]
 SequenceOption = Annotated[
     int | None, typer.Option(min=1, help="Tokens of a row (default: the model's context).", show_default=False)
+]
+OutOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE.toml", help="Write the shape there, for 'shosei train --preset FILE.toml'.", show_default=False
+    ),
 ]
 StreamsOption = Annotated[int, typer.Option(min=1, help="Full contexts that are answered at once.")]
 
@@ -70,6 +80,7 @@ def plan(
     params: ParamsOption = None,
     memory: MemoryOption = None,
     latency_ms: LatencyOption = None,
+    out: OutOption = None,
     here: Annotated[bool, typer.Option("--here/--no-here", help="Measure this machine and plan for it too.")] = True,
     as_json: JsonOption = False,
 ) -> None:
@@ -81,11 +92,14 @@ def plan(
     from shosei.spec.plan import plan as plan_on
     from shosei.spec.plan import token_budget
     from shosei.spec.quantity import parse_count
+    from shosei.spec.shape import write_shape
     from shosei.spec.training import TrainingStep, training_memory
 
     ranks, gpu = parse_devices(gpus) if gpus else (1, None)
     machine = _this_machine() if here else None
     spec = _spec(preset, like, free, params, memory, latency_ms, streams, gpu or machine)
+    if out:
+        write_shape(spec, out)
     length = sequence or spec.context_length
     step = TrainingStep(batch, length, optimizer.value, precision.value, checkpointing, ranks)
     epoch = parse_count(tokens, "--tokens") if tokens else token_budget(spec)
