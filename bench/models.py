@@ -1,0 +1,190 @@
+"""A model from its shape to an answer: ``python bench/models.py [PRESET …] [--text PATH] [--steps 20] [--out FOLDER]``.
+
+Without PRESET: ja-small, internlm-tiny, ja-large, and internlm-large at an eighth of its width. For each, the public
+verbs as processes, each printed: data (generated, or ``--text``), a tokenizer with as many entries as the model has
+rows, training under the supervisor, the reload bit by bit, an export in bfloat16, serving, answers through the
+``openai`` client, the card. Then a row of docs/models.md and the same as JSON.
+
+What is known of the run is read from its log and card: losses, steps and rates as the trainer wrote them, the peaks of
+memory as the supervisor saw them. Only decoding is timed here, from the first chunk to the last of answers that a
+schema keeps from ending, beside the time that reading the weights takes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from model_rows import Decoded, Row, row
+from openai import AsyncOpenAI, OpenAI
+from safetensors import safe_open
+
+from shosei.cli.verbs import StepFailed, Verbs, command
+from shosei.log import Run, open_run
+from shosei.model import folder
+from shosei.spec import ModelSpec, preset
+from shosei.spec.generation import decode_seconds
+from shosei.train.checkpoint import WEIGHTS, checkpoints
+from shosei.wire.listen import listen
+
+READY_S = 600.0
+QUESTION = [{"role": "user", "content": "3 + 4 等于多少？"}]
+STREAMS, TOKENS = (1, 8), 64
+ENDLESS = {"type": "array", "items": {"type": "integer"}, "minItems": 10 * TOKENS}
+EIGHTH = Path(__file__).parents[1] / "examples" / "internlm-large-eighth.toml"
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Rows of a step, tokens of a row of text, and the peak learning rates of matrices and tables."""
+
+    rows: int
+    sequence: int
+    matrix_lr: float
+    table_lr: float
+
+
+# AdamW throughout: at so few tokens a step Muon's orthogonalisation takes longer than all the rest (`shosei plan`), and
+# what its smaller state saves is needed for none of these within 24 GB. Rows and tokens: what two cores do in half a
+# minute a step. The rates fall with the width; those of the recipe are for nano's 192.
+CHOICES = {
+    "ja-small": Choice(16, 128, 3e-4, 1e-3),
+    "internlm-tiny": Choice(8, 128, 3e-4, 1e-3),
+    "ja-large": Choice(4, 128, 1e-4, 5e-4),
+    "internlm-large-eighth": Choice(16, 128, 3e-4, 1e-3),
+}
+CAUTIOUS = Choice(4, 128, 1e-4, 5e-4)
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("presets", nargs="*", default=["ja-small", "internlm-tiny", "ja-large", str(EIGHTH)])
+    options.add_argument("--text", help="Train on these files instead of generated conversations.")
+    options.add_argument("--steps", type=int, default=20)
+    options.add_argument("--out", type=Path, help="Keep the run folders there.")
+    given = options.parse_args()
+    rows = []
+    with tempfile.TemporaryDirectory() as scratch:
+        for name in given.presets:
+            spec = preset(name)
+            try:
+                rows.append(measured(name, spec, (given.out or Path(scratch)) / spec.name, given.text, given.steps))
+            except StepFailed as failure:
+                sys.exit(f"exit code {failure.code}: {failure.command}")
+            print(json.dumps(rows[-1].values(), ensure_ascii=False), flush=True)
+    print("\n".join(["", *Row.header(), *(one.line() for one in rows)]))
+
+
+def measured(name: str, spec: ModelSpec, out: Path, text: str | None, steps: int) -> Row:
+    run = open_run(out, must_exist=False)
+    seconds: dict[str, float] = {}
+    with run.recording("bench", new_attempt=True) as record:
+        verbs = Verbs(record.writer.attempt)
+        made = ["--text", text] if text else ["--set", "data.validation_tasks=1"]
+        seconds["data"] = verbs.run("data", "data", "--run", str(out), *made)
+        rows = ("--vocab-size", str(spec.vocab_size))
+        seconds["tokenizer"] = verbs.run("tokenizer", "tokenizer", "--run", str(out), *rows)
+        train = command("train", "--run", str(out), "--preset", name, *settings(spec, bool(text), steps))
+        supervise = ("--run", str(out), "--name", "train", "--max-restarts", "0")
+        seconds["train"] = verbs.run("train", "supervise", *supervise, "--", *train)
+        params = reloaded(run, spec)
+        served = out / "bf16"
+        seconds["export"] = verbs.run("export", "export", str(out), str(served), "--type", "bf16")
+        with listen("127.0.0.1", 0) as free:
+            port = free.getsockname()[1]
+        url = f"http://127.0.0.1:{port}"
+        serve = ("serve", str(served), "--run", str(out), "--port", str(port), "--slots", str(max(STREAMS)))
+        bandwidth = read_bandwidth(name)
+        with verbs.serving(url, READY_S, *serve) as seconds["serve"]:
+            answered(url, spec.name)
+            decoded = [asyncio.run(decode(url, spec, streams, bandwidth)) for streams in STREAMS]
+    seconds["card"] = verbs.run("card", "card", str(out))
+    return row(run, spec, params, served, decoded, seconds)
+
+
+def settings(spec: ModelSpec, text: bool, steps: int) -> list[str]:
+    choice = CHOICES.get(spec.name, CAUTIOUS)
+    values: dict[str, object] = {
+        "max_steps": steps, "batch_size": choice.rows, "optimizer": "adamw",
+        "matrix_lr": choice.matrix_lr, "table_lr": choice.table_lr,
+    }  # fmt: skip
+    if text:
+        values["sequence"] = choice.sequence
+    return [word for key, value in values.items() for word in ("--set", f"train.{key}={json.dumps(value)}")]
+
+
+def reloaded(run: Run, spec: ModelSpec) -> int:
+    """Parameters in the exported folder, which must be the last checkpoint's, in the file and loaded, bit by bit."""
+    model, _ = folder.load(run.model, dtype=None)
+    state = model.state_dict()
+    files = {"checkpoint": [checkpoints(run.checkpoints)[-1] / WEIGHTS], "folder": folder.weight_files(run.model)}
+    for what, parts in files.items():
+        params = 0
+        for part in parts:
+            with safe_open(part, "pt") as tensors:
+                for name in tensors.keys():  # noqa: SIM118  (a handle, no dictionary)
+                    tensor, loaded = tensors.get_tensor(name), state[name.removeprefix("model.")]
+                    if not torch.equal(tensor.view(torch.uint8), loaded.view(torch.uint8)):
+                        sys.exit(f"{spec.name}: {name} in the {what} is not what was loaded")
+                    params += tensor.numel()
+        if params != spec.params:
+            sys.exit(f"{spec.name}: {params:,} parameters in the {what}, {spec.params:,} on paper")
+    print(f"reloaded: {params:,} parameters, in checkpoint, folder and memory bit by bit the same", flush=True)
+    return params
+
+
+def read_bandwidth(name: str) -> float:
+    """Bytes a second that this machine reads now, as the plan measures it."""
+    done = subprocess.run(command("plan", name, "--json"), check=True, capture_output=True)
+    return float(json.loads(done.stdout)["plans"][0]["device"]["bandwidth"])
+
+
+def answered(url: str, model: str) -> None:
+    """Ask once for a whole answer and once for a streamed one: they must be the same."""
+    ask: dict[str, Any] = {"model": model, "messages": QUESTION, "max_tokens": 16, "temperature": 0}
+    with OpenAI(base_url=f"{url}/v1", api_key="none") as client:
+        whole = client.chat.completions.create(**ask).choices[0].message.content
+        chunks = list(client.chat.completions.create(**ask, stream=True))
+    streamed = "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices)
+    if whole != streamed:
+        sys.exit(f"{model}: answered {whole!r}, and streamed {streamed!r}")
+    print(f"answered, whole and in {len(chunks)} chunks: {whole!r}", flush=True)
+
+
+async def decode(url: str, spec: ModelSpec, streams: int, bandwidth: float) -> Decoded:
+    """Tokens a second of ``streams`` answers at once, and the most that reading weights and cache allows."""
+    form = {"type": "json_schema", "json_schema": {"name": "endless", "schema": ENDLESS}}
+    ask: dict[str, Any] = {
+        "model": spec.name, "messages": QUESTION, "max_tokens": TOKENS, "temperature": 0, "response_format": form,
+        "stream": True, "stream_options": {"include_usage": True},
+    }  # fmt: skip
+    async with AsyncOpenAI(base_url=f"{url}/v1", api_key="none") as client:
+
+        async def one() -> tuple[float, float, int, int]:
+            """When the first and the last text came, and the tokens of prompt and answer."""
+            moments = []
+            async for chunk in await client.chat.completions.create(**ask):
+                if chunk.choices and chunk.choices[0].delta.content:
+                    moments.append(time.monotonic())
+            return moments[0], moments[-1], chunk.usage.prompt_tokens, chunk.usage.completion_tokens
+
+        await one()  # the first compiles the schema
+        answers = await asyncio.gather(*(one() for _ in range(streams)))
+    first, last = min(answer[0] for answer in answers), max(answer[1] for answer in answers)
+    prompt, tokens = answers[0][2:]
+    least = decode_seconds(spec, prompt + tokens // 2, bandwidth, streams)
+    rate = sum(answer[3] - 1 for answer in answers) / (last - first)
+    return Decoded(streams, rate, streams / least)
+
+
+if __name__ == "__main__":
+    main()
