@@ -16,7 +16,10 @@ def models(as_json: JsonOption = False) -> None:
     """List the presets, and compare the published shapes and parameter counts with the computed ones."""
     from shosei.spec import PRESETS, audit, audit_shapes
 
-    presets = [asdict(spec) | {"params": spec.params} for spec in PRESETS.values()]
+    presets = [
+        asdict(spec) | {name: getattr(spec, name) for name in ("params", "embedding_params", "non_embedding_params")}
+        for spec in PRESETS.values()
+    ]
     lines = [f"{'preset':24}{'d_model':>8}{'layers':>7}{'heads':>6}{'kv':>4}{'head':>5}{'rows':>9}{'parameters':>16}"]
     for spec in PRESETS.values():
         lines.append(

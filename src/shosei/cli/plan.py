@@ -187,6 +187,7 @@ def _counts(spec: ModelSpec, sequence: int) -> dict[str, Any]:
     return {
         "params": spec.params,
         "embedding_params": spec.embedding_params,
+        "non_embedding_params": spec.non_embedding_params,
         "attention_params": spec.attention_params,
         "feed_forward_params": spec.feed_forward_params,
         "norm_params": spec.norm_params,

@@ -49,7 +49,7 @@ def serve_engine(model_folder: Path, socket: Path, slots: int) -> None:
     answer_greedily(model, spec, [[0]], [2], [])  # the first step is slow: let no client wait for it
     manifest = {
         "config": {"slots": slots, "threads": torch.get_num_threads()},
-        "model": asdict(spec) | {"params": spec.params},
+        "model": asdict(spec) | {"params": spec.params, "embedding_params": spec.embedding_params},
         "hashes": {folder.WEIGHTS: sha256(*folder.weight_files(model_folder))},
     }
     with recording_if_asked("engine", "inference", **manifest) as record:
