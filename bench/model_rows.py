@@ -27,7 +27,8 @@ class Decoded:
 
 @dataclass(frozen=True)
 class Row:
-    """``gemm_share``: of the rate of square products that the trainer measured when it began."""
+    """``gemm_share``: of the rate of square products that the trainer measured when it began. ``logits_peak_bytes``: of a
+    bare step, with logits in chunks and whole; empty where it was not measured."""
 
     model: str
     params: int
@@ -39,6 +40,7 @@ class Row:
     train_tokens_per_second: float
     gemm_share: float
     train_peak_bytes: int
+    logits_peak_bytes: list[int]
     file_bytes: int
     serve_peak_bytes: int
     decoded: list[Decoded]
@@ -51,7 +53,8 @@ class Row:
     def header() -> list[str]:
         columns = [
             "", "parameters", "steps: rows × tokens", "loss, first → last", "training", "peak memory, training",
-            "file, bf16", "peak memory, serving", "decoding: 1 stream, 8", "seconds",
+            "a step's: logits in chunks, whole", "file, bf16", "peak memory, serving",
+            "decoding: 1 stream, 8 (of the bound)", "seconds",
         ]  # fmt: skip
         return [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
 
@@ -64,6 +67,7 @@ class Row:
             f"{self.first_loss:.2f} → {self.last_loss:.2f}",
             f"{self.train_tokens_per_second:,.0f} tokens/s, {self.gemm_share:.0%} of the GEMM peak",
             shown_bytes(self.train_peak_bytes),
+            ", ".join(map(shown_bytes, self.logits_peak_bytes)) or "–",
             shown_bytes(self.file_bytes),
             shown_bytes(self.serve_peak_bytes),
             f"{', '.join(decoded)} tokens/s",
@@ -72,7 +76,10 @@ class Row:
         return f"| {' | '.join(cells)} |"
 
 
-def row(run: Run, spec: ModelSpec, params: int, served: Path, decoded: list[Decoded], seconds: dict[str, float]) -> Row:
+def row(
+    run: Run, spec: ModelSpec, params: int, served: Path, decoded: list[Decoded], logits: list[int],
+    seconds: dict[str, float],
+) -> Row:  # fmt: skip
     """From the run's log and card. Ends the program if a step was skipped or the loss did not fall."""
     log = read_log(run.log)
     steps = log.of(Step)
@@ -94,6 +101,7 @@ def row(run: Run, spec: ModelSpec, params: int, served: Path, decoded: list[Deco
         train_tokens_per_second=sum(step.tokens or 0 for step in steps) / lasted,
         gemm_share=flops / gemm,
         train_peak_bytes=peak(run, "training"),
+        logits_peak_bytes=logits,
         file_bytes=sum(file.stat().st_size for file in folder.weight_files(served)),
         serve_peak_bytes=peak(run, "inference"),
         decoded=decoded,

@@ -7,7 +7,8 @@ rows, training under the supervisor, the reload bit by bit, an export in bfloat1
 
 What is known of the run is read from its log and card: losses, steps and rates as the trainer wrote them, the peaks of
 memory as the supervisor saw them. Only decoding is timed here, from the first chunk to the last of answers that a
-schema keeps from ending, beside the time that reading the weights takes.
+schema keeps from ending, beside the time that reading the weights takes. Of models with a large vocabulary, the peak of
+a bare step is measured as ``bench/plan.py`` does, with the logits in chunks and whole.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -23,6 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import plan
 import torch
 from model_rows import Decoded, Row, row
 from openai import AsyncOpenAI, OpenAI
@@ -33,12 +36,15 @@ from shosei.log import Run, open_run
 from shosei.model import folder
 from shosei.spec import ModelSpec, preset
 from shosei.spec.generation import decode_seconds
+from shosei.spec.training import TrainingStep
 from shosei.train.checkpoint import WEIGHTS, checkpoints
 from shosei.wire.listen import listen
 
 READY_S = 600.0
 QUESTION = [{"role": "user", "content": "3 + 4 等于多少？"}]
 STREAMS, TOKENS = (1, 8), 64
+LARGE_VOCABULARY = 100_000
+BARE_STEP = TrainingStep(2, 512, "adamw")
 ENDLESS = {"type": "array", "items": {"type": "integer"}, "minItems": 10 * TOKENS}
 EIGHTH = Path(__file__).parents[1] / "examples" / "internlm-large-eighth.toml"
 
@@ -103,12 +109,17 @@ def measured(name: str, spec: ModelSpec, out: Path, text: str | None, steps: int
             port = free.getsockname()[1]
         url = f"http://127.0.0.1:{port}"
         serve = ("serve", str(served), "--run", str(out), "--port", str(port), "--slots", str(max(STREAMS)))
-        bandwidth = read_bandwidth(name)
+        bandwidths = [read_bandwidth(name)]
         with verbs.serving(url, READY_S, *serve) as seconds["serve"]:
             answered(url, spec.name)
-            decoded = [asyncio.run(decode(url, spec, streams, bandwidth)) for streams in STREAMS]
+            answers = {streams: asyncio.run(decode(url, spec.name, streams)) for streams in STREAMS}
+        bandwidths.append(read_bandwidth(name))
     seconds["card"] = verbs.run("card", "card", str(out))
-    return row(run, spec, params, served, decoded, seconds)
+    decoded = []
+    for streams, (rate, context) in answers.items():
+        least = decode_seconds(spec, context, max(bandwidths), streams)
+        decoded.append(Decoded(streams, rate, streams / least))
+    return row(run, spec, params, served, decoded, logits(spec), seconds)
 
 
 def settings(spec: ModelSpec, text: bool, steps: int) -> list[str]:
@@ -142,6 +153,16 @@ def reloaded(run: Run, spec: ModelSpec) -> int:
     return params
 
 
+def logits(spec: ModelSpec) -> list[int]:
+    """Peak bytes of a step with the logits in chunks, and with all of them at once; nothing where they are few."""
+    if spec.vocab_size < LARGE_VOCABULARY:
+        return []
+    os.environ[plan.GIVES_BACK] = str(1 << 20)
+    peaks = [plan.measured(work, spec, BARE_STEP)[0] for work in (plan.train, plan.train_with_all_logits)]
+    del os.environ[plan.GIVES_BACK]
+    return peaks
+
+
 def read_bandwidth(name: str) -> float:
     """Bytes a second that this machine reads now, as the plan measures it."""
     done = subprocess.run(command("plan", name, "--json"), check=True, capture_output=True)
@@ -160,11 +181,11 @@ def answered(url: str, model: str) -> None:
     print(f"answered, whole and in {len(chunks)} chunks: {whole!r}", flush=True)
 
 
-async def decode(url: str, spec: ModelSpec, streams: int, bandwidth: float) -> Decoded:
-    """Tokens a second of ``streams`` answers at once, and the most that reading weights and cache allows."""
+async def decode(url: str, model: str, streams: int) -> tuple[float, int]:
+    """Tokens a second of ``streams`` answers at once, and the tokens that each had seen half-way."""
     form = {"type": "json_schema", "json_schema": {"name": "endless", "schema": ENDLESS}}
     ask: dict[str, Any] = {
-        "model": spec.name, "messages": QUESTION, "max_tokens": TOKENS, "temperature": 0, "response_format": form,
+        "model": model, "messages": QUESTION, "max_tokens": TOKENS, "temperature": 0, "response_format": form,
         "stream": True, "stream_options": {"include_usage": True},
     }  # fmt: skip
     async with AsyncOpenAI(base_url=f"{url}/v1", api_key="none") as client:
@@ -180,10 +201,8 @@ async def decode(url: str, spec: ModelSpec, streams: int, bandwidth: float) -> D
         await one()  # the first compiles the schema
         answers = await asyncio.gather(*(one() for _ in range(streams)))
     first, last = min(answer[0] for answer in answers), max(answer[1] for answer in answers)
-    prompt, tokens = answers[0][2:]
-    least = decode_seconds(spec, prompt + tokens // 2, bandwidth, streams)
-    rate = sum(answer[3] - 1 for answer in answers) / (last - first)
-    return Decoded(streams, rate, streams / least)
+    _, _, prompt, tokens = answers[0]
+    return sum(answer[3] - 1 for answer in answers) / (last - first), prompt + tokens // 2
 
 
 if __name__ == "__main__":
