@@ -27,8 +27,10 @@ class Decoded:
 
 @dataclass(frozen=True)
 class Row:
-    """``gemm_share``: of the rate of square products that the trainer measured when it began. ``logits_peak_bytes``: of a
-    bare step, with logits in chunks and whole; empty where it was not measured."""
+    """``gemm_share``: of the rate of square products that the trainer measured when it began.
+
+    ``logits_peak_bytes``: of a bare step, with logits in chunks and whole; empty where it was not measured.
+    """
 
     model: str
     params: int

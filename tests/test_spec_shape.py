@@ -13,6 +13,7 @@ from shosei.spec import PRESETS, preset
 from shosei.spec.shape import read_shape, write_shape
 from train_samples import TINY, make_run
 
+EXAMPLES = Path(__file__).parents[1] / "examples"
 MINIMAL = """[model]
 vocab_size = 100
 d_model = 12
@@ -50,6 +51,14 @@ def test_a_solved_shape_is_planned_again_from_its_file(shosei: Shosei, tmp_path:
     assert shosei("plan", file, "--no-here")[1] == solved
     _, deeper, _ = shosei("plan", "--like", file, "--params", "200e6", "--free", "depth", "--no-here", "--json")
     assert json.loads(deeper)["model"]["n_layers"] == 11
+
+
+def test_the_shipped_eighth_has_the_large_models_ratios() -> None:
+    large, eighth = preset("internlm-large"), preset(str(EXAMPLES / "internlm-large-eighth.toml"))
+    narrow = ("d_model", "intermediate_size", "n_heads", "n_kv_heads")
+    assert eighth == replace(
+        large, name="internlm-large-eighth", **{field: getattr(large, field) // 8 for field in narrow}
+    )
 
 
 def test_a_shape_from_a_file_is_trained(shosei: Shosei, tmp_path: Path) -> None:
