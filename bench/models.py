@@ -6,8 +6,8 @@ rows, training under the supervisor, the reload bit by bit, an export in bfloat1
 ``openai`` client, the card. Then a row of docs/models.md and the same as JSON.
 
 What is known of the run is read from its log and card: losses, steps and rates as the trainer wrote them, the peaks of
-memory as the supervisor saw them. Only decoding is timed here, from the first chunk to the last of answers that a
-schema keeps from ending, beside the time that reading the weights takes. Of models with a large vocabulary, the peak of
+memory as the supervisor saw them. Only decoding is timed here, with a text that the model goes on with for long, beside
+the time that reading the weights takes. Of models with a large vocabulary, the peak of
 a bare step is measured as ``bench/plan.py`` does, with the logits in chunks and whole.
 """
 
@@ -42,19 +42,24 @@ from shosei.wire.listen import listen
 
 READY_S = 600.0
 QUESTION = [{"role": "user", "content": "3 + 4 等于多少？"}]
-STREAMS, TOKENS = (1, 8), 64
+STREAMS, TOKENS = (1, 8), 128
 LARGE_VOCABULARY = 100_000
 BARE_STEP = TrainingStep(2, 512, "adamw")
-ENDLESS = {"type": "array", "items": {"type": "integer"}, "minItems": 10 * TOKENS}
+# So little trained, a model ends most answers at once or never: which, depends on what it is given.
+BEGINNINGS = [
+    first + second
+    for second in ("", "の", " the", "1", "\n")
+    for first in ("def", "一", "あ", "a b", "1 2", "今日", "x")
+]
 EIGHTH = Path(__file__).parents[1] / "examples" / "internlm-large-eighth.toml"
 
 
 @dataclass(frozen=True)
 class Choice:
-    """Rows of a step, tokens of a row of text, and the peak learning rates of matrices and tables."""
+    """Conversations of a step, or rows of 512 tokens of text; the peak learning rates of matrices and tables."""
 
+    conversations: int
     rows: int
-    sequence: int
     matrix_lr: float
     table_lr: float
 
@@ -63,12 +68,13 @@ class Choice:
 # what its smaller state saves is needed for none of these within 24 GB. Rows and tokens: what two cores do in half a
 # minute a step. The rates fall with the width; those of the recipe are for nano's 192.
 CHOICES = {
-    "ja-small": Choice(16, 128, 3e-4, 1e-3),
-    "internlm-tiny": Choice(8, 128, 3e-4, 1e-3),
-    "ja-large": Choice(4, 128, 1e-4, 5e-4),
-    "internlm-large-eighth": Choice(16, 128, 3e-4, 1e-3),
+    "ja-small": Choice(16, 4, 3e-4, 1e-3),
+    "internlm-tiny": Choice(16, 2, 3e-4, 1e-3),
+    "ja-large": Choice(8, 1, 1e-4, 5e-4),
+    "internlm-large-eighth": Choice(16, 2, 3e-4, 1e-3),
 }
-CAUTIOUS = Choice(4, 128, 1e-4, 5e-4)
+CAUTIOUS = Choice(4, 1, 1e-4, 5e-4)
+SEQUENCE = 512
 
 
 def main() -> None:
@@ -112,7 +118,8 @@ def measured(name: str, spec: ModelSpec, out: Path, text: str | None, steps: int
         bandwidths = [read_bandwidth(name)]
         with verbs.serving(url, READY_S, *serve) as seconds["serve"]:
             answered(url, spec.name)
-            answers = {streams: asyncio.run(decode(url, spec.name, streams)) for streams in STREAMS}
+            prompt = beginning(url, spec.name)
+            answers = {streams: asyncio.run(decode(url, spec.name, prompt, streams)) for streams in STREAMS}
         bandwidths.append(read_bandwidth(name))
     seconds["card"] = verbs.run("card", "card", str(out))
     decoded = []
@@ -125,11 +132,11 @@ def measured(name: str, spec: ModelSpec, out: Path, text: str | None, steps: int
 def settings(spec: ModelSpec, text: bool, steps: int) -> list[str]:
     choice = CHOICES.get(spec.name, CAUTIOUS)
     values: dict[str, object] = {
-        "max_steps": steps, "batch_size": choice.rows, "optimizer": "adamw",
+        "max_steps": steps, "batch_size": choice.rows if text else choice.conversations, "optimizer": "adamw",
         "matrix_lr": choice.matrix_lr, "table_lr": choice.table_lr,
     }  # fmt: skip
     if text:
-        values["sequence"] = choice.sequence
+        values["sequence"] = SEQUENCE
     return [word for key, value in values.items() for word in ("--set", f"train.{key}={json.dumps(value)}")]
 
 
@@ -181,28 +188,37 @@ def answered(url: str, model: str) -> None:
     print(f"answered, whole and in {len(chunks)} chunks: {whole!r}", flush=True)
 
 
-async def decode(url: str, model: str, streams: int) -> tuple[float, int]:
-    """Tokens a second of ``streams`` answers at once, and the tokens that each had seen half-way."""
-    form = {"type": "json_schema", "json_schema": {"name": "endless", "schema": ENDLESS}}
-    ask: dict[str, Any] = {
-        "model": model, "messages": QUESTION, "max_tokens": TOKENS, "temperature": 0, "response_format": form,
-        "stream": True, "stream_options": {"include_usage": True},
-    }  # fmt: skip
+def beginning(url: str, model: str) -> str:
+    """The text that ``model`` goes on with for TOKENS tokens, or else for longest."""
+    longest = (0, "")
+    with OpenAI(base_url=f"{url}/v1", api_key="none") as client:
+        for prompt in BEGINNINGS:
+            answer = client.completions.create(model=model, prompt=prompt, max_tokens=TOKENS, temperature=0)
+            longest = max(longest, (answer.usage.completion_tokens, prompt))
+            if longest[0] == TOKENS:
+                break
+    return longest[1]
+
+
+async def decode(url: str, model: str, prompt: str, streams: int) -> tuple[float, int]:
+    """Tokens a second of ``streams`` answers at once after their first token, and the tokens each had seen half-way."""
     async with AsyncOpenAI(base_url=f"{url}/v1", api_key="none") as client:
 
-        async def one() -> tuple[float, float, int, int]:
-            """When the first and the last text came, and the tokens of prompt and answer."""
-            moments = []
-            async for chunk in await client.chat.completions.create(**ask):
-                if chunk.choices and chunk.choices[0].delta.content:
-                    moments.append(time.monotonic())
-            return moments[0], moments[-1], chunk.usage.prompt_tokens, chunk.usage.completion_tokens
+        async def timed(tokens: int) -> tuple[float, Any]:
+            """Seconds until all streams had so many tokens, and what one of them used."""
+            begin = time.monotonic()
+            asked = [
+                client.completions.create(model=model, prompt=prompt, max_tokens=tokens, temperature=0)
+                for _ in range(streams)
+            ]
+            answers = await asyncio.gather(*asked)
+            return time.monotonic() - begin, answers[0].usage
 
-        await one()  # the first compiles the schema
-        answers = await asyncio.gather(*(one() for _ in range(streams)))
-    first, last = min(answer[0] for answer in answers), max(answer[1] for answer in answers)
-    _, _, prompt, tokens = answers[0]
-    return sum(answer[3] - 1 for answer in answers) / (last - first), prompt + tokens // 2
+        await timed(TOKENS)  # the first connects
+        first, _ = await timed(1)
+        seconds, used = await timed(TOKENS)
+    rate = streams * (used.completion_tokens - 1) / (seconds - first)
+    return rate, used.prompt_tokens + used.completion_tokens // 2
 
 
 if __name__ == "__main__":
