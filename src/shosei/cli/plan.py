@@ -29,10 +29,10 @@ class PrecisionName(StrEnum):
 
 PresetArgument = Annotated[
     str | None,
-    typer.Argument(metavar="PRESET", help="`shosei models` lists them; or a shape's file, *.toml.", show_default=False),
+    typer.Argument(metavar="PRESET", help="One of `shosei models`, or a shape's file, *.toml.", show_default=False),
 ]
 LikeOption = Annotated[
-    str | None, typer.Option(metavar="PRESET", help="Shape of the model to find.", show_default=False)
+    str | None, typer.Option(metavar="PRESET", help="Shape of the model to find: a name or a file.", show_default=False)
 ]
 FreeOption = Annotated[
     str | None,
@@ -44,7 +44,9 @@ ParamsOption = Annotated[str | None, typer.Option(help="Budget: parameters, such
 MemoryOption = Annotated[str | None, typer.Option(help="Budget: memory of answering, such as 2GB.", show_default=False)]
 LatencyOption = Annotated[
     float | None,
-    typer.Option("--latency-ms", min=1e-6, max=1e9, help="Budget: least time of a token.", show_default=False),
+    typer.Option(
+        "--latency-ms", min=1e-6, max=1e9, help="Budget: milliseconds that a token takes at least.", show_default=False
+    ),
 ]
 GpusOption = Annotated[str | None, typer.Option(help="Devices to plan for, such as 8xH100.", show_default=False)]
 TokensOption = Annotated[
