@@ -11,11 +11,19 @@ import typer
 
 from shosei.cli.common import JsonOption, RunOption, require, result, say
 from shosei.errors import InputError
+from shosei.spec.generation import WeightFormat
 
 _GRACE_SECONDS = 20.0  # for answers in flight, and then for the engine
 
 HostOption = Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 for every one.")]
 PortOption = Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 for any free one.")]
+WeightsOption = Annotated[
+    WeightFormat,
+    typer.Option(help="stored: in the type of the model's files; int4: matrices in 4 bits, the rest bf16."),
+]
+ContextOption = Annotated[
+    int, typer.Option(min=0, help="Most tokens of a prompt with its answer (0: the model's context).")
+]
 KeepOption = Annotated[
     bool,
     typer.Option(
@@ -31,6 +39,8 @@ def serve(
     host: HostOption = "127.0.0.1",
     port: PortOption = 8000,
     slots: Annotated[int, typer.Option(min=1, max=1024, help="Requests that are answered at the same time.")] = 16,
+    weights: WeightsOption = WeightFormat.STORED,
+    context: ContextOption = 0,
     name: Annotated[str, typer.Option(help="Name that clients call the model by (default: its own).")] = "",
     run: RunOption = None,
     keep_rated_text: KeepOption = False,
@@ -63,6 +73,7 @@ def serve(
     if keep_rated_text and target is None:
         raise InputError("--keep-rated-text keeps text in a run folder: name one with --run")
     config = {"model": str(folder), "name": name, "url": url, "slots": slots, "keep_rated_text": keep_rated_text}
+    config |= {"weights": weights, "context": context}
     hashes = {WEIGHTS: sha256(*weight_files(folder))} if target else {}
     new_attempt = partial(must_be_new, config=config, hashes=hashes)
     recording = (
@@ -74,6 +85,7 @@ def serve(
         socket = private / "engine.sock"
         shosei = [sys.executable, "-m", "shosei"]
         engine = ["engine", "--model", str(folder), "--socket", str(socket), "--slots", str(slots)]
+        engine += ["--weights", weights, "--context", str(context)]
         front = ["http", "--model", str(folder), "--socket", str(socket), "--name", name]
         kept = ["--keep-rated-text"] if keep_rated_text else []
         children = [

@@ -25,7 +25,9 @@ from shosei.files import sha256
 from shosei.log.events import Section
 from shosei.log.run import recording_if_asked
 from shosei.model import folder
+from shosei.model.device import choose, free_memory
 from shosei.spec import ModelSpec
+from shosei.spec.generation import WeightFormat, require_memory
 
 _READ_BYTES = 1 << 16
 # Linux allows a Unix socket's path 108 bytes, the closing zero included; macOS 104.
@@ -34,28 +36,42 @@ _MAX_SOCKET_PATH_BYTES = 103
 _ONE_THREAD_PARAMETERS = 20_000_000
 
 
-def serve_engine(model_folder: Path, socket: Path, slots: int) -> None:
+def serve_engine(
+    model_folder: Path, socket: Path, slots: int, weights: WeightFormat = WeightFormat.STORED, context: int = 0
+) -> None:
     """Load the model, listen on ``socket``, answer until SIGTERM or SIGINT; then remove the socket and return.
 
+    Each of ``slots`` holds ``context`` tokens, prompt and answer together; as many as the model has, if that is 0.
     Writes ``run.begin``, the section ``load`` and ``run.end`` to the run in ``SHOSEI_RUN``, if that is set. Raises
-    InputError: unusable model folder, a socket path that is too long or in use.
+    InputError: unusable model folder, more than the memory holds, a socket path that is too long or in use.
     """
     _claim(socket)
     begin_ns = time.monotonic_ns()
-    model, spec = folder.load(model_folder, dtype=None)
+    spec = folder.read_spec(model_folder)
+    context = context or spec.context_length
+    device = choose()
+    require_memory(spec, slots, context, weights, free_memory(device))
+    dtype = torch.bfloat16 if weights is WeightFormat.INT4 else None
+    model, spec = folder.load(model_folder, dtype, weights, device)
     if spec.matmul_params < _ONE_THREAD_PARAMETERS:
         torch.set_num_threads(1)
     model.pack()
     answer_greedily(model, spec, [[0]], [2], [])  # the first step is slow: let no client wait for it
     manifest = {
-        "config": {"slots": slots, "threads": torch.get_num_threads()},
+        "config": {
+            "slots": slots,
+            "threads": torch.get_num_threads(),
+            "weights": weights,
+            "context": context,
+            "device": str(device),
+        },
         "model": asdict(spec) | {"params": spec.params, "embedding_params": spec.embedding_params},
         "hashes": {folder.WEIGHTS: sha256(*folder.weight_files(model_folder))},
     }
     with recording_if_asked("engine", "inference", **manifest) as record:
         if record:
             record.writer.emit(Section(name="load", begin_ns=begin_ns, end_ns=time.monotonic_ns()))
-        engine = Engine(model, spec, slots, grammars=Grammars(model_folder, spec.vocab_size))
+        engine = Engine(model, spec, slots, context, grammars=Grammars(model_folder, spec.vocab_size))
         asyncio.run(_Worker(engine, spec).serve(socket))
 
 

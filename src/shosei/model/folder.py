@@ -11,14 +11,15 @@ import torch
 from torch import Tensor
 
 from shosei.files import atomic_path
-from shosei.model import weights
 from shosei.model.hf_config import read_json, read_spec, to_config, write_json
 from shosei.model.internlm2 import InternLM2Weights
+from shosei.model.linear import Linear
 from shosei.model.special_ids import special_ids
 from shosei.model.transformer import Transformer
 from shosei.model.weight_files import WEIGHTS, weight_files
-from shosei.model.weights import Weights
+from shosei.model.weights import Weights, write
 from shosei.spec import ModelSpec
+from shosei.spec.generation import WeightFormat
 
 __all__ = ["WEIGHTS", "convert", "export", "load", "open_weights", "read_spec", "tensor_shapes", "weight_files"]
 
@@ -53,11 +54,17 @@ def convert(
     return spec
 
 
-def load(path: Path, dtype: torch.dtype | None = torch.float32) -> tuple[Transformer, ModelSpec]:
-    """Read a model folder into memory; ``dtype`` None keeps the stored type.
+def load(
+    path: Path,
+    dtype: torch.dtype | None = torch.float32,
+    weights: WeightFormat = WeightFormat.STORED,
+    device: torch.device | None = None,
+) -> tuple[Transformer, ModelSpec]:
+    """Read a model folder into memory, onto ``device`` if one is given; ``dtype`` None keeps the stored type.
 
-    Raises InputError, one line that names the file: missing, truncated, a tensor missing or of the wrong shape, an
-    architecture that is not ours.
+    With int4 weights each matrix is quantised as it comes, so that only one is ever there whole; what else there is
+    should be bfloat16, as the products then take nothing else. Raises InputError, one line that names the file:
+    missing, truncated, a tensor missing or of the wrong shape, an architecture that is not ours.
     """
     spec = read_spec(path)
     with torch.device("meta"):
@@ -66,9 +73,18 @@ def load(path: Path, dtype: torch.dtype | None = torch.float32) -> tuple[Transfo
     state = {}
     for name, shape in tensor_shapes(spec).items():
         tensor = stored.read(name, shape)
-        state[name.removeprefix("model.")] = tensor.to(dtype or tensor.dtype)
+        own_name = name.removeprefix("model.")
+        module = model.get_submodule(own_name.rpartition(".")[0])
+        if weights is WeightFormat.INT4 and tensor.ndim == 2 and isinstance(module, Linear):
+            module.quantize(tensor.to(device, dtype))
+        else:
+            state[own_name] = tensor.to(
+                device, dtype, copy=True
+            )  # a copy: the file is mapped no longer than it is read
     model.load_state_dict(state, strict=False, assign=True)
     model.tie()
+    if weights is WeightFormat.INT4 and spec.tied:
+        model.lm_head.quantize(model.embed_tokens.weight)
     return model.eval(), spec
 
 
@@ -107,7 +123,7 @@ def _write(
                 shutil.copy(tokenizer_folder / name, folder)
         write_json(folder / "config.json", to_config(spec, str(dtype).removeprefix("torch."), ids))
         write_json(folder / "generation_config.json", {**ids, "do_sample": False})
-        weights.write(folder, tensor_shapes(spec), read, dtype)
+        write(folder, tensor_shapes(spec), read, dtype)
 
 
 def _stored_name(name: str) -> str:

@@ -2,42 +2,76 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from shosei.model.int4 import Int4Weight
+from shosei.spec.generation import fits_int4
 
 
 class Linear(nn.Module):
     """``y = x @ weight.T + bias``; ``weight`` is (outputs, inputs), the Hugging Face layout. Most have no bias.
 
-    Trains with plain weights. ``pack`` changes it for inference, for good: how the product is then computed is this
-    class's own business, and nothing else in the model has to know.
+    Trains with plain weights. ``pack`` and ``quantize`` change it for inference, for good: how the product is then
+    computed is this class's own business, and nothing else in the model has to know.
     """
 
     def __init__(self, inputs: int, outputs: int, bias: bool = False) -> None:
         super().__init__()
         self.weight: Tensor = nn.Parameter(torch.empty(outputs, inputs))
         self.bias = nn.Parameter(torch.zeros(outputs)) if bias else None
-        self._packed: Tensor | None = None
+        self._product: Callable[[Tensor, Tensor | None], Tensor] | None = None
 
     def forward(self, x: Tensor) -> Tensor:
         """(…, inputs) to (…, outputs)."""
-        if self._packed is None:
+        if self._product is None:
             return F.linear(x, self.weight, self.bias)
-        product = torch.ops.mkldnn._linear_pointwise
-        return product(x, self._packed, self.bias, "none", [], "")  # type: ignore[no-any-return]
+        return self._product(x, self.bias)
 
     def pack(self) -> None:
         """Lay the weight out once in the order oneDNN's product wants; the plain weight is let go.
 
-        Does nothing where oneDNN cannot: another device, another type, a build without it.
+        Does nothing where oneDNN cannot: another device, another type, a build without it; or after ``quantize``.
         """
-        weight = self.weight.detach()
-        if weight.device.type == "cpu" and weight.dtype == torch.bfloat16 and _onednn_has_bf16():
-            self._packed = torch.ops.mkldnn._reorder_linear_weight(weight, 1)
+        if self._product is None and _onednn_takes(self.weight):
+            self._product = _onednn_product(self.weight.detach())
             del self.weight
 
+    def quantize(self, weight: Tensor) -> None:
+        """Take ``weight`` (outputs, inputs) in 4 bits; as it is, if its inputs are no whole number of groups.
 
-def _onednn_has_bf16() -> bool:
+        From then on it takes bfloat16.
+        """
+        if not fits_int4(weight.shape[1]):
+            self.weight = nn.Parameter(weight, requires_grad=False)
+            return
+        self._product = _int4_product(weight)
+        del self.weight
+
+
+def _onednn_takes(weight: Tensor) -> bool:
     built = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
-    return bool(built and torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    able = built and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    return bool(weight.device.type == "cpu" and weight.dtype == torch.bfloat16 and able)
+
+
+def _onednn_product(weight: Tensor) -> Callable[[Tensor, Tensor | None], Tensor]:
+    packed = torch.ops.mkldnn._reorder_linear_weight(weight, 1)
+
+    def product(x: Tensor, bias: Tensor | None) -> Tensor:
+        return torch.ops.mkldnn._linear_pointwise(x, packed, bias, "none", [], "")  # type: ignore[no-any-return]
+
+    return product
+
+
+def _int4_product(weight: Tensor) -> Callable[[Tensor, Tensor | None], Tensor]:
+    quantized = Int4Weight(weight)
+
+    def product(x: Tensor, bias: Tensor | None) -> Tensor:
+        y = quantized.multiply(x)
+        return y if bias is None else y + bias
+
+    return product

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -26,23 +25,27 @@ class Weights:
         """Raises InputError: missing, pickled or damaged weights."""
         self._folder = folder
         self._files: dict[str, Path] = {}
-        self._opened: dict[Path, Any] = {}
         for file in weight_files(folder):
             try:
-                self._opened[file] = safe_open(file, "pt")
+                with safe_open(file, "pt") as opened:
+                    self._files |= dict.fromkeys(opened.keys(), file)
             except (SafetensorError, OSError) as error:
                 raise InputError(f"{file} is truncated or damaged ({error}); copy or export the model again") from None
-            self._files |= dict.fromkeys(self._opened[file].keys(), file)
 
     def read(self, name: str, shape: Sequence[int]) -> Tensor:
-        """The tensor ``name`` in its stored type. Raises InputError if it is missing or not of ``shape``."""
+        """The tensor ``name`` in its stored type. Raises InputError if it is missing or not of ``shape``.
+
+        It is mapped from the file, which is opened anew for it: the memory goes with the tensor, not with the last of
+        all the file's tensors.
+        """
         file = self._files.get(name)
         if file is None:
             raise InputError(f"{self._folder}: tensor '{name}' is missing; the config asks for it")
-        found = self._opened[file].get_slice(name).get_shape()
-        if list(shape) != found:
-            raise InputError(f"{file}: '{name}' has shape {found}, the config asks for {list(shape)}")
-        return self._opened[file].get_tensor(name)  # type: ignore[no-any-return]
+        with safe_open(file, "pt") as opened:
+            found = opened.get_slice(name).get_shape()
+            if list(shape) != found:
+                raise InputError(f"{file}: '{name}' has shape {found}, the config asks for {list(shape)}")
+            return opened.get_tensor(name)  # type: ignore[no-any-return]
 
 
 def write(folder: Path, shapes: Mapping[str, Sequence[int]], read: Callable[[str], Tensor], dtype: torch.dtype) -> None:

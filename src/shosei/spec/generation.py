@@ -3,18 +3,30 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 
+from shosei.errors import InputError
 from shosei.spec.model import ModelSpec
+from shosei.spec.quantity import shown_bytes
 
 _BF16 = 2
 # Tokens of the prompts that the engine takes in at once, unless one is longer (engine/engine.py).
 _PREFILL_TOKENS = 4096
+# Weights of one output that share a scale and an offset, when they have 4 bits each (model/int4.py).
+INT4_GROUP = 32
+
+
+class WeightFormat(StrEnum):
+    """How an engine holds the weights: in the type that they are stored in, or every matrix in 4 bits a weight."""
+
+    STORED = "stored"
+    INT4 = "int4"
 
 
 @dataclass(frozen=True, slots=True)
 class GenerationMemory:
-    """Bytes: weights and cache in bfloat16; what a prefill holds while it passes through one layer; and, before there
-    is a cache, the matrix that is there twice while it is packed."""
+    """Bytes: weights and cache in bfloat16, or the matrices in 4 bits; what a prefill holds while it passes through one
+    layer; and, before there is a cache, the matrix that is there twice while it is packed or quantised."""
 
     weights: int
     cache: int
@@ -26,7 +38,9 @@ class GenerationMemory:
         return self.weights + max(self.packing, self.cache + self.prefill)
 
 
-def generation_memory(spec: ModelSpec, streams: int, context: int) -> GenerationMemory:
+def generation_memory(
+    spec: ModelSpec, streams: int, context: int, weights: WeightFormat = WeightFormat.STORED
+) -> GenerationMemory:
     """Memory of ``streams`` sequences of up to ``context`` tokens each.
 
     A tied table is there twice, to look tokens up in and packed for the head's product.
@@ -36,17 +50,67 @@ def generation_memory(spec: ModelSpec, streams: int, context: int) -> Generation
     # The residual stream and its norm; both branches and the product.
     live = tokens * (2 * spec.d_model + 3 * spec.intermediate_size) + streams * spec.vocab_size
     return GenerationMemory(
-        weights=_BF16 * (spec.params + (table if spec.tied else 0)),
+        weights=product_bytes(spec, weights) + _BF16 * (table + spec.norm_params),
         cache=streams * context * spec.kv_bytes_per_token(_BF16),
         prefill=_BF16 * live,
         packing=_BF16 * max(spec.d_model * spec.intermediate_size, 0 if spec.tied else table),
     )
 
 
-def decode_seconds(spec: ModelSpec, context: int, bandwidth: float, streams: int = 1) -> float:
+def product_bytes(spec: ModelSpec, weights: WeightFormat) -> int:
+    """Bytes of all that is multiplied with: the layers' matrices, the head and the few biases.
+
+    In 4 bits every group has a scale and an offset in bfloat16 besides; matrices whose inputs are no whole number of
+    groups, and biases, stay in bfloat16.
+    """
+    if weights is WeightFormat.STORED:
+        return _BF16 * spec.matmul_params
+    attention = spec.n_heads * spec.head_dim
+    # Weights by the inputs of their matrices.
+    by_inputs = [
+        (spec.d_model, spec.n_layers * spec.d_model * (attention + 2 * spec.n_kv_heads * spec.head_dim)),
+        (attention, spec.n_layers * spec.d_model * attention),
+        (spec.d_model, spec.n_layers * 2 * spec.d_model * spec.intermediate_size),
+        (spec.intermediate_size, spec.n_layers * spec.d_model * spec.intermediate_size),
+        (spec.d_model, spec.vocab_size * spec.d_model),
+    ]
+    small = sum(count for inputs, count in by_inputs if fits_int4(inputs))
+    return small // 2 + small // INT4_GROUP * 2 * _BF16 + _BF16 * (spec.matmul_params - small)
+
+
+def fits_int4(inputs: int) -> bool:
+    """Whether a matrix with so many inputs can have 4 bits a weight."""
+    return inputs % INT4_GROUP == 0
+
+
+def require_memory(spec: ModelSpec, slots: int, context: int, weights: WeightFormat, available: int) -> None:
+    """Raise InputError that says what to lower unless ``available`` bytes hold the weights and every slot's cache, and
+    ``context`` is one that the model has."""
+    if context > spec.context_length:
+        raise InputError(
+            f"--context {context}: {spec.name} has a context of {spec.context_length} tokens; give no more",
+            param="context",
+        )
+    needed = generation_memory(spec, slots, context, weights)
+    if needed.peak <= available:
+        return
+    remedies = ["lower --slots or --context"] if needed.weights < available else []
+    if weights is WeightFormat.STORED:
+        remedies.append("give --weights int4")
+    raise InputError(
+        f"{spec.name} needs {shown_bytes(needed.peak)}: {shown_bytes(needed.weights)} for weights, "
+        f"{shown_bytes(needed.cache)} for {slots} slots of {context:,} tokens; {shown_bytes(available)} are free: "
+        f"{' or '.join(remedies) or 'it needs a larger machine'}",
+        param="slots",
+    )
+
+
+def decode_seconds(
+    spec: ModelSpec, context: int, bandwidth: float, streams: int = 1, weights: WeightFormat = WeightFormat.STORED
+) -> float:
     """The least time of one token for each of ``streams``: every matrix and every stream's cache is read once.
 
     ``bandwidth`` in bytes/s (Pope et al. 2022, arXiv 2211.05102).
     """
     cache = streams * context * spec.kv_bytes_per_token(_BF16)
-    return (_BF16 * spec.matmul_params + cache) / bandwidth
+    return (product_bytes(spec, weights) + cache) / bandwidth

@@ -1,0 +1,117 @@
+"""Weights in 4 bits: groups of inputs that share a scale and an offset, rounded for the least squared error."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from shosei.spec.generation import INT4_GROUP
+
+# Values that one pass of the rounding takes: its float32 temporaries stay in a core's cache, which is twice as fast.
+_CHUNK = 1 << 18
+# Rows that are packed at a time; the operator lays out 64 together, and wants their codes as int32.
+_ROWS = 256
+_SMALLEST_SCALE = 1e-30  # for a group of equal weights
+_REFITS = 2
+
+
+class Int4Weight:
+    """A matrix (outputs, inputs) in 4 bits, and products with it. ``inputs`` is a multiple of ``INT4_GROUP``.
+
+    On the CPU torch's 4-bit operator computes them: it sums in float32, each row of the batch by itself. Elsewhere the
+    matrix is made whole again for each product.
+    """
+
+    def __init__(self, weight: Tensor) -> None:
+        """Holds the codes, two a byte, and a bfloat16 scale and offset a group, on the device of ``weight``."""
+        self._fused = weight.device.type == "cpu" and weight.shape[0] % 16 == 0 and _operator_exists()
+        codes, groups = [], []
+        for rows in torch.split(weight.detach(), _ROWS):
+            quantized, scale, offset = quantize(rows)
+            codes.append(self._pack(quantized))
+            groups.append(torch.stack((scale, offset), dim=-1))
+        self._codes, self._groups = torch.cat(codes), torch.cat(groups)
+        if self._fused:
+            self._groups = self._groups.transpose(0, 1).contiguous()
+
+    def multiply(self, x: Tensor) -> Tensor:
+        """``x @ weight.T`` for bfloat16 ``x`` (…, inputs)."""
+        if not self._fused:
+            codes = torch.stack((self._codes & 15, self._codes >> 4), dim=-1).flatten(1)
+            return F.linear(x, dequantize(codes, *self._groups.unbind(-1)).to(x.dtype))
+        flat = x.reshape(-1, x.shape[-1]).contiguous()
+        product = torch._weight_int4pack_mm_for_cpu(flat, self._codes, INT4_GROUP, self._groups)
+        return product.view(*x.shape[:-1], -1)
+
+    def _pack(self, codes: Tensor) -> Tensor:
+        if self._fused:
+            return torch._convert_weight_to_int4pack_for_cpu(codes.int(), 2)
+        return codes[:, ::2] | codes[:, 1::2] << 4
+
+
+def quantize(weight: Tensor, group: int = INT4_GROUP, refits: int = _REFITS) -> tuple[Tensor, Tensor, Tensor]:
+    """Codes from 0 to 15 (outputs, inputs) as uint8; scales and offsets (outputs, inputs / group) in bfloat16.
+
+    A weight is ``offset + scale * (code - 8)``. First the codes span a group's range; then, ``refits`` times, scale and
+    offset are fitted to the codes by least squares and the codes rounded anew, which is kept where it is nearer.
+    """
+    groups = weight.shape[1] // group
+    codes = torch.empty(weight.shape, dtype=torch.uint8, device=weight.device)
+    scale = torch.empty(weight.shape[0], groups, dtype=torch.bfloat16, device=weight.device)
+    offset = torch.empty_like(scale)
+    at_once = _CHUNK // group
+    chunks = zip(
+        torch.split(weight.reshape(-1, group), at_once),
+        torch.split(codes.view(-1, group), at_once),
+        torch.split(scale.view(-1, 1), at_once),
+        torch.split(offset.view(-1, 1), at_once),
+        strict=True,
+    )
+    for values, *found in chunks:
+        for target, source in zip(found, _quantize(values.float(), refits), strict=True):
+            target.copy_(source)
+    return codes, scale, offset
+
+
+def dequantize(codes: Tensor, scale: Tensor, offset: Tensor) -> Tensor:
+    """The weights (outputs, inputs), float32, that ``quantize`` stands for."""
+    grouped = codes.view(*scale.shape, -1).float() - 8
+    return (grouped * scale[..., None].float() + offset[..., None].float()).flatten(1)
+
+
+def _quantize(values: Tensor, refits: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Codes (G, group) from 0 to 15, scales (G, 1) and offsets (G, 1) of ``values`` (G, group), all float32."""
+    low, high = values.aminmax(dim=-1, keepdim=True)
+    mean = values.mean(-1, keepdim=True)
+    scale = _as_stored(((high - low) / 15).clamp_min(_SMALLEST_SCALE))
+    best = _rounded(values, scale, _as_stored(low + 8 * scale))
+    for _ in range(refits):
+        codes = best[0]
+        centre = codes.mean(-1, keepdim=True)
+        spread = codes - centre
+        # Simple linear regression of the values on their codes; equal codes make it 0 / 0, which is never nearer.
+        scale = _as_stored(_dot(spread, values) / _dot(spread, spread))
+        fitted = _rounded(values, scale, _as_stored(mean - scale * centre))
+        nearer = fitted[3] < best[3]
+        best = [torch.where(nearer, new, old) for new, old in zip(fitted, best, strict=True)]
+    return best[0] + 8, best[1], best[2]
+
+
+def _rounded(values: Tensor, scale: Tensor, offset: Tensor) -> list[Tensor]:
+    """Codes from -8 to 7, their scale and offset, and each group's squared error."""
+    codes = values.sub(offset).div_(scale).round_().clamp_(-8, 7)
+    error = torch.addcmul(offset, codes, scale).sub_(values)
+    return [codes, scale, offset, _dot(error, error)]
+
+
+def _dot(a: Tensor, b: Tensor) -> Tensor:
+    return (a * b).sum(-1, keepdim=True)
+
+
+def _as_stored(value: Tensor) -> Tensor:
+    return value.bfloat16().float()
+
+
+def _operator_exists() -> bool:
+    return hasattr(torch, "_weight_int4pack_mm_for_cpu")
