@@ -168,7 +168,8 @@ def test_a_preset_that_does_not_fit_is_told_so(shosei: Shosei) -> None:
     _, out, _ = shosei("plan", "internlm-large", "--gpus", "L4", "--no-here")
     assert "training does not fit" in out
     assert "not even one row does" in out
-    assert "answering with bf16 weights does not fit" in out
+    assert "answering with bf16 weights does not fit: 27.1 GB" in out
+    assert "answering with int4 weights fits: 10.9 GB" in out
 
 
 def test_this_machine_is_measured(shosei: Shosei) -> None:

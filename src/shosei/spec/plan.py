@@ -6,7 +6,7 @@ from bisect import bisect_right
 from dataclasses import dataclass, replace
 
 from shosei.spec.device import Device
-from shosei.spec.generation import decode_seconds, generation_memory
+from shosei.spec.generation import WeightFormat, decode_seconds, generation_memory
 from shosei.spec.model import ModelSpec
 from shosei.spec.training import TrainingStep, train_flops, training_memory, update_flops
 
@@ -70,7 +70,7 @@ def plan(
         utilization=utilization,
         step_seconds=step_seconds,
         epoch_seconds=tokens / (step.tokens * step.ranks) * step_seconds,
-        answering=[_answering(spec, device, usable, streams)],
+        answering=[_answering(spec, device, usable, streams, weights) for weights in WeightFormat],
     )
 
 
@@ -84,7 +84,8 @@ def _update_flops(spec: ModelSpec, step: TrainingStep) -> float:
     return update_flops(spec) / step.ranks if step.optimizer == "muon" else 0.0
 
 
-def _answering(spec: ModelSpec, device: Device, usable: int, streams: int) -> Answering:
-    needed = generation_memory(spec, streams, spec.context_length).peak
-    seconds = decode_seconds(spec, spec.context_length, device.bandwidth, streams)
-    return Answering("bf16", needed, needed <= usable, seconds)
+def _answering(spec: ModelSpec, device: Device, usable: int, streams: int, weights: WeightFormat) -> Answering:
+    needed = generation_memory(spec, streams, spec.context_length, weights).peak
+    seconds = decode_seconds(spec, spec.context_length, device.bandwidth, streams, weights)
+    name = "bf16" if weights is WeightFormat.STORED else weights.value
+    return Answering(name, needed, needed <= usable, seconds)
