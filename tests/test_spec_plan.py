@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from dataclasses import replace
 
@@ -11,14 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from conftest import Shosei
+from shosei.cli.planned import on_paper
 from shosei.engine import engine
 from shosei.errors import InputError
 from shosei.spec import PRESETS, preset
 from shosei.spec.device import DEVICES, parse_devices
 from shosei.spec.generation import decode_seconds, generation_memory
 from shosei.spec.plan import plan, token_budget
-from shosei.spec.quantity import parse_bytes, parse_count, shown_bytes, shown_seconds
-from shosei.spec.solve import FREE, solve
+from shosei.spec.quantity import parse_bytes, parse_count, shown_bytes, shown_count, shown_seconds
+from shosei.spec.solve import FREE, Budget, solve
 from shosei.spec.training import TrainingStep, optimizer_bytes, train_flops, training_memory, update_flops
 
 STEPS = st.builds(
@@ -115,7 +117,7 @@ def test_a_solved_model_is_the_largest_within_its_budget(free: str, budget: int)
     like = preset("ja-small")
     field, multiple = FREE[free]
     try:
-        found = solve(like, free, lambda spec: spec.params, budget)
+        found = solve(like, free, Budget(budget, lambda spec: spec.params, str))
     except InputError:
         assert replace(like, **{field: multiple}).params > budget
         return
@@ -128,8 +130,11 @@ def test_quantities_are_read_and_shown_as_people_write_them() -> None:
     assert [parse_count(text, "--n") for text in ("100e6", "100M", "1.5b", "7")] == [10**8, 10**8, 15 * 10**8, 7]
     assert [parse_bytes(text, "--n") for text in ("2GB", "512 MiB", "7")] == [2 * 10**9, 512 << 20, 7]
     assert [shown_bytes(value) for value in (999, 2.5e9, 123_456_789)] == ["999 B", "2.50 GB", "123 MB"]
-    lengths = [shown_seconds(value) for value in (0.0042, 90, 7200, 10 * 86400)]
-    assert lengths == ["4.20 ms", "90.0 s", "2.00 h", "10.0 days"]
+    lengths = [shown_seconds(value) for value in (25e-6, 0.0042, 90, 7200, 10 * 86400, 1e9)]
+    assert lengths == ["25.0 µs", "4.20 ms", "90.0 s", "2.00 h", "10.0 days", "31.7 years"]
+    assert [shown_count(value) for value in (1, 34_000, 5.5e6, 2.27e9, 4e13)] == [
+        "1", "34,000", "5.50 million", "2.27 billion", "40.0 trillion",
+    ]  # fmt: skip
     assert parse_devices("8xh100") == (8, DEVICES["H100"])
     assert parse_devices("RTX4090") == (1, DEVICES["RTX4090"])
 
@@ -145,7 +150,26 @@ def test_the_verb_plans_a_preset_and_finds_a_model(shosei: Shosei) -> None:
     assert code == 0
     assert "98,803,968 parameters" in out
     code, out, _ = shosei("plan", "--like", "ja-small", "--latency-ms", "0.05", "--gpus", "H100", "--no-here", "--json")
-    assert json.loads(out)["plans"][0]["decode_seconds"] <= 5e-5
+    assert json.loads(out)["plans"][0]["answering"][0]["decode_seconds"] <= 5e-5
+
+
+@given(st.sampled_from(sorted(PRESETS)), STEPS)
+def test_what_is_said_to_be_in_memory_adds_up_to_the_peak(name: str, step: TrainingStep) -> None:
+    spec = preset(name)
+    memory = training_memory(spec, step)
+    [said] = [line for line in on_paper(spec, step, memory, generation_memory(spec, 1, 8), 1) if "at its peak" in line]
+    parts = re.findall(r"([\d.,]+) ([kMGT]?B)", said)
+    peak, *held = [parse_bytes(number.replace(",", "") + unit, "--n") for number, unit in parts]
+    assert peak == pytest.approx(memory.peak, rel=5e-3)
+    assert sum(held) == pytest.approx(peak, rel=1e-2)
+
+
+def test_a_preset_that_does_not_fit_is_told_so(shosei: Shosei) -> None:
+    _, out, _ = shosei("plan", "internlm-large", "--gpus", "L4", "--no-here")
+    assert "training does not fit" in out
+    assert "not even one row does" in out
+    assert "answering with bf16 weights does not fit: 27.1 GB" in out
+    assert "answering with int4 weights fits: 10.9 GB" in out
 
 
 def test_this_machine_is_measured(shosei: Shosei) -> None:
@@ -164,7 +188,7 @@ def test_without_torch_the_plan_says_why_this_machine_is_not_measured(
     monkeypatch.delitem(sys.modules, "shosei.train.machine", raising=False)
     code, out, _ = shosei("plan", "nano")
     assert code == 0
-    assert "here: not measured; measuring needs torch" in out
+    assert "this machine: not measured; measuring needs torch" in out
 
 
 @pytest.mark.parametrize(
@@ -175,11 +199,20 @@ def test_without_torch_the_plan_says_why_this_machine_is_not_measured(
         (["ja-small", "--params", "1e6"], "name a preset"),
         (["--like", "ja-small"], "with one of --params"),
         (["--like", "ja-small", "--params", "1e6", "--memory", "1GB"], "with one of --params"),
-        (["--like", "ja-small", "--params", "1e6"], "no feed-forward fits"),
+        (
+            ["--like", "ja-small", "--params", "1e6"],
+            "needs 30,484,224 parameters, and the budget is 1,000,000 parameters",
+        ),
+        (["--like", "ja-small", "--memory", "1MB"], "needs 121 MB, and the budget is 1.00 MB"),
+        (["--like", "ja-small", "--latency-ms", "1e-3", "--gpus", "L4"], "needs 214 µs, and the budget is 1.00 µs"),
         (["--like", "ja-small", "--params", "many"], "such as 100e6"),
         (["--like", "ja-small", "--memory", "2 apples"], "such as 2GB"),
         (["--like", "ja-small", "--memory", "2GB", "--free", "deepth"], "did you mean 'depth'"),
         (["--like", "ja-small", "--latency-ms", "5"], "needs a device"),
+        (["--like", "ja-small", "--params", "1e23"], "more than a model like ja-small uses"),
+        (["--like", "ja-small", "--latency-ms", "inf", "--gpus", "L4"], "--latency-ms"),
+        (["ja-small", "--free", "depth"], "with one of --params"),
+        (["ja-small", "--gpus", ""], "8xH100"),
         (["ja-small", "--gpus", "8xH1000"], "did you mean 'H100'"),
         (["ja-small", "--gpus", "8 of H100"], "8xH100"),
         (["ja-small", "--tokens", "-5"], "--tokens"),

@@ -22,6 +22,7 @@ _VERDICTS = {
     EXIT_OK: "passed", EXIT_REGRESSION: "missed", EXIT_INCONCLUSIVE: "inconclusive", EXIT_INVALID: "invalid",
 }  # fmt: skip
 _WORST_FIRST: list[Outcome] = ["missed", "invalid", "inconclusive", "insufficient", "not_measured", "na", "pass"]
+_SHAPE = {"d_model", "n_layers", "intermediate_size", "n_heads", "n_kv_heads", "head_dim", "vocab_size"}
 _UNKNOWN: Sequence[Words] = [text("unknown")]
 
 
@@ -35,8 +36,7 @@ def header(card: Scorecard) -> list[Fact]:
     facts: list[Fact] = [("run", [card.run]), ("attempt", [str(card.attempt)]), ("started", _date(card.started))]
     if card.turn:
         facts.insert(2, ("target", [card.target, text("of_turn", turn=card.turn)]))
-    if "params" in card.model:
-        facts.insert(0, ("parameters", [cell(card.model["params"])]))
+    facts[:0] = _model(card.model)
     if card.system:
         facts.insert(0, ("system", [card.system]))
     machines: list[Sequence[Words]] = [parts for parts in map(_machine, card.hardware.values()) if parts]
@@ -140,6 +140,30 @@ def exit_text(command: Command, times: int) -> Sequence[Words]:
 def difference(count: Count) -> str:
     """The relative difference of a computed parameter count, in percent."""
     return "0" if count.published == count.computed else f"{100 * count.difference:+.4g} %"
+
+
+def _model(model: dict[str, Any]) -> list[Fact]:
+    """Parameters and shape, as far as a verb said them."""
+    facts: list[Fact] = []
+    if {"params", "embedding_params"} <= model.keys():
+        embedding = model["embedding_params"]
+        rest = model["params"] - embedding
+        facts.append(("parameters", [cell(model["params"]), text("parts", embedding=embedding, rest=rest)]))
+    elif "params" in model:
+        facts.append(("parameters", [cell(model["params"])]))
+    if model.keys() >= _SHAPE:
+        shape = text(
+            "dimensions",
+            d_model=model["d_model"],
+            layers=model["n_layers"],
+            feed_forward=model["intermediate_size"],
+            heads=model["n_heads"],
+            kv_heads=model["n_kv_heads"],
+            head_size=model["head_dim"],
+            rows=model["vocab_size"],
+        )
+        facts.append(("shape", [shape]))
+    return facts
 
 
 def _date(started: str) -> Sequence[Words]:

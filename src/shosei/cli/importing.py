@@ -29,7 +29,7 @@ def import_model(
 
     run = open_run(out, must_exist=False)
     spec, files = folder.read_spec(source), tokenizer_files(source)
-    model = asdict(spec) | {"params": spec.params}
+    model = asdict(spec) | {"params": spec.params, "embedding_params": spec.embedding_params}
     with run.recording("import", config={"source": str(source)}, model=model) as record:
         for name, text in files.items():
             write_atomic(run.tokenizer / name, text)

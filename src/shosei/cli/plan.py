@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -12,9 +13,6 @@ from shosei.cli.common import JsonOption, result
 if TYPE_CHECKING:
     from shosei.spec import ModelSpec
     from shosei.spec.device import Device
-    from shosei.spec.generation import GenerationMemory
-    from shosei.spec.plan import Plan
-    from shosei.spec.training import TrainingMemory, TrainingStep
 
 NEEDS_TORCH = "measuring needs torch: pip install 'shosei[build]'"
 
@@ -30,14 +28,25 @@ class PrecisionName(StrEnum):
 
 
 PresetArgument = Annotated[
-    str | None, typer.Argument(metavar="PRESET", help="`shosei models` lists them.", show_default=False)
+    str | None,
+    typer.Argument(metavar="PRESET", help="One of `shosei models`, or a shape's file, *.toml.", show_default=False),
 ]
-LikeOption = Annotated[str | None, typer.Option(help="Shape of the model to find, a preset.", show_default=False)]
-FreeOption = Annotated[str, typer.Option(help="What may change: width, depth, feed-forward or vocabulary.")]
+LikeOption = Annotated[
+    str | None, typer.Option(metavar="PRESET", help="Shape of the model to find: a name or a file.", show_default=False)
+]
+FreeOption = Annotated[
+    str | None,
+    typer.Option(
+        help="What may change: width, depth, feed-forward or vocabulary (default: feed-forward).", show_default=False
+    ),
+]
 ParamsOption = Annotated[str | None, typer.Option(help="Budget: parameters, such as 100e6.", show_default=False)]
 MemoryOption = Annotated[str | None, typer.Option(help="Budget: memory of answering, such as 2GB.", show_default=False)]
 LatencyOption = Annotated[
-    float | None, typer.Option("--latency-ms", min=1e-6, help="Budget: least time of a token.", show_default=False)
+    float | None,
+    typer.Option(
+        "--latency-ms", min=1e-6, max=1e9, help="Budget: milliseconds that a token takes at least.", show_default=False
+    ),
 ]
 GpusOption = Annotated[str | None, typer.Option(help="Devices to plan for, such as 8xH100.", show_default=False)]
 TokensOption = Annotated[
@@ -46,6 +55,12 @@ TokensOption = Annotated[
 BatchOption = Annotated[int, typer.Option(min=1, help="Rows a device takes in one step.")]
 SequenceOption = Annotated[
     int | None, typer.Option(min=1, help="Tokens of a row (default: the model's context).", show_default=False)
+]
+OutOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE.toml", help="Write the shape there, for 'shosei train --preset FILE.toml'.", show_default=False
+    ),
 ]
 StreamsOption = Annotated[int, typer.Option(min=1, help="Full contexts that are answered at once.")]
 
@@ -63,29 +78,34 @@ def plan(
     ] = False,
     streams: StreamsOption = 1,
     like: LikeOption = None,
-    free: FreeOption = "feed-forward",
+    free: FreeOption = None,
     params: ParamsOption = None,
     memory: MemoryOption = None,
     latency_ms: LatencyOption = None,
+    out: OutOption = None,
     here: Annotated[bool, typer.Option("--here/--no-here", help="Measure this machine and plan for it too.")] = True,
     as_json: JsonOption = False,
 ) -> None:
     """Plan a model: memory, time, token budget, largest batch. With --like and a budget, find the model first."""
     from dataclasses import asdict
 
+    from shosei.cli.planned import on_device, on_paper
     from shosei.spec.device import parse_devices
     from shosei.spec.generation import generation_memory
     from shosei.spec.plan import plan as plan_on
     from shosei.spec.plan import token_budget
     from shosei.spec.quantity import parse_count
+    from shosei.spec.shape import write_shape
     from shosei.spec.training import TrainingStep, training_memory
 
-    ranks, gpu = parse_devices(gpus) if gpus else (1, None)
+    ranks, gpu = parse_devices(gpus) if gpus is not None else (1, None)
     machine = _this_machine() if here else None
     spec = _spec(preset, like, free, params, memory, latency_ms, streams, gpu or machine)
+    if out:
+        write_shape(spec, out)
     length = sequence or spec.context_length
     step = TrainingStep(batch, length, optimizer.value, precision.value, checkpointing, ranks)
-    epoch = parse_count(tokens, "--tokens") if tokens else token_budget(spec)
+    epoch = parse_count(tokens, "--tokens") if tokens is not None else token_budget(spec)
     training, answering = training_memory(spec, step), generation_memory(spec, streams, spec.context_length)
     devices = [(step, gpu)] if gpu else []
     if machine:
@@ -102,44 +122,53 @@ def plan(
         "plans": [asdict(one) for one in plans],
         "here": "measured" if machine else f"not measured: {NEEDS_TORCH if here else '--no-here'}",
     }
-    lines = [*_on_paper(spec, step, training, answering, streams), *(_on_device(one, epoch) for one in plans)]
+    lines = on_paper(spec, step, training, answering, streams)
+    for one in plans:
+        lines += ["", *on_device(one, epoch)]
     if here and not machine:
-        lines.append(f"here: not measured; {NEEDS_TORCH}")
+        lines += ["", f"this machine: not measured; {NEEDS_TORCH}"]
     result(values, lines, as_json=as_json)
 
 
 def _spec(
-    preset: str | None, like: str | None, free: str, params: str | None, memory: str | None,
+    preset: str | None, like: str | None, free: str | None, params: str | None, memory: str | None,
     latency_ms: float | None, streams: int, device: Device | None,
 ) -> ModelSpec:  # fmt: skip
     """The preset that was named, or the model that the budget allows."""
     from shosei.errors import InputError
     from shosei.spec import preset as find
     from shosei.spec.generation import decode_seconds, generation_memory
-    from shosei.spec.quantity import parse_bytes, parse_count
-    from shosei.spec.solve import solve
+    from shosei.spec.quantity import parse_bytes, parse_count, shown_bytes, shown_seconds
+    from shosei.spec.solve import Budget, solve
 
     budgets = [budget for budget in (params, memory, latency_ms) if budget is not None]
-    if preset and not like and not budgets:
+    if preset and not (like or free or budgets):
         return find(preset)
     if preset or not like or len(budgets) != 1:
         raise InputError(
             "name a preset, such as 'shosei plan ja-small', or find a model: --like PRESET with one of --params, "
             "--memory and --latency-ms"
         )
-    shape = find(like)
-    if params:
-        return solve(shape, free, lambda spec: spec.params, parse_count(params, "--params"))
-    if memory:
+    shape, free = find(like), free or "feed-forward"
+    if params is not None:
+        limit = parse_count(params, "--params")
+        return solve(shape, free, Budget(limit, lambda spec: spec.params, lambda value: f"{value:,.0f} parameters"))
+    if memory is not None:
         limit = parse_bytes(memory, "--memory")
-        return solve(shape, free, lambda spec: generation_memory(spec, streams, spec.context_length).peak, limit)
+
+        def needed(spec: ModelSpec) -> int:
+            return generation_memory(spec, streams, spec.context_length).peak
+
+        return solve(shape, free, Budget(limit, needed, shown_bytes))
     if device is None:
         raise InputError(f"--latency-ms needs a device: name one with --gpus, or measure this machine; {NEEDS_TORCH}")
     assert latency_ms is not None
     bandwidth = device.bandwidth
-    return solve(
-        shape, free, lambda spec: decode_seconds(spec, spec.context_length, bandwidth, streams), latency_ms / 1e3
-    )
+
+    def lasts(spec: ModelSpec) -> float:
+        return decode_seconds(spec, spec.context_length, bandwidth, streams)
+
+    return solve(shape, free, Budget(latency_ms / 1e3, lasts, shown_seconds))
 
 
 def _this_machine() -> Device | None:
@@ -157,6 +186,7 @@ def _counts(spec: ModelSpec, sequence: int) -> dict[str, Any]:
     return {
         "params": spec.params,
         "embedding_params": spec.embedding_params,
+        "non_embedding_params": spec.non_embedding_params,
         "attention_params": spec.attention_params,
         "feed_forward_params": spec.feed_forward_params,
         "norm_params": spec.norm_params,
@@ -164,49 +194,3 @@ def _counts(spec: ModelSpec, sequence: int) -> dict[str, Any]:
         "decode_flops_per_token": spec.decode_flops_per_token(spec.context_length),
         "kv_bytes_per_token": spec.kv_bytes_per_token(),
     }
-
-
-def _on_paper(
-    spec: ModelSpec, step: TrainingStep, training: TrainingMemory, answering: GenerationMemory, streams: int
-) -> list[str]:
-    from shosei.spec.plan import TOKENS_A_PARAMETER, token_budget
-    from shosei.spec.quantity import shown_bytes
-
-    moments = training.moments
-    return [
-        f"{spec.name}: {spec.params:,} parameters; embedding {spec.embedding_params:,}, attention "
-        f"{spec.attention_params:,}, feed-forward {spec.feed_forward_params:,}, norms {spec.norm_params:,}",
-        f"shape: d_model {spec.d_model:,}, layers {spec.n_layers}, feed-forward {spec.intermediate_size:,}, heads "
-        f"{spec.n_heads}, KV heads {spec.n_kv_heads}, head size {spec.head_dim}, rows {spec.vocab_size:,}",
-        f"a token: {spec.train_flops_per_token(step.sequence) / 1e9:,.4g} GFLOP to train on, "
-        f"{spec.decode_flops_per_token(spec.context_length) / 1e9:,.4g} to generate, "
-        f"{spec.kv_bytes_per_token():,} bytes of cache",
-        f"token budget: {token_budget(spec) / 1e9:,.3g} billion ({TOKENS_A_PARAMETER} a parameter, Hoffmann et al. "
-        "2022, arXiv 2203.15556)",
-        f"training, {step.batch} x {step.sequence:,} tokens a device, {step.optimizer}, {step.precision}"
-        f"{', checkpointing' if step.checkpointing else ''}{f', {step.ranks} ranks' if step.ranks > 1 else ''}: "
-        f"{shown_bytes(training.peak)} at its peak, the {max(moments, key=moments.__getitem__)}",
-        f"  weights {shown_bytes(training.weights)}, gradients {shown_bytes(training.gradients)}, optimiser "
-        f"{shown_bytes(training.optimizer)}, copies {shown_bytes(training.copies)}, activations "
-        f"{shown_bytes(training.activations)}, loss {shown_bytes(training.loss)}",
-        f"answering, {streams} x {spec.context_length:,} tokens, bf16: {shown_bytes(answering.peak)}",
-        f"  weights {shown_bytes(answering.weights)}, KV cache {shown_bytes(answering.cache)}, prefill "
-        f"{shown_bytes(answering.prefill)}",
-    ]
-
-
-def _on_device(plan: Plan, tokens: int) -> str:
-    from shosei.spec.quantity import shown_bytes, shown_seconds
-
-    device, ranks = plan.device, plan.step.ranks
-    fits = "fits" if plan.training_fits else "does not fit"
-    answers = "answering fits" if plan.generation_fits else "answering does not fit"
-    name = f"{ranks} x {device.name}" if ranks > 1 else device.name
-    return (
-        f"{name} ({shown_bytes(device.memory)}, {device.flops / 1e12:,.3g} TFLOP/s, "
-        f"{device.bandwidth / 1e9:,.0f} GB/s; {device.source}): training {fits} in {shown_bytes(plan.step_bytes)}, "
-        f"largest batch {plan.largest_batch:,}; a step takes {shown_seconds(plan.step_seconds)}, an epoch of "
-        f"{tokens / 1e9:,.3g} billion tokens {shown_seconds(plan.epoch_seconds)} at {plan.utilization:.0%} of the "
-        f"peak; {answers} in {shown_bytes(plan.generation_bytes)}, at least {shown_seconds(plan.decode_seconds)} "
-        "a token"
-    )

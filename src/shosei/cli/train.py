@@ -12,7 +12,12 @@ from shosei.cli.common import ConfigOption, JsonOption, RunOption, SetOption, re
 
 def train(
     run_folder: RunOption = None,
-    preset: Annotated[str | None, typer.Option(help="Same as --set train.preset=NAME.", show_default=False)] = None,
+    preset: Annotated[
+        str | None,
+        typer.Option(
+            help="Same as --set train.preset=NAME: a preset's, or a shape's file, *.toml.", show_default=False
+        ),
+    ] = None,
     init: Annotated[
         str | None,
         typer.Option(

@@ -65,7 +65,7 @@ def serve_engine(
             "context": context,
             "device": str(device),
         },
-        "model": asdict(spec) | {"params": spec.params},
+        "model": asdict(spec) | {"params": spec.params, "embedding_params": spec.embedding_params},
         "hashes": {folder.WEIGHTS: sha256(*folder.weight_files(model_folder))} if os.environ.get(RUN_VARIABLE) else {},
     }
     with recording_if_asked("engine", "inference", **manifest) as record:

@@ -1,7 +1,7 @@
 """A model on paper: shapes, presets, closed-form counts and costs, plans, and the audit of the published
 tables.
 
-In: names and numbers. Out: numbers. Never imports torch or any room; everyone may import it.
+In: names, numbers and shapes in files. Out: numbers. Never imports torch or any room; everyone may import it.
 """
 
 from shosei.spec.model import ModelSpec

@@ -22,19 +22,19 @@ class Device:
     source: str
 
 
-# Peaks as their makers print them, without sparsity.
+# Peaks as their makers print them, without sparsity: half of what the datasheets of A100 to B200, L4 and L40S star.
 DEVICES: dict[str, Device] = {
     device.name: device
     for device in [
-        Device("A100", 80 * 10**9, 312e12, 2.039e12, "NVIDIA A100 80GB SXM datasheet"),
+        Device("A100", 80 * 10**9, 312e12, 2.039e12, "NVIDIA A100 Tensor Core GPU datasheet, 80 GB SXM"),
         Device("B200", 180 * 10**9, 2250e12, 7.7e12, "NVIDIA HGX B200 datasheet"),
-        Device("H100", 80 * 10**9, 989e12, 3.35e12, "NVIDIA H100 SXM datasheet"),
-        Device("H200", 141 * 10**9, 989e12, 4.8e12, "NVIDIA H200 SXM datasheet"),
-        Device("L4", 24 * 10**9, 121e12, 0.3e12, "NVIDIA L4 datasheet"),
-        Device("L40S", 48 * 10**9, 362e12, 0.864e12, "NVIDIA L40S datasheet"),
-        Device("MI300X", 192 * 10**9, 1307e12, 5.3e12, "AMD Instinct MI300X datasheet"),
-        Device("RTX3090", 24 * 10**9, 71e12, 0.936e12, "NVIDIA GA102 whitepaper"),
-        Device("RTX4090", 24 * 10**9, 165e12, 1.008e12, "NVIDIA Ada whitepaper"),
+        Device("H100", 80 * 10**9, 989e12, 3.35e12, "NVIDIA H100 Tensor Core GPU datasheet, SXM"),
+        Device("H200", 141 * 10**9, 989e12, 4.8e12, "NVIDIA H200 Tensor Core GPU datasheet, SXM"),
+        Device("L4", 24 * 10**9, 121e12, 0.3e12, "NVIDIA L4 Tensor Core GPU datasheet"),
+        Device("L40S", 48 * 10**9, 362.05e12, 0.864e12, "NVIDIA L40S datasheet"),
+        Device("MI300X", 192 * 10**9, 1307.4e12, 5.3e12, "AMD Instinct MI300X accelerator data sheet"),
+        Device("RTX3090", 24 * 10**9, 71e12, 0.936e12, "NVIDIA Ampere GA102 GPU Architecture whitepaper, appendix A"),
+        Device("RTX4090", 24 * 10**9, 165.2e12, 1.008e12, "NVIDIA Ada GPU Architecture whitepaper, appendix A"),
     ]
 }
 

@@ -6,7 +6,7 @@ from bisect import bisect_right
 from dataclasses import dataclass, replace
 
 from shosei.spec.device import Device
-from shosei.spec.generation import decode_seconds, generation_memory
+from shosei.spec.generation import WeightFormat, decode_seconds, generation_memory
 from shosei.spec.model import ModelSpec
 from shosei.spec.training import TrainingStep, train_flops, training_memory, update_flops
 
@@ -21,21 +21,30 @@ _LARGEST_BATCH = 1 << 40
 
 
 @dataclass(frozen=True, slots=True)
+class Answering:
+    """Generating with weights of one type: peak memory, and the least time of a token."""
+
+    weights: str
+    bytes: int
+    fits: bool
+    decode_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
-    """A step and an answer on each of ``step.ranks`` equal devices. Seconds are estimates at ``utilization`` of the
-    peak; ``decode_seconds`` is a lower bound. ``largest_batch`` 0: not even one row fits."""
+    """A step on each of ``step.ranks`` equal devices, and answers on one of them. Seconds are estimates at
+    ``utilization`` of the peak. ``largest_batch`` 0: not even one row fits."""
 
     device: Device
+    usable_bytes: int
     step: TrainingStep
     step_bytes: int
     training_fits: bool
     largest_batch: int
-    generation_bytes: int
-    generation_fits: bool
     utilization: float
     step_seconds: float
     epoch_seconds: float
-    decode_seconds: float
+    answering: list[Answering]
 
 
 def token_budget(spec: ModelSpec) -> int:
@@ -47,23 +56,21 @@ def plan(
     spec: ModelSpec, step: TrainingStep, device: Device, tokens: int, streams: int = 1, utilization: float = UTILIZATION
 ) -> Plan:
     """Training ``spec`` in epochs of ``tokens`` tokens, and answering ``streams`` full contexts at once."""
-    usable = USABLE * device.memory
+    usable = int(USABLE * device.memory)
     needed = training_memory(spec, step).peak
-    answering = generation_memory(spec, streams, spec.context_length).peak
     speed = utilization * device.flops
     step_seconds = (train_flops(spec, step) + _update_flops(spec, step)) / speed
     return Plan(
         device=device,
+        usable_bytes=usable,
         step=step,
         step_bytes=needed,
         training_fits=needed <= usable,
         largest_batch=largest_batch(spec, step, usable),
-        generation_bytes=answering,
-        generation_fits=answering <= usable,
         utilization=utilization,
         step_seconds=step_seconds,
         epoch_seconds=tokens / (step.tokens * step.ranks) * step_seconds,
-        decode_seconds=decode_seconds(spec, spec.context_length, device.bandwidth, streams),
+        answering=[_answering(spec, device, usable, streams, weights) for weights in WeightFormat],
     )
 
 
@@ -75,3 +82,10 @@ def largest_batch(spec: ModelSpec, step: TrainingStep, memory: float) -> int:
 
 def _update_flops(spec: ModelSpec, step: TrainingStep) -> float:
     return update_flops(spec) / step.ranks if step.optimizer == "muon" else 0.0
+
+
+def _answering(spec: ModelSpec, device: Device, usable: int, streams: int, weights: WeightFormat) -> Answering:
+    needed = generation_memory(spec, streams, spec.context_length, weights).peak
+    seconds = decode_seconds(spec, spec.context_length, device.bandwidth, streams, weights)
+    name = "bf16" if weights is WeightFormat.STORED else weights.value
+    return Answering(name, needed, needed <= usable, seconds)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 from shosei.errors import InputError, nearest
 from shosei.spec.model import ModelSpec
+from shosei.spec.shape import read_shape
 
 _INTERNLM_TINY = ModelSpec(
     name="internlm-tiny", vocab_size=128_064, d_model=1024, n_layers=12, intermediate_size=8192,
@@ -41,8 +43,13 @@ PRESETS: dict[str, ModelSpec] = {
 }
 
 
-def preset(name: str) -> ModelSpec:
-    """Return the preset called ``name``; raise InputError that offers the nearest name."""
-    if name not in PRESETS:
-        raise InputError(f"unknown preset '{name}'{nearest(name, PRESETS)}")
-    return PRESETS[name]
+def preset(name_or_file: str) -> ModelSpec:
+    """The preset of that name, or the shape in a file: a path, or a name that ends in ``.toml``.
+
+    Raises InputError that offers the nearest name, or as ``read_shape`` does.
+    """
+    if "/" in name_or_file or name_or_file.endswith(".toml"):
+        return read_shape(Path(name_or_file))
+    if name_or_file not in PRESETS:
+        raise InputError(f"unknown preset '{name_or_file}'{nearest(name_or_file, PRESETS)}")
+    return PRESETS[name_or_file]

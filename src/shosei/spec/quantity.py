@@ -12,13 +12,16 @@ _BYTES = {
     "": 1.0, "b": 1.0, "kb": 1e3, "mb": 1e6, "gb": 1e9, "tb": 1e12, "kib": 2.0**10, "mib": 2.0**20, "gib": 2.0**30,
 }  # fmt: skip
 _SIZES = [(1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB")]
+_MULTITUDES = [(1e12, "trillion"), (1e9, "billion"), (1e6, "million")]
 # From how many seconds on, the unit's length, its name.
 _LENGTHS = [
+    (2 * 365.25 * 86400.0, 365.25 * 86400.0, "years"),
     (2 * 86400.0, 86400.0, "days"),
     (7200.0, 3600.0, "h"),
     (120.0, 60.0, "min"),
     (1.0, 1.0, "s"),
-    (0.0, 1e-3, "ms"),
+    (1e-3, 1e-3, "ms"),
+    (0.0, 1e-6, "µs"),
 ]
 
 
@@ -32,6 +35,14 @@ def parse_bytes(text: str, option: str) -> int:
     return _parse(text, option, _BYTES, "an amount above 0, such as 2GB")
 
 
+def shown_count(value: float) -> str:
+    """Three significant digits, from a million on."""
+    for size, name in _MULTITUDES:
+        if value >= size:
+            return f"{_three_digits(value / size)} {name}"
+    return f"{value:,.0f}"
+
+
 def shown_bytes(value: float) -> str:
     """Three significant digits in the unit that fits."""
     for size, unit in _SIZES:
@@ -41,7 +52,7 @@ def shown_bytes(value: float) -> str:
 
 
 def shown_seconds(value: float) -> str:
-    """Three significant digits, from milliseconds to days."""
+    """Three significant digits, from microseconds to years."""
     _, length, unit = next(row for row in _LENGTHS if value >= row[0])
     return f"{_three_digits(value / length)} {unit}"
 

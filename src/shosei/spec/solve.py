@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from shosei.errors import InputError, nearest
 from shosei.spec.model import ModelSpec
@@ -20,10 +20,19 @@ FREE = {
 _MOST_MULTIPLES = 1 << 16
 
 
-def solve(like: ModelSpec, free: str, cost: Callable[[ModelSpec], float], budget: float) -> ModelSpec:
-    """``like`` with the greatest value of ``free`` at which ``cost`` is at most ``budget``; cost must rise with it.
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """At most ``limit`` of what ``cost`` counts; ``shown`` says such an amount with its unit."""
 
-    Raises InputError: ``free`` is not a key of ``FREE``, or the smallest value already costs more.
+    limit: float
+    cost: Callable[[ModelSpec], float]
+    shown: Callable[[float], str]
+
+
+def solve(like: ModelSpec, free: str, budget: Budget) -> ModelSpec:
+    """``like`` with the greatest value of ``free`` that keeps the budget; the cost must rise with it.
+
+    Raises InputError: ``free`` is not a key of ``FREE``, the smallest value already costs more, or no value tried does.
     """
     if free not in FREE:
         raise InputError(f"--free {free}: unknown dimension{nearest(free, FREE)}", param="free")
@@ -32,10 +41,16 @@ def solve(like: ModelSpec, free: str, cost: Callable[[ModelSpec], float], budget
     def shape(count: int) -> ModelSpec:
         return replace(like, name=f"{like.name}-{free}-{count * multiple}", **{field: count * multiple})  # type: ignore[arg-type]
 
-    count = bisect_right(range(1, _MOST_MULTIPLES), budget, key=lambda count: cost(shape(count)))
+    count = bisect_right(range(1, _MOST_MULTIPLES), budget.limit, key=lambda count: budget.cost(shape(count)))
     if not count:
         raise InputError(
-            f"no {free} fits: with the smallest, {multiple}, a model like {like.name} needs {cost(shape(1)):.3g} "
-            f"of a budget of {budget:.3g}; raise the budget, or free another dimension"
+            f"no {free} is small enough: at {multiple}, the least, a model like {like.name} needs "
+            f"{budget.shown(budget.cost(shape(1)))}, and the budget is {budget.shown(budget.limit)}; raise it, or free "
+            f"another dimension: {', '.join(other for other in FREE if other != free)}"
+        )
+    if count == _MOST_MULTIPLES - 1:
+        raise InputError(
+            f"the budget of {budget.shown(budget.limit)} is more than a model like {like.name} uses at a {free} of "
+            f"{count * multiple:,}, the most that is tried; lower it, or free another dimension"
         )
     return shape(count)

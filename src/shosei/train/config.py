@@ -14,7 +14,7 @@ Decay = Annotated[float, Field(ge=0, lt=1)]
 class TrainConfig(Config):
     """Table ``[train]`` of the configuration. The defaults are the recipe of the ``nano`` preset."""
 
-    preset: str = Field("nano", description="Model to train; `shosei models` lists them.")
+    preset: str = Field("nano", description="Model to train: a name of `shosei models`, or a shape's file, *.toml.")
     init: str = Field("", description="Model folder to go on from, instead of the preset's random weights.")
     epochs: int = Field(3, ge=1, description="Passes over the training data; with the batch size this fixes the steps.")
     max_steps: int = Field(0, ge=0, description="Optimiser steps, in as many epochs as they take; 0: `epochs` decides.")

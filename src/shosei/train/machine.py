@@ -19,7 +19,8 @@ def this_machine() -> Device:
     """Memory that is free now, the best rate of square products in the type that the trainer would choose, and the
     best rate of reading: of adding up integers, since torch adds up floats no faster than one core can."""
     dtype = compute_dtype("auto")
-    source = f"measured, {torch.get_num_threads()} threads, {str(dtype).removeprefix('torch.')}"
+    threads = torch.get_num_threads()
+    source = f"measured: {threads} thread{'s' * (threads > 1)}, {str(dtype).removeprefix('torch.')}"
     return Device("this machine", psutil.virtual_memory().available, gemm_peak(dtype), _read_bandwidth(), source)
 
 
