@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from shosei.errors import InputError
+from shosei.text.call_format import CallFormat
 from shosei.text.special import SPECIAL_TOKENS
 from shosei.text.template import ChatTemplate
 
@@ -19,11 +22,28 @@ GENERATION = "generation_config.json"
 class ForeignChat:
     """How a foreign model's conversations are laid out, and the ids that end its answers.
 
-    ``template`` None: a base model's folder, which has none.
+    ``template`` None: a base model's folder, which has none. ``tool_template``: of conversations with tools, where
+    that is another.
     """
 
     template: ChatTemplate | None
     end_ids: list[int]
+    tool_template: ChatTemplate | None = None
+
+    @property
+    def call_format(self) -> CallFormat | None:
+        """How the model writes calls; None: unknown."""
+        template = self.tool_template or self.template
+        return template.call_format if template else None
+
+    def template_of(
+        self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]] | None
+    ) -> ChatTemplate:
+        """What lays out this conversation. Raises InputError if there is nothing."""
+        if self.template is None:
+            raise InputError("this is a base model without a chat template: ask for completions", param="messages")
+        calling = tools or any(message.get("tool_calls") or message["role"] == "tool" for message in messages)
+        return self.tool_template or self.template if calling else self.template
 
 
 def tokenizer_files(source: Path) -> dict[str, str]:
@@ -59,9 +79,15 @@ def read_foreign_chat(folder: Path) -> ForeignChat | None:
     if ends is None:
         return None
     special = [token["content"] for token in tokenizer.get("added_tokens", []) if token["special"]]
+    end_ids = list(ends) if isinstance(ends, list) else [int(ends)]
     file = folder / TEMPLATE
-    template = ChatTemplate(file.read_text(encoding="utf-8"), names, special) if file.is_file() else None
-    return ForeignChat(template, list(ends) if isinstance(ends, list) else [int(ends)])
+    if not file.is_file():
+        return ForeignChat(None, end_ids)
+    template = ChatTemplate(file.read_text(encoding="utf-8"), names, special)
+    if template.call_format or not set(SPECIAL_TOKENS) <= set(special):
+        return ForeignChat(template, end_ids)
+    internlm = resources.files(__package__).joinpath("internlm.jinja").read_text("utf-8")
+    return ForeignChat(template, end_ids, ChatTemplate(internlm, names, special))
 
 
 def _serialized(source: Path, config: dict[str, Any]) -> str:

@@ -16,6 +16,7 @@ from tokenizers import AddedToken, Regex, decoders, models, pre_tokenizers, trai
 from shosei.config import Config
 from shosei.errors import InputError
 from shosei.files import write_atomic
+from shosei.text.call_format import OURS, CallFormat
 from shosei.text.foreign import ForeignChat, read_foreign_chat
 from shosei.text.special import SPECIAL_TOKENS
 from shosei.text.stream import StreamDecoder
@@ -53,8 +54,10 @@ class Tokenizer:
         except Exception as error:  # tokenizers raises bare Exception
             raise ValueError(str(error)) from None
         self._plain.encode_special_tokens = True
-        self._special_ids = {token: self._plain.get_vocab().get(token, -1) for token in SPECIAL_TOKENS}
-        missing = [token for token, token_id in self._special_ids.items() if token_id < 0]
+        self._special_ids = {
+            token.content: token_id for token_id, token in self._plain.get_added_tokens_decoder().items()
+        }
+        missing = [token for token in SPECIAL_TOKENS if token not in self._special_ids]
         if missing and chat is None:
             raise ValueError(f"it has no token {missing[0]}")
         self.chat = chat
@@ -140,8 +143,13 @@ class Tokenizer:
         return self._token_bytes[token_id] if token_id < len(self._token_bytes) else b""
 
     def special_id(self, token: str) -> int:
-        """Id of one of ``SPECIAL_TOKENS``; -1, which no text has, if a foreign tokenizer lacks it."""
-        return self._special_ids[token]
+        """Id of a token that was added to those that are learnt; -1, which no text has, if there is none."""
+        return self._special_ids.get(token, -1)
+
+    @property
+    def call_format(self) -> CallFormat | None:
+        """How the model writes calls of tools; None: unknown."""
+        return self.chat.call_format if self.chat else OURS
 
     @property
     def vocab_size(self) -> int:
