@@ -39,6 +39,7 @@ class ChatTemplate:
         self._names = dict(names)
         longest_first = sorted(special, key=len, reverse=True)
         self._special = re.compile(f"({'|'.join(map(re.escape, longest_first))})") if special else None
+        self._special_names = tuple(special)
 
     def render(
         self,
@@ -52,9 +53,15 @@ class ChatTemplate:
         Raises InputError if the template refuses the messages.
         """
         text = self._text(messages, tools, add_generation_prompt)
-        if _GUARD not in text or self._special is None:
-            return tokenizer.encode(text, allow_special=True)
+        ids = tokenizer.encode(text, allow_special=True)
+        if self._special is None:
+            return ids
         pieces = self._special.split(text)  # text and special tokens take turns
+        special = {tokenizer.special_id(name) for name in self._special_names}
+        placed = sum(token in special for token in ids)
+        # A tokenizer that normalises may also make a special token out of other characters.
+        if _GUARD not in text and placed == len(pieces) // 2:
+            return ids
         return [
             token
             for place, piece in enumerate(pieces)
@@ -123,7 +130,7 @@ class ChatTemplate:
     def _guard(self, value: Any) -> Any:
         """``value`` with every name of a special token in it parted, which no template can put together again."""
         if isinstance(value, str):
-            return self._special.sub(lambda name: name[0][0] + _GUARD + name[0][1:], value) if self._special else value
+            return self._special.sub(lambda name: _GUARD.join([*name[0], ""]), value) if self._special else value
         if isinstance(value, dict):
             return {self._guard(key): self._guard(part) for key, part in value.items()}
         return [self._guard(part) for part in value] if isinstance(value, list | tuple) else value
