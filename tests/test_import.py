@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import re
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,7 +12,7 @@ from transformers import AutoModelForCausalLM
 
 from conftest import Shosei
 from foreign_samples import edit, save
-from model_samples import ROWS, save_tokenizer
+from model_samples import ROWS
 from shosei.engine.answer import answer_greedily
 from shosei.model import folder
 from shosei.text import Tokenizer, chat
@@ -81,37 +78,6 @@ def test_internlm2_is_unpacked_to_the_llama_that_it_is(tmp_path: Path, shosei: S
     assert shosei("import", tmp_path / "theirs", "--out", tmp_path / "run")[0] == 0
     again = AutoModelForCausalLM.from_pretrained(tmp_path / "run/model")
     assert all(torch.equal(weight, again.state_dict()[name]) for name, weight in theirs.state_dict().items())
-
-
-def break_tokenizer(path: Path) -> None:
-    save_tokenizer(path, ROWS + 30)
-
-
-@pytest.mark.parametrize(
-    ("damage", "says"),
-    [
-        (lambda path: edit(path / "config.json", model_type="mamba"), "mamba .* is not supported; these are: llama"),
-        (lambda path: edit(path / "config.json", attention_bias=True), "only a part of the llama layers"),
-        (lambda path: edit(path / "config.json", quantization_config={"bits": 4}), "quantization_config"),
-        (lambda path: sorted(path.glob("model-*"))[1].unlink(), "model-00002-of-.* is missing"),
-        (lambda path: os.truncate(sorted(path.glob("model-*"))[1], 1000), "truncated or damaged"),
-        (lambda path: edit(path / "config.json", intermediate_size=96), "has shape .* the config asks for"),
-        (lambda path: (path / "model.safetensors.index.json").rename(path / "pytorch_model.bin"), "pickled"),
-        (break_tokenizer, "has no row in the model's 320"),
-        (lambda path: (path / "tokenizer.json").unlink(), "has no tokenizer"),
-        (lambda path: (path / "tokenizer.json").write_text("{"), "tokenizer.json"),
-    ],
-)
-def test_what_cannot_be_imported_is_one_clear_line(
-    damage: Callable[[Path], None], says: str, tmp_path: Path, shosei: Shosei
-) -> None:
-    save("llama", tmp_path / "theirs", max_shard_size="40KB", **EXTRAS["llama, tied"])
-    damage(tmp_path / "theirs")
-    code, _, err = shosei("import", tmp_path / "theirs", "--out", tmp_path / "run")
-    assert code == 2
-    assert err.count("\n") == 1
-    assert re.search(says, err), err
-    assert not (tmp_path / "run/model").exists()
 
 
 def test_an_imported_model_learns_from_dialogues(tmp_path: Path, shosei: Shosei) -> None:

@@ -20,7 +20,7 @@ ARCHITECTURES = {
 }
 
 # Settings that change what a model computes, and the only values that this implementation computes.
-_REQUIRED = {"hidden_act": "silu", "pretraining_tp": 1, "use_sliding_window": False, "quantization_config": None}
+_REQUIRED = {"hidden_act": "silu", "pretraining_tp": 1, "use_sliding_window": False, "partial_rotary_factor": 1.0}
 
 
 def model_type(spec: ModelSpec) -> str:
@@ -69,7 +69,13 @@ def to_config(spec: ModelSpec, dtype: str, special_ids: dict[str, Any]) -> dict[
 
 
 def read_spec(folder: Path) -> ModelSpec:
-    """The shape of the model in ``folder``. Raises InputError: another architecture, an incomplete config."""
+    """The shape of the model in ``folder``. Raises InputError: another architecture, an incomplete config, or no whole
+    model."""
+    if (folder / "adapter_config.json").is_file() and not any(folder.glob("model*.safetensors")):
+        raise InputError(
+            f"{folder / 'adapter_config.json'}: an adapter is no whole model; merge it into its base model with the "
+            "library that made it, and import that"
+        )
     config = read_json(folder, "config.json")
     file = folder / "config.json"
     _check(config, file)
@@ -105,6 +111,9 @@ def _check(config: dict[str, Any], file: Path) -> None:
     if kind not in ARCHITECTURES or names not in ([own.lower()], ["llamaforcausallm"] * (kind == "internlm3")):
         shown = f"{kind} / {config.get('architectures')}"
         raise InputError(f"{file}: architecture {shown} is not supported; these are: {', '.join(ARCHITECTURES)}")
+    if quantised := config.get("quantization_config") or config.get("compression_config"):
+        method = quantised.get("quant_method", "quantised") if isinstance(quantised, dict) else quantised
+        raise InputError(f"{file}: weights stored as {method} are not supported; take the model's unquantised folder")
     for key, value in _REQUIRED.items():
         if config.get(key, value) != value:
             raise InputError(f"{file}: {key} = {config[key]!r} is not supported; it must be {value!r}")
@@ -131,7 +140,7 @@ def read_json(folder: Path, name: str) -> dict[str, Any]:
     except FileNotFoundError:
         raise InputError(f"{folder} is no complete model folder: {name} is missing") from None
     except (OSError, ValueError) as error:
-        raise InputError(f"cannot read {file}: {error}") from None
+        raise InputError(f"cannot read {file}: {error}; copy it again") from None
     if not isinstance(value, dict):
         raise InputError(f"{file} must hold a JSON object")
     return value

@@ -9,6 +9,8 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+import tokenizers
+
 from shosei.errors import InputError
 from shosei.text.call_format import CallFormat
 from shosei.text.special import SPECIAL_TOKENS
@@ -67,13 +69,14 @@ def tokenizer_files(source: Path) -> dict[str, str]:
 
 
 def read_foreign_chat(folder: Path) -> ForeignChat | None:
-    """The chat format of a model folder, or None where it is ours: conversations begin with ``<|im_start|>``."""
+    """The chat format of a model folder, or None where it is ours: it has our tokens, and ``<|im_start|>`` begins
+    conversations."""
     config = _json(folder / CONFIG) or {}
-    names = {key: token_text(token) for key, token in config.items() if key.endswith("_token")}
-    if not config or names.get("bos_token") == SPECIAL_TOKENS[0]:
-        return None
+    names = {key: text for key, token in config.items() if key.endswith("_token") and (text := token_text(token))}
     tokenizer = _json(folder / TOKENIZER) or {}
     added: dict[str, int] = {token["content"]: token["id"] for token in tokenizer.get("added_tokens", [])}
+    if not config or (names.get("bos_token") == SPECIAL_TOKENS[0] and added.keys() >= set(SPECIAL_TOKENS)):
+        return None
     generation = _json(folder / GENERATION) or {}
     ends = generation.get("eos_token_id", added.get(names.get("eos_token", "")))
     if ends is None:
@@ -91,8 +94,13 @@ def read_foreign_chat(folder: Path) -> ForeignChat | None:
 
 
 def _serialized(source: Path, config: dict[str, Any]) -> str:
-    if (source / TOKENIZER).is_file():
-        return (source / TOKENIZER).read_text(encoding="utf-8")
+    if (file := source / TOKENIZER).is_file():
+        try:
+            serialized = file.read_text(encoding="utf-8")
+            tokenizers.Tokenizer.from_str(serialized)
+        except Exception as error:  # tokenizers raises bare Exception
+            raise InputError(f"{file} is no tokenizer ({error}); copy it again") from None
+        return serialized
     if not (source / "tokenizer.model").is_file():
         raise InputError(f"{source} has no tokenizer: neither {TOKENIZER} nor tokenizer.model; copy it again")
     from shosei.text.sentencepiece_model import read_sentencepiece  # of an extra
@@ -108,9 +116,10 @@ def _json(file: Path) -> Any:
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
-        raise InputError(f"cannot read {file}: {error}") from None
+        raise InputError(f"cannot read {file}: {error}; copy it again") from None
 
 
 def token_text(token: Any) -> str:
-    """A special token's text: transformers writes it plain or as an object."""
-    return str(token["content"] if isinstance(token, dict) else token)
+    """A special token's text, which transformers writes plain or as an object; empty where there is none."""
+    text = token.get("content") if isinstance(token, dict) else token
+    return text if isinstance(text, str) else ""
