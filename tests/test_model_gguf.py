@@ -12,12 +12,14 @@ import pytest
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+from transformers.convert_slow_tokenizer import bytes_to_unicode
 
 from model_samples import ROWS, random_model, reduced, save_tokenizer
 from shosei.errors import InputError
 from shosei.model import folder, gguf_file
 from shosei.spec import ModelSpec
 from shosei.spec.rope import LinearScaling, Llama3Scaling, YarnScaling
+from shosei.text import Tokenizer
 
 NANO = replace(reduced("nano"), d_model=64, intermediate_size=96)
 SHAPES = {
@@ -154,6 +156,18 @@ def test_the_vocabulary_is_complete(tokenizer_folder: Path, tmp_path: Path) -> N
     assert types[-1] == gguf.TokenType.UNUSED
     assert field(reader, "tokenizer.ggml.pre") == "qwen2"
     assert "<|im_start|>" in str(field(reader, "tokenizer.chat_template"))
+
+
+def test_each_token_of_the_file_has_our_bytes(tokenizer_folder: Path, tmp_path: Path) -> None:
+    """As llama.cpp reads them: by GPT-2's table of a character a byte, half characters too."""
+    reader, ours = write(NANO, "bf16", tokenizer_folder, tmp_path), Tokenizer.load(tokenizer_folder)
+    byte_of = {character: byte for byte, character in bytes_to_unicode().items()}
+    tokens, types = field(reader, "tokenizer.ggml.tokens"), field(reader, "tokenizer.ggml.token_type")
+    assert isinstance(tokens, list)
+    assert isinstance(types, list)
+    normal = [row for row, kind in enumerate(types) if kind == gguf.TokenType.NORMAL]
+    assert [bytes(map(byte_of.__getitem__, tokens[row])) for row in normal] == [ours.token_bytes(row) for row in normal]
+    assert {ours.token_bytes(row) for row in normal} >= {bytes([byte]) for byte in range(256)}
 
 
 def test_another_kind_of_tokenizer_is_refused(tokenizer_folder: Path, tmp_path: Path) -> None:
