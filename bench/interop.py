@@ -1,8 +1,8 @@
 """One model in other people's tools: ``python bench/interop.py MODEL [--llama PYTHON] [--vllm PYTHON]``.
 
 PYTHON is an interpreter that has llama-cpp-python, or vllm. Prints, for each that is given: probes whose token ids are
-ours (``tokenizer.json``, and the GGUF file's vocabulary in llama.cpp), single tokens whose bytes are ours, and greedy
-answers in float32 whose tokens are ours.
+ours (``tokenizer.json``, and the GGUF file's vocabulary in llama.cpp), single tokens whose bytes are ours, tokens that
+together are no UTF-8 and are decoded as ours are, and greedy answers in float32 whose tokens are ours.
 """
 
 from __future__ import annotations
@@ -33,6 +33,15 @@ PROBES = [
     b"\xff\xfe\xe4\xbd broken \x80".decode("utf-8", "replace"),
     "",
 ]  # fmt: skip
+# What a model may write token by token without ever finishing a character; a token a byte.
+BROKEN = [
+    b"\xff\xfe\xe4\xbd broken \x80",
+    "今天".encode()[:4],
+    "今天".encode()[2:] + "🎉".encode()[:3] + b"ok",
+    b"\xed\xa0\x80",  # a surrogate
+    b"\xc0\xaf\xf5\x80\x80\x80",  # overlong, and beyond the last character
+    bytes(range(256)),
+]
 QUESTIONS = [
     "你好！",
     "3 + 4 等于多少？",
@@ -63,6 +72,7 @@ print("RESULT" + json.dumps({
     "plain": [model.tokenize(text.encode(), add_bos=False, special=False) for text in ask["probes"]],
     "special": [model.tokenize(text.encode(), add_bos=False, special=True) for text in ask["probes"]],
     "bytes": [piece(token) for token in range(ask["rows"])],
+    "broken": ["".join(map(piece, ids)) for ids in ask["broken"]],
     "answers": [answer(prompt) for prompt in ask["prompts"]],
 }))
 """
@@ -77,7 +87,8 @@ def main():
     made = model.generate([{"prompt_token_ids": prompt} for prompt in ask["prompts"]], sampling)
     answers = [[token for token in one.outputs[0].token_ids if token != ask["end"]] for one in made]
     special = [tokenizer.encode(text, add_special_tokens=False) for text in ask["probes"]]
-    print("RESULT" + json.dumps({"special": special, "answers": answers}))
+    texts = [tokenizer.decode(ids) for ids in ask["broken"]]
+    print("RESULT" + json.dumps({"special": special, "texts": texts, "answers": answers}))
 if __name__ == "__main__":
     main()
 """
@@ -97,6 +108,7 @@ def main() -> None:
             "folder": str(given.model),
             "gguf": f"{scratch}/model.gguf",
             "probes": PROBES,
+            "broken": _broken(tokenizer),
             "prompts": _prompts(tokenizer),
             "new": NEW,
             "end": tokenizer.end_id,
@@ -111,6 +123,11 @@ def _prompts(tokenizer: Tokenizer) -> list[list[int]]:
     return [chat.render(tokenizer, [{"role": "user", "content": question}]) for question in QUESTIONS]
 
 
+def _broken(tokenizer: Tokenizer) -> list[list[int]]:
+    tokens = {tokenizer.token_bytes(token): token for token in range(tokenizer.vocab_size)}
+    return [[tokens[bytes([byte])] for byte in raw] for raw in BROKEN]
+
+
 def _ours(path: Path, tokenizer: Tokenizer) -> dict[str, list[Any]]:
     model, spec = folder.load(path)
     prompts = _prompts(tokenizer)
@@ -119,6 +136,8 @@ def _ours(path: Path, tokenizer: Tokenizer) -> dict[str, list[Any]]:
         "plain": [tokenizer.encode(text) for text in PROBES],
         "special": [tokenizer.encode(text, allow_special=True) for text in PROBES],
         "bytes": [tokenizer.token_bytes(token).hex() for token in range(tokenizer.vocab_size)],
+        "broken": [raw.hex() for raw in BROKEN],
+        "texts": [tokenizer.decode(ids) for ids in _broken(tokenizer)],
         "answers": [[token for token in answer if token != tokenizer.end_id] for answer in answers],
     }
 

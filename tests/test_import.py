@@ -3,59 +3,64 @@
 from __future__ import annotations
 
 import json
-import os
-import re
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
-from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
+from transformers import AutoModelForCausalLM
 
 from conftest import Shosei
-from model_samples import ROWS, save_tokenizer
+from foreign_samples import edit, save
+from model_samples import ROWS
 from shosei.engine.answer import answer_greedily
 from shosei.model import folder
 from shosei.text import Tokenizer, chat
 
-TINY = {
-    "vocab_size": ROWS, "hidden_size": 48, "num_hidden_layers": 3, "intermediate_size": 80, "num_attention_heads": 6,
-    "num_key_value_heads": 2, "head_dim": 8, "rope_theta": 50_000.0, "max_position_embeddings": 128,
-    "rms_norm_eps": 1e-4, "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 2,
-}  # fmt: skip
-EXTRAS = {
+EXTRAS: dict[str, dict[str, object]] = {
     "llama": {},
     "llama, biased": {"attention_bias": True, "mlp_bias": True},
     "llama, tied": {"tie_word_embeddings": True, "num_key_value_heads": 6},
     "qwen2": {},
+    "qwen2, tied": {"tie_word_embeddings": True},
     "qwen3": {"head_dim": 16},
     "internlm3": {"rope_scaling": {"rope_type": "dynamic", "factor": 6.0, "rope_theta": 50_000.0}},
     "internlm3, biased": {"attention_bias": True, "mlp_bias": True},
 }
+# Published shapes at an eighth of their width and heads, two layers deep.
+PUBLISHED: dict[str, dict[str, object]] = {
+    "llama, as Llama 3.2 1B": {
+        "hidden_size": 256, "intermediate_size": 1024, "num_attention_heads": 4, "num_key_value_heads": 1,
+        "head_dim": 64, "rope_theta": 5e5, "rms_norm_eps": 1e-5, "tie_word_embeddings": True,
+        "max_position_embeddings": 131_072,
+        "rope_scaling": {
+            "rope_type": "llama3", "factor": 32.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
+            "original_max_position_embeddings": 8192,
+        },
+    },
+    "llama, as Llama 2 7B": {
+        "hidden_size": 512, "intermediate_size": 1376, "num_attention_heads": 4, "num_key_value_heads": 4,
+        "head_dim": 128, "rope_theta": 1e4, "rms_norm_eps": 1e-5,
+    },
+    "qwen2, as Qwen2.5 0.5B": {
+        "hidden_size": 128, "intermediate_size": 608, "num_attention_heads": 2, "num_key_value_heads": 1,
+        "head_dim": 64, "rope_theta": 1e6, "rms_norm_eps": 1e-6, "tie_word_embeddings": True,
+    },
+    "qwen3, as Qwen3 0.6B": {
+        "hidden_size": 128, "intermediate_size": 384, "num_attention_heads": 2, "num_key_value_heads": 1,
+        "head_dim": 128, "rope_theta": 1e6, "rms_norm_eps": 1e-6, "tie_word_embeddings": True,
+    },
+    "internlm3, as InternLM3 8B": {
+        "hidden_size": 512, "intermediate_size": 1280, "num_attention_heads": 4, "num_key_value_heads": 1,
+        "head_dim": 128, "rope_theta": 5e7, "rms_norm_eps": 1e-5, "max_position_embeddings": 32_768,
+        "rope_scaling": {"rope_type": "dynamic", "factor": 6.0},
+    },
+}  # fmt: skip
 IDS = torch.randint(0, ROWS, (2, 60), generator=torch.Generator().manual_seed(0))
-
-
-def save(name: str, path: Path, **more: object) -> PreTrainedModel:
-    """A random model of transformers', every weight of which matters, with a tokenizer beside it."""
-    torch.manual_seed(0)
-    config = AutoConfig.for_model(name.partition(",")[0], **(TINY | EXTRAS.get(name, {}) | more))
-    model = AutoModelForCausalLM.from_config(config).eval()
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.normal_(mean=0.5 if parameter.ndim == 1 else 0.0, std=0.15)
-    model.save_pretrained(path, max_shard_size="40KB" if "tied" in name else "5GB")
-    save_tokenizer(path)
-    return model
-
-
-def edit(file: Path, **values: object) -> None:
-    file.write_text(json.dumps(json.loads(file.read_text()) | values))
 
 
 @pytest.mark.parametrize("name", EXTRAS)
 def test_an_imported_model_gives_the_logits_of_transformers(name: str, tmp_path: Path, shosei: Shosei) -> None:
-    theirs = save(name, tmp_path / "theirs")
+    theirs = save(name.partition(",")[0], tmp_path / "theirs", **EXTRAS[name])
     code, out, err = shosei("import", tmp_path / "theirs", "--out", tmp_path / "run", "--json")
     assert code == 0, err
     assert json.loads(out)["params"] == theirs.num_parameters()
@@ -73,68 +78,33 @@ def test_an_imported_model_gives_the_logits_of_transformers(name: str, tmp_path:
     assert (packed - expected).norm() < 0.1 * expected.norm()
 
 
-def as_internlm2(path: Path) -> None:
-    """Relabel a Llama's folder as InternLM2's, whose query, key and value are one matrix, one KV head after another."""
-    kv, group, size = 2, 3, 8
-    tensors = load_file(path / "model.safetensors")
-    for layer in range(3):
-        old, new = f"model.layers.{layer}", f"model.layers.{layer}.attention"
-        q, k, v = (tensors.pop(f"{old}.self_attn.{part}_proj.weight") for part in "qkv")
-        heads = []
-        for head in range(kv):
-            heads += [q[head * group * size : (head + 1) * group * size]]
-            heads += [part[head * size : (head + 1) * size] for part in (k, v)]
-        tensors[f"{new}.wqkv.weight"] = torch.cat(heads)
-        tensors[f"{new}.wo.weight"] = tensors.pop(f"{old}.self_attn.o_proj.weight")
-        for ours, theirs in (("gate", "w1"), ("up", "w3"), ("down", "w2")):
-            tensors[f"{old}.feed_forward.{theirs}.weight"] = tensors.pop(f"{old}.mlp.{ours}_proj.weight")
-        tensors[f"{old}.attention_norm.weight"] = tensors.pop(f"{old}.input_layernorm.weight")
-        tensors[f"{old}.ffn_norm.weight"] = tensors.pop(f"{old}.post_attention_layernorm.weight")
-    tensors["model.tok_embeddings.weight"] = tensors.pop("model.embed_tokens.weight")
-    tensors["output.weight"] = tensors.pop("lm_head.weight")
-    save_file(tensors, path / "model.safetensors")
-    edit(path / "config.json", model_type="internlm2", architectures=["InternLM2ForCausalLM"], bias=False)
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_published_shapes_give_the_logits_of_transformers(name: str, tmp_path: Path) -> None:
+    theirs = save(name.partition(",")[0], tmp_path, num_hidden_layers=2, **PUBLISHED[name])
+    ours, _ = folder.load(tmp_path)
+    with torch.no_grad():
+        assert (ours.logits(ours(IDS)) - theirs(IDS).logits).abs().max() < 1e-4
 
 
-def test_internlm2_is_unpacked_to_the_llama_that_it_is(tmp_path: Path, shosei: Shosei) -> None:
-    theirs = save("llama", tmp_path / "theirs")
-    as_internlm2(tmp_path / "theirs")
-    assert shosei("import", tmp_path / "theirs", "--out", tmp_path / "run")[0] == 0
-    again = AutoModelForCausalLM.from_pretrained(tmp_path / "run/model")
-    assert all(torch.equal(weight, again.state_dict()[name]) for name, weight in theirs.state_dict().items())
+def test_a_head_size_that_is_not_written_is_the_widths_share(tmp_path: Path) -> None:
+    theirs = save("llama", tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    del config["head_dim"]
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    ours, spec = folder.load(tmp_path)
+    assert spec.head_dim == 8
+    with torch.no_grad():
+        assert (ours.logits(ours(IDS)) - theirs(IDS).logits).abs().max() < 1e-4
 
 
-def break_tokenizer(path: Path) -> None:
-    save_tokenizer(path, ROWS + 30)
-
-
-@pytest.mark.parametrize(
-    ("damage", "says"),
-    [
-        (lambda path: edit(path / "config.json", model_type="mamba"), "mamba .* is not supported; these are: llama"),
-        (lambda path: edit(path / "config.json", rope_parameters={"rope_type": "llama3"}), "'llama3' is not supported"),
-        (lambda path: edit(path / "config.json", rope_parameters={}, rope_scaling={"type": "yarn"}), "'yarn'"),
-        (lambda path: edit(path / "config.json", attention_bias=True), "only a part of the llama layers"),
-        (lambda path: edit(path / "config.json", quantization_config={"bits": 4}), "quantization_config"),
-        (lambda path: sorted(path.glob("model-*"))[1].unlink(), "model-00002-of-.* is missing"),
-        (lambda path: os.truncate(sorted(path.glob("model-*"))[1], 1000), "truncated or damaged"),
-        (lambda path: edit(path / "config.json", intermediate_size=96), "has shape .* the config asks for"),
-        (lambda path: (path / "model.safetensors.index.json").rename(path / "pytorch_model.bin"), "pickled"),
-        (break_tokenizer, "has no row in the model's 320"),
-        (lambda path: (path / "tokenizer.json").unlink(), "has no tokenizer"),
-        (lambda path: (path / "tokenizer.json").write_text("{"), "tokenizer.json"),
-    ],
-)
-def test_what_cannot_be_imported_is_one_clear_line(
-    damage: Callable[[Path], None], says: str, tmp_path: Path, shosei: Shosei
-) -> None:
-    save("llama, tied", tmp_path / "theirs")
-    damage(tmp_path / "theirs")
-    code, _, err = shosei("import", tmp_path / "theirs", "--out", tmp_path / "run")
-    assert code == 2
-    assert err.count("\n") == 1
-    assert re.search(says, err), err
-    assert not (tmp_path / "run/model").exists()
+def test_internlm3s_own_names_of_its_biases_are_read(tmp_path: Path) -> None:
+    """As in its own configuration; with a bias on queries, keys and values alone it is Qwen2."""
+    theirs = save("qwen2", tmp_path)
+    names = {"model_type": "internlm3", "architectures": ["InternLM3ForCausalLM"], "qkv_bias": True, "bias": False}
+    edit(tmp_path / "config.json", **names)
+    ours, _ = folder.load(tmp_path)
+    with torch.no_grad():
+        assert (ours.logits(ours(IDS)) - theirs(IDS).logits).abs().max() < 1e-4
 
 
 def test_an_imported_model_learns_from_dialogues(tmp_path: Path, shosei: Shosei) -> None:

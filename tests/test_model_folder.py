@@ -141,7 +141,7 @@ def edit_config(path: Path, **values: object) -> None:
         (lambda path: edit_config(path, model_type="mamba"), "not supported"),
         (lambda path: edit_config(path, architectures=["Qwen3ForCausalLM"]), "not supported"),
         (lambda path: edit_config(path, hidden_act="gelu"), "hidden_act"),
-        (lambda path: edit_config(path, rope_parameters={"rope_type": "yarn"}), "yarn"),
+        (lambda path: edit_config(path, rope_parameters={"rope_type": "longrope"}), "longrope"),
         (lambda path: edit_config(path, vocab_size="many"), "not a number"),
     ],
 )

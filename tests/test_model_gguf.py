@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,11 +12,14 @@ import pytest
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+from transformers.convert_slow_tokenizer import bytes_to_unicode
 
 from model_samples import ROWS, random_model, reduced, save_tokenizer
 from shosei.errors import InputError
 from shosei.model import folder, gguf_file
 from shosei.spec import ModelSpec
+from shosei.spec.rope import LinearScaling, Llama3Scaling, YarnScaling
+from shosei.text import Tokenizer
 
 NANO = replace(reduced("nano"), d_model=64, intermediate_size=96)
 SHAPES = {
@@ -23,6 +27,9 @@ SHAPES = {
     "one KV head, untied, biased": replace(NANO, n_kv_heads=1, tied=False, qkv_bias=True, bias=True),
     "qwen2": replace(NANO, qkv_bias=True),
     "qwen3": replace(NANO, qk_norm=True),
+    "linear": replace(NANO, rope_scaling=LinearScaling(3.0)),
+    "llama3": replace(NANO, rope_scaling=Llama3Scaling(8.0, 1.0, 4.0, 24)),
+    "yarn": replace(NANO, rope_scaling=YarnScaling(4.0, 16), qk_norm=True),
 }
 
 
@@ -50,24 +57,40 @@ def field(reader: gguf.GGUFReader, name: str) -> object:
     return found.contents()
 
 
-def rotate(x: Tensor, theta: float, neighbours: bool) -> Tensor:
-    """RoPE as llama.cpp has it, over (T, heads, head_dim): pairs of neighbours in ``llama``, else halves."""
-    half = x.shape[-1] // 2
+def number(reader: gguf.GGUFReader, name: str, default: float | None = None) -> float:
+    """A number that the architecture's keys have; ``default`` where the file says nothing."""
+    if default is not None and reader.get_field(f"{field(reader, 'general.architecture')}.{name}") is None:
+        return default
+    value = field(reader, f"{field(reader, 'general.architecture')}.{name}")
+    assert isinstance(value, int | float)
+    return value
+
+
+def rotate(x: Tensor, reader: gguf.GGUFReader) -> Tensor:
+    """RoPE as llama.cpp has it (``rope_yarn``), over (T, heads, head_dim): pairs of neighbours in ``llama``, else
+    halves."""
+    kind, half = field(reader, "general.architecture"), x.shape[-1] // 2
+    theta = number(reader, "rope.freq_base")
+    scale, ramp, magnitude = 1 / number(reader, "rope.scaling.factor", 1.0), torch.zeros(half), 1.0
+    if reader.get_field(f"{kind}.rope.scaling.original_context_length"):
+        context = number(reader, "rope.scaling.original_context_length")
+        start, end = (half * math.log(context / (turns * 2 * math.pi)) / math.log(theta) for turns in (32, 1))
+        start, end = max(0, math.floor(start)), min(2 * half - 1, math.ceil(end))
+        ramp = 1 - ((torch.arange(half) - start) / max(0.001, end - start)).clamp(0, 1)
+        magnitude = 1 + 0.1 * math.log(1 / scale)
     angles = torch.arange(len(x))[:, None, None] * theta ** -(torch.arange(half) / half)
-    first, second = (x[..., 0::2], x[..., 1::2]) if neighbours else (x[..., :half], x[..., half:])
-    turned = first * angles.cos() - second * angles.sin(), first * angles.sin() + second * angles.cos()
-    return torch.stack(turned, -1).flatten(-2) if neighbours else torch.cat(turned, -1)
+    angles = angles / tensors(reader).get("rope_freqs.weight", torch.ones(half))
+    angles = scale * angles * (1 - ramp) + angles * ramp
+    cos, sin = angles.cos() * magnitude, angles.sin() * magnitude
+    first, second = (x[..., 0::2], x[..., 1::2]) if kind == "llama" else (x[..., :half], x[..., half:])
+    turned = first * cos - second * sin, first * sin + second * cos
+    return torch.stack(turned, -1).flatten(-2) if kind == "llama" else torch.cat(turned, -1)
 
 
 def logits(reader: gguf.GGUFReader, ids: Tensor) -> Tensor:
     """The graph of llama.cpp for these architectures, from the file alone."""
-    kind = field(reader, "general.architecture")
     w = tensors(reader)
-    eps, theta = field(reader, f"{kind}.attention.layer_norm_rms_epsilon"), field(reader, f"{kind}.rope.freq_base")
-    size = field(reader, f"{kind}.attention.key_length")
-    assert isinstance(eps, float)
-    assert isinstance(theta, float)
-    assert isinstance(size, int)
+    eps, size = number(reader, "attention.layer_norm_rms_epsilon"), int(number(reader, "attention.key_length"))
 
     def norm(x: Tensor, name: str) -> Tensor:
         weight = w.get(f"{name}.weight")
@@ -77,12 +100,12 @@ def logits(reader: gguf.GGUFReader, ids: Tensor) -> Tensor:
         return F.linear(x, w[f"{name}.weight"], w.get(f"{name}.bias"))
 
     x = w["token_embd.weight"][ids]
-    for layer in range(int(str(field(reader, f"{kind}.block_count")))):
+    for layer in range(int(number(reader, "block_count"))):
         at = f"blk.{layer}"
         y = norm(x, f"{at}.attn_norm")
         q, k, v = (product(y, f"{at}.attn_{part}").unflatten(-1, (-1, size)) for part in "qkv")
         q, k = norm(q, f"{at}.attn_q_norm"), norm(k, f"{at}.attn_k_norm")
-        q, k = (rotate(part, theta, neighbours=kind == "llama") for part in (q, k))
+        q, k = rotate(q, reader), rotate(k, reader)
         heads = [part.transpose(0, 1)[None] for part in (q, k, v)]
         y = F.scaled_dot_product_attention(*heads, is_causal=True, enable_gqa=True)[0].transpose(0, 1).flatten(1)
         x = x + product(y, f"{at}.attn_output")
@@ -135,6 +158,18 @@ def test_the_vocabulary_is_complete(tokenizer_folder: Path, tmp_path: Path) -> N
     assert "<|im_start|>" in str(field(reader, "tokenizer.chat_template"))
 
 
+def test_each_token_of_the_file_has_our_bytes(tokenizer_folder: Path, tmp_path: Path) -> None:
+    """As llama.cpp reads them: by GPT-2's table of a character a byte, half characters too."""
+    reader, ours = write(NANO, "bf16", tokenizer_folder, tmp_path), Tokenizer.load(tokenizer_folder)
+    byte_of = {character: byte for byte, character in bytes_to_unicode().items()}
+    tokens, types = field(reader, "tokenizer.ggml.tokens"), field(reader, "tokenizer.ggml.token_type")
+    assert isinstance(tokens, list)
+    assert isinstance(types, list)
+    normal = [row for row, kind in enumerate(types) if kind == gguf.TokenType.NORMAL]
+    assert [bytes(map(byte_of.__getitem__, tokens[row])) for row in normal] == [ours.token_bytes(row) for row in normal]
+    assert {ours.token_bytes(row) for row in normal} >= {bytes([byte]) for byte in range(256)}
+
+
 def test_another_kind_of_tokenizer_is_refused(tokenizer_folder: Path, tmp_path: Path) -> None:
     write(NANO, "bf16", tokenizer_folder, tmp_path)
     file = tmp_path / "model/tokenizer.json"
@@ -143,3 +178,15 @@ def test_another_kind_of_tokenizer_is_refused(tokenizer_folder: Path, tmp_path: 
     with pytest.raises(InputError, match="Qwen2's pattern"):
         gguf_file.write(tmp_path / "model", tmp_path / "model.gguf", "bf16")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["model"]
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        replace(NANO, rope_scaling=YarnScaling(4.0, 16, attention_factor=1.0)),
+        replace(NANO, rope_scaling=Llama3Scaling(8.0, 1.0, 4.0, 24), qk_norm=True),
+    ],
+)
+def test_a_rope_that_llama_cpp_lacks_is_refused(spec: ModelSpec, tokenizer_folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="--format hf"):
+        write(spec, "bf16", tokenizer_folder, tmp_path)

@@ -126,6 +126,28 @@ def test_any_ids_decode_as_transformers_decodes_them(
     assert tokenizer.decode(ids) == peer.decode(ids, skip_special_tokens=True)
 
 
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"\xff\xfe\xe4\xbd broken \x80",
+        "今天".encode()[:4],
+        "今天".encode()[2:] + "🎉".encode()[:3] + b"ok",
+        b"\xed\xa0\x80",  # a surrogate
+        b"\xc0\xaf\xf5\x80\x80\x80",  # overlong, and beyond the last character
+        bytes(range(256)),
+    ],
+)
+def test_bytes_that_are_no_utf8_are_kept_token_by_token_and_shown_as_transformers_shows_them(
+    tokenizer: Tokenizer, peer: PreTrainedTokenizerFast, raw: bytes
+) -> None:
+    tokens = {tokenizer.token_bytes(token): token for token in range(tokenizer.vocab_size)}
+    ids = [tokens[bytes([byte])] for byte in raw]
+    assert b"".join(map(tokenizer.token_bytes, ids)) == raw
+    stream = tokenizer.stream()
+    assert "".join([*map(stream.push, ids), stream.finish()]) == tokenizer.decode(ids) == peer.decode(ids)
+    assert tokenizer.decode(ids) == raw.decode("utf-8", "replace")
+
+
 @given(_ids)
 def test_a_stream_joins_to_the_decoded_text(tokenizer: Tokenizer, ids: list[int]) -> None:
     stream = tokenizer.stream()

@@ -53,8 +53,8 @@ class Grammars:
 
     @cached_property
     def _tokens(self) -> Any:
-        end = Tokenizer.load(self._folder).end_id
-        return _llguidance().LLTokenizer(str(self._folder / "tokenizer.json"), n_vocab=self._rows, eos_token=end)
+        ends = Tokenizer.load(self._folder).end_ids
+        return _llguidance().LLTokenizer(str(self._folder / "tokenizer.json"), n_vocab=self._rows, eos_token=ends)
 
 
 def schema_fault(schema: str) -> str:

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from shosei.files import atomic_path
 from shosei.model.folder import open_weights, tensor_shapes
+from shosei.model.gguf_rope import add_rope, architecture, rope_divisors
 from shosei.model.gguf_vocabulary import add_vocabulary
 from shosei.model.hf_config import read_spec
 from shosei.spec import ModelSpec
@@ -48,19 +49,23 @@ def write(source: Path, out: Path, kind: str) -> None:
 
     ``kind`` (a key of ``FILE_TYPES``) is the type of the matrices; norms and biases stay float32, as llama.cpp has
     them. With q4_0 the tables are q8_0: they lose most. Raises InputError as ``folder.load`` does, and for a tokenizer
-    that llama.cpp would read otherwise.
+    or a RoPE scaling that llama.cpp would read otherwise.
     """
     spec = read_spec(source)
     stored, shapes = open_weights(source, spec), tensor_shapes(spec)
     types = {name: _type(name, shape, kind) for name, shape in shapes.items()}
+    divisors = rope_divisors(spec)
     out.parent.mkdir(parents=True, exist_ok=True)
     with atomic_path(out) as file:
-        writer = GGUFWriter(file, _architecture(spec))
+        writer = GGUFWriter(file, architecture(spec))
         try:
             _add_shape(writer, spec)
             writer.add_file_type(FILE_TYPES[kind])
             writer.add_quantization_version(gguf.GGML_QUANT_VERSION)
+            add_rope(writer, spec)
             add_vocabulary(writer, source, spec)
+            if divisors is not None:
+                writer.add_tensor_info("rope_freqs.weight", divisors.shape, divisors.dtype, divisors.nbytes)
             for name, shape in shapes.items():
                 values, size = gguf.GGML_QUANT_SIZES[types[name]]
                 stored_bytes = math.prod(shape) // values * size
@@ -68,16 +73,13 @@ def write(source: Path, out: Path, kind: str) -> None:
             writer.write_header_to_file()
             writer.write_kv_data_to_file()
             writer.write_ti_data_to_file()
+            if divisors is not None:
+                writer.write_tensor_data(divisors)
             for name, shape in shapes.items():
                 tensor = _as_llama_cpp_has_it(name, stored.read(name, shape), spec)
                 writer.write_tensor_data(gguf.quantize(tensor.float().contiguous().numpy(), types[name]))
         finally:
             writer.close()
-
-
-def _architecture(spec: ModelSpec) -> str:
-    """llama.cpp's ``llama`` takes biases and any head size; its ``qwen2`` only heads that divide the width."""
-    return "qwen3" if spec.qk_norm else "llama"
 
 
 def _add_shape(writer: GGUFWriter, spec: ModelSpec) -> None:
@@ -91,8 +93,6 @@ def _add_shape(writer: GGUFWriter, spec: ModelSpec) -> None:
     writer.add_head_count_kv(spec.n_kv_heads)
     writer.add_key_length(spec.head_dim)
     writer.add_value_length(spec.head_dim)
-    writer.add_rope_dimension_count(spec.head_dim)
-    writer.add_rope_freq_base(spec.rope_theta)
     writer.add_layer_norm_rms_eps(spec.norm_eps)
 
 
@@ -115,7 +115,7 @@ def _gguf_name(name: str) -> str:
 def _as_llama_cpp_has_it(name: str, tensor: Tensor, spec: ModelSpec) -> Tensor:
     """llama.cpp rotates neighbours where its architecture is ``llama``: of each head's rows, i and i + head_dim / 2,
     which RoPE pairs, are brought together. In ``qwen3`` they stay in halves."""
-    if _architecture(spec) != "llama" or not any(part in name for part in ("q_proj", "k_proj")):
+    if architecture(spec) != "llama" or not any(part in name for part in ("q_proj", "k_proj")):
         return tensor
     pairs = tensor.view(-1, 2, spec.head_dim // 2, *tensor.shape[1:]).transpose(1, 2)
     return pairs.reshape(tensor.shape)

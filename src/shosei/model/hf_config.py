@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from shosei.errors import InputError
+from shosei.model.hf_rope import read_rope, write_rope
 from shosei.spec import ModelSpec
 
 # As ``model_type`` and, but for capitals, in the name of the class. All are one decoder with different extras.
@@ -19,9 +20,7 @@ ARCHITECTURES = {
 }
 
 # Settings that change what a model computes, and the only values that this implementation computes.
-_REQUIRED = {"hidden_act": "silu", "pretraining_tp": 1, "use_sliding_window": False, "quantization_config": None}
-# Dynamic scaling begins beyond max_position_embeddings, which is where our context ends.
-_PLAIN_ROPE = ("default", "dynamic")
+_REQUIRED = {"hidden_act": "silu", "pretraining_tp": 1, "use_sliding_window": False, "partial_rotary_factor": 1.0}
 
 
 def model_type(spec: ModelSpec) -> str:
@@ -41,8 +40,7 @@ def model_type(spec: ModelSpec) -> str:
 def to_config(spec: ModelSpec, dtype: str, special_ids: dict[str, Any]) -> dict[str, Any]:
     """The contents of ``config.json``: a stock Llama, or Qwen if the spec has its extras, with an explicit head size.
 
-    ``special_ids`` is ``{"eos_token_id": …}`` and the like. Both spellings of RoPE's base are written: readers that
-    do not know the one they look for fall back to 10,000 without a word.
+    ``special_ids`` is ``{"eos_token_id": …}`` and the like.
     """
     kind = model_type(spec)
     return {
@@ -57,8 +55,7 @@ def to_config(spec: ModelSpec, dtype: str, special_ids: dict[str, Any]) -> dict[
         "num_key_value_heads": spec.n_kv_heads,
         "head_dim": spec.head_dim,
         "tie_word_embeddings": spec.tied,
-        "rope_theta": spec.rope_theta,
-        "rope_parameters": {"rope_type": "default", "rope_theta": spec.rope_theta},
+        **write_rope(spec),
         "max_position_embeddings": spec.context_length,
         "rms_norm_eps": spec.norm_eps,
         "hidden_act": "silu",
@@ -72,13 +69,19 @@ def to_config(spec: ModelSpec, dtype: str, special_ids: dict[str, Any]) -> dict[
 
 
 def read_spec(folder: Path) -> ModelSpec:
-    """The shape of the model in ``folder``. Raises InputError: another architecture, an incomplete config."""
+    """The shape of the model in ``folder``. Raises InputError: another architecture, an incomplete config, or no whole
+    model."""
+    if (folder / "adapter_config.json").is_file() and not any(folder.glob("model*.safetensors")):
+        raise InputError(
+            f"{folder / 'adapter_config.json'}: an adapter is no whole model; merge it into its base model with the "
+            "library that made it, and import that"
+        )
     config = read_json(folder, "config.json")
     file = folder / "config.json"
     _check(config, file)
-    rope = _rope(config, file)
     try:
         heads = int(config["num_attention_heads"])
+        head_dim = int(config.get("head_dim") or config["hidden_size"] // heads)
         return ModelSpec(
             name=str(config.get("_name_or_path") or folder.resolve().name),
             vocab_size=int(config["vocab_size"]),
@@ -87,11 +90,10 @@ def read_spec(folder: Path) -> ModelSpec:
             intermediate_size=int(config["intermediate_size"]),
             n_heads=heads,
             n_kv_heads=int(config.get("num_key_value_heads") or heads),
-            head_dim=int(config.get("head_dim") or config["hidden_size"] // heads),
+            head_dim=head_dim,
             tied=bool(config.get("tie_word_embeddings", False)),
-            rope_theta=float(rope.get("rope_theta") or config.get("rope_theta") or 10_000.0),
-            context_length=int(config["max_position_embeddings"]),
             norm_eps=float(config.get("rms_norm_eps", 1e-6)),
+            **read_rope(config, head_dim, file),
             **_extras(config, file),
         )
     except KeyError as error:
@@ -109,20 +111,15 @@ def _check(config: dict[str, Any], file: Path) -> None:
     if kind not in ARCHITECTURES or names not in ([own.lower()], ["llamaforcausallm"] * (kind == "internlm3")):
         shown = f"{kind} / {config.get('architectures')}"
         raise InputError(f"{file}: architecture {shown} is not supported; these are: {', '.join(ARCHITECTURES)}")
+    if quantised := config.get("quantization_config") or config.get("compression_config"):
+        method = quantised.get("quant_method", "quantised") if isinstance(quantised, dict) else quantised
+        raise InputError(f"{file}: weights stored as {method} are not supported; take the model's unquantised folder")
     for key, value in _REQUIRED.items():
         if config.get(key, value) != value:
             raise InputError(f"{file}: {key} = {config[key]!r} is not supported; it must be {value!r}")
 
 
-def _rope(config: dict[str, Any], file: Path) -> dict[str, Any]:
-    rope: dict[str, Any] = config.get("rope_parameters") or config.get("rope_scaling") or {}
-    kind = rope.get("rope_type", rope.get("type", "default"))
-    if kind not in _PLAIN_ROPE:
-        raise InputError(f"{file}: RoPE scaling '{kind}' is not supported; these are: {', '.join(_PLAIN_ROPE)}")
-    return rope
-
-
-def _extras(config: dict[str, Any], file: Path) -> dict[str, bool]:
+def _extras(config: dict[str, Any], file: Path) -> dict[str, Any]:
     """The biases and norms that the architecture has, or that its config asks for."""
     kind = config["model_type"]
     if kind == "qwen2":
@@ -143,7 +140,7 @@ def read_json(folder: Path, name: str) -> dict[str, Any]:
     except FileNotFoundError:
         raise InputError(f"{folder} is no complete model folder: {name} is missing") from None
     except (OSError, ValueError) as error:
-        raise InputError(f"cannot read {file}: {error}") from None
+        raise InputError(f"cannot read {file}: {error}; copy it again") from None
     if not isinstance(value, dict):
         raise InputError(f"{file} must hold a JSON object")
     return value

@@ -156,8 +156,12 @@ def _rotation(positions: Tensor, spec: ModelSpec, dtype: torch.dtype) -> tuple[T
     (B, 1, T, head_dim)."""
     exponents = torch.arange(0, spec.head_dim, 2, device=positions.device) / spec.head_dim
     # Not theta**-exponents: that rounds otherwise than checkpoints were trained with, by 1e-4 at position 4000.
-    angles = positions[:, None, :, None] * (1.0 / spec.rope_theta**exponents)
-    cos, sin = angles.cos().to(dtype), angles.sin().to(dtype)
+    frequencies, magnitude = 1.0 / spec.rope_theta**exponents, 1.0
+    if scaling := spec.rope_scaling:
+        divisors = scaling.divisors(spec.rope_theta, spec.head_dim)
+        frequencies, magnitude = frequencies / frequencies.new_tensor(divisors), scaling.magnitude
+    angles = positions[:, None, :, None] * frequencies
+    cos, sin = (angles.cos() * magnitude).to(dtype), (angles.sin() * magnitude).to(dtype)
     return torch.cat((cos, cos), dim=-1), torch.cat((-sin, sin), dim=-1)
 
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 from shosei.engine.client import EngineClient
 from shosei.engine.protocol import Grammar
-from shosei.serve.stops import StopFilter
 from shosei.text import AnswerReader, Piece, Tokenizer
+from shosei.text.stops import StopFilter
 from shosei.wire.openai import Request, Usage
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from shosei.spec.rope import RopeScaling
+
 
 @dataclass(frozen=True, slots=True)
 class ModelSpec:
@@ -12,7 +14,7 @@ class ModelSpec:
     ``intermediate_size`` is the width of one of the two feed-forward branches (gate, up); the published tables print
     the fused width, twice this. The presets have no biases and no norm of queries and keys; imported models may:
     ``qkv_bias`` (Qwen2), ``bias`` on the attention's output and the feed-forward matrices (InternLM3), ``qk_norm``,
-    one RMSNorm of head size each (Qwen3).
+    one RMSNorm of head size each (Qwen3), ``rope_scaling``.
     """
 
     name: str
@@ -30,6 +32,7 @@ class ModelSpec:
     qkv_bias: bool = False
     bias: bool = False
     qk_norm: bool = False
+    rope_scaling: RopeScaling | None = None
 
     @property
     def embedding_params(self) -> int:

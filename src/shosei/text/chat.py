@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from shosei.errors import InputError
-from shosei.text.template import ChatTemplate
+from shosei.text.call_format import OURS, parsed
 from shosei.text.tokenizer import Tokenizer
 
 ROLES = ("system", "user", "assistant", "environment", "tool")
@@ -36,7 +36,7 @@ def render(
     format does not have.
     """
     if tokenizer.chat:
-        return _template(tokenizer).render(tokenizer, messages, tools, add_generation_prompt)
+        return tokenizer.chat.template_of(messages, tools).render(tokenizer, messages, tools, add_generation_prompt)
     ids = _render_tools(tokenizer, tools) if tools else []
     ids += [token_id for message in messages for token_id in _render_message(tokenizer, message)]
     if add_generation_prompt:
@@ -52,7 +52,7 @@ def training_example(
     The mask is true where loss is taken: on the assistant's words and calls and on the ``<|im_end|>`` behind them.
     """
     if tokenizer.chat:
-        return _template(tokenizer).training_example(tokenizer, messages, tools)
+        return tokenizer.chat.template_of(messages, tools).training_example(tokenizer, messages, tools)
     ids = _render_tools(tokenizer, tools) if tools else []
     mask = [False] * len(ids)
     header = len(_answer_header(tokenizer))
@@ -66,13 +66,6 @@ def training_example(
         ids += part
         mask += [answer and header <= place < end for place in range(len(part))]
     return ids[:learned], mask[:learned]
-
-
-def _template(tokenizer: Tokenizer) -> ChatTemplate:
-    template = tokenizer.chat and tokenizer.chat.template
-    if not template:
-        raise InputError("this is a base model without a chat template: ask for completions", param="messages")
-    return template
 
 
 def compact(value: Any) -> str:
@@ -111,21 +104,11 @@ def _render_message(tokenizer: Tokenizer, message: Message) -> list[int]:
 
 
 def _render_call(tokenizer: Tokenizer, function: Mapping[str, Any]) -> list[int]:
-    text = f'{{"name":{compact(function["name"])},"parameters":{_arguments(function["arguments"])}}}'
+    arguments = parsed(function["arguments"])
+    shown = arguments if isinstance(arguments, str) else compact(arguments)
+    text = OURS.head_of(function["name"]) + shown + "}"
     start, end = tokenizer.special_id("<|action_start|>"), tokenizer.special_id("<|action_end|>")
     return [start, *_plugin(tokenizer, "", text), end]
-
-
-def _arguments(arguments: Any) -> str:
-    """Compact JSON. Text that is none, as of a call that was cut off, stays as it is."""
-    if not isinstance(arguments, str):
-        return compact(arguments)
-    try:
-        text = compact(json.loads(arguments))
-        text.encode()  # an escaped lone surrogate is no character
-    except (ValueError, RecursionError):
-        return arguments
-    return text
 
 
 def _plugin(tokenizer: Tokenizer, before: str, content: str) -> list[int]:

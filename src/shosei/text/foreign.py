@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
+import tokenizers
+
 from shosei.errors import InputError
+from shosei.text.call_format import CallFormat
 from shosei.text.special import SPECIAL_TOKENS
 from shosei.text.template import ChatTemplate
 
@@ -20,11 +25,28 @@ class ForeignChat:
     """How a foreign model's conversations are laid out, and the ids that end its answers.
 
     ``template`` None: a base model's folder, which has none. ``begin_id``: of its bos token, None if it names none.
+    ``tool_template``: of conversations with tools, where that is another.
     """
 
     template: ChatTemplate | None
     end_ids: list[int]
     begin_id: int | None
+    tool_template: ChatTemplate | None = None
+
+    @property
+    def call_format(self) -> CallFormat | None:
+        """How the model writes calls; None: unknown."""
+        template = self.tool_template or self.template
+        return template.call_format if template else None
+
+    def template_of(
+        self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]] | None
+    ) -> ChatTemplate:
+        """What lays out this conversation. Raises InputError if there is nothing."""
+        if self.template is None:
+            raise InputError("this is a base model without a chat template: ask for completions", param="messages")
+        calling = tools or any(message.get("tool_calls") or message["role"] == "tool" for message in messages)
+        return self.tool_template or self.template if calling else self.template
 
 
 def tokenizer_files(source: Path) -> dict[str, str]:
@@ -48,27 +70,39 @@ def tokenizer_files(source: Path) -> dict[str, str]:
 
 
 def read_foreign_chat(folder: Path) -> ForeignChat | None:
-    """The chat format of a model folder, or None where it is ours: conversations begin with ``<|im_start|>``."""
+    """The chat format of a model folder, or None where it is ours: it has our tokens, and ``<|im_start|>`` begins
+    conversations."""
     config = _json(folder / CONFIG) or {}
-    names = {key: token_text(token) for key, token in config.items() if key.endswith("_token")}
-    if not config or names.get("bos_token") == SPECIAL_TOKENS[0]:
-        return None
+    names = {key: text for key, token in config.items() if key.endswith("_token") and (text := token_text(token))}
     tokenizer = _json(folder / TOKENIZER) or {}
     added: dict[str, int] = {token["content"]: token["id"] for token in tokenizer.get("added_tokens", [])}
+    if not config or (names.get("bos_token") == SPECIAL_TOKENS[0] and added.keys() >= set(SPECIAL_TOKENS)):
+        return None
     generation = _json(folder / GENERATION) or {}
     ends = generation.get("eos_token_id", added.get(names.get("eos_token", "")))
     if ends is None:
         return None
     special = [token["content"] for token in tokenizer.get("added_tokens", []) if token["special"]]
-    file = folder / TEMPLATE
-    template = ChatTemplate(file.read_text(encoding="utf-8"), names, special) if file.is_file() else None
     end_ids = list(ends) if isinstance(ends, list) else [int(ends)]
-    return ForeignChat(template, end_ids, added.get(names.get("bos_token", "")))
+    file = folder / TEMPLATE
+    begin_id = added.get(names.get("bos_token", ""))
+    if not file.is_file():
+        return ForeignChat(None, end_ids, begin_id)
+    template = ChatTemplate(file.read_text(encoding="utf-8"), names, special)
+    if template.call_format or not set(SPECIAL_TOKENS) <= set(special):
+        return ForeignChat(template, end_ids, begin_id)
+    internlm = resources.files(__package__).joinpath("internlm.jinja").read_text("utf-8")
+    return ForeignChat(template, end_ids, begin_id, ChatTemplate(internlm, names, special))
 
 
 def _serialized(source: Path, config: dict[str, Any]) -> str:
-    if (source / TOKENIZER).is_file():
-        return (source / TOKENIZER).read_text(encoding="utf-8")
+    if (file := source / TOKENIZER).is_file():
+        try:
+            serialized = file.read_text(encoding="utf-8")
+            tokenizers.Tokenizer.from_str(serialized)
+        except Exception as error:  # tokenizers raises bare Exception
+            raise InputError(f"{file} is no tokenizer ({error}); copy it again") from None
+        return serialized
     if not (source / "tokenizer.model").is_file():
         raise InputError(f"{source} has no tokenizer: neither {TOKENIZER} nor tokenizer.model; copy it again")
     from shosei.text.sentencepiece_model import read_sentencepiece  # of an extra
@@ -84,9 +118,10 @@ def _json(file: Path) -> Any:
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
-        raise InputError(f"cannot read {file}: {error}") from None
+        raise InputError(f"cannot read {file}: {error}; copy it again") from None
 
 
 def token_text(token: Any) -> str:
-    """A special token's text: transformers writes it plain or as an object."""
-    return str(token["content"] if isinstance(token, dict) else token)
+    """A special token's text, which transformers writes plain or as an object; empty where there is none."""
+    text = token.get("content") if isinstance(token, dict) else token
+    return text if isinstance(text, str) else ""

@@ -6,12 +6,14 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from jinja2 import TemplateError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from shosei.errors import InputError
+from shosei.text.call_format import KNOWN, CallFormat, parsed
 
 if TYPE_CHECKING:
     from shosei.text.tokenizer import Tokenizer
@@ -37,6 +39,7 @@ class ChatTemplate:
         self._names = dict(names)
         longest_first = sorted(special, key=len, reverse=True)
         self._special = re.compile(f"({'|'.join(map(re.escape, longest_first))})") if special else None
+        self._special_names = tuple(special)
 
     def render(
         self,
@@ -49,21 +52,41 @@ class ChatTemplate:
 
         Raises InputError if the template refuses the messages.
         """
-        guarded = self._guard([dict(message) for message in messages])
-        try:
-            text = self._template.render(
-                messages=guarded, tools=tools, add_generation_prompt=add_generation_prompt, **self._names
-            )
-        except TemplateError as error:
-            raise InputError(f"the model's chat template refuses this: {error}", param="messages") from None
-        if _GUARD not in text or self._special is None:
-            return tokenizer.encode(text, allow_special=True)
+        text = self._text(messages, tools, add_generation_prompt)
+        ids = tokenizer.encode(text, allow_special=True)
+        if self._special is None:
+            return ids
         pieces = self._special.split(text)  # text and special tokens take turns
+        special = {tokenizer.special_id(name) for name in self._special_names}
+        placed = sum(token in special for token in ids)
+        # A tokenizer that normalises may also make a special token out of other characters.
+        if _GUARD not in text and placed == len(pieces) // 2:
+            return ids
         return [
             token
             for place, piece in enumerate(pieces)
             for token in tokenizer.encode(piece.replace(_GUARD, ""), allow_special=place % 2 == 1)
         ]
+
+    @cached_property
+    def call_format(self) -> CallFormat | None:
+        """The known format that the template gives a call of an earlier turn; None: it has none, or another."""
+        name, arguments = "f", {"x": [1, 2]}
+        call = {"type": "function", "function": {"name": name, "arguments": arguments}}
+        question = {"role": "user", "content": "?"}
+        answer = {"role": "assistant", "content": "", "tool_calls": [call]}
+        try:
+            prompt, whole = self._text([question], None, True), self._text([question, answer], None, False)
+        except InputError:
+            return None
+        if not whole.startswith(prompt):
+            return None
+        turn = whole[len(prompt) :]
+        for form in KNOWN:
+            place = turn.find(form.write(name, arguments))
+            if place == 0 or (place > 0 and form.begin):
+                return form
+        return None
 
     def training_example(
         self, tokenizer: Tokenizer, messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]] | None
@@ -89,17 +112,51 @@ class ChatTemplate:
             ids = whole[:end]
         return ids, mask
 
+    def _text(
+        self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]] | None, prompt: bool
+    ) -> str:
+        """The layout, with names of special tokens in what a client says parted. Raises InputError as ``render``."""
+        try:
+            text = self._template.render(
+                messages=self._guard([_as_templates_read(message) for message in messages]),
+                tools=self._guard(tools) if tools else None,
+                add_generation_prompt=prompt,
+                **self._names,
+            )
+        except Exception as error:  # a foreign program's: it may fail in any way
+            raise InputError(f"the model's chat template refuses this: {error}", param="messages") from None
+        return text
+
     def _guard(self, value: Any) -> Any:
         """``value`` with every name of a special token in it parted, which no template can put together again."""
         if isinstance(value, str):
-            return self._special.sub(lambda name: name[0][0] + _GUARD + name[0][1:], value) if self._special else value
+            return self._special.sub(lambda name: _GUARD.join([*name[0], ""]), value) if self._special else value
         if isinstance(value, dict):
-            return {key: self._guard(part) for key, part in value.items()}
+            return {self._guard(key): self._guard(part) for key, part in value.items()}
         return [self._guard(part) for part in value] if isinstance(value, list | tuple) else value
 
 
-def _to_json(value: Any, indent: int | None = None) -> str:
-    return json.dumps(value, ensure_ascii=False, indent=indent)
+def _as_templates_read(message: Mapping[str, Any]) -> dict[str, Any]:
+    """A message of OpenAI's API in the form that templates are written for: some ask whether there is a key
+    ``tool_calls``, and most write arguments as JSON themselves."""
+    plain = {key: value for key, value in message.items() if key != "tool_calls"}
+    if not message.get("tool_calls"):
+        return plain
+    return plain | {"tool_calls": [_with_object(call) for call in message["tool_calls"]]}
+
+
+def _with_object(call: Mapping[str, Any]) -> dict[str, Any]:
+    return {**call, "function": {**call["function"], "arguments": parsed(call["function"]["arguments"])}}
+
+
+def _to_json(
+    value: Any,
+    ensure_ascii: bool = False,
+    indent: int | None = None,
+    separators: tuple[str, str] | None = None,
+    sort_keys: bool = False,
+) -> str:
+    return json.dumps(value, ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys)
 
 
 def _refuse(message: str) -> NoReturn:

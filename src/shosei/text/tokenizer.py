@@ -16,6 +16,7 @@ from tokenizers import AddedToken, Regex, decoders, models, pre_tokenizers, trai
 from shosei.config import Config
 from shosei.errors import InputError
 from shosei.files import write_atomic
+from shosei.text.call_format import OURS, CallFormat
 from shosei.text.foreign import ForeignChat, read_foreign_chat
 from shosei.text.special import SPECIAL_TOKENS
 from shosei.text.stream import StreamDecoder
@@ -53,13 +54,16 @@ class Tokenizer:
         except Exception as error:  # tokenizers raises bare Exception
             raise ValueError(str(error)) from None
         self._plain.encode_special_tokens = True
-        self._special_ids = {token: self._plain.get_vocab().get(token, -1) for token in SPECIAL_TOKENS}
-        missing = [token for token, token_id in self._special_ids.items() if token_id < 0]
+        _hide_special(self._plain, serialized)
+        self._special_ids = {
+            token.content: token_id for token_id, token in self._plain.get_added_tokens_decoder().items()
+        }
+        missing = [token for token in SPECIAL_TOKENS if token not in self._special_ids]
         if missing and chat is None:
             raise ValueError(f"it has no token {missing[0]}")
         self.chat = chat
         self._serialized = serialized
-        self._token_bytes = _bytes_by_id(self._plain)
+        self._token_bytes = _bytes_by_id(self._special)
 
     @classmethod
     def train(cls, texts: Iterable[str], vocab_size: int) -> Self:
@@ -145,8 +149,13 @@ class Tokenizer:
         return self._token_bytes[token_id] if token_id < len(self._token_bytes) else b""
 
     def special_id(self, token: str) -> int:
-        """Id of one of ``SPECIAL_TOKENS``; -1, which no text has, if a foreign tokenizer lacks it."""
-        return self._special_ids[token]
+        """Id of a token that was added to those that are learnt; -1, which no text has, if there is none."""
+        return self._special_ids.get(token, -1)
+
+    @property
+    def call_format(self) -> CallFormat | None:
+        """How the model writes calls of tools; None: unknown."""
+        return self.chat.call_format if self.chat else OURS
 
     @property
     def vocab_size(self) -> int:
@@ -176,6 +185,30 @@ class Tokenizer:
     @property
     def pad_id(self) -> int:
         return self.end_id
+
+
+def _hide_special(tokenizer: tokenizers.Tokenizer, serialized: str) -> None:
+    """Rename the special tokens that are pieces of the model too, as in SentencePiece's, so that no text is one.
+
+    Their new names hold a space. No text has one where it reaches the model: it is written ``Ġ`` or ``▁`` by then.
+    """
+    pieces = tokenizer.get_vocab(with_added_tokens=False)
+    special = [token.content for token in tokenizer.get_added_tokens_decoder().values() if token.special]
+    value = json.loads(serialized) if any(name in pieces for name in special) else {"model": {}}
+    model = value["model"]
+    hidden = {name: f" {name}" for name in special if name in pieces and name != model.get("unk_token")}
+    if not hidden:
+        return
+    if isinstance(model["vocab"], list):  # Unigram's: pairs of piece and score
+        model["vocab"] = [[hidden.get(piece, piece), score] for piece, score in model["vocab"]]
+    else:
+        model["vocab"] = {hidden.get(piece, piece): row for piece, row in model["vocab"].items()}
+        model["merges"] = [pair for pair in model["merges"] if _joined(pair) not in hidden]
+    tokenizer.model = tokenizers.Tokenizer.from_str(json.dumps(value, ensure_ascii=False)).model
+
+
+def _joined(pair: str | list[str]) -> str:
+    return "".join(pair.split(" ") if isinstance(pair, str) else pair)
 
 
 def _bytes_by_id(tokenizer: tokenizers.Tokenizer) -> list[bytes]:

@@ -15,6 +15,7 @@ class StopFilter:
         self._stops = stops
         self._held = ""
         self.found = False
+        self.rest = ""  # what came behind the stop
 
     def push(self, text: str) -> str:
         """Take more text; return what can no longer belong to a stop."""
@@ -22,8 +23,9 @@ class StopFilter:
         hits = [(at + len(stop), at) for stop in self._stops if (at := held.find(stop)) >= 0]
         if hits:
             self.found = True
-            self._held = ""
-            return held[: min(hits)[1]]
+            end, begin = min(hits)
+            self._held, self.rest = "", held[end:]
+            return held[:begin]
         keep = max((_overlap(held, stop) for stop in self._stops), default=0)
         self._held = held[len(held) - keep :]
         return held[: len(held) - keep]

@@ -1,0 +1,67 @@
+"""RoPE's part of ``config.json``, to and from a spec's fields. Imports no torch."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import MISSING, asdict, fields
+from pathlib import Path
+from typing import Any
+
+from shosei.errors import InputError
+from shosei.spec import ModelSpec
+from shosei.spec.rope import LinearScaling, Llama3Scaling, RopeScaling, YarnScaling
+
+_SCALINGS: dict[str, Any] = {"linear": LinearScaling, "llama3": Llama3Scaling, "yarn": YarnScaling}
+# Dynamic scaling begins beyond max_position_embeddings, which is where our context ends.
+_PLAIN = ("default", "dynamic")
+# Keys that change nothing. Of the others, those that a kind does not have are refused.
+_IDLE = ("type", "rope_type", "rope_theta", "finetuned")
+
+
+def read_rope(config: dict[str, Any], head_dim: int, file: Path) -> dict[str, Any]:
+    """``rope_theta``, ``rope_scaling`` and ``context_length`` of a spec, from either spelling.
+
+    YaRN's context is what it stretches to, whether or not ``max_position_embeddings`` says so. Raises InputError for
+    a kind that is not computed here, and KeyError, TypeError or ValueError for a missing or wrong value.
+    """
+    rope: dict[str, Any] = config.get("rope_parameters") or config.get("rope_scaling") or {}
+    theta = float(rope.get("rope_theta") or config.get("rope_theta") or 10_000.0)
+    context = int(config["max_position_embeddings"])
+    scaling = _scaling(rope, context, file)
+    if scaling:
+        numbers = [*scaling.divisors(theta, head_dim), scaling.magnitude]
+        if not all(math.isfinite(number) and number > 0 for number in numbers):
+            raise ValueError(f"RoPE scaling {rope}")
+    if isinstance(scaling, YarnScaling):
+        context = max(context, int(scaling.factor * scaling.original_max_position_embeddings))
+    return {"rope_theta": theta, "rope_scaling": scaling, "context_length": context}
+
+
+def write_rope(spec: ModelSpec) -> dict[str, Any]:
+    """Both spellings: a reader that does not know the one it finds falls back to a base of 10,000 without a word."""
+    parameters: dict[str, Any] = {"rope_type": "default"}
+    config: dict[str, Any] = {"rope_theta": spec.rope_theta}
+    if spec.rope_scaling:
+        values = asdict(spec.rope_scaling)  # type: ignore[call-overload]  # each kind is a dataclass
+        parameters = {key: value for key, value in values.items() if value is not None}
+        config["rope_scaling"] = parameters
+    return config | {"rope_parameters": parameters | {"rope_theta": spec.rope_theta}}
+
+
+def _scaling(rope: dict[str, Any], context: int, file: Path) -> RopeScaling | None:
+    kind = rope.get("rope_type", rope.get("type", "default"))
+    if kind in _PLAIN:
+        return None
+    if kind not in _SCALINGS:
+        known = ", ".join([*_PLAIN, *_SCALINGS])
+        raise InputError(f"{file}: RoPE scaling '{kind}' is not supported; these are: {known}")
+    wanted = {field.name: field for field in fields(_SCALINGS[kind]) if field.init}
+    given = {key: value for key, value in rope.items() if value is not None and key not in _IDLE}
+    if "original_max_position_embeddings" in wanted:
+        given.setdefault("original_max_position_embeddings", context)
+    if unknown := sorted(given.keys() - wanted.keys()):
+        raise InputError(f"{file}: RoPE scaling '{kind}' with {unknown[0]} is not supported")
+    kinds = {"original_max_position_embeddings": int, "truncate": bool}
+    present = [key for key, field in wanted.items() if key in given or field.default is MISSING]
+    scaling: RopeScaling = _SCALINGS[kind](**{key: kinds.get(key, float)(given[key]) for key in present})
+    return scaling
