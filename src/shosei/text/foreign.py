@@ -19,12 +19,11 @@ GENERATION = "generation_config.json"
 class ForeignChat:
     """How a foreign model's conversations are laid out, and the ids that end its answers.
 
-    ``template`` None: a base model's folder, which has none. ``begin_id``: of its bos token, None if it names none.
+    ``template`` None: a base model's folder, which has none.
     """
 
     template: ChatTemplate | None
     end_ids: list[int]
-    begin_id: int | None
 
 
 def tokenizer_files(source: Path) -> dict[str, str]:
@@ -62,8 +61,7 @@ def read_foreign_chat(folder: Path) -> ForeignChat | None:
     special = [token["content"] for token in tokenizer.get("added_tokens", []) if token["special"]]
     file = folder / TEMPLATE
     template = ChatTemplate(file.read_text(encoding="utf-8"), names, special) if file.is_file() else None
-    end_ids = list(ends) if isinstance(ends, list) else [int(ends)]
-    return ForeignChat(template, end_ids, added.get(names.get("bos_token", "")))
+    return ForeignChat(template, list(ends) if isinstance(ends, list) else [int(ends)])
 
 
 def _serialized(source: Path, config: dict[str, Any]) -> str:
@@ -75,6 +73,12 @@ def _serialized(source: Path, config: dict[str, Any]) -> str:
 
     added = {int(row): token for row, token in config.get("added_tokens_decoder", {}).items()}
     return read_sentencepiece(source / "tokenizer.model", added)
+
+
+def read_begin_token(folder: Path) -> str:
+    """The text of the token that a model folder's documents begin with; empty where it names none."""
+    token = (_json(folder / CONFIG) or {}).get("bos_token")
+    return token_text(token) if token else ""
 
 
 def _json(file: Path) -> Any:

@@ -16,7 +16,7 @@ from tokenizers import AddedToken, Regex, decoders, models, pre_tokenizers, trai
 from shosei.config import Config
 from shosei.errors import InputError
 from shosei.files import write_atomic
-from shosei.text.foreign import ForeignChat, read_foreign_chat
+from shosei.text.foreign import ForeignChat, read_begin_token, read_foreign_chat
 from shosei.text.special import SPECIAL_TOKENS
 from shosei.text.stream import StreamDecoder
 
@@ -42,8 +42,9 @@ class Tokenizer:
     is ever added. ``<|im_end|>`` ends an answer and fills padding.
     """
 
-    def __init__(self, serialized: str, chat: ForeignChat | None = None) -> None:
-        """``serialized``: the text of a ``tokenizer.json``; ``chat`` where its chat format is not ours.
+    def __init__(self, serialized: str, chat: ForeignChat | None = None, begin: str = SPECIAL_TOKENS[0]) -> None:
+        """``serialized``: the text of a ``tokenizer.json``; ``chat`` where its chat format is not ours; ``begin``: the
+        token that a document begins with, empty where there is none.
 
         Raises ValueError if it is none, or if our format's tokens are missing from it without another format.
         """
@@ -58,6 +59,7 @@ class Tokenizer:
         if missing and chat is None:
             raise ValueError(f"it has no token {missing[0]}")
         self.chat = chat
+        self._begin = begin
         self._serialized = serialized
         self._token_bytes = _bytes_by_id(self._plain)
 
@@ -92,7 +94,7 @@ class Tokenizer:
         """Read the tokenizer of a Hugging Face folder. Raises InputError that names the file at fault."""
         file = folder / _TOKENIZER_FILE
         try:
-            return cls(file.read_text(encoding="utf-8"), read_foreign_chat(folder))
+            return cls(file.read_text(encoding="utf-8"), read_foreign_chat(folder), read_begin_token(folder))
         except OSError as error:
             raise InputError(f"cannot read {file}: {error.strerror}; 'shosei tokenizer' makes one") from None
         except ValueError as error:
@@ -159,10 +161,9 @@ class Tokenizer:
 
     @property
     def begin_id(self) -> int:
-        """The token that a document begins with. A foreign tokenizer without one parts documents by their end."""
-        if not self.chat:
-            return self.bos_id
-        return self.end_id if self.chat.begin_id is None else self.chat.begin_id
+        """The token that a document begins with. Where a foreign tokenizer has none, that is the one that ends it."""
+        begin = self._special.token_to_id(self._begin)
+        return self.end_id if begin is None else begin
 
     @property
     def end_id(self) -> int:
