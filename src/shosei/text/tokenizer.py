@@ -48,6 +48,7 @@ class Tokenizer:
 
         Raises ValueError if it is none, or if our format's tokens are missing from it without another format.
         """
+        self._begin = begin
         try:
             self._plain = tokenizers.Tokenizer.from_str(serialized)
             self._special = tokenizers.Tokenizer.from_str(serialized)
@@ -59,7 +60,6 @@ class Tokenizer:
         if missing and chat is None:
             raise ValueError(f"it has no token {missing[0]}")
         self.chat = chat
-        self._begin = begin
         self._serialized = serialized
         self._token_bytes = _bytes_by_id(self._plain)
 
@@ -130,8 +130,8 @@ class Tokenizer:
 
     def encode_documents(self, texts: list[str]) -> list[list[int]]:
         """Ids of each of ``texts``, from its begin token to its end token; on all of the library's threads."""
-        encoded = self._plain.encode_batch_fast(texts, add_special_tokens=False)
-        return [[self.begin_id, *one.ids, self.end_id] for one in encoded]
+        begin, end = self.begin_id, self.end_id
+        return [[begin, *one.ids, end] for one in self._plain.encode_batch_fast(texts, add_special_tokens=False)]
 
     def decode(self, ids: Iterable[int]) -> str:
         """Text of ``ids``, special tokens left out; bytes that are no UTF-8 become U+FFFD."""
