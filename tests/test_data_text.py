@@ -172,3 +172,15 @@ def test_a_tokenizer_of_text_has_exactly_the_entries_asked_for(tmp_path: Path, s
     assert len(ours.encode("猫は魚を食べる。")) < len("猫は魚を食べる。"), "words of the text are learnt"
     ids = ours.encode_documents(["猫は魚を食べる。"])[0]
     assert ids == [ours.bos_id, *peer.encode("猫は魚を食べる。"), ours.end_id]
+
+
+@pytest.mark.parametrize(("bos", "begins_with"), [("<|plugin|>", "<|plugin|>"), (None, "<|im_end|>")])
+def test_documents_of_a_foreign_tokenizer_begin_with_its_own_token(
+    tmp_path: Path, bos: str | None, begins_with: str
+) -> None:
+    Tokenizer.train([], 300).save(tmp_path)
+    config = json.loads((tmp_path / "tokenizer_config.json").read_text())
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(config | {"bos_token": bos}))
+    theirs = Tokenizer.load(tmp_path)
+    ids = theirs.encode_documents(["a"])[0]
+    assert ids == [theirs.special_id(begins_with), *theirs.encode("a"), theirs.special_id("<|im_end|>")]

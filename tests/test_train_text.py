@@ -114,3 +114,12 @@ def test_rows_that_the_model_cannot_read_are_refused(tmp_path: Path, shosei: Sho
     code, _, err = shosei("train", "--run", run.folder, "--set", "train.sequence=1024")
     assert (code, err.count("\n")) == (2, 1)
     assert "train.sequence=512" in err
+
+
+def test_a_loss_that_is_not_finite_is_a_gap(finished: tuple[Run, Trained, Log]) -> None:
+    _, _, log = finished
+    events = [event for kind in log.events for event in log.of(kind)]
+    lost = HeldOut(epoch=4, step=99, nats=None, tokens=1, characters=1, phase="training")
+    metric = metric_of([*events, lost], "training_speed", "training")
+    assert rows(metric, "held-out text")["4"] == [99, None, None]
+    assert metric.plots[1].curves[0].y[-1] is None

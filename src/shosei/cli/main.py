@@ -48,12 +48,8 @@ from shosei.errors import (
     nearest,
 )
 
-_EXTRAS = {
-    "gguf": "gguf",
-    "sentencepiece": "sentencepiece",
-    "google": "sentencepiece",
-    "pyarrow": "data",
-}  # package -> extra of ours
+# package -> extra of ours
+_EXTRAS = {"gguf": "gguf", "sentencepiece": "sentencepiece", "google": "sentencepiece", "pyarrow": "data"}
 
 
 class _Verbs(typer.core.TyperGroup):

@@ -81,5 +81,5 @@ def train(
             f"{rates['gflops']:.0f} GFLOP/s of {rates['gemm_peak_gflops']:.0f} at the GEMM peak"
         )
     if trained.held_out:
-        lines.append("held-out text: {bits_per_character:.3f} bits/character".format_map(trained.held_out))
+        lines.append("held-out text: {bits_per_character:.3f} bits per character".format_map(trained.held_out))
     result(asdict(trained), lines, as_json=as_json)

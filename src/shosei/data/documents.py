@@ -42,7 +42,7 @@ def read_documents(file: Path) -> Iterator[str]:
         documents = _json_lines(file)
     else:
         documents = (line for _, line in _lines(file))
-    return (document for document in documents if not document.isspace() and document)
+    return (document for document in documents if document.strip())
 
 
 def _files_of(path: Path) -> list[Path]:
@@ -101,5 +101,5 @@ def _parquet(file: Path) -> Iterator[str]:
                 if not isinstance(text, str):
                     raise InputError(f"{file}:{number}: column 'text' holds no text there, but {text!r}")
                 yield text
-    except pyarrow.ArrowException as error:
+    except (pyarrow.ArrowException, UnicodeDecodeError, OSError) as error:
         raise InputError(f"cannot read {file}: {error}") from None

@@ -159,7 +159,7 @@ class HeldOut(Event, tag="held_out"):
 
     epoch: int  # 0: before training
     step: int  # optimiser steps so far
-    nats: float  # summed over the predictions
+    nats: float | None  # summed over the predictions; None: not finite
     tokens: int  # predicted, each document's end among them
     characters: int  # code points of the text
 

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from shosei.errors import InputError, nearest
 from shosei.spec.model import ModelSpec
-from shosei.spec.shape import read_shape
 
 _INTERNLM_TINY = ModelSpec(
     name="internlm-tiny", vocab_size=128_064, d_model=1024, n_layers=12, intermediate_size=8192,
@@ -49,6 +48,8 @@ def preset(name_or_file: str) -> ModelSpec:
     Raises InputError that offers the nearest name, or as ``read_shape`` does.
     """
     if "/" in name_or_file or name_or_file.endswith(".toml"):
+        from shosei.spec.shape import read_shape  # reads TOML by way of pydantic, which a verb's --help does without
+
         return read_shape(Path(name_or_file))
     if name_or_file not in PRESETS:
         raise InputError(f"unknown preset '{name_or_file}'{nearest(name_or_file, PRESETS)}")

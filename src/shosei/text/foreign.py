@@ -24,13 +24,12 @@ GENERATION = "generation_config.json"
 class ForeignChat:
     """How a foreign model's conversations are laid out, and the ids that end its answers.
 
-    ``template`` None: a base model's folder, which has none. ``begin_id``: of its bos token, None if it names none.
-    ``tool_template``: of conversations with tools, where that is another.
+    ``template`` None: a base model's folder, which has none. ``tool_template``: of conversations with tools, where
+    that is another.
     """
 
     template: ChatTemplate | None
     end_ids: list[int]
-    begin_id: int | None
     tool_template: ChatTemplate | None = None
 
     @property
@@ -85,14 +84,13 @@ def read_foreign_chat(folder: Path) -> ForeignChat | None:
     special = [token["content"] for token in tokenizer.get("added_tokens", []) if token["special"]]
     end_ids = list(ends) if isinstance(ends, list) else [int(ends)]
     file = folder / TEMPLATE
-    begin_id = added.get(names.get("bos_token", ""))
     if not file.is_file():
-        return ForeignChat(None, end_ids, begin_id)
+        return ForeignChat(None, end_ids)
     template = ChatTemplate(file.read_text(encoding="utf-8"), names, special)
     if template.call_format or not set(SPECIAL_TOKENS) <= set(special):
-        return ForeignChat(template, end_ids, begin_id)
+        return ForeignChat(template, end_ids)
     internlm = resources.files(__package__).joinpath("internlm.jinja").read_text("utf-8")
-    return ForeignChat(template, end_ids, begin_id, ChatTemplate(internlm, names, special))
+    return ForeignChat(template, end_ids, ChatTemplate(internlm, names, special))
 
 
 def _serialized(source: Path, config: dict[str, Any]) -> str:
@@ -109,6 +107,12 @@ def _serialized(source: Path, config: dict[str, Any]) -> str:
 
     added = {int(row): token for row, token in config.get("added_tokens_decoder", {}).items()}
     return read_sentencepiece(source / "tokenizer.model", added)
+
+
+def read_begin_token(folder: Path) -> str:
+    """The text of the token that a model folder's documents begin with; empty where it names none."""
+    token = (_json(folder / CONFIG) or {}).get("bos_token")
+    return token_text(token) if token else ""
 
 
 def _json(file: Path) -> Any:

@@ -17,7 +17,7 @@ from shosei.config import Config
 from shosei.errors import InputError
 from shosei.files import write_atomic
 from shosei.text.call_format import OURS, CallFormat
-from shosei.text.foreign import ForeignChat, read_foreign_chat
+from shosei.text.foreign import ForeignChat, read_begin_token, read_foreign_chat
 from shosei.text.special import SPECIAL_TOKENS
 from shosei.text.stream import StreamDecoder
 
@@ -43,11 +43,13 @@ class Tokenizer:
     is ever added. ``<|im_end|>`` ends an answer and fills padding.
     """
 
-    def __init__(self, serialized: str, chat: ForeignChat | None = None) -> None:
-        """``serialized``: the text of a ``tokenizer.json``; ``chat`` where its chat format is not ours.
+    def __init__(self, serialized: str, chat: ForeignChat | None = None, begin: str = SPECIAL_TOKENS[0]) -> None:
+        """``serialized``: the text of a ``tokenizer.json``; ``chat`` where its chat format is not ours; ``begin``: the
+        token that a document begins with, empty where there is none.
 
         Raises ValueError if it is none, or if our format's tokens are missing from it without another format.
         """
+        self._begin = begin
         try:
             self._plain = tokenizers.Tokenizer.from_str(serialized)
             self._special = tokenizers.Tokenizer.from_str(serialized)
@@ -96,7 +98,7 @@ class Tokenizer:
         """Read the tokenizer of a Hugging Face folder. Raises InputError that names the file at fault."""
         file = folder / _TOKENIZER_FILE
         try:
-            return cls(file.read_text(encoding="utf-8"), read_foreign_chat(folder))
+            return cls(file.read_text(encoding="utf-8"), read_foreign_chat(folder), read_begin_token(folder))
         except OSError as error:
             raise InputError(f"cannot read {file}: {error.strerror}; 'shosei tokenizer' makes one") from None
         except ValueError as error:
@@ -132,8 +134,8 @@ class Tokenizer:
 
     def encode_documents(self, texts: list[str]) -> list[list[int]]:
         """Ids of each of ``texts``, from its begin token to its end token; on all of the library's threads."""
-        encoded = self._plain.encode_batch_fast(texts, add_special_tokens=False)
-        return [[self.begin_id, *one.ids, self.end_id] for one in encoded]
+        begin, end = self.begin_id, self.end_id
+        return [[begin, *one.ids, end] for one in self._plain.encode_batch_fast(texts, add_special_tokens=False)]
 
     def decode(self, ids: Iterable[int]) -> str:
         """Text of ``ids``, special tokens left out; bytes that are no UTF-8 become U+FFFD."""
@@ -168,10 +170,9 @@ class Tokenizer:
 
     @property
     def begin_id(self) -> int:
-        """The token that a document begins with. A foreign tokenizer without one parts documents by their end."""
-        if not self.chat:
-            return self.bos_id
-        return self.end_id if self.chat.begin_id is None else self.chat.begin_id
+        """The token that a document begins with. Where a foreign tokenizer has none, that is the one that ends it."""
+        begin = self._special.token_to_id(self._begin)
+        return self.end_id if begin is None else begin
 
     @property
     def end_id(self) -> int:

@@ -24,11 +24,14 @@ def held_out_loss(
         mean = answer_loss(model, ids, targets, dtype)
         nats += mean.item() * batch.tokens
         tokens += batch.tokens
-    return HeldOut(epoch=epoch, step=step, nats=nats, tokens=tokens, characters=text.characters)
+    finite = nats if math.isfinite(nats) else None
+    return HeldOut(epoch=epoch, step=step, nats=finite, tokens=tokens, characters=text.characters)
 
 
 def rates(loss: HeldOut) -> dict[str, float]:
-    """Nats a token, and bits a character: these alone compare across tokenizers."""
+    """Nats a token, and bits a character: these alone compare across tokenizers. Empty where the loss is not finite."""
+    if loss.nats is None:
+        return {}
     return {
         "nats_per_token": loss.nats / loss.tokens,
         "bits_per_character": loss.nats / math.log(2) / loss.characters,

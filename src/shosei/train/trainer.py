@@ -272,8 +272,8 @@ class _Trainer:
             )
             self.writer.emit(loss)
             self.held_out_rates = rates(loss)
-            line = "held-out text: {nats_per_token:.3f} nats/token, {bits_per_character:.3f} bits/character"
-            self._say(f"epoch {epoch}  {line.format_map(self.held_out_rates)}")
+            found = [f"{value:.3f} {unit.replace('_', ' ')}" for unit, value in self.held_out_rates.items()]
+            self._say(f"epoch {epoch}  held-out text: {', '.join(found) or 'the loss is not finite'}")
         ranks.wait()
 
     def _export(self) -> str:

@@ -12,7 +12,8 @@ from shosei.metrics.text import text
 def held_out_table(log: Log) -> list[Table]:
     """Mean cross-entropy at each epoch's end; none where nobody measured it."""
     rows: list[Row] = [
-        [loss.epoch, loss.step, loss.nats / loss.tokens, _bits_per_character(loss)] for loss in _measured(log)
+        [loss.epoch, loss.step, None if loss.nats is None else loss.nats / loss.tokens, _bits_per_character(loss)]
+        for loss in _measured(log)
     ]
     columns = ["term.epoch", "term.step", "performance.nats_per_token", "performance.bits_per_character"]
     return [Table(text("performance.held_out"), [text(column) for column in columns], rows)] if rows else []
@@ -24,7 +25,7 @@ def held_out_curve(log: Log) -> list[Plot]:
     if len(measured) < 2:
         return []
     label = text("performance.bits_per_character")
-    curve = Curve(label, [round(_bits_per_character(loss), 5) for loss in measured])
+    curve = Curve(label, [_bits_per_character(loss) for loss in measured])
     steps = [float(loss.step) for loss in measured]
     return [Plot(text("performance.held_out"), text("term.step"), label, steps, [curve])]
 
@@ -34,6 +35,6 @@ def _measured(log: Log) -> list[HeldOut]:
     return sorted({loss.epoch: loss for loss in log.of(HeldOut)}.values(), key=lambda loss: loss.epoch)
 
 
-def _bits_per_character(loss: HeldOut) -> float:
+def _bits_per_character(loss: HeldOut) -> float | None:
     """Unlike nats a token it does not depend on how the tokenizer cuts the text."""
-    return loss.nats / math.log(2) / loss.characters
+    return None if loss.nats is None else round(loss.nats / math.log(2) / loss.characters, 5)
