@@ -40,6 +40,7 @@ FED_BY = {
     "heartbeat": set(),
     "rating": set(),
     "comm": set(),
+    "held_out": set(),
     "workflow": set(),
     "fault": set(),
     "run.end": set(),

@@ -60,7 +60,7 @@ def answers(model: Transformer, path: Path, request: dict[str, Any], seeds: int)
     readers = [AnswerReader(tokenizer) for _ in range(seeds)]
     made: list[tuple[str, list[Any], str]] = [("", [], "") for _ in range(seeds)]
     for seed in range(seeds):
-        engine.submit(Submit(seed, prompt.ids, 400, 1.0, 1.0, seed, tokenizer.end_ids, prompt.grammar))
+        engine.submit(Submit(seed, prompt.ids, 200, 1.0, 1.0, seed, tokenizer.end_ids, prompt.grammar))
     while engine.busy:
         for event in engine.step():
             assert isinstance(event, Token), event
@@ -100,7 +100,7 @@ def test_every_finished_call_is_one_of_the_tools_with_valid_arguments(
     for words, calls, finish in answers(model, path, one, 4):
         assert (words, len(calls), finish, calls[0][0]) == ("", 1, "stop", "转交")
         check(calls)
-    for words, calls, finish in answers(model, path, {}, 12):  # its choice
+    for words, calls, finish in answers(model, path, {}, 6):  # its choice
         assert finish != "stop" or words or calls
         assert not form.begin or form.begin not in words
         if finish == "stop":
@@ -157,7 +157,7 @@ def client(model: Transformer, tmp_path_factory: pytest.TempPathFactory) -> Iter
 
 @pytest.mark.parametrize("choice", ["required", "auto"])
 def test_the_official_client_reads_the_calls_of_an_imported_model(client: openai.OpenAI, choice: Any) -> None:
-    body: dict[str, Any] = {"model": "nano", "tools": TOOLS, "tool_choice": choice, "max_tokens": 900, "seed": 3}
+    body: dict[str, Any] = {"model": "nano", "tools": TOOLS, "tool_choice": choice, "max_tokens": 400, "seed": 3}
     whole = client.chat.completions.create(messages=ASK, **body).choices[0]
     with client.chat.completions.stream(messages=ASK, **body) as stream:
         events = list(stream)

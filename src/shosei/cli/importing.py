@@ -34,7 +34,8 @@ def import_model(
         for name, text in files.items():
             write_atomic(run.tokenizer / name, text)
         folder.convert(source, run.model, tokenizer_folder=run.tokenizer)
-        record.hashes[folder.WEIGHTS] = sha256(*folder.weight_files(run.model))
+        # Not as the run's model, which a training that goes on from this one replaces.
+        record.hashes["init"] = sha256(*folder.weight_files(run.model))
     values = {"model": spec.name, "params": spec.params, "folder": str(run.model)}
     lines = [f"{spec.name}: {spec.params:,} parameters in {run.model}", f"serve it: shosei serve {run.folder}"]
     result(values, lines, as_json=as_json)

@@ -93,6 +93,7 @@ class ChatTemplate:
     ) -> tuple[list[int], list[bool]]:
         """As ``chat.training_example``: ids up to the end of the last answer, and where loss is taken.
 
+        That is on the last answer alone if the template rewrites earlier turns, as those do that drop their thoughts.
         Raises InputError if the template lays out an answer otherwise than its prompt announced.
         """
         ids: list[int] = []
@@ -102,10 +103,10 @@ class ChatTemplate:
                 continue
             prompt = self.render(tokenizer, messages[:place], tools)
             whole = self.render(tokenizer, messages[: place + 1], tools, add_generation_prompt=False)
-            if whole[: len(prompt)] != prompt or prompt[: len(ids)] != ids:
-                raise InputError(
-                    "the model's chat template rewrites earlier turns, so dialogues cannot be learnt by it"
-                )
+            if whole[: len(prompt)] != prompt:
+                raise InputError("the model's chat template lays out answers otherwise than it announces them")
+            if prompt[: len(ids)] != ids:  # earlier turns are rewritten: only the last answer stands as it was given
+                ids, mask = [], []
             ends = (index + 1 for index in range(len(prompt), len(whole)) if whole[index] in tokenizer.end_ids)
             end = next(ends, len(whole))
             mask += [False] * (len(prompt) - len(ids)) + [True] * (end - len(prompt))
