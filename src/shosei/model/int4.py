@@ -27,14 +27,17 @@ class Int4Weight:
     matrix is made whole again for each product.
     """
 
+    @torch.inference_mode(False)  # the threads write to what is made here, and are not in a caller's inference mode
     def __init__(self, weight: Tensor) -> None:
         """Holds the codes, two a byte, and a bfloat16 scale and offset a group, on the device of ``weight``."""
         self._fused = weight.device.type == "cpu" and weight.shape[0] % 16 == 0 and _operator_exists()
+        rows, inputs = weight.shape
+        self._codes = torch.empty(rows, inputs // 2, dtype=torch.uint8, device=weight.device)
+        groups = torch.empty(rows, inputs // INT4_GROUP, 2, dtype=torch.bfloat16, device=weight.device)
+        parts = (torch.split(tensor, _ROWS) for tensor in (weight.detach(), self._codes, groups))
         with _threads() as pool:
-            codes, groups = zip(*pool.map(self._encode, torch.split(weight.detach(), _ROWS)), strict=True)
-        self._codes, self._groups = torch.cat(codes), torch.cat(groups)
-        if self._fused:
-            self._groups = self._groups.transpose(0, 1).contiguous()
+            list(pool.map(self._encode, *parts))
+        self._groups = groups.transpose(0, 1).contiguous() if self._fused else groups
 
     def multiply(self, x: Tensor) -> Tensor:
         """``x @ weight.T`` for bfloat16 ``x`` (…, inputs)."""
@@ -45,13 +48,14 @@ class Int4Weight:
         product = torch._weight_int4pack_mm_for_cpu(flat, self._codes, INT4_GROUP, self._groups)
         return product.view(*x.shape[:-1], -1)
 
-    def _encode(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+    def _encode(self, rows: Tensor, packed: Tensor, groups: Tensor) -> None:
+        """Write the codes and the groups of some rows."""
         codes, scale, offset = quantize(rows)
         if self._fused:
-            packed = torch._convert_weight_to_int4pack_for_cpu(codes.int(), 2)
+            packed.copy_(torch._convert_weight_to_int4pack_for_cpu(codes.int(), 2))
         else:
-            packed = codes[:, ::2] | codes[:, 1::2] << 4
-        return packed, torch.stack((scale, offset), dim=-1)
+            packed.copy_(codes[:, ::2] | codes[:, 1::2] << 4)
+        torch.stack((scale, offset), dim=-1, out=groups)
 
 
 def quantize(weight: Tensor, group: int = INT4_GROUP, refits: int = _REFITS) -> tuple[Tensor, Tensor, Tensor]:
