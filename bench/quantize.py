@@ -31,7 +31,7 @@ WINDOW = 512
 Row = tuple[list[int], list[bool]]  # token ids, and which of them count
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def main() -> None:
     source, text = Path(sys.argv[1]), Path(sys.argv[2])
     reference = as_stored(source).float()

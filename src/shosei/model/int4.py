@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -10,7 +14,7 @@ from shosei.spec.generation import INT4_GROUP
 
 # Values that one pass of the rounding takes: its float32 temporaries stay in a core's cache, which is twice as fast.
 _CHUNK = 1 << 18
-# Rows that are packed at a time; the operator lays out 64 together, and wants their codes as int32.
+# Rows that a thread takes at a time; the operator lays out 64 together, and wants their codes as int32.
 _ROWS = 256
 _SMALLEST_SCALE = 1e-30  # for a group of equal weights
 _REFITS = 2
@@ -23,17 +27,17 @@ class Int4Weight:
     matrix is made whole again for each product.
     """
 
+    @torch.inference_mode(False)  # the threads write to what is made here, and are not in a caller's inference mode
     def __init__(self, weight: Tensor) -> None:
         """Holds the codes, two a byte, and a bfloat16 scale and offset a group, on the device of ``weight``."""
         self._fused = weight.device.type == "cpu" and weight.shape[0] % 16 == 0 and _operator_exists()
-        codes, groups = [], []
-        for rows in torch.split(weight.detach(), _ROWS):
-            quantized, scale, offset = quantize(rows)
-            codes.append(self._pack(quantized))
-            groups.append(torch.stack((scale, offset), dim=-1))
-        self._codes, self._groups = torch.cat(codes), torch.cat(groups)
-        if self._fused:
-            self._groups = self._groups.transpose(0, 1).contiguous()
+        rows, inputs = weight.shape
+        self._codes = torch.empty(rows, inputs // 2, dtype=torch.uint8, device=weight.device)
+        groups = torch.empty(rows, inputs // INT4_GROUP, 2, dtype=torch.bfloat16, device=weight.device)
+        parts = (torch.split(tensor, _ROWS) for tensor in (weight.detach(), self._codes, groups))
+        with _threads() as pool:
+            list(pool.map(self._encode, *parts))
+        self._groups = groups.transpose(0, 1).contiguous() if self._fused else groups
 
     def multiply(self, x: Tensor) -> Tensor:
         """``x @ weight.T`` for bfloat16 ``x`` (…, inputs)."""
@@ -44,10 +48,14 @@ class Int4Weight:
         product = torch._weight_int4pack_mm_for_cpu(flat, self._codes, INT4_GROUP, self._groups)
         return product.view(*x.shape[:-1], -1)
 
-    def _pack(self, codes: Tensor) -> Tensor:
+    def _encode(self, rows: Tensor, packed: Tensor, groups: Tensor) -> None:
+        """Write the codes and the groups of some rows."""
+        codes, scale, offset = quantize(rows)
         if self._fused:
-            return torch._convert_weight_to_int4pack_for_cpu(codes.int(), 2)
-        return codes[:, ::2] | codes[:, 1::2] << 4
+            packed.copy_(torch._convert_weight_to_int4pack_for_cpu(codes.int(), 2))
+        else:
+            packed.copy_(codes[:, ::2] | codes[:, 1::2] << 4)
+        torch.stack((scale, offset), dim=-1, out=groups)
 
 
 def quantize(weight: Tensor, group: int = INT4_GROUP, refits: int = _REFITS) -> tuple[Tensor, Tensor, Tensor]:
@@ -56,22 +64,10 @@ def quantize(weight: Tensor, group: int = INT4_GROUP, refits: int = _REFITS) -> 
     A weight is ``offset + scale * (code - 8)``. First the codes span a group's range; then, ``refits`` times, scale and
     offset are fitted to the codes by least squares and the codes rounded anew, which is kept where it is nearer.
     """
-    groups = weight.shape[1] // group
-    codes = torch.empty(weight.shape, dtype=torch.uint8, device=weight.device)
-    scale = torch.empty(weight.shape[0], groups, dtype=torch.bfloat16, device=weight.device)
-    offset = torch.empty_like(scale)
-    at_once = _CHUNK // group
-    chunks = zip(
-        torch.split(weight.reshape(-1, group), at_once),
-        torch.split(codes.view(-1, group), at_once),
-        torch.split(scale.view(-1, 1), at_once),
-        torch.split(offset.view(-1, 1), at_once),
-        strict=True,
-    )
-    for values, *found in chunks:
-        for target, source in zip(found, _quantize(values.float(), refits), strict=True):
-            target.copy_(source)
-    return codes, scale, offset
+    chunks = torch.split(weight.reshape(-1, group), _CHUNK // group)
+    found = [_quantize(values.float(), refits) for values in chunks]
+    codes, scale, offset = (torch.cat(parts) for parts in zip(*found, strict=True))
+    return codes.view(weight.shape), scale.view(len(weight), -1), offset.view(len(weight), -1)
 
 
 def dequantize(codes: Tensor, scale: Tensor, offset: Tensor) -> Tensor:
@@ -81,7 +77,7 @@ def dequantize(codes: Tensor, scale: Tensor, offset: Tensor) -> Tensor:
 
 
 def _quantize(values: Tensor, refits: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Codes (G, group) from 0 to 15, scales (G, 1) and offsets (G, 1) of ``values`` (G, group), all float32."""
+    """Codes (G, group), scales and offsets (G, 1) as ``quantize`` gives them, of ``values`` (G, group) in float32."""
     low, high = values.aminmax(dim=-1, keepdim=True)
     mean = values.mean(-1, keepdim=True)
     scale = _as_stored(((high - low) / 15).clamp_min(_SMALLEST_SCALE))
@@ -95,7 +91,8 @@ def _quantize(values: Tensor, refits: int) -> tuple[Tensor, Tensor, Tensor]:
         fitted = _rounded(values, scale, _as_stored(mean - scale * centre))
         nearer = fitted[3] < best[3]
         best = [torch.where(nearer, new, old) for new, old in zip(fitted, best, strict=True)]
-    return best[0] + 8, best[1], best[2]
+    codes, scale, offset, _ = best
+    return (codes + 8).byte(), scale.bfloat16(), offset.bfloat16()
 
 
 def _rounded(values: Tensor, scale: Tensor, offset: Tensor) -> list[Tensor]:
@@ -111,6 +108,18 @@ def _dot(a: Tensor, b: Tensor) -> Tensor:
 
 def _as_stored(value: Tensor) -> Tensor:
     return value.bfloat16().float()
+
+
+@contextmanager
+def _threads() -> Iterator[ThreadPoolExecutor]:
+    """As many threads as torch has, each of which works alone: torch's own meet after every small operation, which
+    takes many times as long where something else runs too."""
+    count = torch.get_num_threads()
+    try:
+        with ThreadPoolExecutor(count, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            yield pool
+    finally:
+        torch.set_num_threads(count)  # what a thread has set, threads to come would have too
 
 
 def _operator_exists() -> bool:
