@@ -11,7 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from transformers import AutoTokenizer
 
+from conftest import Shosei
 from foreign_chats import CHATS, HERMES, LLAMA, PLAIN, TAGS, XML, make_chat
+from foreign_samples import edit, save
 from shosei.text import AnswerReader, CallPiece, Piece, Tokenizer, chat
 
 TOOLS = [{"type": "function", "function": {"name": "天気", "parameters": {"type": "object", "properties": {}}}}]
@@ -82,6 +84,27 @@ def test_a_format_that_is_not_known_is_none(template: str, tokens: tuple[str, ..
     assert tokenizer.call_format is None
     text = '<tool_call>\n{"name": "f", "arguments": {}}\n</tool_call>'
     assert read(tokenizer, tokenizer.encode(text, allow_special=True))
+
+
+def test_a_template_of_its_own_for_tools_is_the_one_that_lays_them_out(tmp_path: Path, shosei: Shosei) -> None:
+    """As Hermes' folders have it, which cannot be rendered without tools."""
+    path = tmp_path / "theirs"
+    save("llama", path, vocab_size=400)
+    (make_chat(path, "") / "chat_template.jinja").unlink()
+    with_tools = HERMES.replace("{% if tools %}", "").replace(
+        "<|end|>\n' }}{% endif %}{% for", "<|end|>\n' }}{% for", 1
+    )
+    templates = [{"name": "default", "template": PLAIN}, {"name": "tool_use", "template": with_tools}]
+    edit(path / "tokenizer_config.json", chat_template=templates)
+    edit(path / "generation_config.json", eos_token_id=5)
+    assert shosei("import", path, "--out", tmp_path / "run")[0] == 0
+    tokenizer = Tokenizer.load(tmp_path / "run/model")
+    assert tokenizer.call_format
+    assert tokenizer.call_format.begin == "<tool_call>"
+    theirs = AutoTokenizer.from_pretrained(tmp_path / "run/model")
+    for tools in (None, TOOLS):
+        expected = theirs.apply_chat_template([QUESTION], tools=tools, add_generation_prompt=True)
+        assert chat.render(tokenizer, [QUESTION], tools) == expected["input_ids"]
 
 
 _json = st.recursive(

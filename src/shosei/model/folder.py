@@ -23,7 +23,10 @@ from shosei.spec.generation import WeightFormat
 
 __all__ = ["WEIGHTS", "convert", "export", "load", "open_weights", "read_spec", "tensor_shapes", "weight_files"]
 
-_TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja")
+_TOKENIZER_FILES = (
+    "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja",
+    "additional_chat_templates/tool_use.jinja",
+)  # fmt: skip
 
 
 def export(model: Transformer, spec: ModelSpec, tokenizer_folder: Path, out: Path) -> None:
@@ -120,7 +123,8 @@ def _write(
         folder.mkdir()
         for name in _TOKENIZER_FILES:
             if (tokenizer_folder / name).is_file():
-                shutil.copy(tokenizer_folder / name, folder)
+                (folder / name).parent.mkdir(exist_ok=True)
+                shutil.copy(tokenizer_folder / name, folder / name)
         write_json(folder / "config.json", to_config(spec, str(dtype).removeprefix("torch."), ids))
         write_json(folder / "generation_config.json", {**ids, "do_sample": False})
         write(folder, tensor_shapes(spec), read, dtype)

@@ -18,6 +18,7 @@ from shosei.text.template import ChatTemplate
 
 TOKENIZER, CONFIG, TEMPLATE = "tokenizer.json", "tokenizer_config.json", "chat_template.jinja"
 GENERATION = "generation_config.json"
+TOOL_TEMPLATE = "additional_chat_templates/tool_use.jinja"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,15 +58,16 @@ def tokenizer_files(source: Path) -> dict[str, str]:
     if config.pop("auto_map", None) or not (source / TOKENIZER).is_file():
         config["tokenizer_class"] = "PreTrainedTokenizerFast"  # without the code that the original class needs
     template = config.pop("chat_template", "")
-    if isinstance(template, list):
-        template = next((entry["template"] for entry in template if entry["name"] == "default"), "")
-    if (source / TEMPLATE).is_file():
-        template = (source / TEMPLATE).read_text(encoding="utf-8")
+    named = {entry["name"]: entry["template"] for entry in template} if isinstance(template, list) else {}
+    templates = {TEMPLATE: named.get("default", "") if named else template, TOOL_TEMPLATE: named.get("tool_use", "")}
+    for name in templates:
+        if (source / name).is_file():
+            templates[name] = (source / name).read_text(encoding="utf-8")
     files = {TOKENIZER: _serialized(source, config), CONFIG: json.dumps(config, indent=2, ensure_ascii=False) + "\n"}
     ends = [(_json(source / name) or {}).get("eos_token_id") for name in (GENERATION, "config.json")]
     if any(end is not None for end in ends):
         files[GENERATION] = json.dumps({"eos_token_id": next(end for end in ends if end is not None)}) + "\n"
-    return files | ({TEMPLATE: template} if template else {})
+    return files | {name: text for name, text in templates.items() if text}
 
 
 def read_foreign_chat(folder: Path) -> ForeignChat | None:
@@ -87,6 +89,8 @@ def read_foreign_chat(folder: Path) -> ForeignChat | None:
     if not file.is_file():
         return ForeignChat(None, end_ids)
     template = ChatTemplate(file.read_text(encoding="utf-8"), names, special)
+    if (tool_file := folder / TOOL_TEMPLATE).is_file():
+        return ForeignChat(template, end_ids, ChatTemplate(tool_file.read_text(encoding="utf-8"), names, special))
     if template.call_format or not set(SPECIAL_TOKENS) <= set(special):
         return ForeignChat(template, end_ids)
     internlm = resources.files(__package__).joinpath("internlm.jinja").read_text("utf-8")

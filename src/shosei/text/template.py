@@ -72,11 +72,13 @@ class ChatTemplate:
     def call_format(self) -> CallFormat | None:
         """The known format that the template gives a call of an earlier turn; None: it has none, or another."""
         name, arguments = "f", {"x": [1, 2]}
+        schema = {"type": "object", "properties": {"x": {"type": "array", "description": ""}}}
+        tools = [{"type": "function", "function": {"name": name, "description": "", "parameters": schema}}]
         call = {"type": "function", "function": {"name": name, "arguments": arguments}}
         question = {"role": "user", "content": "?"}
         answer = {"role": "assistant", "content": "", "tool_calls": [call]}
         try:
-            prompt, whole = self._text([question], None, True), self._text([question, answer], None, False)
+            prompt, whole = self._text([question], tools, True), self._text([question, answer], tools, False)
         except InputError:
             return None
         if not whole.startswith(prompt):
