@@ -81,9 +81,8 @@ def load(
         if weights is WeightFormat.INT4 and tensor.ndim == 2 and isinstance(module, Linear):
             module.quantize(tensor.to(device, dtype))
         else:
-            state[own_name] = tensor.to(
-                device, dtype, copy=True
-            )  # a copy: the file is mapped no longer than it is read
+            # A copy: the file is mapped no longer than it is read.
+            state[own_name] = tensor.to(device, dtype, copy=True)
     model.load_state_dict(state, strict=False, assign=True)
     model.tie()
     if weights is WeightFormat.INT4 and spec.tied:
