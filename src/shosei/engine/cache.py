@@ -37,12 +37,13 @@ class SlotCache:
     def _begin(self, slots: slice, positions: Tensor, end: int, mask: Tensor | None) -> None:
         self.positions = positions
         self._slots, self._end, self._mask = slots, end, mask
-        self._index = positions[:, None, :, None].expand(-1, self._k.shape[2], -1, self._k.shape[4])
+        self._new = torch.arange(len(positions), device=positions.device)[:, None], positions
 
     def update(self, layer: int, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
         keys, values = self._k[layer, self._slots], self._v[layer, self._slots]
-        keys.scatter_(2, self._index, k)
-        values.scatter_(2, self._index, v)
+        # Not scatter_: that copies all of what it writes into, here the whole contexts of the slots.
+        keys.transpose(1, 2)[self._new] = k.transpose(1, 2)
+        values.transpose(1, 2)[self._new] = v.transpose(1, 2)
         return keys[:, :, : self._end], values[:, :, : self._end], self._mask
 
     def move(self, source: int, target: int, length: int) -> None:
