@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -118,6 +119,7 @@ class Batches:
     and fewer where they would hold more than ``batch_tokens``, padding included.
 
     An epoch holds every example once. Its batches and their order depend on ``seed`` and the epoch's number alone.
+    They come in few shapes: oneDNN compiles and keeps a kernel for each size of a product that it meets.
     """
 
     def __init__(self, examples: Examples, batch_size: int, seed: int, batch_tokens: int = 2048) -> None:
@@ -125,12 +127,13 @@ class Batches:
             raise InputError("there are no training examples; 'shosei data' makes them")
         self._examples = examples
         self._seed = seed
-        self._lengths = np.array([len(ids) for ids in examples.ids])
-        self._slices = list(_slices(np.sort(self._lengths).tolist(), batch_size, batch_tokens))
+        # The last token of a row is only ever a target.
+        self._lengths = np.array([len(ids) - 1 for ids in examples.ids])
+        self._parts = list(_parts(np.sort(self._lengths), batch_size, batch_tokens))
 
     @property
     def steps_per_epoch(self) -> int:
-        return len(self._slices)
+        return len(self._parts)
 
     def epoch(self, index: int) -> Iterator[Batch]:
         """The batches of epoch ``index``."""
@@ -138,26 +141,48 @@ class Batches:
         # Shuffled, then stably sorted: examples of one length meet in different batches each epoch.
         order = rng.permutation(len(self._examples))
         order = order[np.argsort(self._lengths[order], kind="stable")]
-        for number in rng.permutation(len(self._slices)):
-            yield self._batch(order[self._slices[number]])
+        for number in rng.permutation(len(self._parts)):
+            part = self._parts[number]
+            yield self._batch(order[part.examples], part.shape)
 
-    def _batch(self, chosen: NDArray[np.int64]) -> Batch:
-        # The last token of a row is only ever a target.
-        length = max(len(self._examples.ids[number]) for number in chosen) - 1
-        ids = np.full((len(chosen), length), PADDING, dtype=np.int64)
-        targets = np.full((len(chosen), length), NO_LOSS, dtype=np.int64)
+    def _batch(self, chosen: NDArray[np.int64], shape: tuple[int, int]) -> Batch:
+        ids = np.full(shape, PADDING, dtype=np.int64)
+        targets = np.full(shape, NO_LOSS, dtype=np.int64)
+        lengths = np.zeros(shape[0], dtype=np.int64)
+        lengths[: len(chosen)] = self._lengths[chosen]
         for row, number in enumerate(chosen):
             whole = np.array(self._examples.ids[number], dtype=np.int64)
             ids[row, : len(whole) - 1] = whole[:-1]
             targets[row, : len(whole) - 1] = np.where(self._examples.loss[number][1:], whole[1:], NO_LOSS)
-        return Batch(ids, targets, self._lengths[chosen] - 1)
+        return Batch(ids, targets, lengths)
 
 
-def _slices(lengths: list[int], rows: int, tokens: int) -> Iterator[slice]:
-    """Where ascending ``lengths`` are cut: no part has more than ``rows``, nor, padded, more than ``tokens``."""
-    start = 0
-    for end, length in enumerate(lengths):
-        if end > start and (end - start == rows or (end - start + 1) * length > tokens):
-            yield slice(start, end)
-            start = end
-    yield slice(start, len(lengths))
+class _Part(NamedTuple):
+    """Which of the examples, in order of length, make a batch, and its rows and length."""
+
+    examples: slice
+    shape: tuple[int, int]
+
+
+def _parts(lengths: NDArray[np.int64], rows: int, tokens: int) -> Iterator[_Part]:
+    """Ascending ``lengths`` in parts whose padded shape has at most ``rows`` rows and ``tokens`` ids, if more than one
+    row; those of one padded length are divided evenly."""
+    padded, counts = np.unique([_padded(int(length)) for length in lengths], return_counts=True)
+    end = 0
+    for length, count in zip(padded.tolist(), counts.tolist(), strict=True):
+        start, end = end, end + count
+        at_most = _shared(max(1, min(rows, tokens // max(1, length))))
+        bounds = np.linspace(start, end, -(-count // at_most) + 1).round().astype(int).tolist()
+        for first, last in pairwise(bounds):
+            yield _Part(slice(first, last), (min(at_most, count), length))
+
+
+def _padded(length: int) -> int:
+    """``length`` up to the next multiple of an eighth of the power of two below it, at least of four."""
+    step = max(4, 1 << max(0, length.bit_length() - 4))
+    return -(-length // step) * step
+
+
+def _shared(rows: int) -> int:
+    """``rows``, or a few less, so that two workers have equally many."""
+    return rows - rows % 2 if rows > 1 else rows

@@ -19,6 +19,7 @@ from shosei.train import ranks
 from shosei.train.config import TrainConfig
 from shosei.train.optim import Optimizers, trained_parameters
 from shosei.train.sharding import gathered, part
+from shosei.train.workers import Threads
 
 WEIGHTS, STATE, MANIFEST = "weights.safetensors", "state.pt", "manifest.json"
 
@@ -42,11 +43,12 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     inputs: dict[str, str]
     files: dict[str, str]
     versions: dict[str, str]
+    threads: Threads | None = None
 
 
 def save(
     folder: Path, model: nn.Module, optimizers: Optimizers, position: Position, attempt: int,
-    config: TrainConfig, spec: ModelSpec, inputs: dict[str, str],
+    config: TrainConfig, spec: ModelSpec, inputs: dict[str, str], threads: Threads | None = None,
 ) -> Path:  # fmt: skip
     """Write ``folder/step-NNNNNN``: weights that are trained, optimiser and random state, manifest.
 
@@ -70,6 +72,7 @@ def save(
             inputs=inputs,
             files={name: sha256(temporary / name) for name in (WEIGHTS, STATE)},
             versions={"shosei": __version__, "torch": str(torch.__version__)},
+            threads=threads,
         )
         (temporary / MANIFEST).write_bytes(msgspec.json.format(msgspec.json.encode(manifest)))
     return path

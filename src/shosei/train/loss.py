@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
-
 import torch
 from torch import Tensor
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from shosei.data.dataset import NO_LOSS
 from shosei.model import device
 from shosei.model.transformer import Transformer
 from shosei.train.cross_entropy import ROWS_ROUNDED_TO, chunked_cross_entropy
-
-# torch's fused CPU attention works in blocks far larger than a short question; up to this length the plain products
-# are several times faster, and their scores small.
-_SHORT = 256
 
 _BFLOAT16_UNITS = ("avx512_bf16", "amx_bf16", "bf16")
 
@@ -28,11 +21,6 @@ def compute_dtype(name: str) -> torch.dtype:
         has_it = device.choose().type != "cpu" or any(able.get(unit) for unit in _BFLOAT16_UNITS)
         name = "bfloat16" if has_it else "float32"
     return torch.bfloat16 if name == "bfloat16" else torch.float32
-
-
-def attention_kernels(length: int) -> AbstractContextManager[None]:
-    """Within it, attention over ``length`` positions is computed by what is fastest for them."""
-    return sdpa_kernel([SDPBackend.MATH] if length <= _SHORT else [SDPBackend.FLASH_ATTENTION, SDPBackend.MATH])
 
 
 def answer_loss(
@@ -51,6 +39,6 @@ def answer_loss(
     chosen = torch.cat((answered, spare))
     # A cache would only keep the weights' copies longer: each is used once, and twice where blocks are recomputed.
     autocast = torch.autocast(ids.device.type, dtype, enabled=dtype != torch.float32, cache_enabled=False)
-    with attention_kernels(ids.shape[1]), autocast:
-        hidden = model(ids).flatten(0, 1).index_select(0, chosen)
+    with autocast:
+        hidden = model(ids, kept=chosen)
     return chunked_cross_entropy(hidden, model.lm_head.weight, flat[chosen], dtype, counted)

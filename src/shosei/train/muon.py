@@ -1,22 +1,65 @@
-"""Muon on matrices whose rows are divided among the ranks."""
+"""Muon: steps with the momentum orthogonalised (K. Jordan, 2024), of many matrices at once."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.distributed.tensor import DTensor, distribute_tensor
-from torch.optim._muon import _adjust_lr, _zeropower_via_newtonschulz
+from torch.optim._muon import _adjust_lr
 
 from shosei.train import ranks
 
 _DTYPE = torch.bfloat16  # in which torch orthogonalises
+_AT_ONCE = 1 << 21  # values in one stack: large matrices keep a core busy alone, and a stack of them is much memory
 
 
-class ShardedMuon(torch.optim.Muon):
-    """``torch.optim.Muon``, to the bit, where each rank has some rows of every matrix and of its momentum.
+class Muon(torch.optim.Muon):
+    """``torch.optim.Muon``, which orthogonalises one matrix after the other, by stacks of matrices of one shape.
+
+    ``side_by_side`` is a ``map`` that may compute several stacks at a time; there are at least ``stacks`` of a shape.
+    """
+
+    side_by_side: Callable[[Callable[[list[Tensor]], None], Iterable[list[Tensor]]], Iterable[None]] = map
+    stacks = 1
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
+        """Apply the gradients."""
+        for group in self.param_groups:
+            list(self.side_by_side(lambda stack, group=group: self._step_stack(stack, group), self._stacks(group)))
+
+    def _stacks(self, group: dict[str, Any]) -> Iterator[list[Tensor]]:
+        """The group's matrices that have gradients, those of one shape together, largest shapes first."""
+        shapes: dict[tuple[int, ...], list[Tensor]] = defaultdict(list)
+        for matrix in group["params"]:
+            if matrix.grad is not None:
+                shapes[tuple(sorted(matrix.shape))].append(matrix)
+        for _, matrices in sorted(shapes.items(), reverse=True):
+            count = max(self.stacks, len(matrices) * matrices[0].numel() // _AT_ONCE)
+            yield from (stack for n in range(count) if (stack := matrices[n::count]))
+
+    @torch.no_grad()  # which holds for the calling thread alone
+    def _step_stack(self, stack: list[Tensor], group: dict[str, Any]) -> None:
+        gradients = [matrix.grad for matrix in stack if matrix.grad is not None]
+        averages = [self._average(matrix) for matrix in stack]
+        torch._foreach_lerp_(averages, gradients, 1 - group["momentum"])
+        directions = torch._foreach_lerp(gradients, averages, group["momentum"])  # Nesterov's
+        _apply(stack, _orthogonalised(directions, group), group)
+
+    def _average(self, matrix: Tensor) -> Tensor:
+        """The running average of the gradients of ``matrix``."""
+        state = self.state[matrix]
+        if "momentum_buffer" not in state:
+            state["momentum_buffer"] = torch.zeros_like(matrix)
+        return state["momentum_buffer"]
+
+
+class ShardedMuon(Muon):
+    """Muon where each rank has some rows of every matrix and of its momentum.
 
     Orthogonalisation needs whole matrices. They are taken in turns of one a rank: each is gathered, orthogonalised by
     its rank alone, and its rows handed out. torch's own would run on divided matrices, with three exchanges in each of
@@ -29,27 +72,39 @@ class ShardedMuon(torch.optim.Muon):
         for group in self.param_groups:
             matrices = [matrix for matrix in group["params"] if matrix.grad is not None]
             for start in range(0, len(matrices), ranks.count()):
-                self._step(matrices[start : start + ranks.count()], group)
+                self._step_turn(matrices[start : start + ranks.count()], group)
 
-    def _step(self, turn: list[DTensor], group: dict[str, Any]) -> None:
+    def _step_turn(self, turn: list[DTensor], group: dict[str, Any]) -> None:
         """A step of as many matrices as there are ranks, or fewer; the n-th is rank n's."""
         own = torch.empty(0)
         for owner, matrix in enumerate(turn):
-            direction = self._direction(matrix, group["momentum"]).full_tensor()
+            gradient, average = matrix.grad, self._average(matrix)
+            assert isinstance(gradient, DTensor)
+            average.lerp_(gradient, 1 - group["momentum"])
+            direction = gradient.lerp(average, group["momentum"]).to(_DTYPE).full_tensor()
             if owner == ranks.rank():
-                own = _zeropower_via_newtonschulz(direction, group["ns_coefficients"], group["ns_steps"], group["eps"])
+                own = _orthogonalised([direction], group)[0].contiguous()
         for owner, matrix in enumerate(turn):
             whole = own if owner == ranks.rank() else torch.empty(matrix.shape, dtype=_DTYPE, device=matrix.device)
-            update = distribute_tensor(whole, matrix.device_mesh, matrix.placements, src_data_rank=owner)
-            matrix.mul_(1 - group["lr"] * group["weight_decay"])
-            matrix.add_(update, alpha=-_adjust_lr(group["lr"], group["adjust_lr_fn"], matrix.shape))
+            _apply([matrix], [distribute_tensor(whole, matrix.device_mesh, matrix.placements, src_data_rank=owner)], group)
 
-    def _direction(self, matrix: DTensor, momentum: float) -> DTensor:
-        """Where Nesterov's momentum points."""
-        gradient, state = matrix.grad, self.state[matrix]
-        assert isinstance(gradient, DTensor)
-        if "momentum_buffer" not in state:
-            state["momentum_buffer"] = torch.zeros_like(gradient)
-        average = state["momentum_buffer"].lerp_(gradient, 1 - momentum)
-        direction: Tensor = gradient.lerp(average, momentum)
-        return direction.to(_DTYPE)  # type: ignore[return-value]
+
+def _orthogonalised(directions: Sequence[Tensor], group: dict[str, Any]) -> list[Tensor]:
+    """The nearest semi-orthogonal matrix of each, by the Newton-Schulz iteration of ``group``'s quintic.
+
+    Their shapes are the same, or each other's transposed.
+    """
+    a, b, c = group["ns_coefficients"]
+    x = torch.stack([d if d.shape[0] <= d.shape[1] else d.T for d in directions]).to(_DTYPE)
+    x = x / torch.linalg.matrix_norm(x, keepdim=True).clamp(min=group["eps"])
+    for _ in range(group["ns_steps"]):
+        gram = x @ x.mT
+        x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
+    return [update if update.shape == d.shape else update.T for update, d in zip(x, directions, strict=True)]
+
+
+def _apply(matrices: Sequence[Tensor], updates: Sequence[Tensor], group: dict[str, Any]) -> None:
+    """Decay ``matrices``, which have one shape or its transposed, and step against ``updates``."""
+    rate = _adjust_lr(group["lr"], group["adjust_lr_fn"], matrices[0].shape)
+    torch._foreach_mul_(matrices, 1 - group["lr"] * group["weight_decay"])
+    torch._foreach_add_(matrices, updates, alpha=-rate)

@@ -10,8 +10,9 @@ from torch import nn
 
 from shosei.train import ranks
 from shosei.train.config import TrainConfig
-from shosei.train.muon import ShardedMuon
+from shosei.train.muon import Muon, ShardedMuon
 from shosei.train.sharding import part
+from shosei.train.workers import Workers
 
 
 def learning_rate_factor(step: int, steps: int, config: TrainConfig) -> float:
@@ -37,7 +38,7 @@ class Optimizers:
         matrices, tables = split_parameters(model)
         self.matrices: torch.optim.Optimizer
         if config.optimizer == "muon":
-            muon = ShardedMuon if ranks.count() > 1 else torch.optim.Muon
+            muon = ShardedMuon if ranks.count() > 1 else Muon
             self.matrices = muon(
                 matrices, lr=config.matrix_lr, momentum=config.momentum, weight_decay=config.weight_decay,
                 adjust_lr_fn="match_rms_adamw",
@@ -52,6 +53,11 @@ class Optimizers:
         )
         for group in self._groups():
             group["peak_lr"] = group["lr"]
+
+    def side_by_side(self, workers: Workers) -> None:
+        """Let ``workers`` share the work on the matrices."""
+        if isinstance(self.matrices, Muon):
+            self.matrices.stacks, self.matrices.side_by_side = workers.count, workers.map
 
     def step(self, factor: float) -> None:
         """Apply the gradients at ``factor`` of the peak learning rates."""

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable
 
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from shosei.model.transformer import Transformer
-from shosei.train.loss import attention_kernels
 
 
 def recompute_blocks(model: Transformer) -> None:
@@ -22,11 +20,8 @@ def recompute_blocks(model: Transformer) -> None:
 
 
 def _recomputed(forward: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    def checkpointed(x: Tensor, *rest: object) -> Tensor:
-        return checkpoint(  # type: ignore[no-any-return]
-            forward, x, *rest, use_reentrant=False, preserve_rng_state=False,  # there is no dropout
-            # The backward pass runs outside the choice of kernels that the loss made.
-            context_fn=lambda: (contextlib.nullcontext(), attention_kernels(x.shape[1])),
-        )  # fmt: skip
+    def checkpointed(*inputs: object) -> Tensor:
+        # There is no dropout, so no random state to preserve.
+        return checkpoint(forward, *inputs, use_reentrant=False, preserve_rng_state=False)  # type: ignore[no-any-return]
 
     return checkpointed

@@ -33,6 +33,7 @@ from shosei.train.progress import Progress, gemm_peak, step_flops
 from shosei.train.recomputation import recompute_blocks
 from shosei.train.sharding import full, place, whole
 from shosei.train.validation import Answer, validate
+from shosei.train.workers import Workers, choose_threads
 from shosei.wire.suite import read_suite
 
 # The preset that has no tokenizer of its own: its table has as many rows as the run's tokenizer has entries.
@@ -91,19 +92,29 @@ def train(
 
 
 def learn(
-    model: Transformer, optimizers: Optimizers, batch: Batch, factor: float, max_grad_norm: float, dtype: torch.dtype
+    workers: Workers, optimizers: Optimizers, batch: Batch, factor: float, max_grad_norm: float, dtype: torch.dtype
 ) -> tuple[Tensor, Tensor, bool]:
     """One optimiser step on ``batch`` at ``factor`` of the peak learning rates: the loss, the gradient's norm before
     clipping, and whether both are finite. Where they are not, the weights stay as they are.
 
-    Of several ranks, which are all given the same batch, each computes its share; what they find is the whole batch's.
+    Of several ranks, which are all given the same batch, each computes its share, and each of its workers a share of
+    that; what they find is the whole batch's.
     """
-    own, where = batch.share(ranks.rank(), ranks.count()), next(model.parameters()).device
-    ids, targets = torch.from_numpy(own.ids).to(where), torch.from_numpy(own.targets).to(where)
-    loss = answer_loss(model, ids, targets, dtype, torch.tensor(batch.answers, device=where))
-    loss.backward()  # type: ignore[no-untyped-call]
+    own, model = batch.share(ranks.rank(), ranks.count()), workers.models[0]
+    where = next(model.parameters()).device
+    counted = torch.tensor(batch.answers, device=where)
+
+    def backward(model: Transformer, worker: int) -> Tensor:
+        part = own.share(worker, workers.count)
+        ids, targets = torch.from_numpy(part.ids).to(where), torch.from_numpy(part.targets).to(where)
+        loss = answer_loss(model, ids, targets, dtype, counted)
+        loss.backward()  # type: ignore[no-untyped-call]
+        return loss.detach()
+
+    losses = workers.map(backward, workers.models, range(workers.count))
+    workers.add_gradients()
     norm = full(nn.utils.clip_grad_norm_(model.parameters(), max_grad_norm))
-    loss = ranks.total(loss.detach())
+    loss = ranks.total(torch.stack(losses).sum())
     finite = bool(torch.isfinite(loss) & torch.isfinite(norm))
     if finite:
         optimizers.step(factor)
@@ -135,7 +146,10 @@ class _Trainer:
             self.model = self._model()
             place(self.model, self.device, self.dtype)
             self.optimizers = Optimizers(self.model, config)
+            self.threads = choose_threads(self.spec, config.threads or torch.get_num_threads())
             self.start = self._resume()
+            self.workers = Workers(self.model, self.threads)
+            self.optimizers.side_by_side(self.workers)
         self.steps = config.max_steps or config.epochs * self.batches.steps_per_epoch
         self.step, self.skipped = self.start.step, 0
         self.held_out_rates: dict[str, float] = {}
@@ -203,9 +217,10 @@ class _Trainer:
                 manifest = checkpoint.read_manifest(path)
                 ours = (self.writer.attempt, self.config.model_dump(mode="json"), self.hashes)
                 if (manifest.attempt, manifest.config, manifest.inputs) == ours:
-                    position = checkpoint.load(path, self.model, self.optimizers).position
-                    self._say(f"going on from step {position.step}: {path}")
-                    return position
+                    manifest = checkpoint.load(path, self.model, self.optimizers)
+                    self.threads = manifest.threads or self.threads
+                    self._say(f"going on from step {manifest.position.step}: {path}")
+                    return manifest.position
             except InputError as damaged:
                 self._say(str(damaged))
         return None
@@ -233,7 +248,7 @@ class _Trainer:
         """One optimiser step on ``batch``, requested at ``asked_ns``, and its event; returns this rank's share."""
         got_ns = time.monotonic_ns()
         factor = learning_rate_factor(self.step, self.steps, self.config)
-        loss, norm, finite = learn(self.model, self.optimizers, batch, factor, self.config.max_grad_norm, self.dtype)
+        loss, norm, finite = learn(self.workers, self.optimizers, batch, factor, self.config.max_grad_norm, self.dtype)
         self.skipped += not finite
         self.step += 1
         end_ns = time.monotonic_ns()
@@ -289,8 +304,10 @@ class _Trainer:
         with self._section("checkpoint", epoch):
             self.writer.flush(sync=True)  # the log must hold every step that a resume will not repeat
             where = self._run.checkpoints
-            attempt = self.writer.attempt
-            checkpoint.save(where, self.model, self.optimizers, position, attempt, self.config, self.spec, self.hashes)
+            checkpoint.save(
+                where, self.model, self.optimizers, position, self.writer.attempt, self.config, self.spec, self.hashes,
+                self.threads,
+            )  # fmt: skip
             if not ranks.rank():
                 checkpoint.prune(where, self.config.keep_checkpoints)
             ranks.wait()
