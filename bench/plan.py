@@ -40,6 +40,7 @@ from shosei.train.loss import compute_dtype
 from shosei.train.optim import Optimizers
 from shosei.train.recomputation import recompute_blocks
 from shosei.train.trainer import learn
+from shosei.train.workers import Threads, Workers
 
 GIVES_BACK = "MALLOC_MMAP_THRESHOLD_"
 STEPS = 2
@@ -96,13 +97,14 @@ def train(spec: ModelSpec, step: TrainingStep) -> float:
         recompute_blocks(model)
     config = TrainConfig(optimizer=step.optimizer)
     optimizers = Optimizers(model, config)
+    workers = Workers(model, Threads(torch.get_num_threads(), 1))
     generator = np.random.default_rng(0)
     begin = 0.0
     for _ in range(STEPS):
         ids = generator.integers(0, spec.vocab_size, (step.batch, step.sequence))
         begin = time.monotonic()
         learn(
-            model,
+            workers,
             optimizers,
             Batch(ids, ids, np.full(len(ids), step.sequence)),
             1.0,

@@ -111,10 +111,12 @@ def test_activations_are_what_autograd_keeps(precision: Any, spec: ModelSpec, ba
     step = TrainingStep(batch, 257, precision=precision)  # from 257 on attention is fused
     rest, gradients, copies = kept(spec, step)
     memory = training_memory(spec, step)
-    rotation = 2 * 4 * step.sequence * spec.head_dim  # one for all layers and rows, and far too small to plan with
+    rotation = (
+        2 * step.value_bytes * step.sequence * spec.head_dim
+    )  # one for all layers and rows, and far too small to plan with
     spare = 8 * (-step.tokens % 64)  # places without loss that fill the head's input up
     assert memory.activations <= rest - rotation <= memory.activations + spare
-    assert gradients == 4 * (step.tokens + spec.vocab_size) * spec.d_model
+    assert gradients == (step.value_bytes * step.tokens + 4 * spec.vocab_size) * spec.d_model
     assert copies == memory.copies
 
 

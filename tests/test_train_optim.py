@@ -70,7 +70,8 @@ def test_loss_and_gradients_are_those_of_the_answers_alone() -> None:
     torch.testing.assert_close(loss, by_hand)
     for parameter, gradient in zip(model.parameters(), expected, strict=True):
         torch.testing.assert_close(parameter.grad, gradient)
-    assert torch.equal(hidden[0].grad.abs().sum(-1) > 0, targets != -100)
+    # The five with loss, and what fills them up to a size of products that comes often.
+    assert (hidden[0].grad.abs().sum(-1) > 0).tolist() == [True] * 5 + [False] * 5
 
 
 def test_flops_with_loss_everywhere_are_the_closed_form() -> None:

@@ -83,6 +83,7 @@ if dist.get_rank():
         together = Transformer(spec)
 place(together, torch.device("cpu"), torch.float32)
 two = Optimizers(together, FAST)
+before = {id(whole): whole.detach().clone() for whole in alone.parameters()}
 for step in range(3):
     for whole, divided in zip(alone.parameters(), together.parameters(), strict=True):
         whole.grad = torch.randn(whole.shape)
@@ -90,12 +91,13 @@ for step in range(3):
     one.step(0.5)
     two.step(0.5)
 for whole, divided in zip(alone.parameters(), together.parameters(), strict=True):
-    assert torch.equal(whole, full(divided)), whole.shape
+    # Equal but for the rounding of bfloat16: whole matrices are orthogonalised in stacks, divided ones alone.
+    assert (whole - full(divided)).norm() < 0.01 * (whole - before[id(whole)]).norm(), whole.shape
 dist.destroy_process_group()
 """
 
 
-def test_the_update_of_divided_matrices_is_torchs_own_to_the_bit(tmp_path: Path) -> None:
+def test_the_update_of_divided_matrices_is_that_of_whole_ones(tmp_path: Path) -> None:
     script = tmp_path / "muon.py"
     script.write_text(f"import sys\nsys.path.insert(0, {str(HERE)!r})\n{MUON}")
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(script)]

@@ -12,10 +12,12 @@ from torch.nn import functional as F
 from shosei.model.linear import Linear
 from shosei.spec import ModelSpec
 
-
 # torch's fused CPU attention works in blocks far larger than a short question, and its plain form searches the scores
 # for rows that see nothing: up to this length the products themselves are two to eight times faster.
 _SHORT = 256
+
+
+_TABLE_STD = 0.02
 
 
 class Cache(Protocol):
@@ -74,12 +76,19 @@ class Transformer(nn.Module):
 
     def _initialise(self) -> None:
         """Normal weights scaled by fan-in; projections into the residual stream start at zero (each block as the
-        identity)."""
+        identity).
+
+        The final norm starts so low that the logit of a token after itself is 1 where the tables are one, and others
+        are near 0: at first every token is equally likely, whatever the width (after G. Yang et al. 2022, arXiv
+        2203.03466: what an output layer gives must not grow with the width).
+        """
         for name, parameter in self.named_parameters():
             if name.endswith(("o_proj.weight", "down_proj.weight")):
                 nn.init.zeros_(parameter)
             elif name in ("embed_tokens.weight", "lm_head.weight"):
-                nn.init.normal_(parameter, std=0.02)
+                nn.init.normal_(parameter, std=_TABLE_STD)
+            elif name == "norm.weight":
+                nn.init.constant_(parameter, min(1.0, 1 / (_TABLE_STD * self.spec.d_model)))
             elif parameter.ndim == 2:
                 nn.init.normal_(parameter, std=parameter.shape[1] ** -0.5)
 
@@ -178,7 +187,7 @@ def _attend_short(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     folded = (q * q.shape[3] ** -0.5).reshape(q.shape[0], groups, -1, q.shape[3])
     hidden = torch.full((length, length), -torch.inf, dtype=q.dtype, device=q.device).triu(1)
     scores = (folded @ k.mT).unflatten(2, (-1, length)) + hidden
-    return (scores.softmax(-1).flatten(2, 3) @ v).view(q.shape)
+    return (scores.softmax(-1).flatten(2, 3) @ v).view(q.shape)  # type: ignore[no-any-return]
 
 
 def _rotation(positions: Tensor, spec: ModelSpec, dtype: torch.dtype) -> tuple[Tensor, Tensor]:

@@ -87,7 +87,8 @@ def training_memory(spec: ModelSpec, step: TrainingStep) -> TrainingMemory:
     matrix = spec.d_model * spec.intermediate_size
     rows = min(step.tokens, LOGITS_IN_A_CHUNK // spec.vocab_size)
     head_copy = step.value_bytes * table if step.precision == "bf16" else 0
-    hidden_gradient = _FP32 * step.tokens * spec.d_model
+    hidden = step.value_bytes * step.tokens * spec.d_model
+    stream_gradient = _FP32 * step.tokens * spec.d_model
     gated = 2 * step.value_bytes * step.tokens * spec.intermediate_size
     return TrainingMemory(
         weights=_FP32 * spec.params // step.ranks,
@@ -95,9 +96,9 @@ def training_memory(spec: ModelSpec, step: TrainingStep) -> TrainingMemory:
         optimizer=optimizer_bytes(spec, step.optimizer) // step.ranks,
         copies=_copies(spec, step),
         activations=step.tokens * activation_bytes_per_token(spec, step),
-        loss=head_copy + _FP32 * table + 2 * hidden_gradient + _BYTES_A_LOGIT * rows * spec.vocab_size,
+        loss=head_copy + _FP32 * table + 2 * hidden + _BYTES_A_LOGIT * rows * spec.vocab_size,
         # The head's gradient is there; those of the gated product's factors and of a matrix are coming.
-        backward=_FP32 * table + hidden_gradient + gated + (_FP32 + step.value_bytes) * matrix,
+        backward=_FP32 * table + stream_gradient + gated + (_FP32 + step.value_bytes) * matrix,
         update=_update_bytes(spec, step, matrix, table),
     )
 
@@ -117,11 +118,9 @@ def activation_bytes_per_token(spec: ModelSpec, step: TrainingStep) -> int:
     feed-forward network both branches, the activated gate and the product.
     """
     one_norm = 2 * _FP32 * spec.d_model + _FP32
-    # In float32 the products share the norm's output; in bfloat16 each of q, k, v, gate and up casts its own.
-    inputs_of_products = 5 if step.precision == "bf16" else 2
     layer = (
         2 * one_norm
-        + step.value_bytes * inputs_of_products * spec.d_model
+        + step.value_bytes * 2 * spec.d_model  # what q, k and v take, and what gate and up do
         + step.value_bytes * 2 * (spec.n_heads + spec.n_kv_heads) * spec.head_dim
         + _FP32 * spec.n_heads
         + step.value_bytes * 4 * spec.intermediate_size

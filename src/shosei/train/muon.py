@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import Any
 
 import torch
@@ -12,6 +13,7 @@ from torch.distributed.tensor import DTensor, distribute_tensor
 from torch.optim._muon import _adjust_lr
 
 from shosei.train import ranks
+from shosei.train.sharding import full
 
 _DTYPE = torch.bfloat16  # in which torch orthogonalises
 _AT_ONCE = 1 << 21  # values in one stack: large matrices keep a core busy alone, and a stack of them is much memory
@@ -30,7 +32,7 @@ class Muon(torch.optim.Muon):
     def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
         """Apply the gradients."""
         for group in self.param_groups:
-            list(self.side_by_side(lambda stack, group=group: self._step_stack(stack, group), self._stacks(group)))
+            list(self.side_by_side(partial(self._step_stack, group), self._stacks(group)))
 
     def _stacks(self, group: dict[str, Any]) -> Iterator[list[Tensor]]:
         """The group's matrices that have gradients, those of one shape together, largest shapes first."""
@@ -43,11 +45,11 @@ class Muon(torch.optim.Muon):
             yield from (stack for n in range(count) if (stack := matrices[n::count]))
 
     @torch.no_grad()  # which holds for the calling thread alone
-    def _step_stack(self, stack: list[Tensor], group: dict[str, Any]) -> None:
+    def _step_stack(self, group: dict[str, Any], stack: list[Tensor]) -> None:
         gradients = [matrix.grad for matrix in stack if matrix.grad is not None]
         averages = [self._average(matrix) for matrix in stack]
         torch._foreach_lerp_(averages, gradients, 1 - group["momentum"])
-        directions = torch._foreach_lerp(gradients, averages, group["momentum"])  # Nesterov's
+        directions = list(torch._foreach_lerp(gradients, averages, group["momentum"]))  # Nesterov's
         _apply(stack, _orthogonalised(directions, group), group)
 
     def _average(self, matrix: Tensor) -> Tensor:
@@ -55,7 +57,8 @@ class Muon(torch.optim.Muon):
         state = self.state[matrix]
         if "momentum_buffer" not in state:
             state["momentum_buffer"] = torch.zeros_like(matrix)
-        return state["momentum_buffer"]
+        average: Tensor = state["momentum_buffer"]
+        return average
 
 
 class ShardedMuon(Muon):
@@ -79,17 +82,19 @@ class ShardedMuon(Muon):
         own = torch.empty(0)
         for owner, matrix in enumerate(turn):
             gradient, average = matrix.grad, self._average(matrix)
-            assert isinstance(gradient, DTensor)
+            assert gradient is not None
             average.lerp_(gradient, 1 - group["momentum"])
-            direction = gradient.lerp(average, group["momentum"]).to(_DTYPE).full_tensor()
+            direction = full(gradient.lerp(average, group["momentum"]).to(_DTYPE))
             if owner == ranks.rank():
                 own = _orthogonalised([direction], group)[0].contiguous()
         for owner, matrix in enumerate(turn):
             whole = own if owner == ranks.rank() else torch.empty(matrix.shape, dtype=_DTYPE, device=matrix.device)
-            _apply([matrix], [distribute_tensor(whole, matrix.device_mesh, matrix.placements, src_data_rank=owner)], group)
+            _apply(
+                [matrix], [distribute_tensor(whole, matrix.device_mesh, matrix.placements, src_data_rank=owner)], group
+            )
 
 
-def _orthogonalised(directions: Sequence[Tensor], group: dict[str, Any]) -> list[Tensor]:
+def _orthogonalised(directions: list[Tensor], group: dict[str, Any]) -> list[Tensor]:
     """The nearest semi-orthogonal matrix of each, by the Newton-Schulz iteration of ``group``'s quintic.
 
     Their shapes are the same, or each other's transposed.
@@ -103,7 +108,7 @@ def _orthogonalised(directions: Sequence[Tensor], group: dict[str, Any]) -> list
     return [update if update.shape == d.shape else update.T for update, d in zip(x, directions, strict=True)]
 
 
-def _apply(matrices: Sequence[Tensor], updates: Sequence[Tensor], group: dict[str, Any]) -> None:
+def _apply(matrices: list[Tensor], updates: list[Tensor], group: dict[str, Any]) -> None:
     """Decay ``matrices``, which have one shape or its transposed, and step against ``updates``."""
     rate = _adjust_lr(group["lr"], group["adjust_lr_fn"], matrices[0].shape)
     torch._foreach_mul_(matrices, 1 - group["lr"] * group["weight_decay"])

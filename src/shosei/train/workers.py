@@ -47,7 +47,9 @@ class Workers:
         self.models = [model, *(_sharing_weights(model) for _ in range(self.count - 1))]
         each = max(1, threads.total // self.count)
         torch.set_num_threads(each)
-        self._pool = ThreadPoolExecutor(self.count, "worker", torch.set_num_threads, (each,)) if self.count > 1 else None
+        self._pool = (
+            ThreadPoolExecutor(self.count, "worker", torch.set_num_threads, (each,)) if self.count > 1 else None
+        )
 
     def map(self, function: Callable[..., T], *arguments: Iterable[Any]) -> list[T]:
         """``function`` of each set of arguments, computed side by side; the results in order."""
