@@ -1,0 +1,12 @@
+"""Whether Playwright can open a page in the browser at this path, as the tests do."""
+
+from __future__ import annotations
+
+import sys
+
+from playwright.sync_api import sync_playwright
+
+with sync_playwright() as playwright:
+    browser = playwright.chromium.launch(executable_path=sys.argv[1], args=["--no-sandbox"])
+    browser.new_page().goto("about:blank")
+    browser.close()
