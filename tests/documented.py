@@ -20,6 +20,7 @@ DOCUMENTS = [
 _PROGRAMS = ("shosei", "torchrun", "make", "pip", "python", "curl", ".", "./recipe.sh", "case")
 _BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.M | re.S)
 _SPAN = re.compile(r"`([^`]+)`")
+_UNFENCED = re.compile(r"^    (?:shosei|torchrun|make|pip|python) .*", re.M)
 _NEED_NOTHING = ("shosei models", "shosei metrics", "shosei agents list")
 
 
@@ -53,6 +54,8 @@ def shown(document: Path) -> Iterator[Shown]:
                     raise ValueError(f"{command}: a program that no test knows to run")
                 yield command
     yield from (Shown(name, span) for span in _spans(text[place:]))
+    if hidden := _UNFENCED.search(_BLOCK.sub("", text)):
+        raise ValueError(f"{name}: '{hidden[0].strip()}' stands in no fenced block, where no test finds it")
 
 
 def mentions(text: str) -> Iterator[str]:
