@@ -132,6 +132,7 @@ def test_what_a_tool_cannot_do_it_says(result: str) -> None:
     assert "\n" not in result
 
 
+@pytest.mark.system
 @pytest.mark.skipif(all(available(wall) for wall in WALLS), reason="no wall is installed")
 def test_programs_run_behind_a_wall() -> None:
     assert tools.python("print('書生', 6 * 7)") == "書生 42"

@@ -117,7 +117,7 @@ def test_arguments_at_fault_leave_no_run(tmp_path: Path, shosei: Shosei, monkeyp
     (tmp_path / "a.parquet").touch()
     code, _, err = shosei("data", "--run", tmp_path / "run", "--text", tmp_path / "a.parquet")
     assert (code, err.count("\n")) == (2, 1)
-    assert "shosei[data]" in err
+    assert ".[data]" in err
     assert "--seed" in shosei("data", "--run", tmp_path / "run", "--text", tmp_path, "--seed", "1")[2]
     assert not (tmp_path / "run").exists()
 

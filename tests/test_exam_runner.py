@@ -28,7 +28,7 @@ from shosei.exam.runner import IN_PROCESS, Execution, Runner
 from shosei.exam.sandbox import WALLS, available
 from shosei.wire.suite import Task
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the runner needs Linux")
+pytestmark = [pytest.mark.system, pytest.mark.skipif(sys.platform != "linux", reason="the runner needs Linux")]
 
 LIMITS = ExamConfig(cpu_s=1, wall_s=20)
 HERE = [backend for backend in (*WALLS, "rlimits") if not available(backend)]

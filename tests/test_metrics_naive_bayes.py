@@ -75,3 +75,7 @@ def test_it_is_deterministic_and_needs_two_clusters() -> None:
     assert again == [first[i] for i in order]
     with pytest.raises(ValueError, match="one cluster"):
         cross_validated(["甲", "乙"], ["a", "b"], ["same", "same"])
+
+
+def test_of_questions_that_share_no_character_the_commoner_class_is_likelier() -> None:
+    assert predicted(["甲", "乙", "丙"], ["a", "b", "b"], ["甲"]) == ["b"]

@@ -132,5 +132,5 @@ def test_core_alone_measures_somebodys_server(installed: Path, url: str, tmp_pat
 def test_a_verb_of_the_build_wing_says_what_to_install(installed: Path, arguments: list[str]) -> None:
     refused = shosei(installed, *arguments)
     assert refused.returncode == 2
-    assert "pip install 'shosei[quickstart]'" in refused.stderr
+    assert "pip install '.[quickstart]'" in refused.stderr
     assert refused.stderr.count("\n") == 1

@@ -59,9 +59,10 @@ def run(done: subprocess.CompletedProcess[str]) -> Path:
 
 def test_it_prints_every_command_and_what_to_do_next(done: subprocess.CompletedProcess[str], run: Path) -> None:
     for verb in ("data", "tokenizer", "supervise", "serve", "load", "exam", "card"):
-        assert f"-m shosei {verb} " in done.stderr
+        assert f"\n$ shosei {verb} " in done.stderr
     for verb in ("chat", "serve", "card"):
-        assert f"-m shosei {verb} {run}" in done.stdout
+        assert f"\n  shosei {verb} {run}" in done.stdout
+    assert " -- shosei train " in done.stderr
 
 
 def test_every_cell_has_its_status(run: Path) -> None:

@@ -280,6 +280,7 @@ def test_an_ipv6_address_is_written_in_brackets() -> None:
     assert hosts[0].startswith(b"Host: [::1]:")
 
 
+@pytest.mark.system
 @pytest.mark.skipif(not shutil.which("openssl"), reason="needs openssl to make a certificate")
 def test_https_checks_the_certificate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"

@@ -69,6 +69,11 @@ def as_input_error(error: OSError) -> InputError | None:
     return None
 
 
+def installing(extra: str) -> str:
+    """The command that adds an extra: no package index has Shosei, so its checkout is named."""
+    return f"pip install '.[{extra}]' in Shosei's checkout"
+
+
 def nearest(word: str, choices: Iterable[str]) -> str:
     """Return ``"; did you mean 'x'?"`` for the closest of ``choices``, or the list of them when none is close."""
     choices = sorted(choices)

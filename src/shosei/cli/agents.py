@@ -24,7 +24,7 @@ from shosei.cli.common import (
     run_async,
     say,
 )
-from shosei.errors import EXIT_INVALID, EXIT_OK, InputError, nearest
+from shosei.errors import EXIT_INVALID, EXIT_OK, InputError, installing, nearest
 
 if TYPE_CHECKING:
     from shosei.harness import AgentsConfig, Counts, System
@@ -178,7 +178,7 @@ def _system(words: list[str], name: str) -> System:
     if first not in SHIPPED:
         return System.of_function(first, first)
     if importlib.util.find_spec("pydantic_ai") is None:
-        raise InputError(f"the system '{first}' needs pydantic-ai: pip install 'shosei[agents]'")
+        raise InputError(f"the system '{first}' needs pydantic-ai: {installing('agents')}")
     return System(first, (location(first),))
 
 

@@ -45,6 +45,7 @@ from shosei.errors import (
     Terminated,
     as_input_error,
     exit_code,
+    installing,
     nearest,
 )
 
@@ -131,7 +132,7 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
         if (error.name or "").startswith("shosei"):
             raise
         extra = _EXTRAS.get((error.name or "").partition(".")[0], "quickstart")
-        code = _fail(f"this verb needs '{error.name}': pip install 'shosei[{extra}]'", EXIT_INPUT)
+        code = _fail(f"this verb needs '{error.name}': {installing(extra)}", EXIT_INPUT)
     except Exception as error:
         usage = getattr(error, "format_message", None)  # a usage error, whichever click typer was built with
         code = _fail(usage(), EXIT_INPUT) if usage else _bug()

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from shosei.cli.common import JsonOption, result
+from shosei.errors import InputError, installing
 
 if TYPE_CHECKING:
     from shosei.spec import ModelSpec
     from shosei.spec.device import Device
 
-NEEDS_TORCH = "measuring needs torch: pip install 'shosei[build]'"
+NEEDS_TORCH = f"measuring needs torch: {installing('build')}"
 
 
 class OptimizerName(StrEnum):
@@ -135,7 +136,6 @@ def _spec(
     latency_ms: float | None, streams: int, device: Device | None,
 ) -> ModelSpec:  # fmt: skip
     """The preset that was named, or the model that the budget allows."""
-    from shosei.errors import InputError
     from shosei.spec import preset as find
     from shosei.spec.generation import decode_seconds, generation_memory
     from shosei.spec.quantity import parse_bytes, parse_count, shown_bytes, shown_seconds

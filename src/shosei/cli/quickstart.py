@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from shosei.cli.common import JsonOption, SetOption, require, result
-from shosei.cli.verbs import Verbs, code_of, command, printed
+from shosei.cli.verbs import Verbs, activation, code_of, command, printed
 from shosei.errors import InputError, nearest
 
 if TYPE_CHECKING:
@@ -106,6 +106,7 @@ def _conclude(out: Path, router: Path, seconds: dict[str, float], as_json: bool)
         f"The scorecard is {out / 'card.html'}, the agents' {router / 'card.html'}: open them in a browser.",
         "",
         "What next:",
+        *([f"  {activate}  first, in each new terminal"] if (activate := activation()) else []),
         f"  {printed('chat', str(out), '--single-turn')}  ask it what it was trained on, such as: 17再加52得几？",
         f"  {printed('serve', str(out))}               serve it to any OpenAI client",
         f"  {printed('card', str(out))}                compute the card again from the log",

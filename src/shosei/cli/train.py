@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from shosei.cli.common import ConfigOption, JsonOption, RunOption, SetOption, result, say
+from shosei.errors import EXIT_OK
 
 
 def train(
@@ -30,16 +31,28 @@ def train(
             help='JSON Lines of {"messages": […]}: put into the run as its training data.', show_default=False
         ),
     ] = None,
+    count: Annotated[
+        int | None,
+        typer.Option(
+            "--ranks", min=1, help="Train as so many processes, a device each, by torchrun.", show_default=False
+        ),
+    ] = None,
+    nodes: Annotated[int, typer.Option(min=1, help="Hosts with that many ranks each; start it on all of them.")] = 1,
+    rendezvous: Annotated[
+        str | None,
+        typer.Option("--rdzv", metavar="HOST:PORT", help="Where the hosts meet: a port of one.", show_default=False),
+    ] = None,
     config_file: ConfigOption = None,
     overrides: SetOption = None,
     as_json: JsonOption = False,
-) -> None:
+) -> int:
     """Train a preset on the run's data; write checkpoints, and the model as a Hugging Face folder.
 
-    On several devices: torchrun --nproc-per-node N -m shosei train …
+    On several devices, or several hosts that share the run's folder: --ranks.
     """
     from dataclasses import asdict
 
+    from shosei.cli import torchrun
     from shosei.config import load, save
     from shosei.data.dataset import take_dialogues
     from shosei.engine.answer import answer_greedily
@@ -53,6 +66,13 @@ def train(
     named = {"preset": preset, "init": init}
     chosen = [f"train.{key}={value}" for key, value in named.items() if value is not None]
     config = load(TrainConfig, "train", config_file, [*chosen, *(overrides or [])])
+    torchrun.check(count, nodes, rendezvous)
+    if count:
+        given = {"--run": run.folder, "--dialogues": dialogues, "--config": config_file}
+        arguments = [word for name, value in given.items() if value is not None for word in (name, str(value))]
+        arguments += [word for setting in [*chosen, *(overrides or [])] for word in ("--set", setting)]
+        arguments += ["--json"] if as_json else []
+        return torchrun.launch(["train", *arguments], count, nodes, rendezvous, run.name)
     with ranks.joined():
         if ranks.rank():
             ranks.wait()  # until rank 0 has the data in place and has begun the attempt that all ranks record into
@@ -72,7 +92,7 @@ def train(
                 trained = run_training(config, run, record.writer, answer_greedily, say)
             record.hashes["model.safetensors"] = trained.sha256
         if ranks.rank():
-            return
+            return EXIT_OK
 
     lines = [f"{trained.model}: {trained.steps} steps, {trained.skipped} skipped, sha256 {trained.sha256[:12]}"]
     if rates := trained.rates:
@@ -83,3 +103,4 @@ def train(
     if trained.held_out:
         lines.append("held-out text: {bits_per_character:.3f} bits per character".format_map(trained.held_out))
     result(asdict(trained), lines, as_json=as_json)
+    return EXIT_OK

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import shutil
 import subprocess
 import sys
 import time
@@ -87,14 +88,23 @@ def code_of(steps: Callable[[], None]) -> int:
 
 
 def command(*arguments: str) -> list[str]:
-    """A verb's command line as this program was called, so that it can be pasted; else by its module."""
+    """A verb's command line as this program was called; else by its module."""
     program = [sys.argv[0]] if Path(sys.argv[0]).name == "shosei" else [sys.executable, "-m", "shosei"]
     return [*program, *arguments]
 
 
 def printed(*arguments: str) -> str:
-    """The command line of a verb, quoted for a shell."""
-    return shlex.join(command(*arguments))
+    """The command line of a verb, quoted for a shell in which the environment is active."""
+    return shlex.join(command(*arguments)).replace(shlex.join(command()), "shosei")
+
+
+def activation() -> str:
+    """The command that makes ``shosei`` be found, where it is not."""
+    activate = Path(sys.prefix, "bin", "activate")
+    if shutil.which("shosei") or not activate.exists():
+        return ""
+    near = activate.is_relative_to(Path.cwd())
+    return shlex.join([".", str(activate.relative_to(Path.cwd()) if near else activate)])
 
 
 def answers(url: str) -> bool:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shosei.engine.protocol import Grammar
-from shosei.errors import InputError
+from shosei.errors import InputError, installing
 from shosei.text import Tokenizer
 
 
@@ -70,7 +70,7 @@ def _llguidance() -> ModuleType:
     try:
         import llguidance
     except ImportError:
-        raise InputError("tools and structured answers need llguidance: pip install 'shosei[structured]'") from None
+        raise InputError(f"tools and structured answers need llguidance: {installing('structured')}") from None
     return llguidance
 
 

@@ -88,7 +88,8 @@ def _classify(counts: sparse.csr_array, memberships: np.ndarray, tested: np.ndar
     known = (counts > 0).T @ memberships.sum(axis=0) >= _LEAST_QUESTIONS
     members = memberships.sum(axis=1)
     smoothed = learnt + 1
-    likelihood = (_log(smoothed) - _log(smoothed.sum(axis=1, where=known))[:, None]) * known
+    total = np.maximum(smoothed.sum(axis=1, where=known), 1)  # 0 where no n-gram is known: then the prior decides
+    likelihood = (_log(smoothed) - _log(total)[:, None]) * known
     prior = np.where(members > 0, _log(np.maximum(members, 1)), _NEVER)
     likeliest: np.ndarray = (counts[tested] @ likelihood.T + prior).argmax(axis=1)
     return likeliest
