@@ -18,7 +18,7 @@ OPEN_FILES = 32
 _FOLDER_OPTIONS = b"size=16m,nr_inodes=1024,mode=0700"
 _CLONE_NEWNS, _CLONE_NEWIPC, _CLONE_NEWPID = 0x00020000, 0x08000000, 0x20000000
 _MS_NOSUID, _MS_NODEV = 2, 4
-_PR_SET_PDEATHSIG, _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL = 1, 47, 4
+_PR_SET_PDEATHSIG, _PR_CAPBSET_DROP, _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL = 1, 24, 47, 4
 _CAPABILITY_VERSION_3 = 0x20080522
 
 _libc = ctypes.CDLL(None, use_errno=True)  # before any fork: loading is not safe after one
@@ -55,7 +55,7 @@ def confine(settings: dict[str, Any], channels: Sequence[int]) -> None:
         _call("unshare", _CLONE_NEWNS | _CLONE_NEWIPC)
         _call("mount", b"tmpfs", FOLDER.encode(), b"tmpfs", _MS_NOSUID | _MS_NODEV, _FOLDER_OPTIONS)
         os.chdir(FOLDER)
-        _drop_capabilities()
+    _drop_capabilities()
     for kind, limit in (
         (resource.RLIMIT_AS, settings["memory_bytes"]),
         (resource.RLIMIT_CPU, 2 * settings["cpu_s"] + 1),  # should the zygote, which counts better, be gone
@@ -66,7 +66,7 @@ def confine(settings: dict[str, Any], channels: Sequence[int]) -> None:
         (resource.RLIMIT_MSGQUEUE, 0),
     ):
         resource.setrlimit(kind, (limit, limit))
-    syscalls.refuse(_libc)
+    syscalls.restrict(_libc)
 
 
 def _close_all_but(channels: Sequence[int]) -> None:
@@ -81,7 +81,11 @@ def _close_all_but(channels: Sequence[int]) -> None:
 
 
 def _drop_capabilities() -> None:
+    """Root's powers over files, processes and limits that are not its own, where the sandbox was started by root."""
     _call("prctl", _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0)
+    capability = 0
+    while not _libc.prctl(_PR_CAPBSET_DROP, capability, 0, 0, 0):  # until there are no more, or it may drop none
+        capability += 1
     header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0)
     _call("capset", ctypes.byref(header), ctypes.byref((ctypes.c_uint32 * 6)()))
 
