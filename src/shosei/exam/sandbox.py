@@ -119,12 +119,14 @@ class Sandbox:
             raise SandboxError(str(error)) from None
         return talk
 
-    async def end(self) -> End:
-        """Stop the child if it has not ended yet; how it ended. Raises SandboxError."""
+    async def end(self, grace_s: float = 0.0) -> End:
+        """Stop the child if it has not ended within the grace; how it ended. Raises SandboxError."""
         try:
             async with asyncio.timeout(_GRACE_S):
+                report = asyncio.ensure_future(self._control.read())
+                await asyncio.wait([report], timeout=grace_s)
                 await self._control.write(b"stop")
-                end = msgspec.json.decode(await self._control.read(), type=End)
+                end = msgspec.json.decode(await report, type=End)
         except (OSError, msgspec.DecodeError, TimeoutError) as error:
             raise SandboxError(f"it does not answer: {error}") from None
         for left in Path(self._folder).iterdir() if self._folder else ():

@@ -24,20 +24,21 @@ _CAPABILITY_VERSION_3 = 0x20080522
 _libc = ctypes.CDLL(None, use_errno=True)  # before any fork: loading is not safe after one
 
 
-def fork(namespaces: bool) -> int:
-    """``os.fork``; with ``namespaces`` the child is the first process of a process namespace of its own.
+def prepare() -> None:
+    """Put the children that this process will have into a process namespace of their own, this process not among them.
 
-    When such a child ends, the kernel ends all that is left in its namespace.
+    Its first process, which no signal from inside reaches, does nothing but be there: a program that kills itself is to
+    find its end. The kernel ends all others when that one ends, which it does with this process.
     """
-    if not namespaces:
-        return os.fork()
     _call("unshare", _CLONE_NEWPID)
-    pid = os.fork()
-    if pid:
-        me = os.pidfd_open(os.getpid())
-        _call("setns", me, _CLONE_NEWPID)  # or the next unshare would be refused
-        os.close(me)
-    return pid
+    if os.fork() == 0:
+        try:
+            _end_with(os.getppid())
+            _close_all_but(())
+            while True:
+                signal.pause()
+        finally:
+            os._exit(1)
 
 
 def confine(settings: dict[str, Any], channels: Sequence[int]) -> None:
@@ -45,10 +46,7 @@ def confine(settings: dict[str, Any], channels: Sequence[int]) -> None:
 
     Settings: ``namespaces``, ``cpu_s`` of processor time, ``memory_bytes`` of address space.
     """
-    parent = os.getppid()
-    _call("prctl", _PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    if os.getppid() != parent:
-        os._exit(1)
+    _end_with(os.getppid())
     os.setsid()
     _close_all_but(channels)
     if settings["namespaces"]:
@@ -67,6 +65,12 @@ def confine(settings: dict[str, Any], channels: Sequence[int]) -> None:
     ):
         resource.setrlimit(kind, (limit, limit))
     syscalls.restrict(_libc)
+
+
+def _end_with(parent: int) -> None:
+    _call("prctl", _PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:
+        os._exit(1)
 
 
 def _close_all_but(channels: Sequence[int]) -> None:
