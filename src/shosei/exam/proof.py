@@ -39,7 +39,8 @@ class Proof(msgspec.Struct, frozen=True):
         return [name for name in self.broken if name not in _BEARABLE]
 
     def __str__(self) -> str:
-        return f"{self.level}{', but not: ' if self.broken else ''}{', '.join(self.broken)}"
+        """For people, with the names of what was let through."""
+        return f"{self.level} (let through: {', '.join(self.broken)})" if self.broken else self.level
 
 
 async def choose(config: ExamConfig) -> Proof:
