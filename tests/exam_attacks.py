@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-FAILS = {"wrong", "exception", "cpu timeout", "out of memory", "sandbox violation"}
+FAILS = {"wrong", "exception", "cpu timeout", "out of memory", "killed by signal", "sandbox violation"}
 ATTACKS = {
     "prints a forged verdict": """
         import os

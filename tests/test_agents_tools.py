@@ -15,7 +15,6 @@ from kanjize import number2kanji
 from shosei.agents import tools
 from shosei.agents.prompts import SKILLS
 from shosei.agents.tools.numerals import read
-from shosei.exam.sandbox import WALLS, available
 
 
 def test_numerals_are_those_of_the_libraries() -> None:
@@ -132,8 +131,12 @@ def test_what_a_tool_cannot_do_it_says(result: str) -> None:
     assert "\n" not in result
 
 
+<<<<<<< HEAD
 @pytest.mark.system
 @pytest.mark.skipif(all(available(wall) for wall in WALLS), reason="no wall is installed")
+=======
+@needs_wall
+>>>>>>> a-wall
 def test_programs_run_behind_a_wall() -> None:
     assert tools.python("print('書生', 6 * 7)") == "書生 42"
     assert tools.python("print(1 / 0)") == "Error: ZeroDivisionError: division by zero"

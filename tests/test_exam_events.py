@@ -23,6 +23,7 @@ from shosei.files import sha256
 from shosei.log import Exec, Log, Note, Request, RunBegin, RunEnd, Score, attempts, open_run, read_log
 from shosei.metrics.accuracy.grading import grade, outcomes
 from shosei.wire.suite import Task, write_suite
+from walls import needs_wall
 
 SHOSEI = [sys.executable, "-c", "from shosei.cli.main import main; main()"]
 
@@ -163,6 +164,7 @@ def checked(item: str, test: str, truth: str = "def f(x):\n    return x + 1") ->
     return task(item, item, truth, "python", suite="checked", entry_point="f", test=test)
 
 
+@needs_wall
 def test_where_the_tests_run_is_decided_by_the_reference_never_by_the_answer(server: Server, tmp_path: Path) -> None:
     liar = "```python\nclass Liar:\n    def __eq__(self, other): return True\ndef f(x): return Liar()\n```"
     server.answers = {"plain": liar, "object": liar, "broken": liar, "unknown": "def f(x): return x() + 1"}

@@ -229,7 +229,7 @@ def test_outcomes_of_programs_are_counted_and_infra_is_no_answer() -> None:
     assert (metric.status, metric.n, metric.value) == ("ok", 99, pytest.approx(50 / 99))
     assert {row[0]: row[3] for row in table(metric, "programs").rows} == {
         "pass": 50, "wrong": 40, "exception": 0, "CPU timeout": 9, "wall timeout": 0, "out of memory": 0,
-        "sandbox violation": 0, "no code": 0, "infra (excluded)": 1,
+        "killed by a signal": 0, "sandbox violation": 0, "no code": 0, "infra (excluded)": 1,
     }  # fmt: skip
     assert not metric.notes
     invalid = measured(programs([*["pass"] * 97, *["infra"] * 3]), "pass_at_1")

@@ -93,6 +93,8 @@ def exam(
     manifest: dict[str, Any] = {"config": config, "hashes": hashes, "sandbox": proof.level if proof else "none"}
     with folder.recording("exam", "inference", new_attempt=False if done else None, **manifest) as record:
         save(folder.toml, "exam", settings)
+        if proof:
+            say(f"exam: programs run in {proof}")
         if done:
             say(f"exam: goes on; {len(done.answers)} answers and {len(done.executed)} executions are kept")
         counts = run_async(run_exam(settings, proof, url, tasks, record.writer, _printer(), done))

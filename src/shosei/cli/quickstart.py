@@ -10,8 +10,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+<<<<<<< HEAD
 from shosei.cli.common import JsonOption, SetOption, require, result
 from shosei.cli.verbs import Verbs, activation, code_of, command, printed
+=======
+from shosei.cli.common import JsonOption, SetOption, require, result, run_async, say
+from shosei.cli.verbs import Verbs, code_of, command, printed
+>>>>>>> a-wall
 from shosei.errors import InputError, nearest
 
 if TYPE_CHECKING:
@@ -49,7 +54,7 @@ def quickstart(
         with verbs.serving(url, _READY_SECONDS, *serve) as seconds["serve"]:
             asked = (url, "--run", str(out), "--suite", str(run.suites))
             seconds["load"] = verbs.run("load", "load", *asked, "--seed", str(seed), *settings["load"])
-            seconds["exam"] = verbs.run("exam", "exam", *asked, "--sandbox", "rlimits", *settings["exam"])
+            seconds["exam"] = verbs.run("exam", "exam", *asked, *_sandbox(settings["exam"]), *settings["exam"])
             seconds["agents"] = verbs.run("agents", *_agents(run, router, url), *settings["agents"])
 
     def card(verbs: Verbs) -> None:
@@ -63,6 +68,23 @@ def quickstart(
     if not code:
         _conclude(out, router, seconds, as_json)
     return code
+
+
+def _sandbox(settings: list[str]) -> tuple[str, ...]:
+    """The strongest wall that holds; where none does, limits alone: the programs are this run's own model's."""
+    from shosei.config import load
+    from shosei.exam import ExamConfig, available, choose
+
+    config = load(ExamConfig, "exam", overrides=settings[1::2])
+    if config.sandbox != "auto":
+        return ()
+    try:
+        run_async(choose(config))
+    except InputError as error:
+        rest = "none" if available("rlimits") else "rlimits"
+        say(f"\nNo wall holds here, and the programs are this run's own model's: --sandbox {rest}. {error}")
+        return "--sandbox", rest
+    return "--sandbox", "auto"
 
 
 def _agents(run: Run, router: Path, url: str) -> tuple[str, ...]:
@@ -103,6 +125,7 @@ def _conclude(out: Path, router: Path, seconds: dict[str, float], as_json: bool)
         f"{total:.0f} s in all: {spent}",
         *_accuracy(out),
         *_over_single(router),
+        f"Programs among the answers ran in a sandbox: {_level(out)} attacks held",
         f"The scorecard is {out / 'card.html'}, the agents' {router / 'card.html'}: open them in a browser.",
         "",
         "What next:",
@@ -112,6 +135,10 @@ def _conclude(out: Path, router: Path, seconds: dict[str, float], as_json: bool)
         f"  {printed('card', str(out))}                compute the card again from the log",
     ]
     result({"run": str(out), "seconds": seconds, "total_seconds": total}, lines, as_json=as_json)
+
+
+def _level(out: Path) -> str:
+    return str(json.loads((out / "card.json").read_text())["sandbox"])
 
 
 def _accuracy(out: Path) -> list[str]:

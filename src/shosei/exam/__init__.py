@@ -6,5 +6,7 @@ nothing: that is the metrics' work. Imports the floor and ``metrics``; never the
 
 from shosei.exam.config import ExamConfig
 from shosei.exam.exam import Progress, SuiteCount, check, run_exam
+from shosei.exam.proof import choose
+from shosei.exam.sandbox import available
 
-__all__ = ["ExamConfig", "Progress", "SuiteCount", "check", "run_exam"]
+__all__ = ["ExamConfig", "Progress", "SuiteCount", "available", "check", "choose", "run_exam"]

@@ -1,7 +1,8 @@
-"""Programs that attack their sandbox: ``f(secret, port)`` answers "held" if it got nowhere, else what it got.
+"""Programs that attack their sandbox: ``f`` answers "held" if it got nowhere, else what it got.
 
-``secret`` is the path of a file outside that holds a word, ``port`` a port of this machine's loopback on which a server
-listens.
+Its arguments are what ``outside`` makes: ``secret``, the path of a file that holds a word; ``port``, of this machine's
+loopback, on which a server listens; ``process``, the number of a process of the same user; ``mailbox``, the abstract
+name of a datagram socket. Another such socket is the file ``mailbox`` beside the secret.
 """
 
 from __future__ import annotations
@@ -9,34 +10,48 @@ from __future__ import annotations
 import textwrap
 from typing import NamedTuple
 
+_ENDED = ("pass", "sandbox violation")
+
 
 class Attack(NamedTuple):
-    """``outcomes``: those that show that the sandbox held."""
+    """``outcomes``: those that show that the sandbox held. Not ``essential``: a wall may let it through, and say so."""
 
     name: str
     program: str
     outcomes: tuple[str, ...] = ("pass",)
+    essential: bool = True
 
 
-_ENDED = ("pass", "sandbox violation")
+_BEGIN = """
+import ctypes, fcntl, os, resource, socket, stat, time
+libc = ctypes.CDLL(None, use_errno=True)
+arm = os.uname().machine == "aarch64"
+null = os.open("/dev/null", os.O_RDWR)
+
+def works(way):
+    try:
+        return way() != -1  # the C library's answer to a call that failed
+    except (OSError, ValueError):
+        return False
+
+def f(secret, port, process, mailbox):
+"""
 
 
 def _tries(body: str) -> str:
     """A program whose ``f`` is held if ``body`` raises an error, or comes to its end without an answer."""
     body = textwrap.indent(textwrap.dedent(body).strip(), "        ")
-    return (
-        "import ctypes, os, resource, socket\n"
-        "libc = ctypes.CDLL(None, use_errno=True)\n"
-        "def f(secret, port):\n"
-        f"    try:\n{body}\n"
-        "    except (OSError, ValueError):\n"
-        "        pass\n"
-        "    return 'held'\n"
-    )
+    return f"{_BEGIN}    try:\n{body}\n    except (OSError, ValueError):\n        pass\n    return 'held'\n"
+
+
+def _ways(*ways: str) -> str:
+    """A program whose ``f`` is held if each of ``ways``, expressions, raises an error or is -1."""
+    tried = "".join(f"    if works(lambda: {way}):\n        return {way!r}\n" for way in ways)
+    return f"{_BEGIN}    here, there = os.path.dirname(secret), secret + '.spare'\n{tried}    return 'held'\n"
 
 
 _SIGNALS = """
-for pid in (-1, 0, os.getppid(), *range(2, 64)):
+for pid in (process, -1, 0, os.getppid(), *range(2, 64)):
     try:
         if pid != os.getpid():
             os.kill(pid, 0)
@@ -46,7 +61,7 @@ for pid in (-1, 0, os.getppid(), *range(2, 64)):
 """
 _DESCRIPTORS = """
 own = 0
-for fd in range(3, 4096):
+for fd in set(range(3, 4096)) - {null}:
     try:
         os.fstat(fd)
         own += 1
@@ -90,11 +105,63 @@ ATTACKS = [
     Attack("take shared memory", _tries("if libc.shmget(0, 1 << 20, 0o1600) >= 0: return 'taken'")),
     Attack("raise its limits", _tries("resource.setrlimit(resource.RLIMIT_CPU, (999, 999)); return 'raised'")),
     Attack("make a user namespace", _tries("if not libc.unshare(0x10000000): return 'made'"), _ENDED),
-    Attack("allocate 10 GB", "def f(secret, port):\n    return len(bytearray(10 << 30))", ("out of memory",)),
+    Attack("allocate 10 GB", "def f(*outside):\n    return len(bytearray(10 << 30))", ("out of memory",)),
     Attack("fill the disk", _tries(_DISK)),
+    Attack("change a file's mode", _ways(
+        "os.chmod(secret, 0o4777)", "os.chmod(secret, 0o4777, follow_symlinks=False)",
+        "os.fchmod(null, stat.S_IMODE(os.fstat(null).st_mode))",
+    )),
+    Attack("take a file", _ways(
+        "os.chown(secret, 1, 1)", "os.chown(secret, os.getuid(), -1)", "os.lchown(secret, os.getuid(), -1)",
+        "os.fchown(null, os.getuid(), -1)",
+    )),
+    Attack("change a file's times", _ways(
+        "os.utime(secret, (1, 1))", "os.utime(null)", "libc.utime(secret.encode(), None)",
+        "libc.utimes(secret.encode(), None)",
+    )),
+    Attack("change a file's attributes", _ways(
+        "os.setxattr(secret, 'user.shosei', b'x')", "fcntl.ioctl(os.open(os.__file__, 0), 0x80086601, bytes(8))",
+    )),
+    Attack("change a folder outside", _ways(
+        "os.link(there, there + '.link')", "os.symlink(there, there + '.symlink')", "os.mkdir(there + '.folder')",
+        "os.mkfifo(there + '.fifo')", "os.truncate(there, 0)", "os.rename(there, there + '.new')", "os.unlink(there)",
+    )),
+    Attack("lock a file", _ways(
+        "fcntl.flock(null, fcntl.LOCK_SH | fcntl.LOCK_NB)", "fcntl.lockf(null, fcntl.LOCK_SH | fcntl.LOCK_NB)",
+        "fcntl.fcntl(os.open(os.__file__, 0), 1024, fcntl.F_RDLCK)",
+    )),
+    Attack("watch a folder", _ways(
+        "libc.inotify_init()", "libc.inotify_init1(0)", "libc.fanotify_init(0, 0)",
+        "fcntl.fcntl(os.open(os.path.dirname(os.__file__), 0), 1026, 8)",
+    )),
+    Attack("see that a file exists", _ways("os.stat(secret)", "os.access(secret, 0) or -1"), essential=False),
+    Attack("find a file by its handle", _ways(
+        "libc.name_to_handle_at(-100, secret.encode(), ctypes.create_string_buffer(b'\\x80', 200), bytes(8), 0)",
+    ), _ENDED),
+    Attack("renice another process", _ways(
+        "os.setpriority(os.PRIO_PROCESS, process, 17)", "libc.syscall(30 if arm else 251, 1, process, 3 << 13)",
+    )),
+    Attack("pin another process", _ways(
+        "os.sched_setaffinity(process, {0})", "os.sched_setscheduler(process, os.SCHED_BATCH, os.sched_param(0))",
+        "os.sched_setparam(process, os.sched_param(0))",
+    )),
+    Attack("limit another process", _ways("resource.prlimit(process, resource.RLIMIT_NOFILE, (64, 64))")),
+    Attack("see another process", _ways(
+        "resource.prlimit(process, resource.RLIMIT_NOFILE)", "os.sched_getaffinity(process)",
+        "os.getpriority(os.PRIO_PROCESS, process)", "os.getpgid(process)", "os.getsid(process)",
+        "os.sched_getscheduler(process)", "time.clock_gettime(~process << 3 | 2)",
+    )),
+    Attack("have another process signalled", _ways("fcntl.fcntl(os.pipe()[0], 8, process)")),
+    Attack("send a datagram", _ways(
+        "socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)[0].sendto(b'x', mailbox)",
+        "os.chdir(here) or socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)[0].sendto(b'x', 'mailbox')",
+        "os.chdir(here) or socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM).sendto(b'x', 'mailbox')",
+    )),
+    Attack("put descriptors in flight", _ways("socket.send_fds((pair := socket.socketpair())[0], [b'x'], [null])")),
+    Attack("name the machine", _ways("socket.sethostname(socket.gethostname())"), _ENDED),
     Attack("loop without end", "while True: pass", ("cpu timeout",)),
     Attack("print without end", "while True: print('x' * 65536, flush=True)", ("cpu timeout",)),
-]
+]  # fmt: skip
 
 # Run one after the other in one sandbox: what the first leaves, the second must not find.
 LEAVES = _tries("open('left', 'w').close()")

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import socket
-import tempfile
-from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from shosei.errors import InputError
 from shosei.exam.attacks import ATTACKS, FINDS, LEAVES, Attack
 from shosei.exam.config import ExamConfig
+from shosei.exam.outside import Outside
 from shosei.exam.runner import Runner
 from shosei.exam.sandbox import WALLS, SandboxError, available
 from shosei.wire.suite import Task
 
 _PROOF_CPU_S = 1
 _SEQUELS = ("find what another program left",)
+_BEARABLE = {attack.name for attack in ATTACKS if not attack.essential}
 
 
 class Proof(msgspec.Struct, frozen=True):
@@ -30,15 +30,24 @@ class Proof(msgspec.Struct, frozen=True):
 
     @property
     def level(self) -> str:
-        """For the log and the card: ``bubblewrap 22/22``."""
+        """For the log and the card: ``bubblewrap 40/40``."""
         return f"{self.backend} {self.tried - len(self.broken)}/{self.tried}"
+
+    @property
+    def fatal(self) -> list[str]:
+        """Those of ``broken`` that no wall may let through."""
+        return [name for name in self.broken if name not in _BEARABLE]
+
+    def __str__(self) -> str:
+        """For people, with the names of what was let through."""
+        return f"{self.level} (let through: {', '.join(self.broken)})" if self.broken else self.level
 
 
 async def choose(config: ExamConfig) -> Proof:
-    """The strongest sandbox that works here and held against every attack, or the one that was asked for by name.
+    """The strongest sandbox that works here and held against the attacks, or the one that was asked for by name.
 
-    Raises InputError: none does, or that one does not. Only ``rlimits`` may be broken: who asks for it by name knows
-    that it has no wall.
+    Raises InputError: none does, or that one does not. A wall holds if it lets through none but attacks that are not
+    essential; they lower its level. ``rlimits`` may let through any: who asks for it by name knows that it has no wall.
     """
     reasons = []
     for backend in WALLS if config.sandbox == "auto" else (config.sandbox,):
@@ -49,9 +58,9 @@ async def choose(config: ExamConfig) -> Proof:
             except SandboxError as error:
                 reason = f"it does not work here: {error}"
             else:
-                if not proof.broken or backend == "rlimits":
+                if not proof.fatal or backend == "rlimits":
                     return proof
-                reason = f"it did not hold here: {', '.join(proof.broken)}"
+                reason = f"it did not hold here: {', '.join(proof.fatal)}"
         reasons.append(f"{backend}: {reason}")
     hint = "" if config.sandbox == "rlimits" else "; --sandbox rlimits runs programs without a wall, if you trust them"
     raise InputError(f"no sandbox for programs ({'; '.join(reasons)}){hint}, --sandbox none leaves them out")
@@ -60,31 +69,26 @@ async def choose(config: ExamConfig) -> Proof:
 async def prove(config: ExamConfig, backend: str) -> Proof:
     """Attack ``backend`` with everything in ``attacks``. Raises SandboxError if not even a right program passes."""
     config = config.model_copy(update={"cpu_s": _PROOF_CPU_S})
-    broken: list[str] = []
-    with (
-        tempfile.TemporaryDirectory(prefix="shosei-proof-") as folder,
-        socket.create_server(("127.0.0.1", 0)) as server,
-    ):
-        secret = Path(folder) / "secret"
-        secret.write_text("secret")
-        task = _task(str(secret), server.getsockname()[1])
+    broken: set[str] = set()
+    async with contextlib.AsyncExitStack() as stack:
+        outside = stack.enter_context(Outside())
+        task = _task(outside.arguments)
         attacks = iter(ATTACKS)
 
         async def attack(runner: Runner) -> None:
             for each in attacks:
                 if not await _held(runner, each, task):
-                    broken.append(each.name)
+                    broken.add(each.name)
 
-        async with contextlib.AsyncExitStack() as stack:
-            runners = [await stack.enter_async_context(Runner(config, backend)) for _ in range(2)]
-            right = await runners[0].execute("def f(secret, port):\n    return 'held'", task)
-            if right.outcome != "pass":
-                raise SandboxError(f"a right program ended as '{right.outcome}'; try a larger exam.memory_bytes")
-            await runners[0].execute(LEAVES, task)
-            broken += [] if (await runners[0].execute(FINDS, task)).outcome == "pass" else _SEQUELS
-            await asyncio.gather(*map(attack, runners))
-        if secret.with_name("secret.written").exists() and "write outside" not in broken:
-            broken.append("write outside")
+        runners = [await stack.enter_async_context(Runner(config, backend)) for _ in range(2)]
+        right = await runners[0].execute("def f(*outside):\n    return 'held'", task)
+        if right.outcome != "pass":
+            raise SandboxError(f"a right program ended as '{right.outcome}'; try a larger exam.memory_bytes")
+        await runners[0].execute(LEAVES, task)
+        if (await runners[0].execute(FINDS, task)).outcome != "pass":
+            broken.update(_SEQUELS)
+        await asyncio.gather(*map(attack, runners))
+        broken |= outside.touched()
     return Proof(backend, len(ATTACKS) + len(_SEQUELS), sorted(broken))
 
 
@@ -92,8 +96,8 @@ async def _held(runner: Runner, attack: Attack, task: Task) -> bool:
     return (await runner.execute(attack.program, task)).outcome in attack.outcomes
 
 
-def _task(secret: str, port: int) -> Task:
+def _task(arguments: list[Any]) -> Task:
     return Task(
         id="", suite="", lang="", cluster="", messages=[], grader="python", truth="", entry_point="f",
-        tests=[([secret, port], "held")],
+        tests=[(arguments, "held")],
     )  # fmt: skip

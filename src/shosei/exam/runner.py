@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import signal
 import socket
+from pathlib import Path
 
 import msgspec
 
@@ -14,6 +16,8 @@ from shosei.exam.sandbox import End, Line, Sandbox, SandboxError
 from shosei.wire.suite import Task
 
 OUTSIDE, IN_PROCESS = "outside", "in_process"
+_SILENT = ("no reply", "no verdict")  # of a process that is ending, as a rule
+_LAST_MOMENT_S = 0.2  # from the end of its sockets to its own
 _VERDICTS = ("pass", "wrong", "exception", "out of memory", "wall timeout")
 
 
@@ -74,6 +78,7 @@ class Runner:
     async def _execute(self, code: str, task: Task, oracle: str) -> Execution:
         program = {"entry_point": task.entry_point, "code": code}
         tests = {"entry_point": task.entry_point, "tests": task.tests, "setup": task.setup, "test": task.test}
+        kills = _memory_kills()
         here, there = socket.socketpair()
         with here, there:
             if oracle == IN_PROCESS:
@@ -83,14 +88,16 @@ class Runner:
                     await self._tests.start(here, {"role": "tests", **tests}),
                     await self._candidate.start(there, {"role": "candidate", **program}),
                 ]
+        verdict = ""
         try:
             verdict = await self._verdict(talks[0])
         finally:
             # Also when cancelled: the sandboxes are to be ready for the next program.
             for talk in talks:
                 talk.close()
-            ends = [await sandbox.end() for sandbox in (self._tests, self._candidate)[: len(talks)]]
-        return self._judged(verdict, ends)
+            grace_s = _LAST_MOMENT_S if verdict in _SILENT else 0.0
+            ends = [await sandbox.end(grace_s) for sandbox in (self._tests, self._candidate)[: len(talks)]]
+        return _judged(verdict, ends, out_of_memory=_memory_kills() > kills)
 
     async def _verdict(self, talk: Line) -> str:
         try:
@@ -99,24 +106,39 @@ class Runner:
         except TimeoutError:
             return "wall timeout"
 
-    def _judged(self, verdict: str, ends: list[End]) -> Execution:
-        """Make the outcome of the verdict of the tests and of how the tests and the candidate ended."""
-        candidate = ends[-1]
-        match verdict:
-            case "not plain argument" | "not plain result":
-                return Execution("wrong", candidate.cpu_ns, verdict.rpartition(" ")[2])
-            case "no reply":
-                return Execution(self._unfinished(candidate), candidate.cpu_ns)
-            case "no verdict":
-                return Execution(self._unfinished(ends[0]), candidate.cpu_ns)
-        return Execution(verdict if verdict in _VERDICTS else "exception", candidate.cpu_ns)
 
-    def _unfinished(self, end: End) -> str:
-        """Why a process ended, or was ended, before it had said what it should."""
-        if end.signal == signal.SIGSYS:
-            return "sandbox violation"
-        if end.cause == "cpu":
-            return "cpu timeout"
-        if end.signal == signal.SIGKILL and end.cause == "ended":
-            return "out of memory"  # by the kernel's killer: nobody else kills
+def _judged(verdict: str, ends: list[End], out_of_memory: bool) -> Execution:
+    """Make the outcome of the verdict of the tests and of how the tests and the candidate ended."""
+    candidate = ends[-1]
+    match verdict:
+        case "not plain argument" | "not plain result":
+            return Execution("wrong", candidate.cpu_ns, verdict.rpartition(" ")[2])
+        case "no reply":
+            return Execution(_unfinished(candidate, out_of_memory), candidate.cpu_ns)
+        case "no verdict":
+            return Execution(_unfinished(ends[0], out_of_memory), candidate.cpu_ns)
+    return Execution(verdict if verdict in _VERDICTS else "exception", candidate.cpu_ns)
+
+
+def _unfinished(end: End, out_of_memory: bool) -> str:
+    """Why a process ended, or was ended, before it had said what it should."""
+    if end.signal == signal.SIGSYS:  # the filter's: a program cannot send it to itself
+        return "sandbox violation"
+    if end.cause == "cpu":
+        return "cpu timeout"
+    if not end.signal or (end.signal == signal.SIGKILL and end.cause == "stop"):
         return "exception"
+    return "out of memory" if end.signal == signal.SIGKILL and out_of_memory else "killed by signal"
+
+
+def _memory_kills() -> int:
+    """How many processes of this machine the kernel has killed for want of memory; 0 where it does not say.
+
+    Nothing else tells such an end from that of a program which kills itself.
+    """
+    try:
+        counters = Path("/proc/vmstat").read_text()
+    except OSError:
+        return 0
+    found = re.search(r"^oom_kill (\d+)", counters, re.MULTILINE)
+    return int(found[1]) if found else 0

@@ -265,7 +265,8 @@ class Exec(Event, tag="exec"):
     backend: str
     level: str  # isolation that was asked for and proven
     oracle: str  # outside | in_process
-    # pass | wrong | exception | cpu timeout | wall timeout | out of memory | sandbox violation | no code | infra
+    # pass | wrong | exception | cpu timeout | wall timeout | out of memory | killed by signal | sandbox violation
+    # | no code | infra
     outcome: str
     cpu_ns: int | None = None
 

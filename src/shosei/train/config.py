@@ -26,8 +26,8 @@ class TrainConfig(Config):
     optimizer: Literal["muon", "adamw"] = Field(
         "muon", description="Of the layers' matrices. Embedding, head and norms are AdamW's in either case."
     )
-    matrix_lr: float = Field(0.0015, gt=0, description="Peak learning rate of the matrices, in AdamW's scale.")
-    table_lr: float = Field(0.014, gt=0, description="Peak learning rate of embedding, head and norms.")
+    matrix_lr: float = Field(0.0013, gt=0, description="Peak learning rate of the matrices, in AdamW's scale.")
+    table_lr: float = Field(0.022, gt=0, description="Peak learning rate of embedding, head and norms.")
     momentum: float = Field(0.95, ge=0, lt=1, description="Muon's momentum.")
     betas: tuple[Decay, Decay] = Field((0.9, 0.95), description="AdamW's moment decays.")
     weight_decay: float = Field(0.01, ge=0, description="Decoupled decay of the matrices; tables and norms have none.")
@@ -41,7 +41,7 @@ class TrainConfig(Config):
     lora_alpha: float = Field(16.0, gt=0, description="Adapters count alpha / rank times.")
 
     warmup: float = Field(0.02, ge=0, le=1, description="Share of the steps in which the rate rises linearly.")
-    decay: float = Field(0.5, ge=0, le=1, description="Share of the steps in which the rate falls linearly.")
+    decay: float = Field(0.35, ge=0, le=1, description="Share of the steps in which the rate falls linearly.")
     final_lr: float = Field(0.0, ge=0, le=1, description="Share of the peak rate that the decay ends at.")
 
     dtype: Literal["auto", "bfloat16", "float32"] = Field(
@@ -50,6 +50,9 @@ class TrainConfig(Config):
     checkpointing: bool = Field(
         False, description="Keep only each block's input and compute the rest again: less memory, a third more work."
     )
-    threads: int = Field(0, ge=0, description="Compute threads; 0 takes the cores this process may use.")
+    threads: int = Field(
+        0, ge=0,
+        description="Compute threads; 0 takes the cores this process may use. A run keeps to them when it goes on.",
+    )  # fmt: skip
     checkpoint_steps: int = Field(500, ge=1, description="Steps between checkpoints; each epoch also ends with one.")
     keep_checkpoints: int = Field(2, ge=1, description="Newest checkpoints to keep.")

@@ -1,8 +1,8 @@
-"""The system calls that a program is not given, as a seccomp filter (man 2 seccomp; x86-64 and arm64).
+"""A program's system calls: only those that it is given, by a seccomp filter (man 2 seccomp; x86-64 and arm64).
 
 A fork would escape the limits on CPU time and memory, which hold for one process, and outlive the program: threads are
-given, processes are not. With them go the network, other programs, other processes' memory and signals, memory that
-no limit counts, and the corners of the kernel that only administrators and attackers visit.
+given, processes are not. Nor are the network, other programs, other processes, memory that no limit counts, and what
+walls around files do not see.
 """
 
 from __future__ import annotations
@@ -10,44 +10,32 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+import signal
+import socket
 import struct
+from collections.abc import Sequence
+from itertools import chain
 
-# name: number on x86-64, on arm64; None where there is none. A program that tries one of these gets an error ...
-_REFUSED: dict[str, tuple[int | None, int | None]] = {
-    "fork": (57, None), "vfork": (58, None), "execve": (59, 221), "execveat": (322, 281),
-    "socket": (41, 198), "tkill": (200, 130), "rt_sigqueueinfo": (129, 138), "rt_tgsigqueueinfo": (297, 240),
-    "pidfd_open": (434, 434), "pidfd_send_signal": (424, 424), "setrlimit": (160, 164),
-    "shmget": (29, 194), "shmat": (30, 196), "msgget": (68, 186), "semget": (64, 190), "mq_open": (240, 180),
-    "memfd_create": (319, 279), "memfd_secret": (447, 447), "inotify_init1": (294, 26), "fanotify_init": (300, 262),
-    "sched_setattr": (314, 274), "sched_setscheduler": (144, 119), "personality": (135, 92),
-}  # fmt: skip
-# ... and one that tries one of these is ended: no solution of a task has a use for it.
-_FATAL: dict[str, tuple[int | None, int | None]] = {
-    "ptrace": (101, 117), "process_vm_readv": (310, 270), "process_vm_writev": (311, 271), "pidfd_getfd": (438, 438),
-    "process_madvise": (440, 440), "process_mrelease": (448, 448), "kcmp": (312, 272), "migrate_pages": (256, 238),
-    "move_pages": (279, 239), "unshare": (272, 97), "setns": (308, 268), "mount": (165, 40), "umount2": (166, 39),
-    "pivot_root": (155, 41), "chroot": (161, 51), "open_tree": (428, 428), "move_mount": (429, 429),
-    "fsopen": (430, 430), "fsconfig": (431, 431), "fsmount": (432, 432), "fspick": (433, 433),
-    "mount_setattr": (442, 442), "name_to_handle_at": (303, 264), "open_by_handle_at": (304, 265),
-    "bpf": (321, 280), "perf_event_open": (298, 241), "userfaultfd": (323, 282), "io_uring_setup": (425, 425),
-    "io_uring_enter": (426, 426), "io_uring_register": (427, 427), "add_key": (248, 217), "request_key": (249, 218),
-    "keyctl": (250, 219), "init_module": (175, 105), "finit_module": (313, 273), "delete_module": (176, 106),
-    "kexec_load": (246, 104), "kexec_file_load": (320, 294), "reboot": (169, 142), "swapon": (167, 224),
-    "swapoff": (168, 225), "acct": (163, 89), "quotactl": (179, 60), "quotactl_fd": (443, 443), "syslog": (103, 116),
-    "iopl": (172, None), "ioperm": (173, None), "modify_ldt": (154, None), "settimeofday": (164, 170),
-    "clock_settime": (227, 112), "clock_adjtime": (305, 266), "adjtimex": (159, 171), "sethostname": (170, 161),
-    "setdomainname": (171, 162), "vhangup": (153, 58),
-}  # fmt: skip
-# Given with conditions on their arguments.
-_CLONE, _CLONE3, _KILL, _TGKILL, _PRCTL, _PRLIMIT = (56, 220), (435, 435), (62, 129), (234, 131), (157, 167), (302, 261)
-_NEWEST = 452  # a number above is a call that this table does not know
+from .calls import ABSENT, CONDITIONAL, FATAL, GIVEN
 
-_ARCHITECTURES = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}  # column above, AUDIT_ARCH
-_CLONE_THREAD = 0x10000
-_PR_SET_PDEATHSIG, _PR_SET_SECCOMP, _PR_SET_NO_NEW_PRIVS, _SECCOMP_MODE_FILTER = 1, 22, 38, 2
+_NEWEST = 452  # a number above is a call that these tables do not know: said not to exist, as on an older kernel
+
+_ARCHITECTURES = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}  # column of the tables, AUDIT_ARCH
+_PR_SET_SECCOMP, _PR_SET_NO_NEW_PRIVS, _SECCOMP_MODE_FILTER = 22, 38, 2
+
+_CLONE_THREAD, _CLONE_NEW = 0x10000, 0x7E020000  # the second: any namespace
+_THREAD_NAMES = (15, 16)  # PR_SET_NAME, PR_GET_NAME
+# F_DUPFD, F_GETFD, F_SETFD, F_GETFL, F_SETFL, F_DUPFD_CLOEXEC: no locks, leases, watches, or owners to be signalled.
+_FCNTL = (0, 1, 2, 3, 4, 1030)
+# TCGETS, TIOCGWINSZ, FIONREAD, FIONBIO, FIONCLEX, FIOCLEX: no attributes of files, no devices.
+_IOCTL = (0x5401, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451)
+_STREAMS = tuple(
+    socket.SOCK_STREAM | close_on_exec | nonblocking for close_on_exec in (0, 0x80000) for nonblocking in (0, 0x800)
+)
+_CLOCK_OF_ANOTHER = 0x80000000
 
 # <linux/filter.h>, <linux/seccomp.h>
-_LOAD, _EQUAL, _ABOVE, _ANY_BIT, _RETURN = 0x20, 0x15, 0x25, 0x45, 0x06
+_LOAD, _AND, _EQUAL, _ABOVE, _ANY_BIT, _RETURN = 0x20, 0x54, 0x15, 0x25, 0x45, 0x06
 _NUMBER_AT, _ARCHITECTURE_AT, _ARGUMENTS_AT = 0, 4, 16
 _ALLOW, _KILL_PROCESS, _ERRNO = 0x7FFF0000, 0x80000000, 0x00050000
 
@@ -59,14 +47,14 @@ class _Program(ctypes.Structure):
 
 
 def supported() -> bool:
-    """Whether the table has this processor's numbers."""
+    """Whether the tables have this processor's numbers."""
     return os.uname().machine in _ARCHITECTURES
 
 
-def refuse(libc: ctypes.CDLL) -> None:
+def restrict(libc: ctypes.CDLL) -> None:
     """Install the filter for this process, for good. Raises OSError where the kernel has none."""
-    code = b"".join(struct.pack("HBBI", *instruction) for instruction in _filter(os.getpid()))
-    program = _Program(len(code) // 8, code)
+    code = _filter(os.getpid())
+    program = _Program(len(code), struct.pack("HBBI" * len(code), *chain.from_iterable(code)))
     if libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) or libc.prctl(
         _PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, ctypes.byref(program), 0, 0
     ):
@@ -75,37 +63,88 @@ def refuse(libc: ctypes.CDLL) -> None:
 
 def _filter(pid: int) -> list[Instruction]:
     column, architecture = _ARCHITECTURES[os.uname().machine]
-    refused = _give(_ERRNO | errno.EPERM)
+    conditions = _conditions(pid)
     code = [
         _load(_ARCHITECTURE_AT), (_EQUAL, 1, 0, architecture), *_give(_KILL_PROCESS),
         _load(_NUMBER_AT), (_ABOVE, 0, 1, _NEWEST), *_give(_ERRNO | errno.ENOSYS),
-        *_on(_CLONE3[column], _give(_ERRNO | errno.ENOSYS)),  # its flags are in memory; callers fall back to clone
-        *_on(_CLONE[column], [_load(_ARGUMENTS_AT), (_ANY_BIT, 0, 1, _CLONE_THREAD), *_give(_ALLOW), *refused]),
-        *_on(_PRCTL[column], [_load(_ARGUMENTS_AT), (_EQUAL, 1, 0, _PR_SET_PDEATHSIG), *_give(_ALLOW), *refused]),
-        *_on(_PRLIMIT[column], _if_no_pointer(_ARGUMENTS_AT + 2 * 8, refused)),
     ]  # fmt: skip
-    for number in (_KILL[column], _TGKILL[column]):
-        code += _on(number, [_load(_ARGUMENTS_AT), (_EQUAL, 0, 1, pid), *_give(_ALLOW), *refused])
-    for calls, action in ((_REFUSED, refused), (_FATAL, _give(_KILL_PROCESS))):
-        for call in [pair[column] for pair in calls.values()]:
-            code += [] if call is None else _on(call, action)
-    return [*code, *_give(_ALLOW)]
+    for table, action in ((GIVEN, _ALLOW), (ABSENT, _ERRNO | errno.ENOSYS), (FATAL, _KILL_PROCESS)):
+        for pair in table.values():
+            code += _on(pair[column], _give(action))
+    for name, pair in CONDITIONAL.items():
+        code += _on(pair[column], conditions[name])
+    return [*code, *_REFUSE]
+
+
+def _conditions(pid: int) -> dict[str, list[Instruction]]:
+    """What decides on the arguments of each call in CONDITIONAL."""
+    itself = _if_one_of(0, (0, pid))
+    clock = [_argument(0), (_ANY_BIT, 0, 1, _CLOCK_OF_ANOTHER), *_REFUSE, *_give(_ALLOW)]
+    return {
+        "clone": [_argument(0), (_ANY_BIT, 0, 1, _CLONE_NEW), *_REFUSE, (_ANY_BIT, 0, 1, _CLONE_THREAD),
+                  *_give(_ALLOW), *_REFUSE],
+        "kill": _if_own_signal(pid, 1),
+        "tgkill": _if_own_signal(pid, 2),
+        "prctl": _if_one_of(0, _THREAD_NAMES),
+        "prlimit64": [*_refuse_if_pointer(2), *itself],
+        "sched_getaffinity": itself,
+        "getpgid": itself,
+        "getsid": itself,
+        "ioctl": _if_one_of(1, _IOCTL, _give(_ERRNO | errno.ENOTTY)),
+        "fcntl": _if_one_of(1, _FCNTL),
+        # A pair of datagram sockets sends to any address.
+        "socketpair": [_argument(0), (_EQUAL, 1, 0, socket.AF_UNIX), *_REFUSE, *_if_one_of(1, _STREAMS)],
+        "open": _if_no_truncated_reading(1),
+        "openat": _if_no_truncated_reading(2),
+        "clock_gettime": clock,
+        "clock_getres": clock,
+        "clock_nanosleep": clock,
+    }  # fmt: skip
+
+
+def _if_own_signal(pid: int, signal_at: int) -> list[Instruction]:
+    """To itself; but SIGSYS is how the filter ends a program."""
+    return [_argument(signal_at), (_EQUAL, 0, 1, signal.SIGSYS), *_REFUSE, *_if_one_of(0, (pid,))]
+
+
+def _if_no_truncated_reading(flags_at: int) -> list[Instruction]:
+    """A file that is opened without the right to write must not be truncated by it: older walls let that through."""
+    return [
+        _argument(flags_at), (_ANY_BIT, 1, 0, os.O_TRUNC), *_give(_ALLOW),
+        (_AND, 0, 0, os.O_ACCMODE), *_among((os.O_WRONLY, os.O_RDWR)), *_REFUSE,
+    ]  # fmt: skip
 
 
 def _load(offset: int) -> Instruction:
     return _LOAD, 0, 0, offset
 
 
+def _argument(position: int) -> Instruction:
+    """The lower half: the whole of an int."""
+    return _load(_ARGUMENTS_AT + 8 * position)
+
+
 def _give(action: int) -> list[Instruction]:
     return [(_RETURN, 0, 0, action)]
 
 
-def _on(number: int, body: list[Instruction]) -> list[Instruction]:
+_REFUSE = _give(_ERRNO | errno.EPERM)
+
+
+def _on(number: int | None, body: list[Instruction]) -> list[Instruction]:
     """``body``, which ends the filter, for this system call."""
-    return [(_EQUAL, 0, len(body), number), *body]
+    return [] if number is None else [(_EQUAL, 0, len(body), number), *body]
 
 
-def _if_no_pointer(offset: int, otherwise: list[Instruction]) -> list[Instruction]:
-    return [
-        _load(offset), (_EQUAL, 0, 3, 0), _load(offset + 4), (_EQUAL, 0, 1, 0), *_give(_ALLOW), *otherwise,
-    ]  # fmt: skip
+def _among(values: Sequence[int]) -> list[Instruction]:
+    """Allow, if one of ``values`` is loaded."""
+    return [step for value in values for step in ((_EQUAL, 0, 1, value), *_give(_ALLOW))]
+
+
+def _if_one_of(position: int, values: Sequence[int], otherwise: list[Instruction] = _REFUSE) -> list[Instruction]:
+    return [_argument(position), *_among(values), *otherwise]
+
+
+def _refuse_if_pointer(position: int) -> list[Instruction]:
+    low = _ARGUMENTS_AT + 8 * position
+    return [_load(low), (_EQUAL, 1, 0, 0), *_REFUSE, _load(low + 4), (_EQUAL, 1, 0, 0), *_REFUSE]

@@ -20,7 +20,7 @@ import time
 from typing import Any
 
 from . import programs
-from .confinement import confine, fork
+from .confinement import confine, prepare
 
 # Loaded once, so that the programs which import them do not wait.
 _COMMON = (
@@ -80,12 +80,14 @@ def main(settings: dict[str, Any]) -> None:
 
 
 def _serve(settings: dict[str, Any]) -> None:
+    if settings["namespaces"]:
+        prepare()
     _warm_up()
     control = _Control()
     control.send(b"ready")
     while control.line():
         fds = control.descriptors()
-        pid = fork(settings["namespaces"])
+        pid = os.fork()
         if pid == 0:
             try:
                 confine(settings, fds)

@@ -10,8 +10,8 @@ from shosei.metrics.metric import Row, Table
 from shosei.metrics.text import Words, text
 
 OUTCOMES = (
-    "pass", "wrong", "exception", "cpu timeout", "wall timeout", "out of memory", "sandbox violation", "no code",
-    "infra",
+    "pass", "wrong", "exception", "cpu timeout", "wall timeout", "out of memory", "killed by signal",
+    "sandbox violation", "no code", "infra",
 )  # fmt: skip
 
 
