@@ -131,12 +131,8 @@ def test_what_a_tool_cannot_do_it_says(result: str) -> None:
     assert "\n" not in result
 
 
-<<<<<<< HEAD
 @pytest.mark.system
-@pytest.mark.skipif(all(available(wall) for wall in WALLS), reason="no wall is installed")
-=======
 @needs_wall
->>>>>>> a-wall
 def test_programs_run_behind_a_wall() -> None:
     assert tools.python("print('書生', 6 * 7)") == "書生 42"
     assert tools.python("print(1 / 0)") == "Error: ZeroDivisionError: division by zero"

@@ -10,13 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-<<<<<<< HEAD
-from shosei.cli.common import JsonOption, SetOption, require, result
-from shosei.cli.verbs import Verbs, activation, code_of, command, printed
-=======
 from shosei.cli.common import JsonOption, SetOption, require, result, run_async, say
-from shosei.cli.verbs import Verbs, code_of, command, printed
->>>>>>> a-wall
+from shosei.cli.verbs import Verbs, activation, code_of, command, printed
 from shosei.errors import InputError, nearest
 
 if TYPE_CHECKING:
