@@ -15,6 +15,7 @@ from kanjize import number2kanji
 from shosei.agents import tools
 from shosei.agents.prompts import SKILLS
 from shosei.agents.tools.numerals import read
+from walls import needs_wall
 
 
 def test_numerals_are_those_of_the_libraries() -> None:

@@ -7,6 +7,7 @@ import contextlib
 import json
 import math
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -213,10 +214,15 @@ def test_the_ladder_ends_in_a_refusal(monkeypatch: pytest.MonkeyPatch) -> None:
         asyncio.run(choose(ExamConfig(sandbox="rlimits")))
 
 
-def test_a_wall_that_does_not_hold_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wall_that_does_not_hold_is_not_taken(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """As where a kernel lets through what it should not: each rung without its wall."""
-    command = sandbox._command
-    monkeypatch.setattr(sandbox, "_command", lambda backend, settings: command("rlimits", _without_walls(settings)))
+    command, there = (
+        sandbox._command,
+        [shutil.which("env") or "env", "-C", str(tmp_path)],
+    )  # where the attacks may leave what they write
+    monkeypatch.setattr(
+        sandbox, "_command", lambda backend, settings: [*there, *command("rlimits", _without_walls(settings))]
+    )
     monkeypatch.setattr("shosei.exam.proof.available", lambda backend: "")
     with pytest.raises(InputError, match=r"bubblewrap: it did not hold here: .*read a file outside"):
         asyncio.run(choose(LIMITS))
@@ -245,7 +251,6 @@ def test_a_program_dies_with_the_exam_even_at_kill_9(folders: Path, backend: str
         from shosei.exam.config import ExamConfig
         from shosei.exam.runner import Runner
         from shosei.wire.suite import Task
-from walls import STANDING
         task = Task(id="", suite="", lang="", cluster="", messages=[], grader="python", truth="", entry_point="f")
         async def main():
             async with Runner(ExamConfig(wall_s=300, cpu_s=300), {backend!r}) as runner:

@@ -84,6 +84,8 @@ _DISK = """
 for number in range(256):
     with open(f"big{number}", "wb") as file:
         file.write(bytes(1 << 19))
+for number in range(256):
+    os.unlink(f"big{number}")  # it may be a real one
 return "filled"
 """
 
@@ -165,4 +167,4 @@ ATTACKS = [
 
 # Run one after the other in one sandbox: what the first leaves, the second must not find.
 LEAVES = _tries("open('left', 'w').close()")
-FINDS = _tries("if os.listdir(): return 'found'")
+FINDS = _tries("if os.listdir(): works(lambda: os.unlink('left')); return 'found'")
