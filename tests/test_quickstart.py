@@ -63,11 +63,8 @@ def test_it_prints_every_command_and_what_to_do_next(done: subprocess.CompletedP
     for verb in ("data", "tokenizer", "supervise", "serve", "load", "exam", "card"):
         assert f"\n$ shosei {verb} " in done.stderr
     for verb in ("chat", "serve", "card"):
-<<<<<<< HEAD
         assert f"\n  shosei {verb} {run}" in done.stdout
     assert " -- shosei train " in done.stderr
-=======
-        assert f"-m shosei {verb} {run}" in done.stdout
     level = json.loads((run / "card.json").read_text())["sandbox"]
     assert f"exam: programs run in {level}" in done.stderr
     assert f"ran in a sandbox: {level} attacks held" in done.stdout
@@ -81,7 +78,6 @@ def test_without_a_wall_the_exam_goes_on_under_limits_alone(
     assert "No wall holds here" in (said := capsys.readouterr().err)
     assert "sandlock: not here" in said
     assert _sandbox(["--set", "exam.sandbox=none"]) == ()
->>>>>>> a-wall
 
 
 def test_every_cell_has_its_status(run: Path) -> None:
