@@ -1,8 +1,8 @@
 """What it buys to begin at ln V: ``python bench/initial_loss.py RUN`` (a quickstart's, for its rows and tokenizer).
 
-Trains a tied shape of ja-small's width with two layers for STEPS steps, twice from the same random weights: as they are,
-and with the final norm at 1, as it was before 2026-11-29. Prints the losses on the way, means of ten steps, and after how
-many steps each is below LEVELS.
+Trains a tied shape of ja-small's width with two layers for STEPS steps, twice from the same random weights: as they
+are, and with the final norm at 1, as it was before 2026-11-29. Prints the losses on the way, means of ten steps, and
+after how many steps each is below LEVELS.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """How fast a small model trains, alone and beside busy neighbours: ``python bench/train.py RUN [CHECKOUT …]``.
 
-RUN has data and a tokenizer, such as a quickstart's. This code, and that of each CHECKOUT (a folder with ``src/``), train
-STEPS steps of ``nano`` on copies of it, by turns: alone, then beside one busy process a core. Prints seconds a step,
-medians of REPEATS with all values, each one's ratio to this code, and how much slower it is beside the neighbours.
+RUN has data and a tokenizer, such as a quickstart's. This code, and that of each CHECKOUT (a folder with ``src/``),
+train STEPS steps of ``nano`` on copies of it, by turns: alone, then beside one busy process a core. Prints
+milliseconds a step, medians of REPEATS with all values, each one's ratio to this code, and how much slower it is beside.
 """
 
 from __future__ import annotations
