@@ -2,7 +2,7 @@
 
 RUN has data and a tokenizer, such as a quickstart's. This code, and that of each CHECKOUT (a folder with ``src/``),
 train STEPS steps of ``nano`` on copies of it, by turns: alone, then beside one busy process a core. Prints
-milliseconds a step, medians of REPEATS with all values, each one's ratio to this code, and how much slower it is beside.
+milliseconds a step, medians of REPEATS with all values, each one's ratio to this code, and how much slower beside.
 """
 
 from __future__ import annotations

@@ -97,7 +97,7 @@ def test_an_epoch_holds_every_example_once(examples: Examples) -> None:
     for index in (1, 2):
         seen = []
         for batch in Batches(examples, 48, seed=0).epoch(index):
-            for ids, targets in zip(batch.ids[: batch.samples], batch.targets, strict=False):
+            for ids, targets in zip(batch.ids, batch.targets, strict=True):
                 # The row is whole up to its last target, <|im_end|>.
                 last = int(np.flatnonzero(targets != NO_LOSS)[-1])
                 seen.append((*ids[: last + 1].tolist(), int(targets[last])))
@@ -112,11 +112,9 @@ def test_batches_are_full_padded_little_and_counted_right(examples: Examples) ->
     assert max(batch.ids.shape[0] for batch in epoch) == 48
     assert max(batch.ids.size for batch in epoch) <= 2048
     assert len({batch.ids.shape for batch in epoch}) <= 30, "few sizes of products"
-    filled = [batch.samples / len(batch.ids) for batch in epoch]
-    assert min(filled) > 0.5, "the rows of a length are divided evenly"
-    assert all(
-        not batch.ids[batch.samples :].any() and (batch.targets[batch.samples :] == NO_LOSS).all() for batch in epoch
-    )
+    full = [batch for batch in epoch if len(batch.ids) == 48 or (len(batch.ids) + 2) * batch.ids.shape[1] > 2048]
+    assert len(full) >= len(epoch) - 1, "full but for the last"
+    assert all(batch.samples == len(batch.ids) for batch in epoch)
     assert sum(batch.tokens for batch in epoch) == sum(len(ids) - 1 for ids in examples.ids)
     assert sum(batch.tokens for batch in epoch) / sum(batch.ids.size for batch in epoch) > 0.85
     assert all(batch.ids.dtype == batch.targets.dtype == np.int64 for batch in epoch)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -148,13 +147,11 @@ class Batches:
     def _batch(self, chosen: NDArray[np.int64], shape: tuple[int, int]) -> Batch:
         ids = np.full(shape, PADDING, dtype=np.int64)
         targets = np.full(shape, NO_LOSS, dtype=np.int64)
-        lengths = np.zeros(shape[0], dtype=np.int64)
-        lengths[: len(chosen)] = self._lengths[chosen]
         for row, number in enumerate(chosen):
             whole = np.array(self._examples.ids[number], dtype=np.int64)
             ids[row, : len(whole) - 1] = whole[:-1]
             targets[row, : len(whole) - 1] = np.where(self._examples.loss[number][1:], whole[1:], NO_LOSS)
-        return Batch(ids, targets, lengths)
+        return Batch(ids, targets, self._lengths[chosen])
 
 
 class _Part(NamedTuple):
@@ -166,15 +163,16 @@ class _Part(NamedTuple):
 
 def _parts(lengths: NDArray[np.int64], rows: int, tokens: int) -> Iterator[_Part]:
     """Ascending ``lengths`` in parts whose padded shape has at most ``rows`` rows and ``tokens`` ids, if more than one
-    row; those of one padded length are divided evenly."""
+    row. Each is full but the last: what a padded length has left over goes with the next."""
     padded, counts = np.unique([_padded(int(length)) for length in lengths], return_counts=True)
-    end = 0
-    for length, count in zip(padded.tolist(), counts.tolist(), strict=True):
-        start, end = end, end + count
-        at_most = _shared(max(1, min(rows, tokens // max(1, length))))
-        bounds = np.linspace(start, end, -(-count // at_most) + 1).round().astype(int).tolist()
-        for first, last in pairwise(bounds):
-            yield _Part(slice(first, last), (min(at_most, count), length))
+    start = length = 0
+    for length, end in zip(padded.tolist(), np.cumsum(counts).tolist(), strict=True):
+        height = _even(max(1, min(rows, tokens // max(1, length))))
+        while end - start >= height:
+            yield _Part(slice(start, start + height), (height, length))
+            start += height
+    if start < len(lengths):
+        yield _Part(slice(start, len(lengths)), (len(lengths) - start, length))
 
 
 def _padded(length: int) -> int:
@@ -183,6 +181,6 @@ def _padded(length: int) -> int:
     return -(-length // step) * step
 
 
-def _shared(rows: int) -> int:
-    """``rows``, or a few less, so that two workers have equally many."""
+def _even(rows: int) -> int:
+    """``rows``, or one less, so that two workers have equally many."""
     return rows - rows % 2 if rows > 1 else rows
