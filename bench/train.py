@@ -17,7 +17,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from statistics import median
 
-STEPS, REPEATS = 200, 5
+STEPS, REPEATS = 100, 5
 HERE = Path(__file__).resolve().parent.parent
 BUSY = "while True: pass"
 
