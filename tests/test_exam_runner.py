@@ -216,10 +216,8 @@ def test_the_ladder_ends_in_a_refusal(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_wall_that_does_not_hold_is_not_taken(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """As where a kernel lets through what it should not: each rung without its wall."""
-    command, there = (
-        sandbox._command,
-        [shutil.which("env") or "env", "-C", str(tmp_path)],
-    )  # where the attacks may leave what they write
+    command = sandbox._command
+    there = [shutil.which("env") or "env", "-C", str(tmp_path)]  # where attacks may leave what they write
     monkeypatch.setattr(
         sandbox, "_command", lambda backend, settings: [*there, *command("rlimits", _without_walls(settings))]
     )
