@@ -78,7 +78,8 @@ def test_flops_with_loss_everywhere_are_the_closed_form() -> None:
     spec = tiny_spec()
     assert step_flops(spec, 640, 640, 20) == 640 * spec.train_flops_per_token(20)
     head = 6 * spec.vocab_size * spec.d_model
-    assert step_flops(spec, 640, 100, 20) == 640 * spec.train_flops_per_token(20) - 540 * head
+    network = 6 * 3 * spec.d_model * spec.intermediate_size  # the last layer's, which nothing else looks at
+    assert step_flops(spec, 640, 100, 20) == 640 * spec.train_flops_per_token(20) - 540 * (head + network)
 
 
 def test_flops_beside_adapters_are_those_of_two_passes_through_what_is_frozen() -> None:
@@ -86,5 +87,6 @@ def test_flops_beside_adapters_are_those_of_two_passes_through_what_is_frozen() 
     spec = tiny_spec(
         d_model=2, n_layers=1, n_heads=1, n_kv_heads=1, head_dim=2, intermediate_size=3, vocab_size=4, tied=True
     )
-    matrices, adapters, attention = 4 * 4 + 3 * 6, 4 * (2 + 2) + 3 * (2 + 3), 6 * 2 * 5
-    assert step_flops(spec, 5, 2, 5, lora_rank=1) == 5 * (4 * matrices + 6 * adapters + attention) + 2 * 4 * 4 * 2
+    attention = 4 * 4 * 4 + 6 * 4 * (2 + 2) + 6 * 2 * 5  # four matrices, their adapters, the scores and what they weigh
+    network = 4 * 3 * 6 + 6 * 3 * (2 + 3)
+    assert step_flops(spec, 5, 2, 5, lora_rank=1) == 5 * attention + 2 * network + 2 * 4 * 4 * 2

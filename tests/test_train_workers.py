@@ -22,6 +22,7 @@ from shosei.train import checkpoint
 from shosei.train.loss import answer_loss
 from shosei.train.muon import Muon
 from shosei.train.optim import Optimizers
+from shosei.train.recomputation import recompute_blocks
 from shosei.train.trainer import learn
 from shosei.train.workers import Threads, Workers, choose_threads
 from train_samples import FAST, make_run, run_training, tiny_spec, train_killed_once
@@ -67,6 +68,21 @@ def test_workers_find_the_loss_and_the_gradient_of_the_whole_batch(workers: int,
     torch.testing.assert_close(norm_together, norm)
 
 
+def test_a_worker_recomputes_its_own_layers() -> None:
+    """Not the first one's, where gradients of several workers would be added in any order."""
+    torch.manual_seed(0)
+    model = Transformer(tiny_spec())
+    plain = Workers(model, Threads(2, 2)).models[1]
+    recompute_blocks(model)
+    recomputing = Workers(model, Threads(2, 2)).models[1]
+    ids = torch.randint(0, 200, (2, 9))
+    for each in (plain, recomputing):
+        answer_loss(each, ids[:, :-1], ids[:, 1:], torch.float32).backward()
+    assert all(parameter.grad is None for parameter in model.parameters())
+    for own, same in zip(recomputing.parameters(), plain.parameters(), strict=True):
+        torch.testing.assert_close(own.grad, same.grad)
+
+
 def test_workers_share_the_weights_and_leave_no_gradient_behind() -> None:
     model = Transformer(tiny_spec())
     workers = Workers(model, Threads(2, 2))
@@ -89,7 +105,7 @@ def test_an_error_of_a_worker_is_the_callers() -> None:
 
 
 def test_small_models_have_a_worker_a_thread_and_large_ones_one_for_all() -> None:
-    assert choose_threads(PRESETS["nano"], 8) == Threads(8, 8)
+    assert choose_threads(PRESETS["nano"], 8) == choose_threads(PRESETS["nano"], 64) == Threads(8, 8)
     assert choose_threads(PRESETS["ja-small"], 8) == Threads(8, 1)
 
 

@@ -167,7 +167,7 @@ def _parts(lengths: NDArray[np.int64], rows: int, tokens: int) -> Iterator[_Part
     padded, counts = np.unique([_padded(int(length)) for length in lengths], return_counts=True)
     start = length = 0
     for length, end in zip(padded.tolist(), np.cumsum(counts).tolist(), strict=True):
-        height = _even(max(1, min(rows, tokens // max(1, length))))
+        height = _even(max(1, min(rows, tokens // length)))
         while end - start >= height:
             yield _Part(slice(start, start + height), (height, length))
             start += height
@@ -178,7 +178,7 @@ def _parts(lengths: NDArray[np.int64], rows: int, tokens: int) -> Iterator[_Part
 def _padded(length: int) -> int:
     """``length`` up to the next multiple of an eighth of the power of two below it, at least of four."""
     step = max(4, 1 << max(0, length.bit_length() - 4))
-    return -(-length // step) * step
+    return max(1, -(-length // step)) * step
 
 
 def _even(rows: int) -> int:

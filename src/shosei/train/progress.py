@@ -35,17 +35,19 @@ def gemm_peak(dtype: torch.dtype, seconds: float = 0.2) -> float:
 
 
 def step_flops(spec: ModelSpec, tokens: int, answers: int, sequence: int, lora_rank: int = 0) -> int:
-    """Forward and backward FLOPs of a step whose head sees only ``answers`` of its ``tokens``.
+    """Forward and backward FLOPs of a step whose head, and last feed-forward network, see only ``answers`` of its
+    ``tokens``.
 
-    The spec's closed form, less the head at every position where no loss is taken. What is computed again to save
+    The spec's closed form, less these two at every position where no loss is taken. What is computed again to save
     memory does not count. Beside adapters of ``lora_rank`` no frozen weight has a gradient.
     """
     per_token = spec.train_flops_per_token(sequence)
-    head = 6 * spec.vocab_size * spec.d_model
+    head, network = 6 * spec.vocab_size * spec.d_model, 18 * spec.d_model * spec.intermediate_size
     if lora_rank:
         per_token += 6 * lora_params(spec, lora_rank) - 2 * spec.matmul_params
         head = 4 * spec.vocab_size * spec.d_model
-    return tokens * per_token - (tokens - answers) * head
+        network = network * 2 // 3 + 18 * lora_rank * (spec.d_model + spec.intermediate_size)
+    return tokens * per_token - (tokens - answers) * (head + network)
 
 
 @dataclass(slots=True)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from functools import partial
 
-from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from shosei.model.transformer import Transformer
@@ -16,12 +15,6 @@ def recompute_blocks(model: Transformer) -> None:
     Chen et al. 2016, arXiv 1604.06174. Gradients stay the same, and so does the model where none are wanted.
     """
     for block in model.layers:
-        block.forward = _recomputed(block.forward)
-
-
-def _recomputed(forward: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    def checkpointed(*inputs: object) -> Tensor:
-        # There is no dropout, so no random state to preserve.
-        return checkpoint(forward, *inputs, use_reentrant=False, preserve_rng_state=False)  # type: ignore[no-any-return]
-
-    return checkpointed
+        # A partial, not a closure: a copy of the block then recomputes its own layers, not the original's. There is no
+        # dropout, so no random state to preserve.
+        block.forward = partial(checkpoint, block.forward, use_reentrant=False, preserve_rng_state=False)

@@ -20,6 +20,7 @@ T = TypeVar("T")
 # Up to this many parameters a product is too small to divide: two threads that share each one wait for each other
 # hundreds of times a step, and spin meanwhile. Above it a gradient for each thread would also be much memory.
 _MOST_PARAMS = 1 << 24
+_MOST_WORKERS = 8  # batches of long rows have no more rows than that
 
 
 class Threads(msgspec.Struct, frozen=True):
@@ -31,9 +32,11 @@ class Threads(msgspec.Struct, frozen=True):
 
 
 def choose_threads(spec: ModelSpec, total: int) -> Threads:
-    """How ``spec`` is trained with ``total`` compute threads: by one worker a thread, or by one that has them all."""
-    alone = spec.params > _MOST_PARAMS or ranks.count() > 1 or device.choose().type != "cpu"
-    return Threads(total, 1 if alone else total)
+    """How ``spec`` is trained with at most ``total`` compute threads: by one worker that has all, or by one each."""
+    if spec.params > _MOST_PARAMS or ranks.count() > 1 or device.choose().type != "cpu":
+        return Threads(total, 1)
+    workers = min(total, _MOST_WORKERS)
+    return Threads(workers, workers)
 
 
 class Workers:
