@@ -1,8 +1,8 @@
 """What it buys to begin at ln V: ``python bench/initial_loss.py RUN`` (a quickstart's, for its rows and tokenizer).
 
 Trains a tied shape of ja-small's width with two layers for STEPS steps, twice from the same random weights: as they
-are, and with the final norm at 1, as it was before 2026-11-29. Prints the losses on the way, means of ten steps, and
-after how many steps each is below LEVELS.
+are, and with the table's at a standard deviation of 0.02, as it was before 2026-11-29. Prints the losses on the way,
+means of ten steps, and after how many steps each is below LEVELS.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ STEPS, LEVELS = 80, (6.0, 5.0, 4.0, 3.5, 3.0)
 
 def main() -> None:
     run = open_run(Path(sys.argv[1]))
-    for name, weight in (("norm at 1", 1.0), ("as it is", None)):
-        losses = train(run, weight)
+    for name, std in (("before", 0.02), ("as it is", None)):
+        losses = train(run, std)
         steps = {level: next((n for n, loss in enumerate(losses, 1) if loss < level), None) for level in LEVELS}
         means = [sum(losses[start : start + 10]) / 10 for start in range(0, STEPS, 10)]
         print(
@@ -40,15 +40,16 @@ def main() -> None:
         )
 
 
-def train(run: object, final_norm: float | None) -> list[float]:
+def train(run: object, table_std: float | None) -> list[float]:
     """The loss of each step."""
     tokenizer = Tokenizer.load(run.tokenizer)  # type: ignore[attr-defined]
     spec = replace(preset("ja-small"), vocab_size=tokenizer.vocab_size, n_layers=2, intermediate_size=2048)
     config = TrainConfig(optimizer="adamw", matrix_lr=1e-3, table_lr=1e-3)
     torch.manual_seed(0)
     model = Transformer(spec)
-    if final_norm is not None:
-        torch.nn.init.constant_(model.norm.weight, final_norm)
+    if table_std is not None:
+        with torch.no_grad():
+            model.embed_tokens.weight *= table_std / model.embed_tokens.weight.std()
     batches, _ = open_batches(run, tokenizer, batch_size=64, batch_tokens=2048, sequence=512, seed=0)  # type: ignore[arg-type]
     workers, optimizers = Workers(model, Threads(torch.get_num_threads(), 1)), Optimizers(model, config)
     losses = []

@@ -142,7 +142,7 @@ def test_at_first_every_token_is_equally_likely(name: str) -> None:
         loss = answer_loss(model, ids[:, :-1], ids[:, 1:], torch.float32).item()
         same = answer_loss(model, torch.full((1, 9), 7), torch.full((1, 9), 7), torch.float32).item()
     assert loss == pytest.approx(math.log(spec.vocab_size), rel=0.03)
-    assert same == pytest.approx(math.log(spec.vocab_size), rel=0.15)  # not even a token after itself stands out
+    assert same > math.log(spec.vocab_size) - 4.1  # the one logit that is not near 0: the token's own, in a tied head
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_getaffinity") or len(os.sched_getaffinity(0)) < 2, reason="needs two cores")

@@ -57,7 +57,7 @@ class Outside:
             "change a file's mode": file.st_mode,
             "take a file": (file.st_uid, file.st_gid),
             "change a file's times": file.st_mtime_ns,
-            "change a file's attributes": os.listxattr(self._secret),
+            "change a file's attributes": _attributes(self._secret),
             "signal other processes": self._process.poll(),
             "renice another process": os.getpriority(os.PRIO_PROCESS, process),
             "pin another process": (os.sched_getaffinity(process), os.sched_getscheduler(process)),
@@ -71,3 +71,10 @@ def _got_one(mailbox: socket.socket) -> bool:
         return bool(mailbox.recv(1, socket.MSG_PEEK))
     except BlockingIOError:
         return False
+
+
+def _attributes(file: Path) -> list[str]:
+    try:
+        return os.listxattr(file)
+    except OSError:  # a file system without them
+        return []

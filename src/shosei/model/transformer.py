@@ -17,7 +17,7 @@ from shosei.spec import ModelSpec
 _SHORT = 256
 
 
-_TABLE_STD = 0.02
+_TABLE_STD, _OWN_LOGIT = 0.02, 4.0
 
 
 class Cache(Protocol):
@@ -78,17 +78,18 @@ class Transformer(nn.Module):
         """Normal weights scaled by fan-in; projections into the residual stream start at zero (each block as the
         identity).
 
-        The final norm starts so low that the logit of a token after itself is 1 where the tables are one, and others
-        are near 0: at first every token is equally likely, whatever the width (after G. Yang et al. 2022, arXiv
-        2203.03466: what an output layer gives must not grow with the width).
+        So a tied head sees each token's own row at first, and the logit of the token after itself is the width times
+        the table's standard deviation: it is kept at ``_OWN_LOGIT``, so that every token is about equally likely
+        whatever the width (after G. Yang et al. 2022, arXiv 2203.03466: an output layer's scale falls with the width).
         """
+        of_logits = min(_TABLE_STD, _OWN_LOGIT / self.spec.d_model)
         for name, parameter in self.named_parameters():
             if name.endswith(("o_proj.weight", "down_proj.weight")):
                 nn.init.zeros_(parameter)
-            elif name in ("embed_tokens.weight", "lm_head.weight"):
-                nn.init.normal_(parameter, std=_TABLE_STD)
-            elif name == "norm.weight":
-                nn.init.constant_(parameter, min(1.0, 1 / (_TABLE_STD * self.spec.d_model)))
+            elif name == "embed_tokens.weight":
+                nn.init.normal_(parameter, std=of_logits if self.spec.tied else _TABLE_STD)
+            elif name == "lm_head.weight":
+                nn.init.normal_(parameter, std=of_logits)
             elif parameter.ndim == 2:
                 nn.init.normal_(parameter, std=parameter.shape[1] ** -0.5)
 
