@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 _READY_SECONDS = 60.0
 _PREFERRED_PORT = 8000
 _AGENT_TASKS_AT_ONCE = 4
+_LOAD = ("--rate", "16", "--seconds", "15")  # as many requests as `load` offers by itself, in half the time
 _SKILLS = ("numerals", "kana", "width", "sums")  # suites that a rule decides, so that a small model can generalise
 
 
@@ -48,7 +49,7 @@ def quickstart(
         serve = ("serve", str(out), "--run", str(out), "--port", url.rpartition(":")[2])
         with verbs.serving(url, _READY_SECONDS, *serve) as seconds["serve"]:
             asked = (url, "--run", str(out), "--suite", str(run.suites))
-            seconds["load"] = verbs.run("load", "load", *asked, "--seed", str(seed), *settings["load"])
+            seconds["load"] = verbs.run("load", "load", *asked, "--seed", str(seed), *_LOAD, *settings["load"])
             seconds["exam"] = verbs.run("exam", "exam", *asked, *_sandbox(settings["exam"]), *settings["exam"])
             seconds["agents"] = verbs.run("agents", *_agents(run, router, url), *settings["agents"])
 

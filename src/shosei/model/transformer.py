@@ -188,7 +188,9 @@ def _attend_short(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     folded = (q * q.shape[3] ** -0.5).reshape(q.shape[0], groups, -1, q.shape[3])
     hidden = torch.full((length, length), -torch.inf, dtype=q.dtype, device=q.device).triu(1)
     scores = (folded @ k.mT).unflatten(2, (-1, length)) + hidden
-    return (scores.softmax(-1).flatten(2, 3) @ v).view(q.shape)  # type: ignore[no-any-return]
+    # A bfloat16 row that does not fill the vector registers would be done value by value.
+    shares = scores.softmax(-1, torch.float32 if length % 32 else None).to(q.dtype)
+    return (shares.flatten(2, 3) @ v).view(q.shape)  # type: ignore[no-any-return]
 
 
 def _rotation(positions: Tensor, spec: ModelSpec, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
