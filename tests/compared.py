@@ -7,12 +7,12 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
+from shosei.compare.comparison import KEYS
+from shosei.compare.sides import Key, Measured
 from shosei.log import Log, Request, RunBegin, RunEnd, Score, Window
 from shosei.metrics.accuracy.classified import units_of
-from shosei.metrics.comparison.comparison import KEYS
-from shosei.metrics.comparison.sides import Key, Measured
 from shosei.metrics.metric import Metric
-from shosei.metrics.units import Unit, Units, share
+from shosei.metrics.stats.observations import Observation, Observations, share
 
 MS, S = 10**6, 10**9
 SPEEDS: list[Key] = [
@@ -26,7 +26,7 @@ _UNITS = {"training_speed": "s", "inference_speed": "requests/s", "memory": "byt
           "response_time": "ms", "network": "Gbps"}  # fmt: skip
 
 
-def measured(values: dict[Key, float], units: dict[Key, Units] | None = None, **changes: object) -> Measured:
+def measured(values: dict[Key, float], units: dict[Key, Observations] | None = None, **changes: object) -> Measured:
     """What an attempt measured: the cells of ``values``; no other was measured."""
     metrics = {}
     for id, phase in KEYS:
@@ -41,22 +41,22 @@ def measured(values: dict[Key, float], units: dict[Key, Units] | None = None, **
     return Measured(metrics, units or {})
 
 
-def outcomes(right: np.ndarray, clusters: np.ndarray, *, paired: bool) -> Units:
+def outcomes(right: np.ndarray, clusters: np.ndarray, *, paired: bool) -> Observations:
     """One outcome a unit, 0 or 1."""
     units = [
-        Unit(str(place), str(cluster), {"top": float(hit), "bottom": 1.0})
+        Observation(str(place), str(cluster), {"top": float(hit), "bottom": 1.0})
         for place, (hit, cluster) in enumerate(zip(right, clusters, strict=True))
     ]
-    return Units(units, share, paired=paired)
+    return Observations(units, share, paired=paired)
 
 
-def classified(true: np.ndarray, said: np.ndarray, clusters: np.ndarray) -> Units:
+def classified(true: np.ndarray, said: np.ndarray, clusters: np.ndarray) -> Observations:
     """Tasks with classes; the statistic is the card's macro F1."""
     units = [
-        Unit(str(place), str(cluster), {msgspec.json.encode(["suite", str(t), str(p)]).decode(): 1.0})
+        Observation(str(place), str(cluster), {msgspec.json.encode(["suite", str(t), str(p)]).decode(): 1.0})
         for place, (t, p, cluster) in enumerate(zip(true, said, clusters, strict=True))
     ]
-    return Units(units, units_of({}, "f1").statistic, paired=True)
+    return Observations(units, units_of({}, "f1").statistic, paired=True)
 
 
 def turn_log(

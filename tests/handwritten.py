@@ -9,9 +9,9 @@ import numpy as np
 from shosei.card.words import rendered
 from shosei.log import Event, Log, ProcExit, ProcStart, RunBegin
 from shosei.metrics.cell import Cell
-from shosei.metrics.experience import cells as experience
+from shosei.metrics.cells import cells
 from shosei.metrics.metric import Metric, Phase, Row
-from shosei.metrics.reliability import cells as reliability
+from shosei.metrics.service_level import ServiceLevel
 
 S = 1_000_000_000
 MS = 1_000_000
@@ -34,26 +34,26 @@ def log_of(*events: Event) -> Log:
 
 
 def cell(id: str, phase: Phase) -> Cell:
-    return next(cell for cell in [*reliability.CELLS, *experience.CELLS] if (cell.id, cell.phase) == (id, phase))
+    return next(cell for cell in cells(ServiceLevel()) if (cell.id, cell.phase) == (id, phase))
 
 
 def metric(log: Log, id: str, phase: Phase) -> Metric:
-    """One cell's metric, said in English; its units, where it has a value, must give the same value."""
-    found = cell(id, phase).compute(log)
-    if cell(id, phase).units and found.value is not None:
-        assert from_units(log, id, phase) == np.float64(found.value).round(9)
+    """One cell's metric, said in English; its observations, if it has any, must give the same value."""
+    found, observations = cell(id, phase).measure(log)
+    if observations:
+        assert from_observations(log, id, phase) == np.float64(found.value).round(9)
     return rendered(found)
 
 
-def from_units(log: Log, id: str, phase: Phase) -> float:
-    """The statistic of the sums over the cell's units."""
-    found = cell(id, phase)
-    assert found.units
-    units = found.units(found.view(log))
-    assert len({unit.key for unit in units.units}) == len(units.units), "units need keys of their own"
-    names = sorted({name for unit in units.units for name in unit.adds})
-    sums = np.array([sum(unit.adds.get(name, 0.0) for unit in units.units) for name in names])
-    return float(np.round(units.statistic(names, sums), 9))
+def from_observations(log: Log, id: str, phase: Phase) -> float:
+    """The statistic of the sums over the cell's observations."""
+    observations = cell(id, phase).measure(log)[1]
+    assert observations
+    each = observations.each
+    assert len({it.key for it in each}) == len(each), "observations need keys of their own"
+    names = sorted({name for it in each for name in it.adds})
+    sums = np.array([sum(it.adds.get(name, 0.0) for it in each) for name in names])
+    return float(np.round(observations.statistic(names, sums), 9))
 
 
 def table(metric: Metric, title: str) -> dict[Any, Row]:

@@ -12,13 +12,13 @@ import agent_samples
 import recorded
 from shosei.card.judge import exit_code
 from shosei.card.page import html
-from shosei.card.profile import read_profile
 from shosei.card.report import markdown
 from shosei.card.scorecard import Scorecard, build
+from shosei.compare.comparison import compare_logs
 from shosei.log import Event, Workflow, read_log
 from shosei.metrics import compute
-from shosei.metrics.comparison.comparison import compare_logs
 from shosei.metrics.service_level import ServiceLevel
+from shosei.profile.profile import read_profile
 
 MULTI_AGENT = read_profile("multi-agent")
 

@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 import recorded
 from load_server import SHOSEI, served
 from shosei.card.judge import Judgement, Outcome, exit_code, judge
-from shosei.card.profile import Profile, Requirement, read_profile, shipped
 from shosei.card.words import say
 from shosei.errors import InputError
 from shosei.load import LoadConfig
 from shosei.log import Log, RunBegin, read_log
 from shosei.metrics.metric import METRIC_IDS, Figure, Metric
+from shosei.profile.profile import Profile, Requirement, read_profile, shipped
 
 
 def response_time(**changes: Any) -> Metric:

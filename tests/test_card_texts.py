@@ -9,13 +9,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from shosei.metrics.agents import cells as agents
 
 import shosei
-from shosei.card.profile import read_profile, shipped
 from shosei.card.words import LANGUAGES, named, own_texts, say, texts
-from shosei.metrics.agents import cells as agents
 from shosei.metrics.metric import METRIC_IDS
 from shosei.metrics.text import Text, text
+from shosei.profile.profile import read_profile, shipped
 from shosei.spec import audit
 
 SOURCES = Path(shosei.__file__).parent

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from compared import SPEEDS, classified, measured, outcomes, turn_log
-from shosei.metrics.comparison.comparison import Comparison, compare, compare_logs
-from shosei.metrics.comparison.sides import Measured, Side, pairs_of_turns
+from shosei.compare.comparison import Comparison, compare, compare_logs
+from shosei.compare.sides import Measured, Side, pairs_of_turns
 from shosei.metrics.service_level import ServiceLevel
-from shosei.metrics.units import Units
+from shosei.metrics.stats.observations import Observations
 
 TASKS, PHRASINGS, TURNS = 120, 40, 7
 
@@ -36,7 +36,7 @@ def phrasings(draw: np.random.Generator) -> np.ndarray:
     return np.repeat(draw.beta(4, 1, PHRASINGS), TASKS // PHRASINGS)
 
 
-def answers(draw: np.random.Generator, easy: np.ndarray) -> dict[tuple[str, str], Units]:
+def answers(draw: np.random.Generator, easy: np.ndarray) -> dict[tuple[str, str], Observations]:
     """One model's answers to the same tasks: it is lucky or not with a whole phrasing."""
     clusters = np.arange(TASKS) // (TASKS // PHRASINGS)
     luck = draw.normal(0, 0.15, PHRASINGS)[clusters]
@@ -50,7 +50,7 @@ def answers(draw: np.random.Generator, easy: np.ndarray) -> dict[tuple[str, str]
     }
 
 
-def errors(draw: np.random.Generator, stretches: int = 40, size: int = 6) -> Units:
+def errors(draw: np.random.Generator, stretches: int = 40, size: int = 6) -> Observations:
     """Requests in stretches of time: one error in a hundred, and bursts in which half of them fail."""
     failing = np.where(draw.random(stretches) < 0.04, 0.5, 0.01)
     failed = draw.random((stretches, size)) < failing[:, None]
@@ -66,7 +66,7 @@ def run(draw: np.random.Generator, easy: np.ndarray, speed: float = 1.0) -> Meas
     }
     values = {key: 100 * speed * noise(draw, 0.15) for key in SPEEDS}
     for key, own in units.items():
-        values[key] = float(np.mean([unit.adds.get("top", 0.0) for unit in own.units]))
+        values[key] = float(np.mean([unit.adds.get("top", 0.0) for unit in own.each]))
     return measured(values, units)  # type: ignore[arg-type]
 
 

@@ -14,14 +14,13 @@ from hypothesis import strategies as st
 
 from compared import classified, measured, outcomes
 from shosei.card.words import say
+from shosei.compare.comparison import compare, compare_logs
+from shosei.compare.sides import Key, Side
 from shosei.log import Event, Log, ProcExit, Restart, RunBegin
-from shosei.metrics.comparison import paired, unpaired
-from shosei.metrics.comparison.comparison import compare, compare_logs
-from shosei.metrics.comparison.difference import Difference
-from shosei.metrics.comparison.sides import Key, Side
-from shosei.metrics.comparison.verdict import decide, family, holm
 from shosei.metrics.service_level import ServiceLevel
-from shosei.metrics.units import Unit, Units, share, total
+from shosei.metrics.stats import paired, unpaired
+from shosei.metrics.stats.difference import Difference, decide, family, holm
+from shosei.metrics.stats.observations import Observation, Observations, share, total
 
 OUTCOMES = st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=80)
 P_VALUES = st.lists(st.floats(0, 1), min_size=1, max_size=30)
@@ -78,16 +77,16 @@ def test_single_outcomes_are_compared_by_fishers_test(n: int, m: int, data: st.D
     assert found.value == pytest.approx(j / m - k / n)
 
 
-def of_outcomes(outcomes: Sequence[float], size: int = 1, *, paired: bool = False) -> Units:
+def of_outcomes(outcomes: Sequence[float], size: int = 1, *, paired: bool = False) -> Observations:
     """Shares of right samples, task by task, ``size`` tasks a cluster."""
     units = [
-        Unit(str(index), str(index // size), {"top": float(outcome), "bottom": 1.0})
+        Observation(str(index), str(index // size), {"top": float(outcome), "bottom": 1.0})
         for index, outcome in enumerate(outcomes)
     ]
-    return Units(units, share, paired)
+    return Observations(units, share, paired)
 
 
-def single_outcomes(right: int, n: int) -> Units:
+def single_outcomes(right: int, n: int) -> Observations:
     return of_outcomes([index < right for index in range(n)])
 
 
@@ -197,8 +196,10 @@ def test_a_burst_is_no_regression_but_steady_errors_are() -> None:
 
 
 def test_a_count_of_restarts_is_no_share() -> None:
-    units = Units(
-        [Unit("a", "a", {"top": 0.0, "bottom": 1.0}), Unit("b", "b", {"top": 1.0, "bottom": 1.0})], total, False
+    units = Observations(
+        [Observation("a", "a", {"top": 0.0, "bottom": 1.0}), Observation("b", "b", {"top": 1.0, "bottom": 1.0})],
+        total,
+        False,
     )
     assert unpaired.is_exact(units, units)
     assert unpaired.samples(units, units).p == 1.0

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from shosei.errors import InputError
 from shosei.exam.benchmarks import Reading, read_benchmark, read_benchmarks
 from shosei.log import Score
-from shosei.metrics.accuracy.grading import build_program, extract_choice, extract_number, grade
+from shosei.metrics.grading.grade import build_program, extract_choice, extract_number, grade
 from shosei.wire.suite import Task, write_suite
 
 HUMANEVAL = {

@@ -21,7 +21,7 @@ from shosei.errors import InputError
 from shosei.exam import ExamConfig, check, run_exam
 from shosei.files import sha256
 from shosei.log import Exec, Log, Note, Request, RunBegin, RunEnd, Score, attempts, open_run, read_log
-from shosei.metrics.accuracy.grading import grade, outcomes
+from shosei.metrics.grading.grade import grade, outcomes
 from shosei.wire.suite import Task, write_suite
 from walls import needs_wall
 

@@ -15,13 +15,14 @@ from hypothesis import strategies as st
 
 from shosei.card.words import rendered
 from shosei.log import Exec, Log, RunBegin, Score
-from shosei.metrics.accuracy.cells import CELLS
 from shosei.metrics.accuracy.confusion import AVERAGES, MEASURES, Confusion
-from shosei.metrics.accuracy.free_text import overlap
-from shosei.metrics.accuracy.grading import NO_LABEL
-from shosei.metrics.accuracy.pass_at_k import pass_at_k, pass_hat_k
+from shosei.metrics.accuracy.pass_at_1 import pass_at_k, pass_hat_k
 from shosei.metrics.cell import Cell
-from shosei.metrics.metric import Metric, Table
+from shosei.metrics.cells import cells
+from shosei.metrics.grading.free_text import overlap
+from shosei.metrics.grading.grade import NO_LABEL
+from shosei.metrics.metric import METRIC_IDS, Metric, Table
+from shosei.metrics.service_level import ServiceLevel
 
 ORACLES = {
     "precision": sklearn.metrics.precision_score,
@@ -29,6 +30,7 @@ ORACLES = {
     "f1": sklearn.metrics.f1_score,
 }
 PAIRS = st.lists(st.tuples(st.sampled_from("abcd"), st.sampled_from("abcde")), min_size=1, max_size=60)
+CELLS = [cell for cell in cells(ServiceLevel()) if cell.id in METRIC_IDS["accuracy"]]
 CELL = {(cell.id, cell.phase): cell for cell in CELLS}
 
 
@@ -263,30 +265,30 @@ TRAINED = [
 
 
 @pytest.mark.parametrize("cell", CELLS, ids=lambda cell: f"{cell.id}-{cell.phase}")
-def test_the_value_is_the_statistic_of_its_units(cell: Cell) -> None:
+def test_the_value_is_the_statistic_of_its_observations(cell: Cell) -> None:
     log = log_of([*MIXED, *TRAINED])
-    metric = cell.compute(log)
-    assert cell.units
-    units = cell.units(cell.view(log))
-    assert units.paired
-    assert len({unit.key for unit in units.units}) == len(units.units)
-    assert len({unit.cluster for unit in units.units}) == metric.clusters
-    names = sorted({name for unit in units.units for name in unit.adds})
-    sums = np.array([[unit.adds.get(name, 0) for name in names] for unit in units.units])
+    metric, observations = cell.measure(log)
+    assert observations
+    assert observations.paired
+    assert len({it.key for it in observations.each}) == len(observations.each)
+    assert len({it.cluster for it in observations.each}) == metric.clusters
+    names = sorted({name for it in observations.each for name in it.adds})
+    sums = np.array([[it.adds.get(name, 0) for name in names] for it in observations.each])
     total = sums.sum(axis=0)
-    assert float(units.statistic(names, total)) == pytest.approx(metric.value, abs=1e-11)
-    weights = np.random.default_rng(1).integers(0, 3, size=(2, 4, len(units.units))).astype(float)
-    many = units.statistic(names, weights @ sums)
+    assert float(observations.statistic(names, total)) == pytest.approx(metric.value, abs=1e-11)
+    weights = np.random.default_rng(1).integers(0, 3, size=(2, 4, len(observations.each))).astype(float)
+    many = observations.statistic(names, weights @ sums)
     assert many.shape == (2, 4)
-    assert many[1, 2] == pytest.approx(float(units.statistic(names, weights[1, 2] @ sums)))
+    assert many[1, 2] == pytest.approx(float(observations.statistic(names, weights[1, 2] @ sums)))
 
 
 def test_another_truth_or_grader_is_another_task() -> None:
     def key(truth: str, grader: str = "exact", **fields: Any) -> str:
         cell = CELL["pass_at_1", "inference"]
-        assert cell.units
         log = log_of([score(1, truth, "x", grader, suite="s", **fields)])
-        return cell.units(cell.view(log)).units[0].key
+        observations = cell.measure(log)[1]
+        assert observations
+        return observations.each[0].key
 
     keys = [key("a"), key("b"), key("a", "text"), key("a", references=["b"]), key("a", item="other")]
     assert len({*keys}) == len(keys)

@@ -9,10 +9,9 @@ import pytest
 
 from shosei.log import Log, RunBegin, Score
 from shosei.metrics import compute, stats
-from shosei.metrics.accuracy import resampling
 from shosei.metrics.accuracy.classified import units_of
 from shosei.metrics.stats import MIN_CLUSTERS, Interval
-from shosei.metrics.units import Unit, Units
+from shosei.metrics.stats.observations import Observation, Observations
 
 REPETITIONS = 2000
 LEAST, MOST = 0.93, 0.97
@@ -152,11 +151,13 @@ def test_percentiles_of_batches(percent: int, icc: float) -> None:
     assert coverage(truth, interval) >= LEAST
 
 
-def test_a_value_and_its_interval_agree_with_the_units_they_come_from() -> None:
-    units = [Unit(str(index), str(index % 35), {"top": float(index % 5 > 0), "bottom": 1.0}) for index in range(70)]
-    of_them = Units(units, lambda names, sums: sums[..., 1] / sums[..., 0], paired=True)
-    low, high = resampling.share_interval(of_them)
-    assert resampling.value(of_them) == pytest.approx(0.8)
+def test_a_value_and_its_interval_agree_with_the_observations_they_come_from() -> None:
+    units = [
+        Observation(str(index), str(index % 35), {"top": float(index % 5 > 0), "bottom": 1.0}) for index in range(70)
+    ]
+    of_them = Observations(units, lambda names, sums: sums[..., 1] / sums[..., 0], paired=True)
+    low, high = of_them.share_interval()
+    assert of_them.value() == pytest.approx(0.8)
     assert low is not None
     assert high is not None
     assert 0.6 < low < 0.8 < high < 0.92

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shosei.metrics.accuracy.free_text import best_overlap, exact_match, overlap, tokens
+from shosei.metrics.grading.free_text import best_overlap, exact_match, overlap, tokens
 
 HAN_AND_KANA = st.text(st.sampled_from("東京都是日本的首都ひらがなカタカナー々〇"), min_size=1, max_size=12)
 ANYTHING = st.text(max_size=20)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shosei.log import Exec, Score
-from shosei.metrics.accuracy.grading import NO_LABEL, extract_code, grade, normalise, outcomes, predicted_label
+from shosei.metrics.grading.grade import NO_LABEL, extract_code, grade, normalise, outcomes, predicted_label
 
 SPACE = st.text(" \t\n\r\u3000\u00a0", max_size=4)
 MARK = st.sampled_from(["", *"。．.｡!！?？"])

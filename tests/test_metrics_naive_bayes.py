@@ -10,7 +10,7 @@ from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.naive_bayes import MultinomialNB
 from sklearn.pipeline import make_pipeline
 
-from shosei.metrics.accuracy.naive_bayes import FOLDS, cross_validated, predicted
+from shosei.metrics.grading.naive_bayes import FOLDS, cross_validated, predicted
 
 
 def questions(n: int, classes: int, seed: int) -> tuple[list[str], list[str], list[str]]:
@@ -42,7 +42,7 @@ def sklearn_predictions(texts: list[str], truths: list[str], folds: list[int]) -
 def test_predictions_equal_scikit_learns(n: int, classes: int, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     texts, truths, clusters = questions(n, classes, seed)
     folds = [int(cluster.removeprefix("cluster-")) % FOLDS for cluster in clusters]
-    monkeypatch.setattr("shosei.metrics.accuracy.naive_bayes._folds", lambda _: np.array(folds))
+    monkeypatch.setattr("shosei.metrics.grading.naive_bayes._folds", lambda _: np.array(folds))
     expected, lead = sklearn_predictions(texts, truths, folds)
     found = cross_validated(texts, truths, clusters)
     assert [(a, b) for a, b, by in zip(found, expected, lead, strict=True) if a != b and by > 1e-6] == []

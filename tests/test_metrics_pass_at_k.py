@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shosei.metrics.accuracy.pass_at_k import ks, pass_at_k, pass_hat_k
+from shosei.metrics.accuracy.pass_at_1 import ks, pass_at_k, pass_hat_k
 
 
 @pytest.mark.parametrize("n", range(1, 8))

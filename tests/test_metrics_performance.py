@@ -13,8 +13,8 @@ from scipy import stats
 
 from recorded import HARDWARE, MS, S, metric_of, rows
 from shosei.log import Epoch, Event, Fault, Log, ProcExit, Request, RunBegin, Sample, Section, Step, Window
-from shosei.metrics.performance.in_flight import growing
-from shosei.metrics.performance.wall_time import wall_time
+from shosei.metrics.observed.offered import growing
+from shosei.metrics.observed.wall_time import wall_time
 from shosei.metrics.service_level import ServiceLevel
 
 BEGIN = RunBegin(verb="train", argv=["train"], hardware=HARDWARE, phase="training")

@@ -16,8 +16,9 @@ from serve_process import SHOSEI
 from shosei.errors import InputError
 from shosei.log import Rating, attempts, read_log
 from shosei.log.raters import Raters
-from shosei.metrics.experience import cells as experience
+from shosei.metrics.cells import cells
 from shosei.metrics.metric import Metric
+from shosei.metrics.service_level import ServiceLevel
 from shosei.wire.ratings import read_ratings
 
 FILE = """rater,value,request,turn,tags,comment,time
@@ -45,7 +46,7 @@ def take(file: Path, run: Path, *options: str) -> dict[str, Any]:
 
 
 def satisfaction(run: Path) -> Metric:
-    cell = next(cell for cell in experience.CELLS if (cell.id, cell.phase) == ("satisfaction", "inference"))
+    cell = next(cell for cell in cells(ServiceLevel()) if (cell.id, cell.phase) == ("satisfaction", "inference"))
     return cell.compute(read_log(run / "log"))
 
 

@@ -23,7 +23,8 @@ from hypothesis import strategies as st
 
 from serve_process import child, make_model, serving, status
 from shosei.log import Rating, Writer, read_log
-from shosei.metrics.experience import cells as experience
+from shosei.metrics.cells import cells
+from shosei.metrics.service_level import ServiceLevel
 from shosei.serve.errors import ApiError
 from shosei.serve.feedback import Ratings, RecentAnswers
 from shosei.wire.feedback import Feedback
@@ -82,7 +83,7 @@ def test_the_last_click_of_a_rater_counts(url: str, run: Path) -> None:
     log = read_log(run / "log")
     log.events[Rating] = [rating for rating in log.of(Rating) if rating.request == "cmpl-upsert"]
     assert len({rating.rater for rating in log.of(Rating)}) == 3  # a, b, and whoever sits at this address
-    cell = next(cell for cell in experience.CELLS if (cell.id, cell.phase) == ("satisfaction", "inference"))
+    cell = next(cell for cell in cells(ServiceLevel()) if (cell.id, cell.phase) == ("satisfaction", "inference"))
     found = cell.compute(log)
     assert (found.n, found.clusters, found.value) == (3, 3, pytest.approx(2 / 3))
 

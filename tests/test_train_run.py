@@ -12,7 +12,7 @@ from shosei.engine.answer import answer_greedily
 from shosei.files import sha256
 from shosei.log import Epoch, Log, Restart, Run, RunBegin, RunEnd, Score, Section, Step, read_log
 from shosei.metrics import compute
-from shosei.metrics.performance.wall_time import wall_time
+from shosei.metrics.observed.wall_time import wall_time
 from shosei.model import folder
 from shosei.text import Tokenizer, chat
 from shosei.train import trainer

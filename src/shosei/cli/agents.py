@@ -96,7 +96,7 @@ def run(
     flags = [f"agents.{key}={json.dumps(value)}" for key, value in given.items() if value is not None]
     settings = load(AgentsConfig, "agents", config_file, [*flags, *(overrides or [])])
     if profile:
-        from shosei.card.profile import read_profile
+        from shosei.profile.profile import read_profile
 
         read_profile(profile)
     hashes = {f"suite:{file.stem}": sha256(file) for file in benchmark_files(tasks)}

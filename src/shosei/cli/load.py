@@ -23,8 +23,8 @@ from shosei.cli.common import (
 from shosei.errors import EXIT_INVALID, EXIT_OK
 
 if TYPE_CHECKING:
-    from shosei.card.profile import Profile
     from shosei.load import LoadConfig, Tally
+    from shosei.profile.profile import Profile
 
 _SECONDS_BETWEEN_LINES = 2.0
 
@@ -113,7 +113,7 @@ def load_worker() -> int:
 def _profile(name: str | None) -> Profile | None:
     if name is None:
         return None
-    from shosei.card.profile import read_profile
+    from shosei.profile.profile import read_profile
 
     return read_profile(name)
 

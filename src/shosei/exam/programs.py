@@ -6,7 +6,7 @@ from shosei.exam.config import ExamConfig
 from shosei.exam.proof import Proof
 from shosei.exam.runner import IN_PROCESS, OUTSIDE, Execution, Runner
 from shosei.log import Exec
-from shosei.metrics.accuracy.grading import build_program
+from shosei.metrics.grading.grade import build_program
 from shosei.wire.suite import Task
 
 

@@ -17,7 +17,7 @@ from shosei.harness.hosted import Hosted, Outcome
 from shosei.harness.resume import Key
 from shosei.harness.system import System
 from shosei.log import Score, Window, Workflow, Writer
-from shosei.metrics.accuracy.grading import EXTRACTION_VERSION
+from shosei.metrics.grading.grade import EXTRACTION_VERSION
 from shosei.wire.client import Client
 from shosei.wire.suite import Task, identities
 
