@@ -10,8 +10,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from shosei.harness import AgentsConfig, System, check, run_agents
 from shosei.log import Log, Workflow, open_run, read_log
+from shosei.systems.config import AgentsConfig
+from shosei.systems.harness import check, run_agents
+from shosei.systems.system import System
 from shosei.wire.suite import Task, write_suite
 
 HERE = Path(__file__).parent

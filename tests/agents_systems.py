@@ -11,7 +11,7 @@ import time
 
 from openai import AsyncOpenAI, PermissionDeniedError
 
-from shosei.agents.contract import Task
+from shosei.wire.system import Task
 
 
 async def system(task: Task, base_url: str) -> str:

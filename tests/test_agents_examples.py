@@ -12,8 +12,8 @@ import pytest
 from agents_model import Model, arithmetic
 from agents_runs import errors, measure, tasks
 from shosei.gateway import Faults
-from shosei.harness import System
 from shosei.log import Request, Score
+from shosei.systems.system import System
 
 EXAMPLES = Path(__file__).parent.parent / "examples" / "agents"
 FAULTS = ["429=0.05", "500=0.03", "cut=0.02"]

@@ -11,8 +11,10 @@ import pytest
 from agents_model import Model
 from agents_runs import broken, command, errors, measure, tasks
 from shosei.errors import InputError
-from shosei.harness import AgentsConfig, System, check
 from shosei.log import ProcExit, Request, Restart, Sample, Score, Window, Workflow
+from shosei.systems.config import AgentsConfig
+from shosei.systems.harness import check
+from shosei.systems.system import System
 from supervised import eventually, linux
 
 FAILURES = {

@@ -17,9 +17,9 @@ from kanjize import kanji2number
 
 from shosei.agents import prompts, router, tools
 from shosei.agents.agent import agent
-from shosei.agents.contract import Task
 from shosei.data import DataConfig, generate
 from shosei.data.tools import ROUTE, SKILLS, SOLVE
+from shosei.wire.system import Task
 
 FAMILIES = ("products", "dates", "mixed")
 _OTHER = {"zh": "ja", "ja": "zh"}

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shosei.exam.inside.literals import NotPlain, decode, encode, same
+from shosei.sandbox.inside.literals import NotPlain, decode, encode, same
 
 LITERALS = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary() | st.complex_numbers(),

@@ -22,10 +22,10 @@ import pytest
 
 from exam_attacks import ATTACKS, FAILS
 from shosei.errors import InputError
-from shosei.exam import sandbox
 from shosei.exam.config import ExamConfig
-from shosei.exam.proof import choose
-from shosei.exam.runner import IN_PROCESS, Execution, Runner
+from shosei.sandbox import sandbox
+from shosei.sandbox.proof import choose
+from shosei.sandbox.runner import IN_PROCESS, Execution, Runner
 from shosei.wire.suite import Task
 from walls import STANDING
 
@@ -205,7 +205,7 @@ def test_waiting_costs_nothing_and_a_busy_machine_changes_no_outcome() -> None:
 
 
 def test_the_ladder_ends_in_a_refusal(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("shosei.exam.proof.available", lambda backend: "not here")
+    monkeypatch.setattr("shosei.sandbox.proof.available", lambda backend: "not here")
     with pytest.raises(InputError, match=r"no sandbox .*bubblewrap: not here; sandlock: not here.*--sandbox rlimits"):
         asyncio.run(choose(LIMITS))
     monkeypatch.undo()
@@ -221,7 +221,7 @@ def test_a_wall_that_does_not_hold_is_not_taken(monkeypatch: pytest.MonkeyPatch,
     monkeypatch.setattr(
         sandbox, "_command", lambda backend, settings: [*there, *command("rlimits", _without_walls(settings))]
     )
-    monkeypatch.setattr("shosei.exam.proof.available", lambda backend: "")
+    monkeypatch.setattr("shosei.sandbox.proof.available", lambda backend: "")
     with pytest.raises(InputError, match=r"bubblewrap: it did not hold here: .*read a file outside"):
         asyncio.run(choose(LIMITS))
 
@@ -247,7 +247,7 @@ def test_a_program_dies_with_the_exam_even_at_kill_9(folders: Path, backend: str
     script = textwrap.dedent(f"""
         import asyncio
         from shosei.exam.config import ExamConfig
-        from shosei.exam.runner import Runner
+        from shosei.sandbox.runner import Runner
         from shosei.wire.suite import Task
         task = Task(id="", suite="", lang="", cluster="", messages=[], grader="python", truth="", entry_point="f")
         async def main():

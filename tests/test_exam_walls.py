@@ -16,13 +16,14 @@ import psutil
 import pytest
 
 from shosei.errors import InputError
-from shosei.exam import ExamConfig, choose, sandbox
-from shosei.exam.attacks import ATTACKS
-from shosei.exam.inside.calls import ABSENT, CONDITIONAL, FATAL, GIVEN
-from shosei.exam.outside import Outside
-from shosei.exam.proof import Proof, prove
-from shosei.exam.runner import Runner, _judged
-from shosei.exam.sandbox import End
+from shosei.exam import ExamConfig, choose
+from shosei.sandbox import sandbox
+from shosei.sandbox.attacks import ATTACKS
+from shosei.sandbox.inside.calls import ABSENT, CONDITIONAL, FATAL, GIVEN
+from shosei.sandbox.outside import Outside
+from shosei.sandbox.proof import Proof, prove
+from shosei.sandbox.runner import Runner, _judged
+from shosei.sandbox.sandbox import End
 from shosei.wire.suite import Task
 from walls import STANDING, needs_sandlock, needs_wall
 
@@ -243,8 +244,8 @@ def test_a_wall_may_let_through_only_what_is_bearable(monkeypatch: pytest.Monkey
     async def proven(config: ExamConfig, backend: str) -> Proof:
         return Proof(backend, 39, broken[backend])
 
-    monkeypatch.setattr("shosei.exam.proof.available", lambda backend: "")
-    monkeypatch.setattr("shosei.exam.proof.prove", proven)
+    monkeypatch.setattr("shosei.sandbox.proof.available", lambda backend: "")
+    monkeypatch.setattr("shosei.sandbox.proof.prove", proven)
     proof = asyncio.run(choose(LIMITS))
     assert (proof.level, str(proof)) == ("sandlock 38/39", "sandlock 38/39 (let through: see that a file exists)")
     with pytest.raises(InputError, match=r"bubblewrap: it did not hold here: write outside\)"):

@@ -73,7 +73,7 @@ def test_it_prints_every_command_and_what_to_do_next(done: subprocess.CompletedP
 def test_without_a_wall_the_exam_goes_on_under_limits_alone(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("shosei.exam.proof.available", lambda wall: "not here")
+    monkeypatch.setattr("shosei.sandbox.proof.available", lambda wall: "not here")
     assert _sandbox([]) == ("--sandbox", "rlimits")
     assert "No wall holds here" in (said := capsys.readouterr().err)
     assert "sandlock: not here" in said

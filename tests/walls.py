@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from shosei.exam.config import ExamConfig
-from shosei.exam.sandbox import WALLS, Sandbox, SandboxError, available
+from shosei.sandbox.sandbox import WALLS, Sandbox, SandboxError, available
 
 
 def _missing(wall: str) -> str:

@@ -27,8 +27,10 @@ from shosei.cli.common import (
 from shosei.errors import EXIT_INVALID, EXIT_OK, InputError, installing, nearest
 
 if TYPE_CHECKING:
-    from shosei.harness import AgentsConfig, Counts, System
     from shosei.log import Run, Writer
+    from shosei.systems.config import AgentsConfig
+    from shosei.systems.harness import Counts
+    from shosei.systems.system import System
     from shosei.wire.suite import Task
 
 _SECONDS_BETWEEN_LINES = 2.0
@@ -86,8 +88,10 @@ def run(
     from shosei.config import load
     from shosei.exam.benchmarks import benchmark_files, read_benchmarks
     from shosei.files import sha256
-    from shosei.harness import AgentsConfig, check, relay, token_budget
     from shosei.log import Run, open_run, read_log
+    from shosei.systems.baseline import relay, token_budget
+    from shosei.systems.config import AgentsConfig
+    from shosei.systems.harness import check
 
     given = {
         "concurrency": concurrency, "rate": rate, "samples": samples, "calls": calls, "tokens": tokens,
@@ -143,7 +147,8 @@ class _Work:
     ) -> tuple[int, int]:
         """Give ``system`` the tasks, and do ``then`` in the same record; the attempt, and the exit code."""
         from shosei.config import save
-        from shosei.harness import run_agents, unfinished
+        from shosei.systems.harness import run_agents
+        from shosei.systems.resume import unfinished
 
         config = settings.model_dump() | {
             "system": system.name, "url": self.url, "baseline": baseline, "answers": len(self.tasks) * settings.samples,
@@ -167,7 +172,7 @@ class _Work:
 def _system(words: list[str], name: str) -> System:
     """A shipped system, ``module:function``, or else a command of that ``name``. Raises InputError."""
     from shosei.agents.shipped import SHIPPED, location
-    from shosei.harness import System
+    from shosei.systems.system import System
 
     first = words[0]
     if len(words) > 1 or (first not in SHIPPED and ":" not in first):

@@ -9,11 +9,11 @@ from typing import Any
 import msgspec
 
 from shosei.errors import InputError
-from shosei.exam.attacks import ATTACKS, FINDS, LEAVES, Attack
-from shosei.exam.config import ExamConfig
-from shosei.exam.outside import Outside
-from shosei.exam.runner import Runner
-from shosei.exam.sandbox import WALLS, SandboxError, available
+from shosei.sandbox.attacks import ATTACKS, FINDS, LEAVES, Attack
+from shosei.sandbox.config import SandboxConfig
+from shosei.sandbox.outside import Outside
+from shosei.sandbox.runner import Runner
+from shosei.sandbox.sandbox import WALLS, SandboxError, available
 from shosei.wire.suite import Task
 
 _PROOF_CPU_S = 1
@@ -43,7 +43,7 @@ class Proof(msgspec.Struct, frozen=True):
         return f"{self.level} (let through: {', '.join(self.broken)})" if self.broken else self.level
 
 
-async def choose(config: ExamConfig) -> Proof:
+async def choose(config: SandboxConfig) -> Proof:
     """The strongest sandbox that works here and held against the attacks, or the one that was asked for by name.
 
     Raises InputError: none does, or that one does not. A wall holds if it lets through none but attacks that are not
@@ -66,7 +66,7 @@ async def choose(config: ExamConfig) -> Proof:
     raise InputError(f"no sandbox for programs ({'; '.join(reasons)}){hint}, --sandbox none leaves them out")
 
 
-async def prove(config: ExamConfig, backend: str) -> Proof:
+async def prove(config: SandboxConfig, backend: str) -> Proof:
     """Attack ``backend`` with everything in ``attacks``. Raises SandboxError if not even a right program passes."""
     config = config.model_copy(update={"cpu_s": _PROOF_CPU_S})
     broken: set[str] = set()

@@ -1,6 +1,6 @@
 """Hosts an agent system: loads it once and runs each task in a process of its own, so that a task fails alone.
 
-``python -m shosei.agents.host [--socket PATH] [--output FILE] MODULE:FUNCTION`` (or ``--command -- CMD…``) connects to
+``python -m shosei.systems.host [--socket PATH] [--output FILE] MODULE:FUNCTION`` (or ``--command -- CMD…``) connects to
 a Unix socket and talks in lines of JSON. It is told ``{"name", "task": {…}, "base_url"}`` to begin a task, or
 ``{"kill": NAME}`` to end one; it says ``{"name", "answer"}``, or ``{"name", "error", "message"}``, of each that ended.
 It ends with the connection. Without a socket it only sees whether the system can be loaded (exit code 2 if not).
@@ -21,9 +21,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from shosei.agents.contract import System, Task
-from shosei.agents.job import Job, Stream
 from shosei.errors import EXIT_INPUT, InputError
+from shosei.systems.job import Job, Stream
+from shosei.wire.system import System, Task
 
 _CHUNK_BYTES = 1 << 16
 
@@ -130,7 +130,7 @@ def load(location: str) -> System:
 
 def main() -> int:
     """The command line."""
-    parser = argparse.ArgumentParser(prog="shosei.agents.host")
+    parser = argparse.ArgumentParser(prog="shosei.systems.host")
     parser.add_argument("--socket")
     parser.add_argument("--output", type=Path, default=Path("/dev/stderr"))
     parser.add_argument("--command", action="store_true", help="SYSTEM is a command, not a function")

@@ -14,8 +14,8 @@ from collections.abc import Awaitable, Sequence
 from dataclasses import asdict
 from typing import NoReturn
 
-from shosei.agents.contract import System, Task
 from shosei.lineage import die_with
+from shosei.wire.system import System, Task
 
 LIMIT_BYTES = 1 << 20  # of an answer, and of everything else that a task prints
 _CHUNK_BYTES = 1 << 16

@@ -1,4 +1,4 @@
-"""Runs a program in a sandbox, for whoever may not import the exam: ``python -m shosei.exam.python < program``.
+"""Runs a program in a sandbox, for whoever may not import the exam: ``python -m shosei.sandbox.python < program``.
 
 Prints what the program printed. Exit code 1, with one line on standard error, if it failed or there is no sandbox. The
 strongest wall that starts is taken: attacking it first, as an exam does, takes seconds, and this is run for each call.
@@ -12,9 +12,9 @@ import socket
 import sys
 
 from shosei.config import validate
-from shosei.exam.config import ExamConfig
-from shosei.exam.inside.literals import encode
-from shosei.exam.sandbox import WALLS, End, Sandbox, SandboxError, available
+from shosei.sandbox.config import SandboxConfig
+from shosei.sandbox.inside.literals import encode
+from shosei.sandbox.sandbox import WALLS, End, Sandbox, SandboxError, available
 
 _CHARACTERS = 10_000
 _WALL_S = 30.0
@@ -33,7 +33,7 @@ class Failed(Exception):
     """The program did not come to its end, or could not be run; the message says why."""
 
 
-async def run(program: str, config: ExamConfig) -> str:
+async def run(program: str, config: SandboxConfig) -> str:
     """What ``program`` prints, its first 10,000 characters. Raises Failed."""
     reasons = []
     for wall in WALLS:
@@ -80,7 +80,7 @@ def _printed(reply: bytes, end: End) -> str:
 def main() -> int:
     """Standard input to standard output."""
     try:
-        config = validate(ExamConfig, {"wall_s": _WALL_S}, "exam")
+        config = validate(SandboxConfig, {"wall_s": _WALL_S}, "exam")
         print(asyncio.run(run(sys.stdin.read(), config)), end="")
     except Failed as failure:
         print(failure, file=sys.stderr)

@@ -23,7 +23,7 @@ from typing import Any
 
 import msgspec
 
-from shosei.exam.inside import confinement, syscalls
+from shosei.sandbox.inside import confinement, syscalls
 
 WALLS = ("bubblewrap", "sandlock")  # strongest first
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from shosei.errors import InputError
 
-_HOST = (sys.executable, "-m", "shosei.agents.host")
+_HOST = (sys.executable, "-m", "shosei.systems.host")
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from shosei.errors import MeasurementInvalid
-from shosei.harness.system import System
 from shosei.log import Writer
 from shosei.supervise import Child, Supervisor
+from shosei.systems.system import System
 
 _LINE_LIMIT = 1 << 23  # bytes; an answer may have 2^20, which JSON can make six times as long
 _KILL_S = 10.0  # for a killed task to be reported

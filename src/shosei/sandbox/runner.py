@@ -11,8 +11,8 @@ from pathlib import Path
 
 import msgspec
 
-from shosei.exam.config import ExamConfig
-from shosei.exam.sandbox import End, Line, Sandbox, SandboxError
+from shosei.sandbox.config import SandboxConfig
+from shosei.sandbox.sandbox import End, Line, Sandbox, SandboxError
 from shosei.wire.suite import Task
 
 OUTSIDE, IN_PROCESS = "outside", "in_process"
@@ -35,7 +35,7 @@ class Execution(msgspec.Struct, frozen=True):
 class Runner:
     """A pair of sandboxes, for one program at a time. Use as an async context manager."""
 
-    def __init__(self, config: ExamConfig, backend: str) -> None:
+    def __init__(self, config: SandboxConfig, backend: str) -> None:
         self.config, self.backend = config, backend
 
     async def __aenter__(self) -> Runner:

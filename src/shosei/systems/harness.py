@@ -12,12 +12,12 @@ from pathlib import Path
 
 from shosei.errors import InputError
 from shosei.gateway import Gateway, Spent
-from shosei.harness.config import AgentsConfig
-from shosei.harness.hosted import Hosted, Outcome
-from shosei.harness.resume import Key
-from shosei.harness.system import System
 from shosei.log import Score, Window, Workflow, Writer
 from shosei.metrics.grading.grade import EXTRACTION_VERSION
+from shosei.systems.config import AgentsConfig
+from shosei.systems.hosted import Hosted, Outcome
+from shosei.systems.resume import Key
+from shosei.systems.system import System
 from shosei.wire.client import Client
 from shosei.wire.suite import Task, identities
 
