@@ -9,11 +9,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from shosei.metrics.agents import cells as agents
 
 import shosei
 from shosei.card.words import LANGUAGES, named, own_texts, say, texts
+from shosei.metrics.cells import task_cells
 from shosei.metrics.metric import METRIC_IDS
+from shosei.metrics.service_level import ServiceLevel
 from shosei.metrics.text import Text, text
 from shosei.profile.profile import read_profile, shipped
 from shosei.spec import audit
@@ -23,7 +24,7 @@ OF_A_METRIC = {
     "name", "training", "inference", "training_formula", "inference_formula", "source", "traps",
 }  # fmt: skip
 OF_TASKS = {"tasks", "tasks_formula"}
-MEASURED_BY_TASKS = {id for id, _ in agents.KEYS}
+MEASURED_BY_TASKS = {cell.id for cell in task_cells(ServiceLevel())}
 IDS = [id for ids in METRIC_IDS.values() for id in ids]
 
 

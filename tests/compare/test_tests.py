@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 
 from compared import classified, measured, outcomes
 from shosei.card.words import say
-from shosei.compare.comparison import compare, compare_logs
+from shosei.compare.comparison import compare, compare_logs, family, holm
 from shosei.compare.sides import Key, Side
 from shosei.log import Event, Log, ProcExit, Restart, RunBegin
 from shosei.metrics.service_level import ServiceLevel
 from shosei.metrics.stats import paired, unpaired
-from shosei.metrics.stats.difference import Difference, decide, family, holm
+from shosei.metrics.stats.difference import Difference, decide
 from shosei.metrics.stats.observations import Observation, Observations, share, total
 
 OUTCOMES = st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=80)

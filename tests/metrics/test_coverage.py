@@ -9,7 +9,7 @@ import pytest
 
 from shosei.log import Log, RunBegin, Score
 from shosei.metrics import compute, stats
-from shosei.metrics.accuracy.classified import units_of
+from shosei.metrics.accuracy.classified import observations_of
 from shosei.metrics.stats import MIN_CLUSTERS, Interval
 from shosei.metrics.stats.observations import Observation, Observations
 
@@ -118,7 +118,7 @@ def test_bootstrap_of_macro_f1(groups: int, size: int, classes: int, right: floa
     """Phrasings of a few classes, unequally frequent; some phrasings are hard, and their tasks fail together."""
     prior = np.array([0.4, 0.3, 0.2, 0.1][:classes]) / sum([0.4, 0.3, 0.2, 0.1][:classes])
     names = [f'["s","{true}","{said}"]' for true in range(classes) for said in range(classes)]
-    f1 = units_of({}, "f1").statistic
+    f1 = observations_of({}, "f1").statistic
 
     def confusions(draw: np.random.Generator, groups: int) -> np.ndarray:
         true = np.repeat(draw.choice(classes, groups, p=prior), size)

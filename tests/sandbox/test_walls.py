@@ -16,8 +16,8 @@ import psutil
 import pytest
 
 from shosei.errors import InputError
-from shosei.exam import ExamConfig, choose
-from shosei.sandbox import sandbox
+from shosei.exam import ExamConfig
+from shosei.sandbox import choose, sandbox
 from shosei.sandbox.attacks import ATTACKS
 from shosei.sandbox.inside.calls import ABSENT, CONDITIONAL, FATAL, GIVEN
 from shosei.sandbox.outside import Outside

@@ -10,7 +10,7 @@ import numpy as np
 from shosei.compare.comparison import KEYS
 from shosei.compare.sides import Key, Measured
 from shosei.log import Log, Request, RunBegin, RunEnd, Score, Window
-from shosei.metrics.accuracy.classified import units_of
+from shosei.metrics.accuracy.classified import observations_of
 from shosei.metrics.metric import Metric
 from shosei.metrics.stats.observations import Observation, Observations, share
 
@@ -56,7 +56,7 @@ def classified(true: np.ndarray, said: np.ndarray, clusters: np.ndarray) -> Obse
         Observation(str(place), str(cluster), {msgspec.json.encode(["suite", str(t), str(p)]).decode(): 1.0})
         for place, (t, p, cluster) in enumerate(zip(true, said, clusters, strict=True))
     ]
-    return Observations(units, units_of({}, "f1").statistic, paired=True)
+    return Observations(units, observations_of({}, "f1").statistic, paired=True)
 
 
 def turn_log(

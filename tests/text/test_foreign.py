@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 
 import pytest
-import sentencepiece
 from tokenizers import AddedToken
 from tokenizers import Tokenizer as Raw
 from transformers import AutoTokenizer
@@ -41,18 +40,6 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     lines = ["今天天气很好，我们去公园散步。", "今日は天気がいいので公園を散歩します。", "Hello world, hello again."]
     file.write_text("\n".join(lines * 40), encoding="utf-8")
     return file
-
-
-def sentencepiece_folder(corpus: Path, out: Path, **settings: object) -> sentencepiece.SentencePieceProcessor:
-    """A folder with nothing but ``tokenizer.model``, and the model's own reader."""
-    defaults = {"vocab_size": 380, "byte_fallback": True, "character_coverage": 0.98, "hard_vocab_limit": False}
-    out.mkdir()
-    sentencepiece.SentencePieceTrainer.train(
-        input=str(corpus), model_prefix=str(out / "tokenizer"), minloglevel=2, num_threads=1, **(defaults | settings)
-    )
-    settings_file = {"bos_token": "<s>", "eos_token": "</s>", "auto_map": {"AutoTokenizer": "code.Tokenizer"}}
-    (out / "tokenizer_config.json").write_text(json.dumps(settings_file))
-    return sentencepiece.SentencePieceProcessor(model_file=str(out / "tokenizer.model"))
 
 
 def load(source: Path, out: Path) -> Tokenizer:

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from test_text_foreign import sentencepiece_folder
 from tokenizers import AddedToken, models, normalizers, pre_tokenizers
 from tokenizers import Tokenizer as Raw
 
+from sentencepiece_samples import sentencepiece_folder
 from shosei.text import Tokenizer, chat
 from shosei.text.foreign import tokenizer_files
 
