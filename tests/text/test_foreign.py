@@ -11,6 +11,7 @@ from tokenizers import Tokenizer as Raw
 from transformers import AutoTokenizer
 
 from model_samples import save_tokenizer
+from sentencepiece_samples import sentencepiece_folder
 from shosei.errors import InputError
 from shosei.text import Tokenizer, chat
 from shosei.text.foreign import tokenizer_files
