@@ -7,6 +7,7 @@ import math
 import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from shosei.log import Request, Window
 from shosei.metrics import stats
@@ -19,7 +20,7 @@ from shosei.metrics.text import Text
 KEEPING_UP = 0.95  # of the offered rate; below it the server is saturated
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Offered:
     """The requests of a load, and the window that is looked at, from which injected faults are cut out."""
 
@@ -28,33 +29,33 @@ class Offered:
     vantage: Text
     requests: list[Request]
 
-    @property
+    @cached_property
     def seconds(self) -> float:
         return math.fsum(self.stretches)
 
-    @property
+    @cached_property
     def stretches(self) -> list[float]:
         """Seconds of each time batch, without faults."""
         begin, width = self.window.begin_ns, (self.window.end_ns - self.window.begin_ns) / stats.BATCHES
         edges = [begin + index * width for index in range(stats.BATCHES + 1)]
         return [(end - begin) / SECOND_NS - self.drill.seconds(begin, end) for begin, end in itertools.pairwise(edges)]
 
-    @property
+    @cached_property
     def scheduled(self) -> list[Request]:
         """What should have been sent within the window."""
         return [request for request in self.requests if self._counts(request.scheduled_ns)]
 
-    @property
+    @cached_property
     def good(self) -> list[Request]:
         """What succeeded and finished within the window."""
         return [request for request in self.requests if not request.error and self._counts(request.done_ns or 0)]
 
-    @property
+    @cached_property
     def grows(self) -> bool:
         """Whether the number of requests in flight grew through the window; not told of one with faults."""
         return not self.drill.stretches and growing(self.requests, self.window.begin_ns, self.window.end_ns)
 
-    @property
+    @cached_property
     def saturated(self) -> bool:
         """Whether more was offered than was answered."""
         return len(self.good) < KEEPING_UP * len(self.scheduled) or self.grows

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -72,9 +73,8 @@ def request_errors(log: Log) -> Value:
         notes.append(text("reliability.cancelled", count=cancelled))
     figure = Figure(before, "", "lower", _interval(batches, _failed_first), len(batches))
     each = [
-        Observation(f"{request.purpose} {request.id} {place}", cluster, {"top": _failed(request), "bottom": 1.0})
-        for cluster, batch in batches.items()
-        for place, request in enumerate(batch)
+        Observation(batch, batch, {"top": math.fsum(map(_failed, requests)), "bottom": float(len(requests))})
+        for batch, requests in batches.items()
     ]
     return Value(
         value=_rate(batches, _failed), observations=Observations(each, share, paired=False),
