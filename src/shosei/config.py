@@ -57,13 +57,18 @@ def validate(kind: type[C], values: dict[str, Any], section: str) -> C:
     for key in values:
         if key not in kind.model_fields:
             raise InputError(f"unknown key '{section}.{key}'{nearest(key, kind.model_fields)}")
+        if (
+            isinstance(values[key], bool) and kind.model_fields[key].annotation is int
+        ):  # which pydantic takes for 0 or 1
+            raise InputError(f"{section}.{key}: Input should be a whole number (got {str(values[key]).lower()})")
     try:
         return kind(**values)
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
         if first["type"] == "missing":
-            raise InputError(f"{section}.{key} is missing: {kind.model_fields[key].description}") from None
+            field = kind.model_fields.get(key)
+            raise InputError(f"{section}.{key} is missing" + (f": {field.description}" if field else "")) from None
         raise InputError(f"{section}.{key}: {first['msg']} (got {first['input']!r})") from None
 
 

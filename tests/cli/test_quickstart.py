@@ -31,7 +31,7 @@ AGENT_ROWS = {"products": 20, "dates": 20, "mixed": 20, "routes": 10}
 TINY = [
     *(f"data.{suite}={rows}" for suite, rows in (ROWS | AGENT_ROWS).items()),
     "data.suite_tasks=12", "data.function_tasks=4", "data.validation_tasks=4", "data.agent_tasks=3",
-    "train.epochs=2", "train.threads=1", "load.seconds=2", "load.warmup_s=1",
+    "train.epochs=2", "train.threads=1", "load.seconds=2", "load.warmup_s=1", "load.rate=8",
 ]  # fmt: skip
 
 

@@ -51,6 +51,7 @@ def test_file_and_overrides_make_one_config_and_run_toml_keeps_it(tmp_path: Path
         ("train.stepz=3", "did you mean 'steps'"),
         ("train.lr=-1", "train.lr"),
         ("train.steps=many", "train.steps"),
+        ("train.steps=true", "whole number"),
         ("lr=3", "section.key=value"),
         ("data.lr=3", "reads section 'train'"),
     ],

@@ -92,6 +92,14 @@ def run(program: str, item: Task = PLUS_ONE, config: ExamConfig = LIMITS, backen
             "    thread.start()\n    thread.join()\n    return found[0]",
             "pass",
         ),
+        (
+            "import ctypes, time\ndef f(x):\n    libc, thread = ctypes.CDLL(None), ctypes.c_ulong()\n"
+            "    attributes = ctypes.create_string_buffer(64)\n"
+            "    libc.pthread_attr_init(attributes)\n    libc.pthread_attr_setstacksize(attributes, 1 << 14)\n"
+            "    for _ in range(1000): libc.pthread_create(ctypes.byref(thread), attributes, libc.pause, None)\n"
+            "    time.sleep(9)",
+            "sandbox violation",
+        ),
     ],
 )
 def test_outcomes(program: str, outcome: str) -> None:

@@ -1,6 +1,6 @@
 """A rank of a training of the tiny shape: ``torchrun … train_ranks.py RUN [DIE_AT_STEP] [KEY=VALUE …]``.
 
-With ``DIE_AT_STEP`` other than 0, rank 1 kills itself before that step, once.
+With ``DIE_AT_STEP`` other than 0, the last rank kills itself before that step, once.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ steps = 0
 def learn_or_die(*arguments: object) -> object:
     global steps
     steps += 1
-    if steps == int(sys.argv[2]) and ranks.rank() == 1 and not marker.exists():
+    if steps == int(sys.argv[2]) and ranks.rank() == ranks.count() - 1 and not marker.exists():
         marker.touch()
         os.kill(os.getpid(), signal.SIGKILL)
     return learn(*arguments)  # type: ignore[arg-type]

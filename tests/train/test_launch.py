@@ -71,6 +71,10 @@ def test_what_ranks_cannot_do_is_one_line(shosei: Shosei, run: Run, monkeypatch:
         ("--nodes", "2"): "give --ranks",
         ("--ranks", "1", "--nodes", "2"): "--rdzv HOST:PORT",
         ("--ranks", "1", "--rdzv", "host"): "--rdzv host: write HOST:PORT",
+        ("--ranks", "1", "--rdzv", "host:0"): "write HOST:PORT",
+        ("--ranks", "1", "--rdzv", "host:99999"): "write HOST:PORT",
+        ("--ranks", "1", "--rdzv", "host:１２３"): "write HOST:PORT",
+        ("--ranks", "1", "--rdzv", "http://host:29500"): "write HOST:PORT",
     }.items():
         code, out, err = shosei("train", "--run", run.folder, *options)
         assert (code, out, err.count("\n")) == (2, "", 1)

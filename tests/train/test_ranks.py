@@ -82,3 +82,10 @@ def test_a_checkpoint_of_two_ranks_is_gone_on_from_by_one(tmp_path: Path, alone:
     torch.testing.assert_close(weights(tmp_path / "run"), weights(path), rtol=1e-3, atol=1e-3)
     assert {begin.attempt for begin in log.of(RunBegin)} == {1}
     assert [step.rank for step in log.of(Step) if step.step == len(losses(expected))] == [0]
+
+
+def test_a_checkpoint_of_two_workers_is_gone_on_from_by_two_ranks(tmp_path: Path, alone: tuple[Path, Log]) -> None:
+    with pytest.raises(AssertionError):
+        train(tmp_path / "run", 1, "threads=2", die_at=7)
+    log = train(tmp_path / "run", 2, "threads=2")
+    assert losses(log) == pytest.approx(losses(alone[1]), rel=1e-4)

@@ -26,7 +26,7 @@ _SKILLS = ("numerals", "kana", "width", "sums")  # suites that a rule decides, s
 
 def quickstart(
     out: Annotated[Path, typer.Option(help="Run folder.")] = Path("runs/quickstart"),
-    seed: Annotated[int, typer.Option(help="Seed of data, weights and load.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of data, weights and load.")] = 0,
     overrides: SetOption = None,
     as_json: JsonOption = False,
 ) -> int:

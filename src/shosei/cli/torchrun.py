@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import sys
 import uuid
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
+
+os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # before torch is loaded: its warnings of sockets bury ours
 
 from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalException, Std
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure
@@ -31,8 +34,14 @@ def check(count: int | None, nodes: int, rendezvous: str | None) -> None:
         raise InputError(f"--ranks {count} starts the ranks itself: leave it out under torchrun")
     if nodes > 1 and not rendezvous:
         raise InputError(f"--nodes {nodes}: name where they meet, a port of the first of them: --rdzv HOST:PORT")
-    if rendezvous and not (rendezvous.rpartition(":")[0] and rendezvous.rpartition(":")[2].isdecimal()):
+    if rendezvous and not _is_place(rendezvous):
         raise InputError(f"--rdzv {rendezvous}: write HOST:PORT, such as 10.0.0.1:29500")
+
+
+def _is_place(rendezvous: str) -> bool:
+    host, _, port = rendezvous.rpartition(":")
+    is_host = re.fullmatch(r"[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\]", host)
+    return bool(is_host and re.fullmatch(r"[0-9]{1,5}", port) and 0 < int(port) < 1 << 16)
 
 
 def launch(arguments: Sequence[str], count: int, nodes: int, rendezvous: str | None, job: str) -> int:
@@ -57,8 +66,13 @@ def launch(arguments: Sequence[str], count: int, nodes: int, rendezvous: str | N
         except SignalException as error:
             return 128 + error.sigval
         except RendezvousError as error:
-            raise InputError(f"the nodes did not meet at {rendezvous or 'localhost'}: {error}") from None
+            raise InputError(f"the nodes did not meet at {rendezvous or 'localhost'}: {_first_line(error)}") from None
     return EXIT_OK
+
+
+def _first_line(error: BaseException) -> str:
+    """Without torch's stack of C++ calls and its hint at an error that is not shown."""
+    return str(error).partition("\n")[0].removesuffix("See inner exception for details.").strip()
 
 
 def _cause(failures: Iterable[ProcessFailure]) -> ProcessFailure:

@@ -34,10 +34,13 @@ def train(
     count: Annotated[
         int | None,
         typer.Option(
-            "--ranks", min=1, help="Train as so many processes, a device each, by torchrun.", show_default=False
+            "--ranks",
+            min=1,
+            help="Processes of this host, a device each, that share every batch (torchrun).",
+            show_default=False,
         ),
     ] = None,
-    nodes: Annotated[int, typer.Option(min=1, help="Hosts with that many ranks each; start it on all of them.")] = 1,
+    nodes: Annotated[int, typer.Option(min=1, help="Hosts with --ranks each; start it on all.")] = 1,
     rendezvous: Annotated[
         str | None,
         typer.Option("--rdzv", metavar="HOST:PORT", help="Where the hosts meet: a port of one.", show_default=False),
@@ -48,7 +51,9 @@ def train(
 ) -> int:
     """Train a preset on the run's data; write checkpoints, and the model as a Hugging Face folder.
 
-    On several devices, or several hosts that share the run's folder: --ranks.
+    On several devices, or several hosts that share the run's folder: --ranks. Under
+    'shosei supervise', or with SHOSEI_ATTEMPT=N, a training that was ended goes on from its newest checkpoint; else it
+    begins anew.
     """
     from dataclasses import asdict
 

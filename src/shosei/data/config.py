@@ -10,7 +10,9 @@ from shosei.config import Config
 class DataConfig(Config):
     """Section ``[data]``. A family that has fewer distinct questions than asked for gives all that it has."""
 
-    seed: int = Field(0, ge=0, description="Draws operands, phrasings and order. The split does not depend on it.")
+    seed: int = Field(
+        0, ge=0, lt=1 << 63, description="Draws operands, phrasings and order. The split does not depend on it."
+    )
     held_out: float = Field(0.25, gt=0, lt=0.5, description="Share of operands kept for the suites.")
     validation: float = Field(0.05, gt=0, lt=0.5, description="Share of operands kept for scores during training.")
     held_out_phrasings: float = Field(0.3, gt=0, lt=0.5, description="Share of phrasings kept for the intent suite.")

@@ -31,7 +31,9 @@ class LoadConfig(Config):
     warmup_s: Annotated[float, Field(ge=0)] = Field(3.0, description="Load before the steady window, in seconds.")
     drain_s: Positive = Field(30.0, description="Limit of the wait for answers after the steady window, in seconds.")
     timeout_s: Positive = Field(120.0, description="For one request, in seconds.")
-    seed: int = Field(0, ge=0, description="Of the schedule, of the order of the prompts, and of generated ones.")
+    seed: int = Field(
+        0, ge=0, lt=1 << 63, description="Of the schedule, of the order of the prompts, and of generated ones."
+    )
     model: str = Field("", description="Name of the served model; empty: the first that the server lists.")
     suite: Path | None = Field(
         None, description="Prompts: JSON Lines with 'messages' (suites have them), or a folder of such files."

@@ -80,6 +80,16 @@ while True:
         os._exit(0)
     return "forked"
 """
+_THREADS = """
+attributes, thread, started = ctypes.create_string_buffer(64), ctypes.c_ulong(), 0
+libc.pthread_attr_init(attributes)
+libc.pthread_attr_setstacksize(attributes, ctypes.c_size_t(1 << 14))
+while started < 1000 and not libc.pthread_create(ctypes.byref(thread), attributes, libc.pause, None):
+    started += 1
+time.sleep(0.2)
+if started == 1000:
+    return f"{started} threads"
+"""
 _DISK = """
 for number in range(256):
     with open(f"big{number}", "wb") as file:
@@ -102,6 +112,7 @@ ATTACKS = [
     Attack("use others' descriptors", _tries(_DESCRIPTORS)),
     Attack("find secrets in the environment", _tries(_ENVIRONMENT)),
     Attack("fork bomb", _tries(_FORK_BOMB)),
+    Attack("threads without end", _tries(_THREADS), _ENDED),
     Attack("leave a survivor", _tries("os.posix_spawn('/proc/self/exe', ['python'], {}); return 'spawned'")),
     Attack("run another program", _tries("os.execv('/bin/sh', ['sh', '-c', 'exit 0'])")),
     Attack("take shared memory", _tries("if libc.shmget(0, 1 << 20, 0o1600) >= 0: return 'taken'")),
@@ -136,7 +147,12 @@ ATTACKS = [
         "libc.inotify_init()", "libc.inotify_init1(0)", "libc.fanotify_init(0, 0)",
         "fcntl.fcntl(os.open(os.path.dirname(os.__file__), 0), 1026, 8)",
     )),
-    Attack("see that a file exists", _ways("os.stat(secret)", "os.access(secret, 0) or -1"), essential=False),
+    Attack("see that a file or process exists", _ways(
+        "os.stat(secret)", "os.access(secret, 0) or -1", "os.stat(f'/proc/{process}')",
+        "os.chdir(os.path.dirname(secret))",
+    ), essential=False),
+    Attack("see where a link leads", _ways("os.readlink('/etc/mtab')", "os.readlink(f'/proc/{process}/exe')")),
+    Attack("see how full a disk is", _ways("os.statvfs(os.path.dirname(secret))")),
     Attack("find a file by its handle", _ways(
         "libc.name_to_handle_at(-100, secret.encode(), ctypes.create_string_buffer(b'\\x80', 200), bytes(8), 0)",
     ), _ENDED),

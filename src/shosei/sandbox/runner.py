@@ -122,7 +122,8 @@ def _judged(verdict: str, ends: list[End], out_of_memory: bool) -> Execution:
 
 def _unfinished(end: End, out_of_memory: bool) -> str:
     """Why a process ended, or was ended, before it had said what it should."""
-    if end.signal == signal.SIGSYS:  # the filter's: a program cannot send it to itself
+    # The filter's signal, which a program cannot send to itself; or a flood of threads.
+    if end.signal == signal.SIGSYS or end.cause == "threads":
         return "sandbox violation"
     if end.cause == "cpu":
         return "cpu timeout"

@@ -8,16 +8,18 @@ limits on processor time and memory, no network, no processes (``inside``).
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import importlib.util
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
 import sysconfig
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +33,7 @@ _INSIDE = Path(confinement.__file__).parent
 _START_S = 30.0
 _GRACE_S = 10.0  # for a stopped child to be gone
 _REPORT_BYTES = 4096
+_MOST_THREADS, _WATCH_S = 256, 0.02  # a program can start some forty in a millisecond
 # Sets, of strings too, have the same order in every run.
 _ENVIRONMENT = {"PYTHONHASHSEED": "0", "LANG": "C.UTF-8", "PATH": ""}
 _ZYGOTE = (
@@ -52,9 +55,9 @@ class SandboxError(Exception):
 
 
 class End(msgspec.Struct, frozen=True):
-    """How a child ended: by itself, stopped, or at its limit; by which signal; processor time in nanoseconds."""
+    """How a child ended: by itself, stopped, or at a limit; by which signal; processor time in nanoseconds."""
 
-    cause: str  # ended | stop | cpu
+    cause: str  # ended | stop | cpu | threads
     signal: int
     cpu_ns: int
 
@@ -66,6 +69,8 @@ class Sandbox:
         self.backend = backend
         self._settings = {"namespaces": backend == "bubblewrap", "cpu_s": cpu_s, "memory_bytes": memory_bytes}
         self._folder = ""
+        self._watch: asyncio.Task[None] | None = None
+        self._flooded = False
 
     async def __aenter__(self) -> Sandbox:
         """Raises SandboxError."""
@@ -117,10 +122,26 @@ class Sandbox:
         except OSError as error:
             talk.close()
             raise SandboxError(str(error)) from None
+        self._flooded, self._watch = False, asyncio.create_task(self._limit_threads())
         return talk
+
+    async def _limit_threads(self) -> None:
+        """End a program that has more threads than any solution of a task: they are the whole machine's to run out of.
+
+        No limit of the kernel counts a process's own threads, and those that sleep use no processor time.
+        """
+        while not self._flooded:
+            await asyncio.sleep(_WATCH_S)
+            for pid in _descendants(self._process.pid):
+                if _threads(pid) > _MOST_THREADS:
+                    self._flooded = True
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(pid, signal.SIGKILL)
 
     async def end(self, grace_s: float = 0.0) -> End:
         """Stop the child if it has not ended within the grace; how it ended. Raises SandboxError."""
+        if self._watch:
+            self._watch.cancel()
         try:
             async with asyncio.timeout(_GRACE_S):
                 report = asyncio.ensure_future(self._control.read())
@@ -131,7 +152,7 @@ class Sandbox:
             raise SandboxError(f"it does not answer: {error}") from None
         for left in Path(self._folder).iterdir() if self._folder else ():
             shutil.rmtree(left, ignore_errors=True) if left.is_dir() else left.unlink(missing_ok=True)
-        return end
+        return msgspec.structs.replace(end, cause="threads") if self._flooded else end
 
 
 class Line:
@@ -160,6 +181,20 @@ class Line:
 
     def close(self) -> None:
         self.socket.close()
+
+
+def _descendants(pid: int) -> Iterator[int]:
+    """The processes that ``pid`` has started, and those that they have."""
+    with contextlib.suppress(OSError):
+        for child in map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()):
+            yield child
+            yield from _descendants(child)
+
+
+def _threads(pid: int) -> int:
+    with contextlib.suppress(OSError):
+        return len(os.listdir(f"/proc/{pid}/task"))
+    return 0
 
 
 def available(backend: str) -> str:

@@ -21,7 +21,7 @@ class TrainConfig(Config):
     batch_size: int = Field(64, ge=1, description="Examples, or rows of text, in one optimiser step at most.")
     batch_tokens: int = Field(2048, ge=1, description="Token ids in one optimiser step at most, padding included.")
     sequence: int = Field(512, ge=1, description="Tokens of a row of text; documents are packed into such rows.")
-    seed: int = Field(1, ge=0, description="Seeds the initial weights and the order of the examples.")
+    seed: int = Field(1, ge=0, lt=1 << 63, description="Seeds the initial weights and the order of the examples.")
 
     optimizer: Literal["muon", "adamw"] = Field(
         "muon", description="Of the layers' matrices. Embedding, head and norms are AdamW's in either case."
@@ -51,7 +51,7 @@ class TrainConfig(Config):
         False, description="Keep only each block's input and compute the rest again: less memory, a third more work."
     )
     threads: int = Field(
-        0, ge=0,
+        0, ge=0, le=1024,
         description="Compute threads; 0 takes the cores this process may use. A run keeps to them when it goes on.",
     )  # fmt: skip
     checkpoint_steps: int = Field(500, ge=1, description="Steps between checkpoints; each epoch also ends with one.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -20,6 +21,7 @@ T = TypeVar("T")
 
 # How long a rank waits for another: longer than rank 0 takes to validate, or to write a checkpoint.
 _TIMEOUT = timedelta(minutes=30)
+_LAST_WORDS_S = 2.0
 
 
 @contextmanager
@@ -44,6 +46,7 @@ def joined() -> Iterator[None]:
         if not str(error).partition("Connection ")[2].startswith(("reset by peer", "closed by peer")):
             raise
         print("shosei: another rank is gone; its own last words tell why", file=sys.stderr)
+        time.sleep(_LAST_WORDS_S)  # torchrun takes the first end that it sees for the cause of all
         raise Terminated from None
     finally:
         dist.destroy_process_group()

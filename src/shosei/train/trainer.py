@@ -208,8 +208,20 @@ class _Trainer:
             raise InputError("rank 0 sees other checkpoints; put the run into a file system that all ranks share")
         ranks.wait()  # until nobody reads what may be removed
         if position is None and not ranks.rank():
+            self._say_what_is_lost()
             checkpoint.clear(self._run.checkpoints)
         return position or Position(step=0, epoch=1, batch=0)
+
+    def _say_what_is_lost(self) -> None:
+        for path in reversed(checkpoint.checkpoints(self._run.checkpoints)):
+            with contextlib.suppress(InputError):
+                attempt = checkpoint.read_manifest(path).attempt
+                if attempt != self.writer.attempt:
+                    self._say(
+                        f"this training begins anew: checkpoints of attempt {attempt}, up to {path.name}, are removed "
+                        f"(SHOSEI_ATTEMPT={attempt} with the same options would have gone on from there)"
+                    )
+                    return
 
     def _load_newest(self) -> Position | None:
         for path in reversed(checkpoint.checkpoints(self._run.checkpoints)):
@@ -218,7 +230,8 @@ class _Trainer:
                 ours = (self.writer.attempt, self.config.model_dump(mode="json"), self.hashes)
                 if (manifest.attempt, manifest.config, manifest.inputs) == ours:
                     manifest = checkpoint.load(path, self.model, self.optimizers)
-                    self.threads = manifest.threads or self.threads
+                    if ranks.count() == 1 and self.device.type == "cpu":  # where sums depend on them
+                        self.threads = manifest.threads or self.threads
                     self._say(f"going on from step {manifest.position.step}: {path}")
                     return manifest.position
             except InputError as damaged:
@@ -306,7 +319,7 @@ class _Trainer:
             where = self._run.checkpoints
             checkpoint.save(
                 where, self.model, self.optimizers, position, self.writer.attempt, self.config, self.spec, self.hashes,
-                self.threads,
+                self.threads if ranks.count() == 1 else None,
             )  # fmt: skip
             if not ranks.rank():
                 checkpoint.prune(where, self.config.keep_checkpoints)
