@@ -45,9 +45,9 @@ ELSEWHERE = {
     r"make .*": ".ci/run: minutes, and an installation; here 'make -n' reads them",
     r"pip install .*": "installs; here its extra is looked up",
     r"python bench/.*": "measurements of minutes to hours, by hand; here the file is looked up",
-    r"\./recipe\.sh .*": "tests/test_import_recipe.py",
-    r"shosei supervise .* --ranks .*": "tests/test_train_launch.py",
-    r"shosei train .* --nodes .*": "tests/test_train_launch.py",
+    r"\./recipe\.sh .*": "tests/model/test_import_recipe.py",
+    r"shosei supervise .* --ranks .*": "tests/train/test_launch.py",
+    r"shosei train .* --nodes .*": "tests/train/test_launch.py",
 }
 
 # What stands for a reader's hosts, files and large models: pattern -> words; applied in this order.
