@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from shosei.config import Config
-from shosei.gateway import Budget, Faults, GatewayConfig
+from shosei.gateway import GatewayConfig
 
 Count = Annotated[int, Field(ge=1)]
 
@@ -29,4 +29,4 @@ class AgentsConfig(Config):
 
     def gateway(self) -> GatewayConfig:
         """The gateway that counts and breaks as told. Raises InputError for faults that are none."""
-        return GatewayConfig(budget=Budget(self.calls, self.tokens), faults=Faults.parse(self.inject, self.seed))
+        return GatewayConfig(calls=self.calls, tokens=self.tokens, inject=self.inject, seed=self.seed)
