@@ -37,7 +37,7 @@ NOWHERE = "http://127.0.0.1:9"  # the discard port: nothing listens
 
 def replayed(folder: Path, talk: Callable[[Gateway], Awaitable[None]]) -> None:
     async def run() -> None:
-        async with Gateway(NOWHERE, None, GatewayConfig(replay=folder)) as gateway:
+        async with Gateway(NOWHERE, None, GatewayConfig(port=0, replay=folder)) as gateway:
             await talk(gateway)
 
     asyncio.run(run())

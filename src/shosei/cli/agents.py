@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from shosei.cli.common import JsonOption, ProfileOption, RunOption, fast_loop, result, run_async, say
-from shosei.cli.options import Given, options_of
+from shosei.cli.options import options_of
 from shosei.errors import EXIT_INVALID, EXIT_OK, InputError, installing, nearest
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def run(
     from shosei.systems.config import AgentsConfig
     from shosei.systems.harness import check
 
-    settings = Given.of(context).load(AgentsConfig)
+    settings: AgentsConfig = context.obj.load(AgentsConfig)
     if profile:
         from shosei.profile.profile import read_profile
 

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from shosei.cli.common import JsonOption, RunOption, result, run_async, say
-from shosei.cli.options import Given
 from shosei.errors import EXIT_INVALID, EXIT_OK
 
 if TYPE_CHECKING:
@@ -58,7 +57,7 @@ def exam(
     from shosei.log import open_run, read_log
     from shosei.metrics.accuracy.items import items
 
-    settings = Given.of(context).load(ExamConfig)
+    settings: ExamConfig = context.obj.load(ExamConfig)
     if lang not in (None, "zh", "ja", "en"):
         raise InputError(f"--lang {lang}: choose zh, ja or en")
     reading = Reading(

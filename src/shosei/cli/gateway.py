@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from shosei.cli.common import JsonOption, RunOption, fast_loop, result, run_async, say
-from shosei.cli.options import Given
 from shosei.errors import EXIT_OK, InputError
 
 if TYPE_CHECKING:
@@ -36,7 +35,7 @@ def gateway(
     from shosei.log.run import RUN_VARIABLE, open_run
     from shosei.wire.endpoint import KEY_VARIABLE, Endpoint
 
-    config = Given.of(context).load(GatewayConfig)
+    config: GatewayConfig = context.obj.load(GatewayConfig)
     if not upstream and not config.replay:
         raise InputError("--upstream URL: name the server that answers, or --replay DIR to read answers back")
     if upstream:

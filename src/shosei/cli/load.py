@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from shosei.cli.common import JsonOption, ProfileOption, RunOption, fast_loop, result, run_async, say
-from shosei.cli.options import Given
 from shosei.errors import EXIT_INVALID, EXIT_OK
 
 if TYPE_CHECKING:
+    from shosei.cli.options import Given
     from shosei.load import LoadConfig, Tally
     from shosei.profile.profile import Profile
 
@@ -39,7 +39,7 @@ def load(
 
     folder = open_run(run, must_exist=False)
     chosen = _profile(profile)
-    settings = _settings(Given.of(context), chosen)
+    settings = _settings(context.obj, chosen)
     if settings.suite is None and settings.prompt_characters is None and folder.suites.is_dir():
         settings = settings.model_copy(update={"suite": folder.suites})
     settings = run_async(check(settings, url))
@@ -79,8 +79,8 @@ def _settings(given: Given, profile: Profile | None) -> LoadConfig:
     from shosei.load import LoadConfig
 
     defaults = profile.load_settings() if profile else None
-    arrival = next((name for flag, name in (("trace", "trace"), ("rate_to", "ramp")) if flag in given.flags), None)
-    settings = given.load(LoadConfig, defaults, **({"arrival": arrival} if arrival else {}))
+    implied = "trace" if "trace" in given.flags else "ramp" if "rate_to" in given.flags else None
+    settings = given.load(LoadConfig, defaults, **({"arrival": implied} if implied else {}))
     if settings.concurrency and not settings.model_fields_set & {"rate", "arrival"}:
         return given.load(LoadConfig, defaults, arrival="closed")
     return settings

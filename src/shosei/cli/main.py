@@ -94,7 +94,7 @@ _CONFIGURED = {
     "train": options_of("train", "shosei.train.config:TrainConfig"),
     "load": options_of("load", "shosei.load.config:LoadConfig"),
     "exam": options_of("exam", "shosei.exam.config:ExamConfig"),
-    "gateway": options_of("gateway", "shosei.gateway.config:GatewayConfig", port=8100),
+    "gateway": options_of("gateway", "shosei.gateway.config:GatewayConfig"),
 }
 
 _HIDDEN = "Processes that verbs start"

@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from shosei.cli.common import JsonOption, RunOption, result, say
-from shosei.cli.options import Given
 from shosei.errors import EXIT_OK
 
 
@@ -51,12 +50,11 @@ def train(
     from shosei.train.trainer import train as run_training
 
     run = open_run(run_folder)
-    given = Given.of(context)
-    config = given.load(TrainConfig)
+    config: TrainConfig = context.obj.load(TrainConfig)
     torchrun.check(count, nodes, rendezvous)
     if count:
-        arguments = ["--run", str(run.folder), *(["--dialogues", str(dialogues)] if dialogues else []), *given.words()]
-        arguments += ["--json"] if as_json else []
+        arguments = ["--run", str(run.folder), *context.obj.words(), *(["--json"] if as_json else [])]
+        arguments += ["--dialogues", str(dialogues)] if dialogues else []
         return torchrun.launch(["train", *arguments], count, nodes, rendezvous, run.name)
     with ranks.joined():
         if ranks.rank():

@@ -23,12 +23,6 @@ class Budget(msgspec.Struct, frozen=True):
     calls: int | None = None
     tokens: int | None = None  # of prompts and of answers
 
-    def __post_init__(self) -> None:
-        for name in ("calls", "tokens"):
-            limit = getattr(self, name)
-            if limit is not None and limit < 1:
-                raise InputError(f"{name}: a budget of {limit} allows nothing; give 1 or more", param=name)
-
 
 class GatewayConfig(Config):
     """Everything but the upstream and the log."""
@@ -36,7 +30,7 @@ class GatewayConfig(Config):
     purpose: ClassVar[str] = "agents"
 
     host: str = Field(default="127.0.0.1", description="Address to listen on; 0.0.0.0 for every one.")
-    port: int = Field(default=0, ge=0, le=65535, description="Port to listen on; 0 for any free one.")
+    port: int = Field(default=8100, ge=0, le=65535, description="Port to listen on; 0 for any free one.")
     key_variable: str = Field(
         default=KEY_VARIABLE,
         description="Environment variable with the upstream's key; without one the client's own is used.",

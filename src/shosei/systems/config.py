@@ -29,4 +29,4 @@ class AgentsConfig(Config):
 
     def gateway(self) -> GatewayConfig:
         """The gateway that counts and breaks as told. Raises InputError for faults that are none."""
-        return GatewayConfig(calls=self.calls, tokens=self.tokens, inject=self.inject, seed=self.seed)
+        return GatewayConfig(port=0, calls=self.calls, tokens=self.tokens, inject=self.inject, seed=self.seed)
