@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import import_module
@@ -33,8 +33,8 @@ class Given:
 
     section: str
     flags: dict[str, Any]
-    file: Path | None
-    overrides: list[str]
+    file: Path | None = None
+    overrides: Sequence[str] = ()
 
     def load(self, kind: type[C], defaults: Mapping[str, Any] | None = None, **implied: str) -> C:
         """The settings: the file's table, then what the flags imply, then flags, then ``--set``. The last wins."""
@@ -88,8 +88,7 @@ class _Configured(TyperCommand):
         rest = super().parse_args(ctx, args)
         values = {option.name: ctx.params.pop(option.name) for option in self._options}
         file, overrides = values.pop("config"), values.pop("overrides")
-        flags = {key: value for key, value in values.items() if value not in (None, ())}
-        ctx.obj = Given(self.section, flags, file, list(overrides))
+        ctx.obj = Given(self.section, {k: v for k, v in values.items() if v not in (None, ())}, file, overrides)
         return rest
 
 
@@ -101,9 +100,10 @@ def options_of(section: str, config: str) -> type[TyperCommand]:
 def _option(key: str, kind: Any, field: Mapping[str, Any]) -> Any:
     """The option of one field, which ``field`` describes as JSON schema does. Its default is told as TOML has it."""
     flag = _FLAGS.get(key, key.replace("_", "-"))
+    names = f"--{flag}/--no-{flag}" if kind is bool else f"--{flag}"
     parts = [field, *field.get("anyOf", ()), *field.get("prefixItems", ())[:1]]
-    limits = [f"; x{sign}{part[limit]}" for part in parts for limit, sign in _LIMITS.items() if limit in part]
-    default = json.dumps(field["default"]) if field["default"] is not None else "none"
-    decl = f"--{flag}/--no-{flag}" if kind is bool else f"--{flag}"
-    told = f"{field['description']}  [default: {default}{''.join(limits)}]"
-    return Annotated[kind | None, typer.Option(decl, help=told, show_default=False)]
+    told = [f"default: {'none' if field['default'] is None else json.dumps(field['default'])}"]
+    told += [f"x{sign}{part[limit]}" for part in parts for limit, sign in _LIMITS.items() if limit in part]
+    told += ["repeatable"] if "items" in field else []
+    help = f"{field['description']}  [{'; '.join(told)}]"
+    return Annotated[kind | None, typer.Option(names, help=help, show_default=False)]

@@ -41,7 +41,7 @@ class GatewayConfig(Config):
     tokens: Count | None = Field(default=None, description="Most tokens of one task, of prompts and of answers.")
     inject: list[str] = Field(
         default=[],
-        description="A share of calls to break on purpose: 429, 500, delay or cut, such as 429=0.1. Repeatable.",
+        description="Shares of calls to break on purpose: 429, 500, delay or cut, such as 429=0.1.",
     )
     seed: int = Field(default=0, description="Of which calls are broken.")
     delay_s: float = Field(default=1.0, ge=0, description="How late a delayed call is sent on, in seconds.")

@@ -24,7 +24,9 @@ class AgentsConfig(Config):
     seconds: Annotated[float, Field(gt=0)] = Field(120.0, description="A task's wall time; then it is ended.")
     calls: Count | None = Field(None, description="A task's calls to the model; one more ends it.")
     tokens: Count | None = Field(None, description="A task's tokens; the call after them ends it.")
-    inject: list[str] = Field([], description="Shares of calls to break on purpose, such as '429=0.1'.")
+    inject: list[str] = Field(
+        [], description="Shares of calls to break on purpose: 429, 500, delay or cut, such as 429=0.1."
+    )
     seed: int = Field(0, description="Of the arrivals, and of which calls are broken.")
 
     def gateway(self) -> GatewayConfig:
