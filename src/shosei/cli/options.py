@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, get_type_hints
 
 import typer
 from typer.core import TyperCommand
@@ -18,9 +18,7 @@ from typer.main import get_command
 from shosei.cli.common import ConfigOption, SetOption
 
 if TYPE_CHECKING:
-    from shosei.config import Config
-
-C = TypeVar("C", bound="Config")
+    from shosei.config import C
 
 # The flags that are not called as their field is.
 _FLAGS = {"delay_s": "delay", "key_variable": "upstream-key-env", "stall_s": "stall-timeout"}
