@@ -299,7 +299,8 @@ def unknown(text: str) -> list[str]:
         if words[0] not in verbs.commands:
             return [] if words[0].startswith("-") else [words[0]]
         verbs = verbs.commands[words.pop(0)]
-    options = {name for parameter in verbs.params for name in (*parameter.opts, *parameter.secondary_opts)} | {"--help"}
+    parameters = verbs.get_params(typer.Context(verbs))
+    options = {name for parameter in parameters for name in (*parameter.opts, *parameter.secondary_opts)}
     named = [word.partition("=")[0] for word in words if re.match(r"--\w", word)]
     return [name for name in named if name not in options] + unknown(command)
 

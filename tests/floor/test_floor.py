@@ -66,7 +66,10 @@ def test_a_wrong_override_is_one_line_that_helps(override: str, words: str) -> N
     ("text", "words"),
     [
         ("[trian]\nlr = 1\n", "no verb reads section 'trian'; did you mean 'train'"),
-        ("seed = 3\n", "no verb reads section 'seed'; known: agents, data, exam, load, text, tokenizer, train"),
+        (
+            "seed = 3\n",
+            "no verb reads section 'seed'; known: agents, data, exam, gateway, load, text, tokenizer, train",
+        ),
         ("train = 3\n", "'train' is a section"),
         ("load = 3\n", "'load' is a section"),
         ("[train]\nlr = 1\n[train]\n", "cannot read"),

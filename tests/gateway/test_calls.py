@@ -26,7 +26,7 @@ from gateway_upstream import (
     through,
     well,
 )  # fmt: skip
-from shosei.gateway import Budget, Gateway
+from shosei.gateway import Gateway
 from shosei.log import Log, Request, ToolCall, ToolResult
 
 WEEKDAY = {
@@ -242,10 +242,10 @@ def test_tool_results_are_those_since_the_assistant_spoke(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    ("budget", "answered", "exceeded"), [(Budget(calls=2), 2, "calls"), (Budget(tokens=30), 2, "tokens")]
+    ("budget", "answered", "exceeded"), [({"calls": 2}, 2, "calls"), ({"tokens": 30}, 2, "tokens")]
 )
 def test_a_task_over_its_budget_is_refused_and_others_are_not(
-    tmp_path: Path, budget: Budget, answered: int, exceeded: str
+    tmp_path: Path, budget: dict[str, int], answered: int, exceeded: str
 ) -> None:
     told: list[str] = []
 
@@ -261,7 +261,7 @@ def test_a_task_over_its_budget_is_refused_and_others_are_not(
         await client(gateway, "other").chat.completions.create(**QUESTION)
         assert gateway.spent("other").exceeded == ""
 
-    log, upstream = through(tmp_path, well, talk, told.append, budget=budget)
+    log, upstream = through(tmp_path, well, talk, told.append, **budget)
     assert told == ["loop"]
     assert len(upstream.asked) == answered + 1
     assert [event.error for event in requests(log)] == [""] * answered + ["budget"] * 3 + [""]

@@ -265,14 +265,15 @@ async def persistent(agent: openai.AsyncOpenAI, *, stream: bool) -> str:
 
 
 def test_injected_faults_are_counted_and_systems_that_retry_get_through(tmp_path: Path) -> None:
-    faults = Faults.parse(["429=0.05", "500=0.15", "cut=0.1", "delay=0.1"], seed=3, delay_s=0.01)
+    told: dict[str, Any] = {"inject": ["429=0.05", "500=0.15", "cut=0.1", "delay=0.1"], "seed": 3, "delay_s": 0.01}
+    faults = GatewayConfig(**told).faults
     count = 60
 
     async def talk(gateway: Gateway) -> None:
         for number in range(count):
             assert await persistent(client(gateway, f"t{number}"), stream=number % 2 > 0) == "月曜日です。"
 
-    log, _ = through(tmp_path, well, talk, faults=faults)
+    log, _ = through(tmp_path, well, talk, **told)
     events = requests(log)
     injected = Counter(fault.name for fault in log.of(Fault))
     assert injected == Counter(fault for number in range(len(events)) if (fault := faults.draw(number + 1)))

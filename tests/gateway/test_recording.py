@@ -29,7 +29,7 @@ from gateway_upstream import (
     well,
 )
 from shosei.errors import InputError
-from shosei.gateway import Faults, Gateway, GatewayConfig
+from shosei.gateway import Gateway, GatewayConfig
 from shosei.log import Request
 
 NOWHERE = "http://127.0.0.1:9"  # the discard port: nothing listens
@@ -37,7 +37,7 @@ NOWHERE = "http://127.0.0.1:9"  # the discard port: nothing listens
 
 def replayed(folder: Path, talk: Callable[[Gateway], Awaitable[None]]) -> None:
     async def run() -> None:
-        async with Gateway(NOWHERE, None, GatewayConfig(replay=folder)) as gateway:
+        async with Gateway(NOWHERE, None, GatewayConfig(port=0, replay=folder)) as gateway:
             await talk(gateway)
 
     asyncio.run(run())
@@ -161,7 +161,7 @@ def test_what_was_cut_on_purpose_is_not_recorded(tmp_path: Path) -> None:
         with pytest.raises(openai.APIError):
             await text_of(await client(gateway).chat.completions.create(**QUESTION, stream=True))
 
-    through(tmp_path / "run", well, talk, record=tmp_path / "tape", faults=Faults.parse(["cut=1"]))
+    through(tmp_path / "run", well, talk, record=tmp_path / "tape", inject=["cut=1"])
     assert list((tmp_path / "tape").iterdir()) == []
 
 

@@ -90,7 +90,7 @@ def through(
 
     async def run() -> Upstream:
         async with serving(handler) as upstream:
-            async with Gateway(upstream.url, record.writer, GatewayConfig(**config), on_exceeded) as gateway:
+            async with Gateway(upstream.url, record.writer, GatewayConfig(port=0, **config), on_exceeded) as gateway:
                 await talk(gateway)
         return upstream
 

@@ -46,7 +46,7 @@ class Gateway:
         self,
         upstream: str,
         writer: Writer | None,
-        config: GatewayConfig = GatewayConfig(),  # noqa: B008 - immutable
+        config: GatewayConfig = GatewayConfig(port=0),  # noqa: B008 - immutable
         on_exceeded: Callable[[str], None] = ignore,
         is_open: Callable[[str], bool] = any_task,
     ) -> None:

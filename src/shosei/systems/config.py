@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from shosei.config import Config
-from shosei.gateway import Budget, Faults, GatewayConfig
+from shosei.gateway import GatewayConfig
 
 Count = Annotated[int, Field(ge=1)]
 
@@ -24,9 +24,11 @@ class AgentsConfig(Config):
     seconds: Annotated[float, Field(gt=0)] = Field(120.0, description="A task's wall time; then it is ended.")
     calls: Count | None = Field(None, description="A task's calls to the model; one more ends it.")
     tokens: Count | None = Field(None, description="A task's tokens; the call after them ends it.")
-    inject: list[str] = Field([], description="Shares of calls to break on purpose, such as '429=0.1'.")
+    inject: list[str] = Field(
+        [], description="Shares of calls to break on purpose: 429, 500, delay or cut, such as 429=0.1."
+    )
     seed: int = Field(0, description="Of the arrivals, and of which calls are broken.")
 
     def gateway(self) -> GatewayConfig:
         """The gateway that counts and breaks as told. Raises InputError for faults that are none."""
-        return GatewayConfig(budget=Budget(self.calls, self.tokens), faults=Faults.parse(self.inject, self.seed))
+        return GatewayConfig(port=0, calls=self.calls, tokens=self.tokens, inject=self.inject, seed=self.seed)
