@@ -19,7 +19,7 @@ from shosei.gateway.exchange import Exchange, Shared
 from shosei.gateway.recording import Recorder, Replay
 from shosei.gateway.source import Ask, NotRecorded, Source
 from shosei.gateway.upstream import Upstream
-from shosei.log import Event, Request, Writer
+from shosei.log import Event, Writer
 from shosei.wire.connection import Page
 from shosei.wire.listen import listen
 
@@ -120,13 +120,8 @@ class Gateway:
 
     async def _exchange(self, prefix: str, call: Call, route: Route, client: Client) -> None:
         number = next(self._numbers)
-        id = f"{prefix}{self._name}{number:08x}"
-        event = Request(
-            id=id, purpose=self._config.purpose, seen_by="gateway", scheduled_ns=call.received_ns,
-            phase="inference",
-        )  # fmt: skip
-        fault = self._config.faults.draw(number)
-        await Exchange(self._shared, call, route, client, event, fault).run()
+        id, fault = f"{prefix}{self._name}{number:08x}", self._config.faults.draw(number)
+        await Exchange(self._shared, call, route, client, id, self._config.purpose, fault).run()
 
     async def _pass_on(self, call: Call, route: Route, client: Client) -> None:
         """What costs no tokens is handed through and leaves no event."""

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from shosei.log import ToolCall, ToolResult
+from shosei.wire.reply import text_of
 
 _JSON_TYPES: dict[str, tuple[type, ...]] = {
     "string": (str,), "number": (int, float), "integer": (int,), "boolean": (bool,), "array": (list,),
@@ -63,7 +64,7 @@ def results(messages: bytes | msgspec.Raw) -> list[ToolResult]:
         if message.role == "assistant":
             break
         if message.role == "tool":
-            found.append(ToolResult(message.tool_call_id or "", _text(message.content).startswith("Error")))
+            found.append(ToolResult(message.tool_call_id or "", text_of(message.content).startswith("Error")))
     return found[::-1]
 
 
@@ -96,10 +97,3 @@ def _is_of(value: Any, schema: Any) -> bool:
 def _is_whole(value: Any) -> bool:
     """JSON Schema takes 1.0 for an integer."""
     return isinstance(value, float) and value.is_integer()
-
-
-def _text(content: Any) -> str:
-    """The text of a message, given as a string or as a list of parts."""
-    if isinstance(content, list):
-        return "".join(str(part.get("text", "")) for part in content if isinstance(part, dict))
-    return content if isinstance(content, str) else ""
