@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from shosei.log import ToolCall, ToolResult
-from shosei.wire.reply import text_of
+from shosei.wire.reply import UNREADABLE, text_of
 
 _JSON_TYPES: dict[str, tuple[type, ...]] = {
     "string": (str,), "number": (int, float), "integer": (int,), "boolean": (bool,), "array": (list,),
@@ -39,7 +39,7 @@ def schemas(tools: bytes | msgspec.Raw) -> dict[str, dict[str, Any]]:
     """The JSON schemas of the parameters of each function that a request offers, by name."""
     try:
         offered = [tool.function for tool in _tools(tools) if tool.function]
-    except msgspec.DecodeError:  # the upstream will say so
+    except UNREADABLE:  # the upstream will say so
         return {}
     return {function.name: function.parameters or {} for function in offered}
 
@@ -57,7 +57,7 @@ def results(messages: bytes | msgspec.Raw) -> list[ToolResult]:
         return []
     try:
         conversation = _messages(messages)
-    except msgspec.DecodeError:  # the upstream will say so
+    except UNREADABLE:  # the upstream will say so
         return []
     found = []
     for message in reversed(conversation):
