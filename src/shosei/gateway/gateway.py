@@ -19,7 +19,7 @@ from shosei.gateway.relay import Relay
 from shosei.gateway.upstream import NotRecorded, Source, Upstream
 from shosei.log import Event, Fault, Writer
 from shosei.wire.connection import Page
-from shosei.wire.listen import listen
+from shosei.wire.endpoint import listen
 
 _MEASURED = {"/v1/chat/completions": "chatcmpl-", "/v1/completions": "cmpl-"}
 
@@ -51,7 +51,7 @@ class Gateway:
         self._writer, self._config, self._is_open = writer, config, is_open
         self._source = _source(upstream, writer, config)
         self._budgets = Budgets(config.budget, on_exceeded)
-        self._clients: set[Downstream] = set()
+        self._downstreams: set[Downstream] = set()
         self._name, self._numbers = uuid.uuid4().hex[:16], itertools.count(1)
         self.url = ""  # http://HOST:PORT, once it listens
 
@@ -69,24 +69,24 @@ class Gateway:
         port = listener.getsockname()[1]
         self.url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(lambda: Downstream(self._handle, self._clients), sock=listener)
+        self._server = await loop.create_server(lambda: Downstream(self._handle, self._downstreams), sock=listener)
         return self
 
     async def __aexit__(self, *_: object) -> None:
         """Let the answers in flight end for ``drain_s``, then cancel them."""
         self._server.close()
-        for client in [*self._clients]:
-            client.drain()
+        for downstream in [*self._downstreams]:
+            downstream.drain()
         until = time.monotonic() + self._config.drain_s
-        while self._clients and time.monotonic() < until:
+        while self._downstreams and time.monotonic() < until:
             await asyncio.sleep(0.01)
-        left = [*self._clients]
-        for client in left:
-            client.cancel()
-        while any(client.busy for client in left):
+        left = [*self._downstreams]
+        for downstream in left:
+            downstream.cancel()
+        while any(downstream.busy for downstream in left):
             await asyncio.sleep(0)
-        for client in left:
-            client.abort()
+        for downstream in left:
+            downstream.abort()
         self._source.close()
 
     @property
@@ -98,24 +98,24 @@ class Gateway:
             self._writer.emit(event)
 
     async def _handle(self, call: Call) -> None:
-        client = call.downstream
+        downstream = call.downstream
         if not call.path:
-            client.refuse(404, "Nothing is here: the API is under [/r/RUN][/t/TASK][/a/AGENT]/v1")
+            downstream.refuse(404, "Nothing is here: the API is under [/r/RUN][/t/TASK][/a/AGENT]/v1")
         elif call.run and self._run and call.run != self._run:
-            client.refuse(404, f"This gateway records run '{self._run}', not '{call.run}'", code="unknown_run")
+            downstream.refuse(404, f"This gateway records run '{self._run}', not '{call.run}'", code="unknown_run")
         elif call.path == "/health":
-            client.whole(200, b'{"status":"ok"}')
+            downstream.whole(200, b'{"status":"ok"}')
         elif prefix := _MEASURED.get(call.path):
             if call.method == "POST":
                 number = next(self._numbers)
                 call.id = f"{prefix}{self._name}{number:08x}"
                 await self._measure(call, self._config.faults.draw(number))
             else:
-                client.refuse(405, f"{call.path} takes POST")
+                downstream.refuse(405, f"{call.path} takes POST")
         elif call.method == "GET" and _is_of_models(call.path):
             await self._pass_on(call)
         else:
-            client.refuse(404, f"{call.path} is not measured, so it is not passed on")
+            downstream.refuse(404, f"{call.path} is not measured, so it is not passed on")
 
     async def _measure(self, call: Call, fault: str) -> None:
         """Answer a call to a model, and write its event whatever happens."""

@@ -37,7 +37,7 @@ class Relay:
     def __init__(self, call: Call, *, cut: bool) -> None:
         self.ended = False
         self.reply = Reply(call.id, call.received_ns, bytes_sent=len(call.body))
-        self._call, self._client, self._cut = call, call.downstream, cut
+        self._call, self._downstream, self._cut = call, call.downstream, cut
         self._id = msgspec.Raw(_encode(call.id))
         self._reader = ReplyReader(self.reply, relayed=True)
         self._events = sse.Decoder()
@@ -72,13 +72,13 @@ class Relay:
             self.refuse(404, str(error), "not_recorded", error="4xx")
         else:
             self.finish()
-            if not self._client.begun:
+            if not self._downstream.begun:
                 self._fail(502, f"the upstream's {reply.message}", reply.error)
 
     def refuse(self, status: int, message: str, code: str, *, error: str) -> None:
         """The gateway's own answer; ``error`` as in the ``request`` event."""
         self.reply.status, self.reply.error = status, error
-        self._client.refuse(status, message, code=code, headers=_RETRY_AFTER if status == 429 else [])
+        self._downstream.refuse(status, message, code=code, headers=_RETRY_AFTER if status == 429 else [])
 
     @property
     def complete(self) -> bool:
@@ -91,7 +91,7 @@ class Relay:
         if any(name == b"content-type" and value.startswith(b"application/json") for name, value in headers):
             self._reader.streams = False  # whole, though a stream was asked for
         if self._reader.streams:
-            self._client.begin(status, self._headers)
+            self._downstream.begin(status, self._headers)
 
     def feed(self, data: bytes, now_ns: int) -> None:
         reply = self.reply
@@ -107,14 +107,14 @@ class Relay:
 
     def finish(self) -> None:
         """The upstream's answer has ended as HTTP says."""
-        reply, reader, client = self.reply, self._reader, self._client
+        reply, reader = self.reply, self._reader
         reader.finish()
         if not reader.streams:
             self._whole()
         elif reader.complete:
-            client.end()
+            self._downstream.end()
         else:
-            client.cut()
+            self._downstream.cut()
         if reader.calls:
             offered = tools.schemas(self._call.raw("tools"))
             self._tool_calls = [
@@ -138,7 +138,7 @@ class Relay:
         except UNREADABLE as error:
             self._misread(str(error))
         if pieces:
-            self._client.piece(b"".join(pieces))
+            self._downstream.piece(b"".join(pieces))
 
     def _changed(self, chunk: bytes, answer: Answer) -> bytes | None:
         """A chunk as the client is to see it; None if it is not."""
@@ -155,7 +155,7 @@ class Relay:
         if self._reader.ended:  # too large, or no answer
             return
         if not 200 <= status < 300:
-            self._client.whole(status, body, self._headers)
+            self._downstream.whole(status, body, self._headers)
             return
         try:
             body = _encode(_decode(body) | {"id": self._id})
@@ -164,10 +164,10 @@ class Relay:
             return
         if self._cut:
             reply.error = "cut stream"
-            self._client.begin(status, [*JSON, (b"content-length", b"%d" % len(body))])
-            self._client.cut(body[: len(body) // 2])
+            self._downstream.begin(status, [*JSON, (b"content-length", b"%d" % len(body))])
+            self._downstream.cut(body[: len(body) // 2])
         else:
-            self._client.whole(status, body, self._headers)
+            self._downstream.whole(status, body, self._headers)
 
     def _misread(self, reason: str) -> None:
         self._reader.fail(reason)
@@ -175,8 +175,8 @@ class Relay:
 
     def _fail(self, status: int, message: str, error: str) -> None:
         """Say what the upstream did, or end the connection where its answer has begun."""
-        if self._client.begun:
+        if self._downstream.begun:
             self.reply.error = error
-            self._client.cut()
+            self._downstream.cut()
         else:
             self.refuse(status, message, f"upstream_{error.replace(' ', '_')}", error=error)

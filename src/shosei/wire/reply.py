@@ -94,7 +94,7 @@ class Answer(msgspec.Struct, gc=False):
 
 
 @dataclass(slots=True)
-class ToolCall:
+class _Assembled:
     """A call of a tool, put together from its pieces; ``arguments`` is JSON, if the model was right."""
 
     id: str = ""
@@ -102,7 +102,7 @@ class ToolCall:
     arguments: str = ""
 
 
-UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError)  # what decoding raises for bytes that are not in the API's form
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError)  # what decoding raises where it is not in the API's form
 _NOTHING = _Message()
 _decode = msgspec.json.Decoder(Answer).decode
 
@@ -119,7 +119,7 @@ class ReplyReader:
         self.streams = False  # the answer comes as events; else as one JSON object
         self.complete = False  # a stream's last event came
         self.body = b""  # of an answer in one piece, once it has ended
-        self.calls: dict[tuple[int, int], ToolCall] = {}  # by choice and place
+        self.calls: dict[tuple[int, int], _Assembled] = {}  # by choice and place
         self._on_text, self._relayed = on_text, relayed
         self._events = sse.Decoder()
         self._parts: list[bytes] = []  # of an answer in one piece
@@ -218,7 +218,7 @@ class ReplyReader:
 
     def _add_calls(self, choice: int, pieces: list[_Call]) -> None:
         for place, piece in enumerate(pieces):
-            call = self.calls.setdefault((choice, place if piece.index is None else piece.index), ToolCall())
+            call = self.calls.setdefault((choice, place if piece.index is None else piece.index), _Assembled())
             call.id = call.id or piece.id or ""
             if piece.function:
                 call.name += piece.function.name or ""
