@@ -48,7 +48,8 @@ def test_the_whole_schema_counts(parameters: Any, good: Any, bad: Any) -> None:
         {"properties": {"x": {"pattern": r"^(a+)+\1$"}}},
         {"$ref": "#/$defs/a59", "$defs": {"a0": {}, **DOUBLING}},
         {"description": "x" * (1 << 19)},
-        {"allOf": [{}] * 20_000},
+        {"properties": {f"x{n}": {"pattern": "a"} for n in range(1000)}},
+        {"allOf": [{}] * 30_000},
     ],
 )
 def test_a_schema_that_cannot_be_used_checks_for_an_object_alone(parameters: Any) -> None:

@@ -15,12 +15,13 @@ from shosei.log import ToolCall, ToolResult
 from shosei.wire.reply import UNREADABLE, text_of
 
 # What a check may cost, since schemas are the client's and arguments the model's, and everybody waits meanwhile. One
-# subschema takes some 80 ns for each character of the arguments at worst (uniqueItems), so a check at most 2 s.
+# subschema takes some 80 ns for each character of the arguments at worst (uniqueItems), a pattern up to 60,000.
 _MOST_SCHEMA_BYTES = 1 << 18
-_MOST_SUBSCHEMAS = 10_000
-_MOST_STEPS = 25_000_000  # subschemas times characters of arguments
-# Matching takes time linear in the text: no looking around, no back references.
-_PATTERNS = jsonschema_rs.RegexOptions(size_limit=1 << 20)
+_MOST_SUBSCHEMAS = 20_000
+_SUBSCHEMAS_A_PATTERN = 500  # what it counts as
+_MOST_STEPS = 25_000_000  # subschemas times characters of arguments; 3 s at worst
+# Matching takes time linear in the text: no looking around, no back references. Bytes of a compiled pattern.
+_PATTERNS = jsonschema_rs.RegexOptions(size_limit=1 << 18)
 
 _log = logging.getLogger(__name__)
 
@@ -112,14 +113,14 @@ def _compiled(text: bytes) -> tuple[jsonschema_rs.Validator | None, int]:
 def _size(schema: Any) -> int:
     """How many objects and arrays a schema has, with what it refers to written out wherever it does.
 
-    What refers to itself is written out once. A few lines can refer to each other so that this doubles with each.
-    Raises ValueError for too many and for references that are not pointers into the schema; LookupError, TypeError or
-    ValueError for those that lead nowhere.
+    What refers to itself is written out once, and a pattern counts as many. A few lines can refer to each other so that
+    this doubles with each. Raises ValueError for too many and for references that are not pointers into the schema;
+    LookupError, TypeError or ValueError for those that lead nowhere.
     """
     size, left = 0, [(schema, frozenset[str]())]
     while left:
         node, within = left.pop()
-        size += 1
+        size += _SUBSCHEMAS_A_PATTERN if "pattern" in node or "patternProperties" in node else 1
         if size > _MOST_SUBSCHEMAS:
             raise ValueError(f"it has more than {_MOST_SUBSCHEMAS} subschemas")
         if isinstance(node, dict):
