@@ -24,8 +24,9 @@ from shosei.wire.reply import ReplyReader
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 OK = b"HTTP/1.1 200 OK\r\n"
+USAGE = {"prompt_tokens": 5, "completion_tokens": 2, "prompt_tokens_details": {"cached_tokens": 3}}
 WHOLE = json.dumps(
-    {"id": "chatcmpl-1", "choices": [{"message": {"content": "你好"}, "finish_reason": "stop"}], "usage": {"a": 1}},
+    {"id": "chatcmpl-1", "choices": [{"message": {"content": "你好"}, "finish_reason": "stop"}], "usage": USAGE},
     ensure_ascii=False,
 ).encode()  # fmt: skip
 TEXTS = ["你", "好，", "世界\n", "。"]
@@ -96,7 +97,7 @@ def test_a_stream_cut_anywhere_reads_the_same(cuts: list[int], crlf: bool) -> No
         reader.feed(stream[begin:end], now)
     reader.finish()
     assert (reply.text, reply.finish_reason, reply.error) == ("".join(TEXTS), "length", "")
-    assert reply.usage == {"prompt_tokens": 3, "completion_tokens": 4}
+    assert (reply.tokens_in, reply.tokens_out, reply.tokens_cached) == (3, 4, None)
     assert (reply.id, reply.bytes_received) == ("chatcmpl-2", len(stream))
     # A piece came when its event was whole.
     blank = b"\r\n\r\n" if crlf else b"\n\n"
@@ -131,6 +132,9 @@ def test_no_answer_makes_the_reader_raise(data: bytes, stream: bool, status: int
         b'data: {"choices": [null]}\n\n',
         b'{"choices": 3}',
         b'{"error": []}',
+        b'data: {"error": "\xff"}\n\n',
+        b'{"choices": [{"message": {"content": "\xff"}}]}',
+        b'{"choices": [], "usage": {"prompt_tokens": "many"}}',
     ):
         reply = Reply("req-1", 0, stream=stream)
         reader = ReplyReader(reply)
@@ -138,6 +142,18 @@ def test_no_answer_makes_the_reader_raise(data: bytes, stream: bool, status: int
         reader.feed(body, 2)
         reader.finish()
         assert reply.error
+
+
+def test_an_answer_in_parts_and_one_of_reasoning_are_read() -> None:
+    parts, reasoning = Reply("req-1", 0), Reply("req-2", 0)
+    content = [{"type": "text", "text": "你"}, {"type": "text", "text": "好"}]
+    for reply, message in ((parts, {"content": content}), (reasoning, {"reasoning_content": "嗯"})):
+        reader = ReplyReader(reply, relayed=reply is reasoning)
+        reader.begin(200, [], 1)
+        reader.feed(json.dumps({"choices": [{"message": message}]}).encode(), 2)
+        reader.finish()
+    assert (parts.text, parts.error) == ("你好", "")
+    assert reasoning.error == ""
 
 
 @pytest.mark.parametrize(
@@ -156,7 +172,8 @@ def test_every_framing_is_read(answer: bytes) -> None:
     close = b"Connection: close" in answer or b"HTTP/1.0" in answer
     replies = talk(answering(answer[:40], answer[40:], close=close), {}, {}, {})
     for reply in replies:
-        assert (reply.error, reply.text, reply.status, reply.usage) == ("", "你好", 200, {"a": 1})
+        assert (reply.error, reply.text, reply.status) == ("", "你好", 200)
+        assert (reply.tokens_in, reply.tokens_out, reply.tokens_cached) == (5, 2, 3)
         assert reply.first_byte_ns is not None
         assert reply.done_ns is not None
         assert reply.scheduled_ns <= (reply.sent_ns or 0) <= reply.first_byte_ns <= reply.done_ns

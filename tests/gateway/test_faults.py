@@ -164,7 +164,7 @@ def test_a_client_that_leaves_takes_its_request_along(tmp_path: Path, handler: H
         asking = asyncio.create_task(raw(gateway, QUESTION | {"stream": True}))
         await asyncio.sleep(0.2)
         asking.cancel()
-        while gateway._clients:
+        while gateway._downstreams:
             await asyncio.sleep(0.01)
         await asyncio.sleep(0.1)
 
@@ -182,7 +182,7 @@ def test_a_client_that_leaves_at_the_last_event_has_its_answer(tmp_path: Path) -
         reader, writer = await connected(gateway, QUESTION | {"stream": True})
         await reader.readuntil(b"[DONE]")
         writer.close()
-        while gateway._clients:
+        while gateway._downstreams:
             await asyncio.sleep(0.01)
 
     log, _ = through(tmp_path, unhurried, talk)
@@ -230,7 +230,7 @@ def test_a_client_that_resets_its_connection_is_a_disconnect(tmp_path: Path) -> 
         linger = struct.pack("ii", 1, 0)
         writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
         writer.transport.abort()
-        while gateway._clients:
+        while gateway._downstreams:
             await asyncio.sleep(0.01)
 
     log, _ = through(tmp_path, stalling(STREAM, *CHUNKS), talk)

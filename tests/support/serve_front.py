@@ -19,7 +19,7 @@ from shosei.log.run import Run
 from shosei.serve.app import create_app
 from shosei.text import Tokenizer
 from shosei.wire import sse
-from shosei.wire.listen import listen
+from shosei.wire.endpoint import listen
 
 Scene = Callable[["Front"], Any]
 CONTEXT = 512

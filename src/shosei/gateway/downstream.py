@@ -1,4 +1,4 @@
-"""One client's connection: HTTP/1.1 requests come in, answers go out, one after the other."""
+"""The gateway's side of a client's connection: HTTP/1.1 requests come in, answers go out, one after the other."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 import httptools
 import msgspec
 
+from shosei.gateway.call import Call
 from shosei.wire.connection import Headers
 from shosei.wire.openai import error_body
 
@@ -23,26 +24,6 @@ JSON = [(b"content-type", b"application/json")]
 _MOST_WAITING = 2  # requests that were sent before the answer to the first; more are left in the kernel
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(slots=True)
-class Call:
-    """A whole HTTP request."""
-
-    method: str
-    target: bytes
-    headers: Headers
-    body: bytes
-    received_ns: int
-    keep_alive: bool
-    chunked: bool  # the client can take an answer in chunks
-
-
-class Flow(Protocol):
-    """What an answer comes from."""
-
-    def pause(self) -> None: ...
-    def resume(self) -> None: ...
 
 
 @dataclass(slots=True)
@@ -58,13 +39,13 @@ class _Incoming:
         return b"\r\n".join([b"%s %s HTTP/1.1" % (method, self.target), *lines, b"", b""])
 
 
-class Client(asyncio.Protocol):
-    """A connection. ``handle`` answers a call through the methods below; it is cancelled if the client leaves.
+class Downstream(asyncio.Protocol):
+    """A client's connection, one of ``others``. ``handle`` answers a call through the methods below.
 
-    While the client reads more slowly than the answer comes, ``flow`` is paused.
+    It is cancelled if the client leaves.
     """
 
-    def __init__(self, handle: Callable[[Call, Client], Awaitable[None]], others: set[Client]) -> None:
+    def __init__(self, handle: Callable[[Call], Awaitable[None]], others: set[Downstream]) -> None:
         self._handle, self._others = handle, others
         self._parser = httptools.HttpRequestParser(self)
         self._transport: asyncio.Transport
@@ -75,7 +56,7 @@ class Client(asyncio.Protocol):
         self._closing = self._paused = False
         self.begun = False  # the answer's header was written
         self.gone = False
-        self.flow: Flow | None = None
+        self._on_pause: Callable[[bool], None] | None = None
 
     # What the answer's maker calls.
 
@@ -118,11 +99,11 @@ class Client(asyncio.Protocol):
         self._transport.write(rest)
         self._transport.close()
 
-    def attach(self, flow: Flow | None) -> None:
-        """What to pause while the client does not read."""
-        self.flow = flow
-        if flow and self._paused:
-            flow.pause()
+    def attach(self, on_pause: Callable[[bool], None] | None) -> None:
+        """Whom to tell that the client reads more slowly than the answer comes (True), and that it has caught up."""
+        self._on_pause = on_pause
+        if on_pause and self._paused:
+            on_pause(True)
 
     # What the gateway calls.
 
@@ -171,14 +152,10 @@ class Client(asyncio.Protocol):
             self._reject(400, f"The request is no HTTP: {error}")
 
     def pause_writing(self) -> None:
-        self._paused = True
-        if self.flow:
-            self.flow.pause()
+        self._pause(True)
 
     def resume_writing(self) -> None:
-        self._paused = False
-        if self.flow:
-            self.flow.resume()
+        self._pause(False)
 
     # httptools's.
 
@@ -207,7 +184,7 @@ class Client(asyncio.Protocol):
         if self._closing or parser.should_upgrade():
             return
         call = Call(
-            parser.get_method().decode("latin-1"), incoming.target, incoming.headers, b"".join(incoming.parts),
+            self, parser.get_method().decode("latin-1"), incoming.target, incoming.headers, b"".join(incoming.parts),
             time.monotonic_ns(), parser.should_keep_alive(), parser.get_http_version() != "1.0",
         )  # fmt: skip
         if self._task is None:
@@ -216,6 +193,11 @@ class Client(asyncio.Protocol):
             self._waiting.append(call)
             if len(self._waiting) >= _MOST_WAITING:
                 self._transport.pause_reading()
+
+    def _pause(self, waits: bool) -> None:
+        self._paused = waits
+        if self._on_pause:
+            self._on_pause(waits)
 
     def _measure(self, data: bytes, most: int, status: int) -> None:
         self._incoming.size += len(data)
@@ -231,12 +213,12 @@ class Client(asyncio.Protocol):
 
     def _start(self, call: Call) -> None:
         self._call, self.begun = call, False
-        self._task = asyncio.get_running_loop().create_task(cast(Any, self._handle(call, self)))
+        self._task = asyncio.get_running_loop().create_task(cast(Any, self._handle(call)))
         self._task.add_done_callback(self._ended)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         """The call under way has its answer, whatever it is; on with the next."""
-        self._task, self.flow = None, None
+        self._task, self._on_pause = None, None
         if not task.cancelled() and (error := task.exception()):
             _log.error("a call failed", exc_info=error)
             self._closing = True
