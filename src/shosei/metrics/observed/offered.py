@@ -1,4 +1,4 @@
-"""None"""
+"""A load as one vantage saw it within a window: what was offered, what was answered, what was under way."""
 
 from __future__ import annotations
 
