@@ -29,11 +29,11 @@ from typing import Any
 
 from shosei.exam import ExamConfig
 from shosei.exam.benchmarks import read_benchmark
-from shosei.exam.proof import prove
-from shosei.exam.runner import IN_PROCESS, Runner
-from shosei.exam.sandbox import available
-from shosei.metrics.accuracy import naive_bayes
 from shosei.metrics.accuracy.confusion import Confusion
+from shosei.metrics.grading import naive_bayes
+from shosei.sandbox.proof import prove
+from shosei.sandbox.runner import IN_PROCESS, Runner
+from shosei.sandbox.sandbox import available
 from shosei.wire.suite import Task
 
 AT_ONCE = 2

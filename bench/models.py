@@ -38,7 +38,7 @@ from shosei.spec import ModelSpec, preset
 from shosei.spec.generation import decode_seconds
 from shosei.spec.training import TrainingStep
 from shosei.train.checkpoint import WEIGHTS, checkpoints
-from shosei.wire.listen import listen
+from shosei.wire.endpoint import listen
 
 READY_S = 600.0
 QUESTION = [{"role": "user", "content": "3 + 4 等于多少？"}]

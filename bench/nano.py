@@ -18,7 +18,7 @@ from typing import Any
 
 from shosei.engine.answer import answer_greedily
 from shosei.log import Score, open_run
-from shosei.metrics.accuracy.grading import grade
+from shosei.metrics.grading.grade import grade
 from shosei.metrics.stats import wilson
 from shosei.model import folder
 from shosei.text import Tokenizer, chat

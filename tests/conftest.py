@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from shosei.cli.main import main
-
-Shosei = Callable[..., tuple[int, str, str]]
+from verb import Shosei
 
 # A shell starts what runs in its background with interrupts ignored, and children inherit that: tests send them some.
 signal.signal(signal.SIGINT, signal.default_int_handler)

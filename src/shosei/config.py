@@ -13,7 +13,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from shosei.errors import InputError, nearest
 from shosei.files import locked, write_atomic
 
-SECTIONS = ("data", "text", "tokenizer", "train", "load", "exam", "agents")  # a run.toml may hold all of them
+# A run.toml may hold all of them.
+SECTIONS = ("data", "text", "tokenizer", "train", "load", "exam", "gateway", "agents")
 
 
 class Config(BaseModel):

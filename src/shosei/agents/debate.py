@@ -6,8 +6,8 @@ import asyncio
 from collections import Counter
 
 from shosei.agents.agent import agent, ask
-from shosei.agents.contract import Task
 from shosei.agents.prompts import DEBATE
+from shosei.wire.system import Task
 
 _DEBATERS = 3
 _TEMPERATURE = 0.7  # they are one model: without chance they would all say the same

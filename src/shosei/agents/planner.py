@@ -6,8 +6,8 @@ import asyncio
 
 from shosei.agents import tools
 from shosei.agents.agent import agent, ask
-from shosei.agents.contract import Task
 from shosei.agents.prompts import PLAN, WORK, WRITE
+from shosei.wire.system import Task
 
 _STEPS = 4
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from shosei.agents import tools
 from shosei.agents.agent import agent, ask
-from shosei.agents.contract import Task
 from shosei.agents.prompts import ROUTE, SKILLS, SOLVE
+from shosei.wire.system import Task
 
 
 async def system(task: Task, base_url: str) -> str:

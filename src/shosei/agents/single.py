@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from shosei.agents.agent import agent, ask
-from shosei.agents.contract import Task
+from shosei.wire.system import Task
 
 
 async def system(task: Task, base_url: str) -> str:

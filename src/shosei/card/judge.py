@@ -7,11 +7,11 @@ from typing import Any, Literal
 
 import msgspec
 
-from shosei.card.profile import Profile, Requirement
 from shosei.errors import EXIT_INCONCLUSIVE, EXIT_INVALID, EXIT_OK, EXIT_REGRESSION, InputError
 from shosei.log import Log, RunBegin
 from shosei.metrics.metric import Figure, Metric, Phase
 from shosei.metrics.text import Text, Words, text
+from shosei.profile.profile import Profile, Requirement
 
 Outcome = Literal["pass", "missed", "inconclusive", "insufficient", "invalid", "not_measured", "na"]
 

@@ -11,9 +11,8 @@ from dataclasses import dataclass
 
 from shosei.card.words import named, say
 from shosei.log import Event
-from shosei.metrics.agents import cells as agents
 from shosei.metrics.cell import Cell
-from shosei.metrics.compute import cells
+from shosei.metrics.cells import cells, task_cells
 from shosei.metrics.metric import METRIC_IDS, PHASES, Phase
 from shosei.metrics.service_level import ServiceLevel
 from shosei.metrics.text import Text, text
@@ -51,7 +50,7 @@ class Reference:
 def references() -> list[Reference]:
     """All 15, in the card's order."""
     by_cell = {(cell.id, cell.phase): cell for cell in cells(ServiceLevel())}
-    of_tasks = {cell.id: cell for cell in agents.cells(ServiceLevel())}
+    of_tasks = {cell.id: cell for cell in task_cells(ServiceLevel())}
     found = []
     for group, ids in METRIC_IDS.items():
         for id in ids:

@@ -13,14 +13,13 @@ from typing import Any
 import msgspec
 
 from shosei.card.judge import Judgement, judge
-from shosei.card.profile import Profile
 from shosei.card.timeline import Timeline, timeline
 from shosei.card.words import rendered, texts
 from shosei.log import Event, Log, Note, RunBegin, RunEnd, Sample
-from shosei.metrics.agents.solved import stopped
-from shosei.metrics.agents.tasks import submitted
 from shosei.metrics.metric import METRIC_IDS, PHASES, Metric, Phase
+from shosei.metrics.observed.tasks import stopped, submitted
 from shosei.metrics.text import Text, Words, text
+from shosei.profile.profile import Profile
 from shosei.spec import audit
 
 

@@ -13,22 +13,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from shosei.cli.common import (
-    ConfigOption,
-    JsonOption,
-    ProfileOption,
-    RunOption,
-    SetOption,
-    fast_loop,
-    result,
-    run_async,
-    say,
-)
+from shosei.cli.common import JsonOption, ProfileOption, RunOption, fast_loop, result, run_async, say
+from shosei.cli.options import options_of
 from shosei.errors import EXIT_INVALID, EXIT_OK, InputError, installing, nearest
 
 if TYPE_CHECKING:
-    from shosei.harness import AgentsConfig, Counts, System
     from shosei.log import Run, Writer
+    from shosei.systems.config import AgentsConfig
+    from shosei.systems.harness import Counts
+    from shosei.systems.system import System
     from shosei.wire.suite import Task
 
 _SECONDS_BETWEEN_LINES = 2.0
@@ -45,8 +38,9 @@ def show(as_json: JsonOption = False) -> int:
     return EXIT_OK
 
 
-@agents.command()
+@agents.command(cls=options_of("agents", "shosei.systems.config:AgentsConfig"))
 def run(
+    context: typer.Context,
     system: Annotated[
         list[str],
         typer.Argument(metavar="SYSTEM | -- CMD...", help="A shipped one ('agents list'), module:function, a command."),
@@ -55,27 +49,11 @@ def run(
     base_url: Annotated[str, typer.Option(metavar="URL", help="The OpenAI-compatible server that it uses.")],
     run: RunOption = None,
     name: Annotated[str, typer.Option(help="What a command is called in the log.")] = "command",
-    concurrency: Annotated[int | None, typer.Option(help="Tasks under way at a time (default 1).")] = None,
-    rate: Annotated[
-        float | None, typer.Option(help="Tasks submitted per second instead, whether or not others have ended.")
-    ] = None,
-    samples: Annotated[int | None, typer.Option(help="How often each task is given (default 1).")] = None,
-    calls: Annotated[int | None, typer.Option(help="Most calls of a task to the model.", show_default=False)] = None,
-    tokens: Annotated[int | None, typer.Option(help="Most tokens of a task.", show_default=False)] = None,
-    seconds: Annotated[float | None, typer.Option(help="Most seconds of a task (default 120).")] = None,
-    inject: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="FAULT=SHARE", help="Calls to break: 429, 500, delay, cut; 429=0.1. Repeatable.", show_default=False
-        ),
-    ] = None,
     baseline: Annotated[
         str | None,
         typer.Option(help="Then this system, such as single, with the tokens that a task took.", show_default=False),
     ] = None,
     profile: ProfileOption = None,
-    config_file: ConfigOption = None,
-    overrides: SetOption = None,
     as_json: JsonOption = False,
 ) -> int:
     """Give a system every task of a suite, through a gateway that counts its calls; 'shosei card' grades the answers.
@@ -83,20 +61,16 @@ def run(
     A task that raises, hangs, dies or spends too much fails alone. Called again after an interruption, with the same
     tasks and settings, it goes on. Exit code 5 if not one task came to an answer.
     """
-    from shosei.config import load
     from shosei.exam.benchmarks import benchmark_files, read_benchmarks
     from shosei.files import sha256
-    from shosei.harness import AgentsConfig, check, relay, token_budget
     from shosei.log import Run, open_run, read_log
+    from shosei.systems.baseline import relay, token_budget
+    from shosei.systems.config import AgentsConfig
+    from shosei.systems.harness import check
 
-    given = {
-        "concurrency": concurrency, "rate": rate, "samples": samples, "calls": calls, "tokens": tokens,
-        "seconds": seconds, "inject": inject,
-    }  # fmt: skip
-    flags = [f"agents.{key}={json.dumps(value)}" for key, value in given.items() if value is not None]
-    settings = load(AgentsConfig, "agents", config_file, [*flags, *(overrides or [])])
+    settings: AgentsConfig = context.obj.load(AgentsConfig)
     if profile:
-        from shosei.card.profile import read_profile
+        from shosei.profile.profile import read_profile
 
         read_profile(profile)
     hashes = {f"suite:{file.stem}": sha256(file) for file in benchmark_files(tasks)}
@@ -143,7 +117,8 @@ class _Work:
     ) -> tuple[int, int]:
         """Give ``system`` the tasks, and do ``then`` in the same record; the attempt, and the exit code."""
         from shosei.config import save
-        from shosei.harness import run_agents, unfinished
+        from shosei.systems.harness import run_agents
+        from shosei.systems.resume import unfinished
 
         config = settings.model_dump() | {
             "system": system.name, "url": self.url, "baseline": baseline, "answers": len(self.tasks) * settings.samples,
@@ -167,7 +142,7 @@ class _Work:
 def _system(words: list[str], name: str) -> System:
     """A shipped system, ``module:function``, or else a command of that ``name``. Raises InputError."""
     from shosei.agents.shipped import SHIPPED, location
-    from shosei.harness import System
+    from shosei.systems.system import System
 
     first = words[0]
     if len(words) > 1 or (first not in SHIPPED and ":" not in first):

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from shosei.cli.common import JsonOption, result, say
+from shosei.cli.options import Given
 from shosei.cli.verbs import Verbs, answers, code_of, printed
 from shosei.errors import EXIT_OK, InputError
 
@@ -68,7 +68,7 @@ def alternate(
 
 
 def _warn_of_few(repeats: int) -> None:
-    from shosei.metrics.comparison.comparison import MIN_PAIRS
+    from shosei.compare.comparison import MIN_PAIRS
 
     if repeats < MIN_PAIRS:
         say(
@@ -83,12 +83,12 @@ def _take(run: Run, turn: Turn, hashes: dict[str, str]) -> int:
 
     def steps(verbs: Verbs) -> None:
         with _serving(verbs, target, folder):
-            load = _settings("load", target.load.model_dump(mode="json", exclude_unset=True))
+            load = Given("load", target.load.model_dump(mode="json", exclude_unset=True)).words()
             verbs.run("load", "load", target.url, "--run", folder, "--seed", str(turn.seed), *load)
             if target.exam:
                 suite, exam = _exam(target)
                 asked = (target.url, "--run", folder, "--suite", suite)
-                verbs.run("exam", "exam", *asked, *_settings("exam", exam))
+                verbs.run("exam", "exam", *asked, *Given("exam", exam).words())
 
     with run.recording(
         _VERB, new_attempt=True, target=target.name, turn=turn.number, config=target.model_dump(mode="json"),
@@ -109,13 +109,6 @@ def _serving(verbs: Verbs, target: Target, folder: str) -> AbstractContextManage
         return verbs.serving(target.url, target.ready_s, *target.serve[1:], "--run", folder)
     supervise = ("supervise", "--run", folder, "--phase", "inference", "--name", "server", "--")
     return verbs.serving(target.url, target.ready_s, *supervise, *target.serve)
-
-
-def _settings(section: str, settings: Mapping[str, Any]) -> list[str]:
-    options = []
-    for key, value in settings.items():
-        options += ["--set", f"{section}.{key}={json.dumps(value, ensure_ascii=False)}"]
-    return options
 
 
 def _exam(target: Target) -> tuple[str, dict[str, Any]]:

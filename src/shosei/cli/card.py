@@ -47,12 +47,12 @@ def card(
 
     from shosei.card import build, html, markdown, terminal, to_json
     from shosei.card.judge import exit_code
-    from shosei.card.profile import read_profile
     from shosei.card.words import language
     from shosei.card.words import say as speak
     from shosei.cli.verbs import printed
     from shosei.log import attempts, open_run, read_log
     from shosei.metrics import compute
+    from shosei.profile.profile import read_profile
 
     chosen = open_run(run)
     spoken = language(lang or "en")

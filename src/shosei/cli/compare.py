@@ -10,7 +10,7 @@ import typer
 from shosei.cli.common import JsonOption, ProfileOption, say
 
 if TYPE_CHECKING:
-    from shosei.metrics.comparison.sides import Target
+    from shosei.compare.sides import Target
 
 
 def compare(
@@ -39,15 +39,15 @@ def compare(
     """
     from rich.console import Console
 
-    from shosei.card import compare as views
-    from shosei.card.decision import Decision, margins
-    from shosei.card.profile import read_profile
     from shosei.card.words import language
+    from shosei.compare import views
+    from shosei.compare.comparison import compare_logs
+    from shosei.compare.decision import Decision, margins
     from shosei.errors import InputError, nearest
     from shosei.files import write_atomic
     from shosei.metrics import METRIC_IDS
-    from shosei.metrics.comparison.comparison import compare_logs
     from shosei.metrics.service_level import ServiceLevel
+    from shosei.profile.profile import read_profile
 
     known = [id for ids in METRIC_IDS.values() for id in ids]
     for id in metric or []:
@@ -78,8 +78,8 @@ def compare(
 
 
 def _turns(folder: Path) -> tuple[Target, Target]:
+    from shosei.compare.sides import pairs_of_turns
     from shosei.log import attempts, open_run, read_log
-    from shosei.metrics.comparison.sides import pairs_of_turns
 
     run = open_run(folder)
     return pairs_of_turns([read_log(run.log, attempt) for attempt in attempts(run.log)])

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from shosei.cli.common import ConfigOption, JsonOption, RunOption, SetOption, result, run_async, say
+from shosei.cli.common import JsonOption, RunOption, result, run_async, say
 from shosei.errors import EXIT_INVALID, EXIT_OK
 
 if TYPE_CHECKING:
@@ -19,6 +18,7 @@ _SECONDS_BETWEEN_LINES = 2.0
 
 
 def exam(
+    context: typer.Context,
     url: Annotated[str, typer.Argument(help="An OpenAI-compatible server, such as http://127.0.0.1:8000")],
     suite: Annotated[Path, typer.Option(help="A suite or benchmark file, or a folder of them.", show_default=False)],
     run: RunOption = None,
@@ -37,20 +37,9 @@ def exam(
     lang: Annotated[
         str | None, typer.Option(help="zh, ja or en (default: by the script of each question).", show_default=False)
     ] = None,
-    prompting: Annotated[str | None, typer.Option(help="chat (the default) or completion.")] = None,
-    shots: Annotated[int | None, typer.Option(help="Worked examples before each question (default 0).")] = None,
     shots_from: Annotated[
         Path | None, typer.Option(help="The file they come from, in the suite's format.", show_default=False)
     ] = None,
-    samples: Annotated[int | None, typer.Option(help="Answers for each task (default 1).")] = None,
-    temperature: Annotated[float | None, typer.Option(help="0, the default, is greedy.")] = None,
-    sandbox: Annotated[
-        str | None,
-        typer.Option(help="How to run programs: auto (the default), bubblewrap, sandlock, rlimits, or none."),
-    ] = None,
-    concurrency: Annotated[int | None, typer.Option(help="Requests in flight at most (default 8).")] = None,
-    config_file: ConfigOption = None,
-    overrides: SetOption = None,
     as_json: JsonOption = False,
 ) -> int:
     """Ask a served model every task of the suites; 'shosei card' grades the answers.
@@ -58,7 +47,7 @@ def exam(
     Called again after an interruption, with the same suites and settings, it goes on. Exit code 5 if not one request
     was answered.
     """
-    from shosei.config import load, save
+    from shosei.config import save
     from shosei.errors import InputError
     from shosei.exam import ExamConfig, check, run_exam
     from shosei.exam.benchmarks import Reading, benchmark_files, read_benchmark, read_benchmarks
@@ -68,12 +57,7 @@ def exam(
     from shosei.log import open_run, read_log
     from shosei.metrics.accuracy.items import items
 
-    given = {
-        "sandbox": sandbox, "concurrency": concurrency, "prompting": prompting, "shots": shots, "samples": samples,
-        "temperature": temperature,
-    }  # fmt: skip
-    flags = [f"exam.{key}={json.dumps(value)}" for key, value in given.items() if value is not None]
-    settings = load(ExamConfig, "exam", config_file, [*flags, *(overrides or [])])
+    settings: ExamConfig = context.obj.load(ExamConfig)
     if lang not in (None, "zh", "ja", "en"):
         raise InputError(f"--lang {lang}: choose zh, ja or en")
     reading = Reading(

@@ -2,29 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from shosei.cli.common import (
-    ConfigOption,
-    JsonOption,
-    ProfileOption,
-    RunOption,
-    SetOption,
-    fast_loop,
-    result,
-    run_async,
-    say,
-)
+from shosei.cli.common import JsonOption, ProfileOption, RunOption, fast_loop, result, run_async, say
 from shosei.errors import EXIT_INVALID, EXIT_OK
 
 if TYPE_CHECKING:
-    from shosei.card.profile import Profile
+    from shosei.cli.options import Given
     from shosei.load import LoadConfig, Tally
+    from shosei.profile.profile import Profile
 
 _SECONDS_BETWEEN_LINES = 2.0
 
@@ -32,35 +22,10 @@ T = TypeVar("T")
 
 
 def load(
+    context: typer.Context,
     url: Annotated[str, typer.Argument(help="An OpenAI-compatible server, such as http://127.0.0.1:8000")],
     run: RunOption = None,
-    rate: Annotated[float | None, typer.Option(help="Requests offered per second (default 8).")] = None,
-    concurrency: Annotated[
-        int | None, typer.Option(help="Requests in flight at most; without a rate: a closed loop of that many places.")
-    ] = None,
-    find_max: Annotated[
-        bool | None, typer.Option("--find-max", help="Then search for the highest rate that keeps the limits.")
-    ] = None,
-    arrival: Annotated[str | None, typer.Option(help="poisson (default), constant, ramp, trace or closed.")] = None,
-    rate_to: Annotated[float | None, typer.Option(help="Ramp from --rate to this through the steady window.")] = None,
-    trace: Annotated[Path | None, typer.Option(help="Arrivals: a line of seconds, or JSON with 'at', each.")] = None,
-    workers: Annotated[int | None, typer.Option(help="Processes that share the load (default 1).")] = None,
-    seconds: Annotated[float | None, typer.Option(help="Length of the steady window (default 30).")] = None,
-    suite: Annotated[
-        Path | None, typer.Option(help="Prompts: JSON Lines with 'messages', or a folder of them (default: the run's).")
-    ] = None,
-    prompt_characters: Annotated[
-        int | None, typer.Option(help="Generate prompts of this length, in Chinese and Japanese.")
-    ] = None,
-    continue_share: Annotated[
-        float | None, typer.Option(help="Share of requests that go on with a conversation (default 0).")
-    ] = None,
-    max_tokens: Annotated[int | None, typer.Option(help="Longest answer asked for (default 64).")] = None,
-    stream: Annotated[bool | None, typer.Option("--stream/--no-stream", help="Streamed answers (default).")] = None,
-    seed: Annotated[int | None, typer.Option(help="Of the schedule and the prompts' order (default 0).")] = None,
     profile: ProfileOption = None,
-    config: ConfigOption = None,
-    overrides: SetOption = None,
     as_json: JsonOption = False,
 ) -> int:
     """Send requests on a schedule, whether or not earlier ones came back; latency runs from the schedule.
@@ -74,16 +39,7 @@ def load(
 
     folder = open_run(run, must_exist=False)
     chosen = _profile(profile)
-    if arrival is None:
-        arrival = "trace" if trace else "ramp" if rate_to else None
-    settings = _settings(
-        {
-            "rate": rate, "concurrency": concurrency, "find_max": find_max, "arrival": arrival, "rate_to": rate_to,
-            "trace": trace, "workers": workers, "seconds": seconds, "suite": suite, "max_tokens": max_tokens,
-            "prompt_characters": prompt_characters, "continue_share": continue_share, "stream": stream, "seed": seed,
-        },
-        chosen, config, overrides,
-    )  # fmt: skip
+    settings = _settings(context.obj, chosen)
     if settings.suite is None and settings.prompt_characters is None and folder.suites.is_dir():
         settings = settings.model_copy(update={"suite": folder.suites})
     settings = run_async(check(settings, url))
@@ -113,28 +69,20 @@ def load_worker() -> int:
 def _profile(name: str | None) -> Profile | None:
     if name is None:
         return None
-    from shosei.card.profile import read_profile
+    from shosei.profile.profile import read_profile
 
     return read_profile(name)
 
 
-def _settings(
-    given: dict[str, Any], profile: Profile | None, config: Path | None, overrides: list[str] | None
-) -> LoadConfig:
+def _settings(given: Given, profile: Profile | None) -> LoadConfig:
     """The load's settings. Places without a rate, from wherever one may come, are a closed loop."""
-    from shosei.config import load as load_config
     from shosei.load import LoadConfig
 
-    flags = [
-        f"load.{key}={json.dumps(str(value) if isinstance(value, Path) else value)}"
-        for key, value in given.items()
-        if value is not None
-    ]
     defaults = profile.load_settings() if profile else None
-    settings = load_config(LoadConfig, "load", config, [*flags, *(overrides or [])], defaults)
+    implied = "trace" if "trace" in given.flags else "ramp" if "rate_to" in given.flags else None
+    settings = given.load(LoadConfig, defaults, **({"arrival": implied} if implied else {}))
     if settings.concurrency and not settings.model_fields_set & {"rate", "arrival"}:
-        closed = ["load.arrival=closed"]
-        return load_config(LoadConfig, "load", config, [*flags, *(overrides or []), *closed], defaults)
+        return given.load(LoadConfig, defaults, arrival="closed")
     return settings
 
 

@@ -6,7 +6,7 @@ import io
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import FrameType
 from typing import Any, NoReturn
 
@@ -37,6 +37,7 @@ from shosei.cli import (
     supervise,
     train,
 )
+from shosei.cli.options import options_of
 from shosei.errors import (
     EXIT_BUG,
     EXIT_INPUT,
@@ -49,12 +50,24 @@ from shosei.errors import (
     nearest,
 )
 
+_WHOLE = 1000  # no description is cut off; long ones are wrapped
+
 # package -> extra of ours
 _EXTRAS = {"gguf": "gguf", "sentencepiece": "sentencepiece", "google": "sentencepiece", "pyarrow": "data"}
 
 
 class _Verbs(typer.core.TyperGroup):
-    """Offers the nearest verb for an unknown one."""
+    """Offers the nearest verb for an unknown one, and lists the verbs by what they are for."""
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        panels: dict[str, list[tuple[str, str]]] = {}
+        for name, verb in self.commands.items():
+            if not verb.hidden:
+                panel = getattr(verb, "rich_help_panel", None) or "Commands"
+                panels.setdefault(panel, []).append((name, verb.get_short_help_str(limit=_WHOLE)))
+        for panel, rows in panels.items():
+            with formatter.section(panel):
+                formatter.write_dl(rows)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         if args and not args[0].startswith("-") and args[0] not in self.commands:
@@ -64,7 +77,8 @@ class _Verbs(typer.core.TyperGroup):
 
 app = typer.Typer(
     name="shosei", cls=_Verbs, add_completion=False, rich_markup_mode=None,
-    pretty_exceptions_enable=False, help="A small language model from its parameter table to its scorecard.",
+    pretty_exceptions_enable=False, context_settings={"max_content_width": 100},
+    help="A small language model from its parameter table to its scorecard.",
 )  # fmt: skip
 
 
@@ -75,30 +89,33 @@ def _top(version: bool = typer.Option(False, "--version", help="Print the versio
         raise typer.Exit
 
 
-app.command("quickstart")(quickstart.quickstart)
-app.command("models")(models.models)
-app.command("plan")(plan.plan)
-app.command("data")(data.data)
-app.command("tokenizer")(data.tokenizer)
-app.command("train")(train.train)
-app.command("load")(load.load)
-app.command("load-worker", hidden=True)(load.load_worker)
-app.command("supervise")(supervise.supervise)
-app.command("exam")(exam.exam)
-app.command("gateway")(gateway.gateway)
-app.command("engine", hidden=True)(engine.engine)
-app.command("serve")(serve.serve)
-app.command("http", hidden=True)(serve.http)
-app.command("chat")(chat.chat)
-app.add_typer(agents.agents, name="agents")
-app.command("ratings")(ratings.ratings)
-app.command("alternate")(alternate.alternate)
-app.command("import")(importing.import_model)
-app.command("export")(export.export)
-app.command("card")(card.card)
-app.command("metrics")(metrics.metrics)
-app.command("compare")(compare.compare)
-app.command("log")(card.log)
+# Only the names of the configurations: they are imported when their verb is run or explained.
+_CONFIGURED = {
+    "train": options_of("train", "shosei.train.config:TrainConfig"),
+    "load": options_of("load", "shosei.load.config:LoadConfig"),
+    "exam": options_of("exam", "shosei.exam.config:ExamConfig"),
+    "gateway": options_of("gateway", "shosei.gateway.config:GatewayConfig"),
+}
+
+_HIDDEN = "Processes that verbs start"
+_PANELS: dict[str, dict[str, Callable[..., Any]]] = {
+    "Begin": {"quickstart": quickstart.quickstart},
+    "Build": {
+        "models": models.models, "plan": plan.plan, "data": data.data, "tokenizer": data.tokenizer,
+        "train": train.train, "import": importing.import_model, "export": export.export,
+    },
+    "Serve": {"serve": serve.serve, "chat": chat.chat},
+    "Measure": {
+        "load": load.load, "exam": exam.exam, "gateway": gateway.gateway, "supervise": supervise.supervise,
+        "alternate": alternate.alternate, "ratings": ratings.ratings,
+    },
+    "Judge": {"card": card.card, "compare": compare.compare, "metrics": metrics.metrics, "log": card.log},
+    _HIDDEN: {"load-worker": load.load_worker, "engine": engine.engine, "http": serve.http},
+}  # fmt: skip
+for panel, verbs in _PANELS.items():
+    for name, verb in verbs.items():
+        app.command(name, cls=_CONFIGURED.get(name), rich_help_panel=panel, hidden=panel == _HIDDEN)(verb)
+app.add_typer(agents.agents, name="agents", rich_help_panel="Measure")
 
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:

@@ -69,7 +69,8 @@ def quickstart(
 def _sandbox(settings: list[str]) -> tuple[str, ...]:
     """The strongest wall that holds; where none does, limits alone: the programs are this run's own model's."""
     from shosei.config import load
-    from shosei.exam import ExamConfig, available, choose
+    from shosei.exam import ExamConfig
+    from shosei.sandbox import available, choose
 
     config = load(ExamConfig, "exam", overrides=settings[1::2])
     if config.sandbox != "auto":
@@ -96,8 +97,8 @@ def _by_step(overrides: list[str]) -> dict[str, list[str]]:
     from shosei.config import Config, load
     from shosei.data import DataConfig
     from shosei.exam import ExamConfig
-    from shosei.harness import AgentsConfig
     from shosei.load import LoadConfig
+    from shosei.systems.config import AgentsConfig
     from shosei.train import TrainConfig
 
     kinds: dict[str, type[Config]] = {

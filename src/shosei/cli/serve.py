@@ -62,7 +62,7 @@ def serve(
     from shosei.serve.private import private_folder
     from shosei.spec.generation import slot_context
     from shosei.supervise import Child, Supervisor
-    from shosei.wire.listen import listen
+    from shosei.wire.endpoint import listen
 
     require("torch", "tokenizers", "uvicorn")
     folder, model_name = find_model(model_or_run)
@@ -130,7 +130,7 @@ def http(
     """Answer HTTP requests in front of an engine until told to stop."""
     from shosei.log.run import recording_if_asked
     from shosei.serve.server import run_server
-    from shosei.wire.listen import listen
+    from shosei.wire.endpoint import listen
 
     listener = listen(host, port)
     with recording_if_asked("http", "inference", config={"name": name}) as record:

@@ -7,24 +7,13 @@ from typing import Annotated
 
 import typer
 
-from shosei.cli.common import ConfigOption, JsonOption, RunOption, SetOption, result, say
+from shosei.cli.common import JsonOption, RunOption, result, say
 from shosei.errors import EXIT_OK
 
 
 def train(
+    context: typer.Context,
     run_folder: RunOption = None,
-    preset: Annotated[
-        str | None,
-        typer.Option(
-            help="Same as --set train.preset=NAME: a preset's, or a shape's file, *.toml.", show_default=False
-        ),
-    ] = None,
-    init: Annotated[
-        str | None,
-        typer.Option(
-            metavar="MODEL", help="Same as --set train.init=MODEL: go on from this folder.", show_default=False
-        ),
-    ] = None,
     dialogues: Annotated[
         Path | None,
         typer.Option(
@@ -45,8 +34,6 @@ def train(
         str | None,
         typer.Option("--rdzv", metavar="HOST:PORT", help="Where the hosts meet: a port of one.", show_default=False),
     ] = None,
-    config_file: ConfigOption = None,
-    overrides: SetOption = None,
     as_json: JsonOption = False,
 ) -> int:
     """Train a preset on the run's data; write checkpoints, and the model as a Hugging Face folder.
@@ -58,7 +45,7 @@ def train(
     from dataclasses import asdict
 
     from shosei.cli import torchrun
-    from shosei.config import load, save
+    from shosei.config import save
     from shosei.data.dataset import take_dialogues
     from shosei.engine.answer import answer_greedily
     from shosei.log import open_run
@@ -68,15 +55,11 @@ def train(
     from shosei.train.trainer import train as run_training
 
     run = open_run(run_folder)
-    named = {"preset": preset, "init": init}
-    chosen = [f"train.{key}={value}" for key, value in named.items() if value is not None]
-    config = load(TrainConfig, "train", config_file, [*chosen, *(overrides or [])])
+    config: TrainConfig = context.obj.load(TrainConfig)
     torchrun.check(count, nodes, rendezvous)
     if count:
-        given = {"--run": run.folder, "--dialogues": dialogues, "--config": config_file}
-        arguments = [word for name, value in given.items() if value is not None for word in (name, str(value))]
-        arguments += [word for setting in [*chosen, *(overrides or [])] for word in ("--set", setting)]
-        arguments += ["--json"] if as_json else []
+        arguments = ["--run", str(run.folder), *context.obj.words(), *(["--json"] if as_json else [])]
+        arguments += ["--dialogues", str(dialogues)] if dialogues else []
         return torchrun.launch(["train", *arguments], count, nodes, rendezvous, run.name)
     with ranks.joined():
         if ranks.rank():

@@ -13,10 +13,10 @@ from shosei.errors import InputError
 from shosei.exam.config import ExamConfig
 from shosei.exam.programs import Programs
 from shosei.exam.prompting import request
-from shosei.exam.proof import Proof, choose
 from shosei.exam.resume import Done
 from shosei.log import Note, Score, Writer
-from shosei.metrics.accuracy.grading import EXTRACTION_VERSION
+from shosei.metrics.grading.grade import EXTRACTION_VERSION
+from shosei.sandbox.proof import Proof, choose
 from shosei.wire.client import Client, Reply
 from shosei.wire.suite import Task, identities
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from shosei.exam.config import ExamConfig
-from shosei.exam.proof import Proof
-from shosei.exam.runner import IN_PROCESS, OUTSIDE, Execution, Runner
 from shosei.log import Exec
-from shosei.metrics.accuracy.grading import build_program
+from shosei.metrics.grading.grade import build_program
+from shosei.sandbox.proof import Proof
+from shosei.sandbox.runner import IN_PROCESS, OUTSIDE, Execution, Runner
 from shosei.wire.suite import Task
 
 

@@ -3,9 +3,8 @@
 In: HTTP requests of any client. Out: the upstream's answers, and ``request`` events. Never imports the build wing.
 """
 
-from shosei.gateway.budget import Spent
-from shosei.gateway.config import Budget, GatewayConfig
-from shosei.gateway.faults import Faults
+from shosei.gateway.budget import Budget, Spent
+from shosei.gateway.config import Faults, GatewayConfig
 from shosei.gateway.gateway import Gateway
 
 __all__ = ["Budget", "Faults", "Gateway", "GatewayConfig", "Spent"]

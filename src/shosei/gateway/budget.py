@@ -1,11 +1,18 @@
-"""What each task has spent, and when it has spent enough."""
+"""What a task may spend, what each has spent, and when it has spent enough."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from shosei.gateway.config import Budget
+import msgspec
+
+
+class Budget(msgspec.Struct, frozen=True):
+    """What one task may spend; None: as much as it likes. Calls that are under way when tokens run out still end."""
+
+    calls: int | None = None
+    tokens: int | None = None  # of prompts and of answers
 
 
 @dataclass(slots=True)
@@ -18,7 +25,7 @@ class Spent:
     exceeded: str = ""  # "" | calls | tokens: the limit that the last call would have gone over
 
 
-class Ledger:
+class Budgets:
     """Counts what tasks spend. Calls that name no task share one account, whose name is empty."""
 
     def __init__(self, budget: Budget, on_exceeded: Callable[[str], None]) -> None:

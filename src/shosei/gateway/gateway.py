@@ -1,4 +1,4 @@
-"""The gateway: listens, tells calls to a model from the rest, and gives each of them an exchange."""
+"""The gateway: listens, tells calls to a model from the rest, admits them and writes their events."""
 
 from __future__ import annotations
 
@@ -10,18 +10,16 @@ from collections.abc import Callable
 from urllib.parse import unquote
 
 from shosei.errors import InputError
-from shosei.gateway.bodies import Bodies
-from shosei.gateway.budget import Ledger, Spent
-from shosei.gateway.caller import Route, place
-from shosei.gateway.client import Call, Client
+from shosei.gateway.budget import Budgets, Spent
+from shosei.gateway.call import Call, path_of
 from shosei.gateway.config import GatewayConfig
-from shosei.gateway.exchange import Exchange, Shared
-from shosei.gateway.recording import Recorder, Replay
-from shosei.gateway.source import Ask, NotRecorded, Source
-from shosei.gateway.upstream import Upstream
-from shosei.log import Event, Request, Writer
+from shosei.gateway.downstream import Downstream
+from shosei.gateway.recording import Replay, Tee
+from shosei.gateway.relay import Relay
+from shosei.gateway.upstream import NotRecorded, Source, Upstream
+from shosei.log import Event, Fault, Writer
 from shosei.wire.connection import Page
-from shosei.wire.listen import listen
+from shosei.wire.endpoint import listen
 
 _MEASURED = {"/v1/chat/completions": "chatcmpl-", "/v1/completions": "cmpl-"}
 
@@ -46,25 +44,24 @@ class Gateway:
         self,
         upstream: str,
         writer: Writer | None,
-        config: GatewayConfig = GatewayConfig(),  # noqa: B008 - immutable
+        config: GatewayConfig = GatewayConfig(port=0),  # noqa: B008 - immutable
         on_exceeded: Callable[[str], None] = ignore,
         is_open: Callable[[str], bool] = any_task,
     ) -> None:
-        self._writer, self._config = writer, config
+        self._writer, self._config, self._is_open = writer, config, is_open
         self._source = _source(upstream, writer, config)
-        self._ledger = Ledger(config.budget, on_exceeded)
-        self._shared = Shared(self._source, self._ledger, config.faults, self._emit, is_open)
-        self._clients: set[Client] = set()
+        self._budgets = Budgets(config.budget, on_exceeded)
+        self._downstreams: set[Downstream] = set()
         self._name, self._numbers = uuid.uuid4().hex[:16], itertools.count(1)
         self.url = ""  # http://HOST:PORT, once it listens
 
     def base_url(self, task: str = "", agent: str = "") -> str:
         """What a client of this run is to call, ``/v1`` included."""
-        return f"{self.url}{place(self._run, task, agent)}/v1"
+        return f"{self.url}{path_of(self._run, task, agent)}/v1"
 
     def spent(self, task: str) -> Spent:
         """What a task has spent so far."""
-        return self._ledger.account(task)
+        return self._budgets.account(task)
 
     async def __aenter__(self) -> Gateway:
         host = self._config.host
@@ -72,24 +69,24 @@ class Gateway:
         port = listener.getsockname()[1]
         self.url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(lambda: Client(self._handle, self._clients), sock=listener)
+        self._server = await loop.create_server(lambda: Downstream(self._handle, self._downstreams), sock=listener)
         return self
 
     async def __aexit__(self, *_: object) -> None:
         """Let the answers in flight end for ``drain_s``, then cancel them."""
         self._server.close()
-        for client in [*self._clients]:
-            client.drain()
+        for downstream in [*self._downstreams]:
+            downstream.drain()
         until = time.monotonic() + self._config.drain_s
-        while self._clients and time.monotonic() < until:
+        while self._downstreams and time.monotonic() < until:
             await asyncio.sleep(0.01)
-        left = [*self._clients]
-        for client in left:
-            client.cancel()
-        while any(client.busy for client in left):
+        left = [*self._downstreams]
+        for downstream in left:
+            downstream.cancel()
+        while any(downstream.busy for downstream in left):
             await asyncio.sleep(0)
-        for client in left:
-            client.abort()
+        for downstream in left:
+            downstream.abort()
         self._source.close()
 
     @property
@@ -100,45 +97,94 @@ class Gateway:
         if self._writer:
             self._writer.emit(event)
 
-    async def _handle(self, call: Call, client: Client) -> None:
-        route = Route.of(call.target)
-        if route is None:
-            client.refuse(404, "Nothing is here: the API is under [/r/RUN][/t/TASK][/a/AGENT]/v1")
-        elif route.run and self._run and route.run != self._run:
-            client.refuse(404, f"This gateway records run '{self._run}', not '{route.run}'", code="unknown_run")
-        elif route.path == "/health":
-            client.whole(200, b'{"status":"ok"}')
-        elif prefix := _MEASURED.get(route.path):
+    async def _handle(self, call: Call) -> None:
+        downstream = call.downstream
+        if not call.path:
+            downstream.refuse(404, "Nothing is here: the API is under [/r/RUN][/t/TASK][/a/AGENT]/v1")
+        elif call.run and self._run and call.run != self._run:
+            downstream.refuse(404, f"This gateway records run '{self._run}', not '{call.run}'", code="unknown_run")
+        elif call.path == "/health":
+            downstream.whole(200, b'{"status":"ok"}')
+        elif prefix := _MEASURED.get(call.path):
             if call.method == "POST":
-                await self._exchange(prefix, call, route, client)
+                number = next(self._numbers)
+                call.id = f"{prefix}{self._name}{number:08x}"
+                await self._measure(call, self._config.faults.draw(number))
             else:
-                client.refuse(405, f"{route.path} takes POST")
-        elif call.method == "GET" and _is_of_models(route.path):
-            await self._pass_on(call, route, client)
+                downstream.refuse(405, f"{call.path} takes POST")
+        elif call.method == "GET" and _is_of_models(call.path):
+            await self._pass_on(call)
         else:
-            client.refuse(404, f"{route.path} is not measured, so it is not passed on")
+            downstream.refuse(404, f"{call.path} is not measured, so it is not passed on")
 
-    async def _exchange(self, prefix: str, call: Call, route: Route, client: Client) -> None:
-        number = next(self._numbers)
-        id = f"{prefix}{self._name}{number:08x}"
-        event = Request(
-            id=id, purpose=self._config.purpose, seen_by="gateway", scheduled_ns=call.received_ns,
-            phase="inference",
+    async def _measure(self, call: Call, fault: str) -> None:
+        """Answer a call to a model, and write its event whatever happens."""
+        relay = Relay(call, cut=fault == "cut")
+        reply = relay.reply
+        try:
+            call.read()
+            reply.stream = call.stream
+            if self._admits(call, relay) and not await self._broken(call, fault, relay):
+                await relay.run(self._source)
+        except InputError as error:
+            relay.refuse(400, str(error), "invalid_body", error="4xx")
+        except asyncio.CancelledError:
+            # Many clients leave at a stream's last event, before HTTP's own end: theirs is a whole answer.
+            if relay.complete:
+                relay.finish()
+            else:
+                reply.error = "disconnect" if call.downstream.gone else "cancelled"
+            raise
+        except Exception:
+            reply.status, reply.error = 500, "5xx"
+            raise
+        finally:
+            reply.done_ns = reply.done_ns or time.monotonic_ns()
+            self._budgets.charge(call.task, reply.tokens_in or 0, reply.tokens_out or 0)
+            self._emit(relay.event(self._config.purpose))
+
+    def _admits(self, call: Call, relay: Relay) -> bool:
+        """Whether the call's task may ask; if not, it has been refused."""
+        if not self._is_open(call.task):
+            message = f"No task '{call.task}' is under way: call the base URL that the task was given"
+            relay.refuse(403, message, "unknown_task", error="4xx")
+            return False
+        if not self._budgets.admit(call.task):
+            whose = f"task '{call.task}'" if call.task else "the calls that name no task"
+            relay.refuse(403, f"The budget of {whose} is spent", "budget_exceeded", error="budget")
+            return False
+        return True
+
+    async def _broken(self, call: Call, fault: str, relay: Relay) -> bool:
+        """Do what is to be done to this call on purpose; return whether that was its answer."""
+        if not fault:
+            return False
+        now = time.monotonic_ns()
+        # A moment, not a stretch: the requests of others in the meantime are as usual.
+        self._emit(
+            Fault(name=fault, begin_ns=now, end_ns=now, child="gateway", phase="inference", span=call.id,
+                  task=call.task, agent=call.agent)
         )  # fmt: skip
-        fault = self._config.faults.draw(number)
-        await Exchange(self._shared, call, route, client, event, fault).run()
+        match fault:
+            case "429":
+                relay.refuse(429, "Too many requests (injected)", "injected_fault", error="429")
+            case "500":
+                relay.refuse(500, "The server failed (injected)", "injected_fault", error="5xx")
+            case "delay":
+                await asyncio.sleep(self._config.faults.delay_s)
+        return fault in ("429", "500")
 
-    async def _pass_on(self, call: Call, route: Route, client: Client) -> None:
+    async def _pass_on(self, call: Call) -> None:
         """What costs no tokens is handed through and leaves no event."""
         page = Page()
         try:
-            await self._source.answer(Ask(call, route, client, call.body), page)
+            await self._source.answer(call, page)
         except NotRecorded as error:
-            client.refuse(404, str(error), code="not_recorded")
+            call.downstream.refuse(404, str(error), code="not_recorded")
         except (ConnectionError, TimeoutError) as error:
-            client.refuse(502, f"no answer from the upstream: {error}", code="upstream_connect")
+            call.downstream.refuse(502, f"no answer from the upstream: {error}", code="upstream_connect")
         else:
-            client.whole(page.status, page.body)
+            call.downstream.whole(page.status, page.body)
 
 
 def _is_of_models(path: str) -> bool:
@@ -149,12 +195,9 @@ def _is_of_models(path: str) -> bool:
 
 def _source(upstream: str, writer: Writer | None, config: GatewayConfig) -> Source:
     """Who answers, and what is kept of it. Raises InputError."""
+    if config.keep_bodies and writer is None:
+        raise InputError("bodies are kept beside a run's log, and there is no run: name one", param="keep_bodies")
     source: Source
     source = Replay(config.replay) if config.replay else Upstream(upstream, config.key_variable, config.stall_s)
-    if config.record:
-        source = Recorder(source, config.record)
-    if config.keep_bodies:
-        if writer is None:
-            raise InputError("bodies are kept beside a run's log, and there is no run: name one", param="keep_bodies")
-        source = Bodies(source, writer.path.parent.with_name("bodies") / writer.path.name)
-    return source
+    bodies = writer.path.parent.with_name("bodies") / writer.path.name if config.keep_bodies and writer else None
+    return Tee(source, config.record, bodies) if config.record or bodies else source

@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
+import functools
+import logging
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import unquote
 
+import jsonschema_rs
 import msgspec
 
 from shosei.log import ToolCall, ToolResult
+from shosei.wire.reply import UNREADABLE, text_of
 
-_JSON_TYPES: dict[str, tuple[type, ...]] = {
-    "string": (str,), "number": (int, float), "integer": (int,), "boolean": (bool,), "array": (list,),
-    "object": (dict,), "null": (type(None),),
-}  # fmt: skip
+# What a check may cost, since schemas are the client's and arguments the model's, and everybody waits meanwhile. One
+# subschema takes some 80 ns for each character of the arguments at worst (uniqueItems), a pattern up to 60,000.
+_MOST_SCHEMA_BYTES = 1 << 18
+_MOST_SUBSCHEMAS = 20_000
+_SUBSCHEMAS_A_PATTERN = 500  # what it counts as
+_MOST_STEPS = 25_000_000  # subschemas times characters of arguments; 3 s at worst
+# Matching takes time linear in the text: no looking around, no back references. Bytes of a compiled pattern.
+_PATTERNS = jsonschema_rs.RegexOptions(size_limit=1 << 18)
+
+_log = logging.getLogger(__name__)
 
 
 class _Function(msgspec.Struct):
     name: str
-    parameters: dict[str, Any] | None = None
+    parameters: msgspec.Raw = msgspec.Raw(b"null")
 
 
 class _Tool(msgspec.Struct):
@@ -34,72 +45,103 @@ _tools = msgspec.json.Decoder(list[_Tool]).decode
 _messages = msgspec.json.Decoder(list[_Message]).decode
 
 
-def schemas(tools: bytes | msgspec.Raw) -> dict[str, dict[str, Any]]:
+def schemas(tools: bytes) -> dict[str, bytes]:
     """The JSON schemas of the parameters of each function that a request offers, by name."""
     try:
         offered = [tool.function for tool in _tools(tools) if tool.function]
-    except msgspec.DecodeError:  # the upstream will say so
+    except UNREADABLE:  # the upstream will say so
         return {}
-    return {function.name: function.parameters or {} for function in offered}
+    return {function.name: bytes(function.parameters) for function in offered}
 
 
-def checked(id: str, name: str, arguments: str, offered: Mapping[str, dict[str, Any]]) -> ToolCall:
+def checked(id: str, name: str, arguments: str, offered: Mapping[str, bytes]) -> ToolCall:
     """The call, with what is wrong with it."""
     if name not in offered:
         return ToolCall(id, name, "unknown tool")
     return ToolCall(id, name, "" if _fit(arguments, offered[name]) else "invalid arguments")
 
 
-def results(messages: bytes | msgspec.Raw) -> list[ToolResult]:
+def results(messages: bytes) -> list[ToolResult]:
     """What tools gave back since the assistant spoke last. A result that begins with "Error" is one."""
-    if b'"tool"' not in bytes(messages):
+    if b'"tool"' not in messages:
         return []
     try:
         conversation = _messages(messages)
-    except msgspec.DecodeError:  # the upstream will say so
+    except UNREADABLE:  # the upstream will say so
         return []
     found = []
     for message in reversed(conversation):
         if message.role == "assistant":
             break
         if message.role == "tool":
-            found.append(ToolResult(message.tool_call_id or "", _text(message.content).startswith("Error")))
+            found.append(ToolResult(message.tool_call_id or "", text_of(message.content).startswith("Error")))
     return found[::-1]
 
 
-def _fit(arguments: str, schema: dict[str, Any]) -> bool:
-    """Whether these are a JSON object with all that the schema requires, of the types that it names at the top."""
+def _fit(arguments: str, schema: bytes) -> bool:
+    """Whether these are a JSON object that the schema takes; any object, where it is no schema to check with."""
     try:
         given = msgspec.json.decode(arguments)
-    except msgspec.DecodeError:
+    except (*UNREADABLE, RecursionError):
         return False
     if not isinstance(given, dict):
         return False
-    properties, required = schema.get("properties"), schema.get("required")
-    if isinstance(required, list) and any(name not in given for name in required):
+    validator, subschemas = _compiled(schema) if len(schema) <= _MOST_SCHEMA_BYTES else (None, 0)
+    if validator is None or subschemas * len(arguments) > _MOST_STEPS:
+        return True
+    try:
+        return validator.is_valid(given)
+    except ValueError:  # nested too deep, or text that is no Unicode
         return False
-    if not isinstance(properties, dict):
-        return True
-    return all(_is_of(given[name], kind) for name, kind in properties.items() if name in given)
 
 
-def _is_of(value: Any, schema: Any) -> bool:
-    kinds = schema.get("type") if isinstance(schema, dict) else None
-    known = [kind for kind in (kinds if isinstance(kinds, list) else [kinds]) if kind in _JSON_TYPES]
-    if not known:
-        return True
-    if isinstance(value, bool):
-        return "boolean" in known
-    return any(isinstance(value, _JSON_TYPES[kind]) or (kind == "integer" and _is_whole(value)) for kind in known)
+@functools.lru_cache(maxsize=256)
+def _compiled(text: bytes) -> tuple[jsonschema_rs.Validator | None, int]:
+    """A schema's validator and the number of its subschemas; no validator, and a warning, where there can be none."""
+    try:
+        schema = msgspec.json.decode(text)
+        if schema is None:  # the function takes nothing, or anything
+            return None, 0
+        size = _size(schema)
+        return jsonschema_rs.validator_for(schema, offline=True, pattern_options=_PATTERNS), size
+    except (*UNREADABLE, ValueError, LookupError, TypeError, RecursionError, jsonschema_rs.ReferencingError) as error:
+        reason = str(error).partition("\n")[0]
+        _log.warning("arguments of a tool are not checked, as its schema cannot be used: %s", reason)
+        return None, 0
 
 
-def _is_whole(value: Any) -> bool:
-    """JSON Schema takes 1.0 for an integer."""
-    return isinstance(value, float) and value.is_integer()
+def _size(schema: Any) -> int:
+    """How many objects and arrays a schema has, with what it refers to written out wherever it does.
+
+    What refers to itself is written out once, and a pattern counts as many. A few lines can refer to each other so that
+    this doubles with each. Raises ValueError for too many and for references that are not pointers into the schema;
+    LookupError, TypeError or ValueError for those that lead nowhere.
+    """
+    size, left = 0, [(schema, frozenset[str]())]
+    while left:
+        node, within = left.pop()
+        size += _SUBSCHEMAS_A_PATTERN if "pattern" in node or "patternProperties" in node else 1
+        if size > _MOST_SUBSCHEMAS:
+            raise ValueError(f"it has more than {_MOST_SUBSCHEMAS} subschemas")
+        if isinstance(node, dict):
+            if any(isinstance(node.get(name), str) for name in ("$dynamicRef", "$recursiveRef")):
+                raise ValueError("it has dynamic references")
+            if node is not schema and isinstance(node.get("$id"), str):
+                raise ValueError("it has other schemas within")
+            reference = node.get("$ref")
+            if isinstance(reference, str) and reference not in within:
+                left.append((_at(schema, reference), within | {reference}))
+        children = node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
+        left += [(child, within) for child in children if isinstance(child, dict | list)]
+    return size
 
 
-def _text(content: Any) -> str:
-    """The text of a message, given as a string or as a list of parts."""
-    if isinstance(content, list):
-        return "".join(str(part.get("text", "")) for part in content if isinstance(part, dict))
-    return content if isinstance(content, str) else ""
+def _at(schema: Any, reference: str) -> Any:
+    """What a pointer such as ``#/$defs/date`` refers to."""
+    base, _, pointer = reference.partition("#")
+    if base or (pointer and not pointer.startswith("/")):
+        raise ValueError(f"it refers to {reference}, which is not within it")
+    for name in unquote(pointer).split("/")[1:]:
+        name = name.replace("~1", "/").replace("~0", "~")
+        schema = schema[int(name)] if isinstance(schema, list) else schema[name]
+    return schema

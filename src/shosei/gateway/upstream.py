@@ -1,11 +1,11 @@
-"""The model server behind the gateway, over kept-alive connections."""
+"""Where answers come from: the model server behind the gateway, over kept-alive connections."""
 
 from __future__ import annotations
 
 import asyncio
+from typing import Protocol
 
-from shosei.gateway.caller import KEY_PREFIX, bearer
-from shosei.gateway.source import Ask
+from shosei.gateway.call import KEY_PREFIX, Call, bearer
 from shosei.wire.connection import Connection, Headers, Pool, Reader
 from shosei.wire.endpoint import Endpoint, read_key
 
@@ -17,43 +17,62 @@ _NOT_SENT_ON = frozenset({
 })  # fmt: skip
 
 
+class NotRecorded(Exception):
+    """A recording has no answer to this request."""
+
+
+class Source(Protocol):
+    """The upstream, or a recording of it.
+
+    It tells ``reader`` of the answer at the speed of the client, and returns when its last byte came. Raises
+    NotConnected, Broken, NotRecorded, or TimeoutError where nothing came for too long. Cancelled, it leaves no request
+    behind.
+    """
+
+    async def answer(self, call: Call, reader: Reader) -> int: ...
+    def close(self) -> None: ...
+
+
 class Upstream:
-    """Raises InputError for a URL or a key that cannot be one."""
+    """The model server at ``url``, whose longest silence is ``stall_s``.
+
+    Raises InputError for a URL or a key that cannot be one.
+    """
 
     def __init__(self, url: str, key_variable: str, stall_s: float) -> None:
         self._endpoint = endpoint = Endpoint.of(url)
         self._pool = Pool(endpoint.host, endpoint.port, tls=endpoint.tls)
         self._key, self._stall_s = read_key(key_variable), stall_s
 
-    async def answer(self, ask: Ask, reader: Reader) -> int:
+    async def answer(self, call: Call, reader: Reader) -> int:
         async with asyncio.timeout(self._stall_s) as silence:
             connection = await self._pool.take()
             paced = _Paced(connection, reader, silence, self._stall_s)
-            ask.client.attach(paced)
+            call.downstream.attach(paced.pause)
             try:
-                return await connection.send(self._request(ask), paced)
+                return await connection.send(self._request(call), paced)
             finally:
-                ask.client.attach(None)
+                call.downstream.attach(None)
                 connection.resume_reading()
                 self._pool.give_back(connection)
 
     def close(self) -> None:
         self._pool.close()
 
-    def _request(self, ask: Ask) -> bytes:
-        target = f"{self._endpoint.path}{ask.route.path}{ask.route.query}"
-        lines = [f"{ask.call.method} {target} HTTP/1.1\r\nhost: {self._endpoint.authority}".encode("latin-1")]
-        lines += [b"%s: %s" % header for header in ask.call.headers if header[0] not in _NOT_SENT_ON]
-        lines += [b"accept-encoding: identity", b"content-length: %d" % len(ask.body)]
-        if key := self._key_for(ask.call.headers):
+    def _request(self, call: Call) -> bytes:
+        target = f"{self._endpoint.path}{call.path}{call.query}"
+        lines = [f"{call.method} {target} HTTP/1.1\r\nhost: {self._endpoint.authority}".encode("latin-1")]
+        lines += [b"%s: %s" % header for header in call.headers if header[0] not in _NOT_SENT_ON]
+        lines += [b"accept-encoding: identity", b"content-length: %d" % len(call.body_upstream)]
+        if key := self._key_for(call.headers):
             lines.append(b"authorization: Bearer " + key.encode("latin-1"))
-        return b"\r\n".join([*lines, b"", ask.body])
+        return b"\r\n".join([*lines, b"", call.body_upstream])
 
     def _key_for(self, headers: Headers) -> str:
         """Ours, or else the client's, unless that is the name of an agent."""
         if self._key:
             return self._key
-        key = bearer(dict(headers).get(b"authorization", b""))
+        key = bearer(headers)
         return "" if key.startswith(KEY_PREFIX) else key
 
 
@@ -74,13 +93,14 @@ class _Paced:
         self._reader.feed(data, now_ns)
         self.ended = self._reader.ended
 
-    def pause(self) -> None:
-        self._connection.pause_reading()
-        self._limit(None)
-
-    def resume(self) -> None:
-        self._connection.resume_reading()
-        self._limit(self._now() + self._stall_s)
+    def pause(self, waits: bool) -> None:
+        """The client does not read, or reads again."""
+        if waits:
+            self._connection.pause_reading()
+            self._limit(None)
+        else:
+            self._connection.resume_reading()
+            self._limit(self._now() + self._stall_s)
 
     def _limit(self, until: float | None) -> None:
         if not self._silence.expired():

@@ -36,7 +36,8 @@ class LoadConfig(Config):
     )
     model: str = Field("", description="Name of the served model; empty: the first that the server lists.")
     suite: Path | None = Field(
-        None, description="Prompts: JSON Lines with 'messages' (suites have them), or a folder of such files."
+        None,
+        description="Prompts: JSON Lines with 'messages' (suites have them), or a folder of them. None: the run's.",
     )
     prompt_characters: Count | None = Field(
         None, description="Generate prompts of this length instead, in Chinese and Japanese."
@@ -51,7 +52,7 @@ class LoadConfig(Config):
     concurrency: Count | None = Field(
         None,
         description="Requests in flight at most; the wait for a free place counts into latency. None: no limit. "
-        "Closed arrival: the number of places.",
+        "Closed arrival, which is what it means without a rate: the number of places.",
     )
     workers: Count = Field(1, description="Processes that share the load, each with its own log segment.")
     find_max: bool = Field(False, description="Afterwards search for the highest rate that keeps the limits.")

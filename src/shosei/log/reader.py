@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import itertools
+import sys
 from dataclasses import dataclass, field
 from functools import reduce
 from operator import or_
@@ -18,6 +20,7 @@ from shosei.log.events import EVENTS, SCHEMA_VERSION, Event
 E = TypeVar("E", bound=Event)
 
 _ANY_KIND: Any = reduce(or_, EVENTS.values())
+_SHARED = ("run", "host", "boot", "phase")
 _decode = msgspec.json.Decoder(_ANY_KIND).decode
 
 
@@ -51,11 +54,10 @@ def attempts(folder: Path) -> list[int]:
     """Attempt numbers that have events in a run's ``log/`` folder, ascending."""
     found = set()
     for segment in _segments(folder):
-        for line in segment.read_bytes().split(b"\n"):
-            try:
-                found.add(_decode_header(line).attempt)
-            except msgspec.DecodeError:
-                continue
+        with segment.open("rb") as lines:
+            for line in lines:
+                with contextlib.suppress(msgspec.DecodeError):
+                    found.add(_decode_header(line).attempt)
     return sorted(found)
 
 
@@ -74,10 +76,9 @@ def read_log(folder: Path, attempt: int | None = None) -> Log:
     log = Log(attempt)
     digest = hashlib.sha256()
     for segment in _segments(folder):
-        lines = segment.read_bytes().split(b"\n")
-        for number, line in enumerate(lines, 1):
-            if line:
-                _read_line(log, line, f"{segment.name}:{number}", last=number == len(lines), digest=digest)
+        with segment.open("rb") as lines:
+            for number, line in enumerate(lines, 1):
+                _read_line(log, line, segment.name, number, digest=digest)
     log.digest = digest.hexdigest()
     _sort(log)
     return log
@@ -91,11 +92,15 @@ def _sort(log: Log) -> None:
         events.sort(key=lambda event: (first[event.boot], event.mono_ns, event.pid, event.seq))
 
 
-def _read_line(log: Log, line: bytes, where: str, *, last: bool, digest: Any) -> None:
+def _read_line(log: Log, line: bytes, segment: str, number: int, *, digest: Any) -> None:
+    is_torn, line = not line.endswith(b"\n"), line.rstrip(b"\n")
+    if not line:
+        return
+    where = f"{segment}:{number}"
     try:
         header = _decode_header(line)
     except msgspec.DecodeError:
-        log.warnings.append(f"{where}: {'torn last line' if last else 'unreadable line'}, left out")
+        log.warnings.append(f"{where}: {'torn last line' if is_torn else 'unreadable line'}, left out")
         return
     if header.attempt != log.attempt:
         return
@@ -108,6 +113,8 @@ def _read_line(log: Log, line: bytes, where: str, *, last: bool, digest: Any) ->
         log.warnings.append(f"{where}: not a valid '{header.kind}' event ({error}), left out")
         return
     digest.update(line)
+    for name in _SHARED:  # the same text in every event: one copy of it, not a million
+        setattr(event, name, sys.intern(getattr(event, name)))
     log.events.setdefault(type(event), []).append(event)
 
 

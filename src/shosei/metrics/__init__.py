@@ -1,9 +1,10 @@
-"""The 15 metrics, each for training and for inference, as pure functions of the log; statistics and grading.
+"""The 15 metrics, each for training and for inference, as pure functions of the log; ``cells`` is their table.
 
-In: events. Out: ``Metric``. Imports only the floor; never a clock, a file or a network.
+In: events. Out: ``Metric``. ``observed`` makes facts of events, ``grading`` judges answers, ``stats`` knows numbers
+alone, and the five groups have a module a metric. Imports only the floor; never a clock, a file or a network.
 """
 
-from shosei.metrics.compute import compute
+from shosei.metrics.cells import compute
 from shosei.metrics.metric import METRIC_IDS, Metric, Plot, Table
 
 __all__ = ["METRIC_IDS", "Metric", "Plot", "Table", "compute"]

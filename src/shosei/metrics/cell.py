@@ -15,8 +15,8 @@ import msgspec
 from shosei.log import Event, Log, RunBegin
 from shosei.metrics.metric import POINTS, Figure, Metric, Phase, Plot, Status, Table
 from shosei.metrics.stats import MIN_CLUSTERS, Interval
+from shosei.metrics.stats.observations import Observations
 from shosei.metrics.text import Words, text
-from shosei.metrics.units import Units
 
 
 class Unmeasurable(Exception):
@@ -51,15 +51,12 @@ class Value:
     breakdown: list[Table] = field(default_factory=list)
     plots: list[Plot] = field(default_factory=list)
     notes: Sequence[Words] = field(default_factory=list)
+    observations: Observations | None = None  # what the value is made of, where a comparison can pair or resample it
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """``needs`` must be in the log or the cell is not measured; ``may_read`` may be missing and then means zero.
-
-    ``units`` gives the independent units that the value is made of, from the same view of the log, where a comparison
-    can pair or resample them. Cells without it are compared only over repeated runs.
-    """
+    """``needs`` must be in the log or the cell is not measured; ``may_read`` may be missing and then means zero."""
 
     id: str
     phase: Phase
@@ -70,7 +67,6 @@ class Cell:
     may_read: tuple[type[Event], ...] = ()
     command: str = ""
     absent: Words = ""  # why it is not measured when an event kind is missing; by default the kind's name
-    units: Callable[[Log], Units] | None = None
 
     def view(self, log: Log) -> Log:
         """What of the log the cell's functions may see: its kinds of events, in its phase, and every run.begin."""
@@ -80,26 +76,32 @@ class Cell:
 
     def compute(self, log: Log) -> Metric:
         """The cell's metric on one attempt."""
+        return self.measure(log)[0]
+
+    def measure(self, log: Log) -> tuple[Metric, Observations | None]:
+        """The cell's metric on one attempt, and the observations that its value is made of. Cells without them are
+        compared only over repeated runs."""
         if not log.of(RunBegin):
-            return self._without_value("not_measured", text("cell.no_run_begin"))
+            return self._without_value("not_measured", text("cell.no_run_begin")), None
         view = self.view(log)
         for kind in self.needs:
             if not view.of(kind):
                 name = str(kind.__struct_config__.tag)
                 reason = self.absent or text("cell.no_events", kind=name, phase=text(f"phase.{self.phase}"))
-                return self._without_value("not_measured", reason)
+                return self._without_value("not_measured", reason), None
         try:
             found = self.function(view)
         except Unmeasurable as error:
-            return self._without_value(error.status, error.reason, error.command, error.breakdown, error.plots)
+            return self._without_value(error.status, error.reason, error.command, error.breakdown, error.plots), None
         status, reason = _status(found)
-        return Metric(
+        metric = Metric(
             id=self.id, phase=self.phase, unit=self.unit, direction=self.direction, status=status, reason=reason,
             value=_round(found.value), ci=_bounds(found.ci, self.unit), ci_method=found.ci_method,
             n=found.n, clusters=found.clusters, detail=found.detail, breakdown=found.breakdown, plots=found.plots,
             notes=found.notes, figures=_figures(found), command=self.command if status != "ok" else "",
             inputs_digest=_digest(view),
         )  # fmt: skip
+        return metric, found.observations
 
     def _without_value(
         self,

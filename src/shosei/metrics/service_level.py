@@ -8,7 +8,7 @@ from pydantic import Field
 
 from shosei.config import Config
 from shosei.log import Request
-from shosei.metrics.experience.latency import first_token_ms, inter_token_ms, response_ms
+from shosei.metrics.observed.requests import first_token_ms, inter_token_ms, response_ms
 
 Milliseconds = Annotated[float, Field(gt=0)]
 

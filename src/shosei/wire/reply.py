@@ -1,9 +1,9 @@
-"""What became of one request, and how it is read off an answer's bytes."""
+"""What became of one request, and the one reader of an OpenAI answer: load, exam, chat and gateway read with it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -29,156 +29,218 @@ class Reply:
     message: str = ""  # the server's own words, where it failed
     text: str = ""
     finish_reason: str = ""
-    usage: dict[str, Any] = field(default_factory=dict)
+    tokens_in: int | None = None
+    tokens_out: int | None = None
+    tokens_cached: int | None = None  # of ``tokens_in``
     bytes_sent: int = 0  # of bodies, without headers
     bytes_received: int = 0
     stream: bool = False
 
     def event(self, purpose: str, **envelope: Any) -> Request:
         """The ``request`` event of this reply, as a client saw it."""
-        details = self.usage.get("prompt_tokens_details") or {}
         return Request(
             id=self.id, purpose=purpose, seen_by="client", scheduled_ns=self.scheduled_ns, sent_ns=self.sent_ns,
             first_byte_ns=self.first_byte_ns, first_token_ns=self.first_token_ns, done_ns=self.done_ns,
-            status=self.status, error=self.error, stream=self.stream, tokens_in=self.usage.get("prompt_tokens"),
-            tokens_out=self.usage.get("completion_tokens"), tokens_cached=details.get("cached_tokens"),
+            status=self.status, error=self.error, stream=self.stream, tokens_in=self.tokens_in,
+            tokens_out=self.tokens_out, tokens_cached=self.tokens_cached,
             bytes_sent=self.bytes_sent, bytes_received=self.bytes_received, first_try_error=self.error,
             longest_gap_ns=self.longest_gap_ns, **envelope,
         )  # fmt: skip
 
 
-class _Piece(msgspec.Struct):
-    content: str | None = None
-    tool_calls: list[Any] | None = None
+# What is decoded from JSON has no cycles, so the garbage collector need not visit it (gc=False).
+class _Function(msgspec.Struct, gc=False):
+    name: str | None = None
+    arguments: Any = None
 
 
-class _Choice(msgspec.Struct):
-    message: _Piece | None = None
-    delta: _Piece | None = None
-    text: str | None = None
-    finish_reason: str | None = None
+class _Call(msgspec.Struct, gc=False):
+    index: int | None = None
+    id: str | None = None
+    function: _Function | None = None
 
 
-class _Answer(msgspec.Struct):
+class _Message(msgspec.Struct, gc=False):
+    content: Any = None  # text, or a list of parts
+    reasoning_content: Any = None
+    tool_calls: list[_Call] | None = None
+
+
+class _Choice(msgspec.Struct, gc=False):
+    index: int = 0
+    message: _Message | None = None
+    delta: _Message | None = None
+    text: Any = None
+    finish_reason: Any = None
+
+
+class _Details(msgspec.Struct, gc=False):
+    cached_tokens: int | None = None
+
+
+class _Usage(msgspec.Struct, gc=False):
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    prompt_tokens_details: _Details | None = None
+
+
+class Answer(msgspec.Struct, gc=False):
     """What is read of an answer, or of a chunk of one. The rest, which servers fill as they like, is skipped."""
 
-    id: str | None = None
+    id: Any = None
     choices: list[_Choice] = []
-    usage: dict[str, Any] | None = None
+    usage: _Usage | None = None
     error: Any = None
 
 
-_decode = msgspec.json.Decoder(_Answer).decode
+@dataclass(slots=True)
+class _Assembled:
+    """A call of a tool, put together from its pieces; ``arguments`` is JSON, if the model was right."""
+
+    id: str = ""
+    name: str = ""
+    arguments: str = ""
+
+
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError)  # what decoding raises where it is not in the API's form
+_NOTHING = _Message()
+_decode = msgspec.json.Decoder(Answer).decode
 
 
 class ReplyReader:
-    """Fills a ``Reply`` from an answer's body as it comes; never raises, as what cannot be read is the reply's error.
+    """Fills a ``Reply`` from an answer's body as it comes. What cannot be read is the reply's error; nothing is raised.
 
-    ``ended`` turns true where the rest of the body does not matter.
+    ``ended`` turns true where the rest of the body does not matter. ``relayed``: the answer is handed on to somebody
+    else; nothing of a stream is kept but its tool calls, and the text of a model's reasoning counts as its first token.
     """
 
-    def __init__(self, reply: Reply, on_text: Callable[[str], None] | None = None) -> None:
+    def __init__(self, reply: Reply, on_text: Callable[[str], None] | None = None, *, relayed: bool = False) -> None:
         self.reply, self.ended = reply, False
-        self._on_text = on_text
+        self.streams = False  # the answer comes as events; else as one JSON object
+        self.complete = False  # a stream's last event came
+        self.body = b""  # of an answer in one piece, once it has ended
+        self.calls: dict[tuple[int, int], _Assembled] = {}  # by choice and place
+        self._on_text, self._relayed = on_text, relayed
         self._events = sse.Decoder()
-        self._parts: list[Any] = []  # bytes of a whole answer, texts of a streamed one
-        self._streams = False
+        self._parts: list[bytes] = []  # of an answer in one piece
+        self._texts: list[str] = []
         self._last_piece_ns: int | None = None
-        self._complete = self._calls = False
+        self._spoke = False  # there was a text, a tool call or a reason why the answer ends
 
     def begin(self, status: int, _headers: Headers, first_byte_ns: int) -> None:
         """The header came."""
         self.reply.status, self.reply.first_byte_ns = status, first_byte_ns
-        self._streams = self.reply.stream and 200 <= status < 300
+        self.streams = self.reply.stream and 200 <= status < 300
 
     def feed(self, data: bytes, now_ns: int) -> None:
         """A part of the body came."""
-        reply = self.reply
-        reply.bytes_received += len(data)
-        if not self._streams:
+        self.reply.bytes_received += len(data)
+        if not self.streams:
             self._parts.append(data)
             return
         try:
             for event in self._events.feed(data):
-                if event == sse.DONE:
-                    self._complete = True
-                else:
-                    self._chunk(_decode(event), now_ns)
-        except msgspec.DecodeError as error:
-            self._fail(error)
+                self.event(event, now_ns)
+        except UNREADABLE as error:
+            self.fail(str(error))
+
+    def event(self, data: bytes, now_ns: int) -> Answer | None:
+        """Note one event of a stream; what was read of it, or None if it is the last. Raises one of UNREADABLE."""
+        if data == sse.DONE:
+            self.complete = True
+            return None
+        chunk, reply = _decode(data), self.reply
+        if chunk.error is not None:
+            reply.error, reply.message, self.ended = "5xx", _words(chunk.error), True
+        text, any_piece = self._note(chunk)
+        if any_piece:
+            if self._last_piece_ns is None:
+                reply.first_token_ns = now_ns
+            else:
+                reply.longest_gap_ns = max(reply.longest_gap_ns or 0, now_ns - self._last_piece_ns)
+            self._last_piece_ns = now_ns
+            if text and not self._relayed:
+                self._texts.append(text)
+                if self._on_text:
+                    self._on_text(text)
+        return chunk
 
     def finish(self) -> None:
         """The body is whole."""
         reply = self.reply
-        if self._streams:
-            reply.text = "".join(self._parts)
-            if reply.error:
-                return
-            if not self._complete:
-                reply.error = "cut stream"
-        else:
-            self._whole(b"".join(self._parts))
-        if not (reply.error or reply.text or self._calls or reply.finish_reason):
+        if self.streams:
+            reply.text = "".join(self._texts)
+            if not self.complete:
+                reply.error = reply.error or "cut stream"
+        elif not reply.error:
+            self.body = b"".join(self._parts)
+            self._whole(reply.status or 0)
+        if not (reply.error or self._spoke):
             reply.error = "empty"
 
-    def _chunk(self, chunk: _Answer, now_ns: int) -> None:
-        reply = self.reply
-        if chunk.error is not None:
-            reply.error, reply.message, self.ended = "5xx", _words(chunk.error), True
-            return
-        text, calls = self._absorb(chunk)
-        if not (text or calls):
-            return
-        if self._last_piece_ns is None:
-            reply.first_token_ns = now_ns
-        else:
-            reply.longest_gap_ns = max(reply.longest_gap_ns or 0, now_ns - self._last_piece_ns)
-        self._last_piece_ns = now_ns
-        if text:
-            self._parts.append(text)
-            if self._on_text:
-                self._on_text(text)
-
-    def _whole(self, data: bytes) -> None:
-        status = self.reply.status or 0
-        if not 200 <= status < 300:
-            self._refused(status, data)
-            return
-        try:
-            self.reply.text, _ = self._absorb(_decode(data))
-        except msgspec.DecodeError as error:
-            self._fail(error)
-
-    def _absorb(self, answer: _Answer) -> tuple[str, bool]:
-        """Take id, usage and finish reason; return the text, and whether there is anything of a tool call."""
-        reply = self.reply
-        if answer.id:
-            reply.id = answer.id
-        if answer.usage:
-            reply.usage = answer.usage
-        if not answer.choices:
-            return "", False
-        choice = answer.choices[0]
-        if choice.finish_reason:
-            reply.finish_reason = choice.finish_reason
-        piece = choice.delta or choice.message or _Piece()
-        self._calls = self._calls or bool(piece.tool_calls)
-        return piece.content or choice.text or "", bool(piece.tool_calls)
-
-    def _fail(self, error: msgspec.DecodeError) -> None:
-        self.reply.error, self.reply.message = "5xx", f"answer is not in the API's form: {error}"
+    def fail(self, reason: str) -> None:
+        """The answer is not what the API says."""
+        self.reply.error, self.reply.message = "5xx", f"answer is not in the API's form: {reason}"
         self.ended = True
 
-    def _refused(self, status: int, data: bytes) -> None:
+    def _whole(self, status: int) -> None:
+        if not 200 <= status < 300:
+            self._refused(status)
+            return
+        try:
+            self.reply.text, _ = self._note(_decode(self.body))
+        except UNREADABLE as error:
+            self.fail(str(error))
+
+    def _note(self, answer: Answer) -> tuple[str, bool]:
+        """Take id, usage, calls and finish reason; return the text, and whether there is any piece of an answer."""
+        reply, usage = self.reply, answer.usage
+        if answer.id and answer.id != reply.id:
+            reply.id = str(answer.id)
+        if usage is not None:
+            reply.tokens_in, reply.tokens_out = usage.prompt_tokens, usage.completion_tokens
+            reply.tokens_cached = usage.prompt_tokens_details.cached_tokens if usage.prompt_tokens_details else None
+        text, any_piece = "", False
+        for choice in answer.choices:
+            message = choice.delta or choice.message or _NOTHING
+            if said := message.content or choice.text:
+                text, any_piece = text or (said if isinstance(said, str) else text_of(said)), True
+            if message.tool_calls:
+                any_piece = True
+                self._add_calls(choice.index, message.tool_calls)
+            elif self._relayed and message.reasoning_content:
+                any_piece = True
+            if choice.finish_reason:
+                reply.finish_reason, self._spoke = str(choice.finish_reason), True
+        if any_piece:
+            self._spoke = True
+        return text, any_piece
+
+    def _add_calls(self, choice: int, pieces: list[_Call]) -> None:
+        for place, piece in enumerate(pieces):
+            call = self.calls.setdefault((choice, place if piece.index is None else piece.index), _Assembled())
+            call.id = call.id or piece.id or ""
+            if piece.function:
+                call.name += piece.function.name or ""
+                call.arguments += piece.function.arguments if isinstance(piece.function.arguments, str) else ""
+
+    def _refused(self, status: int) -> None:
         reply, code = self.reply, None
         try:
-            error = msgspec.json.decode(data)["error"]
+            error = msgspec.json.decode(self.body)["error"]
             reply.message, code = _words(error), error.get("code")
-        except (msgspec.DecodeError, LookupError, TypeError, AttributeError):
-            reply.message = reply.message or data[:200].decode("utf-8", "replace")
+        except (*UNREADABLE, LookupError, TypeError, AttributeError):
+            reply.message = reply.message or self.body[:200].decode("utf-8", "replace")
         reply.error = error_of(status, code)
         if status < 400:
             reply.message = f"the server answers with a redirect (status {status}): give the address it leads to"
+
+
+def text_of(content: Any) -> str:
+    """The text of a message's content, which is a string or a list of parts; empty for anything else."""
+    if isinstance(content, list):
+        return "".join(str(part.get("text", "")) for part in content if isinstance(part, dict))
+    return content if isinstance(content, str) else ""
 
 
 def error_of(status: int, code: Any = None) -> str:

@@ -16,7 +16,7 @@ def python(code: str) -> str:
     """Runs a program; returns what it prints."""
     try:
         ran = subprocess.run(
-            [sys.executable, "-m", "shosei.exam.python"], input=code.encode(), capture_output=True, timeout=_SECONDS
+            [sys.executable, "-m", "shosei.sandbox.python"], input=code.encode(), capture_output=True, timeout=_SECONDS
         )
     except subprocess.TimeoutExpired:
         raise ValueError("it takes too long") from None

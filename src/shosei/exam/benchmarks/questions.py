@@ -10,7 +10,7 @@ from typing import Any
 from shosei.errors import InputError
 from shosei.exam.benchmarks.records import Record, json_lines, table
 from shosei.exam.benchmarks.wording import ask, language
-from shosei.metrics.accuracy.grading import extract_number
+from shosei.metrics.grading.grade import extract_number
 from shosei.wire.suite import Task
 
 QUESTION = (

@@ -6,25 +6,14 @@ from collections.abc import Callable
 
 from shosei.log import Log, Score
 from shosei.metrics import stats
-from shosei.metrics.accuracy import floors, resampling
-from shosei.metrics.accuracy.answers import answered, by_epoch, by_task, cluster_of, identities
-from shosei.metrics.accuracy.classification_tables import tables
-from shosei.metrics.accuracy.classified import Suites, matching, pairs, suites_of, units_of
+from shosei.metrics.accuracy.classified import Suites, can_learn, matching, observations_of, pairs, suites_of
 from shosei.metrics.accuracy.confusion import AVERAGES, Measure
-from shosei.metrics.accuracy.naive_bayes import MOST_QUESTIONS
+from shosei.metrics.accuracy.tables import identities, tables
 from shosei.metrics.cell import Unmeasurable, Value
+from shosei.metrics.grading.naive_bayes import MOST_QUESTIONS
 from shosei.metrics.metric import Curve, Figure, Plot
+from shosei.metrics.observed.answers import answered, by_epoch, by_task, cluster_of
 from shosei.metrics.text import Words, text
-from shosei.metrics.units import Units
-
-
-def units(measure: Measure) -> Callable[[Log], Units]:
-    """The tasks that the metric ``measure`` is made of, from a log."""
-
-    def tasks(log: Log) -> Units:
-        return units_of(_classified(log)[0], measure)
-
-    return tasks
 
 
 def classification(measure: Measure) -> Callable[[Log], Value]:
@@ -33,11 +22,11 @@ def classification(measure: Measure) -> Callable[[Log], Value]:
     def compute(log: Log) -> Value:
         suites, invalid = _classified(log)
         scores = [score for group in suites.values() for score in group]
-        tasks = units_of(suites, measure)
-        clusters = resampling.clusters(tasks)
+        tasks = observations_of(suites, measure)
         return Value(
-            value=resampling.value(tasks), n=len(scores), clusters=clusters, unit_of_n=text("accuracy.clusters"),
-            ci=resampling.share_interval(tasks), ci_method=text("accuracy.bootstrap"), detail=_detail(suites),
+            value=tasks.value(), observations=tasks, n=len(scores), clusters=tasks.clusters,
+            unit_of_n=text("accuracy.clusters"),
+            ci=tasks.share_interval(), ci_method=text("accuracy.bootstrap"), detail=_detail(suites),
             invalid=invalid, figures=_figures(suites, measure), notes=_notes(suites),
             breakdown=[*tables(suites, measure), identities(scores)], plots=_by_epoch(log, measure),
         )  # fmt: skip
@@ -68,9 +57,9 @@ def _figures(suites: Suites, measure: Measure) -> dict[str, Figure]:
     figures: dict[str, Figure] = {}
     if labelled := {key: scores for key, scores in suites.items() if key[1] == "label"}:
         for average in AVERAGES:
-            tasks = units_of(labelled, measure, average)
-            ci = resampling.share_interval(tasks)
-            figures[average] = Figure(resampling.value(tasks), "", "higher", ci, resampling.clusters(tasks))
+            tasks = observations_of(labelled, measure, average)
+            ci = tasks.share_interval()
+            figures[average] = Figure(tasks.value(), "", "higher", ci, tasks.clusters)
     clusters: dict[str, list[Score]] = {}
     for (_, grader), scores in suites.items():
         for score in scores if grader == "text" else ():
@@ -91,7 +80,7 @@ def _notes(suites: Suites) -> list[Words]:
         counted = pairs(scores)
         if never := sorted({truth for truth, _ in counted} - {prediction for _, prediction in counted}):
             notes.append(text("accuracy.never_predicted", suite=suite, classes=never))
-        if len(by_task(scores)) > MOST_QUESTIONS and floors.can_learn(scores):
+        if len(by_task(scores)) > MOST_QUESTIONS and can_learn(scores):
             notes.append(text("accuracy.floor_on_part", suite=suite, n=MOST_QUESTIONS))
     return notes
 
@@ -104,7 +93,7 @@ def _by_epoch(log: Log, measure: Measure) -> list[Plot]:
     found: list[dict[str, float]] = []
     for scores in epochs.values():
         suites = suites_of(score for score in scores if not score.error)
-        found.append({key[0]: resampling.value(units_of({key: group}, measure)) for key, group in suites.items()})
+        found.append({key[0]: observations_of({key: group}, measure).value() for key, group in suites.items()})
     curves = [
         Curve(suite, [values.get(suite) for values in found])
         for suite in sorted({suite for values in found for suite in values})

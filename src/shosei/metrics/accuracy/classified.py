@@ -1,9 +1,10 @@
-"""The answers that name a class or are free text, and what their tasks add to precision, recall and F1."""
+"""The answers that name a class or are free text: what their tasks add to precision, recall and F1, and floors."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -11,11 +12,13 @@ import numpy as np
 
 from shosei.log import Score
 from shosei.metrics import stats
-from shosei.metrics.accuracy.answers import by_task, cluster_of, task_key
 from shosei.metrics.accuracy.confusion import Average, Confusion, Measure, ratio
-from shosei.metrics.accuracy.free_text import best_overlap, exact_match
-from shosei.metrics.accuracy.grading import predicted_labels
-from shosei.metrics.units import Unit, Units
+from shosei.metrics.grading import naive_bayes
+from shosei.metrics.grading.free_text import best_overlap, exact_match
+from shosei.metrics.grading.grade import predicted_labels
+from shosei.metrics.grading.naive_bayes import MOST_QUESTIONS
+from shosei.metrics.observed.answers import by_task, cluster_of, task_key
+from shosei.metrics.stats.observations import Observation, Observations
 
 Suites = dict[tuple[str, str], list[Score]]  # by name and grader, "label" or "text"
 
@@ -46,9 +49,9 @@ def matching(scores: Sequence[Score]) -> list[float]:
     return [float(exact_match(score.answer, [score.truth, *score.references])) for score in scores]
 
 
-def units_of(suites: Suites, measure: Measure, average: Average = "macro") -> Units:
-    """One unit a task. With classes it adds how often its truth was answered by what; with free text, its overlap."""
-    units = []
+def observations_of(suites: Suites, measure: Measure, average: Average = "macro") -> Observations:
+    """One a task. With classes it adds how often its truth was answered by what; with free text, its overlap."""
+    each = []
     for (suite, grader), scores in suites.items():
         said = zip(scores, pairs(scores), strict=True) if grader == "label" else ()
         pair_of = {(score.item, score.sample): pair for score, pair in said}
@@ -58,8 +61,8 @@ def units_of(suites: Suites, measure: Measure, average: Average = "macro") -> Un
                 adds = {_name(suite, "sum"): mean_overlap(samples, measure), _name(suite, "items"): 1}
             else:
                 adds = {**Counter(_name(suite, *pair_of[score.item, score.sample]) for score in samples)}
-            units.append(Unit(task_key(samples[0]), cluster_of(samples[0]), adds))
-    return Units(units, _mean_over_suites(measure, average), paired=True)
+            each.append(Observation(task_key(samples[0]), cluster_of(samples[0]), adds))
+    return Observations(each, _mean_over_suites(measure, average), paired=True)
 
 
 def _name(*parts: str) -> str:
@@ -67,7 +70,7 @@ def _name(*parts: str) -> str:
 
 
 def _mean_over_suites(measure: Measure, average: Average) -> Callable[[Sequence[str], np.ndarray], np.ndarray]:
-    """The statistic of ``units_of``: the mean over those suites that have any answers."""
+    """The statistic of ``observations_of``: the mean over those suites that have any answers."""
 
     def statistic(names: Sequence[str], sums: np.ndarray) -> np.ndarray:
         suites: dict[tuple[str, int], dict[tuple[Any, ...], np.ndarray]] = {}
@@ -87,3 +90,53 @@ def _mean_over_suites(measure: Measure, average: Average) -> Callable[[Sequence[
         return ratio(total, answering)
 
     return statistic
+
+
+def commonest(scores: Sequence[Score]) -> str:
+    """The truth that most tasks have; of several, the first in order of code points."""
+    counts = Counter(score.truth for score in scores)
+    return min(counts, key=lambda truth: (-counts[truth], truth))
+
+
+def majority(scores: Sequence[Score], measure: Measure) -> float:
+    """Macro average of always answering the commonest class."""
+    answer = commonest(scores)
+    return float(Confusion.counted(Counter((score.truth, answer) for score in scores)).average(measure))
+
+
+def chance(scores: Sequence[Score], measure: Measure) -> float:
+    """Macro average of a uniform guess over the classes, from the expected counts."""
+    shares = [count / len(scores) for count in Counter(score.truth for score in scores).values()]
+    guess = 1 / len(shares)
+    match measure:
+        case "precision":
+            return stats.mean(shares)
+        case "recall":
+            return guess
+        case "f1":
+            return stats.mean([2 * share * guess / (share + guess) for share in shares])
+
+
+def can_learn(scores: Sequence[Score]) -> bool:
+    """Whether every task's question is in the log, and more than one cluster of them."""
+    return all(score.question for score in scores) and len({score.cluster for score in scores}) > 1
+
+
+def naive_bayes_floor(scores: Sequence[Score], measure: Measure) -> float | None:
+    """Macro average of cross-validated naive Bayes on the questions' characters; None unless it ``can_learn``.
+
+    Of more than ``MOST_QUESTIONS`` tasks, evenly spaced ones are classified.
+    """
+    if len(scores) > MOST_QUESTIONS:
+        scores = [scores[number * len(scores) // MOST_QUESTIONS] for number in range(MOST_QUESTIONS)]
+    if not can_learn(scores):
+        return None
+    truths = tuple(score.truth for score in scores)
+    predicted = _predicted(tuple(score.question for score in scores), truths, tuple(score.cluster for score in scores))
+    return float(Confusion.counted(Counter(zip(truths, predicted, strict=True))).average(measure))
+
+
+@lru_cache(maxsize=2)
+def _predicted(questions: tuple[str, ...], truths: tuple[str, ...], clusters: tuple[str, ...]) -> list[str]:
+    """Precision, recall and F1 of both phases ask for the same."""
+    return naive_bayes.cross_validated(questions, truths, clusters)

@@ -7,8 +7,7 @@ from collections.abc import Collection
 import msgspec
 
 from shosei.log import Exec, Log, Score
-from shosei.metrics.accuracy.answers import by_epoch
-from shosei.metrics.accuracy.grading import (
+from shosei.metrics.grading.grade import (
     extract_choice,
     extract_code,
     extract_number,
@@ -17,6 +16,7 @@ from shosei.metrics.accuracy.grading import (
     outcomes,
     predicted_label,
 )
+from shosei.metrics.observed.answers import by_epoch
 
 
 class Item(msgspec.Struct, kw_only=True):

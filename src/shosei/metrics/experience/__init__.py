@@ -1,1 +1,1 @@
-"""The metrics of this group: response time, satisfaction. ``cells`` lists their cells."""
+"""The metrics of this group: response time and satisfaction. ``metrics.cells`` is the table of all cells."""

@@ -1,10 +1,11 @@
-"""Response time in inference: how long a user waits."""
+"""Response time: how long a step, a user or whoever gives an agent system a task waits."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 
-from shosei.log import Log, Request, RunBegin, Window
+from shosei.log import Log, ProcStart, Request, RunBegin, Section, Step, Window, Workflow
 from shosei.metrics import stats
 from shosei.metrics.cell import Unmeasurable, Value
 from shosei.metrics.experience.distribution import (
@@ -17,12 +18,14 @@ from shosei.metrics.experience.distribution import (
     too_few,
     unbounded,
 )
-from shosei.metrics.experience.latency import first_token_ms, inter_token_ms, response_ms
-from shosei.metrics.faults import Drill
-from shosei.metrics.metric import Figure, Plot
-from shosei.metrics.series import by_time, steady_window
-from shosei.metrics.text import Text, text
-from shosei.metrics.vantage import offered_load
+from shosei.metrics.metric import Figure, Plot, Row, Table
+from shosei.metrics.observed.critical_path import Span, covered_ns, critical_path, spans
+from shosei.metrics.observed.faults import Drill
+from shosei.metrics.observed.requests import first_token_ms, inter_token_ms, offered_load, response_ms
+from shosei.metrics.observed.series import by_time, in_turn, steady_window
+from shosei.metrics.observed.steps import attempted
+from shosei.metrics.observed.tasks import by_task, calls, names, submitted, window_of
+from shosei.metrics.text import Text, Words, text
 
 _MS = 1e6
 
@@ -102,3 +105,142 @@ def _plots(kinds: dict[str, Times], stretches: Sequence[Sequence[Request]], wind
         cumulative(text("experience.answered_within"), within),
         over_time(text("experience.response_over_time"), response, (window.end_ns - window.begin_ns) / 1e9),
     ]
+
+
+def step_latency(log: Log) -> Value:
+    """Mean time of an optimiser step in ms, and how long a run takes to its first step and first checkpoint.
+
+    Ranks take a step side by side: the slowest one's time is its time, and one machine's clock is read.
+    """
+    steps = attempted(log.of(Step))
+    times = Times(in_turn([max(step.duration_ns for step in ranks) / _MS for ranks in steps]))
+    first = steps[0][0]
+    sections = [section for section in log.of(Section) if section.boot == first.boot]
+    begin = min(
+        [start.mono_ns for start in log.of(ProcStart) if start.boot == first.boot]
+        or [section.begin_ns for section in sections] + [first.mono_ns - first.duration_ns]
+    )
+    saved = [section.end_ns for section in sections if section.name == "checkpoint"]
+    first_step = (first.mono_ns - begin) / 1e9
+    first_checkpoint = (min(saved) - begin) / 1e9 if saved else None
+    mean = times.mean()
+    figures = percentile_figures(times) | {
+        "first_step_s": Figure(first_step, "s", "lower", n=1),
+        "first_checkpoint_s": Figure(first_checkpoint, "s", "lower", n=1),
+    }
+    return Value(
+        value=stats.mean(times.values), n=len(steps), clusters=len(times.clusters), ci=mean.ci or (None, None),
+        unit_of_n=text("term.time_batches"), ci_method=text("term.t_time_batches"),
+        detail=text("experience.mean_step"), figures=figures, notes=too_few(times.values),
+        breakdown=[
+            table(text("experience.step_latency"), [times.row(text("term.step"))]),
+            Table(text("experience.start_up"), [text("experience.from_start_to"), text("term.seconds")], [
+                [text("experience.first_step"), first_step],
+                [text("experience.first_checkpoint"), first_checkpoint],
+            ]),
+        ],
+        plots=[histogram(text("experience.step_histogram"), times.values, text("experience.steps"))],
+    )  # fmt: skip
+
+
+def task_time(log: Log) -> Value:
+    """Mean ms from a task's submission to its final answer, over the tasks that got one."""
+    tasks = submitted(log)
+    times = _times(tasks, tasks)
+    if not times.clusters:
+        raise Unmeasurable("not_measured", text("agents.no_success", tasks=len(tasks)))
+    mean, failed = times.mean(), sum(bool(task.error) for task in tasks)
+    made = calls(log)[1]
+    rows = [_times([task for task in tasks if task.system == name], tasks).row(name) for name in _systems(tasks)]
+    return Value(
+        value=stats.mean(times.values), n=len(times.values), clusters=len(times.clusters), ci=mean.ci or (None, None),
+        unit_of_n=text("term.time_batches"), ci_method=text("term.t_time_batches"), detail=text("agents.mean_task"),
+        figures=percentile_figures(times), notes=_notes(times, failed, len(tasks)), plots=_task_plots(times, tasks),
+        breakdown=[
+            table(text("agents.tasks_by_system"), [*rows, unbounded(times, failed)]),
+            *_timing_tables(tasks, by_task(made), names(made)),
+        ],
+    )  # fmt: skip
+
+
+def _systems(tasks: Sequence[Workflow]) -> list[str]:
+    return sorted({task.system for task in tasks})
+
+
+def _stretches(some: Sequence[Workflow], tasks: Sequence[Workflow]) -> list[list[float]]:
+    """Milliseconds of those of ``some`` that were answered, by when they were submitted among all ``tasks``."""
+    window = window_of([*tasks])
+    points = [(task.scheduled_ns, (task.end_ns - task.scheduled_ns) / 1e6) for task in some if not task.error]
+    return by_time(points, window.begin_ns, window.end_ns)
+
+
+def _times(some: Sequence[Workflow], tasks: Sequence[Workflow]) -> Times:
+    return Times.known(_stretches(some, tasks))
+
+
+def _notes(times: Times, failed: int, count: int) -> list[Text]:
+    notes = too_few(times.values)
+    if failed:
+        notes.append(text("agents.unbounded", failed=failed, count=count, share=f"{failed / count:.1%}"))
+    return notes
+
+
+def _task_plots(times: Times, tasks: Sequence[Workflow]) -> list[Plot]:
+    window = window_of([*tasks])
+    return [
+        histogram(text("agents.time_histogram"), times.values, text("agents.tasks")),
+        cumulative(text("experience.answered_within"), [(text("agents.tasks"), times.values)]),
+        over_time(text("agents.time_over_time"), _stretches(tasks, tasks), (window.end_ns - window.begin_ns) / 1e9),
+    ]
+
+
+def _timing_tables(
+    submitted: Sequence[Workflow], tasks: Mapping[str, Sequence[Request]], named: Mapping[str, Words]
+) -> list[Table]:
+    """The time of each agent's calls and its share of the critical path, and of what tasks' time is made."""
+    timed = [(task, spans(task, tasks.get(task.task, []))) for task in submitted if task.end_ns > task.scheduled_ns]
+    paths = [(task.end_ns - task.scheduled_ns, critical_path(found)) for task, found in timed]
+    if not any(path for _, path in paths):
+        return []
+    return [_agents(tasks, named, paths), _whole([found for _, found in timed], paths)]
+
+
+def _agents(
+    tasks: Mapping[str, Sequence[Request]], named: Mapping[str, Words], paths: Sequence[tuple[int, list[Span]]]
+) -> Table:
+    waits: dict[str, list[float]] = {agent: [] for agent in named}
+    for call in (call for made in tasks.values() for call in made):
+        if (wait := response_ms(call)) is not None:
+            waits[call.agent].append(wait)
+    whole = math.fsum(wait for own in waits.values() for wait in own)
+    rows: list[Row] = [
+        [
+            named[agent], len(waits[agent]), math.fsum(waits[agent]) / whole if whole else None,
+            stats.percentile(waits[agent], 50), stats.percentile(waits[agent], 95), _mean_share(paths, agent),
+        ]
+        for agent in sorted(named)
+    ]  # fmt: skip
+    columns: list[Words] = [
+        text("agents.agent"), text("agents.calls"), text("agents.share_of_time"), "p50 (ms)", "p95 (ms)",
+        text("agents.share_of_path"),
+    ]  # fmt: skip
+    return Table(text("agents.time"), columns, rows)
+
+
+def _whole(found: Sequence[Sequence[Span]], paths: Sequence[tuple[int, list[Span]]]) -> Table:
+    inside = stats.mean([sum(span.length_ns for span in path) / lasted for lasted, path in paths])
+    together = sum(span.length_ns for calls in found for span in calls)
+    rows: list[Row] = [
+        [text("agents.path_share"), inside],
+        [text("agents.own_share"), 1 - inside],
+        [text("agents.path_calls"), stats.mean([float(len(path)) for _, path in paths])],
+        [text("agents.parallelism"), together / sum(map(covered_ns, found))],
+    ]
+    return Table(text("agents.critical_path"), [text("term.quantity"), text("term.value")], rows)
+
+
+def _mean_share(paths: Sequence[tuple[int, list[Span]]], agent: str) -> float:
+    """Of the tasks' time, the mean share that the critical path spends in calls of ``agent``."""
+    return stats.mean([
+        sum(span.length_ns for span in path if span.agent == agent) / lasted for lasted, path in paths
+    ])  # fmt: skip

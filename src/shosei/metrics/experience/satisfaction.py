@@ -13,9 +13,9 @@ from shosei.log import Log, Rating, Request
 from shosei.metrics import stats
 from shosei.metrics.cell import Unmeasurable, Value
 from shosei.metrics.metric import Figure, Row, Table
+from shosei.metrics.observed.requests import outermost
+from shosei.metrics.stats.observations import Observation, Observations, share
 from shosei.metrics.text import Text, Words, text
-from shosei.metrics.units import Unit, Units, share
-from shosei.metrics.vantage import outermost
 
 T = TypeVar("T")
 
@@ -84,24 +84,20 @@ def satisfaction(log: Log) -> Value:
     if unknown := _of_unknown_answers(log, people):
         notes.append(text("experience.unknown_answers", count=unknown, of=len(people.given)))
     return Value(
-        value=value, n=len(people.given), clusters=len(people.marks), unit_of_n=text("experience.raters"), ci=ci,
+        value=value, observations=_observations(people),
+        n=len(people.given), clusters=len(people.marks), unit_of_n=text("experience.raters"), ci=ci,
         ci_method=text("experience.wilson_raters"), detail=text("experience.share_satisfied"), notes=notes,
         figures={"mean_stars": people.mean_stars(), "response_rate": people.response_rate()}, breakdown=tables,
     )  # fmt: skip
 
 
-def satisfaction_units(log: Log) -> Units:
-    """One a rating by a person; those of one rater are not independent."""
-    people, _ = _populations(log)
-    units = [
-        Unit(
-            f"{rating.rater} {rating.request} {rating.turn}",
-            rating.rater,
-            {"top": float(is_satisfied(rating)), "bottom": 1.0},
-        )
-        for rating in people.given
-    ]
-    return Units(units, share, paired=False)
+def _observations(people: Population) -> Observations:
+    """One a rating; those of one rater are not independent."""
+    each = []
+    for rating in people.given:
+        key = f"{rating.rater} {rating.request} {rating.turn}"
+        each.append(Observation(key, rating.rater, {"top": float(is_satisfied(rating)), "bottom": 1.0}))
+    return Observations(each, share, paired=False)
 
 
 def _populations(log: Log) -> tuple[Population, Population]:

@@ -1,1 +1,1 @@
-"""The metrics of this group: training speed, inference speed, GPU utilisation. ``cells`` lists their cells."""
+"""The metrics of this group: training speed, inference speed and GPU utilisation. ``metrics.cells`` is the table of all cells."""

@@ -6,11 +6,11 @@ import math
 
 from shosei.log import Log, RunBegin, Sample, Step
 from shosei.metrics import stats
-from shosei.metrics.bins import SECOND_NS, Bins
 from shosei.metrics.cell import Unmeasurable, Value
 from shosei.metrics.metric import Curve, Figure, Plot, Row, Table
-from shosei.metrics.performance.steps import whole_steps
-from shosei.metrics.series import Batches, by_child, increments, weighted
+from shosei.metrics.observed.bins import SECOND_NS, Bins
+from shosei.metrics.observed.series import Batches, by_child, increments, weighted
+from shosei.metrics.observed.steps import whole_steps
 from shosei.metrics.text import text
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from shosei.log import Log, Request, Window
-from shosei.metrics.faults import Drill
 from shosei.metrics.metric import Figure
-from shosei.metrics.performance.offered import KEEPING_UP, Offered
+from shosei.metrics.observed.faults import Drill
+from shosei.metrics.observed.offered import KEEPING_UP, Offered
+from shosei.metrics.observed.requests import outermost
 from shosei.metrics.service_level import ServiceLevel
-from shosei.metrics.vantage import outermost
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,9 +9,9 @@ from shosei.log import Log, Step
 from shosei.metrics import stats
 from shosei.metrics.cell import Value
 from shosei.metrics.metric import Figure, Row, Table
-from shosei.metrics.reliability.starts import Repair, Start, lost_work, repairs, starts
+from shosei.metrics.observed.starts import Repair, Start, lost_work, repairs, starts
+from shosei.metrics.stats.observations import Observation, Observations, share
 from shosei.metrics.text import Text, Words, text
-from shosei.metrics.units import Unit, Units, share
 
 _CAUSES = {"done", "stopped", "bad input", "out of memory", "signal", "exception", "hang", "start-up"}
 
@@ -23,8 +23,10 @@ def crash_rate(log: Log) -> Value:
     hours = sum(start.end.duration_ns for start in known if start.end) / 3.6e12
     mended = repairs(log, known)
     figures = _over_time(crashes, hours, len(known)) | _repair_figures(mended, log.of(Step))
+    each = [Observation(start.key, start.key, {"top": float(start.crashed), "bottom": 1.0}) for start in known]
     return Value(
-        value=crashes / len(known), n=len(known), clusters=len(known), unit_of_n=text("reliability.process_starts"),
+        value=crashes / len(known), observations=Observations(each, share, paired=False),
+        n=len(known), clusters=len(known), unit_of_n=text("reliability.process_starts"),
         ci=stats.wilson(crashes, len(known)), ci_method=text("reliability.wilson"),
         detail=text("reliability.crashes_per_start"), figures=figures, notes=_crash_notes(known, mended),
         breakdown=[
@@ -34,16 +36,6 @@ def crash_rate(log: Log) -> Value:
             *_lost_work_table(log.of(Step)),
         ],
     )  # fmt: skip
-
-
-def crash_units(log: Log) -> Units:
-    """One a process start."""
-    known = starts(log)
-    return Units(
-        [Unit(start.key, start.key, {"top": float(start.crashed), "bottom": 1.0}) for start in known],
-        share,
-        paired=False,
-    )
 
 
 def _over_time(crashes: int, hours: float, count: int) -> dict[str, Figure]:

@@ -1,20 +1,23 @@
-"""Error rate: requests whose final state is an error, and optimiser steps that did not count."""
+"""Error rate: steps, requests or an agent system's tasks that went wrong."""
 
 from __future__ import annotations
 
+import math
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
-from shosei.log import Log, Request, Step
+from shosei.log import Log, Request, Step, Workflow
 from shosei.metrics import stats
 from shosei.metrics.cell import Unmeasurable, Value
-from shosei.metrics.faults import Drill
 from shosei.metrics.metric import Figure, Row, Table
-from shosei.metrics.performance.steps import attempted
-from shosei.metrics.series import by_time
+from shosei.metrics.observed.faults import Drill
+from shosei.metrics.observed.requests import outermost
+from shosei.metrics.observed.series import by_time
+from shosei.metrics.observed.steps import attempted
+from shosei.metrics.observed.tasks import UNATTRIBUTED, by_task, calls, names, stopped, submitted
+from shosei.metrics.stats.observations import Observation, Observations, by_cluster, share
 from shosei.metrics.text import Text, Words, text
-from shosei.metrics.units import Unit, Units, share
-from shosei.metrics.vantage import outermost
 
 _PURPOSES = ("load", "exam", "agents", "chat")  # what users of a server do; probes and warm-ups measure nothing
 _ERRORS = {
@@ -32,8 +35,14 @@ def step_errors(log: Log) -> Value:
     if any(step.finite and step.loss is None for ranks in steps for step in ranks):
         raise Unmeasurable("not_measured", text("reliability.loss_unknown"))
     bad = sum(map(_is_bad, steps))
+    keys = [f"{place} step {ranks[0].step}" for place, ranks in enumerate(steps)]
+    each = [
+        Observation(key, key, {"top": float(_is_bad(ranks)), "bottom": 1.0})
+        for key, ranks in zip(keys, steps, strict=True)
+    ]
     return Value(
-        value=bad / len(steps), n=len(steps), clusters=len(steps), unit_of_n=text("reliability.steps"),
+        value=bad / len(steps), observations=Observations(each, share, paired=False),
+        n=len(steps), clusters=len(steps), unit_of_n=text("reliability.steps"),
         ci=stats.wilson(bad, len(steps)), ci_method=text("reliability.wilson"),
         detail=text("reliability.bad_steps_per_step"), notes=[text("reliability.raised_steps")],
         breakdown=[Table(text("reliability.steps"), [text("term.quantity"), "n"], [
@@ -42,15 +51,6 @@ def step_errors(log: Log) -> Value:
             [text("reliability.skipped"), sum(any(step.skipped for step in ranks) for ranks in steps)],
         ])],
     )  # fmt: skip
-
-
-def step_units(log: Log) -> Units:
-    """One a step attempted."""
-    units = []
-    for place, ranks in enumerate(attempted(log.of(Step))):
-        key = f"{place} step {ranks[0].step}"
-        units.append(Unit(key, key, {"top": float(_is_bad(ranks)), "bottom": 1.0}))
-    return Units(units, share, paired=False)
 
 
 def _is_bad(ranks: Sequence[Step]) -> bool:
@@ -72,23 +72,18 @@ def request_errors(log: Log) -> Value:
     if cancelled:
         notes.append(text("reliability.cancelled", count=cancelled))
     figure = Figure(before, "", "lower", _interval(batches, _failed_first), len(batches))
+    each = [
+        Observation(batch, batch, {"top": math.fsum(map(_failed, requests)), "bottom": float(len(requests))})
+        for batch, requests in batches.items()
+    ]
     return Value(
-        value=_rate(batches, _failed), n=len(counted), clusters=len(batches), unit_of_n=text("term.time_batches"),
+        value=_rate(batches, _failed), observations=Observations(each, share, paired=False),
+        n=len(counted), clusters=len(batches), unit_of_n=text("term.time_batches"),
         ci=_interval(batches, _failed), ci_method=text("reliability.wilson_time_batches"),
         detail=text("reliability.failed_per_request"), figures={"before_retry": figure},
         notes=notes,
         breakdown=[_by_type(counted), _parts(batches, log)],
     )  # fmt: skip
-
-
-def request_units(log: Log) -> Units:
-    """One a request; those of one time batch are not independent."""
-    units = [
-        Unit(f"{request.purpose} {request.id} {place}", cluster, {"top": _failed(request), "bottom": 1.0})
-        for cluster, batch in _batches(log)[1].items()
-        for place, request in enumerate(batch)
-    ]
-    return Units(units, share, paired=False)
 
 
 def _batches(log: Log) -> tuple[Text, dict[str, list[Request]], int]:
@@ -168,3 +163,166 @@ def _part(name: str, batches: dict[str, list[Request]], outcome: Callable[[Reque
         text(f"reliability.{name}"), stats.mean(outcomes), *_interval(batches, outcome), int(sum(outcomes)),
         len(outcomes),
     ]  # fmt: skip
+
+
+_TASK_ENDS = {"raised", "timeout", "crashed", "no answer", "flood", "budget", "unused endpoint"}
+
+
+def task_errors(log: Log) -> Value:
+    """Tasks whose system gave no answer in time, per task submitted; a wrong answer is no error."""
+    tasks = submitted(log)
+    vantage, made = calls(log)
+    tried = by_task(made)
+    observations = _observations(tasks)
+    clusters = [[it.adds["top"] for it in cluster] for cluster in by_cluster(observations.each)]
+    figures, tools = tool_success(tried)
+    return Value(
+        value=stats.mean([float(bool(task.error)) for task in tasks]), observations=observations,
+        n=len(tasks), clusters=len(clusters),
+        unit_of_n=text("accuracy.clusters"), ci=stats.wilson_clustered(clusters),
+        ci_method=text("accuracy.wilson_clustered"), detail=text("agents.failed_per_task"),
+        figures=_of_calls(tried) | figures,
+        notes=[*stopped(tasks), *unattributed(made), *([text("reliability.seen_by", vantage=vantage)] if made else [])],
+        breakdown=[_ends_by_type(tasks, made), *([table(tried, names(made))] if made else []), *tools],
+    )  # fmt: skip
+
+
+def _observations(submitted: Sequence[Workflow]) -> Observations:
+    """One a task: the share of its samples that failed."""
+    samples: dict[tuple[str, str], list[Workflow]] = {}
+    for task in submitted:
+        samples.setdefault((task.suite, task.item), []).append(task)
+    each = []
+    for (suite, item), tasks in samples.items():
+        failed = stats.mean([float(bool(task.error)) for task in tasks])
+        each.append(Observation(f"{suite}/{item}", f"{suite}/{tasks[0].cluster}", {"top": failed, "bottom": 1.0}))
+    return Observations(each, share, paired=True)
+
+
+def _of_calls(tried: dict[str, list[Request]]) -> dict[str, Figure]:
+    """The share of calls that failed; those of one task are not independent."""
+    clusters = [[float(bool(call.error)) for call in made] for made in tried.values()]
+    if not clusters:
+        return {}
+    rate = stats.mean([outcome for task in clusters for outcome in task])
+    return {"calls": Figure(rate, "", "lower", stats.wilson_clustered(clusters), len(clusters))}
+
+
+def _ends_by_type(tasks: Sequence[Workflow], made: Sequence[Request]) -> Table:
+    """How tasks ended, and how calls did."""
+    rows: list[Row] = []
+    for error, count in sorted(Counter(task.error for task in tasks).items()):
+        rows.append([text("agents.tasks"), _ended(error), count, count / len(tasks)])
+    for error, count in sorted(Counter(call.error for call in made).items()):
+        rows.append([text("agents.calls"), failure(error), count, count / len(made)])
+    columns: list[Words] = [text("agents.what"), text("reliability.error"), "n", text("term.share")]
+    return Table(text("reliability.by_type"), columns, rows)
+
+
+def _ended(error: str) -> Words:
+    if not error:
+        return text("reliability.no_error")
+    return text("agents.ended." + error.replace(" ", "_")) if error in _TASK_ENDS else error
+
+
+def retries(made: Sequence[Request]) -> int:
+    """Of one agent's calls in one task, those that follow on one that failed."""
+    return sum(bool(before.error) for before in made[:-1])
+
+
+def table(tasks: Mapping[str, Sequence[Request]], named: Mapping[str, Words]) -> Table:
+    """Each agent's calls, tokens, errors and retries, and how the gateway knew it."""
+    rows: list[Row] = []
+    for agent in sorted(named):
+        per_task = [[call for call in made if call.agent == agent] for made in tasks.values()]
+        own = [call for made in per_task for call in made]
+        known_by = sorted({call.attribution for call in own if call.attribution and call.attribution != UNATTRIBUTED})
+        rows.append([
+            named[agent], len(own), _tokens([call.tokens_in for call in own]),
+            _tokens([call.tokens_out for call in own]), sum(bool(call.error) for call in own),
+            sum(map(retries, per_task)), ", ".join(known_by) or None,
+        ])  # fmt: skip
+    columns = [
+        text("agents.agent"), text("agents.calls"), text("agents.tokens_in"), text("agents.tokens_out"),
+        text("reliability.errors"), text("agents.retries"), text("agents.known_by"),
+    ]  # fmt: skip
+    return Table(text("agents.agents"), columns, rows)
+
+
+def unattributed(made: Sequence[Request]) -> list[Words]:
+    """A note where nobody knows which agent some calls were of."""
+    count = sum(call.agent in ("", UNATTRIBUTED) for call in made)
+    if not count:
+        return []
+    return [text("agents.unattributed_calls", count=count, calls=len(made), share=f"{count / len(made):.1%}")]
+
+
+def _tokens(counts: Sequence[int | None]) -> int | None:
+    """The sum; None where no call told. A call that failed has none."""
+    known = [count for count in counts if count is not None]
+    return sum(known) if known else None
+
+
+# The ends of a tool call, in the order of the table's columns.
+_TOOL_ENDS = ("answered", "unknown tool", "invalid arguments", "unanswered", "error")
+
+
+@dataclass(slots=True)
+class _Asked:
+    """A tool call of ``task``. Until a result comes it is ``unanswered``."""
+
+    task: str
+    tool: str
+    end: str
+
+
+def _asked(tasks: Mapping[str, Sequence[Request]]) -> list[_Asked]:
+    """Every tool call and its end: a wrong call stays one, whatever it was answered."""
+    found: list[_Asked] = []
+    for task, made in tasks.items():
+        waiting: dict[str, _Asked] = {}
+        for request in made:
+            for result in request.tool_results:
+                asked = waiting.pop(result.id, None)
+                if asked and asked.end == "unanswered":
+                    asked.end = "error" if result.error else "answered"
+            for call in request.tool_calls:
+                waiting[call.id] = _Asked(task, call.name, call.error or "unanswered")
+                found.append(waiting[call.id])
+    return found
+
+
+def tool_success(tasks: Mapping[str, Sequence[Request]]) -> tuple[dict[str, Figure], list[Table]]:
+    """The share of tool calls that were answered without an error, as a figure, and a table of every tool.
+
+    The calls of a task are not independent of each other: the interval is over tasks.
+    """
+    asked = _asked(tasks)
+    if not asked:
+        return {}, []
+    tools = sorted({call.tool for call in asked})
+    rows: list[Row] = [[tool, *_line([call for call in asked if call.tool == tool])] for tool in tools]
+    if len(tools) > 1:
+        rows.append([text("term.total"), *_line(asked)])
+    ends = [text("agents.tool." + end.replace(" ", "_")) for end in _TOOL_ENDS]
+    columns = [
+        text("agents.tool.tool"), text("agents.calls"), *ends, text("agents.tool.success"), text("term.low_95"),
+        text("term.high_95"),
+    ]  # fmt: skip
+    share, interval = _success(asked)
+    figure = Figure(share, "", "higher", interval, len({call.task for call in asked}))
+    return {"tool_success": figure}, [Table(text("agents.tool.tools"), columns, rows)]
+
+
+def _line(asked: Sequence[_Asked]) -> Row:
+    counts = Counter(call.end for call in asked)
+    share, (low, high) = _success(asked)
+    return [len(asked), *(counts[end] for end in _TOOL_ENDS), share, low, high]
+
+
+def _success(asked: Sequence[_Asked]) -> tuple[float, stats.Interval]:
+    outcomes: dict[str, list[float]] = {}
+    for call in asked:
+        outcomes.setdefault(call.task, []).append(float(call.end == "answered"))
+    share = stats.mean([outcome for task in outcomes.values() for outcome in task])
+    return share, stats.wilson_clustered(list(outcomes.values()))

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from shosei.log import Log, Restart
 from shosei.metrics import stats
 from shosei.metrics.cell import Value
 from shosei.metrics.metric import Row, Table
-from shosei.metrics.reliability.starts import supervisor
+from shosei.metrics.observed.starts import supervisor
+from shosei.metrics.stats.observations import Observation, Observations, total
 from shosei.metrics.text import text
-from shosei.metrics.units import Unit, Units, total
 
 _KINDS = ("failure", "watchdog", "membership", "planned", "manual")
 
@@ -21,21 +23,22 @@ def restart_count(log: Log) -> Value:
     started = len(last) + sum(getattr(event, kind) for event in last for kind in _KINDS)
     columns = [text("reliability.process"), *(text(f"reliability.by_{kind}") for kind in _KINDS)]
     return Value(
-        value=float(count), n=started, clusters=started, unit_of_n=text("reliability.process_starts"),
+        value=float(count), observations=_observations(last),
+        n=started, clusters=started, unit_of_n=text("reliability.process_starts"),
         ci=stats.poisson(count), ci_method=text("reliability.exact_poisson"),
         detail=text("reliability.restarts_counted"), breakdown=[Table(text("reliability.restarts"), columns, rows)],
     )  # fmt: skip
 
 
-def restart_units(log: Log) -> Units:
+def _observations(last: Sequence[Restart]) -> Observations:
     """One a process start: the first of each process, and each restart."""
-    units = []
-    for place, event in enumerate(_last_counters(log)):
+    each = []
+    for place, event in enumerate(last):
         kinds = ["first", *(kind for kind in _KINDS for _ in range(getattr(event, kind)))]
         for number, kind in enumerate(kinds):
             key = f"{place} {event.child} {number}"
-            units.append(Unit(key, key, {"top": float(kind in ("failure", "watchdog")), "bottom": 1.0}))
-    return Units(units, total, paired=False)
+            each.append(Observation(key, key, {"top": float(kind in ("failure", "watchdog")), "bottom": 1.0}))
+    return Observations(each, total, paired=False)
 
 
 def _last_counters(log: Log) -> list[Restart]:

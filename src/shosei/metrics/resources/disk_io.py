@@ -7,11 +7,10 @@ from collections.abc import Sequence
 
 from shosei.log import Log
 from shosei.metrics import stats
-from shosei.metrics.bins import SECOND_NS, Bins
 from shosei.metrics.cell import Unmeasurable, Value
 from shosei.metrics.metric import Curve, Figure, Plot, Row, Table
-from shosei.metrics.resources.trees import process_trees
-from shosei.metrics.series import Batches, increments
+from shosei.metrics.observed.bins import SECOND_NS, Bins
+from shosei.metrics.observed.series import Batches, increments, process_trees
 from shosei.metrics.text import text
 
 _MB = 1e6

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from shosei.log import Log, Sample
 from shosei.metrics import stats
-from shosei.metrics.bins import SECOND_NS, Bins
 from shosei.metrics.cell import Unmeasurable, Value
 from shosei.metrics.metric import Curve, Figure, Plot, Row, Table
-from shosei.metrics.resources.trees import process_trees
-from shosei.metrics.series import by_child, per_second
+from shosei.metrics.observed.bins import SECOND_NS, Bins
+from shosei.metrics.observed.series import by_child, per_second, process_trees
 from shosei.metrics.text import Text, text
 
 _MB = 1e6

@@ -1,0 +1,107 @@
+"""A verb's options are its configuration's fields: one name, type, limit, default and description for file and flag."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, get_type_hints
+
+import typer
+from typer.core import TyperCommand
+from typer.main import get_command
+
+from shosei.cli.common import ConfigOption, SetOption
+
+if TYPE_CHECKING:
+    from shosei.config import C
+
+# The flags that are not called as their field is.
+_FLAGS = {"delay_s": "delay", "key_variable": "upstream-key-env", "stall_s": "stall-timeout"}
+_LIMITS = {"minimum": ">=", "exclusiveMinimum": ">", "maximum": "<=", "exclusiveMaximum": "<"}
+
+
+@dataclass(frozen=True)
+class Given:
+    """What a command line says of a configuration: the object of its verb's context."""
+
+    section: str
+    flags: dict[str, Any]
+    file: Path | None = None
+    overrides: Sequence[str] = ()
+
+    def load(self, kind: type[C], defaults: Mapping[str, Any] | None = None, **implied: str) -> C:
+        """The settings: the file's table, then what the flags imply, then flags, then ``--set``. The last wins."""
+        from shosei.config import load
+
+        return load(kind, self.section, self.file, self._settings(implied | self.flags), defaults)
+
+    def words(self) -> list[str]:
+        """The same, for another process that runs the verb."""
+        file = ["--config", str(self.file)] if self.file else []
+        return [*file, *(word for setting in self._settings(self.flags) for word in ("--set", setting))]
+
+    def _settings(self, flags: Mapping[str, Any]) -> Iterable[str]:
+        for key, value in flags.items():
+            yield f"{self.section}.{key}={json.dumps(value, ensure_ascii=False, default=str)}"
+        yield from self.overrides
+
+
+class _Configured(TyperCommand):
+    """A verb with an option for each field of ``config``, which is imported when the verb is run or explained."""
+
+    section: ClassVar[str]
+    config: ClassVar[str]  # module:class
+
+    @cached_property
+    def _options(self) -> list[Any]:
+        module, _, name = self.config.partition(":")
+        kind = getattr(import_module(module), name)
+        types = get_type_hints(kind)  # without limits: those are checked where the file's values are, too
+        options = {
+            key: _option(key, types[key], field) for key, field in kind.model_json_schema()["properties"].items()
+        }
+
+        def fields() -> None:
+            """Typer makes options of a function's parameters; this one's are the fields."""
+
+        fields.__dict__["__signature__"] = inspect.Signature([
+            inspect.Parameter(key, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=option)
+            for key, option in ({"config": ConfigOption, "overrides": SetOption} | options).items()
+        ])  # fmt: skip
+        app = typer.Typer(add_completion=False)
+        app.command()(fields)
+        return get_command(app).params
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        *own, help_option = super().get_params(ctx)
+        return [*own, *self._options, help_option]
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Move what is said of the configuration from the verb's parameters to its context."""
+        rest = super().parse_args(ctx, args)
+        values = {option.name: ctx.params.pop(option.name) for option in self._options}
+        file, overrides = values.pop("config"), values.pop("overrides")
+        ctx.obj = Given(self.section, {k: v for k, v in values.items() if v not in (None, ())}, file, overrides)
+        return rest
+
+
+def options_of(section: str, config: str) -> type[TyperCommand]:
+    """The class of a verb that reads ``section`` into ``config``, a class written as module:class."""
+    return type(section, (_Configured,), {"section": section, "config": config})
+
+
+def _option(key: str, kind: Any, field: Mapping[str, Any]) -> Any:
+    """The option of one field, which ``field`` describes as JSON schema does. Its default is told as TOML has it."""
+    flag = _FLAGS.get(key, key.replace("_", "-"))
+    names = f"--{flag}/--no-{flag}" if kind is bool else f"--{flag}"
+    parts = [field, *field.get("anyOf", ()), *field.get("prefixItems", ())[:1]]
+    told = [f"default: {'none' if field['default'] is None else json.dumps(field['default'])}"]
+    told += [f"x{sign}{part[limit]}" for part in parts for limit, sign in _LIMITS.items() if limit in part]
+    told += ["repeatable"] if "items" in field else []
+    help = f"{field['description']}  [{'; '.join(told)}]"
+    return Annotated[kind | None, typer.Option(names, help=help, show_default=False)]

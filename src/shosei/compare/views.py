@@ -1,0 +1,199 @@
+"""A comparison as people read it: its headline, and its Markdown, terminal and JSON views."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+
+import msgspec
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text as Styled
+
+from shosei.card.numbers import cell, shown
+from shosei.card.report import escaped, table
+from shosei.card.words import named, rendered, say
+from shosei.card.wrapping import Wrapped
+from shosei.compare.comparison import Compared
+from shosei.compare.decision import Decision
+from shosei.errors import EXIT_INCONCLUSIVE, EXIT_INVALID, EXIT_REGRESSION
+from shosei.metrics.metric import PHASES, Figure
+from shosei.metrics.stats import Interval
+from shosei.metrics.stats.difference import Verdict
+from shosei.metrics.text import Words, text
+
+_MARKS: dict[Verdict, str] = {
+    "better": "▲", "worse": "▼", "equivalent": "=", "inconclusive": "△", "invalid": "✗", "not_compared": "–",
+}  # fmt: skip
+_STYLES: dict[Verdict, str] = {
+    "better": "green", "worse": "bold red", "equivalent": "green", "inconclusive": "yellow", "invalid": "bold red",
+    "not_compared": "dim",
+}  # fmt: skip
+_FIRST: tuple[Verdict, ...] = ("worse", "invalid", "better", "inconclusive", "not_compared")
+_COLUMNS = (
+    "metric", "compare.a", "compare.b", "difference", "compare.n", "compare.p", "compare.detectable", "compare.verdict",
+)  # fmt: skip
+_HEADLINES: dict[int, Verdict] = {EXIT_REGRESSION: "worse", EXIT_INVALID: "invalid", EXIT_INCONCLUSIVE: "inconclusive"}
+
+
+def to_json(decision: Decision) -> str:
+    """Everything, with the exit code, the names of the cells that decide and of those that single runs cannot."""
+    plain = msgspec.to_builtins(rendered(decision.comparison))
+    decided = {
+        "exit_code": decision.exit_code,
+        "considered": [[cell.id, cell.phase] for cell in decision.cells],
+        "left_out": [[cell.id, cell.phase] for cell in decision.left_out],
+    }
+    return json.dumps(plain | decided, ensure_ascii=False, sort_keys=True, indent=1, allow_nan=False) + "\n"
+
+
+def markdown(decision: Decision, language: str = "en") -> str:
+    """For a pull request: the verdict, the rows that made it, the rest folded away. Foreign text is escaped."""
+    view = _View(decision, language)
+    shown_first = [cell for verdict in _FIRST for cell in decision.cells if cell.verdict == verdict]
+    equal = [cell for cell in decision.cells if cell.verdict == "equivalent"]
+    lines = [f"**{escaped(view.headline())}**", ""]
+    if shown_first:
+        lines += [*view.markdown_table(shown_first), ""]
+    summary = view.say(text("compare.folded", equal=len(equal), uncounted=len(view.uncounted)))
+    lines += ["<details>", f"<summary>{escaped(summary)}</summary>", ""]
+    if equal:
+        lines += [*view.markdown_table(equal), ""]
+    if view.uncounted:
+        lines += [escaped(view.term("compare.uncounted")), "", *view.markdown_table(view.uncounted), ""]
+    lines += [f"- {escaped(reason)}" for reason in view.reasons()]
+    lines += ["", "</details>", ""]
+    return "\n".join([*lines, *(f"- {escaped(line)}" for line in view.small_print())]) + "\n"
+
+
+def terminal(decision: Decision, language: str = "en") -> RenderableType:
+    """The headline, the rows that count and then the others, reasons and tests, for rich's ``Console.print``."""
+    view = _View(decision, language)
+    rows = Table(box=None, padding=(0, 1), pad_edge=False, header_style="dim")
+    for number, column in enumerate(_COLUMNS):
+        rows.add_column(view.term(column), justify="right" if 0 < number < len(_COLUMNS) - 1 else "left")
+    for compared in decision.cells:
+        *row, verdict = view.row(compared)
+        rows.add_row(*row, Styled(verdict, style=_STYLES[compared.verdict]))
+    if view.uncounted:
+        rows.add_row()
+        rows.add_row(view.term("compare.uncounted"), style="dim")
+        for compared in view.uncounted:
+            rows.add_row(*view.row(compared), style="dim")
+    parts: list[RenderableType] = [Wrapped(Styled(view.headline(), style="bold")), "", rows, ""]
+    parts += [Wrapped(Styled(f"- {reason}", style="dim")) for reason in view.reasons()]
+    return Group(*parts, "", *(Wrapped(Styled(line, style="dim")) for line in view.small_print()))
+
+
+class _View:
+    """The comparison's words in one language."""
+
+    def __init__(self, decision: Decision, language: str) -> None:
+        self.decision, self.comparison, self.language = decision, decision.comparison, language
+        self.uncounted = [
+            cell for cell in self.comparison.cells if cell.verdict != "not_compared" and cell not in decision.cells
+        ]
+
+    def say(self, words: Words) -> str:
+        return say(words, self.language)
+
+    def term(self, key: str) -> str:
+        return self.say(text(key))
+
+    def name(self, compared: Compared) -> str:
+        return f"{self.term(f'{compared.id}.name')} ({self.term(f'phase.{compared.phase}')})"
+
+    def names(self, cells: Iterable[Compared]) -> str:
+        """The cells in a row, each metric once."""
+        comma = self.term("compare.comma")
+        phases: dict[str, list[str]] = {}
+        for compared in cells:
+            phases.setdefault(compared.id, []).append(self.term(f"phase.{compared.phase}"))
+        return comma.join(f"{self.term(f'{id}.name')} ({comma.join(own)})" for id, own in phases.items())
+
+    def headline(self) -> str:
+        """What the cells that decide say together, and how many cannot be decided from single runs."""
+        of: dict[Verdict, list[Compared]] = {}
+        for compared in self.decision.cells:
+            of.setdefault(compared.verdict, []).append(compared)
+        code = self.decision.exit_code
+        open_cells = [*of.get("inconclusive", []), *of.get("not_compared", [])]
+        deciding = {EXIT_REGRESSION: of.get("worse", []), EXIT_INVALID: of.get("invalid", [])}
+        verdict: Verdict = _HEADLINES.get(code) or ("better" if "better" in of else "equivalent")
+        key: str = verdict
+        if self.comparison.same_log:
+            key = "same_log"
+        elif not of:
+            key = "nothing"
+        sentence = text(
+            f"compare.headline_{key}", a=self.comparison.a, b=self.comparison.b,
+            names=self.names(deciding.get(code, of.get("better", []))), open=len(open_cells),
+            of=len(self.decision.cells),
+        )  # fmt: skip
+        if (left_out := len(self.decision.left_out)) and not self.comparison.same_log:
+            sentence = text("compare.headline_left_out", headline=sentence, count=left_out)
+        return f"{_MARKS[verdict]} {self.say(sentence)}"
+
+    def markdown_table(self, cells: Iterable[Compared]) -> list[str]:
+        """One row a cell, escaped."""
+        columns = [self.term(column) for column in _COLUMNS]
+        return table(columns, [list(map(escaped, self.row(compared))) for compared in cells])
+
+    def row(self, compared: Compared) -> list[str]:
+        """One text a column of ``_COLUMNS``."""
+        sign = "+" if (compared.difference or 0.0) > 0 else ""
+        return [
+            self.name(compared), self.value(compared.a, compared.unit), self.value(compared.b, compared.unit),
+            sign + self.change(compared, compared.difference, compared.ci), self.say(cell(compared.n or None)),
+            "–" if compared.p_adjusted is None else _p(compared.p_adjusted),
+            self.change(compared, compared.detectable),
+            f"{_MARKS[compared.verdict]} {self.term(f'compare.{compared.verdict}')}",
+        ]  # fmt: skip
+
+    def value(self, value: float | None, unit: str) -> str:
+        number = shown(Figure(value, unit, "higher"))
+        return f"{number.value} {self.say(named('unit', number.unit))}".strip() or "–"
+
+    def change(self, compared: Compared, value: float | None, ci: Interval = (None, None)) -> str:
+        """A difference in the cell's unit, in percent of the baseline, or, of a share, in percentage points."""
+        number = shown(Figure(value, "" if compared.relative else compared.unit, "higher", ci))
+        points = compared.unit == "" and not compared.relative
+        unit = self.term("compare.points") if points else self.say(named("unit", number.unit))
+        return f"{number.value} {unit} {number.interval}".strip() if number.value else "–"
+
+    def reasons(self) -> list[str]:
+        """Why cells have no verdict, and what to know of those that have one: each sentence once, with its cells.
+
+        What neither side has and nobody asked for is one sentence; the JSON view says why of each.
+        """
+        absent = [
+            cell for cell in self.comparison.cells
+            if cell.verdict == "not_compared" and cell.a is None and cell.b is None and cell not in self.decision.cells
+        ]  # fmt: skip
+        measured = {cell.phase for cell in self.comparison.cells if cell not in absent}
+        cells: dict[str, list[Compared]] = {}
+        for compared in self.comparison.cells:
+            reason = text("compare.no_value") if compared in absent else compared.reason
+            for words in (reason, *compared.notes):
+                if words and compared.phase in measured:
+                    cells.setdefault(self.say(words), []).append(compared)
+        lines = [text("compare.because", names=self.names(own), reason=why) for why, own in cells.items()]
+        lines += [
+            text("compare.phase_not_measured", phase=text(f"phase.{phase}"))
+            for phase in PHASES
+            if phase not in measured
+        ]
+        return list(map(self.say, lines))
+
+    def small_print(self) -> list[str]:
+        """What differs besides, and how the verdicts were reached."""
+        comparison = self.comparison
+        methods = dict.fromkeys(self.say(cell.method) for cell in comparison.cells if cell.method)
+        lines = [self.say(warning) for warning in comparison.warnings]
+        if methods:
+            lines.append(self.say(text("compare.methods", methods=self.term("compare.semicolon").join(methods))))
+        return [*lines, self.say(text("compare.corrected", family=comparison.family, alpha=f"{comparison.alpha:g}"))]
+
+
+def _p(value: float) -> str:
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"

@@ -1,0 +1,127 @@
+"""One request, parsed once: its head, who calls for which task of which run, and what is asked."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, unquote_to_bytes
+
+import msgspec
+
+from shosei.errors import InputError
+from shosei.wire.connection import Headers
+from shosei.wire.reply import UNREADABLE
+
+if TYPE_CHECKING:
+    from shosei.gateway.downstream import Downstream
+
+UNATTRIBUTED = "unattributed"
+KEY_PREFIX = "agent:"  # of an API key that is a name, and no key
+
+_TARGET = re.compile(rb"(?:/r/([^/]+))?(?:/t/([^/]+))?(?:/a/([^/]+))?(/v1/[^?]*|/health)(\?.*)?")
+
+_Fields = dict[str, msgspec.Raw]
+_decode = msgspec.json.Decoder(_Fields).decode
+_encode = msgspec.json.Encoder().encode
+
+
+@dataclass(slots=True)
+class Call:
+    """A whole HTTP request. ``read`` adds what its body says; what the gateway need not know stays as it came."""
+
+    downstream: Downstream  # where the answer goes
+    method: str
+    target: bytes
+    headers: Headers
+    body: bytes
+    received_ns: int
+    keep_alive: bool
+    chunked: bool  # the client can take an answer in chunks
+
+    # What the target says: ``[/r/RUN][/t/TASK][/a/AGENT]/v1/…``, each name percent-encoded.
+    run: str = ""
+    task: str = ""
+    agent: str = ""
+    path: str = ""  # from /v1 on; empty where the target is no place of the gateway
+    query: str = ""  # with its question mark
+
+    # What is known of a call to a model.
+    id: str = ""  # the gateway's own
+    attribution: str = ""  # how the agent was known: path | header | metadata | key | unattributed
+    fields: _Fields = field(default_factory=dict)  # of the body
+    body_upstream: bytes = b""  # what is sent on
+    stream: bool = False
+    shows_usage: bool = True  # the client asked for it itself, or the answer is whole
+
+    def __post_init__(self) -> None:
+        self.body_upstream = self.body
+        if parts := _TARGET.fullmatch(self.target):
+            run, task, agent, path, query = parts.groups(b"")
+            self.run, self.task, self.agent = _name(run), _name(task), _name(agent)
+            self.path, self.query = path.decode("latin-1"), query.decode("latin-1")
+
+    def read(self) -> None:
+        """Read the body, and with it who calls; where it asks for a stream without usage, ask for that too.
+
+        Raises InputError for what is no JSON object. Who calls is known even then, as far as the head says it.
+        """
+        metadata: Any = None
+        try:
+            fields = _decode(self.body)
+            stream = _value(fields, "stream") is True
+            metadata = _value(fields, "metadata")
+            options = _value(fields, "stream_options") if stream else None
+        except UNREADABLE as error:
+            raise InputError(f"The body is not a JSON object: {error}") from None
+        finally:
+            self._attribute(metadata if isinstance(metadata, dict) else {})
+        self.fields, self.stream = fields, stream
+        options = options if isinstance(options, dict) else {}
+        if stream and not options.get("include_usage"):
+            self.shows_usage = False
+            asked = msgspec.Raw(_encode(options | {"include_usage": True}))
+            self.body_upstream = _encode(fields | {"stream_options": asked})
+
+    def raw(self, name: str) -> bytes:
+        """The JSON of a field of the body; empty if it is absent."""
+        return bytes(self.fields.get(name, b""))
+
+    def _attribute(self, metadata: dict[str, Any]) -> None:
+        """The agent is whatever names it first: path, header, metadata, key; the task likewise."""
+        headers = dict(self.headers)
+        key = bearer(self.headers)
+        named = (
+            ("path", self.agent),
+            ("header", _name(headers.get(b"x-agent", b""))),
+            ("metadata", _text(metadata.get("agent"))),
+            ("key", _name(key.removeprefix(KEY_PREFIX).encode("latin-1")) if key.startswith(KEY_PREFIX) else ""),
+            (UNATTRIBUTED, UNATTRIBUTED),
+        )
+        self.attribution, self.agent = next((way, name) for way, name in named if name)
+        self.task = self.task or _name(headers.get(b"x-task", b"")) or _text(metadata.get("task"))
+
+
+def bearer(headers: Headers) -> str:
+    """The key in the ``Authorization`` header; empty if there is none."""
+    scheme, _, key = dict(headers).get(b"authorization", b"").partition(b" ")
+    return key.strip().decode("latin-1") if scheme.lower() == b"bearer" else ""
+
+
+def path_of(run: str = "", task: str = "", agent: str = "") -> str:
+    """The path that names these, to stand before ``/v1``."""
+    named = (("r", run), ("t", task), ("a", agent))
+    return "".join(f"/{letter}/{quote(name, safe='')}" for letter, name in named if name)
+
+
+def _name(raw: bytes) -> str:
+    """A name out of a path or a header, percent-encoded or plain UTF-8."""
+    return unquote_to_bytes(raw).decode("utf-8", "replace")
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _value(fields: _Fields, name: str) -> Any:
+    return msgspec.json.decode(fields[name]) if name in fields else None

@@ -1,0 +1,240 @@
+"""The gateway's side of a client's connection: HTTP/1.1 requests come in, answers go out, one after the other."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any, cast
+
+import httptools
+import msgspec
+
+from shosei.gateway.call import Call
+from shosei.wire.connection import Headers
+from shosei.wire.openai import error_body
+
+MAX_BODY_BYTES = 64 << 20
+MAX_HEADER_BYTES = 64 << 10
+JSON = [(b"content-type", b"application/json")]
+_MOST_WAITING = 2  # requests that were sent before the answer to the first; more are left in the kernel
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class _Incoming:
+    target: bytes = b""
+    headers: Headers = field(default_factory=list)
+    parts: list[bytes] = field(default_factory=list)
+    size: int = 0
+
+    def head(self, method: bytes) -> bytes:
+        """The header again, without an offer of another protocol."""
+        lines = [b"%s: %s" % header for header in self.headers if header[0] != b"upgrade"]
+        return b"\r\n".join([b"%s %s HTTP/1.1" % (method, self.target), *lines, b"", b""])
+
+
+class Downstream(asyncio.Protocol):
+    """A client's connection, one of ``others``. ``handle`` answers a call through the methods below.
+
+    It is cancelled if the client leaves.
+    """
+
+    def __init__(self, handle: Callable[[Call], Awaitable[None]], others: set[Downstream]) -> None:
+        self._handle, self._others = handle, others
+        self._parser = httptools.HttpRequestParser(self)
+        self._transport: asyncio.Transport
+        self._incoming = _Incoming()
+        self._waiting: deque[Call] = deque()
+        self._call: Call | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._closing = self._paused = False
+        self.begun = False  # the answer's header was written
+        self.gone = False
+        self._on_pause: Callable[[bool], None] | None = None
+
+    # What the answer's maker calls.
+
+    def whole(self, status: int, body: bytes, headers: Headers = JSON) -> None:
+        """A whole answer."""
+        self.begin(status, [*headers, (b"content-length", b"%d" % len(body))])
+        self._transport.write(body)
+
+    def refuse(self, status: int, message: str, *, code: str | None = None, headers: Headers | None = None) -> None:
+        """An error in OpenAI's form."""
+        body = msgspec.json.encode(error_body(status, message, code=code))
+        self.whole(status, body, [*JSON, *(headers or [])])
+
+    def begin(self, status: int, headers: Headers) -> None:
+        """The header. Without a ``content-length``, pieces follow."""
+        self.begun = True
+        lines = [b"HTTP/1.1 %d %s" % (status, _phrase(status))]
+        lines += [b"%s: %s" % header for header in headers]
+        if not any(name == b"content-length" for name, _ in headers):
+            if self._call and self._call.chunked:
+                lines.append(b"transfer-encoding: chunked")
+            else:
+                self._closing = True  # the answer ends with the connection
+        if self._closing or not (self._call and self._call.keep_alive):
+            self._closing = True
+            lines.append(b"connection: close")
+        self._transport.write(b"\r\n".join([*lines, b"", b""]))
+
+    def piece(self, data: bytes) -> None:
+        """A part of the answer, at once."""
+        self._transport.write(b"%x\r\n%s\r\n" % (len(data), data) if self._call and self._call.chunked else data)
+
+    def end(self) -> None:
+        """The last piece was written."""
+        if self._call and self._call.chunked:
+            self._transport.write(b"0\r\n\r\n")
+
+    def cut(self, rest: bytes = b"") -> None:
+        """End the connection within the answer, so that nobody takes what there is for the whole."""
+        self._transport.write(rest)
+        self._transport.close()
+
+    def attach(self, on_pause: Callable[[bool], None] | None) -> None:
+        """Whom to tell that the client reads more slowly than the answer comes (True), and that it has caught up."""
+        self._on_pause = on_pause
+        if on_pause and self._paused:
+            on_pause(True)
+
+    # What the gateway calls.
+
+    def drain(self) -> None:
+        """Take no more calls; close when the answer under way has ended."""
+        self._closing = True
+        if self._task is None:
+            self._transport.close()
+
+    @property
+    def busy(self) -> bool:
+        """Whether a call is under way."""
+        return self._task is not None
+
+    def cancel(self) -> None:
+        """End the call under way."""
+        if self._task:
+            self._task.cancel()
+
+    def abort(self) -> None:
+        """End the connection, though the client has not read everything."""
+        self._transport.abort()
+
+    # asyncio's.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's is none of asyncio's classes
+        self._others.add(self)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self.gone = True
+        self._others.discard(self)
+        self._waiting.clear()
+        self.cancel()
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            method, self._parser = self._parser.get_method(), httptools.HttpRequestParser(self)
+            if method == b"CONNECT":
+                self._reject(405, "This is no tunnel")
+            else:  # an offer of HTTP/2, as Java's client makes it: not taken, so the request is read as if without it
+                self.data_received(self._incoming.head(method) + data[upgrade.args[0] :])
+        except httptools.HttpParserError as error:
+            self._reject(400, f"The request is no HTTP: {error}")
+
+    def pause_writing(self) -> None:
+        self._pause(True)
+
+    def resume_writing(self) -> None:
+        self._pause(False)
+
+    # httptools's.
+
+    def on_message_begin(self) -> None:
+        self._incoming = _Incoming()
+
+    def on_url(self, url: bytes) -> None:
+        self._incoming.target += url
+        self._measure(url, MAX_HEADER_BYTES, 431)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._incoming.headers.append((name.lower(), value))
+        self._measure(name + value, MAX_HEADER_BYTES, 431)
+
+    def on_headers_complete(self) -> None:
+        self._incoming.size = 0
+        if self._task is None and (b"expect", b"100-continue") in self._incoming.headers:
+            self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    def on_body(self, data: bytes) -> None:
+        self._incoming.parts.append(data)
+        self._measure(data, MAX_BODY_BYTES, 413)
+
+    def on_message_complete(self) -> None:
+        incoming, parser = self._incoming, self._parser
+        if self._closing or parser.should_upgrade():
+            return
+        call = Call(
+            self, parser.get_method().decode("latin-1"), incoming.target, incoming.headers, b"".join(incoming.parts),
+            time.monotonic_ns(), parser.should_keep_alive(), parser.get_http_version() != "1.0",
+        )  # fmt: skip
+        if self._task is None:
+            self._start(call)
+        else:
+            self._waiting.append(call)
+            if len(self._waiting) >= _MOST_WAITING:
+                self._transport.pause_reading()
+
+    def _pause(self, waits: bool) -> None:
+        self._paused = waits
+        if self._on_pause:
+            self._on_pause(waits)
+
+    def _measure(self, data: bytes, most: int, status: int) -> None:
+        self._incoming.size += len(data)
+        if self._incoming.size > most:
+            self._reject(status, f"{'The body' if status == 413 else 'The header'} is larger than {most} bytes")
+
+    def _reject(self, status: int, message: str) -> None:
+        """Refuse what is no whole request; nothing that follows it can be told apart."""
+        if not self._closing and self._task is None:
+            self._closing = True
+            self.refuse(status, message)
+        self._transport.close()
+
+    def _start(self, call: Call) -> None:
+        self._call, self.begun = call, False
+        self._task = asyncio.get_running_loop().create_task(cast(Any, self._handle(call)))
+        self._task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """The call under way has its answer, whatever it is; on with the next."""
+        self._task, self._on_pause = None, None
+        if not task.cancelled() and (error := task.exception()):
+            _log.error("a call failed", exc_info=error)
+            self._closing = True
+            if not self.begun:
+                self.refuse(500, "The gateway failed; its log says why")
+        elif task.cancelled():
+            self._closing = True
+        if self._closing:
+            self._transport.close()
+        elif self._waiting:
+            self._transport.resume_reading()
+            self._start(self._waiting.popleft())
+
+
+def _phrase(status: int) -> bytes:
+    try:
+        return HTTPStatus(status).phrase.encode()
+    except ValueError:
+        return b""

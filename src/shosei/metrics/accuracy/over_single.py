@@ -1,0 +1,188 @@
+"""An agent system beside a single agent that was given the same tasks and as many tokens."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from shosei.log import Exec, Log, Score, Workflow
+from shosei.metrics import stats
+from shosei.metrics.grading.grade import Outcomes, grade, outcomes
+from shosei.metrics.metric import POINTS, Figure, Row, Table
+from shosei.metrics.observed.answers import answered, cluster_of, task_key
+from shosei.metrics.observed.tasks import given_to_baseline, submitted
+from shosei.metrics.stats import MIN_CLUSTERS, paired
+from shosei.metrics.stats.difference import SHARE_MARGIN, Difference, Verdict, decide
+from shosei.metrics.stats.observations import Observation, Observations, by_cluster, share
+from shosei.metrics.text import Words, text
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One sample of a task."""
+
+    task: Workflow
+    score: Score
+    solved: bool
+
+
+def by_system(log: Log) -> list[Attempt]:
+    """The system's attempts whose answers could be graded."""
+    scores = {(score.suite, score.item, score.sample): score for score in answered(log)[0]}
+    found = [(task, scores.get((task.suite, task.item, task.sample))) for task in submitted(log)]
+    return _graded([(task, score) for task, score in found if score], outcomes(log.of(Exec)))
+
+
+def by_baseline(log: Log) -> list[Attempt]:
+    """The single agent's. Its programs were executed in another run, so they are none of these."""
+    return _graded([(task, _score(task)) for task in given_to_baseline(log)], {})
+
+
+def _score(task: Workflow) -> Score:
+    """What a baseline's task carries to be graded."""
+    return Score(
+        suite=task.suite, item=task.item, cluster=task.cluster, grader=task.grader, truth=task.truth,
+        answer=task.answer, sample=task.sample, references=task.references, error=task.error,
+    )  # fmt: skip
+
+
+def _graded(found: Sequence[tuple[Workflow, Score]], executed: Outcomes) -> list[Attempt]:
+    graded = [(task, score, grade(score, executed)) for task, score in found]
+    return [Attempt(task, score, solved) for task, score, solved in graded if solved is not None]
+
+
+def observations(attempts: Sequence[Attempt]) -> Observations:
+    """One a task: its share of samples that solved it."""
+    tasks: dict[str, list[Attempt]] = {}
+    for attempt in attempts:
+        tasks.setdefault(task_key(attempt.score), []).append(attempt)
+    return Observations(
+        [
+            Observation(
+                key,
+                cluster_of(samples[0].score),
+                {"top": stats.mean([float(it.solved) for it in samples]), "bottom": 1},
+            )
+            for key, samples in tasks.items()
+        ],
+        share,
+        paired=True,
+    )
+
+
+def tokens(task: Workflow) -> float | None:
+    """Tokens of all its calls, in and out."""
+    return None if task.tokens_in is None or task.tokens_out is None else float(task.tokens_in + task.tokens_out)
+
+
+def seconds(task: Workflow) -> float:
+    """From submission to the end."""
+    return (task.end_ns - task.scheduled_ns) / 1e9
+
+
+def calls(task: Workflow) -> float | None:
+    """Calls to the model."""
+    return None if task.calls is None else float(task.calls)
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """Something that a task takes; ``of`` a task it is None where nobody counted."""
+
+    unit: str
+    of: Callable[[Workflow], float | None]
+
+
+COSTS = {"tokens": Cost("tokens/task", tokens), "seconds": Cost("s/task", seconds), "calls": Cost("calls/task", calls)}
+
+
+def mean_cost(attempts: Sequence[Attempt], cost: Cost) -> float | None:
+    """A task's mean cost; None where the cost of some is not known."""
+    costs = [cost.of(attempt.task) for attempt in attempts]
+    known = [value for value in costs if value is not None]
+    return stats.mean(known) if known and len(known) == len(costs) else None
+
+
+def cost_per_solved(attempts: Sequence[Attempt], cost: Cost) -> Figure:
+    """What all attempts cost, over those that solved their task: failures are paid for too.
+
+    A ratio over clusters of tasks (delta method, Cochran 1977). None where nothing was solved or a cost is not known.
+    """
+    clusters: dict[str, list[Attempt]] = {}
+    for attempt in attempts:
+        clusters.setdefault(cluster_of(attempt.score), []).append(attempt)
+    solved = [float(sum(attempt.solved for attempt in cluster)) for cluster in clusters.values()]
+    mean = mean_cost(attempts, cost)
+    if mean is None or not any(solved):
+        return Figure(None, cost.unit, "lower", n=len(clusters))
+    spent = [math.fsum(cost.of(attempt.task) or 0.0 for attempt in cluster) for cluster in clusters.values()]
+    interval = stats.ratio_interval(spent, solved)
+    return Figure(math.fsum(spent) / math.fsum(solved), cost.unit, "lower", interval, len(clusters))
+
+
+def beside_single(
+    system: Sequence[Attempt], single: Sequence[Attempt]
+) -> tuple[dict[str, Figure], list[Table], list[Words]]:
+    """Figures, tables and a note of the comparison; nothing where they have no task in common."""
+    both = [observations(single), observations(system)]
+    common = {it.key for it in both[0].each} & {it.key for it in both[1].each}
+    if not common:
+        return {}, [], []
+    found = paired.tasks(*both)
+    clusters = len(by_cluster(it for it in both[1].each if it.key in common))
+    verdict = _verdict(found, clusters)
+    ratio = _ratio(system, single)
+    low, high = found.ci
+    rows: list[Row] = [
+        [text("agents.difference"), found.value],
+        [text("term.low_95"), low],
+        [text("term.high_95"), high],
+        [text("agents.tasks_of_both"), found.n],
+        [text("agents.p"), found.p],
+        [text("compare.verdict"), text(f"compare.{verdict}")],
+        [text("agents.token_ratio"), ratio],
+    ]
+    note = text(
+        "agents.beside_note", difference=_points(found.value), low=_points(low), high=_points(high), n=found.n,
+        verdict=text(f"compare.{verdict}"), method=found.method,
+    )  # fmt: skip
+    figures = {
+        "over_single": Figure(100 * found.value, POINTS, "higher", (_percent(low), _percent(high)), clusters),
+        "tokens_per_solved_over_single": Figure(ratio, "×", "lower", n=clusters),
+    }
+    columns = [text("term.quantity"), text("term.value")]
+    return figures, [_sides(system, single, both), Table(text("agents.verdict"), columns, rows)], [note]
+
+
+def _sides(system: Sequence[Attempt], single: Sequence[Attempt], both: Sequence[Observations]) -> Table:
+    rows: list[Row] = []
+    for attempts, own in ((system, both[1]), (single, both[0])):
+        clusters = [[it.adds["top"] for it in cluster] for cluster in by_cluster(own.each)]
+        costs = [mean_cost(attempts, cost) for cost in COSTS.values()]
+        value, interval = own.value(), stats.wilson_clustered(clusters)
+        rows.append([attempts[0].task.system, value, *interval, len(own.each), *costs])
+    columns = [
+        text("agents.system"), text("agents.solved"), text("term.low_95"), text("term.high_95"), text("agents.tasks"),
+        *(text("agents.cost_a_task", cost=text(f"agents.{name}")) for name in COSTS),
+    ]  # fmt: skip
+    return Table(text("agents.beside"), columns, rows)
+
+
+def _verdict(found: Difference, clusters: int) -> Verdict:
+    """One comparison, planned by whoever ran the baseline: its p value needs no correction."""
+    return decide(found, found.p, SHARE_MARGIN, "higher") if clusters >= MIN_CLUSTERS else "inconclusive"
+
+
+def _ratio(system: Sequence[Attempt], single: Sequence[Attempt]) -> float | None:
+    """Tokens that the system needs for a solved task, over those that the single agent needs."""
+    own, other = (cost_per_solved(attempts, COSTS["tokens"]).value for attempts in (system, single))
+    return None if own is None or not other else own / other
+
+
+def _percent(share: float | None) -> float | None:
+    return None if share is None else 100 * share
+
+
+def _points(share: float | None) -> str:
+    return "–" if share is None else f"{100 * share:+.1f}".replace("-", "−")

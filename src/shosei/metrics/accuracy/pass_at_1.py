@@ -1,0 +1,279 @@
+"""pass@1 of all tasks, with pass@k and pass^k where a task was asked more than once, and what an agent system pays."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from math import comb
+
+from shosei.log import Exec, Log, Score
+from shosei.metrics import stats
+from shosei.metrics.accuracy.over_single import (
+    COSTS,
+    Attempt,
+    beside_single,
+    by_baseline,
+    by_system,
+    cost_per_solved,
+    mean_cost,
+)
+from shosei.metrics.accuracy.tables import identities
+from shosei.metrics.cell import Unmeasurable, Value
+from shosei.metrics.grading.grade import Outcomes, grade, outcomes
+from shosei.metrics.metric import Curve, Figure, Plot, Row, Table
+from shosei.metrics.observed.answers import INFRA_LIMIT, answered, by_epoch, cluster_of, task_key
+from shosei.metrics.observed.tasks import stopped, submitted
+from shosei.metrics.stats import Interval
+from shosei.metrics.stats.observations import Observation, Observations, share
+from shosei.metrics.text import Words, text
+from shosei.wire.suite import GRADERS
+
+_ENDS = ("term.low_95", "term.high_95")
+
+Estimator = Callable[[int, int, int], float]  # of n samples, the right ones among them, and k
+
+
+@dataclass(slots=True)
+class _Task:
+    """A task of which ``n`` samples could be graded, ``right`` of them right."""
+
+    score: Score  # any of them
+    n: int = 0
+    right: int = 0
+
+
+Tasks = Sequence[_Task]
+
+
+def pass_at_1(log: Log) -> Value:
+    """Mean over tasks of the share of samples that are right: pass@1 of Chen et al. 2021."""
+    tasks, invalid = _graded(log)
+    observations = _observations(tasks)
+    executions = log.of(Exec)
+    suites = _by_suite(tasks)
+    return Value(
+        value=observations.value(), n=len(tasks), clusters=_clusters(tasks),
+        unit_of_n=text("accuracy.clusters"),
+        observations=observations, ci=_interval(tasks, pass_at_k, 1), ci_method=text("accuracy.wilson_clustered"),
+        detail=text("accuracy.mean_over_tasks"), invalid=invalid,
+        figures=_figures(tasks), notes=judged_inside(executions),
+        breakdown=[
+            _per_suite(suites), *_more_samples(tasks, suites), *program_outcomes(executions),
+            identities(task.score for task in tasks),
+        ],
+        plots=_by_epoch(log, outcomes(executions)),
+    )  # fmt: skip
+
+
+def _graded(log: Log) -> tuple[list[_Task], Words]:
+    """The tasks with a graded sample, and why the measurement is invalid, if it is.
+
+    Raises Unmeasurable: no program was executed, a grader is not known here, or nothing could be graded.
+    """
+    if unknown := sorted({score.grader for score in log.of(Score)} - {*GRADERS}):
+        raise Unmeasurable("not_measured", text("accuracy.unknown_grader", graders=unknown))
+    scores, invalid = answered(log)
+    executed = outcomes(log.of(Exec))
+    programs = [score for score in scores if score.grader == "python"]
+    if programs and not executed:
+        raise Unmeasurable(
+            "not_measured", text("accuracy.not_executed", suite=programs[0].suite),
+            "shosei exam URL --run RUN --suite PATH",
+        )  # fmt: skip
+    tasks: dict[tuple[str, str], _Task] = {}
+    infra = 0
+    for score in scores:
+        right = grade(score, executed)
+        if right is None:
+            infra += 1
+            continue
+        task = tasks.setdefault((score.suite, score.item), _Task(score))
+        task.n, task.right = task.n + 1, task.right + right
+    if infra > INFRA_LIMIT * len(programs):
+        invalid = text("accuracy.sandbox_failed", failed=infra, programs=len(programs))
+    if not tasks:
+        raise Unmeasurable("invalid", invalid)
+    return list(tasks.values()), invalid
+
+
+def _observations(tasks: Tasks) -> Observations:
+    """One a task: its share of right samples."""
+    each = [
+        Observation(task_key(task.score), cluster_of(task.score), {"top": task.right / task.n, "bottom": 1})
+        for task in tasks
+    ]
+    return Observations(each, share, paired=True)
+
+
+def _by_suite(tasks: Tasks) -> dict[str, list[_Task]]:
+    suites: dict[str, list[_Task]] = {}
+    for task in tasks:
+        suites.setdefault(task.score.suite, []).append(task)
+    return dict(sorted(suites.items()))
+
+
+def _clusters(tasks: Tasks) -> int:
+    return len({cluster_of(task.score) for task in tasks})
+
+
+def _mean(tasks: Tasks, estimator: Estimator, k: int) -> float:
+    return stats.mean([estimator(task.n, task.right, k) for task in tasks])
+
+
+def _interval(tasks: Tasks, estimator: Estimator, k: int) -> Interval:
+    clusters: dict[str, list[float]] = {}
+    for task in tasks:
+        clusters.setdefault(cluster_of(task.score), []).append(estimator(task.n, task.right, k))
+    return stats.wilson_clustered(list(clusters.values()))
+
+
+def _per_suite(suites: dict[str, list[_Task]]) -> Table:
+    """pass@1 a suite; chance is one over the distinct truths, majority the share of the commonest one."""
+    rows: list[Row] = []
+    for suite, tasks in suites.items():
+        low, high = _interval(tasks, pass_at_k, 1)
+        truths = Counter(task.score.truth for task in tasks)
+        majority = max(truths.values()) / len(tasks)
+        value = _mean(tasks, pass_at_k, 1)
+        rows.append([suite, value, low, high, len(tasks), _clusters(tasks), 1 / len(truths), majority])
+    names = ("accuracy.suite", "accuracy.pass_at_1", *_ENDS, "accuracy.n", "accuracy.clusters")
+    columns = [text(name) for name in (*names, "accuracy.chance", "accuracy.majority")]
+    return Table(text("accuracy.suites"), columns, rows)
+
+
+def _figures(tasks: Tasks) -> dict[str, Figure]:
+    """pass@k and pass^k for the most samples that a task has; none where each has one."""
+    k = max(task.n for task in tasks)
+    if k == 1:
+        return {}
+    sampled = [task for task in tasks if task.n == k]
+    return {
+        f"{name}_{k}": Figure(
+            _mean(sampled, estimator, k), "", "higher", _interval(sampled, estimator, k), _clusters(sampled)
+        )
+        for name, estimator in (("pass_at", pass_at_k), ("pass_hat", pass_hat_k))
+    }
+
+
+def _more_samples(tasks: Tasks, suites: dict[str, list[_Task]]) -> list[Table]:
+    """pass@k and pass^k of the tasks that have k graded samples, for each suite and for all together."""
+    most = max(task.n for task in tasks)
+    if most == 1:
+        return []
+    groups: list[tuple[Words, list[_Task]]] = [(text("accuracy.all_suites"), list(tasks)), *suites.items()]
+    rows: list[Row] = []
+    for name, group in groups if len(suites) > 1 else groups[1:]:
+        for k in ks(most):
+            if sampled := [task for task in group if task.n >= k]:
+                row: Row = [name, k]
+                for estimator in (pass_at_k, pass_hat_k):
+                    row += [_mean(sampled, estimator, k), *_interval(sampled, estimator, k)]
+                rows.append([*row, len(sampled)])
+    names = ("accuracy.suite", "accuracy.k", "accuracy.pass_at_k", *_ENDS, "accuracy.pass_hat_k", *_ENDS, "accuracy.n")
+    return [Table(text("accuracy.more_samples"), [text(name) for name in names], rows)]
+
+
+def _by_epoch(log: Log, executed: Outcomes) -> list[Plot]:
+    """Each suite's share of right answers at each checkpoint; one without an answer there has a gap."""
+    epochs = by_epoch(log)
+    if len(epochs) < 2:
+        return []
+    marks: dict[str, dict[int, list[float]]] = {}
+    for epoch, scores in epochs.items():
+        for score in scores:
+            right = None if score.error else grade(score, executed)
+            if right is not None:
+                marks.setdefault(score.suite, {}).setdefault(epoch, []).append(float(right))
+    curves = [
+        Curve(suite, [stats.mean(found[epoch]) if epoch in found else None for epoch in epochs])
+        for suite, found in sorted(marks.items())
+    ]
+    name = text("accuracy.pass_at_1")
+    title = text("accuracy.by_epoch", measure=name)
+    return [Plot(title, text("term.epoch"), name, [float(epoch) for epoch in epochs], curves)]
+
+
+def pass_at_k(n: int, c: int, k: int) -> float:
+    """Chance that of ``k`` samples drawn from ``n`` at least one is right: 1 - C(n-c, k) / C(n, k) (Chen et al. 2021).
+
+    An unbiased estimate of what ``k`` samples achieve. Raises ValueError unless 1 <= k <= n.
+    """
+    _check(n, c, k)
+    return (comb(n, k) - comb(n - c, k)) / comb(n, k)
+
+
+def pass_hat_k(n: int, c: int, k: int) -> float:
+    """Chance that all of ``k`` samples drawn from ``n`` are right: C(c, k) / C(n, k) (Yao et al. 2024).
+
+    Raises ValueError unless 1 <= k <= n.
+    """
+    _check(n, c, k)
+    return comb(c, k) / comb(n, k)
+
+
+def ks(n: int) -> list[int]:
+    """Which k are told of n samples: the powers of two, and n."""
+    return sorted({n, *(1 << power for power in range(n.bit_length()) if 1 << power <= n)})
+
+
+def _check(n: int, c: int, k: int) -> None:
+    if not 1 <= k <= n or not 0 <= c <= n:
+        raise ValueError(f"{k} of {n} samples with {c} right: needs 1 <= k <= n and 0 <= c <= n")
+
+
+OUTCOMES = (
+    "pass", "wrong", "exception", "cpu timeout", "wall timeout", "out of memory", "killed by signal",
+    "sandbox violation", "no code", "infra",
+)  # fmt: skip
+
+
+def program_outcomes(executions: Iterable[Exec]) -> list[Table]:
+    """How many programs had each outcome, by isolation and by where their tests ran; ``infra`` is in no score."""
+    counts = Counter((run.outcome, run.level, run.oracle) for run in _last(executions))
+    if not counts:
+        return []
+    rows: list[Row] = []
+    for outcome in (*OUTCOMES, *sorted({found for found, _, _ in counts} - {*OUTCOMES})):
+        name = text(f"accuracy.{outcome.replace(' ', '_')}") if outcome in OUTCOMES else outcome
+        found = sorted(key for key in counts if key[0] == outcome)
+        rows += [[name, level, oracle, counts[outcome, level, oracle]] for _, level, oracle in found]
+        if not found:
+            rows.append([name, None, None, 0])
+    names = ("outcome", "isolation", "oracle", "n")
+    return [Table(text("accuracy.programs"), [text(f"accuracy.{name}") for name in names], rows)]
+
+
+def judged_inside(executions: Iterable[Exec]) -> list[Words]:
+    """A note where tests ran in the candidate's own process: wrong code can pass by deceiving them."""
+    items = sorted({f"{run.suite}/{run.item}" for run in executions if run.oracle == "in_process"})
+    return [text("accuracy.judged_inside", n=len(items), items=items)] if items else []
+
+
+def _last(executions: Iterable[Exec]) -> list[Exec]:
+    """A restart may run a program again: its last outcome counts."""
+    return list({(run.suite, run.item, run.sample): run for run in executions}.values())
+
+
+def solved_tasks(log: Log) -> Value:
+    """``pass_at_1`` of the tasks, with their cost, beside a single agent where one was given the same tasks."""
+    found = pass_at_1(log)
+    attempts, single = by_system(log), by_baseline(log)
+    costs = {f"{name}_per_solved": cost_per_solved(attempts, cost) for name, cost in COSTS.items()}
+    figures, tables, notes = beside_single(attempts, single)
+    found.figures |= costs | figures
+    found.breakdown = [*found.breakdown[:1], *tables, _costs(attempts, costs), *found.breakdown[1:]]
+    found.notes = [*notes, *stopped(submitted(log)), *found.notes]
+    return found
+
+
+def _costs(attempts: Sequence[Attempt], costs: dict[str, Figure]) -> Table:
+    rows: list[Row] = [
+        [text(f"agents.{name}"), mean_cost(attempts, cost), figure.value, *(figure.ci or (None, None))]
+        for (name, cost), figure in zip(COSTS.items(), costs.values(), strict=True)
+    ]
+    columns = [
+        text("term.quantity"), text("agents.a_task"), text("agents.a_solved_task"), text("term.low_95"),
+        text("term.high_95"),
+    ]  # fmt: skip
+    return Table(text("agents.costs"), columns, rows)

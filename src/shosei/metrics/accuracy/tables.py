@@ -1,0 +1,110 @@
+"""The tables beside the metrics of accuracy."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from shosei.log import Score
+from shosei.metrics import stats
+from shosei.metrics.accuracy.classified import (
+    Suites,
+    chance,
+    commonest,
+    majority,
+    matching,
+    mean_overlap,
+    naive_bayes_floor,
+    observations_of,
+    pairs,
+)
+from shosei.metrics.accuracy.confusion import AVERAGES, MEASURES, Confusion, Measure
+from shosei.metrics.grading.grade import GRADING_VERSION
+from shosei.metrics.metric import Row, Table
+from shosei.metrics.observed.answers import by_task
+from shosei.metrics.text import text
+
+_SHOWN_DIGITS = 12
+
+
+def tables(suites: Suites, measure: Measure) -> list[Table]:
+    """One of all suites, and those of each: averages, classes and confusion matrix, or free text's measures."""
+    found = [_suites(suites, measure)]
+    for (suite, grader), scores in suites.items():
+        if grader == "text":
+            found.append(_free_text(suite, scores))
+            continue
+        counts = Counter(pairs(scores))
+        confusion = Confusion.counted(counts)
+        found.append(_averages(suite, scores, confusion, measure))
+        found.append(_per_class(suite, confusion))
+        found.append(_matrix(suite, confusion.labels, counts))
+    return found
+
+
+def _suites(suites: Suites, measure: Measure) -> Table:
+    rows: list[Row] = []
+    for (suite, grader), scores in suites.items():
+        tasks = observations_of({(suite, grader): scores}, measure)
+        kind = text("accuracy.free_text" if grader == "text" else "accuracy.classes")
+        low, high = tasks.share_interval()
+        rows.append([suite, kind, tasks.value(), low, high, len(scores), tasks.clusters])
+    names = ("accuracy.suite", "accuracy.kind", f"accuracy.{measure}", "term.low_95", "term.high_95")
+    columns = [text(name) for name in (*names, "accuracy.n", "accuracy.clusters")]
+    return Table(text("accuracy.suites"), columns, rows)
+
+
+def _averages(suite: str, scores: Sequence[Score], confusion: Confusion, measure: Measure) -> Table:
+    """The averages, beside what no understanding gives."""
+    tasks = [samples[0] for samples in by_task(scores)]
+    rows: list[Row] = [[text(f"accuracy.{name}"), float(confusion.average(measure, name))] for name in AVERAGES]
+    rows.append([text("accuracy.naive_bayes"), naive_bayes_floor(tasks, measure)])
+    rows.append([text("accuracy.majority_class"), majority(tasks, measure)])
+    rows.append([text("accuracy.guess"), chance(tasks, measure)])
+    columns = [text("accuracy.average"), text(f"accuracy.{measure}")]
+    return Table(text("accuracy.averages", suite=suite), columns, rows)
+
+
+def _per_class(suite: str, confusion: Confusion) -> Table:
+    values = [confusion.per_class(measure) for measure in MEASURES]
+    rows: list[Row] = [
+        [label, *(float(value[i]) for value in values), int(confusion.true[i]), int(confusion.predicted[i])]
+        for i, label in enumerate(confusion.labels)
+    ]
+    columns = [text(f"accuracy.{name}") for name in ("class", *MEASURES, "true", "predicted")]
+    return Table(text("accuracy.per_class", suite=suite), columns, rows)
+
+
+def _matrix(suite: str, labels: Sequence[str], counts: Counter[tuple[str, str]]) -> Table:
+    rows: list[Row] = [[truth, *(counts[truth, prediction] for prediction in labels)] for truth in labels]
+    return Table(text("accuracy.matrix", suite=suite), [text("accuracy.true_predicted"), *labels], rows, matrix=True)
+
+
+def _free_text(suite: str, scores: Sequence[Score]) -> Table:
+    """What the model said, beside always saying the commonest truth."""
+    always = commonest(scores)
+    columns = [scores, [msgspec.structs.replace(score, answer=always) for score in scores]]
+    rows: list[Row] = [[text(f"accuracy.{name}"), *(mean_overlap(said, name) for said in columns)] for name in MEASURES]
+    rows.append([text("accuracy.exact_match"), *(stats.mean(matching(said)) for said in columns)])
+    heads = [text(f"accuracy.{name}") for name in ("measure", "model", "commonest_answer")]
+    return Table(text("accuracy.free_text_of", suite=suite), heads, rows)
+
+
+def identities(scores: Iterable[Score]) -> Table:
+    """What must be equal for two runs' scores to be comparable: data, template and decoding, and grading."""
+    rows: list[Row] = [
+        [suite, _graded(identity), GRADING_VERSION]
+        for suite, identity in sorted({(score.suite, score.identity) for score in scores})
+    ]
+    columns = [text("accuracy.suite"), text("accuracy.identity"), text("accuracy.grading_version")]
+    return Table(text("accuracy.identity"), columns, rows)
+
+
+def _graded(identity: str) -> str | None:
+    """The digest of a score's identity together with the version that graded it; None for logs that have none."""
+    if not identity:
+        return None
+    return hashlib.sha256(f"{identity} {GRADING_VERSION}".encode()).hexdigest()[:_SHOWN_DIGITS]

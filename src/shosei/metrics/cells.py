@@ -1,0 +1,157 @@
+"""The table of the card's cells: for each metric and phase its function, what it reads, and the command for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from shosei.log import (
+    Comm,
+    Epoch,
+    Exec,
+    Fault,
+    Heartbeat,
+    HeldOut,
+    Log,
+    ProcExit,
+    ProcStart,
+    Rating,
+    Request,
+    Restart,
+    Sample,
+    Score,
+    Section,
+    Step,
+    Window,
+    Workflow,
+)
+from shosei.metrics.accuracy.classification import classification
+from shosei.metrics.accuracy.confusion import MEASURES
+from shosei.metrics.accuracy.pass_at_1 import pass_at_1, solved_tasks
+from shosei.metrics.cell import Cell, Unmeasurable, Value
+from shosei.metrics.experience.response_time import response_time, step_latency, task_time
+from shosei.metrics.experience.satisfaction import satisfaction
+from shosei.metrics.metric import Metric, Phase
+from shosei.metrics.observed.series import ran_here
+from shosei.metrics.observed.tasks import submitted
+from shosei.metrics.performance.gpu_utilization import gpu_utilization
+from shosei.metrics.performance.inference_speed import request_rate, task_rate, training_rate
+from shosei.metrics.performance.training_speed import epoch_time, task_pass, workload_time
+from shosei.metrics.reliability.crash_rate import crash_rate
+from shosei.metrics.reliability.error_rate import request_errors, step_errors, task_errors
+from shosei.metrics.reliability.restart_count import restart_count
+from shosei.metrics.resources.disk_io import disk_io
+from shosei.metrics.resources.memory import memory
+from shosei.metrics.resources.network import between_nodes, client_to_server
+from shosei.metrics.service_level import ServiceLevel
+from shosei.metrics.text import text
+
+_TRAIN = "shosei train --run RUN"
+_EXAM = "shosei exam URL --run RUN --suite PATH"
+_LOAD = "shosei load URL --run RUN"
+_SERVE = "shosei serve RUN --run RUN"
+_SUPERVISE = "shosei supervise --run RUN -- shosei train --run RUN"
+_AGENTS = "shosei agents run SYSTEM --tasks SUITE --base-url URL --run RUN"
+_RATINGS = "shosei ratings FILE.csv --run RUN"
+_UNRATED = text("experience.nobody_rated")
+_AFTER_CRASHES = (Step, Request, Heartbeat, Fault)
+
+
+def compute(log: Log, service_level: ServiceLevel | None = None) -> list[Metric]:
+    """The 15 metrics of one attempt, each for training and for inference, in the card's order. A pure function.
+
+    ``service_level`` is what goodput counts by.
+    """
+    return [cell.compute(log) for cell in cells_of(log, service_level or ServiceLevel())]
+
+
+def cells_of(log: Log, service_level: ServiceLevel) -> list[Cell]:
+    """The 30 cells that fit what an attempt measured: tasks, where there are any, stand before single requests."""
+    return cells(service_level, of_tasks=bool(submitted(log)))
+
+
+def cells(service_level: ServiceLevel, *, of_tasks: bool = False) -> list[Cell]:
+    """The 30 cells, in the card's order. ``of_tasks``: as they are where an agent system was given tasks."""
+    instead = {(cell.id, cell.phase): cell for cell in task_cells(service_level)} if of_tasks else {}
+    groups = [_performance(service_level), _accuracy(), _resources(), _reliability(), _experience()]
+    return [instead.get((cell.id, cell.phase), cell) for group in groups for cell in group]
+
+
+def task_cells(service_level: ServiceLevel) -> list[Cell]:
+    """The cells that an agent system's tasks measure instead of requests."""
+    return [
+        Cell("training_speed", "inference", "s", "lower", (Workflow,), task_pass, command=_AGENTS),
+        Cell("inference_speed", "inference", "tasks/s", "higher", (Workflow,), task_rate(service_level), (Request,),
+             command=_AGENTS),
+        Cell("pass_at_1", "inference", "", "higher", (Score, Workflow), solved_tasks, (Exec,), command=_AGENTS),
+        Cell("error_rate", "inference", "", "lower", (Workflow,), task_errors, (Request,), command=_AGENTS),
+        Cell("response_time", "inference", "ms", "lower", (Workflow,), task_time, (Request,), command=_AGENTS),
+    ]  # fmt: skip
+
+
+def _performance(service_level: ServiceLevel) -> list[Cell]:
+    return [
+        Cell("training_speed", "training", "s", "lower", (Epoch, Step), epoch_time, (Section, ProcExit, HeldOut),
+             command=_SUPERVISE),
+        Cell("training_speed", "inference", "s", "lower", (Request,), workload_time, command=_EXAM),
+        Cell("inference_speed", "training", "samples/s", "higher", (Step,), training_rate, command=_TRAIN),
+        Cell("inference_speed", "inference", "requests/s", "higher", (Request, Window), request_rate(service_level),
+             (Fault,), command=_LOAD),
+        Cell("gpu_utilization", "training", "", "higher", (), _where_it_ran("training", gpu_utilization),
+             (Sample, Step)),
+        Cell("gpu_utilization", "inference", "", "higher", (), _where_it_ran("inference", gpu_utilization), (Sample,)),
+    ]  # fmt: skip
+
+
+def _accuracy() -> list[Cell]:
+    commands: dict[Phase, str] = {"training": _TRAIN, "inference": _EXAM}
+    return [
+        Cell(measure, phase, "", "higher", (Score,), classification(measure), (Workflow,), command=command)
+        for measure in MEASURES
+        for phase, command in commands.items()
+    ] + [
+        Cell("pass_at_1", phase, "", "higher", (Score,), pass_at_1, (Exec,), command=command)
+        for phase, command in commands.items()
+    ]
+
+
+def _resources() -> list[Cell]:
+    return [
+        Cell("memory", "training", "bytes", "lower", (Sample,), memory, command=_SUPERVISE),
+        Cell("memory", "inference", "bytes", "lower", (Sample,), memory, command=_SERVE),
+        Cell("disk_io", "training", "MB/s", "lower", (Sample,), disk_io, command=_SUPERVISE),
+        Cell("disk_io", "inference", "MB/s", "lower", (Sample,), disk_io, command=_SERVE),
+        Cell("network", "training", "Gbps", "higher", (), _where_it_ran("training", between_nodes), (Sample, Comm)),
+        Cell("network", "inference", "Gbps", "higher", (), client_to_server, (Request, Window)),
+    ]
+
+
+def _reliability() -> list[Cell]:
+    crashes = (ProcStart, ProcExit)
+    return [
+        Cell("crash_rate", "training", "per start", "lower", crashes, crash_rate, _AFTER_CRASHES, command=_SUPERVISE),
+        Cell("crash_rate", "inference", "per start", "lower", crashes, crash_rate, _AFTER_CRASHES, command=_SERVE),
+        Cell("restart_count", "training", "restarts", "lower", (Restart,), restart_count, command=_SUPERVISE),
+        Cell("restart_count", "inference", "restarts", "lower", (Restart,), restart_count, command=_SERVE),
+        Cell("error_rate", "training", "", "lower", (Step,), step_errors, command=_TRAIN),
+        Cell("error_rate", "inference", "", "lower", (Request,), request_errors, (Fault,), command=_LOAD),
+    ]
+
+
+def _experience() -> list[Cell]:
+    return [
+        Cell("response_time", "training", "ms", "lower", (Step,), step_latency, (Section, ProcStart), _TRAIN),
+        Cell("response_time", "inference", "ms", "lower", (Request, Window), response_time, (Fault,), _LOAD),
+        Cell("satisfaction", "training", "", "higher", (Rating,), satisfaction, (Request,), absent=_UNRATED),
+        Cell("satisfaction", "inference", "", "higher", (Rating,), satisfaction, (Request,), _RATINGS, _UNRATED),
+    ]
+
+
+def _where_it_ran(phase: Phase, function: Callable[[Log], Value]) -> Callable[[Log], Value]:
+    """A value of the machine, which holds only if this attempt itself ran or supervised the phase."""
+
+    def compute(log: Log) -> Value:
+        if not ran_here(log, phase):
+            raise Unmeasurable("not_measured", text("resources.machine_unknown", phase=text(f"phase.{phase}")))
+        return function(log)
+
+    return compute

@@ -1,1 +1,0 @@
-"""Two runs, or two targets measured by turns: logs in, a verdict for every cell out."""

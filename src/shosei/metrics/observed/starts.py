@@ -1,0 +1,129 @@
+"""What became of each start of a supervised process, and how long it took until work went on after a crash."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from shosei.log import Event, Fault, Heartbeat, Log, ProcExit, ProcStart, Request, Step
+from shosei.metrics.observed.faults import injected
+
+# A supervisor writes down an end a moment after it, so one that a fault caused may be dated after the fault's end.
+_NOTICED_NS = 1_000_000_000
+
+Supervisor = tuple[str, str, int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """One start of a process. ``began`` is None where only its end was recorded, ``end`` where none was."""
+
+    supervisor: Supervisor
+    child: str
+    number: int
+    began: ProcStart | None
+    end: ProcExit | None
+    fault: str  # the injected fault that it ended in
+
+    @property
+    def key(self) -> str:
+        """Names it within its log."""
+        host, boot, pid, ticks = self.supervisor
+        return f"{self.child} {self.number} {host} {boot} {pid} {ticks}"
+
+    @property
+    def ended_unplanned(self) -> bool:
+        """Whether it crashed, for whatever reason."""
+        return self.end is not None and not self.end.planned
+
+    @property
+    def crashed(self) -> bool:
+        """Whether it crashed without an injected fault."""
+        return self.ended_unplanned and not self.fault
+
+
+def starts(log: Log) -> list[Start]:
+    """Every start that the log knows of, those of one process in turn."""
+    began = {(supervisor(event), event.child, event.start): event for event in log.of(ProcStart)}
+    ended = {(supervisor(event), event.child, event.start): event for event in log.of(ProcExit)}
+    faults = injected(log)
+    return [
+        Start(*key, began.get(key), ended.get(key), _fault_of(ended[key], faults) if key in ended else "")
+        for key in sorted(began.keys() | ended.keys())
+    ]
+
+
+def supervisor(event: Event) -> Supervisor:
+    """The process that wrote ``event``."""
+    return event.host, event.boot, event.pid, event.start_ticks
+
+
+def _fault_of(end: ProcExit, faults: Iterable[Fault]) -> str:
+    for fault in faults:
+        mended = fault.end_ns is not None and fault.end_ns + _NOTICED_NS < end.mono_ns
+        if fault.boot == end.boot and fault.child in ("", end.child) and fault.begin_ns <= end.mono_ns and not mended:
+            return fault.name
+    return ""
+
+
+@dataclass(frozen=True, slots=True)
+class Repair:
+    """A crash and what followed, in seconds. None where the log does not hold the moment."""
+
+    crash: Start
+    end: ProcExit
+    restart_s: float | None  # failure detected to process started again
+    useful_s: float | None  # started again to the first step's end, successful request, or heartbeat of its own
+
+    @property
+    def seconds(self) -> float | None:
+        """Failure detected to work going on."""
+        return None if self.restart_s is None or self.useful_s is None else self.restart_s + self.useful_s
+
+
+def repairs(log: Log, known: list[Start]) -> list[Repair]:
+    """One for each crash, injected ones included."""
+    following = {(start.supervisor, start.child, start.number): start.began for start in known}
+    useful: dict[str, list[int]] = {}
+    for step in log.of(Step):
+        useful.setdefault(step.boot, []).append(step.mono_ns)
+    for request in log.of(Request):
+        if request.done_ns and not request.error:
+            useful.setdefault(request.boot, []).append(request.done_ns)
+    useful = {boot: sorted(moments) for boot, moments in useful.items()}
+    beats: dict[tuple[Supervisor, str], list[int]] = {}
+    for beat in log.of(Heartbeat):
+        beats.setdefault((supervisor(beat), beat.child), []).append(beat.mono_ns)
+    found = []
+    for crash in known:
+        end = crash.end
+        if end is None or end.planned:
+            continue
+        again = following.get((crash.supervisor, crash.child, crash.number + 1))
+        restart_s = useful_s = None
+        if again is not None:
+            restart_s = (again.mono_ns - end.mono_ns) / 1e9
+            signs = [useful.get(again.boot, []), beats.get((crash.supervisor, crash.child), [])]
+            first = min((moment for moments in signs for moment in _next(moments, again.mono_ns)), default=None)
+            useful_s = None if first is None else (first - again.mono_ns) / 1e9
+        found.append(Repair(crash, end, restart_s, useful_s))
+    return found
+
+
+def _next(moments: list[int], after_ns: int) -> list[int]:
+    """The first of the ascending ``moments`` that is later, if there is one."""
+    place = bisect_right(moments, after_ns)
+    return moments[place : place + 1]
+
+
+def lost_work(steps: Iterable[Step]) -> list[Step]:
+    """The steps that were run again: those no higher than one before them. The lowest rank stands for all."""
+    steps = list(steps)
+    rank = min((step.rank for step in steps), default=0)
+    highest, again = 0, []
+    for step in (step for step in steps if step.rank == rank):
+        if step.step <= highest:
+            again.append(step)
+        highest = max(highest, step.step)
+    return again

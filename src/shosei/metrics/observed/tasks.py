@@ -1,0 +1,86 @@
+"""The tasks that an agent system was given, and the calls that it made to the model for them."""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from shosei.log import Log, Request, Window, Workflow
+from shosei.metrics.observed.faults import Drill
+from shosei.metrics.observed.requests import outermost
+from shosei.metrics.text import Text, Words, text
+
+UNATTRIBUTED = "unattributed"  # what a gateway names calls whose agent it does not know
+
+
+def submitted(log: Log) -> list[Workflow]:
+    """The tasks given to the system that is measured; a baseline's are none of them."""
+    return [task for task in log.of(Workflow) if not task.baseline]
+
+
+def given_to_baseline(log: Log) -> list[Workflow]:
+    """The same tasks, given to a single agent with the same token budget."""
+    return [task for task in log.of(Workflow) if task.baseline]
+
+
+def calls(log: Log) -> tuple[Text, list[Request]]:
+    """The calls of agents in the order in which they were made, as the outermost vantage saw them, and its name."""
+    vantage, seen = outermost(request for request in log.of(Request) if request.purpose == "agents")
+    return vantage, sorted(seen, key=lambda call: call.scheduled_ns)
+
+
+def by_task(made: list[Request]) -> dict[str, list[Request]]:
+    """Calls by the task that they were made for, each task's in their order; one that names none stands alone."""
+    tasks: dict[str, list[Request]] = {}
+    for call in made:
+        tasks.setdefault(call.task or call.id, []).append(call)
+    return tasks
+
+
+def sessions(tasks: list[Workflow]) -> list[tuple[int, int]]:
+    """From the first submission to the last end, ``(begin_ns, end_ns)``, of each process that gave tasks, in turn.
+
+    A measurement that was interrupted and went on is several.
+    """
+    by_process: dict[tuple[int, int], list[Workflow]] = {}
+    for task in tasks:
+        by_process.setdefault((task.pid, task.start_ticks), []).append(task)
+    return sorted(
+        (min(task.scheduled_ns for task in own), max(task.end_ns for task in own)) for own in by_process.values()
+    )
+
+
+def pauses(tasks: list[Workflow]) -> Drill:
+    """The time between sessions, to be cut out as a drill is."""
+    return Drill([(end + 1, begin) for (_, end), (begin, _) in itertools.pairwise(sessions(tasks))])
+
+
+def window_of(tasks: list[Workflow]) -> Window:
+    """The first submission to the last end, which lies within: an agent system's steady window."""
+    known = sessions(tasks)
+    return Window(name="steady", begin_ns=known[0][0], end_ns=known[-1][1] + 1)
+
+
+def as_request(task: Workflow) -> Request:
+    """A task as a request to the system, so that it is counted and timed as requests are."""
+    return Request(
+        id=task.task, purpose="agents", seen_by="client", scheduled_ns=task.scheduled_ns, sent_ns=task.begin_ns,
+        done_ns=task.end_ns, error=task.error, tokens_in=task.tokens_in, tokens_out=task.tokens_out,
+    )  # fmt: skip
+
+
+def names(made: Iterable[Request]) -> dict[str, Words]:
+    """How each agent is called on the card."""
+    return {
+        call.agent: text("agents.unattributed") if call.agent in ("", UNATTRIBUTED) else call.agent for call in made
+    }
+
+
+def stopped(tasks: Sequence[Workflow]) -> list[Text]:
+    """Notes on tasks that ran out of what they were allowed."""
+    reasons = Counter(task.message for task in tasks if task.error == "budget")  # calls | tokens
+    return [
+        text("agents.stopped", count=count, tasks=len(tasks), reason=text(f"agents.{reason}"))
+        for reason, count in sorted(reasons.items())
+    ]

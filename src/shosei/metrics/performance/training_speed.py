@@ -1,0 +1,228 @@
+"""Training speed: how long an epoch, a pass over the workload, or one over an agent system's tasks takes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from shosei.log import Epoch, HeldOut, Log, Request, Section, Step
+from shosei.metrics import stats
+from shosei.metrics.cell import Unmeasurable, Value
+from shosei.metrics.metric import Curve, Figure, Plot, Row, Table
+from shosei.metrics.observed.bins import SECOND_NS
+from shosei.metrics.observed.requests import outermost
+from shosei.metrics.observed.steps import kept, total
+from shosei.metrics.observed.tasks import sessions, submitted
+from shosei.metrics.observed.wall_time import PARTS, Stretch, WallTime, overlap, wall_time
+from shosei.metrics.text import Words, text
+
+_CURVE_POINTS = 200
+_WAITS = ("data_wait", "communication")
+
+
+@dataclass(frozen=True, slots=True)
+class _Pass:
+    """One epoch as its slowest rank went through it, evaluation apart."""
+
+    index: int
+    seconds: float
+    fraction: float
+
+    @property
+    def estimated(self) -> float:
+        """Seconds of the whole epoch, were the rest as fast as what was seen."""
+        return self.seconds / self.fraction
+
+
+def epoch_time(log: Log) -> Value:
+    """Mean epoch time in seconds: first batch request to the end of the last step, slowest rank, evaluation apart.
+
+    Checkpoints within the epoch and restarts count into it.
+    """
+    steps = kept(log.of(Step))
+    epochs = [event for event in log.of(Epoch) if event.fraction > 0]
+    if not epochs:
+        raise Unmeasurable("not_measured", text("performance.no_epoch_seen"))
+    passes = [_slowest(log, steps, index) for index in sorted({event.index for event in epochs})]
+    if any(run.seconds <= 0 for run in passes):
+        raise Unmeasurable("not_measured", text("performance.no_time"))
+    whole = [run.seconds for run in passes if run.fraction >= 1]
+    used = whole or [run.estimated for run in passes]
+    wall = wall_time(log)
+    tokens = {run.index: total(step.tokens for step in steps if step.epoch == run.index) for run in passes}
+    all_tokens = total(tokens.values())
+    notes: list[Words] = []
+    if not whole:
+        notes.append(text("performance.estimated_note", fraction=max(run.fraction for run in passes)))
+    if ranks := len({step.rank for step in steps}) - 1:
+        notes.append(text("performance.slowest_rank", rank=wall.rank, ranks=ranks + 1))
+    unknown: tuple[str, ...] = ()
+    if any(step.data_wait_ns is None for step in steps):
+        unknown = _WAITS
+        notes.append(text("performance.waits_unknown"))
+    elif any(step.comm_wait_ns is None for step in steps):
+        unknown = ("communication",)
+        notes.append(text("performance.communication_unknown"))
+    return Value(
+        value=stats.mean(used), n=len(used), clusters=len(used), unit_of_n=text("term.epochs"),
+        ci=stats.student_t(used), ci_method=text("term.t_epochs"), notes=notes,
+        detail=text("performance.epoch" if whole else "performance.epoch_estimated"),
+        figures={
+            "longest_epoch": Figure(max(used), "s", "lower", n=len(used)),
+            "tokens_per_s": Figure(
+                None if all_tokens is None else all_tokens / math.fsum(run.seconds for run in passes),
+                "tokens/s", "higher", n=len(passes),
+            ),
+            "goodput": Figure(
+                None if unknown else wall.parts_ns["compute"] / wall.total_ns, "", "higher", n=1
+            ),
+        },
+        breakdown=[_wall_table(wall, unknown), _epoch_table(passes, steps, tokens), *held_out_table(log)],
+        plots=[_loss_curve(steps), *held_out_curve(log)],
+    )  # fmt: skip
+
+
+def _slowest(log: Log, steps: list[Step], index: int) -> _Pass:
+    ranks: dict[tuple[str, int], list[Epoch]] = {}
+    for event in log.of(Epoch):
+        if event.index == index and event.fraction > 0:
+            ranks.setdefault((event.boot, event.rank), []).append(event)
+    return max((_pass(log, steps, events) for events in ranks.values()), key=lambda run: run.estimated)
+
+
+def _pass(log: Log, steps: list[Step], events: list[Epoch]) -> _Pass:
+    """One rank's way through an epoch, as far as it was seen.
+
+    A restart goes on in the middle: the steps before it belong to the epoch, and so do those after the last event.
+    """
+    last = events[-1]
+
+    def same(event: Step | Section) -> bool:
+        return (event.boot, event.rank) == (last.boot, last.rank)
+
+    own = [step for step in log.of(Step) if step.epoch == last.index and same(step)]
+    begin = min([event.begin_ns for event in events] + [step.mono_ns - step.duration_ns for step in own])
+    end = max([last.end_ns] + [step.mono_ns for step in own if step.mono_ns - step.duration_ns >= last.end_ns])
+    evaluations = [
+        Stretch(section.begin_ns, section.end_ns, section.name)
+        for section in log.of(Section)
+        if section.name == "evaluation" and same(section)
+    ]
+    taken = sum(step.epoch == last.index and same(step) for step in steps)
+    whole = round(last.steps / last.fraction)
+    fraction = max(last.fraction, taken / whole) if whole else last.fraction
+    seconds = (end - begin - overlap(evaluations, begin, end)) / SECOND_NS
+    return _Pass(last.index, seconds, min(1.0, fraction))
+
+
+def _epoch_table(passes: list[_Pass], steps: list[Step], tokens: dict[int, int | None]) -> Table:
+    rows: list[Row] = []
+    for run in passes:
+        samples = total(step.samples for step in steps if step.epoch == run.index)
+        count = len({step.step for step in steps if step.epoch == run.index})
+        taken = tokens[run.index]
+        speed = None if taken is None else taken / run.seconds
+        rows.append([run.index, run.seconds, count, samples, taken, speed, run.fraction])
+    columns = ["term.epoch", "term.seconds", *(f"performance.{name}" for name in ("steps", "samples", "tokens"))]
+    columns += ["performance.tokens_per_s", "performance.fraction"]
+    return Table(text("term.epochs"), [text(column) for column in columns], rows)
+
+
+def _wall_table(wall: WallTime, unknown: Collection[str]) -> Table:
+    rows: list[Row] = [
+        [text(f"performance.{part}"), None, None]
+        if part in unknown
+        else [text(f"performance.{part}"), wall.parts_ns[part] / SECOND_NS, wall.parts_ns[part] / wall.total_ns]
+        for part in PARTS
+    ]
+    rows.append([text("term.total"), wall.total_ns / SECOND_NS, 1.0])
+    columns = [text("performance.part"), text("term.seconds"), text("term.share")]
+    return Table(text("performance.wall_time"), columns, rows)
+
+
+def _loss_curve(steps: list[Step]) -> Plot:
+    """Mean loss, over ranks and over at most 200 stretches of steps."""
+    numbers = sorted({step.step for step in steps})
+    losses: dict[int, list[float]] = {}
+    for step in steps:
+        if step.loss is not None:
+            losses.setdefault(step.step, []).append(step.loss)
+    size = math.ceil(len(numbers) / _CURVE_POINTS)
+    chunks = [numbers[start : start + size] for start in range(0, len(numbers), size)]
+    pooled = [[loss for number in chunk for loss in losses.get(number, [])] for chunk in chunks]
+    means = [round(stats.mean(values), 5) if values else None for values in pooled]
+    return Plot(
+        text("performance.loss_curve"), text("term.step"), text("performance.loss"),
+        [float(chunk[-1]) for chunk in chunks], [Curve(text("performance.loss"), means)],
+    )  # fmt: skip
+
+
+def held_out_table(log: Log) -> list[Table]:
+    """Mean cross-entropy at each epoch's end; none where nobody measured it."""
+    rows: list[Row] = [
+        [loss.epoch, loss.step, None if loss.nats is None else loss.nats / loss.tokens, _bits_per_character(loss)]
+        for loss in _measured(log)
+    ]
+    columns = ["term.epoch", "term.step", "performance.nats_per_token", "performance.bits_per_character"]
+    return [Table(text("performance.held_out"), [text(column) for column in columns], rows)] if rows else []
+
+
+def held_out_curve(log: Log) -> list[Plot]:
+    """Bits per character over steps, where it was measured twice or more."""
+    measured = _measured(log)
+    if len(measured) < 2:
+        return []
+    label = text("performance.bits_per_character")
+    curve = Curve(label, [_bits_per_character(loss) for loss in measured])
+    steps = [float(loss.step) for loss in measured]
+    return [Plot(text("performance.held_out"), text("term.step"), label, steps, [curve])]
+
+
+def _measured(log: Log) -> list[HeldOut]:
+    """The last of each epoch: a restart measures again, and every rank the same."""
+    return sorted({loss.epoch: loss for loss in log.of(HeldOut)}.values(), key=lambda loss: loss.epoch)
+
+
+def _bits_per_character(loss: HeldOut) -> float | None:
+    """Unlike nats a token it does not depend on how the tokenizer cuts the text."""
+    return None if loss.nats is None else round(loss.nats / math.log(2) / loss.characters, 5)
+
+
+def workload_time(log: Log) -> Value:
+    """Seconds of one pass over the frozen workload: the exam's requests, first sent to last answered."""
+    vantage, requests = outermost(request for request in log.of(Request) if request.purpose == "exam")
+    times = [(request.sent_ns, request.done_ns) for request in requests if request.sent_ns and request.done_ns]
+    if not times:
+        raise Unmeasurable("not_measured", text("performance.no_exam"))
+    failed = sum(bool(request.error) for request in requests)
+    seconds = (max(done for _, done in times) - min(sent for sent, _ in times)) / SECOND_NS
+    if seconds <= 0:
+        raise Unmeasurable("not_measured", text("performance.no_time"))
+    columns = ["performance.requests", "term.seconds", "performance.requests_per_s", "term.vantage"]
+    return Value(
+        value=seconds, n=len(requests), clusters=1, unit_of_n=text("term.passes"), detail=text("performance.pass"),
+        ci_method=text("performance.one_pass"),
+        invalid=text("performance.pass_failed", failed=failed, requests=len(requests)) if failed else "",
+        figures={"requests_per_s": Figure(len(times) / seconds, "requests/s", "higher", n=1)},
+        breakdown=[Table(
+            text("performance.pass_table"), [text(column) for column in columns],
+            [[len(times), seconds, len(times) / seconds, vantage]],
+        )],
+    )  # fmt: skip
+
+
+def task_pass(log: Log) -> Value:
+    """Seconds from the first submission to the last end, failed tasks among them, pauses between sessions apart."""
+    tasks = submitted(log)
+    seconds = sum(end - begin for begin, end in sessions(tasks)) / SECOND_NS
+    if seconds <= 0:
+        raise Unmeasurable("not_measured", text("performance.no_time"))
+    columns = [text("agents.tasks"), text("term.seconds"), text("agents.failed")]
+    return Value(
+        value=seconds, n=len(tasks), clusters=1, unit_of_n=text("term.passes"), detail=text("agents.pass"),
+        ci_method=text("performance.one_pass"),
+        breakdown=[Table(text("performance.pass_table"), columns, [
+            [len(tasks), seconds, sum(bool(task.error) for task in tasks)],
+        ])],
+    )  # fmt: skip

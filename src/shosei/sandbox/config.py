@@ -1,0 +1,38 @@
+"""How programs are run: behind which wall, and within which limits."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field, field_validator
+
+from shosei.config import Config
+from shosei.errors import InputError
+
+SANDBOXES = ("auto", "bubblewrap", "sandlock", "rlimits", "none")
+
+
+class SandboxConfig(Config):
+    """Isolation and limits of a program. They stand in section ``[exam]``."""
+
+    sandbox: str = Field(
+        "auto",
+        description="Isolation of programs: 'auto' (bubblewrap, else sandlock, whichever holds against the attacks of "
+        "the self-test), either by name, 'rlimits' (limits on CPU, memory and system calls, but no wall: a hostile "
+        "program can read and write this user's files), or 'none' (programs are asked for, but not run).",
+    )
+    cpu_s: Annotated[int, Field(ge=1)] = Field(5, description="CPU time of one program, in seconds.")
+    wall_s: Annotated[float, Field(gt=0)] = Field(60.0, description="Wall time of one program, in seconds.")
+    memory_bytes: Annotated[int, Field(ge=64 << 20)] = Field(512 << 20, description="Address space of one program.")
+
+    @property
+    def executes(self) -> bool:
+        """Whether programs are run at all."""
+        return self.sandbox != "none"
+
+    @field_validator("sandbox")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        if value not in SANDBOXES:
+            raise InputError(f"sandbox '{value}' is not known: choose one of {', '.join(SANDBOXES)}", param="sandbox")
+        return value

@@ -1,0 +1,145 @@
+"""Runs a program against its tests: the tests in one sandbox, the program in another, literals between them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+import signal
+import socket
+from pathlib import Path
+
+import msgspec
+
+from shosei.sandbox.config import SandboxConfig
+from shosei.sandbox.sandbox import End, Line, Sandbox, SandboxError
+from shosei.wire.suite import Task
+
+OUTSIDE, IN_PROCESS = "outside", "in_process"
+_SILENT = ("no reply", "no verdict")  # of a process that is ending, as a rule
+_LAST_MOMENT_S = 0.2  # from the end of its sockets to its own
+_VERDICTS = ("pass", "wrong", "exception", "out of memory", "wall timeout")
+
+
+class Execution(msgspec.Struct, frozen=True):
+    """``outcome`` as in the ``exec`` event; ``cpu_ns`` of the program, None where none ran.
+
+    ``needs_objects``: why literals were not enough: ``argument`` or ``result``; empty if they were.
+    """
+
+    outcome: str
+    cpu_ns: int | None = None
+    needs_objects: str = ""
+
+
+class Runner:
+    """A pair of sandboxes, for one program at a time. Use as an async context manager."""
+
+    def __init__(self, config: SandboxConfig, backend: str) -> None:
+        self.config, self.backend = config, backend
+
+    async def __aenter__(self) -> Runner:
+        """Raises SandboxError."""
+        self._stack = contextlib.AsyncExitStack()
+        try:
+            self._tests = await self._stack.enter_async_context(self._sandbox())
+            self._candidate = await self._stack.enter_async_context(self._sandbox())
+        except BaseException:
+            await self._stack.aclose()
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._stack.aclose()
+
+    def _sandbox(self) -> Sandbox:
+        return Sandbox(self.backend, self.config.cpu_s, self.config.memory_bytes)
+
+    async def execute(self, code: str, task: Task, oracle: str = OUTSIDE) -> Execution:
+        """Run the program ``code`` against the task's tests. Cancelling ends it.
+
+        Limits follow processor time; the wall limit is generous, for programs that wait. A sandbox that a program broke
+        is replaced by a new one.
+        """
+        if not code:
+            return Execution("no code")
+        try:
+            return await self._execute(code, task, oracle)
+        except SandboxError:
+            await self._stack.aclose()
+            if (current := asyncio.current_task()) and current.cancelling():
+                raise asyncio.CancelledError from None
+            try:
+                await self.__aenter__()
+            except SandboxError:
+                return Execution("infra")
+            return Execution("sandbox violation")  # it was well until the program ran
+
+    async def _execute(self, code: str, task: Task, oracle: str) -> Execution:
+        program = {"entry_point": task.entry_point, "code": code}
+        tests = {"entry_point": task.entry_point, "tests": task.tests, "setup": task.setup, "test": task.test}
+        kills = _memory_kills()
+        here, there = socket.socketpair()
+        with here, there:
+            if oracle == IN_PROCESS:
+                talks = [await self._tests.start(here, {"role": "both", **tests, **program})]
+            else:
+                talks = [
+                    await self._tests.start(here, {"role": "tests", **tests}),
+                    await self._candidate.start(there, {"role": "candidate", **program}),
+                ]
+        verdict = ""
+        try:
+            verdict = await self._verdict(talks[0])
+        finally:
+            # Also when cancelled: the sandboxes are to be ready for the next program.
+            for talk in talks:
+                talk.close()
+            grace_s = _LAST_MOMENT_S if verdict in _SILENT else 0.0
+            ends = [await sandbox.end(grace_s) for sandbox in (self._tests, self._candidate)[: len(talks)]]
+        return _judged(verdict, ends, out_of_memory=_memory_kills() > kills)
+
+    async def _verdict(self, talk: Line) -> str:
+        try:
+            async with asyncio.timeout(self.config.wall_s):
+                return (await talk.read()).decode("utf-8", "replace") or "no verdict"
+        except TimeoutError:
+            return "wall timeout"
+
+
+def _judged(verdict: str, ends: list[End], out_of_memory: bool) -> Execution:
+    """Make the outcome of the verdict of the tests and of how the tests and the candidate ended."""
+    candidate = ends[-1]
+    match verdict:
+        case "not plain argument" | "not plain result":
+            return Execution("wrong", candidate.cpu_ns, verdict.rpartition(" ")[2])
+        case "no reply":
+            return Execution(_unfinished(candidate, out_of_memory), candidate.cpu_ns)
+        case "no verdict":
+            return Execution(_unfinished(ends[0], out_of_memory), candidate.cpu_ns)
+    return Execution(verdict if verdict in _VERDICTS else "exception", candidate.cpu_ns)
+
+
+def _unfinished(end: End, out_of_memory: bool) -> str:
+    """Why a process ended, or was ended, before it had said what it should."""
+    # The filter's signal, which a program cannot send to itself; or a flood of threads.
+    if end.signal == signal.SIGSYS or end.cause == "threads":
+        return "sandbox violation"
+    if end.cause == "cpu":
+        return "cpu timeout"
+    if not end.signal or (end.signal == signal.SIGKILL and end.cause == "stop"):
+        return "exception"
+    return "out of memory" if end.signal == signal.SIGKILL and out_of_memory else "killed by signal"
+
+
+def _memory_kills() -> int:
+    """How many processes of this machine the kernel has killed for want of memory; 0 where it does not say.
+
+    Nothing else tells such an end from that of a program which kills itself.
+    """
+    try:
+        counters = Path("/proc/vmstat").read_text()
+    except OSError:
+        return 0
+    found = re.search(r"^oom_kill (\d+)", counters, re.MULTILINE)
+    return int(found[1]) if found else 0

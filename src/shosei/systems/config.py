@@ -1,0 +1,34 @@
+"""What a measurement of an agent system can be told."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from shosei.config import Config
+from shosei.gateway import GatewayConfig
+
+Count = Annotated[int, Field(ge=1)]
+
+
+class AgentsConfig(Config):
+    """How tasks are given to a system, and what each may spend."""
+
+    model: str = Field("", description="Name of the served model; empty: the first that the server lists.")
+    concurrency: Count = Field(1, description="Tasks under way at a time, where no rate is given.")
+    rate: Annotated[float, Field(gt=0)] | None = Field(
+        None, description="Tasks submitted per second, as a Poisson process, whether or not earlier ones ended."
+    )
+    samples: Count = Field(1, description="How often each task is given.")
+    seconds: Annotated[float, Field(gt=0)] = Field(120.0, description="A task's wall time; then it is ended.")
+    calls: Count | None = Field(None, description="A task's calls to the model; one more ends it.")
+    tokens: Count | None = Field(None, description="A task's tokens; the call after them ends it.")
+    inject: list[str] = Field(
+        [], description="Shares of calls to break on purpose: 429, 500, delay or cut, such as 429=0.1."
+    )
+    seed: int = Field(0, description="Of the arrivals, and of which calls are broken.")
+
+    def gateway(self) -> GatewayConfig:
+        """The gateway that counts and breaks as told. Raises InputError for faults that are none."""
+        return GatewayConfig(port=0, calls=self.calls, tokens=self.tokens, inject=self.inject, seed=self.seed)

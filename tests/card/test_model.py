@@ -1,0 +1,51 @@
+"""One model's numbers, wherever they are shown: the card's header, card.json, ``shosei models``, ``shosei plan``."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from shosei.card import build, to_json
+from shosei.card.facts import header
+from shosei.card.words import LANGUAGES, say
+from shosei.log import read_log
+from shosei.metrics import compute
+from shosei.spec import PRESETS, preset
+from shosei.train import TrainConfig, trainer
+from train_samples import make_run
+from verb import Shosei
+
+COUNTS = ("params", "embedding_params")
+SHAPE = ("d_model", "n_layers", "intermediate_size", "n_heads", "n_kv_heads", "head_dim", "vocab_size")
+
+
+def numbers(said: str) -> list[int]:
+    return [int(number.replace(",", "")) for number in re.findall(r"\b\d[\d,]*", said)]
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_presets_numbers_are_the_same_everywhere(
+    shosei: Shosei, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str
+) -> None:
+    spec = preset(name)
+    run = make_run(tmp_path / "run")
+    monkeypatch.setattr(trainer.Tokenizer, "load", lambda folder: SimpleNamespace(vocab_size=spec.vocab_size))
+    manifest = trainer.manifest(TrainConfig(preset=name), run)
+    with run.recording("train", "training", **manifest):
+        pass
+    log = read_log(run.log)
+    card = build(log, compute(log))
+    on_card = json.loads(to_json(card))["model"]
+    [listed] = [one for one in json.loads(shosei("models", "--json")[1])["presets"] if one["name"] == name]
+    planned = json.loads(shosei("plan", name, "--no-here", "--json")[1])["model"]
+    for key in (*COUNTS, *SHAPE):
+        assert on_card[key] == listed[key] == planned[key] == getattr(spec, key)
+    assert listed["non_embedding_params"] == planned["non_embedding_params"] == spec.non_embedding_params
+    for language in LANGUAGES:
+        said = {key: " · ".join(say(part, language) for part in parts) for key, parts in header(card)}
+        assert numbers(said["parameters"]) == [spec.params, spec.embedding_params, spec.non_embedding_params]
+        assert numbers(said["shape"]) == [getattr(spec, key) for key in SHAPE]

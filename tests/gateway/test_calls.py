@@ -1,0 +1,353 @@
+"""Calls through the gateway with the official client: who called, what passed, what was noted of it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import openai
+import pytest
+from yarl import URL
+
+from gateway_upstream import (
+    DONE,
+    OK,
+    QUESTION,
+    STREAM,
+    Asked,
+    chunk,
+    client,
+    completion,
+    page,
+    text_of,
+    through,
+    well,
+)  # fmt: skip
+from shosei.gateway import Gateway
+from shosei.log import Log, Request, ToolCall, ToolResult
+
+WEEKDAY = {
+    "type": "function",
+    "function": {
+        "name": "weekday",
+        "parameters": {
+            "type": "object",
+            "properties": {"date": {"type": "string"}, "days": {"type": "integer"}},
+            "required": ["date"],
+        },
+    },
+}
+
+
+def requests(log: Log) -> list[Request]:
+    return log.of(Request)
+
+
+def test_a_whole_answer_and_a_streamed_one_pass_and_are_measured(tmp_path: Path) -> None:
+    seen: list[Any] = []
+
+    async def talk(gateway: Gateway) -> None:
+        agent = client(gateway, "t/1#0", "数学")
+        seen.append(await agent.chat.completions.create(**QUESTION))
+        stream = await agent.chat.completions.create(**QUESTION, stream=True)
+        seen.append([part async for part in stream])
+        spent = gateway.spent("t/1#0")
+        assert (spent.calls, spent.tokens_in, spent.tokens_out, spent.exceeded) == (2, 22, 14, "")
+
+    log, upstream = through(tmp_path, well, talk)
+    whole, parts = seen
+    assert whole.choices[0].message.content == "月曜日です。"
+    assert "".join(part.choices[0].delta.content or "" for part in parts) == "月曜日です。"
+    first, second = requests(log)
+    for event, stream in ((first, False), (second, True)):
+        assert (event.task, event.agent, event.attribution) == ("t/1#0", "数学", "path")
+        assert (event.purpose, event.seen_by, event.status, event.error) == ("agents", "gateway", 200, "")
+        assert (event.tokens_in, event.tokens_out, event.tokens_cached) == (11, 7, 4)
+        assert event.stream is stream
+        assert event.sent_ns
+        assert event.first_byte_ns
+        assert event.done_ns
+        assert event.scheduled_ns <= event.sent_ns <= event.first_byte_ns <= event.done_ns
+    assert first.first_token_ns is None
+    assert second.first_token_ns
+    assert second.longest_gap_ns is not None
+    # The gateway's id, unique, is what the client sees, in every chunk.
+    assert first.id != second.id
+    assert first.id.startswith("chatcmpl-")
+    assert whole.id == first.id
+    assert {part.id for part in parts} == {second.id}
+    # Usage was asked for on the client's behalf, and is not shown to it.
+    assert upstream.asked[1].body["stream_options"] == {"include_usage": True}
+    assert all(part.usage is None and part.choices for part in parts)
+    assert upstream.asked[0].body == QUESTION
+
+
+def test_a_client_that_asks_for_usage_gets_it(tmp_path: Path) -> None:
+    async def talk(gateway: Gateway) -> None:
+        options = {"include_usage": True}
+        stream = await client(gateway).chat.completions.create(**QUESTION, stream=True, stream_options=options)
+        parts = [part async for part in stream]
+        assert parts[-1].choices == []
+        assert parts[-1].usage.total_tokens == 18
+
+    through(tmp_path, well, talk)
+
+
+def test_a_chunk_whose_error_is_null_is_none(tmp_path: Path) -> None:
+    async def answer(asked: Asked) -> None:
+        await asked.say(STREAM, chunk({"content": "月"}, error=None), chunk({}, "stop", error=None), DONE)
+
+    async def talk(gateway: Gateway) -> None:
+        assert await text_of(await client(gateway).chat.completions.create(**QUESTION, stream=True)) == "月"
+
+    log, _ = through(tmp_path, answer, talk)
+    assert [event.error for event in requests(log)] == [""]
+
+
+def test_completions_of_text_and_the_list_of_models(tmp_path: Path) -> None:
+    async def answer(asked: Asked) -> None:
+        if asked.head.startswith("GET /v1/models"):
+            await asked.say(OK + page({"object": "list", "data": [{"id": "m", "object": "model", "created": 1,
+                                                                   "owned_by": "us"}]}))  # fmt: skip
+        else:
+            choice = {"index": 0, "text": "青", "finish_reason": "stop", "logprobs": None}
+            await asked.say(OK + page(completion() | {"object": "text_completion", "choices": [choice]}))
+
+    async def talk(gateway: Gateway) -> None:
+        asking = client(gateway)
+        assert [model.id async for model in asking.models.list()] == ["m"]
+        told = await asking.completions.create(model="m", prompt="空は")
+        assert told.choices[0].text == "青"
+        assert told.id.startswith("cmpl-")
+        with pytest.raises(openai.NotFoundError, match="not measured"):
+            await asking.embeddings.create(model="m", input="x")
+        async with aiohttp.ClientSession() as session:
+            for path in ("/v1/models/../files", "/v1/models/%2e%2e/files", "/v1/models/a%2F..%2Fb"):
+                async with session.get(URL(gateway.url + path, encoded=True)) as refused:
+                    assert refused.status == 404
+
+    log, upstream = through(tmp_path, answer, talk)
+    (event,) = requests(log)  # what costs no tokens is no event, and what would go unmeasured goes nowhere
+    assert (event.tokens_out, event.error) == (7, "")
+    assert len(upstream.asked) == 2
+
+
+@pytest.mark.parametrize(
+    ("path", "headers", "metadata", "key", "expected"),
+    [
+        ("/t/t1/a/path", {"x-agent": "header"}, {"agent": "meta"}, "agent:key", ("path", "t1", "path")),
+        ("/t/t1", {"x-agent": "header", "x-task": "t2"}, {"agent": "meta"}, "agent:key", ("header", "t1", "header")),
+        ("", {"x-task": "t2"}, {"agent": "meta", "task": "t3"}, "agent:key", ("meta", "t2", "metadata")),
+        ("", {}, {"task": "t3"}, "agent:%E6%95%B0", ("数", "t3", "key")),
+        ("", {"x-agent": "%E6%95%B0"}, {}, "k", ("数", "", "header")),
+        ("/a/a%2Fb", {}, {}, "k", ("a/b", "", "path")),
+        ("", {}, {"agent": 3}, "k", ("unattributed", "", "unattributed")),
+    ],
+)
+def test_an_agent_is_known_by_path_header_metadata_or_key(
+    tmp_path: Path, path: str, headers: dict[str, str], metadata: Any, key: str, expected: tuple[str, str, str]
+) -> None:
+    async def talk(gateway: Gateway) -> None:
+        asking = openai.AsyncOpenAI(base_url=f"{gateway.url}{path}/v1", api_key=key, max_retries=0)
+        await asking.chat.completions.create(**QUESTION, extra_headers=headers, extra_body={"metadata": metadata})
+
+    log, upstream = through(tmp_path, well, talk)
+    (event,) = requests(log)
+    assert (event.agent, event.task, event.attribution) == expected
+    head = upstream.asked[0].head.lower()
+    assert head.startswith("post /v1/chat/completions http/1.1")
+    assert "x-agent" not in head
+    assert ("authorization: bearer k\r\n" in head) is (key == "k")
+    assert "bearer agent:" not in head
+
+
+def test_the_gateways_key_goes_upstream_and_nowhere_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOSTED_KEY", "sk-very-secret")
+
+    async def talk(gateway: Gateway) -> None:
+        await client(gateway, api_key="agent:a").chat.completions.create(**QUESTION)
+        await client(gateway, api_key="sk-of-the-client").chat.completions.create(**QUESTION)
+
+    _, upstream = through(tmp_path, well, talk, key_variable="HOSTED_KEY")
+    assert all("authorization: bearer sk-very-secret" in asked.head.lower() for asked in upstream.asked)
+    written = b"".join(file.read_bytes() for file in tmp_path.rglob("*") if file.is_file())
+    assert b"unattributed" in written
+    assert b"sk-" not in written
+
+
+def tool_call(name: str, arguments: str) -> dict[str, Any]:
+    return {"id": f"call-{name}", "type": "function", "function": {"name": name, "arguments": arguments}}
+
+
+CALLS = {
+    '{"date": "2026-11-23", "days": 3.0}': "",
+    '{"days": 3}': "invalid arguments",
+    '{"date": 3}': "invalid arguments",
+    '{"date": "x", "days": true}': "invalid arguments",
+    '["x"]': "invalid arguments",
+    '{"date": ': "invalid arguments",
+}
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_tool_calls_are_checked_against_the_tools_that_were_offered(tmp_path: Path, stream: bool) -> None:
+    calls = [*(tool_call("weekday", arguments) for arguments in CALLS), tool_call("wether", "{}")]
+
+    async def answer(asked: Asked) -> None:
+        if not stream:
+            await asked.say(OK + page(completion({"role": "assistant", "content": None, "tool_calls": calls})))
+            return
+        parts = []
+        for index, call in enumerate(calls):
+            function = call["function"]
+            begun = call | {"index": index, "function": {"name": function["name"], "arguments": ""}}
+            parts.append(chunk({"tool_calls": [begun]}))
+            for letter in function["arguments"]:
+                parts.append(chunk({"tool_calls": [{"index": index, "function": {"arguments": letter}}]}))
+        await asked.say(STREAM, *parts, chunk({}, "tool_calls"), DONE)
+
+    async def talk(gateway: Gateway) -> None:
+        answered = await client(gateway).chat.completions.create(**QUESTION, tools=[WEEKDAY], stream=stream)
+        if stream:
+            _ = [part async for part in answered]
+        else:
+            assert len(answered.choices[0].message.tool_calls) == len(calls)
+
+    log, _ = through(tmp_path, answer, talk)
+    (event,) = requests(log)
+    expected = [ToolCall("call-weekday", "weekday", error) for error in CALLS.values()]
+    assert event.tool_calls == [*expected, ToolCall("call-wether", "wether", "unknown tool")]
+    assert event.error == "invalid tool call"
+    assert (event.first_token_ns is not None) is stream
+
+
+def test_tool_results_are_those_since_the_assistant_spoke(tmp_path: Path) -> None:
+    def result(id: str, content: Any) -> dict[str, Any]:
+        return {"role": "tool", "tool_call_id": id, "content": content}
+
+    asked = {"role": "assistant", "content": None, "tool_calls": [tool_call("weekday", "{}")]}
+    messages = [
+        *QUESTION["messages"], asked, result("old", "Error: before"), asked, result("a", "月曜日"),
+        result("b", "Error: no such date"), result("c", [{"type": "text", "text": "Error"}]),
+    ]  # fmt: skip
+
+    async def talk(gateway: Gateway) -> None:
+        await client(gateway).chat.completions.create(model="m", messages=messages)
+
+    log, _ = through(tmp_path, well, talk)
+    assert requests(log)[0].tool_results == [ToolResult("a"), ToolResult("b", True), ToolResult("c", True)]
+
+
+@pytest.mark.parametrize(
+    ("budget", "answered", "exceeded"), [({"calls": 2}, 2, "calls"), ({"tokens": 30}, 2, "tokens")]
+)
+def test_a_task_over_its_budget_is_refused_and_others_are_not(
+    tmp_path: Path, budget: dict[str, int], answered: int, exceeded: str
+) -> None:
+    told: list[str] = []
+
+    async def talk(gateway: Gateway) -> None:
+        for _ in range(answered):
+            await client(gateway, "loop").chat.completions.create(**QUESTION)
+        for _ in range(3):
+            with pytest.raises(openai.PermissionDeniedError) as refused:
+                await client(gateway, "loop").chat.completions.create(**QUESTION)
+            assert refused.value.code == "budget_exceeded"
+        assert gateway.spent("loop").exceeded == exceeded
+        assert gateway.spent("loop").calls == answered
+        await client(gateway, "other").chat.completions.create(**QUESTION)
+        assert gateway.spent("other").exceeded == ""
+
+    log, upstream = through(tmp_path, well, talk, told.append, **budget)
+    assert told == ["loop"]
+    assert len(upstream.asked) == answered + 1
+    assert [event.error for event in requests(log)] == [""] * answered + ["budget"] * 3 + [""]
+
+
+def test_what_is_no_request_is_refused_in_openais_form(tmp_path: Path) -> None:
+    async def talk(gateway: Gateway) -> None:
+        async with aiohttp.ClientSession() as session:
+
+            async def status(method: str, path: str, data: bytes = b"") -> tuple[int, Any]:
+                async with session.request(method, gateway.url + path, data=data) as answer:
+                    return answer.status, await answer.json()
+
+            for data in (b"", b"{", b"[1]", b'"x"', b'{"stream": tru}', b"\xff\xfe"):
+                code, body = await status("POST", "/v1/chat/completions", data)
+                assert (code, body["error"]["code"]) == (400, "invalid_body"), data
+            assert await status("GET", "/health") == (200, {"status": "ok"})
+            assert (await status("GET", "/v1/chat/completions"))[0] == 405
+            assert (await status("GET", "/else"))[0] == 404
+            assert (await status("POST", "/r/other/v1/chat/completions", b"{}"))[1]["error"]["code"] == "unknown_run"
+
+    log, upstream = through(tmp_path, well, talk)
+    assert upstream.asked == []
+    assert [(event.status, event.error) for event in requests(log)] == [(400, "4xx")] * 6
+
+
+def test_many_clients_at_once_get_their_own_answers(tmp_path: Path) -> None:
+    async def echo(asked: Asked) -> None:
+        await asyncio.sleep(0.01)
+        said = asked.body["messages"][0]["content"]
+        await asked.say(OK + page(completion({"role": "assistant", "content": said})))
+
+    async def talk(gateway: Gateway) -> None:
+        async def ask(number: int) -> None:
+            messages: Any = [{"role": "user", "content": f"{number}番"}]
+            answer = await client(gateway, f"t{number}").chat.completions.create(model="m", messages=messages)
+            assert answer.choices[0].message.content == f"{number}番"
+
+        await asyncio.gather(*(ask(number) for number in range(40)))
+
+    log, _ = through(tmp_path, echo, talk)
+    assert {event.task for event in requests(log)} == {f"t{number}" for number in range(40)}
+    assert len({event.id for event in requests(log)}) == 40
+
+
+def test_pipelined_requests_are_answered_in_their_order(tmp_path: Path) -> None:
+    async def talk(gateway: Gateway) -> None:
+        host, port = gateway.url.removeprefix("http://").split(":")
+        reader, writer = await asyncio.open_connection(host, int(port))
+        body = json.dumps(QUESTION).encode()
+        for agent in "abcdef":
+            writer.write(b"POST /a/%s/v1/chat/completions HTTP/1.1\r\nHost: x\r\n" % agent.encode())
+            writer.write(b"Content-Length: %d\r\n\r\n%s" % (len(body), body))
+        for _ in range(6):
+            head = await reader.readuntil(b"\r\n\r\n")
+            length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
+            assert json.loads(await reader.readexactly(length))["choices"]
+        writer.close()
+
+    log, _ = through(tmp_path, well, talk)
+    assert [event.agent for event in requests(log)] == list("abcdef")
+
+
+def test_an_offer_of_another_protocol_is_not_taken(tmp_path: Path) -> None:
+    async def talk(gateway: Gateway) -> None:
+        offer = {"Connection": "Upgrade, HTTP2-Settings", "Upgrade": "h2c", "HTTP2-Settings": "AAMAAABkAAQAoAAA"}
+        async with aiohttp.ClientSession() as http:
+            for _ in range(2):
+                async with http.post(f"{gateway.base_url()}/chat/completions", json=QUESTION, headers=offer) as answer:
+                    assert (await answer.json())["choices"]
+
+    log, upstream = through(tmp_path, well, talk)
+    assert [event.error for event in requests(log)] == ["", ""]
+    assert upstream.asked[0].body == QUESTION
+    assert "upgrade" not in upstream.asked[0].head.lower()
+
+
+def test_text_of_a_stream_is_never_cut_within_a_character(tmp_path: Path) -> None:
+    """An upstream whose bytes come one by one gives the same text."""
+
+    async def slowly(asked: Asked) -> None:
+        data = chunk({"content": "東京"}) + chunk({}, "stop") + DONE
+        await asked.say(STREAM, *(data[at : at + 1] for at in range(len(data))))
+
+    async def talk(gateway: Gateway) -> None:
+        assert await text_of(await client(gateway).chat.completions.create(**QUESTION, stream=True)) == "東京"
+
+    log, _ = through(tmp_path, slowly, talk)
+    assert requests(log)[0].tokens_out is None  # this upstream counts nothing; missing is not 0

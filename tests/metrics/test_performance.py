@@ -1,0 +1,385 @@
+"""Training speed, inference speed and GPU utilisation on logs whose numbers are worked out by hand."""
+
+from __future__ import annotations
+
+import heapq
+import random
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from recorded import HARDWARE, MS, S, metric_of, rows
+from shosei.log import Epoch, Event, Fault, Log, ProcExit, Request, RunBegin, Sample, Section, Step, Window
+from shosei.metrics.observed.offered import growing
+from shosei.metrics.observed.wall_time import wall_time
+from shosei.metrics.service_level import ServiceLevel
+
+BEGIN = RunBegin(verb="train", argv=["train"], hardware=HARDWARE, phase="training")
+SERVE = RunBegin(verb="serve", argv=["serve"], hardware=HARDWARE, phase="inference")
+
+
+def step(number: int, end: float, seconds: float = 1.0, **fields: Any) -> Step:
+    given = {"epoch": 1, "samples": 8, "tokens": 100, "data_wait_ns": 0, "loss": 1.0, "finite": True} | fields
+    return Step(
+        step=number, duration_ns=round(seconds * S), mono_ns=round(end * S), phase="training", **given
+    )  # fmt: skip
+
+
+def section(name: str, begin: float, end: float, **fields: Any) -> Section:
+    return Section(
+        name=name, begin_ns=round(begin * S), end_ns=round(end * S), mono_ns=round(end * S), phase="training", **fields
+    )  # fmt: skip
+
+
+def epoch(begin: float, end: float, steps: int, fraction: float = 1.0, index: int = 1, **fields: Any) -> Epoch:
+    return Epoch(
+        index=index, begin_ns=round(begin * S), end_ns=round(end * S), steps=steps, samples=0, tokens=0,
+        fraction=fraction, mono_ns=round(end * S), phase="training", **fields,
+    )  # fmt: skip
+
+
+def crash(at: float, **fields: Any) -> ProcExit:
+    return ProcExit(
+        child="train", child_pid=1, start=1, planned=False, cause="signal", duration_ns=1, signal=9,
+        mono_ns=round(at * S), phase="training", **fields,
+    )  # fmt: skip
+
+
+def seconds_of(metric: Any) -> dict[str, float]:
+    return {part: row[0] for part, row in rows(metric, "wall time").items()}
+
+
+def crashed_run() -> list[Event]:
+    """Ten steps of a second; a checkpoint after the fourth; killed in the seventh; going on from the fourth."""
+    waits = {"data_wait_ns": 100 * MS, "comm_wait_ns": 200 * MS}
+    return [
+        BEGIN,
+        section("load", 0, 2),
+        *(step(number, 2 + number, **waits) for number in range(1, 5)),
+        section("checkpoint", 6, 7, epoch=1),
+        *(step(number, 3 + number, **waits) for number in (5, 6)),
+        crash(9.5),
+        section("load", 12, 13),
+        *(step(number, 9 + number, **waits) for number in range(5, 11)),
+        epoch(13, 19, steps=6, fraction=0.6),
+        section("evaluation", 19, 21, epoch=1),
+    ]
+
+
+def test_a_crash_in_the_middle_of_an_epoch_is_accounted_for() -> None:
+    metric = metric_of(crashed_run(), "training_speed", "training")
+    expected = {
+        "compute": 7.0, "data wait": 1.0, "communication": 2.0, "checkpoint": 1.0, "evaluation": 2.0,
+        "compile and warm-up": 2.0, "recovery": 3.5, "lost work": 2.5, "other": 0.0, "total": 21.0,
+    }  # fmt: skip
+    assert seconds_of(metric) == pytest.approx(expected)
+    # The epoch began before the crash, at 2 s, and ended after it, at 19 s; all of its ten steps were seen.
+    assert metric.value == 17.0
+    assert metric.detail == "time per epoch"
+    assert metric.figures["goodput"].value == pytest.approx(7 / 21)
+    assert metric.figures["tokens_per_s"].value == pytest.approx(10 * 100 / 17)
+    assert rows(metric, "epochs")["1"] == pytest.approx([17.0, 10, 80, 1000, 1000 / 17, 1.0])
+
+
+def test_steps_that_were_done_again_count_once_in_the_rate() -> None:
+    metric = metric_of(crashed_run(), "inference_speed", "training")
+    assert (metric.n, metric.value) == (10, 8.0)
+    assert metric.figures["tokens_per_s"].value == 100.0
+
+
+def test_the_crash_of_another_process_is_neither_recovery_nor_lost_work() -> None:
+    events = [BEGIN, section("load", 0, 1), step(1, 2), step(2, 3), crash(2.5), epoch(1, 3, 2)]
+    parts = seconds_of(metric_of(events, "training_speed", "training"))
+    assert (parts["recovery"], parts["lost work"], parts["compute"]) == (0, 0, 2)
+
+
+def test_a_moment_counts_once_where_sections_and_steps_overlap() -> None:
+    events = [
+        BEGIN,
+        section("load", 0, 2),
+        section("compile", 1.5, 4.5),  # overlaps the load by 0.5 s and the first step, 2 to 6 s, by 2.5 s
+        step(1, 6, 4.0, data_wait_ns=S),
+        section("checkpoint", 6, 9),
+        section("evaluation", 8, 10),
+        epoch(2, 6, 1),
+    ]
+    parts = seconds_of(metric_of(events, "training_speed", "training"))
+    assert parts["compile and warm-up"] == 4.5
+    assert (parts["compute"], parts["data wait"]) == pytest.approx((1.5 * 3 / 4, 1.5 / 4))
+    assert (parts["checkpoint"], parts["evaluation"], parts["other"], parts["total"]) == (3, 1, 0, 10)
+
+
+def test_ranks_are_never_added_the_slowest_counts() -> None:
+    events: list[Event] = [BEGIN]
+    for rank, pace in ((0, 1.0), (1, 1.5)):
+        events += [section("load", 0, 1, rank=rank), epoch(1, 1 + 4 * pace, 4, rank=rank)]
+        events += [step(number, 1 + number * pace, pace, rank=rank) for number in range(1, 5)]
+    metric = metric_of(events, "training_speed", "training")
+    assert (metric.value, seconds_of(metric)["total"]) == (6.0, 7.0)
+    assert any("rank 1, the slowest of 2" in str(note) for note in metric.notes)
+    assert rows(metric, "epochs")["1"][2] == 2 * 4 * 8  # samples of both
+    rate = metric_of(events, "inference_speed", "training")
+    assert rate.value == pytest.approx(16 / 1.5)
+
+
+def test_a_partial_epoch_is_estimated_from_the_share_seen() -> None:
+    events = [BEGIN, section("load", 0, 1), *(step(n, 1 + n) for n in range(1, 5)), epoch(1, 5, 4, fraction=0.25)]
+    metric = metric_of(events, "training_speed", "training")
+    assert metric.value == 16.0
+    assert metric.detail == "time per epoch, estimated"
+    assert "0.25" in str(metric.notes[0])
+
+
+def test_steps_after_the_last_word_on_an_epoch_were_seen_too() -> None:
+    """Told at the checkpoint after step 4 of 16; killed after step 8, of which two were not yet saved."""
+    events = [BEGIN, section("load", 0, 1), *(step(n, 1 + n) for n in range(1, 5)), epoch(1, 5, 4, fraction=0.25)]
+    events += [section("checkpoint", 5, 6), *(step(n, 2 + n) for n in range(5, 9))]
+    metric = metric_of(events, "training_speed", "training")
+    assert metric.value == pytest.approx(9 * 2)
+    assert metric.detail == "time per epoch, estimated"
+
+
+@pytest.mark.parametrize(("total", "before"), [(22, 7), (44, 29)])
+def test_an_epoch_that_went_on_after_a_restart_is_whole(total: int, before: int) -> None:
+    """Shares such as 15/22 are no floats: their products must not fall short of 1."""
+    events = [BEGIN, section("load", 0, 1), *(step(n, 1 + n) for n in range(1, total + 1))]
+    events.append(epoch(1 + before, 1 + total, total - before, fraction=(total - before) / total))
+    metric = metric_of(events, "training_speed", "training")
+    assert (metric.value, metric.detail) == (total, "time per epoch")
+
+
+def test_a_clock_that_stands_still_measures_nothing() -> None:
+    events = [BEGIN, section("load", 1, 1), step(1, 1, 0), epoch(1, 1, 1)]
+    for id in ("training_speed", "inference_speed"):
+        assert metric_of(events, id, "training").status == "not_measured"
+
+
+LENGTHS = st.tuples(st.integers(0, 60), st.integers(1, 12))
+PRECEDENCE = ["recovery", "lost_work", "load", "checkpoint", "evaluation", "step"]
+
+
+@given(
+    st.lists(LENGTHS, min_size=1, max_size=8),
+    st.lists(st.tuples(LENGTHS, st.sampled_from(["load", "checkpoint", "evaluation"])), max_size=8),
+    st.lists(st.integers(1, 7), min_size=8, max_size=8),
+    st.none() | st.integers(0, 80),
+)
+def test_the_parts_of_any_wall_time_sum_to_it(
+    steps: list[tuple[int, int]], sections: list[tuple[tuple[int, int], str]], numbers: list[int], crashed: int | None
+) -> None:
+    """Against a painter who colours each unit of time by hand, two ranks at a time."""
+    steps.sort(key=lambda span: sum(span))
+    log = Log(1, {Step: [], Section: [], ProcExit: []})
+    spans: list[tuple[str, int, int]] = []
+    for index, (begin, length) in enumerate(steps):
+        repeated = numbers[index] in numbers[index + 1 : len(steps)]
+        spans.append(("lost_work" if repeated else "step", begin, begin + length))
+        log.events[Step].append(step(numbers[index], (begin + length) / S, length / S))
+    for (begin, length), name in sections:
+        spans.append((name, begin, begin + length))
+        log.events[Section].append(section(name, begin / S, (begin + length) / S))
+    if crashed is not None:
+        log.events[ProcExit].append(crash(crashed / S))
+        if not any(begin < crashed < end for _, begin, end in spans):
+            before = [end for _, _, end in spans if end <= crashed]
+            after = [begin for name, begin, _ in spans if name in ("step", "lost_work") and begin >= crashed]
+            spans += [("lost_work", max(before), crashed)] if before else []
+            spans += [("recovery", crashed, min(after))] if after else []
+    first, last = min(begin for _, begin, _ in spans), max(end for _, _, end in spans)
+    painted = dict.fromkeys([*PRECEDENCE, "other"], 0)
+    for moment in range(first, last):
+        names = [name for name, begin, end in spans if begin <= moment < end]
+        painted[min(names, key=PRECEDENCE.index, default="other")] += 1
+
+    wall = wall_time(log)
+    assert sum(wall.parts_ns.values()) == wall.total_ns == last - first
+    assert wall.parts_ns["compute"] == painted["step"]
+    assert wall.parts_ns["warm_up"] == painted["load"]
+    assert {name: wall.parts_ns[name] for name in painted if name in wall.parts_ns} == {
+        name: painted[name] for name in painted if name in wall.parts_ns
+    }
+
+
+def test_the_training_rates_interval_is_students_over_batches() -> None:
+    """By turns, so that neighbours do not correlate and nothing is skewed: then it is the textbook's."""
+    samples = [6, 6, 10, 10] * 20
+    events = [BEGIN, *(step(n + 1, n + 1.0, samples=count) for n, count in enumerate(samples))]
+    metric = metric_of(events, "inference_speed", "training")
+    batches = [6.0, 10.0] * 20
+    expected = stats.t.interval(0.95, 39, loc=sum(batches) / 40, scale=stats.sem(batches))
+    assert metric.ci == pytest.approx(expected)
+    assert (metric.clusters, metric.status) == (40, "ok")
+
+
+# A load of 40 s from 100 s on: one request every 100 ms, answered 50 ms later.
+STEADY = Window(name="steady", begin_ns=100 * S, end_ns=140 * S, phase="inference")
+
+
+def load_request(index: int, scheduled: int, took: int, **fields: Any) -> Request:
+    given = {"purpose": "load", "seen_by": "client", "tokens_out": 5, "stream": True, "status": 200} | fields
+    return Request(
+        id=f"{given['seen_by']}-{index}", scheduled_ns=scheduled, sent_ns=scheduled + MS, done_ns=scheduled + took,
+        first_token_ns=scheduled + took // 2, mono_ns=scheduled + took, phase="inference", **given,
+    )  # fmt: skip
+
+
+def even_load(**fields: Any) -> list[Event]:
+    return [load_request(index, 100 * S + index * 100 * MS, 50 * MS, **fields) for index in range(400)]
+
+
+def test_the_request_rate_of_an_even_load() -> None:
+    metric = metric_of([SERVE, STEADY, *even_load()], "inference_speed", "inference")
+    assert (metric.value, metric.n, metric.clusters, metric.ci) == (10.0, 400, 40, (10.0, 10.0))
+    figures = {name: figure.value for name, figure in metric.figures.items()}
+    assert figures == {"offered": 10.0, "achieved_over_offered": 1.0, "saturated": 0.0, "tokens_per_s": 50.0}
+    table = rows(metric, "load")
+    assert table["seen by"] == ["client"]
+    assert table["send lag p99 (ms)"] == [1.0]
+    assert table["goodput (requests/s)"] == ["not measured: the profile sets no limits for one request"]
+    finished, in_flight = metric.plots[0].curves
+    assert finished.y == [10.0] * 40
+    assert in_flight.y == pytest.approx([0.5] * 40)  # Little: 10 a second for 50 ms each
+
+
+def test_the_request_rates_interval_is_students_over_batches_of_time() -> None:
+    counts = [4, 6] * 20
+    moments = [(100 + second) * S + n * 100 * MS for second, count in enumerate(counts) for n in range(count)]
+    requests = [load_request(index, moment, 0) for index, moment in enumerate(moments)]
+    metric = metric_of([SERVE, STEADY, *requests], "inference_speed", "inference")
+    assert metric.ci == pytest.approx(stats.t.interval(0.95, 39, loc=5, scale=stats.sem(counts)))
+
+
+def test_an_injected_fault_is_cut_out_of_the_window() -> None:
+    load = even_load()
+    for request in load[100:300]:  # a drill of 20 s in which nothing is answered
+        request.error, request.done_ns = "5xx", None
+    drill = Fault(name="stall", begin_ns=110 * S, end_ns=130 * S, boot=load[0].boot, phase="inference")
+    metric = metric_of([SERVE, STEADY, drill, *load], "inference_speed", "inference")
+    assert (metric.value, metric.n, metric.figures["achieved_over_offered"].value) == (10.0, 200, 1.0)
+    assert metric.ci == pytest.approx((10.0, 10.0))
+    assert "injected faults" in " ".join(map(str, metric.notes))
+    outage = Fault(name="stall", begin_ns=110 * S, end_ns=130 * S, injected=False, phase="inference")
+    assert metric_of([SERVE, STEADY, outage, *load], "inference_speed", "inference").value == 5.0
+
+
+def test_vantages_are_never_added() -> None:
+    seen = [*even_load(), *even_load(seen_by="gateway"), *even_load(seen_by="server")]
+    metric = metric_of([SERVE, STEADY, *seen], "inference_speed", "inference")
+    assert (metric.value, rows(metric, "load")["seen by"]) == (10.0, ["client"])
+    metric = metric_of([SERVE, STEADY, *even_load(seen_by="server")], "inference_speed", "inference")
+    assert (metric.value, rows(metric, "load")["seen by"]) == (10.0, ["server"])
+
+
+def test_goodput_counts_the_requests_that_keep_every_limit() -> None:
+    slow = [load_request(400 + index, 100 * S + index * 400 * MS, 90 * MS) for index in range(100)]
+    failed = [load_request(500 + index, 100 * S + index * S, 10 * MS, error="5xx") for index in range(40)]
+    limits = ServiceLevel(response_ms=60, ttft_ms=30, inter_token_ms=20)
+    metric = metric_of([SERVE, STEADY, *even_load(), *slow, *failed], "inference_speed", "inference", limits)
+    assert metric.value == 12.5
+    assert metric.figures["goodput"].value == 10.0
+    assert rows(metric, "load")["share of requests that keep all limits"] == [pytest.approx(400 / 540)]
+
+
+def test_goodput_is_not_guessed_where_a_limits_time_is_not_known() -> None:
+    metric = metric_of(
+        [SERVE, STEADY, *even_load(tokens_out=None)], "inference_speed", "inference", ServiceLevel(inter_token_ms=20)
+    )
+    assert "goodput" not in metric.figures
+    assert "tokens_per_s" not in metric.figures
+    for name in ("goodput (requests/s)", "output tokens/s"):
+        assert "not measured" in rows(metric, "load")[name][0]
+
+
+def queue(seed: int, load: float, places: int, arrivals: int) -> list[Request]:
+    """Poisson arrivals of 10 a second at a first-come-first-served server with exponential service, from time 0."""
+    draw = random.Random(seed)
+    free, now, requests = [0.0] * places, 0.0, []
+    for index in range(arrivals):
+        now += draw.expovariate(10)
+        done = max(now, heapq.heappop(free)) + draw.expovariate(10 / load / places)
+        heapq.heappush(free, done)
+        requests.append(load_request(index, int(now * S), int((done - now) * S)))
+    return requests
+
+
+@pytest.mark.parametrize("places", [1, 8])
+def test_a_queue_that_wanders_is_not_saturated_and_one_that_grows_is(places: int) -> None:
+    def fired(load: float) -> int:
+        found = 0
+        for seed in range(60):
+            requests = queue(seed, load, places, 1100)
+            begin = requests[100].scheduled_ns
+            found += growing(requests, begin, requests[-1].scheduled_ns)
+        return found
+
+    assert fired(0.5) + fired(0.8) <= 2
+    assert fired(1.15) >= 54
+
+
+def test_a_slowly_growing_queue_is_called_saturated_though_almost_all_is_answered() -> None:
+    """Each request takes a little longer than the one before: 10 are in flight at the start, then 50, or 143."""
+    late = [load_request(n, 90 * S + n * 10 * MS, 100 * MS + max(0, n - 1000) * MS // 10) for n in range(5000)]
+    metric = metric_of([SERVE, STEADY, *late], "inference_speed", "inference")
+    assert metric.figures["achieved_over_offered"].value > 0.95
+    assert metric.figures["saturated"].value == 0.0  # 40 more is within the noise of 4000 arrivals
+    late = [load_request(n, 90 * S + n * 10 * MS, 100 * MS + max(0, n - 1000) * MS // 3) for n in range(5000)]
+    metric = metric_of([SERVE, STEADY, *late], "inference_speed", "inference")
+    assert metric.figures["achieved_over_offered"].value > 0.95
+    assert metric.figures["saturated"].value == 1.0
+    assert any("saturated" in str(note) for note in metric.notes)
+
+
+def test_a_server_that_answers_too_little_is_saturated() -> None:
+    answered = [request for index, request in enumerate(even_load()) if index % 10]
+    dropped = [r for i, r in enumerate(even_load(error="429", status=429)) if i % 10 == 0]
+    metric = metric_of([SERVE, STEADY, *answered, *dropped], "inference_speed", "inference")
+    assert metric.figures["achieved_over_offered"].value == pytest.approx(0.9)
+    assert metric.figures["saturated"].value == 1.0
+
+
+def test_one_pass_over_the_workload_is_timed_by_the_outermost_vantage() -> None:
+    exam = [load_request(n, n * S, 500 * MS, purpose="exam") for n in range(10)]
+    inside = [load_request(n, n * S, 400 * MS, purpose="exam", seen_by="server") for n in range(10)]
+    metric = metric_of([SERVE, *exam, *inside], "training_speed", "inference")
+    assert (metric.n, metric.value) == (10, pytest.approx(9.499))
+
+
+def gpu_sample(name: str, at: float, kernel: float, sm: float | None = None) -> Sample:
+    return Sample(
+        scope="gpu", name=name, kernel_percent=kernel, sm_percent=sm, mono_ns=round(at * S), phase="training"
+    )  # fmt: skip
+
+
+def test_gpu_utilisation_is_weighted_by_time_over_the_gpus() -> None:
+    samples = [gpu_sample("0", at, value, 10) for at, value in ((0, 99), (1, 80), (4, 20))]
+    samples += [gpu_sample("1", at, value) for at, value in ((0, 99), (4, 60))]
+    steps = [step(n, n, flops=3 * 10**9) for n in range(1, 5)]
+    begin = RunBegin(verb="train", argv=[], hardware=HARDWARE, phase="training", gemm_flops=1e10)
+    metric = metric_of([begin, *samples, *steps], "gpu_utilization", "training")
+    assert metric.value == pytest.approx((80 * 1 + 20 * 3 + 60 * 4) / 800)
+    assert rows(metric, "GPUs") == {"0": [35.0, 10.0], "1": [60.0, None]}
+    assert metric.figures["mfu"].value == pytest.approx(0.3)
+
+
+def test_without_a_gpu_the_processors_stand_beside_the_reason() -> None:
+    tree = [
+        Sample(scope="tree", name="train", cpu_ns=second * 1500 * MS, mono_ns=second * S, phase="training")
+        for second in range(11)
+    ]
+    begin = RunBegin(verb="train", argv=[], hardware=HARDWARE, phase="training", gemm_flops=1e10)
+    steps = [step(n, n, flops=2 * 10**9) for n in range(1, 5)]
+    metric = metric_of([begin, *tree, *steps], "gpu_utilization", "training")
+    assert (metric.status, metric.reason, metric.value) == ("na", "no GPU on this machine", None)
+    assert rows(metric, "CPU") == {"train": [1.5, 0.75]}
+    assert metric.plots[0].curves[0].y == [1.5] * 10
+    assert rows(metric, "model FLOP/s")["share of the peak (MFU)"] == [pytest.approx(0.2)]
+
+
+def test_an_unknown_peak_is_not_measured() -> None:
+    metric = metric_of([BEGIN, step(1, 1)], "gpu_utilization", "training")
+    table = rows(metric, "model FLOP/s")
+    assert table["share of the peak (MFU)"] == [None]
+    assert all("not measured" in str(row[0]) for name, row in table.items() if "FLOP/s" in name)

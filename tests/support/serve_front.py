@@ -1,0 +1,131 @@
+"""The front over a scripted engine: a real socket, real HTTP, and an engine that does exactly what the test says."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import uvicorn
+
+from shosei.engine.protocol import Cancel, ClientMessage, Failed, FrameDecoder, Hello, Submit, Token, frame
+from shosei.log import Request, Writer, read_log
+from shosei.log.run import Run
+from shosei.serve.app import create_app
+from shosei.text import Tokenizer
+from shosei.wire import sse
+from shosei.wire.endpoint import listen
+
+Scene = Callable[["Front"], Any]
+CONTEXT = 512
+ASK = {"messages": [{"role": "user", "content": "你好"}]}
+TOKENIZER = Tokenizer.train(["今天天气怎么样？", "東京の天気は？"], 300)
+
+
+def tool(name: str, **parameters: Any) -> dict[str, Any]:
+    return {"type": "function", "function": {"name": name, "parameters": parameters}}
+
+
+def of_schema(schema: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "json_schema", "json_schema": {"name": "answer", "strict": True, "schema": schema}}
+
+
+@dataclass
+class ScriptedEngine:
+    """Answers every request with ``text``; ``after`` says what then: end, fail, vanish or hang."""
+
+    path: Path
+    text: str = ""
+    after: str = "end"
+    slots: int = 4
+    submitted: list[Submit] = field(default_factory=list)
+    cancelled: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(frame(Hello("scripted", TOKENIZER.vocab_size, CONTEXT, self.slots)))
+        decoder = FrameDecoder[ClientMessage](ClientMessage)
+        while data := await reader.read(1 << 16):
+            for message in decoder.feed(data):
+                if isinstance(message, Cancel):
+                    self.cancelled.set()
+                else:
+                    self.submitted.append(message)
+                    await self.answer(message, writer)
+        writer.close()
+
+    async def answer(self, request: Submit, writer: asyncio.StreamWriter) -> None:
+        for token in TOKENIZER.encode(self.text, allow_special=True)[: request.max_tokens]:
+            writer.write(frame(Token(request.id, token)))
+            await asyncio.sleep(0.001)
+        if self.after == "end":
+            writer.write(frame(Token(request.id, TOKENIZER.end_id, "stop")))
+        elif self.after == "fail":
+            writer.write(frame(Failed(request.id, "out of memory", "engine_error")))
+        elif self.after == "vanish":
+            writer.close()
+
+
+@dataclass
+class Front:
+    url: str
+    engine: ScriptedEngine
+    http: aiohttp.ClientSession
+    writer: Writer
+    server: uvicorn.Server
+
+    async def post(self, body: dict[str, Any], path: str = "/v1/chat/completions", **headers: str) -> tuple[int, Any]:
+        async with self.http.post(self.url + path, json=body, headers=headers) as response:
+            return response.status, await response.json()
+
+    async def stream(self, body: dict[str, Any], path: str = "/v1/chat/completions") -> list[Any]:
+        decoder = sse.Decoder()
+        async with self.http.post(self.url + path, json={**body, "stream": True}) as response:
+            assert response.status == 200
+            events = decoder.feed(await response.read())
+        return [event if event == sse.DONE else json.loads(event) for event in events]
+
+    async def event(self) -> Request:
+        """The one request event of the run, once it is there: it is written when the answer has gone out."""
+        while True:
+            self.writer.flush()
+            if found := read_log(self.writer.path.parent, 1).of(Request):
+                assert len(found) == 1
+                return found[0]
+            await asyncio.sleep(0.01)
+
+
+@asynccontextmanager
+async def serving(folder: Path, **script: Any) -> AsyncIterator[Front]:
+    TOKENIZER.save(folder)
+    engine = ScriptedEngine(folder / "s", **script)
+    server = await asyncio.start_unix_server(engine.talk, engine.path)
+    with Run(folder / "run").recording("http") as record, listen("127.0.0.1", 0) as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        app = create_app(folder, engine.path, "scripted", writer=record.writer, max_waiting=1)
+        front = uvicorn.Server(uvicorn.Config(app, log_level="critical", timeout_graceful_shutdown=1))
+        running = asyncio.create_task(front.serve(sockets=[listener]))
+        try:
+            async with aiohttp.ClientSession() as http:
+                yield Front(url, engine, http, record.writer, front)
+        finally:
+            front.should_exit = True
+            await running
+            server.close()
+
+
+def player(folder: Path) -> Callable[..., None]:
+    """What runs a coroutine function against a front whose engine follows the script."""
+
+    def play(scene: Scene, **script: Any) -> None:
+        async def all_of_it() -> None:
+            async with serving(folder, **script) as front, asyncio.timeout(20):
+                await scene(front)
+
+        asyncio.run(all_of_it())
+
+    return play

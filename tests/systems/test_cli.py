@@ -1,0 +1,116 @@
+"""``shosei agents``, as a user calls it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from agents_model import Model, arithmetic
+from agents_runs import HERE, command, printed, suite
+from shosei.errors import InputError
+from shosei.log import RunBegin, RunEnd, Score, Workflow, read_log
+from supervised import eventually
+from verb import Shosei
+
+PRODUCTS = [f"{number}*678是多少？" for number in (345, 345)]
+
+
+@pytest.fixture(scope="module")
+def model() -> Iterator[Model]:
+    server = Model(arithmetic)
+    yield server
+    server.stop()
+
+
+def test_the_shipped_systems_are_listed(shosei: Shosei) -> None:
+    code, out, _ = shosei("agents", "list", "--json")
+    assert code == 0
+    assert list(printed(out)) == ["single", "router", "checker", "planner", "debate"]
+
+
+def test_a_system_and_its_baseline_are_measured(tmp_path: Path, model: Model, shosei: Shosei) -> None:
+    run = tmp_path / "run"
+    asked = suite(tmp_path, PRODUCTS, "233910")
+    code, out, _ = shosei(
+        "agents", "run", "router", "--tasks", asked, "--base-url", model.url, "--run", run, "--baseline", "single",
+        "--profile", "multi-agent", "--json",
+    )  # fmt: skip
+    values = printed(out)
+    assert (code, values["solved"], values["asked"]) == (0, 2, 2)
+    assert values["agents"]["zh-calculator"] == {"calls": 4, "failed": 0, "tokens_in": 40, "tokens_out": 8}
+    assert (values["baseline"]["solved"], values["baseline"]["asked"]) == (0, 2)
+    log = read_log(run / "log")
+    assert log.of(RunBegin)[0].profile == "multi-agent"
+    beside = [event for event in log.of(Workflow) if event.baseline]
+    assert {(event.system, event.answer, event.truth, event.grader) for event in beside} == {
+        ("single", "大概是一千", "233910", "exact")
+    }
+    assert len(log.of(Score)) == len(beside) == 2
+    [other] = read_log(run / "baseline" / "log").of(RunBegin)
+    assert other.config["tokens"] == 36  # three calls of twelve
+
+
+def test_what_cannot_be_measured_is_bad_input(tmp_path: Path, model: Model, shosei: Shosei) -> None:
+    asked = suite(tmp_path, PRODUCTS)
+    options = ["--tasks", asked, "--base-url", model.url, "--run", tmp_path / "run"]
+    for words, expected in (
+        (["routr"], "did you mean 'router'?"),
+        (["os:nothing"], "cannot load os:nothing"),
+        (["--inject", "429=2", "single"], "a share is from 0 to 1"),
+        (["--calls", "0", "single"], "agents.calls"),
+    ):
+        code, _, said = shosei("agents", "run", *options, *words)
+        assert code == 2
+        assert expected in said
+    assert not (tmp_path / "run" / "log").exists()
+
+
+def test_where_no_task_comes_to_an_answer_the_measurement_is_invalid(
+    tmp_path: Path, model: Model, shosei: Shosei
+) -> None:
+    asked = suite(tmp_path, PRODUCTS)
+    code, out, _ = shosei(
+        "agents", "run", "--tasks", asked, "--base-url", model.url, "--run", tmp_path / "run", "--",
+        *command("print(42)"),
+    )  # fmt: skip
+    assert code == 5
+    assert "0/2 solved, 2 unused endpoint" in out
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGKILL])
+def test_an_interrupted_run_keeps_what_ended_and_goes_on(tmp_path: Path, signum: int) -> None:
+    server = Model(lambda _body: "42")
+    run, asked = tmp_path / "run", suite(tmp_path, [f"问{number}" for number in range(4)])
+    argv = [
+        sys.executable, "-m", "shosei", "agents", "run", "agents_systems:waits", "--tasks", str(asked), "--base-url",
+        server.url, "--run", str(run),
+    ]  # fmt: skip
+    paths = os.pathsep.join([str(HERE), os.environ.get("PYTHONPATH", "")])
+    environment = {**os.environ, "PYTHONPATH": paths}
+    with subprocess.Popen(argv, env=environment) as first:
+        assert eventually(lambda: _ended(run) == 2)
+        first.send_signal(signum)
+        assert first.wait() == (130 if signum == signal.SIGINT else -9)
+    again = subprocess.run(argv, env={**environment, "WAITS": "0"}, capture_output=True, text=True)
+    server.stop()
+    assert (again.returncode, "2 tasks are kept" in again.stderr) == (0, True)
+    log = read_log(run / "log")
+    assert sorted(event.item for event in log.of(Workflow)) == ["0", "1", "2", "3"]
+    assert {event.attempt for event in log.of(Workflow)} == {1}
+    asked_first = [body for body in server.bodies if body["messages"][0]["content"] in ("问0", "问1")]
+    assert len(asked_first) == 2
+    assert log.of(RunEnd)[-1].exit_code == 0
+
+
+def _ended(run: Path) -> int:
+    """Tasks whose end is in the log; none before the log has its first event."""
+    with suppress(InputError):
+        return len(read_log(run / "log").of(Workflow))
+    return 0
