@@ -1,1 +1,1 @@
-"""The metrics of this group: response time and satisfaction. ``metrics.cells`` is the table of all cells."""
+"""The metrics of this group: response time and satisfaction. ``metrics.cells`` is the table of cells."""

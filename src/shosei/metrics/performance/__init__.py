@@ -1,1 +1,1 @@
-"""The metrics of this group: training speed, inference speed and GPU utilisation. ``metrics.cells`` is the table of all cells."""
+"""The metrics of this group: training and inference speed, GPU utilisation. ``metrics.cells`` is the table of cells."""

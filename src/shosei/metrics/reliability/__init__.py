@@ -1,1 +1,1 @@
-"""The metrics of this group: crash rate, restart count and error rate. ``metrics.cells`` is the table of all cells."""
+"""The metrics of this group: crash rate, restart count and error rate. ``metrics.cells`` is the table of cells."""
