@@ -90,7 +90,7 @@ class Call:
     def _attribute(self, metadata: dict[str, Any]) -> None:
         """The agent is whatever names it first: path, header, metadata, key; the task likewise."""
         headers = dict(self.headers)
-        key = bearer(self.headers)
+        key = bearer(headers.get(b"authorization", b""))
         named = (
             ("path", self.agent),
             ("header", _name(headers.get(b"x-agent", b""))),
@@ -102,9 +102,9 @@ class Call:
         self.task = self.task or _name(headers.get(b"x-task", b"")) or _text(metadata.get("task"))
 
 
-def bearer(headers: Headers) -> str:
-    """The key in the ``Authorization`` header; empty if there is none."""
-    scheme, _, key = dict(headers).get(b"authorization", b"").partition(b" ")
+def bearer(authorization: bytes) -> str:
+    """The key in an ``Authorization`` header; empty if it holds none."""
+    scheme, _, key = authorization.partition(b" ")
     return key.strip().decode("latin-1") if scheme.lower() == b"bearer" else ""
 
 

@@ -90,8 +90,8 @@ class Downstream(asyncio.Protocol):
         self._transport.write(b"%x\r\n%s\r\n" % (len(data), data) if self._call and self._call.chunked else data)
 
     def end(self) -> None:
-        """The last piece was written."""
-        if self._call and self._call.chunked:
+        """The last piece was written. The client may have left at it, and so before the end."""
+        if self._call and self._call.chunked and not self.gone:
             self._transport.write(b"0\r\n\r\n")
 
     def cut(self, rest: bytes = b"") -> None:

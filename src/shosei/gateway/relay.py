@@ -40,7 +40,6 @@ class Relay:
         self._call, self._downstream, self._cut = call, call.downstream, cut
         self._id = msgspec.Raw(_encode(call.id))
         self._reader = ReplyReader(self.reply, relayed=True)
-        self._events = sse.Decoder()
         self._headers: Headers = []
         self._tool_calls: list[ToolCall] = []
 
@@ -126,7 +125,7 @@ class Relay:
     def _stream(self, data: bytes, now_ns: int) -> None:
         pieces = []
         try:
-            for event in self._events.feed(data):
+            for event in self._reader.events.feed(data):
                 answer = self._reader.event(event, now_ns)
                 if answer is None:
                     pieces.append(sse.encode(event))

@@ -72,7 +72,7 @@ class Upstream:
         """Ours, or else the client's, unless that is the name of an agent."""
         if self._key:
             return self._key
-        key = bearer(headers)
+        key = bearer(dict(headers).get(b"authorization", b""))
         return "" if key.startswith(KEY_PREFIX) else key
 
 

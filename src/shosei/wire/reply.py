@@ -118,10 +118,10 @@ class ReplyReader:
         self.reply, self.ended = reply, False
         self.streams = False  # the answer comes as events; else as one JSON object
         self.complete = False  # a stream's last event came
+        self.events = sse.Decoder()  # of a stream
         self.body = b""  # of an answer in one piece, once it has ended
         self.calls: dict[tuple[int, int], _Assembled] = {}  # by choice and place
         self._on_text, self._relayed = on_text, relayed
-        self._events = sse.Decoder()
         self._parts: list[bytes] = []  # of an answer in one piece
         self._texts: list[str] = []
         self._last_piece_ns: int | None = None
@@ -139,7 +139,7 @@ class ReplyReader:
             self._parts.append(data)
             return
         try:
-            for event in self._events.feed(data):
+            for event in self.events.feed(data):
                 self.event(event, now_ns)
         except UNREADABLE as error:
             self.fail(str(error))
