@@ -303,3 +303,20 @@ def test_nan_infinity_and_minus_zero_are_right_results() -> None:
 @pytest.mark.parametrize("value", ["(1,)", "{1}", "b'1'", "1j", "{1: 1}", "print", "float('nan')", "True"])
 def test_results_that_are_not_the_expected_type_are_wrong(value: str) -> None:
     assert run(f"def f(x):\n    return {value}", task(([1], 1))) == "wrong"
+
+
+def test_a_sandbox_that_broke_leaves_nobody_who_watches_its_process_id(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def main() -> tuple[str, int]:
+        async with Runner(LIMITS, STRONGEST) as runner:
+            broken = runner._candidate
+
+            async def refuse(*_: object) -> None:
+                raise sandbox.SandboxError("gone")
+
+            monkeypatch.setattr(broken, "start", refuse)  # when the tests' sandbox has begun and is watched
+            outcome = (await runner.execute("def f(x): return x + 1", PLUS_ONE)).outcome
+            assert (await runner.execute("def f(x): return x + 1", PLUS_ONE)).outcome == "pass"
+        await asyncio.sleep(0)
+        return outcome, len(asyncio.all_tasks())
+
+    assert asyncio.run(main()) == ("sandbox violation", 1)

@@ -38,9 +38,10 @@ def train(
 ) -> int:
     """Train a preset on the run's data; write checkpoints, and the model as a Hugging Face folder.
 
-    On several devices, or several hosts that share the run's folder: --ranks. Under
-    'shosei supervise', or with SHOSEI_ATTEMPT=N, a training that was ended goes on from its newest checkpoint; else it
-    begins anew.
+    On several devices, or several hosts that share the run's folder: --ranks.
+
+    A training that was ended goes on from its newest checkpoint under 'shosei supervise', or with SHOSEI_ATTEMPT=N;
+    else it begins anew.
     """
     from dataclasses import asdict
 

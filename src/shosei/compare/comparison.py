@@ -26,7 +26,7 @@ UNDECIDABLE = (
     _NONE_SEEN,
 )  # reasons why two single runs cannot decide a cell, however well they were measured
 
-_SHARES = ("", "per start")  # of shares: their margins are absolute
+_SHARES = ("", "per start")  # what shares are told in: their margins are absolute
 KEYS: list[Key] = [(id, phase) for ids in METRIC_IDS.values() for id in ids for phase in PHASES]
 
 

@@ -103,6 +103,7 @@ class Sandbox:
 
     def _end(self) -> str:
         """End the zygote: its child ends with it, and bubblewrap with both. Returns what it said on standard error."""
+        self._stop_watching()
         self._control.close()
         self._process.kill()
         _, words = self._process.communicate()
@@ -125,6 +126,11 @@ class Sandbox:
         self._flooded, self._watch = False, asyncio.create_task(self._limit_threads())
         return talk
 
+    def _stop_watching(self) -> None:
+        """Before the zygote is collected: its process id may then be another's."""
+        if self._watch:
+            self._watch.cancel()
+
     async def _limit_threads(self) -> None:
         """End a program that has more threads than any solution of a task: they are the whole machine's to run out of.
 
@@ -135,13 +141,12 @@ class Sandbox:
             for pid in _descendants(self._process.pid):
                 if _threads(pid) > _MOST_THREADS:
                     self._flooded = True
-                    with contextlib.suppress(ProcessLookupError):
+                    with contextlib.suppress(OSError):
                         os.kill(pid, signal.SIGKILL)
 
     async def end(self, grace_s: float = 0.0) -> End:
         """Stop the child if it has not ended within the grace; how it ended. Raises SandboxError."""
-        if self._watch:
-            self._watch.cancel()
+        self._stop_watching()
         try:
             async with asyncio.timeout(_GRACE_S):
                 report = asyncio.ensure_future(self._control.read())
