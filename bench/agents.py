@@ -134,9 +134,11 @@ async def by_itself(command: list[str], url: str, suite: Path) -> list[float]:
             given = {"id": task.id, "question": task.question, "lang": task.lang, "model": model, "base_url": base_url}
             begin = time.perf_counter()
             process = await asyncio.create_subprocess_exec(
-                *command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
+                *command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
                 env=os.environ | {"OPENAI_BASE_URL": base_url, "OPENAI_API_KEY": "none"},
-            )  # fmt: skip
+            )
             await process.communicate(json.dumps(given).encode())
             seconds.append(time.perf_counter() - begin)
     return seconds

@@ -50,13 +50,25 @@ def write(run: Path, count: int) -> None:
             due = start + int(arrivals[place] * SECOND)
             writer.emit(
                 Request(
-                    id=f"r{place}", purpose="load", seen_by="client", phase="inference", scheduled_ns=due, stream=True,
-                    sent_ns=due + 50_000, first_byte_ns=due + 90_000, first_token_ns=due + int(first[place] * SECOND),
-                    done_ns=due + int(whole[place] * SECOND), status=500 if failed[place] else 200,
-                    error="5xx" if failed[place] else "", tokens_in=20, tokens_out=int(tokens[place]),
-                    bytes_sent=300, bytes_received=900, longest_gap_ns=30_000_000,
+                    id=f"r{place}",
+                    purpose="load",
+                    seen_by="client",
+                    phase="inference",
+                    scheduled_ns=due,
+                    stream=True,
+                    sent_ns=due + 50_000,
+                    first_byte_ns=due + 90_000,
+                    first_token_ns=due + int(first[place] * SECOND),
+                    done_ns=due + int(whole[place] * SECOND),
+                    status=500 if failed[place] else 200,
+                    error="5xx" if failed[place] else "",
+                    tokens_in=20,
+                    tokens_out=int(tokens[place]),
+                    bytes_sent=300,
+                    bytes_received=900,
+                    longest_gap_ns=30_000_000,
                 )
-            )  # fmt: skip
+            )
         writer.emit(Window(name="steady", phase="inference", begin_ns=start, end_ns=end))
         writer.emit(RunEnd(verb="load", exit_code=0))
 

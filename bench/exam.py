@@ -127,9 +127,15 @@ async def passes(task: Task, wall: Sequence[str]) -> bool:
     check = f"check({task.entry_point})" if "def check(" in task.test else ""
     source = "\n".join([task.setup, task.truth, task.test, check])
     process = await asyncio.create_subprocess_exec(
-        *wall, sys.executable, "-I", "-S", "-", stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
+        *wall,
+        sys.executable,
+        "-I",
+        "-S",
+        "-",
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-    )  # fmt: skip
+    )
     await process.communicate(source.encode())
     return process.returncode == 0
 

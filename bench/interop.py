@@ -26,13 +26,13 @@ PROBES = [
     "🎉👨‍👩‍👧‍👦🇯🇵 emoji 👍🏽",
     "def f(x):\n\treturn {'a': x ** 2}  # 注释\r\n\n\n    end",
     "<|im_start|>user\n你好<|im_end|>\n<|im_start|>assistant\n",
-    "a <|plugin|> b<|action_start|>{\"name\": \"x\"}<|action_end|>",
+    'a <|plugin|> b<|action_start|>{"name": "x"}<|action_end|>',
     "  leading,  double   and trailing space  ",
     "\u3000全角\u3000スペース\u00a0nbsp\u200bzero",
     "e\u0301 が か\u3099 \ufeff",
     b"\xff\xfe\xe4\xbd broken \x80".decode("utf-8", "replace"),
     "",
-]  # fmt: skip
+]
 # What a model may write token by token without ever finishing a character; a token a byte.
 BROKEN = [
     b"\xff\xfe\xe4\xbd broken \x80",

@@ -63,9 +63,12 @@ def main() -> None:
 
 def divided(spec: ModelSpec, by: int) -> ModelSpec:
     return replace(
-        spec, d_model=spec.d_model // by, intermediate_size=spec.intermediate_size // by,
-        n_heads=spec.n_heads // by, n_kv_heads=spec.n_kv_heads // by,
-    )  # fmt: skip
+        spec,
+        d_model=spec.d_model // by,
+        intermediate_size=spec.intermediate_size // by,
+        n_heads=spec.n_heads // by,
+        n_kv_heads=spec.n_kv_heads // by,
+    )
 
 
 def write_random(spec: ModelSpec, out: Path) -> None:
@@ -120,9 +123,13 @@ def ask(client: openai.OpenAI, tokens: int) -> float:
     """Seconds of one streamed answer of so many tokens."""
     begin = time.monotonic()
     stream = client.chat.completions.create(
-        model=client.models.list().data[0].id, messages=QUESTION, max_tokens=tokens, temperature=0, stream=True,
+        model=client.models.list().data[0].id,
+        messages=QUESTION,
+        max_tokens=tokens,
+        temperature=0,
+        stream=True,
         stream_options={"include_usage": True},
-    )  # fmt: skip
+    )
     used = [chunk.usage.completion_tokens for chunk in stream if chunk.usage]
     assert used == [tokens], f"{used} tokens came, {tokens} were asked for"
     return time.monotonic() - begin

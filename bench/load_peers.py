@@ -48,9 +48,14 @@ def ran(name: str, url: str, stream: bool, seconds: float, in_flight: int) -> It
     with tempfile.TemporaryDirectory() as work:
         cache = _hub_cache(Path(work) / "hub")
         arguments = COMMANDS[name].format(
-            url=url, seconds=seconds, in_flight=in_flight, requests=REQUESTS.get(name), tokenizer=TOKENIZER,
-            stream=stream, streaming=" --streaming" if stream else "",
-        )  # fmt: skip
+            url=url,
+            seconds=seconds,
+            in_flight=in_flight,
+            requests=REQUESTS.get(name),
+            tokenizer=TOKENIZER,
+            stream=stream,
+            streaming=" --streaming" if stream else "",
+        )
         environment = os.environ | {"HF_HUB_CACHE": str(cache), "HF_HUB_OFFLINE": "1"}
         done = subprocess.run([name, *arguments.split()], cwd=work, env=environment, capture_output=True, text=True)
         if done.returncode:

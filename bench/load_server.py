@@ -30,10 +30,14 @@ _DONE = b"e\r\ndata: [DONE]\n\n\r\n0\r\n\r\n"
 _STREAM = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
 _WHOLE = json.dumps(
     {
-        "id": "chatcmpl-0", "object": "chat.completion", "created": 0, "model": "mock", "usage": _USAGE,
+        "id": "chatcmpl-0",
+        "object": "chat.completion",
+        "created": 0,
+        "model": "mock",
+        "usage": _USAGE,
         "choices": [{"index": 0, "message": {"role": "assistant", "content": "word " * 8}, "finish_reason": "stop"}],
     }
-).encode()  # fmt: skip
+).encode()
 
 
 def _page(body: bytes) -> bytes:

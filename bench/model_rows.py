@@ -54,10 +54,18 @@ class Row:
     @staticmethod
     def header() -> list[str]:
         columns = [
-            "", "parameters", "steps: rows × tokens", "loss, first → last", "training", "peak memory, training",
-            "a step's: logits in chunks, whole", "file, bf16", "peak memory, serving",
-            "decoding: 1 stream, 8 (of the bound)", "seconds",
-        ]  # fmt: skip
+            "",
+            "parameters",
+            "steps: rows × tokens",
+            "loss, first → last",
+            "training",
+            "peak memory, training",
+            "a step's: logits in chunks, whole",
+            "file, bf16",
+            "peak memory, serving",
+            "decoding: 1 stream, 8 (of the bound)",
+            "seconds",
+        ]
         return [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
 
     def line(self) -> str:
@@ -79,9 +87,14 @@ class Row:
 
 
 def row(
-    run: Run, spec: ModelSpec, params: int, served: Path, decoded: list[Decoded], logits: list[int],
+    run: Run,
+    spec: ModelSpec,
+    params: int,
+    served: Path,
+    decoded: list[Decoded],
+    logits: list[int],
     seconds: dict[str, float],
-) -> Row:  # fmt: skip
+) -> Row:
     """From the run's log and card. Ends the program if a step was skipped or the loss did not fall."""
     log = read_log(run.log)
     steps = log.of(Step)

@@ -132,9 +132,12 @@ def measured(name: str, spec: ModelSpec, out: Path, text: str | None, steps: int
 def settings(spec: ModelSpec, text: bool, steps: int) -> list[str]:
     choice = CHOICES.get(spec.name, CAUTIOUS)
     values: dict[str, object] = {
-        "max_steps": steps, "batch_size": choice.rows if text else choice.conversations, "optimizer": "adamw",
-        "matrix_lr": choice.matrix_lr, "table_lr": choice.table_lr,
-    }  # fmt: skip
+        "max_steps": steps,
+        "batch_size": choice.rows if text else choice.conversations,
+        "optimizer": "adamw",
+        "matrix_lr": choice.matrix_lr,
+        "table_lr": choice.table_lr,
+    }
     if text:
         values["sequence"] = SEQUENCE
     return [word for key, value in values.items() for word in ("--set", f"train.{key}={json.dumps(value)}")]

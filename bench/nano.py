@@ -67,9 +67,13 @@ def accuracies(run_folder: Path) -> dict[str, tuple[int, int]]:
     counts: dict[str, tuple[int, int]] = {}
     for task, ids in zip(tasks, answers, strict=True):
         score = Score(
-            suite=task.suite, item=task.id, cluster=task.cluster, truth=task.truth, answer=tokenizer.decode(ids),
+            suite=task.suite,
+            item=task.id,
+            cluster=task.cluster,
+            truth=task.truth,
+            answer=tokenizer.decode(ids),
             grader=task.grader if task.grader != "python" else "exact",
-        )  # fmt: skip
+        )
         right, n = counts.get(task.suite, (0, 0))
         counts[task.suite] = right + bool(grade(score, {})), n + 1
     return counts

@@ -51,9 +51,11 @@ def seconds_a_step(run: Path, checkout: Path, beside: bool) -> float:
         options = ["--set", f"train.max_steps={STEPS}", "--set", "train.checkpoint_steps=100000", "--json"]
         trained = subprocess.run(
             [sys.executable, "-m", "shosei", "train", "--run", str(copy), *options],
-            env=os.environ | {"PYTHONPATH": str(checkout / "src")}, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+            env=os.environ | {"PYTHONPATH": str(checkout / "src")},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
             check=True,
-        )  # fmt: skip
+        )
     return float(json.loads(trained.stdout)["rates"]["seconds_in_steps"]) / STEPS
 
 

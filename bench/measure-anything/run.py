@@ -89,10 +89,14 @@ def train(options: argparse.Namespace) -> None:
             reading = ["--step-pattern", STEPS] if rank == 0 else []  # the rank that prints
             nodes.append(
                 started(
-                    "supervise", *node, *reading, "--", *torchrun,
+                    "supervise",
+                    *node,
+                    *reading,
+                    "--",
+                    *torchrun,
                     before=["ip", "netns", "exec", name, "env", f"GLOO_SOCKET_IFNAME={link}"],
                 )
-            )  # fmt: skip
+            )
         with nodes[0] as first, nodes[1] as second:
             if first.wait() or second.wait():
                 sys.exit("the training failed")

@@ -32,9 +32,13 @@ def solve(task: Task, question: str) -> str:
     messages: list[Any] = [{"role": "system", "content": SOLVE[task.lang]}, {"role": "user", "content": question}]
     with client("solver") as solver:
         for _ in range(CALLS):
-            said = solver.chat.completions.create(
-                model=task.model, messages=messages, tools=[CALCULATOR], temperature=0, max_tokens=MAX_TOKENS
-            ).choices[0].message  # fmt: skip
+            said = (
+                solver.chat.completions.create(
+                    model=task.model, messages=messages, tools=[CALCULATOR], temperature=0, max_tokens=MAX_TOKENS
+                )
+                .choices[0]
+                .message
+            )
             if not said.tool_calls:
                 return said.content or ""
             messages.append(said)

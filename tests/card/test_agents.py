@@ -59,10 +59,15 @@ def test_it_names_the_system_and_speaks_of_tasks(
 
 def test_the_profile_judges_tasks(card: Scorecard) -> None:
     assert outcomes(card) == {
-        "pass_at_1": "pass", "pass_at_1.tokens_per_solved": "pass", "response_time.p95": "not_measured",
-        "inference_speed.goodput": "pass", "inference_speed.achieved_over_offered": "not_measured",
-        "error_rate": "inconclusive", "crash_rate": "inconclusive", "memory": "pass",
-    }  # fmt: skip
+        "pass_at_1": "pass",
+        "pass_at_1.tokens_per_solved": "pass",
+        "response_time.p95": "not_measured",
+        "inference_speed.goodput": "pass",
+        "inference_speed.achieved_over_offered": "not_measured",
+        "error_rate": "inconclusive",
+        "crash_rate": "inconclusive",
+        "memory": "pass",
+    }
 
 
 def test_the_profile_still_judges_the_model_alone(tmp_path: Path) -> None:

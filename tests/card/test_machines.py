@@ -26,8 +26,11 @@ VIEWS = ("card.json", "card.html", "card.md")
 def views(run: Path, machine: dict[str, str]) -> dict[str, bytes]:
     done = subprocess.run(
         [sys.executable, "-m", "shosei", "card", str(run)],
-        env=os.environ | machine, capture_output=True, text=True, timeout=120,
-    )  # fmt: skip
+        env=os.environ | machine,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
     assert done.returncode == 0, done.stderr
     assert "cannot disable" not in done.stderr.lower()
     return {name: (run / name).read_bytes() for name in VIEWS}

@@ -81,13 +81,15 @@ def test_a_model_that_is_not_the_trained_one_is_named_in_a_warning(tmp_path: Pat
     ("argv", "line"),
     [
         (["/opt/lib/shosei/__main__.py", "load", "http://box:1"], "shosei load http://box:1"),
-        (["/opt/bin/shosei", "supervise", "--run", "r", "--", "/opt/bin/shosei", "train"],
-         "shosei supervise --run r -- shosei train"),
+        (
+            ["/opt/bin/shosei", "supervise", "--run", "r", "--", "/opt/bin/shosei", "train"],
+            "shosei supervise --run r -- shosei train",
+        ),
         (["shosei", "supervise", "--", "./train.py", "/data/shosei"], "shosei supervise -- ./train.py /data/shosei"),
         (["shosei", "card", "/data/shosei"], "shosei card /data/shosei"),
         ([], ""),
     ],
-)  # fmt: skip
+)
 def test_commands_are_shown_as_they_are_typed(argv: list[str], line: str) -> None:
     log = card_samples.log()
     log.of(RunBegin)[0].argv = argv
@@ -182,7 +184,7 @@ def test_a_copy_elsewhere_gives_the_same_bytes(tmp_path: Path) -> None:
         ("Gbps", -0.5, None, "−0.500 Gbps", ""),
         ("s", None, None, "", ""),
     ],
-)  # fmt: skip
+)
 def test_units_suit_people(unit: str, value: float | None, ci: Any, text: str, interval: str) -> None:
     number = shown(metric(unit, value, ci))
     assert (str(number), number.interval) == (text, interval)

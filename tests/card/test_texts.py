@@ -21,8 +21,14 @@ from shosei.spec import audit
 
 SOURCES = Path(shosei.__file__).parent
 OF_A_METRIC = {
-    "name", "training", "inference", "training_formula", "inference_formula", "source", "traps",
-}  # fmt: skip
+    "name",
+    "training",
+    "inference",
+    "training_formula",
+    "inference_formula",
+    "source",
+    "traps",
+}
 OF_TASKS = {"tasks", "tasks_formula"}
 MEASURED_BY_TASKS = {cell.id for cell in task_cells(ServiceLevel())}
 IDS = [id for ids in METRIC_IDS.values() for id in ids]

@@ -25,9 +25,12 @@ from shosei.profile.profile import Profile, Requirement, read_profile, shipped
 
 HOSTILE = card_samples.HOSTILE
 STATUSES = {
-    "ok": "measured", "na": "not applicable", "not_measured": "not measured",
-    "insufficient": "insufficient", "invalid": "invalid",
-}  # fmt: skip
+    "ok": "measured",
+    "na": "not applicable",
+    "not_measured": "not measured",
+    "insufficient": "insufficient",
+    "invalid": "invalid",
+}
 
 
 class Page(HTMLParser):
@@ -251,10 +254,14 @@ def test_hostile_text_stays_text() -> None:
     log = card_samples.log(name=HOSTILE)
     log.warnings.append(HOSTILE)
     changes: dict[str, Any] = {
-        "status": "invalid", "reason": HOSTILE, "command": HOSTILE, "detail": HOSTILE, "notes": [HOSTILE],
+        "status": "invalid",
+        "reason": HOSTILE,
+        "command": HOSTILE,
+        "detail": HOSTILE,
+        "notes": [HOSTILE],
         "breakdown": [Table(HOSTILE, [HOSTILE, HOSTILE], [[HOSTILE, HOSTILE]])],
         "plots": [Plot(HOSTILE, HOSTILE, HOSTILE, [1.0], [Curve(HOSTILE, [1.0])])],
-    }  # fmt: skip
+    }
     hostile = build(log, card_samples.metrics(**changes))
     tame, page = Page(html(card())), Page(html(hostile))
     assert page.count("script") == tame.count("script")

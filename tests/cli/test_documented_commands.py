@@ -226,9 +226,14 @@ TYPED: set[str] = set()  # a command that is shown twice is run once
 
 @pytest.mark.parametrize("command", [pytest.param(one, marks=marks(one), id=str(one)) for one in SHOWN])
 def test_a_shown_command_does_what_it_is_shown_for(
-    command: Shown, folder: Path, url: str, environment: dict[str, str], servers: Servers, shosei: Shosei,
+    command: Shown,
+    folder: Path,
+    url: str,
+    environment: dict[str, str],
+    servers: Servers,
+    shosei: Shosei,
     monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
+) -> None:
     assert not unknown(command.text)
     text = adapted(command.text, url)
     if text in TYPED:

@@ -75,13 +75,17 @@ def answers(url: str) -> bool:
 def suite(file: Path) -> Path:
     tasks = [
         {
-            "id": f"{grader}-{number}", "suite": grader, "lang": "zh", "cluster": str(number), "grader": grader,
+            "id": f"{grader}-{number}",
+            "suite": grader,
+            "lang": "zh",
+            "cluster": str(number),
+            "grader": grader,
             "messages": [{"role": "user", "content": f"第{number}题：{'甲乙'[number % 2]}"}],
             "truth": "甲乙"[number % 3 % 2],
         }
         for grader in ("label", "exact")
         for number in range(12)
-    ]  # fmt: skip
+    ]
     file.write_text("\n".join(json.dumps(task, ensure_ascii=False) for task in tasks), encoding="utf-8")
     return file
 

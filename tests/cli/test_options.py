@@ -44,12 +44,21 @@ PANELS = {
 FLAGS = {"delay_s": "--delay", "key_variable": "--upstream-key-env", "stall_s": "--stall-timeout"}
 # What is typed after a field's flag, and the value that it has then. A name may look like a number.
 VALUES: dict[str, tuple[str, Any]] = {
-    "betas": ("0.8 0.9", (0.8, 0.9)), "optimizer": ("adamw", "adamw"), "dtype": ("float32", "float32"),
-    "arrival": ("constant", "constant"), "prompting": ("completion", "completion"), "sandbox": ("none", "none"),
-    "inject": ("429=0.1 --inject cut=0.2", ["429=0.1", "cut=0.2"]), "memory_bytes": ("99999999", 99_999_999),
-    "trace": ("2026", Path("2026")), "suite": ("2026", Path("2026")), "record": ("2026", Path("2026")),
-    "replay": ("2026", Path("2026")), "rate_to": ("5e-1", 0.5), "stream": ("", False),
-}  # fmt: skip
+    "betas": ("0.8 0.9", (0.8, 0.9)),
+    "optimizer": ("adamw", "adamw"),
+    "dtype": ("float32", "float32"),
+    "arrival": ("constant", "constant"),
+    "prompting": ("completion", "completion"),
+    "sandbox": ("none", "none"),
+    "inject": ("429=0.1 --inject cut=0.2", ["429=0.1", "cut=0.2"]),
+    "memory_bytes": ("99999999", 99_999_999),
+    "trace": ("2026", Path("2026")),
+    "suite": ("2026", Path("2026")),
+    "record": ("2026", Path("2026")),
+    "replay": ("2026", Path("2026")),
+    "rate_to": ("5e-1", 0.5),
+    "stream": ("", False),
+}
 
 
 def flag_of(field: str) -> str:

@@ -48,11 +48,17 @@ class MockModel(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers["content-length"]))
-        self._send({
-            "id": "chat-1", "object": "chat.completion", "model": "mock",
-            "choices": [{"index": 0, "message": {"role": "assistant", "content": "四十二"}, "finish_reason": "stop"}],
-            "usage": {"prompt_tokens": 9, "completion_tokens": 3, "total_tokens": 12},
-        })  # fmt: skip
+        self._send(
+            {
+                "id": "chat-1",
+                "object": "chat.completion",
+                "model": "mock",
+                "choices": [
+                    {"index": 0, "message": {"role": "assistant", "content": "四十二"}, "finish_reason": "stop"}
+                ],
+                "usage": {"prompt_tokens": 9, "completion_tokens": 3, "total_tokens": 12},
+            }
+        )
 
     def _send(self, body: object) -> None:
         data = json.dumps(body).encode()
@@ -93,9 +99,13 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def shosei(installed: Path, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("SHOSEI")}
     return subprocess.run(
-        [sys.executable, "-P", "-c", CORE_ONLY, *map(str, arguments)], capture_output=True, text=True, check=False,
-        cwd=installed, env=environment | {"PYTHONPATH": str(installed)},
-    )  # fmt: skip
+        [sys.executable, "-P", "-c", CORE_ONLY, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=installed,
+        env=environment | {"PYTHONPATH": str(installed)},
+    )
 
 
 def test_an_installed_wheel_makes_the_card_of_a_copied_run(installed: Path, tmp_path: Path) -> None:

@@ -30,9 +30,16 @@ ROWS = {"numerals": 60, "kana": 60, "width": 60, "sums": 60, "facts": 30, "inten
 AGENT_ROWS = {"products": 20, "dates": 20, "mixed": 20, "routes": 10}
 TINY = [
     *(f"data.{suite}={rows}" for suite, rows in (ROWS | AGENT_ROWS).items()),
-    "data.suite_tasks=12", "data.function_tasks=4", "data.validation_tasks=4", "data.agent_tasks=3",
-    "train.epochs=2", "train.threads=1", "load.seconds=2", "load.warmup_s=1", "load.rate=8",
-]  # fmt: skip
+    "data.suite_tasks=12",
+    "data.function_tasks=4",
+    "data.validation_tasks=4",
+    "data.agent_tasks=3",
+    "train.epochs=2",
+    "train.threads=1",
+    "load.seconds=2",
+    "load.warmup_s=1",
+    "load.rate=8",
+]
 
 
 def command(out: Path) -> list[str]:
@@ -226,9 +233,11 @@ def test_a_signal_that_ends_a_step_counts_as_in_the_shell(tmp_path: Path) -> Non
 def test_sigterm_ends_every_process_with_its_record(tmp_path: Path) -> None:
     out = tmp_path / "run"
     with subprocess.Popen(
-        [*command(out), "--set", "data.seed=5"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        [*command(out), "--set", "data.seed=5"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
         env=clean_environment(),
-    ) as process:  # fmt: skip
+    ) as process:
         _wait_for(process, out, "train")
         process.terminate()
     assert process.returncode == 128 + signal.SIGTERM

@@ -57,8 +57,11 @@ def test_a_file_feeds_satisfaction_without_names_or_words(run: Path, tmp_path: P
     assert take(file, run) == {"run": str(run), "attempt": 1, "asked": 3, "given": 2, "raters": 3}
     first, second, third = read_log(run / "log").of(Rating)
     assert (first.scale, first.value, first.tags, first.rated_wall_ns) == (
-        "stars", 5, ["快", "对"], 1_795_393_800 * 10**9,
-    )  # fmt: skip
+        "stars",
+        5,
+        ["快", "对"],
+        1_795_393_800 * 10**9,
+    )
     assert (second.scale, second.value) == ("thumbs", 1)
     assert (third.value, third.turn, third.request) == (None, 1, "chatcmpl-3")
     assert first.rater == Raters(run).user("王")

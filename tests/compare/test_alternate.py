@@ -77,10 +77,17 @@ def taken(log: Log) -> tuple[int, str, int | None]:
 def tiny_suite(folder: Path) -> Path:
     suite = folder / "suite.jsonl"
     tasks = [
-        {"id": f"t{number}", "suite": "tiny", "lang": "zh", "cluster": f"c{number}", "grader": "exact",
-         "messages": [{"role": "user", "content": "你好吗？"}], "truth": "你好"}
+        {
+            "id": f"t{number}",
+            "suite": "tiny",
+            "lang": "zh",
+            "cluster": f"c{number}",
+            "grader": "exact",
+            "messages": [{"role": "user", "content": "你好吗？"}],
+            "truth": "你好",
+        }
         for number in range(3)
-    ]  # fmt: skip
+    ]
     suite.write_text("\n".join(json.dumps(task, ensure_ascii=False) for task in tasks), encoding="utf-8")
     return suite
 

@@ -86,8 +86,10 @@ def test_only_tasks_with_the_same_truth_are_paired(shosei: Shosei, a: Path, tmp_
 
 def test_what_differs_besides_is_named(shosei: Shosei, a: Path, tmp_path: Path) -> None:
     b = recorded.write_changed(
-        tmp_path / "b", ('"cores":2', '"cores":64'), ('"model":{"name":"nano"}', '"model":{"name":"tiny"}'),
-    )  # fmt: skip
+        tmp_path / "b",
+        ('"cores":2', '"cores":64'),
+        ('"model":{"name":"nano"}', '"model":{"name":"tiny"}'),
+    )
     _, out, _ = shosei("compare", a, b)
     assert "Not the same on both sides, machine: cores" in out
     assert "Not the same on both sides, model: name" in out
@@ -211,11 +213,15 @@ def turns(folder: Path, order: str, slower: float, ended: dict[int, int] | None 
     draw = np.random.default_rng(9)
     logs = [
         turn_log(
-            number, f"target {name}", float(np.exp(draw.normal(0, 0.02))) * (slower if name == "b" else 1.0), draw,
-            requests=60, ended=(ended or {}).get(number, 0),
+            number,
+            f"target {name}",
+            float(np.exp(draw.normal(0, 0.02))) * (slower if name == "b" else 1.0),
+            draw,
+            requests=60,
+            ended=(ended or {}).get(number, 0),
         )
         for number, name in enumerate(order, 1)
-    ]  # fmt: skip
+    ]
     return write_logs(folder, logs)
 
 

@@ -257,10 +257,17 @@ def watched(hours: float, restarts: int) -> Log:
         RunBegin: [RunBegin(verb="supervise:train", argv=[], phase="training")],
         Restart: [Restart(child="train", failure=restarts, phase="training")],
         ProcExit: [
-            ProcExit(child="train", child_pid=1, start=1, planned=True, cause="done",
-                     duration_ns=round(hours * 3.6e12), phase="training")
+            ProcExit(
+                child="train",
+                child_pid=1,
+                start=1,
+                planned=True,
+                cause="done",
+                duration_ns=round(hours * 3.6e12),
+                phase="training",
+            )
         ],
-    }  # fmt: skip
+    }
     return Log(1, events)
 
 

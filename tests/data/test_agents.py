@@ -218,6 +218,9 @@ def test_no_operand_is_trained_on_and_asked(rows: list[Row], tasks: list[Row]) -
 def test_the_router_is_taught_no_question_that_is_asked(rows: list[Row], tasks: list[Row]) -> None:
     routed = routes(rows)
     assert {row["messages"][-1]["content"] for row in routed.values()} == {
-        "zh-calculator", "ja-calculator", "zh-calendar", "ja-calendar",
-    }  # fmt: skip
+        "zh-calculator",
+        "ja-calculator",
+        "zh-calendar",
+        "ja-calendar",
+    }
     assert not routed.keys() & {question(task) for task in tasks}

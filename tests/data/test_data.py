@@ -209,10 +209,17 @@ def test_well_known_facts_are_right() -> None:
         if row["suite"] == "facts"
     }
     assert {
-        ("JP", "zh", "日元"), ("JP", "ja", "日本円"), ("JP", "zh", "日语"), ("JP", "ja", "日本語"),
-        ("DE", "zh", "欧元"), ("DE", "ja", "ユーロ"), ("DE", "zh", "德语"), ("DE", "ja", "ドイツ語"),
-        ("BR", "zh", "葡萄牙语"), ("BR", "ja", "ポルトガル語"),
-    } <= known  # fmt: skip
+        ("JP", "zh", "日元"),
+        ("JP", "ja", "日本円"),
+        ("JP", "zh", "日语"),
+        ("JP", "ja", "日本語"),
+        ("DE", "zh", "欧元"),
+        ("DE", "ja", "ユーロ"),
+        ("DE", "zh", "德语"),
+        ("DE", "ja", "ドイツ語"),
+        ("BR", "zh", "葡萄牙语"),
+        ("BR", "ja", "ポルトガル語"),
+    } <= known
 
 
 def test_function_truths_pass_their_own_tests(tasks: dict[str, list[Task]]) -> None:

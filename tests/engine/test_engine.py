@@ -19,9 +19,18 @@ from shosei.model.transformer import Transformer
 from shosei.spec import ModelSpec
 
 SPEC = ModelSpec(
-    name="small", vocab_size=300, d_model=48, n_layers=3, intermediate_size=96, n_heads=6, n_kv_heads=2,
-    head_dim=16, tied=False, rope_theta=1e4, context_length=64,
-)  # fmt: skip
+    name="small",
+    vocab_size=300,
+    d_model=48,
+    n_layers=3,
+    intermediate_size=96,
+    n_heads=6,
+    n_kv_heads=2,
+    head_dim=16,
+    tied=False,
+    rope_theta=1e4,
+    context_length=64,
+)
 
 
 @pytest.fixture(scope="module")

@@ -22,9 +22,18 @@ from shosei.text import Tokenizer
 TOKENIZER = Tokenizer.train(["今天天气怎么样？东京、大阪。", '東京の天気は？{"name":"x"}'] * 2, 330)
 # More rows than the tokenizer has entries, as a foreign model may have.
 SPEC = ModelSpec(
-    name="random", vocab_size=350, d_model=32, n_layers=2, intermediate_size=64, n_heads=2, n_kv_heads=1,
-    head_dim=16, tied=False, rope_theta=1e4, context_length=1024,
-)  # fmt: skip
+    name="random",
+    vocab_size=350,
+    d_model=32,
+    n_layers=2,
+    intermediate_size=64,
+    n_heads=2,
+    n_kv_heads=1,
+    head_dim=16,
+    tied=False,
+    rope_theta=1e4,
+    context_length=1024,
+)
 SCHEMAS: list[dict[str, Any]] = [
     {"enum": ["晴れ", "雨", "多云"]},
     {"type": "integer", "minimum": -5, "maximum": 120},

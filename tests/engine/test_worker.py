@@ -28,9 +28,18 @@ from shosei.model.transformer import Transformer
 from shosei.spec import ModelSpec
 
 SPEC = ModelSpec(
-    name="small", vocab_size=300, d_model=48, n_layers=2, intermediate_size=96, n_heads=4, n_kv_heads=1,
-    head_dim=16, tied=True, rope_theta=1e4, context_length=4000,
-)  # fmt: skip
+    name="small",
+    vocab_size=300,
+    d_model=48,
+    n_layers=2,
+    intermediate_size=96,
+    n_heads=4,
+    n_kv_heads=1,
+    head_dim=16,
+    tied=True,
+    rope_theta=1e4,
+    context_length=4000,
+)
 
 
 @pytest.fixture(scope="module")

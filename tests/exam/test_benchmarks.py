@@ -41,9 +41,14 @@ def lines(path: Path, *rows: dict[str, Any]) -> Path:
 
 def score(task: Task, answer: str) -> Score:
     return Score(
-        suite=task.suite, item=task.id, cluster=task.cluster, grader=task.grader, truth=task.truth, answer=answer,
+        suite=task.suite,
+        item=task.id,
+        cluster=task.cluster,
+        grader=task.grader,
+        truth=task.truth,
+        answer=answer,
         references=task.references,
-    )  # fmt: skip
+    )
 
 
 def right(task: Task, answer: str) -> bool | None:
@@ -209,10 +214,18 @@ def test_a_name_that_is_not_known_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("answer", "number"),
     [
-        ("1,234.50 yen", "1234.5"), ("−3", "-3"), ("16-3=13", "13"), ("答えは１８です", "18"), ("#### 7 (of 9)", "7"),
-        ("x = -4.", "-4"), ("1,2", "2"), ("\\boxed{42}", "42"), ("十八", None), ("", None),
+        ("1,234.50 yen", "1234.5"),
+        ("−3", "-3"),
+        ("16-3=13", "13"),
+        ("答えは１８です", "18"),
+        ("#### 7 (of 9)", "7"),
+        ("x = -4.", "-4"),
+        ("1,2", "2"),
+        ("\\boxed{42}", "42"),
+        ("十八", None),
+        ("", None),
     ],
-)  # fmt: skip
+)
 def test_the_number_of_an_answer(answer: str, number: str | None) -> None:
     found = extract_number(answer)
     assert (None if found is None else float(found)) == (None if number is None else float(number))
@@ -228,10 +241,18 @@ def test_any_number_is_found_however_it_is_written(value: int) -> None:
 @pytest.mark.parametrize(
     ("answer", "letter"),
     [
-        ("B", "B"), ("(c)", "C"), ("Ｄ．", "D"), ("The answer is (A) because B is wrong.", "A"), ("答え：C", "C"),
-        ("A banana", "A"), ("选B", "B"), ("I don't know", "I"), ("None of them", ""), ("", ""),
+        ("B", "B"),
+        ("(c)", "C"),
+        ("Ｄ．", "D"),
+        ("The answer is (A) because B is wrong.", "A"),
+        ("答え：C", "C"),
+        ("A banana", "A"),
+        ("选B", "B"),
+        ("I don't know", "I"),
+        ("None of them", ""),
+        ("", ""),
     ],
-)  # fmt: skip
+)
 def test_the_letter_of_an_answer(answer: str, letter: str) -> None:
     assert extract_choice(answer) == letter
 

@@ -38,9 +38,15 @@ def server() -> Iterator[Server]:
 def task(item: str, question: str, truth: str, grader: str = "exact", **fields: Any) -> Task:
     messages = [{"role": "user", "content": question}]
     return Task(
-        id=item, suite=fields.pop("suite", "kana"), lang=fields.pop("lang", "ja"), cluster=f"c-{item}",
-        messages=messages, grader=grader, truth=truth, **fields,
-    )  # fmt: skip
+        id=item,
+        suite=fields.pop("suite", "kana"),
+        lang=fields.pop("lang", "ja"),
+        cluster=f"c-{item}",
+        messages=messages,
+        grader=grader,
+        truth=truth,
+        **fields,
+    )
 
 
 def function(item: str, question: str) -> Task:
@@ -80,16 +86,27 @@ def test_every_task_becomes_one_request_and_one_score(server: Server, tmp_path: 
     requests = {request.task: request for request in log.of(Request, "inference")}
     assert scores.keys() == requests.keys() == {each.id for each in tasks}
     assert {item: score.error for item, score in scores.items()} == {
-        "right": "", "wrong": "", "busy": "429", "broken": "5xx", "cut": "cut stream", "empty": ""
-    }  # fmt: skip
+        "right": "",
+        "wrong": "",
+        "busy": "429",
+        "broken": "5xx",
+        "cut": "cut stream",
+        "empty": "",
+    }
     assert {item: request.error for item, request in requests.items()} == {
         item: score.error for item, score in scores.items()
     }
     assert {item: grade(score, {}) for item, score in scores.items()} == {each.id: each.id == "right" for each in tasks}
     right = scores["right"]
     assert (right.suite, right.cluster, right.grader, right.truth, right.answer, right.lang, right.sample) == (
-        "kana", "c-right", "exact", "ヒラガナ", "ヒラガナ。", "ja", 0
-    )  # fmt: skip
+        "kana",
+        "c-right",
+        "exact",
+        "ヒラガナ",
+        "ヒラガナ。",
+        "ja",
+        0,
+    )
     request = requests["right"]
     assert (request.id, request.status, request.tokens_in, request.tokens_out) == (right.request, 200, 4, 5)
     assert (request.purpose, request.seen_by, request.stream) == ("exam", "client", False)
@@ -141,8 +158,11 @@ def test_programs_are_run_when_a_sandbox_was_asked_for(server: Server, tmp_path:
     log = examine(server, tmp_path, [*tasks, task("other", "かな", "かな")], sandbox="rlimits")
     executions = {event.item: event for event in log.of(Exec, "inference")}
     assert {item: event.outcome for item, event in executions.items()} == {
-        "对": "pass", "错": "wrong", "挂": "exception", "无": "no code"
-    }  # fmt: skip
+        "对": "pass",
+        "错": "wrong",
+        "挂": "exception",
+        "无": "no code",
+    }
     assert {(event.backend, event.oracle) for event in executions.values()} == {("rlimits", "outside")}
     assert {event.level.split("/")[0].split()[0] for event in executions.values()} == {"rlimits"}
     assert executions["对"].cpu_ns > 0
@@ -226,8 +246,10 @@ def test_the_command(server: Server, tmp_path: Path) -> None:
     assert [end.exit_code for end in log.of(RunEnd)] == [0]
     items = [json.loads(line) for line in (run / "items.jsonl").read_text().splitlines()]
     assert [(item["item"], item["extracted"], item["right"], item["outcome"]) for item in items] == [
-        ("f", "def 加二(x): return x + 2", True, "pass"), ("a", "かな", True, ""), ("b", "", False, "429")
-    ]  # fmt: skip
+        ("f", "def 加二(x): return x + 2", True, "pass"),
+        ("a", "かな", True, ""),
+        ("b", "", False, "429"),
+    ]
     one = shosei("exam", server.url, "--suite", suites / "functions.jsonl", "--run", run, "--sandbox", "none")
     assert one.returncode == 0
     assert "were not executed: --sandbox none" in one.stdout

@@ -195,8 +195,17 @@ def test_sse_takes_crlf_and_joins_data_lines() -> None:
 
 
 def test_suites_travel_by_file(tmp_path: Path) -> None:
-    task = Task(id="1", suite="和", lang="ja", cluster="1+2", messages=[{"role": "user", "content": "1+2は？"}],
-                grader="python", truth="def f(): ...", entry_point="f", tests=[([1, [2]], {"a": 3})])  # fmt: skip
+    task = Task(
+        id="1",
+        suite="和",
+        lang="ja",
+        cluster="1+2",
+        messages=[{"role": "user", "content": "1+2は？"}],
+        grader="python",
+        truth="def f(): ...",
+        entry_point="f",
+        tests=[([1, [2]], {"a": 3})],
+    )
     other = msgspec.structs.replace(task, id="2")
     write_suite(tmp_path / "b.jsonl", [task])
     write_suite(tmp_path / "a.jsonl", [other])
@@ -219,8 +228,14 @@ def test_a_suite_that_cannot_be_graded_is_refused_by_file_and_line(
     second: dict[str, Any], words: str, tmp_path: Path
 ) -> None:
     first = {
-        "id": "1", "suite": "和", "lang": "ja", "cluster": "1+2", "messages": [], "grader": "exact", "truth": "3",
-    }  # fmt: skip
+        "id": "1",
+        "suite": "和",
+        "lang": "ja",
+        "cluster": "1+2",
+        "messages": [],
+        "grader": "exact",
+        "truth": "3",
+    }
     for name, rows in {"a": [first], "b": [first | {"id": "0"}, first | {"id": "2"} | second]}.items():
         (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     with pytest.raises(InputError, match=rf"b\.jsonl:2: .*{words}"):

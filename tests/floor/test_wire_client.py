@@ -28,7 +28,7 @@ USAGE = {"prompt_tokens": 5, "completion_tokens": 2, "prompt_tokens_details": {"
 WHOLE = json.dumps(
     {"id": "chatcmpl-1", "choices": [{"message": {"content": "你好"}, "finish_reason": "stop"}], "usage": USAGE},
     ensure_ascii=False,
-).encode()  # fmt: skip
+).encode()
 TEXTS = ["你", "好，", "世界\n", "。"]
 EVENTS = [
     {"id": "chatcmpl-2", "choices": [{"index": 0, "delta": {"role": "assistant", "content": ""}}], "usage": None},
@@ -167,7 +167,7 @@ def test_an_answer_in_parts_and_one_of_reasoning_are_read() -> None:
         b"HTTP/1.0 200 OK\r\n" + length(WHOLE),
     ],
     ids=["length", "chunked", "100", "huge headers", "close", "1.0"],
-)  # fmt: skip
+)
 def test_every_framing_is_read(answer: bytes) -> None:
     close = b"Connection: close" in answer or b"HTTP/1.0" in answer
     replies = talk(answering(answer[:40], answer[40:], close=close), {}, {}, {})
@@ -302,10 +302,25 @@ def test_an_ipv6_address_is_written_in_brackets() -> None:
 def test_https_checks_the_certificate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
     subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", certificate,
-         "-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"],
-        check=True, capture_output=True,
-    )  # fmt: skip
+        [
+            "openssl",
+            "req",
+            "-x509",
+            "-newkey",
+            "rsa:2048",
+            "-nodes",
+            "-keyout",
+            key,
+            "-out",
+            certificate,
+            "-subj",
+            "/CN=localhost",
+            "-addext",
+            "subjectAltName=IP:127.0.0.1",
+        ],
+        check=True,
+        capture_output=True,
+    )
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     tls.load_cert_chain(certificate, key)
 

@@ -25,7 +25,7 @@ from gateway_upstream import (
     text_of,
     through,
     well,
-)  # fmt: skip
+)
 from shosei.gateway import Gateway
 from shosei.log import Log, Request, ToolCall, ToolResult
 
@@ -110,8 +110,9 @@ def test_a_chunk_whose_error_is_null_is_none(tmp_path: Path) -> None:
 def test_completions_of_text_and_the_list_of_models(tmp_path: Path) -> None:
     async def answer(asked: Asked) -> None:
         if asked.head.startswith("GET /v1/models"):
-            await asked.say(OK + page({"object": "list", "data": [{"id": "m", "object": "model", "created": 1,
-                                                                   "owned_by": "us"}]}))  # fmt: skip
+            await asked.say(
+                OK + page({"object": "list", "data": [{"id": "m", "object": "model", "created": 1, "owned_by": "us"}]})
+            )
         else:
             choice = {"index": 0, "text": "青", "finish_reason": "stop", "logprobs": None}
             await asked.say(OK + page(completion() | {"object": "text_completion", "choices": [choice]}))
@@ -230,9 +231,14 @@ def test_tool_results_are_those_since_the_assistant_spoke(tmp_path: Path) -> Non
 
     asked = {"role": "assistant", "content": None, "tool_calls": [tool_call("weekday", "{}")]}
     messages = [
-        *QUESTION["messages"], asked, result("old", "Error: before"), asked, result("a", "月曜日"),
-        result("b", "Error: no such date"), result("c", [{"type": "text", "text": "Error"}]),
-    ]  # fmt: skip
+        *QUESTION["messages"],
+        asked,
+        result("old", "Error: before"),
+        asked,
+        result("a", "月曜日"),
+        result("b", "Error: no such date"),
+        result("c", [{"type": "text", "text": "Error"}]),
+    ]
 
     async def talk(gateway: Gateway) -> None:
         await client(gateway).chat.completions.create(model="m", messages=messages)

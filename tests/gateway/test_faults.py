@@ -29,7 +29,7 @@ from gateway_upstream import (
     text_of,
     through,
     well,
-)  # fmt: skip
+)
 from shosei.errors import InputError
 from shosei.gateway import Faults, Gateway, GatewayConfig
 from shosei.log import Fault, Log, Request
@@ -98,13 +98,15 @@ async def connected(gateway: Gateway, body: dict[str, Any]) -> tuple[asyncio.Str
         (saying(REFUSED % 401 + page({"error": {"message": "key"}})), 401, "4xx", None),
         (
             saying(REFUSED % 400 + page({"error": {"code": "context_length_exceeded"}})),
-            400, "context limit", "context_length_exceeded",
+            400,
+            "context limit",
+            "context_length_exceeded",
         ),
         (silent, 504, "timeout", "upstream_timeout"),
         (stalling(OK + b"Content-Length: 900\r\n\r\nabc"), 504, "timeout", "upstream_timeout"),
         (stalling(STREAM[:20]), 504, "timeout", "upstream_timeout"),
     ],
-)  # fmt: skip
+)
 @pytest.mark.parametrize("stream", [False, True])
 def test_a_failure_before_the_answer_is_an_error_answer(
     tmp_path: Path, handler: Handler, status: int, error: str, code: str | None, stream: bool

@@ -67,9 +67,15 @@ def counting() -> Callable[[Asked], Awaitable[None]]:
 async def session(gateway: Gateway, heard: list[Any]) -> None:
     """What a system asks: twice the same, once more after a refusal, streamed, in another task, for another agent."""
     for task, agent, stream in (
-        ("t1", "", False), ("t1", "", False), ("t2", "", False), ("t1", "", False), ("t1", "", False),
-        ("t1", "数学", False), ("t1", "", True), ("t1", "", True),
-    ):  # fmt: skip
+        ("t1", "", False),
+        ("t1", "", False),
+        ("t2", "", False),
+        ("t1", "", False),
+        ("t1", "", False),
+        ("t1", "数学", False),
+        ("t1", "", True),
+        ("t1", "", True),
+    ):
         try:
             asking = client(gateway, task, agent)
             answer = await asking.chat.completions.create(**QUESTION, stream=stream, user=f"u{len(heard)}")

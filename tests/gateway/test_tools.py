@@ -32,7 +32,7 @@ def verdict(parameters: Any, arguments: Any) -> str:
         ({}, {"x": 1}, ["x"]),
         (None, {}, "{"),
     ],
-)  # fmt: skip
+)
 def test_the_whole_schema_counts(parameters: Any, good: Any, bad: Any) -> None:
     assert verdict(parameters, good) == ""
     assert verdict(parameters, bad) == "invalid arguments"

@@ -64,7 +64,7 @@ def test_a_trace_is_seconds_or_objects_from_its_earliest_on(tmp_path: Path) -> N
         ({"prompt_characters": 3, "suite": "x"}, "not both"),
         ({"find_max": True, "arrival": "closed", "concurrency": 1}, "find_max"),
     ],
-)  # fmt: skip
+)
 def test_settings_that_contradict_each_other_are_one_line(settings: dict[str, object], message: str) -> None:
     with pytest.raises(InputError, match=message):
         LoadConfig(**settings)

@@ -68,10 +68,16 @@ def free(n: int, seed: int = 2, suite: str = "reading", **fields: Any) -> list[S
     draw = random.Random(seed)
     texts = ["東京都です", "北京大学", "二〇二三年に", "わかりません", "3.5度"]
     return [
-        score(number, draw.choice(texts), draw.choice(texts), "text", suite=suite,
-              **{"references": [draw.choice(texts)]} | fields)
+        score(
+            number,
+            draw.choice(texts),
+            draw.choice(texts),
+            "text",
+            suite=suite,
+            **{"references": [draw.choice(texts)]} | fields,
+        )
         for number in range(n)
-    ]  # fmt: skip
+    ]
 
 
 @given(PAIRS)
@@ -97,10 +103,11 @@ def test_one_suite_has_its_macro_as_headline_and_everything_else_beside_it() -> 
     for measure, oracle in ORACLES.items():
         metric = measured(log_of(scores), measure)
         expected = {
-            average: oracle(truths, predictions, labels=[*"abc"] if average != "micro" else None, average=average,
-                            zero_division=0)
+            average: oracle(
+                truths, predictions, labels=[*"abc"] if average != "micro" else None, average=average, zero_division=0
+            )
             for average in AVERAGES
-        }  # fmt: skip
+        }
         assert metric.value == pytest.approx(expected["macro"])
         assert {name: figure.value for name, figure in metric.figures.items()} == pytest.approx(expected)
         assert (metric.status, metric.n, metric.clusters) == ("ok", 200, 100)
@@ -192,10 +199,17 @@ def test_when_all_is_right_the_interval_still_doubts() -> None:
 def several_samples(n: int, samples: int = 5) -> list[Score]:
     draw = random.Random(3)
     return [
-        score(number, str(number), str(number) if draw.random() < number / n else "?", "exact", sample=sample,
-              suite="ab"[number % 2])
-        for number in range(n) for sample in range(samples)
-    ]  # fmt: skip
+        score(
+            number,
+            str(number),
+            str(number) if draw.random() < number / n else "?",
+            "exact",
+            sample=sample,
+            suite="ab"[number % 2],
+        )
+        for number in range(n)
+        for sample in range(samples)
+    ]
 
 
 def test_pass_at_k_and_pass_hat_k_of_several_samples() -> None:
@@ -219,10 +233,18 @@ def test_pass_at_k_and_pass_hat_k_of_several_samples() -> None:
 def programs(outcomes: Sequence[str], oracle: str = "outside") -> Log:
     scores = [score(i, "def f(): ...", "def f(): ...", "python") for i in range(len(outcomes))]
     executions = [
-        Exec(suite="python", item=f"i{i}", sample=0, backend="rlimits", level="rlimits", oracle=oracle,
-             outcome=outcome, phase="inference")
+        Exec(
+            suite="python",
+            item=f"i{i}",
+            sample=0,
+            backend="rlimits",
+            level="rlimits",
+            oracle=oracle,
+            outcome=outcome,
+            phase="inference",
+        )
         for i, outcome in enumerate(outcomes)
-    ]  # fmt: skip
+    ]
     return log_of(scores, executions)
 
 
@@ -230,9 +252,17 @@ def test_outcomes_of_programs_are_counted_and_infra_is_no_answer() -> None:
     metric = measured(programs([*["pass"] * 50, *["wrong"] * 40, *["cpu timeout"] * 9, "infra"]), "pass_at_1")
     assert (metric.status, metric.n, metric.value) == ("ok", 99, pytest.approx(50 / 99))
     assert {row[0]: row[3] for row in table(metric, "programs").rows} == {
-        "pass": 50, "wrong": 40, "exception": 0, "CPU timeout": 9, "wall timeout": 0, "out of memory": 0,
-        "killed by a signal": 0, "sandbox violation": 0, "no code": 0, "infra (excluded)": 1,
-    }  # fmt: skip
+        "pass": 50,
+        "wrong": 40,
+        "exception": 0,
+        "CPU timeout": 9,
+        "wall timeout": 0,
+        "out of memory": 0,
+        "killed by a signal": 0,
+        "sandbox violation": 0,
+        "no code": 0,
+        "infra (excluded)": 1,
+    }
     assert not metric.notes
     invalid = measured(programs([*["pass"] * 97, *["infra"] * 3]), "pass_at_1")
     assert (invalid.status, invalid.reason) == (
@@ -258,10 +288,10 @@ def test_the_card_shows_by_what_identity_and_version_scores_were_made() -> None:
 
 MIXED = [*labelled(150), *labelled(90, 4, "other", "xy"), *free(70), *several_samples(30)]
 TRAINED = [
-    each for epoch in (1, 2) for each in (
-        *labelled(100, epoch, phase="training", epoch=epoch), *free(40, epoch, phase="training", epoch=epoch)
-    )
-]  # fmt: skip
+    each
+    for epoch in (1, 2)
+    for each in (*labelled(100, epoch, phase="training", epoch=epoch), *free(40, epoch, phase="training", epoch=epoch))
+]
 
 
 @pytest.mark.parametrize("cell", CELLS, ids=lambda cell: f"{cell.id}-{cell.phase}")
@@ -311,10 +341,18 @@ def test_training_shows_every_checkpoint() -> None:
 def test_a_program_that_nobody_could_run_is_in_no_checkpoints_curve() -> None:
     scores = [score(i, "", "", "python", epoch=epoch, phase="training") for epoch in (1, 2) for i in range(100)]
     executions = [
-        Exec(suite="python", item=f"i{i}", sample=0, backend="rlimits", level="rlimits", oracle="outside",
-             outcome="infra" if i == 0 else "pass", phase="training")
+        Exec(
+            suite="python",
+            item=f"i{i}",
+            sample=0,
+            backend="rlimits",
+            level="rlimits",
+            oracle="outside",
+            outcome="infra" if i == 0 else "pass",
+            phase="training",
+        )
         for i in range(100)
-    ]  # fmt: skip
+    ]
     (plot,) = measured(log_of(scores, executions), "pass_at_1", "training").plots
     assert plot.curves[0].y == [1.0, 1.0]
 

@@ -63,8 +63,10 @@ def test_time_of_a_task_is_its_critical_path_and_the_systems_own() -> None:
     agents = rows(metric, "Time of agents")
     on_path = "share of a task's time, on the critical path"
     assert {name: row[on_path] for name, row in agents.items()} == {
-        "router": pytest.approx(0.2), "kana": pytest.approx(0.6), "sums": 0.0,
-    }  # fmt: skip
+        "router": pytest.approx(0.2),
+        "kana": pytest.approx(0.6),
+        "sums": 0.0,
+    }
     assert agents["kana"]["share of all call time"] == pytest.approx(0.5)
     assert (agents["kana"]["p50 (ms)"], agents["sums"]["p50 (ms)"]) == (300.0, 200.0)
 
@@ -72,8 +74,13 @@ def test_time_of_a_task_is_its_critical_path_and_the_systems_own() -> None:
 def test_each_agents_calls_tokens_errors_and_retries() -> None:
     found = rows(cell("error_rate"), "Agents")
     assert found["sums"] == {
-        "calls": 48, "tokens in": 800, "tokens out": 200, "errors": 8, "repeated after an error": 8, "known by": "path",
-    }  # fmt: skip
+        "calls": 48,
+        "tokens in": 800,
+        "tokens out": 200,
+        "errors": 8,
+        "repeated after an error": 8,
+        "known by": "path",
+    }
     assert found["router"]["calls"] == 40, "the server saw the same calls, and they are not added"
 
 
@@ -103,9 +110,12 @@ def test_errors_of_tasks_beside_those_of_calls() -> None:
     assert metric.figures["calls"].value == pytest.approx(8 / 128)
     table = next(table for table in metric.breakdown if table.title == "By type")
     assert [row[:3] for row in table.rows] == [
-        ["tasks", "none", 36], ["tasks", "stopped by its budget", 3], ["tasks", "raised an exception", 1],
-        ["calls", "none", 120], ["calls", "5xx", 8],
-    ]  # fmt: skip
+        ["tasks", "none", 36],
+        ["tasks", "stopped by its budget", 3],
+        ["tasks", "raised an exception", 1],
+        ["calls", "none", 120],
+        ["calls", "5xx", 8],
+    ]
     for id in ("error_rate", "pass_at_1"):
         assert "3 of 40 tasks were stopped by their budget (calls)" in cell(id).notes
 
@@ -144,8 +154,11 @@ def test_a_baseline_enters_nothing_else() -> None:
     for id in ("training_speed", "inference_speed", "error_rate", "response_time", "f1"):
         metric, alone = cell(id), cell(id, without)
         assert (metric.value, metric.n, metric.breakdown, metric.reason) == (
-            alone.value, alone.n, alone.breakdown, alone.reason,
-        )  # fmt: skip
+            alone.value,
+            alone.n,
+            alone.breakdown,
+            alone.reason,
+        )
     assert cell("pass_at_1", without).value == cell("pass_at_1").value
     assert not any("single" in str(table.title) for table in cell("pass_at_1", without).breakdown)
 
@@ -158,9 +171,12 @@ def test_few_common_tasks_leave_the_verdict_open() -> None:
 
 def test_goodput_counts_tasks_within_their_limit() -> None:
     slow = changed(
-        lambda event: msgspec.structs.replace(event, end_ns=event.end_ns + 100 * MS)
-        if isinstance(event, Workflow) and event.item in ("t1", "t2") else event
-    )  # fmt: skip
+        lambda event: (
+            msgspec.structs.replace(event, end_ns=event.end_ns + 100 * MS)
+            if isinstance(event, Workflow) and event.item in ("t1", "t2")
+            else event
+        )
+    )
     metric = cell("inference_speed", slow, ServiceLevel(task_ms=550))
     assert metric.figures["goodput"].value == pytest.approx(34 / 39.5)
     assert metric.value == pytest.approx(36 / 39.5)
@@ -170,9 +186,12 @@ def test_goodput_counts_tasks_within_their_limit() -> None:
 def test_failed_tasks_are_wrong_and_wait_for_ever() -> None:
     """An answer that came too late to count is no right one."""
     late = changed(
-        lambda event: msgspec.structs.replace(event, answer="9", error="")
-        if isinstance(event, Score) and event.item == "t9" else event
-    )  # fmt: skip
+        lambda event: (
+            msgspec.structs.replace(event, answer="9", error="")
+            if isinstance(event, Score) and event.item == "t9"
+            else event
+        )
+    )
     assert cell("pass_at_1", late).value == cell("pass_at_1").value
     assert cell("pass_at_1").n == TASKS
     assert "unbounded: 4 of 40 tasks failed (10.0%)" in cell("response_time").notes
@@ -188,10 +207,18 @@ def test_a_lost_answer_makes_accuracy_invalid() -> None:
 
 def test_tasks_stand_before_a_load_and_an_exam_of_the_same_attempt() -> None:
     load = [
-        Request(id=f"load-{n}", purpose="load", seen_by="client", scheduled_ns=START + n * MS, sent_ns=START + n * MS,
-                done_ns=START + n * MS + 5 * MS, status=200, phase="inference")
+        Request(
+            id=f"load-{n}",
+            purpose="load",
+            seen_by="client",
+            scheduled_ns=START + n * MS,
+            sent_ns=START + n * MS,
+            done_ns=START + n * MS + 5 * MS,
+            status=200,
+            phase="inference",
+        )
         for n in range(300)
-    ]  # fmt: skip
+    ]
     exam = [msgspec.structs.replace(score(n), task="", answer=str(n), error="") for n in range(TASKS)]
     for id in ("inference_speed", "response_time", "error_rate", "pass_at_1"):
         assert cell(id, [*events(), *load, *exam]).value == cell(id).value

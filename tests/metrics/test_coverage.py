@@ -49,9 +49,18 @@ def test_poisson(mean: float) -> None:
 # Small clusters of tasks that are nearly the same; and batches of requests, in which errors come in bursts.
 @pytest.mark.parametrize(
     ("groups", "size", "share", "icc"),
-    [(30, 1, 0.5, 0.0), (30, 5, 0.5, 0.5), (30, 5, 0.8, 0.5), (60, 2, 0.9, 0.5), (100, 5, 0.95, 0.5),
-     (40, 20, 0.8, 0.1), (40, 20, 0.98, 0.1), (40, 20, 0.98, 0.5), (300, 3, 0.98, 0.3)],
-)  # fmt: skip
+    [
+        (30, 1, 0.5, 0.0),
+        (30, 5, 0.5, 0.5),
+        (30, 5, 0.8, 0.5),
+        (60, 2, 0.9, 0.5),
+        (100, 5, 0.95, 0.5),
+        (40, 20, 0.8, 0.1),
+        (40, 20, 0.98, 0.1),
+        (40, 20, 0.98, 0.5),
+        (300, 3, 0.98, 0.3),
+    ],
+)
 def test_wilson_of_clusters(groups: int, size: int, share: float, icc: float) -> None:
     def interval(draw: np.random.Generator) -> Interval:
         outcomes = draw.random((groups, size)) < beta(draw, share, icc, groups)[:, None]
@@ -167,10 +176,17 @@ def test_a_value_and_its_interval_agree_with_the_observations_they_come_from() -
 def test_below_thirty_clusters_nothing_is_claimed(clusters: int, status: str) -> None:
     """However many tasks there are: those of one cluster are not independent."""
     scores = [
-        Score(suite="s", item=str(task), cluster=str(task % clusters), grader="exact", truth="1",
-              answer=str(task % 3), phase="inference")
+        Score(
+            suite="s",
+            item=str(task),
+            cluster=str(task % clusters),
+            grader="exact",
+            truth="1",
+            answer=str(task % 3),
+            phase="inference",
+        )
         for task in range(300)
-    ]  # fmt: skip
+    ]
     log = Log(1, {RunBegin: [RunBegin(verb="exam", argv=[])], Score: scores})
     cell = next(metric for metric in compute(log) if (metric.id, metric.phase) == ("pass_at_1", "inference"))
     assert (cell.status, cell.n, cell.clusters) == (status, 300, clusters)

@@ -25,10 +25,14 @@ def request(seconds: float, took_ms: float, **fields: Any) -> Event:
     scheduled = round(seconds * S)
     streamed = fields.get("stream", True) and not fields.get("error")
     defaults = {
-        "id": f"r{seconds}", "purpose": "load", "seen_by": "client", "stream": True, "tokens_out": 11,
+        "id": f"r{seconds}",
+        "purpose": "load",
+        "seen_by": "client",
+        "stream": True,
+        "tokens_out": 11,
         "first_token_ns": scheduled + round(took_ms / 4 * MS) if streamed else None,
         "longest_gap_ns": round(took_ms / 8 * MS) if streamed else None,
-    }  # fmt: skip
+    }
     done = scheduled + round(took_ms * MS)
     made = Request(scheduled_ns=scheduled, sent_ns=scheduled, done_ns=done, phase="inference", **defaults | fields)
     return at(seconds + took_ms / 1e3, made)
@@ -45,9 +49,12 @@ TIMES = [float(value) for value in np.random.default_rng(3).gamma(4, 25, 400).ro
 def loaded() -> Log:
     """400 answers in 40 s, and requests that must not count: outside the window, cancelled, of an exam."""
     return log_of(
-        window(40), *[request(index / 10, took) for index, took in enumerate(TIMES)],
-        request(41, 9e3), request(5.05, 9e3, error="cancelled"), request(6.05, 9e3, purpose="exam"),
-    )  # fmt: skip
+        window(40),
+        *[request(index / 10, took) for index, took in enumerate(TIMES)],
+        request(41, 9e3),
+        request(5.05, 9e3, error="cancelled"),
+        request(6.05, 9e3, purpose="exam"),
+    )
 
 
 def test_mean_and_percentiles_over_the_successes(loaded: Log) -> None:
@@ -129,10 +136,22 @@ def test_a_closed_loop_measures_service_time(loaded: Log, arrival: str, words: s
 
 def test_steps_and_the_way_to_the_first_of_them() -> None:
     steps = [
-        at(20 + number, Step(step=number, epoch=1, samples=1, tokens=1, duration_ns=900 * MS + number * MS,
-                             data_wait_ns=0, loss=1.0, finite=True, phase="training"))
+        at(
+            20 + number,
+            Step(
+                step=number,
+                epoch=1,
+                samples=1,
+                tokens=1,
+                duration_ns=900 * MS + number * MS,
+                data_wait_ns=0,
+                loss=1.0,
+                finite=True,
+                phase="training",
+            ),
+        )
         for number in range(1, 101)
-    ]  # fmt: skip
+    ]
     sections = [
         at(9, Section(name="load", begin_ns=8 * S, end_ns=9 * S, phase="training")),
         at(60, Section(name="checkpoint", begin_ns=59 * S, end_ns=60 * S, phase="training")),
@@ -150,17 +169,39 @@ def test_steps_and_the_way_to_the_first_of_them() -> None:
 def test_ranks_take_a_step_together_on_clocks_of_their_own() -> None:
     """Ten steps of eight ranks are ten observations, as long as the slowest rank took."""
     events = [
-        at(1e6 * rank + number, Step(
-            step=number, epoch=1, samples=1, tokens=1, duration_ns=(100 + rank) * MS, data_wait_ns=0, loss=1.0,
-            finite=True, phase="training", rank=rank, boot=f"boot {rank}",
-        ))
-        for number in range(1, 11) for rank in range(8)
-    ]  # fmt: skip
+        at(
+            1e6 * rank + number,
+            Step(
+                step=number,
+                epoch=1,
+                samples=1,
+                tokens=1,
+                duration_ns=(100 + rank) * MS,
+                data_wait_ns=0,
+                loss=1.0,
+                finite=True,
+                phase="training",
+                rank=rank,
+                boot=f"boot {rank}",
+            ),
+        )
+        for number in range(1, 11)
+        for rank in range(8)
+    ]
     loads = [
-        at(1e6 * rank, Section(name="load", begin_ns=10**15 * rank, end_ns=10**15 * rank, phase="training",
-                               rank=rank, boot=f"boot {rank}"))
+        at(
+            1e6 * rank,
+            Section(
+                name="load",
+                begin_ns=10**15 * rank,
+                end_ns=10**15 * rank,
+                phase="training",
+                rank=rank,
+                boot=f"boot {rank}",
+            ),
+        )
         for rank in range(1, 8)
-    ]  # fmt: skip
+    ]
     found = metric(log_of(*events, *loads), "response_time", "training")
     assert (found.value, found.n, found.clusters, found.status) == (107, 10, 5, "insufficient")
     assert found.figures["first_step_s"].value == pytest.approx(0.1)
@@ -210,12 +251,14 @@ def test_an_interval_of_stars_stays_among_the_stars() -> None:
 def test_the_last_rating_of_an_answer_counts_and_silence_takes_nothing_back() -> None:
     day = 86_400 * S
     events = [
-        rating(1, "a", 1, request="x"), rating(2, "a", 5, request="x"),  # changed
+        rating(1, "a", 1, request="x"),
+        rating(2, "a", 5, request="x"),  # changed
         rating(3, "a", None, request="x"),  # asked again
         rating(4, "a", 2, request="x", turn=1),  # another turn
-        rating(5, "b", 5, request="y", rated_wall_ns=2 * day), rating(6, "b", 1, request="y", rated_wall_ns=day),
+        rating(5, "b", 5, request="y", rated_wall_ns=2 * day),
+        rating(6, "b", 1, request="y", rated_wall_ns=day),
         rating(7, "c", None, request="z"),
-    ]  # fmt: skip
+    ]
     found = metric(log_of(*events), "satisfaction", "inference")
     assert (found.value, found.n) == (pytest.approx(2 / 3), 3)
     assert found.figures["response_rate"].value == 3 / 4
@@ -270,8 +313,9 @@ def test_tags_by_how_often_they_were_given() -> None:
 
 ratings = st.lists(
     st.tuples(st.sampled_from("abc"), st.none() | st.integers(1, 5), st.sampled_from("xyz"), st.booleans()),
-    min_size=1, max_size=30,
-)  # fmt: skip
+    min_size=1,
+    max_size=30,
+)
 
 
 @given(ratings)

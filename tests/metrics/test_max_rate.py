@@ -24,11 +24,18 @@ def probe(
         took_ms = latency_ms * 10 if bad else latency_ms
         requests.append(
             Request(
-                id=f"{number}-{place}", purpose="probe", seen_by="client", scheduled_ns=due, sent_ns=due, stream=True,
-                first_token_ns=due + int(took_ms * 1e6), done_ns=due + int(took_ms * 1e6), tokens_out=1,
+                id=f"{number}-{place}",
+                purpose="probe",
+                seen_by="client",
+                scheduled_ns=due,
+                sent_ns=due,
+                stream=True,
+                first_token_ns=due + int(took_ms * 1e6),
+                done_ns=due + int(took_ms * 1e6),
+                tokens_out=1,
                 error=error if bad else "",
             )
-        )  # fmt: skip
+        )
     return window, requests
 
 

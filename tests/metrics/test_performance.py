@@ -23,29 +23,43 @@ SERVE = RunBegin(verb="serve", argv=["serve"], hardware=HARDWARE, phase="inferen
 
 def step(number: int, end: float, seconds: float = 1.0, **fields: Any) -> Step:
     given = {"epoch": 1, "samples": 8, "tokens": 100, "data_wait_ns": 0, "loss": 1.0, "finite": True} | fields
-    return Step(
-        step=number, duration_ns=round(seconds * S), mono_ns=round(end * S), phase="training", **given
-    )  # fmt: skip
+    return Step(step=number, duration_ns=round(seconds * S), mono_ns=round(end * S), phase="training", **given)
 
 
 def section(name: str, begin: float, end: float, **fields: Any) -> Section:
     return Section(
         name=name, begin_ns=round(begin * S), end_ns=round(end * S), mono_ns=round(end * S), phase="training", **fields
-    )  # fmt: skip
+    )
 
 
 def epoch(begin: float, end: float, steps: int, fraction: float = 1.0, index: int = 1, **fields: Any) -> Epoch:
     return Epoch(
-        index=index, begin_ns=round(begin * S), end_ns=round(end * S), steps=steps, samples=0, tokens=0,
-        fraction=fraction, mono_ns=round(end * S), phase="training", **fields,
-    )  # fmt: skip
+        index=index,
+        begin_ns=round(begin * S),
+        end_ns=round(end * S),
+        steps=steps,
+        samples=0,
+        tokens=0,
+        fraction=fraction,
+        mono_ns=round(end * S),
+        phase="training",
+        **fields,
+    )
 
 
 def crash(at: float, **fields: Any) -> ProcExit:
     return ProcExit(
-        child="train", child_pid=1, start=1, planned=False, cause="signal", duration_ns=1, signal=9,
-        mono_ns=round(at * S), phase="training", **fields,
-    )  # fmt: skip
+        child="train",
+        child_pid=1,
+        start=1,
+        planned=False,
+        cause="signal",
+        duration_ns=1,
+        signal=9,
+        mono_ns=round(at * S),
+        phase="training",
+        **fields,
+    )
 
 
 def seconds_of(metric: Any) -> dict[str, float]:
@@ -72,9 +86,17 @@ def crashed_run() -> list[Event]:
 def test_a_crash_in_the_middle_of_an_epoch_is_accounted_for() -> None:
     metric = metric_of(crashed_run(), "training_speed", "training")
     expected = {
-        "compute": 7.0, "data wait": 1.0, "communication": 2.0, "checkpoint": 1.0, "evaluation": 2.0,
-        "compile and warm-up": 2.0, "recovery": 3.5, "lost work": 2.5, "other": 0.0, "total": 21.0,
-    }  # fmt: skip
+        "compute": 7.0,
+        "data wait": 1.0,
+        "communication": 2.0,
+        "checkpoint": 1.0,
+        "evaluation": 2.0,
+        "compile and warm-up": 2.0,
+        "recovery": 3.5,
+        "lost work": 2.5,
+        "other": 0.0,
+        "total": 21.0,
+    }
     assert seconds_of(metric) == pytest.approx(expected)
     # The epoch began before the crash, at 2 s, and ended after it, at 19 s; all of its ten steps were seen.
     assert metric.value == 17.0
@@ -221,9 +243,15 @@ STEADY = Window(name="steady", begin_ns=100 * S, end_ns=140 * S, phase="inferenc
 def load_request(index: int, scheduled: int, took: int, **fields: Any) -> Request:
     given = {"purpose": "load", "seen_by": "client", "tokens_out": 5, "stream": True, "status": 200} | fields
     return Request(
-        id=f"{given['seen_by']}-{index}", scheduled_ns=scheduled, sent_ns=scheduled + MS, done_ns=scheduled + took,
-        first_token_ns=scheduled + took // 2, mono_ns=scheduled + took, phase="inference", **given,
-    )  # fmt: skip
+        id=f"{given['seen_by']}-{index}",
+        scheduled_ns=scheduled,
+        sent_ns=scheduled + MS,
+        done_ns=scheduled + took,
+        first_token_ns=scheduled + took // 2,
+        mono_ns=scheduled + took,
+        phase="inference",
+        **given,
+    )
 
 
 def even_load(**fields: Any) -> list[Event]:
@@ -348,9 +376,7 @@ def test_one_pass_over_the_workload_is_timed_by_the_outermost_vantage() -> None:
 
 
 def gpu_sample(name: str, at: float, kernel: float, sm: float | None = None) -> Sample:
-    return Sample(
-        scope="gpu", name=name, kernel_percent=kernel, sm_percent=sm, mono_ns=round(at * S), phase="training"
-    )  # fmt: skip
+    return Sample(scope="gpu", name=name, kernel_percent=kernel, sm_percent=sm, mono_ns=round(at * S), phase="training")
 
 
 def test_gpu_utilisation_is_weighted_by_time_over_the_gpus() -> None:

@@ -14,18 +14,27 @@ from shosei.metrics.stats import wilson
 
 def step(seconds: float, number: int, took_s: float = 1.0, **fields: Any) -> Event:
     made = Step(
-        step=number, epoch=1, samples=8, tokens=100, duration_ns=round(took_s * S), data_wait_ns=0, phase="training",
+        step=number,
+        epoch=1,
+        samples=8,
+        tokens=100,
+        duration_ns=round(took_s * S),
+        data_wait_ns=0,
+        phase="training",
         **{"loss": 1.0, "finite": True} | fields,
-    )  # fmt: skip
+    )
     return at(seconds, made)
 
 
 def request(seconds: float, took_ms: float = 20, **fields: Any) -> Event:
     scheduled = round(seconds * S)
     made = Request(
-        scheduled_ns=scheduled, sent_ns=scheduled, done_ns=scheduled + round(took_ms * MS), phase="inference",
+        scheduled_ns=scheduled,
+        sent_ns=scheduled,
+        done_ns=scheduled + round(took_ms * MS),
+        phase="inference",
         **{"id": f"r{seconds}", "purpose": "load", "seen_by": "client", "status": 200} | fields,
-    )  # fmt: skip
+    )
     return at(seconds + took_ms / 1e3, made)
 
 
@@ -33,12 +42,15 @@ def request(seconds: float, took_ms: float = 20, **fields: Any) -> Event:
 def crashed() -> Log:
     """Steps 1 to 5, killed at 6 s; again from step 4 at 8.5 s; out of memory at 13 s; up at 14 s but without a step."""
     return log_of(
-        start(0, 1), *[step(number, number) for number in range(1, 6)],
+        start(0, 1),
+        *[step(number, number) for number in range(1, 6)],
         end(6, 1, ran_s=6, cause="signal"),
-        start(7, 2), *[step(8.5 + number - 4, number, took_s=0.75) for number in range(4, 8)],
+        start(7, 2),
+        *[step(8.5 + number - 4, number, took_s=0.75) for number in range(4, 8)],
         end(13, 2, ran_s=6, cause="out of memory"),
-        start(14, 3), end(3600, 3, ran_s=3586),
-    )  # fmt: skip
+        start(14, 3),
+        end(3600, 3, ran_s=3586),
+    )
 
 
 def test_crashes_per_start_and_over_time(crashed: Log) -> None:
@@ -58,8 +70,10 @@ def test_causes_by_process(crashed: Log) -> None:
     found = metric(crashed, "crash_rate", "training")
     ends = next(t.rows for t in found.breakdown if t.title == "Ends")
     assert ends == [
-        ["train", "out of memory", "none", 1], ["train", "signal", "none", 1], ["train", "stopped", "none", 1],
-    ]  # fmt: skip
+        ["train", "out of memory", "none", 1],
+        ["train", "signal", "none", 1],
+        ["train", "stopped", "none", 1],
+    ]
 
 
 def test_repair_runs_from_the_failure_to_the_first_step_and_in_stages(crashed: Log) -> None:
@@ -95,23 +109,32 @@ def test_a_server_is_repaired_by_the_first_request_that_succeeds() -> None:
     engine: dict[str, Any] = {"child": "engine", "phase": "inference"}
     found = metric(
         log_of(
-            start(0, 1, **engine), request(4, seen_by="server"), end(5, 1, ran_s=5, cause="signal", **engine),
-            request(5.1, error="5xx"), start(6, 2, **engine), request(6.5, took_ms=100, error="5xx"),
-            request(7, took_ms=250, seen_by="server"), end(20, 2, ran_s=14, **engine),
+            start(0, 1, **engine),
+            request(4, seen_by="server"),
+            end(5, 1, ran_s=5, cause="signal", **engine),
+            request(5.1, error="5xx"),
+            start(6, 2, **engine),
+            request(6.5, took_ms=100, error="5xx"),
+            request(7, took_ms=250, seen_by="server"),
+            end(20, 2, ran_s=14, **engine),
         ),
-        "crash_rate", "inference",
-    )  # fmt: skip
+        "crash_rate",
+        "inference",
+    )
     assert found.figures["mttr_s"].value == pytest.approx(2.25)
     assert "lost_steps" not in found.figures
 
 
 def test_a_command_without_steps_is_repaired_by_its_own_heartbeat() -> None:
-    beats = [at(second, Heartbeat(child="other" if second == 7 else "train", count=1, phase="training"))
-             for second in (3, 7, 8.5, 9)]  # fmt: skip
+    beats = [
+        at(second, Heartbeat(child="other" if second == 7 else "train", count=1, phase="training"))
+        for second in (3, 7, 8.5, 9)
+    ]
     found = metric(
         log_of(start(0, 1), end(5, 1, ran_s=5, cause="hang"), start(6, 2), *beats, end(20, 2, ran_s=14)),
-        "crash_rate", "training",
-    )  # fmt: skip
+        "crash_rate",
+        "training",
+    )
     assert found.figures["mttr_s"].value == pytest.approx(3.5)
 
 
@@ -120,11 +143,20 @@ def test_an_injected_crash_stands_apart_and_is_named() -> None:
     fault = at(6, Fault(name="kill train", begin_ns=6 * S, end_ns=6 * S, child="train", phase="training"))
     found = metric(
         log_of(
-            start(0, 1), step(5, 1), fault, end(6.2, 1, ran_s=6, cause="signal"), start(7, 2), step(8, 2),
-            end(20, 2, ran_s=13, cause="exception"), start(21, 3), step(23, 3), end(30, 3, ran_s=9),
+            start(0, 1),
+            step(5, 1),
+            fault,
+            end(6.2, 1, ran_s=6, cause="signal"),
+            start(7, 2),
+            step(8, 2),
+            end(20, 2, ran_s=13, cause="exception"),
+            start(21, 3),
+            step(23, 3),
+            end(30, 3, ran_s=9),
         ),
-        "crash_rate", "training",
-    )  # fmt: skip
+        "crash_rate",
+        "training",
+    )
     assert found.value == pytest.approx(1 / 3)
     assert found.figures["mttr_s"].n == 2
     assert ["train", "signal", "kill train", 1] in next(t.rows for t in found.breakdown if t.title == "Ends")
@@ -178,8 +210,10 @@ def test_final_errors_by_type_and_purpose_beside_those_before_retries() -> None:
     assert found.figures["before_retry"].value == pytest.approx(12 / 412)
     rows = next(t.rows for t in found.breakdown if t.title == "By type")
     assert rows == [
-        ["exam", "cut stream", 2, 1.0], ["load", "none", 406, 406 / 410], ["load", "timeout", 4, 4 / 410],
-    ]  # fmt: skip
+        ["exam", "cut stream", 2, 1.0],
+        ["load", "none", 406, 406 / 410],
+        ["load", "timeout", 4, 4 / 410],
+    ]
     assert found.notes == [
         "requests as the client saw them",
         "left out: 9 requests that the measuring side itself cancelled, as when it is interrupted",

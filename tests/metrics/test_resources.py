@@ -17,9 +17,7 @@ TRAIN = RunBegin(verb="train", argv=["train"], hardware=HARDWARE, phase="trainin
 
 def sample(at: float, scope: str = "tree", name: str = "train", host: str = "a", **fields: Any) -> Sample:
     boot = fields.pop("boot", host.upper())
-    return Sample(
-        scope=scope, name=name, host=host, boot=boot, mono_ns=round(at * S), phase="training", **fields
-    )  # fmt: skip
+    return Sample(scope=scope, name=name, host=host, boot=boot, mono_ns=round(at * S), phase="training", **fields)
 
 
 def test_memory_is_the_peak_and_the_mean_over_time_of_all_trees() -> None:
@@ -64,9 +62,14 @@ def test_gpu_memory_stands_beside_the_processes() -> None:
 
 def io(at: float, read: int, write: int, cancelled: int = 0, chars: int = 0, **fields: Any) -> Sample:
     return sample(
-        at, read_bytes=read * MB, write_bytes=write * MB, cancelled_write_bytes=cancelled * MB,
-        read_chars=chars * MB, write_chars=0, **fields,
-    )  # fmt: skip
+        at,
+        read_bytes=read * MB,
+        write_bytes=write * MB,
+        cancelled_write_bytes=cancelled * MB,
+        read_chars=chars * MB,
+        write_chars=0,
+        **fields,
+    )
 
 
 def test_disk_io_is_what_reached_storage_reads_and_writes_apart() -> None:
@@ -139,13 +142,23 @@ def calls(count: int, payload: int, op: str = "all_reduce", **fields: Any) -> li
     """Two ranks on two nodes; rank 1 takes 200 ms for a call, rank 0 half of that."""
     return [
         Comm(
-            op=op, bytes=payload, world=2, duration_ns=(rank + 1) * 100 * MS, call=call, inter_node=True, rank=rank,
-            host="ab"[rank], boot="AB"[rank], pid=rank, mono_ns=rank * 5000 * S + (call + 1) * S // 2, phase="training",
+            op=op,
+            bytes=payload,
+            world=2,
+            duration_ns=(rank + 1) * 100 * MS,
+            call=call,
+            inter_node=True,
+            rank=rank,
+            host="ab"[rank],
+            boot="AB"[rank],
+            pid=rank,
+            mono_ns=rank * 5000 * S + (call + 1) * S // 2,
+            phase="training",
             **fields,
         )
         for call in range(count)
         for rank in range(2)
-    ]  # fmt: skip
+    ]
 
 
 def test_network_is_the_interfaces_traffic_a_node_without_loopback() -> None:
@@ -225,11 +238,21 @@ def asked(host: str, boot: str, seen_by: str = "client") -> list[Event]:
     """One request a second of 1 MB there and 3 or 5 MB back, over 40 s."""
     return [
         Request(
-            id=str(n), purpose="load", seen_by=seen_by, scheduled_ns=n * S, sent_ns=n * S, done_ns=n * S + 10 * MS,
-            bytes_sent=MB, bytes_received=(3 + n % 2 * 2) * MB, host=host, boot=boot, mono_ns=n * S, phase="inference",
+            id=str(n),
+            purpose="load",
+            seen_by=seen_by,
+            scheduled_ns=n * S,
+            sent_ns=n * S,
+            done_ns=n * S + 10 * MS,
+            bytes_sent=MB,
+            bytes_received=(3 + n % 2 * 2) * MB,
+            host=host,
+            boot=boot,
+            mono_ns=n * S,
+            phase="inference",
         )
         for n in range(40)
-    ]  # fmt: skip
+    ]
 
 
 def serve(host: str, boot: str) -> RunBegin:

@@ -19,9 +19,18 @@ from shosei.spec import PRESETS, ModelSpec
 
 def shape(**changes: object) -> ModelSpec:
     values: dict[str, object] = {
-        "name": "odd", "vocab_size": 320, "d_model": 48, "n_layers": 3, "intermediate_size": 80, "n_heads": 6,
-        "n_kv_heads": 2, "head_dim": 16, "tied": True, "rope_theta": 1e5, "context_length": 96,
-    }  # fmt: skip
+        "name": "odd",
+        "vocab_size": 320,
+        "d_model": 48,
+        "n_layers": 3,
+        "intermediate_size": 80,
+        "n_heads": 6,
+        "n_kv_heads": 2,
+        "head_dim": 16,
+        "tied": True,
+        "rope_theta": 1e5,
+        "context_length": 96,
+    }
     return ModelSpec(**(values | changes))  # type: ignore[arg-type]
 
 

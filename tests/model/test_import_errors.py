@@ -59,7 +59,8 @@ SECOND = "model-00002-of-00009.safetensors"
 CASES: dict[str, tuple[Damage, str]] = {
     "unsupported architecture": (set_config(model_type="mamba"), "config.json: .* mamba .*; these are: llama, qwen2"),
     "mixture of experts": (
-        become("qwen3_moe", num_experts=2, moe_intermediate_size=16), "config.json: .* qwen3_moe .* not supported"
+        become("qwen3_moe", num_experts=2, moe_intermediate_size=16),
+        "config.json: .* qwen3_moe .* not supported",
     ),
     "sliding window, Mistral": (become("mistral"), "config.json: .* mistral .* not supported"),
     "sliding window, Qwen": (set_config(use_sliding_window=True), "config.json: use_sliding_window = True .* must be"),
@@ -82,7 +83,7 @@ CASES: dict[str, tuple[Damage, str]] = {
     "no tokenizer": (remove("tokenizer.json"), "has no tokenizer: neither tokenizer.json nor tokenizer.model; copy"),
     "torn tokenizer": (cut("tokenizer.json", 500), "tokenizer.json is no tokenizer .*; copy it again"),
     "empty tokenizer": (lambda path: (path / "tokenizer.json").write_text("{}"), "tokenizer.json is no tokenizer "),
-}  # fmt: skip
+}
 
 
 @pytest.fixture(scope="module")

@@ -41,15 +41,20 @@ def test_a_checkpoint_is_imported_tuned_served_examined_and_carded(tmp_path: Pat
     program.write_text(f'#!/bin/sh\nexec {sys.executable} -m shosei "$@"\n')
     program.chmod(0o755)
     settings = {
-        "PATH": f"{program.parent}:{os.environ['PATH']}", "PORT": str(free_port()), "RATE": "4", "SECONDS_OF_LOAD": "1",
+        "PATH": f"{program.parent}:{os.environ['PATH']}",
+        "PORT": str(free_port()),
+        "RATE": "4",
+        "SECONDS_OF_LOAD": "1",
         "OMP_NUM_THREADS": "1",
-    }  # fmt: skip
+    }
     run = tmp_path / "run"
     options = ["--set", "train.epochs=1", "--set", "train.table_lr=0.01"]
     done = subprocess.run(
         [EXAMPLE / "recipe.sh", checkpoint(tmp_path / "theirs"), run, *options],
-        env={**os.environ, **settings}, capture_output=True, text=True,
-    )  # fmt: skip
+        env={**os.environ, **settings},
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 0, done.stderr
     assert json.loads((run / "model/config.json").read_text())["model_type"] == "qwen2"
     log = read_log(run / "log", 1)

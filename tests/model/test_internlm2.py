@@ -21,8 +21,10 @@ SIZE = WIDTH // HEADS
 def tensors() -> dict[str, Tensor]:
     torch.manual_seed(0)
     shapes: dict[str, tuple[int, ...]] = {
-        "model.tok_embeddings.weight": (ROWS, WIDTH), "model.norm.weight": (WIDTH,), "output.weight": (ROWS, WIDTH),
-    }  # fmt: skip
+        "model.tok_embeddings.weight": (ROWS, WIDTH),
+        "model.norm.weight": (WIDTH,),
+        "output.weight": (ROWS, WIDTH),
+    }
     for layer in range(LAYERS):
         shapes |= {
             f"model.layers.{layer}.attention.wqkv.weight": ((HEADS + 2 * KV) * SIZE, WIDTH),
@@ -71,12 +73,23 @@ def test_an_imported_internlm2_computes_its_definition(tmp_path: Path, shosei: S
     weights = tensors()
     save_file(weights, theirs / "model.safetensors")
     config = {
-        "architectures": ["InternLM2ForCausalLM"], "model_type": "internlm2", "auto_map": {"AutoConfig": "code.py"},
-        "vocab_size": ROWS, "hidden_size": WIDTH, "num_hidden_layers": LAYERS, "intermediate_size": HIDDEN,
-        "num_attention_heads": HEADS, "num_key_value_heads": KV, "rms_norm_eps": EPS, "rope_theta": THETA,
-        "rope_scaling": {"type": "dynamic", "factor": 2.0}, "max_position_embeddings": 512, "bias": False,
-        "hidden_act": "silu", "tie_word_embeddings": False,
-    }  # fmt: skip
+        "architectures": ["InternLM2ForCausalLM"],
+        "model_type": "internlm2",
+        "auto_map": {"AutoConfig": "code.py"},
+        "vocab_size": ROWS,
+        "hidden_size": WIDTH,
+        "num_hidden_layers": LAYERS,
+        "intermediate_size": HIDDEN,
+        "num_attention_heads": HEADS,
+        "num_key_value_heads": KV,
+        "rms_norm_eps": EPS,
+        "rope_theta": THETA,
+        "rope_scaling": {"type": "dynamic", "factor": 2.0},
+        "max_position_embeddings": 512,
+        "bias": False,
+        "hidden_act": "silu",
+        "tie_word_embeddings": False,
+    }
     (theirs / "config.json").write_text(json.dumps(config))
     assert shosei("import", theirs, "--out", tmp_path / "run")[0] == 0
     ids = torch.randint(0, ROWS, (60,))

@@ -19,19 +19,30 @@ from shosei.spec.rope import LinearScaling, Llama3Scaling, YarnScaling
 KINDS = {
     "linear": {"rope_type": "linear", "factor": 3.0},
     "llama3": {
-        "rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
+        "rope_type": "llama3",
+        "factor": 8.0,
+        "low_freq_factor": 1.0,
+        "high_freq_factor": 4.0,
         "original_max_position_embeddings": 64,
     },
     "llama3, Llama 3.2's": {
-        "rope_type": "llama3", "factor": 32.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
+        "rope_type": "llama3",
+        "factor": 32.0,
+        "low_freq_factor": 1.0,
+        "high_freq_factor": 4.0,
         "original_max_position_embeddings": 8192,
     },
     "yarn": {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 64},
     "yarn, all its settings": {
-        "rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 64, "attention_factor": 0.8,
-        "beta_fast": 16.0, "beta_slow": 2.0, "truncate": False,
+        "rope_type": "yarn",
+        "factor": 4.0,
+        "original_max_position_embeddings": 64,
+        "attention_factor": 0.8,
+        "beta_fast": 16.0,
+        "beta_slow": 2.0,
+        "truncate": False,
     },
-}  # fmt: skip
+}
 IDS = torch.randint(0, ROWS, (1, 300), generator=torch.Generator().manual_seed(0))
 
 

@@ -17,9 +17,18 @@ from shosei.spec.generation import WeightFormat, generation_memory
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads and resets Linux's high-water mark")
 
 SPEC = ModelSpec(
-    name="wide", vocab_size=320, d_model=1024, n_layers=4, intermediate_size=8192, n_heads=2, n_kv_heads=1,
-    head_dim=32, tied=False, rope_theta=1e4, context_length=64,
-)  # fmt: skip
+    name="wide",
+    vocab_size=320,
+    d_model=1024,
+    n_layers=4,
+    intermediate_size=8192,
+    n_heads=2,
+    n_kv_heads=1,
+    head_dim=32,
+    tied=False,
+    rope_theta=1e4,
+    context_length=64,
+)
 MATRIX = 2 * SPEC.d_model * SPEC.intermediate_size
 ALL = 2 * SPEC.params
 SLACK = 40_000_000  # of the allocator, and of what the rounding needs

@@ -25,15 +25,23 @@ from shosei.profile.profile import Profile, Requirement, read_profile, shipped
 def response_time(**changes: Any) -> Metric:
     """400 ms [390, 410] over 40 time batches, p95 900 ms over 40."""
     given: dict[str, Any] = {
-        "id": "response_time", "phase": "inference", "unit": "ms", "direction": "lower", "status": "ok",
-        "value": 400.0, "ci": (390.0, 410.0), "n": 240, "clusters": 40,
+        "id": "response_time",
+        "phase": "inference",
+        "unit": "ms",
+        "direction": "lower",
+        "status": "ok",
+        "value": 400.0,
+        "ci": (390.0, 410.0),
+        "n": 240,
+        "clusters": 40,
         "figures": {"p95": Figure(900.0, "ms", "lower", (850.0, 990.0), 40), "p99": Figure(None, "ms", "lower", n=40)},
-    }  # fmt: skip
+    }
     return Metric(**given | changes)
 
 
-def judged(metric: Metric, requirement: Requirement, figure: str = "", begins: list[RunBegin] | None = None,
-           **profile: Any) -> Judgement:  # fmt: skip
+def judged(
+    metric: Metric, requirement: Requirement, figure: str = "", begins: list[RunBegin] | None = None, **profile: Any
+) -> Judgement:
     key = f"{metric.id}.{figure}" if figure else metric.id
     asked = Profile(name="mine", **{metric.phase: {key: requirement}}, **profile)
     (judgement,) = judge([metric], asked, Log(1, {RunBegin: begins or []}))
@@ -176,8 +184,9 @@ def test_a_figure_may_stand_in_a_table_of_its_metric_or_in_a_quoted_key(tmp_path
         file.write_text(f'name = "mine"\n{form}\n')
         found = read_profile(str(file)).inference
         assert {key: requirement.max for key, requirement in found.items()} == {
-            "response_time": 9, "response_time.p95": 10,
-        }, form  # fmt: skip
+            "response_time": 9,
+            "response_time.p95": 10,
+        }, form
 
 
 @pytest.mark.parametrize(

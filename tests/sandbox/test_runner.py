@@ -38,9 +38,16 @@ STRONGEST = HERE[0]
 
 def task(*tests: tuple[list[Any], Any]) -> Task:
     return Task(
-        id="i", suite="s", lang="zh", cluster="c", messages=[], grader="python", truth="", entry_point="f",
+        id="i",
+        suite="s",
+        lang="zh",
+        cluster="c",
+        messages=[],
+        grader="python",
+        truth="",
+        entry_point="f",
         tests=list(tests),
-    )  # fmt: skip
+    )
 
 
 PLUS_ONE = task(([1], 2), ([-1], 0))
@@ -125,9 +132,17 @@ def test_the_lower_rungs_judge_alike(attack: str, backend: str) -> None:
 
 def source(test: str, setup: str = "") -> Task:
     return Task(
-        id="i", suite="s", lang="en", cluster="c", messages=[], grader="python", truth="", entry_point="f",
-        test=test, setup=setup,
-    )  # fmt: skip
+        id="i",
+        suite="s",
+        lang="en",
+        cluster="c",
+        messages=[],
+        grader="python",
+        truth="",
+        entry_point="f",
+        test=test,
+        setup=setup,
+    )
 
 
 @pytest.mark.parametrize(

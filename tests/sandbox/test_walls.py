@@ -34,11 +34,23 @@ LIMITS = ExamConfig(cpu_s=2, wall_s=20)
 COLUMN = {"x86_64": 0, "aarch64": 1}.get(os.uname().machine, 0)
 # Of the attacks, those on what a wall around files does not see. None takes anything that it could not give back.
 UNSEEN = (
-    "change a file's mode", "take a file", "change a file's times", "change a file's attributes", "lock a file",
-    "watch a folder", "see that a file or process exists", "find a file by its handle", "renice another process",
-    "pin another process", "limit another process", "see another process", "have another process signalled",
-    "send a datagram", "put descriptors in flight", "change a folder outside",
-)  # fmt: skip
+    "change a file's mode",
+    "take a file",
+    "change a file's times",
+    "change a file's attributes",
+    "lock a file",
+    "watch a folder",
+    "see that a file or process exists",
+    "find a file by its handle",
+    "renice another process",
+    "pin another process",
+    "limit another process",
+    "see another process",
+    "have another process signalled",
+    "send a datagram",
+    "put descriptors in flight",
+    "change a folder outside",
+)
 
 
 @pytest.fixture(autouse=True)
@@ -48,9 +60,16 @@ def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def task(*tests: tuple[list[Any], Any]) -> Task:
     return Task(
-        id="i", suite="s", lang="zh", cluster="c", messages=[], grader="python", truth="", entry_point="f",
+        id="i",
+        suite="s",
+        lang="zh",
+        cluster="c",
+        messages=[],
+        grader="python",
+        truth="",
+        entry_point="f",
         tests=list(tests),
-    )  # fmt: skip
+    )
 
 
 def outcomes(programs: list[str], item: Task, backend: str, config: ExamConfig = LIMITS) -> list[str]:

@@ -147,9 +147,12 @@ def test_no_body_makes_the_server_fail(url: str, body: bytes, path: str) -> None
 
 def test_chat_answers_a_pipe_line_by_line(url: str) -> None:
     chat = subprocess.run(
-        [*SHOSEI, "chat", url, "--system", "短く", "--json"], input="你好\n\n東京は？\n/exit\nnever asked\n",
-        capture_output=True, text=True, timeout=60,
-    )  # fmt: skip
+        [*SHOSEI, "chat", url, "--system", "短く", "--json"],
+        input="你好\n\n東京は？\n/exit\nnever asked\n",
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
     assert chat.returncode == 0, chat.stderr
     roles = [message["role"] for message in json.loads(chat.stdout)["messages"]]
     assert roles[-2:] == ["user", "assistant"]

@@ -41,9 +41,16 @@ TOOLS: list[Any] = [
 ]
 ASK: list[Any] = [{"role": "user", "content": "東京の天気は？"}]
 SPEC = replace(
-    preset("nano"), vocab_size=384, d_model=64, n_layers=2, intermediate_size=96, n_heads=2, n_kv_heads=1, head_dim=32,
+    preset("nano"),
+    vocab_size=384,
+    d_model=64,
+    n_layers=2,
+    intermediate_size=96,
+    n_heads=2,
+    n_kv_heads=1,
+    head_dim=32,
     context_length=2048,
-)  # fmt: skip
+)
 
 
 @pytest.fixture(scope="module")

@@ -96,13 +96,22 @@ def test_the_salt_is_the_owners_alone(url: str, run: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "param"),
     [
-        ({"star": 4}, "star"), ({"stars": 6}, "stars"), ({"stars": True}, "stars"), ({"stars": "4"}, "stars"),
-        ({"stars": None}, "thumbs"), ({"thumbs": "up"}, "thumbs"), ({"request": "x"}, "request"),
-        ({"turn": -1}, "turn"), ({"tags": ["t"] * 17}, "tags"), ({"tags": ["x" * 65]}, "tags[0]"),
-        ({"comment": "字" * 4001}, "comment"), ({"user": ""}, "user"), ({"user": "\ud800"}, "user"),
+        ({"star": 4}, "star"),
+        ({"stars": 6}, "stars"),
+        ({"stars": True}, "stars"),
+        ({"stars": "4"}, "stars"),
+        ({"stars": None}, "thumbs"),
+        ({"thumbs": "up"}, "thumbs"),
+        ({"request": "x"}, "request"),
+        ({"turn": -1}, "turn"),
+        ({"tags": ["t"] * 17}, "tags"),
+        ({"tags": ["x" * 65]}, "tags[0]"),
+        ({"comment": "字" * 4001}, "comment"),
+        ({"user": ""}, "user"),
+        ({"user": "\ud800"}, "user"),
         ({"rater_kind": "cat"}, "rater_kind"),
     ],
-)  # fmt: skip
+)
 def test_a_wrong_field_is_named(url: str, change: dict[str, Any], param: str) -> None:
     code, error = post(url, {"request": ID, "stars": 4} | change)
     assert (code, error["param"]) == (400, param)
@@ -126,10 +135,14 @@ anything = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max
 bodies = st.fixed_dictionaries(
     {"request": st.just(ID)},
     optional={
-        "stars": st.integers(0, 6), "thumbs": st.sampled_from(["up", "down", ""]), "turn": st.integers(-1, 2**70),
-        "tags": st.lists(st.text(max_size=70), max_size=18) | anything, "comment": anything, "user": anything,
+        "stars": st.integers(0, 6),
+        "thumbs": st.sampled_from(["up", "down", ""]),
+        "turn": st.integers(-1, 2**70),
+        "tags": st.lists(st.text(max_size=70), max_size=18) | anything,
+        "comment": anything,
+        "user": anything,
     },
-)  # fmt: skip
+)
 
 
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -264,7 +277,10 @@ def test_processes_that_race_for_the_salt_agree(tmp_path: Path) -> None:
 def test_keeping_text_without_a_run_is_refused(model: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "shosei", "serve", model, "--keep-rated-text", "--port", "0"],
-        capture_output=True, text=True, timeout=60, env={k: v for k, v in os.environ.items() if k != "SHOSEI_RUN"},
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={k: v for k, v in os.environ.items() if k != "SHOSEI_RUN"},
+    )
     assert done.returncode == 2
     assert "name one with --run" in done.stderr

@@ -160,9 +160,12 @@ def test_another_model_a_second_server_and_a_measured_one_are_not_mixed() -> Non
 def test_chat_serves_a_folder_itself_and_leaves_nothing(model: Path) -> None:
     before = {process.pid for process in psutil.process_iter()}
     done = subprocess.run(
-        [*SHOSEI, "chat", str(model)], input="你好\n".encode(), capture_output=True, timeout=90,
+        [*SHOSEI, "chat", str(model)],
+        input="你好\n".encode(),
+        capture_output=True,
+        timeout=90,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )  # fmt: skip
+    )
     assert done.returncode == 0, done.stderr
     assert done.stdout.decode().endswith("\n")
     mine = [process for process in psutil.process_iter(["pid", "cmdline"]) if process.pid not in before]

@@ -139,9 +139,12 @@ def test_an_answer_of_a_schema_is_parsed(client: openai.OpenAI, seed: int) -> No
 
 def test_a_tool_of_a_model_is_parsed(client: openai.OpenAI) -> None:
     answer = client.chat.completions.parse(
-        model="nano", messages=ASK, tools=[openai.pydantic_function_tool(Weather)], tool_choice="required",
+        model="nano",
+        messages=ASK,
+        tools=[openai.pydantic_function_tool(Weather)],
+        tool_choice="required",
         max_tokens=1000,
-    )  # fmt: skip
+    )
     for call in answer.choices[0].message.tool_calls or []:
         assert isinstance(call.function.parsed_arguments, Weather)
 

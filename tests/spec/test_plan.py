@@ -24,9 +24,14 @@ from shosei.spec.training import TrainingStep, optimizer_bytes, train_flops, tra
 from verb import Shosei
 
 STEPS = st.builds(
-    TrainingStep, st.integers(1, 64), st.integers(1, 4096), st.sampled_from(["muon", "adamw"]),
-    st.sampled_from(["bf16", "fp32"]), st.booleans(), st.sampled_from([1, 2, 8]),
-)  # fmt: skip
+    TrainingStep,
+    st.integers(1, 64),
+    st.integers(1, 4096),
+    st.sampled_from(["muon", "adamw"]),
+    st.sampled_from(["bf16", "fp32"]),
+    st.booleans(),
+    st.sampled_from([1, 2, 8]),
+)
 
 
 @pytest.mark.parametrize(
@@ -55,9 +60,16 @@ def test_state_budget_and_hours_of_the_published_models(
 def test_a_step_of_one_matrix_each_by_hand() -> None:
     """Width 2, one layer, one head of 2, feed-forward 3, 4 rows, untied; 5 tokens in float32."""
     spec = replace(
-        preset("nano"), d_model=2, n_layers=1, n_heads=1, n_kv_heads=1, head_dim=2, intermediate_size=3, vocab_size=4,
+        preset("nano"),
+        d_model=2,
+        n_layers=1,
+        n_heads=1,
+        n_kv_heads=1,
+        head_dim=2,
+        intermediate_size=3,
+        vocab_size=4,
         tied=False,
-    )  # fmt: skip
+    )
     memory = training_memory(spec, TrainingStep(1, 5, precision="fp32"))
     matrices, tables, norms = 4 * 4 + 3 * 6, 2 * 8, 3 * 2
     assert memory.weights == memory.gradients == 4 * (matrices + tables + norms)
@@ -133,8 +145,12 @@ def test_quantities_are_read_and_shown_as_people_write_them() -> None:
     lengths = [shown_seconds(value) for value in (25e-6, 0.0042, 90, 7200, 10 * 86400, 1e9)]
     assert lengths == ["25.0 µs", "4.20 ms", "90.0 s", "2.00 h", "10.0 days", "31.7 years"]
     assert [shown_count(value) for value in (1, 34_000, 5.5e6, 2.27e9, 4e13)] == [
-        "1", "34,000", "5.50 million", "2.27 billion", "40.0 trillion",
-    ]  # fmt: skip
+        "1",
+        "34,000",
+        "5.50 million",
+        "2.27 billion",
+        "40.0 trillion",
+    ]
     assert parse_devices("8xh100") == (8, DEVICES["H100"])
     assert parse_devices("RTX4090") == (1, DEVICES["RTX4090"])
 

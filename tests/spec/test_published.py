@@ -64,9 +64,18 @@ READINGS = {
 
 
 def counted(
-    name: str, matrices: int, fused: int, grouped: bool, own_heads: bool, attention_bias: bool,
-    feed_forward_bias: bool, norms: int, final_norm: bool, norm_bias: bool, head: bool,
-) -> int:  # fmt: skip
+    name: str,
+    matrices: int,
+    fused: int,
+    grouped: bool,
+    own_heads: bool,
+    attention_bias: bool,
+    feed_forward_bias: bool,
+    norms: int,
+    final_norm: bool,
+    norm_bias: bool,
+    head: bool,
+) -> int:
     """Non-embedding parameters under one reading of the shape table."""
     d_model, layers, width, heads, kv_heads, head_size, vocabulary = SHAPES[name]
     f = width // fused

@@ -31,9 +31,15 @@ def test_gemma_1_follows_from_the_same_formula() -> None:
     from dataclasses import replace
 
     gemma_2b = replace(
-        preset("ja-small"), vocab_size=256_128, d_model=2048, n_layers=18, intermediate_size=16_384,
-        n_heads=8, n_kv_heads=1, head_dim=256,
-    )  # fmt: skip
+        preset("ja-small"),
+        vocab_size=256_128,
+        d_model=2048,
+        n_layers=18,
+        intermediate_size=16_384,
+        n_heads=8,
+        n_kv_heads=1,
+        head_dim=256,
+    )
     assert gemma_2b.non_embedding_params == 1_981_884_416
     gemma_7b = replace(gemma_2b, d_model=3072, n_layers=28, intermediate_size=24_576, n_heads=16, n_kv_heads=16)
     assert gemma_7b.non_embedding_params == 7_751_248_896

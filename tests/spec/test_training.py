@@ -26,12 +26,25 @@ from train_samples import FAST
 
 SPECS = st.builds(
     lambda d, layers, width, kv, group, head, rows, tied: replace(
-        preset("nano"), d_model=8 * d, n_layers=layers, intermediate_size=16 * width, n_kv_heads=kv,
-        n_heads=kv * group, head_dim=8 * head, vocab_size=rows, tied=tied,
+        preset("nano"),
+        d_model=8 * d,
+        n_layers=layers,
+        intermediate_size=16 * width,
+        n_kv_heads=kv,
+        n_heads=kv * group,
+        head_dim=8 * head,
+        vocab_size=rows,
+        tied=tied,
     ),
-    st.integers(1, 6), st.integers(1, 4), st.integers(1, 8), st.integers(1, 3), st.integers(1, 4), st.integers(1, 4),
-    st.integers(5, 400), st.booleans(),
-)  # fmt: skip
+    st.integers(1, 6),
+    st.integers(1, 4),
+    st.integers(1, 8),
+    st.integers(1, 3),
+    st.integers(1, 4),
+    st.integers(1, 4),
+    st.integers(5, 400),
+    st.booleans(),
+)
 
 
 def on_paper_and_in_torch(spec: ModelSpec) -> tuple[dict[str, int], dict[str, int]]:
@@ -44,15 +57,23 @@ def on_paper_and_in_torch(spec: ModelSpec) -> tuple[dict[str, int], dict[str, in
         return sum(size for name, size in sizes.items() if part in name)
 
     paper = {
-        "embed_tokens|lm_head": spec.embedding_params, "self_attn": spec.attention_params,
-        "mlp": spec.feed_forward_params, "norm": spec.norm_params, "all": spec.params,
-        "muon": spec.layer_matrix_params, "adamw": spec.params - spec.layer_matrix_params,
-    }  # fmt: skip
+        "embed_tokens|lm_head": spec.embedding_params,
+        "self_attn": spec.attention_params,
+        "mlp": spec.feed_forward_params,
+        "norm": spec.norm_params,
+        "all": spec.params,
+        "muon": spec.layer_matrix_params,
+        "adamw": spec.params - spec.layer_matrix_params,
+    }
     return paper, {
-        "embed_tokens|lm_head": total("embed_tokens") + total("lm_head"), "self_attn": total("self_attn"),
-        "mlp": total("mlp"), "norm": total("norm"), "all": sum(sizes.values()),
-        "muon": sum(matrix.numel() for matrix in matrices), "adamw": sum(table.numel() for table in tables),
-    }  # fmt: skip
+        "embed_tokens|lm_head": total("embed_tokens") + total("lm_head"),
+        "self_attn": total("self_attn"),
+        "mlp": total("mlp"),
+        "norm": total("norm"),
+        "all": sum(sizes.values()),
+        "muon": sum(matrix.numel() for matrix in matrices),
+        "adamw": sum(table.numel() for table in tables),
+    }
 
 
 @pytest.mark.parametrize("name", PRESETS)

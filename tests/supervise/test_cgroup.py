@@ -12,13 +12,18 @@ from shosei.supervise.cgroup import Cgroup
 from supervised import eventually, linux, lives
 
 V2 = {
-    "cpu.stat": "usage_usec 1500000\nuser_usec 1000000\n", "memory.current": "1000\n", "memory.peak": "5000\n",
-    "memory.events": "low 0\nhigh 0\nmax 3\noom 1\noom_kill 2\noom_group_kill 0\n", "memory.max": "max\n",
-}  # fmt: skip
+    "cpu.stat": "usage_usec 1500000\nuser_usec 1000000\n",
+    "memory.current": "1000\n",
+    "memory.peak": "5000\n",
+    "memory.events": "low 0\nhigh 0\nmax 3\noom 1\noom_kill 2\noom_group_kill 0\n",
+    "memory.max": "max\n",
+}
 V1 = {
-    "memory.usage_in_bytes": "1000\n", "memory.max_usage_in_bytes": "5000\n", "memory.limit_in_bytes": "9223372036\n",
+    "memory.usage_in_bytes": "1000\n",
+    "memory.max_usage_in_bytes": "5000\n",
+    "memory.limit_in_bytes": "9223372036\n",
     "memory.oom_control": "oom_kill_disable 0\nunder_oom 0\noom_kill 2\n",
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize(

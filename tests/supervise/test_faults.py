@@ -114,9 +114,15 @@ def test_the_next_start_finds_what_a_killed_supervisor_left(tmp_path: Path, grou
 def test_after_a_reboot_the_cause_is_not_known(tmp_path: Path) -> None:
     """A run that the machine's own end has cut short, torn line included: it was written under another boot id."""
     envelope: dict[str, Any] = {
-        "v": 1, "run": "run", "attempt": 1, "host": identity().host, "boot": "before", "pid": os.getpid(),
-        "start_ticks": identity().start_ticks, "phase": "training",
-    }  # fmt: skip
+        "v": 1,
+        "run": "run",
+        "attempt": 1,
+        "host": identity().host,
+        "boot": "before",
+        "pid": os.getpid(),
+        "start_ticks": identity().start_ticks,
+        "phase": "training",
+    }
     events = [
         ProcStart(**envelope, mono_ns=10**9, seq=0, child="train", child_pid=7, argv=["train"], start=1),
         Note(**envelope, mono_ns=6 * 10**9, seq=1, level="info", text='a "proc.exit" that is none'),
@@ -165,12 +171,15 @@ def test_faults_on_purpose_are_marked_and_repaired(tmp_path: Path) -> None:
     code, log = supervise(tmp_path / "run", child, injections=faults)
     assert code == 0
     assert [(end.planned, end.cause) for end in log.of(ProcExit)] == [
-        (False, "signal"), (False, "hang"), (True, "done"),
-    ]  # fmt: skip
+        (False, "signal"),
+        (False, "hang"),
+        (True, "done"),
+    ]
     seen = log.of(Fault)
     assert [(fault.name, fault.injected, fault.child) for fault in seen] == [
-        ("kill@0.5", True, "train"), ("hang@1.5", True, "train"),
-    ]  # fmt: skip
+        ("kill@0.5", True, "train"),
+        ("hang@1.5", True, "train"),
+    ]
     assert all(fault.end_ns and fault.end_ns > fault.begin_ns for fault in seen)
     assert [(event.failure, event.watchdog) for event in log.of(Restart)] == [(0, 0), (1, 0), (1, 1)]
     crash_rate = next(cell for cell in compute(log) if (cell.id, cell.phase) == ("crash_rate", "training"))

@@ -97,8 +97,10 @@ def test_what_is_not_printed_is_not_made_up(tmp_path: Path) -> None:
     ]
     found = cells(log)
     assert {name for name in ("training_speed", "inference_speed", "error_rate") if found[name].value is None} == {
-        "training_speed", "inference_speed", "error_rate",
-    }  # fmt: skip
+        "training_speed",
+        "inference_speed",
+        "error_rate",
+    }
     assert found["response_time"].value
 
 

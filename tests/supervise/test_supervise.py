@@ -90,8 +90,10 @@ def test_restarts_are_counted_exactly(tmp_path: Path) -> None:
     assert [event.failure for event in log.of(Restart)] == [0, 1, 2]
     assert [event.start for event in log.of(ProcStart)] == [1, 2, 3]
     assert [(event.code, event.planned, event.cause) for event in log.of(ProcExit)] == [
-        (7, False, "start-up"), (7, False, "start-up"), (0, True, "done"),
-    ]  # fmt: skip
+        (7, False, "start-up"),
+        (7, False, "start-up"),
+        (0, True, "done"),
+    ]
     assert {event.phase for kind in (Restart, ProcStart, ProcExit) for event in log.of(kind)} == {"training"}
 
 

@@ -24,7 +24,7 @@ from shosei.log import (
     ToolResult,
     Window,
     Workflow,
-)  # fmt: skip
+)
 
 TASKS = 40
 SYSTEM = "router"
@@ -47,39 +47,77 @@ def task(index: int, **changes: Any) -> Workflow:
     begin, calls = START + index * S, 4 if index % 5 == 0 else 3
     error = FAILED.get(index, "")
     given: dict[str, Any] = {
-        "task": f"t{index}#0", "system": SYSTEM, "suite": "mixed", "item": f"t{index}", "sample": 0,
-        "cluster": f"operands-{index}", "scheduled_ns": begin, "begin_ns": begin + MS, "end_ns": begin + 500 * MS,
-        "error": error, "message": "calls" if error == "budget" else error, "calls": calls, "tokens_in": 20 * calls,
-        "tokens_out": 5 * calls, "phase": "inference", "mono_ns": begin + 500 * MS,
-    }  # fmt: skip
+        "task": f"t{index}#0",
+        "system": SYSTEM,
+        "suite": "mixed",
+        "item": f"t{index}",
+        "sample": 0,
+        "cluster": f"operands-{index}",
+        "scheduled_ns": begin,
+        "begin_ns": begin + MS,
+        "end_ns": begin + 500 * MS,
+        "error": error,
+        "message": "calls" if error == "budget" else error,
+        "calls": calls,
+        "tokens_in": 20 * calls,
+        "tokens_out": 5 * calls,
+        "phase": "inference",
+        "mono_ns": begin + 500 * MS,
+    }
     return Workflow(**given | changes)
 
 
 def baseline(index: int) -> Workflow:
     """The same task, given to a single agent that makes two calls."""
     return task(
-        index, system="single", baseline=True, error="", message="", calls=2, tokens_in=50, tokens_out=10,
-        grader="exact", truth=str(index), answer=str(index) if solved_by_single(index) else "?",
-    )  # fmt: skip
+        index,
+        system="single",
+        baseline=True,
+        error="",
+        message="",
+        calls=2,
+        tokens_in=50,
+        tokens_out=10,
+        grader="exact",
+        truth=str(index),
+        answer=str(index) if solved_by_single(index) else "?",
+    )
 
 
 def score(index: int) -> Score:
     """The system's answer."""
     return Score(
-        task=f"t{index}#0", suite="mixed", item=f"t{index}", cluster=f"operands-{index}", grader="exact",
-        truth=str(index), answer=str(index) if solved(index) else "", error=FAILED.get(index, ""), phase="inference",
-    )  # fmt: skip
+        task=f"t{index}#0",
+        suite="mixed",
+        item=f"t{index}",
+        cluster=f"operands-{index}",
+        grader="exact",
+        truth=str(index),
+        answer=str(index) if solved(index) else "",
+        error=FAILED.get(index, ""),
+        phase="inference",
+    )
 
 
 def call(index: int, agent: str, begin_ms: int, took_ms: int, **changes: Any) -> Request:
     """A call for the task ``index``, ``begin_ms`` after its submission."""
     begin = START + index * S + begin_ms * MS
     given: dict[str, Any] = {
-        "id": f"{index}-{agent}-{begin_ms}", "task": f"t{index}#0", "agent": agent, "purpose": "agents",
-        "seen_by": "gateway", "attribution": "path", "scheduled_ns": begin, "sent_ns": begin,
-        "done_ns": begin + took_ms * MS, "status": 200, "tokens_in": 20, "tokens_out": 5, "phase": "inference",
+        "id": f"{index}-{agent}-{begin_ms}",
+        "task": f"t{index}#0",
+        "agent": agent,
+        "purpose": "agents",
+        "seen_by": "gateway",
+        "attribution": "path",
+        "scheduled_ns": begin,
+        "sent_ns": begin,
+        "done_ns": begin + took_ms * MS,
+        "status": 200,
+        "tokens_in": 20,
+        "tokens_out": 5,
+        "phase": "inference",
         "mono_ns": begin + took_ms * MS,
-    }  # fmt: skip
+    }
     return Request(**given | changes)
 
 
@@ -99,10 +137,19 @@ def calls(index: int) -> list[Request]:
 def seen_by_server(seen: Request) -> Request:
     """The same call as the server saw it, which took less."""
     return Request(
-        id=seen.id, purpose="agents", seen_by="server", scheduled_ns=seen.scheduled_ns + MS, sent_ns=seen.sent_ns,
-        done_ns=(seen.done_ns or 0) - MS, status=seen.status, error=seen.error, tokens_in=20, tokens_out=5,
-        phase="inference", mono_ns=seen.mono_ns,
-    )  # fmt: skip
+        id=seen.id,
+        purpose="agents",
+        seen_by="server",
+        scheduled_ns=seen.scheduled_ns + MS,
+        sent_ns=seen.sent_ns,
+        done_ns=(seen.done_ns or 0) - MS,
+        status=seen.status,
+        error=seen.error,
+        tokens_in=20,
+        tokens_out=5,
+        phase="inference",
+        mono_ns=seen.mono_ns,
+    )
 
 
 def events(*, with_baseline: bool = True) -> list[Event]:
@@ -117,9 +164,16 @@ def events(*, with_baseline: bool = True) -> list[Event]:
         found += [Restart(child=child, phase="inference")]
         found += recorded.samples(child, "inference", seconds=40, megabytes=megabytes, start=START)
         found += [
-            ProcExit(child=child, child_pid=pid, start=1, planned=True, cause="stopped", duration_ns=45 * S,
-                     phase="inference")
-        ]  # fmt: skip
+            ProcExit(
+                child=child,
+                child_pid=pid,
+                start=1,
+                planned=True,
+                cause="stopped",
+                duration_ns=45 * S,
+                phase="inference",
+            )
+        ]
     for index in range(TASKS):
         made = calls(index)
         found += [*made, *map(seen_by_server, made), task(index), score(index)]

@@ -21,10 +21,17 @@ HERE = Path(__file__).parent
 
 def tasks(questions: Iterable[str], truth: str = "42") -> list[Task]:
     return [
-        Task(id=str(number), suite="tasks", lang="zh", cluster=str(number), grader="exact", truth=truth,
-             messages=[{"role": "user", "content": question}])
+        Task(
+            id=str(number),
+            suite="tasks",
+            lang="zh",
+            cluster=str(number),
+            grader="exact",
+            truth=truth,
+            messages=[{"role": "user", "content": question}],
+        )
         for number, question in enumerate(questions)
-    ]  # fmt: skip
+    ]
 
 
 def suite(folder: Path, questions: Iterable[str], truth: str = "42") -> Path:

@@ -94,20 +94,45 @@ def log(name: str = "nano") -> Log:
     start = 1_790_000_000 * SECOND
     common: dict[str, Any] = {"v": 1, "run": "quickstart", "attempt": 1, "host": "box", "boot": "b", "start_ticks": 1}
     data = RunBegin(
-        **common, pid=10, wall_ns=start, mono_ns=SECOND, verb="data", phase="training",
-        hardware=hardware, seeds={"data": 1}, argv=["/opt/bin/shosei", "data", "--run", "runs/quickstart"],
-        versions={"shosei": "0.1.0", "python": "3.11.9"}, hashes={"suites": "ab" * 32},
-    )  # fmt: skip
+        **common,
+        pid=10,
+        wall_ns=start,
+        mono_ns=SECOND,
+        verb="data",
+        phase="training",
+        hardware=hardware,
+        seeds={"data": 1},
+        argv=["/opt/bin/shosei", "data", "--run", "runs/quickstart"],
+        versions={"shosei": "0.1.0", "python": "3.11.9"},
+        hashes={"suites": "ab" * 32},
+    )
     train = RunBegin(
-        **common, pid=11, wall_ns=start + 10 * SECOND, mono_ns=11 * SECOND, verb="train", phase="training",
-        hardware=hardware, argv=["/opt/bin/shosei", "train", "--set", "train.lr=1e-3"], seeds={"train": 7},
-        versions={"torch": "2.13.0"}, hashes={"tokenizer": "cd" * 32},
+        **common,
+        pid=11,
+        wall_ns=start + 10 * SECOND,
+        mono_ns=11 * SECOND,
+        verb="train",
+        phase="training",
+        hardware=hardware,
+        argv=["/opt/bin/shosei", "train", "--set", "train.lr=1e-3"],
+        seeds={"train": 7},
+        versions={"torch": "2.13.0"},
+        hashes={"tokenizer": "cd" * 32},
         model={"name": name, "params": spec.params, "vocab_size": spec.vocab_size, "tied": True},
-    )  # fmt: skip
+    )
     exam = RunBegin(
-        **common, pid=12, wall_ns=start + 200 * SECOND, mono_ns=201 * SECOND, verb="exam", phase="inference",
-        hardware=hardware, argv=["shosei", "exam", "a b"], profile="chatbot", arrival="poisson", sandbox="rlimits",
-    )  # fmt: skip
+        **common,
+        pid=12,
+        wall_ns=start + 200 * SECOND,
+        mono_ns=201 * SECOND,
+        verb="exam",
+        phase="inference",
+        hardware=hardware,
+        argv=["shosei", "exam", "a b"],
+        profile="chatbot",
+        arrival="poisson",
+        sandbox="rlimits",
+    )
     ends = [RunEnd(**common, pid=10, verb="data", exit_code=0, mono_ns=9 * SECOND)]
     ends += [RunEnd(**common, pid=11, verb="train", exit_code=0, dropped=3, mono_ns=190 * SECOND)]
     meter = [

@@ -20,10 +20,23 @@ SPEEDS: list[Key] = [
     for id in ("training_speed", "inference_speed", "gpu_utilization", "memory", "disk_io", "network", "response_time")
     for phase in ("training", "inference")
 ]  # type: ignore[misc]
-_DIRECTIONS = {"training_speed": "lower", "memory": "lower", "disk_io": "lower", "response_time": "lower",
-               "error_rate": "lower", "crash_rate": "lower", "restart_count": "lower"}  # fmt: skip
-_UNITS = {"training_speed": "s", "inference_speed": "requests/s", "memory": "bytes", "disk_io": "MB/s",
-          "response_time": "ms", "network": "Gbps"}  # fmt: skip
+_DIRECTIONS = {
+    "training_speed": "lower",
+    "memory": "lower",
+    "disk_io": "lower",
+    "response_time": "lower",
+    "error_rate": "lower",
+    "crash_rate": "lower",
+    "restart_count": "lower",
+}
+_UNITS = {
+    "training_speed": "s",
+    "inference_speed": "requests/s",
+    "memory": "bytes",
+    "disk_io": "MB/s",
+    "response_time": "ms",
+    "network": "Gbps",
+}
 
 
 def measured(values: dict[Key, float], units: dict[Key, Observations] | None = None, **changes: object) -> Measured:
@@ -33,9 +46,16 @@ def measured(values: dict[Key, float], units: dict[Key, Observations] | None = N
         status = "ok" if (id, phase) in values else "not_measured"
         more = {} if status == "ok" else {"reason": "nobody measured it"}
         metrics[id, phase] = Metric(
-            id=id, phase=phase, unit=_UNITS.get(id, ""), direction=_DIRECTIONS.get(id, "higher"),  # type: ignore[arg-type]
-            status=status, value=values.get((id, phase)), clusters=40, n=40, **more,  # type: ignore[arg-type]
-        )  # fmt: skip
+            id=id,
+            phase=phase,
+            unit=_UNITS.get(id, ""),
+            direction=_DIRECTIONS.get(id, "higher"),  # type: ignore[arg-type]
+            status=status,
+            value=values.get((id, phase)),
+            clusters=40,
+            n=40,
+            **more,  # type: ignore[arg-type]
+        )
         if status == "ok" and changes:
             metrics[id, phase] = msgspec.structs.replace(metrics[id, phase], **changes)
     return Measured(metrics, units or {})
@@ -60,9 +80,16 @@ def classified(true: np.ndarray, said: np.ndarray, clusters: np.ndarray) -> Obse
 
 
 def turn_log(
-    attempt: int, target: str, speed: float, draw: np.random.Generator, *, requests: int = 40, right: float = 0.8,
-    errors: float = 0.02, ended: int = 0,
-) -> Log:  # fmt: skip
+    attempt: int,
+    target: str,
+    speed: float,
+    draw: np.random.Generator,
+    *,
+    requests: int = 40,
+    right: float = 0.8,
+    errors: float = 0.02,
+    ended: int = 0,
+) -> Log:
     """One turn of ``shosei alternate``: a load of ten requests a second and an exam of forty tasks, at a speed."""
     begin = RunBegin(verb="alternate", argv=["shosei", "alternate"], target=target, turn=attempt, attempt=attempt)
     load = RunBegin(verb="load", argv=["shosei", "load"], arrival="poisson", phase="inference", attempt=attempt)
@@ -70,22 +97,47 @@ def turn_log(
     failed, sums = draw.random(requests) < errors, draw.random(40) < right
     latencies = draw.lognormal(np.log(50 * speed), 0.5, requests)
     loaded = [
-        Request(id=f"load-{number}", purpose="load", seen_by="client", scheduled_ns=number * 100 * MS,
-                sent_ns=number * 100 * MS, done_ns=number * 100 * MS + int(latency * MS),
-                status=500 if fails else 200, error="5xx" if fails else "", phase="inference", attempt=attempt)
+        Request(
+            id=f"load-{number}",
+            purpose="load",
+            seen_by="client",
+            scheduled_ns=number * 100 * MS,
+            sent_ns=number * 100 * MS,
+            done_ns=number * 100 * MS + int(latency * MS),
+            status=500 if fails else 200,
+            error="5xx" if fails else "",
+            phase="inference",
+            attempt=attempt,
+        )
         for number, (latency, fails) in enumerate(zip(latencies, failed, strict=True))
-    ]  # fmt: skip
+    ]
     asked = [
-        Request(id=f"exam-{number}", purpose="exam", seen_by="client", scheduled_ns=100 * S + number * 20 * MS,
-                sent_ns=100 * S + number * 20 * MS, done_ns=100 * S + int((number + 1) * 20 * MS * speed), status=200,
-                phase="inference", attempt=attempt)
+        Request(
+            id=f"exam-{number}",
+            purpose="exam",
+            seen_by="client",
+            scheduled_ns=100 * S + number * 20 * MS,
+            sent_ns=100 * S + number * 20 * MS,
+            done_ns=100 * S + int((number + 1) * 20 * MS * speed),
+            status=200,
+            phase="inference",
+            attempt=attempt,
+        )
         for number in range(40)
-    ]  # fmt: skip
+    ]
     scores = [
-        Score(suite="sums", item=str(number), cluster=str(number), grader="exact", truth="1", answer=str(int(hit)),
-              phase="inference", attempt=attempt)
+        Score(
+            suite="sums",
+            item=str(number),
+            cluster=str(number),
+            grader="exact",
+            truth="1",
+            answer=str(int(hit)),
+            phase="inference",
+            attempt=attempt,
+        )
         for number, hit in enumerate(sums)
-    ]  # fmt: skip
+    ]
     end = RunEnd(verb="alternate", exit_code=ended, attempt=attempt)
     events = {RunBegin: [begin, load], Window: [window], Request: loaded + asked, Score: scores, RunEnd: [end]}
     return Log(attempt, events)

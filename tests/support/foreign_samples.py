@@ -11,10 +11,20 @@ from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 from model_samples import ROWS, save_tokenizer
 
 TINY = {
-    "vocab_size": ROWS, "hidden_size": 48, "num_hidden_layers": 3, "intermediate_size": 80, "num_attention_heads": 6,
-    "num_key_value_heads": 2, "head_dim": 8, "rope_theta": 50_000.0, "max_position_embeddings": 128,
-    "rms_norm_eps": 1e-4, "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 2,
-}  # fmt: skip
+    "vocab_size": ROWS,
+    "hidden_size": 48,
+    "num_hidden_layers": 3,
+    "intermediate_size": 80,
+    "num_attention_heads": 6,
+    "num_key_value_heads": 2,
+    "head_dim": 8,
+    "rope_theta": 50_000.0,
+    "max_position_embeddings": 128,
+    "rms_norm_eps": 1e-4,
+    "bos_token_id": 1,
+    "eos_token_id": 2,
+    "pad_token_id": 2,
+}
 
 
 def save(kind: str, path: Path, max_shard_size: str = "5GB", **settings: object) -> PreTrainedModel:

@@ -71,7 +71,13 @@ def end(
 ) -> Event:
     """A process's end, planned if its cause is that it was stopped."""
     exit = ProcExit(
-        child=child, child_pid=100 + number, start=number, planned=cause == "stopped", cause=cause,
-        duration_ns=round(ran_s * S), signal=9, phase=phase,
-    )  # fmt: skip
+        child=child,
+        child_pid=100 + number,
+        start=number,
+        planned=cause == "stopped",
+        cause=cause,
+        duration_ns=round(ran_s * S),
+        signal=9,
+        phase=phase,
+    )
     return at(seconds, exit)

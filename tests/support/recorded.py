@@ -26,7 +26,7 @@ from shosei.log import (
     Section,
     Step,
     Window,
-)  # fmt: skip
+)
 from shosei.metrics import Metric, compute
 from shosei.metrics.service_level import ServiceLevel
 
@@ -57,13 +57,30 @@ def _training() -> list[Event]:
             step += 1
             now += 250 * MS
             found.append(
-                Step(step=step, epoch=epoch, samples=8, tokens=200, duration_ns=250 * MS, data_wait_ns=10 * MS,
-                     loss=4.0 / step, finite=True, phase="training", mono_ns=now)
-            )  # fmt: skip
+                Step(
+                    step=step,
+                    epoch=epoch,
+                    samples=8,
+                    tokens=200,
+                    duration_ns=250 * MS,
+                    data_wait_ns=10 * MS,
+                    loss=4.0 / step,
+                    finite=True,
+                    phase="training",
+                    mono_ns=now,
+                )
+            )
         found.append(
-            Epoch(index=epoch, begin_ns=begin, end_ns=now, steps=STEPS_PER_EPOCH, samples=8 * STEPS_PER_EPOCH,
-                  tokens=200 * STEPS_PER_EPOCH, phase="training")
-        )  # fmt: skip
+            Epoch(
+                index=epoch,
+                begin_ns=begin,
+                end_ns=now,
+                steps=STEPS_PER_EPOCH,
+                samples=8 * STEPS_PER_EPOCH,
+                tokens=200 * STEPS_PER_EPOCH,
+                phase="training",
+            )
+        )
         found.append(Section(name="evaluation", begin_ns=now, end_ns=now + 2 * S, epoch=epoch, phase="training"))
         found += [_score(index, right=index % (epoch + 1) > 0, phase="training", epoch=epoch) for index in range(80)]
         now += 2 * S
@@ -71,9 +88,10 @@ def _training() -> list[Event]:
         now += S
     found += samples("train", "training", seconds=now // S, megabytes=400)
     found.append(
-        ProcExit(child="train", child_pid=11, start=1, planned=True, cause="done", duration_ns=now, code=0,
-                 phase="training")
-    )  # fmt: skip
+        ProcExit(
+            child="train", child_pid=11, start=1, planned=True, cause="done", duration_ns=now, code=0, phase="training"
+        )
+    )
     return found
 
 
@@ -93,58 +111,138 @@ def _inference() -> list[Event]:
         took = int(draw.expovariate(1 / 40) * MS) + 10 * MS
         failed = index % 100 == 99
         found.append(
-            Request(id=f"load-{index}", purpose="load", seen_by="client", scheduled_ns=scheduled,
-                    sent_ns=scheduled + MS, first_byte_ns=scheduled + took // 2,
-                    first_token_ns=None if failed else scheduled + took // 2,
-                    done_ns=scheduled + took, status=500 if failed else 200, error="5xx" if failed else "",
-                    first_try_error="5xx" if failed else "", stream=True, tokens_in=20,
-                    tokens_out=None if failed else 5, bytes_sent=100, bytes_received=400, phase="inference")
-        )  # fmt: skip
+            Request(
+                id=f"load-{index}",
+                purpose="load",
+                seen_by="client",
+                scheduled_ns=scheduled,
+                sent_ns=scheduled + MS,
+                first_byte_ns=scheduled + took // 2,
+                first_token_ns=None if failed else scheduled + took // 2,
+                done_ns=scheduled + took,
+                status=500 if failed else 200,
+                error="5xx" if failed else "",
+                first_try_error="5xx" if failed else "",
+                stream=True,
+                tokens_in=20,
+                tokens_out=None if failed else 5,
+                bytes_sent=100,
+                bytes_received=400,
+                phase="inference",
+            )
+        )
     for index in range(80):
         sent = start + 50 * S + index * 20 * MS
         found.append(
-            Request(id=f"exam-{index}", purpose="exam", seen_by="client", scheduled_ns=sent, sent_ns=sent,
-                    first_byte_ns=sent + 15 * MS, done_ns=sent + 15 * MS, status=200, tokens_in=20, tokens_out=5,
-                    bytes_sent=100, bytes_received=300, phase="inference")
-        )  # fmt: skip
+            Request(
+                id=f"exam-{index}",
+                purpose="exam",
+                seen_by="client",
+                scheduled_ns=sent,
+                sent_ns=sent,
+                first_byte_ns=sent + 15 * MS,
+                done_ns=sent + 15 * MS,
+                status=200,
+                tokens_in=20,
+                tokens_out=5,
+                bytes_sent=100,
+                bytes_received=300,
+                phase="inference",
+            )
+        )
         found.append(_score(index, right=index % 8 > 0, phase="inference"))
     for index in range(10):
         found.append(
-            Score(suite="functions", item=f"f{index}", cluster=f"constant-{index}", grader="python",
-                  truth="def f(): ...", answer="def f(): ...", lang="zh", phase="inference")
-        )  # fmt: skip
+            Score(
+                suite="functions",
+                item=f"f{index}",
+                cluster=f"constant-{index}",
+                grader="python",
+                truth="def f(): ...",
+                answer="def f(): ...",
+                lang="zh",
+                phase="inference",
+            )
+        )
         found.append(
-            Exec(suite="functions", item=f"f{index}", sample=0, backend="rlimits", level="rlimits", oracle="outside",
-                 outcome="pass" if index < 4 else "wrong", cpu_ns=20 * MS, phase="inference")
-        )  # fmt: skip
+            Exec(
+                suite="functions",
+                item=f"f{index}",
+                sample=0,
+                backend="rlimits",
+                level="rlimits",
+                oracle="outside",
+                outcome="pass" if index < 4 else "wrong",
+                cpu_ns=20 * MS,
+                phase="inference",
+            )
+        )
     for number, child in enumerate(("engine", "http")):
         found.append(
-            ProcExit(child=child, child_pid=20 + number, start=1, planned=True, cause="stopped", duration_ns=60 * S,
-                     signal=15, phase="inference")
-        )  # fmt: skip
+            ProcExit(
+                child=child,
+                child_pid=20 + number,
+                start=1,
+                planned=True,
+                cause="stopped",
+                duration_ns=60 * S,
+                signal=15,
+                phase="inference",
+            )
+        )
     return [*found, Note(level="info", text="recorded"), RunEnd(verb="load", exit_code=0)]
 
 
 def _score(index: int, *, right: bool, phase: str, epoch: int = 0) -> Score:
     if index % 2:
         truth = str(index)
-        return Score(suite="sums", item=f"s{index}", cluster=f"operand-{index}", grader="exact", truth=truth,
-                     answer=truth if right else "?", lang="zh", phase=phase, epoch=epoch)  # fmt: skip
+        return Score(
+            suite="sums",
+            item=f"s{index}",
+            cluster=f"operand-{index}",
+            grader="exact",
+            truth=truth,
+            answer=truth if right else "?",
+            lang="zh",
+            phase=phase,
+            epoch=epoch,
+        )
     truth = LABELS[index // 2 % 4]
     answer = truth if right else LABELS[(index // 2 + 1) % 4]
-    return Score(suite="intent", item=f"i{index}", cluster=f"phrasing-{index}", grader="label", truth=truth,
-                 answer=answer, lang="ja", phase=phase, epoch=epoch)  # fmt: skip
+    return Score(
+        suite="intent",
+        item=f"i{index}",
+        cluster=f"phrasing-{index}",
+        grader="label",
+        truth=truth,
+        answer=answer,
+        lang="ja",
+        phase=phase,
+        epoch=epoch,
+    )
 
 
 def samples(name: str, phase: str, *, seconds: int, megabytes: int, start: int = 0) -> list[Event]:
     """A process tree that holds and writes as much each second."""
     return [
-        Sample(scope="tree", name=name, processes=1, rss_bytes=(megabytes + 20) * 10**6, pss_bytes=megabytes * 10**6,
-               peak_bytes=(megabytes + 50) * 10**6, cpu_ns=second * 800 * MS, read_bytes=0, write_bytes=second * 10**6,
-               cancelled_write_bytes=0, read_chars=second * 5 * 10**5, write_chars=second * 10**6, phase=phase,
-               mono_ns=start + second * S)
+        Sample(
+            scope="tree",
+            name=name,
+            processes=1,
+            rss_bytes=(megabytes + 20) * 10**6,
+            pss_bytes=megabytes * 10**6,
+            peak_bytes=(megabytes + 50) * 10**6,
+            cpu_ns=second * 800 * MS,
+            read_bytes=0,
+            write_bytes=second * 10**6,
+            cancelled_write_bytes=0,
+            read_chars=second * 5 * 10**5,
+            write_chars=second * 10**6,
+            phase=phase,
+            mono_ns=start + second * S,
+        )
         for second in range(seconds + 1)
-    ]  # fmt: skip
+    ]
 
 
 def metric_of(events: list[Event], id: str, phase: str, limits: ServiceLevel | None = None) -> Metric:

@@ -30,9 +30,16 @@ def make_model(out: Path, context: int = CONTEXT) -> Path:
     tokenizer = Tokenizer.train(["今天天气怎么样？你好，世界。", "東京の天気は？こんにちは、世界。"] * 2, 320)
     tokenizer.save(out.with_name("tokenizer"))
     spec = replace(
-        preset("nano"), vocab_size=tokenizer.vocab_size, d_model=64, n_layers=2, intermediate_size=96,
-        n_heads=2, n_kv_heads=1, head_dim=32, context_length=context,
-    )  # fmt: skip
+        preset("nano"),
+        vocab_size=tokenizer.vocab_size,
+        d_model=64,
+        n_layers=2,
+        intermediate_size=96,
+        n_heads=2,
+        n_kv_heads=1,
+        head_dim=32,
+        context_length=context,
+    )
     torch.manual_seed(1)
     folder.export(Transformer(spec), spec, out.with_name("tokenizer"), out)
     return out

@@ -39,9 +39,21 @@ def test_a_system_and_its_baseline_are_measured(tmp_path: Path, model: Model, sh
     run = tmp_path / "run"
     asked = suite(tmp_path, PRODUCTS, "233910")
     code, out, _ = shosei(
-        "agents", "run", "router", "--tasks", asked, "--base-url", model.url, "--run", run, "--baseline", "single",
-        "--profile", "multi-agent", "--json",
-    )  # fmt: skip
+        "agents",
+        "run",
+        "router",
+        "--tasks",
+        asked,
+        "--base-url",
+        model.url,
+        "--run",
+        run,
+        "--baseline",
+        "single",
+        "--profile",
+        "multi-agent",
+        "--json",
+    )
     values = printed(out)
     assert (code, values["solved"], values["asked"]) == (0, 2, 2)
     assert values["agents"]["zh-calculator"] == {"calls": 4, "failed": 0, "tokens_in": 40, "tokens_out": 8}
@@ -77,9 +89,17 @@ def test_where_no_task_comes_to_an_answer_the_measurement_is_invalid(
 ) -> None:
     asked = suite(tmp_path, PRODUCTS)
     code, out, _ = shosei(
-        "agents", "run", "--tasks", asked, "--base-url", model.url, "--run", tmp_path / "run", "--",
+        "agents",
+        "run",
+        "--tasks",
+        asked,
+        "--base-url",
+        model.url,
+        "--run",
+        tmp_path / "run",
+        "--",
         *command("print(42)"),
-    )  # fmt: skip
+    )
     assert code == 5
     assert "0/2 solved, 2 unused endpoint" in out
 
@@ -89,9 +109,19 @@ def test_an_interrupted_run_keeps_what_ended_and_goes_on(tmp_path: Path, signum:
     server = Model(lambda _body: "42")
     run, asked = tmp_path / "run", suite(tmp_path, [f"问{number}" for number in range(4)])
     argv = [
-        sys.executable, "-m", "shosei", "agents", "run", "agents_systems:waits", "--tasks", str(asked), "--base-url",
-        server.url, "--run", str(run),
-    ]  # fmt: skip
+        sys.executable,
+        "-m",
+        "shosei",
+        "agents",
+        "run",
+        "agents_systems:waits",
+        "--tasks",
+        str(asked),
+        "--base-url",
+        server.url,
+        "--run",
+        str(run),
+    ]
     paths = os.pathsep.join([str(HERE), os.environ.get("PYTHONPATH", "")])
     environment = {**os.environ, "PYTHONPATH": paths}
     with subprocess.Popen(argv, env=environment) as first:

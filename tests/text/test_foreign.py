@@ -17,9 +17,17 @@ from shosei.text import Tokenizer, chat
 from shosei.text.foreign import tokenizer_files
 
 PROBES = [
-    "你好，世界。今天天气怎么样？", "こんにちは、世界。ｶﾀｶﾅ", "Hello  world,  12345 times", "👨‍👩‍👧 émoji",
-    " leading", "a\n\tb\n", "", "trailing ", "▁ <s>a</s> <unk>", "<0x41>",
-]  # fmt: skip
+    "你好，世界。今天天气怎么样？",
+    "こんにちは、世界。ｶﾀｶﾅ",
+    "Hello  world,  12345 times",
+    "👨‍👩‍👧 émoji",
+    " leading",
+    "a\n\tb\n",
+    "",
+    "trailing ",
+    "▁ <s>a</s> <unk>",
+    "<0x41>",
+]
 TEMPLATE = """{{ bos_token }}
 {%- for message in messages %}
     {%- if message.role == 'system' %}{{ raise_exception('no system here') }}{% endif %}
@@ -102,10 +110,11 @@ def foreign(tmp_path: Path) -> Path:
     raw.add_tokens([AddedToken("散步", special=False)])
     raw.save(str(folder / "tokenizer.json"))
     config = {
-        "tokenizer_class": "PreTrainedTokenizerFast", "bos_token": "<bos>",
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "bos_token": "<bos>",
         "eos_token": {"__type": "AddedToken", "content": "<|end|>", "special": True},
         "chat_template": TEMPLATE,
-    }  # fmt: skip
+    }
     (folder / "tokenizer_config.json").write_text(json.dumps(config))
     return folder
 

@@ -74,8 +74,14 @@ def loaded(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Tokenizer]:
     return {name: Tokenizer.load(folder) for name, folder in folders.items()}
 
 
-NAMES = ["unigram, normalized", "unigram, not normalized", "bpe, normalized", "bpe, not normalized",
-         "sentencepiece unigram", "sentencepiece bpe"]  # fmt: skip
+NAMES = [
+    "unigram, normalized",
+    "unigram, not normalized",
+    "bpe, normalized",
+    "bpe, not normalized",
+    "sentencepiece unigram",
+    "sentencepiece bpe",
+]
 HOSTILE = [*SPECIAL, "<unk>", "＜s＞", "＜／s＞", "<", "s>", " ", "东", "ｓ", "x", "\ufdd0"]
 
 

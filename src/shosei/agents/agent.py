@@ -28,9 +28,11 @@ def agent(
 ) -> Agent[None, str]:
     """An agent that asks the task's model at ``base_url`` and says that it is ``name``."""
     client = AsyncOpenAI(
-        base_url=base_url, api_key=os.environ.get("OPENAI_API_KEY", "none"), max_retries=_TRIES - 1,
+        base_url=base_url,
+        api_key=os.environ.get("OPENAI_API_KEY", "none"),
+        max_retries=_TRIES - 1,
         default_headers={"x-agent": name},
-    )  # fmt: skip
+    )
     model = OpenAIChatModel(task.model, provider=OpenAIProvider(openai_client=client))
     return Agent(model, instructions=instructions or None, tools=tools, model_settings={"temperature": temperature})
 

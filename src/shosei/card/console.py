@@ -15,8 +15,12 @@ from shosei.metrics.metric import METRIC_IDS, PHASES, Metric, Status
 from shosei.metrics.text import text
 
 _STYLES: dict[Status, str] = {
-    "ok": "green", "insufficient": "yellow", "invalid": "bold red", "not_measured": "dim", "na": "dim",
-}  # fmt: skip
+    "ok": "green",
+    "insufficient": "yellow",
+    "invalid": "bold red",
+    "not_measured": "dim",
+    "na": "dim",
+}
 _VERDICT_STYLES = {"passed": "bold green", "missed": "bold red", "inconclusive": "bold yellow", "invalid": "bold red"}
 
 

@@ -19,8 +19,11 @@ Fact = tuple[str, Sequence[Words]]  # the parts are set one after the other, wit
 
 _STARTED_BY_SERVE = ("engine", "http")
 _VERDICTS = {
-    EXIT_OK: "passed", EXIT_REGRESSION: "missed", EXIT_INCONCLUSIVE: "inconclusive", EXIT_INVALID: "invalid",
-}  # fmt: skip
+    EXIT_OK: "passed",
+    EXIT_REGRESSION: "missed",
+    EXIT_INCONCLUSIVE: "inconclusive",
+    EXIT_INVALID: "invalid",
+}
 _WORST_FIRST: list[Outcome] = ["missed", "invalid", "inconclusive", "insufficient", "not_measured", "na", "pass"]
 _SHAPE = {"d_model", "n_layers", "intermediate_size", "n_heads", "n_kv_heads", "head_dim", "vocab_size"}
 _UNKNOWN: Sequence[Words] = [text("unknown")]

@@ -72,10 +72,17 @@ def _judgement(metric: Metric, figure: str, requirement: Requirement) -> Judgeme
         _check_share(metric.id, requirement)
     outcome, reason = _outcome(metric, figure, found, requirement)
     return Judgement(
-        id=metric.id, phase=metric.phase, figure=figure, required=requirement.required,
-        limit_min=requirement.min, limit_max=requirement.max, value=found.value if found else None,
-        unit=found.unit if found else "", outcome=outcome, reason=reason,
-    )  # fmt: skip
+        id=metric.id,
+        phase=metric.phase,
+        figure=figure,
+        required=requirement.required,
+        limit_min=requirement.min,
+        limit_max=requirement.max,
+        value=found.value if found else None,
+        unit=found.unit if found else "",
+        outcome=outcome,
+        reason=reason,
+    )
 
 
 def _check_share(id: str, requirement: Requirement) -> None:

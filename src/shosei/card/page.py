@@ -66,10 +66,21 @@ def _template() -> jinja2.Template:
     )
     environment.policies["json.dumps_kwargs"] = {"sort_keys": False, "ensure_ascii": False, "separators": (",", ":")}
     environment.globals |= {
-        "facts": facts, "shown": shown, "band": band, "axis_of": Axis, "named": named, "text": text,
-        "numeric_columns": _numeric_columns, "shades": _shades, "bar_title": _bar_title, "seconds": _seconds,
-        "languages": LANGUAGES, "marks": MARKS, "outcome_marks": OUTCOME_MARKS, "verdict_marks": VERDICT_MARKS,
-    }  # fmt: skip
+        "facts": facts,
+        "shown": shown,
+        "band": band,
+        "axis_of": Axis,
+        "named": named,
+        "text": text,
+        "numeric_columns": _numeric_columns,
+        "shades": _shades,
+        "bar_title": _bar_title,
+        "seconds": _seconds,
+        "languages": LANGUAGES,
+        "marks": MARKS,
+        "outcome_marks": OUTCOME_MARKS,
+        "verdict_marks": VERDICT_MARKS,
+    }
     return environment.get_template("page.html.jinja")
 
 
@@ -119,13 +130,16 @@ def _thinned(plot: Plot, phrases: Phrases) -> dict[str, Any]:
         return phrases.index(words) if isinstance(words, Text) else words
 
     return {
-        "title": said(plot.title), "x_label": said(plot.x_label), "y_label": said(plot.y_label), "kind": plot.kind,
+        "title": said(plot.title),
+        "x_label": said(plot.x_label),
+        "y_label": said(plot.y_label),
+        "kind": plot.kind,
         "x": [_short(plot.x[index]) for index in keep],
         "curves": [
             {"label": said(curve.label), "y": [_short(curve.y[index]) for index in keep]} for curve in plot.curves
         ],
         "thinned": last >= _MOST_POINTS,
-    }  # fmt: skip
+    }
 
 
 def _short(value: float | None) -> float | None:

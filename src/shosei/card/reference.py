@@ -56,19 +56,27 @@ def references() -> list[Reference]:
         for id in ids:
             found.append(
                 Reference(
-                    id, group, text(f"{id}.name"), {phase: _in(phase, by_cell[id, phase]) for phase in PHASES},
+                    id,
+                    group,
+                    text(f"{id}.name"),
+                    {phase: _in(phase, by_cell[id, phase]) for phase in PHASES},
                     tasks=_in("tasks", of_tasks[id]) if id in of_tasks else None,
-                    source=text(f"{id}.source"), traps=text(f"{id}.traps"),
+                    source=text(f"{id}.source"),
+                    traps=text(f"{id}.traps"),
                 )
-            )  # fmt: skip
+            )
     return found
 
 
 def _in(where: str, cell: Cell) -> InPhase:
     return InPhase(
-        definition=text(f"{cell.id}.{where}"), formula=text(f"{cell.id}.{where}_formula"), unit=cell.unit,
-        direction=cell.direction, reads=_kinds([*cell.needs, *cell.may_read]), command=cell.command,
-    )  # fmt: skip
+        definition=text(f"{cell.id}.{where}"),
+        formula=text(f"{cell.id}.{where}_formula"),
+        unit=cell.unit,
+        direction=cell.direction,
+        reads=_kinds([*cell.needs, *cell.may_read]),
+        command=cell.command,
+    )
 
 
 def as_markdown(entries: Sequence[Reference], language: str = "en") -> str:
@@ -98,18 +106,25 @@ def as_dicts(entries: Sequence[Reference]) -> list[dict[str, object]]:
     """The reference as plain values, for JSON: always in English."""
     return [
         {
-            "id": entry.id, "group": entry.group, "name": say(entry.name),
-            "source": say(entry.source), "traps": say(entry.traps),
+            "id": entry.id,
+            "group": entry.group,
+            "name": say(entry.name),
+            "source": say(entry.source),
+            "traps": say(entry.traps),
         }
         | {
             phase: {
-                "definition": say(cell.definition), "formula": say(cell.formula),
-                "unit": cell.unit, "direction": cell.direction, "reads": cell.reads, "command": cell.command,
+                "definition": say(cell.definition),
+                "formula": say(cell.formula),
+                "unit": cell.unit,
+                "direction": cell.direction,
+                "reads": cell.reads,
+                "command": cell.command,
             }
             for phase, cell in _everywhere(entry)
         }
         for entry in entries
-    ]  # fmt: skip
+    ]
 
 
 def _everywhere(entry: Reference) -> list[tuple[str, InPhase]]:

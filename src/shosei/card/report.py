@@ -59,10 +59,16 @@ class _Report:
         lines += ["", f"## {term('audit')}", ""]
         columns = ["model", "part", "published", "computed", "difference", "reason"]
         rows = [
-            [row.model, self.plain(named("part", row.part)), self.plain(row.published), self.plain(row.computed),
-             facts.difference(row), self.plain(row.reason)]
+            [
+                row.model,
+                self.plain(named("part", row.part)),
+                self.plain(row.published),
+                self.plain(row.computed),
+                facts.difference(row),
+                self.plain(row.reason),
+            ]
             for row in card.audit
-        ]  # fmt: skip
+        ]
         lines += table([term(column) for column in columns], rows)
         return "\n".join(lines) + "\n"
 

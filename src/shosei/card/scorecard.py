@@ -139,14 +139,18 @@ def build(log: Log, metrics: list[Metric], profile: Profile | None = None) -> Sc
         timeline=timeline(log),
         audit=[
             Count(
-                model=row.model, part=row.part, published=row.published, computed=row.computed,
-                difference=row.difference, reason=_recognised(row.reason),
+                model=row.model,
+                part=row.part,
+                published=row.published,
+                computed=row.computed,
+                difference=row.difference,
+                reason=_recognised(row.reason),
             )
             for row in audit()
         ],
         warnings=warnings,
         log_digest=log.digest,
-    )  # fmt: skip
+    )
 
 
 def to_json(card: Scorecard) -> bytes:
@@ -180,9 +184,16 @@ def _merge(field: str, events: Iterable[RunBegin | RunEnd], warnings: list[Words
         for key, value in getattr(event, field).items():
             if key in merged and merged[key] != value:
                 warnings.append(
-                    text("warning.changed", field=field, name=key, before=str(merged[key]), verb_before=verbs[key],
-                         after=str(value), verb_after=event.verb)
-                )  # fmt: skip
+                    text(
+                        "warning.changed",
+                        field=field,
+                        name=key,
+                        before=str(merged[key]),
+                        verb_before=verbs[key],
+                        after=str(value),
+                        verb_after=event.verb,
+                    )
+                )
             merged[key], verbs[key] = value, event.verb
     return merged
 

@@ -122,9 +122,14 @@ def _verbs(log: Log, clock: _Clock) -> list[_Owner]:
         end = ends.get((_writer(begin), begin.verb))
         how = text("timeline.exit_code", code=end.exit_code) if end else text("no_end")
         owner.bars.append(
-            Bar(label=begin.verb, begin=clock.at(begin), end=clock.at(end) if end else clock.last_of(process),
-                how=how, failed=end is None or end.exit_code != 0)
-        )  # fmt: skip
+            Bar(
+                label=begin.verb,
+                begin=clock.at(begin),
+                end=clock.at(end) if end else clock.last_of(process),
+                how=how,
+                failed=end is None or end.exit_code != 0,
+            )
+        )
     return list(owners.values())
 
 
@@ -138,10 +143,14 @@ def _processes(log: Log, clock: _Clock) -> list[_Owner]:
         end = ends.get((_writer(start), start.child, start.start))
         how = named("timeline.cause", end.cause) if end else text("no_end")
         owner.bars.append(
-            Bar(label=text("timeline.start", start=start.start), begin=clock.at(start),
+            Bar(
+                label=text("timeline.start", start=start.start),
+                begin=clock.at(start),
                 end=clock.at(end) if end else clock.last_of(_process(start)),
-                how=how, failed=end is None or not end.planned)
-        )  # fmt: skip
+                how=how,
+                failed=end is None or not end.planned,
+            )
+        )
     return list(owners.values())
 
 
@@ -177,9 +186,12 @@ def _joined(bars: list[Bar]) -> Bar:
     failed = sum(bar.failed for bar in bars)
     return Bar(
         label=text("timeline.several", first=bars[0].label, last=bars[-1].label, count=len(bars)),
-        begin=bars[0].begin, end=max(bar.end for bar in bars), failed=failed > 0, count=len(bars),
+        begin=bars[0].begin,
+        end=max(bar.end for bar in bars),
+        failed=failed > 0,
+        count=len(bars),
         how=text("timeline.several_failed", failed=failed, count=len(bars)) if failed else "",
-    )  # fmt: skip
+    )
 
 
 def _process(event: Event) -> Process:

@@ -20,9 +20,14 @@ LANGUAGES = {"en": "English", "zh-CN": "简体中文", "ja": "日本語"}
 # Told apart by shape, so that colour is never needed.
 MARKS: dict[Status, str] = {"ok": "✓", "insufficient": "△", "invalid": "✗", "not_measured": "○", "na": "–"}
 OUTCOME_MARKS: dict[Outcome, str] = {
-    "pass": "✓", "missed": "✗", "inconclusive": "△",
-    "insufficient": "△", "invalid": "✗", "not_measured": "○", "na": "–",
-}  # fmt: skip
+    "pass": "✓",
+    "missed": "✗",
+    "inconclusive": "△",
+    "insufficient": "△",
+    "invalid": "✗",
+    "not_measured": "○",
+    "na": "–",
+}
 VERDICT_MARKS = {"passed": "✓", "missed": "✗", "inconclusive": "△", "invalid": "✗"}
 
 T = TypeVar("T")

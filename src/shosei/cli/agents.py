@@ -121,8 +121,11 @@ class _Work:
         from shosei.systems.resume import unfinished
 
         config = settings.model_dump() | {
-            "system": system.name, "url": self.url, "baseline": baseline, "answers": len(self.tasks) * settings.samples,
-        }  # fmt: skip
+            "system": system.name,
+            "url": self.url,
+            "baseline": baseline,
+            "answers": len(self.tasks) * settings.samples,
+        }
         done = unfinished(folder, config, self.hashes)
         manifest: dict[str, Any] = {"config": config, "hashes": self.hashes, "profile": self.profile}
         resumes = None if done is None else False

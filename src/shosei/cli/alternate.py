@@ -91,9 +91,14 @@ def _take(run: Run, turn: Turn, hashes: dict[str, str]) -> int:
                 verbs.run("exam", "exam", *asked, *Given("exam", exam).words())
 
     with run.recording(
-        _VERB, new_attempt=True, target=target.name, turn=turn.number, config=target.model_dump(mode="json"),
-        hashes=hashes, seeds={_VERB: turn.seed},
-    ) as record:  # fmt: skip
+        _VERB,
+        new_attempt=True,
+        target=target.name,
+        turn=turn.number,
+        config=target.model_dump(mode="json"),
+        hashes=hashes,
+        seeds={_VERB: turn.seed},
+    ) as record:
         verbs = Verbs(record.writer.attempt)
         record.exit_code = code_of(lambda: steps(verbs))
     return record.exit_code

@@ -125,9 +125,13 @@ def log(
     known = attempts(chosen.log)
     segments = sorted(segment.name for segment in chosen.log.glob("*.jsonl"))
     values = {
-        "attempt": found.attempt, "attempts": known, "segments": segments, "events": counts,
-        "warnings": found.warnings, "digest": found.digest,
-    }  # fmt: skip
+        "attempt": found.attempt,
+        "attempts": known,
+        "segments": segments,
+        "events": counts,
+        "warnings": found.warnings,
+        "digest": found.digest,
+    }
     lines = [f"attempt {found.attempt} of {', '.join(map(str, known))}; segments: {len(segments)}", ""]
     lines += [f"{name:12}{count:10,}" for name, count in counts.items()]
     lines += ["", *(f"warning: {warning}" for warning in found.warnings), f"digest {found.digest}"]

@@ -144,9 +144,14 @@ def _served(folder: str, weights: WeightFormat, context: int) -> Iterator[str]:
     environment[PARENT_VARIABLE] = str(os.getpid())
     with tempfile.TemporaryFile("w+") as messages:
         server = subprocess.Popen(
-            command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=messages,
-            text=True, start_new_session=True,
-        )  # fmt: skip
+            command,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=messages,
+            text=True,
+            start_new_session=True,
+        )
         try:
             yield _url(server, messages)
         finally:

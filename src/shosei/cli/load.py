@@ -45,10 +45,14 @@ def load(
     settings = run_async(check(settings, url))
     tally = Tally()
     with folder.recording(
-        "load", "inference", config=settings.model_dump(mode="json"), seeds={"load": settings.seed},
-        hashes={"prompts": digest(prompts_of(settings))}, arrival=settings.arrival,
+        "load",
+        "inference",
+        config=settings.model_dump(mode="json"),
+        seeds={"load": settings.seed},
+        hashes={"prompts": digest(prompts_of(settings))},
+        arrival=settings.arrival,
         profile=chosen.name if chosen else "",
-    ) as record:  # fmt: skip
+    ) as record:
         save(folder.toml, "load", settings)
         work = run_load(settings, url, record.writer, tally, chosen.service_level if chosen else None)
         try:
@@ -94,10 +98,15 @@ def _report(folder: Path, attempt: int, tally: Tally, as_json: bool) -> None:
     lines += [f"highest rate that was kept: {tally.max_rate:g} requests/s"] if tally.max_rate else []
     lines.append(f"a read-out of the whole run, warm-up included; the measurement is the card: shosei card {folder}")
     values = {
-        "run": str(folder), "attempt": attempt, "sent": tally.sent, "answered": tally.answered,
-        "failed": dict(tally.errors), "latency_ms": tally.percentiles_ms(), "client": tally.client,
+        "run": str(folder),
+        "attempt": attempt,
+        "sent": tally.sent,
+        "answered": tally.answered,
+        "failed": dict(tally.errors),
+        "latency_ms": tally.percentiles_ms(),
+        "client": tally.client,
         "max_rate": tally.max_rate,
-    }  # fmt: skip
+    }
     result(values, lines, as_json=as_json)
 
 

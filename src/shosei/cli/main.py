@@ -76,10 +76,14 @@ class _Verbs(typer.core.TyperGroup):
 
 
 app = typer.Typer(
-    name="shosei", cls=_Verbs, add_completion=False, rich_markup_mode=None,
-    pretty_exceptions_enable=False, context_settings={"max_content_width": 100},
+    name="shosei",
+    cls=_Verbs,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"max_content_width": 100},
     help="A small language model from its parameter table to its scorecard.",
-)  # fmt: skip
+)
 
 
 @app.callback(invoke_without_command=True)
@@ -101,17 +105,26 @@ _HIDDEN = "Processes that verbs start"
 _PANELS: dict[str, dict[str, Callable[..., Any]]] = {
     "Begin": {"quickstart": quickstart.quickstart},
     "Build": {
-        "models": models.models, "plan": plan.plan, "data": data.data, "tokenizer": data.tokenizer,
-        "train": train.train, "import": importing.import_model, "export": export.export,
+        "models": models.models,
+        "plan": plan.plan,
+        "data": data.data,
+        "tokenizer": data.tokenizer,
+        "train": train.train,
+        "import": importing.import_model,
+        "export": export.export,
     },
     "Serve": {"serve": serve.serve, "chat": chat.chat},
     "Measure": {
-        "load": load.load, "exam": exam.exam, "gateway": gateway.gateway, "supervise": supervise.supervise,
-        "alternate": alternate.alternate, "ratings": ratings.ratings,
+        "load": load.load,
+        "exam": exam.exam,
+        "gateway": gateway.gateway,
+        "supervise": supervise.supervise,
+        "alternate": alternate.alternate,
+        "ratings": ratings.ratings,
     },
     "Judge": {"card": card.card, "compare": compare.compare, "metrics": metrics.metrics, "log": card.log},
     _HIDDEN: {"load-worker": load.load_worker, "engine": engine.engine, "http": serve.http},
-}  # fmt: skip
+}
 for panel, verbs in _PANELS.items():
     for name, verb in verbs.items():
         app.command(name, cls=_CONFIGURED.get(name), rich_help_panel=panel, hidden=panel == _HIDDEN)(verb)

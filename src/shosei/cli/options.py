@@ -69,10 +69,12 @@ class _Configured(TyperCommand):
         def fields() -> None:
             """Typer makes options of a function's parameters; this one's are the fields."""
 
-        fields.__dict__["__signature__"] = inspect.Signature([
-            inspect.Parameter(key, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=option)
-            for key, option in ({"config": ConfigOption, "overrides": SetOption} | options).items()
-        ])  # fmt: skip
+        fields.__dict__["__signature__"] = inspect.Signature(
+            [
+                inspect.Parameter(key, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=option)
+                for key, option in ({"config": ConfigOption, "overrides": SetOption} | options).items()
+            ]
+        )
         app = typer.Typer(add_completion=False)
         app.command()(fields)
         return get_command(app).params

@@ -132,9 +132,15 @@ def plan(
 
 
 def _spec(
-    preset: str | None, like: str | None, free: str | None, params: str | None, memory: str | None,
-    latency_ms: float | None, streams: int, device: Device | None,
-) -> ModelSpec:  # fmt: skip
+    preset: str | None,
+    like: str | None,
+    free: str | None,
+    params: str | None,
+    memory: str | None,
+    latency_ms: float | None,
+    streams: int,
+    device: Device | None,
+) -> ModelSpec:
     """The preset that was named, or the model that the budget allows."""
     from shosei.spec import preset as find
     from shosei.spec.generation import decode_seconds, generation_memory

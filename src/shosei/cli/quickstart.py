@@ -87,9 +87,22 @@ def _sandbox(settings: list[str]) -> tuple[str, ...]:
 def _agents(run: Run, router: Path, url: str) -> tuple[str, ...]:
     """The shipped router on the held-out tasks of more than one step, and a single agent beside it."""
     return (
-        "agents", "run", "router", "--tasks", str(run.agent_tasks), "--base-url", f"{url}/v1", "--run", str(router),
-        "--baseline", "single", "--profile", "multi-agent", "--concurrency", str(_AGENT_TASKS_AT_ONCE),
-    )  # fmt: skip
+        "agents",
+        "run",
+        "router",
+        "--tasks",
+        str(run.agent_tasks),
+        "--base-url",
+        f"{url}/v1",
+        "--run",
+        str(router),
+        "--baseline",
+        "single",
+        "--profile",
+        "multi-agent",
+        "--concurrency",
+        str(_AGENT_TASKS_AT_ONCE),
+    )
 
 
 def _by_step(overrides: list[str]) -> dict[str, list[str]]:
@@ -102,8 +115,12 @@ def _by_step(overrides: list[str]) -> dict[str, list[str]]:
     from shosei.train import TrainConfig
 
     kinds: dict[str, type[Config]] = {
-        "data": DataConfig, "train": TrainConfig, "load": LoadConfig, "exam": ExamConfig, "agents": AgentsConfig,
-    }  # fmt: skip
+        "data": DataConfig,
+        "train": TrainConfig,
+        "load": LoadConfig,
+        "exam": ExamConfig,
+        "agents": AgentsConfig,
+    }
     steps: dict[str, list[str]] = {section: [] for section in kinds}
     for override in overrides:
         section = override.partition(".")[0]

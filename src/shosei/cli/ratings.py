@@ -45,11 +45,18 @@ def ratings(
     raters = Raters(folder.folder)
     events = [
         Rating(
-            rater=raters.user(row.rater), rater_kind=kind, scale=row.scale, value=row.value, request=row.request,
-            turn=row.turn, rated_wall_ns=row.wall_ns, tags=row.tags, comment=row.comment if keep_text else "",
+            rater=raters.user(row.rater),
+            rater_kind=kind,
+            scale=row.scale,
+            value=row.value,
+            request=row.request,
+            turn=row.turn,
+            rated_wall_ns=row.wall_ns,
+            tags=row.tags,
+            comment=row.comment if keep_text else "",
         )
         for row in rows
-    ]  # fmt: skip
+    ]
     manifest: dict[str, Any] = {
         "config": {"kind": kind, "keep_text": keep_text},
         "hashes": {f"ratings/{file.name}": sha256(file)},

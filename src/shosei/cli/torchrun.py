@@ -55,10 +55,15 @@ def launch(arguments: Sequence[str], count: int, nodes: int, rendezvous: str | N
     logging.disable(logging.ERROR)  # torchrun's own story of an end; the ranks tell it, and the line below
     with TemporaryDirectory(prefix="shosei-ranks-") as heard:
         config = LaunchConfig(
-            min_nodes=nodes, max_nodes=nodes, nproc_per_node=count, max_restarts=0, rdzv_backend="c10d",
-            rdzv_endpoint=rendezvous or "localhost:0", run_id=job if rendezvous else uuid.uuid4().hex,
+            min_nodes=nodes,
+            max_nodes=nodes,
+            nproc_per_node=count,
+            max_restarts=0,
+            rdzv_backend="c10d",
+            rdzv_endpoint=rendezvous or "localhost:0",
+            run_id=job if rendezvous else uuid.uuid4().hex,
             logs_specs=DefaultLogsSpecs(heard, redirects=dict.fromkeys(range(1, count), Std.ERR)),
-        )  # fmt: skip
+        )
         try:
             elastic_launch(config, sys.executable)("-m", "shosei", *arguments)
         except ChildFailedError as error:

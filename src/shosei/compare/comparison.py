@@ -80,10 +80,14 @@ def compare_logs(
     """Compare two targets by their logs: one attempt each or, ``by_turns``, as many, of which the k-th are a pair."""
     before, after = a[1][0], b[1][0]  # the conditions do not change from turn to turn
     return compare(
-        Side.of(a, service_level), Side.of(b, service_level), by_turns=by_turns, margins=margins,
-        unlike=conditions.unlike(before, after), warnings=conditions.differences(before, after),
+        Side.of(a, service_level),
+        Side.of(b, service_level),
+        by_turns=by_turns,
+        margins=margins,
+        unlike=conditions.unlike(before, after),
+        warnings=conditions.differences(before, after),
         same_log=before.digest == after.digest != "",
-    )  # fmt: skip
+    )
 
 
 class _Untested(Exception):
@@ -134,9 +138,15 @@ def compare(
         compared.append(cell)
     pairs = len(a.turns) if by_turns else 0
     return Comparison(
-        a=a.name, b=b.name, pairs=pairs, alpha=ALPHA, family=comparisons, cells=compared, same_log=same_log,
+        a=a.name,
+        b=b.name,
+        pairs=pairs,
+        alpha=ALPHA,
+        family=comparisons,
+        cells=compared,
+        same_log=same_log,
         warnings=warnings,
-    )  # fmt: skip
+    )
 
 
 def _cell(a: Side, b: Side, key: Key) -> Compared:
@@ -147,9 +157,14 @@ def _cell(a: Side, b: Side, key: Key) -> Compared:
         known = [metric.value for metric in _metrics(side, key) if metric.value is not None]
         values.append(_round(stats.mean(known)) if known else None)
     return Compared(
-        id=some.id, phase=some.phase, unit=some.unit, direction=some.direction, verdict="not_compared",
-        a=values[0], b=values[1],
-    )  # fmt: skip
+        id=some.id,
+        phase=some.phase,
+        unit=some.unit,
+        direction=some.direction,
+        verdict="not_compared",
+        a=values[0],
+        b=values[1],
+    )
 
 
 def _judged(
@@ -161,11 +176,20 @@ def _judged(
     verdict = decide(found, p_adjusted, within, cell.direction)
     detectable = found.detectable(alpha)
     return msgspec.structs.replace(
-        cell, verdict=verdict, difference=_round(found.value), ci=tuple(map(_round, found.ci)),
-        relative=found.relative, n=found.n, p=_round(found.p), p_adjusted=_round(p_adjusted),
-        detectable=_round(detectable), margin=_round(within), method=found.method, notes=notes,
+        cell,
+        verdict=verdict,
+        difference=_round(found.value),
+        ci=tuple(map(_round, found.ci)),
+        relative=found.relative,
+        n=found.n,
+        p=_round(found.p),
+        p_adjusted=_round(p_adjusted),
+        detectable=_round(detectable),
+        margin=_round(within),
+        method=found.method,
+        notes=notes,
         reason=_open(cell, found, within) if verdict == "inconclusive" else "",
-    )  # fmt: skip
+    )
 
 
 def _open(cell: Compared, found: Difference, margin: float) -> Words:

@@ -23,16 +23,32 @@ from shosei.metrics.stats.difference import Verdict
 from shosei.metrics.text import Words, text
 
 _MARKS: dict[Verdict, str] = {
-    "better": "▲", "worse": "▼", "equivalent": "=", "inconclusive": "△", "invalid": "✗", "not_compared": "–",
-}  # fmt: skip
+    "better": "▲",
+    "worse": "▼",
+    "equivalent": "=",
+    "inconclusive": "△",
+    "invalid": "✗",
+    "not_compared": "–",
+}
 _STYLES: dict[Verdict, str] = {
-    "better": "green", "worse": "bold red", "equivalent": "green", "inconclusive": "yellow", "invalid": "bold red",
+    "better": "green",
+    "worse": "bold red",
+    "equivalent": "green",
+    "inconclusive": "yellow",
+    "invalid": "bold red",
     "not_compared": "dim",
-}  # fmt: skip
+}
 _FIRST: tuple[Verdict, ...] = ("worse", "invalid", "better", "inconclusive", "not_compared")
 _COLUMNS = (
-    "metric", "compare.a", "compare.b", "difference", "compare.n", "compare.p", "compare.detectable", "compare.verdict",
-)  # fmt: skip
+    "metric",
+    "compare.a",
+    "compare.b",
+    "difference",
+    "compare.n",
+    "compare.p",
+    "compare.detectable",
+    "compare.verdict",
+)
 _HEADLINES: dict[int, Verdict] = {EXIT_REGRESSION: "worse", EXIT_INVALID: "invalid", EXIT_INCONCLUSIVE: "inconclusive"}
 
 
@@ -126,10 +142,13 @@ class _View:
         elif not of:
             key = "nothing"
         sentence = text(
-            f"compare.headline_{key}", a=self.comparison.a, b=self.comparison.b,
-            names=self.names(deciding.get(code, of.get("better", []))), open=len(open_cells),
+            f"compare.headline_{key}",
+            a=self.comparison.a,
+            b=self.comparison.b,
+            names=self.names(deciding.get(code, of.get("better", []))),
+            open=len(open_cells),
             of=len(self.decision.cells),
-        )  # fmt: skip
+        )
         if (left_out := len(self.decision.left_out)) and not self.comparison.same_log:
             sentence = text("compare.headline_left_out", headline=sentence, count=left_out)
         return f"{_MARKS[verdict]} {self.say(sentence)}"
@@ -143,12 +162,15 @@ class _View:
         """One text a column of ``_COLUMNS``."""
         sign = "+" if (compared.difference or 0.0) > 0 else ""
         return [
-            self.name(compared), self.value(compared.a, compared.unit), self.value(compared.b, compared.unit),
-            sign + self.change(compared, compared.difference, compared.ci), self.say(cell(compared.n or None)),
+            self.name(compared),
+            self.value(compared.a, compared.unit),
+            self.value(compared.b, compared.unit),
+            sign + self.change(compared, compared.difference, compared.ci),
+            self.say(cell(compared.n or None)),
             "–" if compared.p_adjusted is None else _p(compared.p_adjusted),
             self.change(compared, compared.detectable),
             f"{_MARKS[compared.verdict]} {self.term(f'compare.{compared.verdict}')}",
-        ]  # fmt: skip
+        ]
 
     def value(self, value: float | None, unit: str) -> str:
         number = shown(Figure(value, unit, "higher"))
@@ -167,9 +189,10 @@ class _View:
         What neither side has and nobody asked for is one sentence; the JSON view says why of each.
         """
         absent = [
-            cell for cell in self.comparison.cells
+            cell
+            for cell in self.comparison.cells
             if cell.verdict == "not_compared" and cell.a is None and cell.b is None and cell not in self.decision.cells
-        ]  # fmt: skip
+        ]
         measured = {cell.phase for cell in self.comparison.cells if cell not in absent}
         cells: dict[str, list[Compared]] = {}
         for compared in self.comparison.cells:

@@ -77,9 +77,15 @@ def training_files(run: Run) -> dict[str, Path]:
 
 
 def open_batches(
-    run: Run, tokenizer: Tokenizer, *, batch_size: int, batch_tokens: int, sequence: int, seed: int,
+    run: Run,
+    tokenizer: Tokenizer,
+    *,
+    batch_size: int,
+    batch_tokens: int,
+    sequence: int,
+    seed: int,
     say: Callable[[str], None] = lambda line: None,
-) -> tuple[EpochBatches, Packed | None]:  # fmt: skip
+) -> tuple[EpochBatches, Packed | None]:
     """Batches of all that the run trains on, and its held-out text, if it has any.
 
     ``sequence``: tokens of a row of text. A batch holds at most ``batch_size`` rows and ``batch_tokens`` ids, padding

@@ -79,10 +79,15 @@ class Questions:
                 inner, _ = _task(name, rng.choice(self._operands[name, split]), lang, direction, phrasing)
                 request = rng.choice(phrasings()[INTENT][lang]["label"])
                 yield Task(
-                    id="", suite=INTENT, lang=lang, cluster=phrasing, grader="label", truth=f"{lang}-{name}",
+                    id="",
+                    suite=INTENT,
+                    lang=lang,
+                    cluster=phrasing,
+                    grader="label",
+                    truth=f"{lang}-{name}",
                     messages=[{"role": "user", "content": request.format(question=inner.messages[0]["content"])}],
                     max_tokens=_INTENT_MAX_TOKENS,
-                )  # fmt: skip
+                )
 
 
 def _task(name: str, operand: str, lang: str, direction: str, phrasing: str) -> tuple[Task, Problem]:
@@ -90,8 +95,15 @@ def _task(name: str, operand: str, lang: str, direction: str, phrasing: str) -> 
     family = _ALL[name]
     problem = family.problem(operand, lang, direction)
     task = Task(
-        id="", suite=name, lang=lang, cluster=family.cluster(operand), grader=family.grader,
-        messages=[{"role": "user", "content": phrasing.format_map(problem.slots)}], truth=problem.answer,
-        max_tokens=family.max_tokens, entry_point=problem.entry_point, tests=problem.tests,
-    )  # fmt: skip
+        id="",
+        suite=name,
+        lang=lang,
+        cluster=family.cluster(operand),
+        grader=family.grader,
+        messages=[{"role": "user", "content": phrasing.format_map(problem.slots)}],
+        truth=problem.answer,
+        max_tokens=family.max_tokens,
+        entry_point=problem.entry_point,
+        tests=problem.tests,
+    )
     return task, problem

@@ -12,9 +12,13 @@ from shosei.spec import ModelSpec
 
 
 def answer_greedily(
-    model: Transformer, spec: ModelSpec, prompts: list[list[int]], max_new_tokens: list[int],
-    stop_ids: Sequence[int], slots: int = 64,
-) -> list[list[int]]:  # fmt: skip
+    model: Transformer,
+    spec: ModelSpec,
+    prompts: list[list[int]],
+    max_new_tokens: list[int],
+    stop_ids: Sequence[int],
+    slots: int = 64,
+) -> list[list[int]]:
     """The answer to each prompt, in order, at most ``max_new_tokens[i]`` tokens and without the stop id.
 
     The weights are read, never changed. Raises InputError for a prompt that the model cannot take.

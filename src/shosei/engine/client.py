@@ -76,9 +76,15 @@ class EngineClient:
             raise
 
     async def generate(
-        self, prompt: Sequence[int], max_tokens: int, temperature: float = 0.0, top_p: float = 1.0,
-        seed: int | None = None, stop_ids: Sequence[int] = (), grammar: Grammar | None = None,
-    ) -> AsyncGenerator[Token, None]:  # fmt: skip
+        self,
+        prompt: Sequence[int],
+        max_tokens: int,
+        temperature: float = 0.0,
+        top_p: float = 1.0,
+        seed: int | None = None,
+        stop_ids: Sequence[int] = (),
+        grammar: Grammar | None = None,
+    ) -> AsyncGenerator[Token, None]:
         """Yield tokens up to one with a ``finish``. Closing the generator early cancels the request.
 
         Raises GenerationFailed when the engine refuses the request, EngineLost when the engine goes away.

@@ -47,9 +47,13 @@ class Engine:
     """
 
     def __init__(
-        self, model: Transformer, spec: ModelSpec, slots: int, max_length: int | None = None,
+        self,
+        model: Transformer,
+        spec: ModelSpec,
+        slots: int,
+        max_length: int | None = None,
         grammars: Grammars | None = None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         """``max_length`` tokens, prompt and answer together, fit a slot; the spec's context length unless given.
 
         Without ``grammars`` a request that has a grammar is refused.

@@ -160,14 +160,27 @@ async def _run_programs(
 def _decoding(config: ExamConfig) -> dict[str, object]:
     """What decides, beside the tasks and the model, on which answers are graded."""
     return {
-        "max_tokens": config.max_tokens, "temperature": config.temperature, "extraction": EXTRACTION_VERSION,
+        "max_tokens": config.max_tokens,
+        "temperature": config.temperature,
+        "extraction": EXTRACTION_VERSION,
         **({} if config.prompting == "chat" else {"prompting": config.prompting}),
-    }  # fmt: skip
+    }
 
 
 def _score(task: Task, sample: int, reply: Reply, identity: Mapping[str, str]) -> Score:
     return Score(
-        suite=task.suite, item=task.id, cluster=task.cluster, grader=task.grader, truth=task.truth, answer=reply.text,
-        sample=sample, lang=task.lang, request=reply.id, error=reply.error, task=task.id,
-        question=task.question, references=task.references, identity=identity[task.suite],
-    )  # fmt: skip
+        suite=task.suite,
+        item=task.id,
+        cluster=task.cluster,
+        grader=task.grader,
+        truth=task.truth,
+        answer=reply.text,
+        sample=sample,
+        lang=task.lang,
+        request=reply.id,
+        error=reply.error,
+        task=task.id,
+        question=task.question,
+        references=task.references,
+        identity=identity[task.suite],
+    )

@@ -36,9 +36,16 @@ class Programs:
             oracle = IN_PROCESS
             execution = await self._runner.execute(build_program(answer, task.entry_point, task.prompt), task, oracle)
         return Exec(
-            suite=task.suite, item=task.id, sample=sample, backend=self._proof.backend, level=self._proof.level,
-            oracle=oracle, outcome=execution.outcome, cpu_ns=execution.cpu_ns, task=task.id,
-        )  # fmt: skip
+            suite=task.suite,
+            item=task.id,
+            sample=sample,
+            backend=self._proof.backend,
+            level=self._proof.level,
+            oracle=oracle,
+            outcome=execution.outcome,
+            cpu_ns=execution.cpu_ns,
+            task=task.id,
+        )
 
     async def _oracle(self, task: Task) -> str:
         """Where the tests of ``task`` must run, which its reference solution shows: never the answer, which may lie.

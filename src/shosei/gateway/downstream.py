@@ -184,9 +184,15 @@ class Downstream(asyncio.Protocol):
         if self._closing or parser.should_upgrade():
             return
         call = Call(
-            self, parser.get_method().decode("latin-1"), incoming.target, incoming.headers, b"".join(incoming.parts),
-            time.monotonic_ns(), parser.should_keep_alive(), parser.get_http_version() != "1.0",
-        )  # fmt: skip
+            self,
+            parser.get_method().decode("latin-1"),
+            incoming.target,
+            incoming.headers,
+            b"".join(incoming.parts),
+            time.monotonic_ns(),
+            parser.should_keep_alive(),
+            parser.get_http_version() != "1.0",
+        )
         if self._task is None:
             self._start(call)
         else:

@@ -162,9 +162,17 @@ class Gateway:
         now = time.monotonic_ns()
         # A moment, not a stretch: the requests of others in the meantime are as usual.
         self._emit(
-            Fault(name=fault, begin_ns=now, end_ns=now, child="gateway", phase="inference", span=call.id,
-                  task=call.task, agent=call.agent)
-        )  # fmt: skip
+            Fault(
+                name=fault,
+                begin_ns=now,
+                end_ns=now,
+                child="gateway",
+                phase="inference",
+                span=call.id,
+                task=call.task,
+                agent=call.agent,
+            )
+        )
         match fault:
             case "429":
                 relay.refuse(429, "Too many requests (injected)", "injected_fault", error="429")

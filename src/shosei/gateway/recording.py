@@ -23,9 +23,17 @@ from shosei.gateway.upstream import NotRecorded, Source
 from shosei.wire.connection import Broken, Headers, Reader
 
 # Fields that do not change what a model answers.
-_IRRELEVANT = frozenset({
-    "metadata", "prompt_cache_key", "safety_identifier", "service_tier", "store", "stream_options", "user",
-})  # fmt: skip
+_IRRELEVANT = frozenset(
+    {
+        "metadata",
+        "prompt_cache_key",
+        "safety_identifier",
+        "service_tier",
+        "store",
+        "stream_options",
+        "user",
+    }
+)
 _NOT_KEPT = b"set-cookie"  # may let its reader in
 
 

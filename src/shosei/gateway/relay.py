@@ -16,10 +16,20 @@ from shosei.wire.connection import Broken, Headers, NotConnected
 from shosei.wire.reply import UNREADABLE, Answer, Reply, ReplyReader
 
 # Of the connection to the upstream, or of how its body was sent; the client has a connection and a body of its own.
-_NOT_HANDED_ON = frozenset({
-    b"connection", b"content-length", b"date", b"keep-alive", b"proxy-connection", b"server", b"te", b"trailer",
-    b"transfer-encoding", b"upgrade",
-})  # fmt: skip
+_NOT_HANDED_ON = frozenset(
+    {
+        b"connection",
+        b"content-length",
+        b"date",
+        b"keep-alive",
+        b"proxy-connection",
+        b"server",
+        b"te",
+        b"trailer",
+        b"transfer-encoding",
+        b"upgrade",
+    }
+)
 
 _RETRY_AFTER = [(b"retry-after", b"1")]  # seconds
 
@@ -47,9 +57,14 @@ class Relay:
         """The call's event, once it has its answer."""
         call = self._call
         event = self.reply.event(
-            purpose, phase="inference", task=call.task, agent=call.agent, attribution=call.attribution,
-            tool_calls=self._tool_calls, tool_results=tools.results(call.raw("messages")),
-        )  # fmt: skip
+            purpose,
+            phase="inference",
+            task=call.task,
+            agent=call.agent,
+            attribution=call.attribution,
+            tool_calls=self._tool_calls,
+            tool_results=tools.results(call.raw("messages")),
+        )
         event.id, event.seen_by = call.id, "gateway"
         event.bytes_received = event.bytes_received or None  # the upstream may never have been asked
         return event

@@ -10,11 +10,26 @@ from shosei.wire.connection import Connection, Headers, Pool, Reader
 from shosei.wire.endpoint import Endpoint, read_key
 
 # Of the connection to the client, or meant for the gateway. Host, length, key and encoding are set anew.
-_NOT_SENT_ON = frozenset({
-    b"accept-encoding", b"authorization", b"connection", b"content-length", b"expect", b"host", b"keep-alive",
-    b"proxy-authorization", b"proxy-connection", b"te", b"trailer", b"transfer-encoding", b"upgrade", b"http2-settings",
-    b"x-agent", b"x-task",
-})  # fmt: skip
+_NOT_SENT_ON = frozenset(
+    {
+        b"accept-encoding",
+        b"authorization",
+        b"connection",
+        b"content-length",
+        b"expect",
+        b"host",
+        b"keep-alive",
+        b"proxy-authorization",
+        b"proxy-connection",
+        b"te",
+        b"trailer",
+        b"transfer-encoding",
+        b"upgrade",
+        b"http2-settings",
+        b"x-agent",
+        b"x-task",
+    }
+)
 
 
 class NotRecorded(Exception):

@@ -57,9 +57,12 @@ class Questions:
     def _body(self, messages: Messages) -> bytes:
         config = self._config
         body: dict[str, Any] = {
-            "model": config.model, "messages": messages, "max_tokens": config.max_tokens,
-            "temperature": config.temperature, "stream": config.stream,
-        }  # fmt: skip
+            "model": config.model,
+            "messages": messages,
+            "max_tokens": config.max_tokens,
+            "temperature": config.temperature,
+            "stream": config.stream,
+        }
         if config.stream:
             body["stream_options"] = {"include_usage": True}
         return msgspec.json.encode(body)

@@ -110,13 +110,24 @@ class Team:
     async def _start(self, worker: int) -> asyncio.subprocess.Process:
         writer = self._writer
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "shosei", "load-worker", stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            limit=_LINE_LIMIT, env=os.environ | {PARENT_VARIABLE: str(os.getpid())},
-        )  # fmt: skip
+            sys.executable,
+            "-m",
+            "shosei",
+            "load-worker",
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            limit=_LINE_LIMIT,
+            env=os.environ | {PARENT_VARIABLE: str(os.getpid())},
+        )
         order = Order(
-            self._config.model_dump(mode="json"), self._url, worker,
-            str(writer.path.parent), writer.run, writer.attempt, writer.phase,
-        )  # fmt: skip
+            self._config.model_dump(mode="json"),
+            self._url,
+            worker,
+            str(writer.path.parent),
+            writer.run,
+            writer.attempt,
+            writer.phase,
+        )
         assert process.stdin
         process.stdin.write(msgspec.json.encode(order) + b"\n")
         return process

@@ -342,10 +342,28 @@ class Note(Event, tag="note"):
 EVENTS: dict[str, type[Event]] = {
     str(kind.__struct_config__.tag): kind
     for kind in (
-        RunBegin, RunEnd, Window, ProcStart, ProcExit, Heartbeat, Restart, Epoch, Step, Section, HeldOut,
-        Request, Workflow, Score, Exec, Sample, Comm, Rating, Fault, Note,
+        RunBegin,
+        RunEnd,
+        Window,
+        ProcStart,
+        ProcExit,
+        Heartbeat,
+        Restart,
+        Epoch,
+        Step,
+        Section,
+        HeldOut,
+        Request,
+        Workflow,
+        Score,
+        Exec,
+        Sample,
+        Comm,
+        Rating,
+        Fault,
+        Note,
     )
-}  # fmt: skip
+}
 
 # Flushed and fsynced at once; the others are buffered for at most a second.
 CRITICAL: frozenset[type[Event]] = frozenset({RunBegin, RunEnd, ProcStart, ProcExit, Restart, Rating})

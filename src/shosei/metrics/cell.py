@@ -95,12 +95,25 @@ class Cell:
             return self._without_value(error.status, error.reason, error.command, error.breakdown, error.plots), None
         status, reason = _status(found)
         metric = Metric(
-            id=self.id, phase=self.phase, unit=self.unit, direction=self.direction, status=status, reason=reason,
-            value=_round(found.value), ci=_bounds(found.ci, self.unit), ci_method=found.ci_method,
-            n=found.n, clusters=found.clusters, detail=found.detail, breakdown=found.breakdown, plots=found.plots,
-            notes=found.notes, figures=_figures(found), command=self.command if status != "ok" else "",
+            id=self.id,
+            phase=self.phase,
+            unit=self.unit,
+            direction=self.direction,
+            status=status,
+            reason=reason,
+            value=_round(found.value),
+            ci=_bounds(found.ci, self.unit),
+            ci_method=found.ci_method,
+            n=found.n,
+            clusters=found.clusters,
+            detail=found.detail,
+            breakdown=found.breakdown,
+            plots=found.plots,
+            notes=found.notes,
+            figures=_figures(found),
+            command=self.command if status != "ok" else "",
             inputs_digest=_digest(view),
-        )  # fmt: skip
+        )
         return metric, found.observations
 
     def _without_value(
@@ -113,9 +126,16 @@ class Cell:
     ) -> Metric:
         command = "" if status == "na" else command or self.command
         return Metric(
-            id=self.id, phase=self.phase, unit=self.unit, direction=self.direction,
-            status=status, reason=reason, command=command, breakdown=list(breakdown), plots=list(plots),
-        )  # fmt: skip
+            id=self.id,
+            phase=self.phase,
+            unit=self.unit,
+            direction=self.direction,
+            status=status,
+            reason=reason,
+            command=command,
+            breakdown=list(breakdown),
+            plots=list(plots),
+        )
 
 
 def _status(found: Value) -> tuple[Status, Words]:

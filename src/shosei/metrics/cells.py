@@ -80,26 +80,51 @@ def task_cells(service_level: ServiceLevel) -> list[Cell]:
     """The cells that an agent system's tasks measure instead of requests."""
     return [
         Cell("training_speed", "inference", "s", "lower", (Workflow,), task_pass, command=_AGENTS),
-        Cell("inference_speed", "inference", "tasks/s", "higher", (Workflow,), task_rate(service_level), (Request,),
-             command=_AGENTS),
+        Cell(
+            "inference_speed",
+            "inference",
+            "tasks/s",
+            "higher",
+            (Workflow,),
+            task_rate(service_level),
+            (Request,),
+            command=_AGENTS,
+        ),
         Cell("pass_at_1", "inference", "", "higher", (Score, Workflow), solved_tasks, (Exec,), command=_AGENTS),
         Cell("error_rate", "inference", "", "lower", (Workflow,), task_errors, (Request,), command=_AGENTS),
         Cell("response_time", "inference", "ms", "lower", (Workflow,), task_time, (Request,), command=_AGENTS),
-    ]  # fmt: skip
+    ]
 
 
 def _performance(service_level: ServiceLevel) -> list[Cell]:
     return [
-        Cell("training_speed", "training", "s", "lower", (Epoch, Step), epoch_time, (Section, ProcExit, HeldOut),
-             command=_SUPERVISE),
+        Cell(
+            "training_speed",
+            "training",
+            "s",
+            "lower",
+            (Epoch, Step),
+            epoch_time,
+            (Section, ProcExit, HeldOut),
+            command=_SUPERVISE,
+        ),
         Cell("training_speed", "inference", "s", "lower", (Request,), workload_time, command=_EXAM),
         Cell("inference_speed", "training", "samples/s", "higher", (Step,), training_rate, command=_TRAIN),
-        Cell("inference_speed", "inference", "requests/s", "higher", (Request, Window), request_rate(service_level),
-             (Fault,), command=_LOAD),
-        Cell("gpu_utilization", "training", "", "higher", (), _where_it_ran("training", gpu_utilization),
-             (Sample, Step)),
+        Cell(
+            "inference_speed",
+            "inference",
+            "requests/s",
+            "higher",
+            (Request, Window),
+            request_rate(service_level),
+            (Fault,),
+            command=_LOAD,
+        ),
+        Cell(
+            "gpu_utilization", "training", "", "higher", (), _where_it_ran("training", gpu_utilization), (Sample, Step)
+        ),
         Cell("gpu_utilization", "inference", "", "higher", (), _where_it_ran("inference", gpu_utilization), (Sample,)),
-    ]  # fmt: skip
+    ]
 
 
 def _accuracy() -> list[Cell]:

@@ -24,9 +24,12 @@ from shosei.spec.generation import WeightFormat
 __all__ = ["WEIGHTS", "convert", "export", "load", "open_weights", "read_spec", "tensor_shapes", "weight_files"]
 
 _TOKENIZER_FILES = (
-    "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "chat_template.jinja",
     "additional_chat_templates/tool_use.jinja",
-)  # fmt: skip
+)
 
 
 def export(model: Transformer, spec: ModelSpec, tokenizer_folder: Path, out: Path) -> None:

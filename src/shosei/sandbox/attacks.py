@@ -120,66 +120,129 @@ ATTACKS = [
     Attack("make a user namespace", _tries("if not libc.unshare(0x10000000): return 'made'"), _ENDED),
     Attack("allocate 10 GB", "def f(*outside):\n    return len(bytearray(10 << 30))", ("out of memory",)),
     Attack("fill the disk", _tries(_DISK)),
-    Attack("change a file's mode", _ways(
-        "os.chmod(secret, 0o4777)", "os.chmod(secret, 0o4777, follow_symlinks=False)",
-        "os.fchmod(null, stat.S_IMODE(os.fstat(null).st_mode))",
-    )),
-    Attack("take a file", _ways(
-        "os.chown(secret, 1, 1)", "os.chown(secret, os.getuid(), -1)", "os.lchown(secret, os.getuid(), -1)",
-        "os.fchown(null, os.getuid(), -1)",
-    )),
-    Attack("change a file's times", _ways(
-        "os.utime(secret, (1, 1))", "os.utime(null)", "libc.utime(secret.encode(), None)",
-        "libc.utimes(secret.encode(), None)",
-    )),
-    Attack("change a file's attributes", _ways(
-        "os.setxattr(secret, 'user.shosei', b'x')", "fcntl.ioctl(os.open(os.__file__, 0), 0x80086601, bytes(8))",
-    )),
-    Attack("change a folder outside", _ways(
-        "os.link(there, there + '.link')", "os.symlink(there, there + '.symlink')", "os.mkdir(there + '.folder')",
-        "os.mkfifo(there + '.fifo')", "os.truncate(there, 0)", "os.rename(there, there + '.new')", "os.unlink(there)",
-    )),
-    Attack("lock a file", _ways(
-        "fcntl.flock(null, fcntl.LOCK_SH | fcntl.LOCK_NB)", "fcntl.lockf(null, fcntl.LOCK_SH | fcntl.LOCK_NB)",
-        "fcntl.fcntl(os.open(os.__file__, 0), 1024, fcntl.F_RDLCK)",
-    )),
-    Attack("watch a folder", _ways(
-        "libc.inotify_init()", "libc.inotify_init1(0)", "libc.fanotify_init(0, 0)",
-        "fcntl.fcntl(os.open(os.path.dirname(os.__file__), 0), 1026, 8)",
-    )),
-    Attack("see that a file or process exists", _ways(
-        "os.stat(secret)", "os.access(secret, 0) or -1", "os.stat(f'/proc/{process}')",
-        "os.chdir(os.path.dirname(secret))",
-    ), essential=False),
+    Attack(
+        "change a file's mode",
+        _ways(
+            "os.chmod(secret, 0o4777)",
+            "os.chmod(secret, 0o4777, follow_symlinks=False)",
+            "os.fchmod(null, stat.S_IMODE(os.fstat(null).st_mode))",
+        ),
+    ),
+    Attack(
+        "take a file",
+        _ways(
+            "os.chown(secret, 1, 1)",
+            "os.chown(secret, os.getuid(), -1)",
+            "os.lchown(secret, os.getuid(), -1)",
+            "os.fchown(null, os.getuid(), -1)",
+        ),
+    ),
+    Attack(
+        "change a file's times",
+        _ways(
+            "os.utime(secret, (1, 1))",
+            "os.utime(null)",
+            "libc.utime(secret.encode(), None)",
+            "libc.utimes(secret.encode(), None)",
+        ),
+    ),
+    Attack(
+        "change a file's attributes",
+        _ways(
+            "os.setxattr(secret, 'user.shosei', b'x')",
+            "fcntl.ioctl(os.open(os.__file__, 0), 0x80086601, bytes(8))",
+        ),
+    ),
+    Attack(
+        "change a folder outside",
+        _ways(
+            "os.link(there, there + '.link')",
+            "os.symlink(there, there + '.symlink')",
+            "os.mkdir(there + '.folder')",
+            "os.mkfifo(there + '.fifo')",
+            "os.truncate(there, 0)",
+            "os.rename(there, there + '.new')",
+            "os.unlink(there)",
+        ),
+    ),
+    Attack(
+        "lock a file",
+        _ways(
+            "fcntl.flock(null, fcntl.LOCK_SH | fcntl.LOCK_NB)",
+            "fcntl.lockf(null, fcntl.LOCK_SH | fcntl.LOCK_NB)",
+            "fcntl.fcntl(os.open(os.__file__, 0), 1024, fcntl.F_RDLCK)",
+        ),
+    ),
+    Attack(
+        "watch a folder",
+        _ways(
+            "libc.inotify_init()",
+            "libc.inotify_init1(0)",
+            "libc.fanotify_init(0, 0)",
+            "fcntl.fcntl(os.open(os.path.dirname(os.__file__), 0), 1026, 8)",
+        ),
+    ),
+    Attack(
+        "see that a file or process exists",
+        _ways(
+            "os.stat(secret)",
+            "os.access(secret, 0) or -1",
+            "os.stat(f'/proc/{process}')",
+            "os.chdir(os.path.dirname(secret))",
+        ),
+        essential=False,
+    ),
     Attack("see where a link leads", _ways("os.readlink('/etc/mtab')", "os.readlink(f'/proc/{process}/exe')")),
     Attack("see how full a disk is", _ways("os.statvfs(os.path.dirname(secret))")),
-    Attack("find a file by its handle", _ways(
-        "libc.name_to_handle_at(-100, secret.encode(), ctypes.create_string_buffer(b'\\x80', 200), bytes(8), 0)",
-    ), _ENDED),
-    Attack("renice another process", _ways(
-        "os.setpriority(os.PRIO_PROCESS, process, 17)", "libc.syscall(30 if arm else 251, 1, process, 3 << 13)",
-    )),
-    Attack("pin another process", _ways(
-        "os.sched_setaffinity(process, {0})", "os.sched_setscheduler(process, os.SCHED_BATCH, os.sched_param(0))",
-        "os.sched_setparam(process, os.sched_param(0))",
-    )),
+    Attack(
+        "find a file by its handle",
+        _ways(
+            "libc.name_to_handle_at(-100, secret.encode(), ctypes.create_string_buffer(b'\\x80', 200), bytes(8), 0)",
+        ),
+        _ENDED,
+    ),
+    Attack(
+        "renice another process",
+        _ways(
+            "os.setpriority(os.PRIO_PROCESS, process, 17)",
+            "libc.syscall(30 if arm else 251, 1, process, 3 << 13)",
+        ),
+    ),
+    Attack(
+        "pin another process",
+        _ways(
+            "os.sched_setaffinity(process, {0})",
+            "os.sched_setscheduler(process, os.SCHED_BATCH, os.sched_param(0))",
+            "os.sched_setparam(process, os.sched_param(0))",
+        ),
+    ),
     Attack("limit another process", _ways("resource.prlimit(process, resource.RLIMIT_NOFILE, (64, 64))")),
-    Attack("see another process", _ways(
-        "resource.prlimit(process, resource.RLIMIT_NOFILE)", "os.sched_getaffinity(process)",
-        "os.getpriority(os.PRIO_PROCESS, process)", "os.getpgid(process)", "os.getsid(process)",
-        "os.sched_getscheduler(process)", "time.clock_gettime(~process << 3 | 2)",
-    )),
+    Attack(
+        "see another process",
+        _ways(
+            "resource.prlimit(process, resource.RLIMIT_NOFILE)",
+            "os.sched_getaffinity(process)",
+            "os.getpriority(os.PRIO_PROCESS, process)",
+            "os.getpgid(process)",
+            "os.getsid(process)",
+            "os.sched_getscheduler(process)",
+            "time.clock_gettime(~process << 3 | 2)",
+        ),
+    ),
     Attack("have another process signalled", _ways("fcntl.fcntl(os.pipe()[0], 8, process)")),
-    Attack("send a datagram", _ways(
-        "socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)[0].sendto(b'x', mailbox)",
-        "os.chdir(here) or socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)[0].sendto(b'x', 'mailbox')",
-        "os.chdir(here) or socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM).sendto(b'x', 'mailbox')",
-    )),
+    Attack(
+        "send a datagram",
+        _ways(
+            "socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)[0].sendto(b'x', mailbox)",
+            "os.chdir(here) or socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)[0].sendto(b'x', 'mailbox')",
+            "os.chdir(here) or socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM).sendto(b'x', 'mailbox')",
+        ),
+    ),
     Attack("put descriptors in flight", _ways("socket.send_fds((pair := socket.socketpair())[0], [b'x'], [null])")),
     Attack("name the machine", _ways("socket.sethostname(socket.gethostname())"), _ENDED),
     Attack("loop without end", "while True: pass", ("cpu timeout",)),
     Attack("print without end", "while True: print('x' * 65536, flush=True)", ("cpu timeout",)),
-]  # fmt: skip
+]
 
 # Run one after the other in one sandbox: what the first leaves, the second must not find.
 LEAVES = _tries("open('left', 'w').close()")

@@ -98,6 +98,13 @@ async def _held(runner: Runner, attack: Attack, task: Task) -> bool:
 
 def _task(arguments: list[Any]) -> Task:
     return Task(
-        id="", suite="", lang="", cluster="", messages=[], grader="python", truth="", entry_point="f",
+        id="",
+        suite="",
+        lang="",
+        cluster="",
+        messages=[],
+        grader="python",
+        truth="",
+        entry_point="f",
         tests=[(arguments, "held")],
-    )  # fmt: skip
+    )

@@ -82,9 +82,14 @@ class Sandbox:
         self._control = Line(ours)
         with theirs:
             self._process = subprocess.Popen(
-                _command(self.backend, settings), env=_ENVIRONMENT, cwd=self._folder or "/", start_new_session=True,
-                stdin=theirs.fileno(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-            )  # fmt: skip
+                _command(self.backend, settings),
+                env=_ENVIRONMENT,
+                cwd=self._folder or "/",
+                start_new_session=True,
+                stdin=theirs.fileno(),
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+            )
         try:
             async with asyncio.timeout(_START_S):
                 ready = await self._control.read()

@@ -51,10 +51,15 @@ def create_app(
         await front.link.close()
 
     app = FastAPI(
-        title="Shosei", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None,
-        telemetry={"tracing": False, "metrics": False, "logs": False}, strict_content_type=False,
+        title="Shosei",
+        version=__version__,
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        telemetry={"tracing": False, "metrics": False, "logs": False},
+        strict_content_type=False,
         responses={"default": {"description": "An error in OpenAI's form"}},
-    )  # fmt: skip
+    )
     app.add_middleware(Ledger, counters=front.counters, writer=writer)
     errors.install(app)
 

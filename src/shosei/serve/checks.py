@@ -14,9 +14,20 @@ MAX_STOP_CHARACTERS = 256
 # Fields of OpenAI's API that would change the answer, where ``wire.openai`` does not know them: of both kinds of
 # request, or of plain completions.
 _UNSUPPORTED = (
-    "audio", "best_of", "frequency_penalty", "function_call", "functions", "logit_bias", "logprobs", "prediction",
-    "presence_penalty", "response_format", "suffix", "tools", "top_logprobs",
-)  # fmt: skip
+    "audio",
+    "best_of",
+    "frequency_penalty",
+    "function_call",
+    "functions",
+    "logit_bias",
+    "logprobs",
+    "prediction",
+    "presence_penalty",
+    "response_format",
+    "suffix",
+    "tools",
+    "top_logprobs",
+)
 _NO_EFFECT: dict[str, Any] = {"best_of": 1, "response_format": {"type": "text"}}
 
 # OpenAI's names for roles of the chat format.

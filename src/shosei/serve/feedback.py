@@ -59,23 +59,33 @@ class Ratings:
         _check(feedback)
         if self._writer is None:
             raise ApiError(
-                503, "This server records nothing: to collect ratings, start it with 'shosei serve MODEL --run RUN'",
+                503,
+                "This server records nothing: to collect ratings, start it with 'shosei serve MODEL --run RUN'",
                 code="not_recording",
-            )  # fmt: skip
+            )
         question, answer = self._recent.texts(feedback.request) if self._recent else ("", "")
         rating = Rating(
-            rater="", rater_kind=feedback.rater_kind, scale="stars" if feedback.stars else "thumbs",
-            value=feedback.stars or int(feedback.thumbs == "up"), request=feedback.request, turn=feedback.turn,
-            tags=feedback.tags, comment=feedback.comment if self._recent else "", question=question, answer=answer,
+            rater="",
+            rater_kind=feedback.rater_kind,
+            scale="stars" if feedback.stars else "thumbs",
+            value=feedback.stars or int(feedback.thumbs == "up"),
+            request=feedback.request,
+            turn=feedback.turn,
+            tags=feedback.tags,
+            comment=feedback.comment if self._recent else "",
+            question=question,
+            answer=answer,
             phase="inference",
-        )  # fmt: skip
+        )
         text_kept = bool(rating.comment or rating.question or rating.answer)
         # In a thread: waiting for the disk must not hold up the answers of others.
         if not await asyncio.to_thread(self._record, self._writer, rating, feedback.user, address):
             raise ApiError(
-                503, "The rating could not be written: the server's disk may be full; send it again later",
-                code="not_recorded", retry_after_s=60,
-            )  # fmt: skip
+                503,
+                "The rating could not be written: the server's disk may be full; send it again later",
+                code="not_recorded",
+                retry_after_s=60,
+            )
         return FeedbackReceipt(request=feedback.request, turn=feedback.turn, text_kept=text_kept)
 
     def _record(self, writer: Writer, rating: Rating, user: str | None, address: str) -> bool:

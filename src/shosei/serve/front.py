@@ -83,6 +83,7 @@ def _room(prompt_tokens: int, context_length: int, question: Question) -> int:
             400,
             f"This model's context is {context_length} tokens; the prompt has {prompt_tokens} and the answer is to "
             f"have {answer}: shorten {question.param} or lower max_tokens",
-            param=question.param, code=CONTEXT_LENGTH_EXCEEDED,
-        )  # fmt: skip
+            param=question.param,
+            code=CONTEXT_LENGTH_EXCEEDED,
+        )
     return wanted or min(left, question.default or left)

@@ -83,9 +83,14 @@ class Generation:
         reader = AnswerReader(self._tokenizer, calls=self._prompt.tools)
         request, ends = self._request, self._tokenizer.end_ids
         tokens = self._engine.generate(
-            self._prompt.ids, self._max_tokens, request.temperature, request.top_p, request.seed, ends,
+            self._prompt.ids,
+            self._max_tokens,
+            request.temperature,
+            request.top_p,
+            request.seed,
+            ends,
             self._prompt.grammar,
-        )  # fmt: skip
+        )
         async with aclosing(tokens):
             async for token in tokens:
                 self.completion_tokens += 1

@@ -120,9 +120,12 @@ def _open(prefix: str, scope: Scope) -> Request:
     purpose = dict(scope["headers"]).get(PURPOSE_HEADER, b"").decode("latin-1")
     now = time.monotonic_ns()
     return Request(
-        id=prefix + uuid.uuid4().hex, purpose=purpose if purpose in PURPOSES else "chat",
-        seen_by="server", scheduled_ns=now, sent_ns=now,
-    )  # fmt: skip
+        id=prefix + uuid.uuid4().hex,
+        purpose=purpose if purpose in PURPOSES else "chat",
+        seen_by="server",
+        scheduled_ns=now,
+        sent_ns=now,
+    )
 
 
 def _error_of(status: int | None) -> str:

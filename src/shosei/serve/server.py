@@ -26,9 +26,13 @@ def run_server(
     """Serve on ``listener`` until SIGTERM or SIGINT, then let answers in flight end for ``DRAIN_SECONDS``."""
     app = create_app(model_folder, socket_path, model_name, writer=writer, keep_rated_text=keep_rated_text)
     config = uvicorn.Config(
-        app, log_level="warning", access_log=False, server_header=False,
-        timeout_keep_alive=_KEEP_ALIVE_SECONDS, timeout_graceful_shutdown=DRAIN_SECONDS,
-    )  # fmt: skip
+        app,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=DRAIN_SECONDS,
+    )
     # uvicorn raises the signal again once it has drained; the caller is to go on and end its run.
     for signum in (signal.SIGTERM, signal.SIGINT):
         signal.signal(signum, lambda *_: None)

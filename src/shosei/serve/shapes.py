@@ -81,10 +81,14 @@ class ChatShape:
     def _chunk(self, choices: list[ChatChunkChoice], usage: Usage | None = None) -> bytes:
         return _encode(
             ChatChunk(
-                id=self._id, created=self._created, model=self._model, choices=choices,
-                object="chat.completion.chunk", usage=usage,
+                id=self._id,
+                created=self._created,
+                model=self._model,
+                choices=choices,
+                object="chat.completion.chunk",
+                usage=usage,
             )
-        )  # fmt: skip
+        )
 
 
 class TextShape:
@@ -111,10 +115,14 @@ class TextShape:
     def _completion(self, choices: list[TextChoice], usage: Usage | None = None) -> bytes:
         return _encode(
             Completion(
-                id=self._id, created=self._created, model=self._model, choices=choices,
-                object="text_completion", usage=usage,
+                id=self._id,
+                created=self._created,
+                model=self._model,
+                choices=choices,
+                object="text_completion",
+                usage=usage,
             )
-        )  # fmt: skip
+        )
 
 
 def _words(pieces: Sequence[Piece]) -> str:

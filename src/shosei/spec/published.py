@@ -72,9 +72,14 @@ def audit_shapes() -> list[AuditRow]:
     for name, shape in SHAPES.items():
         spec = preset(name)
         ours = (
-            spec.d_model, spec.n_layers, 2 * spec.intermediate_size, spec.n_heads, spec.n_kv_heads, spec.head_dim,
+            spec.d_model,
+            spec.n_layers,
+            2 * spec.intermediate_size,
+            spec.n_heads,
+            spec.n_kv_heads,
+            spec.head_dim,
             spec.vocab_size,
-        )  # fmt: skip
+        )
         for part, published, computed in zip(_PARTS, shape, ours, strict=True):
             reason = _FUSED if part == "feed-forward" else _SHAPE_EQUAL if published == computed else _RESERVED
             rows.append(AuditRow(name, part, published, computed, reason))

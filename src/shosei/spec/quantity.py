@@ -9,8 +9,16 @@ from shosei.errors import InputError
 
 _COUNTS = {"": 1.0, "k": 1e3, "m": 1e6, "b": 1e9, "g": 1e9, "t": 1e12}
 _BYTES = {
-    "": 1.0, "b": 1.0, "kb": 1e3, "mb": 1e6, "gb": 1e9, "tb": 1e12, "kib": 2.0**10, "mib": 2.0**20, "gib": 2.0**30,
-}  # fmt: skip
+    "": 1.0,
+    "b": 1.0,
+    "kb": 1e3,
+    "mb": 1e6,
+    "gb": 1e9,
+    "tb": 1e12,
+    "kib": 2.0**10,
+    "mib": 2.0**20,
+    "gib": 2.0**30,
+}
 _SIZES = [(1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB")]
 _MULTITUDES = [(1e12, "trillion"), (1e9, "billion"), (1e6, "million")]
 # From how many seconds on, the unit's length, its name.

@@ -77,15 +77,28 @@ def _lost(segment: Path, starts: list[ProcStart], *, rebooted: bool) -> Lost:
     survivors = {} if rebooted else _survivors(f"{supervisor.pid}-{supervisor.start_ticks}-")
     ends = [
         ProcExit(
-            v=start.v, run=start.run, attempt=start.attempt, host=start.host, boot=start.boot, pid=start.pid,
-            start_ticks=start.start_ticks, seq=last.seq + 1, phase=start.phase, mono_ns=last.mono_ns,
-            wall_ns=last.wall_ns, child=start.child, child_pid=start.child_pid, start=start.start, planned=False,
-            cause="unknown" if rebooted else "signal", duration_ns=last.mono_ns - start.mono_ns,
+            v=start.v,
+            run=start.run,
+            attempt=start.attempt,
+            host=start.host,
+            boot=start.boot,
+            pid=start.pid,
+            start_ticks=start.start_ticks,
+            seq=last.seq + 1,
+            phase=start.phase,
+            mono_ns=last.mono_ns,
+            wall_ns=last.wall_ns,
+            child=start.child,
+            child_pid=start.child_pid,
+            start=start.start,
+            planned=False,
+            cause="unknown" if rebooted else "signal",
+            duration_ns=last.mono_ns - start.mono_ns,
             signal=None if rebooted else signal.SIGKILL,
         )
         for start in starts
         if start.child_pid not in survivors
-    ]  # fmt: skip
+    ]
     return Lost(supervisor.attempt, supervisor.pid, ends, [f"{pid} ({command})" for pid, command in survivors.items()])
 
 

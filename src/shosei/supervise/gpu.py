@@ -44,9 +44,12 @@ class _Gpu:
 
     def read(self, pids: Collection[int]) -> Sample:
         return Sample(
-            scope="gpu", name=self._name, kernel_percent=self._kernel_percent(), sm_percent=self._sm_percent(),
+            scope="gpu",
+            name=self._name,
+            kernel_percent=self._kernel_percent(),
+            sm_percent=self._sm_percent(),
             used_bytes=self._used_bytes(pids),
-        )  # fmt: skip
+        )
 
     def _kernel_percent(self) -> float | None:
         try:

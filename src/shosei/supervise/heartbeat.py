@@ -34,8 +34,10 @@ class Heartbeat:
 
     def __post_init__(self) -> None:
         options = {
-            "--heartbeat-file": self.file, "--heartbeat-pattern": self.pattern, "--step-pattern": self.steps,
-        }  # fmt: skip
+            "--heartbeat-file": self.file,
+            "--heartbeat-pattern": self.pattern,
+            "--step-pattern": self.steps,
+        }
         given = [option for option, value in options.items() if value is not None]
         if len(given) > 1:
             raise InputError(f"both {' and '.join(given)}: choose the one that shows progress")

@@ -13,9 +13,12 @@ from shosei.supervise.processes import numbers
 
 _PSS_SHARE = 0.005  # of a core may go into PSS, whose reading walks every page table
 _IO = {
-    "read_bytes": "read_bytes", "write_bytes": "write_bytes", "cancelled_write_bytes": "cancelled_write_bytes",
-    "rchar": "read_chars", "wchar": "write_chars",
-}  # fmt: skip
+    "read_bytes": "read_bytes",
+    "write_bytes": "write_bytes",
+    "cancelled_write_bytes": "cancelled_write_bytes",
+    "rchar": "read_chars",
+    "wchar": "write_chars",
+}
 
 
 class TreeMeter:
@@ -51,9 +54,15 @@ class TreeMeter:
         memory = [fields for pid in members if "VmRSS" in (fields := numbers(f"/proc/{pid}/status"))]  # no zombies
         sizes = _sum(memory)
         tree = Sample(
-            scope="tree", name=self._name, phase=self._phase, processes=len(memory) if members else None,
-            rss_bytes=sizes.get("VmRSS"), pss_bytes=self._pss(members), peak_bytes=sizes.get("VmHWM"), **self._totals,
-        )  # fmt: skip
+            scope="tree",
+            name=self._name,
+            phase=self._phase,
+            processes=len(memory) if members else None,
+            rss_bytes=sizes.get("VmRSS"),
+            pss_bytes=self._pss(members),
+            peak_bytes=sizes.get("VmHWM"),
+            **self._totals,
+        )
         return [tree, *self._group(process.cgroup)]
 
     def _group(self, cgroup: Cgroup | None) -> list[Sample]:

@@ -185,9 +185,15 @@ def _start(
 
     try:
         return subprocess.Popen(
-            child.argv, env=env, stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr, bufsize=0,
-            start_new_session=True, preexec_fn=enter,
-        ), cgroup  # fmt: skip
+            child.argv,
+            env=env,
+            stdin=subprocess.DEVNULL,
+            stdout=stdout,
+            stderr=stderr,
+            bufsize=0,
+            start_new_session=True,
+            preexec_fn=enter,
+        ), cgroup
     except BaseException as error:
         if cgroup:
             cgroup.remove()
@@ -223,5 +229,8 @@ def _guard(group: int, cgroup: Cgroup | None) -> subprocess.Popen[bytes]:
     folders = [str(folder) for folder in cgroup.folders] if cgroup else []
     return subprocess.Popen(
         ["/bin/sh", "-c", _GUARD, "guard", str(group), *folders],
-        stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
-    )  # fmt: skip
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )

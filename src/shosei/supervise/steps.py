@@ -85,10 +85,17 @@ class StepReader:
             finite = loss is None or math.isfinite(loss)
             self._emit(
                 Step(
-                    step=step, epoch=epoch, samples=samples, tokens=tokens, duration_ns=now_ns - self._at_ns,
-                    data_wait_ns=None, loss=loss if finite else None, finite=finite, phase=self._phase,
+                    step=step,
+                    epoch=epoch,
+                    samples=samples,
+                    tokens=tokens,
+                    duration_ns=now_ns - self._at_ns,
+                    data_wait_ns=None,
+                    loss=loss if finite else None,
+                    finite=finite,
+                    phase=self._phase,
                 )
-            )  # fmt: skip
+            )
         if self._step >= 0 and step != self._step + 1:
             self._warn(
                 f"step {step} was printed after step {self._step}: each match counts as one step, and the numbers are "
@@ -117,10 +124,16 @@ class StepReader:
         if run.whole and seen:
             self._emit(
                 Epoch(
-                    index=epoch, begin_ns=run.begin_ns, end_ns=self._at_ns, steps=seen, samples=None, tokens=None,
-                    fraction=min(1.0, seen / length), phase=self._phase,
+                    index=epoch,
+                    begin_ns=run.begin_ns,
+                    end_ns=self._at_ns,
+                    steps=seen,
+                    samples=None,
+                    tokens=None,
+                    fraction=min(1.0, seen / length),
+                    phase=self._phase,
                 )
-            )  # fmt: skip
+            )
 
     def _warn(self, text: str) -> None:
         if not self._warned:

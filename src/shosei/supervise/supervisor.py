@@ -170,10 +170,13 @@ class Supervisor:
         del self._running[child.name]
         self._collect_adopted()
         planned, cause = classify(
-            status, duration_ns, told_to_stop=process.told_to_stop, hung=process.hung,
+            status,
+            duration_ns,
+            told_to_stop=process.told_to_stop,
+            hung=process.hung,
             out_of_memory=process.out_of_memory(),
             oom_kill_near=not process.counts_oom_kills and self._oom_kills.rose(),
-        )  # fmt: skip
+        )
         process.forget()
         if child.is_ours and status == EXIT_INPUT:
             planned, cause = True, "bad input"  # refused, not crashed
@@ -182,11 +185,17 @@ class Supervisor:
             self._emit(fault)
         self._emit(
             ProcExit(
-                child=child.name, child_pid=process.pid, start=start, planned=planned, cause=cause,
-                duration_ns=duration_ns, code=status if status >= 0 else None,
-                signal=-status if status < 0 else None, phase=child.phase,
+                child=child.name,
+                child_pid=process.pid,
+                start=start,
+                planned=planned,
+                cause=cause,
+                duration_ns=duration_ns,
+                code=status if status >= 0 else None,
+                signal=-status if status < 0 else None,
+                phase=child.phase,
             )
-        )  # fmt: skip
+        )
         return planned, exit_code(status)
 
     def _lose(self, child: Child, code: int) -> None:

@@ -26,7 +26,11 @@ def relay(baseline: Log, writer: Writer) -> None:
         score = scores[event.suite, event.item, event.sample]
         writer.emit(
             msgspec.structs.replace(
-                event, baseline=True, grader=score.grader, truth=score.truth, answer=score.answer,
+                event,
+                baseline=True,
+                grader=score.grader,
+                truth=score.truth,
+                answer=score.answer,
                 references=score.references,
             )
-        )  # fmt: skip
+        )

@@ -155,15 +155,36 @@ class _Harness:
         end_ns, spent = time.monotonic_ns(), self._gateway.spent(name)
         outcome = _judged(outcome, spent)
         score = Score(
-            suite=task.suite, item=task.id, cluster=task.cluster, grader=task.grader, truth=task.truth,
-            answer=outcome.answer, sample=sample, lang=task.lang, error=outcome.error, task=name,
-            question=task.question, references=task.references, identity=self._identity[task.suite],
-        )  # fmt: skip
+            suite=task.suite,
+            item=task.id,
+            cluster=task.cluster,
+            grader=task.grader,
+            truth=task.truth,
+            answer=outcome.answer,
+            sample=sample,
+            lang=task.lang,
+            error=outcome.error,
+            task=name,
+            question=task.question,
+            references=task.references,
+            identity=self._identity[task.suite],
+        )
         workflow = Workflow(
-            system=self._system.name, suite=task.suite, item=task.id, sample=sample, cluster=task.cluster,
-            scheduled_ns=due_ns, begin_ns=begin_ns, end_ns=end_ns, error=outcome.error, message=outcome.message,
-            calls=spent.calls, tokens_in=spent.tokens_in, tokens_out=spent.tokens_out, task=name,
-        )  # fmt: skip
+            system=self._system.name,
+            suite=task.suite,
+            item=task.id,
+            sample=sample,
+            cluster=task.cluster,
+            scheduled_ns=due_ns,
+            begin_ns=begin_ns,
+            end_ns=end_ns,
+            error=outcome.error,
+            message=outcome.message,
+            calls=spent.calls,
+            tokens_in=spent.tokens_in,
+            tokens_out=spent.tokens_out,
+            task=name,
+        )
         self._counts.add(workflow)
         self._writer.emit(score)
         self._writer.emit(workflow)

@@ -100,7 +100,14 @@ def _with_added(tokenizer: tokenizers.Tokenizer, tokens: Mapping[int, Mapping[st
         elif isinstance(vocabulary, list) and row < len(vocabulary):
             vocabulary[row][0] = name
         value["added_tokens"].append(
-            {"id": row, "content": name, "single_word": False, "lstrip": False, "rstrip": False, "normalized": False,
-             "special": special}
-        )  # fmt: skip
+            {
+                "id": row,
+                "content": name,
+                "single_word": False,
+                "lstrip": False,
+                "rstrip": False,
+                "normalized": False,
+                "special": special,
+            }
+        )
     return str(tokenizers.Tokenizer.from_str(json.dumps(value, ensure_ascii=False)).to_str())

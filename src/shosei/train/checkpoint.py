@@ -47,9 +47,16 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def save(
-    folder: Path, model: nn.Module, optimizers: Optimizers, position: Position, attempt: int,
-    config: TrainConfig, spec: ModelSpec, inputs: dict[str, str], threads: Threads | None = None,
-) -> Path:  # fmt: skip
+    folder: Path,
+    model: nn.Module,
+    optimizers: Optimizers,
+    position: Position,
+    attempt: int,
+    config: TrainConfig,
+    spec: ModelSpec,
+    inputs: dict[str, str],
+    threads: Threads | None = None,
+) -> Path:
     """Write ``folder/step-NNNNNN``: weights that are trained, optimiser and random state, manifest.
 
     Whole or absent at any kill. Of several ranks, which must all ask, the first collects the others' parts and writes:

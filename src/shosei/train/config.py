@@ -34,10 +34,11 @@ class TrainConfig(Config):
     max_grad_norm: float = Field(1.0, gt=0, description="Gradients are scaled down to this global norm.")
 
     lora_rank: int = Field(
-        0, ge=0,
+        0,
+        ge=0,
         description="Train adapters of this rank beside init's matrices (LoRA), at matrix_lr: about ten times what "
         "training every weight takes, such as 1e-3. 0 trains every weight.",
-    )  # fmt: skip
+    )
     lora_alpha: float = Field(16.0, gt=0, description="Adapters count alpha / rank times.")
 
     warmup: float = Field(0.02, ge=0, le=1, description="Share of the steps in which the rate rises linearly.")
@@ -51,8 +52,10 @@ class TrainConfig(Config):
         False, description="Keep only each block's input and compute the rest again: less memory, a third more work."
     )
     threads: int = Field(
-        0, ge=0, le=1024,
+        0,
+        ge=0,
+        le=1024,
         description="Compute threads; 0 takes the cores this process may use. A run keeps to them when it goes on.",
-    )  # fmt: skip
+    )
     checkpoint_steps: int = Field(500, ge=1, description="Steps between checkpoints; each epoch also ends with one.")
     keep_checkpoints: int = Field(2, ge=1, description="Newest checkpoints to keep.")

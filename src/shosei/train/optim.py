@@ -40,9 +40,12 @@ class Optimizers:
         if config.optimizer == "muon":
             muon = ShardedMuon if ranks.count() > 1 else Muon
             self.matrices = muon(
-                matrices, lr=config.matrix_lr, momentum=config.momentum, weight_decay=config.weight_decay,
+                matrices,
+                lr=config.matrix_lr,
+                momentum=config.momentum,
+                weight_decay=config.weight_decay,
                 adjust_lr_fn="match_rms_adamw",
-            )  # fmt: skip
+            )
         else:
             self.matrices = torch.optim.AdamW(
                 matrices, lr=config.matrix_lr, betas=config.betas, weight_decay=config.weight_decay, fused=True

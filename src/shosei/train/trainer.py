@@ -138,9 +138,14 @@ class _Trainer:
             # Empty beside dialogues of a user's, whose answers have no truth to be graded by; absent beside text alone.
             self.tasks = read_suite(validation) if "validation" in self.hashes and validation.stat().st_size else []
             self.batches, self.held_out = open_batches(
-                run, self.tokenizer, batch_size=config.batch_size, batch_tokens=config.batch_tokens,
-                sequence=config.sequence, seed=config.seed, say=say,
-            )  # fmt: skip
+                run,
+                self.tokenizer,
+                batch_size=config.batch_size,
+                batch_tokens=config.batch_tokens,
+                sequence=config.sequence,
+                seed=config.seed,
+                say=say,
+            )
             torch.manual_seed(config.seed)
             self.device, self.dtype = device.choose(), compute_dtype(config.dtype)
             self.model = self._model()
@@ -250,9 +255,16 @@ class _Trainer:
             if checkpoint_due or number == last:
                 steps = number - taken
                 self.writer.emit(
-                    Epoch(index=epoch, begin_ns=begin, end_ns=end, steps=steps, samples=samples, tokens=tokens,
-                          fraction=steps / self.batches.steps_per_epoch)
-                )  # fmt: skip
+                    Epoch(
+                        index=epoch,
+                        begin_ns=begin,
+                        end_ns=end,
+                        steps=steps,
+                        samples=samples,
+                        tokens=tokens,
+                        fraction=steps / self.batches.steps_per_epoch,
+                    )
+                )
             if checkpoint_due and number < last:
                 self._checkpoint(Position(self.step, epoch, number), epoch)
                 asked = time.monotonic_ns()
@@ -318,9 +330,16 @@ class _Trainer:
             self.writer.flush(sync=True)  # the log must hold every step that a resume will not repeat
             where = self._run.checkpoints
             checkpoint.save(
-                where, self.model, self.optimizers, position, self.writer.attempt, self.config, self.spec, self.hashes,
+                where,
+                self.model,
+                self.optimizers,
+                position,
+                self.writer.attempt,
+                self.config,
+                self.spec,
+                self.hashes,
                 self.threads if ranks.count() == 1 else None,
-            )  # fmt: skip
+            )
             if not ranks.rank():
                 checkpoint.prune(where, self.config.keep_checkpoints)
             ranks.wait()

@@ -37,10 +37,11 @@ class Feedback(BaseModel):
     user: Annotated[
         str | None,
         Field(
-            min_length=1, max_length=MAX_NAME_CHARACTERS,
+            min_length=1,
+            max_length=MAX_NAME_CHARACTERS,
             description="Who rates; kept as a salted hash. Without it the client's address stands for the rater.",
         ),
-    ] = None  # fmt: skip
+    ] = None
     rater_kind: Annotated[
         Literal["person", "model"], Field(description="Model judges are never mixed with people.")
     ] = "person"

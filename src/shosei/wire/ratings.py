@@ -107,9 +107,15 @@ def _row(cells: dict[str, str]) -> RatingRow:
         raise InputError(f"comment: longer than {MAX_COMMENT_CHARACTERS} characters")
     scale, value = _value(cells)
     return RatingRow(
-        rater=rater, scale=scale, value=value, request=cells.get("request", ""), turn=_turn(cells.get("turn", "")),
-        tags=_tags(cells.get("tags", "")), comment=comment, wall_ns=_wall_ns(cells.get("time", "")),
-    )  # fmt: skip
+        rater=rater,
+        scale=scale,
+        value=value,
+        request=cells.get("request", ""),
+        turn=_turn(cells.get("turn", "")),
+        tags=_tags(cells.get("tags", "")),
+        comment=comment,
+        wall_ns=_wall_ns(cells.get("time", "")),
+    )
 
 
 def _value(cells: dict[str, str]) -> tuple[str, int | None]:

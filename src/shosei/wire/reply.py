@@ -39,13 +39,26 @@ class Reply:
     def event(self, purpose: str, **envelope: Any) -> Request:
         """The ``request`` event of this reply, as a client saw it."""
         return Request(
-            id=self.id, purpose=purpose, seen_by="client", scheduled_ns=self.scheduled_ns, sent_ns=self.sent_ns,
-            first_byte_ns=self.first_byte_ns, first_token_ns=self.first_token_ns, done_ns=self.done_ns,
-            status=self.status, error=self.error, stream=self.stream, tokens_in=self.tokens_in,
-            tokens_out=self.tokens_out, tokens_cached=self.tokens_cached,
-            bytes_sent=self.bytes_sent, bytes_received=self.bytes_received, first_try_error=self.error,
-            longest_gap_ns=self.longest_gap_ns, **envelope,
-        )  # fmt: skip
+            id=self.id,
+            purpose=purpose,
+            seen_by="client",
+            scheduled_ns=self.scheduled_ns,
+            sent_ns=self.sent_ns,
+            first_byte_ns=self.first_byte_ns,
+            first_token_ns=self.first_token_ns,
+            done_ns=self.done_ns,
+            status=self.status,
+            error=self.error,
+            stream=self.stream,
+            tokens_in=self.tokens_in,
+            tokens_out=self.tokens_out,
+            tokens_cached=self.tokens_cached,
+            bytes_sent=self.bytes_sent,
+            bytes_received=self.bytes_received,
+            first_try_error=self.error,
+            longest_gap_ns=self.longest_gap_ns,
+            **envelope,
+        )
 
 
 # What is decoded from JSON has no cycles, so the garbage collector need not visit it (gc=False).

@@ -39,12 +39,20 @@ def _humaneval(record: Record, suite: str, lang: str) -> Task:
     solution = record.get("canonical_solution") or ""
     start = re.search(rf"^(?:async )?def +{re.escape(entry_point)}\b", prompt, re.MULTILINE)
     return Task(
-        id=record.text("task_id"), suite=suite, lang=lang, cluster=record.text("task_id"), grader="python",
+        id=record.text("task_id"),
+        suite=suite,
+        lang=lang,
+        cluster=record.text("task_id"),
+        grader="python",
         messages=[{"role": "user", "content": ask(f"```python\n{prompt.strip()}\n```", "python", lang)}],
-        truth=prompt + solution if solution else "", max_tokens=_MAX_TOKENS, entry_point=entry_point,
-        setup=prompt[: start.start()] if start else "", test=test, prompt=prompt,
+        truth=prompt + solution if solution else "",
+        max_tokens=_MAX_TOKENS,
+        entry_point=entry_point,
+        setup=prompt[: start.start()] if start else "",
+        test=test,
+        prompt=prompt,
         solution=f"```python\n{(prompt + solution).strip()}\n```" if solution else "",
-    )  # fmt: skip
+    )
 
 
 def _mbpp(record: Record, suite: str, lang: str) -> Task:
@@ -54,12 +62,19 @@ def _mbpp(record: Record, suite: str, lang: str) -> Task:
     asked = record.text("text", ("prompt",))
     shown = "\n".join([asked, *asserts])
     return Task(
-        id=record.text("task_id"), suite=suite, lang=lang, cluster=record.text("task_id"), grader="python",
-        messages=[{"role": "user", "content": ask(shown, "python", lang)}], truth=code, max_tokens=_MAX_TOKENS,
+        id=record.text("task_id"),
+        suite=suite,
+        lang=lang,
+        cluster=record.text("task_id"),
+        grader="python",
+        messages=[{"role": "user", "content": ask(shown, "python", lang)}],
+        truth=code,
+        max_tokens=_MAX_TOKENS,
         entry_point=record.get("entry_point") or _tested(asserts, code, record.where),
         setup=record.get("test_setup_code") or "\n".join(record.get("test_imports") or ()),
-        test="\n".join(asserts), solution=f"```python\n{code.strip()}\n```" if code else "",
-    )  # fmt: skip
+        test="\n".join(asserts),
+        solution=f"```python\n{code.strip()}\n```" if code else "",
+    )
 
 
 def _tested(asserts: Sequence[str], code: str, where: str) -> str:

@@ -14,8 +14,18 @@ from shosei.metrics.grading.grade import extract_number
 from shosei.wire.suite import Task
 
 QUESTION = (
-    "question", "Question", "text", "sentence", "sent", "review", "query", "utterance", "input", "problem", "content",
-)  # fmt: skip
+    "question",
+    "Question",
+    "text",
+    "sentence",
+    "sent",
+    "review",
+    "query",
+    "utterance",
+    "input",
+    "problem",
+    "content",
+)
 LABEL = ("label", "intent", "category", "class", "sentiment")
 ANSWER = ("answer", "Answer", "target", "output", "solution", *LABEL)
 ID = ("id", "task_id", "qid", "q_id")
@@ -109,9 +119,14 @@ def _task(record: Record, number: int, truth: str, suite: str, lang: str, grader
     name = record.get("id", ID)
     given = record.text("answer", ANSWER)
     return Task(
-        id=str(name if name is not None else number), suite=suite, lang=lang,
-        cluster=str(name if name is not None else number), grader=grader, truth=truth,
-        messages=[{"role": "user", "content": ask(text, grader, lang, labels)}], stem=question,
+        id=str(name if name is not None else number),
+        suite=suite,
+        lang=lang,
+        cluster=str(name if name is not None else number),
+        grader=grader,
+        truth=truth,
+        messages=[{"role": "user", "content": ask(text, grader, lang, labels)}],
+        stem=question,
         max_tokens=_MAX_TOKENS[grader],
         solution=given if grader == "number" else "",
-    )  # fmt: skip
+    )

@@ -39,7 +39,14 @@ def _tasks(path: Path, body: dict[str, Any], suite: str, lang: str) -> Iterator[
                     raise InputError(f"{path}: question {asked['id']} has no answer; that cannot be graded")
                 text = ask(f"{paragraph['context']}\n\n{asked['question']}", "text", lang)
                 yield Task(
-                    id=str(asked["id"]), suite=suite, lang=lang, cluster=f"{article}.{number}", grader="text",
-                    messages=[{"role": "user", "content": text}], truth=answers[0], references=answers[1:],
-                    max_tokens=_MAX_TOKENS, stem=asked["question"],
-                )  # fmt: skip
+                    id=str(asked["id"]),
+                    suite=suite,
+                    lang=lang,
+                    cluster=f"{article}.{number}",
+                    grader="text",
+                    messages=[{"role": "user", "content": text}],
+                    truth=answers[0],
+                    references=answers[1:],
+                    max_tokens=_MAX_TOKENS,
+                    stem=asked["question"],
+                )

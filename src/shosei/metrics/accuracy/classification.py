@@ -24,12 +24,20 @@ def classification(measure: Measure) -> Callable[[Log], Value]:
         scores = [score for group in suites.values() for score in group]
         tasks = observations_of(suites, measure)
         return Value(
-            value=tasks.value(), observations=tasks, n=len(scores), clusters=tasks.clusters,
+            value=tasks.value(),
+            observations=tasks,
+            n=len(scores),
+            clusters=tasks.clusters,
             unit_of_n=text("accuracy.clusters"),
-            ci=tasks.share_interval(), ci_method=text("accuracy.bootstrap"), detail=_detail(suites),
-            invalid=invalid, figures=_figures(suites, measure), notes=_notes(suites),
-            breakdown=[*tables(suites, measure), identities(scores)], plots=_by_epoch(log, measure),
-        )  # fmt: skip
+            ci=tasks.share_interval(),
+            ci_method=text("accuracy.bootstrap"),
+            detail=_detail(suites),
+            invalid=invalid,
+            figures=_figures(suites, measure),
+            notes=_notes(suites),
+            breakdown=[*tables(suites, measure), identities(scores)],
+            plots=_by_epoch(log, measure),
+        )
 
     return compute
 

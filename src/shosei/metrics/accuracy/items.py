@@ -47,11 +47,18 @@ def items(log: Log) -> bytes:
     for score in sorted(scores[0] if scores else (), key=lambda score: (score.suite, score.item, score.sample)):
         execution = executions.get((score.suite, score.item, score.sample))
         item = Item(
-            suite=score.suite, item=score.item, sample=score.sample, question=score.question, answer=score.answer,
-            extracted=extracted(score, labels[score.suite]), truth=score.truth, references=score.references,
-            right=grade(score, ended), outcome=score.error or (execution.outcome if execution else ""),
+            suite=score.suite,
+            item=score.item,
+            sample=score.sample,
+            question=score.question,
+            answer=score.answer,
+            extracted=extracted(score, labels[score.suite]),
+            truth=score.truth,
+            references=score.references,
+            right=grade(score, ended),
+            outcome=score.error or (execution.outcome if execution else ""),
             oracle=execution.oracle if execution else "",
-        )  # fmt: skip
+        )
         lines.append(msgspec.json.encode(item) + b"\n")
     return b"".join(lines)
 

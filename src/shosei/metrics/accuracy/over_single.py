@@ -42,9 +42,16 @@ def by_baseline(log: Log) -> list[Attempt]:
 def _score(task: Workflow) -> Score:
     """What a baseline's task carries to be graded."""
     return Score(
-        suite=task.suite, item=task.item, cluster=task.cluster, grader=task.grader, truth=task.truth,
-        answer=task.answer, sample=task.sample, references=task.references, error=task.error,
-    )  # fmt: skip
+        suite=task.suite,
+        item=task.item,
+        cluster=task.cluster,
+        grader=task.grader,
+        truth=task.truth,
+        answer=task.answer,
+        sample=task.sample,
+        references=task.references,
+        error=task.error,
+    )
 
 
 def _graded(found: Sequence[tuple[Workflow, Score]], executed: Outcomes) -> list[Attempt]:
@@ -144,9 +151,14 @@ def beside_single(
         [text("agents.token_ratio"), ratio],
     ]
     note = text(
-        "agents.beside_note", difference=_points(found.value), low=_points(low), high=_points(high), n=found.n,
-        verdict=text(f"compare.{verdict}"), method=found.method,
-    )  # fmt: skip
+        "agents.beside_note",
+        difference=_points(found.value),
+        low=_points(low),
+        high=_points(high),
+        n=found.n,
+        verdict=text(f"compare.{verdict}"),
+        method=found.method,
+    )
     figures = {
         "over_single": Figure(100 * found.value, POINTS, "higher", (_percent(low), _percent(high)), clusters),
         "tokens_per_solved_over_single": Figure(ratio, "×", "lower", n=clusters),
@@ -163,9 +175,13 @@ def _sides(system: Sequence[Attempt], single: Sequence[Attempt], both: Sequence[
         value, interval = own.value(), stats.wilson_clustered(clusters)
         rows.append([attempts[0].task.system, value, *interval, len(own.each), *costs])
     columns = [
-        text("agents.system"), text("agents.solved"), text("term.low_95"), text("term.high_95"), text("agents.tasks"),
+        text("agents.system"),
+        text("agents.solved"),
+        text("term.low_95"),
+        text("term.high_95"),
+        text("agents.tasks"),
         *(text("agents.cost_a_task", cost=text(f"agents.{name}")) for name in COSTS),
-    ]  # fmt: skip
+    ]
     return Table(text("agents.beside"), columns, rows)
 
 

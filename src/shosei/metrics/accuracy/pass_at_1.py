@@ -53,17 +53,25 @@ def pass_at_1(log: Log) -> Value:
     executions = log.of(Exec)
     suites = _by_suite(tasks)
     return Value(
-        value=observations.value(), n=len(tasks), clusters=_clusters(tasks),
+        value=observations.value(),
+        n=len(tasks),
+        clusters=_clusters(tasks),
         unit_of_n=text("accuracy.clusters"),
-        observations=observations, ci=_interval(tasks, pass_at_k, 1), ci_method=text("accuracy.wilson_clustered"),
-        detail=text("accuracy.mean_over_tasks"), invalid=invalid,
-        figures=_figures(tasks), notes=judged_inside(executions),
+        observations=observations,
+        ci=_interval(tasks, pass_at_k, 1),
+        ci_method=text("accuracy.wilson_clustered"),
+        detail=text("accuracy.mean_over_tasks"),
+        invalid=invalid,
+        figures=_figures(tasks),
+        notes=judged_inside(executions),
         breakdown=[
-            _per_suite(suites), *_more_samples(tasks, suites), *program_outcomes(executions),
+            _per_suite(suites),
+            *_more_samples(tasks, suites),
+            *program_outcomes(executions),
             identities(task.score for task in tasks),
         ],
         plots=_by_epoch(log, outcomes(executions)),
-    )  # fmt: skip
+    )
 
 
 def _graded(log: Log) -> tuple[list[_Task], Words]:
@@ -78,9 +86,10 @@ def _graded(log: Log) -> tuple[list[_Task], Words]:
     programs = [score for score in scores if score.grader == "python"]
     if programs and not executed:
         raise Unmeasurable(
-            "not_measured", text("accuracy.not_executed", suite=programs[0].suite),
+            "not_measured",
+            text("accuracy.not_executed", suite=programs[0].suite),
             "shosei exam URL --run RUN --suite PATH",
-        )  # fmt: skip
+        )
     tasks: dict[tuple[str, str], _Task] = {}
     infra = 0
     for score in scores:
@@ -223,9 +232,17 @@ def _check(n: int, c: int, k: int) -> None:
 
 
 OUTCOMES = (
-    "pass", "wrong", "exception", "cpu timeout", "wall timeout", "out of memory", "killed by signal",
-    "sandbox violation", "no code", "infra",
-)  # fmt: skip
+    "pass",
+    "wrong",
+    "exception",
+    "cpu timeout",
+    "wall timeout",
+    "out of memory",
+    "killed by signal",
+    "sandbox violation",
+    "no code",
+    "infra",
+)
 
 
 def program_outcomes(executions: Iterable[Exec]) -> list[Table]:
@@ -273,7 +290,10 @@ def _costs(attempts: Sequence[Attempt], costs: dict[str, Figure]) -> Table:
         for (name, cost), figure in zip(COSTS.items(), costs.values(), strict=True)
     ]
     columns = [
-        text("term.quantity"), text("agents.a_task"), text("agents.a_solved_task"), text("term.low_95"),
+        text("term.quantity"),
+        text("agents.a_task"),
+        text("agents.a_solved_task"),
+        text("term.low_95"),
         text("term.high_95"),
-    ]  # fmt: skip
+    ]
     return Table(text("agents.costs"), columns, rows)

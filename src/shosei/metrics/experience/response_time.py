@@ -56,11 +56,19 @@ def response_time(log: Log) -> Value:
     if not kinds["first_token"].clusters:
         notes.append(text("experience.not_streamed"))
     return Value(
-        value=stats.mean(response.values), n=len(good), clusters=len(response.clusters), ci=mean.ci or (None, None),
-        unit_of_n=text("term.time_batches"), ci_method=text("term.t_time_batches"), invalid=window.invalid,
-        detail=_detail(log), notes=notes, figures=figures, plots=_plots(kinds, stretches, window),
+        value=stats.mean(response.values),
+        n=len(good),
+        clusters=len(response.clusters),
+        ci=mean.ci or (None, None),
+        unit_of_n=text("term.time_batches"),
+        ci_method=text("term.t_time_batches"),
+        invalid=window.invalid,
+        detail=_detail(log),
+        notes=notes,
+        figures=figures,
+        plots=_plots(kinds, stretches, window),
         breakdown=[table(text("experience.latency"), [*rows, unbounded(response, failed)])],
-    )  # fmt: skip
+    )
 
 
 def _kinds(stretches: Sequence[Sequence[Request]]) -> dict[str, Times]:
@@ -129,18 +137,28 @@ def step_latency(log: Log) -> Value:
         "first_checkpoint_s": Figure(first_checkpoint, "s", "lower", n=1),
     }
     return Value(
-        value=stats.mean(times.values), n=len(steps), clusters=len(times.clusters), ci=mean.ci or (None, None),
-        unit_of_n=text("term.time_batches"), ci_method=text("term.t_time_batches"),
-        detail=text("experience.mean_step"), figures=figures, notes=too_few(times.values),
+        value=stats.mean(times.values),
+        n=len(steps),
+        clusters=len(times.clusters),
+        ci=mean.ci or (None, None),
+        unit_of_n=text("term.time_batches"),
+        ci_method=text("term.t_time_batches"),
+        detail=text("experience.mean_step"),
+        figures=figures,
+        notes=too_few(times.values),
         breakdown=[
             table(text("experience.step_latency"), [times.row(text("term.step"))]),
-            Table(text("experience.start_up"), [text("experience.from_start_to"), text("term.seconds")], [
-                [text("experience.first_step"), first_step],
-                [text("experience.first_checkpoint"), first_checkpoint],
-            ]),
+            Table(
+                text("experience.start_up"),
+                [text("experience.from_start_to"), text("term.seconds")],
+                [
+                    [text("experience.first_step"), first_step],
+                    [text("experience.first_checkpoint"), first_checkpoint],
+                ],
+            ),
         ],
         plots=[histogram(text("experience.step_histogram"), times.values, text("experience.steps"))],
-    )  # fmt: skip
+    )
 
 
 def task_time(log: Log) -> Value:
@@ -153,14 +171,21 @@ def task_time(log: Log) -> Value:
     made = calls(log)[1]
     rows = [_times([task for task in tasks if task.system == name], tasks).row(name) for name in _systems(tasks)]
     return Value(
-        value=stats.mean(times.values), n=len(times.values), clusters=len(times.clusters), ci=mean.ci or (None, None),
-        unit_of_n=text("term.time_batches"), ci_method=text("term.t_time_batches"), detail=text("agents.mean_task"),
-        figures=percentile_figures(times), notes=_notes(times, failed, len(tasks)), plots=_task_plots(times, tasks),
+        value=stats.mean(times.values),
+        n=len(times.values),
+        clusters=len(times.clusters),
+        ci=mean.ci or (None, None),
+        unit_of_n=text("term.time_batches"),
+        ci_method=text("term.t_time_batches"),
+        detail=text("agents.mean_task"),
+        figures=percentile_figures(times),
+        notes=_notes(times, failed, len(tasks)),
+        plots=_task_plots(times, tasks),
         breakdown=[
             table(text("agents.tasks_by_system"), [*rows, unbounded(times, failed)]),
             *_timing_tables(tasks, by_task(made), names(made)),
         ],
-    )  # fmt: skip
+    )
 
 
 def _systems(tasks: Sequence[Workflow]) -> list[str]:
@@ -215,15 +240,23 @@ def _agents(
     whole = math.fsum(wait for own in waits.values() for wait in own)
     rows: list[Row] = [
         [
-            named[agent], len(waits[agent]), math.fsum(waits[agent]) / whole if whole else None,
-            stats.percentile(waits[agent], 50), stats.percentile(waits[agent], 95), _mean_share(paths, agent),
+            named[agent],
+            len(waits[agent]),
+            math.fsum(waits[agent]) / whole if whole else None,
+            stats.percentile(waits[agent], 50),
+            stats.percentile(waits[agent], 95),
+            _mean_share(paths, agent),
         ]
         for agent in sorted(named)
-    ]  # fmt: skip
+    ]
     columns: list[Words] = [
-        text("agents.agent"), text("agents.calls"), text("agents.share_of_time"), "p50 (ms)", "p95 (ms)",
+        text("agents.agent"),
+        text("agents.calls"),
+        text("agents.share_of_time"),
+        "p50 (ms)",
+        "p95 (ms)",
         text("agents.share_of_path"),
-    ]  # fmt: skip
+    ]
     return Table(text("agents.time"), columns, rows)
 
 
@@ -241,6 +274,4 @@ def _whole(found: Sequence[Sequence[Span]], paths: Sequence[tuple[int, list[Span
 
 def _mean_share(paths: Sequence[tuple[int, list[Span]]], agent: str) -> float:
     """Of the tasks' time, the mean share that the critical path spends in calls of ``agent``."""
-    return stats.mean([
-        sum(span.length_ns for span in path if span.agent == agent) / lasted for lasted, path in paths
-    ])  # fmt: skip
+    return stats.mean([sum(span.length_ns for span in path if span.agent == agent) / lasted for lasted, path in paths])

@@ -84,11 +84,18 @@ def satisfaction(log: Log) -> Value:
     if unknown := _of_unknown_answers(log, people):
         notes.append(text("experience.unknown_answers", count=unknown, of=len(people.given)))
     return Value(
-        value=value, observations=_observations(people),
-        n=len(people.given), clusters=len(people.marks), unit_of_n=text("experience.raters"), ci=ci,
-        ci_method=text("experience.wilson_raters"), detail=text("experience.share_satisfied"), notes=notes,
-        figures={"mean_stars": people.mean_stars(), "response_rate": people.response_rate()}, breakdown=tables,
-    )  # fmt: skip
+        value=value,
+        observations=_observations(people),
+        n=len(people.given),
+        clusters=len(people.marks),
+        unit_of_n=text("experience.raters"),
+        ci=ci,
+        ci_method=text("experience.wilson_raters"),
+        detail=text("experience.share_satisfied"),
+        notes=notes,
+        figures={"mean_stars": people.mean_stars(), "response_rate": people.response_rate()},
+        breakdown=tables,
+    )
 
 
 def _observations(people: Population) -> Observations:
@@ -130,25 +137,36 @@ def _tables(log: Log, people: Population, judges: Population) -> list[Table]:
         Table(
             text("experience.populations"),
             [
-                text("experience.population"), text("experience.ratings"), text("experience.raters"),
-                text("experience.share_satisfied"), text("term.low_95"), text("term.high_95"),
-                text("experience.mean_stars"), text("term.low_95"), text("term.high_95"),
+                text("experience.population"),
+                text("experience.ratings"),
+                text("experience.raters"),
+                text("experience.share_satisfied"),
+                text("term.low_95"),
+                text("term.high_95"),
+                text("experience.mean_stars"),
+                text("term.low_95"),
+                text("term.high_95"),
             ],
             [_line("people", people), _line("judges", judges)],
         ),
         _distribution(people, judges),
         _responses(people, served),
         *_tags(people),
-    ]  # fmt: skip
+    ]
 
 
 def _line(name: str, population: Population) -> Row:
     value, ci = population.satisfied()
     stars = population.mean_stars()
     return [
-        text(f"experience.{name}"), len(population.given), len(population.marks), value, *ci,
-        stars.value, *(stars.ci or (None, None)),
-    ]  # fmt: skip
+        text(f"experience.{name}"),
+        len(population.given),
+        len(population.marks),
+        value,
+        *ci,
+        stars.value,
+        *(stars.ci or (None, None)),
+    ]
 
 
 def _distribution(people: Population, judges: Population) -> Table:
@@ -189,9 +207,13 @@ def _responses(people: Population, served: Sequence[Request]) -> Table:
             ]
         )
     columns: list[Words] = [
-        text("experience.response_rate"), text("experience.answered"), text("experience.out_of"), text("term.share"),
-        text("term.low_95"), text("term.high_95"),
-    ]  # fmt: skip
+        text("experience.response_rate"),
+        text("experience.answered"),
+        text("experience.out_of"),
+        text("term.share"),
+        text("term.low_95"),
+        text("term.high_95"),
+    ]
     return Table(text("experience.responses"), columns, rows)
 
 

@@ -65,9 +65,16 @@ def window_of(tasks: list[Workflow]) -> Window:
 def as_request(task: Workflow) -> Request:
     """A task as a request to the system, so that it is counted and timed as requests are."""
     return Request(
-        id=task.task, purpose="agents", seen_by="client", scheduled_ns=task.scheduled_ns, sent_ns=task.begin_ns,
-        done_ns=task.end_ns, error=task.error, tokens_in=task.tokens_in, tokens_out=task.tokens_out,
-    )  # fmt: skip
+        id=task.task,
+        purpose="agents",
+        seen_by="client",
+        scheduled_ns=task.scheduled_ns,
+        sent_ns=task.begin_ns,
+        done_ns=task.end_ns,
+        error=task.error,
+        tokens_in=task.tokens_in,
+        tokens_out=task.tokens_out,
+    )
 
 
 def names(made: Iterable[Request]) -> dict[str, Words]:

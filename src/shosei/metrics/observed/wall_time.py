@@ -11,8 +11,16 @@ from shosei.log import Log, ProcExit, Section, Step
 from shosei.metrics.observed.steps import kept
 
 PARTS = (
-    "compute", "data_wait", "communication", "checkpoint", "evaluation", "warm_up", "recovery", "lost_work", "other",
-)  # fmt: skip
+    "compute",
+    "data_wait",
+    "communication",
+    "checkpoint",
+    "evaluation",
+    "warm_up",
+    "recovery",
+    "lost_work",
+    "other",
+)
 _PART_OF_SECTION = {"compile": "warm_up", "load": "warm_up", "checkpoint": "checkpoint", "evaluation": "evaluation"}
 
 # A moment that several stretches cover counts for the first of these: a way back that failed is still the way back,

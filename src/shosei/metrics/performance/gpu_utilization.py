@@ -39,11 +39,17 @@ def gpu_utilization(log: Log) -> Value:
     figures = {} if mfu is None else {"mfu": Figure(mfu, "", "higher", n=1)}
     columns = [text("performance.gpu"), text("performance.kernel_percent"), text("performance.sm_percent")]
     return Value(
-        value=math.fsum(batches.tops) / math.fsum(batches.bottoms), n=len(kernel), clusters=len(batches),
-        unit_of_n=text("term.time_batches"), ci=stats.ratio_interval(batches.tops, batches.bottoms),
-        ci_method=text("term.t_time_batches"), detail=text("performance.gpu_busy", gpus=len(gpus)), figures=figures,
-        breakdown=[Table(text("performance.gpus"), columns, rows), *efficiency, *tables], plots=plots,
-    )  # fmt: skip
+        value=math.fsum(batches.tops) / math.fsum(batches.bottoms),
+        n=len(kernel),
+        clusters=len(batches),
+        unit_of_n=text("term.time_batches"),
+        ci=stats.ratio_interval(batches.tops, batches.bottoms),
+        ci_method=text("term.t_time_batches"),
+        detail=text("performance.gpu_busy", gpus=len(gpus)),
+        figures=figures,
+        breakdown=[Table(text("performance.gpus"), columns, rows), *efficiency, *tables],
+        plots=plots,
+    )
 
 
 def _mean_over_time(gpu: list[Sample], gauge: str) -> float | None:

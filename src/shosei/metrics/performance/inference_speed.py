@@ -33,17 +33,27 @@ def training_rate(log: Log) -> Value:
         raise Unmeasurable("not_measured", text("performance.no_time"))
     samples = _per_second([step.samples for step in steps], seconds, "samples/s")
     tokens = _per_second([step.tokens for step in steps], seconds, "tokens/s")
-    rates = Table(text("performance.training_rate"), [text("term.quantity"), text("term.per_second")], [
-        [text("performance.samples"), samples.value],
-        [text("performance.tokens"), tokens.value],
-    ])  # fmt: skip
+    rates = Table(
+        text("performance.training_rate"),
+        [text("term.quantity"), text("term.per_second")],
+        [
+            [text("performance.samples"), samples.value],
+            [text("performance.tokens"), tokens.value],
+        ],
+    )
     if samples.value is None:
         raise Unmeasurable("not_measured", text("performance.samples_unknown"), _COMMAND, [rates])
     return Value(
-        value=samples.value, n=len(steps), clusters=samples.n, unit_of_n=text("term.time_batches"),
-        ci=samples.ci or (None, None), ci_method=text("term.t_time_batches"),
-        detail=text("performance.samples_in_steps"), figures={"tokens_per_s": tokens}, breakdown=[rates],
-    )  # fmt: skip
+        value=samples.value,
+        n=len(steps),
+        clusters=samples.n,
+        unit_of_n=text("term.time_batches"),
+        ci=samples.ci or (None, None),
+        ci_method=text("term.t_time_batches"),
+        detail=text("performance.samples_in_steps"),
+        figures={"tokens_per_s": tokens},
+        breakdown=[rates],
+    )
 
 
 def _per_second(counts: Sequence[int | None], seconds: Sequence[float], unit: str) -> Figure:
@@ -85,12 +95,19 @@ def request_rate(service_level: ServiceLevel) -> Callable[[Log], Value]:
         if load.drill.seconds(window.begin_ns, window.end_ns):
             beside.notes.append(text("performance.faults_left_out"))
         return Value(
-            value=len(load.good) / load.seconds, n=len(load.good), clusters=rate.n,
-            unit_of_n=text("term.time_batches"), ci=rate.ci or (None, None), ci_method=text("term.t_time_batches"),
-            detail=text("performance.requests_in_window"), invalid=load.window.invalid,
-            figures=beside.figures, notes=beside.notes, plots=[_over_time(load)],
+            value=len(load.good) / load.seconds,
+            n=len(load.good),
+            clusters=rate.n,
+            unit_of_n=text("term.time_batches"),
+            ci=rate.ci or (None, None),
+            ci_method=text("term.t_time_batches"),
+            detail=text("performance.requests_in_window"),
+            invalid=load.window.invalid,
+            figures=beside.figures,
+            notes=beside.notes,
+            plots=[_over_time(load)],
             breakdown=[Table(text("performance.load"), [text("term.quantity"), text("term.value")], beside.rows)],
-        )  # fmt: skip
+        )
 
     return compute
 
@@ -181,21 +198,30 @@ def task_rate(service_level: ServiceLevel) -> Callable[[Log], Value]:
         beside = {"tokens_per_s": _tokens(offered), "goodput": _goodput(offered, service_level)}
         made = by_task(calls(log)[1])
         return Value(
-            value=rate.value or 0.0, n=len(offered.good), clusters=rate.n, unit_of_n=text("term.time_batches"),
-            ci=rate.ci or (None, None), ci_method=text("term.t_time_batches"), detail=text("agents.tasks_in_window"),
+            value=rate.value or 0.0,
+            n=len(offered.good),
+            clusters=rate.n,
+            unit_of_n=text("term.time_batches"),
+            ci=rate.ci or (None, None),
+            ci_method=text("term.t_time_batches"),
+            detail=text("agents.tasks_in_window"),
             figures={name: found for name, found in beside.items() if isinstance(found, Figure)},
             plots=[_tasks_over_time(offered)],
             breakdown=[
-                Table(text("agents.tasks"), [text("term.quantity"), text("term.value")], [
-                    [text("agents.submitted"), len(offered.scheduled)],
-                    [text("agents.answered"), len(offered.good)],
-                    [text("performance.steady_window"), offered.seconds],
-                    [text("performance.output_tokens"), _told(beside["tokens_per_s"])],
-                    [text("agents.goodput"), _told(beside["goodput"])],
-                ]),
+                Table(
+                    text("agents.tasks"),
+                    [text("term.quantity"), text("term.value")],
+                    [
+                        [text("agents.submitted"), len(offered.scheduled)],
+                        [text("agents.answered"), len(offered.good)],
+                        [text("performance.steady_window"), offered.seconds],
+                        [text("performance.output_tokens"), _told(beside["tokens_per_s"])],
+                        [text("agents.goodput"), _told(beside["goodput"])],
+                    ],
+                ),
                 *transfers.tables(made, names(call for own in made.values() for call in own)),
             ],
-        )  # fmt: skip
+        )
 
     return compute
 

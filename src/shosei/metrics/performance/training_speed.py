@@ -65,22 +65,27 @@ def epoch_time(log: Log) -> Value:
         unknown = ("communication",)
         notes.append(text("performance.communication_unknown"))
     return Value(
-        value=stats.mean(used), n=len(used), clusters=len(used), unit_of_n=text("term.epochs"),
-        ci=stats.student_t(used), ci_method=text("term.t_epochs"), notes=notes,
+        value=stats.mean(used),
+        n=len(used),
+        clusters=len(used),
+        unit_of_n=text("term.epochs"),
+        ci=stats.student_t(used),
+        ci_method=text("term.t_epochs"),
+        notes=notes,
         detail=text("performance.epoch" if whole else "performance.epoch_estimated"),
         figures={
             "longest_epoch": Figure(max(used), "s", "lower", n=len(used)),
             "tokens_per_s": Figure(
                 None if all_tokens is None else all_tokens / math.fsum(run.seconds for run in passes),
-                "tokens/s", "higher", n=len(passes),
+                "tokens/s",
+                "higher",
+                n=len(passes),
             ),
-            "goodput": Figure(
-                None if unknown else wall.parts_ns["compute"] / wall.total_ns, "", "higher", n=1
-            ),
+            "goodput": Figure(None if unknown else wall.parts_ns["compute"] / wall.total_ns, "", "higher", n=1),
         },
         breakdown=[_wall_table(wall, unknown), _epoch_table(passes, steps, tokens), *held_out_table(log)],
         plots=[_loss_curve(steps), *held_out_curve(log)],
-    )  # fmt: skip
+    )
 
 
 def _slowest(log: Log, steps: list[Step], index: int) -> _Pass:
@@ -153,9 +158,12 @@ def _loss_curve(steps: list[Step]) -> Plot:
     pooled = [[loss for number in chunk for loss in losses.get(number, [])] for chunk in chunks]
     means = [round(stats.mean(values), 5) if values else None for values in pooled]
     return Plot(
-        text("performance.loss_curve"), text("term.step"), text("performance.loss"),
-        [float(chunk[-1]) for chunk in chunks], [Curve(text("performance.loss"), means)],
-    )  # fmt: skip
+        text("performance.loss_curve"),
+        text("term.step"),
+        text("performance.loss"),
+        [float(chunk[-1]) for chunk in chunks],
+        [Curve(text("performance.loss"), means)],
+    )
 
 
 def held_out_table(log: Log) -> list[Table]:
@@ -201,15 +209,22 @@ def workload_time(log: Log) -> Value:
         raise Unmeasurable("not_measured", text("performance.no_time"))
     columns = ["performance.requests", "term.seconds", "performance.requests_per_s", "term.vantage"]
     return Value(
-        value=seconds, n=len(requests), clusters=1, unit_of_n=text("term.passes"), detail=text("performance.pass"),
+        value=seconds,
+        n=len(requests),
+        clusters=1,
+        unit_of_n=text("term.passes"),
+        detail=text("performance.pass"),
         ci_method=text("performance.one_pass"),
         invalid=text("performance.pass_failed", failed=failed, requests=len(requests)) if failed else "",
         figures={"requests_per_s": Figure(len(times) / seconds, "requests/s", "higher", n=1)},
-        breakdown=[Table(
-            text("performance.pass_table"), [text(column) for column in columns],
-            [[len(times), seconds, len(times) / seconds, vantage]],
-        )],
-    )  # fmt: skip
+        breakdown=[
+            Table(
+                text("performance.pass_table"),
+                [text(column) for column in columns],
+                [[len(times), seconds, len(times) / seconds, vantage]],
+            )
+        ],
+    )
 
 
 def task_pass(log: Log) -> Value:
@@ -220,9 +235,19 @@ def task_pass(log: Log) -> Value:
         raise Unmeasurable("not_measured", text("performance.no_time"))
     columns = [text("agents.tasks"), text("term.seconds"), text("agents.failed")]
     return Value(
-        value=seconds, n=len(tasks), clusters=1, unit_of_n=text("term.passes"), detail=text("agents.pass"),
+        value=seconds,
+        n=len(tasks),
+        clusters=1,
+        unit_of_n=text("term.passes"),
+        detail=text("agents.pass"),
         ci_method=text("performance.one_pass"),
-        breakdown=[Table(text("performance.pass_table"), columns, [
-            [len(tasks), seconds, sum(bool(task.error) for task in tasks)],
-        ])],
-    )  # fmt: skip
+        breakdown=[
+            Table(
+                text("performance.pass_table"),
+                columns,
+                [
+                    [len(tasks), seconds, sum(bool(task.error) for task in tasks)],
+                ],
+            )
+        ],
+    )

@@ -25,17 +25,23 @@ def crash_rate(log: Log) -> Value:
     figures = _over_time(crashes, hours, len(known)) | _repair_figures(mended, log.of(Step))
     each = [Observation(start.key, start.key, {"top": float(start.crashed), "bottom": 1.0}) for start in known]
     return Value(
-        value=crashes / len(known), observations=Observations(each, share, paired=False),
-        n=len(known), clusters=len(known), unit_of_n=text("reliability.process_starts"),
-        ci=stats.wilson(crashes, len(known)), ci_method=text("reliability.wilson"),
-        detail=text("reliability.crashes_per_start"), figures=figures, notes=_crash_notes(known, mended),
+        value=crashes / len(known),
+        observations=Observations(each, share, paired=False),
+        n=len(known),
+        clusters=len(known),
+        unit_of_n=text("reliability.process_starts"),
+        ci=stats.wilson(crashes, len(known)),
+        ci_method=text("reliability.wilson"),
+        detail=text("reliability.crashes_per_start"),
+        figures=figures,
+        notes=_crash_notes(known, mended),
         breakdown=[
             _ends(known),
             _time_table(crashes, hours, figures),
             *_repair_tables(mended),
             *_lost_work_table(log.of(Step)),
         ],
-    )  # fmt: skip
+    )
 
 
 def _over_time(crashes: int, hours: float, count: int) -> dict[str, Figure]:
@@ -84,8 +90,11 @@ def _ends(known: Sequence[Start]) -> Table:
         for (child, cause, fault), count in sorted(counts.items())
     ]
     columns: list[Words] = [
-        text("reliability.process"), text("reliability.cause"), text("reliability.injected_fault"), "n",
-    ]  # fmt: skip
+        text("reliability.process"),
+        text("reliability.cause"),
+        text("reliability.injected_fault"),
+        "n",
+    ]
     return Table(text("reliability.ends"), columns, rows)
 
 
@@ -113,11 +122,16 @@ def _repair_tables(mended: Sequence[Repair]) -> list[Table]:
         means.append([text(f"reliability.{name}"), stats.mean(known) if known else None, len(known)])
     each: list[Row] = [
         [
-            repair.crash.child, repair.crash.number, _cause(repair.end.cause), _injected(repair.crash.fault),
-            repair.restart_s, repair.useful_s, repair.seconds,
+            repair.crash.child,
+            repair.crash.number,
+            _cause(repair.end.cause),
+            _injected(repair.crash.fault),
+            repair.restart_s,
+            repair.useful_s,
+            repair.seconds,
         ]
         for repair in mended
-    ]  # fmt: skip
+    ]
     process, cause = text("reliability.process"), text("reliability.cause")
     names = [text(f"reliability.{name}") for name in stages]
     return [

@@ -21,9 +21,18 @@ from shosei.metrics.text import Text, Words, text
 
 _PURPOSES = ("load", "exam", "agents", "chat")  # what users of a server do; probes and warm-ups measure nothing
 _ERRORS = {
-    "timeout", "connect", "4xx", "429", "5xx", "cut stream", "empty", "invalid tool call", "context limit",
-    "disconnect", "budget",
-}  # fmt: skip
+    "timeout",
+    "connect",
+    "4xx",
+    "429",
+    "5xx",
+    "cut stream",
+    "empty",
+    "invalid tool call",
+    "context limit",
+    "disconnect",
+    "budget",
+}
 
 
 def step_errors(log: Log) -> Value:
@@ -41,16 +50,27 @@ def step_errors(log: Log) -> Value:
         for key, ranks in zip(keys, steps, strict=True)
     ]
     return Value(
-        value=bad / len(steps), observations=Observations(each, share, paired=False),
-        n=len(steps), clusters=len(steps), unit_of_n=text("reliability.steps"),
-        ci=stats.wilson(bad, len(steps)), ci_method=text("reliability.wilson"),
-        detail=text("reliability.bad_steps_per_step"), notes=[text("reliability.raised_steps")],
-        breakdown=[Table(text("reliability.steps"), [text("term.quantity"), "n"], [
-            [text("reliability.attempted"), len(steps)],
-            [text("reliability.non_finite"), sum(not all(step.finite for step in ranks) for ranks in steps)],
-            [text("reliability.skipped"), sum(any(step.skipped for step in ranks) for ranks in steps)],
-        ])],
-    )  # fmt: skip
+        value=bad / len(steps),
+        observations=Observations(each, share, paired=False),
+        n=len(steps),
+        clusters=len(steps),
+        unit_of_n=text("reliability.steps"),
+        ci=stats.wilson(bad, len(steps)),
+        ci_method=text("reliability.wilson"),
+        detail=text("reliability.bad_steps_per_step"),
+        notes=[text("reliability.raised_steps")],
+        breakdown=[
+            Table(
+                text("reliability.steps"),
+                [text("term.quantity"), "n"],
+                [
+                    [text("reliability.attempted"), len(steps)],
+                    [text("reliability.non_finite"), sum(not all(step.finite for step in ranks) for ranks in steps)],
+                    [text("reliability.skipped"), sum(any(step.skipped for step in ranks) for ranks in steps)],
+                ],
+            )
+        ],
+    )
 
 
 def _is_bad(ranks: Sequence[Step]) -> bool:
@@ -77,13 +97,18 @@ def request_errors(log: Log) -> Value:
         for batch, requests in batches.items()
     ]
     return Value(
-        value=_rate(batches, _failed), observations=Observations(each, share, paired=False),
-        n=len(counted), clusters=len(batches), unit_of_n=text("term.time_batches"),
-        ci=_interval(batches, _failed), ci_method=text("reliability.wilson_time_batches"),
-        detail=text("reliability.failed_per_request"), figures={"before_retry": figure},
+        value=_rate(batches, _failed),
+        observations=Observations(each, share, paired=False),
+        n=len(counted),
+        clusters=len(batches),
+        unit_of_n=text("term.time_batches"),
+        ci=_interval(batches, _failed),
+        ci_method=text("reliability.wilson_time_batches"),
+        detail=text("reliability.failed_per_request"),
+        figures={"before_retry": figure},
         notes=notes,
         breakdown=[_by_type(counted), _parts(batches, log)],
-    )  # fmt: skip
+    )
 
 
 def _batches(log: Log) -> tuple[Text, dict[str, list[Request]], int]:
@@ -126,8 +151,11 @@ def _by_type(counted: Sequence[Request]) -> Table:
         for (purpose, error), count in sorted(types.items())
     ]
     columns: list[Words] = [
-        text("reliability.purpose"), text("reliability.error"), "n", text("reliability.share_of_purpose"),
-    ]  # fmt: skip
+        text("reliability.purpose"),
+        text("reliability.error"),
+        "n",
+        text("reliability.share_of_purpose"),
+    ]
     return Table(text("reliability.by_type"), columns, rows)
 
 
@@ -151,18 +179,25 @@ def _parts(batches: dict[str, list[Request]], log: Log) -> Table:
         *([_part("during_faults", apart, _failed)] if apart else []),
     ]
     columns = [
-        text("reliability.part"), text("reliability.error_rate"), text("term.low_95"), text("term.high_95"),
-        text("reliability.errors"), text("reliability.requests"),
-    ]  # fmt: skip
+        text("reliability.part"),
+        text("reliability.error_rate"),
+        text("term.low_95"),
+        text("term.high_95"),
+        text("reliability.errors"),
+        text("reliability.requests"),
+    ]
     return Table(text("reliability.parts"), columns, rows)
 
 
 def _part(name: str, batches: dict[str, list[Request]], outcome: Callable[[Request], float]) -> Row:
     outcomes = [outcome(request) for batch in batches.values() for request in batch]
     return [
-        text(f"reliability.{name}"), stats.mean(outcomes), *_interval(batches, outcome), int(sum(outcomes)),
+        text(f"reliability.{name}"),
+        stats.mean(outcomes),
+        *_interval(batches, outcome),
+        int(sum(outcomes)),
         len(outcomes),
-    ]  # fmt: skip
+    ]
 
 
 _TASK_ENDS = {"raised", "timeout", "crashed", "no answer", "flood", "budget", "unused endpoint"}
@@ -177,14 +212,18 @@ def task_errors(log: Log) -> Value:
     clusters = [[it.adds["top"] for it in cluster] for cluster in by_cluster(observations.each)]
     figures, tools = tool_success(tried)
     return Value(
-        value=stats.mean([float(bool(task.error)) for task in tasks]), observations=observations,
-        n=len(tasks), clusters=len(clusters),
-        unit_of_n=text("accuracy.clusters"), ci=stats.wilson_clustered(clusters),
-        ci_method=text("accuracy.wilson_clustered"), detail=text("agents.failed_per_task"),
+        value=stats.mean([float(bool(task.error)) for task in tasks]),
+        observations=observations,
+        n=len(tasks),
+        clusters=len(clusters),
+        unit_of_n=text("accuracy.clusters"),
+        ci=stats.wilson_clustered(clusters),
+        ci_method=text("accuracy.wilson_clustered"),
+        detail=text("agents.failed_per_task"),
         figures=_of_calls(tried) | figures,
         notes=[*stopped(tasks), *unattributed(made), *([text("reliability.seen_by", vantage=vantage)] if made else [])],
         breakdown=[_ends_by_type(tasks, made), *([table(tried, names(made))] if made else []), *tools],
-    )  # fmt: skip
+    )
 
 
 def _observations(submitted: Sequence[Workflow]) -> Observations:
@@ -237,15 +276,26 @@ def table(tasks: Mapping[str, Sequence[Request]], named: Mapping[str, Words]) ->
         per_task = [[call for call in made if call.agent == agent] for made in tasks.values()]
         own = [call for made in per_task for call in made]
         known_by = sorted({call.attribution for call in own if call.attribution and call.attribution != UNATTRIBUTED})
-        rows.append([
-            named[agent], len(own), _tokens([call.tokens_in for call in own]),
-            _tokens([call.tokens_out for call in own]), sum(bool(call.error) for call in own),
-            sum(map(retries, per_task)), ", ".join(known_by) or None,
-        ])  # fmt: skip
+        rows.append(
+            [
+                named[agent],
+                len(own),
+                _tokens([call.tokens_in for call in own]),
+                _tokens([call.tokens_out for call in own]),
+                sum(bool(call.error) for call in own),
+                sum(map(retries, per_task)),
+                ", ".join(known_by) or None,
+            ]
+        )
     columns = [
-        text("agents.agent"), text("agents.calls"), text("agents.tokens_in"), text("agents.tokens_out"),
-        text("reliability.errors"), text("agents.retries"), text("agents.known_by"),
-    ]  # fmt: skip
+        text("agents.agent"),
+        text("agents.calls"),
+        text("agents.tokens_in"),
+        text("agents.tokens_out"),
+        text("reliability.errors"),
+        text("agents.retries"),
+        text("agents.known_by"),
+    ]
     return Table(text("agents.agents"), columns, rows)
 
 
@@ -306,9 +356,13 @@ def tool_success(tasks: Mapping[str, Sequence[Request]]) -> tuple[dict[str, Figu
         rows.append([text("term.total"), *_line(asked)])
     ends = [text("agents.tool." + end.replace(" ", "_")) for end in _TOOL_ENDS]
     columns = [
-        text("agents.tool.tool"), text("agents.calls"), *ends, text("agents.tool.success"), text("term.low_95"),
+        text("agents.tool.tool"),
+        text("agents.calls"),
+        *ends,
+        text("agents.tool.success"),
+        text("term.low_95"),
         text("term.high_95"),
-    ]  # fmt: skip
+    ]
     share, interval = _success(asked)
     figure = Figure(share, "", "higher", interval, len({call.task for call in asked}))
     return {"tool_success": figure}, [Table(text("agents.tool.tools"), columns, rows)]

@@ -23,11 +23,16 @@ def restart_count(log: Log) -> Value:
     started = len(last) + sum(getattr(event, kind) for event in last for kind in _KINDS)
     columns = [text("reliability.process"), *(text(f"reliability.by_{kind}") for kind in _KINDS)]
     return Value(
-        value=float(count), observations=_observations(last),
-        n=started, clusters=started, unit_of_n=text("reliability.process_starts"),
-        ci=stats.poisson(count), ci_method=text("reliability.exact_poisson"),
-        detail=text("reliability.restarts_counted"), breakdown=[Table(text("reliability.restarts"), columns, rows)],
-    )  # fmt: skip
+        value=float(count),
+        observations=_observations(last),
+        n=started,
+        clusters=started,
+        unit_of_n=text("reliability.process_starts"),
+        ci=stats.poisson(count),
+        ci_method=text("reliability.exact_poisson"),
+        detail=text("reliability.restarts_counted"),
+        breakdown=[Table(text("reliability.restarts"), columns, rows)],
+    )
 
 
 def _observations(last: Sequence[Restart]) -> Observations:

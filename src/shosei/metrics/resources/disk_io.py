@@ -52,13 +52,18 @@ def disk_io(log: Log) -> Value:
     }
     warm = totals["read_bytes"] == 0 and totals["read_chars"] > 0
     return Value(
-        value=stored / _MB / seconds, n=len(rates), clusters=len(batches), unit_of_n=text("term.time_batches"),
-        ci=stats.ratio_interval(batches.tops, batches.bottoms), ci_method=text("term.t_time_batches"),
-        detail=text("resources.at_storage"), notes=[text("resources.warm_cache")] if warm else [],
+        value=stored / _MB / seconds,
+        n=len(rates),
+        clusters=len(batches),
+        unit_of_n=text("term.time_batches"),
+        ci=stats.ratio_interval(batches.tops, batches.bottoms),
+        ci_method=text("term.t_time_batches"),
+        detail=text("resources.at_storage"),
+        notes=[text("resources.warm_cache")] if warm else [],
         figures={name: Figure(value, "MB/s", "lower", n=len(batches)) for name, value in figures.items()},
         breakdown=[Table(text("resources.disk"), [text("term.quantity"), text("term.bytes"), "MB/s"], rows)],
         plots=[_disk_over_time(begin, end, read, written)],
-    )  # fmt: skip
+    )
 
 
 def _disk_over_time(begin: int, end: int, read: Increments, written: Increments) -> Plot:

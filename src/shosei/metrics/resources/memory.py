@@ -35,15 +35,21 @@ def memory(log: Log) -> Value:
     rows.append([text("resources.high_water"), _highest(high_water)])
     figures = {"mean": mean, "rss_peak": _highest(rss), "high_water": _highest(high_water)}
     return Value(
-        value=float(peaks[method] or 0), n=len(series), clusters=1, unit_of_n=text("term.runs"),
-        ci_method=text("resources.one_peak"), detail=text(f"resources.peak_{method}"),
+        value=float(peaks[method] or 0),
+        n=len(series),
+        clusters=1,
+        unit_of_n=text("term.runs"),
+        ci_method=text("resources.one_peak"),
+        detail=text(f"resources.peak_{method}"),
         figures={name: Figure(value, "bytes", "lower", n=1) for name, value in figures.items()},
         breakdown=[
             Table(text("resources.memory"), [text("term.quantity"), text("term.bytes")], rows),
-            *_by_tree(trees, gauge), *_gpu_memory(log),
+            *_by_tree(trees, gauge),
+            *_gpu_memory(log),
         ],
-        plots=[_memory_over_time(trees, series, f"{gauge}_bytes")], notes=_pss_rate(trees),
-    )  # fmt: skip
+        plots=[_memory_over_time(trees, series, f"{gauge}_bytes")],
+        notes=_pss_rate(trees),
+    )
 
 
 def _by_tree(trees: dict[str, list[Sample]], gauge: str) -> list[Table]:

@@ -64,12 +64,17 @@ def between_nodes(log: Log) -> Value:
     p95 = stats.percentile([second for node in seconds for second in node], 95)
     rows: list[Row] = [[node.name, node.bytes, node.gbps] for node in metered]
     return Value(
-        value=stats.mean([node.gbps for node in metered]), n=sum(map(len, seconds)), clusters=len(batches),
-        unit_of_n=text("term.time_batches"), ci=stats.ratio_interval(batches.tops, batches.bottoms),
-        ci_method=text("term.t_time_batches"), detail=text("resources.a_node"), notes=_doubts(log, metered, known),
+        value=stats.mean([node.gbps for node in metered]),
+        n=sum(map(len, seconds)),
+        clusters=len(batches),
+        unit_of_n=text("term.time_batches"),
+        ci=stats.ratio_interval(batches.tops, batches.bottoms),
+        ci_method=text("term.t_time_batches"),
+        detail=text("resources.a_node"),
+        notes=_doubts(log, metered, known),
         figures={"p95": Figure(p95, "Gbps", "higher", n=len(batches))},
         breakdown=[Table(text("resources.nodes"), [text("resources.node"), text("term.bytes"), "Gbps"], rows), *bus],
-    )  # fmt: skip
+    )
 
 
 def _nodes(log: Log) -> list[_Node]:
@@ -136,11 +141,17 @@ def client_to_server(log: Log) -> Value:
     batches = [math.fsum(batch) * 8 / GIGABIT for batch in by_time(points, window.begin_ns, window.end_ns)]
     emulated = set(clients.values()) <= set(servers.values())
     return Value(
-        value=math.fsum(batches) / seconds, n=len(points), clusters=sum(batch > 0 for batch in batches),
-        unit_of_n=text("term.time_batches"), ci=stats.ratio_interval(batches, [seconds / len(batches)] * len(batches)),
-        ci_method=text("term.t_time_batches"), detail=text("resources.bodies_in_window"), invalid=window.invalid,
-        notes=[text("resources.emulated", hosts=len({*clients, *servers}))] if emulated else [], breakdown=bodies,
-    )  # fmt: skip
+        value=math.fsum(batches) / seconds,
+        n=len(points),
+        clusters=sum(batch > 0 for batch in batches),
+        unit_of_n=text("term.time_batches"),
+        ci=stats.ratio_interval(batches, [seconds / len(batches)] * len(batches)),
+        ci_method=text("term.t_time_batches"),
+        detail=text("resources.bodies_in_window"),
+        invalid=window.invalid,
+        notes=[text("resources.emulated", hosts=len({*clients, *servers}))] if emulated else [],
+        breakdown=bodies,
+    )
 
 
 def _bodies(requests: list[Request]) -> Table:

@@ -65,9 +65,13 @@ def shares(a: Sequence[Sequence[float]], b: Sequence[Sequence[float]]) -> Differ
     if single:
         method = text("compare.fisher")
     return Difference(
-        values[1] - values[0], _from_both(values[0], before, values[1], after), float(fisher_exact(table)[1]),
-        error, sum(map(len, (*a, *b))), method,
-    )  # fmt: skip
+        values[1] - values[0],
+        _from_both(values[0], before, values[1], after),
+        float(fisher_exact(table)[1]),
+        error,
+        sum(map(len, (*a, *b))),
+        method,
+    )
 
 
 def _from_both(a: float, around_a: Interval, b: float, around_b: Interval) -> Interval:

@@ -65,9 +65,13 @@ def _filter(pid: int) -> list[Instruction]:
     column, architecture = _ARCHITECTURES[os.uname().machine]
     conditions = _conditions(pid)
     code = [
-        _load(_ARCHITECTURE_AT), (_EQUAL, 1, 0, architecture), *_give(_KILL_PROCESS),
-        _load(_NUMBER_AT), (_ABOVE, 0, 1, _NEWEST), *_give(_ERRNO | errno.ENOSYS),
-    ]  # fmt: skip
+        _load(_ARCHITECTURE_AT),
+        (_EQUAL, 1, 0, architecture),
+        *_give(_KILL_PROCESS),
+        _load(_NUMBER_AT),
+        (_ABOVE, 0, 1, _NEWEST),
+        *_give(_ERRNO | errno.ENOSYS),
+    ]
     for table, action in ((GIVEN, _ALLOW), (ABSENT, _ERRNO | errno.ENOSYS), (FATAL, _KILL_PROCESS)):
         for pair in table.values():
             code += _on(pair[column], _give(action))
@@ -81,8 +85,14 @@ def _conditions(pid: int) -> dict[str, list[Instruction]]:
     itself = _if_one_of(0, (0, pid))
     clock = [_argument(0), (_ANY_BIT, 0, 1, _CLOCK_OF_ANOTHER), *_REFUSE, *_give(_ALLOW)]
     return {
-        "clone": [_argument(0), (_ANY_BIT, 0, 1, _CLONE_NEW), *_REFUSE, (_ANY_BIT, 0, 1, _CLONE_THREAD),
-                  *_give(_ALLOW), *_REFUSE],
+        "clone": [
+            _argument(0),
+            (_ANY_BIT, 0, 1, _CLONE_NEW),
+            *_REFUSE,
+            (_ANY_BIT, 0, 1, _CLONE_THREAD),
+            *_give(_ALLOW),
+            *_REFUSE,
+        ],
         "kill": _if_own_signal(pid, 1),
         "tgkill": _if_own_signal(pid, 2),
         "prctl": _if_one_of(0, _THREAD_NAMES),
@@ -99,7 +109,7 @@ def _conditions(pid: int) -> dict[str, list[Instruction]]:
         "clock_gettime": clock,
         "clock_getres": clock,
         "clock_nanosleep": clock,
-    }  # fmt: skip
+    }
 
 
 def _if_own_signal(pid: int, signal_at: int) -> list[Instruction]:
@@ -110,9 +120,13 @@ def _if_own_signal(pid: int, signal_at: int) -> list[Instruction]:
 def _if_no_truncated_reading(flags_at: int) -> list[Instruction]:
     """A file that is opened without the right to write must not be truncated by it: older walls let that through."""
     return [
-        _argument(flags_at), (_ANY_BIT, 1, 0, os.O_TRUNC), *_give(_ALLOW),
-        (_AND, 0, 0, os.O_ACCMODE), *_among((os.O_WRONLY, os.O_RDWR)), *_REFUSE,
-    ]  # fmt: skip
+        _argument(flags_at),
+        (_ANY_BIT, 1, 0, os.O_TRUNC),
+        *_give(_ALLOW),
+        (_AND, 0, 0, os.O_ACCMODE),
+        *_among((os.O_WRONLY, os.O_RDWR)),
+        *_REFUSE,
+    ]
 
 
 def _load(offset: int) -> Instruction:

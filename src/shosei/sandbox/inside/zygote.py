@@ -24,9 +24,22 @@ from .confinement import confine, prepare
 
 # Loaded once, so that the programs which import them do not wait.
 _COMMON = (
-    "bisect", "collections", "copy", "datetime", "fractions", "functools", "hashlib", "heapq", "itertools", "math",
-    "operator", "re", "statistics", "string", "typing",
-)  # fmt: skip
+    "bisect",
+    "collections",
+    "copy",
+    "datetime",
+    "fractions",
+    "functools",
+    "hashlib",
+    "heapq",
+    "itertools",
+    "math",
+    "operator",
+    "re",
+    "statistics",
+    "string",
+    "typing",
+)
 
 _CPUCLOCK_SCHED = 2  # clock_getcpuclockid(3), of another process: its threads' time on the processors
 _CORES = os.cpu_count() or 1
