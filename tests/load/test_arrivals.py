@@ -11,9 +11,9 @@ from scipy import stats
 
 from shosei.errors import InputError
 from shosei.load import LoadConfig
+from shosei.load.conversations import Conversations
 from shosei.load.generated import generate
 from shosei.load.prompts import prompts_of
-from shosei.load.questions import Questions
 from shosei.load.schedule import arrivals, poisson, ramp
 
 
@@ -74,7 +74,7 @@ def test_the_workers_together_draw_what_one_would() -> None:
     due = poisson(30, 10, seed=2)
     assert sorted(np.concatenate([due[worker::3] for worker in range(3)])) == due.tolist()
     config = LoadConfig(prompt_characters=40, seed=2)
-    whole, shared = (Questions(config, prompts_of(config)) for _ in range(2))
+    whole, shared = (Conversations(config, prompts_of(config)) for _ in range(2))
     assert [whole.take(number).body for number in range(9)] == [shared.take(number).body for number in range(9)]
 
 
@@ -92,16 +92,16 @@ def test_a_conversation_goes_on_with_its_answers_until_it_is_long() -> None:
     prompts = [
         [{"role": "system", "content": "短く"}, {"role": "user", "content": f"問{number}"}] for number in range(5)
     ]
-    questions = Questions(config, prompts)
+    conversations = Conversations(config, prompts)
     lengths = []
     for number in range(7):
-        question = questions.take(number)
-        messages = json.loads(question.body)["messages"]
-        assert messages == question.messages
+        conversation = conversations.take(number)
+        messages = json.loads(conversation.body)["messages"]
+        assert messages == conversation.messages
         roles = [message["role"] for message in messages]
         assert roles == ["system", "user", *["assistant", "user"] * (len(roles) // 2 - 1)]
         lengths.append(roles.count("user"))
-        questions.answered(question, f"答{number}")
+        conversations.answered(conversation, f"答{number}")
         if roles.count("user") > 1:
             assert messages[-2] == {"role": "assistant", "content": f"答{number - 1}"}
     assert lengths == [1, 2, 3, 1, 2, 3, 1]
@@ -109,10 +109,10 @@ def test_a_conversation_goes_on_with_its_answers_until_it_is_long() -> None:
 
 def test_the_share_that_continues_is_as_asked() -> None:
     config = LoadConfig(continue_share=0.3, max_turns=2)
-    questions = Questions(config, [[{"role": "user", "content": "問"}]])
+    conversations = Conversations(config, [[{"role": "user", "content": "問"}]])
     continued = 0
     for number in range(3000):
-        question = questions.take(number)
-        continued += len(question.messages) > 1
-        questions.answered(question, "答")
+        conversation = conversations.take(number)
+        continued += len(conversation.messages) > 1
+        conversations.answered(conversation, "答")
     assert abs(continued / 3000 - 0.3) < 0.04

@@ -8,26 +8,26 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent_samples import MS, START, call, task
-from shosei.metrics.observed.critical_path import Span, covered_ns, critical_path, spans
+from shosei.metrics.observed.critical_path import CallTime, call_times, covered_ns, critical_path
 
-SPANS = st.lists(
+CALL_TIMES = st.lists(
     st.tuples(st.sampled_from("abc"), st.integers(0, 30), st.integers(1, 20)).map(
-        lambda it: Span(it[0], it[1], it[1] + it[2])
+        lambda it: CallTime(it[0], it[1], it[1] + it[2])
     ),
     min_size=1,
     max_size=8,
 )
 
 
-def length(path: list[Span]) -> int:
-    return sum(span.length_ns for span in path)
+def length(path: list[CallTime]) -> int:
+    return sum(call.length_ns for call in path)
 
 
-@given(SPANS)
-def test_it_is_the_longest_chain_of_calls_that_do_not_overlap(found: list[Span]) -> None:
+@given(CALL_TIMES)
+def test_it_is_the_longest_chain_of_calls_that_do_not_overlap(found: list[CallTime]) -> None:
     path = critical_path(found)
     chains = (
-        sorted(some, key=lambda span: span.begin_ns)
+        sorted(some, key=lambda call: call.begin_ns)
         for size in range(1, len(found) + 1)
         for some in itertools.combinations(found, size)
     )
@@ -38,15 +38,15 @@ def test_it_is_the_longest_chain_of_calls_that_do_not_overlap(found: list[Span])
     assert all(a.end_ns <= b.begin_ns for a, b in itertools.pairwise(path))
 
 
-@given(SPANS)
-def test_it_is_bounded_by_its_longest_call_and_by_the_task(found: list[Span]) -> None:
-    lasted = max(span.end_ns for span in found) - min(span.begin_ns for span in found)
-    assert max(span.length_ns for span in found) <= length(critical_path(found)) <= covered_ns(found) <= lasted
+@given(CALL_TIMES)
+def test_it_is_bounded_by_its_longest_call_and_by_the_task(found: list[CallTime]) -> None:
+    lasted = max(call.end_ns for call in found) - min(call.begin_ns for call in found)
+    assert max(call.length_ns for call in found) <= length(critical_path(found)) <= covered_ns(found) <= lasted
 
 
-@given(SPANS)
-def test_covered_time_is_counted_once(found: list[Span]) -> None:
-    assert covered_ns(found) == len({moment for span in found for moment in range(span.begin_ns, span.end_ns)})
+@given(CALL_TIMES)
+def test_covered_time_is_counted_once(found: list[CallTime]) -> None:
+    assert covered_ns(found) == len({moment for call in found for moment in range(call.begin_ns, call.end_ns)})
     assert length(found) / covered_ns(found) >= 1
 
 
@@ -55,6 +55,6 @@ def test_calls_are_cut_to_their_task() -> None:
     left = call(0, "a", 400, 300)
     never = call(0, "b", 10, 20, done_ns=None)
     after = call(0, "c", 600, 20)
-    assert spans(task(0), [left, never, after]) == [Span("a", START + 400 * MS, START + 500 * MS)]
+    assert call_times(task(0), [left, never, after]) == [CallTime("a", START + 400 * MS, START + 500 * MS)]
     assert critical_path([]) == []
     assert covered_ns([]) == 0

@@ -16,7 +16,7 @@ from shosei.log import ProcExit, Sample, read_log
 from shosei.metrics import compute
 from shosei.metrics.resources.memory import memory
 from shosei.metrics.text import text
-from shosei.supervise import Heartbeat, classify, meters
+from shosei.supervise import HeartbeatConfig, classify, meters
 from shosei.supervise.cgroup import Cgroup
 from supervised import MB, SHOSEI, linux, python, samples, supervise
 
@@ -130,7 +130,7 @@ def test_a_memory_error_that_the_output_tells_of_is_out_of_memory(tmp_path: Path
     program = (
         "import resource; resource.setrlimit(resource.RLIMIT_AS, (200_000_000, 200_000_000)); bytearray(500_000_000)"
     )
-    child = python("limited", program, heartbeat=Heartbeat(pattern="step"))
+    child = python("limited", program, heartbeat=HeartbeatConfig(pattern="step"))
     _, log = supervise(tmp_path / "run", child, max_restarts=0)
     assert [(end.cause, end.code) for end in log.of(ProcExit)] == [("out of memory", 1)]
 

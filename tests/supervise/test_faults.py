@@ -17,7 +17,7 @@ from shosei.errors import InputError
 from shosei.log import Fault, Note, ProcExit, ProcStart, Restart, read_log
 from shosei.log.identity import identity
 from shosei.metrics import compute
-from shosei.supervise import Heartbeat, Injection
+from shosei.supervise import HeartbeatConfig, Injection
 from shosei.supervise.cgroup import Cgroup
 from supervised import SHOSEI, cli, eventually, linux, lives, python, supervise
 
@@ -165,7 +165,7 @@ while True:
 
 
 def test_faults_on_purpose_are_marked_and_repaired(tmp_path: Path) -> None:
-    heartbeat = Heartbeat(timeout_s=2.0, pattern="step")
+    heartbeat = HeartbeatConfig(timeout_s=2.0, pattern="step")
     child = python("train", WORK, time.time() + 6.0, heartbeat=heartbeat)
     faults = [Injection.parse("hang@1.5"), Injection.parse("kill@0.5")]
     code, log = supervise(tmp_path / "run", child, injections=faults)

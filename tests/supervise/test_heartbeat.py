@@ -15,7 +15,7 @@ from shosei.errors import InputError
 from shosei.log import Heartbeat as Beat
 from shosei.log import ProcExit, Restart
 from shosei.metrics import compute
-from shosei.supervise import Heartbeat
+from shosei.supervise import HeartbeatConfig
 from shosei.supervise.heartbeat import OutputPulse
 from supervised import SHOSEI, linux, python, supervise
 
@@ -38,10 +38,10 @@ for step in range(6):
 def test_a_hang_is_ended_and_work_goes_on(tmp_path: Path, way: str) -> None:
     if way == "file":
         beat = "pathlib.Path(sys.argv[2]).write_text(str(step))"
-        heartbeat = Heartbeat(timeout_s=2.0, file=tmp_path / "beat")
+        heartbeat = HeartbeatConfig(timeout_s=2.0, file=tmp_path / "beat")
     else:
         beat = "print('step', step, end=' ')"  # a line that does not end
-        heartbeat = Heartbeat(timeout_s=2.0, pattern=r"step \d+")
+        heartbeat = HeartbeatConfig(timeout_s=2.0, pattern=r"step \d+")
     child = python("train", HANGS_ONCE.format(beat=beat), tmp_path / "mark", tmp_path / "beat", heartbeat=heartbeat)
     code, log = supervise(tmp_path / "run", child)
     assert code == 0
@@ -57,7 +57,7 @@ def test_a_hang_is_ended_and_work_goes_on(tmp_path: Path, way: str) -> None:
 
 @linux
 def test_a_command_that_never_shows_progress_hangs_too(tmp_path: Path) -> None:
-    heartbeat = Heartbeat(timeout_s=0.5, pattern="step")
+    heartbeat = HeartbeatConfig(timeout_s=0.5, pattern="step")
     child = python("train", "import time; print('loading'); time.sleep(600)", heartbeat=heartbeat)
     code, log = supervise(tmp_path / "run", child, max_restarts=0)
     assert code == 137
@@ -130,4 +130,4 @@ def test_matches_are_counted_however_the_output_is_cut(parts: list[bytes]) -> No
 )
 def test_a_heartbeat_that_cannot_be_watched_is_bad_input(options: dict, message: str) -> None:
     with pytest.raises(InputError, match=message):
-        Heartbeat(**options)
+        HeartbeatConfig(**options)

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from shosei.log import Log, Sample, open_run, read_log
-from shosei.supervise import Child, Heartbeat, Supervisor
+from shosei.supervise import Child, HeartbeatConfig, Supervisor
 
 SHOSEI = Path(sys.executable).with_name("shosei")
 MB = 1_000_000
@@ -23,10 +23,10 @@ linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="meters 
 
 
 def python(
-    name: str, program: str, *arguments: object, phase: str = "training", heartbeat: Heartbeat | None = None
+    name: str, program: str, *arguments: object, phase: str = "training", heartbeat: HeartbeatConfig | None = None
 ) -> Child:
     command = [sys.executable, "-c", program, *map(str, arguments)]
-    return Child(name, command, phase=phase, heartbeat=heartbeat or Heartbeat())
+    return Child(name, command, phase=phase, heartbeat=heartbeat or HeartbeatConfig())
 
 
 def supervise(folder: Path, *children: Child, **options: Any) -> tuple[int, Log]:

@@ -15,7 +15,7 @@ from shosei.cli.verbs import Verbs, answers, code_of, printed
 from shosei.errors import EXIT_OK, InputError
 
 if TYPE_CHECKING:
-    from shosei.load.alternate import Target, Turn
+    from shosei.load.alternate import Target, TargetTurn
     from shosei.log.run import Run
 
 _VERB = "alternate"
@@ -77,7 +77,7 @@ def _warn_of_few(repeats: int) -> None:
         )
 
 
-def _take(run: Run, turn: Turn, hashes: dict[str, str]) -> int:
+def _take(run: Run, turn: TargetTurn, hashes: dict[str, str]) -> int:
     """One turn, as an attempt of its own; return its exit code."""
     target, folder = turn.target, str(run.folder)
 

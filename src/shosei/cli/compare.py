@@ -10,7 +10,7 @@ import typer
 from shosei.cli.common import JsonOption, ProfileOption, say
 
 if TYPE_CHECKING:
-    from shosei.compare.sides import Target
+    from shosei.compare.sides import NamedAttempts
 
 
 def compare(
@@ -77,7 +77,7 @@ def compare(
     return decision.exit_code
 
 
-def _turns(folder: Path) -> tuple[Target, Target]:
+def _turns(folder: Path) -> tuple[NamedAttempts, NamedAttempts]:
     from shosei.compare.sides import pairs_of_turns
     from shosei.log import attempts, open_run, read_log
 
@@ -85,7 +85,7 @@ def _turns(folder: Path) -> tuple[Target, Target]:
     return pairs_of_turns([read_log(run.log, attempt) for attempt in attempts(run.log)])
 
 
-def _runs(*attempts: tuple[Path, int | None]) -> tuple[Target, Target]:
+def _runs(*attempts: tuple[Path, int | None]) -> tuple[NamedAttempts, NamedAttempts]:
     """The attempts by the names of their folders, with the attempt's number where both have the same name."""
     from shosei.log import open_run, read_log
 

@@ -64,7 +64,7 @@ def supervise(
     import asyncio
 
     from shosei.log import open_run
-    from shosei.supervise import Child, Heartbeat, Injection, Supervisor
+    from shosei.supervise import Child, HeartbeatConfig, Injection, Supervisor
 
     if phase not in PHASES:
         raise InputError(f"--phase {phase}: choose one of {', '.join(PHASES)}")
@@ -73,7 +73,7 @@ def supervise(
         raise InputError("--inject hang@S: only --heartbeat-timeout would end it; give one")
     if step_pattern is not None and phase != "training":
         raise InputError("--step-pattern is for --phase training: serving has no steps")
-    heartbeat = Heartbeat(heartbeat_timeout, heartbeat_file, heartbeat_pattern, step_pattern)
+    heartbeat = HeartbeatConfig(heartbeat_timeout, heartbeat_file, heartbeat_pattern, step_pattern)
     child = Child(name, command, phase=phase, heartbeat=heartbeat)
     folder = open_run(run, must_exist=False)
     with folder.recording(f"supervise:{name}", phase) as record:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from shosei.compare import conditions
-from shosei.compare.sides import Key, Side, Target
+from shosei.compare.sides import Key, NamedAttempts, Side
 from shosei.metrics import stats
 from shosei.metrics.metric import METRIC_IDS, PHASES, Metric, Phase
 from shosei.metrics.service_level import ServiceLevel
@@ -75,7 +75,7 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def compare_logs(
-    a: Target, b: Target, service_level: ServiceLevel, margins: Mapping[Key, float], *, by_turns: bool
+    a: NamedAttempts, b: NamedAttempts, service_level: ServiceLevel, margins: Mapping[Key, float], *, by_turns: bool
 ) -> Comparison:
     """Compare two targets by their logs: one attempt each or, ``by_turns``, as many, of which the k-th are a pair."""
     before, after = a[1][0], b[1][0]  # the conditions do not change from turn to turn

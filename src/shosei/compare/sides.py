@@ -13,7 +13,7 @@ from shosei.metrics.service_level import ServiceLevel
 from shosei.metrics.stats.observations import Observation, Observations
 
 Key = tuple[str, Phase]
-Target = tuple[str, list[Log]]  # a name, and the attempts that measured it
+NamedAttempts = tuple[str, list[Log]]  # a name, and the attempts that measured it
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +41,9 @@ class Side:
     turns: Sequence[Measured]
 
     @classmethod
-    def of(cls, target: Target, service_level: ServiceLevel) -> Side:
+    def of(cls, attempts: NamedAttempts, service_level: ServiceLevel) -> Side:
         """Compute all cells of all attempts of a target."""
-        name, logs = target
+        name, logs = attempts
         return cls(name, [Measured.of(log, service_level) for log in logs])
 
     def observations(self, key: Key) -> Observations | None:
@@ -65,7 +65,7 @@ class Side:
         return Observations(together, of_turns[0].statistic, of_turns[0].paired)
 
 
-def pairs_of_turns(logs: Sequence[Log]) -> tuple[Target, Target]:
+def pairs_of_turns(logs: Sequence[Log]) -> tuple[NamedAttempts, NamedAttempts]:
     """Name and attempts of each of two targets measured by turns, the k-th of one beside the k-th of the other.
 
     Turns 2k - 1 and 2k are a pair. A turn that was broken off does not count, nor does a pair with such a turn; of a

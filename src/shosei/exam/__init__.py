@@ -5,6 +5,6 @@ nothing: that is the metrics' work. Imports the floor, ``metrics`` and ``sandbox
 """
 
 from shosei.exam.config import ExamConfig
-from shosei.exam.exam import Progress, SuiteCount, check, run_exam
+from shosei.exam.exam import OnProgress, SuiteCount, check, run_exam
 
-__all__ = ["ExamConfig", "Progress", "SuiteCount", "check", "run_exam"]
+__all__ = ["ExamConfig", "OnProgress", "SuiteCount", "check", "run_exam"]

@@ -44,7 +44,7 @@ class SuiteCount(msgspec.Struct):
 
 
 Counts = dict[str, SuiteCount]
-Progress = Callable[[Counts], None]
+OnProgress = Callable[[Counts], None]
 
 
 async def check(config: ExamConfig, url: str, tasks: Sequence[Task]) -> tuple[ExamConfig, Proof | None]:
@@ -70,7 +70,7 @@ async def run_exam(
     url: str,
     tasks: Sequence[Task],
     writer: Writer,
-    progress: Progress = lambda counts: None,
+    progress: OnProgress = lambda counts: None,
     done: Done | None = None,
 ) -> Counts:
     """Ask each task ``config.samples`` times, with what ``check`` returned; return counts by suite.
@@ -132,7 +132,7 @@ async def _run_programs(
     answers: Sequence[tuple[Task, Score]],
     writer: Writer,
     counts: Counts,
-    progress: Progress,
+    progress: OnProgress,
     done: Done,
 ) -> None:
     pending = deque((task, score) for task, score in answers if task.grader == "python" and not score.error)

@@ -3,8 +3,8 @@
 In: HTTP requests of any client. Out: the upstream's answers, and ``request`` events. Never imports the build wing.
 """
 
-from shosei.gateway.budget import Budget, Spent
+from shosei.gateway.budget import Spent, TaskBudget
 from shosei.gateway.config import Faults, GatewayConfig
 from shosei.gateway.gateway import Gateway
 
-__all__ = ["Budget", "Faults", "Gateway", "GatewayConfig", "Spent"]
+__all__ = ["Faults", "Gateway", "GatewayConfig", "Spent", "TaskBudget"]

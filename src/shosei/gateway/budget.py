@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import msgspec
 
 
-class Budget(msgspec.Struct, frozen=True):
+class TaskBudget(msgspec.Struct, frozen=True):
     """What one task may spend; None: as much as it likes. Calls that are under way when tokens run out still end."""
 
     calls: int | None = None
@@ -25,10 +25,10 @@ class Spent:
     exceeded: str = ""  # "" | calls | tokens: the limit that the last call would have gone over
 
 
-class Budgets:
+class TaskBudgets:
     """Counts what tasks spend. Calls that name no task share one account, whose name is empty."""
 
-    def __init__(self, budget: Budget, on_exceeded: Callable[[str], None]) -> None:
+    def __init__(self, budget: TaskBudget, on_exceeded: Callable[[str], None]) -> None:
         self._budget, self._on_exceeded = budget, on_exceeded
         self._accounts: dict[str, Spent] = {}
 

@@ -13,7 +13,7 @@ from pydantic import Field, model_validator
 
 from shosei.config import Config
 from shosei.errors import InputError, nearest
-from shosei.gateway.budget import Budget
+from shosei.gateway.budget import TaskBudget
 from shosei.wire.endpoint import KEY_VARIABLE
 
 Count = Annotated[int, Field(ge=1)]
@@ -87,9 +87,9 @@ class GatewayConfig(Config):
     keep_bodies: bool = Field(default=False, description="Keep questions and answers in the run folder, in plain text.")
 
     @cached_property
-    def budget(self) -> Budget:
+    def budget(self) -> TaskBudget:
         """What one task may spend."""
-        return Budget(self.calls, self.tokens)
+        return TaskBudget(self.calls, self.tokens)
 
     @cached_property
     def faults(self) -> Faults:

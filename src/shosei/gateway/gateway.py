@@ -10,7 +10,7 @@ from collections.abc import Callable
 from urllib.parse import unquote
 
 from shosei.errors import InputError
-from shosei.gateway.budget import Budgets, Spent
+from shosei.gateway.budget import Spent, TaskBudgets
 from shosei.gateway.call import Call, path_of
 from shosei.gateway.config import GatewayConfig
 from shosei.gateway.downstream import Downstream
@@ -50,7 +50,7 @@ class Gateway:
     ) -> None:
         self._writer, self._config, self._is_open = writer, config, is_open
         self._source = _source(upstream, writer, config)
-        self._budgets = Budgets(config.budget, on_exceeded)
+        self._budgets = TaskBudgets(config.budget, on_exceeded)
         self._downstreams: set[Downstream] = set()
         self._name, self._numbers = uuid.uuid4().hex[:16], itertools.count(1)
         self.url = ""  # http://HOST:PORT, once it listens

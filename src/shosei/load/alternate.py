@@ -29,7 +29,7 @@ class Target(Config):
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
+class TargetTurn:
     """One turn of one target. ``number`` is from 1; the two turns of a pair have the same ``seed``."""
 
     number: int
@@ -37,15 +37,15 @@ class Turn:
     seed: int
 
 
-def turns(a: Target, b: Target, repeats: int) -> list[Turn]:
+def turns(a: Target, b: Target, repeats: int) -> list[TargetTurn]:
     """``repeats`` turns of each target in the order A B B A A B B A ...: turns 2k - 1 and 2k are a pair.
 
     What drifts evenly over a measurement, such as the machine's heat, then weighs on both alike.
     """
-    order: list[Turn] = []
+    order: list[TargetTurn] = []
     for pair in range(1, repeats + 1):
         for target in (a, b) if pair % 2 else (b, a):
-            order.append(Turn(len(order) + 1, target, pair))
+            order.append(TargetTurn(len(order) + 1, target, pair))
     return order
 
 

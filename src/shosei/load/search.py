@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 
 from shosei.load.config import LoadConfig
 from shosei.log import Note, Writer, read_log
-from shosei.metrics.performance.max_rate import Probe, probes
+from shosei.metrics.performance.max_rate import RateProbe, probes
 from shosei.metrics.service_level import ServiceLevel
 
 _LEAST_REQUESTS = 60  # of a probe: a 95th percentile needs 59
@@ -52,6 +52,6 @@ def _next(kept: float | None, missed: float | None) -> float:
     return math.sqrt((kept or (missed or 0) / 4) * (missed or (kept or 0) * 4))
 
 
-def _latest(writer: Writer, service_level: ServiceLevel) -> Probe:
+def _latest(writer: Writer, service_level: ServiceLevel) -> RateProbe:
     writer.flush()
     return probes(read_log(writer.path.parent, writer.attempt), service_level)[-1]

@@ -12,8 +12,8 @@ import time
 from collections.abc import Callable
 
 from shosei.load.config import LoadConfig
+from shosei.load.conversations import Conversations
 from shosei.load.prompts import prompts_of
-from shosei.load.questions import Questions
 from shosei.load.schedule import arrivals
 from shosei.load.stage import Stage
 from shosei.load.tally import Tally
@@ -33,7 +33,7 @@ class Share:
 
     def __init__(self, config: LoadConfig, url: str, writer: Writer, tally: Tally, worker: int = 0) -> None:
         self._config, self._url, self._writer, self._tally = config, url, writer, tally
-        self._questions = Questions(config, prompts_of(config))
+        self._conversations = Conversations(config, prompts_of(config))
         self._numbers = itertools.count(worker, config.workers)
         self._offsets = arrivals(config)[worker :: config.workers]
         self._exhausted = ""  # why a request could not be sent from here
@@ -91,10 +91,10 @@ class Share:
                 if left_s <= 0:
                     reply.error = "timeout"
                     return reply.error
-                question = self._questions.take(number)
-                await client.post(_PATH, question.body, reply, timeout_s=left_s)
+                conversation = self._conversations.take(number)
+                await client.post(_PATH, conversation.body, reply, timeout_s=left_s)
                 if not reply.error:
-                    self._questions.answered(question, reply.text)
+                    self._conversations.answered(conversation, reply.text)
                 elif reply.error == "cancelled":
                     self._exhausted = f"load client is out of connections: {reply.message}; raise ulimit -n"
                 return reply.error

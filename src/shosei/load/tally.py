@@ -14,7 +14,7 @@ from shosei.wire.reply import Reply
 PERCENTILES = (50, 90, 99)
 
 
-class Progress(msgspec.Struct):
+class TallyIncrement(msgspec.Struct):
     """What was added to a tally since the last time: how a worker process tells of its share."""
 
     sent: int = 0
@@ -52,18 +52,18 @@ class Tally:
         else:
             self.latencies_ms.append((reply.done_ns - reply.scheduled_ns) / 1e6)
 
-    def take(self) -> Progress:
+    def take(self) -> TallyIncrement:
         """All counts so far, and begin anew."""
-        taken = Progress(self.sent, dict(self.errors), self.latencies_ms.tolist(), self.first_error)
+        taken = TallyIncrement(self.sent, dict(self.errors), self.latencies_ms.tolist(), self.first_error)
         self.sent, self.errors, self.latencies_ms, self.first_error = 0, Counter(), array("d"), ""
         return taken
 
-    def merge(self, progress: Progress) -> None:
+    def merge(self, increment: TallyIncrement) -> None:
         """Add what another tally has counted."""
-        self.sent += progress.sent
-        self.errors.update(progress.errors)
-        self.latencies_ms.extend(progress.latencies_ms)
-        self.first_error = self.first_error or progress.first_error
+        self.sent += increment.sent
+        self.errors.update(increment.errors)
+        self.latencies_ms.extend(increment.latencies_ms)
+        self.first_error = self.first_error or increment.first_error
 
     def percentiles_ms(self) -> dict[str, float]:
         """Latency percentiles of the answers so far; empty before the first."""

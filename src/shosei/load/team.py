@@ -22,7 +22,7 @@ from shosei.lineage import PARENT_VARIABLE
 from shosei.load.config import LoadConfig
 from shosei.load.share import Share
 from shosei.load.stage import Stage
-from shosei.load.tally import Progress, Tally
+from shosei.load.tally import Tally, TallyIncrement
 from shosei.log import Writer
 
 _REPORT_S = 1.0
@@ -44,7 +44,7 @@ class Order(msgspec.Struct):
 class Report(msgspec.Struct):
     """How far a worker is. ``watched``: its steady window has ended; ``dropped`` events could not be written."""
 
-    progress: Progress
+    increment: TallyIncrement
     watched: bool = False
     verdict: str = ""
     invalid: str = ""
@@ -84,7 +84,7 @@ class Team:
             process.stdin.write(msgspec.json.encode(stage) + b"\n")
             async for line in process.stdout:
                 report = msgspec.json.decode(line, type=Report)
-                self._tally.merge(report.progress)
+                self._tally.merge(report.increment)
                 self._tally.dropped += report.dropped
                 if report.watched:
                     verdicts.append(report)

@@ -30,7 +30,7 @@ from shosei.log.events import (
     Workflow,
 )
 from shosei.log.reader import Log, attempts, read_log
-from shosei.log.run import Record, Run, open_run, recording_if_asked
+from shosei.log.run import Run, VerbRecord, open_run, recording_if_asked
 from shosei.log.writer import Writer
 
 __all__ = [
@@ -47,7 +47,6 @@ __all__ = [
     "ProcExit",
     "ProcStart",
     "Rating",
-    "Record",
     "Request",
     "Restart",
     "Run",
@@ -59,6 +58,7 @@ __all__ = [
     "Step",
     "ToolCall",
     "ToolResult",
+    "VerbRecord",
     "Window",
     "Workflow",
     "Writer",

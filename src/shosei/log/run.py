@@ -24,7 +24,7 @@ NewAttempt = bool | Callable[[Log], bool] | None  # known beforehand, told by th
 
 
 @dataclass(slots=True)
-class Record:
+class VerbRecord:
     """A verb's record while it runs: where to emit events, and what ``run.end`` will say."""
 
     writer: Writer
@@ -77,14 +77,14 @@ class Run:
     @contextlib.contextmanager
     def recording(
         self, verb: str, phase: str = "", *, new_attempt: NewAttempt = None, rank: int = 0, **manifest: Any
-    ) -> Iterator[Record]:
+    ) -> Iterator[VerbRecord]:
         """Keep a record of this verb for the length of the block: ``run.begin`` first, ``run.end`` last.
 
         ``manifest`` is RunBegin's fields. A verb joins the folder's current attempt, or the one in ``SHOSEI_ATTEMPT``;
         if the current attempt already has that verb it begins a new one. ``new_attempt`` decides that otherwise.
         ``rank`` is this process's among those that do the verb together, each of which keeps a record.
         """
-        record = Record(self._begin(verb, phase, new_attempt, rank, manifest))
+        record = VerbRecord(self._begin(verb, phase, new_attempt, rank, manifest))
         try:
             yield record
         except BaseException as error:
@@ -132,7 +132,7 @@ class Run:
 
 
 @contextlib.contextmanager
-def recording_if_asked(verb: str, phase: str = "", **manifest: Any) -> Iterator[Record | None]:
+def recording_if_asked(verb: str, phase: str = "", **manifest: Any) -> Iterator[VerbRecord | None]:
     """``Run.recording`` in the run of ``SHOSEI_RUN``; None where that is not set."""
     if not os.environ.get(RUN_VARIABLE):
         yield None

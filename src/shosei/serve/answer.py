@@ -16,7 +16,7 @@ from shosei.serve.generation import Generation
 from shosei.serve.shapes import Shape
 from shosei.text import Piece
 from shosei.wire import sse
-from shosei.wire.openai import Request
+from shosei.wire.openai import RequestBody
 
 _log = logging.getLogger(__name__)
 
@@ -28,7 +28,7 @@ class Answer(Response):
     later is an error event, and the stream ends there.
     """
 
-    def __init__(self, generation: Generation, shape: Shape, event: Event, request: Request) -> None:
+    def __init__(self, generation: Generation, shape: Shape, event: Event, request: RequestBody) -> None:
         super().__init__(media_type="text/event-stream" if request.stream else "application/json")
         del self.headers["content-length"]  # of a body that is not there yet
         self._generation, self._shape, self._event, self._request = generation, shape, event, request

@@ -15,7 +15,7 @@ from shosei.log import Writer
 from shosei.serve import checks, errors, structure
 from shosei.serve.engine_link import EngineLink
 from shosei.serve.feedback import Ratings, RecentAnswers
-from shosei.serve.front import Front, Question
+from shosei.serve.front import Front, PreparedRequest
 from shosei.serve.generation import Prompt
 from shosei.serve.ledger import Counters, Ledger
 from shosei.serve.shapes import ChatShape, TextShape
@@ -65,25 +65,25 @@ def create_app(
 
     @app.post("/v1/chat/completions")
     async def chat_completions(http: Request, body: ChatRequest) -> Response:
-        question = Question(
+        prepared = PreparedRequest(
             prompt=lambda: structure.chat_prompt(body, front.tokenizer),
             param="messages",
             max_tokens=body.max_completion_tokens or body.max_tokens,
             text=next((turn.text for turn in reversed(body.messages) if turn.role == "user"), ""),
         )
-        return await front.answer(http.scope, body, question, ChatShape)
+        return await front.answer(http.scope, body, prepared, ChatShape)
 
     @app.post("/v1/completions")
     async def completions(http: Request, body: CompletionRequest) -> Response:
         text = checks.prompt(body)
-        question = Question(
+        prepared = PreparedRequest(
             prompt=lambda: Prompt(front.tokenizer.encode(text)),
             param="prompt",
             max_tokens=body.max_tokens if "max_tokens" in body.model_fields_set else None,
             default=body.max_tokens,
             text=text,
         )
-        return await front.answer(http.scope, body, question, TextShape)
+        return await front.answer(http.scope, body, prepared, TextShape)
 
     @app.post("/v1/feedback", responses={503: {"description": "Not recorded: no run folder, or its disk failed"}})
     async def feedback(http: Request, body: Feedback) -> FeedbackReceipt:

@@ -6,7 +6,7 @@ from typing import Any
 
 from shosei.serve.errors import ApiError
 from shosei.text.chat import compact
-from shosei.wire.openai import ChatRequest, CompletionRequest, Message, NamedTool, Request, Tool
+from shosei.wire.openai import ChatRequest, CompletionRequest, Message, NamedTool, RequestBody, Tool
 
 MAX_STOPS = 4  # as OpenAI's API has it
 MAX_STOP_CHARACTERS = 256
@@ -34,7 +34,7 @@ _NO_EFFECT: dict[str, Any] = {"best_of": 1, "response_format": {"type": "text"}}
 _ROLES = {"developer": "system"}
 
 
-def check(request: Request) -> None:
+def check(request: RequestBody) -> None:
     """Raise ApiError for what both kinds of request may hold and this server cannot do."""
     extra = request.model_extra or {}
     for name in _UNSUPPORTED:

@@ -22,7 +22,7 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Exchange:
+class RecentAnswer:
     """A question and the pieces of its answer, which may still be growing."""
 
     question: str
@@ -33,18 +33,18 @@ class RecentAnswers:
     """The last 1,000 questions and answers by the answer's id, for ratings that come while they are here."""
 
     def __init__(self) -> None:
-        self._exchanges: OrderedDict[str, Exchange] = OrderedDict()
+        self._answers: OrderedDict[str, RecentAnswer] = OrderedDict()
 
     def add(self, id: str, question: str, pieces: Sequence[str]) -> None:
         """Remember an answer that begins; the oldest is forgotten."""
-        self._exchanges[id] = Exchange(question[:_LONGEST_TEXT], pieces)
-        if len(self._exchanges) > _REMEMBERED:
-            self._exchanges.popitem(last=False)
+        self._answers[id] = RecentAnswer(question[:_LONGEST_TEXT], pieces)
+        if len(self._answers) > _REMEMBERED:
+            self._answers.popitem(last=False)
 
     def texts(self, id: str) -> tuple[str, str]:
         """Question and answer; empty where they are not remembered."""
-        exchange = self._exchanges.get(id, Exchange("", ()))
-        return exchange.question, "".join(exchange.pieces)[:_LONGEST_TEXT]
+        answer = self._answers.get(id, RecentAnswer("", ()))
+        return answer.question, "".join(answer.pieces)[:_LONGEST_TEXT]
 
 
 class Ratings:

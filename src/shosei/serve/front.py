@@ -18,11 +18,11 @@ from shosei.serve.generation import Generation, Prompt
 from shosei.serve.ledger import Counters, event_of
 from shosei.serve.shapes import Shape
 from shosei.text import Tokenizer
-from shosei.wire.openai import ModelCard, Request
+from shosei.wire.openai import ModelCard, RequestBody
 
 
 @dataclass(frozen=True)
-class Question:
+class PreparedRequest:
     """What an endpoint makes of its request. ``param`` is the field that the ids of ``prompt`` come from."""
 
     prompt: Callable[[], Prompt]
@@ -55,7 +55,7 @@ class Front:
             raise ApiError(404, message, param="model", code="model_not_found")
 
     async def answer(
-        self, scope: Scope, request: Request, question: Question, shape: Callable[[str, str], Shape]
+        self, scope: Scope, request: RequestBody, prepared: PreparedRequest, shape: Callable[[str, str], Shape]
     ) -> Answer:
         """The response to ``request``, not yet begun. Raises ApiError, EngineLost."""
         event = event_of(scope)
@@ -66,24 +66,24 @@ class Front:
         if self.counters.in_flight > engine.hello.slots + self._max_waiting:
             raise ApiError(429, f"{self._max_waiting} requests wait already: try again later", retry_after_s=1)
         # In a thread: a long prompt or a large schema must not hold up the streams of others.
-        prompt = await asyncio.to_thread(question.prompt)
-        max_tokens = _room(len(prompt.ids), engine.hello.context_length, question)
+        prompt = await asyncio.to_thread(prepared.prompt)
+        max_tokens = _room(len(prompt.ids), engine.hello.context_length, prepared)
         generation = Generation(engine, self.tokenizer, prompt, max_tokens, request)
         if self._recent is not None:
-            self._recent.add(event.id, question.text, generation.texts)
+            self._recent.add(event.id, prepared.text, generation.texts)
         return Answer(generation, shape(event.id, self.card.id), event, request)
 
 
-def _room(prompt_tokens: int, context_length: int, question: Question) -> int:
+def _room(prompt_tokens: int, context_length: int, prepared: PreparedRequest) -> int:
     """How many tokens the answer may have. Raises ApiError if prompt and answer cannot fit the context."""
-    left, wanted = context_length - prompt_tokens, question.max_tokens
+    left, wanted = context_length - prompt_tokens, prepared.max_tokens
     if left < (wanted or 1):
         answer = f"up to {wanted}" if wanted else "at least 1"
         raise ApiError(
             400,
             f"This model's context is {context_length} tokens; the prompt has {prompt_tokens} and the answer is to "
-            f"have {answer}: shorten {question.param} or lower max_tokens",
-            param=question.param,
+            f"have {answer}: shorten {prepared.param} or lower max_tokens",
+            param=prepared.param,
             code=CONTEXT_LENGTH_EXCEEDED,
         )
-    return wanted or min(left, question.default or left)
+    return wanted or min(left, prepared.default or left)

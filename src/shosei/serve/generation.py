@@ -11,7 +11,7 @@ from shosei.engine.client import EngineClient
 from shosei.engine.protocol import Grammar
 from shosei.text import AnswerReader, Piece, Tokenizer
 from shosei.text.stops import StopFilter
-from shosei.wire.openai import Request, Usage
+from shosei.wire.openai import RequestBody, Usage
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Generation:
     """An answer that is made while ``pieces`` is read; its counts and ``finish_reason`` are final afterwards."""
 
     def __init__(
-        self, engine: EngineClient, tokenizer: Tokenizer, prompt: Prompt, max_tokens: int, request: Request
+        self, engine: EngineClient, tokenizer: Tokenizer, prompt: Prompt, max_tokens: int, request: RequestBody
     ) -> None:
         self._engine, self._tokenizer = engine, tokenizer
         self._prompt, self._max_tokens, self._request = prompt, max_tokens, request

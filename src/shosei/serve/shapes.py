@@ -11,6 +11,7 @@ import msgspec
 
 from shosei.text import CallPiece, Piece
 from shosei.wire.openai import (
+    AnswerCall,
     AnswerMessage,
     Arguments,
     ChatChoice,
@@ -21,7 +22,6 @@ from shosei.wire.openai import (
     Delta,
     FunctionCall,
     TextChoice,
-    ToolCall,
     ToolCallDelta,
     Usage,
 )
@@ -129,13 +129,13 @@ def _words(pieces: Sequence[Piece]) -> str:
     return "".join(piece for piece in pieces if isinstance(piece, str))
 
 
-def _calls(pieces: Sequence[Piece]) -> list[ToolCall]:
-    calls: list[ToolCall] = []
+def _calls(pieces: Sequence[Piece]) -> list[AnswerCall]:
+    calls: list[AnswerCall] = []
     for piece in pieces:
         if not isinstance(piece, CallPiece):
             continue
         if piece.name:
-            calls.append(ToolCall(_call_id(), FunctionCall(piece.name)))
+            calls.append(AnswerCall(_call_id(), FunctionCall(piece.name)))
         calls[-1].function.arguments += piece.arguments
     return calls
 

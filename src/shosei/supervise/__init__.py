@@ -8,8 +8,8 @@ no metric and never imports the build wing or the card.
 """
 
 from shosei.supervise.faults import Injection
-from shosei.supervise.heartbeat import Heartbeat
+from shosei.supervise.heartbeat import HeartbeatConfig
 from shosei.supervise.process import Child
 from shosei.supervise.supervisor import Supervisor
 
-__all__ = ["Child", "Heartbeat", "Injection", "Supervisor"]
+__all__ = ["Child", "HeartbeatConfig", "Injection", "Supervisor"]

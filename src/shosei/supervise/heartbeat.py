@@ -21,7 +21,7 @@ _NO_MEMORY = re.compile(rb"MemoryError|bad_alloc|out of memory|Cannot allocate m
 
 
 @dataclass(frozen=True)
-class Heartbeat:
+class HeartbeatConfig:
     """What shows a command's progress. Silence of ``timeout_s`` means that it hangs; None: any silence is fine.
 
     Raises InputError where a limit has nothing to watch, more than one thing shows progress, or a pattern is none.

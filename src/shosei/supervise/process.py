@@ -19,7 +19,7 @@ from shosei.errors import InputError
 from shosei.lineage import die_with
 from shosei.log import Fault
 from shosei.supervise.cgroup import Cgroup
-from shosei.supervise.heartbeat import FilePulse, Heartbeat, OutputPulse, Pulse
+from shosei.supervise.heartbeat import FilePulse, HeartbeatConfig, OutputPulse, Pulse
 from shosei.supervise.processes import stat
 from shosei.supervise.steps import StepReader
 from shosei.supervise.tree import MARK_VARIABLE, Tree
@@ -39,7 +39,7 @@ class Child:
     argv: Sequence[str]
     env: Mapping[str, str] = field(default_factory=dict)
     phase: str = ""
-    heartbeat: Heartbeat = field(default_factory=Heartbeat)
+    heartbeat: HeartbeatConfig = field(default_factory=HeartbeatConfig)
 
     def __post_init__(self) -> None:
         if not self.argv:

@@ -43,7 +43,7 @@ class Counts:
 
 
 Work = deque[tuple[Task, int]]  # tasks, each with the number of its sample
-Progress = Callable[[Counts], None]
+OnProgress = Callable[[Counts], None]
 
 
 async def check(config: AgentsConfig, url: str, tasks: Sequence[Task]) -> AgentsConfig:
@@ -72,7 +72,7 @@ async def run_agents(
     tasks: Sequence[Task],
     writer: Writer,
     output: Path,
-    progress: Progress = lambda counts: None,
+    progress: OnProgress = lambda counts: None,
     done: Mapping[Key, Workflow] | None = None,
 ) -> Counts:
     """Give ``system`` each task ``config.samples`` times, with what ``check`` returned; return the counts.
@@ -102,7 +102,7 @@ class _Harness:
         system: System,
         writer: Writer,
         counts: Counts,
-        progress: Progress,
+        progress: OnProgress,
         identity: Mapping[str, str],
     ) -> None:
         self._config, self._system, self._writer = config, system, writer

@@ -11,7 +11,7 @@ import msgspec
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
-class Request(BaseModel):
+class RequestBody(BaseModel):
     """What both kinds of request share."""
 
     model_config = ConfigDict(extra="allow")
@@ -116,7 +116,7 @@ class Message(BaseModel):
         return self.content or ""
 
 
-class ChatRequest(Request):
+class ChatRequest(RequestBody):
     """``POST /v1/chat/completions``."""
 
     messages: Annotated[list[Message], Field(min_length=1)]
@@ -133,7 +133,7 @@ class ChatRequest(Request):
         return [] if self.tool_choice == "none" else self.tools
 
 
-class CompletionRequest(Request):
+class CompletionRequest(RequestBody):
     """``POST /v1/completions``."""
 
     prompt: str | list[str]
@@ -152,7 +152,7 @@ class FunctionCall(msgspec.Struct):
     arguments: str = ""  # JSON
 
 
-class ToolCall(msgspec.Struct):
+class AnswerCall(msgspec.Struct):
     id: str
     function: FunctionCall
     type: str = "function"
@@ -161,7 +161,7 @@ class ToolCall(msgspec.Struct):
 class AnswerMessage(msgspec.Struct):
     content: str | None
     role: str = "assistant"
-    tool_calls: list[ToolCall] | msgspec.UnsetType = msgspec.UNSET
+    tool_calls: list[AnswerCall] | msgspec.UnsetType = msgspec.UNSET
 
 
 class Arguments(msgspec.Struct):

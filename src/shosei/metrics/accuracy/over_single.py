@@ -19,7 +19,7 @@ from shosei.metrics.text import Words, text
 
 
 @dataclass(frozen=True, slots=True)
-class Attempt:
+class GradedTask:
     """One sample of a task."""
 
     task: Workflow
@@ -27,14 +27,14 @@ class Attempt:
     solved: bool
 
 
-def by_system(log: Log) -> list[Attempt]:
+def by_system(log: Log) -> list[GradedTask]:
     """The system's attempts whose answers could be graded."""
     scores = {(score.suite, score.item, score.sample): score for score in answered(log)[0]}
     found = [(task, scores.get((task.suite, task.item, task.sample))) for task in submitted(log)]
     return _graded([(task, score) for task, score in found if score], outcomes(log.of(Exec)))
 
 
-def by_baseline(log: Log) -> list[Attempt]:
+def by_baseline(log: Log) -> list[GradedTask]:
     """The single agent's. Its programs were executed in another run, so they are none of these."""
     return _graded([(task, _score(task)) for task in given_to_baseline(log)], {})
 
@@ -54,14 +54,14 @@ def _score(task: Workflow) -> Score:
     )
 
 
-def _graded(found: Sequence[tuple[Workflow, Score]], executed: Outcomes) -> list[Attempt]:
+def _graded(found: Sequence[tuple[Workflow, Score]], executed: Outcomes) -> list[GradedTask]:
     graded = [(task, score, grade(score, executed)) for task, score in found]
-    return [Attempt(task, score, solved) for task, score, solved in graded if solved is not None]
+    return [GradedTask(task, score, solved) for task, score, solved in graded if solved is not None]
 
 
-def observations(attempts: Sequence[Attempt]) -> Observations:
+def observations(attempts: Sequence[GradedTask]) -> Observations:
     """One a task: its share of samples that solved it."""
-    tasks: dict[str, list[Attempt]] = {}
+    tasks: dict[str, list[GradedTask]] = {}
     for attempt in attempts:
         tasks.setdefault(task_key(attempt.score), []).append(attempt)
     return Observations(
@@ -104,19 +104,19 @@ class Cost:
 COSTS = {"tokens": Cost("tokens/task", tokens), "seconds": Cost("s/task", seconds), "calls": Cost("calls/task", calls)}
 
 
-def mean_cost(attempts: Sequence[Attempt], cost: Cost) -> float | None:
+def mean_cost(attempts: Sequence[GradedTask], cost: Cost) -> float | None:
     """A task's mean cost; None where the cost of some is not known."""
     costs = [cost.of(attempt.task) for attempt in attempts]
     known = [value for value in costs if value is not None]
     return stats.mean(known) if known and len(known) == len(costs) else None
 
 
-def cost_per_solved(attempts: Sequence[Attempt], cost: Cost) -> Figure:
+def cost_per_solved(attempts: Sequence[GradedTask], cost: Cost) -> Figure:
     """What all attempts cost, over those that solved their task: failures are paid for too.
 
     A ratio over clusters of tasks (delta method, Cochran 1977). None where nothing was solved or a cost is not known.
     """
-    clusters: dict[str, list[Attempt]] = {}
+    clusters: dict[str, list[GradedTask]] = {}
     for attempt in attempts:
         clusters.setdefault(cluster_of(attempt.score), []).append(attempt)
     solved = [float(sum(attempt.solved for attempt in cluster)) for cluster in clusters.values()]
@@ -129,7 +129,7 @@ def cost_per_solved(attempts: Sequence[Attempt], cost: Cost) -> Figure:
 
 
 def beside_single(
-    system: Sequence[Attempt], single: Sequence[Attempt]
+    system: Sequence[GradedTask], single: Sequence[GradedTask]
 ) -> tuple[dict[str, Figure], list[Table], list[Words]]:
     """Figures, tables and a note of the comparison; nothing where they have no task in common."""
     both = [observations(single), observations(system)]
@@ -167,7 +167,7 @@ def beside_single(
     return figures, [_sides(system, single, both), Table(text("agents.verdict"), columns, rows)], [note]
 
 
-def _sides(system: Sequence[Attempt], single: Sequence[Attempt], both: Sequence[Observations]) -> Table:
+def _sides(system: Sequence[GradedTask], single: Sequence[GradedTask], both: Sequence[Observations]) -> Table:
     rows: list[Row] = []
     for attempts, own in ((system, both[1]), (single, both[0])):
         clusters = [[it.adds["top"] for it in cluster] for cluster in by_cluster(own.each)]
@@ -190,7 +190,7 @@ def _verdict(found: Difference, clusters: int) -> Verdict:
     return decide(found, found.p, SHARE_MARGIN, "higher") if clusters >= MIN_CLUSTERS else "inconclusive"
 
 
-def _ratio(system: Sequence[Attempt], single: Sequence[Attempt]) -> float | None:
+def _ratio(system: Sequence[GradedTask], single: Sequence[GradedTask]) -> float | None:
     """Tokens that the system needs for a solved task, over those that the single agent needs."""
     own, other = (cost_per_solved(attempts, COSTS["tokens"]).value for attempts in (system, single))
     return None if own is None or not other else own / other

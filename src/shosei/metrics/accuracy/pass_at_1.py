@@ -11,7 +11,7 @@ from shosei.log import Exec, Log, Score
 from shosei.metrics import stats
 from shosei.metrics.accuracy.over_single import (
     COSTS,
-    Attempt,
+    GradedTask,
     beside_single,
     by_baseline,
     by_system,
@@ -284,7 +284,7 @@ def solved_tasks(log: Log) -> Value:
     return found
 
 
-def _costs(attempts: Sequence[Attempt], costs: dict[str, Figure]) -> Table:
+def _costs(attempts: Sequence[GradedTask], costs: dict[str, Figure]) -> Table:
     rows: list[Row] = [
         [text(f"agents.{name}"), mean_cost(attempts, cost), figure.value, *(figure.ci or (None, None))]
         for (name, cost), figure in zip(COSTS.items(), costs.values(), strict=True)

@@ -19,7 +19,7 @@ from shosei.metrics.experience.distribution import (
     unbounded,
 )
 from shosei.metrics.metric import Figure, Plot, Row, Table
-from shosei.metrics.observed.critical_path import Span, covered_ns, critical_path, spans
+from shosei.metrics.observed.critical_path import CallTime, call_times, covered_ns, critical_path
 from shosei.metrics.observed.faults import Drill
 from shosei.metrics.observed.requests import first_token_ms, inter_token_ms, offered_load, response_ms
 from shosei.metrics.observed.series import by_time, in_turn, steady_window
@@ -223,7 +223,9 @@ def _timing_tables(
     submitted: Sequence[Workflow], tasks: Mapping[str, Sequence[Request]], named: Mapping[str, Words]
 ) -> list[Table]:
     """The time of each agent's calls and its share of the critical path, and of what tasks' time is made."""
-    timed = [(task, spans(task, tasks.get(task.task, []))) for task in submitted if task.end_ns > task.scheduled_ns]
+    timed = [
+        (task, call_times(task, tasks.get(task.task, []))) for task in submitted if task.end_ns > task.scheduled_ns
+    ]
     paths = [(task.end_ns - task.scheduled_ns, critical_path(found)) for task, found in timed]
     if not any(path for _, path in paths):
         return []
@@ -231,7 +233,7 @@ def _timing_tables(
 
 
 def _agents(
-    tasks: Mapping[str, Sequence[Request]], named: Mapping[str, Words], paths: Sequence[tuple[int, list[Span]]]
+    tasks: Mapping[str, Sequence[Request]], named: Mapping[str, Words], paths: Sequence[tuple[int, list[CallTime]]]
 ) -> Table:
     waits: dict[str, list[float]] = {agent: [] for agent in named}
     for call in (call for made in tasks.values() for call in made):
@@ -260,9 +262,9 @@ def _agents(
     return Table(text("agents.time"), columns, rows)
 
 
-def _whole(found: Sequence[Sequence[Span]], paths: Sequence[tuple[int, list[Span]]]) -> Table:
-    inside = stats.mean([sum(span.length_ns for span in path) / lasted for lasted, path in paths])
-    together = sum(span.length_ns for calls in found for span in calls)
+def _whole(found: Sequence[Sequence[CallTime]], paths: Sequence[tuple[int, list[CallTime]]]) -> Table:
+    inside = stats.mean([sum(call.length_ns for call in path) / lasted for lasted, path in paths])
+    together = sum(call.length_ns for calls in found for call in calls)
     rows: list[Row] = [
         [text("agents.path_share"), inside],
         [text("agents.own_share"), 1 - inside],
@@ -272,6 +274,6 @@ def _whole(found: Sequence[Sequence[Span]], paths: Sequence[tuple[int, list[Span
     return Table(text("agents.critical_path"), [text("term.quantity"), text("term.value")], rows)
 
 
-def _mean_share(paths: Sequence[tuple[int, list[Span]]], agent: str) -> float:
+def _mean_share(paths: Sequence[tuple[int, list[CallTime]]], agent: str) -> float:
     """Of the tasks' time, the mean share that the critical path spends in calls of ``agent``."""
-    return stats.mean([sum(span.length_ns for span in path if span.agent == agent) / lasted for lasted, path in paths])
+    return stats.mean([sum(call.length_ns for call in path if call.agent == agent) / lasted for lasted, path in paths])

@@ -29,7 +29,7 @@ def ran_here(log: Log, phase: Phase) -> list[RunBegin]:
 
 
 @dataclass(frozen=True, slots=True)
-class Batches:
+class RatioBatches:
     """Non-overlapping batches of a ratio: a numerator and a denominator each."""
 
     tops: list[float]
@@ -39,7 +39,7 @@ class Batches:
         return len(self.tops)
 
     @classmethod
-    def of_equal_count(cls, bottoms: Sequence[float], tops: Sequence[float]) -> Batches:
+    def of_equal_count(cls, bottoms: Sequence[float], tops: Sequence[float]) -> RatioBatches:
         """Consecutive observations, batched by ``in_turn``."""
         return cls([sum(batch) for batch in in_turn(tops)], [sum(batch) for batch in in_turn(bottoms)])
 

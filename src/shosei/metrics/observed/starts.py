@@ -12,14 +12,14 @@ from shosei.metrics.observed.faults import injected
 # A supervisor writes down an end a moment after it, so one that a fault caused may be dated after the fault's end.
 _NOTICED_NS = 1_000_000_000
 
-Supervisor = tuple[str, str, int, int]
+ProcessKey = tuple[str, str, int, int]
 
 
 @dataclass(frozen=True, slots=True)
 class Start:
     """One start of a process. ``began`` is None where only its end was recorded, ``end`` where none was."""
 
-    supervisor: Supervisor
+    process: ProcessKey
     child: str
     number: int
     began: ProcStart | None
@@ -29,7 +29,7 @@ class Start:
     @property
     def key(self) -> str:
         """Names it within its log."""
-        host, boot, pid, ticks = self.supervisor
+        host, boot, pid, ticks = self.process
         return f"{self.child} {self.number} {host} {boot} {pid} {ticks}"
 
     @property
@@ -45,8 +45,8 @@ class Start:
 
 def starts(log: Log) -> list[Start]:
     """Every start that the log knows of, those of one process in turn."""
-    began = {(supervisor(event), event.child, event.start): event for event in log.of(ProcStart)}
-    ended = {(supervisor(event), event.child, event.start): event for event in log.of(ProcExit)}
+    began = {(process_key(event), event.child, event.start): event for event in log.of(ProcStart)}
+    ended = {(process_key(event), event.child, event.start): event for event in log.of(ProcExit)}
     faults = injected(log)
     return [
         Start(*key, began.get(key), ended.get(key), _fault_of(ended[key], faults) if key in ended else "")
@@ -54,7 +54,7 @@ def starts(log: Log) -> list[Start]:
     ]
 
 
-def supervisor(event: Event) -> Supervisor:
+def process_key(event: Event) -> ProcessKey:
     """The process that wrote ``event``."""
     return event.host, event.boot, event.pid, event.start_ticks
 
@@ -84,7 +84,7 @@ class Repair:
 
 def repairs(log: Log, known: list[Start]) -> list[Repair]:
     """One for each crash, injected ones included."""
-    following = {(start.supervisor, start.child, start.number): start.began for start in known}
+    following = {(start.process, start.child, start.number): start.began for start in known}
     useful: dict[str, list[int]] = {}
     for step in log.of(Step):
         useful.setdefault(step.boot, []).append(step.mono_ns)
@@ -92,19 +92,19 @@ def repairs(log: Log, known: list[Start]) -> list[Repair]:
         if request.done_ns and not request.error:
             useful.setdefault(request.boot, []).append(request.done_ns)
     useful = {boot: sorted(moments) for boot, moments in useful.items()}
-    beats: dict[tuple[Supervisor, str], list[int]] = {}
+    beats: dict[tuple[ProcessKey, str], list[int]] = {}
     for beat in log.of(Heartbeat):
-        beats.setdefault((supervisor(beat), beat.child), []).append(beat.mono_ns)
+        beats.setdefault((process_key(beat), beat.child), []).append(beat.mono_ns)
     found = []
     for crash in known:
         end = crash.end
         if end is None or end.planned:
             continue
-        again = following.get((crash.supervisor, crash.child, crash.number + 1))
+        again = following.get((crash.process, crash.child, crash.number + 1))
         restart_s = useful_s = None
         if again is not None:
             restart_s = (again.mono_ns - end.mono_ns) / 1e9
-            signs = [useful.get(again.boot, []), beats.get((crash.supervisor, crash.child), [])]
+            signs = [useful.get(again.boot, []), beats.get((crash.process, crash.child), [])]
             first = min((moment for moments in signs for moment in _next(moments, again.mono_ns)), default=None)
             useful_s = None if first is None else (first - again.mono_ns) / 1e9
         found.append(Repair(crash, end, restart_s, useful_s))

@@ -9,7 +9,7 @@ from shosei.metrics import stats
 from shosei.metrics.cell import Unmeasurable, Value
 from shosei.metrics.metric import Curve, Figure, Plot, Row, Table
 from shosei.metrics.observed.bins import SECOND_NS, Bins
-from shosei.metrics.observed.series import Batches, by_child, increments, weighted
+from shosei.metrics.observed.series import RatioBatches, by_child, increments, weighted
 from shosei.metrics.observed.steps import whole_steps
 from shosei.metrics.text import text
 
@@ -32,7 +32,7 @@ def gpu_utilization(log: Log) -> Value:
             raise Unmeasurable("not_measured", text("performance.gpu_unread"), breakdown=beside, plots=plots)
         raise Unmeasurable("na", text("performance.no_gpu"), breakdown=beside, plots=plots)
     seconds = [(end - begin) / SECOND_NS for begin, end, _ in kernel]
-    batches = Batches.of_equal_count(seconds, [time * r[2] / 100 for time, r in zip(seconds, kernel, strict=True)])
+    batches = RatioBatches.of_equal_count(seconds, [time * r[2] / 100 for time, r in zip(seconds, kernel, strict=True)])
     rows: list[Row] = [
         [name, _mean_over_time(gpu, "kernel_percent"), _mean_over_time(gpu, "sm_percent")] for name, gpu in gpus.items()
     ]

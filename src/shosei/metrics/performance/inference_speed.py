@@ -14,7 +14,7 @@ from shosei.metrics.observed.bins import SECOND_NS, Bins
 from shosei.metrics.observed.faults import Drill
 from shosei.metrics.observed.offered import Offered, mean_in_flight
 from shosei.metrics.observed.requests import offered_load
-from shosei.metrics.observed.series import Batches, by_time, steady_window
+from shosei.metrics.observed.series import RatioBatches, by_time, steady_window
 from shosei.metrics.observed.steps import total, whole_steps
 from shosei.metrics.observed.tasks import as_request, by_task, calls, names, pauses, submitted, window_of
 from shosei.metrics.performance import transfers
@@ -61,7 +61,7 @@ def _per_second(counts: Sequence[int | None], seconds: Sequence[float], unit: st
     counted = total(counts)
     if counted is None:
         return Figure(None, unit, "higher")
-    batches = Batches.of_equal_count(seconds, [float(count or 0) for count in counts])
+    batches = RatioBatches.of_equal_count(seconds, [float(count or 0) for count in counts])
     interval = stats.ratio_interval(batches.tops, batches.bottoms)
     return Figure(counted / math.fsum(seconds), unit, "higher", interval, len(batches))
 

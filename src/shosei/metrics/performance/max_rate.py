@@ -13,7 +13,7 @@ from shosei.metrics.service_level import ServiceLevel
 
 
 @dataclass(frozen=True, slots=True)
-class Probe:
+class RateProbe:
     """A rate that was tried, with how many requests, and whether it was kept by server and client."""
 
     rate: float
@@ -30,7 +30,7 @@ class MaxRate:
     client_bound: bool
 
 
-def probes(log: Log, service_level: ServiceLevel) -> list[Probe]:
+def probes(log: Log, service_level: ServiceLevel) -> list[RateProbe]:
     """The probes in order of time.
 
     A rate is kept where the server is not saturated and at least 95 % of the requests scheduled in the window succeed
@@ -47,7 +47,7 @@ def probes(log: Log, service_level: ServiceLevel) -> list[Probe]:
         load = Offered(window, Drill.of(log, window.boot), vantage, requests)
         good = [r for r in load.scheduled if not r.error and service_level.kept_by(r) is not False]
         kept = bool(good) and len(good) >= KEEPING_UP * len(load.scheduled) and not load.saturated
-        found.append(Probe(window.rate, len(load.scheduled), kept and not window.invalid, bool(window.invalid)))
+        found.append(RateProbe(window.rate, len(load.scheduled), kept and not window.invalid, bool(window.invalid)))
     return found
 
 

@@ -10,7 +10,7 @@ from shosei.metrics import stats
 from shosei.metrics.cell import Unmeasurable, Value
 from shosei.metrics.metric import Curve, Figure, Plot, Row, Table
 from shosei.metrics.observed.bins import SECOND_NS, Bins
-from shosei.metrics.observed.series import Batches, increments, process_trees
+from shosei.metrics.observed.series import RatioBatches, increments, process_trees
 from shosei.metrics.text import text
 
 _MB = 1e6
@@ -39,7 +39,7 @@ def disk_io(log: Log) -> Value:
     stored = totals["read_bytes"] + totals["write_bytes"] - totals["cancelled_write_bytes"]
     bins = Bins.seconds(begin, end)
     rates = [total / _MB for total in bins.totals([*read, *written])] or [stored / _MB / seconds]
-    batches = Batches.of_equal_count([1.0] * len(rates), rates)
+    batches = RatioBatches.of_equal_count([1.0] * len(rates), rates)
     p95 = stats.percentile(rates, 95)
     rows: list[Row] = [
         [text(f"resources.{counter}"), total, total / _MB / seconds] for counter, total in totals.items()

@@ -11,7 +11,7 @@ from shosei.metrics.cell import Unmeasurable, Value
 from shosei.metrics.metric import Figure, Row, Table
 from shosei.metrics.observed.bins import SECOND_NS, Bins
 from shosei.metrics.observed.requests import offered_load, outermost
-from shosei.metrics.observed.series import Batches, by_child, by_time, increments, ran_here, steady_window
+from shosei.metrics.observed.series import RatioBatches, by_child, by_time, increments, ran_here, steady_window
 from shosei.metrics.text import Words, text
 
 GIGABIT = 1e9
@@ -60,7 +60,7 @@ def between_nodes(log: Log) -> Value:
     seconds = [node.gbps_by_second for node in metered]
     # Nodes have clocks of their own: their n-th seconds are put together, and only their mean is one observation.
     means = [stats.mean(together) for together in zip(*seconds, strict=False)]
-    batches = Batches.of_equal_count([1.0] * len(means), means)
+    batches = RatioBatches.of_equal_count([1.0] * len(means), means)
     p95 = stats.percentile([second for node in seconds for second in node], 95)
     rows: list[Row] = [[node.name, node.bytes, node.gbps] for node in metered]
     return Value(

@@ -15,15 +15,15 @@ from shosei.load.prompts import Messages, order
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class Conversation:
     """The ``body`` of a request, JSON, and the ``messages`` in it."""
 
     messages: Messages
     body: bytes
 
 
-class Questions:
-    """The questions of a load by number. What a number asks does not depend on how many processes share the load,
+class Conversations:
+    """The conversations of a load by number. What a number asks does not depend on how many processes share the load,
     except that a conversation goes on in the process that has its answer.
     """
 
@@ -33,22 +33,22 @@ class Questions:
         self._bodies: dict[int, bytes] = {}
         self._waiting: deque[Messages] = deque()  # answered conversations that may go on, longest wait first
 
-    def take(self, number: int) -> Question:
+    def take(self, number: int) -> Conversation:
         """What request ``number`` asks."""
         place = self._order[number % len(self._order)]
         prompt = self._prompts[place]
         if self._waiting and self._continues(number):
             messages = [*self._waiting.popleft(), *prompt[-1:]]
-            return Question(messages, self._body(messages))
+            return Conversation(messages, self._body(messages))
         if place not in self._bodies:
             self._bodies[place] = self._body(prompt)
-        return Question(prompt, self._bodies[place])
+        return Conversation(prompt, self._bodies[place])
 
-    def answered(self, question: Question, text: str) -> None:
+    def answered(self, conversation: Conversation, text: str) -> None:
         """Keep the conversation, for a later request to go on with."""
-        turns = sum(message["role"] == "user" for message in question.messages)
+        turns = sum(message["role"] == "user" for message in conversation.messages)
         if self._config.continue_share and turns < self._config.max_turns:
-            self._waiting.append([*question.messages, {"role": "assistant", "content": text}])
+            self._waiting.append([*conversation.messages, {"role": "assistant", "content": text}])
 
     def _continues(self, number: int) -> bool:
         draw = zlib.crc32(b"%d %d" % (self._config.seed, number)) / 2**32
