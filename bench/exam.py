@@ -31,9 +31,9 @@ from shosei.exam import ExamConfig
 from shosei.exam.benchmarks import read_benchmark
 from shosei.metrics.accuracy.confusion import Confusion
 from shosei.metrics.grading import naive_bayes
+from shosei.sandbox.config import available
 from shosei.sandbox.proof import prove
 from shosei.sandbox.runner import IN_PROCESS, Runner
-from shosei.sandbox.sandbox import available
 from shosei.wire.suite import Task
 
 AT_ONCE = 2

@@ -18,13 +18,13 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from namespaces import ADDRESSES, LINKS, two_namespaces
+
+from shosei.wire.endpoint import is_ready
 
 HERE = Path(__file__).parent
 SHOSEI = [sys.executable, "-m", "shosei"]
@@ -122,11 +122,9 @@ def shosei(*words: str) -> None:
 def wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
     deadline = time.monotonic() + READY_S
     while process.poll() is None and time.monotonic() < deadline:
-        try:
-            urllib.request.urlopen(f"{url}/v1/models", timeout=5).close()
+        if is_ready(url):
             return
-        except (urllib.error.URLError, OSError):
-            time.sleep(0.5)
+        time.sleep(0.5)
     sys.exit(f"no server at {url}")
 
 

@@ -1,7 +1,8 @@
-"""A process of ours ends with the process that started it, even if that one is killed with SIGKILL (Linux)."""
+"""A process of ours ends with its parent, even if that is killed with SIGKILL, and adopts orphans (Linux)."""
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import signal
@@ -28,3 +29,12 @@ def adopt_orphans(adopt: bool = True) -> None:
     """Become the parent of every descendant whose own parent ends, or stop so. Nothing happens off Linux."""
     if sys.platform.startswith("linux"):
         _libc.prctl(_PR_SET_CHILD_SUBREAPER, int(adopt))
+
+
+def collect_adopted(own: set[int]) -> None:
+    """Collect the ended processes that we have adopted: our children, but for ``own``."""
+    with contextlib.suppress(ChildProcessError):
+        while ended := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT):
+            if ended.si_pid in own:
+                return
+            os.waitpid(ended.si_pid, 0)

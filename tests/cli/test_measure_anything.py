@@ -6,8 +6,6 @@ import json
 import os
 import subprocess
 import sys
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from shosei.wire.endpoint import is_ready
 from supervised import SHOSEI, cli, eventually, linux
 
 STATUSES = {"ok", "insufficient", "na", "not_measured", "invalid"}
@@ -58,18 +57,10 @@ def foreign_server(folder: Path) -> Iterator[str]:
     place = folder / "url"
     options = ["--phase", "inference", "--name", "foreign"]
     with cli(folder / "run", sys.executable, "-c", SERVER, str(place), options=options) as supervisor:
-        assert eventually(lambda: place.exists() and answers(place.read_text()))
+        assert eventually(lambda: place.exists() and (url := place.read_text()) and is_ready(url))
         yield place.read_text()
         supervisor.terminate()
         supervisor.wait(60)
-
-
-def answers(url: str) -> bool:
-    try:
-        urllib.request.urlopen(f"{url}/v1/models", timeout=5).close()
-    except (urllib.error.URLError, ValueError):
-        return False
-    return True
 
 
 def suite(file: Path) -> Path:

@@ -12,8 +12,7 @@ from scipy import stats
 from shosei.errors import InputError
 from shosei.load import LoadConfig
 from shosei.load.conversations import Conversations
-from shosei.load.generated import generate
-from shosei.load.prompts import prompts_of
+from shosei.load.prompts import generate, prompts_of
 from shosei.load.schedule import arrivals, poisson, ramp
 
 

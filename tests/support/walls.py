@@ -7,7 +7,8 @@ import asyncio
 import pytest
 
 from shosei.exam.config import ExamConfig
-from shosei.sandbox.sandbox import WALLS, Sandbox, SandboxError, available
+from shosei.sandbox.config import WALLS, available
+from shosei.sandbox.sandbox import Sandbox, SandboxError
 
 
 def _missing(wall: str) -> str:

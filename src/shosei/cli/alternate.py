@@ -11,7 +11,7 @@ import typer
 
 from shosei.cli.common import JsonOption, result, say
 from shosei.cli.options import Given
-from shosei.cli.verbs import Verbs, answers, code_of, printed
+from shosei.cli.verbs import Verbs, code_of, printed
 from shosei.errors import EXIT_OK, InputError
 
 if TYPE_CHECKING:
@@ -106,9 +106,11 @@ def _take(run: Run, turn: TargetTurn, hashes: dict[str, str]) -> int:
 
 def _serving(verbs: Verbs, target: Target, folder: str) -> AbstractContextManager[Any]:
     """The target's server, under the meters, where this target has a command for it."""
+    from shosei.wire.endpoint import is_ready
+
     if not target.serve:
         return nullcontext()
-    if answers(target.url):
+    if is_ready(target.url):
         raise InputError(f"a server answers at {target.url} before '{target.name}' was started: stop that one first")
     if target.serve[:2] == ["shosei", "serve"]:  # it supervises itself
         return verbs.serving(target.url, target.ready_s, *target.serve[1:], "--run", folder)

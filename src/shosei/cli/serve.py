@@ -13,6 +13,7 @@ from shosei.cli.common import JsonOption, RunOption, require, result, say
 from shosei.errors import InputError
 from shosei.spec.generation import WeightFormat
 
+_POLL_SECONDS = 0.1
 _GRACE_SECONDS = 20.0  # for answers in flight, and then for the engine
 
 HostOption = Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 for every one.")]
@@ -62,7 +63,7 @@ def serve(
     from shosei.serve.private import private_folder
     from shosei.spec.generation import slot_context
     from shosei.supervise import Child, Supervisor
-    from shosei.wire.endpoint import listen
+    from shosei.wire.endpoint import is_ready, listen
 
     require("torch", "tokenizers", "uvicorn")
     folder, model_name = find_model(model_or_run)
@@ -101,7 +102,8 @@ def serve(
             say(f"recording into attempt {record.writer.attempt} of {target.folder}")
 
         async def announce() -> None:
-            await _ready(url)
+            while not await asyncio.to_thread(is_ready, url):
+                await asyncio.sleep(_POLL_SECONDS)
             line = f"ready: {name} at {url}/v1 (Ctrl-C stops it)"
             result({"url": url, "model": name}, [line], as_json=as_json)
 
@@ -153,19 +155,3 @@ def find_model(path: Path) -> tuple[Path, str]:
     if not (folder / "tokenizer.json").is_file():
         raise InputError(f"{folder} is no complete model folder: tokenizer.json is missing")
     return folder, spec.name
-
-
-async def _ready(url: str) -> None:
-    """Return when the server at ``url`` has decoded a token."""
-    import asyncio
-    import contextlib
-
-    import aiohttp
-
-    async with aiohttp.ClientSession() as session:
-        while True:
-            with contextlib.suppress(aiohttp.ClientError, TimeoutError, OSError):
-                async with session.get(f"{url}/readyz") as response:
-                    if response.status == 200:
-                        return
-            await asyncio.sleep(0.1)

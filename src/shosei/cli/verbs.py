@@ -15,7 +15,6 @@ from pathlib import Path
 from shosei.cli.common import say
 
 _STOP_SECONDS = 30.0
-_HTTP_OK, _HTTP_NOT_FOUND = 200, 404
 
 
 class StepFailed(Exception):
@@ -47,10 +46,12 @@ class Verbs:
     @contextmanager
     def serving(self, url: str, ready_s: float, *arguments: str) -> Iterator[float]:
         """A verb whose server answers at ``url`` for the length of the block; yields the seconds until it did."""
+        from shosei.wire.endpoint import is_ready
+
         start = time.monotonic()
         _announce("serve", arguments)
         with self._started(arguments) as server:
-            while not answers(url):
+            while not is_ready(url):
                 if server.poll() is not None:
                     raise StepFailed(printed(*arguments), server.returncode or 1)
                 if time.monotonic() - start > ready_s:
@@ -105,27 +106,6 @@ def activation() -> str:
         return ""
     near = activate.is_relative_to(Path.cwd())
     return shlex.join([".", str(activate.relative_to(Path.cwd()) if near else activate)])
-
-
-def answers(url: str) -> bool:
-    """Whether the server at ``url`` is ready, or, where it has no ``/readyz``, lists its models."""
-    base = url.rstrip("/").removesuffix("/v1")
-    status = _status(f"{base}/readyz")
-    return status == _HTTP_OK or (status == _HTTP_NOT_FOUND and _status(f"{base}/v1/models") == _HTTP_OK)
-
-
-def _status(url: str) -> int | None:
-    from urllib.error import HTTPError
-    from urllib.request import Request, urlopen
-
-    key = os.environ.get("OPENAI_API_KEY", "").strip()
-    try:
-        with urlopen(Request(url, headers={"Authorization": f"Bearer {key}"} if key else {}), timeout=5) as response:
-            return int(response.status)
-    except HTTPError as error:
-        return error.code
-    except OSError:  # URLError is one
-        return None
 
 
 def _announce(name: str, arguments: tuple[str, ...]) -> None:

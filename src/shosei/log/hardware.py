@@ -12,7 +12,7 @@ import psutil
 
 from shosei import __version__
 
-_PACKAGES = ("torch", "tokenizers", "safetensors", "numpy", "scipy", "aiohttp", "fastapi", "uvicorn")
+_PACKAGES = ("torch", "tokenizers", "safetensors", "numpy", "scipy", "httptools", "fastapi", "uvicorn")
 
 
 def versions() -> dict[str, str]:

@@ -4,8 +4,7 @@ In: a program and its tests. Out: an ``Execution`` with its outcome, and the pro
 within it, with the standard library alone. Imports the floor and nothing else.
 """
 
-from shosei.sandbox.config import SandboxConfig
+from shosei.sandbox.config import SandboxConfig, available
 from shosei.sandbox.proof import choose
-from shosei.sandbox.sandbox import available
 
 __all__ = ["SandboxConfig", "available", "choose"]

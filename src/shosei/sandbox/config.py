@@ -1,15 +1,20 @@
-"""How programs are run: behind which wall, and within which limits."""
+"""How programs are run: behind which wall, of those that this machine has, and within which limits."""
 
 from __future__ import annotations
 
+import importlib.util
+import shutil
+import sys
 from typing import Annotated
 
 from pydantic import Field, field_validator
 
 from shosei.config import Config
 from shosei.errors import InputError
+from shosei.sandbox.inside import syscalls
 
-SANDBOXES = ("auto", "bubblewrap", "sandlock", "rlimits", "none")
+WALLS = ("bubblewrap", "sandlock")  # strongest first
+SANDBOXES = ("auto", *WALLS, "rlimits", "none")
 
 
 class SandboxConfig(Config):
@@ -36,3 +41,14 @@ class SandboxConfig(Config):
         if value not in SANDBOXES:
             raise InputError(f"sandbox '{value}' is not known: choose one of {', '.join(SANDBOXES)}", param="sandbox")
         return value
+
+
+def available(backend: str) -> str:
+    """Why ``backend`` cannot be tried on this machine; empty if it can."""
+    if sys.platform != "linux" or not syscalls.supported():
+        return "it needs Linux on x86-64 or arm64"
+    if backend == "bubblewrap" and not shutil.which("bwrap"):
+        return "bwrap is not installed (package bubblewrap)"
+    if backend == "sandlock" and not importlib.util.find_spec("sandlock"):
+        return "it is not installed (pip install '.[sandbox]')"
+    return ""

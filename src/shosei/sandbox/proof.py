@@ -10,10 +10,10 @@ import msgspec
 
 from shosei.errors import InputError
 from shosei.sandbox.attacks import ATTACKS, FINDS, LEAVES, Attack
-from shosei.sandbox.config import SandboxConfig
+from shosei.sandbox.config import WALLS, SandboxConfig, available
 from shosei.sandbox.outside import Outside
 from shosei.sandbox.runner import Runner
-from shosei.sandbox.sandbox import WALLS, SandboxError, available
+from shosei.sandbox.sandbox import SandboxError
 from shosei.wire.suite import Task
 
 _PROOF_CPU_S = 1

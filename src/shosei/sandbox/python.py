@@ -12,9 +12,9 @@ import socket
 import sys
 
 from shosei.config import validate
-from shosei.sandbox.config import SandboxConfig
+from shosei.sandbox.config import WALLS, SandboxConfig, available
 from shosei.sandbox.inside.literals import encode
-from shosei.sandbox.sandbox import WALLS, End, Sandbox, SandboxError, available
+from shosei.sandbox.sandbox import End, Sandbox, SandboxError
 
 _CHARACTERS = 10_000
 _WALL_S = 30.0

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import importlib.util
 import json
 import os
 import shutil
@@ -25,9 +24,7 @@ from typing import Any
 
 import msgspec
 
-from shosei.sandbox.inside import confinement, syscalls
-
-WALLS = ("bubblewrap", "sandlock")  # strongest first
+from shosei.sandbox.inside import confinement
 
 _INSIDE = Path(confinement.__file__).parent
 _START_S = 30.0
@@ -205,17 +202,6 @@ def _threads(pid: int) -> int:
     with contextlib.suppress(OSError):
         return len(os.listdir(f"/proc/{pid}/task"))
     return 0
-
-
-def available(backend: str) -> str:
-    """Why ``backend`` cannot be tried on this machine; empty if it can."""
-    if sys.platform != "linux" or not syscalls.supported():
-        return "it needs Linux on x86-64 or arm64"
-    if backend == "bubblewrap" and not shutil.which("bwrap"):
-        return "bwrap is not installed (package bubblewrap)"
-    if backend == "sandlock" and not importlib.util.find_spec("sandlock"):
-        return "it is not installed (pip install '.[sandbox]')"
-    return ""
 
 
 def _command(backend: str, settings: str) -> list[str]:

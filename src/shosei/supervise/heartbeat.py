@@ -1,23 +1,34 @@
-"""Progress of a command that has never heard of us: a file that it touches, or words that it prints."""
+"""Progress of a command that has never heard of us: a file that it touches, or words that it prints; its watchdog."""
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import os
 import re
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Protocol
+from typing import IO, TYPE_CHECKING, Protocol
 
 from shosei.errors import InputError
+from shosei.log import Event, Heartbeat
 from shosei.supervise.steps import check_groups
+
+if TYPE_CHECKING:
+    from shosei.supervise.process import Process
 
 _HEAD = 4096  # of a heartbeat file is compared; a step's number fits
 _BLOCK = 65_536
 _LINE = 16_384  # what is remembered of a line that does not end
 _DRAIN_SECONDS = 2.0
+_POLL_SECONDS = 0.25
+_EMIT_SECONDS = 1.0
 _NO_MEMORY = re.compile(rb"MemoryError|bad_alloc|out of memory|Cannot allocate memory", re.IGNORECASE)
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -143,6 +154,28 @@ class OutputPulse:
             if self._seen:
                 self._seen(match)
         return begin
+
+
+async def watch(process: Process, emit: Callable[[Event], None]) -> None:
+    """Watch ``process`` until cancelled, or until it is ended as hung. The silence before the first beat counts too."""
+    child, pulse, limit_s = process.child, process.pulse, process.child.heartbeat.timeout_s
+    if pulse is None:
+        return
+    known = written = 0
+    silent_s, written_s, now = 0.0, float("-inf"), time.monotonic()
+    while limit_s is None or silent_s <= limit_s or process.told_to_stop:
+        await asyncio.sleep(_POLL_SECONDS)
+        before, now = now, time.monotonic()
+        # While we were stopped ourselves, or starved of CPU, silence proves nothing.
+        silent_s += min(now - before, 2 * _POLL_SECONDS)
+        if (beats := pulse.beats()) > known:
+            known, silent_s = beats, 0.0
+        if known > written and now - written_s >= _EMIT_SECONDS:
+            written, written_s = known, now
+            emit(Heartbeat(child=child.name, count=known, phase=child.phase))
+    _log.warning("%s has shown no progress for %g s; ending it", child.name, limit_s)
+    process.hung = True
+    process.kill()
 
 
 def _ended(line: bytes) -> int:

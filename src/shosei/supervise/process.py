@@ -151,15 +151,6 @@ class Process:
             self.cgroup.remove()
 
 
-def collect_adopted(own: set[int]) -> None:
-    """Collect the ended processes that we have adopted: our children, but for ``own``."""
-    with contextlib.suppress(ChildProcessError):
-        while ended := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT):
-            if ended.si_pid in own:
-                return
-            os.waitpid(ended.si_pid, 0)
-
-
 def mark_of(supervisor: int) -> str:
     """What the marks of all that the process ``supervisor`` starts begin with; it names that process for good."""
     found = stat(supervisor)

@@ -8,8 +8,11 @@ from collections.abc import Iterable, Sequence
 from shosei.log import Sample, Writer
 from shosei.supervise.gpu import GpuMeter
 from shosei.supervise.meters import TreeMeter
-from shosei.supervise.network import read_interfaces
 from shosei.supervise.process import Child, Process
+from shosei.supervise.processes import read
+
+_LOOPBACK = "lo"
+_SENT = 8  # the columns before it are those of what was received; bytes come first in both
 
 
 class Sampler:
@@ -31,9 +34,24 @@ class Sampler:
     def machine(self) -> None:
         """What all trees share, now; and our own CPU time."""
         pids = {pid for meter in self._trees.values() for pid in meter.pids}
-        self._write([*read_interfaces(), *self._gpus.read(pids)])
+        self._write([*_interfaces(), *self._gpus.read(pids)])
         self._write([Sample(scope="self", name="supervise", cpu_ns=time.process_time_ns())])
 
     def _write(self, samples: Iterable[Sample]) -> None:
         for sample in samples:
             self._writer.emit(sample)
+
+
+def _interfaces() -> list[Sample]:
+    """A sample for each network interface that this process sees (Linux), whoever caused the traffic.
+
+    What a machine says to itself is no network.
+    """
+    samples = []
+    for line in read("/proc/self/net/dev").decode().splitlines()[2:]:
+        name, _, columns = line.partition(":")
+        if name.strip() != _LOOPBACK:
+            counts = columns.split()
+            received, sent = int(counts[0]), int(counts[_SENT])
+            samples.append(Sample(scope="nic", name=name.strip(), received_bytes=received, sent_bytes=sent))
+    return samples

@@ -12,16 +12,16 @@ from collections import Counter
 from collections.abc import Sequence
 
 from shosei.errors import EXIT_INPUT
-from shosei.lineage import PARENT_VARIABLE, adopt_orphans
+from shosei.lineage import PARENT_VARIABLE, adopt_orphans, collect_adopted
 from shosei.log import Event, Note, ProcExit, ProcStart, Restart, Writer
 from shosei.log.run import ATTEMPT_VARIABLE, RUN_VARIABLE
 from shosei.supervise.aftermath import find_lost
 from shosei.supervise.classify import OomKills, classify, exit_code
 from shosei.supervise.faults import Injection, inject
-from shosei.supervise.process import Child, Process, collect_adopted
+from shosei.supervise.heartbeat import watch
+from shosei.supervise.process import Child, Process
 from shosei.supervise.sampler import Sampler
 from shosei.supervise.steps import StepReader
-from shosei.supervise.watchdog import watch
 
 _STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _FORWARDED = (signal.SIGUSR1, signal.SIGUSR2)

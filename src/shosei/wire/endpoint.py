@@ -1,4 +1,4 @@
-"""Where an OpenAI-compatible server is and the key that it wants; the socket that one of ours listens on."""
+"""Where an OpenAI-compatible server is, which key it wants, whether it is ready; the socket of one of ours."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from shosei.errors import InputError
 
 KEY_VARIABLE = "OPENAI_API_KEY"
+_READY_TIMEOUT_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,31 @@ def read_key(variable: str = KEY_VARIABLE) -> str:
     if not (key.isascii() and key.isprintable()):
         raise InputError(f"{variable} holds characters that no key has: set it anew")
     return key
+
+
+def is_ready(url: str) -> bool:
+    """Whether the server at ``url`` answers 200 to ``/readyz`` or, where it has none, lists its models.
+
+    Raises InputError as ``Endpoint.of`` and ``read_key`` do.
+    """
+    base_url, key = Endpoint.of(url).base_url, read_key()
+    headers = {"Authorization": f"Bearer {key}"} if key else {}
+    status = _status(f"{base_url}/readyz", headers)
+    return status == 200 or (status == 404 and _status(f"{base_url}/v1/models", headers) == 200)
+
+
+def _status(url: str, headers: dict[str, str]) -> int | None:
+    """HTTP status of a GET; None where nothing answers."""
+    from urllib.error import HTTPError
+    from urllib.request import Request, urlopen  # no small import
+
+    try:
+        with urlopen(Request(url, headers=headers), timeout=_READY_TIMEOUT_S) as response:
+            return int(response.status)
+    except HTTPError as error:
+        return error.code
+    except OSError:  # URLError is one
+        return None
 
 
 def listen(host: str, port: int) -> socket.socket:
