@@ -1,4 +1,4 @@
-"""Files that are either whole or absent: written under a temporary name, fsynced, renamed."""
+"""Files that are either whole or absent: written under a temporary name, fsynced, renamed. And JSON Lines, read."""
 
 from __future__ import annotations
 
@@ -8,6 +8,11 @@ import hashlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from shosei.errors import InputError
 
 
 def write_atomic(path: Path, data: bytes | str) -> None:
@@ -58,6 +63,24 @@ def locked(path: Path, *, wait: bool = True) -> Iterator[None]:
     with open(path, "a") as file:
         fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield
+
+
+def json_lines(path: Path, kind: Any, what: str) -> Iterator[tuple[str, Any]]:
+    """Each line of a JSON Lines file that is not blank, decoded as ``kind``, after ``FILE:NUMBER`` for errors.
+
+    Raises InputError for a file that cannot be read and for a line that is not ``what``, such as "a prompt".
+    """
+    try:
+        lines = path.read_bytes().splitlines()
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}") from None
+    decode = msgspec.json.Decoder(kind).decode
+    for number, line in enumerate(lines, 1):
+        if line.strip():
+            try:
+                yield f"{path}:{number}", decode(line)
+            except msgspec.DecodeError as error:
+                raise InputError(f"{path}:{number}: not {what}: {error}") from None
 
 
 def sha256(*paths: Path) -> str:

@@ -44,7 +44,7 @@ def test_a_trace_is_seconds_or_objects_from_its_earliest_on(tmp_path: Path) -> N
     trace.write_text('1700000000.5\n\n{"at": 1700000000.25, "user": "a"}\n1700000002\n1700000099\n')
     config = LoadConfig(arrival="trace", trace=trace, warmup_s=0, seconds=3)
     assert arrivals(config).tolist() == [0.0, 0.25, 1.75]
-    for text, message in (("x\n", r"trace\.jsonl:1: no arrival"), ("\n", "holds no arrivals")):
+    for text, message in (("x\n", r"trace\.jsonl:1: not an arrival"), ("\n", "holds no arrivals")):
         trace.write_text(text)
         with pytest.raises(InputError, match=message):
             arrivals(config)

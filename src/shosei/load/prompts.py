@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import msgspec
 import numpy as np
 
 from shosei.errors import InputError
+from shosei.files import json_lines
 from shosei.load.config import LoadConfig
 from shosei.wire.suite import suite_files
 
@@ -63,7 +64,7 @@ def read_prompts(path: Path | None) -> list[Messages]:
     """
     if path is None:
         return [[{"role": "user", "content": question}] for question in _QUESTIONS]
-    prompts = [prompt for file in suite_files(path) for prompt in _read_file(file)]
+    prompts = [line.messages for file in suite_files(path) for _, line in json_lines(file, _Line, "a prompt")]
     if not prompts:
         raise InputError(f"{path} holds no prompts: give a JSON Lines file with 'messages', or a folder of them")
     return prompts
@@ -99,18 +100,4 @@ def digest(prompts: Sequence[Messages]) -> str:
 
 def order(count: int, seed: int) -> list[int]:
     """The numbers below ``count`` in a seeded order."""
-    found: list[int] = np.random.default_rng(seed).permutation(count).tolist()
-    return found
-
-
-def _read_file(file: Path) -> Iterator[Messages]:
-    try:
-        lines = file.read_bytes().splitlines()
-    except OSError as error:
-        raise InputError(f"cannot read prompts from {file}: {error.strerror}") from None
-    for number, line in enumerate(lines, 1):
-        try:
-            if line.strip():
-                yield msgspec.json.decode(line, type=_Line).messages
-        except msgspec.DecodeError as error:
-            raise InputError(f"{file}:{number}: no prompt: {error}") from None
+    return list(map(int, np.random.default_rng(seed).permutation(count)))

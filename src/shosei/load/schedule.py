@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from shosei.errors import InputError
+from shosei.files import json_lines
 from shosei.load.config import LoadConfig
 
 Offsets = npt.NDArray[np.float64]
@@ -69,22 +70,11 @@ def ramp(rate: float, rate_to: float, warmup_s: float, seconds: float, seed: int
 
 def read_trace(file: Path) -> Offsets:
     """The arrivals of a trace, from its earliest on. Raises InputError that names the file and the line."""
-    try:
-        lines = file.read_bytes().splitlines()
-    except OSError as error:
-        raise InputError(f"cannot read trace {file}: {error.strerror}") from None
-    found = []
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        try:
-            value = msgspec.json.decode(line, type=float | _Arrival)
-        except msgspec.DecodeError as error:
-            raise InputError(f"{file}:{number}: no arrival: {error}; write seconds, or JSON with 'at'") from None
-        found.append(value.at if isinstance(value, _Arrival) else value)
-    if not found:
+    lines = json_lines(file, float | _Arrival, "an arrival; write seconds, or JSON with 'at'")
+    seconds = [line.at if isinstance(line, _Arrival) else line for _, line in lines]
+    if not seconds:
         raise InputError(f"{file} holds no arrivals: write seconds, or JSON with 'at', one a line")
-    due = np.sort(np.array(found))
+    due = np.sort(np.array(seconds))
     return np.asarray(due - due[0])
 
 

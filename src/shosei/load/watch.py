@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import itertools
 import time
-from pathlib import Path
 
 import numpy as np
 
 from shosei.log import Note, Sample, Writer
+from shosei.proc import read
 
 LAG_LIMIT_MS = 50.0
 CPU_LIMIT = 0.9  # of one core: the event loop has no more
@@ -91,7 +91,5 @@ def _waited_for_cpu_ns() -> int:
 
     On a shared core a client that falls behind may show little CPU time of its own.
     """
-    try:
-        return int(Path("/proc/self/schedstat").read_text().split()[1])
-    except (OSError, IndexError, ValueError):
-        return 0
+    _, waited_ns, *_ = read("/proc/self/schedstat").split() or (0, 0)
+    return int(waited_ns)

@@ -11,6 +11,7 @@ from typing import Any
 import psutil
 
 from shosei import __version__
+from shosei.proc import read
 
 _PACKAGES = ("torch", "tokenizers", "safetensors", "numpy", "scipy", "httptools", "fastapi", "uvicorn")
 
@@ -39,20 +40,16 @@ def hardware() -> dict[str, Any]:
 
 
 def _cpu() -> str:
-    try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()
+    models = _values("/proc/cpuinfo", "model name")
+    return models[0] if models else platform.processor() or platform.machine()
 
 
 def _gpus() -> list[str]:
-    folder = Path("/proc/driver/nvidia/gpus")
-    names = []
-    for information in sorted(folder.glob("*/information")) if folder.is_dir() else []:
-        for line in information.read_text().splitlines():
-            if line.startswith("Model:"):
-                names.append(line.partition(":")[2].strip())
-    return names
+    files = sorted(Path("/proc/driver/nvidia/gpus").glob("*/information"))
+    return [name for file in files for name in _values(str(file), "Model")]
+
+
+def _values(file: str, name: str) -> list[str]:
+    """What stands beside ``name`` in a file's ``name: value`` lines."""
+    pairs = (line.partition(":") for line in read(file).decode(errors="replace").splitlines())
+    return [value.strip() for key, _, value in pairs if key.strip() == name]

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import socket
 from dataclasses import dataclass
-from pathlib import Path
 
 import psutil
+
+from shosei.proc import read, stat
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,10 +22,7 @@ class Identity:
 def identity() -> Identity:
     """The calling process. Off Linux, the boot time stands in for the boot id and the start time for the ticks."""
     host = socket.gethostname().replace("/", "_") or "localhost"
-    try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    except OSError:
-        boot = str(int(psutil.boot_time()))
+    boot = read("/proc/sys/kernel/random/boot_id").decode().strip() or str(int(psutil.boot_time()))
     return Identity(host, boot, os.getpid(), _start_ticks(os.getpid()))
 
 
@@ -41,8 +39,5 @@ def is_running(process: Identity) -> bool:
 
 
 def _start_ticks(pid: int) -> int:
-    try:
-        # The command name, in parentheses, may hold spaces: count the fields after it.
-        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
-    except OSError:
-        return int(psutil.Process(pid).create_time() * 100)
+    process = stat(pid)
+    return process.start_ticks if process else int(psutil.Process(pid).create_time() * 100)

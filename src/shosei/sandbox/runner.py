@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import re
 import signal
 import socket
-from pathlib import Path
 
 import msgspec
 
+from shosei.proc import oom_kills
 from shosei.sandbox.config import SandboxConfig
 from shosei.sandbox.sandbox import End, Line, Sandbox, SandboxError
 from shosei.wire.suite import Task
@@ -78,7 +77,7 @@ class Runner:
     async def _execute(self, code: str, task: Task, oracle: str) -> Execution:
         program = {"entry_point": task.entry_point, "code": code}
         tests = {"entry_point": task.entry_point, "tests": task.tests, "setup": task.setup, "test": task.test}
-        kills = _memory_kills()
+        kills = oom_kills()  # nothing else tells such an end from that of a program which kills itself
         here, there = socket.socketpair()
         with here, there:
             if oracle == IN_PROCESS:
@@ -97,7 +96,7 @@ class Runner:
                 talk.close()
             grace_s = _LAST_MOMENT_S if verdict in _SILENT else 0.0
             ends = [await sandbox.end(grace_s) for sandbox in (self._tests, self._candidate)[: len(talks)]]
-        return _judged(verdict, ends, out_of_memory=_memory_kills() > kills)
+        return _judged(verdict, ends, out_of_memory=oom_kills() != kills)
 
     async def _verdict(self, talk: Line) -> str:
         try:
@@ -130,16 +129,3 @@ def _unfinished(end: End, out_of_memory: bool) -> str:
     if not end.signal or (end.signal == signal.SIGKILL and end.cause == "stop"):
         return "exception"
     return "out of memory" if end.signal == signal.SIGKILL and out_of_memory else "killed by signal"
-
-
-def _memory_kills() -> int:
-    """How many processes of this machine the kernel has killed for want of memory; 0 where it does not say.
-
-    Nothing else tells such an end from that of a program which kills itself.
-    """
-    try:
-        counters = Path("/proc/vmstat").read_text()
-    except OSError:
-        return 0
-    found = re.search(r"^oom_kill (\d+)", counters, re.MULTILINE)
-    return int(found[1]) if found else 0

@@ -13,7 +13,7 @@ import msgspec
 
 from shosei.log import ProcExit, ProcStart
 from shosei.log.identity import Identity, identity, is_running
-from shosei.supervise.processes import read
+from shosei.proc import read
 from shosei.supervise.tree import is_marked
 
 _DYING_SECONDS = 1.0  # for what ends with its supervisor to be gone

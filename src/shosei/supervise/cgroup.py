@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from shosei.supervise.processes import read
+from shosei.proc import read
 
 _EMPTY_SECONDS = 2.0  # for the kernel to end processes that are killed
 _GONE_SECONDS = 0.2  # for one that has ended to leave its group

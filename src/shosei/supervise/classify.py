@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 
-from shosei.supervise.processes import read
+from shosei.proc import oom_kills
 
 _START_UP_NS = 2_000_000_000
 
@@ -49,18 +49,12 @@ class OomKills:
 
     def __init__(self) -> None:
         # The reading before the last one too: a kill may come just before a reading, and be seen just after it.
-        self._readings = [self._count()] * 2
+        self._readings = [oom_kills()] * 2
 
     def look(self) -> None:
         """Take a reading; call it at regular times."""
-        self._readings = [self._readings[-1], self._count()]
+        self._readings = [self._readings[-1], oom_kills()]
 
     def rose(self) -> bool:
         """Whether there was one since the reading before the last."""
-        return self._count() != self._readings[0]
-
-    def _count(self) -> int | None:
-        for line in read("/proc/vmstat").splitlines():
-            if line.startswith(b"oom_kill "):
-                return int(line.split()[1])
-        return None
+        return oom_kills() != self._readings[0]

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 from shosei.errors import InputError
 from shosei.log import Fault
+from shosei.proc import numbers
 from shosei.supervise.process import Process
-from shosei.supervise.processes import numbers
 
 _SYNTAX = re.compile(r"(kill|hang|oom)@(\d+(?:\.\d*)?)")
 _POLL_SECONDS = 0.05

@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from typing import Any
 
 from shosei.log import Sample
+from shosei.proc import numbers
 from shosei.supervise.cgroup import Cgroup
 from shosei.supervise.process import Process
-from shosei.supervise.processes import numbers
 
 _PSS_SHARE = 0.005  # of a core may go into PSS, whose reading walks every page table
 _IO = {

@@ -18,9 +18,9 @@ from typing import IO
 from shosei.errors import InputError
 from shosei.lineage import die_with
 from shosei.log import Fault
+from shosei.proc import stat
 from shosei.supervise.cgroup import Cgroup
 from shosei.supervise.heartbeat import FilePulse, HeartbeatConfig, OutputPulse, Pulse
-from shosei.supervise.processes import stat
 from shosei.supervise.steps import StepReader
 from shosei.supervise.tree import MARK_VARIABLE, Tree
 

@@ -6,10 +6,10 @@ import time
 from collections.abc import Iterable, Sequence
 
 from shosei.log import Sample, Writer
+from shosei.proc import read
 from shosei.supervise.gpu import GpuMeter
 from shosei.supervise.meters import TreeMeter
 from shosei.supervise.process import Child, Process
-from shosei.supervise.processes import read
 
 _LOOPBACK = "lo"
 _SENT = 8  # the columns before it are those of what was received; bytes come first in both

@@ -7,8 +7,8 @@ import os
 import signal
 import time
 
+from shosei.proc import Stat, read, scan, stats
 from shosei.supervise.cgroup import Cgroup
-from shosei.supervise.processes import Stat, read, scan, stats
 
 MARK_VARIABLE = "SHOSEI_SUPERVISED"
 

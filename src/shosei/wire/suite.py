@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from shosei.errors import InputError
-from shosei.files import write_atomic
+from shosei.files import json_lines, write_atomic
 
 GRADERS = ("exact", "label", "number", "choice", "python", "text")
 
@@ -58,9 +58,6 @@ class Task(msgspec.Struct, kw_only=True, omit_defaults=True):
         return next((message["content"] for message in reversed(self.messages) if message["role"] == "user"), "")
 
 
-_decode = msgspec.json.Decoder(Task).decode
-
-
 def identities(tasks: Iterable[Task], decoding: Mapping[str, object]) -> dict[str, str]:
     """SHA-256 of each suite's tasks, with the messages that are sent, and of the settings they are answered with.
 
@@ -104,20 +101,10 @@ def read_suites(path: Path) -> list[Task]:
 
 def _read(path: Path, seen: set[tuple[str, str]]) -> list[Task]:
     """The tasks of one file; ``seen`` holds suite and id of every task before them."""
-    try:
-        lines = path.read_bytes().splitlines()
-    except OSError as error:
-        raise InputError(f"cannot read suite {path}: {error.strerror}") from None
     tasks = []
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        try:
-            task = _decode(line)
-        except msgspec.DecodeError as error:
-            raise InputError(f"{path}:{number}: not a task: {error}") from None
+    for where, task in json_lines(path, Task, "a task"):
         if fault := _fault(task, seen):
-            raise InputError(f"{path}:{number}: {fault}")
+            raise InputError(f"{where}: {fault}")
         seen.add((task.suite, task.id))
         tasks.append(task)
     if not tasks:

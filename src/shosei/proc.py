@@ -1,4 +1,4 @@
-"""What ``/proc`` tells of processes (Linux; elsewhere nothing)."""
+"""What ``/proc`` tells of processes and of the machine (Linux; elsewhere nothing)."""
 
 from __future__ import annotations
 
@@ -46,6 +46,12 @@ def stat(pid: int) -> Stat | None:
 def numbers(path: str) -> dict[str, int]:
     """The ``Name: number [kB]`` lines of a file under ``/proc``, sizes in bytes; empty if it is gone or not ours."""
     return {name.decode(): int(value) * (1024 if unit else 1) for name, value, unit in _FIELD.findall(read(path))}
+
+
+def oom_kills() -> int | None:
+    """How many processes the kernel has killed for want of memory since it started, control groups' too."""
+    counters = dict(line.split() for line in read("/proc/vmstat").splitlines())
+    return int(counters[b"oom_kill"]) if b"oom_kill" in counters else None
 
 
 def read(path: str) -> bytes:
