@@ -10,7 +10,7 @@ import typer
 from shosei.cli.common import JsonOption, ProfileOption, say
 
 if TYPE_CHECKING:
-    from shosei.compare.sides import Target
+    from shosei.compare.sides import NamedLogs
 
 
 def compare(
@@ -41,8 +41,7 @@ def compare(
 
     from shosei.card.words import language
     from shosei.compare import views
-    from shosei.compare.comparison import compare_logs
-    from shosei.compare.decision import Decision, margins
+    from shosei.compare.comparison import Decision, compare_logs, margins
     from shosei.errors import InputError, nearest
     from shosei.files import write_atomic
     from shosei.metrics import METRIC_IDS
@@ -66,7 +65,7 @@ def compare(
     if markdown and markdown != "-":
         write_atomic(Path(markdown), views.markdown(decision, lang))
     if as_json:
-        print(views.to_json(decision), end="", flush=True)
+        print(views.as_json(decision), end="", flush=True)
     elif markdown == "-":
         print(views.markdown(decision, lang), end="", flush=True)
     else:
@@ -77,7 +76,7 @@ def compare(
     return decision.exit_code
 
 
-def _turns(folder: Path) -> tuple[Target, Target]:
+def _turns(folder: Path) -> tuple[NamedLogs, NamedLogs]:
     from shosei.compare.sides import pairs_of_turns
     from shosei.log import attempts, open_run, read_log
 
@@ -85,7 +84,7 @@ def _turns(folder: Path) -> tuple[Target, Target]:
     return pairs_of_turns([read_log(run.log, attempt) for attempt in attempts(run.log)])
 
 
-def _runs(*attempts: tuple[Path, int | None]) -> tuple[Target, Target]:
+def _runs(*attempts: tuple[Path, int | None]) -> tuple[NamedLogs, NamedLogs]:
     """The attempts by the names of their folders, with the attempt's number where both have the same name."""
     from shosei.log import open_run, read_log
 
