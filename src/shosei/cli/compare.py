@@ -10,7 +10,7 @@ import typer
 from shosei.cli.common import JsonOption, ProfileOption, say
 
 if TYPE_CHECKING:
-    from shosei.compare.sides import NamedLogs
+    from shosei.compare.sides import NamedAttempts
 
 
 def compare(
@@ -76,7 +76,7 @@ def compare(
     return decision.exit_code
 
 
-def _turns(folder: Path) -> tuple[NamedLogs, NamedLogs]:
+def _turns(folder: Path) -> tuple[NamedAttempts, NamedAttempts]:
     from shosei.compare.sides import pairs_of_turns
     from shosei.log import attempts, open_run, read_log
 
@@ -84,7 +84,7 @@ def _turns(folder: Path) -> tuple[NamedLogs, NamedLogs]:
     return pairs_of_turns([read_log(run.log, attempt) for attempt in attempts(run.log)])
 
 
-def _runs(*attempts: tuple[Path, int | None]) -> tuple[NamedLogs, NamedLogs]:
+def _runs(*attempts: tuple[Path, int | None]) -> tuple[NamedAttempts, NamedAttempts]:
     """The attempts by the names of their folders, with the attempt's number where both have the same name."""
     from shosei.log import open_run, read_log
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from shosei.compare.sides import CellKey, NamedLogs, Side, differences, incomparable
+from shosei.compare.sides import CellKey, NamedAttempts, Side, differences, incomparable
 from shosei.errors import EXIT_INCONCLUSIVE, EXIT_INVALID, EXIT_OK, EXIT_REGRESSION
 from shosei.metrics.metric import METRIC_IDS, PHASES, Metric, Phase
 from shosei.metrics.service_level import ServiceLevel
@@ -131,8 +131,8 @@ def margins(profile: Profile) -> dict[CellKey, float]:
 
 
 def compare_logs(
-    a: NamedLogs,
-    b: NamedLogs,
+    a: NamedAttempts,
+    b: NamedAttempts,
     service_level: ServiceLevel,
     margins: Mapping[CellKey, float],
     *,

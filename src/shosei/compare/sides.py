@@ -19,7 +19,7 @@ from shosei.metrics.stats.observations import Observation, Observations
 from shosei.metrics.text import Words, text
 
 CellKey = tuple[str, Phase]
-NamedLogs = tuple[str, list[Log]]  # what is compared, and the attempts that measured it
+NamedAttempts = tuple[str, list[Log]]  # what is compared, and the attempts that measured it
 
 _DECODING = ("temperature", "max_tokens", "samples")  # of an exam: what changes the answers of one model
 _OF_TASKS: list[CellKey] = [(cell.id, cell.phase) for cell in task_cells(ServiceLevel())]
@@ -52,7 +52,7 @@ class Side:
     turns: Sequence[Measured]
 
     @classmethod
-    def of(cls, attempts: NamedLogs, service_level: ServiceLevel) -> Side:
+    def of(cls, attempts: NamedAttempts, service_level: ServiceLevel) -> Side:
         """Compute all cells of all attempts."""
         name, logs = attempts
         return cls(name, [Measured.of(log, service_level) for log in logs])
@@ -78,7 +78,7 @@ class Side:
         return Observations(together, of_turns[0].statistic, of_turns[0].paired)
 
 
-def pairs_of_turns(logs: Iterable[Log]) -> tuple[NamedLogs, NamedLogs]:
+def pairs_of_turns(logs: Iterable[Log]) -> tuple[NamedAttempts, NamedAttempts]:
     """Name and attempts of each of two targets measured by turns, the k-th of one beside the k-th of the other.
 
     Turns 2k - 1 and 2k are a pair. A turn that was broken off does not count, nor does a pair with such a turn; of a
