@@ -16,8 +16,8 @@ from multiprocessing import get_context
 
 from plan import GIVES_BACK, train
 
+from shosei.quantity import shown_bytes
 from shosei.spec import preset
-from shosei.spec.quantity import shown_bytes
 from shosei.spec.training import TrainingStep, training_memory
 from shosei.train.allocator import keep_freed_memory
 

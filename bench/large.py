@@ -28,9 +28,9 @@ from shosei.model import weights
 from shosei.model.folder import tensor_shapes
 from shosei.model.hf_config import to_config, write_json
 from shosei.model.special_ids import special_ids
+from shosei.quantity import shown_bytes
 from shosei.spec import ModelSpec, preset
 from shosei.spec.generation import WeightFormat, decode_seconds, generation_memory, product_bytes
-from shosei.spec.quantity import shown_bytes
 from shosei.text import Tokenizer
 from shosei.train.machine import this_machine
 

@@ -10,8 +10,8 @@ from typing import Any
 
 from shosei.log import Run, RunBegin, Step, read_log
 from shosei.model import folder
+from shosei.quantity import shown_bytes
 from shosei.spec import ModelSpec
-from shosei.spec.quantity import shown_bytes
 
 ENDS = 3  # steps at each end of training whose losses are averaged
 

@@ -30,9 +30,9 @@ from shosei.data import Batch
 from shosei.engine.engine import Engine
 from shosei.engine.protocol import Submit
 from shosei.model.transformer import Transformer
+from shosei.quantity import shown_bytes
 from shosei.spec import ModelSpec, preset
 from shosei.spec.generation import generation_memory
-from shosei.spec.quantity import shown_bytes
 from shosei.spec.training import TrainingStep, training_memory
 from shosei.train import TrainConfig, cross_entropy
 from shosei.train.allocator import keep_freed_memory

@@ -14,11 +14,12 @@ import pytest
 import card_samples
 from shosei.card import Scorecard, build, to_json
 from shosei.card.facts import command_line, commands, header
-from shosei.card.numbers import band, cell, shown
-from shosei.card.words import say
+from shosei.card.page import band
+from shosei.card.words import as_words, say
 from shosei.log import Note, RunBegin, open_run, read_log
 from shosei.metrics import compute
 from shosei.metrics.metric import METRIC_IDS, Metric
+from shosei.quantity import shown
 
 
 def metric(unit: str, value: float | None, ci: tuple[float | None, float | None] | None = None) -> Metric:
@@ -143,7 +144,7 @@ def test_json_is_sorted_rounded_and_reads_back() -> None:
     card = build(card_samples.log(), card_samples.metrics(value=1 / 3, ci=(math.nan, 2 / 3)))
     data = to_json(card)
     plain = json.loads(data)
-    assert data.endswith(b"}\n")
+    assert data.endswith("}\n")
     assert list(plain) == sorted(plain)
     found = next(cell for cell in plain["metrics"] if (cell["id"], cell["phase"]) == ("pass_at_1", "inference"))
     assert found["value"] == 0.333333333333
@@ -157,7 +158,7 @@ def test_a_copy_elsewhere_gives_the_same_bytes(tmp_path: Path) -> None:
     second = tmp_path / "elsewhere" / "renamed"
     shutil.copytree(first, second)
 
-    def data(folder: Path) -> bytes:
+    def data(folder: Path) -> str:
         log = read_log(folder / "log")
         return to_json(build(log, compute(log)))
 
@@ -186,7 +187,7 @@ def test_a_copy_elsewhere_gives_the_same_bytes(tmp_path: Path) -> None:
     ],
 )
 def test_units_suit_people(unit: str, value: float | None, ci: Any, text: str, interval: str) -> None:
-    number = shown(metric(unit, value, ci))
+    number = shown(value, unit, ci)
     assert (str(number), number.interval) == (text, interval)
 
 
@@ -197,6 +198,6 @@ def test_a_band_is_drawn_for_shares_only() -> None:
 
 
 def test_what_is_not_known_is_a_dash_and_never_zero() -> None:
-    assert [cell(None), cell(math.nan), cell(0), cell(0.0)] == ["–", "–", "0", "0"]
-    said = [say(cell(value), "ja") for value in (1234567, True, [], "x", 0.5)]
+    assert [as_words(None), as_words(math.nan), as_words(0), as_words(0.0)] == ["–", "–", "0", "0"]
+    said = [say(as_words(value), "ja") for value in (1234567, True, [], "x", 0.5)]
     assert said == ["1,234,567", "はい", "なし", "x", "0.500"]

@@ -17,8 +17,7 @@ from rich.console import Console
 
 import card_samples
 from shosei.card import Scorecard, build, html, markdown, terminal, to_json
-from shosei.card.words import LANGUAGES, texts
-from shosei.card.wrapping import breaks
+from shosei.card.words import LANGUAGES, breaks, texts
 from shosei.metrics.metric import Curve, Plot, Table
 from shosei.metrics.text import text
 from shosei.profile.profile import Profile, Requirement, read_profile, shipped
@@ -175,7 +174,7 @@ def test_every_view_but_json_speaks_the_language_that_was_asked_for(language: st
     assert f'<html lang="{language}" data-chosen>' in source
     assert "data-chosen" not in Page(html(made)).elements[1][1]
     assert to_json(made) == to_json(made)
-    assert b"insufficient" in to_json(made)
+    assert "insufficient" in to_json(made)
     # Chinese and Japanese wrap anywhere in the terminal: nothing is cut off for want of a space.
     assert "…" not in out.getvalue()
 

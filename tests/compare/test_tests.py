@@ -14,12 +14,23 @@ from hypothesis import strategies as st
 
 from compared import classified, measured, outcomes
 from shosei.card.words import say
-from shosei.compare.comparison import compare, compare_logs, family, holm
-from shosei.compare.sides import Key, Side
+from shosei.compare.comparison import compare, compare_logs
+from shosei.compare.sides import CellKey, Side
 from shosei.log import Event, Log, ProcExit, Restart, RunBegin
 from shosei.metrics.service_level import ServiceLevel
-from shosei.metrics.stats import paired, unpaired
-from shosei.metrics.stats.difference import Difference, decide
+from shosei.metrics.stats.difference import (
+    Difference,
+    decide,
+    family_size,
+    fisher,
+    holm,
+    independent_samples,
+    is_exact,
+    mcnemar,
+    paired_t_test,
+    paired_tasks,
+    poisson_counts,
+)
 from shosei.metrics.stats.observations import Observation, Observations, share, total
 
 OUTCOMES = st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=80)
@@ -28,7 +39,7 @@ P_VALUES = st.lists(st.floats(0, 1), min_size=1, max_size=30)
 
 @given(OUTCOMES)
 def test_mcnemar_is_the_exact_sign_test_of_what_changed(pairs: list[tuple[bool, bool]]) -> None:
-    found = paired.mcnemar([before for before, _ in pairs], [after for _, after in pairs])
+    found = mcnemar([before for before, _ in pairs], [after for _, after in pairs])
     lost = sum(before and not after for before, after in pairs)
     gained = sum(after and not before for before, after in pairs)
     expected = scipy.stats.binomtest(lost, lost + gained, 0.5).pvalue if lost + gained else 1.0
@@ -49,7 +60,7 @@ def test_equal_outcomes_of_enough_independent_tasks_are_equivalent(id: str, n: i
     clusters = np.arange(n) // size
     said = np.where(np.arange(n) % 5, true, 1 - true)
     units = classified(true, said, clusters) if id == "f1" else outcomes(true == said, clusters, paired=True)
-    key: Key = (id, "inference")
+    key: CellKey = (id, "inference")
     sides = [Side(name, [measured({key: 0.8}, {key: units})]) for name in "ab"]
     cell = next(cell for cell in compare(*sides).cells if (cell.id, cell.phase) == key)
     upper = scipy.stats.binomtest(0, n // size).proportion_ci(0.9).high  # Clopper and Pearson, each end 95 %
@@ -62,8 +73,8 @@ def test_equal_outcomes_of_enough_independent_tasks_are_equivalent(id: str, n: i
 @given(st.integers(0, 60), st.integers(0, 60))
 def test_counts_are_compared_by_the_exact_conditional_test(a: int, b: int) -> None:
     expected = scipy.stats.binomtest(a, a + b, 0.5).pvalue if a + b else 1.0
-    assert unpaired.counts(a, b).p == pytest.approx(expected)
-    low, high = unpaired.counts(a, b).ci
+    assert poisson_counts(a, b).p == pytest.approx(expected)
+    low, high = poisson_counts(a, b).ci
     assert low is not None
     assert high is not None
     assert low < b - a < high
@@ -72,7 +83,7 @@ def test_counts_are_compared_by_the_exact_conditional_test(a: int, b: int) -> No
 @given(st.integers(1, 60), st.integers(1, 60), st.data())
 def test_single_outcomes_are_compared_by_fishers_test(n: int, m: int, data: st.DataObject) -> None:
     k, j = data.draw(st.integers(0, n)), data.draw(st.integers(0, m))
-    found = unpaired.samples(single_outcomes(k, n), single_outcomes(j, m))
+    found = independent_samples(single_outcomes(k, n), single_outcomes(j, m))
     assert found.p == pytest.approx(scipy.stats.fisher_exact([[k, n - k], [j, m - j]]).pvalue)
     assert found.value == pytest.approx(j / m - k / n)
 
@@ -95,7 +106,7 @@ def test_the_interval_of_two_shares_is_newcombes() -> None:
 
     Ours is a little wider: Student's quantile stands for the normal one.
     """
-    low, high = unpaired.samples(single_outcomes(48, 80), single_outcomes(56, 70)).ci
+    low, high = independent_samples(single_outcomes(48, 80), single_outcomes(56, 70)).ci
     assert low == pytest.approx(0.0524, abs=0.004)
     assert high == pytest.approx(0.3339, abs=0.004)
     assert low is not None
@@ -110,7 +121,7 @@ def test_turns_are_compared_by_the_paired_t_test_of_logarithms(pairs: list[tuple
     changes = np.log(b) - np.log(a)
     if np.std(changes) < 1e-3:
         return
-    found, expected = paired.turns(a, b), scipy.stats.ttest_rel(np.log(b), np.log(a))
+    found, expected = paired_t_test(a, b), scipy.stats.ttest_rel(np.log(b), np.log(a))
     assert found.relative
     assert found.p == pytest.approx(expected.pvalue, rel=1e-6, abs=1e-12)
     low, high = expected.confidence_interval(0.95)
@@ -120,14 +131,14 @@ def test_turns_are_compared_by_the_paired_t_test_of_logarithms(pairs: list[tuple
 
 def test_turns_with_a_zero_are_compared_by_their_difference() -> None:
     a, b = [0.0, 1.0, 2.0, 1.5, 0.5], [1.0, 2.5, 2.0, 3.0, 1.0]
-    found = paired.turns(a, b)
+    found = paired_t_test(a, b)
     assert not found.relative
     assert found.p == pytest.approx(scipy.stats.ttest_rel(b, a).pvalue)
 
 
 def test_shares_are_compared_by_their_difference_as_their_margin_is() -> None:
     """An error rate of 1.0 % or 1.2 % differs by a fifth, and by less than the two points that matter."""
-    key: Key = ("error_rate", "inference")
+    key: CellKey = ("error_rate", "inference")
     shares = [(0.010, 0.012), (0.012, 0.011), (0.011, 0.013), (0.009, 0.012), (0.010, 0.012), (0.011, 0.012)]
     sides = [Side(name, [measured({key: pair[place]}) for pair in shares]) for place, name in enumerate("ab")]
     cell = next(cell for cell in compare(*sides, by_turns=True).cells if (cell.id, cell.phase) == key)
@@ -137,8 +148,8 @@ def test_shares_are_compared_by_their_difference_as_their_margin_is() -> None:
 
 
 def test_turns_without_any_spread_are_certain() -> None:
-    assert (paired.turns([4.0] * 5, [4.0] * 5).p, paired.turns([4.0] * 5, [5.0] * 5).p) == (1.0, 0.0)
-    assert paired.turns([0.0] * 5, [0.0] * 5).p == 1.0
+    assert (paired_t_test([4.0] * 5, [4.0] * 5).p, paired_t_test([4.0] * 5, [5.0] * 5).p) == (1.0, 0.0)
+    assert paired_t_test([0.0] * 5, [0.0] * 5).p == 1.0
 
 
 def test_the_paired_bootstrap_of_independent_means_is_the_paired_t_test() -> None:
@@ -146,7 +157,7 @@ def test_the_paired_bootstrap_of_independent_means_is_the_paired_t_test() -> Non
     a = draw.random(200)
     b = np.clip(a + draw.normal(0.02, 0.1, 200), 0, 1)
     sides = [of_outcomes(values.tolist(), paired=True) for values in (a, b)]
-    found, expected = paired.tasks(*sides), scipy.stats.ttest_rel(b, a)
+    found, expected = paired_tasks(*sides), scipy.stats.ttest_rel(b, a)
     assert found.value == pytest.approx(np.mean(b - a))
     assert found.p == pytest.approx(expected.pvalue, rel=0.3)  # 2,000 resamples tell the error within 3 %
     assert found.error == pytest.approx(scipy.stats.sem(b - a), rel=0.05)
@@ -157,7 +168,7 @@ def test_tasks_that_fail_together_count_less() -> None:
     outcomes = [(True, index < 30) for index in range(40)] + [(True, True)] * 360
     for size, significant in ((1, True), (10, False)):
         sides = [of_outcomes([pair[side] for pair in outcomes], size, paired=True) for side in (0, 1)]
-        found = paired.tasks(*sides)
+        found = paired_tasks(*sides)
         assert found.value == pytest.approx(-10 / 400)
         assert (found.p < 0.05) == significant
 
@@ -170,7 +181,7 @@ def test_the_smallest_detectable_difference_is_found_four_times_in_five() -> Non
     hits = 0
     for _ in range(1500):
         a, b = np.exp(draw.normal(0, 0.05, 7)), (1 + detectable) * np.exp(draw.normal(0, 0.05, 7))
-        hits += paired.turns(a.tolist(), b.tolist()).p < alpha
+        hits += paired_t_test(a.tolist(), b.tolist()).p < alpha
     assert hits / 1500 == pytest.approx(0.8, abs=0.06)
 
 
@@ -183,7 +194,7 @@ def test_bursts_of_errors_raise_no_false_alarm(burst: float, rate: float) -> Non
         failing = np.where(draw.random(40) < burst, 0.5, rate)
         return (draw.random((40, 8)) < failing[:, None]).astype(float).tolist()
 
-    alarms = sum(unpaired.shares(side(), side()).p < 0.05 for _ in range(500))
+    alarms = sum(fisher(side(), side()).p < 0.05 for _ in range(500))
     assert alarms <= 0.05 * 500
 
 
@@ -191,8 +202,8 @@ def test_a_burst_is_no_regression_but_steady_errors_are() -> None:
     fine = [[0.0] * 30 for _ in range(40)]
     burst = [[1.0] * 30, *fine[1:]]
     steady = [[1.0] + [0.0] * 29 for _ in range(40)]
-    assert unpaired.shares(fine, burst).p > 0.5
-    assert unpaired.shares(fine, steady).p < 1e-6
+    assert fisher(fine, burst).p > 0.5
+    assert fisher(fine, steady).p < 1e-6
 
 
 def test_a_count_of_restarts_is_no_share() -> None:
@@ -201,8 +212,8 @@ def test_a_count_of_restarts_is_no_share() -> None:
         total,
         False,
     )
-    assert unpaired.is_exact(units, units)
-    assert unpaired.samples(units, units).p == 1.0
+    assert is_exact(units, units)
+    assert independent_samples(units, units).p == 1.0
 
 
 def test_holm_by_hand() -> None:
@@ -210,7 +221,7 @@ def test_holm_by_hand() -> None:
     assert holm([0.01], 15) == pytest.approx([0.15])
     assert holm([0.004, 0.001], 15) == pytest.approx([0.056, 0.015])
     assert holm([], 15) == []
-    assert (family(3), family(22)) == (15, 22)
+    assert (family_size(3), family_size(22)) == (15, 22)
 
 
 @given(P_VALUES)

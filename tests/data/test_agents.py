@@ -15,7 +15,7 @@ import cn2an
 import pytest
 from kanjize import kanji2number
 
-from shosei.agents import prompts, router, tools
+from shosei.agents import prompts, systems, tools
 from shosei.agents.agent import agent
 from shosei.data import DataConfig, generate
 from shosei.data.tools import ROUTE, SKILLS, SOLVE
@@ -123,7 +123,7 @@ def test_rows_are_what_the_router_and_its_specialists_send_and_their_tools_retur
         route = routed[question(row)]
         server.script, server.requests = [*said(route), *said(row)], []
         task = Task("1", question(row), lang, "nano")
-        answer = asyncio.run(router.system(task, f"http://127.0.0.1:{server.server_port}/v1"))
+        answer = asyncio.run(systems.router(task, f"http://127.0.0.1:{server.server_port}/v1"))
         first, *others = map(as_trained, server.requests)
         assert first == {"messages": route["messages"][:-1], "tools": []}
         for request, ends in zip(

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import recorded
 from load_server import SHOSEI, served
-from shosei.card.judge import Judgement, Outcome, exit_code, judge
+from shosei.card.judge import Compliance, Judgement, exit_code, judge
 from shosei.card.words import say
 from shosei.errors import InputError
 from shosei.load import LoadConfig
@@ -79,7 +79,7 @@ def judged(
     ],
 )
 def test_a_limit_is_kept_or_missed_only_by_the_whole_interval(
-    changes: dict[str, Any], figure: str, requirement: dict[str, Any], outcome: Outcome
+    changes: dict[str, Any], figure: str, requirement: dict[str, Any], outcome: Compliance
 ) -> None:
     assert judged(response_time(**changes), Requirement(**requirement), figure).outcome == outcome
 
@@ -153,7 +153,7 @@ def test_another_load_than_the_profiles_settles_nothing() -> None:
         ([("missed", False), ("pass", True)], 3),
     ],
 )
-def test_the_gravest_judgement_decides_the_exit_code(outcomes: list[tuple[Outcome, bool]], code: int) -> None:
+def test_the_gravest_judgement_decides_the_exit_code(outcomes: list[tuple[Compliance, bool]], code: int) -> None:
     judgements = [
         Judgement(id="memory", phase="training", outcome=outcome, required=required) for outcome, required in outcomes
     ]

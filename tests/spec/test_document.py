@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from shosei.quantity import shown_bytes, shown_count
 from shosei.spec import ModelSpec, preset
 from shosei.spec.generation import generation_memory
 from shosei.spec.plan import token_budget
 from shosei.spec.published import PUBLISHED, SHAPES
-from shosei.spec.quantity import shown_bytes, shown_count
 from shosei.spec.training import TrainingStep, training_memory
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "models.md"

@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from shosei.cli.planned import on_paper
 from shosei.engine import engine
 from shosei.errors import InputError
+from shosei.quantity import parse_bytes, parse_count, shown_bytes, shown_count, shown_seconds
 from shosei.spec import PRESETS, preset
 from shosei.spec.device import DEVICES, parse_devices
 from shosei.spec.generation import decode_seconds, generation_memory
 from shosei.spec.plan import plan, token_budget
-from shosei.spec.quantity import parse_bytes, parse_count, shown_bytes, shown_count, shown_seconds
 from shosei.spec.solve import FREE, Budget, solve
 from shosei.spec.training import TrainingStep, optimizer_bytes, train_flops, training_memory, update_flops
 from verb import Shosei

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from shosei.agents import location
 from shosei.log import Log, Workflow, open_run, read_log
 from shosei.systems.config import AgentsConfig
 from shosei.systems.harness import check, run_agents
@@ -46,7 +47,7 @@ def broken(name: str = "system") -> System:
 
 
 def shipped(name: str) -> System:
-    return System(name, (f"shosei.agents.{name}:system",))
+    return System(name, (location(name),))
 
 
 def measure(folder: Path, system: System, url: str, given: list[Task], **settings: Any) -> Log:

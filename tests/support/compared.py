@@ -7,15 +7,15 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from shosei.compare.comparison import KEYS
-from shosei.compare.sides import Key, Measured
+from shosei.compare.comparison import CELL_KEYS
+from shosei.compare.sides import CellKey, Measured
 from shosei.log import Log, Request, RunBegin, RunEnd, Score, Window
 from shosei.metrics.accuracy.classified import observations_of
 from shosei.metrics.metric import Metric
 from shosei.metrics.stats.observations import Observation, Observations, share
 
 MS, S = 10**6, 10**9
-SPEEDS: list[Key] = [
+SPEEDS: list[CellKey] = [
     (id, phase)
     for id in ("training_speed", "inference_speed", "gpu_utilization", "memory", "disk_io", "network", "response_time")
     for phase in ("training", "inference")
@@ -39,10 +39,12 @@ _UNITS = {
 }
 
 
-def measured(values: dict[Key, float], units: dict[Key, Observations] | None = None, **changes: object) -> Measured:
+def measured(
+    values: dict[CellKey, float], units: dict[CellKey, Observations] | None = None, **changes: object
+) -> Measured:
     """What an attempt measured: the cells of ``values``; no other was measured."""
     metrics = {}
-    for id, phase in KEYS:
+    for id, phase in CELL_KEYS:
         status = "ok" if (id, phase) in values else "not_measured"
         more = {} if status == "ok" else {"reason": "nobody measured it"}
         metrics[id, phase] = Metric(

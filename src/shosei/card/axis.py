@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import itertools
+import math
 from bisect import bisect_right
 
-from shosei.card.numbers import moment, ticks
 from shosei.card.timeline import Timeline
+from shosei.quantity import number
 
 _LONG = 0.3  # a pause longer than this share of all working time is cut short
 _CUT = 0.04  # to this share
 _LAST_TICK = 97.0  # percent: a label beyond it has no room
+_MOMENTS = [(86400, "d"), (3600, "h"), (60, "min")]
+_TICKS = [
+    *(1, 2, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 7200, 14400, 43200),
+    *(days * 86400 for days in (1, 2, 5, 10, 30, 100)),
+]  # seconds
 
 
 class Axis:
@@ -30,7 +36,7 @@ class Axis:
         self._corner(timeline.seconds, self._drawn[-1] + timeline.seconds - self._real[-1])
         self.pauses = [(self.at(before), self.at(after) - self.at(before), after - before) for before, after in cuts]
         first = cuts[0][0] if cuts else timeline.seconds
-        self.ticks = [(self.at(seconds), label) for seconds, label in ticks(first) if self.at(seconds) < _LAST_TICK]
+        self.ticks = [(self.at(seconds), label) for seconds, label in _ticks(first) if self.at(seconds) < _LAST_TICK]
         self.ticks += [(self.at(after), moment(after)) for _, after in cuts]
 
     def at(self, seconds: float) -> float:
@@ -48,6 +54,18 @@ class Axis:
     def _corner(self, real: float, drawn: float) -> None:
         self._real.append(real)
         self._drawn.append(drawn)
+
+
+def moment(seconds: float) -> str:
+    """Time since a beginning, to about three digits."""
+    size, name = next((step for step in _MOMENTS if seconds >= 2 * step[0]), (1, "s"))
+    return f"{number(seconds / size, 0 if seconds % size == 0 else 1)} {name}"
+
+
+def _ticks(seconds: float) -> list[tuple[float, str]]:
+    """Round moments from 0 to ``seconds``, about ten at most: where, and what to write there."""
+    step = next((step for step in _TICKS if seconds / step <= 9), _TICKS[-1])
+    return [(float(at), moment(at)) for at in range(0, math.floor(seconds) + 1, step)]
 
 
 def _busy(timeline: Timeline) -> list[tuple[float, float]]:

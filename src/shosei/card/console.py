@@ -7,12 +7,11 @@ from rich.table import Table
 from rich.text import Text as Styled
 
 from shosei.card import facts
-from shosei.card.numbers import cell, shown
 from shosei.card.scorecard import Scorecard
-from shosei.card.words import MARKS, OUTCOME_MARKS, VERDICT_MARKS, named, say
-from shosei.card.wrapping import Wrapped
+from shosei.card.words import COMPLIANCE_MARKS, MARKS, VERDICT_MARKS, Wrapped, as_words, named, say
 from shosei.metrics.metric import METRIC_IDS, PHASES, Metric, Status
 from shosei.metrics.text import text
+from shosei.quantity import shown
 
 _STYLES: dict[Status, str] = {
     "ok": "green",
@@ -28,7 +27,7 @@ def terminal(card: Scorecard, language: str = "en") -> RenderableType:
     """A header line, the profile's verdict and the table of 30 cells, for rich's ``Console.print``."""
 
     def said(value: object) -> str:
-        return say(cell(value), language)
+        return say(as_words(value), language)
 
     def term(key: str) -> str:
         return said(text(key))
@@ -66,11 +65,11 @@ def _table() -> Table:
 
 
 def _cell(card: Scorecard, metric: Metric, language: str) -> Styled:
-    number, colon = shown(metric), say(text("colon"), language)
+    number, colon = shown(metric.value, metric.unit, metric.ci), say(text("colon"), language)
     styled = Styled(f"{MARKS[metric.status]} ", style=_STYLES[metric.status])
     if number.value:
         styled.append(f"{number.value} {say(named('unit', number.unit), language)}".rstrip(), style="default")
-        styled.append(f" {number.interval}".rstrip() + f" n={say(cell(metric.n), language)}", style="dim")
+        styled.append(f" {number.interval}".rstrip() + f" n={say(as_words(metric.n), language)}", style="dim")
     if metric.status != "ok":
         styled.append(f"{' · ' if number.value else ''}{say(text(f'status.{metric.status}'), language)}")
     if metric.reason:
@@ -79,7 +78,7 @@ def _cell(card: Scorecard, metric: Metric, language: str) -> Styled:
         name = f" {judgement.figure}" if judgement.figure else ""
         limits = ", ".join(say(limit, language) for limit in facts.limits(judgement))
         outcome = say(text(f"outcome.{judgement.outcome}"), language)
-        styled.append(f"\n{OUTCOME_MARKS[judgement.outcome]}{name} {limits}{colon}{outcome}", style="default")
+        styled.append(f"\n{COMPLIANCE_MARKS[judgement.outcome]}{name} {limits}{colon}{outcome}", style="default")
         if judgement.outcome not in ("pass", "missed") and judgement.reason != metric.reason:
             styled.append(f"{colon}{say(judgement.reason, language)}", style="dim")
     return styled

@@ -7,13 +7,13 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from shosei.card.judge import Judgement, Outcome, exit_code
-from shosei.card.numbers import Shown, cell, shown, shown_limit
+from shosei.card.judge import Compliance, Judgement, exit_code
 from shosei.card.scorecard import Command, Count, Scorecard
-from shosei.card.words import named
+from shosei.card.words import as_words, named
 from shosei.errors import EXIT_INCONCLUSIVE, EXIT_INVALID, EXIT_OK, EXIT_REGRESSION
-from shosei.metrics.metric import Figure, Phase
+from shosei.metrics.metric import Phase
 from shosei.metrics.text import Text, Words, text
+from shosei.quantity import Shown, shown, shown_limit
 
 Fact = tuple[str, Sequence[Words]]  # the parts are set one after the other, with a dot between
 
@@ -24,7 +24,7 @@ _VERDICTS = {
     EXIT_INCONCLUSIVE: "inconclusive",
     EXIT_INVALID: "invalid",
 }
-_WORST_FIRST: list[Outcome] = ["missed", "invalid", "inconclusive", "insufficient", "not_measured", "na", "pass"]
+_WORST_FIRST: list[Compliance] = ["missed", "invalid", "inconclusive", "insufficient", "not_measured", "na", "pass"]
 _SHAPE = {"d_model", "n_layers", "intermediate_size", "n_heads", "n_kv_heads", "head_dim", "vocab_size"}
 _UNKNOWN: Sequence[Words] = [text("unknown")]
 
@@ -78,7 +78,7 @@ def judged(card: Scorecard, id: str, phase: Phase) -> list[Judgement]:
     return [judgement for judgement in card.judgements if (judgement.id, judgement.phase) == (id, phase)]
 
 
-def of_figures(found: list[Judgement]) -> tuple[Outcome, Text] | None:
+def of_figures(found: list[Judgement]) -> tuple[Compliance, Text] | None:
     """The worst outcome of what a profile asks of a cell's figures, and how many are kept; None where it asks none."""
     outcomes = [judgement.outcome for judgement in found if judgement.figure]
     if not outcomes:
@@ -99,7 +99,7 @@ def limits(judgement: Judgement) -> Sequence[Words]:
 
 def judged_value(judgement: Judgement) -> Shown:
     """The value that was judged, in the unit that suits it."""
-    return shown(Figure(judgement.value, judgement.unit, "higher"))
+    return shown(judgement.value, judgement.unit)
 
 
 def hardware(card: Scorecard) -> list[tuple[str, Words]]:
@@ -151,9 +151,9 @@ def _model(model: dict[str, Any]) -> list[Fact]:
     if {"params", "embedding_params"} <= model.keys():
         embedding = model["embedding_params"]
         rest = model["params"] - embedding
-        facts.append(("parameters", [cell(model["params"]), text("parts", embedding=embedding, rest=rest)]))
+        facts.append(("parameters", [as_words(model["params"]), text("parts", embedding=embedding, rest=rest)]))
     elif "params" in model:
-        facts.append(("parameters", [cell(model["params"])]))
+        facts.append(("parameters", [as_words(model["params"])]))
     if model.keys() >= _SHAPE:
         shape = text(
             "dimensions",
@@ -186,7 +186,7 @@ def _machine(facts: dict[str, Any]) -> list[Words]:
 
 
 def _plain(name: str, value: object) -> Words:
-    return _gigabytes(value) if name.endswith("_bytes") else cell(value)
+    return _gigabytes(value) if name.endswith("_bytes") else as_words(value)
 
 
 def _gigabytes(value: object) -> str:

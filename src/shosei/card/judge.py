@@ -13,7 +13,7 @@ from shosei.metrics.metric import Figure, Metric, Phase
 from shosei.metrics.text import Text, Words, text
 from shosei.profile.profile import Profile, Requirement
 
-Outcome = Literal["pass", "missed", "inconclusive", "insufficient", "invalid", "not_measured", "na"]
+Compliance = Literal["pass", "missed", "inconclusive", "insufficient", "invalid", "not_measured", "na"]
 
 _UNDER_LOAD = ("inference_speed", "gpu_utilization", "error_rate", "response_time")  # of inference
 
@@ -33,7 +33,7 @@ class Judgement(msgspec.Struct, frozen=True, kw_only=True):
     limit_max: float | None = None
     value: float | None = None
     unit: str = ""
-    outcome: Outcome
+    outcome: Compliance
     reason: Words = ""
 
 
@@ -99,7 +99,7 @@ def _found(metric: Metric, figure: str) -> Figure | None:
     return Figure(metric.value, metric.unit, metric.direction or "higher", metric.ci, metric.clusters)
 
 
-def _outcome(metric: Metric, figure: str, found: Figure | None, requirement: Requirement) -> tuple[Outcome, Words]:
+def _outcome(metric: Metric, figure: str, found: Figure | None, requirement: Requirement) -> tuple[Compliance, Words]:
     if metric.status in ("na", "not_measured", "invalid"):
         return metric.status, metric.reason
     if found is None:
@@ -113,7 +113,7 @@ def _outcome(metric: Metric, figure: str, found: Figure | None, requirement: Req
 
 def _against_limits(
     value: float, ci: tuple[float | None, float | None], requirement: Requirement
-) -> tuple[Outcome, Words]:
+) -> tuple[Compliance, Words]:
     low, high = ci
     reason: Words = ""
     if low is None and high is None:

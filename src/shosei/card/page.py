@@ -9,18 +9,19 @@ from importlib.resources import files
 from typing import Any
 
 import jinja2
+import msgspec
+from markupsafe import Markup
 
 from shosei import __version__
 from shosei.card import facts
-from shosei.card.axis import Axis
-from shosei.card.numbers import band, moment, shown
-from shosei.card.phrases import Phrases
+from shosei.card.axis import Axis, moment
 from shosei.card.reference import references
 from shosei.card.scorecard import Scorecard
 from shosei.card.timeline import Bar
-from shosei.card.words import LANGUAGES, MARKS, OUTCOME_MARKS, VERDICT_MARKS, named
-from shosei.metrics.metric import METRIC_IDS, PHASES, Plot, Row, Table
+from shosei.card.words import COMPLIANCE_MARKS, LANGUAGES, MARKS, VERDICT_MARKS, as_words, named, say
+from shosei.metrics.metric import METRIC_IDS, PHASES, Metric, Plot, Row, Table
 from shosei.metrics.text import Text, Words, text
+from shosei.quantity import rounded, shown
 
 _MOST_POINTS = 600  # a curve needs no more pixels than this, and the page must stay small enough to mail
 
@@ -55,6 +56,45 @@ def html(card: Scorecard, language: str | None = None) -> str:
     )
 
 
+class Phrases:
+    """The texts of one page, each once and in every language, so that the page can switch without asking.
+
+    Hands out HTML in ``language`` that names its phrase by index; ``said`` is the list of phrases for the script."""
+
+    def __init__(self, language: str) -> None:
+        self.language = language
+        self.said: list[list[str]] = []  # each in the order of LANGUAGES
+        self._index: dict[bytes, int] = {}
+
+    def index(self, phrase: Text) -> int:
+        """The phrase's place in ``said``."""
+        index = self._index.setdefault(msgspec.json.encode(phrase), len(self.said))
+        if index == len(self.said):
+            self.said.append([say(phrase, language) for language in LANGUAGES])
+        return index
+
+    def html(self, value: object) -> Markup:
+        """A phrase to be switched, or a value that is the same in every language. Foreign text is of no known one."""
+        said = as_words(value)
+        if isinstance(said, Text):
+            return Markup('<span data-t="{}">{}</span>').format(self.index(said), self.plain(said))
+        return Markup('<span lang="">{}</span>').format(said) if isinstance(value, str) else Markup.escape(said)
+
+    def attribute(self, name: str, phrase: object) -> Markup:
+        """``name="..."`` for a tag, such as ``title`` or ``aria-label``."""
+        if not isinstance(phrase, Text):
+            return Markup(' {}="{}"').format(name, self.plain(phrase))
+        return Markup(' {0}="{1}" data-t-{0}="{2}"').format(name, self.plain(phrase), self.index(phrase))
+
+    def term(self, key: str) -> Markup:
+        """The card's own text of ``key``."""
+        return self.html(text(key))
+
+    def plain(self, value: object) -> str:
+        """The words alone, in the page's first language."""
+        return say(as_words(value), self.language)
+
+
 @cache
 def _template() -> jinja2.Template:
     environment = jinja2.Environment(
@@ -78,7 +118,7 @@ def _template() -> jinja2.Template:
         "seconds": _seconds,
         "languages": LANGUAGES,
         "marks": MARKS,
-        "outcome_marks": OUTCOME_MARKS,
+        "compliance_marks": COMPLIANCE_MARKS,
         "verdict_marks": VERDICT_MARKS,
     }
     return environment.get_template("page.html.jinja")
@@ -90,6 +130,16 @@ def _asset(name: str) -> str:
 
 def _policy_hash(script: str) -> str:
     return "sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+
+
+def band(metric: Metric) -> tuple[float, float, float] | None:
+    """Low end, value and high end of a share, in percent of the whole; None for what is no share."""
+    if metric.value is None or metric.unit:
+        return None
+    low, high = metric.ci or (None, None)
+    ends = (metric.value if low is None else low, metric.value, metric.value if high is None else high)
+    low, value, high = (min(100.0, max(0.0, 100.0 * end)) for end in ends)
+    return low, value, high
 
 
 def _numeric_columns(table: Table) -> set[int]:
@@ -134,13 +184,9 @@ def _thinned(plot: Plot, phrases: Phrases) -> dict[str, Any]:
         "x_label": said(plot.x_label),
         "y_label": said(plot.y_label),
         "kind": plot.kind,
-        "x": [_short(plot.x[index]) for index in keep],
+        "x": [rounded(plot.x[index], 6) for index in keep],
         "curves": [
-            {"label": said(curve.label), "y": [_short(curve.y[index]) for index in keep]} for curve in plot.curves
+            {"label": said(curve.label), "y": [rounded(curve.y[index], 6) for index in keep]} for curve in plot.curves
         ],
         "thinned": last >= _MOST_POINTS,
     }
-
-
-def _short(value: float | None) -> float | None:
-    return None if value is None else float(f"{value:.6g}")

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 
 from shosei.card import facts
-from shosei.card.numbers import cell, shown
 from shosei.card.scorecard import Scorecard
-from shosei.card.words import MARKS, OUTCOME_MARKS, VERDICT_MARKS, named, say
+from shosei.card.words import COMPLIANCE_MARKS, MARKS, VERDICT_MARKS, as_words, escaped, markdown_table, named, say
 from shosei.metrics.metric import METRIC_IDS, PHASES, Metric
 from shosei.metrics.text import text
+from shosei.quantity import shown
 
 
 def markdown(card: Scorecard, language: str = "en") -> str:
@@ -33,7 +32,7 @@ class _Report:
         for group, ids in METRIC_IDS.items():
             rows = [[term(f"{id}.name"), *(self.cell(card.cell(id, phase)) for phase in PHASES)] for id in ids]
             lines += ["", f"## {term(f'group.{group}')}", ""]
-            lines += table([term("metric"), *map(term, PHASES)], rows)
+            lines += markdown_table([term("metric"), *map(term, PHASES)], rows)
         lines += self.judgements()
         lines += ["", f"## {term('warnings')}", ""]
         lines += [f"- {self.plain(warning)}" for warning in card.warnings] or [term("no_warnings")]
@@ -55,7 +54,7 @@ class _Report:
             [escaped(facts.command_line(command)), " · ".join(map(self.plain, facts.exit_text(command, times)))]
             for command, times in facts.commands(card)
         ]
-        lines += table([term("command"), term("exit_code")], rows)
+        lines += markdown_table([term("command"), term("exit_code")], rows)
         lines += ["", f"## {term('audit')}", ""]
         columns = ["model", "part", "published", "computed", "difference", "reason"]
         rows = [
@@ -69,17 +68,17 @@ class _Report:
             ]
             for row in card.audit
         ]
-        lines += table([term(column) for column in columns], rows)
+        lines += markdown_table([term(column) for column in columns], rows)
         return "\n".join(lines) + "\n"
 
     def term(self, key: str) -> str:
         return say(text(key), self.language)
 
     def plain(self, value: object) -> str:
-        return escaped(say(cell(value), self.language))
+        return escaped(say(as_words(value), self.language))
 
     def cell(self, metric: Metric) -> str:
-        number = shown(metric)
+        number = shown(metric.value, metric.unit, metric.ci)
         said = [f"{MARKS[metric.status]} {self.term(f'status.{metric.status}')}"]
         if number.value:
             unit = self.plain(named("unit", number.unit))
@@ -95,7 +94,7 @@ class _Report:
         for judgement in self.card.judgements:
             name = ".".join(filter(None, (judgement.id, judgement.figure)))
             number = facts.judged_value(judgement)
-            said = f"{OUTCOME_MARKS[judgement.outcome]} {self.term(f'outcome.{judgement.outcome}')}"
+            said = f"{COMPLIANCE_MARKS[judgement.outcome]} {self.term(f'outcome.{judgement.outcome}')}"
             if not judgement.required:
                 said += f" ({self.term('verdict.optional')})"
             limits = ", ".join(map(self.plain, facts.limits(judgement)))
@@ -104,17 +103,7 @@ class _Report:
             rows[-1].append(self.plain(judgement.reason))
         columns = ["phase", "figure", "verdict.limit", "verdict.value", "verdict.outcome", "reason"]
         title = f"## {self.term('verdict.limits')}{self.colon}{escaped(self.card.profile)}"
-        return ["", title, "", *table([self.term(column) for column in columns], rows)]
+        return ["", title, "", *markdown_table([self.term(column) for column in columns], rows)]
 
     def facts(self, pairs: Iterable[facts.Fact]) -> list[str]:
         return [f"- {self.term(key)}{self.colon}{' · '.join(map(self.plain, words))}" for key, words in pairs]
-
-
-def table(columns: list[str], rows: list[list[str]]) -> list[str]:
-    """The lines of a table. Its cells are escaped already."""
-    return [f"| {' | '.join(row)} |" for row in [columns, ["---"] * len(columns), *rows]]
-
-
-def escaped(words: str) -> str:
-    """Foreign text as it can stand anywhere in Markdown: on one line, and nothing but text."""
-    return re.sub(r"([\\`*<>\[\]|])", r"\\\1", " ".join(words.split()))

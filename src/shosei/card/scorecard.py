@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import math
 from collections import Counter
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -14,7 +12,7 @@ import msgspec
 
 from shosei.card.judge import Judgement, judge
 from shosei.card.timeline import Timeline, timeline
-from shosei.card.words import rendered, texts
+from shosei.card.words import texts
 from shosei.log import Event, Log, Note, RunBegin, RunEnd, Sample
 from shosei.metrics.metric import METRIC_IDS, PHASES, Metric, Phase
 from shosei.metrics.observed.tasks import stopped, submitted
@@ -151,23 +149,6 @@ def build(log: Log, metrics: list[Metric], profile: Profile | None = None) -> Sc
         warnings=warnings,
         log_digest=log.digest,
     )
-
-
-def to_json(card: Scorecard) -> bytes:
-    """Equal cards give equal bytes: keys sorted, 12 significant digits, a number that is not finite as null."""
-    card = rendered(card)
-    plain = _rounded(msgspec.to_builtins(card))
-    return (json.dumps(plain, ensure_ascii=False, sort_keys=True, indent=1, allow_nan=False) + "\n").encode()
-
-
-def _rounded(value: Any) -> Any:
-    if isinstance(value, float):
-        return float(f"{value:.12g}") if math.isfinite(value) else None
-    if isinstance(value, dict):
-        return {key: _rounded(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_rounded(item) for item in value]
-    return value
 
 
 def _recognised(sentence: str) -> Words:

@@ -1,25 +1,35 @@
-"""Every text of the card, from one file a language: ``texts/en.toml``, ``texts/zh-CN.toml``, ``texts/ja.toml``."""
+"""Every text of the card, from one file a language, and how texts stand in a terminal, in Markdown and in JSON.
+
+The files are ``texts/en.toml``, ``texts/zh-CN.toml`` and ``texts/ja.toml``.
+"""
 
 from __future__ import annotations
 
+import json
+import math
+import re
 import tomllib
+from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from typing import Any, TypeVar
 
 import msgspec
+from rich.cells import cell_len, chop_cells
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.text import Text as Styled
 
-from shosei.card.judge import Outcome
-from shosei.card.numbers import cell
+from shosei.card.judge import Compliance
 from shosei.errors import InputError, nearest
 from shosei.metrics.metric import Status
 from shosei.metrics.text import Text, Words, text
+from shosei.quantity import number, rounded, three_digits
 
 LANGUAGES = {"en": "English", "zh-CN": "简体中文", "ja": "日本語"}
 
 # Told apart by shape, so that colour is never needed.
 MARKS: dict[Status, str] = {"ok": "✓", "insufficient": "△", "invalid": "✗", "not_measured": "○", "na": "–"}
-OUTCOME_MARKS: dict[Outcome, str] = {
+COMPLIANCE_MARKS: dict[Compliance, str] = {
     "pass": "✓",
     "missed": "✗",
     "inconclusive": "△",
@@ -33,6 +43,10 @@ VERDICT_MARKS = {"passed": "✓", "missed": "✗", "inconclusive": "△", "inval
 T = TypeVar("T")
 _OF_COUNTRY = {"jp": "ja", "cn": "zh-CN"}
 _IMPLIED = ("page.", "metric.")  # sections whose keys are used without their name
+_WIDE = "\u2e80-\u9fff\uf900-\ufaff\uff01-\uff60\U00020000-\U0003ffff"
+_BEGIN_NO_LINE = "、。，．：；！？）」』】〉》〕］｝％・ー々ぁぃぅぇぉっゃゅょァィゥェォッャュョ"
+_END_NO_LINE = "（「『【〈《〔［｛"
+_PIECE = re.compile(rf"\s*[{_END_NO_LINE}]*(?:[{_WIDE}]|[^\s{_WIDE}]+)[{_BEGIN_NO_LINE}]*\s*")
 
 
 @cache
@@ -52,21 +66,37 @@ def own_texts(language: str) -> dict[str, str]:
 def language(name: str) -> str:
     """The language of the card that ``name`` means: zh, zh_CN and zh-cn are zh-CN. Raises InputError."""
     spelt = name.replace("_", "-").lower()
-    known = {language.lower(): language for language in LANGUAGES} | {"zh": "zh-CN"}
-    if spelt not in known:
+    spellings = {language.lower(): language for language in LANGUAGES} | {"zh": "zh-CN"}
+    if spelt not in spellings:
         raise InputError(f"unknown language '{name}'{nearest(_OF_COUNTRY.get(spelt, name), LANGUAGES)}")
-    return known[spelt]
+    return spellings[spelt]
 
 
-def say(said: Words, language: str = "en") -> str:
-    """``said`` in ``language``; a plain str is foreign and stays as it is."""
-    if isinstance(said, str):
-        return said
-    values = {
-        name: say(value if isinstance(value, Text | str) else cell(value), language)
-        for name, value in said.values.items()
-    }
-    return texts(language)[said.key].format(**values)
+def as_words(value: object) -> Words:
+    """A value of a table, or a fact of the manifest. None is a dash: not known."""
+    if isinstance(value, Text):
+        return value
+    if value is None or (isinstance(value, float) and not math.isfinite(value)):
+        return "–"
+    if isinstance(value, bool):
+        return text("yes") if value else text("no")
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, float):
+        if 0 < abs(value) < 1e-4:
+            return f"{value:.3g}"
+        return number(value, 0 if value.is_integer() else three_digits(abs(value)))
+    if isinstance(value, list):
+        return ", ".join(map(str, value)) or text("none")
+    return str(value)
+
+
+def say(words: Words, language: str = "en") -> str:
+    """``words`` in ``language``; a plain str is foreign and stays as it is."""
+    if isinstance(words, str):
+        return words
+    values = {name: say(as_words(value), language) for name, value in words.values.items()}
+    return texts(language)[words.key].format(**values)
 
 
 def named(section: str, name: str) -> Words:
@@ -74,21 +104,86 @@ def named(section: str, name: str) -> Words:
     return text(f"{section}.{name}") if f"{section}.{name}" in texts("en") else name
 
 
-def rendered(value: T, language: str = "en") -> T:
-    """A copy of a struct, list or dict with every ``Text`` in it said in ``language``."""
-    return _rendered(value, language)  # type: ignore[no-any-return]
+def rendered(value: T) -> T:
+    """A copy of a struct, list or dict with every ``Text`` in it said in English."""
+    return _rendered(value)  # type: ignore[no-any-return]
 
 
-def _rendered(value: Any, language: str) -> Any:
+def to_json(value: msgspec.Struct, **more: object) -> str:
+    """``value`` and ``more`` in English; equal ones give equal bytes: keys sorted, 12 significant digits.
+
+    A number that is not finite is null.
+    """
+    plain = _plain(msgspec.to_builtins(rendered(value)) | more)
+    return json.dumps(plain, ensure_ascii=False, sort_keys=True, indent=1, allow_nan=False) + "\n"
+
+
+def markdown_table(columns: list[str], rows: list[list[str]]) -> list[str]:
+    """The lines of a table. Its cells are escaped already."""
+    return [f"| {' | '.join(row)} |" for row in [columns, ["---"] * len(columns), *rows]]
+
+
+def escaped(words: str) -> str:
+    """Foreign text as it can stand anywhere in Markdown: on one line, and nothing but text."""
+    return re.sub(r"([\\`*<>\[\]|])", r"\\\1", " ".join(words.split()))
+
+
+@dataclass(frozen=True, slots=True)
+class Wrapped:
+    """A text in a terminal, in as many lines as it needs.
+
+    Chinese and Japanese break between their characters; rich itself would move all that has no space in it to a line
+    of its own.
+    """
+
+    text: Styled
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        for line in self.text.split(allow_blank=True):
+            for part in line.divide(breaks(line.plain, options.max_width)):
+                part.rstrip()
+                yield part
+
+
+def breaks(line: str, width: int) -> list[int]:
+    """Where to break ``line`` so that no part is wider than ``width`` cells, of which a wide character takes two."""
+    offsets: list[int] = []
+    used = 0
+    for piece in _PIECE.finditer(line):
+        start, words = piece.start(), piece[0].rstrip()
+        if used and used + cell_len(words) > width:
+            offsets.append(start)
+            used = 0
+        *full, _ = parts = chop_cells(words, width)
+        for part in full:
+            start += len(part)
+            offsets.append(start)
+            used = 0
+        used += cell_len(parts[-1]) + len(piece[0]) - len(words)
+    return offsets
+
+
+def _rendered(value: Any) -> Any:
+    """A copy of a struct, list or dict with every ``Text`` in it said in English."""
     if isinstance(value, Text):
-        return say(value, language)
+        return say(value)
     if isinstance(value, msgspec.Struct):
-        changed = {name: _rendered(getattr(value, name), language) for name in value.__struct_fields__}
+        changed = {name: _rendered(getattr(value, name)) for name in value.__struct_fields__}
         return msgspec.structs.replace(value, **changed)
-    if isinstance(value, list):
-        return [_rendered(item, language) for item in value]
     if isinstance(value, dict):
-        return {key: _rendered(item, language) for key, item in value.items()}
+        return {key: _rendered(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_rendered(item) for item in value]
+    return value
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, float):
+        return rounded(value)
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
     return value
 
 

@@ -32,7 +32,7 @@ agents = typer.Typer(help="Give an agent system, of any framework, its tasks, an
 @agents.command("list")
 def show(as_json: JsonOption = False) -> int:
     """Name the systems that come with Shosei."""
-    from shosei.agents.shipped import SHIPPED
+    from shosei.agents import SHIPPED
 
     result(SHIPPED, [f"{name:10}{what}" for name, what in SHIPPED.items()], as_json=as_json)
     return EXIT_OK
@@ -144,7 +144,7 @@ class _Work:
 
 def _system(words: list[str], name: str) -> System:
     """A shipped system, ``module:function``, or else a command of that ``name``. Raises InputError."""
-    from shosei.agents.shipped import SHIPPED, location
+    from shosei.agents import SHIPPED, location
     from shosei.systems.system import System
 
     first = words[0]

@@ -69,7 +69,7 @@ def card(
         {"card.json": data, "card.md": markdown(scorecard, spoken), "card.html": html(scorecard, lang and spoken)},
     )
     if as_json:
-        print(data.decode(), end="", flush=True)
+        print(data, end="", flush=True)
     else:
         console = Console()
         if not console.is_terminal:

@@ -41,8 +41,7 @@ def compare(
 
     from shosei.card.words import language
     from shosei.compare import views
-    from shosei.compare.comparison import compare_logs
-    from shosei.compare.decision import Decision, margins
+    from shosei.compare.comparison import Decision, compare_logs, margins
     from shosei.errors import InputError, nearest
     from shosei.files import write_atomic
     from shosei.metrics import METRIC_IDS
@@ -66,7 +65,7 @@ def compare(
     if markdown and markdown != "-":
         write_atomic(Path(markdown), views.markdown(decision, lang))
     if as_json:
-        print(views.to_json(decision), end="", flush=True)
+        print(views.as_json(decision), end="", flush=True)
     elif markdown == "-":
         print(views.markdown(decision, lang), end="", flush=True)
     else:

@@ -91,11 +91,11 @@ def plan(
     from dataclasses import asdict
 
     from shosei.cli.planned import on_device, on_paper
+    from shosei.quantity import parse_count
     from shosei.spec.device import parse_devices
     from shosei.spec.generation import generation_memory
     from shosei.spec.plan import plan as plan_on
     from shosei.spec.plan import token_budget
-    from shosei.spec.quantity import parse_count
     from shosei.spec.shape import write_shape
     from shosei.spec.training import TrainingStep, training_memory
 
@@ -142,9 +142,9 @@ def _spec(
     device: Device | None,
 ) -> ModelSpec:
     """The preset that was named, or the model that the budget allows."""
+    from shosei.quantity import parse_bytes, parse_count, shown_bytes, shown_seconds
     from shosei.spec import preset as find
     from shosei.spec.generation import decode_seconds, generation_memory
-    from shosei.spec.quantity import parse_bytes, parse_count, shown_bytes, shown_seconds
     from shosei.spec.solve import Budget, solve
 
     budgets = [budget for budget in (params, memory, latency_ms) if budget is not None]

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from shosei.quantity import shown_bytes, shown_count, shown_seconds
 from shosei.spec import ModelSpec
 from shosei.spec.generation import GenerationMemory
 from shosei.spec.plan import TOKENS_A_PARAMETER, Answering, Plan, token_budget
-from shosei.spec.quantity import shown_bytes, shown_count, shown_seconds
 from shosei.spec.training import TrainingMemory, TrainingStep
 
 _MOMENTS = {

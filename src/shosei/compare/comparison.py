@@ -1,33 +1,44 @@
-"""Two sides compared, cell by cell: which is better, and how sure that is."""
+"""Two sides compared, cell by cell: which is better, how sure that is, and what it comes to."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 
 import msgspec
 
-from shosei.compare import conditions
-from shosei.compare.sides import Key, NamedAttempts, Side
-from shosei.metrics import stats
+from shosei.compare.sides import CellKey, NamedAttempts, Side, differences, incomparable
+from shosei.errors import EXIT_INCONCLUSIVE, EXIT_INVALID, EXIT_OK, EXIT_REGRESSION
 from shosei.metrics.metric import METRIC_IDS, PHASES, Metric, Phase
 from shosei.metrics.service_level import ServiceLevel
-from shosei.metrics.stats import MIN_CLUSTERS, Interval, paired, unpaired
-from shosei.metrics.stats.difference import ALPHA, SHARE_MARGIN, Difference, Verdict, decide
+from shosei.metrics.stats import MIN_CLUSTERS, Interval, mean
+from shosei.metrics.stats.difference import (
+    ALPHA,
+    SHARE_MARGIN,
+    Difference,
+    Verdict,
+    decide,
+    family_size,
+    holm,
+    independent_samples,
+    is_exact,
+    least_agreeing,
+    paired_t_test,
+    paired_tasks,
+)
 from shosei.metrics.stats.observations import Observation, Observations
 from shosei.metrics.text import Words, text
+from shosei.profile.profile import Profile
 
 MIN_PAIRS = 5  # of turns
 RELATIVE_MARGIN = 0.05
-FAMILY = 15  # comparisons are corrected for at least so many: the metrics, whether or not all could be tested
 
 _ONE_RUN, _NONE_SEEN = text("compare.one_run"), text("compare.none_seen")
-UNDECIDABLE = (
-    _ONE_RUN,
-    _NONE_SEEN,
-)  # reasons why two single runs cannot decide a cell, however well they were measured
-
+_UNDECIDABLE = (_ONE_RUN, _NONE_SEEN)  # by single runs, however well they were measured
 _SHARES = ("", "per start")  # what shares are told in: their margins are absolute
-KEYS: list[Key] = [(id, phase) for ids in METRIC_IDS.values() for id in ids for phase in PHASES]
+CELL_KEYS: list[CellKey] = [(id, phase) for ids in METRIC_IDS.values() for id in ids for phase in PHASES]
+
+Tested = tuple[Difference, list[Words]]  # with what to know of it
 
 
 class Compared(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,20 +85,70 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     warnings: Sequence[Words] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """A comparison with the ``cells`` that decide. ``left_out``: single runs cannot decide them, and nobody asked."""
+
+    comparison: Comparison
+    cells: list[Compared]
+    left_out: list[Compared]
+
+    @classmethod
+    def of(cls, comparison: Comparison, metrics: Collection[str] = (), profile: Profile | None = None) -> Decision:
+        """Let ``metrics`` decide, else what the profile requires, else all that the two sides can decide.
+
+        A metric that is named counts in the phases that both sides have; in both where it cannot be compared at all.
+        """
+        compared = [cell for cell in comparison.cells if cell.verdict != "not_compared"]
+        if metrics:
+            ids = {cell.id for cell in compared}
+            asked = [cell for cell in comparison.cells if cell.id in metrics]
+            return cls(comparison, [cell for cell in asked if cell in compared or cell.id not in ids], [])
+        if profile:
+            return cls(comparison, [cell for cell in comparison.cells if _requires(profile, cell)], [])
+        left_out = [cell for cell in compared if not comparison.pairs and cell.reason in _UNDECIDABLE]
+        return cls(comparison, [cell for cell in compared if cell not in left_out], left_out)
+
+    @property
+    def exit_code(self) -> int:
+        """3 if a cell is worse; else 5 if one is invalid, 4 if one is not decided or there is none; else 0.
+
+        4 also where both sides are the same log: they would be equal whatever the candidate is.
+        """
+        verdicts = {cell.verdict for cell in self.cells}
+        if "worse" in verdicts:
+            return EXIT_REGRESSION
+        if "invalid" in verdicts:
+            return EXIT_INVALID
+        is_undecided = self.comparison.same_log or not verdicts or verdicts & {"inconclusive", "not_compared"}
+        return EXIT_INCONCLUSIVE if is_undecided else EXIT_OK
+
+
+def margins(profile: Profile) -> dict[CellKey, float]:
+    """The margins that a profile sets for metrics' own values."""
+    required = {key: profile.requirements(key[1]).get(key[0]) for key in CELL_KEYS}
+    return {key: requirement.margin for key, requirement in required.items() if requirement and requirement.margin}
+
+
 def compare_logs(
-    a: NamedAttempts, b: NamedAttempts, service_level: ServiceLevel, margins: Mapping[Key, float], *, by_turns: bool
+    a: NamedAttempts,
+    b: NamedAttempts,
+    service_level: ServiceLevel,
+    margins: Mapping[CellKey, float],
+    *,
+    by_turns: bool,
 ) -> Comparison:
-    """Compare two targets by their logs: one attempt each or, ``by_turns``, as many, of which the k-th are a pair."""
+    """Compare two sides by their logs: one attempt each or, ``by_turns``, as many, of which the k-th are a pair."""
     before, after = a[1][0], b[1][0]  # the conditions do not change from turn to turn
-    return compare(
+    comparison = compare(
         Side.of(a, service_level),
         Side.of(b, service_level),
         by_turns=by_turns,
         margins=margins,
-        unlike=conditions.unlike(before, after),
-        warnings=conditions.differences(before, after),
-        same_log=before.digest == after.digest != "",
+        incomparable=incomparable(before, after),
     )
+    same_log = before.digest == after.digest != ""
+    return msgspec.structs.replace(comparison, warnings=differences(before, after), same_log=same_log)
 
 
 class _Untested(Exception):
@@ -103,64 +164,45 @@ def compare(
     b: Side,
     *,
     by_turns: bool = False,
-    margins: Mapping[Key, float] | None = None,
-    unlike: Mapping[Key, Words] | None = None,
-    warnings: Sequence[Words] = (),
-    same_log: bool = False,
+    margins: Mapping[CellKey, float] = {},
+    incomparable: Mapping[CellKey, Words] = {},
 ) -> Comparison:
     """Compare every cell of ``b``, the candidate, with that of ``a``. A pure function.
 
     ``by_turns``: the k-th turns of both are a pair. ``margins`` are absolute for shares and relative for the rest.
-    ``unlike`` says of cells why their two values mean different things.
+    ``incomparable`` says of cells why their two values mean different things.
     """
-    tested: dict[Key, tuple[Difference, list[Words]]] = {}
-    untested: dict[Key, _Untested] = {}
-    for key in KEYS:
+    tested: dict[CellKey, Tested] = {}
+    cells = {key: _untested_cell(a, b, key) for key in CELL_KEYS}
+    for key, cell in cells.items():
         try:
-            if reason := (unlike or {}).get(key, ""):
-                _values(a, b, key)
-                raise _Untested("inconclusive", reason)
-            notes: list[Words] = []
-            tested[key] = _of_turns(a, b, key, notes) if by_turns else _of_runs(a, b, key, notes), notes
+            tested[key] = _tested(a, b, key, incomparable.get(key, ""), by_turns=by_turns)
         except _Untested as why:
-            untested[key] = why
-    comparisons = family(len(tested))
-    adjusted = holm([difference.p for difference, _ in tested.values()], comparisons)
-    p_adjusted = dict(zip(tested, adjusted, strict=True))
-    compared = []
-    for key in KEYS:
-        given = (margins or {}).get(key)
-        shown = _cell(a, b, key)
-        if key in untested:
-            cell = msgspec.structs.replace(shown, verdict=untested[key].verdict, reason=untested[key].reason)
-        else:
-            cell = _judged(shown, *tested[key], p_adjusted[key], given, ALPHA / comparisons)
-        compared.append(cell)
-    pairs = len(a.turns) if by_turns else 0
+            cells[key] = msgspec.structs.replace(cell, verdict=why.verdict, reason=why.reason)
+    size = family_size(len(tested))
+    adjusted = holm([difference.p for difference, _ in tested.values()], size)
+    for key, p_adjusted in zip(tested, adjusted, strict=True):
+        cells[key] = _judged(cells[key], *tested[key], p_adjusted, margins.get(key), ALPHA / size)
     return Comparison(
         a=a.name,
         b=b.name,
-        pairs=pairs,
+        pairs=len(a.turns) if by_turns else 0,
         alpha=ALPHA,
-        family=comparisons,
-        cells=compared,
-        same_log=same_log,
-        warnings=warnings,
+        family=size,
+        cells=list(cells.values()),
     )
 
 
-def _cell(a: Side, b: Side, key: Key) -> Compared:
+def _untested_cell(a: Side, b: Side, key: CellKey) -> Compared:
     """The cell with nothing but its values, means over turns."""
-    some = a.turns[0].metrics[key]
-    values = []
-    for side in (a, b):
-        known = [metric.value for metric in _metrics(side, key) if metric.value is not None]
-        values.append(_round(stats.mean(known)) if known else None)
+    metric = a.metrics(key)[0]
+    known = [[each.value for each in side.metrics(key) if each.value is not None] for side in (a, b)]
+    values = [mean(of_turns) if of_turns else None for of_turns in known]
     return Compared(
-        id=some.id,
-        phase=some.phase,
-        unit=some.unit,
-        direction=some.direction,
+        id=metric.id,
+        phase=metric.phase,
+        unit=metric.unit,
+        direction=metric.direction,
         verdict="not_compared",
         a=values[0],
         b=values[1],
@@ -168,53 +210,69 @@ def _cell(a: Side, b: Side, key: Key) -> Compared:
 
 
 def _judged(
-    cell: Compared, found: Difference, notes: list[Words], p_adjusted: float, margin: float | None, alpha: float
+    cell: Compared, difference: Difference, notes: list[Words], p_adjusted: float, margin: float | None, alpha: float
 ) -> Compared:
     share = cell.unit in _SHARES
     allowed = margin or (SHARE_MARGIN if share else RELATIVE_MARGIN)
-    within = allowed if share or found.relative else allowed * abs(cell.a or 0.0)
-    verdict = decide(found, p_adjusted, within, cell.direction)
-    detectable = found.detectable(alpha)
+    within = allowed if share or difference.relative else allowed * abs(cell.a or 0.0)
+    verdict = decide(difference, p_adjusted, within, cell.direction)
     return msgspec.structs.replace(
         cell,
         verdict=verdict,
-        difference=_round(found.value),
-        ci=tuple(map(_round, found.ci)),
-        relative=found.relative,
-        n=found.n,
-        p=_round(found.p),
-        p_adjusted=_round(p_adjusted),
-        detectable=_round(detectable),
-        margin=_round(within),
-        method=found.method,
+        difference=difference.value,
+        ci=difference.ci,
+        relative=difference.relative,
+        n=difference.n,
+        p=difference.p,
+        p_adjusted=p_adjusted,
+        detectable=difference.detectable(alpha),
+        margin=within,
+        method=difference.method,
         notes=notes,
-        reason=_open(cell, found, within) if verdict == "inconclusive" else "",
+        reason=_why_undecided(cell, difference, within) if verdict == "inconclusive" else "",
     )
 
 
-def _open(cell: Compared, found: Difference, margin: float) -> Words:
-    """Why a cell that was tested is not decided."""
-    if found.agreeing:
-        return text("compare.too_few_agree", clusters=found.agreeing, least=paired.least_agreeing(margin))
+def _why_undecided(cell: Compared, difference: Difference, margin: float) -> Words:
+    if difference.agreeing:
+        return text("compare.too_few_agree", clusters=difference.agreeing, least=least_agreeing(margin))
     if cell.a == cell.b == 0 and cell.direction == "lower":  # no error, crash or restart
         return _NONE_SEEN
     return text("compare.too_small")
 
 
-def _metrics(side: Side, key: Key) -> list[Metric]:
-    return [turn.metrics[key] for turn in side.turns]
+def _tested(a: Side, b: Side, key: CellKey, reason: Words, *, by_turns: bool) -> Tested:
+    """The test of one cell. Raises _Untested, also for a ``reason`` why its two values cannot be compared.
+
+    Of single runs only what has independent observations within a run can be tested. Of turns, tasks are pooled and
+    paired, exact counts pooled; all else rests on the noise between turns. Where no pair of turns differs at all, there
+    is no noise to see: what their observations say together decides.
+    """
+    values = _values(a, b, key)
+    if reason:
+        raise _Untested("inconclusive", reason)
+    if by_turns and len(values) < MIN_PAIRS:
+        raise _Untested("inconclusive", text("compare.few_pairs", pairs=len(values), more=MIN_PAIRS - len(values)))
+    of_a, of_b = a.observations(key), b.observations(key)
+    unvaried = all(before == after for before, after in values)
+    if of_a and of_b and (not by_turns or of_a.paired or is_exact(of_a, of_b) or unvaried):
+        return _of_observations(of_a, of_b)
+    if not by_turns:
+        raise _Untested("inconclusive", _ONE_RUN)
+    before, after = zip(*values, strict=True)
+    return paired_t_test(before, after, shares=a.metrics(key)[0].unit in _SHARES), []
 
 
-def _values(a: Side, b: Side, key: Key) -> list[tuple[float, float]]:
+def _values(a: Side, b: Side, key: CellKey) -> list[tuple[float, float]]:
     """The values of both sides by turn, of turns that have both. Raises _Untested: there is none, or one is invalid."""
     for side in (a, b):
-        if all(metric.status in ("na", "not_measured") for metric in _metrics(side, key)):
-            raise _Untested("not_compared", _of_side(side, _metrics(side, key)[0]))
+        if all(metric.status in ("na", "not_measured") for metric in side.metrics(key)):
+            raise _Untested("not_compared", _of_side(side, side.metrics(key)[0]))
     for side in (a, b):
-        for metric in _metrics(side, key):
+        for metric in side.metrics(key):
             if metric.status == "invalid":
                 raise _Untested("invalid", _of_side(side, metric))
-    both = zip(_metrics(a, key), _metrics(b, key), strict=True)
+    both = zip(a.metrics(key), b.metrics(key), strict=True)
     return [(one.value, other.value) for one, other in both if one.value is not None and other.value is not None]
 
 
@@ -222,34 +280,9 @@ def _of_side(side: Side, metric: Metric) -> Words:
     return text("compare.of_side", side=side.name, reason=metric.reason)
 
 
-def _of_runs(a: Side, b: Side, key: Key, notes: list[Words]) -> Difference:
-    """One run each: only what has independent observations within a run can be tested."""
-    _values(a, b, key)
-    observations = a.observations(key), b.observations(key)
-    if not observations[0] or not observations[1]:
-        raise _Untested("inconclusive", _ONE_RUN)
-    return _of_observations(observations[0], observations[1], notes)
-
-
-def _of_turns(a: Side, b: Side, key: Key, notes: list[Words]) -> Difference:
-    """Turns: tasks are pooled and paired, exact counts pooled; all else rests on the noise between turns.
-
-    Where no pair of turns differs at all, there is no noise to see: what their observations say together decides.
-    """
-    values = _values(a, b, key)
-    if len(values) < MIN_PAIRS:
-        raise _Untested("inconclusive", text("compare.few_pairs", pairs=len(values), more=MIN_PAIRS - len(values)))
-    observations = a.observations(key), b.observations(key)
-    if observations[0] and observations[1]:
-        unvaried = all(before == after for before, after in values)
-        if observations[0].paired or unpaired.is_exact(observations[0], observations[1]) or unvaried:
-            return _of_observations(observations[0], observations[1], notes)
-    before, after = zip(*values, strict=True)
-    return paired.turns(before, after, shares=_metrics(a, key)[0].unit in _SHARES)
-
-
-def _of_observations(a: Observations, b: Observations, notes: list[Words]) -> Difference:
+def _of_observations(a: Observations, b: Observations) -> Tested:
     """Paired by task where tasks match, else as two independent samples."""
+    notes: list[Words] = []
     if a.paired and b.paired:
         keys = [{observation.key for observation in side.each} for side in (a, b)]
         common = keys[0] & keys[1]
@@ -257,12 +290,12 @@ def _of_observations(a: Observations, b: Observations, notes: list[Words]) -> Di
             if left := len(keys[0] ^ keys[1]):
                 notes.append(text("compare.left_out", left=left, common=len(common)))
             _enough([it for it in a.each if it.key in common], text("compare.common_clusters"))
-            return paired.tasks(a, b)
+            return paired_tasks(a, b), notes
         notes.append(text("compare.no_common_tasks"))
-    if not unpaired.is_exact(a, b):
+    if not is_exact(a, b):
         for side in (a, b):
             _enough(side.each, text("compare.clusters"))
-    return unpaired.samples(a, b)
+    return independent_samples(a, b), notes
 
 
 def _enough(observations: Sequence[Observation], what: Words) -> None:
@@ -271,21 +304,6 @@ def _enough(observations: Sequence[Observation], what: Words) -> None:
         raise _Untested("inconclusive", text("compare.few_clusters", clusters=clusters, what=what, least=MIN_CLUSTERS))
 
 
-def _round(value: float | None) -> float | None:
-    """12 significant digits: the last bits of a double differ between machines."""
-    return None if value is None else float(f"{value:.12g}")
-
-
-def family(tested: int) -> int:
-    """How many comparisons the p values are corrected for."""
-    return max(FAMILY, tested)
-
-
-def holm(p_values: Sequence[float], family: int) -> list[float]:
-    """Adjusted p values (Holm 1979) of some of a ``family`` of tests; the others count as not significant."""
-    order = sorted(range(len(p_values)), key=p_values.__getitem__)
-    adjusted, highest = [0.0] * len(p_values), 0.0
-    for rank, index in enumerate(order):
-        highest = max(highest, min(1.0, (family - rank) * p_values[index]))
-        adjusted[index] = highest
-    return adjusted
+def _requires(profile: Profile, cell: Compared) -> bool:
+    requirements = profile.requirements(cell.phase)
+    return any(one.required and key.partition(".")[0] == cell.id for key, one in requirements.items())

@@ -1,27 +1,38 @@
-"""The two sides of a comparison: a run each, or the turns of two targets in one folder."""
+"""The two sides of a comparison: a run each, or the turns of two targets; what they measured, and what else differs."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
+from typing import Any
 
 from shosei.errors import InputError
-from shosei.log import Log, RunBegin, RunEnd
-from shosei.metrics.cells import cells_of
-from shosei.metrics.metric import Metric, Phase
+from shosei.log import Log, ProcExit, RunBegin, RunEnd, Score
+from shosei.metrics.cells import cells_of, task_cells
+from shosei.metrics.metric import METRIC_IDS, PHASES, Metric, Phase
+from shosei.metrics.observed.tasks import submitted
 from shosei.metrics.service_level import ServiceLevel
 from shosei.metrics.stats.observations import Observation, Observations
+from shosei.metrics.text import Words, text
 
-Key = tuple[str, Phase]
-NamedAttempts = tuple[str, list[Log]]  # a name, and the attempts that measured it
+CellKey = tuple[str, Phase]
+NamedAttempts = tuple[str, list[Log]]  # what is compared, and the attempts that measured it
+
+_DECODING = ("temperature", "max_tokens", "samples")  # of an exam: what changes the answers of one model
+_OF_TASKS: list[CellKey] = [(cell.id, cell.phase) for cell in task_cells(ServiceLevel())]
+_AS_LONG = 1.2  # counts of what happened in times that differ more than this say nothing
+_LOAD_ITSELF = ("seed", "model", "suite")  # a turn's own seed; the model's name; a path, whose content is hashed
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
     """What one attempt measured: its cells, and the observations of those that have any."""
 
-    metrics: dict[Key, Metric]
-    observations: dict[Key, Observations] = field(default_factory=dict)
+    metrics: dict[CellKey, Metric]
+    observations: dict[CellKey, Observations] = field(default_factory=dict)
 
     @classmethod
     def of(cls, log: Log, service_level: ServiceLevel) -> Measured:
@@ -42,68 +53,122 @@ class Side:
 
     @classmethod
     def of(cls, attempts: NamedAttempts, service_level: ServiceLevel) -> Side:
-        """Compute all cells of all attempts of a target."""
+        """Compute all cells of all attempts."""
         name, logs = attempts
         return cls(name, [Measured.of(log, service_level) for log in logs])
 
-    def observations(self, key: Key) -> Observations | None:
+    def metrics(self, key: CellKey) -> list[Metric]:
+        """A cell's metric in each turn."""
+        return [turn.metrics[key] for turn in self.turns]
+
+    def observations(self, key: CellKey) -> Observations | None:
         """A cell's observations of all turns together: one a task where tasks match, else each turn's own."""
         of_turns = [turn.observations[key] for turn in self.turns if key in turn.observations]
         if not of_turns:
             return None
         if of_turns[0].paired:
-            tasks: dict[str, list[Observation]] = {}
-            for observation in (observation for of_turn in of_turns for observation in of_turn.each):
-                tasks.setdefault(observation.key, []).append(observation)
-            together = [_joined(samples) for samples in tasks.values()]
+            samples = sorted((sample for turn in of_turns for sample in turn.each), key=lambda sample: sample.key)
+            together = [_joined(list(task)) for _, task in groupby(samples, key=lambda sample: sample.key)]
         else:
             together = [
-                Observation(f"{turn} {observation.key}", f"{turn} {observation.cluster}", observation.adds)
-                for turn, of_turn in enumerate(of_turns)
-                for observation in of_turn.each
+                Observation(f"{number} {sample.key}", f"{number} {sample.cluster}", sample.adds)
+                for number, turn in enumerate(of_turns)
+                for sample in turn.each
             ]
         return Observations(together, of_turns[0].statistic, of_turns[0].paired)
 
 
-def pairs_of_turns(logs: Sequence[Log]) -> tuple[NamedAttempts, NamedAttempts]:
+def pairs_of_turns(logs: Iterable[Log]) -> tuple[NamedAttempts, NamedAttempts]:
     """Name and attempts of each of two targets measured by turns, the k-th of one beside the k-th of the other.
 
     Turns 2k - 1 and 2k are a pair. A turn that was broken off does not count, nor does a pair with such a turn; of a
     turn that was taken again the last attempt counts. Raises InputError where ``logs`` are no such measurement.
     """
     begun: dict[int, str] = {}
-    turns: dict[int, tuple[str, Log]] = {}
+    ended: dict[int, tuple[str, Log]] = {}
     for log in logs:
         for begin in log.of(RunBegin)[:1]:
             if begin.turn:
                 begun[begin.turn] = begin.target
-                if _ended_well(log, begin):
-                    turns[begin.turn] = begin.target, log
+                if any(end.verb == begin.verb and end.exit_code == 0 for end in log.of(RunEnd)):
+                    ended[begin.turn] = begin.target, log
     names = list(dict.fromkeys(target for _, target in sorted(begun.items())))
     if len(names) != 2:
         raise InputError(
             "one folder is compared only if 'shosei alternate' measured two targets in it; else name two: compare A B"
         )
-    sides: dict[str, list[Log]] = {name: [] for name in names}
-    for turn in range(1, max(begun) + 1, 2):
-        pair = dict(turns[number] for number in (turn, turn + 1) if number in turns)
-        if len(pair) == 2:
-            for name, log in pair.items():
-                sides[name].append(log)
-    first, second = sides.items()
-    if not first[1]:
+    pairs = [
+        dict(ended[number] for number in (turn, turn + 1) if number in ended) for turn in range(1, max(begun) + 1, 2)
+    ]
+    whole = [pair for pair in pairs if len(pair) == 2]
+    if not whole:
         raise InputError("no pair of turns has ended well yet: let 'shosei alternate' go on with this folder")
+    first, second = ((name, [pair[name] for pair in whole]) for name in names)
     return first, second
+
+
+def differences(a: Log, b: Log) -> list[Words]:
+    """One sentence a kind of condition that differs between two attempts, with the names of what differs in it."""
+    facts = [_facts(log) for log in (a, b)]
+    names = {kind: _differing(facts[0][kind], facts[1][kind]) for kind in facts[0]}
+    return [
+        text("compare.differs", what=text(f"compare.of_{kind}"), names=those) for kind, those in names.items() if those
+    ]
+
+
+def incomparable(a: Log, b: Log) -> dict[CellKey, Words]:
+    """Cells whose two values mean different things, and why.
+
+    Restarts in times of unequal length; accuracy of models that were also made to answer otherwise; tasks beside
+    single requests.
+    """
+    reasons: dict[CellKey, Words] = {}
+    for phase in PHASES:
+        hours = [math.fsum(end.duration_ns for end in log.of(ProcExit, phase)) / 3.6e12 for log in (a, b)]
+        if max(hours) > _AS_LONG * min(hours) > 0:
+            reasons["restart_count", phase] = text("compare.other_length", a=hours[0], b=hours[1])
+    if bool(submitted(a)) != bool(submitted(b)):
+        reasons |= dict.fromkeys(_OF_TASKS, text("compare.tasks_and_requests"))
+    if (names := _differing(_config(a, "exam"), _config(b, "exam"), _DECODING)) and _differing(
+        _identities(a), _identities(b)
+    ):
+        otherwise = text("compare.other_decoding", names=names)
+        reasons |= {(id, "inference"): otherwise for id in METRIC_IDS["accuracy"]}
+    return reasons
 
 
 def _joined(samples: Sequence[Observation]) -> Observation:
     """One task, asked in several turns."""
-    adds: dict[str, float] = {}
-    for sample in samples:
-        for name, added in sample.adds.items():
-            adds[name] = adds.get(name, 0.0) + added
+    names = dict.fromkeys(name for sample in samples for name in sample.adds)
+    adds = {name: math.fsum(sample.adds.get(name, 0.0) for sample in samples) for name in names}
     return Observation(samples[0].key, samples[0].cluster, adds)
 
 
-def _ended_well(log: Log, begin: RunBegin) -> bool:
-    return any(end.verb == begin.verb and end.exit_code == 0 for end in log.of(RunEnd))
+def _facts(log: Log) -> dict[str, dict[str, Any]]:
+    """What is known of each kind of condition."""
+    load = _config(log, "load")  # the arrival process among it
+    facts: dict[str, dict[str, Any]] = {
+        kind: {name: value for begin in log.of(RunBegin) for name, value in getattr(begin, kind).items()}
+        for kind in ("model", "hashes", "hardware", "versions")
+    }
+    facts["load"] = {name: value for name, value in load.items() if name not in _LOAD_ITSELF}
+    return facts | {"identity": _identities(log)}
+
+
+def _config(log: Log, verb: str) -> dict[str, Any]:
+    return next((dict(begin.config) for begin in reversed(log.of(RunBegin)) if begin.verb == verb), {})
+
+
+def _identities(log: Log) -> dict[str, Any]:
+    """The score identities of each suite: where they differ, tasks, messages or decoding are not the same."""
+    identities = defaultdict(set)
+    for score in log.of(Score):
+        if score.identity:
+            identities[f"{score.suite} ({score.phase})"].add(score.identity)
+    return identities
+
+
+def _differing(a: Mapping[str, Any], b: Mapping[str, Any], among: Iterable[str] | None = None) -> list[str]:
+    """Names that both have and that differ: what only one of them recorded is not known to differ."""
+    common = a.keys() & b.keys()
+    return sorted(name for name in (common if among is None else common.intersection(among)) if a[name] != b[name])

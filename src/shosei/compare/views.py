@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
+from itertools import groupby
 
-import msgspec
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text as Styled
 
-from shosei.card.numbers import cell, shown
-from shosei.card.report import escaped, table
-from shosei.card.words import named, rendered, say
-from shosei.card.wrapping import Wrapped
-from shosei.compare.comparison import Compared
-from shosei.compare.decision import Decision
+from shosei.card.words import Wrapped, as_words, escaped, markdown_table, named, say, to_json
+from shosei.compare.comparison import Compared, Decision
 from shosei.errors import EXIT_INCONCLUSIVE, EXIT_INVALID, EXIT_REGRESSION
-from shosei.metrics.metric import PHASES, Figure
+from shosei.metrics.metric import PHASES
 from shosei.metrics.stats import Interval
 from shosei.metrics.stats.difference import Verdict
 from shosei.metrics.text import Words, text
+from shosei.quantity import shown
 
 _MARKS: dict[Verdict, str] = {
     "better": "▲",
@@ -52,15 +48,14 @@ _COLUMNS = (
 _HEADLINES: dict[int, Verdict] = {EXIT_REGRESSION: "worse", EXIT_INVALID: "invalid", EXIT_INCONCLUSIVE: "inconclusive"}
 
 
-def to_json(decision: Decision) -> str:
+def as_json(decision: Decision) -> str:
     """Everything, with the exit code, the names of the cells that decide and of those that single runs cannot."""
-    plain = msgspec.to_builtins(rendered(decision.comparison))
-    decided = {
-        "exit_code": decision.exit_code,
-        "considered": [[cell.id, cell.phase] for cell in decision.cells],
-        "left_out": [[cell.id, cell.phase] for cell in decision.left_out],
-    }
-    return json.dumps(plain | decided, ensure_ascii=False, sort_keys=True, indent=1, allow_nan=False) + "\n"
+    return to_json(
+        decision.comparison,
+        exit_code=decision.exit_code,
+        considered=[[cell.id, cell.phase] for cell in decision.cells],
+        left_out=[[cell.id, cell.phase] for cell in decision.left_out],
+    )
 
 
 def markdown(decision: Decision, language: str = "en") -> str:
@@ -70,13 +65,13 @@ def markdown(decision: Decision, language: str = "en") -> str:
     equal = [cell for cell in decision.cells if cell.verdict == "equivalent"]
     lines = [f"**{escaped(view.headline())}**", ""]
     if shown_first:
-        lines += [*view.markdown_table(shown_first), ""]
+        lines += [*view.table(shown_first), ""]
     summary = view.say(text("compare.folded", equal=len(equal), uncounted=len(view.uncounted)))
     lines += ["<details>", f"<summary>{escaped(summary)}</summary>", ""]
     if equal:
-        lines += [*view.markdown_table(equal), ""]
+        lines += [*view.table(equal), ""]
     if view.uncounted:
-        lines += [escaped(view.term("compare.uncounted")), "", *view.markdown_table(view.uncounted), ""]
+        lines += [escaped(view.term("compare.uncounted")), "", *view.table(view.uncounted), ""]
     lines += [f"- {escaped(reason)}" for reason in view.reasons()]
     lines += ["", "</details>", ""]
     return "\n".join([*lines, *(f"- {escaped(line)}" for line in view.small_print())]) + "\n"
@@ -122,41 +117,38 @@ class _View:
     def names(self, cells: Iterable[Compared]) -> str:
         """The cells in a row, each metric once."""
         comma = self.term("compare.comma")
-        phases: dict[str, list[str]] = {}
-        for compared in cells:
-            phases.setdefault(compared.id, []).append(self.term(f"phase.{compared.phase}"))
-        return comma.join(f"{self.term(f'{id}.name')} ({comma.join(own)})" for id, own in phases.items())
+        return comma.join(
+            f"{self.term(f'{id}.name')} ({comma.join(self.term(f'phase.{cell.phase}') for cell in phases)})"
+            for id, phases in groupby(cells, key=lambda cell: cell.id)
+        )
 
     def headline(self) -> str:
         """What the cells that decide say together, and how many cannot be decided from single runs."""
-        of: dict[Verdict, list[Compared]] = {}
-        for compared in self.decision.cells:
-            of.setdefault(compared.verdict, []).append(compared)
-        code = self.decision.exit_code
-        open_cells = [*of.get("inconclusive", []), *of.get("not_compared", [])]
-        deciding = {EXIT_REGRESSION: of.get("worse", []), EXIT_INVALID: of.get("invalid", [])}
-        verdict: Verdict = _HEADLINES.get(code) or ("better" if "better" in of else "equivalent")
+        code, cells = self.decision.exit_code, self.decision.cells
+        verdicts = [cell.verdict for cell in cells]
+        verdict: Verdict = _HEADLINES.get(code) or ("better" if "better" in verdicts else "equivalent")
         key: str = verdict
         if self.comparison.same_log:
             key = "same_log"
-        elif not of:
+        elif not cells:
             key = "nothing"
+        telling = verdict if code in (EXIT_REGRESSION, EXIT_INVALID) else "better"
         sentence = text(
             f"compare.headline_{key}",
             a=self.comparison.a,
             b=self.comparison.b,
-            names=self.names(deciding.get(code, of.get("better", []))),
-            open=len(open_cells),
-            of=len(self.decision.cells),
+            names=self.names(cell for cell in cells if cell.verdict == telling),
+            open=verdicts.count("inconclusive") + verdicts.count("not_compared"),
+            of=len(cells),
         )
         if (left_out := len(self.decision.left_out)) and not self.comparison.same_log:
             sentence = text("compare.headline_left_out", headline=sentence, count=left_out)
         return f"{_MARKS[verdict]} {self.say(sentence)}"
 
-    def markdown_table(self, cells: Iterable[Compared]) -> list[str]:
+    def table(self, cells: Iterable[Compared]) -> list[str]:
         """One row a cell, escaped."""
         columns = [self.term(column) for column in _COLUMNS]
-        return table(columns, [list(map(escaped, self.row(compared))) for compared in cells])
+        return markdown_table(columns, [list(map(escaped, self.row(compared))) for compared in cells])
 
     def row(self, compared: Compared) -> list[str]:
         """One text a column of ``_COLUMNS``."""
@@ -166,19 +158,19 @@ class _View:
             self.value(compared.a, compared.unit),
             self.value(compared.b, compared.unit),
             sign + self.change(compared, compared.difference, compared.ci),
-            self.say(cell(compared.n or None)),
+            self.say(as_words(compared.n or None)),
             "–" if compared.p_adjusted is None else _p(compared.p_adjusted),
             self.change(compared, compared.detectable),
             f"{_MARKS[compared.verdict]} {self.term(f'compare.{compared.verdict}')}",
         ]
 
     def value(self, value: float | None, unit: str) -> str:
-        number = shown(Figure(value, unit, "higher"))
+        number = shown(value, unit)
         return f"{number.value} {self.say(named('unit', number.unit))}".strip() or "–"
 
     def change(self, compared: Compared, value: float | None, ci: Interval = (None, None)) -> str:
         """A difference in the cell's unit, in percent of the baseline, or, of a share, in percentage points."""
-        number = shown(Figure(value, "" if compared.relative else compared.unit, "higher", ci))
+        number = shown(value, "" if compared.relative else compared.unit, ci)
         points = compared.unit == "" and not compared.relative
         unit = self.term("compare.points") if points else self.say(named("unit", number.unit))
         return f"{number.value} {unit} {number.interval}".strip() if number.value else "–"

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from shosei.errors import InputError
+from shosei.quantity import shown_bytes
 from shosei.spec.model import ModelSpec
-from shosei.spec.quantity import shown_bytes
 
 _BF16 = 2
 # Tokens of the prompts that the engine takes in at once, unless one is longer (engine/engine.py).

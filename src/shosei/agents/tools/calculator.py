@@ -9,7 +9,6 @@ from collections.abc import Callable
 from decimal import Context, Decimal
 from fractions import Fraction
 
-from shosei.agents.tools.fault import as_text
 from shosei.agents.tools.numerals import KANJI, read
 
 _CHARACTERS = 500
@@ -27,7 +26,6 @@ _BINARY: dict[type[ast.operator], Callable[[Fraction, Fraction], Fraction | int]
 }
 
 
-@as_text
 def calculator(expression: str) -> str:
     """Evaluates arithmetic."""
     text = unicodedata.normalize("NFKC", expression).translate(_SIGNS).replace(",", "")

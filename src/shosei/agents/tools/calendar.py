@@ -7,8 +7,6 @@ import unicodedata
 from datetime import date as Date
 from datetime import timedelta
 
-from shosei.agents.tools.fault import as_text
-
 _DATE = re.compile(r"(\d{1,4})\s*(?:年|-|/|\.)\s*(\d{1,2})\s*(?:月|-|/|\.)\s*(\d{1,2})\s*[日号號]?")
 _WEEKDAYS = (
     "星期一 月曜日 Monday",
@@ -21,20 +19,17 @@ _WEEKDAYS = (
 )
 
 
-@as_text
 def calendar(date: str, days: int) -> str:
     """Adds days to a date."""
     day = _read(date) + timedelta(days)
     return f"{day.year}年{day.month}月{day.day}日" if "年" in date else day.isoformat()
 
 
-@as_text
 def days_between(start: str, end: str) -> str:
     """Counts days."""
     return str((_read(end) - _read(start)).days)
 
 
-@as_text
 def weekday(date: str) -> str:
     """Names the weekday."""
     return _WEEKDAYS[_read(date).weekday()]

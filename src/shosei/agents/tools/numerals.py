@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 import unicodedata
 
-from shosei.agents.tools.fault import as_text
-
 _DIGITS = {character: value for value, character in enumerate("〇一二三四五六七八九")} | {"零": 0, "两": 2}
 _UNITS = {"十": 10, "百": 100, "千": 1000}
 _MYRIADS = {"万": 10**4, "萬": 10**4, "亿": 10**8, "億": 10**8}
@@ -15,7 +13,6 @@ _LIMIT = 10**12
 KANJI = re.compile(f"[{''.join([*_DIGITS, *_UNITS, *_MYRIADS])}]+")
 
 
-@as_text
 def numerals(number: str, language: str) -> str:
     """Writes a number in zh, ja or digits."""
     value = read(number)

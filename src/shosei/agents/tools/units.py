@@ -7,7 +7,6 @@ import unicodedata
 from fractions import Fraction
 
 from shosei.agents.tools.calculator import show
-from shosei.agents.tools.fault import as_text
 from shosei.agents.tools.numerals import KANJI, read
 
 # Names of a unit -> how many of the first one it is. 尺, 坪 and 升 are Japan's (1891 law), 斤 and 亩 China's.
@@ -57,7 +56,6 @@ _FAHRENHEIT = ("℉", "°F", "华氏度", "F")
 _QUANTITY = re.compile(r"(-?\d+(?:\.\d+)?)\s*(\D.*)")
 
 
-@as_text
 def convert(quantity: str, unit: str) -> str:
     """Converts a quantity to another unit."""
     text = unicodedata.normalize("NFKC", quantity).strip().replace(",", "")

@@ -12,8 +12,8 @@ from shosei.metrics.grading.grade import Outcomes, grade, outcomes
 from shosei.metrics.metric import POINTS, Figure, Row, Table
 from shosei.metrics.observed.answers import answered, cluster_of, task_key
 from shosei.metrics.observed.tasks import given_to_baseline, submitted
-from shosei.metrics.stats import MIN_CLUSTERS, paired
-from shosei.metrics.stats.difference import SHARE_MARGIN, Difference, Verdict, decide
+from shosei.metrics.stats import MIN_CLUSTERS
+from shosei.metrics.stats.difference import SHARE_MARGIN, Difference, Verdict, decide, paired_tasks
 from shosei.metrics.stats.observations import Observation, Observations, by_cluster, share
 from shosei.metrics.text import Words, text
 
@@ -136,7 +136,7 @@ def beside_single(
     common = {it.key for it in both[0].each} & {it.key for it in both[1].each}
     if not common:
         return {}, [], []
-    found = paired.tasks(*both)
+    found = paired_tasks(*both)
     clusters = len(by_cluster(it for it in both[1].each if it.key in common))
     verdict = _verdict(found, clusters)
     ratio = _ratio(system, single)
