@@ -5,12 +5,12 @@ from __future__ import annotations
 from shosei.agents import tools
 from shosei.agents.agent import agent, ask
 from shosei.agents.prompts import CHECK, SOLVE
-from shosei.wire.system import Task
+from shosei.wire.system import Assignment
 
 _TRIES = 3
 
 
-async def system(task: Task, base_url: str) -> str:
+async def system(task: Assignment, base_url: str) -> str:
     solver = agent(task, base_url, "solver", SOLVE[task.lang], [tools.calculator, tools.numerals])
     checker = agent(task, base_url, "checker", CHECK[task.lang])
     question, answer = task.question, ""

@@ -7,13 +7,13 @@ from collections import Counter
 
 from shosei.agents.agent import agent, ask
 from shosei.agents.prompts import DEBATE
-from shosei.wire.system import Task
+from shosei.wire.system import Assignment
 
 _DEBATERS = 3
 _TEMPERATURE = 0.7  # they are one model: without chance they would all say the same
 
 
-async def system(task: Task, base_url: str) -> str:
+async def system(task: Assignment, base_url: str) -> str:
     names = [f"debater-{number}" for number in range(1, _DEBATERS + 1)]
     first = await asyncio.gather(
         *(ask(agent(task, base_url, name, temperature=_TEMPERATURE), task.question) for name in names)

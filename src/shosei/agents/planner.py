@@ -7,12 +7,12 @@ import asyncio
 from shosei.agents import tools
 from shosei.agents.agent import agent, ask
 from shosei.agents.prompts import PLAN, WORK, WRITE
-from shosei.wire.system import Task
+from shosei.wire.system import Assignment
 
 _STEPS = 4
 
 
-async def system(task: Task, base_url: str) -> str:
+async def system(task: Assignment, base_url: str) -> str:
     plan = await ask(agent(task, base_url, "planner", PLAN[task.lang]), task.question)
     steps = [line.strip() for line in plan.splitlines() if line.strip()][:_STEPS]
 

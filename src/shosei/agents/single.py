@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from shosei.agents.agent import agent, ask
-from shosei.wire.system import Task
+from shosei.wire.system import Assignment
 
 
-async def system(task: Task, base_url: str) -> str:
+async def system(task: Assignment, base_url: str) -> str:
     return await ask(agent(task, base_url, "single"), task.question)
