@@ -19,7 +19,7 @@ from shosei.agents import prompts, systems, tools
 from shosei.agents.agent import agent
 from shosei.data import DataConfig, generate
 from shosei.data.tools import ROUTE, SKILLS, SOLVE
-from shosei.wire.system import Task
+from shosei.wire.system import Assignment
 
 FAMILIES = ("products", "dates", "mixed")
 _OTHER = {"zh": "ja", "ja": "zh"}
@@ -122,7 +122,7 @@ def test_rows_are_what_the_router_and_its_specialists_send_and_their_tools_retur
     for row in both[:4]:
         route = routed[question(row)]
         server.script, server.requests = [*said(route), *said(row)], []
-        task = Task("1", question(row), lang, "nano")
+        task = Assignment("1", question(row), lang, "nano")
         answer = asyncio.run(systems.router(task, f"http://127.0.0.1:{server.server_port}/v1"))
         first, *others = map(as_trained, server.requests)
         assert first == {"messages": route["messages"][:-1], "tools": []}
@@ -140,7 +140,7 @@ def test_constants_are_the_prompts_and_the_tools_as_a_client_sends_them(server: 
         assert ours == {lang: theirs[lang] for lang in ("zh", "ja")}
     server.script = [{"role": "assistant", "content": "好"}]
     own = [getattr(tools, name) for name in prompts.SKILLS[skill]]
-    asking = agent(Task("1", "", "zh", "nano"), f"http://127.0.0.1:{server.server_port}/v1", "a", tools=own)
+    asking = agent(Assignment("1", "", "zh", "nano"), f"http://127.0.0.1:{server.server_port}/v1", "a", tools=own)
     asyncio.run(asking.run("問"))
     [request] = map(as_trained, server.requests)
     assert json.dumps(request["tools"]) == json.dumps(SKILLS[skill]), "the order of keys is read too"

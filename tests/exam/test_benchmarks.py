@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shosei.errors import InputError
-from shosei.exam.benchmarks import Reading, read_benchmark, read_benchmarks
+from shosei.exam.benchmarks import Schema, read_benchmark, read_benchmarks
 from shosei.log import Score
 from shosei.metrics.grading.grade import build_program, extract_choice, extract_number, grade
 from shosei.wire.suite import Task, write_suite
@@ -81,7 +81,7 @@ def test_variants_of_humaneval(tmp_path: Path) -> None:
     assert task.lang == "ja"
     assert "次の Python 関数" in task.question
     renamed = {"name": "x/1", **{key: value for key, value in HUMANEVAL.items() if key != "task_id"}}
-    (task,) = read_benchmark(lines(tmp_path / "other.jsonl", renamed), Reading(columns={"task_id": "name"}))
+    (task,) = read_benchmark(lines(tmp_path / "other.jsonl", renamed), Schema(columns={"task_id": "name"}))
     assert task.id == "x/1"
     with pytest.raises(InputError, match=r"java.jsonl:1: the language is 'java'"):
         read_benchmark(lines(tmp_path / "java.jsonl", HUMANEVAL | {"language": "java"}))
@@ -131,16 +131,16 @@ def test_labels(tmp_path: Path) -> None:
     (tmp_path / "htl.csv").write_text('label,review\n1,"房间很大,\n不错"\n0,太吵\n')
     plain = read_benchmark(tmp_path / "htl.csv")
     assert [(task.grader, task.truth) for task in plain] == [("label", "1"), ("label", "0")]
-    named = read_benchmark(tmp_path / "htl.csv", Reading(labels={"1": "正面", "0": "负面"}))
+    named = read_benchmark(tmp_path / "htl.csv", Schema(labels={"1": "正面", "0": "负面"}))
     assert [task.truth for task in named] == ["正面", "负面"]
     assert "正面 / 负面" in named[0].asked
     assert right(named[0], "正面。")
     with pytest.raises(InputError, match=r"htl.csv:4: no --label names '0'"):
-        read_benchmark(tmp_path / "htl.csv", Reading(labels={"1": "正面"}))
+        read_benchmark(tmp_path / "htl.csv", Schema(labels={"1": "正面"}))
     (tmp_path / "htl.csv").write_text("label,words\n1,好\n")
     with pytest.raises(InputError, match=r"htl.csv:2: no 'question'; .*--map question=COLUMN"):
         read_benchmark(tmp_path / "htl.csv")
-    (task,) = read_benchmark(tmp_path / "htl.csv", Reading(columns={"question": "words"}))
+    (task,) = read_benchmark(tmp_path / "htl.csv", Schema(columns={"question": "words"}))
     assert task.question == "好"
 
 
@@ -204,11 +204,11 @@ def test_a_bad_file_is_one_line(tmp_path: Path, name: str, content: str, message
 def test_a_name_that_is_not_known_is_refused(tmp_path: Path) -> None:
     path = lines(tmp_path / "x.jsonl", {"question": "a", "answer": "1"})
     with pytest.raises(InputError, match="unknown format 'tabel'; did you mean 'table'"):
-        read_benchmark(path, Reading("tabel"))
+        read_benchmark(path, Schema("tabel"))
     with pytest.raises(InputError, match="no column 'gold' for --map answer=gold"):
-        read_benchmark(path, Reading(columns={"answer": "gold"}))
+        read_benchmark(path, Schema(columns={"answer": "gold"}))
     with pytest.raises(InputError, match="a table's grader is one of"):
-        read_benchmark(path, Reading(grader="python"))
+        read_benchmark(path, Schema(grader="python"))
 
 
 @pytest.mark.parametrize(

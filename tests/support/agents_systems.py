@@ -11,10 +11,10 @@ import time
 
 from openai import AsyncOpenAI, PermissionDeniedError
 
-from shosei.wire.system import Task
+from shosei.wire.system import Assignment
 
 
-async def system(task: Task, base_url: str) -> str:
+async def system(task: Assignment, base_url: str) -> str:
     client = AsyncOpenAI(base_url=base_url, api_key="agent:solo", max_retries=0)
 
     async def ask() -> str:
@@ -64,7 +64,7 @@ async def system(task: Task, base_url: str) -> str:
     return said
 
 
-async def waits(task: Task, base_url: str) -> str:
+async def waits(task: Assignment, base_url: str) -> str:
     """Takes a while over every task but the first two."""
     said = await AsyncOpenAI(base_url=base_url, api_key="none").chat.completions.create(
         model=task.model, messages=[{"role": "user", "content": task.question}]

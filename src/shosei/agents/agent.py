@@ -12,14 +12,14 @@ from pydantic_ai.messages import ModelMessage, ToolReturnPart
 from pydantic_ai.models.openai import OpenAIChatModel
 from pydantic_ai.providers.openai import OpenAIProvider
 
-from shosei.wire.system import Task
+from shosei.wire.system import Assignment
 
 _TRIES = 6  # of a request that the provider refuses (429), fails (5xx) or cuts; the waits double from half a second
 _CALLS = 5  # to the model, for one answer: a weak one may call tools for ever
 
 
 def agent(
-    task: Task,
+    task: Assignment,
     base_url: str,
     name: str,
     instructions: str = "",

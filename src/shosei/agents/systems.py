@@ -8,7 +8,7 @@ from collections import Counter
 from shosei.agents import tools
 from shosei.agents.agent import agent, ask
 from shosei.agents.prompts import CHECK, DEBATE, PLAN, ROUTE, SKILLS, SOLVE, WORK, WRITE
-from shosei.wire.system import Task
+from shosei.wire.system import Assignment
 
 _TRIES = 3  # of the checked solver
 _STEPS = 4  # of a plan
@@ -16,12 +16,12 @@ _DEBATERS = 3
 _TEMPERATURE = 0.7  # of debaters, who are one model: without chance they would all say the same
 
 
-async def single(task: Task, base_url: str) -> str:
+async def single(task: Assignment, base_url: str) -> str:
     """Answer by oneself, without tools: what the systems of several are measured against."""
     return await ask(agent(task, base_url, "single"), task.question)
 
 
-async def router(task: Task, base_url: str) -> str:
+async def router(task: Assignment, base_url: str) -> str:
     """Have a router name a specialist, by language and skill, who answers with that skill's tools."""
     choice = await ask(agent(task, base_url, "router", ROUTE[task.lang]), task.question)
     lang, skill = _specialist(choice, task)
@@ -30,7 +30,7 @@ async def router(task: Task, base_url: str) -> str:
     return await ask(agent(task, base_url, f"{lang}-{skill}", instructions, skilled), task.question)
 
 
-async def checker(task: Task, base_url: str) -> str:
+async def checker(task: Assignment, base_url: str) -> str:
     """Have a solver answer, a checker say what is wrong with the answer, and the solver try again."""
     solver = agent(task, base_url, "solver", SOLVE[task.lang], [tools.calculator, tools.numerals])
     critic = agent(task, base_url, "checker", CHECK[task.lang])
@@ -44,7 +44,7 @@ async def checker(task: Task, base_url: str) -> str:
     return answer
 
 
-async def planner(task: Task, base_url: str) -> str:
+async def planner(task: Assignment, base_url: str) -> str:
     """Split the question into steps, have workers do them at the same time, and write an answer from their results."""
     plan = await ask(agent(task, base_url, "planner", PLAN[task.lang]), task.question)
     steps = [line.strip() for line in plan.splitlines() if line.strip()][:_STEPS]
@@ -59,7 +59,7 @@ async def planner(task: Task, base_url: str) -> str:
     return await ask(writer, "\n".join([task.question, *results]))
 
 
-async def debate(task: Task, base_url: str) -> str:
+async def debate(task: Assignment, base_url: str) -> str:
     """Have debaters answer each for itself, read each other's answers, answer again, and vote."""
     names = [f"debater-{number}" for number in range(1, _DEBATERS + 1)]
     first = await asyncio.gather(
@@ -75,7 +75,7 @@ async def debate(task: Task, base_url: str) -> str:
     return Counter(votes).most_common(1)[0][0]  # of equally many, the first debater's
 
 
-def _specialist(choice: str, task: Task) -> tuple[str, str]:
+def _specialist(choice: str, task: Assignment) -> tuple[str, str]:
     """Language and skill that the router named; a weak one may name none, and then it is a chat."""
     lang, _, skill = choice.strip().lower().partition("-")
     return lang if lang in SOLVE else task.lang, skill if skill in SKILLS else "chat"

@@ -14,17 +14,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from shosei.cli.common import JsonOption, ProfileOption, RunOption, fast_loop, result, run_async, say
+from shosei.cli.exam import progress_of
 from shosei.cli.options import options_of
 from shosei.errors import EXIT_INVALID, EXIT_OK, InputError, installing, nearest
 
 if TYPE_CHECKING:
     from shosei.log import Run, Writer
     from shosei.systems.config import AgentsConfig
-    from shosei.systems.harness import Counts
     from shosei.systems.system import System
     from shosei.wire.suite import Task
-
-_SECONDS_BETWEEN_LINES = 2.0
 
 agents = typer.Typer(help="Give an agent system, of any framework, its tasks, and record what it does.")
 
@@ -117,8 +115,10 @@ class _Work:
     ) -> tuple[int, int]:
         """Give ``system`` the tasks, and do ``then`` in the same record; the attempt, and the exit code."""
         from shosei.config import save
+        from shosei.exam.counts import summed
+        from shosei.exam.resume import NOTHING, unfinished
+        from shosei.systems.baseline import is_beside
         from shosei.systems.harness import run_agents
-        from shosei.systems.resume import unfinished
 
         config = settings.model_dump() | {
             "system": system.name,
@@ -126,18 +126,19 @@ class _Work:
             "baseline": baseline,
             "answers": len(self.tasks) * settings.samples,
         }
-        done = unfinished(folder, config, self.hashes)
+        kept = unfinished(folder, "agents", config, self.hashes, lambda log, _: not baseline or is_beside(log))
         manifest: dict[str, Any] = {"config": config, "hashes": self.hashes, "profile": self.profile}
-        resumes = None if done is None else False
+        resumes = None if kept is None else False
         with folder.recording("agents", "inference", new_attempt=resumes, **manifest) as record:
             save(folder.toml, "agents", settings)
-            if done:
-                say(f"agents: goes on; {len(done)} tasks are kept")
+            if kept:
+                say(f"agents: goes on; {len(kept.answers)} tasks are kept")
+            output, progress = folder.folder / "agents.txt", progress_of("agents")
             measured = run_agents(
-                settings, system, self.url, self.tasks, record.writer, folder.folder / "agents.txt", _printer(), done
+                settings, system, self.url, self.tasks, record.writer, output, progress, kept or NOTHING
             )
             counts = run_async(measured, fast_loop())
-            record.exit_code = EXIT_OK if counts.done > counts.errors.total() else EXIT_INVALID
+            record.exit_code = EXIT_OK if summed(counts).answered else EXIT_INVALID
             then(record.writer)
         return record.writer.attempt, record.exit_code
 
@@ -194,19 +195,3 @@ def _lines(values: dict[str, Any]) -> list[str]:
     for name, each in values["agents"].items():
         lines.append(f"  {name:16}{each['calls']:8}{each['failed']:8}{each['tokens_in']:12}{each['tokens_out']:12}")
     return lines
-
-
-def _printer() -> Callable[[Counts], None]:
-    """A progress line every two seconds."""
-    import time
-
-    shown = time.monotonic()
-
-    def show(counts: Counts) -> None:
-        nonlocal shown
-        if counts.done < counts.total and time.monotonic() - shown < _SECONDS_BETWEEN_LINES:
-            return
-        shown = time.monotonic()
-        say(f"agents: {counts.done}/{counts.total} ended, {counts.errors.total()} failed")
-
-    return show

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,9 +11,11 @@ from shosei.cli.common import JsonOption, RunOption, result, run_async, say
 from shosei.errors import EXIT_INVALID, EXIT_OK
 
 if TYPE_CHECKING:
-    from shosei.exam import SuiteCount
+    from shosei.exam import Counts, OnProgress
 
 _SECONDS_BETWEEN_LINES = 2.0
+# Which requests are in flight together, and how long is waited, decide on no answer.
+_INCIDENTAL = ("concurrency", "timeout_s")
 
 
 def exam(
@@ -50,9 +51,9 @@ def exam(
     from shosei.config import save
     from shosei.errors import InputError
     from shosei.exam import ExamConfig, check, run_exam
-    from shosei.exam.benchmarks import Reading, benchmark_files, read_benchmark, read_benchmarks
+    from shosei.exam.benchmarks import Schema, benchmark_files, read_benchmark, read_benchmarks
     from shosei.exam.prompting import with_shots
-    from shosei.exam.resume import unfinished
+    from shosei.exam.resume import NOTHING, unfinished
     from shosei.files import sha256
     from shosei.log import open_run, read_log
     from shosei.metrics.accuracy.items import items
@@ -60,28 +61,28 @@ def exam(
     settings: ExamConfig = context.obj.load(ExamConfig)
     if lang not in (None, "zh", "ja", "en"):
         raise InputError(f"--lang {lang}: choose zh, ja or en")
-    reading = Reading(
+    schema = Schema(
         form or "", _pairs("--map", columns), lang=lang or "", grader=grader or "", labels=_pairs("--label", labels)
     )
-    tasks = read_benchmarks(suite, reading)
+    tasks = read_benchmarks(suite, schema)
     hashes = {f"suite:{file.stem}": sha256(file) for file in benchmark_files(suite)}
     if settings.shots:
         if not shots_from:
             raise InputError(f"--shots {settings.shots} needs --shots-from FILE: examples that are not in the suite")
-        tasks = with_shots(tasks, read_benchmark(shots_from, reading), settings.shots)
+        tasks = with_shots(tasks, read_benchmark(shots_from, schema), settings.shots)
         hashes["shots"] = sha256(shots_from)
     folder = open_run(run, must_exist=False)
     settings, proof = run_async(check(settings, url, tasks))
     config = settings.model_dump() | {"answers": len(tasks) * settings.samples, "url": url}
-    done = unfinished(folder, config, hashes, executes=proof is not None)
+    kept = unfinished(folder, "exam", config, hashes, lambda _, kept: not (proof and kept.unexecuted), _INCIDENTAL)
     manifest: dict[str, Any] = {"config": config, "hashes": hashes, "sandbox": proof.level if proof else "none"}
-    with folder.recording("exam", "inference", new_attempt=False if done else None, **manifest) as record:
+    with folder.recording("exam", "inference", new_attempt=False if kept else None, **manifest) as record:
         save(folder.toml, "exam", settings)
         if proof:
             say(f"exam: programs run in {proof}")
-        if done:
-            say(f"exam: goes on; {len(done.answers)} answers and {len(done.executed)} executions are kept")
-        counts = run_async(run_exam(settings, proof, url, tasks, record.writer, _printer(), done))
+        if kept:
+            say(f"exam: goes on; {len(kept.answers)} answers and {len(kept.executed)} executions are kept")
+        counts = run_async(run_exam(settings, proof, url, tasks, record.writer, progress_of("exam"), kept or NOTHING))
         record.exit_code = EXIT_OK if any(count.answered for count in counts.values()) else EXIT_INVALID
     graded = folder.write("items.jsonl", items(read_log(folder.log, record.writer.attempt)))
     lines = [f"{'suite':24}{'answered':>9}{'failed':>8}{'executed':>10}"]
@@ -116,28 +117,25 @@ def _pairs(option: str, given: list[str] | None) -> dict[str, str]:
     return pairs
 
 
-def _printer() -> Callable[[dict[str, SuiteCount]], None]:
+def progress_of(verb: str) -> OnProgress:
     """A progress line every two seconds, and one at the end of each stage: asking, then running programs."""
     import time
 
+    from shosei.exam.counts import summed
+
     begin = shown = time.monotonic()
 
-    def show(counts: dict[str, SuiteCount]) -> None:
+    def show(counts: Counts) -> None:
         nonlocal shown
-        done, total = sum(count.done for count in counts.values()), sum(count.total for count in counts.values())
-        run, programs = (
-            sum(count.executed for count in counts.values()),
-            sum(count.programs for count in counts.values()),
-        )
-        now = time.monotonic()
-        ended = run == programs if run else done == total
-        if not ended and now - shown < _SECONDS_BETWEEN_LINES:
+        count, now = summed(counts), time.monotonic()
+        is_last = count.executed == count.programs if count.executed else count.done == count.total
+        if not is_last and now - shown < _SECONDS_BETWEEN_LINES:
             return
         shown = now
-        if run:
-            say(f"exam: {run}/{programs} programs run")
+        if count.executed:
+            say(f"{verb}: {count.executed}/{count.programs} programs run")
             return
-        failed = sum(count.failed for count in counts.values())
-        say(f"exam: {done}/{total} asked, {failed} failed, {(now - begin) / done * (total - done):.0f} s left to ask")
+        left_s = (now - begin) / (count.done - count.kept) * (count.total - count.done)
+        say(f"{verb}: {count.done}/{count.total} asked, {count.failed} failed, {left_s:.0f} s left to ask")
 
     return show

@@ -1,186 +1,132 @@
-"""Asks every task and writes down what came back."""
+"""Puts every task to a subject, an endpoint or an agent system, and writes down what came back."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
+import random
+import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
 
-import msgspec
-
-from shosei.errors import InputError
-from shosei.exam.config import ExamConfig
-from shosei.exam.programs import Programs
-from shosei.exam.prompting import request
-from shosei.exam.resume import Done
-from shosei.log import Note, Score, Writer
+from shosei.exam.counts import OnProgress, SuiteCount, counts_of
+from shosei.exam.resume import Key
+from shosei.log import Request, Score, Workflow, Writer
 from shosei.metrics.grading.grade import EXTRACTION_VERSION
-from shosei.sandbox.proof import Proof, choose
-from shosei.wire.client import Client, Reply
 from shosei.wire.suite import Task, identities
 
-PROGRAMS_AT_ONCE = 2
+_SECOND = 1_000_000_000
 
 
-class SuiteCount(msgspec.Struct):
-    """How far one suite is. Answers: tasks × samples. ``failed`` of the ``done`` have no answer.
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a subject says to a task, with the event that tells how it came to it, or that it failed."""
 
-    ``kept`` of the ``done`` were answered before an interruption. ``programs`` of the answers are to be executed, once
-    all suites' answers are there.
+    event: Request | Workflow
+    text: str = ""
+    message: str = ""  # where it failed: the first words of why
+    request: str = ""  # the id of the request that brought it
+
+
+class Subject(Protocol):
+    """Whoever is examined."""
+
+    async def answer(self, task: Task, sample: int, due_ns: int) -> Answer:
+        """Do ``task``, which was due at monotonic ``due_ns``. A failure is an answer's error, never an exception.
+
+        Raises CancelledError to end the exam: nothing more is asked.
+        """
+        ...
+
+
+class Exam:
+    """Tasks × ``samples``, of which those in ``kept`` are answered; what ``counts`` says of them is told as they end.
+
+    ``decoding`` is what decides on grades beside the tasks and the subject.
     """
 
-    total: int = 0
-    done: int = 0
-    failed: int = 0
-    kept: int = 0
-    programs: int = 0
-    executed: int = 0
-    first_error: str = ""
+    def __init__(
+        self,
+        tasks: Sequence[Task],
+        samples: int,
+        writer: Writer,
+        progress: OnProgress,
+        *,
+        decoding: Mapping[str, object],
+        kept: Mapping[Key, Score],
+    ) -> None:
+        self.counts = counts_of(tasks, samples)
+        self.answered: list[tuple[Task, Score]] = []
+        self._writer, self._progress = writer, progress
+        self._identity = identities(tasks, {**decoding, "extraction": EXTRACTION_VERSION})
+        self._pending: deque[tuple[Task, int]] = deque()
+        for sample in range(samples):
+            for task in tasks:
+                if score := kept.get((task.suite, task.id, sample)):
+                    self._count(task, score).kept += 1
+                else:
+                    self._pending.append((task, sample))
 
     @property
-    def answered(self) -> int:
-        return self.done - self.failed
+    def ended(self) -> bool:
+        """Whether nothing is left to ask."""
+        return not self._pending
 
+    async def closed(self, subject: Subject, concurrency: int) -> None:
+        """Ask what is left, ``concurrency`` tasks at a time."""
 
-Counts = dict[str, SuiteCount]
-OnProgress = Callable[[Counts], None]
-
-
-async def check(config: ExamConfig, url: str, tasks: Sequence[Task]) -> tuple[ExamConfig, Proof | None]:
-    """Make sure that the exam can begin: the configuration with the model's and the sandbox's names, and its proof.
-
-    No proof where there are no programs to run. Raises InputError: no server at ``url``, or no model in it; no sandbox
-    holds on this machine. Call it before the run begins, so that a failed start leaves nothing in the log.
-    """
-    async with Client(url, timeout_s=config.timeout_s) as client:
-        served = await client.models()
-    if not served and not config.model:
-        raise InputError(f"{url} lists no model: name one with --set exam.model=NAME")
-    config = config.model_copy(update={"model": config.model or served[0]})
-    if not config.executes or not any(task.grader == "python" for task in tasks):
-        return config, None
-    proof = await choose(config)
-    return config.model_copy(update={"sandbox": proof.backend}), proof
-
-
-async def run_exam(
-    config: ExamConfig,
-    proof: Proof | None,
-    url: str,
-    tasks: Sequence[Task],
-    writer: Writer,
-    progress: OnProgress = lambda counts: None,
-    done: Done | None = None,
-) -> Counts:
-    """Ask each task ``config.samples`` times, with what ``check`` returned; return counts by suite.
-
-    Each answer becomes a ``request`` and a raw ``score`` event, in the log before the next is asked. Programs are
-    executed when everything has been answered, so that the server is not timed while they take the processor. What is
-    ``done`` is not done again. ``progress`` is called after each answer and after each program.
-    """
-    done = done or Done({}, set())
-    counts: Counts = {}
-    for task in tasks:
-        counts.setdefault(task.suite, SuiteCount()).total += config.samples
-    asked = sum(task.grader == "python" for task in tasks)
-    if asked and not proof:
-        text = f"{asked} python tasks are asked but not executed; to run the programs, leave out --sandbox none"
-        writer.emit(Note(level="warning", text=text))
-    identity = identities(tasks, _decoding(config))
-    pending = deque((task, sample) for sample in range(config.samples) for task in tasks)
-    answers: list[tuple[Task, Score]] = []
-
-    def count(task: Task, score: Score, message: str = "") -> None:
-        answers.append((task, score))
-        of_suite = counts[task.suite]
-        of_suite.done += 1
-        of_suite.failed += bool(score.error)
-        of_suite.programs += task.grader == "python" and proof is not None and not score.error
-        if score.error and not of_suite.first_error:
-            of_suite.first_error = f"{score.error}: {message}".rstrip(": ")
-        progress(counts)
-
-    async def ask(client: Client) -> None:
-        while pending:
-            task, sample = pending.popleft()
-            kept = done.answers.get((task.suite, task.id, sample))
-            if kept:
-                counts[task.suite].kept += 1
-                count(task, kept)
-                continue
-            reply = await client.ask(*request(task, config))
-            score = _score(task, sample, reply, identity)
-            writer.emit(reply.event("exam", task=task.id))
-            writer.emit(msgspec.structs.replace(score))
-            writer.flush()
-            count(task, score, reply.message)
-
-    headers = {"x-shosei-purpose": "exam"}
-    async with Client(url, timeout_s=config.timeout_s, headers=headers) as client:
-        async with asyncio.TaskGroup() as group:
-            for _ in range(config.concurrency):
-                group.create_task(ask(client))
-    if proof:
-        await _run_programs(config, proof, answers, writer, counts, progress, done)
-    return counts
-
-
-async def _run_programs(
-    config: ExamConfig,
-    proof: Proof,
-    answers: Sequence[tuple[Task, Score]],
-    writer: Writer,
-    counts: Counts,
-    progress: OnProgress,
-    done: Done,
-) -> None:
-    pending = deque((task, score) for task, score in answers if task.grader == "python" and not score.error)
-    async with contextlib.AsyncExitStack() as stack:
-        programs = [
-            await stack.enter_async_context(Programs(config, proof)) for _ in range(min(PROGRAMS_AT_ONCE, len(pending)))
-        ]
-
-        async def work(mine: Programs) -> None:
-            while pending:
-                task, score = pending.popleft()
-                if (task.suite, task.id, score.sample) not in done.executed:
-                    writer.emit(await mine.run(task, score.sample, score.answer))
-                counts[task.suite].executed += 1
-                progress(counts)
+        async def occupy() -> None:
+            while self._pending:
+                await self._ask(subject, *self._pending.popleft(), time.monotonic_ns())
 
         async with asyncio.TaskGroup() as group:
-            for each in programs:
-                group.create_task(work(each))
-    if programs and (broken := sorted(set().union(*(each.broken for each in programs)))):
-        text = f"{len(broken)} tasks' own reference solutions do not pass their tests here: {', '.join(broken)}"
-        writer.emit(Note(level="warning", text=text))
+            for _ in range(concurrency):
+                group.create_task(occupy())
 
+    async def open(self, subject: Subject, rate: float, seed: int) -> None:
+        """Ask what is left as a Poisson process of ``rate`` a second, whether or not earlier tasks have ended."""
+        arrivals, due_ns = random.Random(seed), time.monotonic_ns()
+        async with asyncio.TaskGroup() as group:
+            while self._pending:
+                task, sample = self._pending.popleft()
+                due_ns += int(arrivals.expovariate(rate) * _SECOND)
+                await asyncio.sleep(max(0.0, (due_ns - time.monotonic_ns()) / _SECOND))
+                group.create_task(self._ask(subject, task, sample, due_ns))
 
-def _decoding(config: ExamConfig) -> dict[str, object]:
-    """What decides, beside the tasks and the model, on which answers are graded."""
-    return {
-        "max_tokens": config.max_tokens,
-        "temperature": config.temperature,
-        "extraction": EXTRACTION_VERSION,
-        **({} if config.prompting == "chat" else {"prompting": config.prompting}),
-    }
+    async def _ask(self, subject: Subject, task: Task, sample: int, due_ns: int) -> None:
+        try:
+            answer = await subject.answer(task, sample, due_ns)
+        except asyncio.CancelledError:
+            self._pending.clear()
+            raise
+        score = self._score(task, sample, answer)
+        self._writer.emit(answer.event)
+        self._writer.emit(score)
+        self._writer.flush()
+        self._count(task, score, answer.message)
+        self._progress(self.counts)
 
+    def _count(self, task: Task, score: Score, message: str = "") -> SuiteCount:
+        self.answered.append((task, score))
+        count = self.counts[task.suite]
+        count.end(score.error, message)
+        return count
 
-def _score(task: Task, sample: int, reply: Reply, identity: Mapping[str, str]) -> Score:
-    return Score(
-        suite=task.suite,
-        item=task.id,
-        cluster=task.cluster,
-        grader=task.grader,
-        truth=task.truth,
-        answer=reply.text,
-        sample=sample,
-        lang=task.lang,
-        request=reply.id,
-        error=reply.error,
-        task=task.id,
-        question=task.question,
-        references=task.references,
-        identity=identity[task.suite],
-    )
+    def _score(self, task: Task, sample: int, answer: Answer) -> Score:
+        return Score(
+            suite=task.suite,
+            item=task.id,
+            cluster=task.cluster,
+            grader=task.grader,
+            truth=task.truth,
+            answer=answer.text,
+            sample=sample,
+            lang=task.lang,
+            request=answer.request,
+            error=answer.event.error,
+            task=answer.event.task,
+            question=task.question,
+            references=task.references,
+            identity=self._identity[task.suite],
+        )

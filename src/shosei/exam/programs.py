@@ -2,12 +2,51 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import Collection
+
 from shosei.exam.config import ExamConfig
-from shosei.log import Exec
+from shosei.exam.counts import OnProgress
+from shosei.exam.exam import Exam
+from shosei.exam.resume import Key
+from shosei.log import Exec, Note, Writer
 from shosei.metrics.grading.grade import build_program
 from shosei.sandbox.proof import Proof
 from shosei.sandbox.runner import IN_PROCESS, OUTSIDE, Execution, Runner
 from shosei.wire.suite import Task
+
+_AT_ONCE = 2
+
+
+async def run_programs(
+    config: ExamConfig, proof: Proof, exam: Exam, writer: Writer, progress: OnProgress, executed: Collection[Key]
+) -> None:
+    """Run the programs among the answers of ``exam``, but for those ``executed`` before, each into an ``exec`` event.
+
+    A note names the tasks whose own reference solutions do not pass.
+    """
+    pending = deque((task, score) for task, score in exam.answered if task.grader == "python" and not score.error)
+    for task, _ in pending:
+        exam.counts[task.suite].programs += 1
+
+    async def work(programs: Programs) -> None:
+        while pending:
+            task, score = pending.popleft()
+            if (task.suite, task.id, score.sample) not in executed:
+                writer.emit(await programs.run(task, score.sample, score.answer))
+            exam.counts[task.suite].executed += 1
+            progress(exam.counts)
+
+    async with contextlib.AsyncExitStack() as stack:
+        workers = [await stack.enter_async_context(Programs(config, proof)) for _ in range(min(_AT_ONCE, len(pending)))]
+        async with asyncio.TaskGroup() as group:
+            for programs in workers:
+                group.create_task(work(programs))
+    if broken := sorted({name for programs in workers for name in programs.broken}):
+        text = f"{len(broken)} tasks' own reference solutions do not pass their tests here: {', '.join(broken)}"
+        writer.emit(Note(level="warning", text=text))
 
 
 class Programs:

@@ -19,6 +19,11 @@ def token_budget(log: Log) -> int | None:
     return round(fsum(spent) / len(spent)) or None if spent else None
 
 
+def is_beside(log: Log) -> bool:
+    """Whether a baseline's tasks stand in the system's log."""
+    return any(event.baseline for event in log.of(Workflow))
+
+
 def relay(baseline: Log, writer: Writer) -> None:
     """Write the baseline's tasks into the system's log, each with what it takes to grade it."""
     scores = {(score.suite, score.item, score.sample): score for score in baseline.of(Score)}

@@ -23,7 +23,7 @@ from typing import Any
 
 from shosei.errors import EXIT_INPUT, InputError
 from shosei.systems.job import Job, Stream
-from shosei.wire.system import System, Task
+from shosei.wire.system import Assignment, SystemFunction
 
 _CHUNK_BYTES = 1 << 16
 
@@ -31,7 +31,7 @@ _CHUNK_BYTES = 1 << 16
 class Host:
     """Tasks of ``system`` as ``connection`` asks for them; what they print is appended to ``output``."""
 
-    def __init__(self, system: System | Sequence[str], connection: socket.socket, output: Path) -> None:
+    def __init__(self, system: SystemFunction | Sequence[str], connection: socket.socket, output: Path) -> None:
         self._system, self._connection, self._output = system, connection, output
         self._jobs: dict[str, Job] = {}
         self._received = b""
@@ -72,7 +72,7 @@ class Host:
 
     def _begin(self, order: dict[str, Any]) -> None:
         try:
-            job = Job(order["name"], self._system, Task(**order["task"]), order["base_url"])
+            job = Job(order["name"], self._system, Assignment(**order["task"]), order["base_url"])
         except OSError as error:  # no process to be had, no such command
             self._tell({"name": order["name"], "error": "crashed", "message": str(error)})
             return
@@ -113,7 +113,7 @@ class Host:
             job.kill()
 
 
-def load(location: str) -> System:
+def load(location: str) -> SystemFunction:
     """The function at ``module:function``. Raises InputError with the reason why there is none."""
     module, colon, name = location.partition(":")
     if not (module and colon and name):
@@ -124,7 +124,7 @@ def load(location: str) -> System:
         raise InputError(f"cannot load {location}: {type(error).__name__}: {error}") from None
     if not callable(found):
         raise InputError(f"cannot load {location}: it is no function")
-    system: System = found
+    system: SystemFunction = found
     return system
 
 

@@ -15,7 +15,7 @@ from dataclasses import asdict
 from typing import NoReturn
 
 from shosei.lineage import die_with
-from shosei.wire.system import System, Task
+from shosei.wire.system import Assignment, SystemFunction
 
 LIMIT_BYTES = 1 << 20  # of an answer, and of everything else that a task prints
 _CHUNK_BYTES = 1 << 16
@@ -59,7 +59,7 @@ class Stream:
 class Job:
     """A task under way in process ``pid``; ``answer`` is what it answers with, ``output`` what else it prints."""
 
-    def __init__(self, name: str, system: System | Sequence[str], task: Task, base_url: str) -> None:
+    def __init__(self, name: str, system: SystemFunction | Sequence[str], task: Assignment, base_url: str) -> None:
         self.name = name
         self.answer, self.output = Stream(), Stream()
         self._is_function = callable(system)
@@ -107,7 +107,7 @@ class Job:
         except UnicodeDecodeError:
             return _failure("no answer", "what it printed is not UTF-8")
 
-    def _begin(self, host: int, system: System | Sequence[str], task: Task, base_url: str) -> NoReturn:
+    def _begin(self, host: int, system: SystemFunction | Sequence[str], task: Assignment, base_url: str) -> NoReturn:
         """In the job's own process: be the task, to the end."""
         try:
             os.setsid()
@@ -137,7 +137,7 @@ class Job:
             os._exit(1)  # the host's own clean-up is not this process's
 
 
-def _returned(system: System, task: Task, base_url: str) -> dict[str, str]:
+def _returned(system: SystemFunction, task: Assignment, base_url: str) -> dict[str, str]:
     """Run the function to its end, whatever that is."""
     try:
         pending = system(task, base_url)

@@ -15,8 +15,11 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Task:
-    """One task. ``lang`` is zh, ja or en; ``model`` is the name that the endpoint knows the model by."""
+class Assignment:
+    """What a system is given of a task.
+
+    ``lang`` is zh, ja or en; ``model`` is the name that the endpoint knows the model by.
+    """
 
     id: str
     question: str
@@ -24,4 +27,4 @@ class Task:
     model: str
 
 
-System = Callable[[Task, str], Awaitable[str]]
+SystemFunction = Callable[[Assignment, str], Awaitable[str]]

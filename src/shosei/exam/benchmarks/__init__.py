@@ -5,6 +5,6 @@ or TSV of questions with answers, choices or labels (GSM8K, MGSM, CMMLU, sentime
 paragraphs with questions and answer spans (SQuAD, CMRC 2018, JaQuAD). ``shosei``: this project's own suites.
 """
 
-from shosei.exam.benchmarks.read import FORMATS, Reading, benchmark_files, read_benchmark, read_benchmarks
+from shosei.exam.benchmarks.read import FORMATS, Schema, benchmark_files, read_benchmark, read_benchmarks
 
-__all__ = ["FORMATS", "Reading", "benchmark_files", "read_benchmark", "read_benchmarks"]
+__all__ = ["FORMATS", "Schema", "benchmark_files", "read_benchmark", "read_benchmarks"]

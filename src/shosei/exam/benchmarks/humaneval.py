@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from shosei.errors import InputError
-from shosei.exam.benchmarks.records import Record, json_lines
+from shosei.exam.benchmarks.entries import Entry, json_lines
 from shosei.exam.benchmarks.wording import ask, language
 from shosei.wire.suite import Task
 
@@ -20,29 +20,29 @@ def read(path: Path, suite: str, columns: Mapping[str, str], lang: str) -> list[
 
     The tests run beside what the prompt has before the function: imports and helpers that they may call.
     """
-    records = json_lines(path, columns)
-    lang = lang or language(record.text("text", ("prompt",)) for record in records)
-    return [_task(record, suite, lang) for record in records]
+    entries = json_lines(path, columns)
+    lang = lang or language(entry.text("text", ("prompt",)) for entry in entries)
+    return [_task(entry, suite, lang) for entry in entries]
 
 
-def _task(record: Record, suite: str, lang: str) -> Task:
-    tongue = str(record.get("language") or "python").lower()
+def _task(entry: Entry, suite: str, lang: str) -> Task:
+    tongue = str(entry.get("language") or "python").lower()
     if not tongue.startswith("py"):
-        raise InputError(f"{record.where}: the language is '{tongue}'; only Python programs can be run")
-    return _mbpp(record, suite, lang) if record.get("test_list") else _humaneval(record, suite, lang)
+        raise InputError(f"{entry.where}: the language is '{tongue}'; only Python programs can be run")
+    return _mbpp(entry, suite, lang) if entry.get("test_list") else _humaneval(entry, suite, lang)
 
 
-def _humaneval(record: Record, suite: str, lang: str) -> Task:
-    prompt, entry_point, test = record.text("prompt"), record.text("entry_point"), record.text("test")
+def _humaneval(entry: Entry, suite: str, lang: str) -> Task:
+    prompt, entry_point, test = entry.text("prompt"), entry.text("entry_point"), entry.text("test")
     if not test.strip():
-        raise InputError(f"{record.where}: 'test' is empty, so that every program would pass")
-    solution = record.get("canonical_solution") or ""
+        raise InputError(f"{entry.where}: 'test' is empty, so that every program would pass")
+    solution = entry.get("canonical_solution") or ""
     start = re.search(rf"^(?:async )?def +{re.escape(entry_point)}\b", prompt, re.MULTILINE)
     return Task(
-        id=record.text("task_id"),
+        id=entry.text("task_id"),
         suite=suite,
         lang=lang,
-        cluster=record.text("task_id"),
+        cluster=entry.text("task_id"),
         grader="python",
         messages=[{"role": "user", "content": ask(f"```python\n{prompt.strip()}\n```", "python", lang)}],
         truth=prompt + solution if solution else "",
@@ -55,23 +55,23 @@ def _humaneval(record: Record, suite: str, lang: str) -> Task:
     )
 
 
-def _mbpp(record: Record, suite: str, lang: str) -> Task:
-    asserts, code = record.get("test_list"), record.get("code") or ""
+def _mbpp(entry: Entry, suite: str, lang: str) -> Task:
+    asserts, code = entry.get("test_list"), entry.get("code") or ""
     if not isinstance(asserts, list) or not all(isinstance(line, str) for line in asserts):
-        raise InputError(f"{record.where}: 'test_list' is no list of asserts")
-    asked = record.text("text", ("prompt",))
+        raise InputError(f"{entry.where}: 'test_list' is no list of asserts")
+    asked = entry.text("text", ("prompt",))
     shown = "\n".join([asked, *asserts])
     return Task(
-        id=record.text("task_id"),
+        id=entry.text("task_id"),
         suite=suite,
         lang=lang,
-        cluster=record.text("task_id"),
+        cluster=entry.text("task_id"),
         grader="python",
         messages=[{"role": "user", "content": ask(shown, "python", lang)}],
         truth=code,
         max_tokens=_MAX_TOKENS,
-        entry_point=record.get("entry_point") or _tested(asserts, code, record.where),
-        setup=record.get("test_setup_code") or "\n".join(record.get("test_imports") or ()),
+        entry_point=entry.get("entry_point") or _tested(asserts, code, entry.where),
+        setup=entry.get("test_setup_code") or "\n".join(entry.get("test_imports") or ()),
         test="\n".join(asserts),
         solution=f"```python\n{code.strip()}\n```" if code else "",
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from shosei.errors import InputError
-from shosei.exam.benchmarks.records import Record, json_lines, table
+from shosei.exam.benchmarks.entries import Entry, json_lines, table
 from shosei.exam.benchmarks.wording import ask, language
 from shosei.metrics.grading.grade import extract_number
 from shosei.wire.suite import Task
@@ -46,46 +46,46 @@ def read(
     """
     name = path.name.removesuffix(".gz")
     if name.endswith((".csv", ".tsv")):
-        records = table(path, "\t" if name.endswith(".tsv") else ",", columns, sorted(HEADINGS))
+        entries = table(path, "\t" if name.endswith(".tsv") else ",", columns, sorted(HEADINGS))
     else:
-        records = json_lines(path, columns)
-    kind = grader or _grader(records)
-    truths = [_truth(record, kind, labels) for record in records]
-    lang = lang or language(record.text("question", QUESTION) for record in records)
+        entries = json_lines(path, columns)
+    kind = grader or _grader(entries)
+    truths = [_truth(entry, kind, labels) for entry in entries]
+    lang = lang or language(entry.text("question", QUESTION) for entry in entries)
     known = tuple(sorted(set(truths))) if kind == "label" else ()
     return [
-        _task(record, number, truth, suite, lang, kind, known)
-        for number, (record, truth) in enumerate(zip(records, truths, strict=True), 1)
+        _task(entry, number, truth, suite, lang, kind, known)
+        for number, (entry, truth) in enumerate(zip(entries, truths, strict=True), 1)
     ]
 
 
-def _grader(records: Sequence[Record]) -> str:
-    if _choices(records[0]):
+def _grader(entries: Sequence[Entry]) -> str:
+    if _choices(entries[0]):
         return "choice"
-    if records[0].get("answer", [name for name in ANSWER if name not in LABEL]) is None:
+    if entries[0].get("answer", [name for name in ANSWER if name not in LABEL]) is None:
         return "label"
-    answers = [record.text("answer", ANSWER).strip() for record in records]
+    answers = [entry.text("answer", ANSWER).strip() for entry in entries]
     if all(extract_number(answer) is not None and (answer[-1:].isdigit() or "####" in answer) for answer in answers):
         return "number"
     return "text"
 
 
-def _truth(record: Record, grader: str, labels: Mapping[str, str]) -> str:
-    answer = record.text("answer", ANSWER).strip()
+def _truth(entry: Entry, grader: str, labels: Mapping[str, str]) -> str:
+    answer = entry.text("answer", ANSWER).strip()
     match grader:
         case "number":
             number = extract_number(answer)
             if number is None:
-                raise InputError(f"{record.where}: the answer holds no number: {answer[-60:]}")
+                raise InputError(f"{entry.where}: the answer holds no number: {answer[-60:]}")
             return f"{number:f}"
         case "choice":
-            return _letter(answer, _choices(record), record.where)
+            return _letter(answer, _choices(entry), entry.where)
         case "label" if labels:
             if answer not in labels:
-                raise InputError(f"{record.where}: no --label names '{answer}'; {', '.join(labels)} are named")
+                raise InputError(f"{entry.where}: no --label names '{answer}'; {', '.join(labels)} are named")
             return labels[answer]
     if not answer:
-        raise InputError(f"{record.where}: the answer is empty")
+        raise InputError(f"{entry.where}: the answer is empty")
     return answer
 
 
@@ -100,24 +100,24 @@ def _letter(answer: str, choices: Sequence[str], where: str) -> str:
     raise InputError(f"{where}: '{answer}' is none of the {len(choices)} choices")
 
 
-def _choices(record: Record) -> list[str]:
-    listed: Any = record.get("choices", ("options",))
+def _choices(entry: Entry) -> list[str]:
+    listed: Any = entry.get("choices", ("options",))
     if isinstance(listed, dict):
         listed = listed.get("text") or list(listed.values())
     if isinstance(listed, list):
         return [str(each) for each in listed]
     for names in (_LETTERS[:10], [f"choice{number}" for number in range(10)]):
-        if found := [str(record.columns[name]) for name in names if record.columns.get(name) not in (None, "")]:
+        if found := [str(entry.columns[name]) for name in names if entry.columns.get(name) not in (None, "")]:
             return found
     return []
 
 
-def _task(record: Record, number: int, truth: str, suite: str, lang: str, grader: str, labels: tuple[str, ...]) -> Task:
-    question = record.text("question", QUESTION).strip()
-    choices = _choices(record) if grader == "choice" else []
+def _task(entry: Entry, number: int, truth: str, suite: str, lang: str, grader: str, labels: tuple[str, ...]) -> Task:
+    question = entry.text("question", QUESTION).strip()
+    choices = _choices(entry) if grader == "choice" else []
     text = "\n".join([question, *(f"{letter}. {choice}" for letter, choice in zip(_LETTERS, choices, strict=False))])
-    name = record.get("id", ID)
-    given = record.text("answer", ANSWER)
+    name = entry.get("id", ID)
+    given = entry.text("answer", ANSWER)
     return Task(
         id=str(name if name is not None else number),
         suite=suite,

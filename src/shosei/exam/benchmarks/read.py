@@ -9,7 +9,7 @@ from pathlib import Path
 
 from shosei.errors import InputError, nearest
 from shosei.exam.benchmarks import humaneval, questions, squad
-from shosei.exam.benchmarks.records import read_text
+from shosei.exam.benchmarks.entries import read_text
 from shosei.wire.suite import Task, read_suite
 
 FORMATS = ("shosei", "humaneval", "table", "squad")
@@ -17,7 +17,7 @@ _ENDINGS = (".jsonl", ".csv", ".tsv", ".json", ".jsonl.gz", ".csv.gz", ".tsv.gz"
 
 
 @dataclass(frozen=True)
-class Reading:
+class Schema:
     """What a user says of a file. ``form`` is its format; empty: the one that it looks like.
 
     ``columns`` gives our names of fields the file's own; ``labels`` gives its labels names. Empty ``lang`` and
@@ -38,7 +38,7 @@ class Reading:
             raise InputError(f"a table's grader is one of {', '.join(questions.GRADERS)}, not '{self.grader}'")
 
 
-AS_IT_LOOKS = Reading()
+AS_IT_LOOKS = Schema()
 
 
 def benchmark_files(path: Path) -> list[Path]:
@@ -51,9 +51,9 @@ def benchmark_files(path: Path) -> list[Path]:
     return files
 
 
-def read_benchmarks(path: Path, reading: Reading = AS_IT_LOOKS) -> list[Task]:
+def read_benchmarks(path: Path, schema: Schema = AS_IT_LOOKS) -> list[Task]:
     """The tasks of a file, or of a folder's files as if they were one. Raises InputError that names file and line."""
-    tasks = [task for file in benchmark_files(path) for task in read_benchmark(file, reading)]
+    tasks = [task for file in benchmark_files(path) for task in read_benchmark(file, schema)]
     seen: set[tuple[str, str]] = set()
     for task in tasks:
         if (task.suite, task.id) in seen:
@@ -62,18 +62,18 @@ def read_benchmarks(path: Path, reading: Reading = AS_IT_LOOKS) -> list[Task]:
     return tasks
 
 
-def read_benchmark(file: Path, reading: Reading = AS_IT_LOOKS) -> list[Task]:
+def read_benchmark(file: Path, schema: Schema = AS_IT_LOOKS) -> list[Task]:
     """The tasks of one file. Raises InputError that names the file and the line."""
     suite = file.name.removesuffix(".gz").rpartition(".")[0] or file.name
-    match reading.form or _looks_like(file):
+    match schema.form or _looks_like(file):
         case "shosei":
             return read_suite(file)
         case "humaneval":
-            return humaneval.read(file, suite, reading.columns, reading.lang)
+            return humaneval.read(file, suite, schema.columns, schema.lang)
         case "squad":
-            return squad.read(file, suite, reading.lang)
+            return squad.read(file, suite, schema.lang)
         case _:
-            return questions.read(file, suite, reading.columns, reading.lang, reading.grader, reading.labels)
+            return questions.read(file, suite, schema.columns, schema.lang, schema.grader, schema.labels)
 
 
 def _looks_like(file: Path) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from shosei.errors import InputError
-from shosei.exam.benchmarks.records import read_text
+from shosei.exam.benchmarks.entries import read_text
 from shosei.exam.benchmarks.wording import ask, language
 from shosei.wire.suite import Task
 

@@ -17,7 +17,7 @@ csv.field_size_limit(1 << 26)
 
 
 @dataclass(frozen=True)
-class Record:
+class Entry:
     """One row: its columns, and where it stands, for errors."""
 
     where: str  # file:line
@@ -49,9 +49,9 @@ def read_text(path: Path) -> str:
         raise InputError(f"{path} is not UTF-8 text: {error}") from None
 
 
-def json_lines(path: Path, columns: Mapping[str, str]) -> list[Record]:
+def json_lines(path: Path, columns: Mapping[str, str]) -> list[Entry]:
     """One JSON object a line. ``columns``: the reader's name -> the file's. Raises InputError."""
-    records = []
+    entries = []
     for number, line in enumerate(read_text(path).split("\n"), 1):
         if not line.strip():
             continue
@@ -62,11 +62,11 @@ def json_lines(path: Path, columns: Mapping[str, str]) -> list[Record]:
             raise InputError(f"{where}: not JSON: {error}") from None
         if not isinstance(row, dict):
             raise InputError(f"{where}: not a JSON object but {type(row).__name__}")
-        records.append(_mapped(where, row, columns))
-    return _some(path, records)
+        entries.append(_mapped(where, row, columns))
+    return _some(path, entries)
 
 
-def table(path: Path, delimiter: str, columns: Mapping[str, str], headings: Sequence[str]) -> list[Record]:
+def table(path: Path, delimiter: str, columns: Mapping[str, str], headings: Sequence[str]) -> list[Entry]:
     """A CSV or TSV file. Raises InputError.
 
     Its first line names the columns. Where that has none of ``headings`` and none that was mapped, it is a row like the
@@ -77,7 +77,7 @@ def table(path: Path, delimiter: str, columns: Mapping[str, str], headings: Sequ
         reader = csv.reader(text, delimiter="\t", quoting=csv.QUOTE_NONE)
     else:
         reader = csv.reader(text, strict=True)
-    records: list[Record] = []
+    entries: list[Entry] = []
     names: list[str] = []
     begin = 1
     try:
@@ -92,20 +92,20 @@ def table(path: Path, delimiter: str, columns: Mapping[str, str], headings: Sequ
                     continue
             if len(row) != len(names):
                 raise InputError(f"{where}: {len(row)} columns, where {len(names)} are named ({', '.join(names)})")
-            records.append(_mapped(where, dict(zip(names, row, strict=True)), columns))
+            entries.append(_mapped(where, dict(zip(names, row, strict=True)), columns))
     except csv.Error as error:
         raise InputError(f"{path}:{reader.line_num}: {error}") from None
-    return _some(path, records)
+    return _some(path, entries)
 
 
-def _mapped(where: str, row: dict[str, Any], columns: Mapping[str, str]) -> Record:
+def _mapped(where: str, row: dict[str, Any], columns: Mapping[str, str]) -> Entry:
     for name, column in columns.items():
         if column not in row:
             raise InputError(f"{where}: no column '{column}' for --map {name}={column}; it has {', '.join(row)}")
-    return Record(where, row | {name: row[column] for name, column in columns.items()})
+    return Entry(where, row | {name: row[column] for name, column in columns.items()})
 
 
-def _some(path: Path, records: list[Record]) -> list[Record]:
-    if not records:
+def _some(path: Path, entries: list[Entry]) -> list[Entry]:
+    if not entries:
         raise InputError(f"{path} holds no rows")
-    return records
+    return entries
