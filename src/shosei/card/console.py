@@ -11,8 +11,7 @@ from shosei.card.numbers import cell, shown
 from shosei.card.scorecard import Scorecard
 from shosei.card.words import MARKS, OUTCOME_MARKS, VERDICT_MARKS, named, say
 from shosei.card.wrapping import Wrapped
-from shosei.metrics.metric import METRIC_IDS, PHASES, Metric, Status
-from shosei.metrics.text import text
+from shosei.metrics.metric import METRIC_IDS, PHASES, Metric, Status, text
 
 _STYLES: dict[Status, str] = {
     "ok": "green",

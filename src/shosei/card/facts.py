@@ -12,8 +12,7 @@ from shosei.card.numbers import Shown, cell, shown, shown_limit
 from shosei.card.scorecard import Command, Count, Scorecard
 from shosei.card.words import named
 from shosei.errors import EXIT_INCONCLUSIVE, EXIT_INVALID, EXIT_OK, EXIT_REGRESSION
-from shosei.metrics.metric import Figure, Phase
-from shosei.metrics.text import Text, Words, text
+from shosei.metrics.metric import Figure, Phase, Text, Words, text
 
 Fact = tuple[str, Sequence[Words]]  # the parts are set one after the other, with a dot between
 

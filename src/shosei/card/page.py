@@ -19,8 +19,7 @@ from shosei.card.reference import references
 from shosei.card.scorecard import Scorecard
 from shosei.card.timeline import Bar
 from shosei.card.words import LANGUAGES, MARKS, OUTCOME_MARKS, VERDICT_MARKS, named
-from shosei.metrics.metric import METRIC_IDS, PHASES, Plot, Row, Table
-from shosei.metrics.text import Text, Words, text
+from shosei.metrics.metric import METRIC_IDS, PHASES, Plot, Row, Table, Text, Words, text
 
 _MOST_POINTS = 600  # a curve needs no more pixels than this, and the page must stay small enough to mail
 

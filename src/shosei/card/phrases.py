@@ -7,7 +7,7 @@ from markupsafe import Markup
 
 from shosei.card.numbers import cell
 from shosei.card.words import LANGUAGES, say
-from shosei.metrics.text import Text, text
+from shosei.metrics.metric import Text, text
 
 
 class Phrases:

@@ -9,8 +9,7 @@ from shosei.card import facts
 from shosei.card.numbers import cell, shown
 from shosei.card.scorecard import Scorecard
 from shosei.card.words import MARKS, OUTCOME_MARKS, VERDICT_MARKS, named, say
-from shosei.metrics.metric import METRIC_IDS, PHASES, Metric
-from shosei.metrics.text import text
+from shosei.metrics.metric import METRIC_IDS, PHASES, Metric, text
 
 
 def markdown(card: Scorecard, language: str = "en") -> str:

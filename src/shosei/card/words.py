@@ -12,8 +12,7 @@ import msgspec
 from shosei.card.judge import Outcome
 from shosei.card.numbers import cell
 from shosei.errors import InputError, nearest
-from shosei.metrics.metric import Status
-from shosei.metrics.text import Text, Words, text
+from shosei.metrics.metric import Status, Text, Words, text
 
 LANGUAGES = {"en": "English", "zh-CN": "简体中文", "ja": "日本語"}
 

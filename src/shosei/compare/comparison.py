@@ -9,12 +9,11 @@ import msgspec
 from shosei.compare import conditions
 from shosei.compare.sides import Key, Side, Target
 from shosei.metrics import stats
-from shosei.metrics.metric import METRIC_IDS, PHASES, Metric, Phase
+from shosei.metrics.metric import METRIC_IDS, PHASES, Metric, Phase, Words, text
 from shosei.metrics.service_level import ServiceLevel
 from shosei.metrics.stats import MIN_CLUSTERS, Interval, paired, unpaired
 from shosei.metrics.stats.difference import ALPHA, SHARE_MARGIN, Difference, Verdict, decide
 from shosei.metrics.stats.observations import Observation, Observations
-from shosei.metrics.text import Words, text
 
 MIN_PAIRS = 5  # of turns
 RELATIVE_MARGIN = 0.05

@@ -9,10 +9,9 @@ from typing import Any
 from shosei.compare.sides import Key
 from shosei.log import Log, ProcExit, RunBegin, Score
 from shosei.metrics.cells import task_cells
-from shosei.metrics.metric import METRIC_IDS, PHASES
+from shosei.metrics.metric import METRIC_IDS, PHASES, Words, text
 from shosei.metrics.observed.tasks import submitted
 from shosei.metrics.service_level import ServiceLevel
-from shosei.metrics.text import Words, text
 
 _DECODING = ("temperature", "max_tokens", "samples")  # of an exam: what changes the answers of one model
 _OF_TASKS: list[Key] = [(cell.id, cell.phase) for cell in task_cells(ServiceLevel())]

@@ -17,10 +17,9 @@ from shosei.card.wrapping import Wrapped
 from shosei.compare.comparison import Compared
 from shosei.compare.decision import Decision
 from shosei.errors import EXIT_INCONCLUSIVE, EXIT_INVALID, EXIT_REGRESSION
-from shosei.metrics.metric import PHASES, Figure
+from shosei.metrics.metric import PHASES, Figure, Words, text
 from shosei.metrics.stats import Interval
 from shosei.metrics.stats.difference import Verdict
-from shosei.metrics.text import Words, text
 
 _MARKS: dict[Verdict, str] = {
     "better": "▲",

@@ -8,8 +8,8 @@ from typing import Literal
 
 from scipy import special
 
+from shosei.metrics.metric import Words
 from shosei.metrics.stats import Interval
-from shosei.metrics.text import Words
 
 Verdict = Literal["better", "worse", "equivalent", "inconclusive", "invalid", "not_compared"]
 

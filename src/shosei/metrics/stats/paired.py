@@ -9,9 +9,9 @@ import numpy as np
 from scipy import special
 
 from shosei.metrics import stats
+from shosei.metrics.metric import text
 from shosei.metrics.stats.difference import Difference, quantile, student
 from shosei.metrics.stats.observations import Observation, Observations, by_cluster, is_single_outcome, of_resamples
-from shosei.metrics.text import text
 
 _UNSEEN = 0.05  # chance of seeing nothing differ where the share that differs is at its bound
 

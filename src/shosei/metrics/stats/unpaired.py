@@ -9,11 +9,11 @@ import numpy as np
 from scipy.stats import fisher_exact
 
 from shosei.metrics import stats
+from shosei.metrics.metric import Words, text
 from shosei.metrics.stats import Interval
 from shosei.metrics.stats.difference import Difference, student
 from shosei.metrics.stats.observations import Observations, by_cluster, is_single_outcome, of_resamples, share, total
 from shosei.metrics.stats.paired import even
-from shosei.metrics.text import Words, text
 
 
 def is_exact(a: Observations, b: Observations) -> bool:
