@@ -119,7 +119,7 @@ def agents_run(name: str, command: list[str], url: str, suite: Path, run: Path, 
 def agents_on_card(run: Path) -> set[str]:
     card = json.loads((run / "card.json").read_text(encoding="utf-8"))
     [cell] = [cell for cell in card["metrics"] if (cell["id"], cell["phase"]) == ("error_rate", "inference")]
-    [agents] = [table for table in cell["breakdown"] if table["title"] == "Agents"]
+    [agents] = [table for table in cell["breakdown"] if table["key"] == "agents.agents"]
     return {row[0] for row in agents["rows"]}
 
 

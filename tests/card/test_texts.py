@@ -13,9 +13,8 @@ import pytest
 import shosei
 from shosei.card.words import LANGUAGES, named, own_texts, say, texts
 from shosei.metrics.cells import task_cells
-from shosei.metrics.metric import METRIC_IDS
+from shosei.metrics.metric import METRIC_IDS, Text, text
 from shosei.metrics.service_level import ServiceLevel
-from shosei.metrics.text import Text, text
 from shosei.profile.profile import read_profile, shipped
 from shosei.spec import audit
 
@@ -57,6 +56,23 @@ def test_every_text_that_the_source_names_is_there_with_its_values() -> None:
             assert key in texts("en"), key
             assert {keyword.arg for keyword in node.keywords} == places(texts("en")[key]), key
     assert named_keys > 100
+
+
+def test_every_key_that_a_metric_names_by_itself_is_a_text_without_values() -> None:
+    sections = "|".join({key.partition(".")[0] for key in texts("en") if "." in key})
+    given, plain = set(), set()
+    for file in sorted((SOURCES / "metrics").rglob("*.py")):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.JoinedStr):
+                given |= {id(part) for part in node.values}
+            if isinstance(node, ast.Call) and node.keywords and isinstance(node.func, ast.Name):
+                given |= {id(argument) for argument in node.args if node.func.id == "text"}
+            named_by = node.value if isinstance(node, ast.Constant) and id(node) not in given else None
+            if re.fullmatch(rf"({sections})(\.\w+)+", str(named_by)):
+                plain.add(str(named_by))
+    assert len(plain) > 150
+    assert plain <= texts("en").keys()
+    assert [key for key in sorted(plain) if places(texts("en")[key])] == []
 
 
 def test_every_text_is_used() -> None:

@@ -18,8 +18,7 @@ from rich.console import Console
 import card_samples
 from shosei.card import Scorecard, build, html, markdown, terminal, to_json
 from shosei.card.words import LANGUAGES, breaks, texts
-from shosei.metrics.metric import Curve, Plot, Table
-from shosei.metrics.text import text
+from shosei.metrics.metric import Curve, Plot, Table, text
 from shosei.profile.profile import Profile, Requirement, read_profile, shipped
 
 HOSTILE = card_samples.HOSTILE

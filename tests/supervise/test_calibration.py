@@ -14,8 +14,8 @@ import pytest
 
 from shosei.log import ProcExit, Sample, read_log
 from shosei.metrics import compute
+from shosei.metrics.metric import text
 from shosei.metrics.resources.memory import memory
-from shosei.metrics.text import text
 from shosei.supervise import HeartbeatConfig, classify, meters
 from shosei.supervise.cgroup import Cgroup
 from supervised import MB, SHOSEI, linux, python, samples, supervise

@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from shosei.log import Log, RunBegin, RunEnd, Sample, open_run
-from shosei.metrics.metric import METRIC_IDS, Curve, Figure, Metric, Plot, Table
-from shosei.metrics.text import text
+from shosei.metrics.metric import METRIC_IDS, Curve, Figure, Metric, Plot, Table, text
 from shosei.spec import preset
 
 HOSTILE = '</script><script>alert("x")</script><img src=//evil.example/x onerror=alert(1)>|`*'

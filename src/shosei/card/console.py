@@ -9,8 +9,7 @@ from rich.text import Text as Styled
 from shosei.card import facts
 from shosei.card.scorecard import Scorecard
 from shosei.card.words import COMPLIANCE_MARKS, MARKS, VERDICT_MARKS, Wrapped, as_words, named, say
-from shosei.metrics.metric import METRIC_IDS, PHASES, Metric, Status
-from shosei.metrics.text import text
+from shosei.metrics.metric import METRIC_IDS, PHASES, Metric, Status, text
 from shosei.quantity import shown
 
 _STYLES: dict[Status, str] = {

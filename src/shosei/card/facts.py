@@ -11,8 +11,7 @@ from shosei.card.judge import Compliance, Judgement, exit_code
 from shosei.card.scorecard import Command, Count, Scorecard
 from shosei.card.words import as_words, named
 from shosei.errors import EXIT_INCONCLUSIVE, EXIT_INVALID, EXIT_OK, EXIT_REGRESSION
-from shosei.metrics.metric import Phase
-from shosei.metrics.text import Text, Words, text
+from shosei.metrics.metric import Phase, Text, Words, text
 from shosei.quantity import Shown, shown, shown_limit
 
 Fact = tuple[str, Sequence[Words]]  # the parts are set one after the other, with a dot between

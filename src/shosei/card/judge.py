@@ -9,8 +9,7 @@ import msgspec
 
 from shosei.errors import EXIT_INCONCLUSIVE, EXIT_INVALID, EXIT_OK, EXIT_REGRESSION, InputError
 from shosei.log import Log, RunBegin
-from shosei.metrics.metric import Figure, Metric, Phase
-from shosei.metrics.text import Text, Words, text
+from shosei.metrics.metric import Figure, Metric, Phase, Text, Words, text
 from shosei.profile.profile import Profile, Requirement
 
 Compliance = Literal["pass", "missed", "inconclusive", "insufficient", "invalid", "not_measured", "na"]

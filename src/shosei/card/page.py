@@ -19,8 +19,7 @@ from shosei.card.reference import references
 from shosei.card.scorecard import Scorecard
 from shosei.card.timeline import Bar
 from shosei.card.words import COMPLIANCE_MARKS, LANGUAGES, MARKS, VERDICT_MARKS, as_words, named, say
-from shosei.metrics.metric import METRIC_IDS, PHASES, Metric, Plot, Row, Table
-from shosei.metrics.text import Text, Words, text
+from shosei.metrics.metric import METRIC_IDS, PHASES, Metric, Plot, Row, Table, Text, Words, text
 from shosei.quantity import rounded, shown
 
 _MOST_POINTS = 600  # a curve needs no more pixels than this, and the page must stay small enough to mail

@@ -13,9 +13,8 @@ from shosei.card.words import named, say
 from shosei.log import Event
 from shosei.metrics.cell import Cell
 from shosei.metrics.cells import cells, task_cells
-from shosei.metrics.metric import METRIC_IDS, PHASES, Phase
+from shosei.metrics.metric import METRIC_IDS, PHASES, Phase, Text, text
 from shosei.metrics.service_level import ServiceLevel
-from shosei.metrics.text import Text, text
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,7 @@ from collections.abc import Iterable
 from shosei.card import facts
 from shosei.card.scorecard import Scorecard
 from shosei.card.words import COMPLIANCE_MARKS, MARKS, VERDICT_MARKS, as_words, escaped, markdown_table, named, say
-from shosei.metrics.metric import METRIC_IDS, PHASES, Metric
-from shosei.metrics.text import text
+from shosei.metrics.metric import METRIC_IDS, PHASES, Metric, text
 from shosei.quantity import shown
 
 

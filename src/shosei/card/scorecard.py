@@ -12,12 +12,10 @@ import msgspec
 
 from shosei.card.judge import Judgement, judge
 from shosei.card.timeline import Timeline, timeline
-from shosei.card.words import texts
 from shosei.log import Event, Log, Note, RunBegin, RunEnd, Sample
-from shosei.metrics.metric import METRIC_IDS, PHASES, Metric, Phase
+from shosei.metrics.metric import METRIC_IDS, PHASES, Metric, Phase, Words, text
 from shosei.metrics.observed.tasks import stopped, submitted
-from shosei.metrics.text import Text, Words, text
-from shosei.profile.profile import Profile
+from shosei.profile.profile import Profile, read_profile, shipped
 from shosei.spec import audit
 
 
@@ -119,7 +117,7 @@ def build(log: Log, metrics: list[Metric], profile: Profile | None = None) -> Sc
         system=_last(task.system for task in submitted(log)),
         started=_utc(begins[0].wall_ns) if begins else "",
         profile=profile.name if profile else _last(begin.profile for begin in begins),
-        profile_description=_recognised(profile.description) if profile else "",
+        profile_description=_description(profile) if profile else "",
         arrival=_last(begin.arrival for begin in begins),
         sandbox=_last(begin.sandbox for begin in begins),
         model=_merge("model", begins, warnings),
@@ -142,7 +140,7 @@ def build(log: Log, metrics: list[Metric], profile: Profile | None = None) -> Sc
                 published=row.published,
                 computed=row.computed,
                 difference=row.difference,
-                reason=_recognised(row.reason),
+                reason=text(f"audit.{row.key}"),
             )
             for row in audit()
         ],
@@ -151,10 +149,10 @@ def build(log: Log, metrics: list[Metric], profile: Profile | None = None) -> Sc
     )
 
 
-def _recognised(sentence: str) -> Words:
-    """A sentence of the floor or of a shipped profile, which speak English alone, as the card's own text."""
-    key = next((key for key, said in texts("en").items() if said == sentence), "")
-    return Text(key) if key else sentence
+def _description(profile: Profile) -> Words:
+    """That of a shipped profile in the card's own words; another speaks for itself."""
+    is_shipped = profile.name in shipped() and profile == read_profile(profile.name)
+    return text(f"profile.shipped.{profile.name}") if is_shipped else profile.description
 
 
 def _merge(field: str, events: Iterable[RunBegin | RunEnd], warnings: list[Words]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import msgspec
 
 from shosei.card.words import named
 from shosei.log import Epoch, Event, Fault, Log, ProcExit, ProcStart, RunBegin, RunEnd, Section, Window
-from shosei.metrics.text import Words, text
+from shosei.metrics.metric import Words, text
 
 Kind = Literal["verb", "process", "epoch", "section", "window", "fault"]
 Process = tuple[str, str, int]

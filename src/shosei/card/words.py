@@ -21,8 +21,7 @@ from rich.text import Text as Styled
 
 from shosei.card.judge import Compliance
 from shosei.errors import InputError, nearest
-from shosei.metrics.metric import Status
-from shosei.metrics.text import Text, Words, text
+from shosei.metrics.metric import Status, Text, Words, text
 from shosei.quantity import number, rounded, three_digits
 
 LANGUAGES = {"en": "English", "zh-CN": "简体中文", "ja": "日本語"}

@@ -159,7 +159,7 @@ def _accuracy(out: Path) -> list[str]:
     """What the model does with operands it has never seen, from the card."""
     metrics = json.loads((out / "card.json").read_text())["metrics"]
     inference = next(m for m in metrics if (m["id"], m["phase"]) == ("pass_at_1", "inference"))
-    rows = [row for table in inference["breakdown"] if table["title"] == "suites" for row in table["rows"]]
+    rows = [row for table in inference["breakdown"] if table["key"] == "accuracy.suites" for row in table["rows"]]
     shares = {row[0]: row[1] for row in rows}
     if not shares.keys() >= set(_SKILLS):
         return []

@@ -9,7 +9,7 @@ import msgspec
 
 from shosei.compare.sides import CellKey, NamedAttempts, Side, differences, incomparable
 from shosei.errors import EXIT_INCONCLUSIVE, EXIT_INVALID, EXIT_OK, EXIT_REGRESSION
-from shosei.metrics.metric import METRIC_IDS, PHASES, Metric, Phase
+from shosei.metrics.metric import METRIC_IDS, PHASES, Metric, Phase, Words, text
 from shosei.metrics.service_level import ServiceLevel
 from shosei.metrics.stats import MIN_CLUSTERS, Interval, mean
 from shosei.metrics.stats.difference import (
@@ -27,7 +27,6 @@ from shosei.metrics.stats.difference import (
     paired_tasks,
 )
 from shosei.metrics.stats.observations import Observation, Observations
-from shosei.metrics.text import Words, text
 from shosei.profile.profile import Profile
 
 MIN_PAIRS = 5  # of turns

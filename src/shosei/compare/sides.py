@@ -12,11 +12,10 @@ from typing import Any
 from shosei.errors import InputError
 from shosei.log import Log, ProcExit, RunBegin, RunEnd, Score
 from shosei.metrics.cells import cells_of, task_cells
-from shosei.metrics.metric import METRIC_IDS, PHASES, Metric, Phase
+from shosei.metrics.metric import METRIC_IDS, PHASES, Metric, Phase, Words, text
 from shosei.metrics.observed.tasks import submitted
 from shosei.metrics.service_level import ServiceLevel
 from shosei.metrics.stats.observations import Observation, Observations
-from shosei.metrics.text import Words, text
 
 CellKey = tuple[str, Phase]
 NamedAttempts = tuple[str, list[Log]]  # what is compared, and the attempts that measured it

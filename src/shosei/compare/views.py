@@ -12,10 +12,9 @@ from rich.text import Text as Styled
 from shosei.card.words import Wrapped, as_words, escaped, markdown_table, named, say, to_json
 from shosei.compare.comparison import Compared, Decision
 from shosei.errors import EXIT_INCONCLUSIVE, EXIT_INVALID, EXIT_REGRESSION
-from shosei.metrics.metric import PHASES
+from shosei.metrics.metric import PHASES, Words, text
 from shosei.metrics.stats import Interval
 from shosei.metrics.stats.difference import Verdict
-from shosei.metrics.text import Words, text
 from shosei.quantity import shown
 
 _MARKS: dict[Verdict, str] = {

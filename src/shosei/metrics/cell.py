@@ -13,10 +13,9 @@ from typing import Literal
 import msgspec
 
 from shosei.log import Event, Log, RunBegin
-from shosei.metrics.metric import POINTS, Figure, Metric, Phase, Plot, Status, Table
+from shosei.metrics.metric import POINTS, Figure, Key, Metric, Phase, Plot, Status, Table, Text, Words, text, worded
 from shosei.metrics.stats import MIN_CLUSTERS, Interval
 from shosei.metrics.stats.observations import Observations
-from shosei.metrics.text import Words, text
 
 
 class Unmeasurable(Exception):
@@ -25,13 +24,13 @@ class Unmeasurable(Exception):
     def __init__(
         self,
         status: Status,
-        reason: Words,
+        reason: Key | Text,
         command: str = "",
         breakdown: Sequence[Table] = (),
         plots: Sequence[Plot] = (),
     ) -> None:
         super().__init__(str(reason))
-        self.status, self.reason, self.command = status, reason, command
+        self.status, self.reason, self.command = status, worded(reason), command
         self.breakdown, self.plots = list(breakdown), list(plots)
 
 
@@ -42,15 +41,15 @@ class Value:
     value: float
     n: int
     clusters: int
-    unit_of_n: Words  # what a cluster is: time batches, tasks, process starts
+    unit_of_n: Key  # what a cluster is: time batches, tasks, process starts
     ci: Interval = (None, None)
-    ci_method: Words = ""
-    detail: Words = ""
+    ci_method: Key = ""
+    detail: Key | Text = ""
     invalid: Words = ""  # why the measurement itself failed a check
     figures: dict[str, Figure] = field(default_factory=dict)
     breakdown: list[Table] = field(default_factory=list)
     plots: list[Plot] = field(default_factory=list)
-    notes: Sequence[Words] = field(default_factory=list)
+    notes: Sequence[Key | Text] = field(default_factory=list)
     observations: Observations | None = None  # what the value is made of, where a comparison can pair or resample it
 
 
@@ -66,7 +65,7 @@ class Cell:
     function: Callable[[Log], Value]
     may_read: tuple[type[Event], ...] = ()
     command: str = ""
-    absent: Words = ""  # why it is not measured when an event kind is missing; by default the kind's name
+    absent: Key = ""  # why it is not measured when an event kind is missing; by default the kind's name
 
     def view(self, log: Log) -> Log:
         """What of the log the cell's functions may see: its kinds of events, in its phase, and every run.begin."""
@@ -87,7 +86,7 @@ class Cell:
         for kind in self.needs:
             if not view.of(kind):
                 name = str(kind.__struct_config__.tag)
-                reason = self.absent or text("cell.no_events", kind=name, phase=text(f"phase.{self.phase}"))
+                reason = worded(self.absent) or text("cell.no_events", kind=name, phase=text(f"phase.{self.phase}"))
                 return self._without_value("not_measured", reason), None
         try:
             found = self.function(view)
@@ -103,13 +102,13 @@ class Cell:
             reason=reason,
             value=_round(found.value),
             ci=_bounds(found.ci, self.unit),
-            ci_method=found.ci_method,
+            ci_method=worded(found.ci_method),
             n=found.n,
             clusters=found.clusters,
-            detail=found.detail,
+            detail=worded(found.detail),
             breakdown=found.breakdown,
             plots=found.plots,
-            notes=found.notes,
+            notes=[worded(note) for note in found.notes],
             figures=_figures(found),
             command=self.command if status != "ok" else "",
             inputs_digest=_digest(view),
@@ -142,7 +141,7 @@ def _status(found: Value) -> tuple[Status, Words]:
     if found.invalid:
         return "invalid", found.invalid
     if found.clusters < MIN_CLUSTERS:
-        reason = text("cell.too_few", units=found.unit_of_n, clusters=found.clusters, least=MIN_CLUSTERS)
+        reason = text("cell.too_few", units=worded(found.unit_of_n), clusters=found.clusters, least=MIN_CLUSTERS)
         return "insufficient", reason
     return "ok", ""
 

@@ -30,7 +30,7 @@ from shosei.metrics.accuracy.pass_at_1 import pass_at_1, solved_tasks
 from shosei.metrics.cell import Cell, Unmeasurable, Value
 from shosei.metrics.experience.response_time import response_time, step_latency, task_time
 from shosei.metrics.experience.satisfaction import satisfaction
-from shosei.metrics.metric import Metric, Phase
+from shosei.metrics.metric import Metric, Phase, text
 from shosei.metrics.observed.series import ran_here
 from shosei.metrics.observed.tasks import submitted
 from shosei.metrics.performance.gpu_utilization import gpu_utilization
@@ -43,7 +43,6 @@ from shosei.metrics.resources.disk_io import disk_io
 from shosei.metrics.resources.memory import memory
 from shosei.metrics.resources.network import between_nodes, client_to_server
 from shosei.metrics.service_level import ServiceLevel
-from shosei.metrics.text import text
 
 _TRAIN = "shosei train --run RUN"
 _EXAM = "shosei exam URL --run RUN --suite PATH"
@@ -52,7 +51,7 @@ _SERVE = "shosei serve RUN --run RUN"
 _SUPERVISE = "shosei supervise --run RUN -- shosei train --run RUN"
 _AGENTS = "shosei agents run SYSTEM --tasks SUITE --base-url URL --run RUN"
 _RATINGS = "shosei ratings FILE.csv --run RUN"
-_UNRATED = text("experience.nobody_rated")
+_UNRATED = "experience.nobody_rated"
 _AFTER_CRASHES = (Step, Request, Heartbeat, Fault)
 
 

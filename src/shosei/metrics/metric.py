@@ -1,19 +1,17 @@
-"""One measured value and everything a reader needs to believe it."""
+"""One measured value and everything a reader needs to believe it, in words of the card's three languages."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import msgspec
 
-from shosei.metrics.text import Words
-
 Phase = Literal["training", "inference"]
 PHASES: tuple[Phase, Phase] = ("training", "inference")
+Kind = Literal["lines", "bars"]
 Status = Literal["ok", "na", "not_measured", "insufficient", "invalid"]
 POINTS = "points"  # the unit of a difference of shares, in percent: the only one that may be negative
-Row = list[Words | int | float | None]
 
 METRIC_IDS: dict[str, tuple[str, ...]] = {
     "performance": ("training_speed", "inference_speed", "gpu_utilization"),
@@ -24,13 +22,53 @@ METRIC_IDS: dict[str, tuple[str, ...]] = {
 }
 
 
+class Text(msgspec.Struct, frozen=True):
+    """A sentence or term by its key in the card's language files, with the values that stand in it."""
+
+    key: str
+    values: dict[str, Text | str | int | float | list[str] | None] = {}
+
+
+Key = str  # of a text that takes no values, where what is told is always the card's own: a title, a heading, a reason
+Words = Text | str  # here a str is foreign and stays as it is: a class label, a suite, a process
+Row = list[Words | int | float | None]
+
+
+def text(key: Key, **values: Text | str | int | float | list[str] | None) -> Text:
+    """``Text`` with its values as keywords."""
+    return Text(key, values)
+
+
+def worded(said: Key | Text) -> Words:
+    """The text that a key names; of nothing to say, nothing."""
+    return text(said) if isinstance(said, str) and said else said
+
+
 class Table(msgspec.Struct, frozen=True):
-    """A part of a metric's breakdown, ready to print. ``matrix``: rows are true classes, columns predicted ones."""
+    """A part of a metric's breakdown, ready to print. ``matrix``: rows are true classes, columns predicted ones.
+
+    ``key`` names it in every language; tables about different suites share one.
+    """
 
     title: Words
     columns: Sequence[Words]
     rows: list[Row]
     matrix: bool = False
+    key: str = ""
+
+    @classmethod
+    def of(
+        cls,
+        title: Key | Text,
+        columns: Sequence[Key | Text],
+        rows: Sequence[Row] | Mapping[Key, Row],
+        classes: Sequence[Words] = (),
+    ) -> Table:
+        """A table in the card's own words; a mapping's keys begin its rows. ``classes`` make it a matrix."""
+        if isinstance(rows, Mapping):
+            rows = [[text(label), *row] for label, row in rows.items()]
+        key = title.key if isinstance(title, Text) else title
+        return cls(worded(title), [*map(worded, columns), *classes], list(rows), bool(classes), key)
 
 
 class Curve(msgspec.Struct, frozen=True):
@@ -48,7 +86,14 @@ class Plot(msgspec.Struct, frozen=True):
     y_label: Words
     x: list[float]
     curves: list[Curve]
-    kind: Literal["lines", "bars"] = "lines"
+    kind: Kind = "lines"
+
+    @classmethod
+    def of(
+        cls, title: Key | Text, x_label: Key, y_label: Key, x: list[float], curves: list[Curve], kind: Kind = "lines"
+    ) -> Plot:
+        """A plot in the card's own words."""
+        return cls(worded(title), worded(x_label), worded(y_label), x, curves, kind)
 
 
 class Figure(msgspec.Struct, frozen=True):

@@ -23,17 +23,14 @@ PUBLISHED: dict[str, tuple[int, int]] = {
     "ja-large": (49_152_000, 393_216_000),
 }
 
-_EMBEDDING_EXACT = "equal: the table's rows times d_model"
-_EMBEDDING_TINY = "equal: 2 x 128,064 x 1024, that is 128,000 tokens and 64 reserved rows, input and output untied"
-_EMBEDDING_LARGE = "published is 2 x 128,000 x 4096 + 128, not a multiple of d_model: no table of rows can give it"
-_MULTIPLE_OF_VD = "published is a plain multiple of vocabulary x d_model and says nothing of layers, heads or width"
-
-_REASONS: dict[str, tuple[str, str]] = {
-    "internlm-tiny": (_EMBEDDING_TINY, _MULTIPLE_OF_VD),
-    "internlm-large": (_EMBEDDING_LARGE, _MULTIPLE_OF_VD),
-    "ja-small": (_EMBEDDING_EXACT, _MULTIPLE_OF_VD),
-    "ja-large": (_EMBEDDING_EXACT, _MULTIPLE_OF_VD),
+# Why a count differs, by a key that the card's language files share.
+_REASONS = {
+    "exact": "equal: the table's rows times d_model",
+    "tiny": "equal: 2 x 128,064 x 1024, that is 128,000 tokens and 64 reserved rows, input and output untied",
+    "large": "published is 2 x 128,000 x 4096 + 128, not a multiple of d_model: no table of rows can give it",
+    "multiple": "published is a plain multiple of vocabulary x d_model and says nothing of layers, heads or width",
 }
+_OF_EMBEDDING = {"internlm-tiny": "tiny", "internlm-large": "large", "ja-small": "exact", "ja-large": "exact"}
 
 _SHAPE_EQUAL = "equal"
 _FUSED = "equal: the published width is that of gate and up fused, twice intermediate_size, as in Gemma-1's report"
@@ -42,13 +39,17 @@ _RESERVED = "128,000 tokens and 64 reserved rows, which the published embedding 
 
 @dataclass(frozen=True, slots=True)
 class AuditRow:
-    """One published number beside the computed one. ``difference`` is (computed - published) / published."""
+    """One published number beside the computed one. ``difference`` is (computed - published) / published.
+
+    ``key`` names the reason of a parameter count in any language.
+    """
 
     model: str
     part: str
     published: int
     computed: int
     reason: str
+    key: str = ""
 
     @property
     def difference(self) -> float:
@@ -60,9 +61,10 @@ def audit() -> list[AuditRow]:
     rows = []
     for name, (embedding, non_embedding) in PUBLISHED.items():
         spec = preset(name)
-        reasons = _REASONS[name]
-        rows.append(AuditRow(name, "embedding", embedding, spec.embedding_params, reasons[0]))
-        rows.append(AuditRow(name, "non-embedding", non_embedding, spec.non_embedding_params, reasons[1]))
+        key = _OF_EMBEDDING[name]
+        rows.append(AuditRow(name, "embedding", embedding, spec.embedding_params, _REASONS[key], key))
+        multiple = (spec.non_embedding_params, _REASONS["multiple"], "multiple")
+        rows.append(AuditRow(name, "non-embedding", non_embedding, *multiple))
     return rows
 
 

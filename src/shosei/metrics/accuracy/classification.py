@@ -11,9 +11,8 @@ from shosei.metrics.accuracy.confusion import AVERAGES, Measure
 from shosei.metrics.accuracy.tables import identities, tables
 from shosei.metrics.cell import Unmeasurable, Value
 from shosei.metrics.grading.naive_bayes import MOST_QUESTIONS
-from shosei.metrics.metric import Curve, Figure, Plot
+from shosei.metrics.metric import Curve, Figure, Key, Plot, Text, Words, text
 from shosei.metrics.observed.answers import answered, by_epoch, by_task, cluster_of
-from shosei.metrics.text import Words, text
 
 
 def classification(measure: Measure) -> Callable[[Log], Value]:
@@ -28,9 +27,9 @@ def classification(measure: Measure) -> Callable[[Log], Value]:
             observations=tasks,
             n=len(scores),
             clusters=tasks.clusters,
-            unit_of_n=text("accuracy.clusters"),
+            unit_of_n="accuracy.clusters",
             ci=tasks.share_interval(),
-            ci_method=text("accuracy.bootstrap"),
+            ci_method="accuracy.bootstrap",
             detail=_detail(suites),
             invalid=invalid,
             figures=_figures(suites, measure),
@@ -47,16 +46,16 @@ def _classified(log: Log) -> tuple[Suites, Words]:
     answers, invalid = answered(log)
     suites = suites_of(answers)
     if not suites:
-        raise Unmeasurable("not_measured", text("accuracy.nothing_classified"))
+        raise Unmeasurable("not_measured", "accuracy.nothing_classified")
     return suites, invalid
 
 
-def _detail(suites: Suites) -> Words:
+def _detail(suites: Suites) -> Key | Text:
     if len(suites) > 1:
         return text("accuracy.mean_over_suites", suites=len(suites))
     (((_, grader), scores),) = suites.items()
     if grader == "text":
-        return text("accuracy.mean_over_items")
+        return "accuracy.mean_over_items"
     return text("accuracy.macro_over_classes", classes=len({score.truth for score in scores}))
 
 
@@ -79,9 +78,9 @@ def _figures(suites: Suites, measure: Measure) -> dict[str, Figure]:
     return figures
 
 
-def _notes(suites: Suites) -> list[Words]:
+def _notes(suites: Suites) -> list[Key | Text]:
     """Zero divisions, and floors that were computed on a part."""
-    notes: list[Words] = []
+    notes: list[Key | Text] = []
     for (suite, grader), scores in suites.items():
         if grader == "text":
             continue
@@ -106,6 +105,6 @@ def _by_epoch(log: Log, measure: Measure) -> list[Plot]:
         Curve(suite, [values.get(suite) for values in found])
         for suite in sorted({suite for values in found for suite in values})
     ]
-    name = text(f"accuracy.{measure}")
-    title = text("accuracy.by_epoch", measure=name)
-    return [Plot(title, text("term.epoch"), name, [float(epoch) for epoch in epochs], curves)]
+    name = f"accuracy.{measure}"
+    title = text("accuracy.by_epoch", measure=text(name))
+    return [Plot.of(title, "term.epoch", name, [float(epoch) for epoch in epochs], curves)]

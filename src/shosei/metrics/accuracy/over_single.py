@@ -9,13 +9,12 @@ from dataclasses import dataclass
 from shosei.log import Exec, Log, Score, Workflow
 from shosei.metrics import stats
 from shosei.metrics.grading.grade import Outcomes, grade, outcomes
-from shosei.metrics.metric import POINTS, Figure, Row, Table
+from shosei.metrics.metric import POINTS, Figure, Key, Row, Table, Text, Words, text
 from shosei.metrics.observed.answers import answered, cluster_of, task_key
 from shosei.metrics.observed.tasks import given_to_baseline, submitted
 from shosei.metrics.stats import MIN_CLUSTERS
 from shosei.metrics.stats.difference import SHARE_MARGIN, Difference, Verdict, decide, paired_tasks
 from shosei.metrics.stats.observations import Observation, Observations, by_cluster, share
-from shosei.metrics.text import Words, text
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,15 +140,15 @@ def beside_single(
     verdict = _verdict(found, clusters)
     ratio = _ratio(system, single)
     low, high = found.ci
-    rows: list[Row] = [
-        [text("agents.difference"), found.value],
-        [text("term.low_95"), low],
-        [text("term.high_95"), high],
-        [text("agents.tasks_of_both"), found.n],
-        [text("agents.p"), found.p],
-        [text("compare.verdict"), text(f"compare.{verdict}")],
-        [text("agents.token_ratio"), ratio],
-    ]
+    rows: dict[Key, Row] = {
+        "agents.difference": [found.value],
+        "term.low_95": [low],
+        "term.high_95": [high],
+        "agents.tasks_of_both": [found.n],
+        "agents.p": [found.p],
+        "compare.verdict": [text(f"compare.{verdict}")],
+        "agents.token_ratio": [ratio],
+    }
     note = text(
         "agents.beside_note",
         difference=_points(found.value),
@@ -163,8 +162,8 @@ def beside_single(
         "over_single": Figure(100 * found.value, POINTS, "higher", (_percent(low), _percent(high)), clusters),
         "tokens_per_solved_over_single": Figure(ratio, "×", "lower", n=clusters),
     }
-    columns = [text("term.quantity"), text("term.value")]
-    return figures, [_sides(system, single, both), Table(text("agents.verdict"), columns, rows)], [note]
+    columns = ["term.quantity", "term.value"]
+    return figures, [_sides(system, single, both), Table.of("agents.verdict", columns, rows)], [note]
 
 
 def _sides(system: Sequence[GradedTask], single: Sequence[GradedTask], both: Sequence[Observations]) -> Table:
@@ -174,15 +173,15 @@ def _sides(system: Sequence[GradedTask], single: Sequence[GradedTask], both: Seq
         costs = [mean_cost(attempts, cost) for cost in COSTS.values()]
         value, interval = own.value(), stats.wilson_clustered(clusters)
         rows.append([attempts[0].task.system, value, *interval, len(own.each), *costs])
-    columns = [
-        text("agents.system"),
-        text("agents.solved"),
-        text("term.low_95"),
-        text("term.high_95"),
-        text("agents.tasks"),
+    columns: list[Key | Text] = [
+        "agents.system",
+        "agents.solved",
+        "term.low_95",
+        "term.high_95",
+        "agents.tasks",
         *(text("agents.cost_a_task", cost=text(f"agents.{name}")) for name in COSTS),
     ]
-    return Table(text("agents.beside"), columns, rows)
+    return Table.of("agents.beside", columns, rows)
 
 
 def _verdict(found: Difference, clusters: int) -> Verdict:

@@ -21,12 +21,11 @@ from shosei.metrics.accuracy.over_single import (
 from shosei.metrics.accuracy.tables import identities
 from shosei.metrics.cell import Unmeasurable, Value
 from shosei.metrics.grading.grade import Outcomes, grade, outcomes
-from shosei.metrics.metric import Curve, Figure, Plot, Row, Table
+from shosei.metrics.metric import Curve, Figure, Key, Plot, Row, Table, Text, Words, text
 from shosei.metrics.observed.answers import INFRA_LIMIT, answered, by_epoch, cluster_of, task_key
 from shosei.metrics.observed.tasks import stopped, submitted
 from shosei.metrics.stats import Interval
 from shosei.metrics.stats.observations import Observation, Observations, share
-from shosei.metrics.text import Words, text
 from shosei.wire.suite import GRADERS
 
 _ENDS = ("term.low_95", "term.high_95")
@@ -56,11 +55,11 @@ def pass_at_1(log: Log) -> Value:
         value=observations.value(),
         n=len(tasks),
         clusters=_clusters(tasks),
-        unit_of_n=text("accuracy.clusters"),
+        unit_of_n="accuracy.clusters",
         observations=observations,
         ci=_interval(tasks, pass_at_k, 1),
-        ci_method=text("accuracy.wilson_clustered"),
-        detail=text("accuracy.mean_over_tasks"),
+        ci_method="accuracy.wilson_clustered",
+        detail="accuracy.mean_over_tasks",
         invalid=invalid,
         figures=_figures(tasks),
         notes=judged_inside(executions),
@@ -146,9 +145,9 @@ def _per_suite(suites: dict[str, list[_Task]]) -> Table:
         majority = max(truths.values()) / len(tasks)
         value = _mean(tasks, pass_at_k, 1)
         rows.append([suite, value, low, high, len(tasks), _clusters(tasks), 1 / len(truths), majority])
-    names = ("accuracy.suite", "accuracy.pass_at_1", *_ENDS, "accuracy.n", "accuracy.clusters")
-    columns = [text(name) for name in (*names, "accuracy.chance", "accuracy.majority")]
-    return Table(text("accuracy.suites"), columns, rows)
+    columns = ["accuracy.suite", "accuracy.pass_at_1", *_ENDS, "term.n"]
+    columns += ["accuracy.clusters", "accuracy.chance", "accuracy.majority"]
+    return Table.of("accuracy.suites", columns, rows)
 
 
 def _figures(tasks: Tasks) -> dict[str, Figure]:
@@ -179,8 +178,8 @@ def _more_samples(tasks: Tasks, suites: dict[str, list[_Task]]) -> list[Table]:
                 for estimator in (pass_at_k, pass_hat_k):
                     row += [_mean(sampled, estimator, k), *_interval(sampled, estimator, k)]
                 rows.append([*row, len(sampled)])
-    names = ("accuracy.suite", "accuracy.k", "accuracy.pass_at_k", *_ENDS, "accuracy.pass_hat_k", *_ENDS, "accuracy.n")
-    return [Table(text("accuracy.more_samples"), [text(name) for name in names], rows)]
+    names = ("accuracy.suite", "accuracy.k", "accuracy.pass_at_k", *_ENDS, "accuracy.pass_hat_k", *_ENDS, "term.n")
+    return [Table.of("accuracy.more_samples", names, rows)]
 
 
 def _by_epoch(log: Log, executed: Outcomes) -> list[Plot]:
@@ -198,9 +197,9 @@ def _by_epoch(log: Log, executed: Outcomes) -> list[Plot]:
         Curve(suite, [stats.mean(found[epoch]) if epoch in found else None for epoch in epochs])
         for suite, found in sorted(marks.items())
     ]
-    name = text("accuracy.pass_at_1")
-    title = text("accuracy.by_epoch", measure=name)
-    return [Plot(title, text("term.epoch"), name, [float(epoch) for epoch in epochs], curves)]
+    name = "accuracy.pass_at_1"
+    title = text("accuracy.by_epoch", measure=text(name))
+    return [Plot.of(title, "term.epoch", name, [float(epoch) for epoch in epochs], curves)]
 
 
 def pass_at_k(n: int, c: int, k: int) -> float:
@@ -257,11 +256,11 @@ def program_outcomes(executions: Iterable[Exec]) -> list[Table]:
         rows += [[name, level, oracle, counts[outcome, level, oracle]] for _, level, oracle in found]
         if not found:
             rows.append([name, None, None, 0])
-    names = ("outcome", "isolation", "oracle", "n")
-    return [Table(text("accuracy.programs"), [text(f"accuracy.{name}") for name in names], rows)]
+    columns = ["accuracy.outcome", "accuracy.isolation", "accuracy.oracle", "term.n"]
+    return [Table.of("accuracy.programs", columns, rows)]
 
 
-def judged_inside(executions: Iterable[Exec]) -> list[Words]:
+def judged_inside(executions: Iterable[Exec]) -> list[Key | Text]:
     """A note where tests ran in the candidate's own process: wrong code can pass by deceiving them."""
     items = sorted({f"{run.suite}/{run.item}" for run in executions if run.oracle == "in_process"})
     return [text("accuracy.judged_inside", n=len(items), items=items)] if items else []
@@ -290,10 +289,10 @@ def _costs(attempts: Sequence[GradedTask], costs: dict[str, Figure]) -> Table:
         for (name, cost), figure in zip(COSTS.items(), costs.values(), strict=True)
     ]
     columns = [
-        text("term.quantity"),
-        text("agents.a_task"),
-        text("agents.a_solved_task"),
-        text("term.low_95"),
-        text("term.high_95"),
+        "term.quantity",
+        "agents.a_task",
+        "agents.a_solved_task",
+        "term.low_95",
+        "term.high_95",
     ]
-    return Table(text("agents.costs"), columns, rows)
+    return Table.of("agents.costs", columns, rows)

@@ -23,9 +23,8 @@ from shosei.metrics.accuracy.classified import (
 )
 from shosei.metrics.accuracy.confusion import AVERAGES, MEASURES, Confusion, Measure
 from shosei.metrics.grading.grade import GRADING_VERSION
-from shosei.metrics.metric import Row, Table
+from shosei.metrics.metric import Key, Row, Table, text
 from shosei.metrics.observed.answers import by_task
-from shosei.metrics.text import text
 
 _SHOWN_DIGITS = 12
 
@@ -52,20 +51,20 @@ def _suites(suites: Suites, measure: Measure) -> Table:
         kind = text("accuracy.free_text" if grader == "text" else "accuracy.classes")
         low, high = tasks.share_interval()
         rows.append([suite, kind, tasks.value(), low, high, len(scores), tasks.clusters])
-    names = ("accuracy.suite", "accuracy.kind", f"accuracy.{measure}", "term.low_95", "term.high_95")
-    columns = [text(name) for name in (*names, "accuracy.n", "accuracy.clusters")]
-    return Table(text("accuracy.suites"), columns, rows)
+    columns = ["accuracy.suite", "accuracy.kind", f"accuracy.{measure}", "term.low_95", "term.high_95"]
+    columns += ["term.n", "accuracy.clusters"]
+    return Table.of("accuracy.suites", columns, rows)
 
 
 def _averages(suite: str, scores: Sequence[Score], confusion: Confusion, measure: Measure) -> Table:
     """The averages, beside what no understanding gives."""
     tasks = [samples[0] for samples in by_task(scores)]
-    rows: list[Row] = [[text(f"accuracy.{name}"), float(confusion.average(measure, name))] for name in AVERAGES]
-    rows.append([text("accuracy.naive_bayes"), naive_bayes_floor(tasks, measure)])
-    rows.append([text("accuracy.majority_class"), majority(tasks, measure)])
-    rows.append([text("accuracy.guess"), chance(tasks, measure)])
-    columns = [text("accuracy.average"), text(f"accuracy.{measure}")]
-    return Table(text("accuracy.averages", suite=suite), columns, rows)
+    rows: dict[Key, Row] = {f"accuracy.{name}": [float(confusion.average(measure, name))] for name in AVERAGES}
+    rows["accuracy.naive_bayes"] = [naive_bayes_floor(tasks, measure)]
+    rows["accuracy.majority_class"] = [majority(tasks, measure)]
+    rows["accuracy.guess"] = [chance(tasks, measure)]
+    columns = ["accuracy.average", f"accuracy.{measure}"]
+    return Table.of(text("accuracy.averages", suite=suite), columns, rows)
 
 
 def _per_class(suite: str, confusion: Confusion) -> Table:
@@ -74,23 +73,23 @@ def _per_class(suite: str, confusion: Confusion) -> Table:
         [label, *(float(value[i]) for value in values), int(confusion.true[i]), int(confusion.predicted[i])]
         for i, label in enumerate(confusion.labels)
     ]
-    columns = [text(f"accuracy.{name}") for name in ("class", *MEASURES, "true", "predicted")]
-    return Table(text("accuracy.per_class", suite=suite), columns, rows)
+    columns = [f"accuracy.{name}" for name in ("class", *MEASURES, "true", "predicted")]
+    return Table.of(text("accuracy.per_class", suite=suite), columns, rows)
 
 
 def _matrix(suite: str, labels: Sequence[str], counts: Counter[tuple[str, str]]) -> Table:
     rows: list[Row] = [[truth, *(counts[truth, prediction] for prediction in labels)] for truth in labels]
-    return Table(text("accuracy.matrix", suite=suite), [text("accuracy.true_predicted"), *labels], rows, matrix=True)
+    return Table.of(text("accuracy.matrix", suite=suite), ["accuracy.true_predicted"], rows, labels)
 
 
 def _free_text(suite: str, scores: Sequence[Score]) -> Table:
     """What the model said, beside always saying the commonest truth."""
     always = commonest(scores)
-    columns = [scores, [msgspec.structs.replace(score, answer=always) for score in scores]]
-    rows: list[Row] = [[text(f"accuracy.{name}"), *(mean_overlap(said, name) for said in columns)] for name in MEASURES]
-    rows.append([text("accuracy.exact_match"), *(stats.mean(matching(said)) for said in columns)])
-    heads = [text(f"accuracy.{name}") for name in ("measure", "model", "commonest_answer")]
-    return Table(text("accuracy.free_text_of", suite=suite), heads, rows)
+    answers = [scores, [msgspec.structs.replace(score, answer=always) for score in scores]]
+    rows: dict[Key, Row] = {f"accuracy.{name}": [mean_overlap(said, name) for said in answers] for name in MEASURES}
+    rows["accuracy.exact_match"] = [stats.mean(matching(said)) for said in answers]
+    columns = ["accuracy.measure", "accuracy.model", "accuracy.commonest_answer"]
+    return Table.of(text("accuracy.free_text_of", suite=suite), columns, rows)
 
 
 def identities(scores: Iterable[Score]) -> Table:
@@ -99,8 +98,8 @@ def identities(scores: Iterable[Score]) -> Table:
         [suite, _graded(identity), GRADING_VERSION]
         for suite, identity in sorted({(score.suite, score.identity) for score in scores})
     ]
-    columns = [text("accuracy.suite"), text("accuracy.identity"), text("accuracy.grading_version")]
-    return Table(text("accuracy.identity"), columns, rows)
+    columns = ["accuracy.suite", "accuracy.identity", "accuracy.grading_version"]
+    return Table.of("accuracy.identity", columns, rows)
 
 
 def _graded(identity: str) -> str | None:

@@ -8,8 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from shosei.metrics import stats
-from shosei.metrics.metric import Curve, Figure, Plot, Row, Table
-from shosei.metrics.text import Text, Words, text
+from shosei.metrics.metric import Curve, Figure, Key, Plot, Row, Table, Text, Words, text
 
 PERCENTS = (50, 90, 95, 99)
 _BINS = 40
@@ -55,11 +54,11 @@ class Times:
         return Figure(value, "ms", "lower", ci, len(self.clusters))
 
 
-def table(title: Words, rows: list[Row]) -> Table:
+def table(title: Key, rows: list[Row]) -> Table:
     """Rows of ``Times.row``."""
-    percents: list[Words] = [f"p{percent}" for percent in PERCENTS]
-    columns = [text("experience.milliseconds"), text("term.mean"), *percents, text("experience.slowest"), "n"]
-    return Table(title, columns, rows)
+    percents = [text("term.percentile", percent=percent) for percent in PERCENTS]
+    columns: list[Key | Text] = ["experience.milliseconds", "term.mean", *percents, "experience.slowest", "term.n"]
+    return Table.of(title, columns, rows)
 
 
 def unbounded(times: Times, failed: int) -> Row:
@@ -80,7 +79,7 @@ def too_few(values: Sequence[float]) -> list[Text]:
     ]
 
 
-def histogram(title: Words, values: Sequence[float], counted: Words) -> Plot:
+def histogram(title: Key, values: Sequence[float], counted: Key) -> Plot:
     """Counts in equal bins up to p99; the last one also holds the few that are slower, so that they cannot hide
     the shape of the rest."""
     ordered = sorted(values)
@@ -90,26 +89,26 @@ def histogram(title: Words, values: Sequence[float], counted: Words) -> Plot:
     for value in ordered:
         counts[min(_BINS - 1, int((value - low) / width))] += 1
     x = [low + index * width for index in range(_BINS)]
-    return Plot(title, "ms", counted, x, [Curve(counted, list(counts))], kind="bars")
+    return Plot.of(title, "term.ms", counted, x, [Curve(text(counted), list(counts))], kind="bars")
 
 
-def cumulative(title: Words, kinds: Iterable[tuple[Words, Sequence[float]]]) -> Plot:
+def cumulative(title: Key, kinds: Iterable[tuple[Key, Sequence[float]]]) -> Plot:
     """Which share of each kind of time lies within so many ms."""
     ordered = [(name, sorted(values)) for name, values in kinds if values]
     merged = sorted({value for _, values in ordered for value in values})
     step = math.ceil(len(merged) / _POINTS)
     x = merged[step - 1 :: step]
-    curves = [Curve(name, [bisect_right(values, point) / len(values) for point in x]) for name, values in ordered]
-    return Plot(title, "ms", text("term.share"), x, curves)
+    curves = [Curve(text(name), [bisect_right(values, point) / len(values) for point in x]) for name, values in ordered]
+    return Plot.of(title, "term.ms", "term.share", x, curves)
 
 
-def over_time(title: Words, stretches: Sequence[Sequence[float]], seconds: float) -> Plot:
+def over_time(title: Key, stretches: Sequence[Sequence[float]], seconds: float) -> Plot:
     """Median, p95 and slowest of each of equal stretches of ``seconds`` in all; a gap where too few values are."""
     curves = [Curve(f"p{percent}", [stats.percentile(values, percent) for values in stretches]) for percent in (50, 95)]
     curves.append(Curve(text("experience.slowest"), [max(values, default=None) for values in stretches]))
     drawn = [curve for curve in curves if any(value is not None for value in curve.y)]
     x = [index * seconds / len(stretches) for index in range(len(stretches))]
-    return Plot(title, text("term.seconds"), "ms", x, drawn)
+    return Plot.of(title, "term.seconds", "term.ms", x, drawn)
 
 
 def percentile_figures(times: Times) -> dict[str, Figure]:

@@ -18,14 +18,13 @@ from shosei.metrics.experience.distribution import (
     too_few,
     unbounded,
 )
-from shosei.metrics.metric import Figure, Plot, Row, Table
+from shosei.metrics.metric import Figure, Key, Plot, Row, Table, Text, Words, text
 from shosei.metrics.observed.critical_path import CallTime, call_times, covered_ns, critical_path
 from shosei.metrics.observed.faults import Drill
 from shosei.metrics.observed.requests import first_token_ms, inter_token_ms, offered_load, response_ms
 from shosei.metrics.observed.series import by_time, in_turn, steady_window
 from shosei.metrics.observed.steps import attempted
 from shosei.metrics.observed.tasks import by_task, calls, names, submitted, window_of
-from shosei.metrics.text import Text, Words, text
 
 _MS = 1e6
 
@@ -47,27 +46,27 @@ def response_time(log: Log) -> Value:
     mean = response.mean()
     figures = percentile_figures(response) | _stream_figures(kinds)
     rows = [times.row(text(f"experience.{name}")) for name, times in kinds.items() if times.clusters]
-    notes = [text("experience.seen_by", vantage=vantage), *too_few(response.values)]
+    notes: list[Key | Text] = [text("experience.seen_by", vantage=vantage), *too_few(response.values)]
     if failed:
         share = f"{failed / len(load):.1%}"
         notes.append(text("experience.unbounded", failed=failed, count=len(load), share=share))
     if drilled:
         notes.append(text("experience.faults_left_out", count=drilled))
     if not kinds["first_token"].clusters:
-        notes.append(text("experience.not_streamed"))
+        notes.append("experience.not_streamed")
     return Value(
         value=stats.mean(response.values),
         n=len(good),
         clusters=len(response.clusters),
         ci=mean.ci or (None, None),
-        unit_of_n=text("term.time_batches"),
-        ci_method=text("term.t_time_batches"),
+        unit_of_n="term.time_batches",
+        ci_method="term.t_time_batches",
         invalid=window.invalid,
         detail=_detail(log),
         notes=notes,
         figures=figures,
         plots=_plots(kinds, stretches, window),
-        breakdown=[table(text("experience.latency"), [*rows, unbounded(response, failed)])],
+        breakdown=[table("experience.latency", [*rows, unbounded(response, failed)])],
     )
 
 
@@ -99,19 +98,19 @@ def _stream_figures(kinds: dict[str, Times]) -> dict[str, Figure]:
     }
 
 
-def _detail(log: Log) -> Text:
+def _detail(log: Log) -> Key:
     """A client that waits for an answer before it sends the next request measures service time only."""
     arrivals = [begin.arrival for begin in log.of(RunBegin) if begin.arrival]
-    return text("experience.service_time" if arrivals and arrivals[-1] == "closed" else "experience.mean_response")
+    return "experience.service_time" if arrivals and arrivals[-1] == "closed" else "experience.mean_response"
 
 
 def _plots(kinds: dict[str, Times], stretches: Sequence[Sequence[Request]], window: Window) -> list[Plot]:
     response = [[response_ms(request) or 0.0 for request in stretch] for stretch in stretches]
-    within = [(text(f"experience.{name}"), kinds[name].values) for name in ("response", "first_token")]
+    within = [(f"experience.{name}", kinds[name].values) for name in ("response", "first_token")]
     return [
-        histogram(text("experience.response_histogram"), kinds["response"].values, text("experience.requests")),
-        cumulative(text("experience.answered_within"), within),
-        over_time(text("experience.response_over_time"), response, (window.end_ns - window.begin_ns) / 1e9),
+        histogram("experience.response_histogram", kinds["response"].values, "experience.requests"),
+        cumulative("experience.answered_within", within),
+        over_time("experience.response_over_time", response, (window.end_ns - window.begin_ns) / 1e9),
     ]
 
 
@@ -141,23 +140,20 @@ def step_latency(log: Log) -> Value:
         n=len(steps),
         clusters=len(times.clusters),
         ci=mean.ci or (None, None),
-        unit_of_n=text("term.time_batches"),
-        ci_method=text("term.t_time_batches"),
-        detail=text("experience.mean_step"),
+        unit_of_n="term.time_batches",
+        ci_method="term.t_time_batches",
+        detail="experience.mean_step",
         figures=figures,
         notes=too_few(times.values),
         breakdown=[
-            table(text("experience.step_latency"), [times.row(text("term.step"))]),
-            Table(
-                text("experience.start_up"),
-                [text("experience.from_start_to"), text("term.seconds")],
-                [
-                    [text("experience.first_step"), first_step],
-                    [text("experience.first_checkpoint"), first_checkpoint],
-                ],
+            table("experience.step_latency", [times.row(text("term.step"))]),
+            Table.of(
+                "experience.start_up",
+                ["experience.from_start_to", "term.seconds"],
+                {"experience.first_step": [first_step], "experience.first_checkpoint": [first_checkpoint]},
             ),
         ],
-        plots=[histogram(text("experience.step_histogram"), times.values, text("experience.steps"))],
+        plots=[histogram("experience.step_histogram", times.values, "experience.steps")],
     )
 
 
@@ -175,14 +171,14 @@ def task_time(log: Log) -> Value:
         n=len(times.values),
         clusters=len(times.clusters),
         ci=mean.ci or (None, None),
-        unit_of_n=text("term.time_batches"),
-        ci_method=text("term.t_time_batches"),
-        detail=text("agents.mean_task"),
+        unit_of_n="term.time_batches",
+        ci_method="term.t_time_batches",
+        detail="agents.mean_task",
         figures=percentile_figures(times),
         notes=_notes(times, failed, len(tasks)),
         plots=_task_plots(times, tasks),
         breakdown=[
-            table(text("agents.tasks_by_system"), [*rows, unbounded(times, failed)]),
+            table("agents.tasks_by_system", [*rows, unbounded(times, failed)]),
             *_timing_tables(tasks, by_task(made), names(made)),
         ],
     )
@@ -213,9 +209,9 @@ def _notes(times: Times, failed: int, count: int) -> list[Text]:
 def _task_plots(times: Times, tasks: Sequence[Workflow]) -> list[Plot]:
     window = window_of([*tasks])
     return [
-        histogram(text("agents.time_histogram"), times.values, text("agents.tasks")),
-        cumulative(text("experience.answered_within"), [(text("agents.tasks"), times.values)]),
-        over_time(text("agents.time_over_time"), _stretches(tasks, tasks), (window.end_ns - window.begin_ns) / 1e9),
+        histogram("agents.time_histogram", times.values, "agents.tasks"),
+        cumulative("experience.answered_within", [("agents.tasks", times.values)]),
+        over_time("agents.time_over_time", _stretches(tasks, tasks), (window.end_ns - window.begin_ns) / 1e9),
     ]
 
 
@@ -251,27 +247,27 @@ def _agents(
         ]
         for agent in sorted(named)
     ]
-    columns: list[Words] = [
-        text("agents.agent"),
-        text("agents.calls"),
-        text("agents.share_of_time"),
-        "p50 (ms)",
-        "p95 (ms)",
-        text("agents.share_of_path"),
+    columns: list[Key | Text] = [
+        "agents.agent",
+        "agents.calls",
+        "agents.share_of_time",
+        text("term.percentile_ms", percent=50),
+        text("term.percentile_ms", percent=95),
+        "agents.share_of_path",
     ]
-    return Table(text("agents.time"), columns, rows)
+    return Table.of("agents.time", columns, rows)
 
 
 def _whole(found: Sequence[Sequence[CallTime]], paths: Sequence[tuple[int, list[CallTime]]]) -> Table:
     inside = stats.mean([sum(call.length_ns for call in path) / lasted for lasted, path in paths])
     together = sum(call.length_ns for calls in found for call in calls)
-    rows: list[Row] = [
-        [text("agents.path_share"), inside],
-        [text("agents.own_share"), 1 - inside],
-        [text("agents.path_calls"), stats.mean([float(len(path)) for _, path in paths])],
-        [text("agents.parallelism"), together / sum(map(covered_ns, found))],
-    ]
-    return Table(text("agents.critical_path"), [text("term.quantity"), text("term.value")], rows)
+    rows: dict[Key, Row] = {
+        "agents.path_share": [inside],
+        "agents.own_share": [1 - inside],
+        "agents.path_calls": [stats.mean([float(len(path)) for _, path in paths])],
+        "agents.parallelism": [together / sum(map(covered_ns, found))],
+    }
+    return Table.of("agents.critical_path", ["term.quantity", "term.value"], rows)
 
 
 def _mean_share(paths: Sequence[tuple[int, list[CallTime]]], agent: str) -> float:

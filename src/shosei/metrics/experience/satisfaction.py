@@ -12,10 +12,9 @@ import numpy as np
 from shosei.log import Log, Rating, Request
 from shosei.metrics import stats
 from shosei.metrics.cell import Unmeasurable, Value
-from shosei.metrics.metric import Figure, Row, Table
+from shosei.metrics.metric import Figure, Key, Row, Table, Text, text
 from shosei.metrics.observed.requests import outermost
 from shosei.metrics.stats.observations import Observation, Observations, share
-from shosei.metrics.text import Text, Words, text
 
 T = TypeVar("T")
 
@@ -78,9 +77,9 @@ def satisfaction(log: Log) -> Value:
     value, ci = people.satisfied()
     tables = _tables(log, people, judges)
     if value is None:
-        reason = text("experience.only_judges" if judges.given else "experience.nobody_answered")
+        reason = "experience.only_judges" if judges.given else "experience.nobody_answered"
         raise Unmeasurable("not_measured", reason, breakdown=tables)
-    notes = [] if len(people.given) < len(people.asked) else [text("experience.no_silence_recorded")]
+    notes: list[Key | Text] = [] if len(people.given) < len(people.asked) else ["experience.no_silence_recorded"]
     if unknown := _of_unknown_answers(log, people):
         notes.append(text("experience.unknown_answers", count=unknown, of=len(people.given)))
     return Value(
@@ -88,10 +87,10 @@ def satisfaction(log: Log) -> Value:
         observations=_observations(people),
         n=len(people.given),
         clusters=len(people.marks),
-        unit_of_n=text("experience.raters"),
+        unit_of_n="experience.raters",
         ci=ci,
-        ci_method=text("experience.wilson_raters"),
-        detail=text("experience.share_satisfied"),
+        ci_method="experience.wilson_raters",
+        detail="experience.share_satisfied",
         notes=notes,
         figures={"mean_stars": people.mean_stars(), "response_rate": people.response_rate()},
         breakdown=tables,
@@ -134,18 +133,18 @@ def _by_rater(values: Iterable[tuple[str, T]]) -> list[list[T]]:
 def _tables(log: Log, people: Population, judges: Population) -> list[Table]:
     served = [request for request in _chats(log) if not request.error]
     return [
-        Table(
-            text("experience.populations"),
+        Table.of(
+            "experience.populations",
             [
-                text("experience.population"),
-                text("experience.ratings"),
-                text("experience.raters"),
-                text("experience.share_satisfied"),
-                text("term.low_95"),
-                text("term.high_95"),
-                text("experience.mean_stars"),
-                text("term.low_95"),
-                text("term.high_95"),
+                "experience.population",
+                "experience.ratings",
+                "experience.raters",
+                "experience.share_satisfied",
+                "term.low_95",
+                "term.high_95",
+                "experience.mean_stars",
+                "term.low_95",
+                "term.high_95",
             ],
             [_line("people", people), _line("judges", judges)],
         ),
@@ -178,8 +177,8 @@ def _distribution(people: Population, judges: Population) -> Table:
         (text("experience.thumbs_down"), ("thumbs", 0)),
     ]
     rows: list[Row] = [[name, *(count[kind] for count in counts)] for name, kind in kinds]
-    columns = [text("experience.rating"), text("experience.people"), text("experience.judges")]
-    return Table(text("experience.given"), columns, rows)
+    columns = ["experience.rating", "experience.people", "experience.judges"]
+    return Table.of("experience.given", columns, rows)
 
 
 def _responses(people: Population, served: Sequence[Request]) -> Table:
@@ -206,15 +205,15 @@ def _responses(people: Population, served: Sequence[Request]) -> Table:
                 *stats.wilson(hits, len(served)),
             ]
         )
-    columns: list[Words] = [
-        text("experience.response_rate"),
-        text("experience.answered"),
-        text("experience.out_of"),
-        text("term.share"),
-        text("term.low_95"),
-        text("term.high_95"),
+    columns = [
+        "experience.response_rate",
+        "experience.answered",
+        "experience.out_of",
+        "term.share",
+        "term.low_95",
+        "term.high_95",
     ]
-    return Table(text("experience.responses"), columns, rows)
+    return Table.of("experience.responses", columns, rows)
 
 
 def _of_unknown_answers(log: Log, people: Population) -> int:
@@ -239,5 +238,5 @@ def _tags(people: Population) -> list[Table]:
         [tag, len(marks), stats.mean(marks)]
         for tag, marks in sorted(tagged.items(), key=lambda item: (-len(item[1]), item[0]))
     ]
-    columns = [text("experience.tag"), text("experience.ratings"), text("experience.share_satisfied")]
-    return [Table(text("experience.tags"), columns, rows)]
+    columns = ["experience.tag", "experience.ratings", "experience.share_satisfied"]
+    return [Table.of("experience.tags", columns, rows)]

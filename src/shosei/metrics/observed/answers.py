@@ -9,8 +9,8 @@ import msgspec
 
 from shosei.log import Log, RunBegin, Score
 from shosei.metrics.cell import Unmeasurable
+from shosei.metrics.metric import Words, text
 from shosei.metrics.observed.tasks import submitted
-from shosei.metrics.text import Words, text
 
 INFRA_LIMIT = 0.02  # more tasks without a result than this and the run says nothing about the model
 

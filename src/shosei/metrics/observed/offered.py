@@ -11,11 +11,10 @@ from functools import cached_property
 
 from shosei.log import Request, Window
 from shosei.metrics import stats
-from shosei.metrics.metric import Figure
+from shosei.metrics.metric import Figure, Text
 from shosei.metrics.observed.bins import SECOND_NS, Bins
 from shosei.metrics.observed.faults import Drill
 from shosei.metrics.observed.series import by_time
-from shosei.metrics.text import Text
 
 KEEPING_UP = 0.95  # of the offered rate; below it the server is saturated
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from shosei.log import Log, Request
-from shosei.metrics.text import Text, text
+from shosei.metrics.metric import Text, text
 
 VANTAGES = ("client", "gateway", "server")  # from the outside in
 

@@ -14,7 +14,6 @@ from shosei.metrics.cell import Unmeasurable
 from shosei.metrics.metric import Phase
 from shosei.metrics.observed.bins import SECOND_NS
 from shosei.metrics.stats import BATCHES
-from shosei.metrics.text import text
 
 T = TypeVar("T")
 
@@ -55,7 +54,7 @@ def steady_window(log: Log) -> Window:
     """The load's steady window. Raises Unmeasurable where there is none."""
     steady = [window for window in log.of(Window) if window.name == "steady" and window.end_ns > window.begin_ns]
     if not steady:
-        raise Unmeasurable("not_measured", text("performance.no_steady_window"), "shosei load URL --seconds 30")
+        raise Unmeasurable("not_measured", "performance.no_steady_window", "shosei load URL --seconds 30")
     return steady[-1]
 
 
@@ -138,5 +137,5 @@ def process_trees(log: Log) -> dict[str, list[Sample]]:
     """Samples of each supervised process tree. Raises Unmeasurable where nothing ran under a supervisor."""
     trees = by_child(log.of(Sample))
     if not trees:
-        raise Unmeasurable("not_measured", text("resources.unsupervised"))
+        raise Unmeasurable("not_measured", "resources.unsupervised")
     return trees

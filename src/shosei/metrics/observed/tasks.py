@@ -7,9 +7,9 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from shosei.log import Log, Request, Window, Workflow
+from shosei.metrics.metric import Text, Words, text
 from shosei.metrics.observed.faults import Drill
 from shosei.metrics.observed.requests import outermost
-from shosei.metrics.text import Text, Words, text
 
 UNATTRIBUTED = "unattributed"  # what a gateway names calls whose agent it does not know
 

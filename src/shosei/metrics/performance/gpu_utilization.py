@@ -7,11 +7,10 @@ import math
 from shosei.log import Log, RunBegin, Sample, Step
 from shosei.metrics import stats
 from shosei.metrics.cell import Unmeasurable, Value
-from shosei.metrics.metric import Curve, Figure, Plot, Row, Table
+from shosei.metrics.metric import Curve, Figure, Key, Plot, Row, Table, Text, text
 from shosei.metrics.observed.bins import SECOND_NS, Bins
 from shosei.metrics.observed.series import RatioBatches, by_child, increments, weighted
 from shosei.metrics.observed.steps import whole_steps
-from shosei.metrics.text import text
 
 
 def gpu_utilization(log: Log) -> Value:
@@ -29,25 +28,25 @@ def gpu_utilization(log: Log) -> Value:
     if not kernel:
         beside = [*tables, *efficiency]
         if any(begin.hardware.get("gpus") for begin in log.of(RunBegin)):
-            raise Unmeasurable("not_measured", text("performance.gpu_unread"), breakdown=beside, plots=plots)
-        raise Unmeasurable("na", text("performance.no_gpu"), breakdown=beside, plots=plots)
+            raise Unmeasurable("not_measured", "performance.gpu_unread", breakdown=beside, plots=plots)
+        raise Unmeasurable("na", "performance.no_gpu", breakdown=beside, plots=plots)
     seconds = [(end - begin) / SECOND_NS for begin, end, _ in kernel]
     batches = RatioBatches.of_equal_count(seconds, [time * r[2] / 100 for time, r in zip(seconds, kernel, strict=True)])
     rows: list[Row] = [
         [name, _mean_over_time(gpu, "kernel_percent"), _mean_over_time(gpu, "sm_percent")] for name, gpu in gpus.items()
     ]
     figures = {} if mfu is None else {"mfu": Figure(mfu, "", "higher", n=1)}
-    columns = [text("performance.gpu"), text("performance.kernel_percent"), text("performance.sm_percent")]
+    columns = ["performance.gpu", "performance.kernel_percent", "performance.sm_percent"]
     return Value(
         value=math.fsum(batches.tops) / math.fsum(batches.bottoms),
         n=len(kernel),
         clusters=len(batches),
-        unit_of_n=text("term.time_batches"),
+        unit_of_n="term.time_batches",
         ci=stats.ratio_interval(batches.tops, batches.bottoms),
-        ci_method=text("term.t_time_batches"),
+        ci_method="term.t_time_batches",
         detail=text("performance.gpu_busy", gpus=len(gpus)),
         figures=figures,
-        breakdown=[Table(text("performance.gpus"), columns, rows), *efficiency, *tables],
+        breakdown=[Table.of("performance.gpus", columns, rows), *efficiency, *tables],
         plots=plots,
     )
 
@@ -69,35 +68,34 @@ def _cpu_instead(log: Log) -> tuple[list[Table], list[Plot]]:
     for name, steps in trees.items():
         busy = sum(increase for _, _, increase in steps) / (steps[-1][1] - steps[0][0])
         rows.append([name, busy, busy / cores])
-    columns = [
-        text("performance.tree"),
-        text("performance.cores_busy"),
+    columns: list[Key | Text] = [
+        "performance.tree",
+        "performance.cores_busy",
         text("performance.share_of_cores", cores=cores),
     ]
     begin = min(steps[0][0] for steps in trees.values())
     bins = Bins.for_plot(begin, max(steps[-1][1] for steps in trees.values()))
     curves = [Curve(name, bins.rates([(a, b, ns / SECOND_NS) for a, b, ns in steps])) for name, steps in trees.items()]
-    plot = Plot(text("performance.cpu"), text("term.seconds"), text("performance.cores_busy"), bins.x, curves)
-    return [Table(text("performance.cpu"), columns, rows)], [plot]
+    plot = Plot.of("performance.cpu", "term.seconds", "performance.cores_busy", bins.x, curves)
+    return [Table.of("performance.cpu", columns, rows)], [plot]
 
 
 def _model_flops(log: Log) -> tuple[list[Table], float | None]:
     """Model FLOP/s of training beside the measured peak of matrix products (MFU, Chowdhery et al. 2022)."""
-    columns = [text("term.quantity"), text("term.value")]
+    columns = ["term.quantity", "term.value"]
     steps = whole_steps(log.of(Step))
     if not steps:
-        return [
-            Table(text("performance.efficiency"), columns, [[text("performance.mfu"), text("performance.no_steps")]])
-        ], None
+        rows: dict[Key, Row] = {"performance.mfu": [text("performance.no_steps")]}
+        return [Table.of("performance.efficiency", columns, rows)], None
     flops = [step.flops for step in steps if step.flops is not None]
     peaks = [begin.gemm_flops for begin in log.of(RunBegin) if begin.gemm_flops]
     ranks = len({step.rank for step in log.of(Step)})
     speed = sum(flops) / (sum(step.duration_ns for step in steps) / SECOND_NS) if len(flops) == len(steps) else None
     peak = max(peaks) * ranks if peaks else None
     mfu = speed / peak if speed is not None and peak else None
-    rows: list[Row] = [
-        [text("performance.model_flops"), text("performance.no_flops") if speed is None else speed / 1e9],
-        [text("performance.gemm_peak"), text("performance.no_gemm_peak") if peak is None else peak / 1e9],
-        [text("performance.mfu"), mfu],
-    ]
-    return [Table(text("performance.efficiency"), columns, rows)], mfu
+    rows = {
+        "performance.model_flops": [text("performance.no_flops") if speed is None else speed / 1e9],
+        "performance.gemm_peak": [text("performance.no_gemm_peak") if peak is None else peak / 1e9],
+        "performance.mfu": [mfu],
+    }
+    return [Table.of("performance.efficiency", columns, rows)], mfu

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from shosei.log import Log, RunBegin, Step
 from shosei.metrics import stats
 from shosei.metrics.cell import Unmeasurable, Value
-from shosei.metrics.metric import Curve, Figure, Plot, Row, Table
+from shosei.metrics.metric import Curve, Figure, Key, Plot, Row, Table, Text, text
 from shosei.metrics.observed.bins import SECOND_NS, Bins
 from shosei.metrics.observed.faults import Drill
 from shosei.metrics.observed.offered import Offered, mean_in_flight
@@ -20,7 +20,6 @@ from shosei.metrics.observed.tasks import as_request, by_task, calls, names, pau
 from shosei.metrics.performance import transfers
 from shosei.metrics.performance.max_rate import max_rate
 from shosei.metrics.service_level import ServiceLevel
-from shosei.metrics.text import Text, Words, text
 
 _COMMAND = "shosei supervise --run RUN --step-pattern '... (?P<samples>[0-9]+)' -- CMD"
 
@@ -30,27 +29,24 @@ def training_rate(log: Log) -> Value:
     steps = whole_steps(log.of(Step))
     seconds = [step.duration_ns / SECOND_NS for step in steps]
     if math.fsum(seconds) <= 0:
-        raise Unmeasurable("not_measured", text("performance.no_time"))
+        raise Unmeasurable("not_measured", "performance.no_time")
     samples = _per_second([step.samples for step in steps], seconds, "samples/s")
     tokens = _per_second([step.tokens for step in steps], seconds, "tokens/s")
-    rates = Table(
-        text("performance.training_rate"),
-        [text("term.quantity"), text("term.per_second")],
-        [
-            [text("performance.samples"), samples.value],
-            [text("performance.tokens"), tokens.value],
-        ],
+    rates = Table.of(
+        "performance.training_rate",
+        ["term.quantity", "term.per_second"],
+        {"performance.samples": [samples.value], "performance.tokens": [tokens.value]},
     )
     if samples.value is None:
-        raise Unmeasurable("not_measured", text("performance.samples_unknown"), _COMMAND, [rates])
+        raise Unmeasurable("not_measured", "performance.samples_unknown", _COMMAND, [rates])
     return Value(
         value=samples.value,
         n=len(steps),
         clusters=samples.n,
-        unit_of_n=text("term.time_batches"),
+        unit_of_n="term.time_batches",
         ci=samples.ci or (None, None),
-        ci_method=text("term.t_time_batches"),
-        detail=text("performance.samples_in_steps"),
+        ci_method="term.t_time_batches",
+        detail="performance.samples_in_steps",
         figures={"tokens_per_s": tokens},
         breakdown=[rates],
     )
@@ -70,9 +66,9 @@ def _per_second(counts: Sequence[int | None], seconds: Sequence[float], unit: st
 class _Beside:
     """What stands beside the rate."""
 
-    rows: list[Row] = field(default_factory=list)
+    rows: dict[Key, Row] = field(default_factory=dict)
     figures: dict[str, Figure] = field(default_factory=dict)
-    notes: list[Words] = field(default_factory=list)
+    notes: list[Key | Text] = field(default_factory=list)
 
 
 def request_rate(service_level: ServiceLevel) -> Callable[[Log], Value]:
@@ -82,31 +78,31 @@ def request_rate(service_level: ServiceLevel) -> Callable[[Log], Value]:
         window = steady_window(log)
         load = Offered(window, Drill.of(log, window.boot), *offered_load(log))
         if not load.scheduled:
-            raise Unmeasurable("not_measured", text("performance.no_load"))
+            raise Unmeasurable("not_measured", "performance.no_load")
         if not load.good:
             raise Unmeasurable("not_measured", text("performance.no_success", requests=len(load.scheduled)))
         rate = load.rate([(request, 1) for request in load.good], "requests/s")
         arrival = next((begin.arrival for begin in log.of(RunBegin) if begin.arrival), text("term.not_recorded"))
-        beside = _Beside([[text("term.vantage"), load.vantage], [text("performance.arrival"), arrival]])
+        beside = _Beside({"term.vantage": [load.vantage], "performance.arrival": [arrival]})
         _add_saturation(beside, load)
         _add_tokens(beside, load)
         _add_goodput(beside, load, service_level)
         _add_max_rate(beside, log, service_level)
         if load.drill.seconds(window.begin_ns, window.end_ns):
-            beside.notes.append(text("performance.faults_left_out"))
+            beside.notes.append("performance.faults_left_out")
         return Value(
             value=len(load.good) / load.seconds,
             n=len(load.good),
             clusters=rate.n,
-            unit_of_n=text("term.time_batches"),
+            unit_of_n="term.time_batches",
             ci=rate.ci or (None, None),
-            ci_method=text("term.t_time_batches"),
-            detail=text("performance.requests_in_window"),
+            ci_method="term.t_time_batches",
+            detail="performance.requests_in_window",
             invalid=load.window.invalid,
             figures=beside.figures,
             notes=beside.notes,
             plots=[_over_time(load)],
-            breakdown=[Table(text("performance.load"), [text("term.quantity"), text("term.value")], beside.rows)],
+            breakdown=[Table.of("performance.load", ["term.quantity", "term.value"], beside.rows)],
         )
 
     return compute
@@ -119,12 +115,12 @@ def _add_saturation(beside: _Beside, load: Offered) -> None:
     points = [(request.scheduled_ns, request) for request in load.scheduled]
     holding = sum(map(bool, by_time(points, load.window.begin_ns, load.window.end_ns)))  # neighbours share a queue
     lag = [(request.sent_ns - request.scheduled_ns) / 1e6 for request in load.scheduled if request.sent_ns is not None]
-    beside.rows += [
-        [text("performance.offered"), offered],
-        [text("performance.achieved_over_offered"), achieved / offered],
-        [text("performance.send_lag"), stats.percentile(lag, 99)],
-        [text("performance.steady_window"), load.seconds],
-    ]
+    beside.rows |= {
+        "performance.offered": [offered],
+        "performance.achieved_over_offered": [achieved / offered],
+        "performance.send_lag": [stats.percentile(lag, 99)],
+        "performance.steady_window": [load.seconds],
+    }
     beside.figures |= {
         "offered": Figure(offered, "requests/s", "higher", n=holding),
         "achieved_over_offered": Figure(achieved / offered, "", "higher", n=holding),
@@ -133,7 +129,7 @@ def _add_saturation(beside: _Beside, load: Offered) -> None:
     if saturated:
         beside.notes.append(text("performance.saturated", achieved=achieved, offered=offered))
     if load.grows:
-        beside.notes.append(text("performance.queue_grows"))
+        beside.notes.append("performance.queue_grows")
     if len(lag) < (least := stats.PERCENTILE_MIN_N[99]):
         beside.notes.append(text("performance.lag_refused", least=least))
 
@@ -141,26 +137,25 @@ def _add_saturation(beside: _Beside, load: Offered) -> None:
 def _add_tokens(beside: _Beside, load: Offered) -> None:
     tokens = [(request, request.tokens_out) for request in load.good if request.tokens_out is not None]
     if len(tokens) < len(load.good):
-        beside.rows.append([text("performance.output_tokens"), text("performance.no_usage")])
+        beside.rows["performance.output_tokens"] = [text("performance.no_usage")]
         return
     beside.figures["tokens_per_s"] = load.rate(tokens, "tokens/s")
-    beside.rows.append([text("performance.output_tokens"), beside.figures["tokens_per_s"].value])
+    beside.rows["performance.output_tokens"] = [beside.figures["tokens_per_s"].value]
 
 
 def _add_goodput(beside: _Beside, load: Offered, service_level: ServiceLevel) -> None:
     """The rate of requests that keep every limit, and their share of all that were scheduled in the window."""
-    goodput = text("performance.goodput")
     if not service_level.is_set:
-        beside.rows.append([goodput, text("performance.no_limits")])
+        beside.rows["performance.goodput"] = [text("performance.no_limits")]
         return
     if any(service_level.kept_by(request) is None for request in load.good):
-        beside.rows.append([goodput, text("performance.limits_unknown")])
+        beside.rows["performance.goodput"] = [text("performance.limits_unknown")]
         return
     keeping = [(request, 1) for request in load.good if service_level.kept_by(request)]
     share = sum(not request.error and bool(service_level.kept_by(request)) for request in load.scheduled)
     beside.figures["goodput"] = load.rate(keeping, "requests/s")
-    beside.rows.append([goodput, beside.figures["goodput"].value])
-    beside.rows.append([text("performance.share_keeping"), share / len(load.scheduled)])
+    beside.rows["performance.goodput"] = [beside.figures["goodput"].value]
+    beside.rows["performance.share_keeping"] = [share / len(load.scheduled)]
 
 
 def _add_max_rate(beside: _Beside, log: Log, service_level: ServiceLevel) -> None:
@@ -169,9 +164,9 @@ def _add_max_rate(beside: _Beside, log: Log, service_level: ServiceLevel) -> Non
     if found is None:
         return
     beside.figures["max_rate"] = found.figure
-    beside.rows.append([text("performance.max_rate"), found.figure.value])
+    beside.rows["performance.max_rate"] = [found.figure.value]
     if found.client_bound:
-        beside.notes.append(text("performance.max_rate_client_bound"))
+        beside.notes.append("performance.max_rate_client_bound")
 
 
 def _over_time(load: Offered) -> Plot:
@@ -183,7 +178,7 @@ def _over_time(load: Offered) -> Plot:
         Curve(text("performance.finished_per_s"), [*finished]),
         Curve(text("performance.in_flight"), [*mean_in_flight(load.requests, bins)]),
     ]
-    return Plot(text("performance.load_over_time"), text("term.seconds"), text("performance.requests"), bins.x, curves)
+    return Plot.of("performance.load_over_time", "term.seconds", "performance.requests", bins.x, curves)
 
 
 def task_rate(service_level: ServiceLevel) -> Callable[[Log], Value]:
@@ -201,23 +196,23 @@ def task_rate(service_level: ServiceLevel) -> Callable[[Log], Value]:
             value=rate.value or 0.0,
             n=len(offered.good),
             clusters=rate.n,
-            unit_of_n=text("term.time_batches"),
+            unit_of_n="term.time_batches",
             ci=rate.ci or (None, None),
-            ci_method=text("term.t_time_batches"),
-            detail=text("agents.tasks_in_window"),
+            ci_method="term.t_time_batches",
+            detail="agents.tasks_in_window",
             figures={name: found for name, found in beside.items() if isinstance(found, Figure)},
             plots=[_tasks_over_time(offered)],
             breakdown=[
-                Table(
-                    text("agents.tasks"),
-                    [text("term.quantity"), text("term.value")],
-                    [
-                        [text("agents.submitted"), len(offered.scheduled)],
-                        [text("agents.answered"), len(offered.good)],
-                        [text("performance.steady_window"), offered.seconds],
-                        [text("performance.output_tokens"), _told(beside["tokens_per_s"])],
-                        [text("agents.goodput"), _told(beside["goodput"])],
-                    ],
+                Table.of(
+                    "agents.tasks",
+                    ["term.quantity", "term.value"],
+                    {
+                        "agents.submitted": [len(offered.scheduled)],
+                        "agents.answered": [len(offered.good)],
+                        "performance.steady_window": [offered.seconds],
+                        "performance.output_tokens": [_told(beside["tokens_per_s"])],
+                        "agents.goodput": [_told(beside["goodput"])],
+                    },
                 ),
                 *transfers.tables(made, names(call for own in made.values() for call in own)),
             ],
@@ -248,4 +243,4 @@ def _told(found: Figure | Text) -> Text | float | None:
 def _tasks_over_time(offered: Offered) -> Plot:
     bins = Bins.for_plot(offered.window.begin_ns, offered.window.end_ns)
     curve = Curve(text("performance.in_flight"), [*mean_in_flight(offered.requests, bins)])
-    return Plot(text("agents.over_time"), text("term.seconds"), text("agents.tasks"), bins.x, [curve])
+    return Plot.of("agents.over_time", "term.seconds", "agents.tasks", bins.x, [curve])

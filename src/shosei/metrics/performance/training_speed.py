@@ -9,13 +9,12 @@ from dataclasses import dataclass
 from shosei.log import Epoch, HeldOut, Log, Request, Section, Step
 from shosei.metrics import stats
 from shosei.metrics.cell import Unmeasurable, Value
-from shosei.metrics.metric import Curve, Figure, Plot, Row, Table
+from shosei.metrics.metric import Curve, Figure, Key, Plot, Row, Table, Text, text
 from shosei.metrics.observed.bins import SECOND_NS
 from shosei.metrics.observed.requests import outermost
 from shosei.metrics.observed.steps import kept, total
 from shosei.metrics.observed.tasks import sessions, submitted
 from shosei.metrics.observed.wall_time import PARTS, Stretch, WallTime, overlap, wall_time
-from shosei.metrics.text import Words, text
 
 _CURVE_POINTS = 200
 _WAITS = ("data_wait", "communication")
@@ -43,16 +42,16 @@ def epoch_time(log: Log) -> Value:
     steps = kept(log.of(Step))
     epochs = [event for event in log.of(Epoch) if event.fraction > 0]
     if not epochs:
-        raise Unmeasurable("not_measured", text("performance.no_epoch_seen"))
+        raise Unmeasurable("not_measured", "performance.no_epoch_seen")
     passes = [_slowest(log, steps, index) for index in sorted({event.index for event in epochs})]
     if any(run.seconds <= 0 for run in passes):
-        raise Unmeasurable("not_measured", text("performance.no_time"))
+        raise Unmeasurable("not_measured", "performance.no_time")
     whole = [run.seconds for run in passes if run.fraction >= 1]
     used = whole or [run.estimated for run in passes]
     wall = wall_time(log)
     tokens = {run.index: total(step.tokens for step in steps if step.epoch == run.index) for run in passes}
     all_tokens = total(tokens.values())
-    notes: list[Words] = []
+    notes: list[Key | Text] = []
     if not whole:
         notes.append(text("performance.estimated_note", fraction=max(run.fraction for run in passes)))
     if ranks := len({step.rank for step in steps}) - 1:
@@ -60,19 +59,19 @@ def epoch_time(log: Log) -> Value:
     unknown: tuple[str, ...] = ()
     if any(step.data_wait_ns is None for step in steps):
         unknown = _WAITS
-        notes.append(text("performance.waits_unknown"))
+        notes.append("performance.waits_unknown")
     elif any(step.comm_wait_ns is None for step in steps):
         unknown = ("communication",)
-        notes.append(text("performance.communication_unknown"))
+        notes.append("performance.communication_unknown")
     return Value(
         value=stats.mean(used),
         n=len(used),
         clusters=len(used),
-        unit_of_n=text("term.epochs"),
+        unit_of_n="term.epochs",
         ci=stats.student_t(used),
-        ci_method=text("term.t_epochs"),
+        ci_method="term.t_epochs",
         notes=notes,
-        detail=text("performance.epoch" if whole else "performance.epoch_estimated"),
+        detail="performance.epoch" if whole else "performance.epoch_estimated",
         figures={
             "longest_epoch": Figure(max(used), "s", "lower", n=len(used)),
             "tokens_per_s": Figure(
@@ -131,19 +130,19 @@ def _epoch_table(passes: list[_Pass], steps: list[Step], tokens: dict[int, int |
         rows.append([run.index, run.seconds, count, samples, taken, speed, run.fraction])
     columns = ["term.epoch", "term.seconds", *(f"performance.{name}" for name in ("steps", "samples", "tokens"))]
     columns += ["performance.tokens_per_s", "performance.fraction"]
-    return Table(text("term.epochs"), [text(column) for column in columns], rows)
+    return Table.of("term.epochs", columns, rows)
 
 
 def _wall_table(wall: WallTime, unknown: Collection[str]) -> Table:
-    rows: list[Row] = [
-        [text(f"performance.{part}"), None, None]
+    rows: dict[Key, Row] = {
+        f"performance.{part}": [None, None]
         if part in unknown
-        else [text(f"performance.{part}"), wall.parts_ns[part] / SECOND_NS, wall.parts_ns[part] / wall.total_ns]
+        else [wall.parts_ns[part] / SECOND_NS, wall.parts_ns[part] / wall.total_ns]
         for part in PARTS
-    ]
-    rows.append([text("term.total"), wall.total_ns / SECOND_NS, 1.0])
-    columns = [text("performance.part"), text("term.seconds"), text("term.share")]
-    return Table(text("performance.wall_time"), columns, rows)
+    }
+    rows["term.total"] = [wall.total_ns / SECOND_NS, 1.0]
+    columns = ["performance.part", "term.seconds", "term.share"]
+    return Table.of("performance.wall_time", columns, rows)
 
 
 def _loss_curve(steps: list[Step]) -> Plot:
@@ -157,10 +156,10 @@ def _loss_curve(steps: list[Step]) -> Plot:
     chunks = [numbers[start : start + size] for start in range(0, len(numbers), size)]
     pooled = [[loss for number in chunk for loss in losses.get(number, [])] for chunk in chunks]
     means = [round(stats.mean(values), 5) if values else None for values in pooled]
-    return Plot(
-        text("performance.loss_curve"),
-        text("term.step"),
-        text("performance.loss"),
+    return Plot.of(
+        "performance.loss_curve",
+        "term.step",
+        "performance.loss",
         [float(chunk[-1]) for chunk in chunks],
         [Curve(text("performance.loss"), means)],
     )
@@ -173,7 +172,7 @@ def held_out_table(log: Log) -> list[Table]:
         for loss in _measured(log)
     ]
     columns = ["term.epoch", "term.step", "performance.nats_per_token", "performance.bits_per_character"]
-    return [Table(text("performance.held_out"), [text(column) for column in columns], rows)] if rows else []
+    return [Table.of("performance.held_out", columns, rows)] if rows else []
 
 
 def held_out_curve(log: Log) -> list[Plot]:
@@ -181,10 +180,10 @@ def held_out_curve(log: Log) -> list[Plot]:
     measured = _measured(log)
     if len(measured) < 2:
         return []
-    label = text("performance.bits_per_character")
-    curve = Curve(label, [_bits_per_character(loss) for loss in measured])
+    label = "performance.bits_per_character"
+    curve = Curve(text(label), [_bits_per_character(loss) for loss in measured])
     steps = [float(loss.step) for loss in measured]
-    return [Plot(text("performance.held_out"), text("term.step"), label, steps, [curve])]
+    return [Plot.of("performance.held_out", "term.step", label, steps, [curve])]
 
 
 def _measured(log: Log) -> list[HeldOut]:
@@ -202,25 +201,25 @@ def workload_time(log: Log) -> Value:
     vantage, requests = outermost(request for request in log.of(Request) if request.purpose == "exam")
     times = [(request.sent_ns, request.done_ns) for request in requests if request.sent_ns and request.done_ns]
     if not times:
-        raise Unmeasurable("not_measured", text("performance.no_exam"))
+        raise Unmeasurable("not_measured", "performance.no_exam")
     failed = sum(bool(request.error) for request in requests)
     seconds = (max(done for _, done in times) - min(sent for sent, _ in times)) / SECOND_NS
     if seconds <= 0:
-        raise Unmeasurable("not_measured", text("performance.no_time"))
+        raise Unmeasurable("not_measured", "performance.no_time")
     columns = ["performance.requests", "term.seconds", "performance.requests_per_s", "term.vantage"]
     return Value(
         value=seconds,
         n=len(requests),
         clusters=1,
-        unit_of_n=text("term.passes"),
-        detail=text("performance.pass"),
-        ci_method=text("performance.one_pass"),
+        unit_of_n="term.passes",
+        detail="performance.pass",
+        ci_method="performance.one_pass",
         invalid=text("performance.pass_failed", failed=failed, requests=len(requests)) if failed else "",
         figures={"requests_per_s": Figure(len(times) / seconds, "requests/s", "higher", n=1)},
         breakdown=[
-            Table(
-                text("performance.pass_table"),
-                [text(column) for column in columns],
+            Table.of(
+                "performance.pass_table",
+                columns,
                 [[len(times), seconds, len(times) / seconds, vantage]],
             )
         ],
@@ -232,18 +231,18 @@ def task_pass(log: Log) -> Value:
     tasks = submitted(log)
     seconds = sum(end - begin for begin, end in sessions(tasks)) / SECOND_NS
     if seconds <= 0:
-        raise Unmeasurable("not_measured", text("performance.no_time"))
-    columns = [text("agents.tasks"), text("term.seconds"), text("agents.failed")]
+        raise Unmeasurable("not_measured", "performance.no_time")
+    columns = ["agents.tasks", "term.seconds", "agents.failed"]
     return Value(
         value=seconds,
         n=len(tasks),
         clusters=1,
-        unit_of_n=text("term.passes"),
-        detail=text("agents.pass"),
-        ci_method=text("performance.one_pass"),
+        unit_of_n="term.passes",
+        detail="agents.pass",
+        ci_method="performance.one_pass",
         breakdown=[
-            Table(
-                text("performance.pass_table"),
+            Table.of(
+                "performance.pass_table",
                 columns,
                 [
                     [len(tasks), seconds, sum(bool(task.error) for task in tasks)],

@@ -7,8 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from shosei.log import Request
-from shosei.metrics.metric import Row, Table
-from shosei.metrics.text import Words, text
+from shosei.metrics.metric import Row, Table, Words
 
 _MOST_LOOPS = 10  # the commonest
 
@@ -34,13 +33,12 @@ def tables(tasks: Mapping[str, Sequence[Request]], named: Mapping[str, Words]) -
         return []
     counts, back = transfers(tasks), loops(tasks)
     matrix: list[Row] = [[named[a], *(counts[a, b] for b in agents)] for a in agents]
-    columns: list[Words] = [text("agents.from_to"), *(named[agent] for agent in agents)]
-    found = [Table(text("agents.transfers"), columns, matrix, matrix=True)]
+    found = [Table.of("agents.transfers", ["agents.from_to"], matrix, [named[agent] for agent in agents])]
     if back:
         rows: list[Row] = [
             [named[a], named[b], count]
             for (a, b), count in sorted(back.items(), key=lambda it: (-it[1], it[0]))[:_MOST_LOOPS]
         ]
-        names: list[Words] = [text("agents.agent"), text("agents.there_and_back"), "n"]
-        found.append(Table(text("agents.loops"), names, rows))
+        columns = ["agents.agent", "agents.there_and_back", "term.n"]
+        found.append(Table.of("agents.loops", columns, rows))
     return found

@@ -8,10 +8,9 @@ from collections.abc import Sequence
 from shosei.log import Log, Step
 from shosei.metrics import stats
 from shosei.metrics.cell import Value
-from shosei.metrics.metric import Figure, Row, Table
+from shosei.metrics.metric import Figure, Key, Row, Table, Text, Words, text
 from shosei.metrics.observed.starts import Repair, Start, lost_work, repairs, starts
 from shosei.metrics.stats.observations import Observation, Observations, share
-from shosei.metrics.text import Text, Words, text
 
 _CAUSES = {"done", "stopped", "bad input", "out of memory", "signal", "exception", "hang", "start-up"}
 
@@ -29,10 +28,10 @@ def crash_rate(log: Log) -> Value:
         observations=Observations(each, share, paired=False),
         n=len(known),
         clusters=len(known),
-        unit_of_n=text("reliability.process_starts"),
+        unit_of_n="reliability.process_starts",
         ci=stats.wilson(crashes, len(known)),
-        ci_method=text("reliability.wilson"),
-        detail=text("reliability.crashes_per_start"),
+        ci_method="reliability.wilson",
+        detail="reliability.crashes_per_start",
         figures=figures,
         notes=_crash_notes(known, mended),
         breakdown=[
@@ -62,15 +61,15 @@ def _over_time(crashes: int, hours: float, count: int) -> dict[str, Figure]:
 
 def _time_table(crashes: int, hours: float, figures: dict[str, Figure]) -> Table:
     low, high = figures["per_1000h"].ci or (None, None)
-    rows: list[Row] = [
-        [text("reliability.process_hours"), hours],
-        [text("reliability.crashes"), crashes],
-        [text("reliability.per_1000h"), figures["per_1000h"].value],
-        [text("reliability.per_1000h_low"), low],
-        [text("reliability.per_1000h_high"), high],
-        [text("reliability.mtbf_h"), figures["mtbf_h"].value],
-    ]
-    return Table(text("reliability.over_time"), [text("term.quantity"), text("term.value")], rows)
+    rows: dict[Key, Row] = {
+        "reliability.process_hours": [hours],
+        "reliability.crashes": [crashes],
+        "reliability.per_1000h": [figures["per_1000h"].value],
+        "reliability.per_1000h_low": [low],
+        "reliability.per_1000h_high": [high],
+        "reliability.mtbf_h": [figures["mtbf_h"].value],
+    }
+    return Table.of("reliability.over_time", ["term.quantity", "term.value"], rows)
 
 
 def _repair_figures(mended: Sequence[Repair], steps: Sequence[Step]) -> dict[str, Figure]:
@@ -89,13 +88,13 @@ def _ends(known: Sequence[Start]) -> Table:
         [child, _cause(cause) if cause else text("reliability.no_end"), _injected(fault), count]
         for (child, cause, fault), count in sorted(counts.items())
     ]
-    columns: list[Words] = [
-        text("reliability.process"),
-        text("reliability.cause"),
-        text("reliability.injected_fault"),
-        "n",
+    columns = [
+        "reliability.process",
+        "reliability.cause",
+        "reliability.injected_fault",
+        "term.n",
     ]
-    return Table(text("reliability.ends"), columns, rows)
+    return Table.of("reliability.ends", columns, rows)
 
 
 def _cause(cause: str) -> Text:
@@ -116,10 +115,10 @@ def _repair_tables(mended: Sequence[Repair]) -> list[Table]:
         "to_useful": [repair.useful_s for repair in mended],
         "whole_repair": [repair.seconds for repair in mended],
     }
-    means: list[Row] = []
+    means: dict[Key, Row] = {}
     for name, times in stages.items():
         known = [time for time in times if time is not None]
-        means.append([text(f"reliability.{name}"), stats.mean(known) if known else None, len(known)])
+        means[f"reliability.{name}"] = [stats.mean(known) if known else None, len(known)]
     each: list[Row] = [
         [
             repair.crash.child,
@@ -132,13 +131,17 @@ def _repair_tables(mended: Sequence[Repair]) -> list[Table]:
         ]
         for repair in mended
     ]
-    process, cause = text("reliability.process"), text("reliability.cause")
-    names = [text(f"reliability.{name}") for name in stages]
     return [
-        Table(text("reliability.repair"), [text("reliability.stage"), text("reliability.mean_s"), "n"], means),
-        Table(
-            text("reliability.each_crash"),
-            [process, text("reliability.start"), cause, text("reliability.injected_fault"), *names],
+        Table.of("reliability.repair", ["reliability.stage", "reliability.mean_s", "term.n"], means),
+        Table.of(
+            "reliability.each_crash",
+            [
+                "reliability.process",
+                "reliability.start",
+                "reliability.cause",
+                "reliability.injected_fault",
+                *(f"reliability.{name}" for name in stages),
+            ],
             each,
         ),
     ]
@@ -149,8 +152,8 @@ def _lost_work_table(steps: Sequence[Step]) -> list[Table]:
         return []
     again = lost_work(steps)
     seconds = sum(step.duration_ns for step in again) / 1e9
-    columns: list[Words] = [text("term.quantity"), text("reliability.steps"), text("term.seconds")]
-    return [Table(text("reliability.lost_work"), columns, [[text("reliability.run_again"), len(again), seconds]])]
+    columns = ["term.quantity", "reliability.steps", "term.seconds"]
+    return [Table.of("reliability.lost_work", columns, {"reliability.run_again": [len(again), seconds]})]
 
 
 def _crash_notes(known: Sequence[Start], mended: Sequence[Repair]) -> list[Text]:

@@ -10,14 +10,13 @@ from dataclasses import dataclass
 from shosei.log import Log, Request, Step, Workflow
 from shosei.metrics import stats
 from shosei.metrics.cell import Unmeasurable, Value
-from shosei.metrics.metric import Figure, Row, Table
+from shosei.metrics.metric import Figure, Key, Row, Table, Text, Words, text
 from shosei.metrics.observed.faults import Drill
 from shosei.metrics.observed.requests import outermost
 from shosei.metrics.observed.series import by_time
 from shosei.metrics.observed.steps import attempted
 from shosei.metrics.observed.tasks import UNATTRIBUTED, by_task, calls, names, stopped, submitted
 from shosei.metrics.stats.observations import Observation, Observations, by_cluster, share
-from shosei.metrics.text import Text, Words, text
 
 _PURPOSES = ("load", "exam", "agents", "chat")  # what users of a server do; probes and warm-ups measure nothing
 _ERRORS = {
@@ -42,7 +41,7 @@ def step_errors(log: Log) -> Value:
     """
     steps = attempted(log.of(Step))
     if any(step.finite and step.loss is None for ranks in steps for step in ranks):
-        raise Unmeasurable("not_measured", text("reliability.loss_unknown"))
+        raise Unmeasurable("not_measured", "reliability.loss_unknown")
     bad = sum(map(_is_bad, steps))
     keys = [f"{place} step {ranks[0].step}" for place, ranks in enumerate(steps)]
     each = [
@@ -54,20 +53,20 @@ def step_errors(log: Log) -> Value:
         observations=Observations(each, share, paired=False),
         n=len(steps),
         clusters=len(steps),
-        unit_of_n=text("reliability.steps"),
+        unit_of_n="reliability.steps",
         ci=stats.wilson(bad, len(steps)),
-        ci_method=text("reliability.wilson"),
-        detail=text("reliability.bad_steps_per_step"),
-        notes=[text("reliability.raised_steps")],
+        ci_method="reliability.wilson",
+        detail="reliability.bad_steps_per_step",
+        notes=["reliability.raised_steps"],
         breakdown=[
-            Table(
-                text("reliability.steps"),
-                [text("term.quantity"), "n"],
-                [
-                    [text("reliability.attempted"), len(steps)],
-                    [text("reliability.non_finite"), sum(not all(step.finite for step in ranks) for ranks in steps)],
-                    [text("reliability.skipped"), sum(any(step.skipped for step in ranks) for ranks in steps)],
-                ],
+            Table.of(
+                "reliability.steps",
+                ["term.quantity", "term.n"],
+                {
+                    "reliability.attempted": [len(steps)],
+                    "reliability.non_finite": [sum(not all(step.finite for step in ranks) for ranks in steps)],
+                    "reliability.skipped": [sum(any(step.skipped for step in ranks) for ranks in steps)],
+                },
             )
         ],
     )
@@ -86,7 +85,7 @@ def request_errors(log: Log) -> Value:
     vantage, batches, cancelled = _batches(log)
     counted = [request for batch in batches.values() for request in batch]
     if not counted:
-        raise Unmeasurable("not_measured", text("reliability.no_requests"))
+        raise Unmeasurable("not_measured", "reliability.no_requests")
     before = _rate(batches, _failed_first)
     notes = [text("reliability.seen_by", vantage=vantage)]
     if cancelled:
@@ -101,10 +100,10 @@ def request_errors(log: Log) -> Value:
         observations=Observations(each, share, paired=False),
         n=len(counted),
         clusters=len(batches),
-        unit_of_n=text("term.time_batches"),
+        unit_of_n="term.time_batches",
         ci=_interval(batches, _failed),
-        ci_method=text("reliability.wilson_time_batches"),
-        detail=text("reliability.failed_per_request"),
+        ci_method="reliability.wilson_time_batches",
+        detail="reliability.failed_per_request",
         figures={"before_retry": figure},
         notes=notes,
         breakdown=[_by_type(counted), _parts(batches, log)],
@@ -150,13 +149,13 @@ def _by_type(counted: Sequence[Request]) -> Table:
         [text(f"purpose.{purpose}"), failure(error), count, count / totals[purpose]]
         for (purpose, error), count in sorted(types.items())
     ]
-    columns: list[Words] = [
-        text("reliability.purpose"),
-        text("reliability.error"),
-        "n",
-        text("reliability.share_of_purpose"),
+    columns = [
+        "reliability.purpose",
+        "reliability.error",
+        "term.n",
+        "reliability.share_of_purpose",
     ]
-    return Table(text("reliability.by_type"), columns, rows)
+    return Table.of("reliability.by_type", columns, rows)
 
 
 def failure(error: str) -> Words:
@@ -179,14 +178,14 @@ def _parts(batches: dict[str, list[Request]], log: Log) -> Table:
         *([_part("during_faults", apart, _failed)] if apart else []),
     ]
     columns = [
-        text("reliability.part"),
-        text("reliability.error_rate"),
-        text("term.low_95"),
-        text("term.high_95"),
-        text("reliability.errors"),
-        text("reliability.requests"),
+        "reliability.part",
+        "reliability.error_rate",
+        "term.low_95",
+        "term.high_95",
+        "reliability.errors",
+        "reliability.requests",
     ]
-    return Table(text("reliability.parts"), columns, rows)
+    return Table.of("reliability.parts", columns, rows)
 
 
 def _part(name: str, batches: dict[str, list[Request]], outcome: Callable[[Request], float]) -> Row:
@@ -216,10 +215,10 @@ def task_errors(log: Log) -> Value:
         observations=observations,
         n=len(tasks),
         clusters=len(clusters),
-        unit_of_n=text("accuracy.clusters"),
+        unit_of_n="accuracy.clusters",
         ci=stats.wilson_clustered(clusters),
-        ci_method=text("accuracy.wilson_clustered"),
-        detail=text("agents.failed_per_task"),
+        ci_method="accuracy.wilson_clustered",
+        detail="agents.failed_per_task",
         figures=_of_calls(tried) | figures,
         notes=[*stopped(tasks), *unattributed(made), *([text("reliability.seen_by", vantage=vantage)] if made else [])],
         breakdown=[_ends_by_type(tasks, made), *([table(tried, names(made))] if made else []), *tools],
@@ -254,8 +253,8 @@ def _ends_by_type(tasks: Sequence[Workflow], made: Sequence[Request]) -> Table:
         rows.append([text("agents.tasks"), _ended(error), count, count / len(tasks)])
     for error, count in sorted(Counter(call.error for call in made).items()):
         rows.append([text("agents.calls"), failure(error), count, count / len(made)])
-    columns: list[Words] = [text("agents.what"), text("reliability.error"), "n", text("term.share")]
-    return Table(text("reliability.by_type"), columns, rows)
+    columns = ["agents.what", "reliability.error", "term.n", "term.share"]
+    return Table.of("reliability.by_type", columns, rows)
 
 
 def _ended(error: str) -> Words:
@@ -288,18 +287,18 @@ def table(tasks: Mapping[str, Sequence[Request]], named: Mapping[str, Words]) ->
             ]
         )
     columns = [
-        text("agents.agent"),
-        text("agents.calls"),
-        text("agents.tokens_in"),
-        text("agents.tokens_out"),
-        text("reliability.errors"),
-        text("agents.retries"),
-        text("agents.known_by"),
+        "agents.agent",
+        "agents.calls",
+        "agents.tokens_in",
+        "agents.tokens_out",
+        "reliability.errors",
+        "agents.retries",
+        "agents.known_by",
     ]
-    return Table(text("agents.agents"), columns, rows)
+    return Table.of("agents.agents", columns, rows)
 
 
-def unattributed(made: Sequence[Request]) -> list[Words]:
+def unattributed(made: Sequence[Request]) -> list[Key | Text]:
     """A note where nobody knows which agent some calls were of."""
     count = sum(call.agent in ("", UNATTRIBUTED) for call in made)
     if not count:
@@ -354,18 +353,18 @@ def tool_success(tasks: Mapping[str, Sequence[Request]]) -> tuple[dict[str, Figu
     rows: list[Row] = [[tool, *_line([call for call in asked if call.tool == tool])] for tool in tools]
     if len(tools) > 1:
         rows.append([text("term.total"), *_line(asked)])
-    ends = [text("agents.tool." + end.replace(" ", "_")) for end in _TOOL_ENDS]
+    ends = ["agents.tool." + end.replace(" ", "_") for end in _TOOL_ENDS]
     columns = [
-        text("agents.tool.tool"),
-        text("agents.calls"),
+        "agents.tool.tool",
+        "agents.calls",
         *ends,
-        text("agents.tool.success"),
-        text("term.low_95"),
-        text("term.high_95"),
+        "agents.tool.success",
+        "term.low_95",
+        "term.high_95",
     ]
     share, interval = _success(asked)
     figure = Figure(share, "", "higher", interval, len({call.task for call in asked}))
-    return {"tool_success": figure}, [Table(text("agents.tool.tools"), columns, rows)]
+    return {"tool_success": figure}, [Table.of("agents.tool.tools", columns, rows)]
 
 
 def _line(asked: Sequence[_Asked]) -> Row:

@@ -10,7 +10,6 @@ from shosei.metrics.cell import Value
 from shosei.metrics.metric import Row, Table
 from shosei.metrics.observed.starts import process_key
 from shosei.metrics.stats.observations import Observation, Observations, total
-from shosei.metrics.text import text
 
 _KINDS = ("failure", "watchdog", "membership", "planned", "manual")
 
@@ -21,17 +20,17 @@ def restart_count(log: Log) -> Value:
     rows: list[Row] = [[event.child, *(getattr(event, kind) for kind in _KINDS)] for event in last]
     count = sum(event.failure + event.watchdog for event in last)
     started = len(last) + sum(getattr(event, kind) for event in last for kind in _KINDS)
-    columns = [text("reliability.process"), *(text(f"reliability.by_{kind}") for kind in _KINDS)]
+    columns = ["reliability.process", *(f"reliability.by_{kind}" for kind in _KINDS)]
     return Value(
         value=float(count),
         observations=_observations(last),
         n=started,
         clusters=started,
-        unit_of_n=text("reliability.process_starts"),
+        unit_of_n="reliability.process_starts",
         ci=stats.poisson(count),
-        ci_method=text("reliability.exact_poisson"),
-        detail=text("reliability.restarts_counted"),
-        breakdown=[Table(text("reliability.restarts"), columns, rows)],
+        ci_method="reliability.exact_poisson",
+        detail="reliability.restarts_counted",
+        breakdown=[Table.of("reliability.restarts", columns, rows)],
     )
 
 

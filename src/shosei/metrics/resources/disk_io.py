@@ -8,10 +8,9 @@ from collections.abc import Sequence
 from shosei.log import Log
 from shosei.metrics import stats
 from shosei.metrics.cell import Unmeasurable, Value
-from shosei.metrics.metric import Curve, Figure, Plot, Row, Table
+from shosei.metrics.metric import Curve, Figure, Key, Plot, Row, Table, text
 from shosei.metrics.observed.bins import SECOND_NS, Bins
 from shosei.metrics.observed.series import RatioBatches, increments, process_trees
-from shosei.metrics.text import text
 
 _MB = 1e6
 
@@ -28,7 +27,7 @@ def disk_io(log: Log) -> Value:
     known = [step for steps in counted.values() for step in steps]
     begin, end = min((step[0] for step in known), default=0), max((step[1] for step in known), default=0)
     if end <= begin:
-        raise Unmeasurable("not_measured", text("resources.no_io_counters"))
+        raise Unmeasurable("not_measured", "resources.no_io_counters")
     seconds = (end - begin) / SECOND_NS
     totals = {counter: math.fsum(step[2] for step in steps) for counter, steps in counted.items()}
     read = counted["read_bytes"]
@@ -41,10 +40,8 @@ def disk_io(log: Log) -> Value:
     rates = [total / _MB for total in bins.totals([*read, *written])] or [stored / _MB / seconds]
     batches = RatioBatches.of_equal_count([1.0] * len(rates), rates)
     p95 = stats.percentile(rates, 95)
-    rows: list[Row] = [
-        [text(f"resources.{counter}"), total, total / _MB / seconds] for counter, total in totals.items()
-    ]
-    rows.append([text("resources.p95_of_seconds"), None, p95])
+    rows: dict[Key, Row] = {f"resources.{counter}": [total, total / _MB / seconds] for counter, total in totals.items()}
+    rows["resources.p95_of_seconds"] = [None, p95]
     figures = {
         "read": totals["read_bytes"] / _MB / seconds,
         "write": (totals["write_bytes"] - totals["cancelled_write_bytes"]) / _MB / seconds,
@@ -55,13 +52,13 @@ def disk_io(log: Log) -> Value:
         value=stored / _MB / seconds,
         n=len(rates),
         clusters=len(batches),
-        unit_of_n=text("term.time_batches"),
+        unit_of_n="term.time_batches",
         ci=stats.ratio_interval(batches.tops, batches.bottoms),
-        ci_method=text("term.t_time_batches"),
-        detail=text("resources.at_storage"),
-        notes=[text("resources.warm_cache")] if warm else [],
+        ci_method="term.t_time_batches",
+        detail="resources.at_storage",
+        notes=["resources.warm_cache"] if warm else [],
         figures={name: Figure(value, "MB/s", "lower", n=len(batches)) for name, value in figures.items()},
-        breakdown=[Table(text("resources.disk"), [text("term.quantity"), text("term.bytes"), "MB/s"], rows)],
+        breakdown=[Table.of("resources.disk", ["term.quantity", "term.bytes", "term.mb_per_s"], rows)],
         plots=[_disk_over_time(begin, end, read, written)],
     )
 
@@ -72,4 +69,4 @@ def _disk_over_time(begin: int, end: int, read: Increments, written: Increments)
         Curve(text(f"resources.{name}"), bins.rates([(since, until, size / _MB) for since, until, size in steps]))
         for name, steps in (("read", read), ("written", written))
     ]
-    return Plot(text("resources.disk_over_time"), text("term.seconds"), "MB/s", bins.x, curves)
+    return Plot.of("resources.disk_over_time", "term.seconds", "term.mb_per_s", bins.x, curves)

@@ -5,10 +5,9 @@ from __future__ import annotations
 from shosei.log import Log, Sample
 from shosei.metrics import stats
 from shosei.metrics.cell import Unmeasurable, Value
-from shosei.metrics.metric import Curve, Figure, Plot, Row, Table
+from shosei.metrics.metric import Curve, Figure, Plot, Row, Table, Text, text
 from shosei.metrics.observed.bins import SECOND_NS, Bins
 from shosei.metrics.observed.series import by_child, per_second, process_trees
-from shosei.metrics.text import Text, text
 
 _MB = 1e6
 _GPU_GAUGES = ("used_bytes", "reserved_bytes", "allocated_bytes")
@@ -24,7 +23,7 @@ def memory(log: Log) -> Value:
     pss, rss = per_second(trees, "pss_bytes"), per_second(trees, "rss_bytes")
     gauge, series = ("pss", pss) if pss else ("rss", rss)
     if not series:
-        raise Unmeasurable("not_measured", text("resources.no_memory_readings"))
+        raise Unmeasurable("not_measured", "resources.no_memory_readings")
     high_water = per_second(trees, "peak_bytes")
     cgroup = per_second(by_child(log.of(Sample), "cgroup"), "peak_bytes")
     peaks = {"cgroup": _highest(cgroup), "pss": _highest(pss), "rss": _highest(rss)}
@@ -38,12 +37,12 @@ def memory(log: Log) -> Value:
         value=float(peaks[method] or 0),
         n=len(series),
         clusters=1,
-        unit_of_n=text("term.runs"),
-        ci_method=text("resources.one_peak"),
-        detail=text(f"resources.peak_{method}"),
+        unit_of_n="term.runs",
+        ci_method="resources.one_peak",
+        detail=f"resources.peak_{method}",
         figures={name: Figure(value, "bytes", "lower", n=1) for name, value in figures.items()},
         breakdown=[
-            Table(text("resources.memory"), [text("term.quantity"), text("term.bytes")], rows),
+            Table.of("resources.memory", ["term.quantity", "term.bytes"], rows),
             *_by_tree(trees, gauge),
             *_gpu_memory(log),
         ],
@@ -57,7 +56,7 @@ def _by_tree(trees: dict[str, list[Sample]], gauge: str) -> list[Table]:
     if len(trees) < 2:
         return []
     rows: list[Row] = [[name, _highest(per_second({name: tree}, f"{gauge}_bytes"))] for name, tree in trees.items()]
-    return [Table(text("resources.by_tree"), [text("performance.tree"), text(f"resources.peak_{gauge}")], rows)]
+    return [Table.of("resources.by_tree", ["performance.tree", f"resources.peak_{gauge}"], rows)]
 
 
 def _pss_rate(trees: dict[str, list[Sample]]) -> list[Text]:
@@ -78,8 +77,8 @@ def _gpu_memory(log: Log) -> list[Table]:
         for gauge in _GPU_GAUGES:
             readings = [reading for sample in gpu if (reading := getattr(sample, gauge)) is not None]
             rows.append([name, text(f"resources.gpu_{gauge}"), max(readings, default=None)])
-    columns = [text("resources.gpu"), text("term.quantity"), text("resources.peak_in_bytes")]
-    return [Table(text("resources.gpu_memory"), columns, rows)] if rows else []
+    columns = ["resources.gpu", "term.quantity", "resources.peak_in_bytes"]
+    return [Table.of("resources.gpu_memory", columns, rows)] if rows else []
 
 
 def _memory_over_time(trees: dict[str, list[Sample]], total: dict[int, int], gauge: str) -> Plot:
@@ -88,7 +87,7 @@ def _memory_over_time(trees: dict[str, list[Sample]], total: dict[int, int], gau
     curves = [Curve(name, _megabytes(bins, tree)) for name, tree in readings.items()] if len(trees) > 1 else []
     curves.append(Curve(text("term.total"), _megabytes(bins, total)))
     title = text("resources.memory_over_time", gauge=gauge.removesuffix("_bytes").upper())
-    return Plot(title, text("term.seconds"), "MB", bins.x, curves)
+    return Plot.of(title, "term.seconds", "term.mb", bins.x, curves)
 
 
 def _megabytes(bins: Bins, readings: dict[int, int]) -> list[float | None]:

@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from shosei.log import Comm, Log, Request, RunBegin, Sample
 from shosei.metrics import stats
 from shosei.metrics.cell import Unmeasurable, Value
-from shosei.metrics.metric import Figure, Row, Table
+from shosei.metrics.metric import Figure, Key, Row, Table, Text, text
 from shosei.metrics.observed.bins import SECOND_NS, Bins
 from shosei.metrics.observed.requests import offered_load, outermost
 from shosei.metrics.observed.series import RatioBatches, by_child, by_time, increments, ran_here, steady_window
-from shosei.metrics.text import Words, text
 
 GIGABIT = 1e9
 _AGREEMENT = 0.2  # how far counters and collectives may differ
@@ -54,7 +53,7 @@ def between_nodes(log: Log) -> Value:
     metered = _nodes(log)
     known = max(int(begin.hardware.get("nodes", 1)) for begin in log.of(RunBegin))
     if known == 1 and len({node.host for node in metered}) <= 1:
-        raise Unmeasurable("na", text("resources.one_node"), breakdown=bus)
+        raise Unmeasurable("na", "resources.one_node", breakdown=bus)
     if not metered:
         raise Unmeasurable("not_measured", text("resources.no_interfaces", nodes=known), breakdown=bus)
     seconds = [node.gbps_by_second for node in metered]
@@ -67,13 +66,13 @@ def between_nodes(log: Log) -> Value:
         value=stats.mean([node.gbps for node in metered]),
         n=sum(map(len, seconds)),
         clusters=len(batches),
-        unit_of_n=text("term.time_batches"),
+        unit_of_n="term.time_batches",
         ci=stats.ratio_interval(batches.tops, batches.bottoms),
-        ci_method=text("term.t_time_batches"),
-        detail=text("resources.a_node"),
+        ci_method="term.t_time_batches",
+        detail="resources.a_node",
         notes=_doubts(log, metered, known),
         figures={"p95": Figure(p95, "Gbps", "higher", n=len(batches))},
-        breakdown=[Table(text("resources.nodes"), [text("resources.node"), text("term.bytes"), "Gbps"], rows), *bus],
+        breakdown=[Table.of("resources.nodes", ["resources.node", "term.bytes", "term.gbps"], rows), *bus],
     )
 
 
@@ -102,9 +101,9 @@ def _nodes(log: Log) -> list[_Node]:
     return nodes
 
 
-def _doubts(log: Log, metered: list[_Node], known: int) -> list[Words]:
+def _doubts(log: Log, metered: list[_Node], known: int) -> list[Key | Text]:
     """What a reader of the figure must know of the nodes, and whether counters and collectives tell the same."""
-    notes: list[Words] = []
+    notes: list[Key | Text] = []
     if len(metered) > 1 and len({node.boot for node in metered}) == 1:
         notes.append(text("resources.emulated", hosts=len(metered)))
     if len(metered) < known:
@@ -123,11 +122,11 @@ def client_to_server(log: Log) -> Value:
     servers = {begin.host: begin.boot for begin in ran_here(log, "inference")}
     bodies = [_bodies(requests)] if clients else []
     if not servers:
-        raise Unmeasurable("not_measured", text("resources.server_unknown"), breakdown=bodies)
+        raise Unmeasurable("not_measured", "resources.server_unknown", breakdown=bodies)
     if not clients:
-        raise Unmeasurable("not_measured", text("resources.clients_unknown"))
+        raise Unmeasurable("not_measured", "resources.clients_unknown")
     if clients.keys() <= servers.keys():
-        raise Unmeasurable("na", text("resources.one_machine"), breakdown=bodies)
+        raise Unmeasurable("na", "resources.one_machine", breakdown=bodies)
     window = steady_window(log)
     _, load = offered_load(log)
     points = [
@@ -136,7 +135,7 @@ def client_to_server(log: Log) -> Value:
         if request.done_ns and window.begin_ns <= request.done_ns < window.end_ns and request.bytes_sent is not None
     ]
     if not points:
-        raise Unmeasurable("not_measured", text("performance.no_load"), breakdown=bodies)
+        raise Unmeasurable("not_measured", "performance.no_load", breakdown=bodies)
     seconds = (window.end_ns - window.begin_ns) / SECOND_NS
     batches = [math.fsum(batch) * 8 / GIGABIT for batch in by_time(points, window.begin_ns, window.end_ns)]
     emulated = set(clients.values()) <= set(servers.values())
@@ -144,10 +143,10 @@ def client_to_server(log: Log) -> Value:
         value=math.fsum(batches) / seconds,
         n=len(points),
         clusters=sum(batch > 0 for batch in batches),
-        unit_of_n=text("term.time_batches"),
+        unit_of_n="term.time_batches",
         ci=stats.ratio_interval(batches, [seconds / len(batches)] * len(batches)),
-        ci_method=text("term.t_time_batches"),
-        detail=text("resources.bodies_in_window"),
+        ci_method="term.t_time_batches",
+        detail="resources.bodies_in_window",
         invalid=window.invalid,
         notes=[text("resources.emulated", hosts=len({*clients, *servers}))] if emulated else [],
         breakdown=bodies,
@@ -156,11 +155,11 @@ def client_to_server(log: Log) -> Value:
 
 def _bodies(requests: list[Request]) -> Table:
     known = [request for request in requests if request.bytes_sent is not None]
-    rows: list[Row] = [
-        [text("resources.request_bodies"), sum(request.bytes_sent or 0 for request in known)],
-        [text("resources.answer_bodies"), sum(request.bytes_received or 0 for request in known)],
-    ]
-    return Table(text("resources.client_to_server"), [text("term.quantity"), text("term.bytes")], rows)
+    rows: dict[Key, Row] = {
+        "resources.request_bodies": [sum(request.bytes_sent or 0 for request in known)],
+        "resources.answer_bodies": [sum(request.bytes_received or 0 for request in known)],
+    }
+    return Table.of("resources.client_to_server", ["term.quantity", "term.bytes"], rows)
 
 
 # Each rank's share of the payload that must cross its link (nccl-tests, "Performance reported by NCCL tests").
@@ -181,8 +180,8 @@ def bus_table(log: Log) -> list[Table]:
         if seconds:
             moved = sum(_on_the_link(ranks[0]) for ranks in calls)
             rows.append([op, len(calls), moved, seconds, moved * 8 / 1e9 / seconds])
-    columns = [text(f"resources.{name}") for name in ("collective", "calls", "bus_bytes", "slowest_seconds")]
-    return [Table(text("resources.bus_bandwidth"), [*columns, "Gbps"], rows)] if rows else []
+    columns = [f"resources.{name}" for name in ("collective", "calls", "bus_bytes", "slowest_seconds")]
+    return [Table.of("resources.bus_bandwidth", [*columns, "term.gbps"], rows)] if rows else []
 
 
 def bytes_through_node(log: Log, host: str, begin_ns: int, end_ns: int) -> float:

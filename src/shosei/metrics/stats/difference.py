@@ -15,6 +15,7 @@ import numpy as np
 from scipy import special
 
 from shosei.metrics import stats
+from shosei.metrics.metric import Words, text
 from shosei.metrics.stats import Interval
 from shosei.metrics.stats.observations import (
     Observation,
@@ -25,7 +26,6 @@ from shosei.metrics.stats.observations import (
     share,
     total,
 )
-from shosei.metrics.text import Words, text
 
 Verdict = Literal["better", "worse", "equivalent", "inconclusive", "invalid", "not_compared"]
 
