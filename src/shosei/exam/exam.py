@@ -15,7 +15,7 @@ from shosei.exam.programs import Programs
 from shosei.exam.prompting import request
 from shosei.exam.resume import Done
 from shosei.log import Note, Score, Writer
-from shosei.metrics.grading.grade import EXTRACTION_VERSION
+from shosei.metrics.grading.programs import EXTRACTION_VERSION
 from shosei.sandbox.proof import Proof, choose
 from shosei.wire.client import Client, Reply
 from shosei.wire.suite import Task, identities

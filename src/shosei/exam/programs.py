@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from shosei.exam.config import ExamConfig
 from shosei.log import Exec
-from shosei.metrics.grading.grade import build_program
+from shosei.metrics.grading.programs import build_program
 from shosei.sandbox.proof import Proof
 from shosei.sandbox.runner import IN_PROCESS, OUTSIDE, Execution, Runner
 from shosei.wire.suite import Task

@@ -13,7 +13,7 @@ from pathlib import Path
 from shosei.errors import InputError
 from shosei.gateway import Gateway, Spent
 from shosei.log import Score, Window, Workflow, Writer
-from shosei.metrics.grading.grade import EXTRACTION_VERSION
+from shosei.metrics.grading.programs import EXTRACTION_VERSION
 from shosei.systems.config import AgentsConfig
 from shosei.systems.hosted import Hosted, Outcome
 from shosei.systems.resume import Key
