@@ -14,7 +14,9 @@ from hypothesis import strategies as st
 from shosei.errors import InputError
 from shosei.exam.benchmarks import Schema, read_benchmark, read_benchmarks
 from shosei.log import Score
-from shosei.metrics.grading.grade import build_program, extract_choice, extract_number, grade
+from shosei.metrics.grading.choices import extract_choice
+from shosei.metrics.grading.grade import extract_number, grade
+from shosei.metrics.grading.programs import build_program
 from shosei.wire.suite import Task, write_suite
 
 HUMANEVAL = {

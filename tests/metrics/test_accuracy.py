@@ -20,7 +20,7 @@ from shosei.metrics.accuracy.pass_at_1 import pass_at_k, pass_hat_k
 from shosei.metrics.cell import Cell
 from shosei.metrics.cells import cells
 from shosei.metrics.grading.free_text import overlap
-from shosei.metrics.grading.grade import NO_LABEL
+from shosei.metrics.grading.labels import NO_LABEL
 from shosei.metrics.metric import METRIC_IDS, Metric, Table
 from shosei.metrics.service_level import ServiceLevel
 

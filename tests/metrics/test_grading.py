@@ -10,7 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shosei.log import Exec, Score
-from shosei.metrics.grading.grade import NO_LABEL, extract_code, grade, normalise, outcomes, predicted_label
+from shosei.metrics.grading.answer import normalise
+from shosei.metrics.grading.grade import grade, outcomes
+from shosei.metrics.grading.labels import NO_LABEL, predicted_label
+from shosei.metrics.grading.programs import extract_code
 
 SPACE = st.text(" \t\n\r\u3000\u00a0", max_size=4)
 MARK = st.sampled_from(["", *"。．.｡!！?？"])

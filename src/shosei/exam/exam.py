@@ -13,7 +13,7 @@ from typing import Protocol
 from shosei.exam.counts import OnProgress, SuiteCount, counts_of
 from shosei.exam.resume import Key
 from shosei.log import Request, Score, Workflow, Writer
-from shosei.metrics.grading.grade import EXTRACTION_VERSION
+from shosei.metrics.grading.programs import EXTRACTION_VERSION
 from shosei.wire.suite import Task, identities
 
 _SECOND = 1_000_000_000

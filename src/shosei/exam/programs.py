@@ -12,7 +12,7 @@ from shosei.exam.counts import OnProgress
 from shosei.exam.exam import Exam
 from shosei.exam.resume import Key
 from shosei.log import Exec, Note, Writer
-from shosei.metrics.grading.grade import build_program
+from shosei.metrics.grading.programs import build_program
 from shosei.sandbox.proof import Proof
 from shosei.sandbox.runner import IN_PROCESS, OUTSIDE, Execution, Runner
 from shosei.wire.suite import Task

@@ -15,7 +15,7 @@ from shosei.metrics import stats
 from shosei.metrics.accuracy.confusion import Average, Confusion, Measure, ratio
 from shosei.metrics.grading import naive_bayes
 from shosei.metrics.grading.free_text import best_overlap, exact_match
-from shosei.metrics.grading.grade import predicted_labels
+from shosei.metrics.grading.labels import predicted_labels
 from shosei.metrics.grading.naive_bayes import MOST_QUESTIONS
 from shosei.metrics.observed.answers import by_task, cluster_of, task_key
 from shosei.metrics.stats.observations import Observation, Observations

@@ -7,15 +7,11 @@ from collections.abc import Collection
 import msgspec
 
 from shosei.log import Exec, Log, Score
-from shosei.metrics.grading.grade import (
-    extract_choice,
-    extract_code,
-    extract_number,
-    grade,
-    normalise,
-    outcomes,
-    predicted_label,
-)
+from shosei.metrics.grading.answer import normalise
+from shosei.metrics.grading.choices import extract_choice
+from shosei.metrics.grading.grade import extract_number, grade, outcomes
+from shosei.metrics.grading.labels import predicted_label
+from shosei.metrics.grading.programs import extract_code
 from shosei.metrics.observed.answers import by_epoch
 
 
