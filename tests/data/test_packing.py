@@ -20,7 +20,7 @@ from shosei.data.dataset import NO_LOSS, Batch
 from shosei.data.packing import best_fit
 from shosei.data.tokens import Tokens, open_tokens
 from shosei.log import Run
-from shosei.text import Tokenizer
+from shosei.text import Tokenizer, load_chat
 from text_samples import sentences, text_run
 from train_samples import make_run
 
@@ -91,16 +91,16 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 
 def test_what_is_trained_on_is_the_text_and_nothing_that_is_held_out(run: Run) -> None:
-    tokenizer = Tokenizer.load(run.tokenizer)
-    batches, held_out = open_batches(run, tokenizer, batch_size=8, batch_tokens=4096, sequence=256, seed=1)
+    chat = load_chat(run.tokenizer)
+    batches, held_out = open_batches(run, chat, batch_size=8, batch_tokens=4096, sequence=256, seed=1)
     assert held_out is not None
     for split, rows in (("train", batches.epoch(1)), ("held_out", held_out.in_order(4096))):
         read = []
         for batch in rows:
             for ids, targets in zip(batch.ids, batch.targets, strict=True):
-                starts = np.flatnonzero((ids == tokenizer.begin_id) & (targets != NO_LOSS))
-                ends = np.flatnonzero(targets == tokenizer.end_id)
-                read += [tokenizer.decode(targets[a:b]) for a, b in zip(starts, ends, strict=True)]
+                starts = np.flatnonzero((ids == chat.tokenizer.begin_id) & (targets != NO_LOSS))
+                ends = np.flatnonzero(targets == chat.tokenizer.end_id)
+                read += [chat.tokenizer.decode(targets[a:b]) for a, b in zip(starts, ends, strict=True)]
         assert sorted(read) == sorted(stored_documents(corpus_file(run, split)))
 
 
@@ -153,8 +153,8 @@ def test_a_kill_while_encoding_leaves_nothing_broken(tmp_path: Path) -> None:
 
 def test_conversations_and_text_come_by_turns(tmp_path: Path) -> None:
     def batches(run: Run) -> EpochBatches:
-        tokenizer = Tokenizer.load(run.tokenizer)
-        return open_batches(run, tokenizer, batch_size=16, batch_tokens=128, sequence=64, seed=1)[0]
+        chat = load_chat(run.tokenizer)
+        return open_batches(run, chat, batch_size=16, batch_tokens=128, sequence=64, seed=1)[0]
 
     alone = batches(make_run(tmp_path))
     mixed = batches(text_run(tmp_path, sentences(40)))

@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from shosei.engine.answer import answer_greedily
+from shosei.engine.engine import answer_greedily
 from shosei.log import Log, Run, read_log
 from shosei.spec import PRESETS, ModelSpec
 from shosei.supervise import Child, Supervisor

@@ -58,8 +58,7 @@ def serve(
     from shosei.log.run import RUN_VARIABLE, open_run
     from shosei.model.hf_config import read_spec
     from shosei.model.weight_files import WEIGHTS, weight_files
-    from shosei.serve.attempt import must_be_new
-    from shosei.serve.private import private_folder
+    from shosei.serve.startup import must_be_new, private_folder
     from shosei.spec.generation import slot_context
     from shosei.supervise import Child, Supervisor
     from shosei.wire.endpoint import listen
@@ -129,7 +128,7 @@ def http(
 ) -> None:
     """Answer HTTP requests in front of an engine until told to stop."""
     from shosei.log.run import recording_if_asked
-    from shosei.serve.server import run_server
+    from shosei.serve.app import run_server
     from shosei.wire.endpoint import listen
 
     listener = listen(host, port)

@@ -48,7 +48,7 @@ def train(
     from shosei.cli import torchrun
     from shosei.config import save
     from shosei.data.dataset import take_dialogues
-    from shosei.engine.answer import answer_greedily
+    from shosei.engine.engine import answer_greedily
     from shosei.log import open_run
     from shosei.train import TrainConfig, ranks
     from shosei.train.allocator import keep_freed_memory

@@ -14,7 +14,7 @@ from shosei.data.packing import Packed
 from shosei.data.tokens import open_tokens
 from shosei.errors import InputError
 from shosei.log import Run
-from shosei.text import Tokenizer
+from shosei.text import ChatFormat
 
 
 class EpochBatches(Protocol):
@@ -78,7 +78,7 @@ def training_files(run: Run) -> dict[str, Path]:
 
 def open_batches(
     run: Run,
-    tokenizer: Tokenizer,
+    chat: ChatFormat,
     *,
     batch_size: int,
     batch_tokens: int,
@@ -95,9 +95,9 @@ def open_batches(
     parts: list[EpochBatches] = []
     held_out = None
     if "data" in files:
-        parts.append(Batches(load_examples(run, tokenizer), batch_size, seed, batch_tokens))
+        parts.append(Batches(load_examples(run, chat), batch_size, seed, batch_tokens))
     if has_text(run):
-        tokens = open_tokens(run, tokenizer, say)
+        tokens = open_tokens(run, chat.tokenizer, say)
         parts.append(TextBatches(Packed(tokens["train"], sequence), batch_size, seed, batch_tokens))
         held_out = Packed(tokens["held_out"], sequence)
     return parts[0] if len(parts) == 1 else MixedBatches(parts, seed), held_out if held_out else None

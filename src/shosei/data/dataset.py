@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from shosei.errors import InputError
 from shosei.log import Run
-from shosei.text import Tokenizer, chat
+from shosei.text import ChatFormat
 
 NO_LOSS = -100  # the target that torch's cross entropy ignores
 PADDING = 0  # any id will do: nothing before it sees it, and it has no target
@@ -107,9 +107,9 @@ def _read_rows(file: Path, remedy: str) -> list[Row]:
     return rows
 
 
-def load_examples(run: Run, tokenizer: Tokenizer) -> Examples:
+def load_examples(run: Run, chat: ChatFormat) -> Examples:
     """Encode the run's training rows, in file order."""
-    encoded = [chat.training_example(tokenizer, row.messages, row.tools) for row in read_rows(run)]
+    encoded = [chat.training_example(row.messages, row.tools) for row in read_rows(run)]
     return Examples([ids for ids, _ in encoded], [loss for _, loss in encoded])
 
 

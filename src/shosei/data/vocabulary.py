@@ -12,7 +12,7 @@ from typing import Any
 from shosei.data.corpus import corpus_file, has_text, stored_documents
 from shosei.data.dataset import read_rows
 from shosei.log import Run
-from shosei.text import chat
+from shosei.text.chat import compact
 
 _SAMPLE_BYTES = 1 << 24  # learning merges takes some hundred times the memory of the text, and 2 s for each MB
 # What operands are made of: kana, CJK punctuation, full-width forms, numerals, capitals, signs.
@@ -42,7 +42,7 @@ def _conversations(run: Run) -> Iterator[str]:
     """
     for row in read_rows(run):
         if row.tools:
-            yield chat.compact([tool["function"] for tool in row.tools])
+            yield compact([tool["function"] for tool in row.tools])
         for message in row.messages:
             for text in _texts(message):
                 yield from filter(None, _OPERAND_CHARACTER.split(text))
@@ -53,4 +53,4 @@ def _texts(message: dict[str, Any]) -> Iterator[str]:
     yield f"{header}\n{message['content'] or ''}"
     for call in message.get("tool_calls", []):
         function = call["function"]
-        yield chat.compact({"name": function["name"], "parameters": json.loads(function["arguments"])})
+        yield compact({"name": function["name"], "parameters": json.loads(function["arguments"])})

@@ -22,7 +22,7 @@ from shosei.model import device, folder, lora
 from shosei.model.transformer import Transformer
 from shosei.spec import ModelSpec, preset
 from shosei.spec.training import lora_params
-from shosei.text import Tokenizer
+from shosei.text import Tokenizer, load_chat
 from shosei.train import checkpoint, ranks
 from shosei.train.checkpoint import Position
 from shosei.train.config import TrainConfig
@@ -132,14 +132,14 @@ class _Trainer:
         _limit_threads(config)
         with self._section("load"):
             self.hashes = _hashes(config, run)
-            self.tokenizer = Tokenizer.load(run.tokenizer)
-            self.spec = _spec(config, self.tokenizer.vocab_size)
+            self.chat = load_chat(run.tokenizer)
+            self.spec = _spec(config, self.chat.tokenizer.vocab_size)
             validation = run.data / "validation.jsonl"
             # Empty beside dialogues of a user's, whose answers have no truth to be graded by; absent beside text alone.
             self.tasks = read_suite(validation) if "validation" in self.hashes and validation.stat().st_size else []
             self.batches, self.held_out = open_batches(
                 run,
-                self.tokenizer,
+                self.chat,
                 batch_size=config.batch_size,
                 batch_tokens=config.batch_tokens,
                 sequence=config.sequence,
@@ -305,7 +305,7 @@ class _Trainer:
         """By rank 0, which has the whole model for it; the others wait. Before training (0) nothing is asked."""
         model = whole(self.model, self._shapes, self.device) if self.tasks or self.held_out else None
         if model and epoch:
-            validate(model, self.spec, self.tokenizer, self.tasks, self._answer, self.writer, epoch)
+            validate(model, self.spec, self.chat, self.tasks, self._answer, self.writer, epoch)
         if model and self.held_out:
             loss = held_out_loss(
                 model, self.held_out, self.config.batch_tokens, self.dtype, epoch=epoch, step=self.step

@@ -8,8 +8,7 @@ from typing import Protocol
 from shosei.log import Score, Writer
 from shosei.model.transformer import Transformer
 from shosei.spec import ModelSpec
-from shosei.text import chat
-from shosei.text.tokenizer import Tokenizer
+from shosei.text import ChatFormat
 from shosei.wire.suite import Task, identities
 
 
@@ -29,15 +28,15 @@ class Answer(Protocol):
 def validate(
     model: Transformer,
     spec: ModelSpec,
-    tokenizer: Tokenizer,
+    chat: ChatFormat,
     tasks: list[Task],
     answer: Answer,
     writer: Writer,
     epoch: int,
 ) -> None:
     """Answer every task and emit one ``score`` each. Nothing is graded here."""
-    prompts = [chat.render(tokenizer, task.messages) for task in tasks]
-    answers = answer(model, spec, prompts, [task.max_tokens for task in tasks], tokenizer.end_ids)
+    prompts = [chat.render(task.messages) for task in tasks]
+    answers = answer(model, spec, prompts, [task.max_tokens for task in tasks], chat.tokenizer.end_ids)
     identity = identities(tasks, {"temperature": 0.0})
     for task, ids in zip(tasks, answers, strict=True):
         writer.emit(
@@ -47,7 +46,7 @@ def validate(
                 cluster=task.cluster,
                 grader=task.grader,
                 truth=task.truth,
-                answer=tokenizer.decode(ids),
+                answer=chat.tokenizer.decode(ids),
                 lang=task.lang,
                 epoch=epoch,
                 phase="training",
