@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from shosei.cli.main import main
-from shosei.data import Batches, DataConfig, Examples, load_examples
+from shosei.data import DataConfig, DialogueBatches, Examples, load_examples
 from shosei.data.dataset import NO_LOSS
 from shosei.errors import InputError
 from shosei.log import Run, RunBegin, RunEnd, open_run, read_log
@@ -96,7 +96,7 @@ def test_every_truth_fits_into_its_tasks_token_limit(run: Run) -> None:
 def test_an_epoch_holds_every_example_once(examples: Examples) -> None:
     for index in (1, 2):
         seen = []
-        for batch in Batches(examples, 48, seed=0).epoch(index):
+        for batch in DialogueBatches(examples, 48, seed=0).epoch(index):
             for ids, targets in zip(batch.ids, batch.targets, strict=True):
                 # The row is whole up to its last target, <|im_end|>.
                 last = int(np.flatnonzero(targets != NO_LOSS)[-1])
@@ -105,7 +105,7 @@ def test_an_epoch_holds_every_example_once(examples: Examples) -> None:
 
 
 def test_batches_are_full_padded_little_and_counted_right(examples: Examples) -> None:
-    batches = Batches(examples, 48, seed=0)
+    batches = DialogueBatches(examples, 48, seed=0)
     epoch = list(batches.epoch(1))
     assert len(epoch) == batches.steps_per_epoch
     assert sum(batch.samples for batch in epoch) == len(examples)
@@ -122,7 +122,7 @@ def test_batches_are_full_padded_little_and_counted_right(examples: Examples) ->
 
 def test_batches_depend_on_seed_and_epoch_alone(examples: Examples) -> None:
     def epoch(seed: int, index: int) -> list[list[list[int]]]:
-        return [batch.ids.tolist() for batch in Batches(examples, 48, seed).epoch(index)]
+        return [batch.ids.tolist() for batch in DialogueBatches(examples, 48, seed).epoch(index)]
 
     assert epoch(0, 1) == epoch(0, 1)
     assert epoch(0, 1) != epoch(0, 2)
@@ -133,7 +133,7 @@ def test_targets_are_the_answer_one_place_ahead(run: Run) -> None:
     chat = load_chat(run.tokenizer)
     messages = [{"role": "user", "content": "12加34是多少？"}, {"role": "assistant", "content": "46"}]
     ids, loss = chat.training_example(messages)
-    (batch,) = Batches(Examples([ids], [loss]), 8, seed=0).epoch(1)
+    (batch,) = DialogueBatches(Examples([ids], [loss]), 8, seed=0).epoch(1)
     learned = batch.targets[0] != NO_LOSS
     assert chat.tokenizer.decode(batch.targets[0][learned].tolist()) == "46"
     assert batch.targets[0][learned].tolist() == [*chat.tokenizer.encode("46"), chat.tokenizer.end_id]

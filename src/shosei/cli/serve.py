@@ -57,7 +57,7 @@ def serve(
     from shosei.files import sha256
     from shosei.log.run import RUN_VARIABLE, open_run
     from shosei.model.hf_config import read_spec
-    from shosei.model.weight_files import WEIGHTS, weight_files
+    from shosei.model.hf_files import WEIGHTS, weight_files
     from shosei.serve.startup import must_be_new, private_folder
     from shosei.spec.generation import slot_context
     from shosei.supervise import Child, Supervisor
@@ -142,7 +142,7 @@ def find_model(path: Path) -> tuple[Path, str]:
     Raises InputError that names the missing or unusable file.
     """
     from shosei.model.hf_config import read_spec
-    from shosei.model.weight_files import weight_files
+    from shosei.model.hf_files import weight_files
 
     folder = path / "model" if (path / "model").is_dir() or (path / "log").is_dir() else path
     if not folder.is_dir():

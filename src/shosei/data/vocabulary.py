@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from shosei.data.corpus import corpus_file, has_text, stored_documents
-from shosei.data.dataset import read_rows
+from shosei.data.dataset import read_dialogues
 from shosei.log import Run
 from shosei.text.chat import compact
 
@@ -40,10 +40,10 @@ def _conversations(run: Run) -> Iterator[str]:
     BPE then learns one token for each of them and never a pair: a random kana word or a numeral has as many tokens
     as characters, and what was learned of a character holds wherever it stands. Words of the phrasings still merge.
     """
-    for row in read_rows(run):
-        if row.tools:
-            yield compact([tool["function"] for tool in row.tools])
-        for message in row.messages:
+    for dialogue in read_dialogues(run):
+        if dialogue.tools:
+            yield compact([tool["function"] for tool in dialogue.tools])
+        for message in dialogue.messages:
             for text in _texts(message):
                 yield from filter(None, _OPERAND_CHARACTER.split(text))
 
