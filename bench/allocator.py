@@ -19,7 +19,7 @@ from plan import GIVES_BACK, train
 from shosei.quantity import shown_bytes
 from shosei.spec import preset
 from shosei.spec.training import TrainingStep, training_memory
-from shosei.train.allocator import keep_freed_memory
+from shosei.train.memory import keep_freed_memory
 
 SETTINGS = ("defaults", "kept", "given back")
 TURNS = 4

@@ -19,8 +19,8 @@ from pathlib import Path
 import torch
 from transformers import LlamaForCausalLM
 
-from shosei.engine.answer import answer_greedily
 from shosei.engine.client import EngineClient
+from shosei.engine.engine import answer_greedily
 from shosei.model import folder
 from shosei.model.transformer import Transformer
 from shosei.spec import preset

@@ -15,13 +15,14 @@ from pathlib import Path
 
 import torch
 
-from shosei.data import open_batches
+from shosei.data import open_batches, training_files
+from shosei.files import sha256
 from shosei.log import open_run
+from shosei.model.device import compute_dtype
 from shosei.model.transformer import Transformer
 from shosei.spec import preset
-from shosei.text import Tokenizer
+from shosei.text import load_chat
 from shosei.train import TrainConfig
-from shosei.train.loss import compute_dtype
 from shosei.train.optim import Optimizers, learning_rate_factor
 from shosei.train.trainer import learn
 from shosei.train.workers import Threads, Workers
@@ -42,15 +43,16 @@ def main() -> None:
 
 def train(run: object, table_std: float | None) -> list[float]:
     """The loss of each step."""
-    tokenizer = Tokenizer.load(run.tokenizer)  # type: ignore[attr-defined]
-    spec = replace(preset("ja-small"), vocab_size=tokenizer.vocab_size, n_layers=2, intermediate_size=2048)
+    chat = load_chat(run.tokenizer)  # type: ignore[attr-defined]
+    spec = replace(preset("ja-small"), vocab_size=chat.tokenizer.vocab_size, n_layers=2, intermediate_size=2048)
     config = TrainConfig(optimizer="adamw", matrix_lr=1e-3, table_lr=1e-3)
     torch.manual_seed(0)
     model = Transformer(spec)
     if table_std is not None:
         with torch.no_grad():
             model.embed_tokens.weight *= table_std / model.embed_tokens.weight.std()
-    batches, _ = open_batches(run, tokenizer, batch_size=64, batch_tokens=2048, sequence=512, seed=0)  # type: ignore[arg-type]
+    hashes = {name: sha256(path) for name, path in training_files(run).items()}  # type: ignore[arg-type]
+    batches, _ = open_batches(run, chat, hashes, batch_size=64, batch_tokens=2048, sequence=512, seed=0)  # type: ignore[arg-type]
     workers, optimizers = Workers(model, Threads(torch.get_num_threads(), 1)), Optimizers(model, config)
     losses = []
     for step, batch in enumerate(islice(batches.epoch(1), STEPS)):

@@ -15,9 +15,9 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from shosei.engine.answer import answer_greedily
+from shosei.engine.engine import answer_greedily
 from shosei.model import folder, gguf_file
-from shosei.text import Tokenizer, chat
+from shosei.text import ChatFormat, Tokenizer, load_chat
 
 PROBES = [
     "今天天气怎么样？我们去公园散步吧。",
@@ -100,16 +100,17 @@ def main() -> None:
     options.add_argument("--llama", help="Interpreter with llama-cpp-python.")
     options.add_argument("--vllm", help="Interpreter with vllm.")
     given = options.parse_args()
-    tokenizer = Tokenizer.load(given.model)
+    chat = load_chat(given.model)
+    tokenizer = chat.tokenizer
     with tempfile.TemporaryDirectory() as scratch:
         gguf_file.write(given.model, Path(scratch) / "model.gguf", "f32")
-        ours = _ours(given.model, tokenizer)
+        ours = _ours(given.model, chat)
         ask = {
             "folder": str(given.model),
             "gguf": f"{scratch}/model.gguf",
             "probes": PROBES,
             "broken": _broken(tokenizer),
-            "prompts": _prompts(tokenizer),
+            "prompts": _prompts(chat),
             "new": NEW,
             "end": tokenizer.end_id,
             "rows": tokenizer.vocab_size,
@@ -119,8 +120,8 @@ def main() -> None:
                 _report(name, ours, _theirs(interpreter, program, ask))
 
 
-def _prompts(tokenizer: Tokenizer) -> list[list[int]]:
-    return [chat.render(tokenizer, [{"role": "user", "content": question}]) for question in QUESTIONS]
+def _prompts(chat: ChatFormat) -> list[list[int]]:
+    return [chat.render([{"role": "user", "content": question}]) for question in QUESTIONS]
 
 
 def _broken(tokenizer: Tokenizer) -> list[list[int]]:
@@ -128,9 +129,9 @@ def _broken(tokenizer: Tokenizer) -> list[list[int]]:
     return [[tokens[bytes([byte])] for byte in raw] for raw in BROKEN]
 
 
-def _ours(path: Path, tokenizer: Tokenizer) -> dict[str, list[Any]]:
+def _ours(path: Path, chat: ChatFormat) -> dict[str, list[Any]]:
     model, spec = folder.load(path)
-    prompts = _prompts(tokenizer)
+    tokenizer, prompts = chat.tokenizer, _prompts(chat)
     answers = answer_greedily(model, spec, prompts, [NEW] * len(prompts), [tokenizer.end_id])
     return {
         "plain": [tokenizer.encode(text) for text in PROBES],

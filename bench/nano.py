@@ -16,12 +16,12 @@ import time
 from pathlib import Path
 from typing import Any
 
-from shosei.engine.answer import answer_greedily
+from shosei.engine.engine import answer_greedily
 from shosei.log import Score, open_run
 from shosei.metrics.grading.grade import grade
 from shosei.metrics.stats import wilson
 from shosei.model import folder
-from shosei.text import Tokenizer, chat
+from shosei.text import load_chat
 from shosei.wire.suite import read_suites
 
 GOAL = ("numerals", "kana", "width", "sums")
@@ -60,10 +60,10 @@ def accuracies(run_folder: Path) -> dict[str, tuple[int, int]]:
     """Right answers and tasks of each suite."""
     run = open_run(run_folder)
     model, spec = folder.load(run.model)
-    tokenizer = Tokenizer.load(run.model)
+    chat = load_chat(run.model)
     tasks = read_suites(run.suites)
-    prompts = [chat.render(tokenizer, task.messages) for task in tasks]
-    answers = answer_greedily(model, spec, prompts, [task.max_tokens for task in tasks], [tokenizer.end_id])
+    prompts = [chat.render(task.messages) for task in tasks]
+    answers = answer_greedily(model, spec, prompts, [task.max_tokens for task in tasks], [chat.tokenizer.end_id])
     counts: dict[str, tuple[int, int]] = {}
     for task, ids in zip(tasks, answers, strict=True):
         score = Score(
@@ -71,7 +71,7 @@ def accuracies(run_folder: Path) -> dict[str, tuple[int, int]]:
             item=task.id,
             cluster=task.cluster,
             truth=task.truth,
-            answer=tokenizer.decode(ids),
+            answer=chat.tokenizer.decode(ids),
             grader=task.grader if task.grader != "python" else "exact",
         )
         right, n = counts.get(task.suite, (0, 0))

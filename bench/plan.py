@@ -29,16 +29,15 @@ import torch
 from shosei.data import Batch
 from shosei.engine.engine import Engine
 from shosei.engine.protocol import Submit
+from shosei.model.device import compute_dtype
 from shosei.model.transformer import Transformer
 from shosei.quantity import shown_bytes
 from shosei.spec import ModelSpec, preset
 from shosei.spec.generation import generation_memory
 from shosei.spec.training import TrainingStep, training_memory
-from shosei.train import TrainConfig, cross_entropy
-from shosei.train.allocator import keep_freed_memory
-from shosei.train.loss import compute_dtype
+from shosei.train import TrainConfig, loss
+from shosei.train.memory import keep_freed_memory, recompute_blocks
 from shosei.train.optim import Optimizers
-from shosei.train.recomputation import recompute_blocks
 from shosei.train.trainer import learn
 from shosei.train.workers import Threads, Workers
 
@@ -115,7 +114,7 @@ def train(spec: ModelSpec, step: TrainingStep) -> float:
 
 
 def train_with_all_logits(spec: ModelSpec, step: TrainingStep) -> float:
-    cross_entropy.LOGITS_IN_A_CHUNK = step.tokens * spec.vocab_size
+    loss.LOGITS_IN_A_CHUNK = step.tokens * spec.vocab_size
     return train(spec, step)
 
 

@@ -25,7 +25,7 @@ from shosei.model.int4 import dequantize, quantize
 from shosei.model.linear import Linear
 from shosei.model.transformer import Transformer
 from shosei.spec.generation import INT4_GROUP, WeightFormat
-from shosei.text import Tokenizer, chat
+from shosei.text import ChatFormat, load_chat
 
 WINDOW = 512
 Row = tuple[list[int], list[bool]]  # token ids, and which of them count
@@ -37,7 +37,7 @@ def main() -> None:
     reference = as_stored(source).float()
     spec = reference.spec
     limit = int(sys.argv[3]) if len(sys.argv) > 3 else 256
-    rows = list(read_rows(text, Tokenizer.load(source), min(spec.context_length, WINDOW)))[:limit]
+    rows = list(read_rows(text, load_chat(source), min(spec.context_length, WINDOW)))[:limit]
     print(f"{spec.name}: {spec.params:,} parameters, {sum(sum(counts) for _, counts in rows):,} tokens count")
     print(f"{'':26} {'bits':>5} {'weights MB':>10} {'perplexity':>10} {'KL':>8} {'same':>6} {'|d| mean':>8} {'max':>6}")
     for name, make in variants(source, reference):
@@ -83,11 +83,11 @@ def as_stored(source: Path) -> Transformer:
     return folder.load(source, torch.bfloat16)[0]
 
 
-def read_rows(path: Path, tokenizer: Tokenizer, window: int) -> Iterator[Row]:
+def read_rows(path: Path, chat: ChatFormat, window: int) -> Iterator[Row]:
     """Conversations with their answers, or pieces of the text."""
     files = sorted(path.glob("*.jsonl")) if path.is_dir() else [path]
     if files[0].suffix != ".jsonl":
-        ids = tokenizer.encode(path.read_text())
+        ids = chat.tokenizer.encode(path.read_text())
         for start in range(0, len(ids) - 1, window):
             yield ids[start : start + window], [True] * len(ids[start : start + window])
         return
@@ -97,7 +97,7 @@ def read_rows(path: Path, tokenizer: Tokenizer, window: int) -> Iterator[Row]:
             messages = row["messages"]
             if "truth" in row:
                 messages = [*messages, {"role": "assistant", "content": row["truth"]}]
-            ids, counts = chat.training_example(tokenizer, messages, row.get("tools", []))
+            ids, counts = chat.training_example(messages, row.get("tools", []))
             yield ids[:window], counts[:window]
 
 

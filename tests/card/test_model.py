@@ -15,7 +15,7 @@ from shosei.card.words import LANGUAGES, say
 from shosei.log import read_log
 from shosei.metrics import compute
 from shosei.spec import PRESETS, preset
-from shosei.train import TrainConfig, trainer
+from shosei.train import TrainConfig, preparation
 from train_samples import make_run
 from verb import Shosei
 
@@ -33,8 +33,9 @@ def test_a_presets_numbers_are_the_same_everywhere(
 ) -> None:
     spec = preset(name)
     run = make_run(tmp_path / "run")
-    monkeypatch.setattr(trainer.Tokenizer, "load", lambda folder: SimpleNamespace(vocab_size=spec.vocab_size))
-    manifest = trainer.manifest(TrainConfig(preset=name), run)
+    tokenizer = SimpleNamespace(vocab_size=spec.vocab_size)
+    monkeypatch.setattr(preparation, "load_chat", lambda folder: SimpleNamespace(tokenizer=tokenizer))
+    manifest = preparation.prepare(TrainConfig(preset=name), run).manifest()
     with run.recording("train", "training", **manifest):
         pass
     log = read_log(run.log)

@@ -18,10 +18,10 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from shosei.cli.quickstart import _sandbox
-from shosei.engine.answer import answer_greedily
+from shosei.engine.engine import answer_greedily
 from shosei.log import RunBegin, RunEnd, Score, Step, attempts, read_log
 from shosei.model import folder as model_folder
-from shosei.text import Tokenizer, chat
+from shosei.text import load_chat
 from shosei.wire.suite import read_suites
 from walls import STANDING
 
@@ -118,10 +118,10 @@ def test_transformers_reads_the_model_as_we_do(run: Path) -> None:
     theirs = AutoModelForCausalLM.from_pretrained(run / "model", dtype=torch.float32).eval()
     their_tokenizer = AutoTokenizer.from_pretrained(run / "model")
     ours, spec = model_folder.load(run / "model")
-    tokenizer = Tokenizer.load(run / "model")
+    chat = load_chat(run / "model")
     tasks = read_suites(run / "suites")[:40]
-    prompts = [chat.render(tokenizer, task.messages) for task in tasks]
-    answers = answer_greedily(ours, spec, prompts, [task.max_tokens for task in tasks], [tokenizer.end_id])
+    prompts = [chat.render(task.messages) for task in tasks]
+    answers = answer_greedily(ours, spec, prompts, [task.max_tokens for task in tasks], [chat.tokenizer.end_id])
     for task, prompt, answer in zip(tasks, prompts, answers, strict=True):
         encoded = their_tokenizer.apply_chat_template(task.messages, add_generation_prompt=True, return_dict=True)
         assert list(encoded["input_ids"]) == prompt
@@ -130,17 +130,17 @@ def test_transformers_reads_the_model_as_we_do(run: Path) -> None:
             difference = theirs(ids).logits - ours.logits(ours(ids))
             generated = theirs.generate(ids, max_new_tokens=task.max_tokens, do_sample=False)[0, len(prompt) :].tolist()
         assert difference.abs().max() < 1e-4
-        assert [token for token in generated if token != tokenizer.end_id] == answer
+        assert [token for token in generated if token != chat.tokenizer.end_id] == answer
 
 
 def test_answers_over_http_are_those_of_the_model_one_at_a_time(run: Path) -> None:
     model, spec = model_folder.load(run / "model")
-    tokenizer = Tokenizer.load(run / "model")
+    chat = load_chat(run / "model")
     scores = {(score.suite, score.item): score for score in read_log(run / "log").of(Score, "inference")}
     for task in read_suites(run / "suites"):
-        prompt = chat.render(tokenizer, task.messages)
-        [alone] = answer_greedily(model, spec, [prompt], [task.max_tokens], [tokenizer.end_id], slots=1)
-        assert scores[task.suite, task.id].answer == tokenizer.decode(alone)
+        prompt = chat.render(task.messages)
+        [alone] = answer_greedily(model, spec, [prompt], [task.max_tokens], [chat.tokenizer.end_id], slots=1)
+        assert scores[task.suite, task.id].answer == chat.tokenizer.decode(alone)
 
 
 def test_the_same_seed_gives_the_same_data_tokenizer_and_loss_curve(run: Path, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from kanjize import kanji2number
 from shosei.agents import prompts, systems, tools
 from shosei.agents.agent import agent
 from shosei.data import DataConfig, generate
-from shosei.data.tools import ROUTE, SKILLS, SOLVE
+from shosei.data.conversations import ROUTE, SKILLS, SOLVE
 from shosei.wire.system import Assignment
 
 FAMILIES = ("products", "dates", "mixed")

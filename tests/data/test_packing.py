@@ -13,15 +13,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shosei.data import EpochBatches, Packed, open_batches
+from shosei.data import Batches, Packed, open_batches
 from shosei.data.batches import TextBatches
 from shosei.data.corpus import corpus_file, stored_documents
 from shosei.data.dataset import NO_LOSS, Batch
 from shosei.data.packing import best_fit
 from shosei.data.tokens import Tokens, open_tokens
 from shosei.log import Run
-from shosei.text import Tokenizer
-from text_samples import sentences, text_run
+from shosei.text import Tokenizer, load_chat
+from text_samples import hashes_of, sentences, text_run
 from train_samples import make_run
 
 lengths_and_capacity = st.integers(1, 40).flatmap(
@@ -91,16 +91,16 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 
 def test_what_is_trained_on_is_the_text_and_nothing_that_is_held_out(run: Run) -> None:
-    tokenizer = Tokenizer.load(run.tokenizer)
-    batches, held_out = open_batches(run, tokenizer, batch_size=8, batch_tokens=4096, sequence=256, seed=1)
+    chat = load_chat(run.tokenizer)
+    batches, held_out = open_batches(run, chat, hashes_of(run), batch_size=8, batch_tokens=4096, sequence=256, seed=1)
     assert held_out is not None
     for split, rows in (("train", batches.epoch(1)), ("held_out", held_out.in_order(4096))):
         read = []
         for batch in rows:
             for ids, targets in zip(batch.ids, batch.targets, strict=True):
-                starts = np.flatnonzero((ids == tokenizer.begin_id) & (targets != NO_LOSS))
-                ends = np.flatnonzero(targets == tokenizer.end_id)
-                read += [tokenizer.decode(targets[a:b]) for a, b in zip(starts, ends, strict=True)]
+                starts = np.flatnonzero((ids == chat.tokenizer.begin_id) & (targets != NO_LOSS))
+                ends = np.flatnonzero(targets == chat.tokenizer.end_id)
+                read += [chat.tokenizer.decode(targets[a:b]) for a, b in zip(starts, ends, strict=True)]
         assert sorted(read) == sorted(stored_documents(corpus_file(run, split)))
 
 
@@ -108,7 +108,7 @@ def test_text_is_encoded_once_and_anew_where_it_must_be(tmp_path: Path) -> None:
     run = text_run(tmp_path, sentences(40))
     tokenizer = Tokenizer.load(run.tokenizer)
     said: list[str] = []
-    tokens = open_tokens(run, tokenizer, said.append)["train"]
+    tokens = open_tokens(run, tokenizer, hashes_of(run), said.append)["train"]
     assert tokens.ids.dtype == np.uint16
     documents = list(stored_documents(corpus_file(run, "train")))
     assert tokens.characters == sum(map(len, documents))
@@ -116,19 +116,20 @@ def test_text_is_encoded_once_and_anew_where_it_must_be(tmp_path: Path) -> None:
         [tokenizer.begin_id, *tokenizer.encode(document), tokenizer.end_id] for document in documents
     ]
     before = tokens.ids.tolist()
-    open_tokens(run, tokenizer, said.append)
+    open_tokens(run, tokenizer, hashes_of(run), said.append)
     assert len(said) == 1
     (run.data / "tokens/train.ids").write_bytes(b"\0" * 10)
-    assert open_tokens(run, tokenizer, said.append)["train"].ids.tolist() == before
+    assert open_tokens(run, tokenizer, hashes_of(run), said.append)["train"].ids.tolist() == before
     Tokenizer.train([], (1 << 16) + 1).save(run.tokenizer)
-    assert open_tokens(run, Tokenizer.load(run.tokenizer), said.append)["train"].ids.dtype == np.uint32
+    assert open_tokens(run, Tokenizer.load(run.tokenizer), hashes_of(run), said.append)["train"].ids.dtype == np.uint32
     assert len(said) == 3
 
 
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from shosei.data import tokens
+from shosei.data import tokens, training_files
+from shosei.files import sha256
 from shosei.log import Run
 from shosei.text import Tokenizer
 encode = tokens._encode_split
@@ -138,7 +139,8 @@ def killed(documents, tokenizer, dtype, path):
     return encode(documents, tokenizer, dtype, path)
 tokens._encode_split = killed
 run = Run(Path(sys.argv[1]))
-tokens.open_tokens(run, Tokenizer.load(run.tokenizer))
+hashes = {name: sha256(path) for name, path in training_files(run).items()}
+tokens.open_tokens(run, Tokenizer.load(run.tokenizer), hashes)
 """
 
 
@@ -146,15 +148,15 @@ def test_a_kill_while_encoding_leaves_nothing_broken(tmp_path: Path) -> None:
     run = text_run(tmp_path, sentences(40))
     assert subprocess.run([sys.executable, "-c", KILLED, run.folder]).returncode == -9
     assert not (run.data / "tokens").exists()
-    tokens = open_tokens(run, Tokenizer.load(run.tokenizer))
+    tokens = open_tokens(run, Tokenizer.load(run.tokenizer), hashes_of(run))
     assert len(tokens["held_out"].starts) > 1
     assert not list(run.data.glob(".tokens.*"))
 
 
 def test_conversations_and_text_come_by_turns(tmp_path: Path) -> None:
-    def batches(run: Run) -> EpochBatches:
-        tokenizer = Tokenizer.load(run.tokenizer)
-        return open_batches(run, tokenizer, batch_size=16, batch_tokens=128, sequence=64, seed=1)[0]
+    def batches(run: Run) -> Batches:
+        chat = load_chat(run.tokenizer)
+        return open_batches(run, chat, hashes_of(run), batch_size=16, batch_tokens=128, sequence=64, seed=1)[0]
 
     alone = batches(make_run(tmp_path))
     mixed = batches(text_run(tmp_path, sentences(40)))

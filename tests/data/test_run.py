@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 from shosei.cli.main import main
-from shosei.data import Batches, DataConfig, Examples, load_examples
+from shosei.data import DataConfig, DialogueBatches, Examples, load_examples
 from shosei.data.dataset import NO_LOSS
 from shosei.errors import InputError
 from shosei.log import Run, RunBegin, RunEnd, open_run, read_log
-from shosei.text import Tokenizer, chat
+from shosei.text import Tokenizer, load_chat
 from shosei.wire.suite import read_suite, read_suites
 
 
@@ -31,7 +31,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 @pytest.fixture(scope="module")
 def examples(run: Run) -> Examples:
-    return load_examples(run, Tokenizer.load(run.tokenizer))
+    return load_examples(run, load_chat(run.tokenizer))
 
 
 def test_the_log_names_what_was_written(run: Run) -> None:
@@ -74,10 +74,10 @@ def test_unknown_fields_and_bad_values_end_with_one_line_and_code_2(
 
 def test_a_run_without_data_says_how_to_make_it(run: Run, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="shosei data"):
-        load_examples(Run(tmp_path), Tokenizer.load(run.tokenizer))
+        load_examples(Run(tmp_path), load_chat(run.tokenizer))
     Run(tmp_path).write("data/train.jsonl", '{"messages": []')
     with pytest.raises(InputError, match=r"train\.jsonl:1"):
-        load_examples(Run(tmp_path), Tokenizer.load(run.tokenizer))
+        load_examples(Run(tmp_path), load_chat(run.tokenizer))
 
 
 def test_a_held_out_operand_has_one_token_a_character(run: Run) -> None:
@@ -96,7 +96,7 @@ def test_every_truth_fits_into_its_tasks_token_limit(run: Run) -> None:
 def test_an_epoch_holds_every_example_once(examples: Examples) -> None:
     for index in (1, 2):
         seen = []
-        for batch in Batches(examples, 48, seed=0).epoch(index):
+        for batch in DialogueBatches(examples, 48, seed=0).epoch(index):
             for ids, targets in zip(batch.ids, batch.targets, strict=True):
                 # The row is whole up to its last target, <|im_end|>.
                 last = int(np.flatnonzero(targets != NO_LOSS)[-1])
@@ -105,7 +105,7 @@ def test_an_epoch_holds_every_example_once(examples: Examples) -> None:
 
 
 def test_batches_are_full_padded_little_and_counted_right(examples: Examples) -> None:
-    batches = Batches(examples, 48, seed=0)
+    batches = DialogueBatches(examples, 48, seed=0)
     epoch = list(batches.epoch(1))
     assert len(epoch) == batches.steps_per_epoch
     assert sum(batch.samples for batch in epoch) == len(examples)
@@ -122,7 +122,7 @@ def test_batches_are_full_padded_little_and_counted_right(examples: Examples) ->
 
 def test_batches_depend_on_seed_and_epoch_alone(examples: Examples) -> None:
     def epoch(seed: int, index: int) -> list[list[list[int]]]:
-        return [batch.ids.tolist() for batch in Batches(examples, 48, seed).epoch(index)]
+        return [batch.ids.tolist() for batch in DialogueBatches(examples, 48, seed).epoch(index)]
 
     assert epoch(0, 1) == epoch(0, 1)
     assert epoch(0, 1) != epoch(0, 2)
@@ -130,21 +130,21 @@ def test_batches_depend_on_seed_and_epoch_alone(examples: Examples) -> None:
 
 
 def test_targets_are_the_answer_one_place_ahead(run: Run) -> None:
-    tokenizer = Tokenizer.load(run.tokenizer)
+    chat = load_chat(run.tokenizer)
     messages = [{"role": "user", "content": "12加34是多少？"}, {"role": "assistant", "content": "46"}]
-    ids, loss = chat.training_example(tokenizer, messages)
-    (batch,) = Batches(Examples([ids], [loss]), 8, seed=0).epoch(1)
+    ids, loss = chat.training_example(messages)
+    (batch,) = DialogueBatches(Examples([ids], [loss]), 8, seed=0).epoch(1)
     learned = batch.targets[0] != NO_LOSS
-    assert tokenizer.decode(batch.targets[0][learned].tolist()) == "46"
-    assert batch.targets[0][learned].tolist() == [*tokenizer.encode("46"), tokenizer.end_id]
+    assert chat.tokenizer.decode(batch.targets[0][learned].tolist()) == "46"
+    assert batch.targets[0][learned].tolist() == [*chat.tokenizer.encode("46"), chat.tokenizer.end_id]
     assert batch.ids[0][: batch.lengths[0]].tolist() == ids[:-1]
     assert not batch.ids[0][batch.lengths[0] :].any()
-    prompt = chat.render(tokenizer, messages[:1])
+    prompt = chat.render(messages[:1])
     assert batch.ids[0][: np.flatnonzero(learned)[0] + 1].tolist() == prompt
 
 
 def test_a_row_may_hold_tools_and_calls(run: Run, tmp_path: Path) -> None:
-    tokenizer = Tokenizer.load(run.tokenizer)
+    chat = load_chat(run.tokenizer)
     tools = [{"name": "calculator", "description": "計算", "parameters": {"type": "object"}}]
     call = {"id": "1", "type": "function", "function": {"name": "calculator", "arguments": '{"式":"12+34"}'}}
     messages = [
@@ -154,6 +154,6 @@ def test_a_row_may_hold_tools_and_calls(run: Run, tmp_path: Path) -> None:
     row = {"messages": messages, "suite": "tools", "lang": "zh", "tools": tools}
     Run(tmp_path).data.mkdir()
     (Run(tmp_path).data / "train.jsonl").write_text(json.dumps(row))
-    (ids,) = load_examples(Run(tmp_path), tokenizer).ids
-    assert ids == chat.render(tokenizer, messages, tools, add_generation_prompt=False)[: len(ids)]
-    assert ids[-2:] == [tokenizer.special_id("<|action_end|>"), tokenizer.end_id]
+    (ids,) = load_examples(Run(tmp_path), chat).ids
+    assert ids == chat.render(messages, tools, add_generation_prompt=False)[: len(ids)]
+    assert ids[-2:] == [chat.tokenizer.special_id("<|action_end|>"), chat.tokenizer.end_id]

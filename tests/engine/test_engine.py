@@ -9,10 +9,8 @@ import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from shosei.engine.answer import answer_greedily
-from shosei.engine.engine import Engine
+from shosei.engine.engine import Engine, answer_greedily, sample
 from shosei.engine.protocol import Failed, Submit, Token
-from shosei.engine.sampling import sample
 from shosei.errors import InputError
 from shosei.model.hf_config import to_config
 from shosei.model.transformer import Transformer

@@ -11,9 +11,9 @@ from transformers import AutoModelForCausalLM
 
 from foreign_samples import edit, save
 from model_samples import ROWS
-from shosei.engine.answer import answer_greedily
+from shosei.engine.engine import answer_greedily
 from shosei.model import folder
-from shosei.text import Tokenizer, chat
+from shosei.text import load_chat
 from verb import Shosei
 
 EXTRAS: dict[str, dict[str, object]] = {
@@ -162,10 +162,10 @@ def test_an_imported_model_learns_from_dialogues(tmp_path: Path, shosei: Shosei)
     assert config["model_type"] == "qwen2"
     assert config["eos_token_id"] == [end, 2]
     model, spec = folder.load(run / "model")
-    tokenizer = Tokenizer.load(run / "model")
-    prompt = chat.render(tokenizer, turns[:1])
-    answers = answer_greedily(model, spec, [prompt], [8], tokenizer.end_ids)
-    assert tokenizer.decode(answers[0]) == "世界"
+    chat = load_chat(run / "model")
+    prompt = chat.render(turns[:1])
+    answers = answer_greedily(model, spec, [prompt], [8], chat.tokenizer.end_ids)
+    assert chat.tokenizer.decode(answers[0]) == "世界"
 
 
 def test_dialogues_that_cannot_be_read_change_nothing(tmp_path: Path, shosei: Shosei) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from foreign_chats import HERMES, TAGS, make_chat
 from foreign_samples import TINY
 from shosei.log import Request, Score, Step, read_log
-from shosei.text import Tokenizer, chat
+from shosei.text import load_chat
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "import"
 
@@ -81,10 +81,10 @@ def test_a_template_that_drops_thoughts_teaches_the_last_answer(tmp_path: Path) 
         "{{ '<think></think>' if m.role == 'assistant' and loop.last }}{{ m.content + '<|end|>\n' }}{% endfor %}"
         "{% if add_generation_prompt %}{{ '<|role|>assistant\n' }}{% endif %}"
     )
-    tokenizer = Tokenizer.load(make_chat(tmp_path, dropping))
+    chat = load_chat(make_chat(tmp_path, dropping))
     turns = [{"role": role, "content": text} for role, text in zip(["user", "assistant"] * 2, "问答问好", strict=True)]
-    ids, mask = chat.training_example(tokenizer, turns)
+    ids, mask = chat.training_example(turns)
     learned = [token for token, loss in zip(ids, mask, strict=True) if loss]
-    assert tokenizer.decode(learned) == "<think></think>好"
-    assert learned[-1] == tokenizer.end_id
-    assert ids[: len(ids) - len(learned)] == chat.render(tokenizer, turns[:3])
+    assert chat.tokenizer.decode(learned) == "<think></think>好"
+    assert learned[-1] == chat.tokenizer.end_id
+    assert ids[: len(ids) - len(learned)] == chat.render(turns[:3])

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model_samples import random_model, reduced, save_tokenizer
-from shosei.engine.answer import answer_greedily
+from shosei.engine.engine import answer_greedily
 from shosei.model import folder, int4
 from shosei.model.int4 import Int4Weight, dequantize, quantize
 from shosei.model.linear import Linear

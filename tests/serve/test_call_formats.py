@@ -21,9 +21,9 @@ from shosei.engine.protocol import Submit, Token
 from shosei.model import folder
 from shosei.model.transformer import Transformer
 from shosei.serve.errors import ApiError
-from shosei.serve.structure import chat_prompt
+from shosei.serve.prompt import chat_prompt
 from shosei.spec import preset
-from shosei.text import AnswerReader, Tokenizer
+from shosei.text import AnswerReader, load_chat
 from shosei.wire.openai import ChatRequest
 
 WEATHER = {
@@ -61,13 +61,13 @@ def model() -> Transformer:
 
 def answers(model: Transformer, path: Path, request: dict[str, Any], seeds: int) -> list[tuple[str, list[Any], str]]:
     """Words, calls and finish of an answer a seed."""
-    tokenizer = Tokenizer.load(path)
-    prompt = chat_prompt(ChatRequest.model_validate({"messages": ASK, "tools": TOOLS, **request}), tokenizer)
+    chat = load_chat(path)
+    prompt = chat_prompt(ChatRequest.model_validate({"messages": ASK, "tools": TOOLS, **request}), chat)
     engine = Engine(model, SPEC, slots=4, grammars=Grammars(path, SPEC.vocab_size))
-    readers = [AnswerReader(tokenizer) for _ in range(seeds)]
+    readers = [AnswerReader(chat.tokenizer, chat.call_format) for _ in range(seeds)]
     made: list[tuple[str, list[Any], str]] = [("", [], "") for _ in range(seeds)]
     for seed in range(seeds):
-        engine.submit(Submit(seed, prompt.ids, 200, 1.0, 1.0, seed, tokenizer.end_ids, prompt.grammar))
+        engine.submit(Submit(seed, prompt.ids, 200, 1.0, 1.0, seed, chat.tokenizer.end_ids, prompt.grammar))
     while engine.busy:
         for event in engine.step():
             assert isinstance(event, Token), event
@@ -94,7 +94,7 @@ def test_every_finished_call_is_one_of_the_tools_with_valid_arguments(
     name: str, model: Transformer, tmp_path: Path
 ) -> None:
     path = make_chat(tmp_path, **CHATS[name])
-    form = Tokenizer.load(path).call_format
+    form = load_chat(path).call_format
     assert form
     required = answers(model, path, {"tool_choice": "required"}, 8)
     finished = [calls for words, calls, finish in required if finish == "stop" and not words.strip()]
@@ -117,9 +117,9 @@ def test_every_finished_call_is_one_of_the_tools_with_valid_arguments(
 @pytest.mark.parametrize("name", CHATS)
 def test_where_the_model_may_choose_only_right_calls_are_allowed(name: str, tmp_path: Path) -> None:
     path = make_chat(tmp_path, **CHATS[name])
-    tokenizer, grammars = Tokenizer.load(path), Grammars(path, SPEC.vocab_size)
-    form = tokenizer.call_format
-    grammar = chat_prompt(ChatRequest.model_validate({"messages": ASK, "tools": TOOLS}), tokenizer).grammar
+    chat, grammars = load_chat(path), Grammars(path, SPEC.vocab_size)
+    tokenizer, form = chat.tokenizer, chat.call_format
+    grammar = chat_prompt(ChatRequest.model_validate({"messages": ASK, "tools": TOOLS}), chat).grammar
     assert form
     assert grammar
 
@@ -144,12 +144,12 @@ def test_where_the_model_may_choose_only_right_calls_are_allowed(name: str, tmp_
 
 def test_a_format_that_is_not_known_is_one_clear_line(tmp_path: Path) -> None:
     for number, template in enumerate((XML, PLAIN)):
-        tokenizer = Tokenizer.load(make_chat(tmp_path / str(number), template))
+        chat = load_chat(make_chat(tmp_path / str(number), template))
         request = ChatRequest.model_validate({"messages": ASK, "tools": TOOLS})
         with pytest.raises(ApiError, match="tool format of this model's chat template is not known") as error:
-            chat_prompt(request, tokenizer)
+            chat_prompt(request, chat)
         assert (error.value.status, error.value.param) == (400, "tools")
-        chat_prompt(ChatRequest.model_validate({"messages": ASK, "tools": TOOLS, "tool_choice": "none"}), tokenizer)
+        chat_prompt(ChatRequest.model_validate({"messages": ASK, "tools": TOOLS, "tool_choice": "none"}), chat)
 
 
 @pytest.fixture(scope="module")

@@ -24,7 +24,7 @@ from shosei.card.timeline import timeline
 from shosei.log import Log, ProcExit, Request, Restart, RunBegin, RunEnd, attempts, read_log
 from shosei.log.identity import identity
 from shosei.metrics import compute
-from shosei.serve.attempt import must_be_new
+from shosei.serve.startup import must_be_new
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="processes die with their parent on Linux")
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import random
 from pathlib import Path
 
-from shosei.data import TextConfig
+from shosei.data import TextConfig, training_files
 from shosei.data.corpus import take_text
+from shosei.files import sha256
 from shosei.log import Run
 from shosei.text import Tokenizer
 
@@ -35,3 +36,8 @@ def text_run(folder: Path, documents: list[str], held_out: float = 0.2) -> Run:
     take_text(run, [write_lines(folder / "source.txt", documents)], TextConfig(held_out=held_out))
     Tokenizer.train([*SUBJECTS, *OBJECTS, *VERBS], 300).save(run.tokenizer)
     return run
+
+
+def hashes_of(run: Run) -> dict[str, str]:
+    """Of what a training of ``run`` reads."""
+    return {name: sha256(path) for name, path in training_files(run).items()}

@@ -12,13 +12,14 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from shosei.engine.answer import answer_greedily
+from shosei.engine.engine import answer_greedily
 from shosei.log import Log, Run, read_log
 from shosei.spec import PRESETS, ModelSpec
 from shosei.supervise import Child, Supervisor
 from shosei.text import Tokenizer
 from shosei.train import TrainConfig
-from shosei.train.trainer import Trained, manifest, train
+from shosei.train.preparation import prepare
+from shosei.train.trainer import Trained, train
 from shosei.wire.suite import Task, write_suite
 
 TINY = replace(
@@ -81,8 +82,9 @@ def run_training(run: Run, config: TrainConfig = FAST) -> tuple[Trained, Log]:
     """Train the tiny shape in the place of ``nano``; return the result and this attempt's log."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(PRESETS, "nano", TINY)
-        with run.recording("train", "training", **manifest(config, run)) as record:
-            trained = train(config, run, record.writer, answer_greedily)
+        prepared = prepare(config, run)
+        with run.recording("train", "training", **prepared.manifest()) as record:
+            trained = train(prepared, record.writer, answer_greedily)
             record.hashes["model.safetensors"] = trained.sha256
     return trained, read_log(run.log)
 

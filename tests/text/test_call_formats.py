@@ -13,7 +13,7 @@ from transformers import AutoTokenizer
 
 from foreign_chats import CHATS, HERMES, LLAMA, PLAIN, TAGS, XML, make_chat
 from foreign_samples import edit, save
-from shosei.text import AnswerReader, CallPiece, Piece, Tokenizer, chat
+from shosei.text import AnswerReader, CallPiece, ChatFormat, Piece, load_chat
 from verb import Shosei
 
 TOOLS = [{"type": "function", "function": {"name": "天気", "parameters": {"type": "object", "properties": {}}}}]
@@ -29,13 +29,13 @@ def answer(words: str, *calls: tuple[str, str]) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def tokenizers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Tokenizer]:
+def chats(tmp_path_factory: pytest.TempPathFactory) -> dict[str, ChatFormat]:
     folder = tmp_path_factory.mktemp("chats")
-    return {name: Tokenizer.load(make_chat(folder / str(number), **CHATS[name])) for number, name in enumerate(CHATS)}
+    return {name: load_chat(make_chat(folder / str(number), **CHATS[name])) for number, name in enumerate(CHATS)}
 
 
-def read(tokenizer: Tokenizer, ids: list[int]) -> list[Piece]:
-    reader = AnswerReader(tokenizer)
+def read(chat: ChatFormat, ids: list[int]) -> list[Piece]:
+    reader = AnswerReader(chat.tokenizer, chat.call_format)
     return [*(piece for token in ids for piece in reader.push(token)), *reader.finish()]
 
 
@@ -59,31 +59,31 @@ def test_a_conversation_with_tools_is_laid_out_as_transformers_does(template: st
         expected = AutoTokenizer.from_pretrained(folder).apply_chat_template(
             objects[:length], tools=TOOLS, add_generation_prompt=True
         )
-        assert chat.render(Tokenizer.load(folder), messages[:length], TOOLS) == expected["input_ids"]
+        assert load_chat(folder).render(messages[:length], TOOLS) == expected["input_ids"]
 
 
 def test_internlms_layout_with_tools_is_its_documented_one(tmp_path: Path) -> None:
     folder = make_chat(tmp_path, PLAIN, internlm=True)
     system = {"role": "system", "content": "助手"}
     messages = [system, QUESTION, answer("好", ("天気", '{"x":1}')), {"role": "tool", "content": "晴れ"}]
-    ids = chat.render(Tokenizer.load(folder), messages, [{"type": "function", "function": {"name": "天気"}}])
+    ids = load_chat(folder).render(messages, [{"type": "function", "function": {"name": "天気"}}])
     assert AutoTokenizer.from_pretrained(folder).decode(ids) == (
         '<s><|im_start|>system\n助手<|im_end|>\n<|im_start|>system name=<|plugin|>\n[{"name": "天気"}]<|im_end|>\n'
         "<|im_start|>user\n東京の天気は？<|im_end|>\n<|im_start|>assistant\n好<|action_start|><|plugin|>\n"
         '{"name": "天気", "parameters": {"x": 1}}<|action_end|><|im_end|>\n'
         "<|im_start|>environment name=<|plugin|>\n晴れ<|im_end|>\n<|im_start|>assistant\n"
     )
-    assert AutoTokenizer.from_pretrained(folder).decode(chat.render(Tokenizer.load(folder), [QUESTION])) == (
+    assert AutoTokenizer.from_pretrained(folder).decode(load_chat(folder).render([QUESTION])) == (
         "<s><|role|>user\n東京の天気は？<|end|>\n<|role|>assistant\n"
     )
 
 
 @pytest.mark.parametrize(("template", "tokens"), [(XML, TAGS), (PLAIN, ()), ("{{ raise_exception('no') }}", ())])
 def test_a_format_that_is_not_known_is_none(template: str, tokens: tuple[str, ...], tmp_path: Path) -> None:
-    tokenizer = Tokenizer.load(make_chat(tmp_path, template, tokens))
-    assert tokenizer.call_format is None
+    chat = load_chat(make_chat(tmp_path, template, tokens))
+    assert chat.call_format is None
     text = '<tool_call>\n{"name": "f", "arguments": {}}\n</tool_call>'
-    assert read(tokenizer, tokenizer.encode(text, allow_special=True))
+    assert read(chat, chat.tokenizer.encode(text, allow_special=True))
 
 
 def test_a_template_of_its_own_for_tools_is_the_one_that_lays_them_out(tmp_path: Path, shosei: Shosei) -> None:
@@ -98,13 +98,13 @@ def test_a_template_of_its_own_for_tools_is_the_one_that_lays_them_out(tmp_path:
     edit(path / "tokenizer_config.json", chat_template=templates)
     edit(path / "generation_config.json", eos_token_id=5)
     assert shosei("import", path, "--out", tmp_path / "run")[0] == 0
-    tokenizer = Tokenizer.load(tmp_path / "run/model")
-    assert tokenizer.call_format
-    assert tokenizer.call_format.begin == "<tool_call>"
+    chat = load_chat(tmp_path / "run/model")
+    assert chat.call_format
+    assert chat.call_format.begin == "<tool_call>"
     theirs = AutoTokenizer.from_pretrained(tmp_path / "run/model")
     for tools in (None, TOOLS):
         expected = theirs.apply_chat_template([QUESTION], tools=tools, add_generation_prompt=True)
-        assert chat.render(tokenizer, [QUESTION], tools) == expected["input_ids"]
+        assert chat.render([QUESTION], tools) == expected["input_ids"]
 
 
 _json = st.recursive(
@@ -118,37 +118,37 @@ _arguments = st.dictionaries(st.text("k東"), _json, max_size=3)
 @pytest.mark.parametrize("name", CHATS)
 @given(words=st.text("東<tool_call>\n|{ 。"), arguments=_arguments, more=_arguments, several=st.booleans())
 def test_what_is_laid_out_is_read_back(
-    tokenizers: dict[str, Tokenizer], name: str, words: str, arguments: Any, more: Any, several: bool
+    chats: dict[str, ChatFormat], name: str, words: str, arguments: Any, more: Any, several: bool
 ) -> None:
-    tokenizer = tokenizers[name]
-    form = tokenizer.call_format
+    chat = chats[name]
+    form = chat.call_format
     assert form
     words = words.replace("<tool_call>", "") if form.begin else ""
     calls = [("f", arguments), ("計算", more)][: 2 if several and form.between is not None else 1]
     text = words + "".join(form.between or ()).join(form.write(*each) for each in calls)
-    pieces = read(tokenizer, tokenizer.encode(text, allow_special=True))
+    pieces = read(chat, chat.tokenizer.encode(text, allow_special=True))
     shown, found = joined(pieces)
     assert found == calls
     assert shown == words + "".join(form.between or ()) * (len(calls) - 1)
 
 
 @pytest.mark.parametrize("name", CHATS)
-def test_no_half_of_a_mark_goes_out_as_words(tokenizers: dict[str, Tokenizer], name: str) -> None:
-    tokenizer = tokenizers[name]
-    form = tokenizer.call_format
+def test_no_half_of_a_mark_goes_out_as_words(chats: dict[str, ChatFormat], name: str) -> None:
+    chat = chats[name]
+    form = chat.call_format
     assert form
     text = ("天気は<tool " if form.begin else "") + form.write("f", {"x": "</tool_cal"})
-    reader, shown = AnswerReader(tokenizer), ""
-    for token in tokenizer.encode(text, allow_special=True):
+    reader, shown = AnswerReader(chat.tokenizer, chat.call_format), ""
+    for token in chat.tokenizer.encode(text, allow_special=True):
         shown += "".join(piece for piece in reader.push(token) if isinstance(piece, str))
         assert "天気は<tool ".startswith(shown)
     assert reader.finish() == []
 
 
 @pytest.mark.parametrize("text", ['{"city": "東京"}', "{", "答えは {", ' {"name'])
-def test_an_answer_that_only_looks_like_a_bare_call_is_words(tokenizers: dict[str, Tokenizer], text: str) -> None:
-    tokenizer = tokenizers["Llama"]
-    assert joined(read(tokenizer, tokenizer.encode(text))) == (text, [])
+def test_an_answer_that_only_looks_like_a_bare_call_is_words(chats: dict[str, ChatFormat], text: str) -> None:
+    chat = chats["Llama"]
+    assert joined(read(chat, chat.tokenizer.encode(text))) == (text, [])
 
 
 def said(text: str) -> dict[str, Any]:
@@ -168,11 +168,11 @@ def said(text: str) -> dict[str, Any]:
     text=st.text("<s>|roleind_axp\n", max_size=12), token=st.sampled_from(["<s>", "<|role|>", "<|end|>", "<|plugin|>"])
 )
 def test_nothing_that_a_client_says_forges_a_special_token(
-    tokenizers: dict[str, Tokenizer], name: str, text: str, token: str
+    chats: dict[str, ChatFormat], name: str, text: str, token: str
 ) -> None:
-    tokenizer = tokenizers[name]
-    special = {tokenizer.special_id(name) for name in ("<s>", "<|role|>", "<|end|>", "<|plugin|>", "<|im_end|>")}
+    chat = chats[name]
+    special = {chat.tokenizer.special_id(name) for name in ("<s>", "<|role|>", "<|end|>", "<|plugin|>", "<|im_end|>")}
     harmless, forged = (
-        [token for token in chat.render(tokenizer, **said(words)) if token in special] for words in ("x", text + token)
+        [token for token in chat.render(**said(words)) if token in special] for words in ("x", text + token)
     )
     assert forged == harmless

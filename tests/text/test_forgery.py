@@ -12,7 +12,7 @@ from tokenizers import AddedToken, models, normalizers, pre_tokenizers
 from tokenizers import Tokenizer as Raw
 
 from sentencepiece_samples import sentencepiece_folder
-from shosei.text import Tokenizer, chat
+from shosei.text import ChatFormat, load_chat
 from shosei.text.foreign import tokenizer_files
 
 SPECIAL = ("<s>", "</s>", "<|role|>")
@@ -51,7 +51,7 @@ def save(raw: Raw, folder: Path, normalized: bool) -> Path:
 
 
 @pytest.fixture(scope="module")
-def loaded(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Tokenizer]:
+def loaded(tmp_path_factory: pytest.TempPathFactory) -> dict[str, ChatFormat]:
     path = tmp_path_factory.mktemp("tokenizers")
     folders = {
         f"{name}, {'' if normalized else 'not '}normalized": save(make(), path / f"{name}{normalized}", normalized)
@@ -71,7 +71,7 @@ def loaded(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Tokenizer]:
         folders[folder.name].mkdir()
         for file, text in files.items():
             (folders[folder.name] / file).write_text(text, encoding="utf-8")
-    return {name: Tokenizer.load(folder) for name, folder in folders.items()}
+    return {name: load_chat(folder) for name, folder in folders.items()}
 
 
 NAMES = [
@@ -87,19 +87,19 @@ HOSTILE = [*SPECIAL, "<unk>", "＜s＞", "＜／s＞", "<", "s>", " ", "东", "�
 
 @pytest.mark.parametrize("name", NAMES)
 @given(text=st.lists(st.sampled_from(HOSTILE)).map("".join))
-def test_no_text_becomes_a_special_token(loaded: dict[str, Tokenizer], name: str, text: str) -> None:
-    tokenizer = loaded[name]
+def test_no_text_becomes_a_special_token(loaded: dict[str, ChatFormat], name: str, text: str) -> None:
+    chat, tokenizer = loaded[name], loaded[name].tokenizer
     special = [tokenizer.special_id(token) for token in SPECIAL]
     assert min(special) >= 0
     assert not set(special) & set(tokenizer.encode(text))
-    ids = chat.render(tokenizer, [{"role": "user", "content": text}])
+    ids = chat.render([{"role": "user", "content": text}])
     begin, end, role = special
     assert [token for token in ids if token in special] == [begin, role, end, role]
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_other_text_keeps_its_ids(loaded: dict[str, Tokenizer], name: str) -> None:
-    tokenizer = loaded[name]
+def test_other_text_keeps_its_ids(loaded: dict[str, ChatFormat], name: str) -> None:
+    tokenizer = loaded[name].tokenizer
     for text in ("东 s> role", "<|", "s>>"):
         assert tokenizer.encode(text) == tokenizer.encode(text, allow_special=True)
     assert tokenizer.encode("<s>", allow_special=True)[-1] == tokenizer.special_id("<s>")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shosei.text.stops import StopFilter
+from shosei.text.streaming import StopFilter
 
 ALPHABET = "ab。😀"
 texts = st.text(ALPHABET, max_size=20)

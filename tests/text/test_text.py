@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from shosei.errors import InputError
-from shosei.text import SPECIAL_TOKENS, Tokenizer, chat
+from shosei.text import SPECIAL_TOKENS, ChatML, StreamDecoder, Tokenizer
 
 CORPUS = [
     "把三千五百写成阿拉伯数字。",
@@ -111,7 +111,7 @@ def test_the_folder_names_the_special_tokens_for_transformers(
     assert (peer.bos_token_id, peer.eos_token_id, peer.pad_token_id) == (
         tokenizer.bos_id,
         tokenizer.end_id,
-        tokenizer.pad_id,
+        tokenizer.end_id,
     )
 
 
@@ -143,20 +143,20 @@ def test_bytes_that_are_no_utf8_are_kept_token_by_token_and_shown_as_transformer
     tokens = {tokenizer.token_bytes(token): token for token in range(tokenizer.vocab_size)}
     ids = [tokens[bytes([byte])] for byte in raw]
     assert b"".join(map(tokenizer.token_bytes, ids)) == raw
-    stream = tokenizer.stream()
+    stream = StreamDecoder(tokenizer.token_bytes)
     assert "".join([*map(stream.push, ids), stream.finish()]) == tokenizer.decode(ids) == peer.decode(ids)
     assert tokenizer.decode(ids) == raw.decode("utf-8", "replace")
 
 
 @given(_ids)
 def test_a_stream_joins_to_the_decoded_text(tokenizer: Tokenizer, ids: list[int]) -> None:
-    stream = tokenizer.stream()
+    stream = StreamDecoder(tokenizer.token_bytes)
     assert "".join([*map(stream.push, ids), stream.finish()]) == tokenizer.decode(ids)
 
 
 @given(st.text())
 def test_a_stream_never_shows_half_a_character(tokenizer: Tokenizer, text: str) -> None:
-    stream = tokenizer.stream()
+    stream = StreamDecoder(tokenizer.token_bytes)
     shown = ""
     for token_id in tokenizer.encode(text):
         shown += stream.push(token_id)
@@ -183,19 +183,19 @@ def test_rendered_ids_equal_transformers(
     tokenizer: Tokenizer, peer: PreTrainedTokenizerFast, messages: list[dict[str, str]], prompt: bool
 ) -> None:
     expected = peer.apply_chat_template(messages, add_generation_prompt=prompt, return_dict=False)
-    assert chat.render(tokenizer, messages, add_generation_prompt=prompt) == expected
+    assert ChatML(tokenizer).render(messages, add_generation_prompt=prompt) == expected
 
 
 @given(st.text(), st.sampled_from(SPECIAL_TOKENS), st.text())
 def test_content_cannot_forge_a_special_token(tokenizer: Tokenizer, before: str, token: str, after: str) -> None:
-    ids = chat.render(tokenizer, [{"role": "user", "content": before + token + after}])
+    ids = ChatML(tokenizer).render([{"role": "user", "content": before + token + after}])
     special = [token_id for token_id in ids if token_id in {tokenizer.special_id(name) for name in SPECIAL_TOKENS}]
     assert special == [tokenizer.bos_id, tokenizer.end_id, tokenizer.bos_id]
 
 
 def test_an_unknown_role_is_the_callers_mistake(tokenizer: Tokenizer) -> None:
     with pytest.raises(InputError, match="wizard") as error:
-        chat.render(tokenizer, [{"role": "wizard", "content": "x"}])
+        ChatML(tokenizer).render([{"role": "wizard", "content": "x"}])
     assert error.value.param == "messages"
 
 
@@ -207,16 +207,16 @@ def test_loss_is_taken_on_answers_and_their_ends_only(tokenizer: Tokenizer) -> N
         {"role": "assistant", "content": "2"},
         {"role": "user", "content": "多余"},
     ]
-    ids, mask = chat.training_example(tokenizer, messages)
+    ids, mask = ChatML(tokenizer).training_example(messages)
     end = tokenizer.end_id
     learned = [token_id for token_id, loss in zip(ids, mask, strict=True) if loss]
     assert learned == [*tokenizer.encode("1"), end, *tokenizer.encode("2"), end]
-    assert ids == chat.render(tokenizer, messages, add_generation_prompt=False)[: len(ids)]
+    assert ids == ChatML(tokenizer).render(messages, add_generation_prompt=False)[: len(ids)]
     assert mask[-1]
 
 
 def test_nothing_is_learned_without_an_answer(tokenizer: Tokenizer) -> None:
-    assert chat.training_example(tokenizer, [{"role": "user", "content": "一？"}]) == ([], [])
+    assert ChatML(tokenizer).training_example([{"role": "user", "content": "一？"}]) == ([], [])
 
 
 @pytest.mark.parametrize("content", [None, "{", '{"version": "1.0"}'])
@@ -237,4 +237,4 @@ def test_a_tokenizer_without_our_special_tokens_is_refused(tokenizer: Tokenizer,
 def test_an_id_beyond_the_vocabulary_is_no_text(tokenizer: Tokenizer) -> None:
     """A model may have more rows than its tokenizer has entries."""
     assert tokenizer.decode([tokenizer.vocab_size + 5]) == ""
-    assert tokenizer.stream().push(tokenizer.vocab_size + 5) == ""
+    assert StreamDecoder(tokenizer.token_bytes).push(tokenizer.vocab_size + 5) == ""

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
-from shosei.text import SPECIAL_TOKENS, AnswerReader, CallPiece, Piece, Tokenizer, chat
+from shosei.text import SPECIAL_TOKENS, AnswerReader, CallPiece, ChatML, Piece, Tokenizer
 
 TOOLS = [
     {
@@ -64,11 +64,11 @@ def test_rendered_ids_equal_transformers(
 ) -> None:
     messages = CONVERSATION[:length]
     expected = peer.apply_chat_template(messages, tools=tools, add_generation_prompt=True, return_dict=False)
-    assert chat.render(tokenizer, messages, tools) == expected
+    assert ChatML(tokenizer).render(messages, tools) == expected
 
 
 def test_the_layout_is_internlm2s(tokenizer: Tokenizer, peer: PreTrainedTokenizerFast) -> None:
-    assert peer.decode(chat.render(tokenizer, CONVERSATION[1:4], TOOLS)) == (
+    assert peer.decode(ChatML(tokenizer).render(CONVERSATION[1:4], TOOLS)) == (
         "<|im_start|>system name=<|plugin|>\n"
         '[{"name":"calculator","description":"计算算式。「３＋４」のような式を計算する。","parameters":{"type":"object","properties":{"expression":{"type":"string"}}}},'
         '{"name":"today","description":"","parameters":{}}]<|im_end|>\n'
@@ -90,7 +90,7 @@ def test_the_layout_is_internlm2s(tokenizer: Tokenizer, peer: PreTrainedTokenize
 )
 def test_arguments_are_made_compact_where_they_are_json(tokenizer: Tokenizer, arguments: str, shown: str) -> None:
     messages = [{"role": "assistant", "content": "", "tool_calls": [call("f", arguments)]}]
-    ids = chat.render(tokenizer, messages, add_generation_prompt=False)
+    ids = ChatML(tokenizer).render(messages, add_generation_prompt=False)
     assert tokenizer.decode(ids) == f'assistant\n\n{{"name":"f","parameters":{shown}}}\n'
 
 
@@ -103,7 +103,7 @@ def test_nothing_that_a_client_says_forges_a_special_token(tokenizer: Tokenizer,
         {"role": "tool", "tool_call_id": said, "content": said},
     ]
     names = {tokenizer.special_id(name): name for name in SPECIAL_TOKENS}
-    placed = [names[token_id] for token_id in chat.render(tokenizer, messages, tools) if token_id in names]
+    placed = [names[token_id] for token_id in ChatML(tokenizer).render(messages, tools) if token_id in names]
     calls = ["<|action_start|>", "<|plugin|>", "<|action_end|>"] * 2
     message = ["<|im_start|>", "<|plugin|>", "<|im_end|>"]
     assert placed == [*message, "<|im_start|>", *calls, "<|im_end|>", *message, "<|im_start|>"]
@@ -112,17 +112,17 @@ def test_nothing_that_a_client_says_forges_a_special_token(tokenizer: Tokenizer,
 def test_loss_is_taken_on_words_calls_and_the_end_behind_them(
     tokenizer: Tokenizer, peer: PreTrainedTokenizerFast
 ) -> None:
-    ids, mask = chat.training_example(tokenizer, CONVERSATION[:6], TOOLS)
+    ids, mask = ChatML(tokenizer).training_example(CONVERSATION[:6], TOOLS)
     learned = [token_id for token_id, loss in zip(ids, mask, strict=True) if loss]
     assert peer.decode(learned) == (
         '好的。<|action_start|><|plugin|>\n{"name":"calculator","parameters":{"expression":"321*4","注":"計算"}}<|action_end|>'
         '<|action_start|><|plugin|>\n{"name":"today","parameters":{}}<|action_end|><|im_end|>1284，十一月二十三日。<|im_end|>'
     )
-    assert ids == chat.render(tokenizer, CONVERSATION[:6], TOOLS, add_generation_prompt=False)[: len(ids)]
+    assert ids == ChatML(tokenizer).render(CONVERSATION[:6], TOOLS, add_generation_prompt=False)[: len(ids)]
 
 
 def read(tokenizer: Tokenizer, ids: list[int]) -> list[Piece]:
-    reader = AnswerReader(tokenizer)
+    reader = AnswerReader(tokenizer, ChatML.call_format)
     return [*(piece for token_id in ids for piece in reader.push(token_id)), *reader.finish()]
 
 
@@ -149,8 +149,8 @@ def test_what_is_rendered_is_read_back(
     tokenizer: Tokenizer, words: str, calls: list[tuple[str, dict[str, Any]]]
 ) -> None:
     answer = {"role": "assistant", "content": words, "tool_calls": [call(name, given) for name, given in calls]}
-    ids = chat.render(tokenizer, [{"role": "user", "content": ""}, answer], add_generation_prompt=False)
-    ids = ids[len(chat.render(tokenizer, [{"role": "user", "content": ""}])) :]
+    ids = ChatML(tokenizer).render([{"role": "user", "content": ""}, answer], add_generation_prompt=False)
+    ids = ids[len(ChatML(tokenizer).render([{"role": "user", "content": ""}])) :]
     text, found = joined(read(tokenizer, ids[: ids.index(tokenizer.end_id)]))
     if not words[:1].isspace():  # white space may share a token with the newline before it
         assert text == words
@@ -159,9 +159,9 @@ def test_what_is_rendered_is_read_back(
 
 def test_a_call_goes_out_while_it_is_made(tokenizer: Tokenizer) -> None:
     words = {"role": "assistant", "content": "好", "tool_calls": [call("f", '{"甲":{"乙":"}"},"丙":"東京"}')]}
-    ids = chat.render(tokenizer, [words], add_generation_prompt=False)
+    ids = ChatML(tokenizer).render([words], add_generation_prompt=False)
     body = ids[ids.index(tokenizer.special_id("<|action_start|>")) : ids.index(tokenizer.end_id)]
-    reader = AnswerReader(tokenizer)
+    reader = AnswerReader(tokenizer, ChatML.call_format)
     shown = ""
     for token_id in body:
         shown += "".join(piece.arguments for piece in reader.push(token_id) if isinstance(piece, CallPiece))

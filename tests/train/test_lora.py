@@ -10,13 +10,13 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 
-from shosei.engine.answer import answer_greedily
+from shosei.engine.engine import answer_greedily
 from shosei.files import sha256
 from shosei.log import Restart, Run, RunBegin, Step, read_log
 from shosei.model import folder, lora
 from shosei.model.transformer import Transformer
 from shosei.spec.training import lora_params
-from shosei.text import Tokenizer, chat
+from shosei.text import load_chat
 from shosei.train import checkpoint
 from train_samples import FAST, TINY, make_run, run_training, tiny_spec, train_killed_once
 
@@ -45,10 +45,10 @@ def taught(path: Path) -> Run:
 
 def answers(path: Path) -> list[str]:
     model, spec = folder.load(path)
-    tokenizer = Tokenizer.load(path)
-    prompts = [chat.render(tokenizer, [{"role": "user", "content": question}]) for question in LESSONS]
-    found = answer_greedily(model, spec, prompts, [4] * len(prompts), tokenizer.end_ids)
-    return [tokenizer.decode(ids) for ids in found]
+    chat = load_chat(path)
+    prompts = [chat.render([{"role": "user", "content": question}]) for question in LESSONS]
+    found = answer_greedily(model, spec, prompts, [4] * len(prompts), chat.tokenizer.end_ids)
+    return [chat.tokenizer.decode(ids) for ids in found]
 
 
 def test_a_few_dialogues_change_the_answers_and_nothing_that_has_no_adapter(base: Run, tmp_path: Path) -> None:

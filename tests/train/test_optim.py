@@ -8,7 +8,7 @@ import torch
 from shosei.model.transformer import Transformer
 from shosei.train.loss import answer_loss
 from shosei.train.optim import Optimizers, learning_rate_factor, split_parameters
-from shosei.train.progress import step_flops
+from shosei.train.throughput import step_flops
 from train_samples import FAST, tiny_spec
 
 

@@ -11,8 +11,8 @@ from shosei.log import Epoch, Score, Step
 from shosei.model.transformer import Transformer
 from shosei.train.checkpoint import checkpoints, read_manifest
 from shosei.train.loss import answer_loss
+from shosei.train.memory import recompute_blocks
 from shosei.train.optim import learning_rate_factor
-from shosei.train.recomputation import recompute_blocks
 from train_samples import FAST, make_run, run_training, tiny_spec
 
 

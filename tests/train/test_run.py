@@ -8,13 +8,13 @@ import pytest
 import torch
 
 from shosei.cli.main import main
-from shosei.engine.answer import answer_greedily
+from shosei.engine.engine import answer_greedily
 from shosei.files import sha256
 from shosei.log import Epoch, Log, Restart, Run, RunBegin, RunEnd, Score, Section, Step, read_log
 from shosei.metrics import compute
 from shosei.metrics.observed.wall_time import wall_time
 from shosei.model import folder
-from shosei.text import Tokenizer, chat
+from shosei.text import Tokenizer, load_chat
 from shosei.train import trainer
 from shosei.train.checkpoint import checkpoints, read_manifest
 from shosei.train.trainer import Trained
@@ -90,12 +90,12 @@ def test_the_exported_folder_answers_as_the_trained_model_did(finished: tuple[Ru
     run, _, log = finished
     model, spec = folder.load(run.model)
     assert sum(parameter.numel() for parameter in model.parameters()) == log.of(RunBegin)[0].model["params"]
-    tokenizer = Tokenizer.load(run.model)
+    chat = load_chat(run.model)
     tasks = read_suite(run.data / "validation.jsonl")
-    prompts = [chat.render(tokenizer, task.messages) for task in tasks]
-    answers = answer_greedily(model, spec, prompts, [task.max_tokens for task in tasks], [tokenizer.end_id])
+    prompts = [chat.render(task.messages) for task in tasks]
+    answers = answer_greedily(model, spec, prompts, [task.max_tokens for task in tasks], [chat.tokenizer.end_id])
     last = [score.answer for score in log.of(Score) if score.epoch == FAST.epochs]
-    assert [tokenizer.decode(ids) for ids in answers] == last
+    assert [chat.tokenizer.decode(ids) for ids in answers] == last
 
 
 def test_the_newest_checkpoints_are_kept(finished: tuple[Run, Trained, Log]) -> None:

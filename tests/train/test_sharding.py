@@ -19,7 +19,7 @@ from shosei.model.transformer import Transformer
 from shosei.spec import preset
 from shosei.spec.training import Optimizer, optimizer_bytes
 from shosei.train import TrainConfig
-from shosei.train.cross_entropy import chunked_cross_entropy
+from shosei.train.loss import chunked_cross_entropy
 from shosei.train.optim import Optimizers
 from shosei.train.sharding import place
 

@@ -17,9 +17,9 @@ from shosei.files import sha256
 from shosei.log import HeldOut, Log, Run, RunBegin, Score, Step, read_log
 from shosei.metrics import compute
 from shosei.model import folder
-from shosei.text import Tokenizer
+from shosei.text import load_chat
 from shosei.train.trainer import Trained
-from text_samples import sentences, text_run
+from text_samples import hashes_of, sentences, text_run
 from train_samples import FAST, make_run, run_training, train_killed_once
 from verb import Shosei
 
@@ -50,8 +50,10 @@ def test_held_out_text_is_foretold_better_from_epoch_to_epoch(finished: tuple[Ru
 def test_transformers_finds_the_same_loss(finished: tuple[Run, Trained, Log]) -> None:
     run, _, log = finished
     peer = LlamaForCausalLM.from_pretrained(run.model, dtype=torch.float32)
-    tokenizer = Tokenizer.load(run.tokenizer)
-    _, held_out = open_batches(run, tokenizer, batch_size=1, batch_tokens=1, sequence=CONFIG.sequence, seed=1)
+    chat = load_chat(run.tokenizer)
+    _, held_out = open_batches(
+        run, chat, hashes_of(run), batch_size=1, batch_tokens=1, sequence=CONFIG.sequence, seed=1
+    )
     assert held_out is not None
     nats, tokens = 0.0, 0
     for batch in held_out.in_order(1 << 12):

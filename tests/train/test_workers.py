@@ -20,9 +20,9 @@ from shosei.model.transformer import Transformer
 from shosei.spec import PRESETS
 from shosei.train import checkpoint
 from shosei.train.loss import answer_loss
+from shosei.train.memory import recompute_blocks
 from shosei.train.muon import Muon
 from shosei.train.optim import Optimizers
-from shosei.train.recomputation import recompute_blocks
 from shosei.train.trainer import learn
 from shosei.train.workers import Threads, Workers, choose_threads
 from train_samples import FAST, make_run, run_training, tiny_spec, train_killed_once

@@ -19,6 +19,6 @@ def engine(
     context: ContextOption = 0,
 ) -> None:
     """Load a model and answer token requests on a Unix socket until told to stop."""
-    from shosei.engine.worker import serve_engine
+    from shosei.engine.server import serve_engine
 
     serve_engine(model, socket, slots, weights, context)

@@ -58,9 +58,8 @@ def serve(
     from shosei.files import sha256
     from shosei.log.run import RUN_VARIABLE, open_run
     from shosei.model.hf_config import read_spec
-    from shosei.model.weight_files import WEIGHTS, weight_files
-    from shosei.serve.attempt import must_be_new
-    from shosei.serve.private import private_folder
+    from shosei.model.hf_files import WEIGHTS, weight_files
+    from shosei.serve.startup import must_be_new, private_folder
     from shosei.spec.generation import slot_context
     from shosei.supervise import Child, Supervisor
     from shosei.wire.endpoint import is_ready, listen
@@ -131,7 +130,7 @@ def http(
 ) -> None:
     """Answer HTTP requests in front of an engine until told to stop."""
     from shosei.log.run import recording_if_asked
-    from shosei.serve.server import run_server
+    from shosei.serve.app import run_server
     from shosei.wire.endpoint import listen
 
     listener = listen(host, port)
@@ -145,7 +144,7 @@ def find_model(path: Path) -> tuple[Path, str]:
     Raises InputError that names the missing or unusable file.
     """
     from shosei.model.hf_config import read_spec
-    from shosei.model.weight_files import weight_files
+    from shosei.model.hf_files import weight_files
 
     folder = path / "model" if (path / "model").is_dir() or (path / "log").is_dir() else path
     if not folder.is_dir():

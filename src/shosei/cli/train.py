@@ -48,11 +48,11 @@ def train(
     from shosei.cli import torchrun
     from shosei.config import save
     from shosei.data.dataset import take_dialogues
-    from shosei.engine.answer import answer_greedily
+    from shosei.engine.engine import answer_greedily
     from shosei.log import open_run
     from shosei.train import TrainConfig, ranks
-    from shosei.train.allocator import keep_freed_memory
-    from shosei.train.trainer import manifest
+    from shosei.train.memory import keep_freed_memory
+    from shosei.train.preparation import prepare
     from shosei.train.trainer import train as run_training
 
     run = open_run(run_folder)
@@ -68,17 +68,17 @@ def train(
         elif dialogues:
             take_dialogues(run, dialogues)
         again = False if ranks.rank() or ranks.started_again() else None
-        facts = manifest(config, run)
-        with run.recording("train", "training", new_attempt=again, rank=ranks.rank(), **facts) as record:
+        prepared = prepare(config, run)
+        with run.recording("train", "training", new_attempt=again, rank=ranks.rank(), **prepared.manifest()) as record:
             tuned = keep_freed_memory()
             if ranks.rank():
-                trained = run_training(config, run, record.writer, answer_greedily)
+                trained = run_training(prepared, record.writer, answer_greedily)
             else:
                 save(run.toml, "train", config)
                 ranks.wait()
                 if tuned:
                     say("malloc keeps what a step frees; set MALLOC_TRIM_THRESHOLD_ or the like to decide yourself")
-                trained = run_training(config, run, record.writer, answer_greedily, say)
+                trained = run_training(prepared, record.writer, answer_greedily, say)
             record.hashes["model.safetensors"] = trained.sha256
         if ranks.rank():
             return EXIT_OK

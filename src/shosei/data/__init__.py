@@ -5,9 +5,9 @@ validation set and held-out suites, documents to train on and held-out ones as f
 arrays. Never imports torch, nor any room but ``text``.
 """
 
-from shosei.data.batches import EpochBatches, open_batches, training_files
+from shosei.data.batches import Batches, open_batches, training_files
 from shosei.data.config import DataConfig, TextConfig
-from shosei.data.dataset import Batch, Batches, Examples, load_examples
+from shosei.data.dataset import Batch, DialogueBatches, Examples, load_examples
 from shosei.data.generation import generate
 from shosei.data.packing import Packed
 from shosei.data.vocabulary import tokenizer_texts
@@ -16,7 +16,7 @@ __all__ = [
     "Batch",
     "Batches",
     "DataConfig",
-    "EpochBatches",
+    "DialogueBatches",
     "Examples",
     "Packed",
     "TextConfig",

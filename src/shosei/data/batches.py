@@ -9,15 +9,15 @@ from typing import Protocol
 import numpy as np
 
 from shosei.data.corpus import SPLITS, corpus_file, has_text
-from shosei.data.dataset import Batch, Batches, load_examples
+from shosei.data.dataset import Batch, DialogueBatches, load_examples
 from shosei.data.packing import Packed
 from shosei.data.tokens import open_tokens
 from shosei.errors import InputError
 from shosei.log import Run
-from shosei.text import Tokenizer
+from shosei.text import ChatFormat
 
 
-class EpochBatches(Protocol):
+class Batches(Protocol):
     """The batches of an epoch depend on a seed and the epoch's number alone: they are the same on every rank."""
 
     @property
@@ -47,7 +47,7 @@ class TextBatches:
 class MixedBatches:
     """The batches of several, each in its own order, evenly mixed."""
 
-    def __init__(self, parts: Sequence[EpochBatches], seed: int) -> None:
+    def __init__(self, parts: Sequence[Batches], seed: int) -> None:
         self._parts, self._seed = parts, seed
 
     @property
@@ -78,26 +78,27 @@ def training_files(run: Run) -> dict[str, Path]:
 
 def open_batches(
     run: Run,
-    tokenizer: Tokenizer,
+    chat: ChatFormat,
+    hashes: dict[str, str],
     *,
     batch_size: int,
     batch_tokens: int,
     sequence: int,
     seed: int,
     say: Callable[[str], None] = lambda line: None,
-) -> tuple[EpochBatches, Packed | None]:
-    """Batches of all that the run trains on, and its held-out text, if it has any.
+) -> tuple[Batches, Packed | None]:
+    """Batches of all that the run trains on, and its held-out text, if it has any; ``hashes`` are those
+    of its ``training_files``.
 
     ``sequence``: tokens of a row of text. A batch holds at most ``batch_size`` rows and ``batch_tokens`` ids, padding
-    included. Raises InputError as ``training_files`` and ``load_examples`` do.
+    included. Raises InputError as ``load_examples`` does.
     """
-    files = training_files(run)
-    parts: list[EpochBatches] = []
+    parts: list[Batches] = []
     held_out = None
-    if "data" in files:
-        parts.append(Batches(load_examples(run, tokenizer), batch_size, seed, batch_tokens))
-    if has_text(run):
-        tokens = open_tokens(run, tokenizer, say)
+    if "data" in hashes:
+        parts.append(DialogueBatches(load_examples(run, chat), batch_size, seed, batch_tokens))
+    if "text:train" in hashes:
+        tokens = open_tokens(run, chat.tokenizer, hashes, say)
         parts.append(TextBatches(Packed(tokens["train"], sequence), batch_size, seed, batch_tokens))
         held_out = Packed(tokens["held_out"], sequence)
     return parts[0] if len(parts) == 1 else MixedBatches(parts, seed), held_out if held_out else None

@@ -21,7 +21,7 @@ SPLITS = ("train", "held_out")
 
 
 @dataclass(slots=True)
-class Counts:
+class CorpusCounts:
     """What was taken: documents and their characters (code points), and how many were dropped as duplicates."""
 
     documents: dict[str, int]
@@ -41,7 +41,7 @@ def has_text(run: Run) -> bool:
 
 def take_text(
     run: Run, files: Iterable[Path], config: TextConfig, say: Callable[[str], None] = lambda line: None
-) -> Counts:
+) -> CorpusCounts:
     """Make the documents in ``files`` the run's text, whole or not at all. Memory does not grow with them.
 
     Which side a document is on depends on nothing but its characters; exact duplicates are dropped. Raises InputError
@@ -71,8 +71,8 @@ def stored_documents(file: Path, every: int = 1) -> Iterator[str]:
                 yield decode(line).text
 
 
-def _write(folder: Path, files: Iterable[Path], config: TextConfig, say: Callable[[str], None]) -> Counts:
-    counts = Counts(dict.fromkeys(SPLITS, 0), dict.fromkeys(SPLITS, 0))
+def _write(folder: Path, files: Iterable[Path], config: TextConfig, say: Callable[[str], None]) -> CorpusCounts:
+    counts = CorpusCounts(dict.fromkeys(SPLITS, 0), dict.fromkeys(SPLITS, 0))
     encode = msgspec.json.Encoder().encode
     with contextlib.ExitStack() as stack:
         out = {split: stack.enter_context(open(folder / f"{split}.jsonl", "wb")) for split in SPLITS}

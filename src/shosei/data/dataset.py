@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 
 from shosei.errors import InputError
 from shosei.log import Run
-from shosei.text import Tokenizer, chat
+from shosei.text import ChatFormat
 
 NO_LOSS = -100  # the target that torch's cross entropy ignores
 PADDING = 0  # any id will do: nothing before it sees it, and it has no target
 
 
-class Row(msgspec.Struct):
+class Dialogue(msgspec.Struct):
     """One line of ``data/train.jsonl``."""
 
     messages: list[dict[str, Any]]  # as the chat format takes them, tool calls and results included
@@ -74,30 +74,30 @@ class Batch:
         )
 
 
-def read_rows(run: Run) -> list[Row]:
+def read_dialogues(run: Run) -> list[Dialogue]:
     """The run's training rows. Raises InputError that names the file, the line and what is wrong with it."""
     file = run.data / "train.jsonl"
-    return _read_rows(file, f"'shosei data --run {run.folder}' makes it")
+    return _read(file, f"'shosei data --run {run.folder}' makes it")
 
 
 def take_dialogues(run: Run, file: Path) -> None:
     """Make the conversations in ``file`` the run's training rows; where it has no validation tasks, it gets none.
 
-    Raises InputError as ``read_rows`` does, before anything is written.
+    Raises InputError as ``read_dialogues`` does, before anything is written.
     """
-    if not _read_rows(file, "name a file of JSON Lines"):
+    if not _read(file, "name a file of JSON Lines"):
         raise InputError(f"{file} has no conversations")
     run.write("data/train.jsonl", file.read_bytes())
     if not (run.data / "validation.jsonl").exists():
         run.write("data/validation.jsonl", b"")
 
 
-def _read_rows(file: Path, remedy: str) -> list[Row]:
+def _read(file: Path, remedy: str) -> list[Dialogue]:
     try:
         lines = file.read_bytes().splitlines()
     except OSError as error:
         raise InputError(f"cannot read {file}: {error.strerror}; {remedy}") from None
-    decode = msgspec.json.Decoder(Row).decode
+    decode = msgspec.json.Decoder(Dialogue).decode
     rows = []
     for number, line in enumerate(lines, 1):
         try:
@@ -107,13 +107,13 @@ def _read_rows(file: Path, remedy: str) -> list[Row]:
     return rows
 
 
-def load_examples(run: Run, tokenizer: Tokenizer) -> Examples:
+def load_examples(run: Run, chat: ChatFormat) -> Examples:
     """Encode the run's training rows, in file order."""
-    encoded = [chat.training_example(tokenizer, row.messages, row.tools) for row in read_rows(run)]
+    encoded = [chat.training_example(dialogue.messages, dialogue.tools) for dialogue in read_dialogues(run)]
     return Examples([ids for ids, _ in encoded], [loss for _, loss in encoded])
 
 
-class Batches:
+class DialogueBatches:
     """Batches of examples of similar length, one example a row, the same on every rank: at most ``batch_size`` rows,
     and fewer where they would hold more than ``batch_tokens``, padding included.
 

@@ -9,8 +9,8 @@ import msgspec
 from shosei.data import conversations
 from shosei.data.config import DataConfig
 from shosei.data.families import TOOL_FAMILIES
-from shosei.data.questions import INTENT, SUITES, Questions
 from shosei.data.splitting import check_disjoint
+from shosei.data.task_pool import INTENT, SUITES, TaskPool
 from shosei.wire.suite import Task
 
 _encode = msgspec.json.Encoder().encode
@@ -23,16 +23,16 @@ def generate(config: DataConfig) -> dict[str, bytes]:
     (scores during training; functions have none, since they would have to be run) and ``suites/NAME.jsonl`` hold
     tasks. Raises MeasurementInvalid if anything held out is also trained on.
     """
-    questions = Questions(config)
-    train = {suite: questions.draw(suite, "train", config.training_rows(suite)) for suite in SUITES}
+    pool = TaskPool(config)
+    train = {suite: pool.draw(suite, "train", config.training_rows(suite)) for suite in SUITES}
     validation = {
-        suite: _numbered(questions.draw(suite, "validation", config.validation_tasks), "validation")
+        suite: _numbered(pool.draw(suite, "validation", config.validation_tasks), "validation")
         for suite in SUITES
         if suite != "functions"
     }
     held_out = {
         suite: _numbered(
-            questions.draw(suite, "held_out", config.function_tasks if suite == "functions" else config.suite_tasks),
+            pool.draw(suite, "held_out", config.function_tasks if suite == "functions" else config.suite_tasks),
             "held-out",
         )
         for suite in SUITES
@@ -42,8 +42,8 @@ def generate(config: DataConfig) -> dict[str, bytes]:
     rows = [_row(task) for tasks in train.values() for task in tasks]
     agent_tasks = []
     for name in TOOL_FAMILIES:
-        solved = questions.draw_solved(name, "train", config.training_rows(name))
-        asked = _numbered(questions.draw(name, "held_out", config.agent_tasks), "held-out")
+        solved = pool.draw_solved(name, "train", config.training_rows(name))
+        asked = _numbered(pool.draw(name, "held_out", config.agent_tasks), "held-out")
         _check_split(name, [task for task, _ in solved], asked)
         rows += [conversations.routing(task) for task, _ in solved[: config.routes]]
         rows += [

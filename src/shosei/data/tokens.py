@@ -42,14 +42,15 @@ class _Manifest(msgspec.Struct, frozen=True, kw_only=True):
     files: dict[str, str]
 
 
-def open_tokens(run: Run, tokenizer: Tokenizer, say: Callable[[str], None] = lambda line: None) -> dict[str, Tokens]:
-    """The run's text by split, encoded with the run's ``tokenizer``.
+def open_tokens(
+    run: Run, tokenizer: Tokenizer, hashes: dict[str, str], say: Callable[[str], None] = lambda line: None
+) -> dict[str, Tokens]:
+    """The run's text by split, encoded with the run's ``tokenizer``; ``hashes`` are those of its ``training_files``.
 
     Whoever comes first encodes it, others wait. What is damaged, or of other text or another tokenizer, is replaced.
     """
     folder = run.data / "tokens"
-    sources = {split: sha256(corpus_file(run, split)) for split in SPLITS}
-    sources["tokenizer"] = sha256(run.tokenizer / "tokenizer.json")
+    sources = {split: hashes[f"text:{split}"] for split in SPLITS} | {"tokenizer": hashes["tokenizer"]}
     with locked(run.data / ".lock"):
         manifest = _read_whole(folder)
         if manifest is None or manifest.sources != sources:

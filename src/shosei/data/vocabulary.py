@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from shosei.data.corpus import corpus_file, has_text, stored_documents
-from shosei.data.dataset import read_rows
+from shosei.data.dataset import read_dialogues
 from shosei.log import Run
-from shosei.text import chat
+from shosei.text.chat import compact
 
 _SAMPLE_BYTES = 1 << 24  # learning merges takes some hundred times the memory of the text, and 2 s for each MB
 # What operands are made of: kana, CJK punctuation, full-width forms, numerals, capitals, signs.
@@ -40,10 +40,10 @@ def _conversations(run: Run) -> Iterator[str]:
     BPE then learns one token for each of them and never a pair: a random kana word or a numeral has as many tokens
     as characters, and what was learned of a character holds wherever it stands. Words of the phrasings still merge.
     """
-    for row in read_rows(run):
-        if row.tools:
-            yield chat.compact([tool["function"] for tool in row.tools])
-        for message in row.messages:
+    for dialogue in read_dialogues(run):
+        if dialogue.tools:
+            yield compact([tool["function"] for tool in dialogue.tools])
+        for message in dialogue.messages:
             for text in _texts(message):
                 yield from filter(None, _OPERAND_CHARACTER.split(text))
 
@@ -53,4 +53,4 @@ def _texts(message: dict[str, Any]) -> Iterator[str]:
     yield f"{header}\n{message['content'] or ''}"
     for call in message.get("tool_calls", []):
         function = call["function"]
-        yield chat.compact({"name": function["name"], "parameters": json.loads(function["arguments"])})
+        yield compact({"name": function["name"], "parameters": json.loads(function["arguments"])})

@@ -1,9 +1,10 @@
-"""The scheduler: which requests run, in which slots, and what the next step computes."""
+"""The scheduler: which requests run, in which slots, what the next step computes, and which tokens it draws."""
 
 from __future__ import annotations
 
 import random
 from collections import deque
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -11,16 +12,17 @@ from torch import Tensor
 from shosei.engine.cache import SlotCache
 from shosei.engine.grammar import Constraint, Grammars
 from shosei.engine.protocol import Cancel, Failed, Submit, Token
-from shosei.engine.sampling import sample
 from shosei.errors import InputError
 from shosei.model.transformer import Transformer
 from shosei.spec import ModelSpec
 
+# Sorting a whole vocabulary is slow; the nucleus nearly always lies within the first few tokens.
+_FIRST_GUESS = 256
 # Padded tokens that one prefill may hold, unless a single prompt is longer: bounds its memory and everybody's wait.
 _PREFILL_TOKENS = 4096
 
 
-class Sequence:
+class TokenStream:
     """A request on its way: its prompt, what was generated so far, and what may come next."""
 
     def __init__(self, request: Submit, constraint: Constraint | None) -> None:
@@ -64,8 +66,8 @@ class Engine:
         self._device = model.norm.weight.device
         self._cache = SlotCache(spec, slots, self.max_length, like=model.norm.weight)
         self._inbox: deque[Submit | Cancel] = deque()
-        self._waiting: deque[Sequence] = deque()
-        self._running: list[Sequence] = []  # the sequence at index i has slot i
+        self._waiting: deque[TokenStream] = deque()
+        self._running: list[TokenStream] = []  # the stream at index i has slot i
 
     @property
     def busy(self) -> bool:
@@ -103,7 +105,7 @@ class Engine:
                 refused.append(failure)
             else:
                 try:
-                    self._waiting.append(Sequence(message, self._constraint(message)))
+                    self._waiting.append(TokenStream(message, self._constraint(message)))
                 except InputError as error:
                     refused.append(Failed(message.id, str(error), "invalid_request"))
         return refused
@@ -116,15 +118,15 @@ class Engine:
         return self._grammars.constraint(request.grammar)
 
     def _forget(self, number: int) -> None:
-        self._waiting = deque(sequence for sequence in self._waiting if sequence.request.id != number)
-        for slot, sequence in enumerate(self._running):
-            if sequence.request.id == number:
+        self._waiting = deque(stream for stream in self._waiting if stream.request.id != number)
+        for slot, stream in enumerate(self._running):
+            if stream.request.id == number:
                 self._free(slot)
                 break
 
-    def _admit(self) -> list[Sequence]:
+    def _admit(self) -> list[TokenStream]:
         """Move waiting requests, oldest first, into the free slots behind the running ones."""
-        admitted: list[Sequence] = []
+        admitted: list[TokenStream] = []
         longest = 0
         while self._waiting and len(self._running) < self.slots:
             longest = max(longest, len(self._waiting[0].tokens))
@@ -134,30 +136,30 @@ class Engine:
             self._running.append(admitted[-1])
         return admitted
 
-    def _prefill(self, admitted: list[Sequence]) -> Tensor:
+    def _prefill(self, admitted: list[TokenStream]) -> Tensor:
         """Logits (B, V) after the last token of each admitted prompt."""
-        lengths = [len(sequence.tokens) for sequence in admitted]
+        lengths = [len(stream.tokens) for stream in admitted]
         longest = max(lengths)
-        ids = torch.tensor([sequence.tokens + [0] * (longest - len(sequence.tokens)) for sequence in admitted])
+        ids = torch.tensor([stream.tokens + [0] * (longest - len(stream.tokens)) for stream in admitted])
         self._cache.begin_prefill(len(self._running) - len(admitted), len(admitted), longest)
         hidden = self._model(ids.to(self._device), self._cache)
         last = hidden[torch.arange(len(admitted)), torch.tensor(lengths) - 1]
         return self._model.logits(last)
 
     def _decode(self) -> Tensor:
-        """Logits (B, V) after the newest token of each running sequence."""
-        ids = torch.tensor([sequence.tokens[-1:] for sequence in self._running], device=self._device)
-        self._cache.begin_decode([len(sequence.tokens) - 1 for sequence in self._running])
+        """Logits (B, V) after the newest token of each running stream."""
+        ids = torch.tensor([stream.tokens[-1:] for stream in self._running], device=self._device)
+        self._cache.begin_decode([len(stream.tokens) - 1 for stream in self._running])
         return self._model.logits(self._model(ids, self._cache)[:, -1])
 
-    def _advance(self, sequences: list[Sequence], logits: Tensor) -> list[Token | Failed]:
-        """Choose each sequence's next token from its row of ``logits``; let the finished ones go."""
-        faults = [_restrict(sequence, logits[row]) for row, sequence in enumerate(sequences)]
+    def _advance(self, streams: list[TokenStream], logits: Tensor) -> list[Token | Failed]:
+        """Choose each stream's next token from its row of ``logits``; let the finished ones go."""
+        faults = [_restrict(stream, logits[row]) for row, stream in enumerate(streams)]
         best, greedy = logits.max(dim=-1)
         finite, tokens = best.isfinite().tolist(), greedy.tolist()
         events: list[Token | Failed] = []
-        for row, sequence in enumerate(sequences):
-            request, token = sequence.request, tokens[row]
+        for row, stream in enumerate(streams):
+            request, token = stream.request, tokens[row]
             if faults[row]:
                 events.append(Failed(request.id, faults[row], "invalid_request"))
                 continue
@@ -165,29 +167,57 @@ class Engine:
                 events.append(Failed(request.id, "the model computed no finite logits", "engine_error"))
                 continue
             if request.temperature > 0:
-                token = sample(logits[row], request.temperature, request.top_p, sequence.random.random())
-            events.append(Token(request.id, token, sequence.finish_after(token, self.max_length)))
-        first = len(self._running) - len(sequences)
-        # From the last slot down: what moves into a freed slot is then always a sequence that goes on.
+                token = sample(logits[row], request.temperature, request.top_p, stream.random.random())
+            events.append(Token(request.id, token, stream.finish_after(token, self.max_length)))
+        first = len(self._running) - len(streams)
+        # From the last slot down: what moves into a freed slot is then always a stream that goes on.
         for offset, event in reversed(list(enumerate(events))):
             if isinstance(event, Failed) or event.finish:
                 self._free(first + offset)
         return events
 
     def _free(self, slot: int) -> None:
-        """Give up a slot; the sequence in the last used one takes its place."""
+        """Give up a slot; the stream in the last used one takes its place."""
         last = self._running.pop()
         if slot < len(self._running):
             self._cache.move(len(self._running), slot, len(last.tokens))
             self._running[slot] = last
 
 
-def _restrict(sequence: Sequence, logits: Tensor) -> str:
+def answer_greedily(
+    model: Transformer,
+    spec: ModelSpec,
+    prompts: list[list[int]],
+    max_new_tokens: list[int],
+    stop_ids: Sequence[int],
+    slots: int = 64,
+) -> list[list[int]]:
+    """The answer to each prompt, in order, at most ``max_new_tokens[i]`` tokens and without the stop id.
+
+    The weights are read, never changed. Raises InputError for a prompt that the model cannot take.
+    """
+    if not prompts:
+        return []
+    longest = max(len(prompt) + limit for prompt, limit in zip(prompts, max_new_tokens, strict=True))
+    engine = Engine(model, spec, min(slots, len(prompts)), min(longest, spec.context_length))
+    for number, (prompt, limit) in enumerate(zip(prompts, max_new_tokens, strict=True)):
+        engine.submit(Submit(number, prompt, limit, stop_ids=list(stop_ids)))
+    answers: list[list[int]] = [[] for _ in prompts]
+    while engine.busy:
+        for event in engine.step():
+            if isinstance(event, Failed):
+                raise InputError(f"prompt {event.id}: {event.message}")
+            if event.finish != "stop":
+                answers[event.id].append(event.token)
+    return answers
+
+
+def _restrict(stream: TokenStream, logits: Tensor) -> str:
     """Leave only allowed tokens in ``logits`` (V,), in place; say why that is impossible, if so."""
-    if sequence.constraint is None:
+    if stream.constraint is None:
         return ""
     try:
-        allowed = sequence.constraint.allowed()
+        allowed = stream.constraint.allowed()
     except InputError as error:
         return str(error)
     if allowed is not None:
@@ -212,3 +242,32 @@ def _refusal(request: Submit, spec: ModelSpec, max_length: int) -> Failed | None
     else:
         return None
     return Failed(request.id, problem, "invalid_request")
+
+
+def sample(logits: Tensor, temperature: float, top_p: float, uniform: float) -> int:
+    """One token id from logits (V,), by inverting the distribution at ``uniform`` in [0, 1).
+
+    ``temperature`` > 0 divides the logits. ``top_p`` in (0, 1] keeps the smallest set of most probable tokens whose
+    mass reaches it (nucleus sampling, Holtzman et al. 2020). The same numbers in give the same token out.
+    """
+    # Less the largest first: a tiny temperature then leaves zero and -inf, never inf - inf.
+    probabilities = torch.softmax((logits.double() - logits.max()) / temperature, dim=-1)
+    ids = None
+    if top_p < 1:
+        probabilities, ids = _nucleus(probabilities, top_p)
+    cumulative = probabilities.cumsum(0)
+    # Rounding could put the last point beyond the end.
+    index = min(int(torch.searchsorted(cumulative, uniform * cumulative[-1], right=True)), len(cumulative) - 1)
+    return index if ids is None else int(ids[index])
+
+
+def _nucleus(probabilities: Tensor, top_p: float) -> tuple[Tensor, Tensor]:
+    """The most probable tokens whose mass reaches ``top_p``: probabilities in falling order, and ids."""
+    size = len(probabilities)
+    for count in (min(_FIRST_GUESS, size), size):
+        first, ids = probabilities.topk(count)
+        cumulative = first.cumsum(0)
+        if cumulative[-1] >= top_p:
+            break
+    kept = int((cumulative < top_p).sum()) + 1
+    return first[:kept], ids[:kept]

@@ -5,21 +5,22 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
+from shosei.errors import InputError
 from shosei.files import atomic_path
-from shosei.model.hf_config import read_json, read_spec, to_config, write_json
+from shosei.model.hf_config import read_spec, to_config
+from shosei.model.hf_files import WEIGHTS, read_json, weight_files, write_json
 from shosei.model.internlm2 import InternLM2Weights
 from shosei.model.linear import Linear
-from shosei.model.special_ids import special_ids
 from shosei.model.transformer import Transformer
-from shosei.model.weight_files import WEIGHTS, weight_files
 from shosei.model.weights import Weights, write
 from shosei.spec import ModelSpec
 from shosei.spec.generation import WeightFormat
+from shosei.text.foreign import token_text
 
 __all__ = ["WEIGHTS", "convert", "export", "load", "open_weights", "read_spec", "tensor_shapes", "weight_files"]
 
@@ -114,6 +115,36 @@ def tensor_shapes(spec: ModelSpec) -> dict[str, torch.Size]:
     if spec.tied:
         del shapes["lm_head.weight"]
     return shapes
+
+
+def special_ids(tokenizer_folder: Path, spec: ModelSpec) -> dict[str, Any]:
+    """``eos_token_id``, one or, where the folder has a ``generation_config.json``, what that says, often several; and
+    ``bos_token_id`` and ``pad_token_id`` where the tokenizer names such tokens.
+
+    Raises InputError if nothing ends an answer, or the tokenizer has more entries than the model has rows.
+    """
+    ids = _ids(read_json(tokenizer_folder, "tokenizer.json"))
+    largest = max(ids.values())
+    if largest >= spec.vocab_size:
+        raise InputError(
+            f"{tokenizer_folder / 'tokenizer.json'}: id {largest} has no row in the model's {spec.vocab_size}; take "
+            "the tokenizer that the model was trained with"
+        )
+    names = {"eos_token": "<|im_end|>"} | read_json(tokenizer_folder, "tokenizer_config.json")
+    special = {f"{kind}_token_id": ids.get(token_text(names.get(f"{kind}_token"))) for kind in ("bos", "eos", "pad")}
+    if (tokenizer_folder / "generation_config.json").is_file():
+        ends = read_json(tokenizer_folder, "generation_config.json").get("eos_token_id")
+        special["eos_token_id"] = special["eos_token_id"] if ends is None else ends
+    if special["eos_token_id"] is None:
+        raise InputError(f"{tokenizer_folder / 'tokenizer_config.json'} names no eos_token of the tokenizer's")
+    return {name: value for name, value in special.items() if value is not None}
+
+
+def _ids(tokenizer: dict[str, Any]) -> dict[str, int]:
+    pieces = tokenizer["model"]["vocab"]
+    if isinstance(pieces, list):  # a Unigram model's: pairs of piece and score
+        pieces = {piece: place for place, (piece, _) in enumerate(pieces)}
+    return {**pieces} | {token["content"]: token["id"] for token in tokenizer.get("added_tokens", [])}
 
 
 def _write(

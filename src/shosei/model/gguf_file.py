@@ -9,15 +9,17 @@ import gguf
 import numpy as np
 import torch
 from gguf import GGMLQuantizationType as Type
-from gguf import GGUFWriter, LlamaFileType
+from gguf import GGUFWriter, LlamaFileType, RopeScalingType
+from numpy.typing import NDArray
 from torch import Tensor
 
+from shosei.errors import InputError
 from shosei.files import atomic_path
 from shosei.model.folder import open_weights, tensor_shapes
-from shosei.model.gguf_rope import add_rope, architecture, rope_divisors
 from shosei.model.gguf_vocabulary import add_vocabulary
 from shosei.model.hf_config import read_spec
 from shosei.spec import ModelSpec
+from shosei.spec.rope import LinearScaling, Llama3Scaling, YarnScaling
 
 FILE_TYPES = {
     "f32": LlamaFileType.ALL_F32,
@@ -54,15 +56,15 @@ def write(source: Path, out: Path, kind: str) -> None:
     spec = read_spec(source)
     stored, shapes = open_weights(source, spec), tensor_shapes(spec)
     types = {name: _type(name, shape, kind) for name, shape in shapes.items()}
-    divisors = rope_divisors(spec)
+    divisors = _rope_divisors(spec)
     out.parent.mkdir(parents=True, exist_ok=True)
     with atomic_path(out) as file:
-        writer = GGUFWriter(file, architecture(spec))
+        writer = GGUFWriter(file, _architecture(spec))
         try:
             _add_shape(writer, spec)
             writer.add_file_type(FILE_TYPES[kind])
             writer.add_quantization_version(gguf.GGML_QUANT_VERSION)
-            add_rope(writer, spec)
+            _add_rope(writer, spec)
             add_vocabulary(writer, source, spec)
             if divisors is not None:
                 writer.add_tensor_info("rope_freqs.weight", divisors.shape, divisors.dtype, divisors.nbytes)
@@ -96,6 +98,36 @@ def _add_shape(writer: GGUFWriter, spec: ModelSpec) -> None:
     writer.add_layer_norm_rms_eps(spec.norm_eps)
 
 
+def _architecture(spec: ModelSpec) -> str:
+    """llama.cpp's ``llama`` takes biases and any head size; its ``qwen2`` only heads that divide the width."""
+    return "qwen3" if spec.qk_norm else "llama"
+
+
+def _add_rope(writer: GGUFWriter, spec: ModelSpec) -> None:
+    """Base and scaling. Raises InputError for a YaRN with other settings than llama.cpp's own."""
+    writer.add_rope_dimension_count(spec.head_dim)
+    writer.add_rope_freq_base(spec.rope_theta)
+    scaling = spec.rope_scaling
+    if isinstance(scaling, LinearScaling):
+        writer.add_rope_scaling_type(RopeScalingType.LINEAR)
+        writer.add_rope_scaling_factor(scaling.factor)
+    elif isinstance(scaling, YarnScaling):
+        if scaling != YarnScaling(scaling.factor, scaling.original_max_position_embeddings):
+            raise InputError(f"{spec.name}: its YaRN is not llama.cpp's; export with --format hf")
+        writer.add_rope_scaling_type(RopeScalingType.YARN)
+        writer.add_rope_scaling_factor(scaling.factor)
+        writer.add_rope_scaling_orig_ctx_len(scaling.original_max_position_embeddings)
+
+
+def _rope_divisors(spec: ModelSpec) -> NDArray[np.float32] | None:
+    """The tensor ``rope_freqs`` of Llama 3's scaling, (head_dim / 2,). Raises InputError where it is not read."""
+    if not isinstance(spec.rope_scaling, Llama3Scaling):
+        return None
+    if _architecture(spec) != "llama":
+        raise InputError(f"{spec.name}: llama.cpp has no Llama 3 RoPE for this architecture; export with --format hf")
+    return np.array(spec.rope_scaling.divisors(spec.rope_theta, spec.head_dim), np.float32)
+
+
 def _type(name: str, shape: torch.Size, kind: str) -> Type:
     if len(shape) == 1:
         return Type.F32
@@ -115,7 +147,7 @@ def _gguf_name(name: str) -> str:
 def _as_llama_cpp_has_it(name: str, tensor: Tensor, spec: ModelSpec) -> Tensor:
     """llama.cpp rotates neighbours where its architecture is ``llama``: of each head's rows, i and i + head_dim / 2,
     which RoPE pairs, are brought together. In ``qwen3`` they stay in halves."""
-    if architecture(spec) != "llama" or not any(part in name for part in ("q_proj", "k_proj")):
+    if _architecture(spec) != "llama" or not any(part in name for part in ("q_proj", "k_proj")):
         return tensor
     pairs = tensor.view(-1, 2, spec.head_dim // 2, *tensor.shape[1:]).transpose(1, 2)
     return pairs.reshape(tensor.shape)

@@ -9,7 +9,7 @@ from typing import Any
 from gguf import GGUFWriter, TokenType
 
 from shosei.errors import InputError
-from shosei.model.hf_config import read_json
+from shosei.model.hf_files import read_json
 from shosei.spec import ModelSpec
 from shosei.text.tokenizer import QWEN2_PATTERN
 

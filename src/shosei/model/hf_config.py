@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from shosei.errors import InputError
+from shosei.model.hf_files import read_json
 from shosei.model.hf_rope import read_rope, write_rope
 from shosei.spec import ModelSpec
 
@@ -130,22 +130,3 @@ def _extras(config: dict[str, Any], file: Path) -> dict[str, Any]:
     if (kind in ("qwen3", "internlm2") and (attention or other)) or (kind == "llama" and attention != other):
         raise InputError(f"{file}: biases in only a part of the {kind} layers are not supported")
     return {"qkv_bias": attention, "bias": other, "qk_norm": kind == "qwen3"}
-
-
-def read_json(folder: Path, name: str) -> dict[str, Any]:
-    """A JSON object of a model folder. Raises InputError that names the missing or malformed file."""
-    file = folder / name
-    try:
-        value = json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"{folder} is no complete model folder: {name} is missing") from None
-    except (OSError, ValueError) as error:
-        raise InputError(f"cannot read {file}: {error}; copy it again") from None
-    if not isinstance(value, dict):
-        raise InputError(f"{file} must hold a JSON object")
-    return value
-
-
-def write_json(file: Path, value: dict[str, Any]) -> None:
-    """Write a JSON object of a model folder, for people to read too."""
-    file.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

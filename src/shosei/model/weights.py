@@ -12,8 +12,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from shosei.errors import InputError
-from shosei.model.hf_config import write_json
-from shosei.model.weight_files import INDEX, WEIGHTS, weight_files
+from shosei.model.hf_files import INDEX, WEIGHTS, weight_files, write_json
 
 SHARD_BYTES = 4_000_000_000
 

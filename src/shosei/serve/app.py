@@ -1,29 +1,33 @@
-"""The routes."""
+"""The routes, and the HTTP process that serves them."""
 
 from __future__ import annotations
 
+import signal
+import socket as sockets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import msgspec
+import uvicorn
 from fastapi import FastAPI, Request
 from starlette.responses import Response
 
 from shosei import __version__
 from shosei.log import Writer
-from shosei.serve import checks, errors, structure
-from shosei.serve.engine_link import EngineLink
+from shosei.serve import errors
 from shosei.serve.feedback import Ratings, RecentAnswers
-from shosei.serve.front import Front, PreparedRequest
-from shosei.serve.generation import Prompt
-from shosei.serve.ledger import Counters, Ledger
-from shosei.serve.shapes import ChatShape, TextShape
-from shosei.text import Tokenizer
+from shosei.serve.front import EngineLink, Front, PreparedRequest
+from shosei.serve.middleware import Counters, RequestMiddleware
+from shosei.serve.prompt import Prompt, chat_prompt, completion_text
+from shosei.serve.response import ChatWording, TextWording
+from shosei.text import load_chat
 from shosei.wire.feedback import Feedback, FeedbackReceipt
 from shosei.wire.openai import ChatRequest, CompletionRequest, ModelList
 
 MAX_WAITING = 64
+DRAIN_SECONDS = 5  # for answers in flight when the process is told to stop
+_KEEP_ALIVE_SECONDS = 75  # longer than clients keep an idle connection, so that none is closed as they use it again
 
 
 def create_app(
@@ -42,7 +46,7 @@ def create_app(
     holds the rated question and answer and the comment too. Raises InputError if the folder's tokenizer cannot be read.
     """
     recent = RecentAnswers() if keep_rated_text else None
-    front = Front(model_name, Tokenizer.load(model_folder), EngineLink(socket), Counters(), max_waiting, recent)
+    front = Front(model_name, load_chat(model_folder), EngineLink(socket), Counters(), max_waiting, recent)
     ratings = Ratings(writer, recent)
 
     @asynccontextmanager
@@ -60,30 +64,30 @@ def create_app(
         strict_content_type=False,
         responses={"default": {"description": "An error in OpenAI's form"}},
     )
-    app.add_middleware(Ledger, counters=front.counters, writer=writer)
+    app.add_middleware(RequestMiddleware, counters=front.counters, writer=writer)
     errors.install(app)
 
     @app.post("/v1/chat/completions")
     async def chat_completions(http: Request, body: ChatRequest) -> Response:
         prepared = PreparedRequest(
-            prompt=lambda: structure.chat_prompt(body, front.tokenizer),
+            prompt=lambda: chat_prompt(body, front.chat),
             param="messages",
             max_tokens=body.max_completion_tokens or body.max_tokens,
             text=next((turn.text for turn in reversed(body.messages) if turn.role == "user"), ""),
         )
-        return await front.answer(http.scope, body, prepared, ChatShape)
+        return await front.answer(http.scope, body, prepared, ChatWording)
 
     @app.post("/v1/completions")
     async def completions(http: Request, body: CompletionRequest) -> Response:
-        text = checks.prompt(body)
+        text = completion_text(body)
         prepared = PreparedRequest(
-            prompt=lambda: Prompt(front.tokenizer.encode(text)),
+            prompt=lambda: Prompt(front.chat.tokenizer.encode(text)),
             param="prompt",
             max_tokens=body.max_tokens if "max_tokens" in body.model_fields_set else None,
             default=body.max_tokens,
             text=text,
         )
-        return await front.answer(http.scope, body, prepared, TextShape)
+        return await front.answer(http.scope, body, prepared, TextWording)
 
     @app.post("/v1/feedback", responses={503: {"description": "Not recorded: no run folder, or its disk failed"}})
     async def feedback(http: Request, body: Feedback) -> FeedbackReceipt:
@@ -105,7 +109,7 @@ def create_app(
 
     @app.get("/readyz")
     async def readyz() -> Response:
-        await front.link.probe(front.tokenizer.bos_id)
+        await front.link.probe(front.chat.tokenizer.bos_id)
         return _json({"status": "ready"})
 
     @app.get("/metrics")
@@ -117,3 +121,27 @@ def create_app(
 
 def _json(value: object) -> Response:
     return Response(msgspec.json.encode(value), media_type="application/json")
+
+
+def run_server(
+    model_folder: Path,
+    socket: Path,
+    model_name: str,
+    listener: sockets.socket,
+    writer: Writer | None = None,
+    keep_rated_text: bool = False,
+) -> None:
+    """Serve on ``listener`` until SIGTERM or SIGINT, then let answers in flight end for ``DRAIN_SECONDS``."""
+    app = create_app(model_folder, socket, model_name, writer=writer, keep_rated_text=keep_rated_text)
+    config = uvicorn.Config(
+        app,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=DRAIN_SECONDS,
+    )
+    # uvicorn raises the signal again once it has drained; the caller is to go on and end its run.
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(signum, lambda *_: None)
+    uvicorn.Server(config).run(sockets=[listener])

@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from shosei.engine.client import EngineLost, GenerationFailed
 from shosei.errors import InputError
-from shosei.serve.ledger import EVENT
+from shosei.serve.middleware import EVENT
 from shosei.wire.feedback import Feedback
 from shosei.wire.openai import error_body
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from shosei.errors import InputError
 from shosei.log import Rating, Writer
 from shosei.log.raters import Raters
-from shosei.serve.checks import check_unicode
 from shosei.serve.errors import ApiError
+from shosei.serve.prompt import check_unicode
 from shosei.wire.feedback import Feedback, FeedbackReceipt
 
 _REMEMBERED = 1_000  # answers

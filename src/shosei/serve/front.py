@@ -1,24 +1,71 @@
-"""From a checked request to its answer: admission, tokens, room in the context."""
+"""From a request to its answer: the connection to the engine, admission, room in the context."""
 
 from __future__ import annotations
 
 import asyncio
 import time
 from collections.abc import Callable
+from contextlib import aclosing
 from dataclasses import dataclass
+from pathlib import Path
 
 from starlette.types import Scope
 
-from shosei.serve.answer import Answer
-from shosei.serve.checks import check
-from shosei.serve.engine_link import EngineLink
+from shosei.engine.client import EngineClient, EngineLost, GenerationFailed
 from shosei.serve.errors import CONTEXT_LENGTH_EXCEEDED, ApiError
 from shosei.serve.feedback import RecentAnswers
-from shosei.serve.generation import Generation, Prompt
-from shosei.serve.ledger import Counters, event_of
-from shosei.serve.shapes import Shape
-from shosei.text import Tokenizer
+from shosei.serve.generation import Generation
+from shosei.serve.middleware import Counters, event_of
+from shosei.serve.prompt import Prompt, check
+from shosei.serve.response import CompletionResponse, Wording
+from shosei.text import ChatFormat
 from shosei.wire.openai import ModelCard, RequestBody
+
+_CONNECT_SECONDS = 1.0
+_PROBE_SECONDS = 3.0
+
+
+class EngineLink:
+    """The front's connection to the engine, made again when the engine comes back.
+
+    Hands out one shared client for the engine at ``socket``, and proves that it works.
+    """
+
+    def __init__(self, socket: Path) -> None:
+        self._socket = socket
+        self._client: EngineClient | None = None
+        self._connecting: asyncio.Task[EngineClient] | None = None
+
+    async def client(self) -> EngineClient:
+        """The living connection. Raises EngineLost if there is none and none can be made at once."""
+        if self._client is None or self._client.lost:
+            if self._connecting is None or self._connecting.done():
+                self._connecting = asyncio.create_task(EngineClient.connect(self._socket, _CONNECT_SECONDS))
+            try:
+                self._client = await asyncio.shield(self._connecting)
+            except EngineLost:
+                raise EngineLost("The engine does not answer: it is loading, lost or hanging") from None
+        return self._client
+
+    async def probe(self, token: int) -> None:
+        """Decode one token for real, after ``token``. Raises ApiError (503) that says why it was impossible."""
+        try:
+            engine = await self.client()
+            async with asyncio.timeout(_PROBE_SECONDS), aclosing(engine.generate([token], max_tokens=1)) as tokens:
+                await anext(tokens)
+        except TimeoutError:
+            reason = f"the engine made no token within {_PROBE_SECONDS:g} s: it hangs or is overloaded"
+        except (EngineLost, GenerationFailed) as error:
+            reason = str(error)
+        else:
+            return
+        raise ApiError(503, reason, code="not_ready", retry_after_s=1)
+
+    async def close(self) -> None:
+        if self._connecting:
+            self._connecting.cancel()
+        if self._client:
+            await self._client.close()
 
 
 @dataclass(frozen=True)
@@ -33,19 +80,19 @@ class PreparedRequest:
 
 
 class Front:
-    """One served model: its name, its tokenizer, and the way to its engine. ``recent`` remembers what it answers."""
+    """One served model: its name, its chat format, and the way to its engine. ``recent`` remembers what it answers."""
 
     def __init__(
         self,
         name: str,
-        tokenizer: Tokenizer,
+        chat: ChatFormat,
         link: EngineLink,
         counters: Counters,
         max_waiting: int,
         recent: RecentAnswers | None = None,
     ) -> None:
         self.card = ModelCard(id=name, created=int(time.time()))
-        self.tokenizer, self.link, self.counters = tokenizer, link, counters
+        self.chat, self.link, self.counters = chat, link, counters
         self._max_waiting, self._recent = max_waiting, recent
 
     def check_model(self, name: str) -> None:
@@ -55,8 +102,8 @@ class Front:
             raise ApiError(404, message, param="model", code="model_not_found")
 
     async def answer(
-        self, scope: Scope, request: RequestBody, prepared: PreparedRequest, shape: Callable[[str, str], Shape]
-    ) -> Answer:
+        self, scope: Scope, request: RequestBody, prepared: PreparedRequest, wording: Callable[[str, str], Wording]
+    ) -> CompletionResponse:
         """The response to ``request``, not yet begun. Raises ApiError, EngineLost."""
         event = event_of(scope)
         event.stream = request.stream
@@ -68,10 +115,10 @@ class Front:
         # In a thread: a long prompt or a large schema must not hold up the streams of others.
         prompt = await asyncio.to_thread(prepared.prompt)
         max_tokens = _room(len(prompt.ids), engine.hello.context_length, prepared)
-        generation = Generation(engine, self.tokenizer, prompt, max_tokens, request)
+        generation = Generation(engine, self.chat.tokenizer, prompt, max_tokens, request)
         if self._recent is not None:
             self._recent.add(event.id, prepared.text, generation.texts)
-        return Answer(generation, shape(event.id, self.card.id), event, request)
+        return CompletionResponse(generation, wording(event.id, self.card.id), event, request)
 
 
 def _room(prompt_tokens: int, context_length: int, prepared: PreparedRequest) -> int:

@@ -5,22 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from dataclasses import dataclass
 
 from shosei.engine.client import EngineClient
-from shosei.engine.protocol import Grammar
+from shosei.serve.prompt import Prompt
 from shosei.text import AnswerReader, Piece, Tokenizer
-from shosei.text.stops import StopFilter
+from shosei.text.streaming import StopFilter
 from shosei.wire.openai import RequestBody, Usage
-
-
-@dataclass(frozen=True)
-class Prompt:
-    """What the model is to continue, and what its answer may be."""
-
-    ids: list[int]
-    grammar: Grammar | None = None
-    tools: bool = False  # whether the answer may hold calls
 
 
 class Generation:
@@ -80,7 +70,7 @@ class Generation:
         yield stops.finish()
 
     async def _read(self) -> AsyncGenerator[Piece, None]:
-        reader = AnswerReader(self._tokenizer, calls=self._prompt.tools)
+        reader = AnswerReader(self._tokenizer, self._prompt.calls)
         request, ends = self._request, self._tokenizer.end_ids
         tokens = self._engine.generate(
             self._prompt.ids,

@@ -17,7 +17,7 @@ Optimizer = Literal["muon", "adamw"]
 Precision = Literal["bf16", "fp32"]
 
 _FP32 = 4
-# The trainer's loss holds so many logits at once (train/cross_entropy.py), each as a float32 and what becomes of it.
+# The trainer's loss holds so many logits at once (train/loss.py), each as a float32 and what becomes of it.
 LOGITS_IN_A_CHUNK = 1 << 25
 _BYTES_A_LOGIT = 8
 

@@ -5,9 +5,20 @@ Hugging Face folder.
 Never imports torch or transformers.
 """
 
-from shosei.text.calls import AnswerReader, CallPiece, Piece
-from shosei.text.special import SPECIAL_TOKENS
-from shosei.text.stream import StreamDecoder
+from shosei.text.chat import ChatFormat, ChatML, load_chat
+from shosei.text.foreign import SPECIAL_TOKENS
+from shosei.text.streaming import AnswerReader, CallPiece, Piece, StreamDecoder
 from shosei.text.tokenizer import Tokenizer, TokenizerConfig
 
-__all__ = ["SPECIAL_TOKENS", "AnswerReader", "CallPiece", "Piece", "StreamDecoder", "Tokenizer", "TokenizerConfig"]
+__all__ = [
+    "SPECIAL_TOKENS",
+    "AnswerReader",
+    "CallPiece",
+    "ChatFormat",
+    "ChatML",
+    "Piece",
+    "StreamDecoder",
+    "Tokenizer",
+    "TokenizerConfig",
+    "load_chat",
+]

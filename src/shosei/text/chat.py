@@ -1,119 +1,147 @@
-"""The chat format: InternLM2's ChatML, ``<|im_start|>role``, newline, content, ``<|im_end|>``, newline.
+"""Chat formats: how conversations are laid out as ids. Ours stands here; a folder's own is a ``template``.
 
-Tools stand in a message ``system name=<|plugin|>`` before all others, as a JSON list. A call of one follows the
-assistant's words, ``<|action_start|><|plugin|>``, newline, ``{"name":…,"parameters":{…}}``, ``<|action_end|>``, and its
-result is a message ``environment name=<|plugin|>``. All this JSON is compact and keeps its characters unescaped.
+Ours is InternLM2's ChatML: ``<|im_start|>role``, newline, content, ``<|im_end|>``, newline. Tools stand in a message
+``system name=<|plugin|>`` before all others, as a JSON list. A call of one follows the assistant's words:
+``<|action_start|><|plugin|>``, newline, ``{"name":…,"parameters":{…}}``, ``<|action_end|>``. Its result is a message
+``environment name=<|plugin|>``. All this JSON is compact and keeps its characters unescaped.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from pathlib import Path
+from typing import Any, Protocol
 
 from shosei.errors import InputError
-from shosei.text.call_format import OURS, parsed
+from shosei.text.call_format import OURS, CallFormat, parsed
+from shosei.text.template import load_templates
 from shosei.text.tokenizer import Tokenizer
 
 ROLES = ("system", "user", "assistant", "environment", "tool")
 
-# As OpenAI's API has them. ``role`` and ``content``; an assistant's may hold ``tool_calls``, and ``tool`` is a result.
-Message = Mapping[str, Any]
-# ``{"type": "function", "function": {"name", "description", "parameters"}}``, or what stands under ``function`` alone.
-Tool = Mapping[str, Any]
 
+class ChatFormat(Protocol):
+    """The layout of conversations for the model whose tokenizer it uses.
 
-def render(
-    tokenizer: Tokenizer,
-    messages: Sequence[Message],
-    tools: Sequence[Tool] | None = None,
-    add_generation_prompt: bool = True,
-) -> list[int]:
-    """Ids of a conversation, as ``chat_template.jinja`` lays it out.
-
-    Special tokens are placed as ids and content is encoded as plain text, so that no content can forge one.
-    Arguments of calls are made compact first, which a template cannot do. Raises InputError for a role that the
-    format does not have.
+    Messages are OpenAI's: ``role`` and ``content``; an assistant's may hold ``tool_calls``, and ``tool`` is a result.
+    A tool is ``{"type": "function", "function": {"name", "description", "parameters"}}``, or what stands under
+    ``function`` alone.
     """
-    if tokenizer.chat:
-        return tokenizer.chat.template_of(messages, tools).render(tokenizer, messages, tools, add_generation_prompt)
-    ids = _render_tools(tokenizer, tools) if tools else []
-    ids += [token_id for message in messages for token_id in _render_message(tokenizer, message)]
-    if add_generation_prompt:
-        ids += _answer_header(tokenizer)
-    return ids
+
+    tokenizer: Tokenizer
+
+    @property
+    def call_format(self) -> CallFormat | None:
+        """How the model writes calls of tools; None: unknown."""
+
+    def render(
+        self,
+        messages: Sequence[Mapping[str, Any]],
+        tools: Sequence[Mapping[str, Any]] | None = None,
+        add_generation_prompt: bool = True,
+    ) -> list[int]:
+        """Ids of a conversation. No content can forge a special token: its name there is encoded as plain text.
+
+        Raises InputError for messages that the format cannot lay out.
+        """
+
+    def training_example(
+        self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]] | None = None
+    ) -> tuple[list[int], list[bool]]:
+        """Ids of a conversation up to the end of its last answer, and a mask of equal length.
+
+        The mask is true where loss is taken: on the assistant's words and calls and on the token that ends them.
+        """
 
 
-def training_example(
-    tokenizer: Tokenizer, messages: Sequence[Message], tools: Sequence[Tool] | None = None
-) -> tuple[list[int], list[bool]]:
-    """Ids of a conversation up to the end of its last answer, and a mask of equal length.
+def load_chat(folder: Path) -> ChatFormat:
+    """The chat format of a model folder with its tokenizer. Raises InputError as ``Tokenizer.load`` does, and for a
+    template that is none."""
+    tokenizer = Tokenizer.load(folder)
+    return ChatML(tokenizer) if tokenizer.is_ours else load_templates(folder, tokenizer)
 
-    The mask is true where loss is taken: on the assistant's words and calls and on the ``<|im_end|>`` behind them.
-    """
-    if tokenizer.chat:
-        return tokenizer.chat.template_of(messages, tools).training_example(tokenizer, messages, tools)
-    ids = _render_tools(tokenizer, tools) if tools else []
-    mask = [False] * len(ids)
-    header = len(_answer_header(tokenizer))
-    learned = 0
-    for message in messages:
-        part = _render_message(tokenizer, message)
-        end = part.index(tokenizer.end_id) + 1
-        answer = message["role"] == "assistant"
-        if answer:
-            learned = len(ids) + end
-        ids += part
-        mask += [answer and header <= place < end for place in range(len(part))]
-    return ids[:learned], mask[:learned]
+
+class ChatML:
+    """Our chat format, as ``chat_template.jinja`` has it. Arguments of calls are made compact first, which a template
+    cannot do."""
+
+    call_format = OURS
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self.tokenizer = tokenizer
+
+    def render(
+        self,
+        messages: Sequence[Mapping[str, Any]],
+        tools: Sequence[Mapping[str, Any]] | None = None,
+        add_generation_prompt: bool = True,
+    ) -> list[int]:
+        """As ``ChatFormat`` has it. Raises InputError for a role that the format does not have."""
+        ids = self._tools(tools) if tools else []
+        ids += [token_id for message in messages for token_id in self._message(message)]
+        return ids + self._answer_header() if add_generation_prompt else ids
+
+    def training_example(
+        self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]] | None = None
+    ) -> tuple[list[int], list[bool]]:
+        """As ``ChatFormat`` has it; the token that ends an answer is ``<|im_end|>``."""
+        ids = self._tools(tools) if tools else []
+        mask = [False] * len(ids)
+        header = len(self._answer_header())
+        learned = 0
+        for message in messages:
+            part = self._message(message)
+            end = part.index(self.tokenizer.end_id) + 1
+            answer = message["role"] == "assistant"
+            if answer:
+                learned = len(ids) + end
+            ids += part
+            mask += [answer and header <= place < end for place in range(len(part))]
+        return ids[:learned], mask[:learned]
+
+    def _answer_header(self) -> list[int]:
+        return [self.tokenizer.bos_id, *self.tokenizer.encode("assistant\n")]
+
+    def _tools(self, tools: Sequence[Mapping[str, Any]]) -> list[int]:
+        functions = [tool.get("function") or tool for tool in tools]
+        described = [
+            {
+                "name": function["name"],
+                "description": function.get("description") or "",
+                "parameters": function.get("parameters") or {},
+            }
+            for function in functions
+        ]
+        return self._enclose(self._plugin("system name=", compact(described)))
+
+    def _message(self, message: Mapping[str, Any]) -> list[int]:
+        role, content = message["role"], message.get("content") or ""
+        if role not in ROLES:
+            raise InputError(f"role '{role}' is not one of {', '.join(ROLES)}", param="messages")
+        if role == "tool":
+            return self._enclose(self._plugin("environment name=", content))
+        # Role and content in one piece: a newline and white space that follows it may share a token.
+        ids = self.tokenizer.encode(f"{role}\n{content}")
+        for call in message.get("tool_calls") or []:
+            ids += self._call(call["function"])
+        return self._enclose(ids)
+
+    def _call(self, function: Mapping[str, Any]) -> list[int]:
+        arguments = parsed(function["arguments"])
+        shown = arguments if isinstance(arguments, str) else compact(arguments)
+        text = OURS.head_of(function["name"]) + shown + "}"
+        start, end = map(self.tokenizer.special_id, (OURS.begin, OURS.end))
+        return [start, *self._plugin("", text), end]
+
+    def _plugin(self, before: str, content: str) -> list[int]:
+        encode = self.tokenizer.encode
+        return [*encode(before), self.tokenizer.special_id("<|plugin|>"), *encode(f"\n{content}")]
+
+    def _enclose(self, ids: list[int]) -> list[int]:
+        return [self.tokenizer.bos_id, *ids, self.tokenizer.end_id, *self.tokenizer.encode("\n")]
 
 
 def compact(value: Any) -> str:
     """``value`` as JSON without white space, its characters unescaped."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-
-
-def _answer_header(tokenizer: Tokenizer) -> list[int]:
-    return [tokenizer.bos_id, *tokenizer.encode("assistant\n")]
-
-
-def _render_tools(tokenizer: Tokenizer, tools: Sequence[Tool]) -> list[int]:
-    functions = [tool.get("function") or tool for tool in tools]
-    described = [
-        {
-            "name": function["name"],
-            "description": function.get("description") or "",
-            "parameters": function.get("parameters") or {},
-        }
-        for function in functions
-    ]
-    return _enclose(tokenizer, _plugin(tokenizer, "system name=", compact(described)))
-
-
-def _render_message(tokenizer: Tokenizer, message: Message) -> list[int]:
-    role, content = message["role"], message.get("content") or ""
-    if role not in ROLES:
-        raise InputError(f"role '{role}' is not one of {', '.join(ROLES)}", param="messages")
-    if role == "tool":
-        return _enclose(tokenizer, _plugin(tokenizer, "environment name=", content))
-    # Role and content in one piece: a newline and white space that follows it may share a token.
-    ids = tokenizer.encode(f"{role}\n{content}")
-    for call in message.get("tool_calls") or []:
-        ids += _render_call(tokenizer, call["function"])
-    return _enclose(tokenizer, ids)
-
-
-def _render_call(tokenizer: Tokenizer, function: Mapping[str, Any]) -> list[int]:
-    arguments = parsed(function["arguments"])
-    shown = arguments if isinstance(arguments, str) else compact(arguments)
-    text = OURS.head_of(function["name"]) + shown + "}"
-    start, end = tokenizer.special_id("<|action_start|>"), tokenizer.special_id("<|action_end|>")
-    return [start, *_plugin(tokenizer, "", text), end]
-
-
-def _plugin(tokenizer: Tokenizer, before: str, content: str) -> list[int]:
-    return [*tokenizer.encode(before), tokenizer.special_id("<|plugin|>"), *tokenizer.encode(f"\n{content}")]
-
-
-def _enclose(tokenizer: Tokenizer, ids: list[int]) -> list[int]:
-    return [tokenizer.bos_id, *ids, tokenizer.end_id, *tokenizer.encode("\n")]

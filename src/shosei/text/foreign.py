@@ -1,52 +1,20 @@
-"""Tokenizers that others made: their files in a form of ours, and their chat format."""
+"""What the files of a model folder say of its tokenizer, and those of others in a form of ours."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import tokenizers
 
 from shosei.errors import InputError
-from shosei.text.call_format import CallFormat
-from shosei.text.special import SPECIAL_TOKENS
-from shosei.text.template import ChatTemplate
 
+# Of our chat format, InternLM's.
+SPECIAL_TOKENS = ("<|im_start|>", "<|im_end|>", "<|action_start|>", "<|action_end|>", "<|plugin|>", "<|interpreter|>")
 TOKENIZER, CONFIG, TEMPLATE = "tokenizer.json", "tokenizer_config.json", "chat_template.jinja"
 GENERATION = "generation_config.json"
 TOOL_TEMPLATE = "additional_chat_templates/tool_use.jinja"
-
-
-@dataclass(frozen=True, slots=True)
-class ForeignChat:
-    """How a foreign model's conversations are laid out, and the ids that end its answers.
-
-    ``template`` None: a base model's folder, which has none. ``tool_template``: of conversations with tools, where
-    that is another.
-    """
-
-    template: ChatTemplate | None
-    end_ids: list[int]
-    tool_template: ChatTemplate | None = None
-
-    @property
-    def call_format(self) -> CallFormat | None:
-        """How the model writes calls; None: unknown."""
-        template = self.tool_template or self.template
-        return template.call_format if template else None
-
-    def template_of(
-        self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]] | None
-    ) -> ChatTemplate:
-        """What lays out this conversation. Raises InputError if there is nothing."""
-        if self.template is None:
-            raise InputError("this is a base model without a chat template: ask for completions", param="messages")
-        calling = tools or any(message.get("tool_calls") or message["role"] == "tool" for message in messages)
-        return self.tool_template or self.template if calling else self.template
 
 
 def tokenizer_files(source: Path) -> dict[str, str]:
@@ -70,31 +38,23 @@ def tokenizer_files(source: Path) -> dict[str, str]:
     return files | {name: text for name, text in templates.items() if text}
 
 
-def read_foreign_chat(folder: Path) -> ForeignChat | None:
-    """The chat format of a model folder, or None where it is ours: it has our tokens, and ``<|im_start|>`` begins
-    conversations."""
-    config = _json(folder / CONFIG) or {}
-    names = {key: text for key, token in config.items() if key.endswith("_token") and (text := token_text(token))}
+def read_end_ids(folder: Path) -> list[int] | None:
+    """The ids that end an answer of a model folder's, or None where its tokenizer is ours: it has our tokens, and
+    ``<|im_start|>`` begins conversations."""
+    config, names = _json(folder / CONFIG), token_names(folder)
     tokenizer = _json(folder / TOKENIZER) or {}
     added: dict[str, int] = {token["content"]: token["id"] for token in tokenizer.get("added_tokens", [])}
     if not config or (names.get("bos_token") == SPECIAL_TOKENS[0] and added.keys() >= set(SPECIAL_TOKENS)):
         return None
     generation = _json(folder / GENERATION) or {}
     ends = generation.get("eos_token_id", added.get(names.get("eos_token", "")))
-    if ends is None:
-        return None
-    special = [token["content"] for token in tokenizer.get("added_tokens", []) if token["special"]]
-    end_ids = list(ends) if isinstance(ends, list) else [int(ends)]
-    file = folder / TEMPLATE
-    if not file.is_file():
-        return ForeignChat(None, end_ids)
-    template = ChatTemplate(file.read_text(encoding="utf-8"), names, special)
-    if (tool_file := folder / TOOL_TEMPLATE).is_file():
-        return ForeignChat(template, end_ids, ChatTemplate(tool_file.read_text(encoding="utf-8"), names, special))
-    if template.call_format or not set(SPECIAL_TOKENS) <= set(special):
-        return ForeignChat(template, end_ids)
-    internlm = resources.files(__package__).joinpath("internlm.jinja").read_text("utf-8")
-    return ForeignChat(template, end_ids, ChatTemplate(internlm, names, special))
+    return ends if ends is None or isinstance(ends, list) else [int(ends)]
+
+
+def token_names(folder: Path) -> dict[str, str]:
+    """The special tokens that a model folder's configuration names, such as ``bos_token``, and their texts."""
+    config = _json(folder / CONFIG) or {}
+    return {key: text for key, token in config.items() if key.endswith("_token") and (text := token_text(token))}
 
 
 def _serialized(source: Path, config: dict[str, Any]) -> str:
@@ -115,8 +75,7 @@ def _serialized(source: Path, config: dict[str, Any]) -> str:
 
 def read_begin_token(folder: Path) -> str:
     """The text of the token that a model folder's documents begin with; empty where it names none."""
-    token = (_json(folder / CONFIG) or {}).get("bos_token")
-    return token_text(token) if token else ""
+    return token_names(folder).get("bos_token", "")
 
 
 def _json(file: Path) -> Any:

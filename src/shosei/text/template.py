@@ -7,26 +7,81 @@ import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NoReturn
+from importlib import resources
+from pathlib import Path
+from typing import Any, NoReturn
 
 from jinja2 import TemplateError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from shosei.errors import InputError
 from shosei.text.call_format import KNOWN, CallFormat, parsed
-
-if TYPE_CHECKING:
-    from shosei.text.tokenizer import Tokenizer
+from shosei.text.foreign import SPECIAL_TOKENS, TEMPLATE, TOOL_TEMPLATE, token_names
+from shosei.text.tokenizer import Tokenizer
 
 # No character, and so in no text of a user's. It parts the names of special tokens until they are encoded as text.
 _GUARD = "\ufdd0"
 
 
+class FolderChat:
+    """The chat format of a foreign folder, in the form of ``chat.ChatFormat``.
+
+    ``template`` None: a base model's folder, which has none. ``tool_template``: of conversations with tools, where
+    that is another.
+    """
+
+    def __init__(
+        self, tokenizer: Tokenizer, template: ChatTemplate | None, tool_template: ChatTemplate | None = None
+    ) -> None:
+        self.tokenizer, self._template = tokenizer, template
+        self._tool_template = tool_template or template
+
+    @property
+    def call_format(self) -> CallFormat | None:
+        return self._tool_template.call_format if self._tool_template else None
+
+    def render(
+        self,
+        messages: Sequence[Mapping[str, Any]],
+        tools: Sequence[Mapping[str, Any]] | None = None,
+        add_generation_prompt: bool = True,
+    ) -> list[int]:
+        return self._of(messages, tools).render(messages, tools, add_generation_prompt)
+
+    def training_example(
+        self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]] | None = None
+    ) -> tuple[list[int], list[bool]]:
+        return self._of(messages, tools).training_example(messages, tools)
+
+    def _of(self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]] | None) -> ChatTemplate:
+        """What lays out this conversation. Raises InputError if there is nothing."""
+        calling = tools or any(message.get("tool_calls") or message["role"] == "tool" for message in messages)
+        template = self._tool_template if calling else self._template
+        if self._template is None or template is None:
+            raise InputError("this is a base model without a chat template: ask for completions", param="messages")
+        return template
+
+
+def load_templates(folder: Path, tokenizer: Tokenizer) -> FolderChat:
+    """The chat format of a model folder that is not ours. Raises InputError for a template that is no Jinja."""
+    names = token_names(folder)
+    if not (folder / TEMPLATE).is_file():
+        return FolderChat(tokenizer, None)
+    template = ChatTemplate(tokenizer, (folder / TEMPLATE).read_text("utf-8"), names)
+    if (folder / TOOL_TEMPLATE).is_file():
+        with_tools = (folder / TOOL_TEMPLATE).read_text("utf-8")
+    elif template.call_format or not set(SPECIAL_TOKENS) <= set(tokenizer.special_names):
+        return FolderChat(tokenizer, template)
+    else:  # InternLM2's released templates know no tools, but its tokens do
+        with_tools = resources.files(__package__).joinpath("internlm.jinja").read_text("utf-8")
+    return FolderChat(tokenizer, template, ChatTemplate(tokenizer, with_tools, names))
+
+
 class ChatTemplate:
     """Jinja that lays out a conversation, with ``bos_token`` and the like in ``names``."""
 
-    def __init__(self, source: str, names: Mapping[str, str], special: Sequence[str]) -> None:
-        """``special``: the names of all special tokens. Raises InputError if ``source`` is no template."""
+    def __init__(self, tokenizer: Tokenizer, source: str, names: Mapping[str, str]) -> None:
+        """Raises InputError if ``source`` is no template."""
         environment = ImmutableSandboxedEnvironment(
             trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"]
         )
@@ -36,28 +91,26 @@ class ChatTemplate:
             self._template = environment.from_string(source)
         except TemplateError as error:
             raise InputError(f"the model's chat template is not Jinja: {error}") from None
-        self._names = dict(names)
-        longest_first = sorted(special, key=len, reverse=True)
-        self._special = re.compile(f"({'|'.join(map(re.escape, longest_first))})") if special else None
-        self._special_names = tuple(special)
+        self._tokenizer, self._names = tokenizer, dict(names)
+        longest_first = sorted(tokenizer.special_names, key=len, reverse=True)
+        self._special = re.compile(f"({'|'.join(map(re.escape, longest_first))})") if longest_first else None
 
     def render(
         self,
-        tokenizer: Tokenizer,
         messages: Sequence[Mapping[str, Any]],
-        tools: Sequence[Mapping[str, Any]] | None = None,
-        add_generation_prompt: bool = True,
+        tools: Sequence[Mapping[str, Any]] | None,
+        add_generation_prompt: bool,
     ) -> list[int]:
         """Ids of a conversation. The template's special tokens become ids; a name of one in a message stays text.
 
         Raises InputError if the template refuses the messages.
         """
-        text = self._text(messages, tools, add_generation_prompt)
+        text, tokenizer = self._text(messages, tools, add_generation_prompt), self._tokenizer
         ids = tokenizer.encode(text, allow_special=True)
         if self._special is None:
             return ids
         pieces = self._special.split(text)  # text and special tokens take turns
-        special = {tokenizer.special_id(name) for name in self._special_names}
+        special = {tokenizer.special_id(name) for name in tokenizer.special_names}
         placed = sum(token in special for token in ids)
         # A tokenizer that normalises may also make a special token out of other characters.
         if _GUARD not in text and placed == len(pieces) // 2:
@@ -91,9 +144,9 @@ class ChatTemplate:
         return None
 
     def training_example(
-        self, tokenizer: Tokenizer, messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]] | None
+        self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]] | None
     ) -> tuple[list[int], list[bool]]:
-        """As ``chat.training_example``: ids up to the end of the last answer, and where loss is taken.
+        """Ids up to the end of the last answer, and where loss is taken.
 
         That is on the last answer alone if the template rewrites earlier turns, as those do that drop their thoughts.
         Raises InputError if the template lays out an answer otherwise than its prompt announced.
@@ -103,13 +156,13 @@ class ChatTemplate:
         for place, message in enumerate(messages):
             if message["role"] != "assistant":
                 continue
-            prompt = self.render(tokenizer, messages[:place], tools)
-            whole = self.render(tokenizer, messages[: place + 1], tools, add_generation_prompt=False)
+            prompt = self.render(messages[:place], tools, True)
+            whole = self.render(messages[: place + 1], tools, False)
             if whole[: len(prompt)] != prompt:
                 raise InputError("the model's chat template lays out answers otherwise than it announces them")
             if prompt[: len(ids)] != ids:  # earlier turns are rewritten: only the last answer stands as it was given
                 ids, mask = [], []
-            ends = (index + 1 for index in range(len(prompt), len(whole)) if whole[index] in tokenizer.end_ids)
+            ends = (index + 1 for index in range(len(prompt), len(whole)) if whole[index] in self._tokenizer.end_ids)
             end = next(ends, len(whole))
             mask += [False] * (len(prompt) - len(ids)) + [True] * (end - len(prompt))
             ids = whole[:end]

@@ -16,10 +16,7 @@ from tokenizers import AddedToken, Regex, decoders, models, pre_tokenizers, trai
 from shosei.config import Config
 from shosei.errors import InputError
 from shosei.files import write_atomic
-from shosei.text.call_format import OURS, CallFormat
-from shosei.text.foreign import ForeignChat, read_begin_token, read_foreign_chat
-from shosei.text.special import SPECIAL_TOKENS
-from shosei.text.stream import StreamDecoder
+from shosei.text.foreign import SPECIAL_TOKENS, read_begin_token, read_end_ids
 
 BYTES = 256
 
@@ -43,11 +40,11 @@ class Tokenizer:
     is ever added. ``<|im_end|>`` ends an answer and fills padding.
     """
 
-    def __init__(self, serialized: str, chat: ForeignChat | None = None, begin: str = SPECIAL_TOKENS[0]) -> None:
-        """``serialized``: the text of a ``tokenizer.json``; ``chat`` where its chat format is not ours; ``begin``: the
-        token that a document begins with, empty where there is none.
+    def __init__(self, serialized: str, end_ids: list[int] | None = None, begin: str = SPECIAL_TOKENS[0]) -> None:
+        """``serialized``: the text of a ``tokenizer.json``; ``end_ids``: the tokens that end an answer, where it is not
+        ours; ``begin``: the token that a document begins with, empty where there is none.
 
-        Raises ValueError if it is none, or if our format's tokens are missing from it without another format.
+        Raises ValueError if it is none, or is to be ours and lacks a token of our chat format.
         """
         self._begin = begin
         try:
@@ -57,13 +54,15 @@ class Tokenizer:
             raise ValueError(str(error)) from None
         self._plain.encode_special_tokens = True
         _hide_special(self._plain, serialized)
-        self._special_ids = {
-            token.content: token_id for token_id, token in self._plain.get_added_tokens_decoder().items()
-        }
+        added = self._plain.get_added_tokens_decoder()
+        self._special_ids = {token.content: token_id for token_id, token in added.items()}
+        self.special_names = [token.content for token in added.values() if token.special]
+        self.is_ours = end_ids is None
         missing = [token for token in SPECIAL_TOKENS if token not in self._special_ids]
-        if missing and chat is None:
+        if missing and self.is_ours:
             raise ValueError(f"it has no token {missing[0]}")
-        self.chat = chat
+        # One token ends an answer of ours; some foreign models have several.
+        self.end_ids = [self.special_id("<|im_end|>")] if end_ids is None else end_ids
         self._serialized = serialized
         self._token_bytes = _bytes_by_id(self._special)
 
@@ -98,7 +97,7 @@ class Tokenizer:
         """Read the tokenizer of a Hugging Face folder. Raises InputError that names the file at fault."""
         file = folder / _TOKENIZER_FILE
         try:
-            return cls(file.read_text(encoding="utf-8"), read_foreign_chat(folder), read_begin_token(folder))
+            return cls(file.read_text(encoding="utf-8"), read_end_ids(folder), read_begin_token(folder))
         except OSError as error:
             raise InputError(f"cannot read {file}: {error.strerror}; 'shosei tokenizer' makes one") from None
         except ValueError as error:
@@ -141,10 +140,6 @@ class Tokenizer:
         """Text of ``ids``, special tokens left out; bytes that are no UTF-8 become U+FFFD."""
         return b"".join(map(self.token_bytes, ids)).decode("utf-8", "replace")
 
-    def stream(self) -> StreamDecoder:
-        """A decoder for one answer that arrives token by token."""
-        return StreamDecoder(self.token_bytes)
-
     def token_bytes(self, token_id: int) -> bytes:
         """What one id stands for; nothing for a special token."""
         # A model may have more rows than the tokenizer has entries: such an id stands for no text.
@@ -153,11 +148,6 @@ class Tokenizer:
     def special_id(self, token: str) -> int:
         """Id of a token that was added to those that are learnt; -1, which no text has, if there is none."""
         return self._special_ids.get(token, -1)
-
-    @property
-    def call_format(self) -> CallFormat | None:
-        """How the model writes calls of tools; None: unknown."""
-        return self.chat.call_format if self.chat else OURS
 
     @property
     def vocab_size(self) -> int:
@@ -177,15 +167,6 @@ class Tokenizer:
     @property
     def end_id(self) -> int:
         return self.end_ids[0]
-
-    @property
-    def end_ids(self) -> list[int]:
-        """The tokens that end an answer: one, but some foreign models have several."""
-        return self.chat.end_ids if self.chat else [self.special_id("<|im_end|>")]
-
-    @property
-    def pad_id(self) -> int:
-        return self.end_id
 
 
 def _hide_special(tokenizer: tokenizers.Tokenizer, serialized: str) -> None:

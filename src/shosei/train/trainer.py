@@ -6,38 +6,30 @@ import contextlib
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from shosei.data import Batch, open_batches, training_files
+from shosei.data import Batch, open_batches
 from shosei.errors import InputError
 from shosei.files import sha256
-from shosei.log import Epoch, Run, Section, Step, Writer
+from shosei.log import Epoch, Section, Step, Writer
 from shosei.model import device, folder, lora
 from shosei.model.transformer import Transformer
-from shosei.spec import ModelSpec, preset
-from shosei.spec.training import lora_params
-from shosei.text import Tokenizer
 from shosei.train import checkpoint, ranks
 from shosei.train.checkpoint import Position
-from shosei.train.config import TrainConfig
-from shosei.train.held_out import held_out_loss, rates
-from shosei.train.loss import answer_loss, compute_dtype
+from shosei.train.evaluation import Decode, held_out_loss, rates, validate
+from shosei.train.loss import answer_loss
+from shosei.train.memory import recompute_blocks
 from shosei.train.optim import Optimizers, learning_rate_factor
-from shosei.train.progress import Progress, gemm_peak, step_flops
-from shosei.train.recomputation import recompute_blocks
+from shosei.train.preparation import Preparation
 from shosei.train.sharding import full, place, whole
-from shosei.train.validation import Answer, validate
+from shosei.train.throughput import Throughput, step_flops
 from shosei.train.workers import Workers, choose_threads
 from shosei.wire.suite import read_suite
-
-# The preset that has no tokenizer of its own: its table has as many rows as the run's tokenizer has entries.
-_FOLLOWS_TOKENIZER = "nano"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,42 +45,15 @@ class Trained:
     held_out: dict[str, float]
 
 
-def manifest(config: TrainConfig, run: Run) -> dict[str, Any]:
-    """What ``run.begin`` should say of this training. Raises InputError if data, tokenizer or preset do not serve."""
-    files = training_files(run)
-    spec = _spec(config, Tokenizer.load(run.tokenizer).vocab_size)
-    if "text:train" in files and config.sequence > spec.context_length:
-        raise InputError(
-            f"rows of {config.sequence} tokens do not fit into the {spec.context_length} that {spec.name} can read; "
-            f"use --set train.sequence={spec.context_length} or less"
-        )
-    _limit_threads(config)
-    counts: dict[str, float] = {
-        "params": spec.params,
-        "embedding_params": spec.embedding_params,
-        "matmul_params": spec.matmul_params,
-        "trained_params": spec.params,
-    }
-    if rank := config.lora_rank:
-        counts |= {"trained_params": lora_params(spec, rank), "lora_rank": rank, "lora_alpha": config.lora_alpha}
-    return {
-        "gemm_flops": gemm_peak(compute_dtype(config.dtype)),
-        "config": config.model_dump(mode="json"),
-        "hashes": _hashes(config, run),
-        "seeds": {"train": config.seed},
-        "model": asdict(spec) | counts | {"compute_dtype": str(compute_dtype(config.dtype)).removeprefix("torch.")},
-    }
-
-
 def train(
-    config: TrainConfig, run: Run, writer: Writer, answer: Answer, say: Callable[[str], None] = lambda line: None
+    prepared: Preparation, writer: Writer, decode: Decode, say: Callable[[str], None] = lambda line: None
 ) -> Trained:
     """Train ``config.preset``, or the model ``config.init`` further, on the run's data; export it to ``run.model``.
 
     Emits ``step``, ``epoch``, ``section`` and, at each epoch's end, ``score`` events. The same configuration and data
-    give the same weights on the same machine. Raises InputError as ``manifest`` does.
+    give the same weights on the same machine. Raises InputError for data that cannot be used.
     """
-    return _Trainer(config, run, writer, answer, say).run()
+    return _Trainer(prepared, writer, decode, say).run()
 
 
 def learn(
@@ -125,21 +90,18 @@ def learn(
 class _Trainer:
     """One training run: what it was given, and the model and optimisers that change under it."""
 
-    def __init__(
-        self, config: TrainConfig, run: Run, writer: Writer, answer: Answer, say: Callable[[str], None]
-    ) -> None:
-        self.config, self.writer, self._run, self._answer, self._say = config, writer, run, answer, say
-        _limit_threads(config)
+    def __init__(self, prepared: Preparation, writer: Writer, decode: Decode, say: Callable[[str], None]) -> None:
+        config, run = self.config, self._run = prepared.config, prepared.run
+        self.chat, self.spec, self.hashes, self.dtype = prepared.chat, prepared.spec, prepared.hashes, prepared.dtype
+        self.writer, self._decode, self._say = writer, decode, say
         with self._section("load"):
-            self.hashes = _hashes(config, run)
-            self.tokenizer = Tokenizer.load(run.tokenizer)
-            self.spec = _spec(config, self.tokenizer.vocab_size)
             validation = run.data / "validation.jsonl"
             # Empty beside dialogues of a user's, whose answers have no truth to be graded by; absent beside text alone.
             self.tasks = read_suite(validation) if "validation" in self.hashes and validation.stat().st_size else []
             self.batches, self.held_out = open_batches(
                 run,
-                self.tokenizer,
+                self.chat,
+                self.hashes,
                 batch_size=config.batch_size,
                 batch_tokens=config.batch_tokens,
                 sequence=config.sequence,
@@ -147,7 +109,7 @@ class _Trainer:
                 say=say,
             )
             torch.manual_seed(config.seed)
-            self.device, self.dtype = device.choose(), compute_dtype(config.dtype)
+            self.device = device.choose()
             self.model = self._model()
             place(self.model, self.device, self.dtype)
             self.optimizers = Optimizers(self.model, config)
@@ -158,7 +120,7 @@ class _Trainer:
         self.steps = config.max_steps or config.epochs * self.batches.steps_per_epoch
         self.step, self.skipped = self.start.step, 0
         self.held_out_rates: dict[str, float] = {}
-        self.progress = Progress(self.step, self.steps, self.dtype, say)
+        self.throughput = Throughput(self.step, self.steps, prepared.gemm_flops, say)
 
     def run(self) -> Trained:
         if self.step == 0 and self.held_out:
@@ -180,7 +142,7 @@ class _Trainer:
             sha256=exported,
             steps=self.steps,
             skipped=self.skipped,
-            rates=self.progress.summary(),
+            rates=self.throughput.summary(),
             held_out=self.held_out_rates,
         )
 
@@ -295,7 +257,7 @@ class _Trainer:
                 flops=self._flops(own),
             )
         )
-        self.progress.add(loss.item(), (end_ns - asked_ns) / 1e9, batch.tokens, self._flops(batch))
+        self.throughput.add(loss.item(), (end_ns - asked_ns) / 1e9, batch.tokens, self._flops(batch))
         return own
 
     def _flops(self, batch: Batch) -> int:
@@ -305,15 +267,15 @@ class _Trainer:
         """By rank 0, which has the whole model for it; the others wait. Before training (0) nothing is asked."""
         model = whole(self.model, self._shapes, self.device) if self.tasks or self.held_out else None
         if model and epoch:
-            validate(model, self.spec, self.tokenizer, self.tasks, self._answer, self.writer, epoch)
+            validate(model, self.spec, self.chat, self.tasks, self._decode, self.writer, epoch)
         if model and self.held_out:
             loss = held_out_loss(
                 model, self.held_out, self.config.batch_tokens, self.dtype, epoch=epoch, step=self.step
             )
             self.writer.emit(loss)
             self.held_out_rates = rates(loss)
-            found = [f"{value:.3f} {unit.replace('_', ' ')}" for unit, value in self.held_out_rates.items()]
-            self._say(f"epoch {epoch}  held-out text: {', '.join(found) or 'the loss is not finite'}")
+            shown = [f"{value:.3f} {unit.replace('_', ' ')}" for unit, value in self.held_out_rates.items()]
+            self._say(f"epoch {epoch}  held-out text: {', '.join(shown) or 'the loss is not finite'}")
         ranks.wait()
 
     def _export(self) -> str:
@@ -349,41 +311,3 @@ class _Trainer:
         begin = time.monotonic_ns()
         yield
         self.writer.emit(Section(name=name, begin_ns=begin, end_ns=time.monotonic_ns(), epoch=epoch))
-
-
-def _limit_threads(config: TrainConfig) -> None:
-    if config.threads:
-        torch.set_num_threads(config.threads)
-
-
-def _spec(config: TrainConfig, vocab_size: int) -> ModelSpec:
-    """The shape to train, for a tokenizer of ``vocab_size`` entries."""
-    if not config.init:
-        if config.lora_rank:
-            raise InputError("train.lora_rank adapts a trained model; name its folder with --init")
-        return _fit(preset(config.preset), vocab_size)
-    spec = folder.read_spec(Path(config.init))
-    if vocab_size > spec.vocab_size:
-        raise InputError(
-            f"the run's tokenizer has {vocab_size} entries, more than the {spec.vocab_size} rows of {config.init}"
-        )
-    return spec
-
-
-def _fit(spec: ModelSpec, vocab_size: int) -> ModelSpec:
-    """``spec`` for a tokenizer of ``vocab_size`` entries: they must be as many as its rows, but nano takes any."""
-    if vocab_size == spec.vocab_size:
-        return spec
-    if spec.name == _FOLLOWS_TOKENIZER:
-        return replace(spec, vocab_size=vocab_size)
-    raise InputError(
-        f"preset '{spec.name}' has {spec.vocab_size} rows and the run's tokenizer {vocab_size} entries; "
-        f"make one with 'shosei tokenizer --vocab-size {spec.vocab_size}'"
-    )
-
-
-def _hashes(config: TrainConfig, run: Run) -> dict[str, str]:
-    hashes = {name: sha256(path) for name, path in training_files(run).items()}
-    if config.lora_rank:  # a checkpoint's adapters belong to these weights alone
-        hashes["init"] = sha256(*folder.weight_files(Path(config.init)))
-    return hashes

@@ -1,14 +1,16 @@
-"""From families and phrasings to tasks of one split."""
+"""From families and the phrasings of ``phrasings.toml`` to tasks of one split."""
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Iterator
+from functools import cache
+from importlib import resources
 from itertools import islice
 from random import Random
 
 from shosei.data.config import DataConfig
 from shosei.data.families import FAMILIES, LANGUAGES, TOOL_FAMILIES, Problem
-from shosei.data.phrasings import phrasings
 from shosei.data.splitting import SPLITS, Split, split_of, split_phrasings
 from shosei.errors import InputError
 from shosei.wire.suite import Task
@@ -19,7 +21,13 @@ _ALL = FAMILIES | TOOL_FAMILIES
 _INTENT_MAX_TOKENS = 12
 
 
-class Questions:
+@cache
+def phrasings() -> dict[str, dict[str, dict[str, list[str]]]]:
+    """family -> language -> direction -> phrasings with slots in braces."""
+    return tomllib.loads(resources.files(__package__).joinpath("phrasings.toml").read_text("utf-8"))
+
+
+class TaskPool:
     """Draws tasks. Each split has operands of its own and, for the intent suite, phrasings of its own.
 
     The other suites are asked in training phrasings: what they test is the operand.

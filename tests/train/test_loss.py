@@ -8,15 +8,15 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from shosei.data.dataset import NO_LOSS
-from shosei.train import cross_entropy
-from shosei.train.cross_entropy import ROWS_ROUNDED_TO, chunk_rows, chunked_cross_entropy
+from shosei.train import loss as training_loss
+from shosei.train.loss import ROWS_ROUNDED_TO, chunk_rows, chunked_cross_entropy
 
 VOCABULARY, WIDTH = 5000, 24  # more rows than a part of the weight's gradient has
 
 
 @pytest.fixture(autouse=True)
 def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cross_entropy, "LOGITS_IN_A_CHUNK", VOCABULARY * ROWS_ROUNDED_TO)
+    monkeypatch.setattr(training_loss, "LOGITS_IN_A_CHUNK", VOCABULARY * ROWS_ROUNDED_TO)
 
 
 def sample(positions: int) -> tuple[Tensor, Tensor, Tensor]:

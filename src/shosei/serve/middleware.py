@@ -51,7 +51,7 @@ class Counters:
         return generate_latest(self._registry)
 
 
-class Ledger:
+class RequestMiddleware:
     """ASGI middleware: opens an event for each completion request, watches what comes and goes, and closes it.
 
     No request of any kind may have a body larger than ``MAX_BODY_BYTES``.

@@ -16,10 +16,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from shosei.engine.answer import answer_greedily
 from shosei.engine.client import EngineClient, EngineLost, GenerationFailed
+from shosei.engine.engine import answer_greedily
 from shosei.engine.protocol import Hello, Submit, Token, frame
-from shosei.engine.worker import serve_engine
+from shosei.engine.server import serve_engine
 from shosei.errors import InputError
 from shosei.log.events import RunBegin, RunEnd, Section
 from shosei.log.reader import read_log

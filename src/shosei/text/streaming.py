@@ -1,15 +1,67 @@
-"""From the tokens of an answer to its words and its tool calls, as they come."""
+"""An answer as its tokens come: whole characters, stop texts, and calls of tools apart from words."""
 
 from __future__ import annotations
 
+import codecs
 import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from shosei.text.stops import StopFilter
+from shosei.text.call_format import CallFormat
 from shosei.text.tokenizer import Tokenizer
 
 _LAST_BRACE = re.compile(r"\}\s*$")
 _OPENING = '{"name"'
+
+
+class StreamDecoder:
+    """Decodes one answer token by token. A character cut between tokens waits until its last byte is there.
+
+    The pieces joined equal ``Tokenizer.decode`` of all ids; bytes that are no UTF-8 become U+FFFD in both.
+    """
+
+    def __init__(self, token_bytes: Callable[[int], bytes]) -> None:
+        self._token_bytes = token_bytes
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+
+    def push(self, token_id: int) -> str:
+        """The characters that became whole with this token; often none."""
+        return self._decoder.decode(self._token_bytes(token_id))
+
+    def finish(self) -> str:
+        """What is left when no more tokens come: U+FFFD for a character that never became whole, or nothing."""
+        return self._decoder.decode(b"", final=True)
+
+
+class StopFilter:
+    """Passes text on up to the first stop string and never a part of one, however the text is cut into pieces.
+
+    The stop that is complete first wins; of two that end together, the longer.
+    """
+
+    def __init__(self, stops: Sequence[str]) -> None:
+        self._stops = stops
+        self._held = ""
+        self.found = False
+        self.rest = ""  # what came behind the stop
+
+    def push(self, text: str) -> str:
+        """Take more text; return what can no longer belong to a stop."""
+        held = self._held + text
+        hits = [(at + len(stop), at) for stop in self._stops if (at := held.find(stop)) >= 0]
+        if hits:
+            self.found = True
+            end, begin = min(hits)
+            self._held, self.rest = "", held[end:]
+            return held[:begin]
+        keep = max((_overlap(held, stop) for stop in self._stops), default=0)
+        self._held = held[len(held) - keep :]
+        return held[: len(held) - keep]
+
+    def finish(self) -> str:
+        """No more text comes: return what was held back."""
+        rest, self._held = self._held, ""
+        return rest
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,14 +81,13 @@ Piece = str | CallPiece
 class AnswerReader:
     """Reads one answer token by token: words go out once they are whole characters, calls as their text comes.
 
-    A call whose text is cut off lacks the end of its arguments; one that never names a tool is left out. Without
-    ``calls``, or where the tokenizer's model has no format for them, all text is words.
+    A call whose text is cut off lacks the end of its arguments; one that never names a tool is left out. Without a
+    ``call_format`` all text is words.
     """
 
-    def __init__(self, tokenizer: Tokenizer, calls: bool = True) -> None:
-        self._tokenizer = tokenizer
-        self._format = tokenizer.call_format if calls else None
-        self._decoder = tokenizer.stream()
+    def __init__(self, tokenizer: Tokenizer, call_format: CallFormat | None) -> None:
+        self._tokenizer, self._format = tokenizer, call_format
+        self._decoder = StreamDecoder(tokenizer.token_bytes)
         self._call: _CallReader | None = None
         self._turn = -1  # the token that ends words, or a call; -1, which no token is: a text does
         self._passing: StopFilter | _OpeningFilter = StopFilter([])
@@ -50,7 +101,7 @@ class AnswerReader:
         if token_id != self._turn:
             return self._read(self._decoder.push(token_id))
         rest = self.finish()
-        self._decoder = self._tokenizer.stream()
+        self._decoder = StreamDecoder(self._tokenizer.token_bytes)
         self._change()
         return rest
 
@@ -128,3 +179,8 @@ class _CallReader:
         ready = self._held[: brace.start()] if brace else self._held
         self._held = self._held[len(ready) :]
         return [*pieces, CallPiece(arguments=ready)] if ready else pieces
+
+
+def _overlap(text: str, stop: str) -> int:
+    """Length of the longest end of ``text`` that is a proper beginning of ``stop``."""
+    return next((n for n in range(min(len(text), len(stop) - 1), 0, -1) if text.endswith(stop[:n])), 0)

@@ -1,14 +1,34 @@
-"""Which files hold a model's weights: one, or shards that an index names. Imports no torch."""
+"""The files of a Hugging Face folder: its JSON, and which of them hold weights. Imports no torch."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 from shosei.errors import InputError
-from shosei.model.hf_config import read_json
 
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
+
+
+def read_json(folder: Path, name: str) -> dict[str, Any]:
+    """A JSON object of a model folder. Raises InputError that names the missing or malformed file."""
+    file = folder / name
+    try:
+        value = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{folder} is no complete model folder: {name} is missing") from None
+    except (OSError, ValueError) as error:
+        raise InputError(f"cannot read {file}: {error}; copy it again") from None
+    if not isinstance(value, dict):
+        raise InputError(f"{file} must hold a JSON object")
+    return value
+
+
+def write_json(file: Path, value: dict[str, Any]) -> None:
+    """Write a JSON object of a model folder, for people to read too."""
+    file.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def weight_files(folder: Path) -> list[Path]:

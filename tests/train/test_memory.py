@@ -12,7 +12,7 @@ import pytest
 BLOCK, TURNS = 64 << 20, 8
 FAULTS = f"""
 import resource
-from shosei.train.allocator import keep_freed_memory
+from shosei.train.memory import keep_freed_memory
 def faults():
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 keeps = keep_freed_memory()

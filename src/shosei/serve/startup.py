@@ -1,4 +1,4 @@
-"""The private folder of one server, where the front and the engine meet on a socket."""
+"""Before a server starts: whether it goes on in its attempt, and the private folder where front and engine meet."""
 
 from __future__ import annotations
 
@@ -8,11 +8,35 @@ import re
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from shosei.files import remove
+from shosei.log import Log, RunBegin
+from shosei.log.identity import Identity, is_running
 
 _PREFIX = "shosei-serve-"
 _MAX_PARENT_BYTES = 56  # Linux allows a Unix socket's path 107 bytes, macOS 103
+_MEASURING = ("load", "exam")
+_SERVED_ALIKE = ("name", "slots")
+
+
+def must_be_new(log: Log, config: dict[str, Any], hashes: dict[str, str]) -> bool:
+    """Whether a server must not record into the attempt of ``log``.
+
+    That is so where its last server still runs or had another model, name or number of slots, and where a load or an
+    exam has measured it: the next one would begin an attempt, and find no server in it.
+    """
+    begins = log.of(RunBegin)
+    before = [begin for begin in begins if begin.verb == "serve"]
+    if not before:
+        return False
+    last = before[-1]
+    return (
+        any(begin.verb in _MEASURING for begin in begins)
+        or last.hashes != hashes
+        or any(last.config.get(key) != config[key] for key in _SERVED_ALIKE)
+        or is_running(Identity(last.host, last.boot, last.pid, last.start_ticks))
+    )
 
 
 @contextlib.contextmanager

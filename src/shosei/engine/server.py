@@ -16,8 +16,7 @@ from pathlib import Path
 import msgspec
 import torch
 
-from shosei.engine.answer import answer_greedily
-from shosei.engine.engine import Engine
+from shosei.engine.engine import Engine, answer_greedily
 from shosei.engine.grammar import Grammars
 from shosei.engine.protocol import ClientMessage, Failed, FrameDecoder, Hello, ProtocolError, Submit, Token, frame
 from shosei.errors import InputError
@@ -72,7 +71,7 @@ def serve_engine(
         if record:
             record.writer.emit(Section(name="load", begin_ns=begin_ns, end_ns=time.monotonic_ns()))
         engine = Engine(model, spec, slots, context, grammars=Grammars(model_folder, spec.vocab_size))
-        asyncio.run(_Worker(engine, spec).serve(socket))
+        asyncio.run(_EngineServer(engine, spec).serve(socket))
 
 
 @dataclass(eq=False)
@@ -81,7 +80,7 @@ class _Connection:
     numbers: dict[int, int] = field(default_factory=dict)  # the client's id of a request -> the engine's
 
 
-class _Worker:
+class _EngineServer:
     """Between the sockets and the engine. Steps run in a thread, so the sockets are served meanwhile."""
 
     def __init__(self, engine: Engine, spec: ModelSpec) -> None:
