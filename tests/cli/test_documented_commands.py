@@ -78,6 +78,7 @@ LESS = {
     "train": "--set train.preset=tiny.toml --set train.max_steps=2 --set train.threads=1",
     "plan": "--no-here",
     "load": "--seconds 1 --set load.warmup_s=0",
+    "quickstart": "--set load.seconds=1 --set load.warmup_s=0",
     "exam": "--sandbox rlimits",
     "alternate": "--repeats 1",
     "serve": "--port 0 --json",
@@ -192,6 +193,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, url: str) -> Path:
     shutil.copy(ROOT / "examples/import/dialogues.jsonl", folder / "mine.jsonl")
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder / ".venv"], check=True)
 
+    (folder / "mine.csv").write_text("question,answer\n六かける七は？,42\n六乘七得几？,42\n", encoding="utf-8")
     (folder / "corpus").mkdir()
     (folder / "corpus/a.txt").write_text("".join(f"第{n}句话说的是数字{n}。\n" for n in range(300)))
     with gzip.open(folder / "more.jsonl.gz", "wt") as file:

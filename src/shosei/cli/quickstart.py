@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from shosei.cli.common import JsonOption, SetOption, require, result, run_async, say
-from shosei.cli.verbs import Verbs, activation, code_of, command, printed
-from shosei.errors import InputError, nearest
+from shosei.cli.common import JsonOption, ProfileOption, SetOption, require, result, run_async, say
+from shosei.cli.server_quickstart import measure
+from shosei.cli.verbs import Verbs, activation, by_step, code_of, command, printed
+from shosei.errors import InputError
 
 if TYPE_CHECKING:
     from shosei.log import Run
@@ -25,14 +26,35 @@ _SKILLS = ("numerals", "kana", "width", "sums")  # suites that a rule decides, s
 
 
 def quickstart(
-    out: Annotated[Path, typer.Option(help="Run folder.")] = Path("runs/quickstart"),
+    out: Annotated[
+        Path | None, typer.Option(help="Run folder (default: runs/quickstart; of a server, runs/server).")
+    ] = None,
+    url: Annotated[str | None, typer.Option(help="Measure this OpenAI-compatible server instead.")] = None,
+    questions: Annotated[
+        Path | None, typer.Option(help="What to ask it: CSV, TSV or JSON Lines with question and answer.")
+    ] = None,
+    columns: Annotated[
+        list[str] | None, typer.Option("--map", help="Their column by another name: answer=solution.")
+    ] = None,
+    model: Annotated[str | None, typer.Option(help="Its model (default: the first that it lists).")] = None,
+    profile: ProfileOption = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of data, weights and load.")] = 0,
     overrides: SetOption = None,
     as_json: JsonOption = False,
 ) -> int:
-    """Data, tokenizer, training, serving, load, exam, agents and card, in under five minutes on two cores."""
+    """Data, tokenizer, training, serving, load, exam, agents and card, in under five minutes on two cores.
+
+    With --url and --questions: a load, an exam and the card of a server that is there already; no torch is needed.
+    """
     from shosei.log import open_run
 
+    if url is not None:
+        return measure(
+            url, questions, out or Path("runs/server"), columns or [], model, profile, seed, overrides or [], as_json
+        )
+    if questions or columns or model or profile:
+        raise InputError("--questions, --map, --model and --profile are for a server: name it with --url")
+    out = out or Path("runs/quickstart")
     require("torch", "tokenizers", "uvicorn", "babel", "cn2an", "jaconv", "kanjize", "pydantic_ai", "llguidance")
     settings = _by_step(overrides or [])
     run = open_run(out, must_exist=False)
@@ -107,7 +129,7 @@ def _agents(run: Run, router: Path, url: str) -> tuple[str, ...]:
 
 def _by_step(overrides: list[str]) -> dict[str, list[str]]:
     """``--set`` options, by the step that reads their section."""
-    from shosei.config import Config, load
+    from shosei.config import Config
     from shosei.data import DataConfig
     from shosei.exam import ExamConfig
     from shosei.load import LoadConfig
@@ -121,14 +143,7 @@ def _by_step(overrides: list[str]) -> dict[str, list[str]]:
         "exam": ExamConfig,
         "agents": AgentsConfig,
     }
-    steps: dict[str, list[str]] = {section: [] for section in kinds}
-    for override in overrides:
-        section = override.partition(".")[0]
-        if section not in steps:
-            raise InputError(f"--set {override}: no step reads section '{section}'{nearest(section, steps)}")
-        load(kinds[section], section, overrides=[override])  # wrong: better now than after the steps before
-        steps[section] += ["--set", override]
-    return steps
+    return by_step(overrides, kinds)
 
 
 def _conclude(out: Path, router: Path, seconds: dict[str, float], as_json: bool) -> None:

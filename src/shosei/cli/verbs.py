@@ -8,11 +8,16 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from shosei.cli.common import say
+from shosei.errors import EXIT_OK, InputError, nearest
+
+if TYPE_CHECKING:
+    from shosei.config import Config
 
 _STOP_SECONDS = 30.0
 
@@ -34,12 +39,12 @@ class Verbs:
 
         self._environment = os.environ | {PARENT_VARIABLE: str(os.getpid()), ATTEMPT_VARIABLE: str(attempt)}
 
-    def run(self, name: str, *arguments: str) -> float:
-        """Run a verb to its end; return the seconds it took. Raises StepFailed unless it ended with 0."""
+    def run(self, name: str, *arguments: str, fine: Collection[int] = (EXIT_OK,)) -> float:
+        """Run a verb to its end; return the seconds it took. Raises StepFailed unless its exit code is ``fine``."""
         start = time.monotonic()
         _announce(name, arguments)
         with self._started(arguments) as process:
-            if status := process.wait():
+            if (status := process.wait()) not in fine:
                 raise StepFailed(printed(*arguments), status)
         return time.monotonic() - start
 
@@ -78,7 +83,21 @@ class Verbs:
                     process.wait()
 
 
-def code_of(steps: Callable[[], None]) -> int:
+def by_step(overrides: Iterable[str], kinds: Mapping[str, type[Config]]) -> dict[str, list[str]]:
+    """``--set`` options, by the step that reads their section. Raises InputError for one that no step would take."""
+    from shosei.config import load
+
+    steps: dict[str, list[str]] = {section: [] for section in kinds}
+    for override in overrides:
+        section = override.partition(".")[0]
+        if section not in steps:
+            raise InputError(f"--set {override}: no step reads section '{section}'{nearest(section, steps)}")
+        load(kinds[section], section, overrides=[override])  # wrong: better now than after the steps before
+        steps[section] += ["--set", override]
+    return steps
+
+
+def code_of(steps: Callable[[], object]) -> int:
     """Take ``steps``; name the one that failed. Return its exit code, or 0."""
     try:
         steps()

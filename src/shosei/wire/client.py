@@ -15,12 +15,13 @@ import msgspec
 
 from shosei.errors import InputError
 from shosei.wire.connection import Broken, NotConnected, Page, Pool
-from shosei.wire.endpoint import Endpoint, read_key
+from shosei.wire.endpoint import KEY_VARIABLE, Endpoint, read_key
 from shosei.wire.reply import Reply, ReplyReader
 
 __all__ = ["Client", "Reply"]
 
 _MODELS_TIMEOUT_S = 15.0
+_KEY_REFUSED = (401, 403)
 
 
 class Client:
@@ -62,6 +63,9 @@ class Client:
         except ConnectionError as error:
             raise InputError(f"no answer from {page}: {error}") from None
         except (msgspec.DecodeError, UnicodeDecodeError, LookupError, TypeError):
+            if answer.status in _KEY_REFUSED:
+                held = f"the key in {KEY_VARIABLE}" if read_key() else f"a request without a key: set {KEY_VARIABLE}"
+                raise InputError(f"{page} refuses {held} (status {answer.status})") from None
             status = f" (status {answer.status})" if answer.status != 200 else ""
             raise InputError(f"{page} does not answer as an OpenAI-compatible server{status}") from None
 

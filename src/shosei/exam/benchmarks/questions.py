@@ -25,9 +25,14 @@ QUESTION = (
     "input",
     "problem",
     "content",
+    "問題",
+    "質問",
+    "问题",
+    "题目",
+    "題目",
 )
-LABEL = ("label", "intent", "category", "class", "sentiment")
-ANSWER = ("answer", "Answer", "target", "output", "solution", *LABEL)
+LABEL = ("label", "intent", "category", "class", "sentiment", "ラベル", "分類", "标签", "分类", "類別")
+ANSWER = ("answer", "Answer", "target", "output", "solution", "答え", "回答", "解答", "正解", "答案", *LABEL)
 ID = ("id", "task_id", "qid", "q_id")
 HEADINGS = {*QUESTION, *ANSWER}
 GRADERS = ("number", "choice", "label", "text", "exact")
