@@ -82,7 +82,14 @@ def test_a_team_has_its_card_with_a_core_installation(server: TeamServer, questi
     assert steps[::2] == ["load", "exam", "card"]
     for question, truth in list(TRUTHS.items())[:3]:
         assert f"{question} → {truth} (text, " in before
-    for said in ("6 in ", "model 書生", "answered    富士山", "with token counts", "requests 20 a second for 1 s"):
+    for said in (
+        "6 in ",
+        "model 書生",
+        "answered    富士山",
+        "with token counts",
+        "requests 20 a second for 1 s",
+        "8 at a time",
+    ):
         assert said in before
     assert {purpose for purpose, _ in server.asked} == {CHECK, "load", "exam"}
     assert Counter(question for purpose, question in server.asked if purpose == "exam") == Counter(list(TRUTHS))
@@ -126,7 +133,9 @@ def test_a_server_without_streams_and_token_counts_is_measured_as_far_as_it_goes
 
 def test_of_several_models_one_is_chosen_and_the_choice_is_said(server: TeamServer, questions: Path) -> None:
     server.models = ["first", "second"]
+    questions.write_text(questions.read_text(encoding="utf-8").replace("質問,正解", "问题,答案"), encoding="utf-8")
     done = measured(server, questions, "--model", "second")
+    assert "6 in " in done.stderr
     assert "model second; it lists 2, choose with --model: first, second" in done.stderr
     assert done.returncode == 0
     begins = read_log(questions.parent / "run" / "log").of(RunBegin)
@@ -258,7 +267,7 @@ def test_where_every_answer_fails_it_ends_with_five_and_says_what_is_there(serve
     assert (done.returncode, done.stdout) == (5, "")
     *_, step, rest = done.stderr.strip().splitlines()
     assert "a step ended with exit code 5: shosei load" in step
-    assert rest == f"what was measured until then is in {questions.parent / 'run'}; the same command begins anew"
+    assert rest == f"what was measured until then is in {questions.parent / 'run'}; the same command measures anew"
     server.refuses = {}
     assert measured(server, questions).returncode == 0
     assert json.loads((questions.parent / "run" / "card.json").read_text())["attempt"] == 2
@@ -273,8 +282,9 @@ def test_after_an_interruption_it_goes_on_and_asks_nothing_twice(server: TeamSer
             time.sleep(0.02)
         time.sleep(0.3)
         process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=60)
+        _, told = process.communicate(timeout=60)
     assert process.returncode == 128 + signal.SIGTERM
+    assert b"broken off: the same command goes on with the exam" in told
     server.hangs_after, offered = {}, server.count("load")
     done = measured(server, questions)
     assert done.returncode == 0, done.stderr

@@ -42,8 +42,8 @@ async def check(url: str, exam: ExamConfig, tasks: Sequence[Task]) -> tuple[str,
         if not served and not exam.model:
             raise InputError(f"{url} lists no model: name one with --model NAME")
         exam = exam.model_copy(update={"model": exam.model or served[0]})
-        others = f"; it lists {len(served)}, choose with --model: {_short(', '.join(served))}" * (len(served) > 1)
-        say(f"server      {url}, model {exam.model}{others}")
+        others = f"; it lists {len(served)}, choose with --model: {_short(', '.join(served))}"
+        say(f"server      {url}, model {exam.model}{others * (served != [exam.model])}")
         path, body = request(tasks[0], exam)
         reply = await client.ask(path, body)
         if reply.error:

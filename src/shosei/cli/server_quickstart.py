@@ -83,6 +83,7 @@ def measure(
     run, suite = open_run(out, must_exist=False), out / "questions.jsonl"
     show(questions, tasks)
     model, answer_s, streams = run_async(check(url, exam, tasks))
+    say(f"exam        {exam.samples * len(tasks)} questions, {exam.concurrency} at a time")
     pace = [*_pace(answer_s, profile, settings["load"]), *([] if streams else ["--no-stream"])]
     write_suite(suite, tasks)
     config, hashes = {"url": url, "model": model, "set": list(overrides)}, {"questions": sha256(suite)}
@@ -99,10 +100,14 @@ def measure(
 
     with run.recording("quickstart", new_attempt=not goes_on, config=config, hashes=hashes) as record:
         verbs = Verbs(record.writer.attempt)
-        record.exit_code = code_of(lambda: steps(verbs))
+        try:
+            record.exit_code = code_of(lambda: steps(verbs))
+        except KeyboardInterrupt:
+            say("\nbroken off: the same command goes on with the exam, or begins anew with the load")
+            raise
     code = record.exit_code or code_of(lambda: verbs.run("card", "card", str(out), *judged, fine=_VERDICTS))
     if code:
-        say(f"what was measured until then is in {out}; the same command begins anew")
+        say(f"what was measured until then is in {out}; the same command measures anew")
         return code
     results, lines = _results(run)
     words = {"url": url, "out": out, "model": model, "suite": suite}
