@@ -109,11 +109,12 @@ def test_the_commands_of_what_next_are_real(server: TeamServer, questions: Path,
     done = measured(server, questions, "--profile", "chatbot")
     shown = re.findall(r"^  shosei (.+)$", done.stdout, re.M)
     verbs = [line.split()[0] for line in shown]
-    assert verbs == ["exam", "load", "compare", "alternate", "agents", "gateway"]
+    assert verbs == ["exam", "load", "compare", "alternate", "agents", "gateway", "supervise"]
     for line in shown:
-        code, out, err = shosei(*shlex.split(line), "--help")
+        words = shlex.split(line.partition(" -- ")[0])
+        code, out, err = shosei(*words, "--help")
         assert (code, err) == (0, ""), line
-        assert {word for word in line.split() if word.startswith("--")} <= {*re.findall(r"--[\w-]+", out)}
+        assert {word for word in words if word.startswith("--")} <= {*re.findall(r"--[\w-]+", out)}
     exam = shlex.split(shown[0].replace("MORE.csv", str(questions)))
     assert shosei(*exam)[0] == 0
 
@@ -288,6 +289,7 @@ def test_after_an_interruption_it_goes_on_and_asks_nothing_twice(server: TeamSer
     server.hangs_after, offered = {}, server.count("load")
     done = measured(server, questions)
     assert done.returncode == 0, done.stderr
+    assert "the load has been measured; the exam goes on" in done.stderr
     assert "exam: goes on; 4 answers" in done.stderr
     assert server.count("load") == offered > 0
     assert Counter(question for purpose, question in server.asked if purpose == "exam") == Counter(list(TRUTHS))

@@ -35,9 +35,9 @@ _RESULTS = (
 _MISSING = {"ttft_p50": "the answers were not streamed", "tokens_per_s": "the server counts no tokens"}
 _NEXT = """
 What next:
-  shosei exam {url} --run {out}-exam --model {model} --suite MORE.csv
+  shosei exam {url} --run {out}-exam --model {model} --suite MORE.csv{exam}
       more questions: four times as many halve the interval
-  shosei load {url} --run {out}-load --model {model} --suite {suite}{profile}
+  shosei load {url} --run {out}-load --model {model} --suite {suite}{profile}{load}
       longer, or harder (--rate, --find-max, --help), once the server may be given it
   shosei compare {out} {out}-after{profile}
       better or worse, question by question, once the same command has run again with --out {out}-after
@@ -46,7 +46,9 @@ What next:
   shosei agents run single --base-url {url}/v1 --tasks {suite} --run {out}-agents
       a system of agents on it, also your own (docs/agents.md)
   shosei gateway --upstream {url} --run {out}-calls
-      what your own clients ask of it, call by call"""
+      what your own clients ask of it, call by call
+  shosei supervise --run {out}-own --phase inference -- COMMAND
+      memory, GPU, crashes and restarts, where you start the server yourself"""
 
 
 def measure(
@@ -83,8 +85,8 @@ def measure(
     run, suite = open_run(out, must_exist=False), out / "questions.jsonl"
     show(questions, tasks)
     model, answer_s, streams = run_async(check(url, exam, tasks))
-    say(f"exam        {exam.samples * len(tasks)} questions, {exam.concurrency} at a time")
     pace = [*_pace(answer_s, profile, settings["load"]), *([] if streams else ["--no-stream"])]
+    say(f"exam        {exam.samples * len(tasks)} questions, {exam.concurrency} at a time")
     write_suite(suite, tasks)
     config, hashes = {"url": url, "model": model, "set": list(overrides)}, {"questions": sha256(suite)}
     goes_on = _goes_on(run, config, hashes)
@@ -93,7 +95,7 @@ def measure(
 
     def steps(verbs: Verbs) -> None:
         if goes_on:
-            say("            it has been measured; the exam goes on")
+            say("\nthe load has been measured; the exam goes on")
         else:
             verbs.run("load", "load", *asked, *pace, "--seed", str(seed), *judged, *settings["load"])
         verbs.run("exam", "exam", *asked, *settings["exam"])
@@ -110,9 +112,11 @@ def measure(
         say(f"what was measured until then is in {out}; the same command measures anew")
         return code
     results, lines = _results(run)
-    words = {"url": url, "out": out, "model": model, "suite": suite}
-    quoted = {name: shlex.quote(str(word)) for name, word in words.items()}
-    lines.append(_NEXT.format(**quoted, profile=f" --profile {shlex.quote(profile)}" if profile else ""))
+    words = {"url": [url], "out": [str(out)], "model": [model], "suite": [str(suite)]}
+    options = {"profile": judged, **settings}
+    quoted = {name: shlex.join(each) for name, each in words.items()}
+    quoted |= {name: f" {shlex.join(each)}".rstrip() for name, each in options.items()}
+    lines.append(_NEXT.format(**quoted))
     result({"run": str(out), "model": model, "results": results}, lines, as_json=as_json)
     return EXIT_OK
 
