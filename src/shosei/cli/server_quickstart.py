@@ -67,7 +67,7 @@ def measure(
     The load comes first: an exam that was broken off can go on, a load cannot.
     """
     from shosei.exam import ExamConfig
-    from shosei.exam.benchmarks import Reading, read_benchmarks
+    from shosei.exam.benchmarks import Schema, read_benchmarks
     from shosei.files import sha256
     from shosei.load import LoadConfig
     from shosei.log import open_run
@@ -81,7 +81,7 @@ def measure(
         )
     url, settings = Endpoint.of(url).base_url, by_step(overrides, {"load": LoadConfig, "exam": ExamConfig})
     exam = Given("exam", {"model": model} if model else {}, None, settings["exam"][1::2]).load(ExamConfig)
-    tasks = read_benchmarks(questions, Reading(columns=dict(each.partition("=")[::2] for each in columns)))
+    tasks = read_benchmarks(questions, Schema(columns=dict(each.partition("=")[::2] for each in columns)))
     run, suite = open_run(out, must_exist=False), out / "questions.jsonl"
     show(questions, tasks)
     model, answer_s, streams = run_async(check(url, exam, tasks))
@@ -153,8 +153,7 @@ def _goes_on(run: Run, config: dict[str, Any], hashes: dict[str, str]) -> bool:
 
 def _results(run: Run) -> tuple[dict[str, Any], list[str]]:
     """The first numbers of the card, and one screen of them; what is not measured, and why."""
-    from shosei.card.numbers import shown
-    from shosei.metrics.metric import Figure
+    from shosei.quantity import shown
 
     card = json.loads((run.folder / "card.json").read_bytes())
     cells = {cell["id"]: cell for cell in card["metrics"] if cell["phase"] == "inference"}
@@ -165,7 +164,7 @@ def _results(run: Run) -> tuple[dict[str, Any], list[str]]:
         figure = cells[id]["figures"].get(name, {"value": None}) if name else cells[id]
         results[key] = {"value": figure["value"], "ci": figure.get("ci"), "n": cells[id]["n"]}
         if figure["value"] is not None:
-            number = shown(Figure(figure["value"], figure["unit"], "higher", figure["ci"]))
+            number = shown(figure["value"], figure["unit"], figure["ci"])
             lines.append(f"{key:30}{number} {number.interval} n={cells[id]['n']}")
         elif cells[id]["value"] is not None:
             lines.append(f"{key:30}not measured: {_MISSING.get(name, 'too few requests')}")
