@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, get_origin, get_type_hints
 
 import typer
 from typer.core import TyperCommand
@@ -99,6 +99,7 @@ def options_of(section: str, config: str) -> type[TyperCommand]:
 
 def _option(key: str, kind: Any, field: Mapping[str, Any]) -> Any:
     """The option of one field, which ``field`` describes as JSON schema does. Its default is told as TOML has it."""
+    kind = str if get_origin(kind) is dict else kind  # written as JSON, which its configuration reads
     flag = _FLAGS.get(key, key.replace("_", "-"))
     names = f"--{flag}/--no-{flag}" if kind is bool else f"--{flag}"
     parts = [field, *field.get("anyOf", ()), *field.get("prefixItems", ())[:1]]

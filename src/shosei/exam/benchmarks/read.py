@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 
 from shosei.errors import InputError
 from shosei.exam.benchmarks import humaneval, questions, squad
 from shosei.exam.benchmarks.schema import Schema
-from shosei.files import read_text
+from shosei.files import read_text, sha256
 from shosei.wire.suite import Task, read_suite
 
 _ENDINGS = (".jsonl", ".csv", ".tsv", ".json", ".jsonl.gz", ".csv.gz", ".tsv.gz", ".json.gz")
@@ -17,8 +18,28 @@ _ENDINGS = (".jsonl", ".csv", ".tsv", ".json", ".jsonl.gz", ".csv.gz", ".tsv.gz"
 AS_IT_LOOKS = Schema()
 
 
-def benchmark_files(path: Path) -> list[Path]:
-    """``path`` itself, or the data files of a folder in name order. Raises InputError if it has none."""
+def benchmark_files(*paths: Path) -> list[Path]:
+    """The files among ``paths`` and, in name order, the data files of the folders among them.
+
+    Raises InputError for a folder that has none, and for a file that is named twice.
+    """
+    files = [file for path in paths for file in _files_of(path)]
+    for file, count in Counter(file.resolve() for file in files).items():
+        if count > 1:
+            raise InputError(f"{file} is named {count} times: name it once")
+    return files
+
+
+def benchmark_hashes(*paths: Path) -> dict[str, str]:
+    """SHA-256 of each file, by ``suite:NAME``. Raises InputError for two files of one name."""
+    hashes: dict[str, str] = {}
+    for file in benchmark_files(*paths):
+        if hashes.setdefault(f"suite:{file.stem}", digest := sha256(file)) != digest:
+            raise InputError(f"{file}: another file is called '{file.stem}' as well: give each suite a name of its own")
+    return hashes
+
+
+def _files_of(path: Path) -> list[Path]:
     if not path.is_dir():
         return [path]
     files = sorted(file for file in path.iterdir() if file.name.endswith(_ENDINGS))
@@ -27,14 +48,17 @@ def benchmark_files(path: Path) -> list[Path]:
     return files
 
 
-def read_benchmarks(path: Path, schema: Schema = AS_IT_LOOKS) -> list[Task]:
-    """The tasks of a file, or of a folder's files as if they were one. Raises InputError that names file and line."""
-    tasks = [task for file in benchmark_files(path) for task in read_benchmark(file, schema)]
-    seen: set[tuple[str, str]] = set()
-    for task in tasks:
-        if (task.suite, task.id) in seen:
-            raise InputError(f"{path}: suite '{task.suite}' has two tasks with the id '{task.id}'")
-        seen.add((task.suite, task.id))
+def read_benchmarks(*paths: Path, schema: Schema = AS_IT_LOOKS) -> list[Task]:
+    """The tasks of files and folders as if they were one. Raises InputError that names file and line."""
+    seen: dict[tuple[str, str], Path] = {}
+    tasks = []
+    for file in benchmark_files(*paths):
+        for task in read_benchmark(file, schema):
+            if other := seen.get((task.suite, task.id)):
+                where = f"{file}" if other == file else f"{other} and {file}"
+                raise InputError(f"{where}: suite '{task.suite}' has two tasks with the id '{task.id}'")
+            seen[task.suite, task.id] = file
+            tasks.append(task)
     return tasks
 
 

@@ -73,6 +73,18 @@ def pass_at_1(log: Log) -> Value:
     )
 
 
+def by_suite(log: Log) -> dict[str, tuple[float, Interval, int]]:
+    """pass@1 of each suite with its interval and number of tasks, as the card has them; empty where it has none."""
+    try:
+        tasks, _ = _graded(log)
+    except Unmeasurable:
+        return {}
+    return {
+        suite: (_mean(own, pass_at_k, 1), _interval(own, pass_at_k, 1), len(own))
+        for suite, own in _by_suite(tasks).items()
+    }
+
+
 def _graded(log: Log) -> tuple[list[_Task], Words]:
     """The tasks with a graded sample, and why the measurement is invalid, if it is.
 
