@@ -127,20 +127,21 @@ class _Work:
             "baseline": baseline,
             "answers": len(self.tasks) * settings.samples,
         }
-        kept = unfinished(folder, "agents", config, self.hashes, lambda log, _: not baseline or is_beside(log))
-        manifest: dict[str, Any] = {"config": config, "hashes": self.hashes, "profile": self.profile}
-        resumes = None if kept is None else False
-        with folder.recording("agents", "inference", new_attempt=resumes, **manifest) as record:
-            save(folder.toml, "agents", settings)
-            if kept:
-                say(f"agents: goes on; {len(kept.answers)} tasks are kept")
-            output, progress = folder.folder / "agents.txt", progress_of("agents")
-            measured = run_agents(
-                settings, system, self.url, self.tasks, record.writer, output, progress, kept or NOTHING
-            )
-            counts = run_async(measured, fast_loop())
-            record.exit_code = EXIT_OK if summed(counts).answered else EXIT_INVALID
-            then(record.writer)
+        with folder.alone("agents"):
+            kept = unfinished(folder, "agents", config, self.hashes, lambda log, _: not baseline or is_beside(log))
+            manifest: dict[str, Any] = {"config": config, "hashes": self.hashes, "profile": self.profile}
+            resumes = None if kept is None else False
+            with folder.recording("agents", "inference", new_attempt=resumes, **manifest) as record:
+                save(folder.toml, "agents", settings)
+                if kept:
+                    say(f"agents: goes on; {len(kept.answers)} tasks are kept")
+                output, progress = folder.folder / "agents.txt", progress_of("agents")
+                measured = run_agents(
+                    settings, system, self.url, self.tasks, record.writer, output, progress, kept or NOTHING
+                )
+                counts = run_async(measured, fast_loop())
+                record.exit_code = EXIT_OK if summed(counts).answered else EXIT_INVALID
+                then(record.writer)
         return record.writer.attempt, record.exit_code
 
 
