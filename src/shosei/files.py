@@ -18,8 +18,6 @@ import msgspec
 
 from shosei.errors import InputError
 
-from shosei.errors import InputError
-
 UNPACKED_BYTES = 1 << 28  # of a compressed file that is read whole
 _KANA, _HAN = re.compile(r"[\u3041-\u30fe]"), re.compile(r"[\u4e00-\u9fff]")  # full-width: others come by accident
 _SOME = 0.1

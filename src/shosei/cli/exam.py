@@ -75,7 +75,6 @@ def exam(
     from shosei.files import sha256
     from shosei.log import open_run, read_log
     from shosei.metrics.accuracy.items import items
-    from shosei.wire.extras import without_secrets
 
     settings: ExamConfig = context.obj.load(ExamConfig)
     if lang not in (None, "zh", "ja", "en"):
@@ -99,15 +98,15 @@ def exam(
         hashes["shots"] = sha256(shots_from)
     folder = open_run(run, must_exist=False)
     settings, proof = run_async(check(settings, url, tasks))
-    config = settings.model_dump() | {"answers": len(tasks) * settings.samples, "url": url}
+    config = settings.recordable().model_dump() | {"answers": len(tasks) * settings.samples, "url": url}
     with folder.alone("exam"):
         kept = unfinished(
             folder, "exam", config, hashes, lambda _, kept: not (proof and kept.unexecuted), _INCIDENTAL, is_final
         )
         manifest: dict[str, Any] = {"config": config, "hashes": hashes, "sandbox": proof.level if proof else "none"}
-        manifest["argv"] = without_secrets(sys.argv, settings.header)
+        manifest["argv"] = settings.recordable_words(sys.argv)
         with folder.recording("exam", "inference", new_attempt=False if kept else None, **manifest) as record:
-            save(folder.toml, "exam", settings)
+            save(folder.toml, "exam", settings.recordable())
             say("\n".join(understood))
             if proof:
                 say(f"exam: programs run in {proof}")

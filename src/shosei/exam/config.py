@@ -7,10 +7,10 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from shosei.sandbox.config import SandboxConfig
-from shosei.wire.extras import ExtraBody, Headers
+from shosei.wire.extras import Extras
 
 
-class ExamConfig(SandboxConfig):
+class ExamConfig(SandboxConfig, Extras):
     """How tasks are asked, and how programs among the answers are run."""
 
     model: str = Field("", description="Name of the served model; empty: the first that the server lists.")
@@ -28,12 +28,6 @@ class ExamConfig(SandboxConfig):
     max_tokens: Annotated[int, Field(ge=1)] | None = Field(
         None,
         description="Tokens of an answer at most, not what each task asks for; models that think need more.",
-    )
-    extra_body: ExtraBody = Field(
-        {}, description="A JSON object whose fields go into every request, or, where they are null, out of it."
-    )
-    header: Headers = Field(
-        [], exclude=True, description="A field for the header of every request, 'Name: value'; it is kept nowhere."
     )
     timeout_s: Annotated[float, Field(gt=0)] = Field(120.0, description="For one request, in seconds.")
     retries: Annotated[int, Field(ge=0)] = Field(

@@ -11,7 +11,6 @@ import msgspec
 from shosei.errors import InputError
 from shosei.exam.benchmarks.choices import LETTERS
 from shosei.exam.config import ExamConfig
-from shosei.wire.extras import with_extra
 from shosei.wire.suite import Task
 
 _CUES = {"zh": "答案：", "ja": "答え：", "en": "Answer: "}
@@ -27,9 +26,9 @@ def request(task: Task, config: ExamConfig) -> tuple[str, dict[str, Any]]:
         "temperature": config.temperature,
     }
     if config.prompting == "chat":
-        return "/v1/chat/completions", with_extra({"messages": task.messages, **body}, config.extra_body)
+        return "/v1/chat/completions", config.extended({"messages": task.messages, **body})
     stop = _CODE_STOPS if task.grader == "python" else _TEXT_STOPS
-    return "/v1/completions", with_extra({"prompt": _text(task), "stop": stop, **body}, config.extra_body)
+    return "/v1/completions", config.extended({"prompt": _text(task), "stop": stop, **body})
 
 
 def drawn(tasks: Sequence[Task], limit: int | None, seed: int) -> list[Task]:

@@ -22,7 +22,6 @@ from shosei.log import Note, Score, Writer
 from shosei.sandbox.proof import Proof, choose
 from shosei.wire.client import Client, Reply
 from shosei.wire.context import tokens_left
-from shosei.wire.extras import header_fields
 from shosei.wire.suite import Task
 
 _LIMITS = ("max_tokens", "max_completion_tokens")
@@ -122,7 +121,7 @@ async def check(config: ExamConfig, url: str, tasks: Sequence[Task]) -> tuple[Ex
     No proof where there are no programs to run. Raises InputError: no server at ``url``, or no model in it; no sandbox
     holds on this machine. Call it before the run begins, so that a failed start leaves nothing in the log.
     """
-    async with Client(url, timeout_s=config.timeout_s, headers=header_fields(config.header)) as client:
+    async with Client(url, timeout_s=config.timeout_s, headers=config.headers) as client:
         config = config.model_copy(update={"model": await client.model(config.model, "--model NAME")})
     if not config.executes or not any(task.grader == "python" for task in tasks):
         return config, None
@@ -150,7 +149,7 @@ async def run_exam(
         text = f"{programs} python tasks are asked but not executed; to run the programs, leave out --sandbox none"
         writer.emit(Note(level="warning", text=text))
     exam = Exam(tasks, config.samples, writer, progress, decoding=_decoding(config, tasks), kept=kept.answers)
-    headers = {"x-shosei-purpose": "exam", **header_fields(config.header)}
+    headers = {"x-shosei-purpose": "exam", **config.headers}
     async with Client(url, timeout_s=config.timeout_s, headers=headers) as client:
         await exam.closed(ServedModel(client, config), config.concurrency)
     if proof:

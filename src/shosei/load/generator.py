@@ -27,8 +27,8 @@ async def check(config: LoadConfig, url: str) -> LoadConfig:
     """
     prompts_of(config)
     arrivals(config)
-    async with Client(url, timeout_s=config.timeout_s) as client:
-        return config.model_copy(update={"model": await client.model(config.model, "--set load.model=NAME")})
+    async with Client(url, timeout_s=config.timeout_s, headers=config.headers) as client:
+        return config.model_copy(update={"model": await client.model(config.model, "--model NAME")})
 
 
 async def run_load(

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Annotated, Any
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, BeforeValidator
+from pydantic import AfterValidator, BeforeValidator, Field
 
+from shosei.config import Config
 from shosei.errors import InputError
 
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, section 5.6.2
@@ -38,25 +39,34 @@ def _body(value: Any) -> Any:
     return value
 
 
-# Types of settings. Let a setting of the first kind be excluded where settings are kept: a value may be a secret.
-Headers = list[Annotated[str, AfterValidator(_header)]]
-ExtraBody = Annotated[dict[str, Any], BeforeValidator(_body)]
+class Extras(Config):
+    """Settings of every verb that asks a server."""
 
+    extra_body: Annotated[dict[str, Any], BeforeValidator(_body)] = Field(
+        {}, description="A JSON object whose fields go into every request, or, where they are null, out of it."
+    )
+    header: list[Annotated[str, AfterValidator(_header)]] = Field(
+        [], description="A field for the header of every request, 'Name: value'; it is kept nowhere."
+    )
 
-def header_fields(lines: Iterable[str]) -> dict[str, str]:
-    """Names and values of the lines."""
-    return {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+    @property
+    def headers(self) -> dict[str, str]:
+        """Names and values."""
+        return {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in self.header)}
 
+    def extended(self, body: Mapping[str, Any]) -> dict[str, Any]:
+        """``body`` with the fields of ``extra_body``, and without those that are None there."""
+        merged = {**body, **self.extra_body}
+        return {name: value for name, value in merged.items() if not (name in self.extra_body and value is None)}
 
-def with_extra(body: Mapping[str, Any], extra: Mapping[str, Any]) -> dict[str, Any]:
-    """``body`` with the fields of ``extra``, and without those that are None there."""
-    merged = {**body, **extra}
-    return {name: value for name, value in merged.items() if not (name in extra and value is None)}
+    def recordable(self) -> Self:
+        """The settings without header fields, whose values may be secrets."""
+        return self.model_copy(update={"header": []})
 
-
-def without_secrets(argv: Sequence[str], lines: Iterable[str]) -> list[str]:
-    """A command's words without the values of its header fields."""
-    values = [value for value in header_fields(lines).values() if value]
-    for value in sorted(values, key=len, reverse=True):
-        argv = [word.replace(value, "…") for word in argv]
-    return list(argv)
+    def recordable_words(self, argv: Sequence[str]) -> list[str]:
+        """A command's words without the values of its header fields."""
+        values = {*self.headers.values(), *(json.dumps(value)[1:-1] for value in self.headers.values())} - {""}
+        words = list(argv)
+        for value in sorted(values, key=len, reverse=True):
+            words = [word.replace(value, "…") for word in words]
+        return words
