@@ -335,5 +335,9 @@ class TestThoughtsAndLimits:
         score, low, _, high, *numbers = row.split()[1:]
         assert (score, numbers) == ("0.500", ["2", "2", "1", "0", "0"])  # n, answered, cut, failed, executed
         assert 0.0 <= float(low) < 0.5 < float(high) <= 1.0
+        (accuracy,) = [m for m in compute(read_log(tmp_path / "run" / "log")) if m.id == "pass_at_1" and m.n]
+        (table,) = [table for table in accuracy.breakdown if table.key == "accuracy.suites"]
+        assert [(row[0], row[-1]) for row in table.rows] == [("one", 1), ("two", 0)]
+        assert [note.key for note in accuracy.notes] == ["accuracy.many_cut"]
         _, out, _ = shosei(*words, "--run", tmp_path / "other", "--json")
         assert {name: suite["cut"] for name, suite in json.loads(out)["suites"].items()} == {"one": 1, "two": 0}

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from shosei.wire.suite import Task
 
 _SHOWN = 3  # tasks of each suite, at the start
-_CUT_LIMIT = 0.02  # of the answers; more of them cut at the limit say little about the model
 _SECONDS_BETWEEN_LINES = 2.0
 # Which requests are in flight together, and how long is waited, decide on no answer.
 _INCIDENTAL = ("concurrency", "timeout_s", "retries", "retry_wait_s")
@@ -174,6 +173,8 @@ def _results(counts: Counts, log: Log) -> dict[str, dict[str, Any]]:
 
 
 def _table(suites: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    from shosei.metrics.observed.answers import CUT_LIMIT
+
     numbers = f"{'n':>6}{'answered':>10}{'cut':>6}{'failed':>8}{'executed':>10}"
     lines = [f"{'suite':24}{'score':>7}  {'95 % interval':16}{numbers}"]
     for name, suite in suites.items():
@@ -185,7 +186,7 @@ def _table(suites: Mapping[str, Mapping[str, Any]]) -> list[str]:
         if suite["first_error"]:
             errors = ", ".join(f"{count} {error}" for error, count in suite["errors"].items())
             lines.append(f"  {errors}; the first failure: {suite['first_error']}")
-        if suite["cut"] > _CUT_LIMIT * suite["answered"]:
+        if suite["cut"] > CUT_LIMIT * suite["answered"]:
             lines.append(f"  {suite['cut']} answers were cut at the limit of tokens: raise it with --max-tokens")
     return lines
 

@@ -14,9 +14,9 @@ from shosei.exam.counts import OnProgress, SuiteCount, counts_of
 from shosei.exam.resume import Key
 from shosei.log import Request, Score, Workflow, Writer
 from shosei.metrics.grading.programs import EXTRACTION_VERSION
+from shosei.metrics.observed.answers import CUT
 from shosei.wire.suite import Task, identities
 
-CUT = "length"  # the finish reason of an answer that came to its limit
 _SECOND = 1_000_000_000
 
 
