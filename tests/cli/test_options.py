@@ -135,6 +135,9 @@ def test_the_help_tells_limits(shosei: Shosei) -> None:
         ("gateway", ["--port", "70000"], "gateway.port: Input should be less than or equal to 65535"),
         ("train", ["--betas", "0.9", "1"], "train.betas.1: Input should be less than 1"),
         ("exam", ["--shot", "3"], "--shots"),
+        ("exam", ["--seed", "1", "--limit", "3", "--seed=2"], "--seed is given 2 times"),
+        ("load", ["--suite", "a", "--suite", "b"], "--suite is given 2 times"),
+        ("gateway", ["--upstream", URL], "--upstream is given 2 times"),
     ],
 )
 def test_what_is_wrong_is_told_in_one_line(

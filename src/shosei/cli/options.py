@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -51,7 +52,18 @@ class Given:
         yield from self.overrides
 
 
-class _Configured(TyperCommand):
+class Verb(TyperCommand):
+    """A verb that does not swallow a word: an option that takes one value is given once."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        given: list[Any] = self.make_parser(ctx).parse_args(args=list(args))[2]
+        for option, count in Counter(given).items():
+            if count > 1 and option.param_type_name == "option" and not (option.multiple or option.is_flag):
+                ctx.fail(f"{option.opts[0]} is given {count} times, and takes one value")
+        return super().parse_args(ctx, args)
+
+
+class _Configured(Verb):
     """A verb with an option for each field of ``config``, which is imported when the verb is run or explained."""
 
     section: ClassVar[str]
