@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -103,8 +104,18 @@ def save(run_toml: Path, section: str, config: Config) -> None:
     run_toml.parent.mkdir(parents=True, exist_ok=True)
     with locked(run_toml.with_name(".lock")):
         tables = read_toml(run_toml) if run_toml.exists() else {}
-        tables[section] = config.model_dump(mode="json", exclude_none=True)
+        values = config.model_dump(mode="json", exclude_none=True)
+        tables[section] = {key: _toml_form(value) for key, value in values.items()}
         write_atomic(run_toml, tomli_w.dumps(tables))
+
+
+def _toml_form(value: Any) -> Any:
+    """``value``, or its JSON where it is a table with a null in it, which TOML does not have."""
+    try:
+        tomli_w.dumps({"v": value})
+    except TypeError:
+        return json.dumps(value, ensure_ascii=False)
+    return value
 
 
 def _toml_value(text: str) -> Any:

@@ -58,6 +58,8 @@ VALUES: dict[str, tuple[str, Any]] = {
     "replay": ("2026", Path("2026")),
     "rate_to": ("5e-1", 0.5),
     "stream": ("", False),
+    "extra_body": ('{"top_k":5}', {"top_k": 5}),
+    "header": ("X-Team:nlp --header X-Desk:3", ["X-Team:nlp", "X-Desk:3"]),
 }
 
 
@@ -107,7 +109,7 @@ def test_the_help_has_every_field_with_its_description_and_its_default(verb: str
         assert f" {flag_of(field)} " in out, field
         _, description, rest = told.partition("".join(f"{info.description}".split()) + "[default:")
         assert description, field
-        default = next(iter(re.findall(r"^(none|true|false|[\d.]+|\".*?\"|\[.*?\])(?:;[^]]*)?\]", rest)), "")
+        default = next(iter(re.findall(r"^(none|true|false|[\d.]+|\".*?\"|\[.*?\]|\{.*?\})(?:;[^]]*)?\]", rest)), "")
         assert (default == "none") == (info.default is None), field
         assert default == "none" or json.loads(default) == TypeAdapter(object).dump_python(info.default, mode="json")
 
@@ -133,6 +135,9 @@ def test_the_help_tells_limits(shosei: Shosei) -> None:
         ("gateway", ["--port", "70000"], "gateway.port: Input should be less than or equal to 65535"),
         ("train", ["--betas", "0.9", "1"], "train.betas.1: Input should be less than 1"),
         ("exam", ["--shot", "3"], "--shots"),
+        ("exam", ["--seed", "1", "--limit", "3", "--seed=2"], "--seed is given 2 times"),
+        ("load", ["--suite", "a", "--suite", "b"], "--suite is given 2 times"),
+        ("gateway", ["--upstream", URL], "--upstream is given 2 times"),
     ],
 )
 def test_what_is_wrong_is_told_in_one_line(

@@ -196,7 +196,7 @@ def _broken(server: TeamServer) -> None:
         (_unreachable, "no answer from http://127.0.0.1:9/v1/models: cannot connect"),
         (_wrong_path, "/v1/chat/completions/v1/models does not answer as an OpenAI-compatible server (status 404)"),
         (_no_model, "lists no model: name one with --model NAME"),
-        (_other_key, "refuses the key in OPENAI_API_KEY (status 401)"),
+        (_other_key, "the server refused the key (401)"),
         (_key_for_answers, "status 401: refused with 401); set OPENAI_API_KEY"),
         (_broken, "did not answer a question (5xx, status 500: refused with 500)"),
     ],
@@ -218,7 +218,7 @@ def test_without_a_key_its_variable_is_named(
 ) -> None:
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     server.key = "sk-right"
-    assert "refuses a request without a key: set OPENAI_API_KEY" in shosei(*command(server, questions)[3:])[2]
+    assert "the server wants a key: set OPENAI_API_KEY (401)" in shosei(*command(server, questions)[3:])[2]
     monkeypatch.setenv("OPENAI_API_KEY", "sk-right")
     code, _, err = shosei(*command(server, questions)[3:], "--model", "none")
     assert (code, err.splitlines()[-1].endswith("refused with 404); --model NAME asks another model")) == (2, True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass, field
 from typing import Any
 
 from aiohttp import web
@@ -10,13 +11,25 @@ from aiohttp import web
 from served import Served
 
 
+@dataclass
+class Refusal:
+    """An answer that is none."""
+
+    status: int
+    body: Any
+    headers: dict[str, str] = field(default_factory=dict)
+
+
 class Server(Served):
     """An OpenAI-compatible server in a thread. It answers a question by ``answers[question]``: a text, an HTTP status,
-    ``cut`` (the connection breaks within the answer) or ``hang``; other questions are echoed.
+    ``cut`` (the connection breaks within the answer) or ``hang``, bytes (the whole body), a dictionary (fields of the
+    message, and ``finish_reason``), a ``Refusal``, or a list of these, one after the other, of which the last stays;
+    other questions are echoed.
     """
 
     def __init__(self) -> None:
-        self.answers: dict[str, str | int] = {}
+        self.answers: dict[str, Any] = {}
+        self.headers: list[dict[str, str]] = []
         self.bodies: list[dict[str, Any]] = []
         self.purposes: set[str] = set()
         self.in_flight = self.most_in_flight = 0
@@ -28,6 +41,7 @@ class Server(Served):
     async def _chat(self, request: web.Request) -> web.StreamResponse:
         body = await request.json()
         self.bodies.append(body)
+        self.headers.append(dict(request.headers))
         self.purposes.add(request.headers.get("x-shosei-purpose", ""))
         self.in_flight += 1
         self.most_in_flight = max(self.most_in_flight, self.in_flight)
@@ -42,6 +56,12 @@ class Server(Served):
 
     async def _answer(self, request: web.Request, question: str) -> web.StreamResponse:
         answer = self.answers.get(question, question)
+        if isinstance(answer, list):
+            answer = answer.pop(0) if len(answer) > 1 else answer[0]
+        if isinstance(answer, Refusal):
+            return web.json_response(answer.body, status=answer.status, headers=answer.headers)
+        if isinstance(answer, bytes):
+            return web.Response(body=answer, content_type="application/json")
         if answer == "hang":
             await asyncio.sleep(1000)
         if answer == "cut":
@@ -54,6 +74,8 @@ class Server(Served):
         if isinstance(answer, int):
             return web.json_response({"error": {"message": "no", "code": None}}, status=answer)
         await asyncio.sleep(0.02)
-        choice = {"index": 0, "message": {"role": "assistant", "content": answer}, "finish_reason": "stop"}
+        message = answer if isinstance(answer, dict) else {"content": answer}
+        reason = message.get("finish_reason", "stop")
+        choice = {"index": 0, "message": {"role": "assistant", **message}, "finish_reason": reason}
         usage = {"prompt_tokens": len(question), "completion_tokens": len(answer), "total_tokens": 0}
         return web.json_response({"id": f"chat-{question}", "choices": [choice], "usage": usage})

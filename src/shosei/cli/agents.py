@@ -43,7 +43,10 @@ def run(
         list[str],
         typer.Argument(metavar="SYSTEM | -- CMD...", help="A shipped one ('agents list'), module:function, a command."),
     ],
-    tasks: Annotated[Path, typer.Option(metavar="SUITE", help="A suite or benchmark file, or a folder of them.")],
+    tasks: Annotated[
+        list[Path],
+        typer.Option(metavar="SUITE", help="A suite or benchmark file, or a folder of them; repeatable."),
+    ],
     base_url: Annotated[str, typer.Option(metavar="URL", help="The OpenAI-compatible server that it uses.")],
     run: RunOption = None,
     name: Annotated[str, typer.Option(help="What a command is called in the log.")] = "command",
@@ -59,8 +62,7 @@ def run(
     A task that raises, hangs, dies or spends too much fails alone. Called again after an interruption, with the same
     tasks and settings, it goes on. Exit code 5 if not one task came to an answer.
     """
-    from shosei.exam.benchmarks import benchmark_files, read_benchmarks
-    from shosei.files import sha256
+    from shosei.exam.benchmarks import benchmark_hashes, read_benchmarks
     from shosei.log import Run, open_run, read_log
     from shosei.systems.baseline import relay, token_budget
     from shosei.systems.config import AgentsConfig
@@ -71,8 +73,7 @@ def run(
         from shosei.profile.profile import read_profile
 
         read_profile(profile)
-    hashes = {f"suite:{file.stem}": sha256(file) for file in benchmark_files(tasks)}
-    work = _Work(base_url, read_benchmarks(tasks), hashes, profile or "")
+    work = _Work(base_url, read_benchmarks(*tasks), benchmark_hashes(*tasks), profile or "")
     subject, second = _system(system, name), _system([baseline], "baseline") if baseline else None
     folder = open_run(run, must_exist=False)
     settings = run_async(check(settings, base_url, work.tasks))
@@ -126,20 +127,21 @@ class _Work:
             "baseline": baseline,
             "answers": len(self.tasks) * settings.samples,
         }
-        kept = unfinished(folder, "agents", config, self.hashes, lambda log, _: not baseline or is_beside(log))
-        manifest: dict[str, Any] = {"config": config, "hashes": self.hashes, "profile": self.profile}
-        resumes = None if kept is None else False
-        with folder.recording("agents", "inference", new_attempt=resumes, **manifest) as record:
-            save(folder.toml, "agents", settings)
-            if kept:
-                say(f"agents: goes on; {len(kept.answers)} tasks are kept")
-            output, progress = folder.folder / "agents.txt", progress_of("agents")
-            measured = run_agents(
-                settings, system, self.url, self.tasks, record.writer, output, progress, kept or NOTHING
-            )
-            counts = run_async(measured, fast_loop())
-            record.exit_code = EXIT_OK if summed(counts).answered else EXIT_INVALID
-            then(record.writer)
+        with folder.alone("agents"):
+            kept = unfinished(folder, "agents", config, self.hashes, lambda log, _: not baseline or is_beside(log))
+            manifest: dict[str, Any] = {"config": config, "hashes": self.hashes, "profile": self.profile}
+            resumes = None if kept is None else False
+            with folder.recording("agents", "inference", new_attempt=resumes, **manifest) as record:
+                save(folder.toml, "agents", settings)
+                if kept:
+                    say(f"agents: goes on; {len(kept.answers)} tasks are kept")
+                output, progress = folder.folder / "agents.txt", progress_of("agents")
+                measured = run_agents(
+                    settings, system, self.url, self.tasks, record.writer, output, progress, kept or NOTHING
+                )
+                counts = run_async(measured, fast_loop())
+                record.exit_code = EXIT_OK if summed(counts).answered else EXIT_INVALID
+                then(record.writer)
         return record.writer.attempt, record.exit_code
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -43,7 +42,7 @@ def alternate(
     hashes = {f"target:{target.name}": sha256(file) for file, target in zip((a, b), targets, strict=True)}
     run = open_run(out, must_exist=False)
     order = turns(*targets, repeats)
-    with _alone(run):
+    with run.alone(_VERB):
         done = _done(run, hashes)
         _warn_of_few(repeats)
         for turn in order:
@@ -86,8 +85,8 @@ def _take(run: Run, turn: TargetTurn, hashes: dict[str, str]) -> int:
             load = Given("load", target.load.model_dump(mode="json", exclude_unset=True)).words()
             verbs.run("load", "load", target.url, "--run", folder, "--seed", str(turn.seed), *load)
             if target.exam:
-                suite, exam = _exam(target)
-                asked = (target.url, "--run", folder, "--suite", suite)
+                suites, exam = _exam(target)
+                asked = [target.url, "--run", folder, *(word for suite in suites for word in ("--suite", suite))]
                 verbs.run("exam", "exam", *asked, *Given("exam", exam).words())
 
     with run.recording(
@@ -95,7 +94,7 @@ def _take(run: Run, turn: TargetTurn, hashes: dict[str, str]) -> int:
         new_attempt=True,
         target=target.name,
         turn=turn.number,
-        config=target.model_dump(mode="json"),
+        config=target.model_dump(mode="json", exclude={"load": {"header"}, "exam": {"header"}}),  # may be secrets
         hashes=hashes,
         seeds={_VERB: turn.seed},
     ) as record:
@@ -118,12 +117,13 @@ def _serving(verbs: Verbs, target: Target, folder: str) -> AbstractContextManage
     return verbs.serving(target.url, target.ready_s, *supervise, *target.serve)
 
 
-def _exam(target: Target) -> tuple[str, dict[str, Any]]:
-    """The path of the exam's suite, and its settings."""
+def _exam(target: Target) -> tuple[list[str], dict[str, Any]]:
+    """The paths of the exam's suites, and its settings."""
     settings = dict(target.exam)
     if "suite" not in settings:
         raise InputError("exam.suite is missing: name a suite (*.jsonl), or a folder of them")
-    return str(settings.pop("suite")), settings
+    suites = settings.pop("suite")
+    return [*map(str, suites if isinstance(suites, list) else [suites])], settings
 
 
 def _check_exam(file: Path, target: Target) -> None:
@@ -135,25 +135,11 @@ def _check_exam(file: Path, target: Target) -> None:
     from shosei.exam.benchmarks import read_benchmarks
 
     try:
-        suite, settings = _exam(target)
+        suites, settings = _exam(target)
         validate(ExamConfig, settings, "exam")
-        read_benchmarks(Path(suite))
+        read_benchmarks(*map(Path, suites))
     except InputError as error:
         raise InputError(f"{file}: {error}") from None
-
-
-@contextmanager
-def _alone(run: Run) -> Iterator[None]:
-    """Hold the folder for the length of the block. Raises InputError where another alternate has it."""
-    from shosei.files import locked
-
-    run.folder.mkdir(parents=True, exist_ok=True)
-    with ExitStack() as held:
-        try:
-            held.enter_context(locked(run.folder / ".alternate.lock", wait=False))
-        except BlockingIOError:
-            raise InputError(f"another 'shosei alternate' measures into {run.folder}: let it end first") from None
-        yield
 
 
 def _done(run: Run, hashes: dict[str, str]) -> set[int]:

@@ -119,14 +119,11 @@ def _forget_oldest(messages: Messages) -> bool:
 def _first_model(url: str) -> str:
     from shosei.wire.client import Client
 
-    async def ask() -> list[str]:
+    async def ask() -> str:
         async with Client(url) as client:
-            return await client.models()
+            return await client.model("", "--model NAME")
 
-    models = run_async(ask())
-    if not models:
-        raise InputError(f"{url} serves no model")
-    return models[0]
+    return run_async(ask())
 
 
 @contextlib.contextmanager

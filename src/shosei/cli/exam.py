@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,16 +15,22 @@ from shosei.errors import EXIT_INVALID, EXIT_OK
 
 if TYPE_CHECKING:
     from shosei.exam import Counts, OnProgress
+    from shosei.log import Log
+    from shosei.wire.suite import Task
 
+_SHOWN = 3  # tasks of each suite, at the start
 _SECONDS_BETWEEN_LINES = 2.0
 # Which requests are in flight together, and how long is waited, decide on no answer.
-_INCIDENTAL = ("concurrency", "timeout_s")
+_INCIDENTAL = ("concurrency", "timeout_s", "retries", "retry_wait_s")
 
 
 def exam(
     context: typer.Context,
     url: Annotated[str, typer.Argument(help="An OpenAI-compatible server, such as http://127.0.0.1:8000")],
-    suite: Annotated[Path, typer.Option(help="A suite or benchmark file, or a folder of them.", show_default=False)],
+    suite: Annotated[
+        list[Path],
+        typer.Option(help="A suite or benchmark file, or a folder of them; repeatable.", show_default=False),
+    ],
     run: RunOption = None,
     form: Annotated[
         str | None, typer.Option("--format", help="shosei, humaneval, table or squad (default: what it looks like).")
@@ -31,6 +40,13 @@ def exam(
     ] = None,
     labels: Annotated[
         list[str] | None, typer.Option("--label", help="A label's meaning: 1=正面.", show_default=False)
+    ] = None,
+    answer_is: Annotated[
+        str | None,
+        typer.Option(
+            help="How a table gives the right choice: index0 or index1 (counted from 0 or 1), letter or text.",
+            show_default=False,
+        ),
     ] = None,
     grader: Annotated[
         str | None, typer.Option(help="Of a table: number, choice, label, text or exact.", show_default=False)
@@ -45,15 +61,16 @@ def exam(
 ) -> int:
     """Ask a served model every task of the suites; 'shosei card' grades the answers.
 
-    Called again after an interruption, with the same suites and settings, it goes on. Exit code 5 if not one request
-    was answered.
+    Called again after an interruption or an outage, with the same suites and settings, it goes on. Exit code 5 if not
+    one request was answered.
     """
     from shosei.config import save
     from shosei.errors import InputError
     from shosei.exam import ExamConfig, check, run_exam
-    from shosei.exam.benchmarks import Schema, benchmark_files, read_benchmark, read_benchmarks
-    from shosei.exam.prompting import with_shots
+    from shosei.exam.benchmarks import Schema, benchmark_hashes, read_benchmark, read_benchmarks
+    from shosei.exam.prompting import drawn, with_shots
     from shosei.exam.resume import NOTHING, unfinished
+    from shosei.exam.served_model import is_final
     from shosei.files import sha256
     from shosei.log import open_run, read_log
     from shosei.metrics.accuracy.items import items
@@ -62,10 +79,17 @@ def exam(
     if lang not in (None, "zh", "ja", "en"):
         raise InputError(f"--lang {lang}: choose zh, ja or en")
     schema = Schema(
-        form or "", _pairs("--map", columns), lang=lang or "", grader=grader or "", labels=_pairs("--label", labels)
+        form or "",
+        _pairs("--map", columns),
+        lang=lang or "",
+        grader=grader or "",
+        labels=_pairs("--label", labels),
+        answer_is=answer_is or "",
     )
-    tasks = read_benchmarks(suite, schema)
-    hashes = {f"suite:{file.stem}": sha256(file) for file in benchmark_files(suite)}
+    held = read_benchmarks(*suite, schema=schema)
+    tasks = drawn(held, settings.limit, settings.seed)
+    hashes = benchmark_hashes(*suite)
+    understood = _understood(held, tasks, settings.seed)
     if settings.shots:
         if not shots_from:
             raise InputError(f"--shots {settings.shots} needs --shots-from FILE: examples that are not in the suite")
@@ -73,23 +97,31 @@ def exam(
         hashes["shots"] = sha256(shots_from)
     folder = open_run(run, must_exist=False)
     settings, proof = run_async(check(settings, url, tasks))
-    config = settings.model_dump() | {"answers": len(tasks) * settings.samples, "url": url}
-    kept = unfinished(folder, "exam", config, hashes, lambda _, kept: not (proof and kept.unexecuted), _INCIDENTAL)
-    manifest: dict[str, Any] = {"config": config, "hashes": hashes, "sandbox": proof.level if proof else "none"}
-    with folder.recording("exam", "inference", new_attempt=False if kept else None, **manifest) as record:
-        save(folder.toml, "exam", settings)
-        if proof:
-            say(f"exam: programs run in {proof}")
-        if kept:
-            say(f"exam: goes on; {len(kept.answers)} answers and {len(kept.executed)} executions are kept")
-        counts = run_async(run_exam(settings, proof, url, tasks, record.writer, progress_of("exam"), kept or NOTHING))
-        record.exit_code = EXIT_OK if any(count.answered for count in counts.values()) else EXIT_INVALID
-    graded = folder.write("items.jsonl", items(read_log(folder.log, record.writer.attempt)))
-    lines = [f"{'suite':24}{'answered':>9}{'failed':>8}{'executed':>10}"]
-    for name, count in counts.items():
-        lines.append(f"{name:24}{count.answered:9}{count.failed:8}{count.executed:10}")
-        if count.first_error:
-            lines.append(f"  the first failure: {count.first_error}")
+    config = settings.recordable().model_dump() | {"answers": len(tasks) * settings.samples, "url": url}
+    with folder.alone("exam"):
+        kept = unfinished(
+            folder, "exam", config, hashes, lambda _, kept: not (proof and kept.unexecuted), _INCIDENTAL, is_final
+        )
+        manifest: dict[str, Any] = {"config": config, "hashes": hashes, "sandbox": proof.level if proof else "none"}
+        manifest["argv"] = settings.recordable_words(sys.argv)
+        with folder.recording("exam", "inference", new_attempt=False if kept else None, **manifest) as record:
+            save(folder.toml, "exam", settings.recordable())
+            say("\n".join(understood))
+            if proof:
+                say(f"exam: programs run in {proof}")
+            if kept:
+                say(
+                    f"exam: goes on; {len(kept.answers)} answers and {len(kept.executed)} executions are kept; "
+                    "for an exam from the beginning name another --run"
+                )
+            counts = run_async(
+                run_exam(settings, proof, url, tasks, record.writer, progress_of("exam"), kept or NOTHING)
+            )
+            record.exit_code = EXIT_OK if any(count.answered for count in counts.values()) else EXIT_INVALID
+        log = read_log(folder.log, record.writer.attempt)
+        graded = folder.write("items.jsonl", items(log))
+    suites = _results(counts, log)
+    lines = _table(suites)
     if not proof and any(task.grader == "python" for task in tasks):
         lines.append("programs among the answers were not executed: --sandbox none")
     lines += [f"each answer with its grade: {graded}", f"graded by: shosei card {folder.folder}"]
@@ -98,13 +130,65 @@ def exam(
         "attempt": record.writer.attempt,
         "sandbox": manifest["sandbox"],
         "items": str(graded),
-        "suites": {
-            name: {"answered": count.answered, "failed": count.failed, "executed": count.executed, "kept": count.kept}
-            for name, count in counts.items()
-        },
+        "suites": suites,
     }
     result(values, lines, as_json=as_json)
     return record.exit_code
+
+
+def _understood(held: Sequence[Task], tasks: Sequence[Task], seed: int) -> list[str]:
+    """Of each suite how many tasks are asked, and three of them, so that a person can see what counts as right."""
+    from shosei.exam.prompting import excerpt
+
+    lines = []
+    asked, all_there = Counter(task.suite for task in tasks), Counter(task.suite for task in held)
+    for suite, number in asked.items():
+        of_all = "" if number == all_there[suite] else f" of {all_there[suite]}, drawn with seed {seed}"
+        lines.append(f"exam: {suite}: {number} tasks{of_all}; as they are understood:")
+        lines += [f"  {excerpt(task)}" for task in tasks if task.suite == suite][:_SHOWN]
+    return lines
+
+
+def _results(counts: Counts, log: Log) -> dict[str, dict[str, Any]]:
+    """What came of each suite, with its score as the card has it, None where it has none."""
+    from shosei.metrics.accuracy.pass_at_1 import by_suite
+
+    scores = by_suite(log)
+    results: dict[str, dict[str, Any]] = {}
+    for suite, count in counts.items():
+        value, interval, tasks = scores.get(suite, (None, (None, None), 0))
+        results[suite] = {
+            "answered": count.answered,
+            "failed": count.failed,
+            "executed": count.executed,
+            "kept": count.kept,
+            "cut": count.cut,
+            "score": value,
+            "interval": list(interval),
+            "n": tasks,
+            "errors": dict(count.errors),
+            "first_error": count.first_error,
+        }
+    return results
+
+
+def _table(suites: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    from shosei.metrics.observed.answers import CUT_LIMIT
+
+    numbers = f"{'n':>6}{'answered':>10}{'cut':>6}{'failed':>8}{'executed':>10}"
+    lines = [f"{'suite':24}{'score':>7}  {'95 % interval':16}{numbers}"]
+    for name, suite in suites.items():
+        graded = suite["score"] is not None
+        score = f"{suite['score']:7.3f}" if graded else f"{'-':>7}"
+        interval = f"{suite['interval'][0]:.3f} to {suite['interval'][1]:.3f}" if graded else "-"
+        numbers = f"{suite['n']:6}{suite['answered']:10}{suite['cut']:6}{suite['failed']:8}{suite['executed']:10}"
+        lines.append(f"{name:24}{score}  {interval:16}{numbers}")
+        if suite["first_error"]:
+            errors = ", ".join(f"{count} {error}" for error, count in suite["errors"].items())
+            lines.append(f"  {errors}; the first failure: {suite['first_error']}")
+        if suite["cut"] > CUT_LIMIT * suite["answered"]:
+            lines.append(f"  {suite['cut']} answers were cut at the limit of tokens: raise it with --max-tokens")
+    return lines
 
 
 def _pairs(option: str, given: list[str] | None) -> dict[str, str]:

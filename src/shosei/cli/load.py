@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
@@ -47,13 +48,14 @@ def load(
     with folder.recording(
         "load",
         "inference",
-        config=settings.model_dump(mode="json"),
+        argv=settings.recordable_words(sys.argv),
+        config=settings.recordable().model_dump(mode="json"),
         seeds={"load": settings.seed},
         hashes={"prompts": digest(prompts_of(settings))},
         arrival=settings.arrival,
         profile=chosen.name if chosen else "",
     ) as record:
-        save(folder.toml, "load", settings)
+        save(folder.toml, "load", settings.recordable())
         work = run_load(settings, url, record.writer, tally, chosen.service_level if chosen else None)
         try:
             run_async(_with_progress(work, tally), fast_loop())

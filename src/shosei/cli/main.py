@@ -37,7 +37,7 @@ from shosei.cli import (
     supervise,
     train,
 )
-from shosei.cli.options import options_of
+from shosei.cli.options import Verb, options_of
 from shosei.errors import (
     EXIT_BUG,
     EXIT_INPUT,
@@ -127,7 +127,7 @@ _PANELS: dict[str, dict[str, Callable[..., Any]]] = {
 }
 for panel, verbs in _PANELS.items():
     for name, verb in verbs.items():
-        app.command(name, cls=_CONFIGURED.get(name), rich_help_panel=panel, hidden=panel == _HIDDEN)(verb)
+        app.command(name, cls=_CONFIGURED.get(name, Verb), rich_help_panel=panel, hidden=panel == _HIDDEN)(verb)
 app.add_typer(agents.agents, name="agents", rich_help_panel="Measure")
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import inspect
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, get_origin, get_type_hints
 
 import typer
 from typer.core import TyperCommand
@@ -51,7 +52,18 @@ class Given:
         yield from self.overrides
 
 
-class _Configured(TyperCommand):
+class Verb(TyperCommand):
+    """A verb that does not swallow a word: an option that takes one value is given once."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        given: list[Any] = self.make_parser(ctx).parse_args(args=list(args))[2]
+        for option, count in Counter(given).items():
+            if count > 1 and option.param_type_name == "option" and not (option.multiple or option.is_flag):
+                ctx.fail(f"{option.opts[0]} is given {count} times, and takes one value")
+        return super().parse_args(ctx, args)
+
+
+class _Configured(Verb):
     """A verb with an option for each field of ``config``, which is imported when the verb is run or explained."""
 
     section: ClassVar[str]
@@ -99,6 +111,7 @@ def options_of(section: str, config: str) -> type[TyperCommand]:
 
 def _option(key: str, kind: Any, field: Mapping[str, Any]) -> Any:
     """The option of one field, which ``field`` describes as JSON schema does. Its default is told as TOML has it."""
+    kind = str if get_origin(kind) is dict else kind  # written as JSON, which its configuration reads
     flag = _FLAGS.get(key, key.replace("_", "-"))
     names = f"--{flag}/--no-{flag}" if kind is bool else f"--{flag}"
     parts = [field, *field.get("anyOf", ()), *field.get("prefixItems", ())[:1]]

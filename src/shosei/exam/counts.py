@@ -22,6 +22,7 @@ class SuiteCount(msgspec.Struct):
     kept: int = 0
     programs: int = 0
     executed: int = 0
+    cut: int = 0  # at the limit of tokens
     errors: Counter[str] = msgspec.field(default_factory=Counter)
     first_error: str = ""
 
@@ -59,6 +60,7 @@ def summed(counts: Counts) -> SuiteCount:
         kept=sum(count.kept for count in suites),
         programs=sum(count.programs for count in suites),
         executed=sum(count.executed for count in suites),
+        cut=sum(count.cut for count in suites),
         errors=sum((count.errors for count in suites), Counter()),
         first_error=next((count.first_error for count in suites if count.first_error), ""),
     )

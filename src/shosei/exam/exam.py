@@ -14,6 +14,7 @@ from shosei.exam.counts import OnProgress, SuiteCount, counts_of
 from shosei.exam.resume import Key
 from shosei.log import Request, Score, Workflow, Writer
 from shosei.metrics.grading.programs import EXTRACTION_VERSION
+from shosei.metrics.observed.answers import CUT
 from shosei.wire.suite import Task, identities
 
 _SECOND = 1_000_000_000
@@ -27,6 +28,8 @@ class Answer:
     text: str = ""
     message: str = ""  # where it failed: the first words of why
     request: str = ""  # the id of the request that brought it
+    finish_reason: str = ""
+    reasoning: str = ""
 
 
 class Subject(Protocol):
@@ -111,6 +114,7 @@ class Exam:
         self.answered.append((task, score))
         count = self.counts[task.suite]
         count.end(score.error, message)
+        count.cut += score.finish_reason == CUT
         return count
 
     def _score(self, task: Task, sample: int, answer: Answer) -> Score:
@@ -129,4 +133,7 @@ class Exam:
             question=task.question,
             references=task.references,
             identity=self._identity[task.suite],
+            finish_reason=answer.finish_reason,
+            reasoning=answer.reasoning,
+            choices=task.choices,
         )

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
 from shosei.errors import InputError
+from shosei.exam.benchmarks.choices import LETTERS
 from shosei.exam.config import ExamConfig
 from shosei.wire.suite import Task
 
@@ -20,13 +22,37 @@ def request(task: Task, config: ExamConfig) -> tuple[str, dict[str, Any]]:
     """Path and body of the request."""
     body: dict[str, Any] = {
         "model": config.model,
-        "max_tokens": min(task.max_tokens, config.max_tokens),
+        "max_tokens": config.max_tokens or task.max_tokens,
         "temperature": config.temperature,
     }
     if config.prompting == "chat":
-        return "/v1/chat/completions", {"messages": task.messages, **body}
+        return "/v1/chat/completions", config.extended({"messages": task.messages, **body})
     stop = _CODE_STOPS if task.grader == "python" else _TEXT_STOPS
-    return "/v1/completions", {"prompt": _text(task), "stop": stop, **body}
+    return "/v1/completions", config.extended({"prompt": _text(task), "stop": stop, **body})
+
+
+def drawn(tasks: Sequence[Task], limit: int | None, seed: int) -> list[Task]:
+    """``limit`` tasks of each suite, drawn at random, in their order; all of a suite that has no more."""
+    if limit is None:
+        return list(tasks)
+    suites: dict[str, list[int]] = {}
+    for place, task in enumerate(tasks):
+        suites.setdefault(task.suite, []).append(place)
+    places = [place for own in suites.values() for place in random.Random(seed).sample(own, min(limit, len(own)))]
+    return [tasks[place] for place in sorted(places)]
+
+
+def excerpt(task: Task) -> str:
+    """Question, choices and truth of a task in one line, as they were understood."""
+    choices = "".join(f" [{letter}. {_short(text, 24)}]" for letter, text in zip(LETTERS, task.choices, strict=False))
+    right = task.choices[LETTERS.index(task.truth)] if task.choices else ""
+    truth = f"a program that defines {task.entry_point}" if task.grader == "python" else _short(task.truth, 60)
+    return f"{task.id}: {_short(task.question, 80)}{choices} => {truth}{right and f'. {_short(right, 24)}'}"
+
+
+def _short(text: str, length: int) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= length else f"{line[: length - 1]}…"
 
 
 def with_shots(tasks: Sequence[Task], examples: Sequence[Task], shots: int) -> list[Task]:

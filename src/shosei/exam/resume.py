@@ -37,11 +37,12 @@ def unfinished(
     hashes: Mapping[str, str],
     is_whole: Callable[[Log, Kept], bool],
     incidental: Collection[str] = (),
+    final: Callable[[Score], bool] = lambda score: True,
 ) -> Kept | None:
     """What is done of that which ``verb`` began in the run's last attempt with this config and did not finish.
 
-    ``incidental`` keys of the config may differ. ``is_whole`` says whether anything is left once all is answered.
-    None: there is no such attempt, and the next one is a new one.
+    ``incidental`` keys of the config may differ. ``is_whole`` says whether anything is left once all is answered. What
+    is not ``final`` is not kept. None: there is no such attempt, and the next one is a new one.
     """
     log = _last_attempt(run)
     begins = [begin for begin in log.of(RunBegin) if begin.verb == verb] if log else []
@@ -52,7 +53,7 @@ def unfinished(
     if not (log and begins) or any(asked(each.config) != asked(config) or each.hashes != hashes for each in begins):
         return None
     kept = Kept(
-        {(score.suite, score.item, score.sample): score for score in log.of(Score, "inference")},
+        {(score.suite, score.item, score.sample): score for score in log.of(Score, "inference") if final(score)},
         {(event.suite, event.item, event.sample) for event in log.of(Exec) if event.outcome != "infra"},
     )
     return None if len(kept.answers) >= config["answers"] and is_whole(log, kept) else kept

@@ -75,7 +75,7 @@ class Upstream:
         self._pool.close()
 
     def _request(self, call: Call) -> bytes:
-        target = f"{self._endpoint.path}{call.path}{call.query}"
+        target = f"{self._endpoint.path}{call.path}{call.query or self._endpoint.query}"
         lines = [f"{call.method} {target} HTTP/1.1\r\nhost: {self._endpoint.authority}".encode("latin-1")]
         lines += [b"%s: %s" % header for header in call.headers if header[0] not in _NOT_SENT_ON]
         lines += [b"accept-encoding: identity", b"content-length: %d" % len(call.body_upstream)]

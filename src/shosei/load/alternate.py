@@ -67,11 +67,11 @@ def read_target(file: Path) -> Target:
 
 
 def check_pair(a: Target, b: Target) -> None:
-    """Raise InputError unless the two have different names and are asked the same, but for the model's name."""
+    """Raise InputError unless the two have different names and are asked the same, but for model and header."""
     if a.name == b.name:
         raise InputError(f"both targets are called '{a.name}': the comparison needs two names")
     for section, (first, second) in {"load": (_asked(a.load), _asked(b.load)), "exam": (a.exam, b.exam)}.items():
-        for key in sorted((first.keys() | second.keys()) - {"model"}):
+        for key in sorted((first.keys() | second.keys()) - {"model", "header"}):
             if first.get(key) != second.get(key):
                 raise InputError(
                     f"{section}.{key} is {first.get(key)!r} for {a.name} and {second.get(key)!r} for {b.name}: "

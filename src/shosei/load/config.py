@@ -7,14 +7,14 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from shosei.config import Config
 from shosei.errors import InputError
+from shosei.wire.extras import Extras
 
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
 
 
-class LoadConfig(Config):
+class LoadConfig(Extras):
     """How many requests are offered, when, and what they ask."""
 
     rate: Positive = Field(8.0, description="Requests offered per second, on average; where a ramp begins.")

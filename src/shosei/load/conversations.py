@@ -65,4 +65,4 @@ class Conversations:
         }
         if config.stream:
             body["stream_options"] = {"include_usage": True}
-        return msgspec.json.encode(body)
+        return msgspec.json.encode(config.extended(body))

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Awaitable
 from typing import TYPE_CHECKING
 
-from shosei.errors import InputError
 from shosei.load.config import LoadConfig
 from shosei.load.prompts import prompts_of
 from shosei.load.schedule import arrivals
@@ -28,11 +27,8 @@ async def check(config: LoadConfig, url: str) -> LoadConfig:
     """
     prompts_of(config)
     arrivals(config)
-    async with Client(url, timeout_s=config.timeout_s) as client:
-        served = await client.models()
-    if not served and not config.model:
-        raise InputError(f"{url} lists no model: name one with --set load.model=NAME")
-    return config.model_copy(update={"model": config.model or served[0]})
+    async with Client(url, timeout_s=config.timeout_s, headers=config.headers) as client:
+        return config.model_copy(update={"model": await client.model(config.model, "--model NAME")})
 
 
 async def run_load(

@@ -45,7 +45,7 @@ class Share:
         Cancelling keeps what was measured: requests under way are recorded as cancelled.
         """
         _allow_connections()
-        headers = {"x-shosei-purpose": stage.purpose}
+        headers = {"x-shosei-purpose": stage.purpose, **self._config.headers}
         async with Client(self._url, timeout_s=self._config.timeout_s, headers=headers) as client:
             async with asyncio.TaskGroup() as group:
                 watch = Watch(self._writer, stage.steady_ns)

@@ -203,6 +203,7 @@ class Request(Event, tag="request"):
     bytes_received: int | None = None
     tries: int = 1
     first_try_error: str = ""
+    waited_ns: int = 0  # between the tries, all together
     longest_gap_ns: int | None = None  # streamed: longest wait between two pieces after the first token
     attribution: str = ""  # gateway: how it knew the agent: path | key | header | metadata | unattributed
     tool_calls: list[ToolCall] = []  # gateway: in the answer
@@ -253,7 +254,10 @@ class Score(Event, tag="score"):
     error: str = ""  # the request failed: no answer to grade
     question: str = ""  # what the user said last; what the naive-Bayes floor reads
     references: list[str] = []  # further right answers beside ``truth``
+    choices: list[str] = []  # of a choice: what there is to choose from, in the order of its letters
     identity: str = ""  # SHA-256 of the suite's tasks and of decoding: equal ones can be compared task by task
+    finish_reason: str = ""  # as the server said: stop | length (cut at the limit) | ...; "" where it is not known
+    reasoning: str = ""  # what a thinking model thought, where the server keeps it apart: it is never graded
 
 
 class Exec(Event, tag="exec"):

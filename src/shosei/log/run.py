@@ -109,8 +109,23 @@ class Run:
             writer = Writer(self.log, self.name, attempt, phase, rank)
             manifest.setdefault("hardware", hardware())
             manifest.setdefault("versions", versions())
-            writer.emit(RunBegin(verb=verb, argv=sys.argv, **manifest))
+            manifest.setdefault("argv", sys.argv)
+            writer.emit(RunBegin(verb=verb, **manifest))
         return writer
+
+    @contextlib.contextmanager
+    def alone(self, verb: str) -> Iterator[None]:
+        """Hold the folder for one ``verb`` for the length of the block. Raises InputError where another such has it."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with contextlib.ExitStack() as held:
+            try:
+                held.enter_context(locked(self.folder / f".{verb}.lock", wait=False))
+            except BlockingIOError:
+                message = (
+                    f"another 'shosei {verb}' measures into {self.folder}: let it end first, or name another --run"
+                )
+                raise InputError(message) from None
+            yield
 
     def write(self, name: str, data: bytes | str) -> Path:
         """Write a file of the run folder atomically; return its path. Two verbs may write the same: they take turns."""

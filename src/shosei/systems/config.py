@@ -1,4 +1,4 @@
-"""What a measurement of an agent system can be told."""
+"""What a measurement of an agent system can be told. Alone in its file: help on the verb needs nothing else."""
 
 from __future__ import annotations
 

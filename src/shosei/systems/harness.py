@@ -12,12 +12,12 @@ from shosei.errors import InputError
 from shosei.exam.counts import Counts, OnProgress
 from shosei.exam.exam import Answer, Exam
 from shosei.exam.resume import NOTHING, Kept
-from shosei.exam.served_model import name_of_model
 from shosei.gateway import Gateway, Spent
 from shosei.log import Window, Workflow, Writer
 from shosei.systems.config import AgentsConfig
 from shosei.systems.hosted import Hosted, Outcome
 from shosei.systems.system import System
+from shosei.wire.client import Client
 from shosei.wire.suite import Task
 
 
@@ -33,7 +33,8 @@ async def check(config: AgentsConfig, url: str, tasks: Sequence[Task]) -> Agents
             raise InputError(f"{count} suites have a task with the id '{task}': give each suite a run of its own")
     if any(task.grader == "python" for task in tasks):
         raise InputError("programs are run by 'shosei exam' only: name suites without the grader 'python'")
-    return config.model_copy(update={"model": await name_of_model(url, config.model, "agents")})
+    async with Client(url) as client:
+        return config.model_copy(update={"model": await client.model(config.model, "--model NAME")})
 
 
 async def run_agents(

@@ -16,30 +16,43 @@ import msgspec
 from shosei.errors import InputError
 from shosei.wire.connection import Broken, NotConnected, Page, Pool
 from shosei.wire.endpoint import KEY_VARIABLE, Endpoint, read_key
-from shosei.wire.reply import Reply, ReplyReader
+from shosei.wire.reply import UNREADABLE, Reply, ReplyReader, refusal
 
 __all__ = ["Client", "Reply"]
 
 _MODELS_TIMEOUT_S = 15.0
-_KEY_REFUSED = (401, 403)
+_NO_SUCH_PAGE = (404, 405, 501)
+
+
+class _Model(msgspec.Struct):
+    id: str
+    max_model_len: int | None = None  # vLLM's and SGLang's word for the context
+
+
+class _Models(msgspec.Struct):
+    data: list[_Model]
+
+
+_decode_models = msgspec.json.Decoder(_Models).decode
 
 
 class Client:
     """Talks to ``base_url`` (with or without a trailing ``/v1``). Use as an async context manager.
 
-    ``headers`` go with every request, and so does the key in ``OPENAI_API_KEY``, if that is set. The key is nowhere
-    logged. Raises InputError for a URL or a key that cannot be one.
+    ``headers`` go with every request, and so does the key in ``OPENAI_API_KEY``, if that is set and they hold none. The
+    key is nowhere logged. Raises InputError for a URL or a key that cannot be one.
     """
 
     def __init__(self, base_url: str, *, timeout_s: float = 120.0, headers: Mapping[str, str] | None = None) -> None:
         endpoint = Endpoint.of(base_url)
-        self.base_url, self._path = endpoint.base_url, endpoint.path
+        self.base_url, self._path, self._query = endpoint.base_url, endpoint.path, endpoint.query
         self._pool = Pool(endpoint.host, endpoint.port, tls=endpoint.tls)
         # No compression: an answer's bytes are what was sent, and its pieces come when they are made.
         sent = {"Host": endpoint.authority, "Accept-Encoding": "identity", "Content-Type": "application/json"}
-        sent |= headers or {}
         if key := read_key():
             sent["Authorization"] = f"Bearer {key}"
+        own = {name.lower() for name in headers or {}}
+        sent = {name: value for name, value in sent.items() if name.lower() not in own} | dict(headers or {})
         self._headers = "".join(f"{name}: {value}\r\n" for name, value in sent.items())
         self._timeout_s = timeout_s
         self._name, self._asked = f"req-{uuid.uuid4().hex[:16]}", 0
@@ -50,23 +63,46 @@ class Client:
     async def __aexit__(self, *_: object) -> None:
         self._pool.close()
 
-    async def models(self) -> list[str]:
-        """Names of the served models. Raises InputError if nothing answers there, or not in the API's form."""
-        page = f"{self.base_url}/v1/models"
-        answer = Page()
+    async def models(self) -> dict[str, int | None]:
+        """Names of the served models, each with its context in tokens where the server tells it.
+
+        Raises InputError if nothing answers there, or not in the API's form, or if it refuses the key.
+        """
+        return self._served(await self._models_page())
+
+    async def model(self, name: str, setting: str) -> str:
+        """``name``, or else that of the first served model. Raises InputError as ``models``, or if there is none.
+
+        A server may list no models where ``name`` says which; ``setting`` is how a user says it.
+        """
+        page = await self._models_page()
+        if name and page.status in _NO_SUCH_PAGE:
+            return name
+        served = self._served(page)
+        if not (name or served):
+            raise InputError(f"{self.base_url} lists no model: name one with {setting}")
+        return name or next(iter(served))
+
+    async def _models_page(self) -> Page:
+        page, answer = f"{self.base_url}/v1/models", Page()
         try:
             async with asyncio.timeout(_MODELS_TIMEOUT_S):
                 await self._pool.send(self._request("GET", "/v1/models", b""), answer)
-            return [model["id"] for model in msgspec.json.decode(answer.body)["data"]]
         except TimeoutError:
             raise InputError(f"no answer from {page} within {_MODELS_TIMEOUT_S:g} s") from None
         except ConnectionError as error:
             raise InputError(f"no answer from {page}: {error}") from None
-        except (msgspec.DecodeError, UnicodeDecodeError, LookupError, TypeError):
-            if answer.status in _KEY_REFUSED:
-                held = f"the key in {KEY_VARIABLE}" if read_key() else f"a request without a key: set {KEY_VARIABLE}"
-                raise InputError(f"{page} refuses {held} (status {answer.status})") from None
+        if answer.status in (401, 403):
+            what = "refused the key" if read_key() else f"wants a key: set {KEY_VARIABLE}"
+            raise InputError(f"{page}: the server {what} ({answer.status}): {refusal(answer.body)[0]}")
+        return answer
+
+    def _served(self, answer: Page) -> dict[str, int | None]:
+        try:
+            return {model.id: model.max_model_len for model in _decode_models(answer.body).data}
+        except UNREADABLE:
             status = f" (status {answer.status})" if answer.status != 200 else ""
+            page = f"{self.base_url}/v1/models"
             raise InputError(f"{page} does not answer as an OpenAI-compatible server{status}") from None
 
     async def ask(
@@ -126,5 +162,7 @@ class Client:
             reply.done_ns = time.monotonic_ns()
 
     def _request(self, method: str, path: str, body: bytes) -> bytes:
-        head = f"{method} {self._path}{path} HTTP/1.1\r\n{self._headers}Content-Length: {len(body)}\r\n\r\n"
+        head = (
+            f"{method} {self._path}{path}{self._query} HTTP/1.1\r\n{self._headers}Content-Length: {len(body)}\r\n\r\n"
+        )
         return head.encode() + body

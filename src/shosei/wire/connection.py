@@ -51,8 +51,12 @@ class Reader(Protocol):
     def feed(self, data: bytes, now_ns: int) -> None: ...
 
 
+PAGE_BYTES = 1 << 24  # of an answer that is read whole; more than that is a body without end
+_HEADER_BYTES = 1 << 20
+
+
 class Page:
-    """An answer that is read whole."""
+    """An answer that is read whole, up to ``PAGE_BYTES``."""
 
     def __init__(self) -> None:
         self.ended, self.status, self.body = False, 0, b""
@@ -62,6 +66,7 @@ class Page:
 
     def feed(self, data: bytes, _now_ns: int) -> None:
         self.body += data
+        self.ended = len(self.body) > PAGE_BYTES
 
 
 class Pool:
@@ -142,6 +147,7 @@ class Connection(asyncio.Protocol):
         self._headers: Headers = []
         self._first_ns: int | None = None
         self._now_ns = 0
+        self._header_bytes = 0
         self._begun = False  # the final header came
         self._framed = False  # it says where the body ends; else the body ends with the connection
 
@@ -149,6 +155,7 @@ class Connection(asyncio.Protocol):
         """As ``Pool.send``, over this connection."""
         self._reader, self._first_ns, self._headers = reader, None, []
         self.reusable = self._begun = self._framed = False
+        self._header_bytes = 0
         self._answer = asyncio.get_running_loop().create_future()
         self._transport.write(request)
         return await self._answer
@@ -180,6 +187,11 @@ class Connection(asyncio.Protocol):
             self.abort()
             return
         self._first_ns = self._first_ns or self._now_ns
+        self._header_bytes += 0 if self._begun else len(data)
+        if self._header_bytes > _HEADER_BYTES:
+            self._break("its header does not end")
+            self.abort()
+            return
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserError as error:

@@ -21,6 +21,7 @@ class Endpoint:
     base_url: str  # without /v1
     authority: str  # host, or host:port
     path: str  # what stands before /v1; often nothing
+    query: str  # what follows every path, such as ?api-version=1; often nothing
     host: str
     port: int
     tls: bool
@@ -36,9 +37,10 @@ class Endpoint:
         if not host or parts.scheme not in ("http", "https") or "@" in parts.netloc or not url.isascii():
             raise InputError(f"{url.rpartition('@')[2]} is no URL: write it as http://host:port")
         tls = parts.scheme == "https"
-        base_url = url.rstrip("/").removesuffix("/v1")
+        base_url = url.partition("#")[0].partition("?")[0].rstrip("/").removesuffix("/v1")
         path = base_url.partition("://")[2].removeprefix(parts.netloc)
-        return cls(base_url, parts.netloc, path, host, port or (443 if tls else 80), tls)
+        query = f"?{parts.query}" if parts.query else ""
+        return cls(base_url, parts.netloc, path, query, host, port or (443 if tls else 80), tls)
 
 
 def read_key(variable: str = KEY_VARIABLE) -> str:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from email.utils import parsedate_to_datetime
+from typing import Annotated, Any
 
 import msgspec
 
@@ -28,7 +30,9 @@ class Reply:
     error: str = ""
     message: str = ""  # the server's own words, where it failed
     text: str = ""
+    reasoning: str = ""  # of a model that thinks, where the server keeps it apart from the text
     finish_reason: str = ""
+    retry_after_s: float | None = None  # when the server, which refused, wants to be asked again
     tokens_in: int | None = None
     tokens_out: int | None = None
     tokens_cached: int | None = None  # of ``tokens_in``
@@ -76,6 +80,7 @@ class _Call(msgspec.Struct, gc=False):
 class _Message(msgspec.Struct, gc=False):
     content: Any = None  # text, or a list of parts
     reasoning_content: Any = None
+    reasoning: Any = None  # the same, as other servers call it
     tool_calls: list[_Call] | None = None
 
 
@@ -87,13 +92,16 @@ class _Choice(msgspec.Struct, gc=False):
     finish_reason: Any = None
 
 
+_Tokens = Annotated[int, msgspec.Meta(ge=0, le=1 << 53)] | None
+
+
 class _Details(msgspec.Struct, gc=False):
-    cached_tokens: int | None = None
+    cached_tokens: _Tokens = None
 
 
 class _Usage(msgspec.Struct, gc=False):
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
+    prompt_tokens: _Tokens = None
+    completion_tokens: _Tokens = None
     prompt_tokens_details: _Details | None = None
 
 
@@ -115,7 +123,11 @@ class _Assembled:
     arguments: str = ""
 
 
-UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError)  # what decoding raises where it is not in the API's form
+_THOUGHTS = ("thinking", "reasoning")  # types of a message's parts
+_WORDS = 500  # characters of a server's words
+ANSWER_BYTES = 1 << 24  # more is no answer of a model, but a body without end
+# What decoding raises where it is not in the API's form, or nested without end.
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _NOTHING = _Message()
 _decode = msgspec.json.Decoder(Answer).decode
 
@@ -137,20 +149,29 @@ class ReplyReader:
         self._on_text, self._relayed = on_text, relayed
         self._parts: list[bytes] = []  # of an answer in one piece
         self._texts: list[str] = []
+        self._thoughts: list[str] = []
         self._last_piece_ns: int | None = None
         self._spoke = False  # there was a text, a tool call or a reason why the answer ends
 
-    def begin(self, status: int, _headers: Headers, first_byte_ns: int) -> None:
+    def begin(self, status: int, headers: Headers, first_byte_ns: int) -> None:
         """The header came."""
         self.reply.status, self.reply.first_byte_ns = status, first_byte_ns
+        if status >= 400:
+            self.reply.retry_after_s = _seconds_of(dict(headers).get(b"retry-after"))
         self.streams = self.reply.stream and 200 <= status < 300
 
     def feed(self, data: bytes, now_ns: int) -> None:
         """A part of the body came."""
         self.reply.bytes_received += len(data)
-        if not self.streams:
+        if self.reply.bytes_received > ANSWER_BYTES and not self._relayed:
+            self.fail(f"it is longer than {ANSWER_BYTES >> 20} MiB")
+            self._parts.clear()
+        elif not self.streams:
             self._parts.append(data)
-            return
+        else:
+            self._feed_events(data, now_ns)
+
+    def _feed_events(self, data: bytes, now_ns: int) -> None:
         try:
             for event in self.events.feed(data):
                 self.event(event, now_ns)
@@ -188,6 +209,7 @@ class ReplyReader:
         elif not reply.error:
             self.body = b"".join(self._parts)
             self._whole(reply.status or 0)
+        reply.reasoning = "".join(self._thoughts)
         if not (reply.error or self._spoke):
             reply.error = "empty"
 
@@ -216,13 +238,18 @@ class ReplyReader:
         text, any_piece = "", False
         for choice in answer.choices:
             message = choice.delta or choice.message or _NOTHING
+            thought = message.reasoning_content or message.reasoning
             if said := message.content or choice.text:
                 text, any_piece = text or (said if isinstance(said, str) else text_of(said)), True
+                if isinstance(said, list):
+                    thought = thought or text_of(said, thoughts=True)
             if message.tool_calls:
                 any_piece = True
                 self._add_calls(choice.index, message.tool_calls)
-            elif self._relayed and message.reasoning_content:
+            elif self._relayed and thought:
                 any_piece = True
+            if thought and not self._relayed:
+                self._thoughts.append(text_of(thought))
             if choice.finish_reason:
                 reply.finish_reason, self._spoke = str(choice.finish_reason), True
         if any_piece:
@@ -238,22 +265,48 @@ class ReplyReader:
                 call.arguments += piece.function.arguments if isinstance(piece.function.arguments, str) else ""
 
     def _refused(self, status: int) -> None:
-        reply, code = self.reply, None
-        try:
-            error = msgspec.json.decode(self.body)["error"]
-            reply.message, code = _words(error), error.get("code")
-        except (*UNREADABLE, LookupError, TypeError, AttributeError):
-            reply.message = reply.message or self.body[:200].decode("utf-8", "replace")
+        reply = self.reply
+        words, code = refusal(self.body)
         reply.error = error_of(status, code)
         if status < 400:
-            reply.message = f"the server answers with a redirect (status {status}): give the address it leads to"
+            words = f"the server answers with a redirect (status {status}): give the address it leads to"
+        reply.message = f"the server refused the key (401): {words}" if status == 401 else words
 
 
-def text_of(content: Any) -> str:
-    """The text of a message's content, which is a string or a list of parts; empty for anything else."""
+def text_of(content: Any, *, thoughts: bool = False) -> str:
+    """The text of a message's content, a string or a list of parts; empty for anything else.
+
+    Of parts, either what the model says or what it thought.
+    """
     if isinstance(content, list):
-        return "".join(str(part.get("text", "")) for part in content if isinstance(part, dict))
-    return content if isinstance(content, str) else ""
+        parts = [part for part in content if isinstance(part, dict) and (part.get("type") in _THOUGHTS) == thoughts]
+        return "".join(text_of(part.get("text") or part.get("thinking")) for part in parts)
+    return content if isinstance(content, str) and not thoughts else ""
+
+
+def refusal(body: bytes) -> tuple[str, Any]:
+    """The words of an error answer and its code; the body's beginning where it is not in the API's form."""
+    try:
+        answer = msgspec.json.decode(body)
+        error = answer.get("error", answer.get("detail", answer.get("message")))  # OpenAI, FastAPI, others
+        words, code = _words(error), error.get("code") if isinstance(error, dict) else None
+    except (*UNREADABLE, AttributeError):
+        words, code = "", None
+    return (words or body.decode("utf-8", "replace").strip())[:_WORDS], code
+
+
+def _seconds_of(value: bytes | None) -> float | None:
+    """What a ``Retry-After`` header says: seconds, or a date. None for anything else."""
+    if value is None:
+        return None
+    try:
+        return max(0.0, float(value))
+    except ValueError:
+        pass
+    try:
+        return max(0.0, parsedate_to_datetime(value.decode("latin-1")).timestamp() - time.time())
+    except (ValueError, TypeError, OverflowError):
+        return None
 
 
 def error_of(status: int, code: Any = None) -> str:
@@ -265,4 +318,4 @@ def error_of(status: int, code: Any = None) -> str:
 
 def _words(error: Any) -> str:
     """The message of an error object, in whichever of the usual forms."""
-    return str(error.get("message", "")) if isinstance(error, dict) else str(error)
+    return str((error.get("message") if isinstance(error, dict) else error) or "")

@@ -1,27 +1,28 @@
-"""Rows of a data file with the line each begins on, and their columns under the names that the readers use."""
+"""Rows of a data file with the place of each, and their columns under the names that the readers use."""
 
 from __future__ import annotations
 
 import csv
-import gzip
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from shosei.errors import InputError
+from shosei.files import read_text
 
 csv.field_size_limit(1 << 26)
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One row: its columns, and where it stands, for errors."""
+    """One row: its columns, and where it stands, for errors. ``typed``: its numbers are numbers, not text."""
 
-    where: str  # file:line
+    where: str  # file:line, or file and entry
     columns: Mapping[str, Any]
+    typed: bool = True
 
     def get(self, name: str, others: Sequence[str] = ()) -> Any:
         """The first of the columns that is there; None if none is."""
@@ -38,32 +39,43 @@ class Entry:
         return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def read_text(path: Path) -> str:
-    """The text of a file, decompressed where its name ends in .gz. Raises InputError."""
+def json_entries(path: Path, columns: Mapping[str, str]) -> list[Entry]:
+    """One JSON object a line, or an array of them. ``columns``: the reader's name -> the file's. Raises InputError."""
+    text = read_text(path)
+    rows = _array(path, text) if text.lstrip().startswith("[") else _lines(path, text)
+    return _some(path, [_mapped(where, row, columns) for where, row in rows])
+
+
+def parse_json(text: str, where: str) -> Any:
+    """Raises InputError: no JSON, or nested deeper, or with other text, than any reader takes."""
     try:
-        data = path.read_bytes()
-        return (gzip.decompress(data) if path.suffix == ".gz" else data).decode("utf-8-sig")
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror or error}") from None
-    except (UnicodeDecodeError, EOFError) as error:
-        raise InputError(f"{path} is not UTF-8 text: {error}") from None
+        value = json.loads(text)
+        if "\\ud" in text.lower():
+            json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise InputError(f"{where}: an escape such as \\ud83d stands for half a character: write both halves") from None
+    except RecursionError:
+        raise InputError(f"{where}: nested too deep") from None
+    except json.JSONDecodeError as error:
+        line = error.lineno - 1
+        file, _, number = where.rpartition(":")
+        place = f"{file}:{int(number) + line}" if number.isdecimal() else where
+        raise InputError(f"{place}: not JSON: {error.msg}: column {error.colno}") from None
+    except ValueError as error:  # a number of more digits than Python reads
+        raise InputError(f"{where}: not JSON: {error}") from None
+    return value
 
 
-def json_lines(path: Path, columns: Mapping[str, str]) -> list[Entry]:
-    """One JSON object a line. ``columns``: the reader's name -> the file's. Raises InputError."""
-    entries = []
-    for number, line in enumerate(read_text(path).split("\n"), 1):
-        if not line.strip():
-            continue
-        where = f"{path}:{number}"
-        try:
-            row = json.loads(line)
-        except ValueError as error:
-            raise InputError(f"{where}: not JSON: {error}") from None
-        if not isinstance(row, dict):
-            raise InputError(f"{where}: not a JSON object but {type(row).__name__}")
-        entries.append(_mapped(where, row, columns))
-    return _some(path, entries)
+def _array(path: Path, text: str) -> Iterator[tuple[str, Any]]:
+    for number, row in enumerate(parse_json(text, f"{path}:1"), 1):
+        yield f"{path}, entry {number}", row
+
+
+def _lines(path: Path, text: str) -> Iterator[tuple[str, Any]]:
+    for number, line in enumerate(text.split("\n"), 1):
+        if line.strip():
+            where = f"{path}:{number}"
+            yield where, parse_json(line, where)
 
 
 def table(path: Path, delimiter: str, columns: Mapping[str, str], headings: Sequence[str]) -> list[Entry]:
@@ -92,17 +104,19 @@ def table(path: Path, delimiter: str, columns: Mapping[str, str], headings: Sequ
                     continue
             if len(row) != len(names):
                 raise InputError(f"{where}: {len(row)} columns, where {len(names)} are named ({', '.join(names)})")
-            entries.append(_mapped(where, dict(zip(names, row, strict=True)), columns))
+            entries.append(_mapped(where, dict(zip(names, row, strict=True)), columns, typed=False))
     except csv.Error as error:
         raise InputError(f"{path}:{reader.line_num}: {error}") from None
     return _some(path, entries)
 
 
-def _mapped(where: str, row: dict[str, Any], columns: Mapping[str, str]) -> Entry:
+def _mapped(where: str, row: Any, columns: Mapping[str, str], *, typed: bool = True) -> Entry:
+    if not isinstance(row, dict):
+        raise InputError(f"{where}: not a JSON object but {type(row).__name__}")
     for name, column in columns.items():
         if column not in row:
             raise InputError(f"{where}: no column '{column}' for --map {name}={column}; it has {', '.join(row)}")
-    return Entry(where, row | {name: row[column] for name, column in columns.items()})
+    return Entry(where, row | {name: row[column] for name, column in columns.items()}, typed)
 
 
 def _some(path: Path, entries: list[Entry]) -> list[Entry]:

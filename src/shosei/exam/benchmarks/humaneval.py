@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from shosei.errors import InputError
-from shosei.exam.benchmarks.entries import Entry, json_lines
+from shosei.exam.benchmarks.entries import Entry, json_entries
 from shosei.exam.benchmarks.wording import ask, language
 from shosei.wire.suite import Task
 
@@ -20,7 +20,7 @@ def read(path: Path, suite: str, columns: Mapping[str, str], lang: str) -> list[
 
     The tests run beside what the prompt has before the function: imports and helpers that they may call.
     """
-    entries = json_lines(path, columns)
+    entries = json_entries(path, columns)
     lang = lang or language(entry.text("text", ("prompt",)) for entry in entries)
     return [_task(entry, suite, lang) for entry in entries]
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import string
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from shosei.errors import InputError
-from shosei.exam.benchmarks.entries import Entry, json_lines, table
+from shosei.exam.benchmarks.choices import LETTERS, ChoiceEntry, Choices, choices_of, right_letters
+from shosei.exam.benchmarks.entries import Entry, json_entries, table
+from shosei.exam.benchmarks.schema import Schema
 from shosei.exam.benchmarks.wording import ask, language
 from shosei.metrics.grading.grade import extract_number
 from shosei.wire.suite import Task
@@ -32,40 +33,53 @@ QUESTION = (
     "題目",
 )
 LABEL = ("label", "intent", "category", "class", "sentiment", "ラベル", "分類", "标签", "分类", "類別")
-ANSWER = ("answer", "Answer", "target", "output", "solution", "答え", "回答", "解答", "正解", "答案", *LABEL)
+ANSWER = (
+    "answer",
+    "Answer",
+    "answerKey",
+    "target",
+    "output",
+    "solution",
+    "答え",
+    "回答",
+    "解答",
+    "正解",
+    "答案",
+    *LABEL,
+)
 ID = ("id", "task_id", "qid", "q_id")
 HEADINGS = {*QUESTION, *ANSWER}
-GRADERS = ("number", "choice", "label", "text", "exact")
-
 _MAX_TOKENS = {"number": 512, "choice": 32, "label": 32, "text": 64, "exact": 64}
-_LETTERS = string.ascii_uppercase
 
 
-def read(
-    path: Path, suite: str, columns: Mapping[str, str], lang: str, grader: str, labels: Mapping[str, str]
-) -> list[Task]:
+def read(path: Path, suite: str, schema: Schema) -> list[Task]:
     """A question, perhaps choices (a list, columns A B C …, or choice0 choice1 …), and an answer or a label.
 
-    ``grader``, unless named: ``choice`` where there are choices, ``label`` where the answer's column is called so,
-    ``number`` where every answer ends in one, else ``text``. ``labels`` renames labels (1 -> 正面).
+    The grader, unless named: ``choice`` where there are choices, ``label`` where the answer's column is called so,
+    ``number`` where every answer ends in one, else ``text``.
     """
     name = path.name.removesuffix(".gz")
     if name.endswith((".csv", ".tsv")):
-        entries = table(path, "\t" if name.endswith(".tsv") else ",", columns, sorted(HEADINGS))
+        entries = table(path, "\t" if name.endswith(".tsv") else ",", schema.columns, sorted(HEADINGS))
     else:
-        entries = json_lines(path, columns)
-    kind = grader or _grader(entries)
-    truths = [_truth(entry, kind, labels) for entry in entries]
-    lang = lang or language(entry.text("question", QUESTION) for entry in entries)
-    known = tuple(sorted(set(truths))) if kind == "label" else ()
+        entries = json_entries(path, schema.columns)
+    grader = schema.grader or _grader(entries)
+    choices = [choices_of(entry) if grader == "choice" else Choices() for entry in entries]
+    if grader == "choice":
+        rows = [ChoiceEntry(entry, _given(entry), of_row) for entry, of_row in zip(entries, choices, strict=True)]
+        truths = right_letters(rows, schema.answer_is)
+    else:
+        truths = [_truth(entry, grader, schema.labels) for entry in entries]
+    lang = schema.lang or language(entry.text("question", QUESTION) for entry in entries)
+    labels = tuple(sorted(set(truths))) if grader == "label" else ()
     return [
-        _task(entry, number, truth, suite, lang, kind, known)
-        for number, (entry, truth) in enumerate(zip(entries, truths, strict=True), 1)
+        _task(entry, number, truth, of_row.texts, suite, lang, grader, labels)
+        for number, (entry, truth, of_row) in enumerate(zip(entries, truths, choices, strict=True), 1)
     ]
 
 
 def _grader(entries: Sequence[Entry]) -> str:
-    if _choices(entries[0]):
+    if choices_of(entries[0]).values:
         return "choice"
     if entries[0].get("answer", [name for name in ANSWER if name not in LABEL]) is None:
         return "label"
@@ -83,8 +97,6 @@ def _truth(entry: Entry, grader: str, labels: Mapping[str, str]) -> str:
             if number is None:
                 raise InputError(f"{entry.where}: the answer holds no number: {answer[-60:]}")
             return f"{number:f}"
-        case "choice":
-            return _letter(answer, _choices(entry), entry.where)
         case "label" if labels:
             if answer not in labels:
                 raise InputError(f"{entry.where}: no --label names '{answer}'; {', '.join(labels)} are named")
@@ -94,33 +106,27 @@ def _truth(entry: Entry, grader: str, labels: Mapping[str, str]) -> str:
     return answer
 
 
-def _letter(answer: str, choices: Sequence[str], where: str) -> str:
-    """The letter of the right choice, which may be given as a letter, as a number from 0, or as its text."""
-    if len(answer) == 1 and answer.upper() in _LETTERS[: len(choices)]:
-        return answer.upper()
-    if answer.isdecimal() and int(answer) < len(choices) and answer not in choices:
-        return _LETTERS[int(answer)]
-    if answer in choices:
-        return _LETTERS[choices.index(answer)]
-    raise InputError(f"{where}: '{answer}' is none of the {len(choices)} choices")
+def _given(entry: Entry) -> Any:
+    """The answer as the file has it. Raises InputError: there is none."""
+    answer = entry.get("answer", ANSWER)
+    if answer is None:
+        entry.text("answer", ANSWER)
+        raise InputError(f"{entry.where}: the answer is empty")
+    return answer
 
 
-def _choices(entry: Entry) -> list[str]:
-    listed: Any = entry.get("choices", ("options",))
-    if isinstance(listed, dict):
-        listed = listed.get("text") or list(listed.values())
-    if isinstance(listed, list):
-        return [str(each) for each in listed]
-    for names in (_LETTERS[:10], [f"choice{number}" for number in range(10)]):
-        if found := [str(entry.columns[name]) for name in names if entry.columns.get(name) not in (None, "")]:
-            return found
-    return []
-
-
-def _task(entry: Entry, number: int, truth: str, suite: str, lang: str, grader: str, labels: tuple[str, ...]) -> Task:
+def _task(
+    entry: Entry,
+    number: int,
+    truth: str,
+    choices: Sequence[str],
+    suite: str,
+    lang: str,
+    grader: str,
+    labels: tuple[str, ...],
+) -> Task:
     question = entry.text("question", QUESTION).strip()
-    choices = _choices(entry) if grader == "choice" else []
-    text = "\n".join([question, *(f"{letter}. {choice}" for letter, choice in zip(_LETTERS, choices, strict=False))])
+    text = "\n".join([question, *(f"{letter}. {choice}" for letter, choice in zip(LETTERS, choices, strict=False))])
     name = entry.get("id", ID)
     given = entry.text("answer", ANSWER)
     return Task(
@@ -134,4 +140,5 @@ def _task(entry: Entry, number: int, truth: str, suite: str, lang: str, grader: 
         stem=question,
         max_tokens=_MAX_TOKENS[grader],
         solution=given if grader == "number" else "",
+        choices=list(choices),
     )

@@ -3,46 +3,43 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections import Counter
 from pathlib import Path
 
-from shosei.errors import InputError, nearest
+from shosei.errors import InputError
 from shosei.exam.benchmarks import humaneval, questions, squad
-from shosei.exam.benchmarks.entries import read_text
+from shosei.exam.benchmarks.schema import Schema
+from shosei.files import read_text, sha256
 from shosei.wire.suite import Task, read_suite
 
-FORMATS = ("shosei", "humaneval", "table", "squad")
 _ENDINGS = (".jsonl", ".csv", ".tsv", ".json", ".jsonl.gz", ".csv.gz", ".tsv.gz", ".json.gz")
-
-
-@dataclass(frozen=True)
-class Schema:
-    """What a user says of a file. ``form`` is its format; empty: the one that it looks like.
-
-    ``columns`` gives our names of fields the file's own; ``labels`` gives its labels names. Empty ``lang`` and
-    ``grader`` follow from the tasks. Raises InputError for a format or a grader that there is not.
-    """
-
-    form: str = ""
-    columns: Mapping[str, str] = field(default_factory=dict)
-    lang: str = ""
-    grader: str = ""
-    labels: Mapping[str, str] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        if self.form and self.form not in FORMATS:
-            options = ", ".join(FORMATS)
-            raise InputError(f"unknown format '{self.form}'{nearest(self.form, FORMATS)}: choose one of {options}")
-        if self.grader and self.grader not in questions.GRADERS:
-            raise InputError(f"a table's grader is one of {', '.join(questions.GRADERS)}, not '{self.grader}'")
 
 
 AS_IT_LOOKS = Schema()
 
 
-def benchmark_files(path: Path) -> list[Path]:
-    """``path`` itself, or the data files of a folder in name order. Raises InputError if it has none."""
+def benchmark_files(*paths: Path) -> list[Path]:
+    """The files among ``paths`` and, in name order, the data files of the folders among them.
+
+    Raises InputError for a folder that has none, and for a file that is named twice.
+    """
+    files = [file for path in paths for file in _files_of(path)]
+    for file, count in Counter(file.resolve() for file in files).items():
+        if count > 1:
+            raise InputError(f"{file} is named {count} times: name it once")
+    return files
+
+
+def benchmark_hashes(*paths: Path) -> dict[str, str]:
+    """SHA-256 of each file, by ``suite:NAME``. Raises InputError for two files of one name."""
+    hashes: dict[str, str] = {}
+    for file in benchmark_files(*paths):
+        if hashes.setdefault(f"suite:{file.stem}", digest := sha256(file)) != digest:
+            raise InputError(f"{file}: another file is called '{file.stem}' as well: give each suite a name of its own")
+    return hashes
+
+
+def _files_of(path: Path) -> list[Path]:
     if not path.is_dir():
         return [path]
     files = sorted(file for file in path.iterdir() if file.name.endswith(_ENDINGS))
@@ -51,21 +48,24 @@ def benchmark_files(path: Path) -> list[Path]:
     return files
 
 
-def read_benchmarks(path: Path, schema: Schema = AS_IT_LOOKS) -> list[Task]:
-    """The tasks of a file, or of a folder's files as if they were one. Raises InputError that names file and line."""
-    tasks = [task for file in benchmark_files(path) for task in read_benchmark(file, schema)]
-    seen: set[tuple[str, str]] = set()
-    for task in tasks:
-        if (task.suite, task.id) in seen:
-            raise InputError(f"{path}: suite '{task.suite}' has two tasks with the id '{task.id}'")
-        seen.add((task.suite, task.id))
+def read_benchmarks(*paths: Path, schema: Schema = AS_IT_LOOKS) -> list[Task]:
+    """The tasks of files and folders as if they were one. Raises InputError that names file and line."""
+    seen: dict[tuple[str, str], Path] = {}
+    tasks = []
+    for file in benchmark_files(*paths):
+        for task in read_benchmark(file, schema):
+            if other := seen.get((task.suite, task.id)):
+                where = f"{file}" if other == file else f"{other} and {file}"
+                raise InputError(f"{where}: suite '{task.suite}' has two tasks with the id '{task.id}'")
+            seen[task.suite, task.id] = file
+            tasks.append(task)
     return tasks
 
 
 def read_benchmark(file: Path, schema: Schema = AS_IT_LOOKS) -> list[Task]:
     """The tasks of one file. Raises InputError that names the file and the line."""
     suite = file.name.removesuffix(".gz").rpartition(".")[0] or file.name
-    match schema.form or _looks_like(file):
+    match schema.form or _looks_like(file, schema):
         case "shosei":
             return read_suite(file)
         case "humaneval":
@@ -73,21 +73,28 @@ def read_benchmark(file: Path, schema: Schema = AS_IT_LOOKS) -> list[Task]:
         case "squad":
             return squad.read(file, suite, schema.lang)
         case _:
-            return questions.read(file, suite, schema.columns, schema.lang, schema.grader, schema.labels)
+            return questions.read(file, suite, schema)
 
 
-def _looks_like(file: Path) -> str:
+def _looks_like(file: Path, schema: Schema) -> str:
     name = file.name.removesuffix(".gz")
     if name.endswith((".csv", ".tsv")):
         return "table"
-    if name.endswith(".json"):
-        return "squad"
-    line = next((line for line in read_text(file).split("\n") if line.strip()), "")
-    try:
-        first = json.loads(line)
-    except ValueError:
-        return "shosei"  # whose reader says what is wrong with the line
-    keys = set(first) if isinstance(first, dict) else set()
-    if {"messages", "grader"} <= keys or not keys:
+    keys, is_only_one = _first_object(read_text(file))
+    if {"messages", "grader"} <= keys:
         return "shosei"
-    return "humaneval" if keys & {"test", "test_list"} and keys & {"prompt", "text"} else "table"
+    if keys & {"test", "test_list"} and keys & {"prompt", "text"}:
+        return "humaneval"
+    if name.endswith(".json") and is_only_one and not keys & {*questions.HEADINGS, *schema.columns.values()}:
+        return "squad"
+    return "table" if keys else "shosei"  # whose reader says what is wrong with the line
+
+
+def _first_object(text: str) -> tuple[set[str], bool]:
+    """The keys of a file's first object, be it the first of an array or of lines; whether the file is this object."""
+    text = text.lstrip()
+    try:
+        first, end = json.JSONDecoder().raw_decode(text.removeprefix("[").lstrip())
+    except (ValueError, RecursionError):
+        return set(), True
+    return set(first) if isinstance(first, dict) else set(), not text[end:].strip()

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from shosei.errors import InputError
-from shosei.exam.benchmarks.entries import read_text
+from shosei.exam.benchmarks.entries import parse_json
 from shosei.exam.benchmarks.wording import ask, language
+from shosei.files import read_text
 from shosei.wire.suite import Task
 
 _MAX_TOKENS = 64
@@ -18,11 +18,9 @@ _MAX_TOKENS = 64
 def read(path: Path, suite: str, lang: str) -> list[Task]:
     """One task a question. Its answers are the truth and the references; its paragraph is its cluster."""
     try:
-        body = json.loads(read_text(path))
+        body = parse_json(read_text(path), f"{path}:1")
         lang = lang or language(part["context"] for entry in body["data"] for part in entry["paragraphs"])
         tasks = list(_tasks(path, body, suite, lang))
-    except json.JSONDecodeError as error:
-        raise InputError(f"{path}:{error.lineno}: not JSON: {error.msg}") from None
     except (KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{path}: not in SQuAD's form (data, paragraphs, context, qas, answers): {error!r}") from None
     if not tasks:

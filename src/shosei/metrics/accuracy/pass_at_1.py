@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import comb
 
@@ -22,7 +22,7 @@ from shosei.metrics.accuracy.tables import identities
 from shosei.metrics.cell import Unmeasurable, Value
 from shosei.metrics.grading.grade import Outcomes, grade, outcomes
 from shosei.metrics.metric import Curve, Figure, Key, Plot, Row, Table, Text, Words, text
-from shosei.metrics.observed.answers import INFRA_LIMIT, answered, by_epoch, cluster_of, task_key
+from shosei.metrics.observed.answers import CUT, CUT_LIMIT, INFRA_LIMIT, answered, by_epoch, cluster_of, task_key
 from shosei.metrics.observed.tasks import stopped, submitted
 from shosei.metrics.stats import Interval
 from shosei.metrics.stats.observations import Observation, Observations, share
@@ -35,11 +35,12 @@ Estimator = Callable[[int, int, int], float]  # of n samples, the right ones amo
 
 @dataclass(slots=True)
 class _Task:
-    """A task of which ``n`` samples could be graded, ``right`` of them right."""
+    """A task of which ``n`` samples could be graded, ``right`` of them right and ``cut`` of them at their limit."""
 
     score: Score  # any of them
     n: int = 0
     right: int = 0
+    cut: int = 0
 
 
 Tasks = Sequence[_Task]
@@ -62,7 +63,7 @@ def pass_at_1(log: Log) -> Value:
         detail="accuracy.mean_over_tasks",
         invalid=invalid,
         figures=_figures(tasks),
-        notes=judged_inside(executions),
+        notes=[*judged_inside(executions), *_many_cut(suites)],
         breakdown=[
             _per_suite(suites),
             *_more_samples(tasks, suites),
@@ -71,6 +72,18 @@ def pass_at_1(log: Log) -> Value:
         ],
         plots=_by_epoch(log, outcomes(executions)),
     )
+
+
+def by_suite(log: Log) -> dict[str, tuple[float, Interval, int]]:
+    """pass@1 of each suite with its interval and number of tasks, as the card has them; empty where it has none."""
+    try:
+        tasks, _ = _graded(log)
+    except Unmeasurable:
+        return {}
+    return {
+        suite: (_mean(own, pass_at_k, 1), _interval(own, pass_at_k, 1), len(own))
+        for suite, own in _by_suite(tasks).items()
+    }
 
 
 def _graded(log: Log) -> tuple[list[_Task], Words]:
@@ -97,7 +110,7 @@ def _graded(log: Log) -> tuple[list[_Task], Words]:
             infra += 1
             continue
         task = tasks.setdefault((score.suite, score.item), _Task(score))
-        task.n, task.right = task.n + 1, task.right + right
+        task.n, task.right, task.cut = task.n + 1, task.right + right, task.cut + (score.finish_reason == CUT)
     if infra > INFRA_LIMIT * len(programs):
         invalid = text("accuracy.sandbox_failed", failed=infra, programs=len(programs))
     if not tasks:
@@ -137,17 +150,33 @@ def _interval(tasks: Tasks, estimator: Estimator, k: int) -> Interval:
 
 
 def _per_suite(suites: dict[str, list[_Task]]) -> Table:
-    """pass@1 a suite; chance is one over the distinct truths, majority the share of the commonest one."""
+    """pass@1 a suite; chance is one over the distinct truths, majority the share of the commonest one.
+
+    How many answers were cut stands beside it where the servers said why answers ended.
+    """
     rows: list[Row] = []
+    tells_ends = any(task.score.finish_reason for tasks in suites.values() for task in tasks)
     for suite, tasks in suites.items():
         low, high = _interval(tasks, pass_at_k, 1)
         truths = Counter(task.score.truth for task in tasks)
         majority = max(truths.values()) / len(tasks)
         value = _mean(tasks, pass_at_k, 1)
-        rows.append([suite, value, low, high, len(tasks), _clusters(tasks), 1 / len(truths), majority])
+        cut = [sum(task.cut for task in tasks)] if tells_ends else []
+        rows.append([suite, value, low, high, len(tasks), _clusters(tasks), 1 / len(truths), majority, *cut])
     columns = ["accuracy.suite", "accuracy.pass_at_1", *_ENDS, "term.n"]
     columns += ["accuracy.clusters", "accuracy.chance", "accuracy.majority"]
+    columns += ["accuracy.cut"] if tells_ends else []
     return Table.of("accuracy.suites", columns, rows)
+
+
+def _many_cut(suites: Mapping[str, Tasks]) -> list[Text]:
+    """A warning for each suite whose limit of tokens may have decided on its score."""
+    notes = []
+    for suite, tasks in suites.items():
+        cut, answers = sum(task.cut for task in tasks), sum(task.n for task in tasks)
+        if cut > CUT_LIMIT * answers:
+            notes.append(text("accuracy.many_cut", suite=suite, cut=cut, n=answers, limit=f"{CUT_LIMIT:.0%}"))
+    return notes
 
 
 def _figures(tasks: Tasks) -> dict[str, Figure]:

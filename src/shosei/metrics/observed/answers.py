@@ -12,6 +12,8 @@ from shosei.metrics.cell import Unmeasurable
 from shosei.metrics.metric import Words, text
 from shosei.metrics.observed.tasks import submitted
 
+CUT = "length"  # the finish reason of an answer that came to its limit of tokens
+CUT_LIMIT = 0.02  # more such answers and the limit decides on the score
 INFRA_LIMIT = 0.02  # more tasks without a result than this and the run says nothing about the model
 
 
