@@ -128,5 +128,6 @@ class Exam:
             task=answer.event.task,
             question=task.question,
             references=task.references,
+            choices=task.choices,
             identity=self._identity[task.suite],
         )

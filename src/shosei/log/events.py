@@ -231,10 +231,11 @@ class Workflow(Event, tag="workflow"):
     tokens_in: int | None = None
     tokens_out: int | None = None
     baseline: bool = False
-    grader: str = ""  # this and the next three only with ``baseline``
+    grader: str = ""  # this and the next four only with ``baseline``
     truth: str = ""
     answer: str = ""
     references: list[str] = []
+    choices: list[str] = []
 
 
 class Score(Event, tag="score"):
@@ -243,7 +244,7 @@ class Score(Event, tag="score"):
     suite: str
     item: str
     cluster: str  # the unit of independence
-    grader: str  # exact | label | python | text
+    grader: str  # exact | label | number | choice | python | text
     truth: str
     answer: str
     sample: int = 0
@@ -253,6 +254,7 @@ class Score(Event, tag="score"):
     error: str = ""  # the request failed: no answer to grade
     question: str = ""  # what the user said last; what the naive-Bayes floor reads
     references: list[str] = []  # further right answers beside ``truth``
+    choices: list[str] = []  # of a choice: what there is to choose from, in the order of its letters
     identity: str = ""  # SHA-256 of the suite's tasks and of decoding: equal ones can be compared task by task
 
 

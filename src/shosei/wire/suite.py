@@ -28,6 +28,7 @@ class Task(msgspec.Struct, kw_only=True, omit_defaults=True):
     ``check(candidate)`` or calls ``entry_point`` in bare asserts; ``setup`` is source that runs before it. ``prompt``
     is how the program begins, where the answer may leave that out. ``solution`` is a worked answer, for a task that
     serves as an example. ``stem`` is the question alone, where the messages say more: what kind of answer is wanted.
+    ``choices`` are the texts of a ``choice``, from A on.
     """
 
     id: str
@@ -46,6 +47,7 @@ class Task(msgspec.Struct, kw_only=True, omit_defaults=True):
     solution: str = ""
     references: list[str] = []
     stem: str = ""
+    choices: list[str] = []
 
     @property
     def question(self) -> str:

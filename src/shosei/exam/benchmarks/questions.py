@@ -129,4 +129,5 @@ def _task(entry: Entry, number: int, truth: str, suite: str, lang: str, grader: 
         stem=question,
         max_tokens=_MAX_TOKENS[grader],
         solution=given if grader == "number" else "",
+        choices=choices,
     )
