@@ -269,7 +269,7 @@ EN = [
     ("B", "Based on the passage, the answer is\n\nB"),
     (
         "B",
-        "Sure, here is the answer:\n\n**B. Kyoto**\n\nIt was the capital for a thousand years; Tokyo (A) has been since 1868.",
+        "Sure:\n\n**B. Kyoto**\n\nIt was the capital for a thousand years; Tokyo (A) has been since 1868.",
     ),
     ("B", "\\[\\boxed{B}\\]"),
     ("B", "$$B$$"),

@@ -14,6 +14,7 @@ MOST = TEXT - LETTER  # options that can be told apart
 
 _PRIVATE = re.compile("[\ue000-\uf8ff]")
 _MARKUP = re.compile(r"\\(?:text(?:bf|rm|it)?|math(?:rm|bf|sf)?|[()\[\]])|[*`$]|(?<!\w)_|_(?!\w)|\\(?=boxed)")
+_SPACES, _BLANK_LINES = re.compile(r"[^\S\n]+"), re.compile(r"\n(?: ?\n)+")
 _BRACKETS = re.compile(r"[\[\](){}【】「」『』《》〈〉〔〕\"“”‘]|'(?![a-z])")
 
 # Words after which a small letter, or a lone A, is an option's.
@@ -41,7 +42,8 @@ _ORDINAL = re.compile(
 
 
 def plain(text: str) -> str:
-    """A text without what only decorates it: width (NFKC), Markdown, LaTeX."""
+    """A text without what only decorates it: width (NFKC), Markdown, LaTeX, runs of white space."""
+    text = _BLANK_LINES.sub("\n\n", _SPACES.sub(" ", text))
     return _MARKUP.sub("", unicodedata.normalize("NFKC", _PRIVATE.sub("", text)).replace("’", "'"))
 
 

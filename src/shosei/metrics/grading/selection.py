@@ -10,6 +10,7 @@ from shosei.metrics.grading import statements
 from shosei.metrics.grading.answer import AMBIGUOUS, NONE
 from shosei.metrics.grading.mentions import DENIED, is_text, option_of
 
+_ENDS = 10_000  # characters read of the beginning and of the end of a very long text
 _MOST_CORRECTIONS = 8  # of a text that goes round in circles, the last
 
 
@@ -22,7 +23,7 @@ class Selection(NamedTuple):
 
 class _Verdict(NamedTuple):
     start: int
-    options: frozenset[int]
+    options: tuple[int, ...]
 
 
 def select(text: str, count: int, *, classes: bool = False) -> Selection:
@@ -30,6 +31,8 @@ def select(text: str, count: int, *, classes: bool = False) -> Selection:
 
     ``classes``: the options are classes of texts, of which denying all but one names none. Rules: docs/grading.md.
     """
+    if len(text) > 2 * _ENDS:
+        text = f"{text[:_ENDS]}\n{text[-_ENDS:]}"
     if beyond := statements.NEXT_QUESTION.search(text):
         first = select(text[: beyond.start()], count, classes=classes)
         if first.why != NONE:
@@ -42,10 +45,19 @@ def select(text: str, count: int, *, classes: bool = False) -> Selection:
     if any(option_of(letter) != option_of(its) for letter, its in statements.LETTER_WITH_TEXT.findall(text)):
         return Selection(None, AMBIGUOUS)
     stated = _verdicts(pattern.finditer(text)) or _verdicts(statements.RIGHT.finditer(text))
-    lead = [] if enumerates else _verdicts(statements.LEAD.finditer(text))
-    if verdicts := [*lead, *stated, *_verdicts(statements.LAST_LINE.finditer(text))]:
+    if verdicts := sorted([*stated, *_alone(text, enumerates)]):
         return _agreed(text, verdicts)
     return _mentioned(text, 0 if classes else count)
+
+
+def _alone(text: str, enumerates: bool) -> list[_Verdict]:
+    """Where an option stands alone: at the beginning, or in a line; of a list of the options only its last line."""
+    if enumerates:
+        return _verdicts(statements.LAST_LINE.finditer(text))
+    lines = _verdicts(statements.LINE.finditer(text))
+    if len({options for _, options in lines}) > 1:
+        return []
+    return [*_verdicts(statements.LEAD.finditer(text)), *lines]
 
 
 def _with_denials(text: str) -> str:
@@ -65,8 +77,8 @@ def _denied(match: re.Match[str]) -> str:
 
 def _enumerates(text: str) -> bool:
     """Whether the text goes through the options, one after the other."""
-    lines = statements.ENUMERATED.findall(text)
-    return len({option_of(begin or within) for begin, within in lines}) > 1
+    marked = {option_of(begin or within) for begin, within in statements.ENUMERATED.findall(text)}
+    return len(marked) > 1
 
 
 def _corrected(text: str, pattern: re.Pattern[str]) -> Selection | None:
@@ -93,7 +105,7 @@ def _agreed(text: str, verdicts: list[_Verdict]) -> Selection:
     concluded = not others or statements.CONCLUSION.search(text, others[-1].start + 1, last.start + 12)
     if len(last.options) > 1 or not concluded:
         return Selection(None, AMBIGUOUS)
-    return Selection(min(last.options))
+    return Selection(last.options[0])
 
 
 def _mentioned(text: str, count: int) -> Selection:
@@ -110,5 +122,5 @@ def _mentioned(text: str, count: int) -> Selection:
     return Selection(None, AMBIGUOUS if options else NONE)
 
 
-def _options(mentions: str) -> frozenset[int]:
-    return frozenset(map(option_of, statements.MENTION.findall(mentions)))
+def _options(mentions: str) -> tuple[int, ...]:
+    return tuple(sorted({*map(option_of, statements.MENTION.findall(mentions))}))

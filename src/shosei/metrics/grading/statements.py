@@ -25,9 +25,9 @@ _AND = (
     r"\s*" + _any("[、/&]", "和", "与", "與", "跟", "及", "以及", "或者?", "还有", "と", "や", "または") + r"\s*"
     r"|\s*,?\s*\b(?:and|or|nor)\b\s*"
 )
-_LIST = rf"{_X}(?:(?:{_AND}){_X})*"
-_COMMAS = rf"{_X}(?:(?:{_AND}|\s*,\s*){_X})*"  # a comma may also begin a new clause
-_SERIES = rf"(?:{_X}(?:\s*,\s*{_X})+(?:{_AND}){_X}|{_LIST})"  # A, B and C
+_LIST = rf"{_X}(?:(?:{_AND}){_X}){{0,9}}"
+_COMMAS = rf"{_X}(?:(?:{_AND}|\s*,\s*){_X}){{0,9}}"  # a comma may also begin a new clause
+_SERIES = rf"(?:{_X}(?:\s*,\s*{_X}){{1,9}}(?:{_AND}){_X}|{_LIST})"  # A, B and C
 
 # -- Forms ------------------------------------------------------------------------------------------------------------
 
@@ -47,6 +47,7 @@ LETTER_WITH_TEXT = re.compile(r"([\ue000-\ue3ff])[\s.:)\-—]*([\ue400-\ue7ff])(
 LEAD = _found(
     rf"\A\s*(?:the\s+)?(?P<options>{_X})(?:\s*[.:)\-—。!]|\s*(?:です|だ|である)(?!\w)|\s*\n|\s*\Z|\s*[\ue400-\ue7ff])"
 )
+LINE = _found(rf"^[ \t>#-]*{_X}(?:[ .:)\-—]*[\ue400-\ue7ff])?[ \t]*[.。!]?[ \t]*$")
 LAST_LINE = _found(rf"\n\s*(?P<options>{_X})\s*[.。!]?\s*\Z")
 # Where a model goes on with a question that nobody asked.
 NEXT_QUESTION = _found(r"(?<=\n)\s*(?:Question|Q|问题|问|题目|質問|問題|問)\s*\d*\s*:")
