@@ -66,7 +66,26 @@ def test_every_grader_leaves_thoughts_out(grader: str, truth: str, answer: str) 
     assert of(f"<think>{answer}") == (False, "cut in thought")
 
 
+def test_thoughts_that_a_server_keeps_apart_are_not_graded_either() -> None:
+    def of(answer: str, finish_reason: str) -> tuple[bool | None, str]:
+        score = Score(
+            suite="s",
+            item="i",
+            cluster="c",
+            grader="choice",
+            truth="B",
+            answer=answer,
+            reasoning="A? No, B.",
+            finish_reason=finish_reason,
+        )
+        return mark(score, {})[::2]
+
+    assert of("B", "length") == (True, "")
+    assert of("", "length") == (False, "cut in thought")
+    assert of("", "stop") == (False, "none")
+
+
 def test_a_program_that_never_came_is_cut_in_thought() -> None:
     score = Score(suite="s", item="i", cluster="c", grader="python", truth="", answer="<think>def f(x):")
     run = {("s", "i", 0): "no code"}
-    assert mark(score, run)[:3:2] == (False, "cut in thought")
+    assert mark(score, run)[::2] == (False, "cut in thought")

@@ -256,6 +256,8 @@ class Score(Event, tag="score"):
     references: list[str] = []  # further right answers beside ``truth``
     choices: list[str] = []  # of a choice: what there is to choose from, in the order of its letters
     identity: str = ""  # SHA-256 of the suite's tasks and of decoding: equal ones can be compared task by task
+    finish_reason: str = ""  # as the server said: stop | length (cut at the limit) | ...; "" where it is not known
+    reasoning: str = ""  # what a thinking model thought, where the server keeps it apart: it is never graded
 
 
 class Exec(Event, tag="exec"):

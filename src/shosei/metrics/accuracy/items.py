@@ -5,8 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from shosei.log import Exec, Log
-from shosei.metrics.grading.answer import spoken
-from shosei.metrics.grading.grade import classes, mark, outcomes
+from shosei.metrics.grading.grade import GRADING_VERSION, classes, mark, outcomes, said
 from shosei.metrics.observed.answers import by_epoch
 
 
@@ -18,14 +17,15 @@ class Item(msgspec.Struct, kw_only=True):
     sample: int
     question: str
     answer: str  # without what was thought
-    thought: str
     extracted: str
     truth: str
     references: list[str]
-    choices: list[str]
     right: bool | None
     outcome: str  # of a program; or the request's error; or why nothing was extracted
     oracle: str  # of a program: outside | in_process
+    thought: str = ""
+    choices: list[str] = []
+    grading_version: int = 1
 
 
 def items(log: Log) -> bytes:
@@ -36,14 +36,14 @@ def items(log: Log) -> bytes:
     lines = []
     for score in sorted(scores, key=lambda score: (score.suite, score.item, score.sample)):
         execution = executions.get((score.suite, score.item, score.sample))
-        said, marked = spoken(score.answer), mark(score, ended, of_suite)
+        spoken, marked = said(score), mark(score, ended, of_suite)
         item = Item(
             suite=score.suite,
             item=score.item,
             sample=score.sample,
             question=score.question,
-            answer=said.text,
-            thought=said.thought,
+            answer=spoken.text,
+            thought=spoken.thought,
             extracted=marked.extracted,
             truth=score.truth,
             references=score.references,
@@ -51,6 +51,7 @@ def items(log: Log) -> bytes:
             right=marked.right,
             outcome=marked.outcome,
             oracle=execution.oracle if execution else "",
+            grading_version=GRADING_VERSION,
         )
         lines.append(msgspec.json.encode(item) + b"\n")
     return b"".join(lines)

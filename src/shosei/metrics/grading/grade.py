@@ -13,7 +13,7 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from shosei.log.events import Exec, Score
-from shosei.metrics.grading.answer import CUT_IN_THOUGHT, NONE, normalise, spoken
+from shosei.metrics.grading.answer import CUT_IN_THOUGHT, NONE, Spoken, normalise, spoken
 from shosei.metrics.grading.choices import choice
 from shosei.metrics.grading.free_text import exact_match
 from shosei.metrics.grading.labels import label
@@ -66,7 +66,7 @@ def mark(score: Score, outcomes: Outcomes, classes: Classes | None = None) -> Ma
     """
     if score.error:
         return Mark(False, "", score.error)
-    text, _, cut = spoken(score.answer)
+    text, _, cut = said(score)
     if score.grader == "python":
         return _of_program(text, cut, outcomes.get((score.suite, score.item, score.sample), "infra"))
     if cut:
@@ -89,6 +89,13 @@ def mark(score: Score, outcomes: Outcomes, classes: Classes | None = None) -> Ma
             name, why = label(text, {score.truth, *(classes or {}).get(score.suite, ())})
             return Mark(name == score.truth, name, why)
     raise ValueError(f"no grader '{score.grader}'")
+
+
+def said(score: Score) -> Spoken:
+    """What an answer says and thinks. A server may keep thoughts apart: one that says nothing was cut at the limit."""
+    text, thought, cut = spoken(score.answer)
+    silent = score.reasoning and score.finish_reason == "length" and not text.strip()
+    return Spoken(text, score.reasoning + thought, cut or bool(silent))
 
 
 def _of_program(text: str, cut: bool, outcome: str) -> Mark:
