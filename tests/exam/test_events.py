@@ -205,6 +205,27 @@ def test_where_the_tests_run_is_decided_by_the_reference_never_by_the_answer(ser
     assert "checked/broken" in note.text
 
 
+@needs_wall
+def test_tasks_whose_tests_judge_nothing_are_named(server: Server, tmp_path: Path) -> None:
+    server.answers = dict.fromkeys(("idle", "idler", "later", "fine"), "def f(*x): return 2")
+    tasks = [
+        checked("idle", "def test(candidate):\n    assert candidate(1) == 3"),
+        checked("idler", "def check(candidate):\n    pass", truth=""),
+        checked("later", "assert f(1) == 2\nassert f(int) == 2", truth=""),
+        checked("fine", "assert f(1) == 2", truth=""),
+    ]
+    log = examine(server, tmp_path, tasks)
+    assert {event.item: event.outcome for event in log.of(Exec)} == {
+        "idle": "infra",
+        "idler": "infra",
+        "later": "infra",
+        "fine": "pass",
+    }
+    texts = [note.text for note in log.of(Note)]
+    assert any("never call the program" in text and "checked/idle, checked/idler" in text for text in texts)
+    assert any("hand over objects" in text and "checked/later" in text for text in texts)
+
+
 def test_without_a_sandbox_programs_are_asked_but_not_run(server: Server, tmp_path: Path) -> None:
     log = examine(server, tmp_path, [function("a", "写"), function("b", "编")], sandbox="none")
     assert len(log.of(Score)) == 2

@@ -176,7 +176,7 @@ def test_a_model_is_the_first_that_is_served_or_the_one_that_is_named(monkeypatc
         models(200, {"data": [{"id": None}]})
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     refused = {"error": {"message": "no key given"}}
-    with pytest.raises(InputError, match=r"the server refused the key \(401\): no key given; set OPENAI_API_KEY"):
+    with pytest.raises(InputError, match=r"the server wants a key: set OPENAI_API_KEY \(401\): no key given"):
         models(401, refused, "丙")
     monkeypatch.setenv("OPENAI_API_KEY", "sesame")
     with pytest.raises(InputError, match=r"the server refused the key \(403\): no key given$"):

@@ -279,7 +279,7 @@ def test_the_card_shows_by_what_identity_and_version_scores_were_made() -> None:
         ((suite, identity, version),) = table(
             measured(log_of(labelled(80, identity="ab" * 32)), id), "score identity"
         ).rows
-        assert (suite, len(str(identity)), version) == ("intent", 12, 1)
+        assert (suite, len(str(identity)), version) == ("intent", 12, 2)
         ((_, other, _),) = table(measured(log_of(labelled(80, identity="cd" * 32)), id), "score identity").rows
         assert identity != other
         ((_, unknown, _),) = table(measured(log_of(labelled(80)), id), "score identity").rows

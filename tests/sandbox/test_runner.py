@@ -70,6 +70,16 @@ def execute(
     return asyncio.run(main())
 
 
+def in_turn(programs: list[tuple[str, Task]], backend: str = STRONGEST, oracle: str = "outside") -> list[Execution]:
+    """What becomes of programs that one pair of sandboxes runs."""
+
+    async def main() -> list[Execution]:
+        async with Runner(LIMITS, backend) as runner:
+            return [await runner.execute(program, item, oracle) for program, item in programs]
+
+    return asyncio.run(main())
+
+
 def run(program: str, item: Task = PLUS_ONE, config: ExamConfig = LIMITS, backend: str = STRONGEST) -> str:
     return execute(program, item, config, backend).outcome
 
@@ -177,6 +187,76 @@ def test_a_test_that_needs_objects_says_so_and_can_run_in_process() -> None:
     assert execute("def f(kind, text): return 0", item, oracle=IN_PROCESS).outcome == "wrong"
     assert execute(program, item, oracle=IN_PROCESS).outcome == "pass"
     assert execute("def f(): return lambda: 1", source("assert f()() == 1")).needs_objects == "result"
+
+
+STOPS = "def check(candidate):\n    assert all(map(lambda case: candidate(case) == case + 1, [1, 41]))"
+ZIPS = (
+    "def check(candidate):\n    for got, wanted in zip(map(candidate, [1, 41]), [2, 42]):\n        assert got == wanted"
+)
+
+
+@pytest.mark.parametrize("oracle", ["outside", IN_PROCESS])
+def test_what_ends_an_iteration_does_not_end_the_tests(oracle: str) -> None:
+    ends = [
+        "StopIteration",
+        "StopAsyncIteration",
+        "GeneratorExit",
+        "KeyboardInterrupt",
+        "SystemExit(0)",
+        "AssertionError",
+    ]
+    liars = [(f"def f(x):\n    raise {end}", source(test)) for end in ends for test in (STOPS, ZIPS)]
+    assert {each.outcome for each in in_turn(liars, oracle=oracle)} <= FAILS
+    honest = [("def f(x):\n    return x + 1", source(test)) for test in (STOPS, ZIPS)]
+    assert [each.outcome for each in in_turn(honest, oracle=oracle)] == ["pass", "pass"]
+
+
+@pytest.mark.parametrize("backend", HERE)
+def test_a_value_too_deep_to_be_sent_back_is_the_programs_fault(backend: str) -> None:
+    """Else it would seem that the tests need objects, and they would move to where the program can lie."""
+    deep = "def f(x):\n    value = x\n    for _ in range({}):\n        value = [value]\n    return value"
+    forged = "import json\njson.dumps = lambda *_: '[\"value\", ' + '[' * 490 + ']' * 490 + ']'\ndef f(x): return x"
+    twice = source("def check(candidate):\n    assert candidate(candidate('a')) == 'a'")
+    programs = [(program, twice) for program in (*map(deep.format, (190, 201, 490, 100_000)), forged)]
+    for execution in in_turn(programs, backend):
+        assert (execution.outcome in FAILS, execution.needs_objects == "argument") == (True, False)
+    assert run(deep.format(150), source("assert str(f(0)).count('[') == 150"), backend=backend) == "pass"
+
+
+@pytest.mark.parametrize("oracle", ["outside", IN_PROCESS])
+def test_tests_that_never_call_the_program_judge_nothing(oracle: str) -> None:
+    tests = [
+        "",
+        "def check_it(candidate):\n    assert candidate(1) == 2",
+        "def check(candidate):\n    pass",
+        "def check(candidate):\n    yield candidate(1) == 2",
+        "async def check(candidate):\n    assert candidate(1) == 2",
+        "import unittest\nclass Tests(unittest.TestCase):\n    def test(self): assert f(1) == 2",
+    ]
+    executions = in_turn([("def f(x):\n    return 0", source(test)) for test in tests], oracle=oracle)
+    assert [(each.outcome, each.untested) for each in executions] == [("infra", True)] * len(tests)
+
+
+def test_no_value_passes_but_the_right_one() -> None:
+    values = [
+        "float('nan')",
+        "10 ** 200000",
+        "{1, 2}",
+        "frozenset()",
+        "object()",
+        "iter([2])",
+        "type('T', (), {'__eq__': lambda *_: True})()",
+        "type('T', (int,), {'__eq__': lambda *_: True, '__hash__': None})(7)",
+        "type('T', (list,), {'__eq__': lambda *_: True})()",
+        "[type('T', (), {'__eq__': lambda *_: True})()]",
+        "[0] * (1 << 20)",
+        "{'a' * (1 << 21): 0}",
+        "NotImplemented",
+        "...",
+    ]
+    tests = (STOPS, ZIPS, "assert f(1) == 2 and f(41) == 42", "assert f(f(1)) == 3")
+    liars = [(f"def f(x):\n    return {value}", source(test)) for value in values for test in tests]
+    assert {each.outcome for each in in_turn(liars)} <= FAILS
 
 
 def test_one_pair_of_sandboxes_stands_every_attack_in_turn() -> None:

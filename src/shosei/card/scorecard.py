@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import PurePath
 from typing import Any
@@ -85,11 +85,12 @@ class Scorecard(msgspec.Struct, frozen=True, kw_only=True):
         return next(metric for metric in self.metrics if (metric.id, metric.phase) == (id, phase))
 
 
-def build(log: Log, metrics: list[Metric], profile: Profile | None = None) -> Scorecard:
+def build(log: Log, metrics: list[Metric], profile: Profile | None = None, noticed: Sequence[Words] = ()) -> Scorecard:
     """Join the metrics of an attempt with its manifest: what each verb said when it began and when it ended.
 
     ``profile`` judges them; without one, only the name of the profile that a verb was given stands on the card.
-    Where two verbs disagree about a fact, the later one stands and a warning names both.
+    Where two verbs disagree about a fact, the later one stands and a warning names both. ``noticed`` are further
+    warnings, of what is in no log.
     """
     expected = [(id, phase) for ids in METRIC_IDS.values() for id in ids for phase in PHASES]
     if sorted(expected) != sorted((metric.id, metric.phase) for metric in metrics):
@@ -107,6 +108,7 @@ def build(log: Log, metrics: list[Metric], profile: Profile | None = None) -> Sc
     warnings += [
         text("warning.dropped", verb=command.verb, dropped=command.dropped) for command in commands if command.dropped
     ]
+    warnings += noticed
     told: list[RunBegin | RunEnd] = [*begins, *log.of(RunEnd)]
     metrics = sorted(metrics, key=lambda metric: expected.index((metric.id, metric.phase)))
     return Scorecard(

@@ -11,7 +11,8 @@ from shosei.cli.common import JsonOption, LanguageOption, ProfileOption, result,
 from shosei.errors import EXIT_INCONCLUSIVE, EXIT_INVALID, EXIT_OK, EXIT_REGRESSION, InputError, as_input_error
 
 if TYPE_CHECKING:
-    from shosei.log import Run
+    from shosei.log import Log, Run
+    from shosei.metrics.metric import Words
 
 RunArgument = Annotated[
     Path | None,
@@ -60,13 +61,15 @@ def card(
     if asked and not (asked.training or asked.inference):
         raise InputError(f"profile {asked.name} requires nothing: name metrics below [inference] or [training]")
     log = read_log(chosen.log, attempt)
-    scorecard = build(log, compute(log, asked.service_level if asked else None), asked)
+    noticed, regraded = _regraded(chosen, log)
+    scorecard = build(log, compute(log, asked.service_level if asked else None), asked, noticed)
     for warning in scorecard.warnings:
         say(f"warning: {speak(warning, spoken)}")
     data = to_json(scorecard)
     page = _written(
         chosen,
-        {"card.json": data, "card.md": markdown(scorecard, spoken), "card.html": html(scorecard, lang and spoken)},
+        regraded
+        | {"card.json": data, "card.md": markdown(scorecard, spoken), "card.html": html(scorecard, lang and spoken)},
     )
     if as_json:
         print(data, end="", flush=True)
@@ -86,6 +89,20 @@ def card(
     code = exit_code(scorecard.judgements)
     say(f"profile {asked.name}: exit code {code}, {_VERDICTS[code]}")
     return code
+
+
+def _regraded(run: Run, log: Log) -> tuple[list[Words], dict[str, bytes | str]]:
+    """What other rules than those of today made of the run's answers: a warning, and a file with what changed."""
+    import msgspec
+
+    from shosei.metrics.accuracy.regraded import changes, warning
+
+    try:
+        version, changed = changes((run.folder / "items.jsonl").read_bytes(), log)
+    except (OSError, msgspec.DecodeError):  # no list of answers, or not one of ours
+        return [], {}
+    lines = b"".join(msgspec.json.encode(change) + b"\n" for change in changed)
+    return [*warning(version, changed)], {"regraded.jsonl": lines} if changed else {}
 
 
 def _written(run: Run, files: dict[str, bytes | str]) -> Path | None:

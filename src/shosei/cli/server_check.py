@@ -38,10 +38,9 @@ async def check(url: str, exam: ExamConfig, tasks: Sequence[Task]) -> tuple[str,
     from shosei.wire.client import Client
 
     async with Client(url, timeout_s=exam.timeout_s) as client:
-        served = await client.models()
-        if not served and not exam.model:
-            raise InputError(f"{url} lists no model: name one with --model NAME")
-        exam = exam.model_copy(update={"model": exam.model or served[0]})
+        model = await client.model(exam.model, "--model NAME")
+        served = [model] if exam.model else list(await client.models())
+        exam = exam.model_copy(update={"model": model})
         others = f"; it lists {len(served)}, choose with --model: {_short(', '.join(served))}"
         say(f"server      {url}, model {exam.model}{others * (served != [exam.model])}")
         path, body = request(tasks[0], exam)

@@ -81,7 +81,7 @@ def measure(
         )
     url, settings = Endpoint.of(url).base_url, by_step(overrides, {"load": LoadConfig, "exam": ExamConfig})
     exam = Given("exam", {"model": model} if model else {}, None, settings["exam"][1::2]).load(ExamConfig)
-    tasks = read_benchmarks(questions, Schema(columns=dict(each.partition("=")[::2] for each in columns)))
+    tasks = read_benchmarks(questions, schema=Schema(columns=dict(each.partition("=")[::2] for each in columns)))
     run, suite = open_run(out, must_exist=False), out / "questions.jsonl"
     show(questions, tasks)
     model, answer_s, streams = run_async(check(url, exam, tasks))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from shosei.exam.config import ExamConfig
 from shosei.exam.counts import OnProgress
@@ -14,10 +14,16 @@ from shosei.exam.resume import Key
 from shosei.log import Exec, Note, Writer
 from shosei.metrics.grading.programs import build_program
 from shosei.sandbox.proof import Proof
-from shosei.sandbox.runner import IN_PROCESS, OUTSIDE, Execution, Runner
+from shosei.sandbox.runner import IN_PROCESS, OUTSIDE, Runner
 from shosei.wire.suite import Task
 
 _AT_ONCE = 2
+# What may be wrong with a task; programs of the last two are not judged.
+_FAULTS = {
+    "broken": "{n} tasks' own reference solutions do not pass their tests here: {names}",
+    "untested": "{n} tasks' tests never call the program, so that any would pass; nothing was judged: {names}",
+    "unplaced": "{n} tasks' tests hand over objects, which takes a reference solution; nothing was judged: {names}",
+}
 
 
 async def run_programs(
@@ -25,7 +31,7 @@ async def run_programs(
 ) -> None:
     """Run the programs among the answers of ``exam``, but for those ``executed`` before, each into an ``exec`` event.
 
-    A note names the tasks whose own reference solutions do not pass.
+    Notes name the tasks at which something is wrong.
     """
     pending = deque((task, score) for task, score in exam.answered if task.grader == "python" and not score.error)
     for task, _ in pending:
@@ -44,22 +50,27 @@ async def run_programs(
         async with asyncio.TaskGroup() as group:
             for programs in workers:
                 group.create_task(work(programs))
-    if broken := sorted({name for programs in workers for name in programs.broken}):
-        text = f"{len(broken)} tasks' own reference solutions do not pass their tests here: {', '.join(broken)}"
+    for text in _faults_of_tasks(workers):
         writer.emit(Note(level="warning", text=text))
+
+
+def _faults_of_tasks(workers: Sequence[Programs]) -> list[str]:
+    """A sentence for each kind of fault that tasks turned out to have, with their names."""
+    found = {fault: sorted({name for each in workers for name in each.faults[fault]}) for fault in _FAULTS}
+    return [_FAULTS[fault].format(n=len(names), names=", ".join(names)) for fault, names in found.items() if names]
 
 
 class Programs:
     """Runs answers' programs one by one, in sandboxes of its own. Use as an async context manager.
 
-    ``broken`` names the tasks whose own reference solution does not pass.
+    ``faults`` names the tasks that have one of ``_FAULTS``.
     """
 
     def __init__(self, config: ExamConfig, proof: Proof) -> None:
         self._runner = Runner(config, proof.backend)
         self._proof = proof
         self._oracles: dict[tuple[str, str], str] = {}
-        self.broken: set[str] = set()
+        self.faults: dict[str, set[str]] = {fault: set() for fault in _FAULTS}
 
     async def __aenter__(self) -> Programs:
         await self._runner.__aenter__()
@@ -71,9 +82,12 @@ class Programs:
     async def run(self, task: Task, sample: int, answer: str) -> Exec:
         oracle = await self._oracle(task)
         execution = await self._runner.execute(build_program(answer, task.entry_point, task.prompt), task, oracle)
+        outcome, name = execution.outcome, f"{task.suite}/{task.id}"
+        if execution.untested:
+            self.faults["untested"].add(name)
         if execution.needs_objects == "argument" and not task.truth:
-            oracle = IN_PROCESS
-            execution = await self._runner.execute(build_program(answer, task.entry_point, task.prompt), task, oracle)
+            self.faults["unplaced"].add(name)
+            outcome = "infra"
         return Exec(
             suite=task.suite,
             item=task.id,
@@ -81,26 +95,33 @@ class Programs:
             backend=self._proof.backend,
             level=self._proof.level,
             oracle=oracle,
-            outcome=execution.outcome,
+            outcome=outcome,
             cpu_ns=execution.cpu_ns,
             task=task.id,
         )
 
     async def _oracle(self, task: Task) -> str:
-        """Where the tests of ``task`` must run, which its reference solution shows: never the answer, which may lie.
+        """Where the tests of ``task`` must run: never the answer decides it, which may lie.
 
-        Outside, unless they need more than literals. Tests of literals never do.
+        Outside, unless they need more than literals, as its reference solution shows or, where there is none, the first
+        call of a program that does nothing. Tests of literals never do.
         """
         key = task.suite, task.id
         if key not in self._oracles:
-            self._oracles[key] = OUTSIDE
-            if task.test and task.truth and not await self._passes(task, OUTSIDE):
-                if await self._passes(task, IN_PROCESS):
-                    self._oracles[key] = IN_PROCESS
-                else:
-                    self.broken.add(f"{task.suite}/{task.id}")
+            self._oracles[key] = await self._place(task) if task.test else OUTSIDE
         return self._oracles[key]
 
-    async def _passes(self, task: Task, oracle: str) -> bool:
-        execution: Execution = await self._runner.execute(task.truth, task, oracle)
-        return execution.outcome == "pass"
+    async def _place(self, task: Task) -> str:
+        if not task.truth:
+            idle = f"def {task.entry_point}(*_, **__):\n    pass"
+            execution = await self._runner.execute(idle, task, OUTSIDE)
+            return IN_PROCESS if execution.needs_objects == "argument" else OUTSIDE
+        outside = await self._runner.execute(task.truth, task, OUTSIDE)
+        if outside.outcome == "pass" or outside.untested:
+            return OUTSIDE
+        if outside.outcome in ("wrong", "exception"):  # the tests' word, not that of a limit
+            inside = await self._runner.execute(task.truth, task, IN_PROCESS)
+            if inside.outcome == "pass":
+                return IN_PROCESS
+        self.faults["broken"].add(f"{task.suite}/{task.id}")
+        return OUTSIDE

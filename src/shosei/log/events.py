@@ -232,10 +232,11 @@ class Workflow(Event, tag="workflow"):
     tokens_in: int | None = None
     tokens_out: int | None = None
     baseline: bool = False
-    grader: str = ""  # this and the next three only with ``baseline``
+    grader: str = ""  # this and the next four only with ``baseline``
     truth: str = ""
     answer: str = ""
     references: list[str] = []
+    choices: list[str] = []
 
 
 class Score(Event, tag="score"):
@@ -244,7 +245,7 @@ class Score(Event, tag="score"):
     suite: str
     item: str
     cluster: str  # the unit of independence
-    grader: str  # exact | label | python | text
+    grader: str  # exact | label | number | choice | python | text
     truth: str
     answer: str
     sample: int = 0

@@ -23,12 +23,14 @@ _VERDICTS = ("pass", "wrong", "exception", "out of memory", "wall timeout")
 class Execution(msgspec.Struct, frozen=True):
     """``outcome`` as in the ``exec`` event; ``cpu_ns`` of the program, None where none ran.
 
-    ``needs_objects``: why literals were not enough: ``argument`` or ``result``; empty if they were.
+    ``needs_objects``: why literals were not enough: ``argument`` or ``result``; empty if they were. ``untested``: the
+    tests never call the program, so that they would pass any.
     """
 
     outcome: str
     cpu_ns: int | None = None
     needs_objects: str = ""
+    untested: bool = False
 
 
 class Runner:
@@ -112,6 +114,8 @@ def _judged(verdict: str, ends: list[End], out_of_memory: bool) -> Execution:
     match verdict:
         case "not plain argument" | "not plain result":
             return Execution("wrong", candidate.cpu_ns, verdict.rpartition(" ")[2])
+        case "untested":
+            return Execution("infra", candidate.cpu_ns, untested=True)
         case "no reply":
             return Execution(_unfinished(candidate, out_of_memory), candidate.cpu_ns)
         case "no verdict":

@@ -37,5 +37,6 @@ def relay(baseline: Log, writer: Writer) -> None:
                 truth=score.truth,
                 answer=score.answer,
                 references=score.references,
+                choices=score.choices,
             )
         )

@@ -58,6 +58,7 @@ def validate(
                 phase="training",
                 question=task.question,
                 references=task.references,
+                choices=task.choices,
                 identity=identity[task.suite],
             )
         )

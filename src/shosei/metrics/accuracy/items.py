@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-
 import msgspec
 
-from shosei.log import Exec, Log, Score
-from shosei.metrics.grading.answer import normalise
-from shosei.metrics.grading.choices import extract_choice
-from shosei.metrics.grading.grade import extract_number, grade, outcomes
-from shosei.metrics.grading.labels import predicted_label
-from shosei.metrics.grading.programs import extract_code
+from shosei.log import Exec, Log
+from shosei.metrics.grading.grade import GRADING_VERSION, classes, mark, outcomes, said
 from shosei.metrics.observed.answers import by_epoch
 
 
@@ -22,53 +16,42 @@ class Item(msgspec.Struct, kw_only=True):
     item: str
     sample: int
     question: str
-    answer: str
+    answer: str  # without what was thought
     extracted: str
     truth: str
     references: list[str]
     right: bool | None
-    outcome: str  # of a program; or the request's error
+    outcome: str  # of a program; or the request's error; or why nothing was extracted
     oracle: str  # of a program: outside | in_process
+    thought: str = ""
+    choices: list[str] = []
+    grading_version: int = 1
 
 
 def items(log: Log) -> bytes:
     """The answers of the last checkpoint, or of the exam, as JSON Lines in the order of suite, item and sample."""
-    scores = list(by_epoch(log).values())[-1:]
+    scores = [score for last in list(by_epoch(log).values())[-1:] for score in last]
     executions = {(event.suite, event.item, event.sample): event for event in log.of(Exec)}
-    ended = outcomes(executions.values())
-    labels: dict[str, set[str]] = {}
-    for score in scores[0] if scores else ():
-        labels.setdefault(score.suite, set()).add(score.truth)
+    ended, of_suite = outcomes(executions.values()), classes(scores)
     lines = []
-    for score in sorted(scores[0] if scores else (), key=lambda score: (score.suite, score.item, score.sample)):
+    for score in sorted(scores, key=lambda score: (score.suite, score.item, score.sample)):
         execution = executions.get((score.suite, score.item, score.sample))
+        spoken, marked = said(score), mark(score, ended, of_suite)
         item = Item(
             suite=score.suite,
             item=score.item,
             sample=score.sample,
             question=score.question,
-            answer=score.answer,
-            extracted=extracted(score, labels[score.suite]),
+            answer=spoken.text,
+            thought=spoken.thought,
+            extracted=marked.extracted,
             truth=score.truth,
             references=score.references,
-            right=grade(score, ended),
-            outcome=score.error or (execution.outcome if execution else ""),
+            choices=score.choices,
+            right=marked.right,
+            outcome=marked.outcome,
             oracle=execution.oracle if execution else "",
+            grading_version=GRADING_VERSION,
         )
         lines.append(msgspec.json.encode(item) + b"\n")
     return b"".join(lines)
-
-
-def extracted(score: Score, labels: Collection[str]) -> str:
-    """The part of an answer that its grader looks at. ``labels``: the classes of its suite."""
-    match score.grader:
-        case "number":
-            number = extract_number(score.answer)
-            return "" if number is None else f"{number:f}"
-        case "choice":
-            return extract_choice(score.answer)
-        case "label":
-            return predicted_label(score.answer, sorted(labels))
-        case "python":
-            return extract_code(score.answer)
-    return normalise(score.answer)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from shosei.log import Exec, Log, Score, Workflow
 from shosei.metrics import stats
-from shosei.metrics.grading.grade import Outcomes, grade, outcomes
+from shosei.metrics.grading.grade import Outcomes, classes, grade, outcomes
 from shosei.metrics.metric import POINTS, Figure, Key, Row, Table, Text, Words, text
 from shosei.metrics.observed.answers import answered, cluster_of, task_key
 from shosei.metrics.observed.tasks import given_to_baseline, submitted
@@ -49,12 +49,14 @@ def _score(task: Workflow) -> Score:
         answer=task.answer,
         sample=task.sample,
         references=task.references,
+        choices=task.choices,
         error=task.error,
     )
 
 
 def _graded(found: Sequence[tuple[Workflow, Score]], executed: Outcomes) -> list[GradedTask]:
-    graded = [(task, score, grade(score, executed)) for task, score in found]
+    of_suite = classes(score for _, score in found)
+    graded = [(task, score, grade(score, executed, of_suite)) for task, score in found]
     return [GradedTask(task, score, solved) for task, score, solved in graded if solved is not None]
 
 

@@ -20,7 +20,7 @@ from shosei.metrics.accuracy.over_single import (
 )
 from shosei.metrics.accuracy.tables import identities
 from shosei.metrics.cell import Unmeasurable, Value
-from shosei.metrics.grading.grade import Outcomes, grade, outcomes
+from shosei.metrics.grading.grade import Outcomes, classes, grade, outcomes
 from shosei.metrics.metric import Curve, Figure, Key, Plot, Row, Table, Text, Words, text
 from shosei.metrics.observed.answers import CUT, CUT_LIMIT, INFRA_LIMIT, answered, by_epoch, cluster_of, task_key
 from shosei.metrics.observed.tasks import stopped, submitted
@@ -94,7 +94,7 @@ def _graded(log: Log) -> tuple[list[_Task], Words]:
     if unknown := sorted({score.grader for score in log.of(Score)} - {*GRADERS}):
         raise Unmeasurable("not_measured", text("accuracy.unknown_grader", graders=unknown))
     scores, invalid = answered(log)
-    executed = outcomes(log.of(Exec))
+    executed, of_suite = outcomes(log.of(Exec)), classes(scores)
     programs = [score for score in scores if score.grader == "python"]
     if programs and not executed:
         raise Unmeasurable(
@@ -105,7 +105,7 @@ def _graded(log: Log) -> tuple[list[_Task], Words]:
     tasks: dict[tuple[str, str], _Task] = {}
     infra = 0
     for score in scores:
-        right = grade(score, executed)
+        right = grade(score, executed, of_suite)
         if right is None:
             infra += 1
             continue
@@ -218,8 +218,9 @@ def _by_epoch(log: Log, executed: Outcomes) -> list[Plot]:
         return []
     marks: dict[str, dict[int, list[float]]] = {}
     for epoch, scores in epochs.items():
+        of_suite = classes(scores)
         for score in scores:
-            right = None if score.error else grade(score, executed)
+            right = None if score.error else grade(score, executed, of_suite)
             if right is not None:
                 marks.setdefault(score.suite, {}).setdefault(epoch, []).append(float(right))
     curves = [

@@ -1,10 +1,55 @@
-"""An answer before it is graded: the form in which it is compared."""
+"""An answer before it is graded: what of it was thought and what said, and the form in which it is compared."""
 
 from __future__ import annotations
 
+import re
 import unicodedata
+from typing import NamedTuple
+
+# Why an answer has nothing to grade.
+NONE = "none"
+AMBIGUOUS = "ambiguous"
+CUT_IN_THOUGHT = "cut in thought"
 
 _SENTENCE_MARKS = "。．.｡!！?？"
+# A mark that opens a thought begins a line; one that closes it may stand anywhere. One that closes none, in quotes, is
+# what the answer is about.
+_NAMES = "think|thinking|thought|seed:think"
+_THOUGHT_MARK = re.compile(
+    rf"^[ \t]*(?P<open><(?:{_NAMES})>)|(?P<quoted>(?<=['\"`])(?=</[\w:]+>['\"`]))?</(?:{_NAMES})>", re.MULTILINE
+)
+
+
+class Spoken(NamedTuple):
+    """``text`` is what is graded. ``cut``: the answer ended within a thought, so that nothing was said after it."""
+
+    text: str
+    thought: str
+    cut: bool
+
+
+def spoken(answer: str) -> Spoken:
+    """What an answer says apart from what it thinks, between ``<think>`` and ``</think>``.
+
+    A thought that nothing opens was opened by the chat template: it begins with the answer. One that nothing closes was
+    cut off.
+    """
+    said: list[str] = []
+    thought: list[str] = []
+    thinking, end = False, 0
+    for mark in _THOUGHT_MARK.finditer(answer):
+        if mark["quoted"] is not None and not thinking:
+            continue
+        between, end = answer[end : mark.start()], mark.end()
+        (thought if thinking else said).append(between)
+        if mark["open"]:
+            thinking = True
+        elif thinking:
+            thinking = False
+        else:
+            thought, said = [*thought, *said], []
+    (thought if thinking else said).append(answer[end:])
+    return Spoken("".join(said), "".join(thought), thinking)
 
 
 def normalise(text: str) -> str:

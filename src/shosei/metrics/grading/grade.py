@@ -1,28 +1,43 @@
 """Grading: raw answers beside their truths become right or wrong, the same way for training and for inference.
 
-Pure functions. Any change of what they return takes a new ``GRADING_VERSION``, because it makes
-scores incomparable.
+Pure functions. Any change of what they return takes a new ``GRADING_VERSION``, because it makes scores incomparable.
+The rules stand in docs/grading.md.
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from decimal import Decimal
+from typing import NamedTuple
 
 from shosei.log.events import Exec, Score
-from shosei.metrics.grading.answer import normalise
-from shosei.metrics.grading.choices import extract_choice
+from shosei.metrics.grading.answer import CUT_IN_THOUGHT, NONE, Spoken, normalise, spoken
+from shosei.metrics.grading.choices import choice
 from shosei.metrics.grading.free_text import exact_match
-from shosei.metrics.grading.labels import predicted_label
+from shosei.metrics.grading.labels import label
+from shosei.metrics.grading.programs import extract_code
 
-GRADING_VERSION = 1
+GRADING_VERSION = 2
 
 Outcomes = Mapping[tuple[str, str, int], str]
+Classes = Mapping[str, Collection[str]]
 
 _THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
 _NUMBER = re.compile(r"(?:(?<![\w)])-)?\d+(?:\.\d+)?")
+
+
+class Mark(NamedTuple):
+    """What an answer got. ``right`` is None where nobody could tell: a program that could not be executed.
+
+    ``extracted`` is what was graded of the answer. ``outcome``: of a program; or the request's error; or why nothing
+    was extracted: ``none``, ``ambiguous``, ``cut in thought``; else empty.
+    """
+
+    right: bool | None
+    extracted: str
+    outcome: str = ""
 
 
 def outcomes(executions: Iterable[Exec]) -> dict[tuple[str, str, int], str]:
@@ -30,31 +45,63 @@ def outcomes(executions: Iterable[Exec]) -> dict[tuple[str, str, int], str]:
     return {(event.suite, event.item, event.sample): event.outcome for event in executions}
 
 
-def grade(score: Score, outcomes: Outcomes) -> bool | None:
-    """Whether the answer is right; a failed request is a wrong answer.
+def classes(scores: Iterable[Score]) -> dict[str, set[str]]:
+    """The classes of each suite of labels, which are the truths asked for: the third argument of ``grade``."""
+    of_suite: dict[str, set[str]] = {}
+    for score in scores:
+        if score.grader == "label":
+            of_suite.setdefault(score.suite, set()).add(score.truth)
+    return of_suite
 
-    None: a program that nobody could execute (no ``exec`` event, or its outcome is ``infra``). It is neither right nor
-    wrong, and must be counted apart. Raises ValueError for a grader this version does not know.
+
+def grade(score: Score, outcomes: Outcomes, classes: Classes | None = None) -> bool | None:
+    """Whether the answer is right; a failed request is a wrong answer. Raises ValueError as ``mark`` does."""
+    return mark(score, outcomes, classes).right
+
+
+def mark(score: Score, outcomes: Outcomes, classes: Classes | None = None) -> Mark:
+    """Grade an answer. Of a thought nothing is graded; an answer that was cut off in one is wrong.
+
+    Raises ValueError for a grader this version does not know.
     """
     if score.error:
-        return False
+        return Mark(False, "", score.error)
+    text, _, cut = said(score)
+    if score.grader == "python":
+        return _of_program(text, cut, outcomes.get((score.suite, score.item, score.sample), "infra"))
+    if cut:
+        return Mark(False, "", CUT_IN_THOUGHT)
+    rights = [score.truth, *score.references]
     match score.grader:
         case "exact":
-            return normalise(score.answer) in map(normalise, [score.truth, *score.references])
+            return Mark(normalise(text) in map(normalise, rights), normalise(text))
         case "text":
-            return exact_match(score.answer, [score.truth, *score.references])
+            return Mark(exact_match(text, rights), normalise(text))
         case "number":
-            number = extract_number(score.answer)
-            return number is not None and number == extract_number(score.truth)
+            number = extract_number(text)
+            if number is None:
+                return Mark(False, "", NONE)
+            return Mark(number == extract_number(score.truth), f"{number:f}")
         case "choice":
-            return extract_choice(score.answer) == score.truth
+            letter, why = choice(text, score.truth, score.choices, score.question)
+            return Mark(letter == score.truth, letter, why)
         case "label":
-            return predicted_label(score.answer, [score.truth]) == score.truth
-        case "python":
-            outcome = outcomes.get((score.suite, score.item, score.sample), "infra")
-            return None if outcome == "infra" else outcome == "pass"
-        case unknown:
-            raise ValueError(f"no grader '{unknown}'")
+            name, why = label(text, {score.truth, *(classes or {}).get(score.suite, ())})
+            return Mark(name == score.truth, name, why)
+    raise ValueError(f"no grader '{score.grader}'")
+
+
+def said(score: Score) -> Spoken:
+    """What an answer says and thinks. A server may keep thoughts apart: one that says nothing was cut at the limit."""
+    text, thought, cut = spoken(score.answer)
+    silent = score.reasoning and score.finish_reason == "length" and not text.strip()
+    return Spoken(text, score.reasoning + thought, cut or bool(silent))
+
+
+def _of_program(text: str, cut: bool, outcome: str) -> Mark:
+    if cut and outcome == "no code":
+        return Mark(False, "", CUT_IN_THOUGHT)
+    return Mark(None if outcome == "infra" else outcome == "pass", extract_code(text), outcome)
 
 
 def extract_number(answer: str) -> Decimal | None:

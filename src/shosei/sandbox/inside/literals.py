@@ -10,23 +10,32 @@ _AS_DICT = (dict, Counter, OrderedDict, defaultdict)  # equal to the dict of the
 _GROUPS: dict[str, type] = {"tuple": tuple, "set": set, "frozenset": frozenset}
 
 
+DEEPEST = 200  # values within values; what one side takes, the other must be able to send back
+
+
 class NotPlain(TypeError):
     """A value that is no literal: a function, a generator, an instance of a class, a subclass of a plain type."""
 
 
-def encode(value: Any) -> Any:
-    """``value`` as something that JSON can carry without loss of type. Raises NotPlain."""
+class TooDeep(NotPlain):
+    """A value that holds values deeper than ``DEEPEST``."""
+
+
+def encode(value: Any, depth: int = 0) -> Any:
+    """``value`` as something that JSON can carry without loss of type. Raises NotPlain, TooDeep."""
     kind = type(value)
+    if depth > DEEPEST:
+        raise TooDeep(kind.__name__)
     if value is None or kind in (bool, str, float):
         return value
     if kind is int:
         return value if -_JSON_INTEGER < value < _JSON_INTEGER else {"int": hex(value)}
     if kind is list:
-        return [encode(each) for each in value]
+        return [encode(each, depth + 1) for each in value]
     if kind.__name__ in _GROUPS and kind is _GROUPS[kind.__name__]:
-        return {kind.__name__: [encode(each) for each in value]}
+        return {kind.__name__: [encode(each, depth + 1) for each in value]}
     if kind in _AS_DICT:
-        return {"dict": [[encode(key), encode(each)] for key, each in dict.items(value)]}
+        return {"dict": [[encode(key, depth + 1), encode(each, depth + 1)] for key, each in dict.items(value)]}
     if kind is bytes:
         return {"bytes": value.hex()}
     if kind is complex:
@@ -34,10 +43,12 @@ def encode(value: Any) -> Any:
     raise NotPlain(kind.__name__)
 
 
-def decode(value: Any) -> Any:
-    """The inverse of ``encode``: only ever exact plain types. Raises ValueError, TypeError, RecursionError."""
+def decode(value: Any, depth: int = 0) -> Any:
+    """The inverse of ``encode``: only ever exact plain types. Raises ValueError, TypeError, OverflowError, TooDeep."""
+    if depth > DEEPEST:
+        raise TooDeep
     if type(value) is list:
-        return [decode(each) for each in value]
+        return [decode(each, depth + 1) for each in value]
     if type(value) is not dict:
         return value
     ((kind, inner),) = value.items()
@@ -45,13 +56,13 @@ def decode(value: Any) -> Any:
         case "int":
             return int(inner, 16)
         case "dict":
-            return {decode(key): decode(each) for key, each in inner}
+            return {decode(key, depth + 1): decode(each, depth + 1) for key, each in inner}
         case "bytes":
             return bytes.fromhex(inner)
         case "complex":
             return complex(*inner)
         case _ if kind in _GROUPS:
-            return _GROUPS[kind](decode(each) for each in inner)
+            return _GROUPS[kind](decode(each, depth + 1) for each in inner)
     raise ValueError(f"no kind of literal: {kind}")
 
 

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import builtins
+import functools
 import json
 import socket
 from collections.abc import Callable
 from io import BufferedRWPair
 from typing import Any
 
-from .literals import NotPlain, decode, encode, same
+from .literals import NotPlain, TooDeep, decode, encode, same
 
 REPLY_BYTES = 1 << 20
 _ENTRY_NAME = "candidate"
+# Exceptions that mean something to whoever calls: the end of what it iterates over, or that a test of its own failed.
+# They never stand for a candidate's failure, lest tests take that for the end of their cases.
+_MISLEADING = (AssertionError, StopIteration, StopAsyncIteration)
+_NOT_OF_WORDS = (UnicodeError, ExceptionGroup)  # made of more than a text
 
 
 class NoReply(BaseException):
@@ -100,7 +105,24 @@ def _judge(request: dict[str, Any], channel: socket.socket) -> str:
 
 def _judge_inside(request: dict[str, Any]) -> str:
     """Tests and candidate in one process, where the tests need more than literals: the verdict can be forged."""
-    return _verdict(request, lambda: _load(request))
+    return _verdict(request, lambda: _honest(_load(request)))
+
+
+def _honest(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function, raising nothing that tests could take for something else than its failure. A class stays one."""
+    if isinstance(function, type):
+        return function
+
+    @functools.wraps(function, updated=())
+    def call(*arguments: Any, **named: Any) -> Any:
+        try:
+            return function(*arguments, **named)
+        except BaseException as error:
+            if isinstance(error, Exception) and not isinstance(error, _MISLEADING):
+                raise
+            raise RuntimeError(type(error).__name__) from None
+
+    return call
 
 
 def _load(request: dict[str, Any]) -> Callable[..., Any]:
@@ -111,8 +133,10 @@ def _load(request: dict[str, Any]) -> Callable[..., Any]:
 
 
 def _verdict(request: dict[str, Any], load: Callable[[], Callable[..., Any]]) -> str:
+    """``untested`` where the tests would pass any program, as they never call it."""
+    calls: list[None] = []
     try:
-        candidate = load()
+        candidate = _counted(load(), calls)
         for arguments, expected in request["tests"]:
             if not same(expected, candidate(*arguments)):
                 return "wrong"
@@ -129,7 +153,21 @@ def _verdict(request: dict[str, Any], load: Callable[[], Callable[..., Any]]) ->
         return "not plain result"
     except BaseException:
         return "exception"
-    return "pass"
+    return "pass" if calls else "untested"
+
+
+def _counted(function: Callable[..., Any], calls: list[None]) -> Callable[..., Any]:
+    """The function, adding to ``calls`` when it is called. A class stays one, and counts as called."""
+    if isinstance(function, type):
+        calls.append(None)
+        return function
+
+    @functools.wraps(function, updated=())
+    def call(*arguments: Any, **named: Any) -> Any:
+        calls.append(None)
+        return function(*arguments, **named)
+
+    return call
 
 
 def _run_source(request: dict[str, Any], candidate: Callable[..., Any]) -> None:
@@ -147,7 +185,9 @@ def _stand_in(lines: BufferedRWPair, name: str) -> Callable[..., Any]:
     def call(*arguments: Any, **named: Any) -> Any:
         try:
             message = encode([list(arguments), named])
-        except (NotPlain, RecursionError):
+        except (TooDeep, RecursionError):  # so deep is only what the candidate gave, or what a reference shows
+            raise NotPlainResult from None
+        except NotPlain:
             raise NotPlainArgument from None
         try:
             _send(lines, message)
@@ -165,7 +205,9 @@ def _received(lines: BufferedRWPair) -> Any:
         kind, *said = json.loads(lines.readline(REPLY_BYTES))
         if kind == "value":
             return decode(said[0])
-    except (OSError, ValueError, TypeError, LookupError, RecursionError):
+    except TooDeep:
+        raise NotPlainResult from None
+    except (OSError, ValueError, TypeError, LookupError, RecursionError, OverflowError):
         raise NoReply from None
     if kind == "other":
         raise NotPlainResult
@@ -176,6 +218,6 @@ def _raised(said: list[Any]) -> Exception:
     """The candidate's exception, if it is one of Python's own, so that tests can expect it."""
     name, words = (*map(str, said), "", "")[:2]
     kind = getattr(builtins, name, None)
-    if isinstance(kind, type) and issubclass(kind, Exception) and not issubclass(kind, (AssertionError, UnicodeError)):
+    if isinstance(kind, type) and issubclass(kind, Exception) and not issubclass(kind, (*_MISLEADING, *_NOT_OF_WORDS)):
         return kind(words)
     return RuntimeError(f"{name}: {words}")

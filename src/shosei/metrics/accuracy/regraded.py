@@ -1,0 +1,55 @@
+"""What grading by other rules changed: the verdicts that a run's list of answers was written with, and those of now."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from shosei.log import Log, Score
+from shosei.metrics.accuracy.items import Item, items
+from shosei.metrics.grading.grade import GRADING_VERSION
+from shosei.metrics.metric import Text, text
+
+_decode = msgspec.json.Decoder(Item).decode
+
+
+class Change(msgspec.Struct, frozen=True):
+    """An answer whose verdict has changed; ``before`` is as it was written down, ``after`` as it is now."""
+
+    before: Item
+    after: Item
+
+
+def changes(written: bytes, log: Log) -> tuple[int, list[Change]]:
+    """The grading version of ``written``, a run's ``items.jsonl``, and what of it is graded otherwise now.
+
+    Answers that the log does not have, or has otherwise, are left out: they are of another attempt. Raises
+    msgspec.DecodeError: it is no such list.
+    """
+    before = {(item.suite, item.item, item.sample): item for item in _items(written)}
+    version = min((item.grading_version for item in before.values()), default=GRADING_VERSION)
+    if version == GRADING_VERSION:
+        return version, []
+    raw = {(score.suite, score.item, score.sample): score.answer for score in log.of(Score)}
+    after = {(item.suite, item.item, item.sample): item for item in _items(items(log))}
+    found = []
+    for key in sorted(before.keys() & after.keys()):
+        same = before[key].answer in (raw[key], after[key].answer)
+        if same and before[key].right != after[key].right:
+            found.append(Change(before[key], after[key]))
+    return version, found
+
+
+def warning(version: int, changed: Sequence[Change]) -> list[Text]:
+    """For the card, where another version wrote the list: how many verdicts changed, and which way."""
+    if version == GRADING_VERSION:
+        return []
+    worse = sum(change.before.right is True for change in changed)
+    better = sum(change.after.right is True for change in changed)
+    other = len(changed) - worse - better
+    return [text("warning.regraded", before=version, now=GRADING_VERSION, worse=worse, better=better, other=other)]
+
+
+def _items(written: bytes) -> list[Item]:
+    return [_decode(line) for line in written.splitlines() if line.strip()]

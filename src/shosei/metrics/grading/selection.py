@@ -1,0 +1,126 @@
+"""Which of several options a text selects, by written rules that end in "ambiguous" rather than in a guess."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from shosei.metrics.grading import statements
+from shosei.metrics.grading.answer import AMBIGUOUS, NONE
+from shosei.metrics.grading.mentions import DENIED, is_text, option_of
+
+_ENDS = 10_000  # characters read of the beginning and of the end of a very long text
+_MOST_CORRECTIONS = 8  # of a text that goes round in circles, the last
+
+
+class Selection(NamedTuple):
+    """The number of the option; or None, and why there is none: ``none`` or ``ambiguous``."""
+
+    option: int | None
+    why: str = ""
+
+
+class _Verdict(NamedTuple):
+    start: int
+    options: tuple[int, ...]
+
+
+def select(text: str, count: int, *, classes: bool = False) -> Selection:
+    """The option of ``count`` that a text selects, whose mentions have been put in (``mentions.Mentions``).
+
+    ``classes``: the options are classes of texts, of which denying all but one names none. Rules: docs/grading.md.
+    """
+    if len(text) > 2 * _ENDS:
+        text = f"{text[:_ENDS]}\n{text[-_ENDS:]}"
+    if beyond := statements.NEXT_QUESTION.search(text):
+        first = select(text[: beyond.start()], count, classes=classes)
+        if first.why != NONE:
+            return first
+    enumerates = _enumerates(text)
+    text = _with_denials(text)
+    pattern = statements.VERDICT_OF_CLASS if classes else statements.VERDICT
+    if corrected := _corrected(text, pattern):
+        return corrected
+    if any(option_of(letter) != option_of(its) for letter, its in statements.LETTER_WITH_TEXT.findall(text)):
+        return Selection(None, AMBIGUOUS)
+    stated = _verdicts(pattern.finditer(text)) or _verdicts(statements.RIGHT.finditer(text))
+    if verdicts := sorted([*stated, *_alone(text, enumerates)]):
+        return _agreed(text, verdicts)
+    return _mentioned(text, 0 if classes else count)
+
+
+def _alone(text: str, enumerates: bool) -> list[_Verdict]:
+    """Where an option stands alone: at the beginning, or in a line; of a list of the options only its last line."""
+    if enumerates:
+        return _verdicts(statements.LAST_LINE.finditer(text))
+    lines = _verdicts(statements.LINE.finditer(text))
+    if len({options for _, options in lines}) > 1:
+        return []
+    return [*_verdicts(statements.LEAD.finditer(text)), *lines]
+
+
+def _with_denials(text: str) -> str:
+    """The text in one spelling, with the mentions marked that it denies."""
+    text = statements.REFERENCE.sub("", statements.SPACE.sub("", text))
+    if _enumerates(text):
+        text = statements.ENUMERATED.sub(r"\1\2 ", text)
+    text = statements.CROSS.sub("错误", statements.TICK.sub("正确", text))
+    for denial in statements.DENIALS:
+        text = denial.sub(_denied, text)
+    return text
+
+
+def _denied(match: re.Match[str]) -> str:
+    return statements.MENTION.sub(lambda mention: chr(ord(mention[0]) + DENIED), match[0])
+
+
+def _enumerates(text: str) -> bool:
+    """Whether the text goes through the options, one after the other."""
+    marked = {option_of(begin or within) for begin, within in statements.ENUMERATED.findall(text)}
+    return len(marked) > 1
+
+
+def _corrected(text: str, pattern: re.Pattern[str]) -> Selection | None:
+    """What the text selects after it has last corrected itself, if it did."""
+    corrections = [*statements.CORRECTION.finditer(text)]
+    for correction in reversed(corrections[-_MOST_CORRECTIONS:]):
+        rest = text[correction.end() :]
+        if verdicts := _verdicts(pattern.finditer(rest)) or _verdicts(statements.RIGHT.finditer(rest)):
+            return _agreed(rest, verdicts)
+        if near := statements.NEAR_CORRECTION.match(rest):
+            return Selection(option_of(near["options"]))
+    return None
+
+
+def _verdicts(matches: Iterable[re.Match[str]]) -> list[_Verdict]:
+    """Every statement that an option, or several, is the answer, in order."""
+    return [_Verdict(match.start(), _options(match[0])) for match in matches]
+
+
+def _agreed(text: str, verdicts: list[_Verdict]) -> Selection:
+    """The option on which all verdicts agree, or the last one's where the text comes to it as a conclusion."""
+    last = verdicts[-1]
+    others = [verdict for verdict in verdicts if verdict.options != last.options]
+    concluded = not others or statements.CONCLUSION.search(text, others[-1].start + 1, last.start + 12)
+    if len(last.options) > 1 or not concluded:
+        return Selection(None, AMBIGUOUS)
+    return Selection(last.options[0])
+
+
+def _mentioned(text: str, count: int) -> Selection:
+    """The only option that is mentioned and not denied, or the only one of ``count`` that is left when others are."""
+    mentions = statements.MENTION_OR_DENIED.findall(text)
+    denied = {option_of(mention) for mention in mentions if not statements.MENTION.match(mention)}
+    kept = [mention for mention in mentions if statements.MENTION.match(mention)]
+    letters = [mention for mention in kept if not is_text(mention)]
+    options = {option_of(mention) for mention in letters or kept} - denied
+    if not options and len(denied) == count - 1:
+        options = set(range(count)) - denied
+    if len(options) == 1:
+        return Selection(min(options))
+    return Selection(None, AMBIGUOUS if options else NONE)
+
+
+def _options(mentions: str) -> tuple[int, ...]:
+    return tuple(sorted({*map(option_of, statements.MENTION.findall(mentions))}))
