@@ -42,8 +42,7 @@ def write_rope(spec: ModelSpec) -> dict[str, Any]:
     parameters: dict[str, Any] = {"rope_type": "default"}
     config: dict[str, Any] = {"rope_theta": spec.rope_theta}
     if spec.rope_scaling:
-        values = asdict(spec.rope_scaling)  # type: ignore[call-overload]  # each kind is a dataclass
-        parameters = {key: value for key, value in values.items() if value is not None}
+        parameters = {key: value for key, value in asdict(spec.rope_scaling).items() if value is not None}
         config["rope_scaling"] = parameters
     return config | {"rope_parameters": parameters | {"rope_theta": spec.rope_theta}}
 
