@@ -180,7 +180,7 @@ def _spec(
 def _this_machine() -> Device | None:
     """Measured, if torch is installed."""
     try:
-        from shosei.train.throughput import this_machine
+        from shosei.model.device import this_machine
     except ModuleNotFoundError as error:
         if error.name != "torch":
             raise

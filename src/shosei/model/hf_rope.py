@@ -52,8 +52,8 @@ def _scaling(rope: dict[str, Any], context: int, file: Path) -> RopeScaling | No
     if kind in _PLAIN:
         return None
     if kind not in _SCALINGS:
-        known = ", ".join([*_PLAIN, *_SCALINGS])
-        raise InputError(f"{file}: RoPE scaling '{kind}' is not supported; these are: {known}")
+        supported = ", ".join([*_PLAIN, *_SCALINGS])
+        raise InputError(f"{file}: RoPE scaling '{kind}' is not supported; these are: {supported}")
     wanted = {field.name: field for field in fields(_SCALINGS[kind]) if field.init}
     given = {key: value for key, value in rope.items() if value is not None and key not in _IDLE}
     if "original_max_position_embeddings" in wanted:

@@ -1,61 +1,16 @@
-"""How fast this process computes, and how fast it trains: what a person sees, and no card has."""
+"""How fast a training computes: what a person sees while it runs. Nothing here reaches the log or the card."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
-from functools import cache
 
 import numpy as np
-import psutil
-import torch
 
-from shosei.model import device
-from shosei.model.device import compute_dtype
 from shosei.spec import ModelSpec
-from shosei.spec.device import Device
 from shosei.spec.training import lora_params
 from shosei.train import ranks
 
 _SECONDS = 3.0  # between two lines
-_PROBE_SECONDS = 0.2
-_PROBE_BYTES = 1 << 28  # far more than any cache holds
-_PEAK_SIZE = {"cpu": 1024}  # an accelerator wants more to do
-
-
-@cache
-def gemm_peak(dtype: torch.dtype, seconds: float = _PROBE_SECONDS) -> float:
-    """FLOP/s of the best of repeated square products: what this process can do on its device. Measured once."""
-    where = device.choose()
-    size = _PEAK_SIZE.get(where.type, 8192)
-    a = torch.ones(size, size, dtype=dtype, device=where)
-    best, deadline = float("inf"), time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        begin = time.monotonic()
-        a @ a
-        if where.type != "cpu":
-            torch.accelerator.synchronize(where)
-        best = min(best, time.monotonic() - begin)
-    return 2 * size**3 / best
-
-
-def this_machine() -> Device:
-    """Memory that is free now, the best rate of square products in the type that the trainer would choose, and the
-    best rate of reading: of adding up integers, since torch adds up floats no faster than one core can."""
-    dtype = compute_dtype("auto")
-    threads = torch.get_num_threads()
-    source = f"measured: {threads} thread{'s' * (threads > 1)}, {str(dtype).removeprefix('torch.')}"
-    return Device("this machine", psutil.virtual_memory().available, gemm_peak(dtype), _read_bandwidth(), source)
-
-
-def _read_bandwidth() -> float:
-    values = torch.ones(_PROBE_BYTES // 8, dtype=torch.int64)
-    best, deadline = float("inf"), time.monotonic() + _PROBE_SECONDS
-    while time.monotonic() < deadline:
-        begin = time.monotonic()
-        values.sum()
-        best = min(best, time.monotonic() - begin)
-    return values.nbytes / best
 
 
 def step_flops(spec: ModelSpec, tokens: int, answers: int, sequence: int, lora_rank: int = 0) -> int:
