@@ -25,6 +25,7 @@ from torch import Tensor
 
 from shosei.log import RunBegin, Sample, Section, read_log
 from shosei.model import weights
+from shosei.model.device import this_machine
 from shosei.model.folder import special_ids, tensor_shapes
 from shosei.model.hf_config import to_config
 from shosei.model.hf_files import write_json
@@ -32,7 +33,6 @@ from shosei.quantity import shown_bytes
 from shosei.spec import ModelSpec, preset
 from shosei.spec.generation import WeightFormat, decode_seconds, generation_memory, product_bytes
 from shosei.text import Tokenizer
-from shosei.train.throughput import this_machine
 
 CONTEXT, NEW, TURNS = 1024, 64, 3
 QUESTION = [{"role": "user", "content": "今天天气怎么样？東京の天気は？"}]

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from shosei.cli.main import main
-from shosei.data import DataConfig, DialogueBatches, Examples, load_examples
-from shosei.data.dataset import NO_LOSS
+from shosei.data import DataConfig, DialogueBatches, load_examples
+from shosei.data.dataset import NO_LOSS, Example
 from shosei.errors import InputError
 from shosei.log import Run, RunBegin, RunEnd, open_run, read_log
 from shosei.text import Tokenizer, load_chat
@@ -30,7 +30,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 
 @pytest.fixture(scope="module")
-def examples(run: Run) -> Examples:
+def examples(run: Run) -> list[Example]:
     return load_examples(run, load_chat(run.tokenizer))
 
 
@@ -93,7 +93,7 @@ def test_every_truth_fits_into_its_tasks_token_limit(run: Run) -> None:
         assert len(tokenizer.encode(task.truth)) + 1 <= task.max_tokens
 
 
-def test_an_epoch_holds_every_example_once(examples: Examples) -> None:
+def test_an_epoch_holds_every_example_once(examples: list[Example]) -> None:
     for index in (1, 2):
         seen = []
         for batch in DialogueBatches(examples, 48, seed=0).epoch(index):
@@ -101,10 +101,10 @@ def test_an_epoch_holds_every_example_once(examples: Examples) -> None:
                 # The row is whole up to its last target, <|im_end|>.
                 last = int(np.flatnonzero(targets != NO_LOSS)[-1])
                 seen.append((*ids[: last + 1].tolist(), int(targets[last])))
-        assert sorted(seen) == sorted(tuple(ids) for ids in examples.ids)
+        assert sorted(seen) == sorted(tuple(ids) for ids, _ in examples)
 
 
-def test_batches_are_full_padded_little_and_counted_right(examples: Examples) -> None:
+def test_batches_are_full_padded_little_and_counted_right(examples: list[Example]) -> None:
     batches = DialogueBatches(examples, 48, seed=0)
     epoch = list(batches.epoch(1))
     assert len(epoch) == batches.steps_per_epoch
@@ -115,12 +115,12 @@ def test_batches_are_full_padded_little_and_counted_right(examples: Examples) ->
     full = [batch for batch in epoch if len(batch.ids) == 48 or (len(batch.ids) + 2) * batch.ids.shape[1] > 2048]
     assert len(full) >= len(epoch) - 1, "full but for the last"
     assert all(batch.samples == len(batch.ids) for batch in epoch)
-    assert sum(batch.tokens for batch in epoch) == sum(len(ids) - 1 for ids in examples.ids)
+    assert sum(batch.tokens for batch in epoch) == sum(len(ids) - 1 for ids, _ in examples)
     assert sum(batch.tokens for batch in epoch) / sum(batch.ids.size for batch in epoch) > 0.85
     assert all(batch.ids.dtype == batch.targets.dtype == np.int64 for batch in epoch)
 
 
-def test_batches_depend_on_seed_and_epoch_alone(examples: Examples) -> None:
+def test_batches_depend_on_seed_and_epoch_alone(examples: list[Example]) -> None:
     def epoch(seed: int, index: int) -> list[list[list[int]]]:
         return [batch.ids.tolist() for batch in DialogueBatches(examples, 48, seed).epoch(index)]
 
@@ -133,7 +133,7 @@ def test_targets_are_the_answer_one_place_ahead(run: Run) -> None:
     chat = load_chat(run.tokenizer)
     messages = [{"role": "user", "content": "12加34是多少？"}, {"role": "assistant", "content": "46"}]
     ids, loss = chat.training_example(messages)
-    (batch,) = DialogueBatches(Examples([ids], [loss]), 8, seed=0).epoch(1)
+    (batch,) = DialogueBatches([(ids, loss)], 8, seed=0).epoch(1)
     learned = batch.targets[0] != NO_LOSS
     assert chat.tokenizer.decode(batch.targets[0][learned].tolist()) == "46"
     assert batch.targets[0][learned].tolist() == [*chat.tokenizer.encode("46"), chat.tokenizer.end_id]
@@ -154,6 +154,6 @@ def test_a_row_may_hold_tools_and_calls(run: Run, tmp_path: Path) -> None:
     row = {"messages": messages, "suite": "tools", "lang": "zh", "tools": tools}
     Run(tmp_path).data.mkdir()
     (Run(tmp_path).data / "train.jsonl").write_text(json.dumps(row))
-    (ids,) = load_examples(Run(tmp_path), chat).ids
+    ((ids, _),) = load_examples(Run(tmp_path), chat)
     assert ids == chat.render(messages, tools, add_generation_prompt=False)[: len(ids)]
     assert ids[-2:] == [chat.tokenizer.special_id("<|action_end|>"), chat.tokenizer.end_id]

@@ -19,7 +19,7 @@ from shosei.spec import PRESETS, preset
 from shosei.spec.device import DEVICES, parse_devices
 from shosei.spec.generation import decode_seconds, generation_memory
 from shosei.spec.plan import plan, token_budget
-from shosei.spec.solve import FREE, Budget, solve
+from shosei.spec.solve import FREE, CostLimit, solve
 from shosei.spec.training import TrainingStep, optimizer_bytes, train_flops, training_memory, update_flops
 from verb import Shosei
 
@@ -129,7 +129,7 @@ def test_a_solved_model_is_the_largest_within_its_budget(free: str, budget: int)
     like = preset("ja-small")
     field, multiple = FREE[free]
     try:
-        found = solve(like, free, Budget(budget, lambda spec: spec.params, str))
+        found = solve(like, free, CostLimit(budget, lambda spec: spec.params, str))
     except InputError:
         assert replace(like, **{field: multiple}).params > budget
         return
@@ -201,7 +201,7 @@ def test_without_torch_the_plan_says_why_this_machine_is_not_measured(
     shosei: Shosei, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "torch", None)
-    monkeypatch.delitem(sys.modules, "shosei.train.machine", raising=False)
+    monkeypatch.delitem(sys.modules, "shosei.model.device", raising=False)
     code, out, _ = shosei("plan", "nano")
     assert code == 0
     assert "this machine: not measured; measuring needs torch" in out

@@ -145,7 +145,7 @@ def _spec(
     from shosei.quantity import parse_bytes, parse_count, shown_bytes, shown_seconds
     from shosei.spec import preset as find
     from shosei.spec.generation import decode_seconds, generation_memory
-    from shosei.spec.solve import Budget, solve
+    from shosei.spec.solve import CostLimit, solve
 
     budgets = [budget for budget in (params, memory, latency_ms) if budget is not None]
     if preset and not (like or free or budgets):
@@ -158,14 +158,14 @@ def _spec(
     shape, free = find(like), free or "feed-forward"
     if params is not None:
         limit = parse_count(params, "--params")
-        return solve(shape, free, Budget(limit, lambda spec: spec.params, lambda value: f"{value:,.0f} parameters"))
+        return solve(shape, free, CostLimit(limit, lambda spec: spec.params, lambda value: f"{value:,.0f} parameters"))
     if memory is not None:
         limit = parse_bytes(memory, "--memory")
 
         def needed(spec: ModelSpec) -> int:
             return generation_memory(spec, streams, spec.context_length).peak
 
-        return solve(shape, free, Budget(limit, needed, shown_bytes))
+        return solve(shape, free, CostLimit(limit, needed, shown_bytes))
     if device is None:
         raise InputError(f"--latency-ms needs a device: name one with --gpus, or measure this machine; {NEEDS_TORCH}")
     assert latency_ms is not None
@@ -174,13 +174,13 @@ def _spec(
     def lasts(spec: ModelSpec) -> float:
         return decode_seconds(spec, spec.context_length, bandwidth, streams)
 
-    return solve(shape, free, Budget(latency_ms / 1e3, lasts, shown_seconds))
+    return solve(shape, free, CostLimit(latency_ms / 1e3, lasts, shown_seconds))
 
 
 def _this_machine() -> Device | None:
     """Measured, if torch is installed."""
     try:
-        from shosei.train.throughput import this_machine
+        from shosei.model.device import this_machine
     except ModuleNotFoundError as error:
         if error.name != "torch":
             raise

@@ -7,7 +7,7 @@ arrays. Never imports torch, nor any room but ``text``.
 
 from shosei.data.batches import Batches, open_batches, training_files
 from shosei.data.config import DataConfig, TextConfig
-from shosei.data.dataset import Batch, DialogueBatches, Examples, load_examples
+from shosei.data.dataset import Batch, DialogueBatches, load_examples
 from shosei.data.generation import generate
 from shosei.data.packing import Packed
 from shosei.data.vocabulary import tokenizer_texts
@@ -17,7 +17,6 @@ __all__ = [
     "Batches",
     "DataConfig",
     "DialogueBatches",
-    "Examples",
     "Packed",
     "TextConfig",
     "generate",

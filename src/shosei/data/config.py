@@ -33,10 +33,6 @@ class DataConfig(Config):
     agent_tasks: int = Field(40, ge=1, description="Held-out tasks a family that needs tools.")
     validation_tasks: int = Field(30, ge=1, description="Validation tasks a suite; functions have none.")
 
-    def training_rows(self, suite: str) -> int:
-        rows: int = getattr(self, suite)
-        return rows
-
 
 class TextConfig(Config):
     """Section ``[text]``: what ``shosei data --text`` takes."""

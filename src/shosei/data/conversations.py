@@ -1,4 +1,4 @@
-"""Training conversations of agent systems: a router's choice, and a specialist's calls and answer.
+"""Training conversations: an answer, and of agent systems a router's choice and a specialist's calls and answer.
 
 What the shipped router system says to a model stands here too: instructions, and tools as they arrive at the server. A
 model must be trained on the very text that it will be asked with; a test compares it with a real client's requests.
@@ -37,6 +37,11 @@ SKILLS: dict[str, list[dict[str, Any]]] = {
     ],
     "calendar": [_tool("calendar", "Adds days to a date.", date="string", days="integer")],
 }
+
+
+def answering(task: Task) -> dict[str, Any]:
+    """A model that is asked ``task`` gives the right answer."""
+    return _row(task, [*task.messages, _assistant(task.truth)])
 
 
 def routing(task: Task) -> dict[str, Any]:

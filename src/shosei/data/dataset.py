@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -18,6 +18,8 @@ from shosei.text import ChatFormat
 NO_LOSS = -100  # the target that torch's cross entropy ignores
 PADDING = 0  # any id will do: nothing before it sees it, and it has no target
 
+Example = tuple[list[int], list[bool]]  # a dialogue's token ids, and where in it loss is taken
+
 
 class Dialogue(msgspec.Struct):
     """One line of ``data/train.jsonl``."""
@@ -27,17 +29,6 @@ class Dialogue(msgspec.Struct):
     lang: str = ""
     cluster: str = ""
     tools: list[dict[str, Any]] = []
-
-
-@dataclass(frozen=True, slots=True)
-class Examples:
-    """Token ids of each conversation, and where in it loss is taken (same lengths)."""
-
-    ids: list[list[int]]
-    loss: list[list[bool]]
-
-    def __len__(self) -> int:
-        return len(self.ids)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,10 +98,9 @@ def _read(file: Path, remedy: str) -> list[Dialogue]:
     return rows
 
 
-def load_examples(run: Run, chat: ChatFormat) -> Examples:
-    """Encode the run's training rows, in file order."""
-    encoded = [chat.training_example(dialogue.messages, dialogue.tools) for dialogue in read_dialogues(run)]
-    return Examples([ids for ids, _ in encoded], [loss for _, loss in encoded])
+def load_examples(run: Run, chat: ChatFormat) -> list[Example]:
+    """Encode the run's dialogues, in file order."""
+    return [chat.training_example(dialogue.messages, dialogue.tools) for dialogue in read_dialogues(run)]
 
 
 class DialogueBatches:
@@ -121,13 +111,13 @@ class DialogueBatches:
     They come in few shapes: oneDNN compiles and keeps a kernel for each size of a product that it meets.
     """
 
-    def __init__(self, examples: Examples, batch_size: int, seed: int, batch_tokens: int = 2048) -> None:
-        if not len(examples):
+    def __init__(self, examples: Sequence[Example], batch_size: int, seed: int, batch_tokens: int = 2048) -> None:
+        if not examples:
             raise InputError("there are no training examples; 'shosei data' makes them")
         self._examples = examples
         self._seed = seed
         # The last token of a row is only ever a target.
-        self._lengths = np.array([len(ids) - 1 for ids in examples.ids])
+        self._lengths = np.array([len(ids) - 1 for ids, _ in examples])
         self._parts = list(_parts(np.sort(self._lengths), batch_size, batch_tokens))
 
     @property
@@ -141,38 +131,33 @@ class DialogueBatches:
         order = rng.permutation(len(self._examples))
         order = order[np.argsort(self._lengths[order], kind="stable")]
         for number in rng.permutation(len(self._parts)):
-            part = self._parts[number]
-            yield self._batch(order[part.examples], part.shape)
+            examples, shape = self._parts[number]
+            yield self._batch(order[examples], shape)
 
     def _batch(self, chosen: NDArray[np.int64], shape: tuple[int, int]) -> Batch:
         ids = np.full(shape, PADDING, dtype=np.int64)
         targets = np.full(shape, NO_LOSS, dtype=np.int64)
         for row, number in enumerate(chosen):
-            whole = np.array(self._examples.ids[number], dtype=np.int64)
-            ids[row, : len(whole) - 1] = whole[:-1]
-            targets[row, : len(whole) - 1] = np.where(self._examples.loss[number][1:], whole[1:], NO_LOSS)
+            tokens, learned = map(np.array, self._examples[number])
+            ids[row, : len(tokens) - 1] = tokens[:-1]
+            targets[row, : len(tokens) - 1] = np.where(learned[1:], tokens[1:], NO_LOSS)
         return Batch(ids, targets, self._lengths[chosen])
 
 
-class _Part(NamedTuple):
-    """Which of the examples, in order of length, make a batch, and its rows and length."""
+def _parts(lengths: NDArray[np.int64], rows: int, tokens: int) -> Iterator[tuple[slice, tuple[int, int]]]:
+    """Which of the examples, in order of length, make a batch, and its rows and length.
 
-    examples: slice
-    shape: tuple[int, int]
-
-
-def _parts(lengths: NDArray[np.int64], rows: int, tokens: int) -> Iterator[_Part]:
-    """Ascending ``lengths`` in parts whose padded shape has at most ``rows`` rows and ``tokens`` ids, if more than one
+    Ascending ``lengths`` in parts whose padded shape has at most ``rows`` rows and ``tokens`` ids, if more than one
     row. Each is full but the last: what a padded length has left over goes with the next."""
     padded, counts = np.unique([_padded(int(length)) for length in lengths], return_counts=True)
     start = length = 0
     for length, end in zip(padded.tolist(), np.cumsum(counts).tolist(), strict=True):
         height = _even(max(1, min(rows, tokens // length)))
         while end - start >= height:
-            yield _Part(slice(start, start + height), (height, length))
+            yield slice(start, start + height), (height, length)
             start += height
     if start < len(lengths):
-        yield _Part(slice(start, len(lengths)), (len(lengths) - start, length))
+        yield slice(start, len(lengths)), (len(lengths) - start, length)
 
 
 def _padded(length: int) -> int:

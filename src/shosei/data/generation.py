@@ -24,7 +24,7 @@ def generate(config: DataConfig) -> dict[str, bytes]:
     tasks. Raises MeasurementInvalid if anything held out is also trained on.
     """
     pool = TaskPool(config)
-    train = {suite: pool.draw(suite, "train", config.training_rows(suite)) for suite in SUITES}
+    train = {suite: pool.draw(suite, "train", getattr(config, suite)) for suite in SUITES}
     validation = {
         suite: _numbered(pool.draw(suite, "validation", config.validation_tasks), "validation")
         for suite in SUITES
@@ -39,10 +39,10 @@ def generate(config: DataConfig) -> dict[str, bytes]:
     }
     for suite in SUITES:
         _check_split(suite, train[suite], validation.get(suite, []), held_out[suite])
-    rows = [_row(task) for tasks in train.values() for task in tasks]
+    rows = [conversations.answering(task) for tasks in train.values() for task in tasks]
     agent_tasks = []
     for name in TOOL_FAMILIES:
-        solved = pool.draw_solved(name, "train", config.training_rows(name))
+        solved = pool.draw_solved(name, "train", getattr(config, name))
         asked = _numbered(pool.draw(name, "held_out", config.agent_tasks), "held-out")
         _check_split(name, [task for task, _ in solved], asked)
         rows += [conversations.routing(task) for task, _ in solved[: config.routes]]
@@ -64,11 +64,6 @@ def _numbered(tasks: list[Task], split: str) -> list[Task]:
     return [
         msgspec.structs.replace(task, id=f"{split}-{task.suite}-{number:04}") for number, task in enumerate(tasks, 1)
     ]
-
-
-def _row(task: Task) -> dict[str, object]:
-    answer = {"role": "assistant", "content": task.truth}
-    return {"messages": [*task.messages, answer], "suite": task.suite, "lang": task.lang, "cluster": task.cluster}
 
 
 def _check_split(suite: str, *parts: list[Task]) -> None:

@@ -37,8 +37,8 @@ class TokenStream:
             self.constraint.take(token)
         if token in self.request.stop_ids:
             return "stop"
-        made = len(self.tokens) - len(self.request.prompt)
-        return "length" if made >= self.request.max_tokens or len(self.tokens) >= max_length else ""
+        generated = len(self.tokens) - len(self.request.prompt)
+        return "length" if generated >= self.request.max_tokens or len(self.tokens) >= max_length else ""
 
 
 class Engine:

@@ -129,8 +129,8 @@ class _EngineServer:
 
     def _take(self, connection: _Connection, message: ClientMessage) -> None:
         if not isinstance(message, Submit):
-            if (known := connection.numbers.pop(message.id, None)) is not None:
-                self._cancel(known)
+            if (number := connection.numbers.pop(message.id, None)) is not None:
+                self._cancel(number)
             return
         if message.id in connection.numbers:
             raise ProtocolError(f"request id {message.id} is in use")

@@ -1,12 +1,19 @@
-"""Which device this process computes on, with how much memory, and in which type."""
+"""Which device this process computes on, with how much memory, in which type and how fast."""
 
 from __future__ import annotations
 
 import os
+import time
+from functools import cache
 
 import psutil
 import torch
 
+from shosei.spec.device import Device
+
+_PEAK_SIZE = {"cpu": 1024}  # an accelerator wants more to do
+_PROBE_SECONDS = 0.2
+_PROBE_BYTES = 1 << 28  # far more than any cache holds
 _BFLOAT16_UNITS = ("avx512_bf16", "amx_bf16", "bf16")
 
 
@@ -33,3 +40,38 @@ def compute_dtype(name: str) -> torch.dtype:
         has_it = choose().type != "cpu" or any(able.get(unit) for unit in _BFLOAT16_UNITS)
         name = "bfloat16" if has_it else "float32"
     return torch.bfloat16 if name == "bfloat16" else torch.float32
+
+
+@cache
+def gemm_peak(dtype: torch.dtype, seconds: float = _PROBE_SECONDS) -> float:
+    """FLOP/s of the best of repeated square products: what this process can do on its device. Measured once."""
+    where = choose()
+    size = _PEAK_SIZE.get(where.type, 8192)
+    a = torch.ones(size, size, dtype=dtype, device=where)
+    best, deadline = float("inf"), time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        begin = time.monotonic()
+        a @ a
+        if where.type != "cpu":
+            torch.accelerator.synchronize(where)
+        best = min(best, time.monotonic() - begin)
+    return 2 * size**3 / best
+
+
+def this_machine() -> Device:
+    """Memory that is free now, the best rate of square products in the type that the trainer would choose, and the
+    best rate of reading: of adding up integers, since torch adds up floats no faster than one core can."""
+    dtype = compute_dtype("auto")
+    threads = torch.get_num_threads()
+    source = f"measured: {threads} thread{'s' * (threads > 1)}, {str(dtype).removeprefix('torch.')}"
+    return Device("this machine", psutil.virtual_memory().available, gemm_peak(dtype), _read_bandwidth(), source)
+
+
+def _read_bandwidth() -> float:
+    values = torch.ones(_PROBE_BYTES // 8, dtype=torch.int64)
+    best, deadline = float("inf"), time.monotonic() + _PROBE_SECONDS
+    while time.monotonic() < deadline:
+        begin = time.monotonic()
+        values.sum()
+        best = min(best, time.monotonic() - begin)
+    return values.nbytes / best

@@ -105,10 +105,10 @@ def read_spec(folder: Path) -> ModelSpec:
 def _check(config: dict[str, Any], file: Path) -> None:
     """Refuse what this implementation would compute wrongly."""
     kind = str(config.get("model_type"))
-    own = ARCHITECTURES.get(kind, "")
-    names = [str(name).lower() for name in config.get("architectures") or [own]]
+    stock = ARCHITECTURES.get(kind, "")
+    names = [str(name).lower() for name in config.get("architectures") or [stock]]
     # transformers' InternLM3 is its Llama under another configuration.
-    if kind not in ARCHITECTURES or names not in ([own.lower()], ["llamaforcausallm"] * (kind == "internlm3")):
+    if kind not in ARCHITECTURES or names not in ([stock.lower()], ["llamaforcausallm"] * (kind == "internlm3")):
         shown = f"{kind} / {config.get('architectures')}"
         raise InputError(f"{file}: architecture {shown} is not supported; these are: {', '.join(ARCHITECTURES)}")
     if quantised := config.get("quantization_config") or config.get("compression_config"):

@@ -42,8 +42,7 @@ def write_rope(spec: ModelSpec) -> dict[str, Any]:
     parameters: dict[str, Any] = {"rope_type": "default"}
     config: dict[str, Any] = {"rope_theta": spec.rope_theta}
     if spec.rope_scaling:
-        values = asdict(spec.rope_scaling)  # type: ignore[call-overload]  # each kind is a dataclass
-        parameters = {key: value for key, value in values.items() if value is not None}
+        parameters = {key: value for key, value in asdict(spec.rope_scaling).items() if value is not None}
         config["rope_scaling"] = parameters
     return config | {"rope_parameters": parameters | {"rope_theta": spec.rope_theta}}
 
@@ -53,8 +52,8 @@ def _scaling(rope: dict[str, Any], context: int, file: Path) -> RopeScaling | No
     if kind in _PLAIN:
         return None
     if kind not in _SCALINGS:
-        known = ", ".join([*_PLAIN, *_SCALINGS])
-        raise InputError(f"{file}: RoPE scaling '{kind}' is not supported; these are: {known}")
+        supported = ", ".join([*_PLAIN, *_SCALINGS])
+        raise InputError(f"{file}: RoPE scaling '{kind}' is not supported; these are: {supported}")
     wanted = {field.name: field for field in fields(_SCALINGS[kind]) if field.init}
     given = {key: value for key, value in rope.items() if value is not None and key not in _IDLE}
     if "original_max_position_embeddings" in wanted:

@@ -39,14 +39,16 @@ class Int4Weight:
             list(pool.map(self._encode, *parts))
         self._groups = groups.transpose(0, 1).contiguous() if self._fused else groups
 
-    def multiply(self, x: Tensor) -> Tensor:
-        """``x @ weight.T`` for bfloat16 ``x`` (…, inputs)."""
-        if not self._fused:
+    def multiply(self, x: Tensor, bias: Tensor | None = None) -> Tensor:
+        """``x @ weight.T + bias`` for bfloat16 ``x`` (…, inputs)."""
+        if self._fused:
+            flat = x.reshape(-1, x.shape[-1]).contiguous()
+            product = torch._weight_int4pack_mm_for_cpu(flat, self._codes, INT4_GROUP, self._groups)
+            product = product.view(*x.shape[:-1], -1)
+        else:
             codes = torch.stack((self._codes & 15, self._codes >> 4), dim=-1).flatten(1)
-            return F.linear(x, dequantize(codes, *self._groups.unbind(-1)).to(x.dtype))
-        flat = x.reshape(-1, x.shape[-1]).contiguous()
-        product = torch._weight_int4pack_mm_for_cpu(flat, self._codes, INT4_GROUP, self._groups)
-        return product.view(*x.shape[:-1], -1)
+            product = F.linear(x, dequantize(codes, *self._groups.unbind(-1)).to(x.dtype))
+        return product if bias is None else product + bias
 
     def _encode(self, rows: Tensor, packed: Tensor, groups: Tensor) -> None:
         """Write the codes and the groups of some rows."""
@@ -65,8 +67,8 @@ def quantize(weight: Tensor, group: int = INT4_GROUP, refits: int = _REFITS) -> 
     offset are fitted to the codes by least squares and the codes rounded anew, which is kept where it is nearer.
     """
     chunks = torch.split(weight.reshape(-1, group), _CHUNK // group)
-    found = [_quantize(values.float(), refits) for values in chunks]
-    codes, scale, offset = (torch.cat(parts) for parts in zip(*found, strict=True))
+    quantized = [_quantize(values.float(), refits) for values in chunks]
+    codes, scale, offset = (torch.cat(parts) for parts in zip(*quantized, strict=True))
     return codes.view(weight.shape), scale.view(len(weight), -1), offset.view(len(weight), -1)
 
 

@@ -48,7 +48,7 @@ class Linear(nn.Module):
         if not fits_int4(weight.shape[1]):
             self.weight = nn.Parameter(weight, requires_grad=False)
             return
-        self._product = _int4_product(weight)
+        self._product = Int4Weight(weight).multiply
         del self.weight
 
 
@@ -63,15 +63,5 @@ def _onednn_product(weight: Tensor) -> Callable[[Tensor, Tensor | None], Tensor]
 
     def product(x: Tensor, bias: Tensor | None) -> Tensor:
         return torch.ops.mkldnn._linear_pointwise(x, packed, bias, "none", [], "")  # type: ignore[no-any-return]
-
-    return product
-
-
-def _int4_product(weight: Tensor) -> Callable[[Tensor, Tensor | None], Tensor]:
-    quantized = Int4Weight(weight)
-
-    def product(x: Tensor, bias: Tensor | None) -> Tensor:
-        y = quantized.multiply(x)
-        return y if bias is None else y + bias
 
     return product

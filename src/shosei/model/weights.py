@@ -41,9 +41,9 @@ class Weights:
         if file is None:
             raise InputError(f"{self._folder}: tensor '{name}' is missing; the config asks for it")
         with safe_open(file, "pt") as opened:
-            found = opened.get_slice(name).get_shape()
-            if list(shape) != found:
-                raise InputError(f"{file}: '{name}' has shape {found}, the config asks for {list(shape)}")
+            stored = opened.get_slice(name).get_shape()
+            if list(shape) != stored:
+                raise InputError(f"{file}: '{name}' has shape {stored}, the config asks for {list(shape)}")
             return opened.get_tensor(name)  # type: ignore[no-any-return]
 
 

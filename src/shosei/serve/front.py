@@ -12,10 +12,11 @@ from pathlib import Path
 from starlette.types import Scope
 
 from shosei.engine.client import EngineClient, EngineLost, GenerationFailed
+from shosei.log import Request as Event
 from shosei.serve.errors import CONTEXT_LENGTH_EXCEEDED, ApiError
 from shosei.serve.feedback import RecentAnswers
 from shosei.serve.generation import Generation
-from shosei.serve.middleware import Counters, event_of
+from shosei.serve.middleware import EVENT, Counters
 from shosei.serve.prompt import Prompt, check
 from shosei.serve.response import CompletionResponse, Wording
 from shosei.text import ChatFormat
@@ -105,7 +106,7 @@ class Front:
         self, scope: Scope, request: RequestBody, prepared: PreparedRequest, wording: Callable[[str, str], Wording]
     ) -> CompletionResponse:
         """The response to ``request``, not yet begun. Raises ApiError, EngineLost."""
-        event = event_of(scope)
+        event: Event = scope[EVENT]
         event.stream = request.stream
         self.check_model(request.model or self.card.id)
         check(request)

@@ -20,12 +20,6 @@ _ID_PREFIX = {"/v1/chat/completions": "chatcmpl-", "/v1/completions": "cmpl-"}
 EVENT = "shosei.event"  # in the scope of a completion request
 
 
-def event_of(scope: Scope) -> Request:
-    """The event of a completion request."""
-    event: Request = scope[EVENT]
-    return event
-
-
 class Counters:
     """The Prometheus page. An operational read-out: nothing on the card is computed from it."""
 

@@ -74,8 +74,8 @@ class CompletionResponse(Response):
 
     async def _send_whole(self, send: Send) -> None:
         async with aclosing(self._generation.pieces()) as pieces:
-            made = [piece async for piece in pieces]
-        body = self._wording.whole(made, self._generation.finish_reason, self._generation.usage)
+            whole = [piece async for piece in pieces]
+        body = self._wording.whole(whole, self._generation.finish_reason, self._generation.usage)
         self.headers["content-length"] = str(len(body))
         await send(self._head())
         await send({"type": "http.response.body", "body": body})

@@ -41,10 +41,10 @@ DEVICES: dict[str, Device] = {
 
 def parse_devices(text: str) -> tuple[int, Device]:
     """``8xH100`` or ``H100`` as how many of which. Raises InputError: malformed, or not in the table."""
-    found = re.fullmatch(r"(?:([1-9]\d{0,5})x)?([a-z][a-z0-9]*)", text.strip(), re.IGNORECASE)
-    if not found:
+    written = re.fullmatch(r"(?:([1-9]\d{0,5})x)?([a-z][a-z0-9]*)", text.strip(), re.IGNORECASE)
+    if not written:
         raise InputError(f"--gpus {text}: write it as a number and a name, such as 8xH100", param="gpus")
-    name = found[2].upper()
+    name = written[2].upper()
     if name not in DEVICES:
-        raise InputError(f"--gpus {text}: unknown device '{found[2]}'{nearest(name, DEVICES)}", param="gpus")
-    return int(found[1] or 1), DEVICES[name]
+        raise InputError(f"--gpus {text}: unknown device '{written[2]}'{nearest(name, DEVICES)}", param="gpus")
+    return int(written[1] or 1), DEVICES[name]

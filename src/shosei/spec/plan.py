@@ -59,7 +59,8 @@ def plan(
     usable = int(USABLE * device.memory)
     needed = training_memory(spec, step).peak
     speed = utilization * device.flops
-    step_seconds = (train_flops(spec, step) + _update_flops(spec, step)) / speed
+    update = update_flops(spec) / step.ranks if step.optimizer == "muon" else 0.0
+    step_seconds = (train_flops(spec, step) + update) / speed
     return Plan(
         device=device,
         usable_bytes=usable,
@@ -78,10 +79,6 @@ def largest_batch(spec: ModelSpec, step: TrainingStep, memory: float) -> int:
     """The most rows a device can take in a step within ``memory`` bytes."""
     batches = range(1, _LARGEST_BATCH)
     return bisect_right(batches, memory, key=lambda batch: training_memory(spec, replace(step, batch=batch)).peak)
-
-
-def _update_flops(spec: ModelSpec, step: TrainingStep) -> float:
-    return update_flops(spec) / step.ranks if step.optimizer == "muon" else 0.0
 
 
 def _answering(spec: ModelSpec, device: Device, usable: int, streams: int, weights: WeightFormat) -> Answering:

@@ -7,53 +7,45 @@ as it was trained) to ``factor``.
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
-from typing import Protocol
 
 
-class RopeScaling(Protocol):
+@dataclass(frozen=True, slots=True)
+class RopeScaling(ABC):
     """``theta`` is RoPE's base; pair i turns by ``theta ** (-2i / head_dim)`` a position before it is stretched."""
 
-    @property
-    def rope_type(self) -> str: ...
+    factor: float
 
     @property
     def magnitude(self) -> float:
         """What cosines and sines are multiplied by."""
+        return 1.0
 
+    @abstractmethod
     def divisors(self, theta: float, head_dim: int) -> list[float]:
         """What the frequency of each pair is divided by; head_dim / 2 numbers."""
 
 
 @dataclass(frozen=True, slots=True)
-class LinearScaling:
+class LinearScaling(RopeScaling):
     """Every frequency over ``factor`` (Chen et al. 2023, arXiv 2306.15595)."""
 
-    factor: float
     rope_type: str = field(default="linear", init=False)
-
-    @property
-    def magnitude(self) -> float:
-        return 1.0
 
     def divisors(self, theta: float, head_dim: int) -> list[float]:
         return [self.factor] * (head_dim // 2)
 
 
 @dataclass(frozen=True, slots=True)
-class Llama3Scaling:
+class Llama3Scaling(RopeScaling):
     """Llama 3.1's: pairs that turn less than ``low_freq_factor`` times within the original context are stretched,
     those that turn more than ``high_freq_factor`` times are kept (Llama models' reference code, ``apply_scaling``)."""
 
-    factor: float
     low_freq_factor: float
     high_freq_factor: float
     original_max_position_embeddings: int
     rope_type: str = field(default="llama3", init=False)
-
-    @property
-    def magnitude(self) -> float:
-        return 1.0
 
     def divisors(self, theta: float, head_dim: int) -> list[float]:
         turns = (
@@ -65,14 +57,13 @@ class Llama3Scaling:
 
 
 @dataclass(frozen=True, slots=True)
-class YarnScaling:
+class YarnScaling(RopeScaling):
     """YaRN (Peng et al. 2023, arXiv 2309.00071): pairs that turn more than ``beta_fast`` times within the original
     context are kept, those that turn less than ``beta_slow`` times are stretched, a ramp over the pairs between them.
 
     ``truncate`` makes the ends of the ramp whole pairs. ``attention_factor`` None: 0.1 ln(factor) + 1, the paper's.
     """
 
-    factor: float
     original_max_position_embeddings: int
     attention_factor: float | None = None
     beta_fast: float = 32.0

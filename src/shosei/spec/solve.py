@@ -21,16 +21,16 @@ _MOST_MULTIPLES = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
-class Budget:
-    """At most ``limit`` of what ``cost`` counts; ``shown`` says such an amount with its unit."""
+class CostLimit:
+    """At most ``most`` of what ``cost`` counts; ``shown`` says such an amount with its unit."""
 
-    limit: float
+    most: float
     cost: Callable[[ModelSpec], float]
     shown: Callable[[float], str]
 
 
-def solve(like: ModelSpec, free: str, budget: Budget) -> ModelSpec:
-    """``like`` with the greatest value of ``free`` that keeps the budget; the cost must rise with it.
+def solve(like: ModelSpec, free: str, limit: CostLimit) -> ModelSpec:
+    """``like`` with the greatest value of ``free`` that keeps the limit; the cost must rise with it.
 
     Raises InputError: ``free`` is not a key of ``FREE``, the smallest value already costs more, or no value tried does.
     """
@@ -41,16 +41,16 @@ def solve(like: ModelSpec, free: str, budget: Budget) -> ModelSpec:
     def shape(count: int) -> ModelSpec:
         return replace(like, name=f"{like.name}-{free}-{count * multiple}", **{field: count * multiple})  # type: ignore[arg-type]
 
-    count = bisect_right(range(1, _MOST_MULTIPLES), budget.limit, key=lambda count: budget.cost(shape(count)))
+    count = bisect_right(range(1, _MOST_MULTIPLES), limit.most, key=lambda count: limit.cost(shape(count)))
     if not count:
         raise InputError(
             f"no {free} is small enough: at {multiple}, the least, a model like {like.name} needs "
-            f"{budget.shown(budget.cost(shape(1)))}, and the budget is {budget.shown(budget.limit)}; raise it, or free "
+            f"{limit.shown(limit.cost(shape(1)))}, and the budget is {limit.shown(limit.most)}; raise it, or free "
             f"another dimension: {', '.join(other for other in FREE if other != free)}"
         )
     if count == _MOST_MULTIPLES - 1:
         raise InputError(
-            f"the budget of {budget.shown(budget.limit)} is more than a model like {like.name} uses at a {free} of "
+            f"the budget of {limit.shown(limit.most)} is more than a model like {like.name} uses at a {free} of "
             f"{count * multiple:,}, the most that is tried; lower it, or free another dimension"
         )
     return shape(count)

@@ -11,81 +11,44 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from shosei.errors import InputError
 from shosei.text.call_format import OURS, CallFormat, parsed
-from shosei.text.template import load_templates
+from shosei.text.template import FolderChat, Messages, Tools, load_templates
 from shosei.text.tokenizer import Tokenizer
 
 ROLES = ("system", "user", "assistant", "environment", "tool")
 
 
-class ChatFormat(Protocol):
-    """The layout of conversations for the model whose tokenizer it uses.
+class ChatML:
+    """Our chat format, as ``chat_template.jinja`` has it. Arguments of calls are made compact first, which a template
+    cannot do.
 
     Messages are OpenAI's: ``role`` and ``content``; an assistant's may hold ``tool_calls``, and ``tool`` is a result.
     A tool is ``{"type": "function", "function": {"name", "description", "parameters"}}``, or what stands under
     ``function`` alone.
     """
 
-    tokenizer: Tokenizer
-
-    @property
-    def call_format(self) -> CallFormat | None:
-        """How the model writes calls of tools; None: unknown."""
-
-    def render(
-        self,
-        messages: Sequence[Mapping[str, Any]],
-        tools: Sequence[Mapping[str, Any]] | None = None,
-        add_generation_prompt: bool = True,
-    ) -> list[int]:
-        """Ids of a conversation. No content can forge a special token: its name there is encoded as plain text.
-
-        Raises InputError for messages that the format cannot lay out.
-        """
-
-    def training_example(
-        self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]] | None = None
-    ) -> tuple[list[int], list[bool]]:
-        """Ids of a conversation up to the end of its last answer, and a mask of equal length.
-
-        The mask is true where loss is taken: on the assistant's words and calls and on the token that ends them.
-        """
-
-
-def load_chat(folder: Path) -> ChatFormat:
-    """The chat format of a model folder with its tokenizer. Raises InputError as ``Tokenizer.load`` does, and for a
-    template that is none."""
-    tokenizer = Tokenizer.load(folder)
-    return ChatML(tokenizer) if tokenizer.is_ours else load_templates(folder, tokenizer)
-
-
-class ChatML:
-    """Our chat format, as ``chat_template.jinja`` has it. Arguments of calls are made compact first, which a template
-    cannot do."""
-
-    call_format = OURS
+    call_format: CallFormat | None = OURS  # how the model writes calls of tools; None: unknown
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self.tokenizer = tokenizer
 
-    def render(
-        self,
-        messages: Sequence[Mapping[str, Any]],
-        tools: Sequence[Mapping[str, Any]] | None = None,
-        add_generation_prompt: bool = True,
-    ) -> list[int]:
-        """As ``ChatFormat`` has it. Raises InputError for a role that the format does not have."""
+    def render(self, messages: Messages, tools: Tools = None, add_generation_prompt: bool = True) -> list[int]:
+        """Ids of a conversation. No content can forge a special token: its name there is encoded as plain text.
+
+        Raises InputError for a role that the format does not have.
+        """
         ids = self._tools(tools) if tools else []
         ids += [token_id for message in messages for token_id in self._message(message)]
         return ids + self._answer_header() if add_generation_prompt else ids
 
-    def training_example(
-        self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]] | None = None
-    ) -> tuple[list[int], list[bool]]:
-        """As ``ChatFormat`` has it; the token that ends an answer is ``<|im_end|>``."""
+    def training_example(self, messages: Messages, tools: Tools = None) -> tuple[list[int], list[bool]]:
+        """Ids of a conversation up to the end of its last answer, and a mask of equal length.
+
+        The mask is true where loss is taken: on the assistant's words and calls and on the token that ends them.
+        """
         ids = self._tools(tools) if tools else []
         mask = [False] * len(ids)
         header = len(self._answer_header())
@@ -140,6 +103,16 @@ class ChatML:
 
     def _enclose(self, ids: list[int]) -> list[int]:
         return [self.tokenizer.bos_id, *ids, self.tokenizer.end_id, *self.tokenizer.encode("\n")]
+
+
+ChatFormat = ChatML | FolderChat  # alike in their methods; each holds the tokenizer that it uses
+
+
+def load_chat(folder: Path) -> ChatFormat:
+    """The chat format of a model folder with its tokenizer. Raises InputError as ``Tokenizer.load`` does, and for a
+    template that is none."""
+    tokenizer = Tokenizer.load(folder)
+    return ChatML(tokenizer) if tokenizer.is_ours else load_templates(folder, tokenizer)
 
 
 def compact(value: Any) -> str:

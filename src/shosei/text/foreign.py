@@ -73,11 +73,6 @@ def _serialized(source: Path, config: dict[str, Any]) -> str:
     return read_sentencepiece(source / "tokenizer.model", added)
 
 
-def read_begin_token(folder: Path) -> str:
-    """The text of the token that a model folder's documents begin with; empty where it names none."""
-    return token_names(folder).get("bos_token", "")
-
-
 def _json(file: Path) -> Any:
     """What ``file`` holds, or None if it is absent. Raises InputError if it is malformed."""
     try:

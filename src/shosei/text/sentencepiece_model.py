@@ -70,8 +70,8 @@ def _merges(proto: Any, vocabulary: Mapping[str, int]) -> list[tuple[str, str]]:
     for piece in sorted(learned, key=lambda piece: -piece.score):
         text = piece.piece
         pairs = [(text[:cut], text[cut:]) for cut in range(1, len(text))]
-        known = [pair for pair in pairs if pair[0] in vocabulary and pair[1] in vocabulary]
-        merges += sorted(known, key=lambda pair: (vocabulary[pair[0]], vocabulary[pair[1]]))
+        splits = [pair for pair in pairs if pair[0] in vocabulary and pair[1] in vocabulary]
+        merges += sorted(splits, key=lambda pair: (vocabulary[pair[0]], vocabulary[pair[1]]))
     return merges
 
 

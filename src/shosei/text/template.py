@@ -11,7 +11,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, NoReturn
 
-from jinja2 import TemplateError
+from jinja2 import Template, TemplateError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from shosei.errors import InputError
@@ -19,41 +19,82 @@ from shosei.text.call_format import KNOWN, CallFormat, parsed
 from shosei.text.foreign import SPECIAL_TOKENS, TEMPLATE, TOOL_TEMPLATE, token_names
 from shosei.text.tokenizer import Tokenizer
 
+# OpenAI's messages and tools, as ``chat`` says.
+Messages = Sequence[Mapping[str, Any]]
+Tools = Sequence[Mapping[str, Any]] | None
+
 # No character, and so in no text of a user's. It parts the names of special tokens until they are encoded as text.
 _GUARD = "\ufdd0"
 
 
 class FolderChat:
-    """The chat format of a foreign folder, in the form of ``chat.ChatFormat``.
+    """The chat format of a folder that is not ours: Jinja with ``bos_token`` and the like in ``names``.
 
-    ``template`` None: a base model's folder, which has none. ``tool_template``: of conversations with tools, where
-    that is another.
+    ``source`` empty: a base model's folder, which has no chat. ``tool_source``: of conversations with tools, where that
+    is another.
     """
 
-    def __init__(
-        self, tokenizer: Tokenizer, template: ChatTemplate | None, tool_template: ChatTemplate | None = None
-    ) -> None:
-        self.tokenizer, self._template = tokenizer, template
-        self._tool_template = tool_template or template
+    def __init__(self, tokenizer: Tokenizer, names: Mapping[str, str], source: str = "", tool_source: str = "") -> None:
+        """Raises InputError if a source is no template."""
+        self.tokenizer, self._names = tokenizer, dict(names)
+        self._template = _compiled(source) if source else None
+        self._tool_template = _compiled(tool_source) if tool_source else self._template
+        longest_first = sorted(tokenizer.special_names, key=len, reverse=True)
+        self._special = re.compile(f"({'|'.join(map(re.escape, longest_first))})") if longest_first else None
 
-    @property
+    @cached_property
     def call_format(self) -> CallFormat | None:
-        return self._tool_template.call_format if self._tool_template else None
+        """The known format that the template gives a call of an earlier turn; None: it has none, or another."""
+        name, arguments = "f", {"x": [1, 2]}
+        schema = {"type": "object", "properties": {"x": {"type": "array", "description": ""}}}
+        tools = [{"type": "function", "function": {"name": name, "description": "", "parameters": schema}}]
+        call = {"type": "function", "function": {"name": name, "arguments": arguments}}
+        question = {"role": "user", "content": "?"}
+        answer = {"role": "assistant", "content": "", "tool_calls": [call]}
+        try:
+            template = self._template_of([question, answer], tools)
+            prompt = self._text(template, [question], tools, True)
+            whole = self._text(template, [question, answer], tools, False)
+        except InputError:
+            return None
+        if not whole.startswith(prompt):
+            return None
+        turn = whole[len(prompt) :]
+        for form in KNOWN:
+            place = turn.find(form.write(name, arguments))
+            if place == 0 or (place > 0 and form.begin):
+                return form
+        return None
 
-    def render(
-        self,
-        messages: Sequence[Mapping[str, Any]],
-        tools: Sequence[Mapping[str, Any]] | None = None,
-        add_generation_prompt: bool = True,
-    ) -> list[int]:
-        return self._of(messages, tools).render(messages, tools, add_generation_prompt)
+    def render(self, messages: Messages, tools: Tools = None, add_generation_prompt: bool = True) -> list[int]:
+        """As ``ChatML.render``. Raises InputError if the template refuses the messages, or there is none."""
+        return self._ids(self._template_of(messages, tools), messages, tools, add_generation_prompt)
 
-    def training_example(
-        self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]] | None = None
-    ) -> tuple[list[int], list[bool]]:
-        return self._of(messages, tools).training_example(messages, tools)
+    def training_example(self, messages: Messages, tools: Tools = None) -> tuple[list[int], list[bool]]:
+        """As ``ChatML.training_example``.
 
-    def _of(self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]] | None) -> ChatTemplate:
+        Loss is taken on the last answer alone if the template rewrites earlier turns, as those do that drop their
+        thoughts. Raises InputError if the template lays out an answer otherwise than its prompt announced.
+        """
+        template = self._template_of(messages, tools)
+        ids: list[int] = []
+        mask: list[bool] = []
+        for place, message in enumerate(messages):
+            if message["role"] != "assistant":
+                continue
+            prompt = self._ids(template, messages[:place], tools, True)
+            whole = self._ids(template, messages[: place + 1], tools, False)
+            if whole[: len(prompt)] != prompt:
+                raise InputError("the model's chat template lays out answers otherwise than it announces them")
+            if prompt[: len(ids)] != ids:  # earlier turns are rewritten: only the last answer stands as it was given
+                ids, mask = [], []
+            ends = (index + 1 for index in range(len(prompt), len(whole)) if whole[index] in self.tokenizer.end_ids)
+            end = next(ends, len(whole))
+            mask += [False] * (len(prompt) - len(ids)) + [True] * (end - len(prompt))
+            ids = whole[:end]
+        return ids, mask
+
+    def _template_of(self, messages: Messages, tools: Tools) -> Template:
         """What lays out this conversation. Raises InputError if there is nothing."""
         calling = tools or any(message.get("tool_calls") or message["role"] == "tool" for message in messages)
         template = self._tool_template if calling else self._template
@@ -61,51 +102,9 @@ class FolderChat:
             raise InputError("this is a base model without a chat template: ask for completions", param="messages")
         return template
 
-
-def load_templates(folder: Path, tokenizer: Tokenizer) -> FolderChat:
-    """The chat format of a model folder that is not ours. Raises InputError for a template that is no Jinja."""
-    names = token_names(folder)
-    if not (folder / TEMPLATE).is_file():
-        return FolderChat(tokenizer, None)
-    template = ChatTemplate(tokenizer, (folder / TEMPLATE).read_text("utf-8"), names)
-    if (folder / TOOL_TEMPLATE).is_file():
-        with_tools = (folder / TOOL_TEMPLATE).read_text("utf-8")
-    elif template.call_format or not set(SPECIAL_TOKENS) <= set(tokenizer.special_names):
-        return FolderChat(tokenizer, template)
-    else:  # InternLM2's released templates know no tools, but its tokens do
-        with_tools = resources.files(__package__).joinpath("internlm.jinja").read_text("utf-8")
-    return FolderChat(tokenizer, template, ChatTemplate(tokenizer, with_tools, names))
-
-
-class ChatTemplate:
-    """Jinja that lays out a conversation, with ``bos_token`` and the like in ``names``."""
-
-    def __init__(self, tokenizer: Tokenizer, source: str, names: Mapping[str, str]) -> None:
-        """Raises InputError if ``source`` is no template."""
-        environment = ImmutableSandboxedEnvironment(
-            trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"]
-        )
-        environment.filters["tojson"] = _to_json
-        environment.globals |= {"raise_exception": _refuse, "strftime_now": lambda form: datetime.now().strftime(form)}
-        try:
-            self._template = environment.from_string(source)
-        except TemplateError as error:
-            raise InputError(f"the model's chat template is not Jinja: {error}") from None
-        self._tokenizer, self._names = tokenizer, dict(names)
-        longest_first = sorted(tokenizer.special_names, key=len, reverse=True)
-        self._special = re.compile(f"({'|'.join(map(re.escape, longest_first))})") if longest_first else None
-
-    def render(
-        self,
-        messages: Sequence[Mapping[str, Any]],
-        tools: Sequence[Mapping[str, Any]] | None,
-        add_generation_prompt: bool,
-    ) -> list[int]:
-        """Ids of a conversation. The template's special tokens become ids; a name of one in a message stays text.
-
-        Raises InputError if the template refuses the messages.
-        """
-        text, tokenizer = self._text(messages, tools, add_generation_prompt), self._tokenizer
+    def _ids(self, template: Template, messages: Messages, tools: Tools, prompt: bool) -> list[int]:
+        """The template's special tokens become ids; a name of one in a message stays text."""
+        text, tokenizer = self._text(template, messages, tools, prompt), self.tokenizer
         ids = tokenizer.encode(text, allow_special=True)
         if self._special is None:
             return ids
@@ -121,59 +120,10 @@ class ChatTemplate:
             for token in tokenizer.encode(piece.replace(_GUARD, ""), allow_special=place % 2 == 1)
         ]
 
-    @cached_property
-    def call_format(self) -> CallFormat | None:
-        """The known format that the template gives a call of an earlier turn; None: it has none, or another."""
-        name, arguments = "f", {"x": [1, 2]}
-        schema = {"type": "object", "properties": {"x": {"type": "array", "description": ""}}}
-        tools = [{"type": "function", "function": {"name": name, "description": "", "parameters": schema}}]
-        call = {"type": "function", "function": {"name": name, "arguments": arguments}}
-        question = {"role": "user", "content": "?"}
-        answer = {"role": "assistant", "content": "", "tool_calls": [call]}
-        try:
-            prompt, whole = self._text([question], tools, True), self._text([question, answer], tools, False)
-        except InputError:
-            return None
-        if not whole.startswith(prompt):
-            return None
-        turn = whole[len(prompt) :]
-        for form in KNOWN:
-            place = turn.find(form.write(name, arguments))
-            if place == 0 or (place > 0 and form.begin):
-                return form
-        return None
-
-    def training_example(
-        self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]] | None
-    ) -> tuple[list[int], list[bool]]:
-        """Ids up to the end of the last answer, and where loss is taken.
-
-        That is on the last answer alone if the template rewrites earlier turns, as those do that drop their thoughts.
-        Raises InputError if the template lays out an answer otherwise than its prompt announced.
-        """
-        ids: list[int] = []
-        mask: list[bool] = []
-        for place, message in enumerate(messages):
-            if message["role"] != "assistant":
-                continue
-            prompt = self.render(messages[:place], tools, True)
-            whole = self.render(messages[: place + 1], tools, False)
-            if whole[: len(prompt)] != prompt:
-                raise InputError("the model's chat template lays out answers otherwise than it announces them")
-            if prompt[: len(ids)] != ids:  # earlier turns are rewritten: only the last answer stands as it was given
-                ids, mask = [], []
-            ends = (index + 1 for index in range(len(prompt), len(whole)) if whole[index] in self._tokenizer.end_ids)
-            end = next(ends, len(whole))
-            mask += [False] * (len(prompt) - len(ids)) + [True] * (end - len(prompt))
-            ids = whole[:end]
-        return ids, mask
-
-    def _text(
-        self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]] | None, prompt: bool
-    ) -> str:
+    def _text(self, template: Template, messages: Messages, tools: Tools, prompt: bool) -> str:
         """The layout, with names of special tokens in what a client says parted. Raises InputError as ``render``."""
         try:
-            text = self._template.render(
+            return template.render(
                 messages=self._guard([_as_templates_read(message) for message in messages]),
                 tools=self._guard(tools) if tools else None,
                 add_generation_prompt=prompt,
@@ -181,7 +131,6 @@ class ChatTemplate:
             )
         except Exception as error:  # a foreign program's: it may fail in any way
             raise InputError(f"the model's chat template refuses this: {error}", param="messages") from None
-        return text
 
     def _guard(self, value: Any) -> Any:
         """``value`` with every name of a special token in it parted, which no template can put together again."""
@@ -190,6 +139,34 @@ class ChatTemplate:
         if isinstance(value, dict):
             return {self._guard(key): self._guard(part) for key, part in value.items()}
         return [self._guard(part) for part in value] if isinstance(value, list | tuple) else value
+
+
+def load_templates(folder: Path, tokenizer: Tokenizer) -> FolderChat:
+    """The chat format of a model folder that is not ours. Raises InputError for a template that is no Jinja."""
+    names = token_names(folder)
+    source, tool_source = (_read(folder / name) for name in (TEMPLATE, TOOL_TEMPLATE))
+    chat = FolderChat(tokenizer, names, source, tool_source)
+    # InternLM2's released templates know no tools, but its tokens do.
+    if source and not tool_source and not chat.call_format and set(SPECIAL_TOKENS) <= set(tokenizer.special_names):
+        internlm = resources.files(__package__).joinpath("internlm.jinja").read_text("utf-8")
+        return FolderChat(tokenizer, names, source, internlm)
+    return chat
+
+
+def _read(file: Path) -> str:
+    return file.read_text("utf-8") if file.is_file() else ""
+
+
+def _compiled(source: str) -> Template:
+    environment = ImmutableSandboxedEnvironment(
+        trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"]
+    )
+    environment.filters["tojson"] = _to_json
+    environment.globals |= {"raise_exception": _refuse, "strftime_now": lambda form: datetime.now().strftime(form)}
+    try:
+        return environment.from_string(source)
+    except TemplateError as error:
+        raise InputError(f"the model's chat template is not Jinja: {error}") from None
 
 
 def _as_templates_read(message: Mapping[str, Any]) -> dict[str, Any]:

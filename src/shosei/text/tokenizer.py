@@ -16,7 +16,7 @@ from tokenizers import AddedToken, Regex, decoders, models, pre_tokenizers, trai
 from shosei.config import Config
 from shosei.errors import InputError
 from shosei.files import write_atomic
-from shosei.text.foreign import SPECIAL_TOKENS, read_begin_token, read_end_ids
+from shosei.text.foreign import SPECIAL_TOKENS, read_end_ids, token_names
 
 BYTES = 256
 
@@ -96,8 +96,9 @@ class Tokenizer:
     def load(cls, folder: Path) -> Self:
         """Read the tokenizer of a Hugging Face folder. Raises InputError that names the file at fault."""
         file = folder / _TOKENIZER_FILE
+        begin = token_names(folder).get("bos_token", "")
         try:
-            return cls(file.read_text(encoding="utf-8"), read_end_ids(folder), read_begin_token(folder))
+            return cls(file.read_text(encoding="utf-8"), read_end_ids(folder), begin)
         except OSError as error:
             raise InputError(f"cannot read {file}: {error.strerror}; 'shosei tokenizer' makes one") from None
         except ValueError as error:

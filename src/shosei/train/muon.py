@@ -79,23 +79,23 @@ class ShardedMuon(Muon):
 
     def _step_turn(self, turn: list[DTensor], group: dict[str, Any]) -> None:
         """A step of as many matrices as there are ranks, or fewer; the n-th is rank n's."""
-        own = torch.empty(0)
+        update = torch.empty(0)
         for owner, matrix in enumerate(turn):
             gradient, average = matrix.grad, self._average(matrix)
             assert gradient is not None
             average.lerp_(gradient, 1 - group["momentum"])
             direction = full(gradient.lerp(average, group["momentum"]).to(_DTYPE))
             if owner == ranks.rank():
-                own = _orthogonalised([direction], group)[0].contiguous()
+                update = _orthogonalised([direction], group)[0].contiguous()
         for owner, matrix in enumerate(turn):
-            whole = own if owner == ranks.rank() else torch.empty(matrix.shape, dtype=_DTYPE, device=matrix.device)
+            whole = update if owner == ranks.rank() else torch.empty(matrix.shape, dtype=_DTYPE, device=matrix.device)
             _apply(
                 [matrix], [distribute_tensor(whole, matrix.device_mesh, matrix.placements, src_data_rank=owner)], group
             )
 
 
 def _orthogonalised(directions: list[Tensor], group: dict[str, Any]) -> list[Tensor]:
-    """The nearest semi-orthogonal matrix of each, by the Newton-Schulz iteration of ``group``'s quintic.
+    """The nearest semi-update matrix of each, by the Newton-Schulz iteration of ``group``'s quintic.
 
     Their shapes are the same, or each other's transposed.
     """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import chain
 from typing import Any
 
 import torch
@@ -54,6 +55,7 @@ class Optimizers:
         self.tables = torch.optim.AdamW(
             [{"params": tables}], lr=config.table_lr, betas=config.betas, weight_decay=0.0, fused=True
         )
+        self._named = {"matrices": self.matrices, "tables": self.tables}
         for group in self._groups():
             group["peak_lr"] = group["lr"]
 
@@ -66,29 +68,29 @@ class Optimizers:
         """Apply the gradients at ``factor`` of the peak learning rates."""
         for group in self._groups():
             group["lr"] = group["peak_lr"] * factor
-        self.matrices.step()
-        self.tables.step()
+        for optimizer in self._named.values():
+            optimizer.step()
 
     def zero_grad(self) -> None:
-        self.matrices.zero_grad()
-        self.tables.zero_grad()
+        for optimizer in self._named.values():
+            optimizer.zero_grad()
 
     def state_dict(self) -> dict[str, object]:
-        return {"matrices": self.matrices.state_dict(), "tables": self.tables.state_dict()}
+        return {name: optimizer.state_dict() for name, optimizer in self._named.items()}
 
     def load_state_dict(self, state: dict[str, dict[str, Any]]) -> None:
         """Take over whole state; where the parameters are divided among ranks, this rank's part of it."""
-        for optimizer, stored in ((self.matrices, state["matrices"]), (self.tables, state["tables"])):
+        for kind, optimizer in self._named.items():
+            stored = state[kind]
             parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-            own = {
+            kept = {
                 number: {name: part(value, parameters[number]) for name, value in values.items()}
                 for number, values in stored["state"].items()
             }
-            optimizer.load_state_dict({**stored, "state": own})
+            optimizer.load_state_dict({**stored, "state": kept})
 
     def _groups(self) -> Iterator[dict[str, float]]:
-        yield from self.matrices.param_groups
-        yield from self.tables.param_groups
+        return chain.from_iterable(optimizer.param_groups for optimizer in self._named.values())
 
 
 def split_parameters(model: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]]:

@@ -13,12 +13,11 @@ from shosei.errors import InputError
 from shosei.files import sha256
 from shosei.log import Run
 from shosei.model import folder
-from shosei.model.device import compute_dtype
+from shosei.model.device import compute_dtype, gemm_peak
 from shosei.spec import ModelSpec, preset
 from shosei.spec.training import lora_params
 from shosei.text import ChatFormat, load_chat
 from shosei.train.config import TrainConfig
-from shosei.train.throughput import gemm_peak
 
 # The preset that has no tokenizer of its own: its table has as many rows as the run's tokenizer has entries.
 _FOLLOWS_TOKENIZER = "nano"

@@ -65,12 +65,12 @@ def learn(
     Of several ranks, which are all given the same batch, each computes its share, and each of its workers a share of
     that; what they find is the whole batch's.
     """
-    own, model = batch.share(ranks.rank(), ranks.count()), workers.models[0]
+    share, model = batch.share(ranks.rank(), ranks.count()), workers.models[0]
     where = next(model.parameters()).device
     counted = torch.tensor(batch.answers, device=where)
 
     def backward(model: Transformer, worker: int) -> Tensor:
-        part = own.share(worker, workers.count)
+        part = share.share(worker, workers.count)
         ids, targets = torch.from_numpy(part.ids).to(where), torch.from_numpy(part.targets).to(where)
         loss = answer_loss(model, ids, targets, dtype, counted)
         loss.backward()  # type: ignore[no-untyped-call]
@@ -210,8 +210,8 @@ class _Trainer:
         begin = asked = time.monotonic_ns()
         samples = tokens = 0
         for number, batch in enumerate(islice(self.batches.epoch(epoch), taken, last), taken + 1):
-            own = self._take_step(batch, epoch, asked)
-            samples, tokens = samples + own.samples, tokens + own.tokens
+            share = self._take_step(batch, epoch, asked)
+            samples, tokens = samples + share.samples, tokens + share.tokens
             end = asked = time.monotonic_ns()
             checkpoint_due = self.step % self.config.checkpoint_steps == 0
             if checkpoint_due or number == last:
@@ -239,13 +239,13 @@ class _Trainer:
         self.skipped += not finite
         self.step += 1
         end_ns = time.monotonic_ns()
-        own = batch.share(ranks.rank(), ranks.count())
+        share = batch.share(ranks.rank(), ranks.count())
         self.writer.emit(
             Step(
                 step=self.step,
                 epoch=epoch,
-                samples=own.samples,
-                tokens=own.tokens,
+                samples=share.samples,
+                tokens=share.tokens,
                 duration_ns=end_ns - asked_ns,
                 data_wait_ns=got_ns - asked_ns,
                 loss=loss.item() if finite else None,
@@ -254,11 +254,11 @@ class _Trainer:
                 grad_norm=norm.item() if finite else None,
                 lr=factor * self.config.matrix_lr,
                 comm_wait_ns=0 if ranks.count() == 1 else None,  # what waits for what within a step is not seen
-                flops=self._flops(own),
+                flops=self._flops(share),
             )
         )
         self.throughput.add(loss.item(), (end_ns - asked_ns) / 1e9, batch.tokens, self._flops(batch))
-        return own
+        return share
 
     def _flops(self, batch: Batch) -> int:
         return step_flops(self.spec, batch.tokens, batch.answers, batch.ids.shape[1], self.config.lora_rank)

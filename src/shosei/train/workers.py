@@ -62,10 +62,10 @@ class Workers:
     def add_gradients(self) -> None:
         """Make the first model's gradients the sum of all, added in the order of the workers."""
         for model in self.models[1:]:
-            for total, own in zip(self.models[0].parameters(), model.parameters(), strict=True):
-                if own.grad is not None:
-                    total.grad = own.grad if total.grad is None else total.grad.add_(own.grad)
-                    own.grad = None
+            for total, part in zip(self.models[0].parameters(), model.parameters(), strict=True):
+                if part.grad is not None:
+                    total.grad = part.grad if total.grad is None else total.grad.add_(part.grad)
+                    part.grad = None
 
 
 def _sharing_weights(model: Transformer) -> Transformer:
