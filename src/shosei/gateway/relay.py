@@ -144,7 +144,7 @@ class Relay:
                 answer = self._reader.event(event, now_ns)
                 if answer is None:
                     pieces.append(sse.encode(*event))
-                elif (changed := self._changed(event.data, answer)) is not None:
+                elif (changed := self._changed(event[0], answer)) is not None:
                     pieces.append(sse.encode(changed))
                     if self._cut:
                         self.reply.error, self.ended = "cut stream", True

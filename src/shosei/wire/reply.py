@@ -120,6 +120,7 @@ class _Assembled:
 
 UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError)  # what decoding raises where it is not in the API's form
 _NOTHING = _Message()
+_NAMED = frozenset({sse.COMMENT, b"error"})  # what is no chunk, by its name
 _decode = msgspec.json.Decoder(Answer).decode
 
 
@@ -149,9 +150,10 @@ class ReplyReader:
 
     def feed(self, data: bytes, now_ns: int) -> None:
         """A part of the body came."""
-        if self.streams and not self.reply.bytes_received and data.startswith(b"{"):
-            self.streams = False  # a stream was asked for, and one JSON object is what comes
-        self.reply.bytes_received += len(data)
+        reply = self.reply
+        if not reply.bytes_received and data.startswith(b"{"):
+            self.streams = False  # even if a stream was asked for: one JSON object is what comes
+        reply.bytes_received += len(data)
         if not self.streams:
             self._parts.append(data)
             return
@@ -164,23 +166,22 @@ class ReplyReader:
     def event(self, event: sse.ServerSent, now_ns: int) -> Answer | None:
         """Note one event of a stream; what was read of it, or None if it is no chunk. Raises one of UNREADABLE."""
         data, name = event
-        if name == sse.COMMENT:
+        if name in _NAMED:
+            if name == b"error":
+                error = msgspec.json.decode(data)
+                self._fail_in(error.get("error", error) if isinstance(error, dict) else error)
             return None
         if data == sse.DONE:
             self.complete = True
             return None
-        if name == b"error":
-            error = msgspec.json.decode(data)
-            self._fail_in(error.get("error", error) if isinstance(error, dict) else error)
-            return None
         chunk, reply = _decode(data), self.reply
         text, any_piece = self._note(chunk)
         if any_piece:
-            if reply.last_token_ns is None:
+            last_ns, reply.last_token_ns = reply.last_token_ns, now_ns
+            if last_ns is None:
                 reply.first_token_ns = now_ns
             else:
-                reply.longest_gap_ns = max(reply.longest_gap_ns or 0, now_ns - reply.last_token_ns)
-            reply.last_token_ns = now_ns
+                reply.longest_gap_ns = max(reply.longest_gap_ns or 0, now_ns - last_ns)
             if text and not self._relayed:
                 self._texts.append(text)
                 if self._on_text:

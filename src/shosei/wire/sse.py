@@ -2,17 +2,10 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 DONE = b"[DONE]"
 COMMENT = b":"  # the name of what is no event: a server's sign that it is still there
 
-
-class ServerSent(NamedTuple):
-    """An event's ``data`` and its name, which OpenAI's have none of; or a comment."""
-
-    data: bytes
-    name: bytes = b""
+ServerSent = tuple[bytes, bytes]  # an event's data and its name, which OpenAI's have none of; or a comment
 
 
 def encode(data: bytes, name: bytes = b"") -> bytes:
@@ -34,18 +27,19 @@ class Decoder:
         self._name = b""
 
     def feed(self, chunk: bytes) -> list[ServerSent]:
-        events = []
+        events: list[ServerSent] = []
         *lines, self._rest = (self._rest + chunk).split(b"\n")
         for line in lines:
             line = line.removesuffix(b"\r")
             if not line:
                 if self._data:
-                    events.append(ServerSent(b"\n".join(self._data), self._name))
-                self._data, self._name = [], b""
+                    events.append((b"\n".join(self._data), self._name))
+                    self._data = []
+                self._name = b""
             elif line.startswith(b"data:"):
                 self._data.append(line[5:].removeprefix(b" "))
             elif line.startswith(COMMENT):
-                events.append(ServerSent(line[1:], COMMENT))
+                events.append((line[1:], COMMENT))
             elif line.startswith(b"event:"):
                 self._name = line[6:].strip()
         return events
