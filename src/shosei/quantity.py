@@ -25,6 +25,7 @@ _BYTES = {
     "mib": 2.0**20,
     "gib": 2.0**30,
 }
+_TIMES = {"": 1.0, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 _MULTITUDES = [(1e12, "trillion"), (1e9, "billion"), (1e6, "million")]
 _SIZES = [(1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB"), (1.0, "B")]
 _DAY = 86400.0
@@ -121,6 +122,11 @@ def parse_count(text: str, option: str) -> int:
 def parse_bytes(text: str, option: str) -> int:
     """``2GB`` or ``512MiB`` in bytes, above 0. Raises InputError that names ``option``."""
     return _parse(text, option, _BYTES, "an amount above 0, such as 2GB")
+
+
+def parse_seconds(text: str, option: str) -> int:
+    """``90``, ``10m`` or ``2h`` in seconds, at least 1. Raises InputError that names ``option``."""
+    return _parse(text, option, _TIMES, "a time of at least a second, such as 90s, 10m or 2h")
 
 
 def _suited(magnitude: float, unit: str) -> tuple[float, str]:

@@ -187,11 +187,11 @@ def test_sse_survives_any_cut(texts: list[str], data: st.DataObject) -> None:
         cut = data.draw(st.integers(1, len(stream)))
         found += decoder.feed(stream[:cut])
         stream = stream[cut:]
-    assert found == [text.encode() for text in texts]
+    assert found == [(b" hello", sse.COMMENT), *((text.encode(), b"") for text in texts)]
 
 
 def test_sse_takes_crlf_and_joins_data_lines() -> None:
-    assert sse.Decoder().feed(b"event: x\r\ndata: a\r\ndata:b\r\n\r\n") == [b"a\nb"]
+    assert sse.Decoder().feed(b"event: x\r\ndata: a\r\ndata:b\r\n\r\ndata: c\n\n") == [(b"a\nb", b"x"), (b"c", b"")]
 
 
 def test_suites_travel_by_file(tmp_path: Path) -> None:

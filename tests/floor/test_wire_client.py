@@ -148,12 +148,53 @@ def test_an_answer_in_parts_and_one_of_reasoning_are_read() -> None:
     parts, reasoning = Reply("req-1", 0), Reply("req-2", 0)
     content = [{"type": "text", "text": "你"}, {"type": "text", "text": "好"}]
     for reply, message in ((parts, {"content": content}), (reasoning, {"reasoning_content": "嗯"})):
-        reader = ReplyReader(reply, relayed=reply is reasoning)
+        reader = ReplyReader(reply)
         reader.begin(200, [], 1)
         reader.feed(json.dumps({"choices": [{"message": message}]}).encode(), 2)
         reader.finish()
     assert (parts.text, parts.error) == ("你好", "")
     assert reasoning.error == ""
+
+
+def streamed(*parts: bytes | dict[str, object]) -> Reply:
+    """The reply to a streamed answer whose parts, events or bytes, come at 10, 11, 12, ... ns."""
+    reply = Reply("req-1", 0, stream=True)
+    reader = ReplyReader(reply)
+    reader.begin(200, [], 1)
+    for now, part in enumerate(parts, 10):
+        reader.feed(part if isinstance(part, bytes) else sse.encode(json.dumps(part).encode()), now)
+    reader.finish()
+    return reply
+
+
+def piece(finish: str | None = None, **delta: object) -> dict[str, object]:
+    return {"choices": [{"delta": delta, "finish_reason": finish}]}
+
+
+@pytest.mark.parametrize("name", ["reasoning_content", "reasoning"])
+def test_thoughts_are_tokens_and_what_follows_the_last_token_is_none(name: str) -> None:
+    usage: dict[str, object] = {"choices": None, "usage": {"prompt_tokens": 1, "completion_tokens": 3}}
+    thinks, says, ends = piece(**{name: "嗯"}), piece(content="好"), piece("stop")
+    begins, ping, done = piece(role="assistant", content=""), b": ping\n\n", b"data: [DONE]\n\n"
+    reply = streamed(begins, thinks, ping, says, says, ends, usage, done)
+    assert (reply.text, reply.error, reply.tokens_out) == ("好好", "", 3)
+    assert (reply.first_token_ns, reply.last_token_ns, reply.longest_gap_ns) == (11, 14, 2)
+
+
+def test_a_stream_with_a_finish_reason_needs_no_last_event() -> None:
+    assert streamed(piece(content="好"), piece("stop"), b"data: [DONE]").error == ""
+    assert streamed(piece(content="好")).error == "cut stream"
+
+
+def test_a_server_that_fails_within_its_answer_is_heard() -> None:
+    words = b'{"message": "engine died", "code": 500}'
+    for parts in (
+        [piece(content="好"), sse.encode(words, b"error"), b"data: [DONE]\n\n"],
+        [piece(content="好"), sse.encode(b'{"error": %s}' % words), b"data: [DONE]\n\n"],
+        [b'{"error": %s}' % words],  # no stream, though one was asked for
+    ):
+        reply = streamed(*parts)
+        assert (reply.error, reply.message) == ("5xx", "engine died")
 
 
 @pytest.mark.parametrize(
@@ -195,7 +236,8 @@ def test_a_stream_may_end_with_its_length_or_its_connection(body: bytes) -> None
         (OK, "connect"),
         (OK + b"Content-Length: 900\r\n\r\nabc", "cut stream"),
         (OK + b"Transfer-Encoding: chunked\r\n\r\n" + chunked(STREAM)[:90], "cut stream"),
-        (OK + b"\r\n" + STREAM[:-14], "cut stream"),
+        (OK + b"\r\n" + STREAM[: STREAM.index(b'"length"')], "cut stream"),
+        (OK + b"\r\n" + STREAM[:-14], ""),  # it says that it is finished, without [DONE]
         (OK + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n", "cut stream"),
         (OK + length(b"data: {\n\n"), "5xx"),
         (OK + length(b'data: {"error": "lost"}\n\n'), "5xx"),

@@ -21,6 +21,7 @@ from gateway_upstream import (
     chunk,
     client,
     completion,
+    framed,
     page,
     text_of,
     through,
@@ -105,6 +106,29 @@ def test_a_chunk_whose_error_is_null_is_none(tmp_path: Path) -> None:
 
     log, _ = through(tmp_path, answer, talk)
     assert [event.error for event in requests(log)] == [""]
+
+
+def test_signs_of_life_are_handed_on_and_the_last_event_may_be_missing(tmp_path: Path) -> None:
+    """OpenRouter pings while a model reads; some servers end a stream after its usage, which may have no choices."""
+
+    async def answer(asked: Asked) -> None:
+        last = framed(
+            b'data: {"id": "up-1", "choices": null, "usage": {"prompt_tokens": 3, "completion_tokens": 1}}\n\n'
+        )
+        ping, end = framed(b": PROCESSING\n\n"), b"0\r\n\r\n"
+        await asked.say(STREAM, ping, chunk({"content": "月"}), ping, chunk({}, "stop"), last, end)
+
+    async def talk(gateway: Gateway) -> None:
+        async with aiohttp.ClientSession() as session:
+            question = {**QUESTION, "stream": True}
+            async with session.post(f"{gateway.base_url()}/chat/completions", json=question) as response:
+                lines = (await response.text()).split("\n\n")
+        assert [line for line in lines if line.startswith(":")] == [": PROCESSING"] * 2
+        assert lines[0] == ": PROCESSING"
+        assert await text_of(await client(gateway).chat.completions.create(**QUESTION, stream=True)) == "月"
+
+    log, _ = through(tmp_path, answer, talk)
+    assert [(event.error, event.tokens_out) for event in requests(log)] == [("", 1)] * 2
 
 
 def test_completions_of_text_and_the_list_of_models(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import functools
 import os
 import subprocess
 import sys
@@ -185,14 +186,22 @@ def test_an_attack_gets_through_where_nothing_holds_it(name: str, tmp_path: Path
 def test_traces_count_whatever_an_attack_answered(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = Outside.touched
     monkeypatch.setattr(Outside, "touched", lambda self: os.chmod(self.arguments[0], 0o4777) or asked(self))
+    held = [attack for attack in ATTACKS if attack.name in ("change a file's mode", "signal other processes")]
+    monkeypatch.setattr("shosei.sandbox.proof.ATTACKS", held)
     assert "change a file's mode" in asyncio.run(prove(LIMITS, "rlimits")).broken
     with Outside() as outside:
         assert outside._before.keys() <= {attack.name for attack in ATTACKS}
 
 
+@functools.cache
+def proof_of(backend: str) -> Proof:
+    """Every attack on it, once; the strongest wall is the one that 'auto' is to take."""
+    return asyncio.run(choose(LIMITS) if [backend] == STANDING[:1] else prove(LIMITS, backend))
+
+
 @pytest.mark.parametrize("backend", RUNGS)
 def test_a_sandbox_proves_itself(backend: str) -> None:
-    proof = asyncio.run(prove(LIMITS, backend))
+    proof = proof_of(backend)
     assert proof.tried == len(ATTACKS) + 1
     assert proof.level == f"{backend} {proof.tried - len(proof.broken)}/{proof.tried}"
     if backend == "rlimits":
@@ -252,7 +261,7 @@ def _status(pid: int) -> dict[str, str]:
 
 @needs_wall
 def test_auto_takes_the_strongest_wall_that_holds() -> None:
-    proof = asyncio.run(choose(LIMITS))
+    proof = proof_of(STANDING[0])
     assert proof.backend == STANDING[0]
     assert not proof.fatal
 

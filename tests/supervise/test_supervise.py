@@ -15,8 +15,9 @@ import pytest
 from shosei.errors import InputError
 from shosei.log import ProcExit, ProcStart, Restart, RunEnd, Sample, Writer, open_run, read_log
 from shosei.supervise import Child, Supervisor
-from shosei.supervise.classify import classify, exit_code
+from shosei.supervise.classify import RestartBudget, classify, exit_code
 from supervised import MB, SHOSEI, cli, eventually, linux, python, samples, supervise
+from verb import Shosei
 
 # What a process and the children it has waited for have used, in its own words.
 REPORT = """
@@ -254,3 +255,28 @@ def test_output_passes_through(tmp_path: Path) -> None:
     lines = shown.stdout.decode().splitlines()
     assert lines[:-1] == ["你好"] * 2
     assert json.loads(lines[-1])["exit_code"] == 137
+
+
+def test_the_budget_of_restarts_refills_with_time() -> None:
+    within, in_all = RestartBudget(2, 60, 0.5), RestartBudget(2, None, 0.5)
+    assert [within.spend(at) for at in (0, 10, 20, 60, 69, 70, 200)] == [0.5, 1.0, None, 1.0, None, 1.0, 0.5]
+    assert [in_all.spend(at) for at in (0, 10, 1e6)] == [0.5, 1.0, None]
+
+
+@pytest.mark.parametrize("per", ["0", "10x", "soon"])
+def test_a_time_that_is_none_is_refused(per: str, shosei: Shosei) -> None:
+    code, _, err = shosei("supervise", "--run", "never", "--per", per, "--", "true")
+    assert (code, err) == (2, f"shosei: --per {per}: write a time of at least a second, such as 90s, 10m or 2h\n")
+
+
+def test_process_1_collects_what_its_command_leaves_behind(tmp_path: Path) -> None:
+    unshare = ["unshare", "--user", "--map-root-user", "--pid", "--fork", "--mount-proc"]
+    if subprocess.run([*unshare, "true"], capture_output=True).returncode:
+        pytest.skip("no process namespace can be made here")
+    program = (
+        "for i in 1 2 3 4 5 6 7 8; do (sleep 0.1 &); done; sleep 2.5; "
+        "cat /proc/[0-9]*/stat | grep -c ') Z ' > \"$0\"; exit 0"
+    )
+    command = [*unshare, sys.executable, "-m", "shosei", "supervise", "--run", tmp_path / "run", "--max-restarts", "0"]
+    subprocess.run([*command, "--", "sh", "-c", program, tmp_path / "zombies"], check=True, timeout=120)
+    assert (tmp_path / "zombies").read_text() == "0\n"

@@ -87,7 +87,7 @@ class Front:
         async with self.http.post(self.url + path, json={**body, "stream": True}) as response:
             assert response.status == 200
             events = decoder.feed(await response.read())
-        return [event if event == sse.DONE else json.loads(event) for event in events]
+        return [data if data == sse.DONE else json.loads(data) for data, _ in events]
 
     async def event(self) -> Request:
         """The one request event of the run, once it is there: it is written when the answer has gone out."""

@@ -19,6 +19,14 @@ def supervise(
     phase: Annotated[str, typer.Option(help="What it does: training or inference.")] = "training",
     name: Annotated[str, typer.Option(help="The command's name in the log.")] = "command",
     max_restarts: Annotated[int, typer.Option(min=0, help="How often to start it again after a failure.")] = 3,
+    per: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME",
+            show_default=False,
+            help="Allow so many restarts in any such time, as 10m or 2h, instead of in all.",
+        ),
+    ] = None,
     backoff: Annotated[
         float, typer.Option(min=0, metavar="S", help="Seconds before the first restart; doubled for each one more.")
     ] = 0.5,
@@ -64,6 +72,7 @@ def supervise(
     import asyncio
 
     from shosei.log import open_run
+    from shosei.quantity import parse_seconds
     from shosei.supervise import Child, HeartbeatConfig, Injection, Supervisor
 
     if phase not in PHASES:
@@ -75,10 +84,11 @@ def supervise(
         raise InputError("--step-pattern is for --phase training: serving has no steps")
     heartbeat = HeartbeatConfig(heartbeat_timeout, heartbeat_file, heartbeat_pattern, step_pattern)
     child = Child(name, command, phase=phase, heartbeat=heartbeat)
+    per_s = None if per is None else parse_seconds(per, "--per")
     folder = open_run(run, must_exist=False)
     with folder.recording(f"supervise:{name}", phase) as record:
         supervisor = Supervisor(
-            record.writer, [child], max_restarts, backoff_s=backoff, grace_s=grace, injections=faults
+            record.writer, [child], max_restarts, backoff, grace_s=grace, injections=faults, per_s=per_s
         )
         code = record.exit_code = asyncio.run(supervisor.run())
     attempt = record.writer.attempt

@@ -22,6 +22,10 @@ from shosei.wire.connection import Page
 from shosei.wire.endpoint import listen
 
 _MEASURED = {"/v1/chat/completions": "chatcmpl-", "/v1/completions": "cmpl-"}
+_REFUSED = {  # on purpose: status, message, and the error of the event
+    "429": (429, "Too many requests (injected)", "429"),
+    "500": (500, "The server failed (injected)", "5xx"),
+}
 
 
 def ignore(_task: str) -> None:
@@ -173,14 +177,12 @@ class Gateway:
                 agent=call.agent,
             )
         )
-        match fault:
-            case "429":
-                relay.refuse(429, "Too many requests (injected)", "injected_fault", error="429")
-            case "500":
-                relay.refuse(500, "The server failed (injected)", "injected_fault", error="5xx")
-            case "delay":
-                await asyncio.sleep(self._config.faults.delay_s)
-        return fault in ("429", "500")
+        if fault == "delay":
+            await asyncio.sleep(self._config.faults.delay_s)
+        if refused := _REFUSED.get(fault):
+            status, message, error = refused
+            relay.refuse(status, message, "injected_fault", error=error)
+        return refused is not None
 
     async def _pass_on(self, call: Call) -> None:
         """What costs no tokens is handed through and leaves no event."""

@@ -143,8 +143,8 @@ class Relay:
             for event in self._reader.events.feed(data):
                 answer = self._reader.event(event, now_ns)
                 if answer is None:
-                    pieces.append(sse.encode(event))
-                elif (changed := self._changed(event, answer)) is not None:
+                    pieces.append(sse.encode(*event))
+                elif (changed := self._changed(event[0], answer)) is not None:
                     pieces.append(sse.encode(changed))
                     if self._cut:
                         self.reply.error, self.ended = "cut stream", True

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+import contextlib
 from typing import TYPE_CHECKING
 
 from shosei.load.config import LoadConfig
@@ -50,31 +50,28 @@ async def run_load(
     if config.find_max:
         from shosei.load.search import find_max  # the metrics are no small import
 
-        def probe(faster: LoadConfig) -> Awaitable[None]:
-            return _offer(faster, url, writer, tally, "probe")
-
-        tally.max_rate = await find_max(config, writer, service_level, probe)
+        tally.max_rate = await find_max(
+            config, writer, service_level, lambda probe: _offer(probe, url, writer, tally, "probe")
+        )
     return tally
 
 
 async def _offer(config: LoadConfig, url: str, writer: Writer, tally: Tally, purpose: str) -> None:
     """Offer one stage of load, by this process or by workers, and write its windows."""
     tally.scheduled += len(arrivals(config))
-    if config.workers == 1:
-        await _send(Share(config, url, writer, tally), config, writer, tally, purpose)
-        return
-    async with Team(config, url, writer, tally) as team:
-        await _send(team, config, writer, tally, purpose)
+    async with contextlib.AsyncExitStack() as stack:
+        sender = (
+            Share(config, url, writer, tally)
+            if config.workers == 1
+            else await stack.enter_async_context(Team(config, url, writer, tally))
+        )
+        stage = Stage.soon(config, purpose)
 
+        def watched(verdict: str, invalid: str) -> None:
+            tally.client = verdict
+            stage.close_steady(writer, invalid)
 
-async def _send(sender: Share | Team, config: LoadConfig, writer: Writer, tally: Tally, purpose: str) -> None:
-    stage = Stage.soon(config, purpose)
-
-    def watched(verdict: str, invalid: str) -> None:
-        tally.client = verdict
-        stage.close_steady(writer, invalid)
-
-    try:
-        await sender.send(stage, watched)
-    finally:
-        stage.close_drain(writer)
+        try:
+            await sender.send(stage, watched)
+        finally:
+            stage.close_drain(writer)

@@ -189,6 +189,7 @@ class Request(Event, tag="request"):
     sent_ns: int | None = None
     first_byte_ns: int | None = None
     first_token_ns: int | None = None
+    last_token_ns: int | None = None  # streamed: of the last piece; what follows it has no token
     done_ns: int | None = None
     status: int | None = None  # HTTP
     # "" | timeout | connect | 4xx | 429 | 5xx | cut stream | empty | invalid tool call | context limit

@@ -22,7 +22,6 @@ from shosei.wire import sse
 from shosei.wire.openai import (
     AnswerCall,
     AnswerMessage,
-    Arguments,
     ChatChoice,
     ChatChunk,
     ChatChunkChoice,
@@ -161,7 +160,7 @@ class ChatWording(Wording):
 
     def _call_delta(self, piece: CallPiece) -> ToolCallDelta:
         if not piece.name:
-            return ToolCallDelta(self._calls - 1, Arguments(piece.arguments))
+            return ToolCallDelta(self._calls - 1, FunctionCall(arguments=piece.arguments))
         self._calls += 1
         return ToolCallDelta(self._calls - 1, FunctionCall(piece.name), _call_id(), "function")
 

@@ -54,21 +54,14 @@ def find_lost(folder: Path) -> list[Lost]:
     An end is dated with its supervisor's last sign of life: nothing later is known.
     """
     me = identity()
-    starts: dict[Path, list[ProcStart]] = {}
-    ended = set()
-    for segment in sorted(folder.glob(f"{me.host}-*.jsonl")):
-        for event in _starts_and_ends(segment):
-            if isinstance(event, ProcStart):
-                starts.setdefault(segment, []).append(event)
-            else:
-                ended.add(_key(event))
-    found = []
-    for segment, known in starts.items():
-        without_end = [start for start in known if _key(start) not in ended]
-        supervisor = Identity(known[0].host, known[0].boot, known[0].pid, known[0].start_ticks)
-        if without_end and not is_running(supervisor):
-            found.append(_lost(segment, without_end, rebooted=known[0].boot != me.boot))
-    return found
+    segments = {path: list(_starts_and_ends(path)) for path in sorted(folder.glob(f"{me.host}-*.jsonl"))}
+    ended = {_key(event) for events in segments.values() for event in events if isinstance(event, ProcExit)}
+    lost = []
+    for path, events in segments.items():
+        unended = [event for event in events if isinstance(event, ProcStart) and _key(event) not in ended]
+        if unended and not is_running(Identity(*_key(unended[0])[:4])):
+            lost.append(_lost(path, unended, rebooted=unended[0].boot != me.boot))
+    return lost
 
 
 def _lost(segment: Path, starts: list[ProcStart], *, rebooted: bool) -> Lost:

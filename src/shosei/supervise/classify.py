@@ -1,8 +1,11 @@
-"""Why a process ended, from what can be known outside it."""
+"""Why a process ended, from what can be known outside it, and whether it is started again."""
 
 from __future__ import annotations
 
 import signal
+import time
+from collections import deque
+from dataclasses import dataclass, field
 
 from shosei.proc import oom_kills
 
@@ -58,3 +61,26 @@ class OomKills:
     def rose(self) -> bool:
         """Whether there was one since the reading before the last."""
         return oom_kills() != self._readings[0]
+
+
+@dataclass
+class RestartBudget:
+    """At most ``most`` restarts of one command: in all or, where ``per_s`` is given, within any time of that length.
+
+    A restart waits ``backoff_s``, and twice as long for each one before it that still counts.
+    """
+
+    most: int
+    per_s: float | None
+    backoff_s: float
+    _counted_s: deque[float] = field(default_factory=deque)  # when, on the monotonic clock
+
+    def spend(self, now_s: float | None = None) -> float | None:
+        """Count one more restart; return the seconds to wait before it, or None where the budget is spent."""
+        now_s = time.monotonic() if now_s is None else now_s
+        while self._counted_s and self.per_s is not None and now_s - self._counted_s[0] >= self.per_s:
+            self._counted_s.popleft()
+        if len(self._counted_s) >= self.most:
+            return None
+        self._counted_s.append(now_s)
+        return self.backoff_s * 2.0 ** (len(self._counted_s) - 1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Any
 
 from shosei.log import Sample
@@ -51,17 +51,19 @@ class _Gpu:
             used_bytes=self._used_bytes(pids),
         )
 
-    def _kernel_percent(self) -> float | None:
+    def _told(self, query: Callable[..., Any], *arguments: Any) -> Any:
+        """What NVML answers; None where the card or its driver does not tell."""
         try:
-            return float(self._nvml.nvmlDeviceGetUtilizationRates(self._device).gpu)
+            return query(*arguments)
         except self._nvml.NVMLError:
             return None
 
+    def _kernel_percent(self) -> float | None:
+        rates = self._told(self._nvml.nvmlDeviceGetUtilizationRates, self._device)
+        return None if rates is None else float(rates.gpu)
+
     def _used_bytes(self, pids: Collection[int]) -> int | None:
-        try:
-            processes = self._nvml.nvmlDeviceGetComputeRunningProcesses(self._device)
-        except self._nvml.NVMLError:
-            return None
+        processes = self._told(self._nvml.nvmlDeviceGetComputeRunningProcesses, self._device) or ()
         used = [process.usedGpuMemory for process in processes if process.pid in pids]
         return sum(used) if used and None not in used else None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
@@ -81,10 +82,9 @@ class TreeMeter:
 
 
 def _sum(parts: Iterable[dict[str, int]]) -> dict[str, int]:
-    total: dict[str, int] = {}
+    total = Counter[str]()
     for part in parts:
-        for name, value in part.items():
-            total[name] = total.get(name, 0) + value
+        total.update(part)
     return total
 
 

@@ -16,7 +16,7 @@ from shosei.lineage import PARENT_VARIABLE, adopt_orphans, collect_adopted
 from shosei.log import Event, Note, ProcExit, ProcStart, Restart, Writer
 from shosei.log.run import ATTEMPT_VARIABLE, RUN_VARIABLE
 from shosei.supervise.aftermath import find_lost
-from shosei.supervise.classify import OomKills, classify, exit_code
+from shosei.supervise.classify import OomKills, RestartBudget, classify, exit_code
 from shosei.supervise.faults import Injection, inject
 from shosei.supervise.heartbeat import watch
 from shosei.supervise.process import Child, Process
@@ -32,10 +32,11 @@ _log = logging.getLogger(__name__)
 class Supervisor:
     """Runs ``children`` until each has finished, one is lost, or it is told to stop.
 
-    A child that fails or hangs is started again after ``backoff_s``, doubled each time, at most ``max_restarts`` times.
-    When one is lost for good the others are stopped. Children are stopped in reverse order (so list what others depend
-    on first), with ``grace_s`` for all of them together before SIGKILL. Samples are taken every ``interval_s``; without
-    a ``writer`` nothing is recorded, by the children neither. ``injections`` strike the last of the children.
+    A child that fails or hangs is started again after ``backoff_s``, doubled each time, at most ``max_restarts`` times
+    within any ``per_s`` (None: in all). When one is lost for good the others are stopped. Children are stopped in
+    reverse order (so list what others depend on first), with ``grace_s`` for all of them together before SIGKILL.
+    Samples are taken every ``interval_s``; without a ``writer`` nothing is recorded, by the children neither.
+    ``injections`` strike the last of the children.
     """
 
     def __init__(
@@ -47,16 +48,18 @@ class Supervisor:
         interval_s: float = 1.0,
         grace_s: float = 10.0,
         injections: Sequence[Injection] = (),
+        per_s: float | None = None,
     ) -> None:
         self._writer = writer
         self._sampler = Sampler(writer, children) if writer else None
         self._children = list(children)
-        self._max_restarts, self._backoff_s = max_restarts, backoff_s
+        self._budgets = {child.name: RestartBudget(max_restarts, per_s, backoff_s) for child in children}
         self._interval_s, self._grace_s = interval_s, grace_s
         self._injections = injections
         self._restarts = {child.name: Counter[str]() for child in children}  # by kind
         self._running: dict[str, Process] = {}
-        self._adopts = False  # the orphans of trees that have no control group to hold them
+        # The orphans of trees that have no control group to hold them; as process 1, of all.
+        self._adopts = os.getpid() == 1
         self._stopping = asyncio.Event()
         self._stop_signal: int = signal.SIGTERM
         self._lost: int | None = None
@@ -136,10 +139,10 @@ class Supervisor:
             refused = child.is_ours and code == EXIT_INPUT
             if self._stopping.is_set() or (planned and not refused):
                 return code
-            if refused or start > self._max_restarts:
+            delay = None if refused else self._budgets[child.name].spend()
+            if delay is None:
                 self._lose(child, code)
                 return code
-            delay = self._backoff_s * 2 ** (start - 1)
             _log.warning("%s ended with code %d; starting it again in %g s", child.name, code, delay)
             if await self._stopped_within(delay):
                 return code

@@ -148,8 +148,8 @@ class Usage(msgspec.Struct):
 
 
 class FunctionCall(msgspec.Struct):
-    name: str
-    arguments: str = ""  # JSON
+    name: str | msgspec.UnsetType = msgspec.UNSET  # not in the later pieces of a call
+    arguments: str = ""  # JSON, or more of it
 
 
 class AnswerCall(msgspec.Struct):
@@ -164,17 +164,11 @@ class AnswerMessage(msgspec.Struct):
     tool_calls: list[AnswerCall] | msgspec.UnsetType = msgspec.UNSET
 
 
-class Arguments(msgspec.Struct):
-    """More of a call's arguments."""
-
-    arguments: str
-
-
 class ToolCallDelta(msgspec.Struct, omit_defaults=True):
     """The first of a call has everything; the others have more of its arguments."""
 
     index: int
-    function: FunctionCall | Arguments
+    function: FunctionCall
     id: str | None = None
     type: str | None = None
 

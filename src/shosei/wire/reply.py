@@ -24,6 +24,7 @@ class Reply:
     sent_ns: int | None = None
     first_byte_ns: int | None = None
     first_token_ns: int | None = None
+    last_token_ns: int | None = None
     done_ns: int | None = None
     longest_gap_ns: int | None = None
     status: int | None = None
@@ -50,6 +51,7 @@ class Reply:
             sent_ns=self.sent_ns,
             first_byte_ns=self.first_byte_ns,
             first_token_ns=self.first_token_ns,
+            last_token_ns=self.last_token_ns,
             done_ns=self.done_ns,
             status=self.status,
             error=self.error,
@@ -79,8 +81,8 @@ class _Call(msgspec.Struct, gc=False):
 
 class _Message(msgspec.Struct, gc=False):
     content: Any = None  # text, or a list of parts
-    reasoning_content: Any = None
-    reasoning: Any = None  # the same, as other servers call it
+    reasoning_content: Any = None  # DeepSeek's and vLLM's name of a model's thoughts
+    reasoning: Any = None  # OpenRouter's, and newer vLLM's
     tool_calls: list[_Call] | None = None
 
 
@@ -109,7 +111,7 @@ class Answer(msgspec.Struct, gc=False):
     """What is read of an answer, or of a chunk of one. The rest, which servers fill as they like, is skipped."""
 
     id: Any = None
-    choices: list[_Choice] = []
+    choices: list[_Choice] | None = None
     usage: _Usage | None = None
     error: Any = None
 
@@ -129,20 +131,21 @@ ANSWER_BYTES = 1 << 24  # more is no answer of a model, but a body without end
 # What decoding raises where it is not in the API's form, or nested without end.
 UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _NOTHING = _Message()
+_NAMED = frozenset({sse.COMMENT, b"error"})  # what is no chunk, by its name
 _decode = msgspec.json.Decoder(Answer).decode
 
 
 class ReplyReader:
     """Fills a ``Reply`` from an answer's body as it comes. What cannot be read is the reply's error; nothing is raised.
 
-    ``ended`` turns true where the rest of the body does not matter. ``relayed``: the answer is handed on to somebody
-    else; nothing of a stream is kept but its tool calls, and the text of a model's reasoning counts as its first token.
+    ``ended`` turns true where the rest of the body does not matter. A model's reasoning is no part of the text, but its
+    pieces are tokens. ``relayed``: the answer is handed on to somebody else; of a stream only tool calls are kept.
     """
 
     def __init__(self, reply: Reply, on_text: Callable[[str], None] | None = None, *, relayed: bool = False) -> None:
         self.reply, self.ended = reply, False
         self.streams = False  # the answer comes as events; else as one JSON object
-        self.complete = False  # a stream's last event came
+        self.complete = False  # a stream's last event came, or its end after a finish reason
         self.events = sse.Decoder()  # of a stream
         self.body = b""  # of an answer in one piece, once it has ended
         self.calls: dict[tuple[int, int], _Assembled] = {}  # by choice and place
@@ -150,7 +153,6 @@ class ReplyReader:
         self._parts: list[bytes] = []  # of an answer in one piece
         self._texts: list[str] = []
         self._thoughts: list[str] = []
-        self._last_piece_ns: int | None = None
         self._spoke = False  # there was a text, a tool call or a reason why the answer ends
 
     def begin(self, status: int, headers: Headers, first_byte_ns: int) -> None:
@@ -162,8 +164,11 @@ class ReplyReader:
 
     def feed(self, data: bytes, now_ns: int) -> None:
         """A part of the body came."""
-        self.reply.bytes_received += len(data)
-        if self.reply.bytes_received > ANSWER_BYTES and not self._relayed:
+        reply = self.reply
+        if not reply.bytes_received and data.startswith(b"{"):
+            self.streams = False  # even if a stream was asked for: one JSON object is what comes
+        reply.bytes_received += len(data)
+        if reply.bytes_received > ANSWER_BYTES and not self._relayed:
             self.fail(f"it is longer than {ANSWER_BYTES >> 20} MiB")
             self._parts.clear()
         elif not self.streams:
@@ -178,21 +183,25 @@ class ReplyReader:
         except UNREADABLE as error:
             self.fail(str(error))
 
-    def event(self, data: bytes, now_ns: int) -> Answer | None:
-        """Note one event of a stream; what was read of it, or None if it is the last. Raises one of UNREADABLE."""
+    def event(self, event: sse.ServerSent, now_ns: int) -> Answer | None:
+        """Note one event of a stream; what was read of it, or None if it is no chunk. Raises one of UNREADABLE."""
+        data, name = event
+        if name in _NAMED:
+            if name == b"error":
+                error = msgspec.json.decode(data)
+                self._fail_in(error.get("error", error) if isinstance(error, dict) else error)
+            return None
         if data == sse.DONE:
             self.complete = True
             return None
         chunk, reply = _decode(data), self.reply
-        if chunk.error is not None:
-            reply.error, reply.message, self.ended = "5xx", _words(chunk.error), True
         text, any_piece = self._note(chunk)
         if any_piece:
-            if self._last_piece_ns is None:
+            last_ns, reply.last_token_ns = reply.last_token_ns, now_ns
+            if last_ns is None:
                 reply.first_token_ns = now_ns
             else:
-                reply.longest_gap_ns = max(reply.longest_gap_ns or 0, now_ns - self._last_piece_ns)
-            self._last_piece_ns = now_ns
+                reply.longest_gap_ns = max(reply.longest_gap_ns or 0, now_ns - last_ns)
             if text and not self._relayed:
                 self._texts.append(text)
                 if self._on_text:
@@ -204,6 +213,7 @@ class ReplyReader:
         reply = self.reply
         if self.streams:
             reply.text = "".join(self._texts)
+            self.complete = self.complete or bool(reply.finish_reason)  # some servers write no [DONE]
             if not self.complete:
                 reply.error = reply.error or "cut stream"
         elif not reply.error:
@@ -218,6 +228,10 @@ class ReplyReader:
         self.reply.error, self.reply.message = "5xx", f"answer is not in the API's form: {reason}"
         self.ended = True
 
+    def _fail_in(self, error: Any) -> None:
+        """The server says that it failed, in an answer that began well."""
+        self.reply.error, self.reply.message, self.ended = "5xx", _words(error), True
+
     def _whole(self, status: int) -> None:
         if not 200 <= status < 300:
             self._refused(status)
@@ -230,13 +244,15 @@ class ReplyReader:
     def _note(self, answer: Answer) -> tuple[str, bool]:
         """Take id, usage, calls and finish reason; return the text, and whether there is any piece of an answer."""
         reply, usage = self.reply, answer.usage
+        if answer.error is not None:
+            self._fail_in(answer.error)
         if answer.id and answer.id != reply.id:
             reply.id = str(answer.id)
         if usage is not None:
             reply.tokens_in, reply.tokens_out = usage.prompt_tokens, usage.completion_tokens
             reply.tokens_cached = usage.prompt_tokens_details.cached_tokens if usage.prompt_tokens_details else None
         text, any_piece = "", False
-        for choice in answer.choices:
+        for choice in answer.choices or ():
             message = choice.delta or choice.message or _NOTHING
             thought = message.reasoning_content or message.reasoning
             if said := message.content or choice.text:
@@ -246,7 +262,7 @@ class ReplyReader:
             if message.tool_calls:
                 any_piece = True
                 self._add_calls(choice.index, message.tool_calls)
-            elif self._relayed and thought:
+            elif thought:
                 any_piece = True
             if thought and not self._relayed:
                 self._thoughts.append(text_of(thought))

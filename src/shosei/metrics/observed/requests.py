@@ -44,6 +44,7 @@ def first_token_ms(request: Request) -> float | None:
 
 def inter_token_ms(request: Request) -> float | None:
     """Mean time of a token after the first; also None where an answer has a single token."""
-    if request.first_token_ns is None or request.done_ns is None or (request.tokens_out or 0) < 2:
+    last_ns = request.last_token_ns or request.done_ns  # a server, and an older log, know only when all was sent
+    if request.first_token_ns is None or last_ns is None or (request.tokens_out or 0) < 2:
         return None
-    return (request.done_ns - request.first_token_ns) / _MS / ((request.tokens_out or 0) - 1)
+    return (last_ns - request.first_token_ns) / _MS / ((request.tokens_out or 0) - 1)
