@@ -95,6 +95,8 @@ def _top(version: bool = typer.Option(False, "--version", help="Print the versio
 
 # Only the names of the configurations: they are imported when their verb is run or explained.
 _CONFIGURED = {
+    "data": options_of("data", "shosei.data.config:DataConfig"),
+    "tokenizer": options_of("tokenizer", "shosei.data.config:TokenizerConfig"),
     "train": options_of("train", "shosei.train.config:TrainConfig"),
     "load": options_of("load", "shosei.load.config:LoadConfig"),
     "exam": options_of("exam", "shosei.exam.config:ExamConfig"),

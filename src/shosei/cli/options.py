@@ -97,10 +97,15 @@ def options_of(section: str, config: str) -> type[TyperCommand]:
     return type(section, (_Configured,), {"section": section, "config": config})
 
 
+def flag_of(key: str) -> str:
+    """The flag of a field."""
+    return f"--{_FLAGS.get(key, key.replace('_', '-'))}"
+
+
 def _option(key: str, kind: Any, field: Mapping[str, Any]) -> Any:
     """The option of one field, which ``field`` describes as JSON schema does. Its default is told as TOML has it."""
-    flag = _FLAGS.get(key, key.replace("_", "-"))
-    names = f"--{flag}/--no-{flag}" if kind is bool else f"--{flag}"
+    flag = flag_of(key)
+    names = f"{flag}/--no-{flag.removeprefix('--')}" if kind is bool else flag
     parts = [field, *field.get("anyOf", ()), *field.get("prefixItems", ())[:1]]
     told = [f"default: {'none' if field['default'] is None else json.dumps(field['default'])}"]
     told += [f"x{sign}{part[limit]}" for part in parts for limit, sign in _LIMITS.items() if limit in part]
