@@ -8,7 +8,7 @@ from rich.text import Text as Styled
 
 from shosei.card import facts
 from shosei.card.scorecard import Scorecard
-from shosei.card.words import COMPLIANCE_MARKS, MARKS, VERDICT_MARKS, Wrapped, as_words, named, say
+from shosei.card.words import COMPLIANCE_MARKS, MARKS, VERDICT_MARKS, Wrapped, as_words, named, worded
 from shosei.metrics.metric import METRIC_IDS, PHASES, Metric, Status, text
 from shosei.quantity import shown
 
@@ -26,7 +26,7 @@ def terminal(card: Scorecard, language: str = "en") -> RenderableType:
     """A header line, the profile's verdict and the table of 30 cells, for rich's ``Console.print``."""
 
     def said(value: object) -> str:
-        return say(as_words(value), language)
+        return worded(as_words(value), language)
 
     def term(key: str) -> str:
         return said(text(key))
@@ -64,20 +64,20 @@ def _table() -> Table:
 
 
 def _cell(card: Scorecard, metric: Metric, language: str) -> Styled:
-    number, colon = shown(metric.value, metric.unit, metric.ci), say(text("colon"), language)
+    number, colon = shown(metric.value, metric.unit, metric.ci), worded(text("colon"), language)
     styled = Styled(f"{MARKS[metric.status]} ", style=_STYLES[metric.status])
     if number.value:
-        styled.append(f"{number.value} {say(named('unit', number.unit), language)}".rstrip(), style="default")
-        styled.append(f" {number.interval}".rstrip() + f" n={say(as_words(metric.n), language)}", style="dim")
+        styled.append(f"{number.value} {worded(named('unit', number.unit), language)}".rstrip(), style="default")
+        styled.append(f" {number.interval}".rstrip() + f" n={worded(as_words(metric.n), language)}", style="dim")
     if metric.status != "ok":
-        styled.append(f"{' · ' if number.value else ''}{say(text(f'status.{metric.status}'), language)}")
+        styled.append(f"{' · ' if number.value else ''}{worded(text(f'status.{metric.status}'), language)}")
     if metric.reason:
-        styled.append(f"{colon}{say(metric.reason, language)}")
+        styled.append(f"{colon}{worded(metric.reason, language)}")
     for judgement in facts.judged(card, metric.id, metric.phase):
         name = f" {judgement.figure}" if judgement.figure else ""
-        limits = ", ".join(say(limit, language) for limit in facts.limits(judgement))
-        outcome = say(text(f"outcome.{judgement.outcome}"), language)
+        limits = ", ".join(worded(limit, language) for limit in facts.limits(judgement))
+        outcome = worded(text(f"outcome.{judgement.outcome}"), language)
         styled.append(f"\n{COMPLIANCE_MARKS[judgement.outcome]}{name} {limits}{colon}{outcome}", style="default")
         if judgement.outcome not in ("pass", "missed") and judgement.reason != metric.reason:
-            styled.append(f"{colon}{say(judgement.reason, language)}", style="dim")
+            styled.append(f"{colon}{worded(judgement.reason, language)}", style="dim")
     return styled

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from shosei.card.judge import Compliance, Judgement, exit_code
-from shosei.card.scorecard import Command, Count, Scorecard
+from shosei.card.scorecard import Command, PublishedCount, Scorecard
 from shosei.card.words import as_words, named
 from shosei.errors import EXIT_INCONCLUSIVE, EXIT_INVALID, EXIT_OK, EXIT_REGRESSION
 from shosei.metrics.metric import Phase, Text, Words, text
@@ -139,7 +139,7 @@ def exit_text(command: Command, times: int) -> Sequence[Words]:
     return [code, text("times", count=times)] if times > 1 else [code]
 
 
-def difference(count: Count) -> str:
+def difference(count: PublishedCount) -> str:
     """The relative difference of a computed parameter count, in percent."""
     return "0" if count.published == count.computed else f"{100 * count.difference:+.4g} %"
 

@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from shosei.card.words import named, say
+from shosei.card.words import named, worded
 from shosei.log import Event
 from shosei.metrics.cell import Cell
 from shosei.metrics.cells import cells, task_cells
@@ -82,7 +82,7 @@ def as_markdown(entries: Sequence[Reference], language: str = "en") -> str:
     """The reference as a page to read."""
 
     def said(words: Text | str) -> str:
-        return say(text(words) if isinstance(words, str) else words, language)
+        return worded(text(words) if isinstance(words, str) else words, language)
 
     lines = [f"# {said('reference.title')}", "", said("reference.introduction")]
     group, colon = "", said("colon")
@@ -92,7 +92,7 @@ def as_markdown(entries: Sequence[Reference], language: str = "en") -> str:
             lines += ["", f"## {said(f'group.{group}')}"]
         lines += ["", f"### {said(entry.name)} (`{entry.id}`)"]
         for phase, cell in _everywhere(entry):
-            unit = say(named("unit", cell.unit), language) if cell.unit else said("reference.share")
+            unit = worded(named("unit", cell.unit), language) if cell.unit else said("reference.share")
             lines += ["", f"**{said(phase)}** · {unit} · {said(cell.direction)}", "", said(cell.definition)]
             lines += ["", f"> {said(cell.formula)}", ""]
             lines += [f"- {said('reads')}{colon}{', '.join(f'`{kind}`' for kind in cell.reads)}"] if cell.reads else []
@@ -107,14 +107,14 @@ def as_dicts(entries: Sequence[Reference]) -> list[dict[str, object]]:
         {
             "id": entry.id,
             "group": entry.group,
-            "name": say(entry.name),
-            "source": say(entry.source),
-            "traps": say(entry.traps),
+            "name": worded(entry.name),
+            "source": worded(entry.source),
+            "traps": worded(entry.traps),
         }
         | {
             phase: {
-                "definition": say(cell.definition),
-                "formula": say(cell.formula),
+                "definition": worded(cell.definition),
+                "formula": worded(cell.formula),
                 "unit": cell.unit,
                 "direction": cell.direction,
                 "reads": cell.reads,

@@ -6,17 +6,17 @@ from collections.abc import Iterable
 
 from shosei.card import facts
 from shosei.card.scorecard import Scorecard
-from shosei.card.words import COMPLIANCE_MARKS, MARKS, VERDICT_MARKS, as_words, escaped, markdown_table, named, say
+from shosei.card.words import COMPLIANCE_MARKS, MARKS, VERDICT_MARKS, as_words, escaped, markdown_table, named, worded
 from shosei.metrics.metric import METRIC_IDS, PHASES, Metric, text
 from shosei.quantity import shown
 
 
 def markdown(card: Scorecard, language: str = "en") -> str:
     """GitHub-flavoured Markdown. Foreign text is escaped: it can end no table cell and open no tag."""
-    return _Report(card, language).page()
+    return _MarkdownCard(card, language).page()
 
 
-class _Report:
+class _MarkdownCard:
     def __init__(self, card: Scorecard, language: str) -> None:
         self.card, self.language = card, language
         self.colon = self.term("colon")
@@ -71,10 +71,10 @@ class _Report:
         return "\n".join(lines) + "\n"
 
     def term(self, key: str) -> str:
-        return say(text(key), self.language)
+        return worded(text(key), self.language)
 
     def plain(self, value: object) -> str:
-        return escaped(say(as_words(value), self.language))
+        return escaped(worded(as_words(value), self.language))
 
     def cell(self, metric: Metric) -> str:
         number = shown(metric.value, metric.unit, metric.ci)

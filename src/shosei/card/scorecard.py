@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from itertools import groupby
 from pathlib import PurePath
 from typing import Any
 
 import msgspec
 
 from shosei.card.judge import Judgement, judge
-from shosei.card.timeline import Timeline, timeline
+from shosei.card.timeline import Timeline, ends_of_verbs, timeline, writer_of
 from shosei.log import Event, Log, Note, RunBegin, RunEnd, Sample
 from shosei.metrics.metric import METRIC_IDS, PHASES, Metric, Phase, Words, text
 from shosei.metrics.observed.tasks import stopped, submitted
@@ -29,7 +30,7 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
     dropped: int = 0  # events it could not write
 
 
-class Count(msgspec.Struct, frozen=True, kw_only=True):
+class PublishedCount(msgspec.Struct, frozen=True, kw_only=True):
     """A count in the published models' tables beside the computed one; ``difference`` is relative."""
 
     model: str
@@ -76,7 +77,7 @@ class Scorecard(msgspec.Struct, frozen=True, kw_only=True):
     metrics: list[Metric]
     judgements: list[Judgement] = []
     timeline: Timeline
-    audit: list[Count]
+    audit: list[PublishedCount]
     warnings: list[Words]  # a str is a process's own, in English
     log_digest: str
 
@@ -98,7 +99,8 @@ def build(log: Log, metrics: list[Metric], profile: Profile | None = None) -> Sc
     warnings: list[Words] = [*log.warnings]
     warnings += stopped(submitted(log))
     warnings += [note.text for note in sorted(log.of(Note), key=_moment) if note.level == "warning"]
-    commands = _commands(begins, log.of(RunEnd))
+    ends = ends_of_verbs(log)
+    commands = [_command(begin, ends.get((writer_of(begin), begin.verb))) for begin in begins]
     unended = Counter(command.verb for command in commands if command.exit_code is None)
     warnings += [
         text("warning.no_ends", verb=verb, times=times) if times > 1 else text("warning.no_end", verb=verb)
@@ -134,7 +136,7 @@ def build(log: Log, metrics: list[Metric], profile: Profile | None = None) -> Sc
         judgements=judge(metrics, profile, log) if profile else [],
         timeline=timeline(log),
         audit=[
-            Count(
+            PublishedCount(
                 model=row.model,
                 part=row.part,
                 published=row.published,
@@ -177,42 +179,30 @@ def _merge(field: str, events: Iterable[RunBegin | RunEnd], warnings: list[Words
     return merged
 
 
-def _commands(begins: list[RunBegin], ends: list[RunEnd]) -> list[Command]:
-    ended = {(_process(end), end.verb): end for end in ends}
-    commands = []
-    for begin in begins:
-        end = ended.get((_process(begin), begin.verb))
-        commands.append(
-            Command(
-                verb=begin.verb,
-                phase=begin.phase,
-                argv=_typed(begin.argv),
-                exit_code=end.exit_code if end else None,
-                dropped=end.dropped if end else 0,
-            )
-        )
-    return commands
+def _command(begin: RunBegin, end: RunEnd | None) -> Command:
+    return Command(
+        verb=begin.verb,
+        phase=begin.phase,
+        argv=_typed(begin.argv),
+        exit_code=end.exit_code if end else None,
+        dropped=end.dropped if end else 0,
+    )
 
 
 def _typed(argv: list[str]) -> list[str]:
     """``argv`` as a person types it, wherever shosei is installed; also where shosei supervises shosei."""
     programs = {0, argv.index("--") + 1} if "--" in argv else {0}
-    return [_program(word) if place in programs else word for place, word in enumerate(argv)]
-
-
-def _program(path: str) -> str:
-    return "shosei" if PurePath(path).name in ("shosei", "__main__.py") else path
+    ours = [place in programs and PurePath(word).name in ("shosei", "__main__.py") for place, word in enumerate(argv)]
+    return ["shosei" if our else word for our, word in zip(ours, argv, strict=True)]
 
 
 def _meter(log: Log) -> Meter | None:
     """From the samples that the measuring processes took of themselves."""
-    samples: dict[tuple[str, str, int, int], list[Sample]] = {}
-    for sample in log.of(Sample):
-        if sample.scope == "self" and sample.cpu_ns is not None:
-            samples.setdefault(_process(sample), []).append(sample)
-    cpu_ns = sum(max(sample.cpu_ns or 0 for sample in own) for own in samples.values())
-    watching_ns = sum((own[-1].cpu_ns or 0) - (own[0].cpu_ns or 0) for own in samples.values())
-    watched_ns = sum(own[-1].mono_ns - own[0].mono_ns for own in samples.values())
+    samples = [sample for sample in log.of(Sample) if sample.scope == "self" and sample.cpu_ns is not None]
+    processes = [list(group) for _, group in groupby(sorted(samples, key=writer_of), key=writer_of)]
+    cpu_ns = sum(max(sample.cpu_ns or 0 for sample in process) for process in processes)
+    watching_ns = sum((process[-1].cpu_ns or 0) - (process[0].cpu_ns or 0) for process in processes)
+    watched_ns = sum(process[-1].mono_ns - process[0].mono_ns for process in processes)
     if not cpu_ns:
         return None
     return Meter(cpu_seconds=cpu_ns / 1e9, share=watching_ns / watched_ns if watched_ns else None)
@@ -221,10 +211,6 @@ def _meter(log: Log) -> Meter | None:
 def _moment(event: Event) -> tuple[int, str, int, int]:
     """Sorts events of all processes by when they happened."""
     return event.wall_ns, event.host, event.pid, event.seq
-
-
-def _process(event: Event) -> tuple[str, str, int, int]:
-    return event.host, event.boot, event.pid, event.start_ticks
 
 
 def _last(values: Iterable[str]) -> str:

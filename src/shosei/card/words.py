@@ -90,11 +90,11 @@ def as_words(value: object) -> Words:
     return str(value)
 
 
-def say(words: Words, language: str = "en") -> str:
+def worded(words: Words, language: str = "en") -> str:
     """``words`` in ``language``; a plain str is foreign and stays as it is."""
     if isinstance(words, str):
         return words
-    values = {name: say(as_words(value), language) for name, value in words.values.items()}
+    values = {name: worded(as_words(value), language) for name, value in words.values.items()}
     return texts(language)[words.key].format(**values)
 
 
@@ -165,7 +165,7 @@ def breaks(line: str, width: int) -> list[int]:
 def _rendered(value: Any) -> Any:
     """A copy of a struct, list or dict with every ``Text`` in it said in English."""
     if isinstance(value, Text):
-        return say(value)
+        return worded(value)
     if isinstance(value, msgspec.Struct):
         changed = {name: _rendered(getattr(value, name)) for name in value.__struct_fields__}
         return msgspec.structs.replace(value, **changed)

@@ -1,14 +1,15 @@
-"""``shosei card`` and ``shosei log``: score an attempt; look into its events."""
+"""``shosei card``, ``metrics`` and ``log``: score an attempt; say what is measured; look into the events."""
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from shosei.cli.common import JsonOption, LanguageOption, ProfileOption, result, say
-from shosei.errors import EXIT_INCONCLUSIVE, EXIT_INVALID, EXIT_OK, EXIT_REGRESSION, InputError, as_input_error
+from shosei.errors import EXIT_INCONCLUSIVE, EXIT_INVALID, EXIT_OK, EXIT_REGRESSION, InputError, as_input_error, nearest
 
 if TYPE_CHECKING:
     from shosei.log import Run
@@ -22,6 +23,9 @@ AttemptOption = Annotated[
 ]
 KindOption = Annotated[
     str | None, typer.Option("--kind", help="Print the events of this kind as JSON lines.", show_default=False)
+]
+IdArgument = Annotated[
+    str | None, typer.Argument(metavar="ID", help="One metric, such as pass_at_1 (default: all).", show_default=False)
 ]
 
 _VERDICTS = {
@@ -47,8 +51,7 @@ def card(
 
     from shosei.card import build, html, markdown, terminal, to_json
     from shosei.card.judge import exit_code
-    from shosei.card.words import language
-    from shosei.card.words import say as speak
+    from shosei.card.words import language, worded
     from shosei.cli.verbs import printed
     from shosei.log import attempts, open_run, read_log
     from shosei.metrics import compute
@@ -62,7 +65,7 @@ def card(
     log = read_log(chosen.log, attempt)
     scorecard = build(log, compute(log, asked.service_level if asked else None), asked)
     for warning in scorecard.warnings:
-        say(f"warning: {speak(warning, spoken)}")
+        say(f"warning: {worded(warning, spoken)}")
     data = to_json(scorecard)
     page = _written(
         chosen,
@@ -102,13 +105,31 @@ def _written(run: Run, files: dict[str, bytes | str]) -> Path | None:
     return page
 
 
+def metrics(id: IdArgument = None, lang: LanguageOption = None, as_json: JsonOption = False) -> None:
+    """Explain the 15 metrics: definition, formula, source, and what makes such numbers wrong."""
+    from shosei.card.reference import as_dicts, as_markdown, references
+    from shosei.card.words import language
+
+    spoken = language(lang or "en")
+    entries = [entry for entry in references() if id is None or entry.id == id.lower()]
+    if not entries:
+        raise InputError(f"unknown metric '{id}'{nearest(str(id).lower(), [entry.id for entry in references()])}")
+    page = as_markdown(entries, spoken)
+    if sys.stdout.isatty() and not as_json:
+        from rich.console import Console
+        from rich.markdown import Markdown
+
+        Console().print(Markdown(page))
+        return
+    result({"metrics": as_dicts(entries)}, [page.rstrip("\n")], as_json=as_json)
+
+
 def log(
     run: RunArgument = None, kind: KindOption = None, attempt: AttemptOption = None, as_json: JsonOption = False
 ) -> None:
     """Count a run's events by kind, or print those of one kind."""
     import msgspec
 
-    from shosei.errors import nearest
     from shosei.log import EVENTS, attempts, open_run, read_log
 
     if kind is not None and kind not in EVENTS:

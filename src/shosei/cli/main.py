@@ -22,13 +22,11 @@ from shosei.cli import (
     chat,
     compare,
     data,
-    engine,
     exam,
     export,
     gateway,
     importing,
     load,
-    metrics,
     models,
     plan,
     quickstart,
@@ -56,7 +54,7 @@ _WHOLE = 1000  # no description is cut off; long ones are wrapped
 _EXTRAS = {"gguf": "gguf", "sentencepiece": "sentencepiece", "google": "sentencepiece", "pyarrow": "data"}
 
 
-class _Verbs(typer.core.TyperGroup):
+class _VerbGroup(typer.core.TyperGroup):
     """Offers the nearest verb for an unknown one, and lists the verbs by what they are for."""
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
@@ -77,7 +75,7 @@ class _Verbs(typer.core.TyperGroup):
 
 app = typer.Typer(
     name="shosei",
-    cls=_Verbs,
+    cls=_VerbGroup,
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -124,8 +122,8 @@ _PANELS: dict[str, dict[str, Callable[..., Any]]] = {
         "alternate": alternate.alternate,
         "ratings": ratings.ratings,
     },
-    "Judge": {"card": card.card, "compare": compare.compare, "metrics": metrics.metrics, "log": card.log},
-    _HIDDEN: {"load-worker": load.load_worker, "engine": engine.engine, "http": serve.http},
+    "Judge": {"card": card.card, "compare": compare.compare, "metrics": card.metrics, "log": card.log},
+    _HIDDEN: {"load-worker": load.load_worker, "engine": serve.engine, "http": serve.http},
 }
 for panel, verbs in _PANELS.items():
     for name, verb in verbs.items():
