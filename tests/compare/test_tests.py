@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from compared import classified, measured, outcomes
 from shosei.card.words import worded
 from shosei.compare.comparison import compare, compare_logs
-from shosei.compare.sides import CellKey, Side
+from shosei.compare.sides import Side
 from shosei.log import Event, Log, ProcExit, Restart, RunBegin
+from shosei.metrics.metric import CellKey
 from shosei.metrics.service_level import ServiceLevel
 from shosei.metrics.stats.difference import (
     Difference,

@@ -12,7 +12,7 @@ from shosei.card.scorecard import Command, PublishedCount, Scorecard
 from shosei.card.words import as_words, named
 from shosei.errors import EXIT_INCONCLUSIVE, EXIT_INVALID, EXIT_OK, EXIT_REGRESSION
 from shosei.metrics.metric import Phase, Text, Words, text
-from shosei.quantity import Shown, shown, shown_limit
+from shosei.quantity import Shown, number, shown, shown_limit
 
 Fact = tuple[str, Sequence[Words]]  # the parts are set one after the other, with a dot between
 
@@ -189,4 +189,4 @@ def _plain(name: str, value: object) -> Words:
 
 
 def _gigabytes(value: object) -> str:
-    return f"{value / 1e9:.1f} GB" if isinstance(value, int | float) else str(value)
+    return f"{number(value / 1e9, 1)} GB" if isinstance(value, int | float) else str(value)

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from shosei.card.words import named, worded
-from shosei.log import Event
 from shosei.metrics.cell import Cell
 from shosei.metrics.cells import cells, task_cells
 from shosei.metrics.metric import METRIC_IDS, PHASES, Phase, Text, text
@@ -50,21 +49,19 @@ def references() -> list[Reference]:
     """All 15, in the card's order."""
     by_cell = {(cell.id, cell.phase): cell for cell in cells(ServiceLevel())}
     of_tasks = {cell.id: cell for cell in task_cells(ServiceLevel())}
-    found = []
-    for group, ids in METRIC_IDS.items():
-        for id in ids:
-            found.append(
-                Reference(
-                    id,
-                    group,
-                    text(f"{id}.name"),
-                    {phase: _in(phase, by_cell[id, phase]) for phase in PHASES},
-                    tasks=_in("tasks", of_tasks[id]) if id in of_tasks else None,
-                    source=text(f"{id}.source"),
-                    traps=text(f"{id}.traps"),
-                )
-            )
-    return found
+    return [
+        Reference(
+            id,
+            group,
+            text(f"{id}.name"),
+            {phase: _in(phase, by_cell[id, phase]) for phase in PHASES},
+            tasks=_in("tasks", of_tasks[id]) if id in of_tasks else None,
+            source=text(f"{id}.source"),
+            traps=text(f"{id}.traps"),
+        )
+        for group, ids in METRIC_IDS.items()
+        for id in ids
+    ]
 
 
 def _in(where: str, cell: Cell) -> InPhase:
@@ -73,7 +70,7 @@ def _in(where: str, cell: Cell) -> InPhase:
         formula=text(f"{cell.id}.{where}_formula"),
         unit=cell.unit,
         direction=cell.direction,
-        reads=_kinds([*cell.needs, *cell.may_read]),
+        reads=[str(event.__struct_config__.tag) for event in (*cell.needs, *cell.may_read)],
         command=cell.command,
     )
 
@@ -128,7 +125,3 @@ def as_dicts(entries: Sequence[Reference]) -> list[dict[str, object]]:
 
 def _everywhere(entry: Reference) -> list[tuple[str, InPhase]]:
     return [*entry.phases.items(), *([("tasks", entry.tasks)] if entry.tasks else [])]
-
-
-def _kinds(events: Sequence[type[Event]]) -> list[str]:
-    return [str(event.__struct_config__.tag) for event in events]

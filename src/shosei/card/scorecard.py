@@ -14,7 +14,7 @@ import msgspec
 from shosei.card.judge import Judgement, judge
 from shosei.card.timeline import Timeline, ends_of_verbs, timeline, writer_of
 from shosei.log import Event, Log, Note, RunBegin, RunEnd, Sample
-from shosei.metrics.metric import METRIC_IDS, PHASES, Metric, Phase, Words, text
+from shosei.metrics.metric import CELL_KEYS, Metric, Phase, Words, text
 from shosei.metrics.observed.tasks import stopped, submitted
 from shosei.profile.profile import Profile, read_profile, shipped
 from shosei.spec import audit
@@ -92,9 +92,8 @@ def build(log: Log, metrics: list[Metric], profile: Profile | None = None) -> Sc
     ``profile`` judges them; without one, only the name of the profile that a verb was given stands on the card.
     Where two verbs disagree about a fact, the later one stands and a warning names both.
     """
-    expected = [(id, phase) for ids in METRIC_IDS.values() for id in ids for phase in PHASES]
-    if sorted(expected) != sorted((metric.id, metric.phase) for metric in metrics):
-        raise ValueError(f"a scorecard takes each of {len(expected)} cells once")
+    if sorted(CELL_KEYS) != sorted((metric.id, metric.phase) for metric in metrics):
+        raise ValueError(f"a scorecard takes each of {len(CELL_KEYS)} cells once")
     begins = sorted(log.of(RunBegin), key=_moment)
     warnings: list[Words] = [*log.warnings]
     warnings += stopped(submitted(log))
@@ -110,7 +109,7 @@ def build(log: Log, metrics: list[Metric], profile: Profile | None = None) -> Sc
         text("warning.dropped", verb=command.verb, dropped=command.dropped) for command in commands if command.dropped
     ]
     told: list[RunBegin | RunEnd] = [*begins, *log.of(RunEnd)]
-    metrics = sorted(metrics, key=lambda metric: expected.index((metric.id, metric.phase)))
+    metrics = sorted(metrics, key=lambda metric: CELL_KEYS.index((metric.id, metric.phase)))
     return Scorecard(
         run=begins[0].run if begins else "",
         attempt=log.attempt,

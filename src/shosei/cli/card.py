@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from shosei.cli.common import JsonOption, LanguageOption, ProfileOption, result, say
+from shosei.cli.common import JsonOption, LanguageOption, ProfileOption, print_page, result, say
 from shosei.errors import EXIT_INCONCLUSIVE, EXIT_INVALID, EXIT_OK, EXIT_REGRESSION, InputError, as_input_error, nearest
 
 if TYPE_CHECKING:
@@ -47,11 +47,7 @@ def card(
 
     With a profile the exit code is its verdict: 0 all kept, 3 a limit missed, 4 not shown to be kept, 5 invalid.
     """
-    from rich.console import Console
-
-    from shosei.card import build, html, markdown, terminal, to_json
-    from shosei.card.judge import exit_code
-    from shosei.card.words import language, worded
+    from shosei.card import build, exit_code, html, language, markdown, terminal, to_json, worded
     from shosei.cli.verbs import printed
     from shosei.log import attempts, open_run, read_log
     from shosei.metrics import compute
@@ -74,10 +70,7 @@ def card(
     if as_json:
         print(data, end="", flush=True)
     else:
-        console = Console()
-        if not console.is_terminal:
-            console.width = 100
-        console.print(terminal(scorecard, spoken))
+        print_page(terminal(scorecard, spoken), 100)
         if page:
             say(f"\nthe whole card, with its plots: {page}")
         if others := [str(number) for number in attempts(chosen.log) if number != log.attempt]:
@@ -116,10 +109,9 @@ def metrics(id: IdArgument = None, lang: LanguageOption = None, as_json: JsonOpt
         raise InputError(f"unknown metric '{id}'{nearest(str(id).lower(), [entry.id for entry in references()])}")
     page = as_markdown(entries, spoken)
     if sys.stdout.isatty() and not as_json:
-        from rich.console import Console
         from rich.markdown import Markdown
 
-        Console().print(Markdown(page))
+        print_page(Markdown(page), 100)
         return
     result({"metrics": as_dicts(entries)}, [page.rstrip("\n")], as_json=as_json)
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -16,16 +15,6 @@ if TYPE_CHECKING:
     from shosei.spec.device import Device
 
 NEEDS_TORCH = f"measuring needs torch: {installing('build')}"
-
-
-class OptimizerName(StrEnum):
-    muon = "muon"
-    adamw = "adamw"
-
-
-class PrecisionName(StrEnum):
-    bf16 = "bf16"
-    fp32 = "fp32"
 
 
 PresetArgument = Annotated[
@@ -72,8 +61,8 @@ def plan(
     tokens: TokensOption = None,
     batch: BatchOption = 8,
     sequence: SequenceOption = None,
-    optimizer: Annotated[OptimizerName, typer.Option(help="muon leaves tables to AdamW.")] = OptimizerName.muon,
-    precision: Annotated[PrecisionName, typer.Option(help="Of products; weights are fp32.")] = PrecisionName.bf16,
+    optimizer: Annotated[Literal["muon", "adamw"], typer.Option(help="muon leaves tables to AdamW.")] = "muon",
+    precision: Annotated[Literal["bf16", "fp32"], typer.Option(help="Of products; weights are fp32.")] = "bf16",
     checkpointing: Annotated[
         bool, typer.Option("--checkpointing", help="Keep no activations but layers' inputs (train.checkpointing).")
     ] = False,
@@ -105,7 +94,7 @@ def plan(
     if out:
         write_shape(spec, out)
     length = sequence or spec.context_length
-    step = TrainingStep(batch, length, optimizer.value, precision.value, checkpointing, ranks)
+    step = TrainingStep(batch, length, optimizer, precision, checkpointing, ranks)
     epoch = parse_count(tokens, "--tokens") if tokens is not None else token_budget(spec)
     training, answering = training_memory(spec, step), generation_memory(spec, streams, spec.context_length)
     devices = [(step, gpu)] if gpu else []
@@ -155,26 +144,22 @@ def _spec(
             "name a preset, such as 'shosei plan ja-small', or find a model: --like PRESET with one of --params, "
             "--memory and --latency-ms"
         )
-    shape, free = find(like), free or "feed-forward"
     if params is not None:
         limit = parse_count(params, "--params")
-        return solve(shape, free, Budget(limit, lambda spec: spec.params, lambda value: f"{value:,.0f} parameters"))
-    if memory is not None:
+        budget = Budget(limit, lambda spec: spec.params, lambda value: f"{value:,.0f} parameters")
+    elif memory is not None:
         limit = parse_bytes(memory, "--memory")
-
-        def needed(spec: ModelSpec) -> int:
-            return generation_memory(spec, streams, spec.context_length).peak
-
-        return solve(shape, free, Budget(limit, needed, shown_bytes))
-    if device is None:
+        budget = Budget(limit, lambda spec: generation_memory(spec, streams, spec.context_length).peak, shown_bytes)
+    elif latency_ms is not None and device is not None:
+        bandwidth = device.bandwidth
+        budget = Budget(
+            latency_ms / 1e3,
+            lambda spec: decode_seconds(spec, spec.context_length, bandwidth, streams),
+            shown_seconds,
+        )
+    else:
         raise InputError(f"--latency-ms needs a device: name one with --gpus, or measure this machine; {NEEDS_TORCH}")
-    assert latency_ms is not None
-    bandwidth = device.bandwidth
-
-    def lasts(spec: ModelSpec) -> float:
-        return decode_seconds(spec, spec.context_length, bandwidth, streams)
-
-    return solve(shape, free, Budget(latency_ms / 1e3, lasts, shown_seconds))
+    return solve(find(like), free or "feed-forward", budget)
 
 
 def _this_machine() -> Device | None:

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import msgspec
 
-from shosei.compare.sides import CellKey, NamedAttempts, Side, differences, incomparable
+from shosei.compare.sides import NamedAttempts, Side, differences, incomparable
 from shosei.errors import EXIT_INCONCLUSIVE, EXIT_INVALID, EXIT_OK, EXIT_REGRESSION
-from shosei.metrics.metric import METRIC_IDS, PHASES, Metric, Phase, Words, text
+from shosei.metrics.metric import CELL_KEYS, CellKey, Metric, Phase, Words, text
 from shosei.metrics.service_level import ServiceLevel
 from shosei.metrics.stats import MIN_CLUSTERS, Interval, mean
 from shosei.metrics.stats.difference import (
@@ -35,7 +35,6 @@ RELATIVE_MARGIN = 0.05
 _ONE_RUN, _NONE_SEEN = text("compare.one_run"), text("compare.none_seen")
 _UNDECIDABLE = (_ONE_RUN, _NONE_SEEN)  # by single runs, however well they were measured
 _SHARES = ("", "per start")  # what shares are told in: their margins are absolute
-CELL_KEYS: list[CellKey] = [(id, phase) for ids in METRIC_IDS.values() for id in ids for phase in PHASES]
 
 Tested = tuple[Difference, list[Words]]  # with what to know of it
 
