@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from shosei.card.words import named, worded
+from shosei.card.words import Wording, named, worded
 from shosei.metrics.cell import Cell
 from shosei.metrics.cells import cells, task_cells
 from shosei.metrics.metric import METRIC_IDS, PHASES, Phase, Text, text
@@ -77,24 +77,22 @@ def _in(where: str, cell: Cell) -> InPhase:
 
 def as_markdown(entries: Sequence[Reference], language: str = "en") -> str:
     """The reference as a page to read."""
-
-    def said(words: Text | str) -> str:
-        return worded(text(words) if isinstance(words, str) else words, language)
-
-    lines = [f"# {said('reference.title')}", "", said("reference.introduction")]
-    group, colon = "", said("colon")
+    wording = Wording(language)
+    term, of = wording.term, wording.of
+    lines = [f"# {term('reference.title')}", "", term("reference.introduction")]
+    group, colon = "", term("colon")
     for entry in entries:
         if entry.group != group:
             group = entry.group
-            lines += ["", f"## {said(f'group.{group}')}"]
-        lines += ["", f"### {said(entry.name)} (`{entry.id}`)"]
+            lines += ["", f"## {term(f'group.{group}')}"]
+        lines += ["", f"### {of(entry.name)} (`{entry.id}`)"]
         for phase, cell in _everywhere(entry):
-            unit = worded(named("unit", cell.unit), language) if cell.unit else said("reference.share")
-            lines += ["", f"**{said(phase)}** · {unit} · {said(cell.direction)}", "", said(cell.definition)]
-            lines += ["", f"> {said(cell.formula)}", ""]
-            lines += [f"- {said('reads')}{colon}{', '.join(f'`{kind}`' for kind in cell.reads)}"] if cell.reads else []
-            lines += [f"- {said('measures_it')}{colon}`{cell.command}`"] if cell.command else []
-        lines += ["", f"*{said('source')}.* {said(entry.source)}", "", f"*{said('traps')}.* {said(entry.traps)}"]
+            unit = of(named("unit", cell.unit)) if cell.unit else term("reference.share")
+            lines += ["", f"**{term(phase)}** · {unit} · {term(cell.direction)}", "", of(cell.definition)]
+            lines += ["", f"> {of(cell.formula)}", ""]
+            lines += [f"- {term('reads')}{colon}{', '.join(f'`{kind}`' for kind in cell.reads)}"] if cell.reads else []
+            lines += [f"- {term('measures_it')}{colon}`{cell.command}`"] if cell.command else []
+        lines += ["", f"*{term('source')}.* {of(entry.source)}", "", f"*{term('traps')}.* {of(entry.traps)}"]
     return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)) + "\n"
 
 

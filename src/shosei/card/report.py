@@ -6,8 +6,8 @@ from collections.abc import Iterable
 
 from shosei.card import facts
 from shosei.card.scorecard import Scorecard
-from shosei.card.words import COMPLIANCE_MARKS, MARKS, VERDICT_MARKS, as_words, escaped, markdown_table, named, worded
-from shosei.metrics.metric import METRIC_IDS, PHASES, Metric, text
+from shosei.card.words import COMPLIANCE_MARKS, MARKS, VERDICT_MARKS, Wording, escaped, markdown_table, named
+from shosei.metrics.metric import METRIC_IDS, PHASES, Metric
 from shosei.quantity import shown
 
 
@@ -18,7 +18,8 @@ def markdown(card: Scorecard, language: str = "en") -> str:
 
 class _MarkdownCard:
     def __init__(self, card: Scorecard, language: str) -> None:
-        self.card, self.language = card, language
+        self.card, self.wording = card, Wording(language)
+        self.term = self.wording.term
         self.colon = self.term("colon")
 
     def page(self) -> str:
@@ -70,19 +71,15 @@ class _MarkdownCard:
         lines += markdown_table([term(column) for column in columns], rows)
         return "\n".join(lines) + "\n"
 
-    def term(self, key: str) -> str:
-        return worded(text(key), self.language)
-
     def plain(self, value: object) -> str:
-        return escaped(worded(as_words(value), self.language))
+        return escaped(self.wording.of(value))
 
     def cell(self, metric: Metric) -> str:
         number = shown(metric.value, metric.unit, metric.ci)
         said = [f"{MARKS[metric.status]} {self.term(f'status.{metric.status}')}"]
         if number.value:
-            unit = self.plain(named("unit", number.unit))
-            value = f"**{number.value} {unit}**" if unit else f"**{number.value}**"
-            said = [f"{value} {number.interval}".rstrip(), f"n = {self.plain(metric.n)}", *said]
+            value = f"**{escaped(self.wording.number(number))}** {number.interval}"
+            said = [value.rstrip(), f"n = {self.plain(metric.n)}", *said]
         line = " · ".join(said)
         return f"{line}{self.colon}{self.plain(metric.reason)}" if metric.reason else line
 
@@ -92,12 +89,11 @@ class _MarkdownCard:
         rows = []
         for judgement in self.card.judgements:
             name = ".".join(filter(None, (judgement.id, judgement.figure)))
-            number = facts.judged_value(judgement)
             said = f"{COMPLIANCE_MARKS[judgement.outcome]} {self.term(f'outcome.{judgement.outcome}')}"
             if not judgement.required:
                 said += f" ({self.term('verdict.optional')})"
             limits = ", ".join(map(self.plain, facts.limits(judgement)))
-            value = f"{number.value} {self.plain(named('unit', number.unit))}".strip()
+            value = escaped(self.wording.number(facts.judged_value(judgement)))
             rows.append([self.term(judgement.phase), f"`{escaped(name)}`", limits, value, said])
             rows[-1].append(self.plain(judgement.reason))
         columns = ["phase", "figure", "verdict.limit", "verdict.value", "verdict.outcome", "reason"]

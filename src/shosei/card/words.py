@@ -22,7 +22,7 @@ from rich.text import Text as Styled
 from shosei.card.judge import Compliance
 from shosei.errors import InputError, nearest
 from shosei.metrics.metric import Status, Text, Words, text
-from shosei.quantity import number, rounded, three_digits
+from shosei.quantity import Shown, number, rounded, three_digits
 
 LANGUAGES = {"en": "English", "zh-CN": "简体中文", "ja": "日本語"}
 
@@ -101,6 +101,25 @@ def worded(words: Words, language: str = "en") -> str:
 def named(section: str, name: str) -> Words:
     """The card's word for a name out of the log or for a unit; a name that the card does not know stays as it is."""
     return text(f"{section}.{name}") if f"{section}.{name}" in texts("en") else name
+
+
+@dataclass(frozen=True, slots=True)
+class Wording:
+    """The card's words in one language."""
+
+    language: str
+
+    def term(self, key: str) -> str:
+        """The card's own text of ``key``."""
+        return worded(text(key), self.language)
+
+    def of(self, value: object) -> str:
+        """A text, or a value of a table."""
+        return worded(as_words(value), self.language)
+
+    def number(self, number: Shown) -> str:
+        """With its unit; empty where there is none."""
+        return f"{number.value} {self.of(named('unit', number.unit))}".strip()
 
 
 def rendered(value: T) -> T:

@@ -9,10 +9,10 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text as Styled
 
-from shosei.card.words import Wrapped, as_words, escaped, markdown_table, named, to_json, worded
+from shosei.card.words import Wording, Wrapped, escaped, markdown_table, named, to_json
 from shosei.compare.comparison import Compared, Decision
 from shosei.errors import EXIT_INCONCLUSIVE, EXIT_INVALID, EXIT_REGRESSION
-from shosei.metrics.metric import PHASES, Words, text
+from shosei.metrics.metric import PHASES, text
 from shosei.metrics.stats import Interval
 from shosei.metrics.stats.difference import Verdict
 from shosei.quantity import shown
@@ -65,7 +65,7 @@ def markdown(decision: Decision, language: str = "en") -> str:
     lines = [f"**{escaped(view.headline())}**", ""]
     if shown_first:
         lines += [*view.table(shown_first), ""]
-    summary = view.worded(text("compare.folded", equal=len(equal), uncounted=len(view.uncounted)))
+    summary = view.wording.of(text("compare.folded", equal=len(equal), uncounted=len(view.uncounted)))
     lines += ["<details>", f"<summary>{escaped(summary)}</summary>", ""]
     if equal:
         lines += [*view.table(equal), ""]
@@ -99,16 +99,11 @@ class _View:
     """The comparison's words in one language."""
 
     def __init__(self, decision: Decision, language: str) -> None:
-        self.decision, self.comparison, self.language = decision, decision.comparison, language
+        self.decision, self.comparison, self.wording = decision, decision.comparison, Wording(language)
+        self.term = self.wording.term
         self.uncounted = [
             cell for cell in self.comparison.cells if cell.verdict != "not_compared" and cell not in decision.cells
         ]
-
-    def worded(self, words: Words) -> str:
-        return worded(words, self.language)
-
-    def term(self, key: str) -> str:
-        return self.worded(text(key))
 
     def name(self, compared: Compared) -> str:
         return f"{self.term(f'{compared.id}.name')} ({self.term(f'phase.{compared.phase}')})"
@@ -142,7 +137,7 @@ class _View:
         )
         if (left_out := len(self.decision.left_out)) and not self.comparison.same_log:
             sentence = text("compare.headline_left_out", headline=sentence, count=left_out)
-        return f"{_MARKS[verdict]} {self.worded(sentence)}"
+        return f"{_MARKS[verdict]} {self.wording.of(sentence)}"
 
     def table(self, cells: Iterable[Compared]) -> list[str]:
         """One row a cell, escaped."""
@@ -154,24 +149,19 @@ class _View:
         sign = "+" if (compared.difference or 0.0) > 0 else ""
         return [
             self.name(compared),
-            self.value(compared.a, compared.unit),
-            self.value(compared.b, compared.unit),
+            *(self.wording.number(shown(value, compared.unit)) or "–" for value in (compared.a, compared.b)),
             sign + self.change(compared, compared.difference, compared.ci),
-            self.worded(as_words(compared.n or None)),
+            self.wording.of(compared.n or None),
             "–" if compared.p_adjusted is None else _p(compared.p_adjusted),
             self.change(compared, compared.detectable),
             f"{_MARKS[compared.verdict]} {self.term(f'compare.{compared.verdict}')}",
         ]
 
-    def value(self, value: float | None, unit: str) -> str:
-        number = shown(value, unit)
-        return f"{number.value} {self.worded(named('unit', number.unit))}".strip() or "–"
-
     def change(self, compared: Compared, value: float | None, ci: Interval = (None, None)) -> str:
         """A difference in the cell's unit, in percent of the baseline, or, of a share, in percentage points."""
         number = shown(value, "" if compared.relative else compared.unit, ci)
         points = compared.unit == "" and not compared.relative
-        unit = self.term("compare.points") if points else self.worded(named("unit", number.unit))
+        unit = self.term("compare.points") if points else self.wording.of(named("unit", number.unit))
         return f"{number.value} {unit} {number.interval}".strip() if number.value else "–"
 
     def reasons(self) -> list[str]:
@@ -190,23 +180,26 @@ class _View:
             reason = text("compare.no_value") if compared in absent else compared.reason
             for words in (reason, *compared.notes):
                 if words and compared.phase in measured:
-                    cells.setdefault(self.worded(words), []).append(compared)
+                    cells.setdefault(self.wording.of(words), []).append(compared)
         lines = [text("compare.because", names=self.names(own), reason=why) for why, own in cells.items()]
         lines += [
             text("compare.phase_not_measured", phase=text(f"phase.{phase}"))
             for phase in PHASES
             if phase not in measured
         ]
-        return list(map(self.worded, lines))
+        return list(map(self.wording.of, lines))
 
     def small_print(self) -> list[str]:
         """What differs besides, and how the verdicts were reached."""
         comparison = self.comparison
-        methods = dict.fromkeys(self.worded(cell.method) for cell in comparison.cells if cell.method)
-        lines = [self.worded(warning) for warning in comparison.warnings]
+        methods = dict.fromkeys(self.wording.of(cell.method) for cell in comparison.cells if cell.method)
+        lines = [self.wording.of(warning) for warning in comparison.warnings]
         if methods:
-            lines.append(self.worded(text("compare.methods", methods=self.term("compare.semicolon").join(methods))))
-        return [*lines, self.worded(text("compare.corrected", family=comparison.family, alpha=f"{comparison.alpha:g}"))]
+            lines.append(self.wording.of(text("compare.methods", methods=self.term("compare.semicolon").join(methods))))
+        return [
+            *lines,
+            self.wording.of(text("compare.corrected", family=comparison.family, alpha=f"{comparison.alpha:g}")),
+        ]
 
 
 def _p(value: float) -> str:
