@@ -77,9 +77,9 @@ def judged(card: Scorecard, id: str, phase: Phase) -> list[Judgement]:
     return [judgement for judgement in card.judgements if (judgement.id, judgement.phase) == (id, phase)]
 
 
-def of_figures(found: list[Judgement]) -> tuple[Compliance, Text] | None:
+def of_figures(judgements: list[Judgement]) -> tuple[Compliance, Text] | None:
     """The worst outcome of what a profile asks of a cell's figures, and how many are kept; None where it asks none."""
-    outcomes = [judgement.outcome for judgement in found if judgement.figure]
+    outcomes = [judgement.outcome for judgement in judgements if judgement.figure]
     if not outcomes:
         return None
     return min(outcomes, key=_WORST_FIRST.index), text("verdict.kept", kept=outcomes.count("pass"), of=len(outcomes))

@@ -74,10 +74,10 @@ class Phrases:
 
     def html(self, value: object) -> Markup:
         """A phrase to be switched, or a value that is the same in every language. Foreign text is of no known one."""
-        said = as_words(value)
-        if isinstance(said, Text):
-            return Markup('<span data-t="{}">{}</span>').format(self.index(said), self.plain(said))
-        return Markup('<span lang="">{}</span>').format(said) if isinstance(value, str) else Markup.escape(said)
+        words = as_words(value)
+        if isinstance(words, Text):
+            return Markup('<span data-t="{}">{}</span>').format(self.index(words), self.plain(words))
+        return Markup('<span lang="">{}</span>').format(words) if isinstance(value, str) else Markup.escape(words)
 
     def attribute(self, name: str, phrase: object) -> Markup:
         """``name="..."`` for a tag, such as ``title`` or ``aria-label``."""

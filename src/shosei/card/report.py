@@ -76,11 +76,11 @@ class _MarkdownCard:
 
     def cell(self, metric: Metric) -> str:
         number = shown(metric.value, metric.unit, metric.ci)
-        said = [f"{MARKS[metric.status]} {self.term(f'status.{metric.status}')}"]
+        parts = [f"{MARKS[metric.status]} {self.term(f'status.{metric.status}')}"]
         if number.value:
             value = f"**{escaped(self.wording.number(number))}** {number.interval}"
-            said = [value.rstrip(), f"n = {self.plain(metric.n)}", *said]
-        line = " · ".join(said)
+            parts = [value.rstrip(), f"n = {self.plain(metric.n)}", *parts]
+        line = " · ".join(parts)
         return f"{line}{self.colon}{self.plain(metric.reason)}" if metric.reason else line
 
     def judgements(self) -> list[str]:
@@ -89,12 +89,12 @@ class _MarkdownCard:
         rows = []
         for judgement in self.card.judgements:
             name = ".".join(filter(None, (judgement.id, judgement.figure)))
-            said = f"{COMPLIANCE_MARKS[judgement.outcome]} {self.term(f'outcome.{judgement.outcome}')}"
+            outcome = f"{COMPLIANCE_MARKS[judgement.outcome]} {self.term(f'outcome.{judgement.outcome}')}"
             if not judgement.required:
-                said += f" ({self.term('verdict.optional')})"
+                outcome += f" ({self.term('verdict.optional')})"
             limits = ", ".join(map(self.plain, facts.limits(judgement)))
             value = escaped(self.wording.number(facts.judged_value(judgement)))
-            rows.append([self.term(judgement.phase), f"`{escaped(name)}`", limits, value, said])
+            rows.append([self.term(judgement.phase), f"`{escaped(name)}`", limits, value, outcome])
             rows[-1].append(self.plain(judgement.reason))
         columns = ["phase", "figure", "verdict.limit", "verdict.value", "verdict.outcome", "reason"]
         title = f"## {self.term('verdict.limits')}{self.colon}{escaped(self.card.profile)}"

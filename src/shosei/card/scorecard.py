@@ -108,7 +108,7 @@ def build(log: Log, metrics: list[Metric], profile: Profile | None = None) -> Sc
     warnings += [
         text("warning.dropped", verb=command.verb, dropped=command.dropped) for command in commands if command.dropped
     ]
-    told: list[RunBegin | RunEnd] = [*begins, *log.of(RunEnd)]
+    ends_too: list[RunBegin | RunEnd] = [*begins, *log.of(RunEnd)]
     metrics = sorted(metrics, key=lambda metric: CELL_KEYS.index((metric.id, metric.phase)))
     return Scorecard(
         run=begins[0].run if begins else "",
@@ -127,7 +127,7 @@ def build(log: Log, metrics: list[Metric], profile: Profile | None = None) -> Sc
             for host in sorted({begin.host for begin in begins})
         },
         versions=_merge("versions", begins, warnings),
-        hashes=_merge("hashes", sorted(told, key=_moment), warnings),
+        hashes=_merge("hashes", sorted(ends_too, key=_moment), warnings),
         seeds=_merge("seeds", begins, warnings),
         commands=commands,
         meter=_meter(log),

@@ -127,25 +127,25 @@ def log(
     if kind is not None and kind not in EVENTS:
         raise InputError(f"unknown event kind '{kind}'{nearest(kind, EVENTS)}")
     chosen = open_run(run)
-    found = read_log(chosen.log, attempt)
+    events = read_log(chosen.log, attempt)
     if kind is not None:
-        for warning in found.warnings:
+        for warning in events.warnings:
             say(f"warning: {warning}")
-        for event in found.of(EVENTS[kind]):
+        for event in events.of(EVENTS[kind]):
             print(msgspec.json.encode(event).decode())
         return
-    counts = {name: len(found.of(event)) for name, event in EVENTS.items() if found.of(event)}
-    known = attempts(chosen.log)
+    counts = {name: len(events.of(event)) for name, event in EVENTS.items() if events.of(event)}
+    numbers = attempts(chosen.log)
     segments = sorted(segment.name for segment in chosen.log.glob("*.jsonl"))
     values = {
-        "attempt": found.attempt,
-        "attempts": known,
+        "attempt": events.attempt,
+        "attempts": numbers,
         "segments": segments,
         "events": counts,
-        "warnings": found.warnings,
-        "digest": found.digest,
+        "warnings": events.warnings,
+        "digest": events.digest,
     }
-    lines = [f"attempt {found.attempt} of {', '.join(map(str, known))}; segments: {len(segments)}", ""]
+    lines = [f"attempt {events.attempt} of {', '.join(map(str, numbers))}; segments: {len(segments)}", ""]
     lines += [f"{name:12}{count:10,}" for name, count in counts.items()]
-    lines += ["", *(f"warning: {warning}" for warning in found.warnings), f"digest {found.digest}"]
+    lines += ["", *(f"warning: {warning}" for warning in events.warnings), f"digest {events.digest}"]
     result(values, lines, as_json=as_json)

@@ -165,6 +165,6 @@ def _url(server: subprocess.Popen[str], messages: IO[str]) -> str:
     if not line:
         server.wait()
         messages.seek(0)
-        said = [line.removeprefix("shosei: ") for line in messages if line.startswith("shosei: ")]
-        raise InputError(said[-1] if said else "the server did not start")
+        errors = [line.removeprefix("shosei: ") for line in messages if line.startswith("shosei: ")]
+        raise InputError(errors[-1] if errors else "the server did not start")
     return str(json.loads(line)["url"])

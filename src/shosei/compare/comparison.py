@@ -194,8 +194,8 @@ def compare(
 def _untested_cell(a: Side, b: Side, key: CellKey) -> Compared:
     """The cell with nothing but its values, means over turns."""
     metric = a.metrics(key)[0]
-    known = [[each.value for each in side.metrics(key) if each.value is not None] for side in (a, b)]
-    values = [mean(of_turns) if of_turns else None for of_turns in known]
+    by_side = [[each.value for each in side.metrics(key) if each.value is not None] for side in (a, b)]
+    values = [mean(of_turns) if of_turns else None for of_turns in by_side]
     return Compared(
         id=metric.id,
         phase=metric.phase,

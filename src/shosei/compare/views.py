@@ -181,7 +181,7 @@ class _View:
             for words in (reason, *compared.notes):
                 if words and compared.phase in measured:
                     cells.setdefault(self.wording.of(words), []).append(compared)
-        lines = [text("compare.because", names=self.names(own), reason=why) for why, own in cells.items()]
+        lines = [text("compare.because", names=self.names(those), reason=why) for why, those in cells.items()]
         lines += [
             text("compare.phase_not_measured", phase=text(f"phase.{phase}"))
             for phase in PHASES
