@@ -9,7 +9,7 @@ import msgspec
 
 from shosei.compare.sides import NamedAttempts, Side, differences, incomparable
 from shosei.errors import EXIT_INCONCLUSIVE, EXIT_INVALID, EXIT_OK, EXIT_REGRESSION
-from shosei.metrics.metric import CELL_KEYS, CellKey, Metric, Phase, Words, text
+from shosei.metrics.metric import CELL_KEYS, PHASES, CellKey, Metric, Phase, Words, text
 from shosei.metrics.service_level import ServiceLevel
 from shosei.metrics.stats import MIN_CLUSTERS, Interval, mean
 from shosei.metrics.stats.difference import (
@@ -103,7 +103,13 @@ class Decision:
             asked = [cell for cell in comparison.cells if cell.id in metrics]
             return cls(comparison, [cell for cell in asked if cell in compared or cell.id not in ids], [])
         if profile:
-            return cls(comparison, [cell for cell in comparison.cells if _requires(profile, cell)], [])
+            required = {
+                (key.partition(".")[0], phase)
+                for phase in PHASES
+                for key, requirement in profile.requirements(phase).items()
+                if requirement.required
+            }
+            return cls(comparison, [cell for cell in comparison.cells if (cell.id, cell.phase) in required], [])
         left_out = [cell for cell in compared if not comparison.pairs and cell.reason in _UNDECIDABLE]
         return cls(comparison, [cell for cell in compared if cell not in left_out], left_out)
 
@@ -124,8 +130,8 @@ class Decision:
 
 def margins(profile: Profile) -> dict[CellKey, float]:
     """The margins that a profile sets for metrics' own values."""
-    required = {key: profile.requirements(key[1]).get(key[0]) for key in CELL_KEYS}
-    return {key: requirement.margin for key, requirement in required.items() if requirement and requirement.margin}
+    requirements = {(id, phase): profile.requirements(phase).get(id) for id, phase in CELL_KEYS}
+    return {key: asked.margin for key, asked in requirements.items() if asked and asked.margin}
 
 
 def compare_logs(
@@ -194,16 +200,15 @@ def compare(
 def _untested_cell(a: Side, b: Side, key: CellKey) -> Compared:
     """The cell with nothing but its values, means over turns."""
     metric = a.metrics(key)[0]
-    by_side = [[each.value for each in side.metrics(key) if each.value is not None] for side in (a, b)]
-    values = [mean(of_turns) if of_turns else None for of_turns in by_side]
+    values = [[each.value for each in side.metrics(key) if each.value is not None] for side in (a, b)]
     return Compared(
         id=metric.id,
         phase=metric.phase,
         unit=metric.unit,
         direction=metric.direction,
         verdict="not_compared",
-        a=values[0],
-        b=values[1],
+        a=mean(values[0]) if values[0] else None,
+        b=mean(values[1]) if values[1] else None,
     )
 
 
@@ -300,8 +305,3 @@ def _enough(observations: Sequence[Observation], what: Words) -> None:
     clusters = len({observation.cluster for observation in observations})
     if clusters < MIN_CLUSTERS:
         raise _Untested("inconclusive", text("compare.few_clusters", clusters=clusters, what=what, least=MIN_CLUSTERS))
-
-
-def _requires(profile: Profile, cell: Compared) -> bool:
-    requirements = profile.requirements(cell.phase)
-    return any(one.required and key.partition(".")[0] == cell.id for key, one in requirements.items())
