@@ -147,12 +147,11 @@ def difference(count: PublishedCount) -> str:
 def _model(model: dict[str, Any]) -> list[Fact]:
     """Parameters and shape, as far as a verb said them."""
     facts: list[Fact] = []
-    if {"params", "embedding_params"} <= model.keys():
-        embedding = model["embedding_params"]
-        rest = model["params"] - embedding
-        facts.append(("parameters", [as_words(model["params"]), text("parts", embedding=embedding, rest=rest)]))
-    elif "params" in model:
-        facts.append(("parameters", [as_words(model["params"])]))
+    if "params" in model:
+        parts = [as_words(model["params"])]
+        if embedding := model.get("embedding_params"):
+            parts.append(text("parts", embedding=embedding, rest=model["params"] - embedding))
+        facts.append(("parameters", parts))
     if model.keys() >= _SHAPE:
         shape = text(
             "dimensions",
