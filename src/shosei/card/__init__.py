@@ -11,7 +11,7 @@ from shosei.card.judge import exit_code
 from shosei.card.page import html
 from shosei.card.report import markdown
 from shosei.card.scorecard import Command, Meter, PublishedCount, Scorecard, build
-from shosei.card.words import language, to_json, worded
+from shosei.card.words import language, to_json, translated
 
 __all__ = [
     "Command",
@@ -25,5 +25,5 @@ __all__ = [
     "markdown",
     "terminal",
     "to_json",
-    "worded",
+    "translated",
 ]

@@ -18,7 +18,7 @@ from shosei.card.axis import Axis, moment
 from shosei.card.reference import references
 from shosei.card.scorecard import Scorecard
 from shosei.card.timeline import Bar
-from shosei.card.words import COMPLIANCE_MARKS, LANGUAGES, MARKS, VERDICT_MARKS, as_words, named, worded
+from shosei.card.words import COMPLIANCE_MARKS, LANGUAGES, MARKS, VERDICT_MARKS, as_words, named, translated
 from shosei.metrics.metric import METRIC_IDS, PHASES, Metric, Plot, Row, Table, Text, Words, text
 from shosei.quantity import rounded, shown
 
@@ -69,7 +69,7 @@ class Phrases:
         """The phrase's place in ``said``."""
         index = self._index.setdefault(msgspec.json.encode(phrase), len(self.said))
         if index == len(self.said):
-            self.said.append([worded(phrase, language) for language in LANGUAGES])
+            self.said.append([translated(phrase, language) for language in LANGUAGES])
         return index
 
     def html(self, value: object) -> Markup:
@@ -91,7 +91,7 @@ class Phrases:
 
     def plain(self, value: object) -> str:
         """The words alone, in the page's first language."""
-        return worded(as_words(value), self.language)
+        return translated(as_words(value), self.language)
 
 
 @cache

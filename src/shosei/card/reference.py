@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from shosei.card.words import Wording, named, worded
+from shosei.card.words import Wording, named, translated
 from shosei.metrics.cell import Cell
 from shosei.metrics.cells import cells, task_cells
 from shosei.metrics.metric import METRIC_IDS, PHASES, Phase, Text, text
@@ -102,14 +102,14 @@ def as_dicts(entries: Sequence[Reference]) -> list[dict[str, object]]:
         {
             "id": entry.id,
             "group": entry.group,
-            "name": worded(entry.name),
-            "source": worded(entry.source),
-            "traps": worded(entry.traps),
+            "name": translated(entry.name),
+            "source": translated(entry.source),
+            "traps": translated(entry.traps),
         }
         | {
             phase: {
-                "definition": worded(cell.definition),
-                "formula": worded(cell.formula),
+                "definition": translated(cell.definition),
+                "formula": translated(cell.formula),
                 "unit": cell.unit,
                 "direction": cell.direction,
                 "reads": cell.reads,

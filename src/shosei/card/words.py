@@ -90,11 +90,11 @@ def as_words(value: object) -> Words:
     return str(value)
 
 
-def worded(words: Words, language: str = "en") -> str:
+def translated(words: Words, language: str = "en") -> str:
     """``words`` in ``language``; a plain str is foreign and stays as it is."""
     if isinstance(words, str):
         return words
-    values = {name: worded(as_words(value), language) for name, value in words.values.items()}
+    values = {name: translated(as_words(value), language) for name, value in words.values.items()}
     return texts(language)[words.key].format(**values)
 
 
@@ -111,11 +111,11 @@ class Wording:
 
     def term(self, key: str) -> str:
         """The card's own text of ``key``."""
-        return worded(text(key), self.language)
+        return translated(text(key), self.language)
 
     def of(self, value: object) -> str:
         """A text, or a value of a table."""
-        return worded(as_words(value), self.language)
+        return translated(as_words(value), self.language)
 
     def number(self, number: Shown) -> str:
         """With its unit; empty where there is none."""
@@ -184,7 +184,7 @@ def breaks(line: str, width: int) -> list[int]:
 def _rendered(value: Any) -> Any:
     """A copy of a struct, list or dict with every ``Text`` in it said in English."""
     if isinstance(value, Text):
-        return worded(value)
+        return translated(value)
     if isinstance(value, msgspec.Struct):
         changed = {name: _rendered(getattr(value, name)) for name in value.__struct_fields__}
         return msgspec.structs.replace(value, **changed)

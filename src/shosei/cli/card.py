@@ -47,7 +47,7 @@ def card(
 
     With a profile the exit code is its verdict: 0 all kept, 3 a limit missed, 4 not shown to be kept, 5 invalid.
     """
-    from shosei.card import build, exit_code, html, language, markdown, terminal, to_json, worded
+    from shosei.card import build, exit_code, html, language, markdown, terminal, to_json, translated
     from shosei.cli.verbs import printed
     from shosei.log import attempts, open_run, read_log
     from shosei.metrics import compute
@@ -61,7 +61,7 @@ def card(
     log = read_log(chosen.log, attempt)
     scorecard = build(log, compute(log, asked.service_level if asked else None), asked)
     for warning in scorecard.warnings:
-        say(f"warning: {worded(warning, spoken)}")
+        say(f"warning: {translated(warning, spoken)}")
     data = to_json(scorecard)
     page = _written(
         chosen,
