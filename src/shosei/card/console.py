@@ -8,7 +8,7 @@ from rich.text import Text as Styled
 
 from shosei.card import facts
 from shosei.card.scorecard import Scorecard
-from shosei.card.words import COMPLIANCE_MARKS, MARKS, VERDICT_MARKS, Wording, Wrapped
+from shosei.card.words import COMPLIANCE_MARKS, MARKS, VERDICT_MARKS, Translator, Wrapped
 from shosei.metrics.metric import METRIC_IDS, PHASES, Metric, Status
 from shosei.quantity import shown
 
@@ -24,16 +24,16 @@ _VERDICT_STYLES = {"passed": "bold green", "missed": "bold red", "inconclusive":
 
 def terminal(card: Scorecard, language: str = "en") -> RenderableType:
     """A header line, the profile's verdict and the table of 30 cells, for rich's ``Console.print``."""
-    wording = Wording(language)
-    term, colon = wording.term, wording.term("colon")
-    parts: list[RenderableType] = [Styled(wording.of(facts.model_name(card)), style="bold")]
+    translator = Translator(language)
+    term, colon = translator.term, translator.term("colon")
+    parts: list[RenderableType] = [Styled(translator.of(facts.model_name(card)), style="bold")]
     parts += [
-        Wrapped(Styled(f"{term(key)}{colon}{' · '.join(map(wording.of, words))}", style="dim"))
+        Wrapped(Styled(f"{term(key)}{colon}{' · '.join(map(translator.of, words))}", style="dim"))
         for key, words in facts.header(card)
     ]
     if verdict := facts.verdict(card):
         word, sentence = verdict
-        line = f"{VERDICT_MARKS[word]} {card.profile}{colon}{wording.of(sentence)}"
+        line = f"{VERDICT_MARKS[word]} {card.profile}{colon}{translator.of(sentence)}"
         parts += ["", Wrapped(Styled(line, _VERDICT_STYLES[word]))]
     heading = _table()
     heading.add_row(*(Styled(term(key), style="dim") for key in ("metric", *PHASES)))
@@ -41,7 +41,7 @@ def terminal(card: Scorecard, language: str = "en") -> RenderableType:
     for group, ids in METRIC_IDS.items():
         rows = _table()
         for id in ids:
-            cells = (Wrapped(_cell(card, card.cell(id, phase), wording)) for phase in PHASES)
+            cells = (Wrapped(_cell(card, card.cell(id, phase), translator)) for phase in PHASES)
             rows.add_row(Wrapped(Styled(f"  {term(f'{id}.name')}")), *cells)
         parts += ["", Styled(term(f"group.{group}"), style="bold"), rows]
     return Group(*parts)
@@ -55,21 +55,21 @@ def _table() -> Table:
     return table
 
 
-def _cell(card: Scorecard, metric: Metric, wording: Wording) -> Styled:
-    number, colon = shown(metric.value, metric.unit, metric.ci), wording.term("colon")
+def _cell(card: Scorecard, metric: Metric, translator: Translator) -> Styled:
+    number, colon = shown(metric.value, metric.unit, metric.ci), translator.term("colon")
     styled = Styled(f"{MARKS[metric.status]} ", style=_STYLES[metric.status])
     if number.value:
-        styled.append(wording.number(number), style="default")
-        styled.append(f" {number.interval}".rstrip() + f" n={wording.of(metric.n)}", style="dim")
+        styled.append(translator.number(number), style="default")
+        styled.append(f" {number.interval}".rstrip() + f" n={translator.of(metric.n)}", style="dim")
     if metric.status != "ok":
-        styled.append(f"{' · ' if number.value else ''}{wording.term(f'status.{metric.status}')}")
+        styled.append(f"{' · ' if number.value else ''}{translator.term(f'status.{metric.status}')}")
     if metric.reason:
-        styled.append(f"{colon}{wording.of(metric.reason)}")
+        styled.append(f"{colon}{translator.of(metric.reason)}")
     for judgement in facts.judged(card, metric.id, metric.phase):
         name = f" {judgement.figure}" if judgement.figure else ""
-        limits = ", ".join(map(wording.of, facts.limits(judgement)))
-        outcome = wording.term(f"outcome.{judgement.outcome}")
+        limits = ", ".join(map(translator.of, facts.limits(judgement)))
+        outcome = translator.term(f"outcome.{judgement.outcome}")
         styled.append(f"\n{COMPLIANCE_MARKS[judgement.outcome]}{name} {limits}{colon}{outcome}", style="default")
         if judgement.outcome not in ("pass", "missed") and judgement.reason != metric.reason:
-            styled.append(f"{colon}{wording.of(judgement.reason)}", style="dim")
+            styled.append(f"{colon}{translator.of(judgement.reason)}", style="dim")
     return styled

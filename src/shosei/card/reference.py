@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from shosei.card.words import Wording, named, translated
+from shosei.card.words import Translator, named, translated
 from shosei.metrics.cell import Cell
 from shosei.metrics.cells import cells, task_cells
 from shosei.metrics.metric import METRIC_IDS, PHASES, Phase, Text, text
@@ -77,8 +77,8 @@ def _in(where: str, cell: Cell) -> InPhase:
 
 def as_markdown(entries: Sequence[Reference], language: str = "en") -> str:
     """The reference as a page to read."""
-    wording = Wording(language)
-    term, of = wording.term, wording.of
+    translator = Translator(language)
+    term, of = translator.term, translator.of
     lines = [f"# {term('reference.title')}", "", term("reference.introduction")]
     group, colon = "", term("colon")
     for entry in entries:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from shosei.card import facts
 from shosei.card.scorecard import Scorecard
-from shosei.card.words import COMPLIANCE_MARKS, MARKS, VERDICT_MARKS, Wording, escaped, markdown_table, named
+from shosei.card.words import COMPLIANCE_MARKS, MARKS, VERDICT_MARKS, Translator, escaped, markdown_table, named
 from shosei.metrics.metric import METRIC_IDS, PHASES, Metric
 from shosei.quantity import shown
 
@@ -18,8 +18,8 @@ def markdown(card: Scorecard, language: str = "en") -> str:
 
 class _MarkdownCard:
     def __init__(self, card: Scorecard, language: str) -> None:
-        self.card, self.wording = card, Wording(language)
-        self.term = self.wording.term
+        self.card, self.translator = card, Translator(language)
+        self.term = self.translator.term
         self.colon = self.term("colon")
 
     def page(self) -> str:
@@ -72,13 +72,13 @@ class _MarkdownCard:
         return "\n".join(lines) + "\n"
 
     def plain(self, value: object) -> str:
-        return escaped(self.wording.of(value))
+        return escaped(self.translator.of(value))
 
     def cell(self, metric: Metric) -> str:
         number = shown(metric.value, metric.unit, metric.ci)
         parts = [f"{MARKS[metric.status]} {self.term(f'status.{metric.status}')}"]
         if number.value:
-            value = f"**{escaped(self.wording.number(number))}** {number.interval}"
+            value = f"**{escaped(self.translator.number(number))}** {number.interval}"
             parts = [value.rstrip(), f"n = {self.plain(metric.n)}", *parts]
         line = " · ".join(parts)
         return f"{line}{self.colon}{self.plain(metric.reason)}" if metric.reason else line
@@ -93,7 +93,7 @@ class _MarkdownCard:
             if not judgement.required:
                 outcome += f" ({self.term('verdict.optional')})"
             limits = ", ".join(map(self.plain, facts.limits(judgement)))
-            value = escaped(self.wording.number(facts.judged_value(judgement)))
+            value = escaped(self.translator.number(facts.judged_value(judgement)))
             rows.append([self.term(judgement.phase), f"`{escaped(name)}`", limits, value, outcome])
             rows[-1].append(self.plain(judgement.reason))
         columns = ["phase", "figure", "verdict.limit", "verdict.value", "verdict.outcome", "reason"]

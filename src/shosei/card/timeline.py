@@ -13,7 +13,7 @@ from shosei.card.words import named
 from shosei.log import Epoch, Event, Fault, Log, ProcExit, ProcStart, RunBegin, RunEnd, Section, Window
 from shosei.metrics.metric import Words, text
 
-Kind = Literal["verb", "process", "epoch", "section", "window", "fault"]
+LaneKind = Literal["verb", "process", "epoch", "section", "window", "fault"]
 ProcessId = tuple[str, str, int]
 
 _MOST_BARS = 48  # a lane with more is drawn in groups of neighbours
@@ -38,7 +38,7 @@ class Lane(msgspec.Struct, frozen=True, kw_only=True):
     """Bars of one kind in order of time. ``inner``: what happened within the process of the lane before."""
 
     label: Words
-    kind: Kind
+    kind: LaneKind
     bars: list[Bar]
     inner: bool = False
 
@@ -113,7 +113,7 @@ class _Owner:
     """A lane of its own, and the processes whose epochs, sections and windows stand below it."""
 
     name: str
-    kind: Kind
+    kind: LaneKind
     bars: list[Bar] = field(default_factory=list)
     processes: set[ProcessId] = field(default_factory=set)
 
@@ -164,7 +164,7 @@ def _processes(log: Log, clock: _Clock) -> list[_Owner]:
     return list(owners.values())
 
 
-def _inner_events(log: Log) -> dict[Kind, list[Epoch] | list[Section] | list[Window]]:
+def _inner_events(log: Log) -> dict[LaneKind, list[Epoch] | list[Section] | list[Window]]:
     epochs = {(_process(epoch), epoch.index): epoch for epoch in log.of(Epoch)}  # the last word on each
     return {"epoch": list(epochs.values()), "section": log.of(Section), "window": log.of(Window)}
 

@@ -104,7 +104,7 @@ def named(section: str, name: str) -> Words:
 
 
 @dataclass(frozen=True, slots=True)
-class Wording:
+class Translator:
     """The card's words in one language."""
 
     language: str
