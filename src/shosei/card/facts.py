@@ -121,11 +121,9 @@ def commands(card: Scorecard) -> list[tuple[Command, int]]:
 
     The processes that ``shosei serve`` starts for itself are left out.
     """
-    typed: dict[str, list[Command]] = {}
-    for command in card.commands:
-        if command.verb not in _STARTED_BY_SERVE:
-            typed.setdefault(command_line(command), []).append(command)
-    return [(same[-1], len(same)) for same in typed.values()]
+    typed = [command for command in card.commands if command.verb not in _STARTED_BY_SERVE]
+    last = {command_line(command): command for command in typed}
+    return [(last[line], times) for line, times in Counter(map(command_line, typed)).items()]
 
 
 def command_line(command: Command) -> str:
