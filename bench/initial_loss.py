@@ -15,7 +15,7 @@ from pathlib import Path
 
 import torch
 
-from shosei.data import open_batches, training_files
+from shosei.data.batches import open_batches, training_files
 from shosei.files import sha256
 from shosei.log import open_run
 from shosei.model.device import compute_dtype

@@ -26,7 +26,7 @@ import numpy as np
 import psutil
 import torch
 
-from shosei.data import Batch
+from shosei.data.dataset import Batch
 from shosei.engine.engine import Engine
 from shosei.engine.protocol import Submit
 from shosei.model.device import compute_dtype

@@ -11,8 +11,6 @@ from dataclasses import dataclass
 
 from shosei.errors import InputError
 
-Interval = tuple[float | None, float | None]
-
 _COUNTS = {"": 1.0, "k": 1e3, "m": 1e6, "b": 1e9, "g": 1e9, "t": 1e12}
 _BYTES = {
     "": 1.0,
@@ -55,7 +53,7 @@ class Shown:
         return f"{self.value} {self.unit}".strip()
 
 
-def shown(value: float | None, unit: str, ci: Interval | None = None) -> Shown:
+def shown(value: float | None, unit: str, ci: tuple[float | None, float | None] | None = None) -> Shown:
     """The value and its interval, both in the unit that suits the value (or, at 0, the interval's end)."""
     if value is None or not math.isfinite(value):
         return Shown()

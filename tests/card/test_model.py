@@ -11,7 +11,7 @@ import pytest
 
 from shosei.card import build, to_json
 from shosei.card.facts import header
-from shosei.card.words import LANGUAGES, say
+from shosei.card.words import LANGUAGES, translated
 from shosei.log import read_log
 from shosei.metrics import compute
 from shosei.spec import PRESETS, preset
@@ -47,6 +47,6 @@ def test_a_presets_numbers_are_the_same_everywhere(
         assert on_card[key] == listed[key] == planned[key] == getattr(spec, key)
     assert listed["non_embedding_params"] == planned["non_embedding_params"] == spec.non_embedding_params
     for language in LANGUAGES:
-        said = {key: " · ".join(say(part, language) for part in parts) for key, parts in header(card)}
+        said = {key: " · ".join(translated(part, language) for part in parts) for key, parts in header(card)}
         assert numbers(said["parameters"]) == [spec.params, spec.embedding_params, spec.non_embedding_params]
         assert numbers(said["shape"]) == [getattr(spec, key) for key in SHAPE]

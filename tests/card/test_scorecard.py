@@ -15,7 +15,7 @@ import card_samples
 from shosei.card import Scorecard, build, to_json
 from shosei.card.facts import command_line, commands, header
 from shosei.card.page import band
-from shosei.card.words import as_words, say
+from shosei.card.words import as_words, translated
 from shosei.log import Note, RunBegin, open_run, read_log
 from shosei.metrics import compute
 from shosei.metrics.metric import METRIC_IDS, Metric
@@ -41,7 +41,7 @@ def test_the_manifest_is_merged_over_the_attempt() -> None:
     assert card.meter is not None
     assert card.meter.cpu_seconds == pytest.approx(0.36)
     assert card.meter.share == pytest.approx(0.356 / 89)  # without the 4 ms before the first sample
-    assert [say(warning) for warning in card.warnings] == [
+    assert [translated(warning) for warning in card.warnings] == [
         "box-b-12-1.jsonl:9: torn last line, left out",
         "'exam' ended without a record: killed, out of disk, or still running; its last events may be lost",
         "train: 3 events were lost, they could not be written: disk full?",
@@ -58,7 +58,7 @@ def test_verbs_that_disagree_are_named_in_a_warning() -> None:
     card = build(log, card_samples.metrics())
     assert card.hashes["suites"] == "00", "the later verb stands"
     assert f"hashes: 'suites' changed within the attempt, from {'ab' * 32} (data) to 00 (exam)" in map(
-        say, card.warnings
+        translated, card.warnings
     )
 
 
@@ -72,7 +72,7 @@ def test_a_model_that_is_not_the_trained_one_is_named_in_a_warning(tmp_path: Pat
         log = read_log(run.log)
         card = build(log, compute(log))
         assert card.hashes["model.safetensors"] == served
-        return [say(warning) for warning in card.warnings]
+        return [translated(warning) for warning in card.warnings]
 
     assert warnings("aa") == []
     assert warnings("bb") == ["hashes: 'model.safetensors' changed within the attempt, from aa (train) to bb (engine)"]
@@ -121,7 +121,7 @@ def test_a_machine_is_described_by_what_was_recorded_of_it() -> None:
 
     def machines() -> list[str]:
         facts = header(build(log, card_samples.metrics()))
-        return [" · ".join(map(say, words)) for key, words in facts if key == "machine"]
+        return [" · ".join(map(translated, words)) for key, words in facts if key == "machine"]
 
     assert machines() == ["Example CPU @ 2.50GHz · 2 cores · 8.3 GB · no GPU"]
     for begin in log.of(RunBegin):
@@ -199,5 +199,5 @@ def test_a_band_is_drawn_for_shares_only() -> None:
 
 def test_what_is_not_known_is_a_dash_and_never_zero() -> None:
     assert [as_words(None), as_words(math.nan), as_words(0), as_words(0.0)] == ["–", "–", "0", "0"]
-    said = [say(as_words(value), "ja") for value in (1234567, True, [], "x", 0.5)]
+    said = [translated(as_words(value), "ja") for value in (1234567, True, [], "x", 0.5)]
     assert said == ["1,234,567", "はい", "なし", "x", "0.500"]

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import shosei
-from shosei.card.words import LANGUAGES, named, own_texts, say, texts
+from shosei.card.words import LANGUAGES, named, own_texts, texts, translated
 from shosei.metrics.cells import task_cells
 from shosei.metrics.metric import METRIC_IDS, Text, text
 from shosei.metrics.service_level import ServiceLevel
@@ -115,7 +115,7 @@ def test_every_language_has_every_text_and_the_same_places_for_values(language: 
 
 
 def test_names_are_those_of_the_field() -> None:
-    recall = {language: say(text("recall.name"), language) for language in LANGUAGES}
+    recall = {language: translated(text("recall.name"), language) for language in LANGUAGES}
     assert recall == {"en": "Recall", "zh-CN": "召回率", "ja": "再現率"}
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from shosei.card.axis import Axis
 from shosei.card.timeline import Bar, Lane, Timeline, timeline
-from shosei.card.words import say
+from shosei.card.words import translated
 from shosei.log import Epoch, Event, Log, Note, ProcExit, ProcStart, RunBegin, RunEnd, Section, Window
 from shosei.log.events import Fault
 
@@ -37,9 +37,11 @@ def lanes(made: Timeline) -> dict[str, list[tuple[str, float, float, str, bool]]
     found = {}
     outer = ""
     for lane in made.lanes:
-        outer = outer if lane.inner else say(lane.label)
-        name = f"{outer}/{say(lane.label)}" if lane.inner else outer
-        found[name] = [(say(bar.label), bar.begin, bar.end, say(bar.how), bar.failed) for bar in lane.bars]
+        outer = outer if lane.inner else translated(lane.label)
+        name = f"{outer}/{translated(lane.label)}" if lane.inner else outer
+        found[name] = [
+            (translated(bar.label), bar.begin, bar.end, translated(bar.how), bar.failed) for bar in lane.bars
+        ]
     return found
 
 
@@ -80,7 +82,7 @@ def test_five_hundred_restarts_stay_small_and_no_crash_is_lost() -> None:
     assert len(train.bars) <= 48
     assert sum(bar.count for bar in train.bars) == 500
     assert all(bar.failed for bar in train.bars)
-    assert say(train.bars[0].how) == "11 of 11 failed"
+    assert translated(train.bars[0].how) == "11 of 11 failed"
     assert train.bars[-1].end == 5008
 
 

@@ -16,6 +16,7 @@ from pydantic import TypeAdapter
 from shosei.cli.main import app
 from shosei.cli.options import Given
 from shosei.config import Config
+from shosei.data import DataConfig, TokenizerConfig
 from shosei.exam import ExamConfig
 from shosei.gateway import GatewayConfig
 from shosei.load import LoadConfig
@@ -26,6 +27,8 @@ from verb import Shosei
 URL = "http://127.0.0.1:9"
 AGENTS = ["agents", "run", "single", "--tasks", "none", "--base-url", URL]
 VERBS: dict[str, tuple[list[str], type[Config]]] = {
+    "data": (["data"], DataConfig),
+    "tokenizer": (["tokenizer"], TokenizerConfig),
     "train": (["train"], TrainConfig),
     "load": (["load", URL], LoadConfig),
     "exam": (["exam", URL, "--suite", "none"], ExamConfig),
@@ -44,6 +47,9 @@ PANELS = {
 FLAGS = {"delay_s": "--delay", "key_variable": "--upstream-key-env", "stall_s": "--stall-timeout"}
 # What is typed after a field's flag, and the value that it has then. A name may look like a number.
 VALUES: dict[str, tuple[str, Any]] = {
+    "held_out": ("0.1", 0.1),
+    "validation": ("0.1", 0.1),
+    "held_out_phrasings": ("0.1", 0.1),
     "betas": ("0.8 0.9", (0.8, 0.9)),
     "optimizer": ("adamw", "adamw"),
     "dtype": ("float32", "float32"),
@@ -104,9 +110,9 @@ def test_the_help_has_every_field_with_its_description_and_its_default(verb: str
     arguments, kind = VERBS[verb]
     code, out, _ = shosei(*arguments, "--help")
     assert code == 0
-    told = "".join(out.split())
     for field, info in kind.model_fields.items():
         assert f" {flag_of(field)} " in out, field
+        told = "".join(out.partition(f" {flag_of(field)} ")[2].split())
         _, description, rest = told.partition("".join(f"{info.description}".split()) + "[default:")
         assert description, field
         default = next(iter(re.findall(r"^(none|true|false|[\d.]+|\".*?\"|\[.*?\]|\{.*?\})(?:;[^]]*)?\]", rest)), "")
@@ -138,6 +144,10 @@ def test_the_help_tells_limits(shosei: Shosei) -> None:
         ("exam", ["--seed", "1", "--limit", "3", "--seed=2"], "--seed is given 2 times"),
         ("load", ["--suite", "a", "--suite", "b"], "--suite is given 2 times"),
         ("gateway", ["--upstream", URL], "--upstream is given 2 times"),
+        ("data", ["--suite-tasks", "0"], "data.suite_tasks: Input should be greater than or equal to 1"),
+        ("data", ["--text", "a.txt", "--sums", "5"], "--sums is for generated questions"),
+        ("data", ["--text", "a.txt", "--held-out", "0.5"], "text.held_out: Input should be less than 0.5"),
+        ("tokenizer", ["--vocab-sise", "5"], "--vocab-size"),
     ],
 )
 def test_what_is_wrong_is_told_in_one_line(
@@ -184,14 +194,16 @@ def test_verbs_are_grouped_and_their_descriptions_whole(
     assert sum(not command.hidden for command in commands.values()) == sum(len(p.split()) for p in PANELS.values())
 
 
-def test_the_help_of_train_needs_no_torch() -> None:
-    code = """
+@pytest.mark.parametrize("verb", ["train", "data", "tokenizer"])
+def test_the_help_of_the_build_verbs_needs_no_package_of_an_extra(verb: str) -> None:
+    code = f"""
 import sys
+EXTRAS = {{"torch", "tokenizers", "babel", "numpy", "scipy", "rich"}}
 from shosei.cli.main import main
 try:
-    main(["train", "--help"])
+    main(["{verb}", "--help"])
 except SystemExit as end:
-    print(sorted({"torch", "numpy", "scipy", "rich"} & set(sys.modules)), end.code, file=sys.stderr)
+    print(sorted(EXTRAS & set(sys.modules)), end.code, file=sys.stderr)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stderr.strip() == "[] 0"

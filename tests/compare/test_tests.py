@@ -13,10 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from compared import classified, measured, outcomes
-from shosei.card.words import say
+from shosei.card.words import translated
 from shosei.compare.comparison import compare, compare_logs
-from shosei.compare.sides import CellKey, Side
+from shosei.compare.sides import Side
 from shosei.log import Event, Log, ProcExit, Restart, RunBegin
+from shosei.metrics.metric import CellKey
 from shosei.metrics.service_level import ServiceLevel
 from shosei.metrics.stats.difference import (
     Difference,
@@ -66,8 +67,8 @@ def test_equal_outcomes_of_enough_independent_tasks_are_equivalent(id: str, n: i
     upper = scipy.stats.binomtest(0, n // size).proportion_ci(0.9).high  # Clopper and Pearson, each end 95 %
     assert (cell.verdict, cell.difference, cell.p, cell.n) == (verdict, 0, 1, n)
     assert cell.ci == pytest.approx((-upper, upper))
-    assert "rule of three" in say(cell.method)
-    assert ("149 would show equality" in say(cell.reason)) == (verdict == "inconclusive")
+    assert "rule of three" in translated(cell.method)
+    assert ("149 would show equality" in translated(cell.reason)) == (verdict == "inconclusive")
 
 
 @given(st.integers(0, 60), st.integers(0, 60))

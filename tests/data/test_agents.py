@@ -17,8 +17,9 @@ from kanjize import kanji2number
 
 from shosei.agents import prompts, systems, tools
 from shosei.agents.agent import agent
-from shosei.data import DataConfig, generate
+from shosei.data import DataConfig
 from shosei.data.conversations import ROUTE, SKILLS, SOLVE
+from shosei.data.generation import generate
 from shosei.wire.system import Assignment
 
 FAMILIES = ("products", "dates", "mixed")

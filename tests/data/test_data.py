@@ -16,7 +16,8 @@ import pytest
 from babel import Locale
 from kanjize import kanji2number
 
-from shosei.data import DataConfig, generate
+from shosei.data import DataConfig
+from shosei.data.generation import generate
 from shosei.data.splitting import check_disjoint, split_phrasings
 from shosei.errors import InputError, MeasurementInvalid
 from shosei.wire.suite import Task

@@ -13,11 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shosei.data import Batches, Packed, open_batches
-from shosei.data.batches import TextBatches
+from shosei.data.batches import Batches, TextBatches, open_batches
 from shosei.data.corpus import corpus_file, stored_documents
 from shosei.data.dataset import NO_LOSS, Batch
-from shosei.data.packing import best_fit
+from shosei.data.packing import Packed, best_fit
 from shosei.data.tokens import Tokens, open_tokens
 from shosei.log import Run
 from shosei.text import Tokenizer, load_chat
@@ -128,7 +127,8 @@ def test_text_is_encoded_once_and_anew_where_it_must_be(tmp_path: Path) -> None:
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from shosei.data import tokens, training_files
+from shosei.data import tokens
+from shosei.data.batches import training_files
 from shosei.files import sha256
 from shosei.log import Run
 from shosei.text import Tokenizer

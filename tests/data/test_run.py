@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from shosei.cli.main import main
-from shosei.data import DataConfig, DialogueBatches, load_examples
-from shosei.data.dataset import NO_LOSS, Example
+from shosei.data import DataConfig
+from shosei.data.dataset import NO_LOSS, DialogueBatches, Example, load_examples
 from shosei.errors import InputError
 from shosei.log import Run, RunBegin, RunEnd, open_run, read_log
 from shosei.text import Tokenizer, load_chat

@@ -15,7 +15,7 @@ from scipy import stats as scipy
 
 from handwritten import MS, S, at, log_of, metric, start, table
 from load_server import CHUNK, LAST, load, served, stream
-from shosei.card.words import say
+from shosei.card.words import translated
 from shosei.log import Event, Fault, Log, Rating, Request, RunBegin, Section, Step, Window
 from shosei.metrics.stats import wilson, wilson_clustered
 
@@ -284,9 +284,11 @@ def test_a_rating_of_nothing_served_is_no_response() -> None:
     found = metric(log_of(*chats, *events), "satisfaction", "inference")
     assert (found.n, found.value) == (3, pytest.approx(2 / 3)), "it may be of an answer before a restart"
     assert table(found, "Response rate of people")["chat answers rated, of chat answers served"][:3] == [1, 20, 0.05]
-    assert any("1 of 3 ratings name an answer that is not in" in say(note) for note in found.notes)
+    assert any("1 of 3 ratings name an answer that is not in" in translated(note) for note in found.notes)
     imported = metric(log_of(*events), "satisfaction", "inference")
-    assert not any("is not in" in say(note) for note in imported.notes), "no chat was recorded: nothing to compare with"
+    assert not any("is not in" in translated(note) for note in imported.notes), (
+        "no chat was recorded: nothing to compare with"
+    )
 
 
 def test_model_judges_stand_beside_people_and_never_for_them() -> None:

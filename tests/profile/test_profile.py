@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 import recorded
 from load_server import SHOSEI, served
 from shosei.card.judge import Compliance, Judgement, exit_code, judge
-from shosei.card.words import say
+from shosei.card.words import translated
 from shosei.errors import InputError
 from shosei.load import LoadConfig
 from shosei.log import Log, RunBegin, read_log
@@ -46,7 +46,7 @@ def judged(
     asked = Profile(name="mine", **{metric.phase: {key: requirement}}, **profile)
     (judgement,) = judge([metric], asked, Log(1, {RunBegin: begins or []}))
     assert (judgement.id, judgement.phase, judgement.figure) == (metric.id, metric.phase, figure)
-    assert judgement.outcome == "pass" or say(judgement.reason)
+    assert judgement.outcome == "pass" or translated(judgement.reason)
     return judgement
 
 
@@ -85,13 +85,13 @@ def test_a_limit_is_kept_or_missed_only_by_the_whole_interval(
 
 
 def test_a_reason_says_what_would_help() -> None:
-    unknown = say(judged(response_time(), Requirement(), "p9").reason)
+    unknown = translated(judged(response_time(), Requirement(), "p9").reason)
     assert all(word in unknown for word in ("'p9'", "p95", "p99"))
-    few = say(judged(response_time(clusters=12), Requirement()).reason)
+    few = translated(judged(response_time(clusters=12), Requirement()).reason)
     assert "12" in few
     assert "30" in few
     alone = judged(response_time(ci=None), Requirement(max=500))
-    assert (alone.outcome, "the value alone" in say(alone.reason)) == ("pass", True)
+    assert (alone.outcome, "the value alone" in translated(alone.reason)) == ("pass", True)
 
 
 finite = st.floats(-1e6, 1e6)
@@ -129,7 +129,7 @@ def test_another_load_than_the_profiles_settles_nothing() -> None:
         judgement = judged(response_time(), Requirement(max=1000), begins=begins, **asked)
         assert judgement.outcome == outcome, load
         if outcome == "inconclusive":
-            assert all(word in say(judgement.reason) for word in ("load.rate", "4", "8"))
+            assert all(word in translated(judgement.reason) for word in ("load.rate", "4", "8"))
         few = judged(response_time(clusters=2), Requirement(), begins=begins, **asked)
         assert few.outcome == "insufficient"
         memory = Metric(

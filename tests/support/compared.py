@@ -7,11 +7,10 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from shosei.compare.comparison import CELL_KEYS
-from shosei.compare.sides import CellKey, Measured
+from shosei.compare.sides import Measured
 from shosei.log import Log, Request, RunBegin, RunEnd, Score, Window
 from shosei.metrics.accuracy.classified import observations_of
-from shosei.metrics.metric import Metric
+from shosei.metrics.metric import CELL_KEYS, CellKey, Metric
 from shosei.metrics.stats.observations import Observation, Observations, share
 
 MS, S = 10**6, 10**9

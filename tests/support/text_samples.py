@@ -5,7 +5,8 @@ from __future__ import annotations
 import random
 from pathlib import Path
 
-from shosei.data import TextConfig, training_files
+from shosei.data import TextConfig
+from shosei.data.batches import training_files
 from shosei.data.corpus import take_text
 from shosei.files import sha256
 from shosei.log import Run

@@ -10,7 +10,7 @@ import torch
 from transformers import LlamaForCausalLM
 
 from recorded import metric_of, rows
-from shosei.data import open_batches
+from shosei.data.batches import open_batches
 from shosei.data.corpus import corpus_file, stored_documents
 from shosei.data.dataset import NO_LOSS
 from shosei.files import sha256

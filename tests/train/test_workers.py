@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from shosei.data import Batch
+from shosei.data.dataset import Batch
 from shosei.errors import InputError
 from shosei.files import sha256
 from shosei.model import folder, lora

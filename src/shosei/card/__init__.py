@@ -7,9 +7,23 @@ load's settings; never the build wing, and no other room imports it.
 """
 
 from shosei.card.console import terminal
+from shosei.card.judge import exit_code
 from shosei.card.page import html
 from shosei.card.report import markdown
-from shosei.card.scorecard import Command, Count, Meter, Scorecard, build
-from shosei.card.words import to_json
+from shosei.card.scorecard import Command, Meter, PublishedCount, Scorecard, build
+from shosei.card.words import language, to_json, translated
 
-__all__ = ["Command", "Count", "Meter", "Scorecard", "build", "html", "markdown", "terminal", "to_json"]
+__all__ = [
+    "Command",
+    "Meter",
+    "PublishedCount",
+    "Scorecard",
+    "build",
+    "exit_code",
+    "html",
+    "language",
+    "markdown",
+    "terminal",
+    "to_json",
+    "translated",
+]

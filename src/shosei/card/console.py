@@ -8,8 +8,8 @@ from rich.text import Text as Styled
 
 from shosei.card import facts
 from shosei.card.scorecard import Scorecard
-from shosei.card.words import COMPLIANCE_MARKS, MARKS, VERDICT_MARKS, Wrapped, as_words, named, say
-from shosei.metrics.metric import METRIC_IDS, PHASES, Metric, Status, text
+from shosei.card.words import COMPLIANCE_MARKS, MARKS, VERDICT_MARKS, Translator, Wrapped
+from shosei.metrics.metric import METRIC_IDS, PHASES, Metric, Status
 from shosei.quantity import shown
 
 _STYLES: dict[Status, str] = {
@@ -24,32 +24,24 @@ _VERDICT_STYLES = {"passed": "bold green", "missed": "bold red", "inconclusive":
 
 def terminal(card: Scorecard, language: str = "en") -> RenderableType:
     """A header line, the profile's verdict and the table of 30 cells, for rich's ``Console.print``."""
-
-    def said(value: object) -> str:
-        return say(as_words(value), language)
-
-    def term(key: str) -> str:
-        return said(text(key))
-
-    colon = term("colon")
-    parts: list[RenderableType] = [Styled(said(facts.model_name(card)), style="bold")]
+    translator = Translator(language)
+    term, colon = translator.term, translator.term("colon")
+    parts: list[RenderableType] = [Styled(translator.of(facts.model_name(card)), style="bold")]
     parts += [
-        Wrapped(Styled(f"{term(key)}{colon}{' · '.join(map(said, words))}", style="dim"))
+        Wrapped(Styled(f"{term(key)}{colon}{' · '.join(map(translator.of, words))}", style="dim"))
         for key, words in facts.header(card)
     ]
     if verdict := facts.verdict(card):
         word, sentence = verdict
-        parts += [
-            "",
-            Wrapped(Styled(f"{VERDICT_MARKS[word]} {card.profile}{colon}{said(sentence)}", _VERDICT_STYLES[word])),
-        ]
+        line = f"{VERDICT_MARKS[word]} {card.profile}{colon}{translator.of(sentence)}"
+        parts += ["", Wrapped(Styled(line, _VERDICT_STYLES[word]))]
     heading = _table()
     heading.add_row(*(Styled(term(key), style="dim") for key in ("metric", *PHASES)))
     parts += ["", heading]
     for group, ids in METRIC_IDS.items():
         rows = _table()
         for id in ids:
-            cells = (Wrapped(_cell(card, card.cell(id, phase), language)) for phase in PHASES)
+            cells = (Wrapped(_cell(card, card.cell(id, phase), translator)) for phase in PHASES)
             rows.add_row(Wrapped(Styled(f"  {term(f'{id}.name')}")), *cells)
         parts += ["", Styled(term(f"group.{group}"), style="bold"), rows]
     return Group(*parts)
@@ -63,21 +55,21 @@ def _table() -> Table:
     return table
 
 
-def _cell(card: Scorecard, metric: Metric, language: str) -> Styled:
-    number, colon = shown(metric.value, metric.unit, metric.ci), say(text("colon"), language)
+def _cell(card: Scorecard, metric: Metric, translator: Translator) -> Styled:
+    number, colon = shown(metric.value, metric.unit, metric.ci), translator.term("colon")
     styled = Styled(f"{MARKS[metric.status]} ", style=_STYLES[metric.status])
     if number.value:
-        styled.append(f"{number.value} {say(named('unit', number.unit), language)}".rstrip(), style="default")
-        styled.append(f" {number.interval}".rstrip() + f" n={say(as_words(metric.n), language)}", style="dim")
+        styled.append(translator.number(number), style="default")
+        styled.append(f" {number.interval}".rstrip() + f" n={translator.of(metric.n)}", style="dim")
     if metric.status != "ok":
-        styled.append(f"{' · ' if number.value else ''}{say(text(f'status.{metric.status}'), language)}")
+        styled.append(f"{' · ' if number.value else ''}{translator.term(f'status.{metric.status}')}")
     if metric.reason:
-        styled.append(f"{colon}{say(metric.reason, language)}")
+        styled.append(f"{colon}{translator.of(metric.reason)}")
     for judgement in facts.judged(card, metric.id, metric.phase):
         name = f" {judgement.figure}" if judgement.figure else ""
-        limits = ", ".join(say(limit, language) for limit in facts.limits(judgement))
-        outcome = say(text(f"outcome.{judgement.outcome}"), language)
+        limits = ", ".join(map(translator.of, facts.limits(judgement)))
+        outcome = translator.term(f"outcome.{judgement.outcome}")
         styled.append(f"\n{COMPLIANCE_MARKS[judgement.outcome]}{name} {limits}{colon}{outcome}", style="default")
         if judgement.outcome not in ("pass", "missed") and judgement.reason != metric.reason:
-            styled.append(f"{colon}{say(judgement.reason, language)}", style="dim")
+            styled.append(f"{colon}{translator.of(judgement.reason)}", style="dim")
     return styled

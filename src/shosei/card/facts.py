@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from shosei.card.judge import Compliance, Judgement, exit_code
-from shosei.card.scorecard import Command, Count, Scorecard
+from shosei.card.scorecard import Command, PublishedCount, Scorecard
 from shosei.card.words import as_words, named
 from shosei.errors import EXIT_INCONCLUSIVE, EXIT_INVALID, EXIT_OK, EXIT_REGRESSION
 from shosei.metrics.metric import Phase, Text, Words, text
-from shosei.quantity import Shown, shown, shown_limit
+from shosei.quantity import Shown, number, shown, shown_limit
 
 Fact = tuple[str, Sequence[Words]]  # the parts are set one after the other, with a dot between
 
@@ -77,9 +77,9 @@ def judged(card: Scorecard, id: str, phase: Phase) -> list[Judgement]:
     return [judgement for judgement in card.judgements if (judgement.id, judgement.phase) == (id, phase)]
 
 
-def of_figures(found: list[Judgement]) -> tuple[Compliance, Text] | None:
+def of_figures(judgements: list[Judgement]) -> tuple[Compliance, Text] | None:
     """The worst outcome of what a profile asks of a cell's figures, and how many are kept; None where it asks none."""
-    outcomes = [judgement.outcome for judgement in found if judgement.figure]
+    outcomes = [judgement.outcome for judgement in judgements if judgement.figure]
     if not outcomes:
         return None
     return min(outcomes, key=_WORST_FIRST.index), text("verdict.kept", kept=outcomes.count("pass"), of=len(outcomes))
@@ -121,11 +121,9 @@ def commands(card: Scorecard) -> list[tuple[Command, int]]:
 
     The processes that ``shosei serve`` starts for itself are left out.
     """
-    typed: dict[str, list[Command]] = {}
-    for command in card.commands:
-        if command.verb not in _STARTED_BY_SERVE:
-            typed.setdefault(command_line(command), []).append(command)
-    return [(same[-1], len(same)) for same in typed.values()]
+    typed = [command for command in card.commands if command.verb not in _STARTED_BY_SERVE]
+    last = {command_line(command): command for command in typed}
+    return [(last[line], times) for line, times in Counter(map(command_line, typed)).items()]
 
 
 def command_line(command: Command) -> str:
@@ -139,7 +137,7 @@ def exit_text(command: Command, times: int) -> Sequence[Words]:
     return [code, text("times", count=times)] if times > 1 else [code]
 
 
-def difference(count: Count) -> str:
+def difference(count: PublishedCount) -> str:
     """The relative difference of a computed parameter count, in percent."""
     return "0" if count.published == count.computed else f"{100 * count.difference:+.4g} %"
 
@@ -147,12 +145,11 @@ def difference(count: Count) -> str:
 def _model(model: dict[str, Any]) -> list[Fact]:
     """Parameters and shape, as far as a verb said them."""
     facts: list[Fact] = []
-    if {"params", "embedding_params"} <= model.keys():
-        embedding = model["embedding_params"]
-        rest = model["params"] - embedding
-        facts.append(("parameters", [as_words(model["params"]), text("parts", embedding=embedding, rest=rest)]))
-    elif "params" in model:
-        facts.append(("parameters", [as_words(model["params"])]))
+    if "params" in model:
+        parts = [as_words(model["params"])]
+        if embedding := model.get("embedding_params"):
+            parts.append(text("parts", embedding=embedding, rest=model["params"] - embedding))
+        facts.append(("parameters", parts))
     if model.keys() >= _SHAPE:
         shape = text(
             "dimensions",
@@ -189,4 +186,4 @@ def _plain(name: str, value: object) -> Words:
 
 
 def _gigabytes(value: object) -> str:
-    return f"{value / 1e9:.1f} GB" if isinstance(value, int | float) else str(value)
+    return f"{number(value / 1e9, 1)} GB" if isinstance(value, int | float) else str(value)

@@ -66,10 +66,10 @@ def exit_code(judgements: list[Judgement]) -> int:
 
 
 def _judgement(metric: Metric, figure: str, requirement: Requirement) -> Judgement:
-    found = _found(metric, figure)
+    measured = _measured(metric, figure)
     if not (figure or metric.unit):
         _check_share(metric.id, requirement)
-    outcome, reason = _outcome(metric, figure, found, requirement)
+    outcome, reason = _outcome(metric, figure, measured, requirement)
     return Judgement(
         id=metric.id,
         phase=metric.phase,
@@ -77,8 +77,8 @@ def _judgement(metric: Metric, figure: str, requirement: Requirement) -> Judgeme
         required=requirement.required,
         limit_min=requirement.min,
         limit_max=requirement.max,
-        value=found.value if found else None,
-        unit=found.unit if found else "",
+        value=measured.value if measured else None,
+        unit=measured.unit if measured else "",
         outcome=outcome,
         reason=reason,
     )
@@ -91,23 +91,25 @@ def _check_share(id: str, requirement: Requirement) -> None:
             raise InputError(f"{id} is a share of 1: its limit {limit:g} must lie from 0 to 1, such as 0.95 for 95 %")
 
 
-def _found(metric: Metric, figure: str) -> Figure | None:
+def _measured(metric: Metric, figure: str) -> Figure | None:
     """The figure of that name; "" names the metric's own value."""
     if figure:
         return metric.figures.get(figure)
     return Figure(metric.value, metric.unit, metric.direction or "higher", metric.ci, metric.clusters)
 
 
-def _outcome(metric: Metric, figure: str, found: Figure | None, requirement: Requirement) -> tuple[Compliance, Words]:
+def _outcome(
+    metric: Metric, figure: str, measured: Figure | None, requirement: Requirement
+) -> tuple[Compliance, Words]:
     if metric.status in ("na", "not_measured", "invalid"):
         return metric.status, metric.reason
-    if found is None:
+    if measured is None:
         return "not_measured", text("profile.no_figure", figure=figure, known=sorted(metric.figures))
-    if found.n < requirement.min_n:
-        return "insufficient", text("profile.too_few", n=found.n, least=requirement.min_n)
-    if found.value is None:
-        return "not_measured", text("profile.no_value", n=found.n)
-    return _against_limits(found.value, found.ci or (None, None), requirement)
+    if measured.n < requirement.min_n:
+        return "insufficient", text("profile.too_few", n=measured.n, least=requirement.min_n)
+    if measured.value is None:
+        return "not_measured", text("profile.no_value", n=measured.n)
+    return _against_limits(measured.value, measured.ci or (None, None), requirement)
 
 
 def _against_limits(

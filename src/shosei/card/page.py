@@ -18,7 +18,7 @@ from shosei.card.axis import Axis, moment
 from shosei.card.reference import references
 from shosei.card.scorecard import Scorecard
 from shosei.card.timeline import Bar
-from shosei.card.words import COMPLIANCE_MARKS, LANGUAGES, MARKS, VERDICT_MARKS, as_words, named, say
+from shosei.card.words import COMPLIANCE_MARKS, LANGUAGES, MARKS, VERDICT_MARKS, as_words, named, translated
 from shosei.metrics.metric import METRIC_IDS, PHASES, Metric, Plot, Row, Table, Text, Words, text
 from shosei.quantity import rounded, shown
 
@@ -69,15 +69,15 @@ class Phrases:
         """The phrase's place in ``said``."""
         index = self._index.setdefault(msgspec.json.encode(phrase), len(self.said))
         if index == len(self.said):
-            self.said.append([say(phrase, language) for language in LANGUAGES])
+            self.said.append([translated(phrase, language) for language in LANGUAGES])
         return index
 
     def html(self, value: object) -> Markup:
         """A phrase to be switched, or a value that is the same in every language. Foreign text is of no known one."""
-        said = as_words(value)
-        if isinstance(said, Text):
-            return Markup('<span data-t="{}">{}</span>').format(self.index(said), self.plain(said))
-        return Markup('<span lang="">{}</span>').format(said) if isinstance(value, str) else Markup.escape(said)
+        words = as_words(value)
+        if isinstance(words, Text):
+            return Markup('<span data-t="{}">{}</span>').format(self.index(words), self.plain(words))
+        return Markup('<span lang="">{}</span>').format(words) if isinstance(value, str) else Markup.escape(words)
 
     def attribute(self, name: str, phrase: object) -> Markup:
         """``name="..."`` for a tag, such as ``title`` or ``aria-label``."""
@@ -91,7 +91,7 @@ class Phrases:
 
     def plain(self, value: object) -> str:
         """The words alone, in the page's first language."""
-        return say(as_words(value), self.language)
+        return translated(as_words(value), self.language)
 
 
 @cache

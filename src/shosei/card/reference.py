@@ -9,8 +9,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from shosei.card.words import named, say
-from shosei.log import Event
+from shosei.card.words import Translator, named, translated
 from shosei.metrics.cell import Cell
 from shosei.metrics.cells import cells, task_cells
 from shosei.metrics.metric import METRIC_IDS, PHASES, Phase, Text, text
@@ -50,21 +49,19 @@ def references() -> list[Reference]:
     """All 15, in the card's order."""
     by_cell = {(cell.id, cell.phase): cell for cell in cells(ServiceLevel())}
     of_tasks = {cell.id: cell for cell in task_cells(ServiceLevel())}
-    found = []
-    for group, ids in METRIC_IDS.items():
-        for id in ids:
-            found.append(
-                Reference(
-                    id,
-                    group,
-                    text(f"{id}.name"),
-                    {phase: _in(phase, by_cell[id, phase]) for phase in PHASES},
-                    tasks=_in("tasks", of_tasks[id]) if id in of_tasks else None,
-                    source=text(f"{id}.source"),
-                    traps=text(f"{id}.traps"),
-                )
-            )
-    return found
+    return [
+        Reference(
+            id,
+            group,
+            text(f"{id}.name"),
+            {phase: _in(phase, by_cell[id, phase]) for phase in PHASES},
+            tasks=_in("tasks", of_tasks[id]) if id in of_tasks else None,
+            source=text(f"{id}.source"),
+            traps=text(f"{id}.traps"),
+        )
+        for group, ids in METRIC_IDS.items()
+        for id in ids
+    ]
 
 
 def _in(where: str, cell: Cell) -> InPhase:
@@ -73,31 +70,29 @@ def _in(where: str, cell: Cell) -> InPhase:
         formula=text(f"{cell.id}.{where}_formula"),
         unit=cell.unit,
         direction=cell.direction,
-        reads=_kinds([*cell.needs, *cell.may_read]),
+        reads=[str(event.__struct_config__.tag) for event in (*cell.needs, *cell.may_read)],
         command=cell.command,
     )
 
 
 def as_markdown(entries: Sequence[Reference], language: str = "en") -> str:
     """The reference as a page to read."""
-
-    def said(words: Text | str) -> str:
-        return say(text(words) if isinstance(words, str) else words, language)
-
-    lines = [f"# {said('reference.title')}", "", said("reference.introduction")]
-    group, colon = "", said("colon")
+    translator = Translator(language)
+    term, of = translator.term, translator.of
+    lines = [f"# {term('reference.title')}", "", term("reference.introduction")]
+    group, colon = "", term("colon")
     for entry in entries:
         if entry.group != group:
             group = entry.group
-            lines += ["", f"## {said(f'group.{group}')}"]
-        lines += ["", f"### {said(entry.name)} (`{entry.id}`)"]
+            lines += ["", f"## {term(f'group.{group}')}"]
+        lines += ["", f"### {of(entry.name)} (`{entry.id}`)"]
         for phase, cell in _everywhere(entry):
-            unit = say(named("unit", cell.unit), language) if cell.unit else said("reference.share")
-            lines += ["", f"**{said(phase)}** · {unit} · {said(cell.direction)}", "", said(cell.definition)]
-            lines += ["", f"> {said(cell.formula)}", ""]
-            lines += [f"- {said('reads')}{colon}{', '.join(f'`{kind}`' for kind in cell.reads)}"] if cell.reads else []
-            lines += [f"- {said('measures_it')}{colon}`{cell.command}`"] if cell.command else []
-        lines += ["", f"*{said('source')}.* {said(entry.source)}", "", f"*{said('traps')}.* {said(entry.traps)}"]
+            unit = of(named("unit", cell.unit)) if cell.unit else term("reference.share")
+            lines += ["", f"**{term(phase)}** · {unit} · {term(cell.direction)}", "", of(cell.definition)]
+            lines += ["", f"> {of(cell.formula)}", ""]
+            lines += [f"- {term('reads')}{colon}{', '.join(f'`{kind}`' for kind in cell.reads)}"] if cell.reads else []
+            lines += [f"- {term('measures_it')}{colon}`{cell.command}`"] if cell.command else []
+        lines += ["", f"*{term('source')}.* {of(entry.source)}", "", f"*{term('traps')}.* {of(entry.traps)}"]
     return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)) + "\n"
 
 
@@ -107,14 +102,14 @@ def as_dicts(entries: Sequence[Reference]) -> list[dict[str, object]]:
         {
             "id": entry.id,
             "group": entry.group,
-            "name": say(entry.name),
-            "source": say(entry.source),
-            "traps": say(entry.traps),
+            "name": translated(entry.name),
+            "source": translated(entry.source),
+            "traps": translated(entry.traps),
         }
         | {
             phase: {
-                "definition": say(cell.definition),
-                "formula": say(cell.formula),
+                "definition": translated(cell.definition),
+                "formula": translated(cell.formula),
                 "unit": cell.unit,
                 "direction": cell.direction,
                 "reads": cell.reads,
@@ -128,7 +123,3 @@ def as_dicts(entries: Sequence[Reference]) -> list[dict[str, object]]:
 
 def _everywhere(entry: Reference) -> list[tuple[str, InPhase]]:
     return [*entry.phases.items(), *([("tasks", entry.tasks)] if entry.tasks else [])]
-
-
-def _kinds(events: Sequence[type[Event]]) -> list[str]:
-    return [str(event.__struct_config__.tag) for event in events]

@@ -6,19 +6,20 @@ from collections.abc import Iterable
 
 from shosei.card import facts
 from shosei.card.scorecard import Scorecard
-from shosei.card.words import COMPLIANCE_MARKS, MARKS, VERDICT_MARKS, as_words, escaped, markdown_table, named, say
-from shosei.metrics.metric import METRIC_IDS, PHASES, Metric, text
+from shosei.card.words import COMPLIANCE_MARKS, MARKS, VERDICT_MARKS, Translator, escaped, markdown_table, named
+from shosei.metrics.metric import METRIC_IDS, PHASES, Metric
 from shosei.quantity import shown
 
 
 def markdown(card: Scorecard, language: str = "en") -> str:
     """GitHub-flavoured Markdown. Foreign text is escaped: it can end no table cell and open no tag."""
-    return _Report(card, language).page()
+    return _MarkdownCard(card, language).page()
 
 
-class _Report:
+class _MarkdownCard:
     def __init__(self, card: Scorecard, language: str) -> None:
-        self.card, self.language = card, language
+        self.card, self.translator = card, Translator(language)
+        self.term = self.translator.term
         self.colon = self.term("colon")
 
     def page(self) -> str:
@@ -70,20 +71,16 @@ class _Report:
         lines += markdown_table([term(column) for column in columns], rows)
         return "\n".join(lines) + "\n"
 
-    def term(self, key: str) -> str:
-        return say(text(key), self.language)
-
     def plain(self, value: object) -> str:
-        return escaped(say(as_words(value), self.language))
+        return escaped(self.translator.of(value))
 
     def cell(self, metric: Metric) -> str:
         number = shown(metric.value, metric.unit, metric.ci)
-        said = [f"{MARKS[metric.status]} {self.term(f'status.{metric.status}')}"]
+        parts = [f"{MARKS[metric.status]} {self.term(f'status.{metric.status}')}"]
         if number.value:
-            unit = self.plain(named("unit", number.unit))
-            value = f"**{number.value} {unit}**" if unit else f"**{number.value}**"
-            said = [f"{value} {number.interval}".rstrip(), f"n = {self.plain(metric.n)}", *said]
-        line = " · ".join(said)
+            value = f"**{escaped(self.translator.number(number))}** {number.interval}"
+            parts = [value.rstrip(), f"n = {self.plain(metric.n)}", *parts]
+        line = " · ".join(parts)
         return f"{line}{self.colon}{self.plain(metric.reason)}" if metric.reason else line
 
     def judgements(self) -> list[str]:
@@ -92,13 +89,12 @@ class _Report:
         rows = []
         for judgement in self.card.judgements:
             name = ".".join(filter(None, (judgement.id, judgement.figure)))
-            number = facts.judged_value(judgement)
-            said = f"{COMPLIANCE_MARKS[judgement.outcome]} {self.term(f'outcome.{judgement.outcome}')}"
+            outcome = f"{COMPLIANCE_MARKS[judgement.outcome]} {self.term(f'outcome.{judgement.outcome}')}"
             if not judgement.required:
-                said += f" ({self.term('verdict.optional')})"
+                outcome += f" ({self.term('verdict.optional')})"
             limits = ", ".join(map(self.plain, facts.limits(judgement)))
-            value = f"{number.value} {self.plain(named('unit', number.unit))}".strip()
-            rows.append([self.term(judgement.phase), f"`{escaped(name)}`", limits, value, said])
+            value = escaped(self.translator.number(facts.judged_value(judgement)))
+            rows.append([self.term(judgement.phase), f"`{escaped(name)}`", limits, value, outcome])
             rows[-1].append(self.plain(judgement.reason))
         columns = ["phase", "figure", "verdict.limit", "verdict.value", "verdict.outcome", "reason"]
         title = f"## {self.term('verdict.limits')}{self.colon}{escaped(self.card.profile)}"

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
+from itertools import groupby
 from pathlib import PurePath
 from typing import Any
 
 import msgspec
 
 from shosei.card.judge import Judgement, judge
-from shosei.card.timeline import Timeline, timeline
+from shosei.card.timeline import Timeline, ends_of_verbs, timeline, writer_of
 from shosei.log import Event, Log, Note, RunBegin, RunEnd, Sample
-from shosei.metrics.metric import METRIC_IDS, PHASES, Metric, Phase, Words, text
+from shosei.metrics.metric import CELL_KEYS, Metric, Phase, Words, text
 from shosei.metrics.observed.tasks import stopped, submitted
 from shosei.profile.profile import Profile, read_profile, shipped
 from shosei.spec import audit
@@ -29,7 +30,7 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
     dropped: int = 0  # events it could not write
 
 
-class Count(msgspec.Struct, frozen=True, kw_only=True):
+class PublishedCount(msgspec.Struct, frozen=True, kw_only=True):
     """A count in the published models' tables beside the computed one; ``difference`` is relative."""
 
     model: str
@@ -76,7 +77,7 @@ class Scorecard(msgspec.Struct, frozen=True, kw_only=True):
     metrics: list[Metric]
     judgements: list[Judgement] = []
     timeline: Timeline
-    audit: list[Count]
+    audit: list[PublishedCount]
     warnings: list[Words]  # a str is a process's own, in English
     log_digest: str
 
@@ -92,14 +93,14 @@ def build(log: Log, metrics: list[Metric], profile: Profile | None = None, notic
     Where two verbs disagree about a fact, the later one stands and a warning names both. ``noticed`` are further
     warnings, of what is in no log.
     """
-    expected = [(id, phase) for ids in METRIC_IDS.values() for id in ids for phase in PHASES]
-    if sorted(expected) != sorted((metric.id, metric.phase) for metric in metrics):
-        raise ValueError(f"a scorecard takes each of {len(expected)} cells once")
+    if sorted(CELL_KEYS) != sorted((metric.id, metric.phase) for metric in metrics):
+        raise ValueError(f"a scorecard takes each of {len(CELL_KEYS)} cells once")
     begins = sorted(log.of(RunBegin), key=_moment)
     warnings: list[Words] = [*log.warnings]
     warnings += stopped(submitted(log))
     warnings += [note.text for note in sorted(log.of(Note), key=_moment) if note.level == "warning"]
-    commands = _commands(begins, log.of(RunEnd))
+    ends = ends_of_verbs(log)
+    commands = [_command(begin, ends.get((writer_of(begin), begin.verb))) for begin in begins]
     unended = Counter(command.verb for command in commands if command.exit_code is None)
     warnings += [
         text("warning.no_ends", verb=verb, times=times) if times > 1 else text("warning.no_end", verb=verb)
@@ -109,8 +110,8 @@ def build(log: Log, metrics: list[Metric], profile: Profile | None = None, notic
         text("warning.dropped", verb=command.verb, dropped=command.dropped) for command in commands if command.dropped
     ]
     warnings += noticed
-    told: list[RunBegin | RunEnd] = [*begins, *log.of(RunEnd)]
-    metrics = sorted(metrics, key=lambda metric: expected.index((metric.id, metric.phase)))
+    ends_too: list[RunBegin | RunEnd] = [*begins, *log.of(RunEnd)]
+    metrics = sorted(metrics, key=lambda metric: CELL_KEYS.index((metric.id, metric.phase)))
     return Scorecard(
         run=begins[0].run if begins else "",
         attempt=log.attempt,
@@ -128,7 +129,7 @@ def build(log: Log, metrics: list[Metric], profile: Profile | None = None, notic
             for host in sorted({begin.host for begin in begins})
         },
         versions=_merge("versions", begins, warnings),
-        hashes=_merge("hashes", sorted(told, key=_moment), warnings),
+        hashes=_merge("hashes", sorted(ends_too, key=_moment), warnings),
         seeds=_merge("seeds", begins, warnings),
         commands=commands,
         meter=_meter(log),
@@ -136,7 +137,7 @@ def build(log: Log, metrics: list[Metric], profile: Profile | None = None, notic
         judgements=judge(metrics, profile, log) if profile else [],
         timeline=timeline(log),
         audit=[
-            Count(
+            PublishedCount(
                 model=row.model,
                 part=row.part,
                 published=row.published,
@@ -179,42 +180,30 @@ def _merge(field: str, events: Iterable[RunBegin | RunEnd], warnings: list[Words
     return merged
 
 
-def _commands(begins: list[RunBegin], ends: list[RunEnd]) -> list[Command]:
-    ended = {(_process(end), end.verb): end for end in ends}
-    commands = []
-    for begin in begins:
-        end = ended.get((_process(begin), begin.verb))
-        commands.append(
-            Command(
-                verb=begin.verb,
-                phase=begin.phase,
-                argv=_typed(begin.argv),
-                exit_code=end.exit_code if end else None,
-                dropped=end.dropped if end else 0,
-            )
-        )
-    return commands
+def _command(begin: RunBegin, end: RunEnd | None) -> Command:
+    return Command(
+        verb=begin.verb,
+        phase=begin.phase,
+        argv=_typed(begin.argv),
+        exit_code=end.exit_code if end else None,
+        dropped=end.dropped if end else 0,
+    )
 
 
 def _typed(argv: list[str]) -> list[str]:
     """``argv`` as a person types it, wherever shosei is installed; also where shosei supervises shosei."""
     programs = {0, argv.index("--") + 1} if "--" in argv else {0}
-    return [_program(word) if place in programs else word for place, word in enumerate(argv)]
-
-
-def _program(path: str) -> str:
-    return "shosei" if PurePath(path).name in ("shosei", "__main__.py") else path
+    ours = [place in programs and PurePath(word).name in ("shosei", "__main__.py") for place, word in enumerate(argv)]
+    return ["shosei" if our else word for our, word in zip(ours, argv, strict=True)]
 
 
 def _meter(log: Log) -> Meter | None:
     """From the samples that the measuring processes took of themselves."""
-    samples: dict[tuple[str, str, int, int], list[Sample]] = {}
-    for sample in log.of(Sample):
-        if sample.scope == "self" and sample.cpu_ns is not None:
-            samples.setdefault(_process(sample), []).append(sample)
-    cpu_ns = sum(max(sample.cpu_ns or 0 for sample in own) for own in samples.values())
-    watching_ns = sum((own[-1].cpu_ns or 0) - (own[0].cpu_ns or 0) for own in samples.values())
-    watched_ns = sum(own[-1].mono_ns - own[0].mono_ns for own in samples.values())
+    samples = [sample for sample in log.of(Sample) if sample.scope == "self" and sample.cpu_ns is not None]
+    processes = [list(group) for _, group in groupby(sorted(samples, key=writer_of), key=writer_of)]
+    cpu_ns = sum(max(sample.cpu_ns or 0 for sample in process) for process in processes)
+    watching_ns = sum((process[-1].cpu_ns or 0) - (process[0].cpu_ns or 0) for process in processes)
+    watched_ns = sum(process[-1].mono_ns - process[0].mono_ns for process in processes)
     if not cpu_ns:
         return None
     return Meter(cpu_seconds=cpu_ns / 1e9, share=watching_ns / watched_ns if watched_ns else None)
@@ -223,10 +212,6 @@ def _meter(log: Log) -> Meter | None:
 def _moment(event: Event) -> tuple[int, str, int, int]:
     """Sorts events of all processes by when they happened."""
     return event.wall_ns, event.host, event.pid, event.seq
-
-
-def _process(event: Event) -> tuple[str, str, int, int]:
-    return event.host, event.boot, event.pid, event.start_ticks
 
 
 def _last(values: Iterable[str]) -> str:

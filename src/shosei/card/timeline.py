@@ -13,8 +13,8 @@ from shosei.card.words import named
 from shosei.log import Epoch, Event, Fault, Log, ProcExit, ProcStart, RunBegin, RunEnd, Section, Window
 from shosei.metrics.metric import Words, text
 
-Kind = Literal["verb", "process", "epoch", "section", "window", "fault"]
-Process = tuple[str, str, int]
+LaneKind = Literal["verb", "process", "epoch", "section", "window", "fault"]
+ProcessId = tuple[str, str, int]
 
 _MOST_BARS = 48  # a lane with more is drawn in groups of neighbours
 
@@ -38,7 +38,7 @@ class Lane(msgspec.Struct, frozen=True, kw_only=True):
     """Bars of one kind in order of time. ``inner``: what happened within the process of the lane before."""
 
     label: Words
-    kind: Kind
+    kind: LaneKind
     bars: list[Bar]
     inner: bool = False
 
@@ -67,6 +67,16 @@ def timeline(log: Log) -> Timeline:
     return Timeline(seconds=clock.seconds, lanes=lanes)
 
 
+def writer_of(event: Event) -> tuple[ProcessId, int]:
+    """The process for good: a container that is restarted gives its processes the same ids."""
+    return _process(event), event.start_ticks
+
+
+def ends_of_verbs(log: Log) -> dict[tuple[tuple[ProcessId, int], str], RunEnd]:
+    """How each verb of each process ended, where it said so."""
+    return {(writer_of(end), end.verb): end for end in log.of(RunEnd)}
+
+
 class _Clock:
     """Seconds since the attempt's first event, over all boots."""
 
@@ -77,7 +87,7 @@ class _Clock:
             now = (event.mono_ns, event.wall_ns)
             first[event.boot] = min(now, first.get(event.boot, now))
         self._offset = {boot: wall - mono for boot, (mono, wall) in first.items()}
-        self._last: dict[Process, int] = {}
+        self._last: dict[ProcessId, int] = {}
         for event in events:
             now_ns = event.mono_ns + self._offset[event.boot]
             self._last[_process(event)] = max(now_ns, self._last.get(_process(event), now_ns))
@@ -93,7 +103,7 @@ class _Clock:
         mono_ns = event.mono_ns if mono_ns is None else mono_ns
         return max(0.0, _seconds(mono_ns + self._offset[event.boot] - self._start))
 
-    def last_of(self, process: Process) -> float:
+    def last_of(self, process: ProcessId) -> float:
         """When a process was last heard of."""
         return _seconds(self._last[process] - self._start)
 
@@ -103,15 +113,15 @@ class _Owner:
     """A lane of its own, and the processes whose epochs, sections and windows stand below it."""
 
     name: str
-    kind: Kind
+    kind: LaneKind
     bars: list[Bar] = field(default_factory=list)
-    processes: set[Process] = field(default_factory=set)
+    processes: set[ProcessId] = field(default_factory=set)
 
 
 def _verbs(log: Log, clock: _Clock) -> list[_Owner]:
     """A lane a verb. A supervised process has a lane already, and of many ranks the first stands for all."""
     supervised = {(start.host, start.boot, start.child_pid) for start in log.of(ProcStart)}
-    ends = {(_writer(end), end.verb): end for end in log.of(RunEnd)}
+    ends = ends_of_verbs(log)
     owners: dict[str, _Owner] = {}
     for begin in log.of(RunBegin):
         process = _process(begin)
@@ -119,7 +129,7 @@ def _verbs(log: Log, clock: _Clock) -> list[_Owner]:
             continue
         owner = owners.setdefault(begin.verb, _Owner(begin.verb, "verb"))
         owner.processes.add(process)
-        end = ends.get((_writer(begin), begin.verb))
+        end = ends.get((writer_of(begin), begin.verb))
         how = text("timeline.exit_code", code=end.exit_code) if end else text("no_end")
         owner.bars.append(
             Bar(
@@ -135,12 +145,12 @@ def _verbs(log: Log, clock: _Clock) -> list[_Owner]:
 
 def _processes(log: Log, clock: _Clock) -> list[_Owner]:
     """A lane a supervised process of a machine, a bar for each of its starts, whichever supervisor made it."""
-    ends = {(_writer(end), end.child, end.start): end for end in log.of(ProcExit)}
+    ends = {(writer_of(end), end.child, end.start): end for end in log.of(ProcExit)}
     owners: dict[tuple[str, str], _Owner] = {}
     for start in log.of(ProcStart):
         owner = owners.setdefault((start.host, start.child), _Owner(start.child, "process"))
         owner.processes.add((start.host, start.boot, start.child_pid))
-        end = ends.get((_writer(start), start.child, start.start))
+        end = ends.get((writer_of(start), start.child, start.start))
         how = named("timeline.cause", end.cause) if end else text("no_end")
         owner.bars.append(
             Bar(
@@ -154,7 +164,7 @@ def _processes(log: Log, clock: _Clock) -> list[_Owner]:
     return list(owners.values())
 
 
-def _inner_events(log: Log) -> dict[Kind, list[Epoch] | list[Section] | list[Window]]:
+def _inner_events(log: Log) -> dict[LaneKind, list[Epoch] | list[Section] | list[Window]]:
     epochs = {(_process(epoch), epoch.index): epoch for epoch in log.of(Epoch)}  # the last word on each
     return {"epoch": list(epochs.values()), "section": log.of(Section), "window": log.of(Window)}
 
@@ -194,13 +204,8 @@ def _joined(bars: list[Bar]) -> Bar:
     )
 
 
-def _process(event: Event) -> Process:
+def _process(event: Event) -> ProcessId:
     return event.host, event.boot, event.pid
-
-
-def _writer(event: Event) -> tuple[Process, int]:
-    """The process for good: a container that is restarted gives its processes the same ids."""
-    return _process(event), event.start_ticks
 
 
 def _seconds(ns: int) -> float:

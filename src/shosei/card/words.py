@@ -22,7 +22,7 @@ from rich.text import Text as Styled
 from shosei.card.judge import Compliance
 from shosei.errors import InputError, nearest
 from shosei.metrics.metric import Status, Text, Words, text
-from shosei.quantity import number, rounded, three_digits
+from shosei.quantity import Shown, number, rounded, three_digits
 
 LANGUAGES = {"en": "English", "zh-CN": "简体中文", "ja": "日本語"}
 
@@ -90,17 +90,36 @@ def as_words(value: object) -> Words:
     return str(value)
 
 
-def say(words: Words, language: str = "en") -> str:
+def translated(words: Words, language: str = "en") -> str:
     """``words`` in ``language``; a plain str is foreign and stays as it is."""
     if isinstance(words, str):
         return words
-    values = {name: say(as_words(value), language) for name, value in words.values.items()}
+    values = {name: translated(as_words(value), language) for name, value in words.values.items()}
     return texts(language)[words.key].format(**values)
 
 
 def named(section: str, name: str) -> Words:
     """The card's word for a name out of the log or for a unit; a name that the card does not know stays as it is."""
     return text(f"{section}.{name}") if f"{section}.{name}" in texts("en") else name
+
+
+@dataclass(frozen=True, slots=True)
+class Translator:
+    """The card's words in one language."""
+
+    language: str
+
+    def term(self, key: str) -> str:
+        """The card's own text of ``key``."""
+        return translated(text(key), self.language)
+
+    def of(self, value: object) -> str:
+        """A text, or a value of a table."""
+        return translated(as_words(value), self.language)
+
+    def number(self, number: Shown) -> str:
+        """With its unit; empty where there is none."""
+        return f"{number.value} {self.of(named('unit', number.unit))}".strip()
 
 
 def rendered(value: T) -> T:
@@ -165,7 +184,7 @@ def breaks(line: str, width: int) -> list[int]:
 def _rendered(value: Any) -> Any:
     """A copy of a struct, list or dict with every ``Text`` in it said in English."""
     if isinstance(value, Text):
-        return say(value)
+        return translated(value)
     if isinstance(value, msgspec.Struct):
         changed = {name: _rendered(getattr(value, name)) for name in value.__struct_fields__}
         return msgspec.structs.replace(value, **changed)

@@ -67,7 +67,7 @@ def alternate(
 
 
 def _warn_of_few(repeats: int) -> None:
-    from shosei.compare.comparison import MIN_PAIRS
+    from shosei.compare import MIN_PAIRS
 
     if repeats < MIN_PAIRS:
         say(

@@ -1,14 +1,15 @@
-"""``shosei card`` and ``shosei log``: score an attempt; look into its events."""
+"""``shosei card``, ``metrics`` and ``log``: score an attempt; say what is measured; look into the events."""
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from shosei.cli.common import JsonOption, LanguageOption, ProfileOption, result, say
-from shosei.errors import EXIT_INCONCLUSIVE, EXIT_INVALID, EXIT_OK, EXIT_REGRESSION, InputError, as_input_error
+from shosei.cli.common import JsonOption, LanguageOption, ProfileOption, print_page, result, say
+from shosei.errors import EXIT_INCONCLUSIVE, EXIT_INVALID, EXIT_OK, EXIT_REGRESSION, InputError, as_input_error, nearest
 
 if TYPE_CHECKING:
     from shosei.log import Log, Run
@@ -23,6 +24,9 @@ AttemptOption = Annotated[
 ]
 KindOption = Annotated[
     str | None, typer.Option("--kind", help="Print the events of this kind as JSON lines.", show_default=False)
+]
+IdArgument = Annotated[
+    str | None, typer.Argument(metavar="ID", help="One metric, such as pass_at_1 (default: all).", show_default=False)
 ]
 
 _VERDICTS = {
@@ -44,12 +48,7 @@ def card(
 
     With a profile the exit code is its verdict: 0 all kept, 3 a limit missed, 4 not shown to be kept, 5 invalid.
     """
-    from rich.console import Console
-
-    from shosei.card import build, html, markdown, terminal, to_json
-    from shosei.card.judge import exit_code
-    from shosei.card.words import language
-    from shosei.card.words import say as speak
+    from shosei.card import build, exit_code, html, language, markdown, terminal, to_json, translated
     from shosei.cli.verbs import printed
     from shosei.log import attempts, open_run, read_log
     from shosei.metrics import compute
@@ -64,7 +63,7 @@ def card(
     noticed, regraded = _regraded(chosen, log)
     scorecard = build(log, compute(log, asked.service_level if asked else None), asked, noticed)
     for warning in scorecard.warnings:
-        say(f"warning: {speak(warning, spoken)}")
+        say(f"warning: {translated(warning, spoken)}")
     data = to_json(scorecard)
     page = _written(
         chosen,
@@ -74,10 +73,7 @@ def card(
     if as_json:
         print(data, end="", flush=True)
     else:
-        console = Console()
-        if not console.is_terminal:
-            console.width = 100
-        console.print(terminal(scorecard, spoken))
+        print_page(terminal(scorecard, spoken), 100)
         if page:
             say(f"\nthe whole card, with its plots: {page}")
         if others := [str(number) for number in attempts(chosen.log) if number != log.attempt]:
@@ -119,37 +115,54 @@ def _written(run: Run, files: dict[str, bytes | str]) -> Path | None:
     return page
 
 
+def metrics(id: IdArgument = None, lang: LanguageOption = None, as_json: JsonOption = False) -> None:
+    """Explain the 15 metrics: definition, formula, source, and what makes such numbers wrong."""
+    from shosei.card.reference import as_dicts, as_markdown, references
+    from shosei.card.words import language
+
+    spoken = language(lang or "en")
+    entries = [entry for entry in references() if id is None or entry.id == id.lower()]
+    if not entries:
+        raise InputError(f"unknown metric '{id}'{nearest(str(id).lower(), [entry.id for entry in references()])}")
+    page = as_markdown(entries, spoken)
+    if sys.stdout.isatty() and not as_json:
+        from rich.markdown import Markdown
+
+        print_page(Markdown(page), 100)
+        return
+    result({"metrics": as_dicts(entries)}, [page.rstrip("\n")], as_json=as_json)
+
+
 def log(
     run: RunArgument = None, kind: KindOption = None, attempt: AttemptOption = None, as_json: JsonOption = False
 ) -> None:
     """Count a run's events by kind, or print those of one kind."""
     import msgspec
 
-    from shosei.errors import nearest
     from shosei.log import EVENTS, attempts, open_run, read_log
 
     if kind is not None and kind not in EVENTS:
         raise InputError(f"unknown event kind '{kind}'{nearest(kind, EVENTS)}")
     chosen = open_run(run)
-    found = read_log(chosen.log, attempt)
+    events = read_log(chosen.log, attempt)
     if kind is not None:
-        for warning in found.warnings:
+        for warning in events.warnings:
             say(f"warning: {warning}")
-        for event in found.of(EVENTS[kind]):
+        for event in events.of(EVENTS[kind]):
             print(msgspec.json.encode(event).decode())
         return
-    counts = {name: len(found.of(event)) for name, event in EVENTS.items() if found.of(event)}
-    known = attempts(chosen.log)
+    counts = {name: len(events.of(event)) for name, event in EVENTS.items() if events.of(event)}
+    numbers = attempts(chosen.log)
     segments = sorted(segment.name for segment in chosen.log.glob("*.jsonl"))
     values = {
-        "attempt": found.attempt,
-        "attempts": known,
+        "attempt": events.attempt,
+        "attempts": numbers,
         "segments": segments,
         "events": counts,
-        "warnings": found.warnings,
-        "digest": found.digest,
+        "warnings": events.warnings,
+        "digest": events.digest,
     }
-    lines = [f"attempt {found.attempt} of {', '.join(map(str, known))}; segments: {len(segments)}", ""]
+    lines = [f"attempt {events.attempt} of {', '.join(map(str, numbers))}; segments: {len(segments)}", ""]
     lines += [f"{name:12}{count:10,}" for name, count in counts.items()]
-    lines += ["", *(f"warning: {warning}" for warning in found.warnings), f"digest {found.digest}"]
+    lines += ["", *(f"warning: {warning}" for warning in events.warnings), f"digest {events.digest}"]
     result(values, lines, as_json=as_json)

@@ -18,7 +18,7 @@ from shosei.cli.serve import ContextOption, WeightsOption
 from shosei.errors import InputError, Terminated
 from shosei.spec.generation import WeightFormat
 
-Messages = list[dict[str, str]]
+Conversation = list[dict[str, str]]
 
 
 def chat(
@@ -32,7 +32,7 @@ def chat(
     as_json: JsonOption = False,
 ) -> None:
     """Chat with a model. Ctrl-C stops an answer; /exit or Ctrl-D leaves. From a pipe, each line is one turn."""
-    messages: Messages = [{"role": "system", "content": _readable(system)}] if system else []
+    messages: Conversation = [{"role": "system", "content": _readable(system)}] if system else []
     opening = len(messages)
     is_url = "://" in run_or_url
     if is_url and (context or weights is not WeightFormat.STORED):
@@ -75,7 +75,7 @@ def _lines(model: str) -> Iterator[str]:
             yield line
 
 
-def _answer(url: str, model: str, messages: Messages, *, quiet: bool) -> str:
+def _answer(url: str, model: str, messages: Conversation, *, quiet: bool) -> str:
     """Ask, print the answer as it comes, return it. The oldest turns are dropped where the context is too small."""
     from shosei.wire.client import Client, Reply
 
@@ -106,7 +106,7 @@ def _answer(url: str, model: str, messages: Messages, *, quiet: bool) -> str:
     return "".join(parts)
 
 
-def _forget_oldest(messages: Messages) -> bool:
+def _forget_oldest(messages: Conversation) -> bool:
     """Drop the first question and its answer; False if only the newest question is left."""
     first = next(place for place, message in enumerate(messages) if message["role"] == "user")
     if first == len(messages) - 1:
@@ -162,6 +162,6 @@ def _url(server: subprocess.Popen[str], messages: IO[str]) -> str:
     if not line:
         server.wait()
         messages.seek(0)
-        said = [line.removeprefix("shosei: ") for line in messages if line.startswith("shosei: ")]
-        raise InputError(said[-1] if said else "the server did not start")
+        errors = [line.removeprefix("shosei: ") for line in messages if line.startswith("shosei: ")]
+        raise InputError(errors[-1] if errors else "the server did not start")
     return str(json.loads(line)["url"])

@@ -17,6 +17,8 @@ from shosei.errors import Terminated
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
 
+    from rich.console import RenderableType
+
 T = TypeVar("T")
 
 RunOption = Annotated[
@@ -44,6 +46,16 @@ def say(text: str) -> None:
 def result(values: dict[str, Any], lines: list[str], *, as_json: bool) -> None:
     """A verb's result: JSON for programs, or lines for people, on standard output."""
     print(json.dumps(values, ensure_ascii=False) if as_json else "\n".join(lines), flush=True)
+
+
+def print_page(page: RenderableType, width: int) -> None:
+    """A page on standard output: as wide as the terminal, or ``width`` columns where there is none."""
+    from rich.console import Console
+
+    console = Console()
+    if not console.is_terminal:
+        console.width = width
+    console.print(page)
 
 
 def run_async(work: Coroutine[Any, Any, T], new_loop: Callable[[], AbstractEventLoop] | None = None) -> T:

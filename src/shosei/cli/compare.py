@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from shosei.cli.common import JsonOption, ProfileOption, say
+from shosei.cli.common import JsonOption, ProfileOption, print_page, say
+from shosei.errors import InputError, nearest
 
 if TYPE_CHECKING:
-    from shosei.compare.sides import NamedAttempts
+    from shosei.compare import NamedAttempts
 
 
 def compare(
@@ -37,21 +38,17 @@ def compare(
     else what the profile requires, else all that can be decided: of single runs not speeds, times and sizes, which
     only 'shosei alternate' can decide, nor errors, crashes and restarts that neither side had.
     """
-    from rich.console import Console
-
+    from shosei import compare as comparing
     from shosei.card.words import language
-    from shosei.compare import views
-    from shosei.compare.comparison import Decision, compare_logs, margins
-    from shosei.errors import InputError, nearest
     from shosei.files import write_atomic
-    from shosei.metrics import METRIC_IDS
+    from shosei.metrics.metric import METRIC_IDS
     from shosei.metrics.service_level import ServiceLevel
     from shosei.profile.profile import read_profile
 
-    known = [id for ids in METRIC_IDS.values() for id in ids]
+    ids = [id for group in METRIC_IDS.values() for id in group]
     for id in metric or []:
-        if id not in known:
-            raise InputError(f"unknown metric '{id}'{nearest(id, known)}")
+        if id not in ids:
+            raise InputError(f"unknown metric '{id}'{nearest(id, ids)}")
     lang = language(lang)
     asked = read_profile(profile) if profile else None
     service_level = asked.service_level if asked else ServiceLevel()
@@ -59,25 +56,25 @@ def compare(
         raise InputError(f"--markdown {markdown}: the folder {parent} does not exist; make it first")
     if b is None and (attempt_a, attempt_b) != (None, None):
         raise InputError("--attempt-a and --attempt-b are for two runs: a folder of turns is compared as a whole")
-    targets = _turns(a) if b is None else _runs((a, attempt_a), (b, attempt_b))
-    comparison = compare_logs(*targets, service_level, margins(asked) if asked else {}, by_turns=b is None)
-    decision = Decision.of(comparison, metric or [], asked)
+    sides = _turns(a) if b is None else _runs((a, attempt_a), (b, attempt_b))
+    comparison = comparing.compare_logs(
+        *sides, service_level, comparing.margins(asked) if asked else {}, by_turns=b is None
+    )
+    decision = comparing.Decision.of(comparison, metric or [], asked)
+    page = comparing.markdown(decision, lang) if markdown else ""
     if markdown and markdown != "-":
-        write_atomic(Path(markdown), views.markdown(decision, lang))
+        write_atomic(Path(markdown), page)
     if as_json:
-        print(views.as_json(decision), end="", flush=True)
+        print(comparing.as_json(decision), end="", flush=True)
     elif markdown == "-":
-        print(views.markdown(decision, lang), end="", flush=True)
+        print(page, end="", flush=True)
     else:
-        console = Console()
-        if not console.is_terminal:
-            console.width = 160
-        console.print(views.terminal(decision, lang))
+        print_page(comparing.terminal(decision, lang), 160)
     return decision.exit_code
 
 
 def _turns(folder: Path) -> tuple[NamedAttempts, NamedAttempts]:
-    from shosei.compare.sides import pairs_of_turns
+    from shosei.compare import pairs_of_turns
     from shosei.log import attempts, open_run, read_log
 
     run = open_run(folder)

@@ -7,26 +7,25 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from shosei.cli.common import ConfigOption, JsonOption, RunOption, SetOption, require, result, say
+from shosei.cli.common import JsonOption, RunOption, require, result, say
+from shosei.cli.options import Given, flag_of
 
 if TYPE_CHECKING:
     from shosei.log import Run
 
 
 def data(
+    context: typer.Context,
     run_folder: RunOption = None,
     text: Annotated[
         list[Path] | None,
         typer.Option(
             metavar="PATH",
             help="Take documents from this file or folder instead: .txt (a line each), .jsonl, .parquet; also .gz. "
-            "Repeat it for more.",
+            "Repeat it for more. Settings: [text].",
             show_default=False,
         ),
     ] = None,
-    seed: Annotated[int | None, typer.Option(help="Same as --set data.seed=N.", show_default=False)] = None,
-    config_file: ConfigOption = None,
-    overrides: SetOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Generate training rows, a validation set and held-out suites of checkable Chinese and Japanese questions.
@@ -35,19 +34,16 @@ def data(
     """
     import hashlib
 
-    from shosei.config import load, save
-    from shosei.data import DataConfig, generate
-    from shosei.errors import InputError
+    from shosei.config import save
+    from shosei.data import DataConfig
+    from shosei.data.generation import generate
     from shosei.log import open_run
 
     run = open_run(run_folder, must_exist=False)
     if text:
-        if seed is not None:
-            raise InputError("--seed draws questions; documents are not drawn")
-        _take_text(run, text, config_file, overrides, as_json)
+        _take_text(run, text, context.obj, as_json)
         return
-    seeds = [] if seed is None else [f"data.seed={seed}"]
-    config = load(DataConfig, "data", config_file, [*seeds, *(overrides or [])])
+    config: DataConfig = context.obj.load(DataConfig)
     say("generating questions")
     files = generate(config)
     hashes = {_hash_name(name): hashlib.sha256(content).hexdigest() for name, content in files.items()}
@@ -59,21 +55,18 @@ def data(
     result({"run": str(run.folder), "rows": rows, "hashes": hashes}, _describe(files), as_json=as_json)
 
 
-def tokenizer(
-    run_folder: RunOption = None,
-    vocab_size: Annotated[int, typer.Option(help="Entries, special tokens included.")] = 2048,
-    as_json: JsonOption = False,
-) -> None:
+def tokenizer(context: typer.Context, run_folder: RunOption = None, as_json: JsonOption = False) -> None:
     """Train a byte-level BPE tokenizer on the run's training rows and text."""
     import hashlib
 
-    from shosei.config import save, validate
-    from shosei.data import tokenizer_texts
+    from shosei.config import save
+    from shosei.data import TokenizerConfig
+    from shosei.data.vocabulary import tokenizer_texts
     from shosei.log import open_run
-    from shosei.text import Tokenizer, TokenizerConfig
+    from shosei.text import Tokenizer
 
     run = open_run(run_folder)
-    config = validate(TokenizerConfig, {"vocab_size": vocab_size}, "tokenizer")
+    config: TokenizerConfig = context.obj.load(TokenizerConfig)
     trained = Tokenizer.train(tokenizer_texts(run), config.vocab_size)
     digest = hashlib.sha256(trained.files()["tokenizer.json"].encode()).hexdigest()
     with run.recording("tokenizer", config=config.model_dump(), hashes={"tokenizer": digest}):
@@ -83,18 +76,21 @@ def tokenizer(
     result(values, [f"{run.tokenizer}: {trained.vocab_size:,} entries, sha256 {digest[:12]}"], as_json=as_json)
 
 
-def _take_text(
-    run: Run, paths: list[Path], config_file: Path | None, overrides: list[str] | None, as_json: bool
-) -> None:
-    from dataclasses import asdict
+def _take_text(run: Run, paths: list[Path], given: Given, as_json: bool) -> None:
+    from dataclasses import asdict, replace
 
-    from shosei.config import load, save
+    from shosei.config import save
     from shosei.data import TextConfig
     from shosei.data.corpus import SPLITS, corpus_file, take_text
     from shosei.data.documents import find_files
+    from shosei.errors import InputError
     from shosei.files import sha256
 
-    config = load(TextConfig, "text", config_file, overrides or [])
+    for key in given.flags.keys() - TextConfig.model_fields:
+        raise InputError(
+            f"{flag_of(key)} is for generated questions: leave it out where documents are taken with --text"
+        )
+    config = replace(given, section="text").load(TextConfig)
     files = find_files(paths)
     if any(file.suffix == ".parquet" for file in files):
         require("pyarrow")

@@ -45,14 +45,18 @@ def gateway(
     if config.key_variable not in os.environ and config.key_variable != KEY_VARIABLE:
         raise InputError(f"--upstream-key-env {config.key_variable}: no such variable is set")
     target = open_run(run, must_exist=False) if run or os.environ.get(RUN_VARIABLE) else None
-    told = {"upstream": upstream, "budget": {"calls": config.calls, "tokens": config.tokens}, "inject": config.inject}
+    manifest = {
+        "upstream": upstream,
+        "budget": {"calls": config.calls, "tokens": config.tokens},
+        "inject": config.inject,
+    }
     seeds = {"faults": config.seed}
-    recording = target.recording("gateway", "inference", config=told, seeds=seeds) if target else nullcontext()
-    with recording as kept, suppress(KeyboardInterrupt):  # being told to stop is how it ends
-        if target and kept:
+    recording = target.recording("gateway", "inference", config=manifest, seeds=seeds) if target else nullcontext()
+    with recording as record, suppress(KeyboardInterrupt):  # being told to stop is how it ends
+        if target and record:
             save(target.toml, "gateway", config)
-            say(f"recording into attempt {kept.writer.attempt} of {target.folder}")
-        run_async(_serve(upstream or _NO_UPSTREAM, kept.writer if kept else None, config, as_json), fast_loop())
+            say(f"recording into attempt {record.writer.attempt} of {target.folder}")
+        run_async(_serve(upstream or _NO_UPSTREAM, record.writer if record else None, config, as_json), fast_loop())
     return EXIT_OK
 
 

@@ -37,9 +37,10 @@ def load(
     from shosei.load import Tally, check, run_load
     from shosei.load.prompts import digest, prompts_of
     from shosei.log import open_run
+    from shosei.profile.profile import read_profile
 
     folder = open_run(run, must_exist=False)
-    chosen = _profile(profile)
+    chosen = read_profile(profile) if profile else None
     settings = _settings(context.obj, chosen)
     if settings.suite is None and settings.prompt_characters is None and folder.suites.is_dir():
         settings = settings.model_copy(update={"suite": folder.suites})
@@ -70,14 +71,6 @@ def load_worker() -> int:
     from shosei.load.team import work
 
     return EXIT_INVALID if run_async(work(), fast_loop()) else EXIT_OK
-
-
-def _profile(name: str | None) -> Profile | None:
-    if name is None:
-        return None
-    from shosei.profile.profile import read_profile
-
-    return read_profile(name)
 
 
 def _settings(given: Given, profile: Profile | None) -> LoadConfig:

@@ -22,14 +22,10 @@ from shosei.cli import (
     chat,
     compare,
     data,
-    engine,
     exam,
-    export,
+    exchange,
     gateway,
-    importing,
     load,
-    metrics,
-    models,
     plan,
     quickstart,
     ratings,
@@ -56,7 +52,7 @@ _WHOLE = 1000  # no description is cut off; long ones are wrapped
 _EXTRAS = {"gguf": "gguf", "sentencepiece": "sentencepiece", "google": "sentencepiece", "pyarrow": "data"}
 
 
-class _Verbs(typer.core.TyperGroup):
+class _VerbGroup(typer.core.TyperGroup):
     """Offers the nearest verb for an unknown one, and lists the verbs by what they are for."""
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
@@ -77,7 +73,7 @@ class _Verbs(typer.core.TyperGroup):
 
 app = typer.Typer(
     name="shosei",
-    cls=_Verbs,
+    cls=_VerbGroup,
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -95,6 +91,8 @@ def _top(version: bool = typer.Option(False, "--version", help="Print the versio
 
 # Only the names of the configurations: they are imported when their verb is run or explained.
 _CONFIGURED = {
+    "data": options_of("data", "shosei.data.config:DataConfig"),
+    "tokenizer": options_of("tokenizer", "shosei.data.config:TokenizerConfig"),
     "train": options_of("train", "shosei.train.config:TrainConfig"),
     "load": options_of("load", "shosei.load.config:LoadConfig"),
     "exam": options_of("exam", "shosei.exam.config:ExamConfig"),
@@ -105,13 +103,13 @@ _HIDDEN = "Processes that verbs start"
 _PANELS: dict[str, dict[str, Callable[..., Any]]] = {
     "Begin": {"quickstart": quickstart.quickstart},
     "Build": {
-        "models": models.models,
+        "models": plan.models,
         "plan": plan.plan,
         "data": data.data,
         "tokenizer": data.tokenizer,
         "train": train.train,
-        "import": importing.import_model,
-        "export": export.export,
+        "import": exchange.import_model,
+        "export": exchange.export,
     },
     "Serve": {"serve": serve.serve, "chat": chat.chat},
     "Measure": {
@@ -122,8 +120,8 @@ _PANELS: dict[str, dict[str, Callable[..., Any]]] = {
         "alternate": alternate.alternate,
         "ratings": ratings.ratings,
     },
-    "Judge": {"card": card.card, "compare": compare.compare, "metrics": metrics.metrics, "log": card.log},
-    _HIDDEN: {"load-worker": load.load_worker, "engine": engine.engine, "http": serve.http},
+    "Judge": {"card": card.card, "compare": compare.compare, "metrics": card.metrics, "log": card.log},
+    _HIDDEN: {"load-worker": load.load_worker, "engine": serve.engine, "http": serve.http},
 }
 for panel, verbs in _PANELS.items():
     for name, verb in verbs.items():

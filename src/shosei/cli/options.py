@@ -92,8 +92,8 @@ class _Configured(Verb):
         return get_command(app).params
 
     def get_params(self, ctx: Any) -> list[Any]:
-        *own, help_option = super().get_params(ctx)
-        return [*own, *self._options, help_option]
+        *stated, help_option = super().get_params(ctx)
+        return [*stated, *self._options, help_option]
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Move what is said of the configuration from the verb's parameters to its context."""
@@ -109,14 +109,19 @@ def options_of(section: str, config: str) -> type[TyperCommand]:
     return type(section, (_Configured,), {"section": section, "config": config})
 
 
+def flag_of(key: str) -> str:
+    """The flag of a field."""
+    return f"--{_FLAGS.get(key, key.replace('_', '-'))}"
+
+
 def _option(key: str, kind: Any, field: Mapping[str, Any]) -> Any:
     """The option of one field, which ``field`` describes as JSON schema does. Its default is told as TOML has it."""
     kind = str if get_origin(kind) is dict else kind  # written as JSON, which its configuration reads
-    flag = _FLAGS.get(key, key.replace("_", "-"))
-    names = f"--{flag}/--no-{flag}" if kind is bool else f"--{flag}"
+    flag = flag_of(key)
+    names = f"{flag}/--no-{flag.removeprefix('--')}" if kind is bool else flag
     parts = [field, *field.get("anyOf", ()), *field.get("prefixItems", ())[:1]]
-    told = [f"default: {'none' if field['default'] is None else json.dumps(field['default'])}"]
-    told += [f"x{sign}{part[limit]}" for part in parts for limit, sign in _LIMITS.items() if limit in part]
-    told += ["repeatable"] if "items" in field else []
-    help = f"{field['description']}  [{'; '.join(told)}]"
+    facts = [f"default: {'none' if field['default'] is None else json.dumps(field['default'])}"]
+    facts += [f"x{sign}{part[limit]}" for part in parts for limit, sign in _LIMITS.items() if limit in part]
+    facts += ["repeatable"] if "items" in field else []
+    help = f"{field['description']}  [{'; '.join(facts)}]"
     return Annotated[kind | None, typer.Option(names, help=help, show_default=False)]

@@ -1,10 +1,11 @@
-"""``shosei plan``: what a model needs and how long it takes, or the model that a budget allows."""
+"""``shosei models`` and ``plan``: presets, what a model needs, how long it takes, or which one a budget allows."""
 
 from __future__ import annotations
 
-from enum import StrEnum
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -12,20 +13,10 @@ from shosei.cli.common import JsonOption, result
 from shosei.errors import InputError, installing
 
 if TYPE_CHECKING:
-    from shosei.spec import ModelSpec
+    from shosei.spec import AuditRow, ModelSpec
     from shosei.spec.device import Device
 
 NEEDS_TORCH = f"measuring needs torch: {installing('build')}"
-
-
-class OptimizerName(StrEnum):
-    muon = "muon"
-    adamw = "adamw"
-
-
-class PrecisionName(StrEnum):
-    bf16 = "bf16"
-    fp32 = "fp32"
 
 
 PresetArgument = Annotated[
@@ -66,14 +57,38 @@ OutOption = Annotated[
 StreamsOption = Annotated[int, typer.Option(min=1, help="Full contexts that are answered at once.")]
 
 
+def models(as_json: JsonOption = False) -> None:
+    """List the presets, and compare the published shapes and parameter counts with the computed ones."""
+    from shosei.spec import PRESETS, audit, audit_shapes
+
+    presets = [
+        asdict(spec) | {name: getattr(spec, name) for name in ("params", "embedding_params", "non_embedding_params")}
+        for spec in PRESETS.values()
+    ]
+    lines = [
+        f"{'preset':22}{'d_model':>8}{'layers':>7}{'feed-forward':>14}{'heads':>6}{'KV':>4}{'size':>5}{'rows':>9}"
+        f"{'embedding':>15}{'non-embedding':>16}{'parameters':>16}"
+    ]
+    lines += [
+        f"{spec.name:22}{spec.d_model:8,}{spec.n_layers:7}{spec.intermediate_size:14,}{spec.n_heads:6}"
+        f"{spec.n_kv_heads:4}{spec.head_dim:5}{spec.vocab_size:9,}{spec.embedding_params:15,}"
+        f"{spec.non_embedding_params:16,}{spec.params:16,}"
+        for spec in PRESETS.values()
+    ]
+    shapes, counts = audit_shapes(), audit()
+    lines += ["", *_compared("table 1, shapes", shapes), "", *_compared("table 2, counts", counts)]
+    values = {"presets": presets, "shapes": _values(shapes), "audit": _values(counts)}
+    result(values, lines, as_json=as_json)
+
+
 def plan(
     preset: PresetArgument = None,
     gpus: GpusOption = None,
     tokens: TokensOption = None,
     batch: BatchOption = 8,
     sequence: SequenceOption = None,
-    optimizer: Annotated[OptimizerName, typer.Option(help="muon leaves tables to AdamW.")] = OptimizerName.muon,
-    precision: Annotated[PrecisionName, typer.Option(help="Of products; weights are fp32.")] = PrecisionName.bf16,
+    optimizer: Annotated[Literal["muon", "adamw"], typer.Option(help="muon leaves tables to AdamW.")] = "muon",
+    precision: Annotated[Literal["bf16", "fp32"], typer.Option(help="Of products; weights are fp32.")] = "bf16",
     checkpointing: Annotated[
         bool, typer.Option("--checkpointing", help="Keep no activations but layers' inputs (train.checkpointing).")
     ] = False,
@@ -88,8 +103,6 @@ def plan(
     as_json: JsonOption = False,
 ) -> None:
     """Plan a model: memory, time, token budget, largest batch. With --like and a budget, find the model first."""
-    from dataclasses import asdict
-
     from shosei.cli.planned import on_device, on_paper
     from shosei.quantity import parse_count
     from shosei.spec.device import parse_devices
@@ -105,7 +118,7 @@ def plan(
     if out:
         write_shape(spec, out)
     length = sequence or spec.context_length
-    step = TrainingStep(batch, length, optimizer.value, precision.value, checkpointing, ranks)
+    step = TrainingStep(batch, length, optimizer, precision, checkpointing, ranks)
     epoch = parse_count(tokens, "--tokens") if tokens is not None else token_budget(spec)
     training, answering = training_memory(spec, step), generation_memory(spec, streams, spec.context_length)
     devices = [(step, gpu)] if gpu else []
@@ -155,26 +168,24 @@ def _spec(
             "name a preset, such as 'shosei plan ja-small', or find a model: --like PRESET with one of --params, "
             "--memory and --latency-ms"
         )
-    shape, free = find(like), free or "feed-forward"
     if params is not None:
         limit = parse_count(params, "--params")
-        return solve(shape, free, CostLimit(limit, lambda spec: spec.params, lambda value: f"{value:,.0f} parameters"))
-    if memory is not None:
+        cost_limit = CostLimit(limit, lambda spec: spec.params, lambda value: f"{value:,.0f} parameters")
+    elif memory is not None:
         limit = parse_bytes(memory, "--memory")
-
-        def needed(spec: ModelSpec) -> int:
-            return generation_memory(spec, streams, spec.context_length).peak
-
-        return solve(shape, free, CostLimit(limit, needed, shown_bytes))
-    if device is None:
+        cost_limit = CostLimit(
+            limit, lambda spec: generation_memory(spec, streams, spec.context_length).peak, shown_bytes
+        )
+    elif latency_ms is not None and device is not None:
+        bandwidth = device.bandwidth
+        cost_limit = CostLimit(
+            latency_ms / 1e3,
+            lambda spec: decode_seconds(spec, spec.context_length, bandwidth, streams),
+            shown_seconds,
+        )
+    else:
         raise InputError(f"--latency-ms needs a device: name one with --gpus, or measure this machine; {NEEDS_TORCH}")
-    assert latency_ms is not None
-    bandwidth = device.bandwidth
-
-    def lasts(spec: ModelSpec) -> float:
-        return decode_seconds(spec, spec.context_length, bandwidth, streams)
-
-    return solve(shape, free, CostLimit(latency_ms / 1e3, lasts, shown_seconds))
+    return solve(find(like), free or "feed-forward", cost_limit)
 
 
 def _this_machine() -> Device | None:
@@ -200,3 +211,15 @@ def _counts(spec: ModelSpec, sequence: int) -> dict[str, Any]:
         "decode_flops_per_token": spec.decode_flops_per_token(spec.context_length),
         "kv_bytes_per_token": spec.kv_bytes_per_token(),
     }
+
+
+def _compared(title: str, rows: Sequence[AuditRow]) -> list[str]:
+    lines = [f"{title:32}{'published':>16}{'computed':>16}{'difference':>12}"]
+    for row in rows:
+        name = f"{row.model} {row.part}"
+        lines.append(f"{name:32}{row.published:16,}{row.computed:16,}{row.difference:+12.2%}  {row.reason}")
+    return lines
+
+
+def _values(rows: Sequence[AuditRow]) -> list[dict[str, Any]]:
+    return [asdict(row) | {"difference": row.difference} for row in rows]

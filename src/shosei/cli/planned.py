@@ -20,7 +20,7 @@ def on_paper(
 ) -> list[str]:
     """The model, and what a step and an answer need anywhere."""
     context = spec.context_length
-    kept = ", activations computed again" if step.checkpointing else ""
+    recomputed = ", activations computed again" if step.checkpointing else ""
     shared = f", shared by {step.ranks} devices" if step.ranks > 1 else ""
     moment = max(training.moments, key=training.moments.__getitem__)
     return [
@@ -36,7 +36,7 @@ def on_paper(
         f"  trained best on {shown_count(token_budget(spec))} tokens: {TOKENS_A_PARAMETER} a parameter (Hoffmann et "
         "al. 2022, arXiv 2203.15556)",
         f"training, {step.batch:,} x {step.sequence:,} tokens a step and device, {step.optimizer}, {step.precision} "
-        f"products{kept}{shared}:",
+        f"products{recomputed}{shared}:",
         f"  {shown_bytes(training.peak)} a device at its peak, {_MOMENTS[moment]}: {_parts(training, moment)}",
         f"answering, {streams:,} x {context:,} tokens, bf16 weights:",
         f"  {shown_bytes(answering.peak)}: weights {shown_bytes(answering.weights)}, "

@@ -16,6 +16,7 @@ from shosei.spec.generation import WeightFormat
 _POLL_SECONDS = 0.1
 _GRACE_SECONDS = 20.0  # for answers in flight, and then for the engine
 
+ModelOption = Annotated[Path, typer.Option(help="Model folder.")]
 HostOption = Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 for every one.")]
 PortOption = Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 for any free one.")]
 WeightsOption = Annotated[
@@ -120,8 +121,21 @@ def serve(
     return code
 
 
+def engine(
+    model: ModelOption,
+    socket: Annotated[Path, typer.Option(help="Unix socket to listen on.")],
+    slots: Annotated[int, typer.Option(min=1, help="Requests that run at the same time.")] = 32,
+    weights: WeightsOption = WeightFormat.STORED,
+    context: ContextOption = 0,
+) -> None:
+    """Load a model and answer token requests on a Unix socket until told to stop."""
+    from shosei.engine.server import serve_engine
+
+    serve_engine(model, socket, slots, weights, context)
+
+
 def http(
-    model: Annotated[Path, typer.Option(help="Model folder.")],
+    model: ModelOption,
     socket: Annotated[Path, typer.Option(help="The engine's Unix socket.")],
     name: Annotated[str, typer.Option(help="Name that clients call the model by.")],
     host: HostOption = "127.0.0.1",

@@ -26,7 +26,7 @@ from shosei.log.hardware import hardware
 _CONSEQUENCES = (exit_code(Terminated()), -15)  # how a rank ends that lost another, or was told to end
 
 
-def check(count: int | None, nodes: int, rendezvous: str | None) -> None:
+def check_ranks(count: int | None, nodes: int, rendezvous: str | None) -> None:
     """Raise InputError for options that do not go together."""
     if count is None and (nodes > 1 or rendezvous):
         raise InputError("--nodes and --rdzv are for several ranks: give --ranks, the ranks of each node")

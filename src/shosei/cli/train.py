@@ -57,7 +57,7 @@ def train(
 
     run = open_run(run_folder)
     config: TrainConfig = context.obj.load(TrainConfig)
-    torchrun.check(count, nodes, rendezvous)
+    torchrun.check_ranks(count, nodes, rendezvous)
     if count:
         arguments = ["--run", str(run.folder), *context.obj.words(), *(["--json"] if as_json else [])]
         arguments += ["--dialogues", str(dialogues)] if dialogues else []

@@ -3,3 +3,19 @@
 In: attempts of two sides and, if asked, a profile. Out: a ``Decision`` with its exit code, and its views. Imports the
 card for its numbers and words; nothing imports it but ``cli``.
 """
+
+from shosei.compare.comparison import MIN_PAIRS, Decision, compare_logs, margins
+from shosei.compare.sides import NamedAttempts, pairs_of_turns
+from shosei.compare.views import as_json, markdown, terminal
+
+__all__ = [
+    "MIN_PAIRS",
+    "Decision",
+    "NamedAttempts",
+    "as_json",
+    "compare_logs",
+    "margins",
+    "markdown",
+    "pairs_of_turns",
+    "terminal",
+]

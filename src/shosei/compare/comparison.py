@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import msgspec
 
-from shosei.compare.sides import CellKey, NamedAttempts, Side, differences, incomparable
+from shosei.compare.sides import NamedAttempts, Side, differences, incomparable
 from shosei.errors import EXIT_INCONCLUSIVE, EXIT_INVALID, EXIT_OK, EXIT_REGRESSION
-from shosei.metrics.metric import METRIC_IDS, PHASES, Metric, Phase, Words, text
+from shosei.metrics.metric import CELL_KEYS, PHASES, CellKey, Metric, Phase, Words, text
 from shosei.metrics.service_level import ServiceLevel
 from shosei.metrics.stats import MIN_CLUSTERS, Interval, mean
 from shosei.metrics.stats.difference import (
@@ -35,7 +35,6 @@ RELATIVE_MARGIN = 0.05
 _ONE_RUN, _NONE_SEEN = text("compare.one_run"), text("compare.none_seen")
 _UNDECIDABLE = (_ONE_RUN, _NONE_SEEN)  # by single runs, however well they were measured
 _SHARES = ("", "per start")  # what shares are told in: their margins are absolute
-CELL_KEYS: list[CellKey] = [(id, phase) for ids in METRIC_IDS.values() for id in ids for phase in PHASES]
 
 Tested = tuple[Difference, list[Words]]  # with what to know of it
 
@@ -104,7 +103,13 @@ class Decision:
             asked = [cell for cell in comparison.cells if cell.id in metrics]
             return cls(comparison, [cell for cell in asked if cell in compared or cell.id not in ids], [])
         if profile:
-            return cls(comparison, [cell for cell in comparison.cells if _requires(profile, cell)], [])
+            required = {
+                (key.partition(".")[0], phase)
+                for phase in PHASES
+                for key, requirement in profile.requirements(phase).items()
+                if requirement.required
+            }
+            return cls(comparison, [cell for cell in comparison.cells if (cell.id, cell.phase) in required], [])
         left_out = [cell for cell in compared if not comparison.pairs and cell.reason in _UNDECIDABLE]
         return cls(comparison, [cell for cell in compared if cell not in left_out], left_out)
 
@@ -125,8 +130,8 @@ class Decision:
 
 def margins(profile: Profile) -> dict[CellKey, float]:
     """The margins that a profile sets for metrics' own values."""
-    required = {key: profile.requirements(key[1]).get(key[0]) for key in CELL_KEYS}
-    return {key: requirement.margin for key, requirement in required.items() if requirement and requirement.margin}
+    requirements = {(id, phase): profile.requirements(phase).get(id) for id, phase in CELL_KEYS}
+    return {key: asked.margin for key, asked in requirements.items() if asked and asked.margin}
 
 
 def compare_logs(
@@ -195,16 +200,15 @@ def compare(
 def _untested_cell(a: Side, b: Side, key: CellKey) -> Compared:
     """The cell with nothing but its values, means over turns."""
     metric = a.metrics(key)[0]
-    known = [[each.value for each in side.metrics(key) if each.value is not None] for side in (a, b)]
-    values = [mean(of_turns) if of_turns else None for of_turns in known]
+    values = [[each.value for each in side.metrics(key) if each.value is not None] for side in (a, b)]
     return Compared(
         id=metric.id,
         phase=metric.phase,
         unit=metric.unit,
         direction=metric.direction,
         verdict="not_compared",
-        a=values[0],
-        b=values[1],
+        a=mean(values[0]) if values[0] else None,
+        b=mean(values[1]) if values[1] else None,
     )
 
 
@@ -301,8 +305,3 @@ def _enough(observations: Sequence[Observation], what: Words) -> None:
     clusters = len({observation.cluster for observation in observations})
     if clusters < MIN_CLUSTERS:
         raise _Untested("inconclusive", text("compare.few_clusters", clusters=clusters, what=what, least=MIN_CLUSTERS))
-
-
-def _requires(profile: Profile, cell: Compared) -> bool:
-    requirements = profile.requirements(cell.phase)
-    return any(one.required and key.partition(".")[0] == cell.id for key, one in requirements.items())

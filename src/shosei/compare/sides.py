@@ -12,12 +12,11 @@ from typing import Any
 from shosei.errors import InputError
 from shosei.log import Log, ProcExit, RunBegin, RunEnd, Score
 from shosei.metrics.cells import cells_of, task_cells
-from shosei.metrics.metric import METRIC_IDS, PHASES, Metric, Phase, Words, text
+from shosei.metrics.metric import METRIC_IDS, PHASES, CellKey, Metric, Words, text
 from shosei.metrics.observed.tasks import submitted
 from shosei.metrics.service_level import ServiceLevel
 from shosei.metrics.stats.observations import Observation, Observations
 
-CellKey = tuple[str, Phase]
 NamedAttempts = tuple[str, list[Log]]  # what is compared, and the attempts that measured it
 
 _DECODING = ("temperature", "max_tokens", "samples")  # of an exam: what changes the answers of one model

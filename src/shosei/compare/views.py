@@ -9,10 +9,10 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text as Styled
 
-from shosei.card.words import Wrapped, as_words, escaped, markdown_table, named, say, to_json
+from shosei.card.words import Translator, Wrapped, escaped, markdown_table, named, to_json
 from shosei.compare.comparison import Compared, Decision
 from shosei.errors import EXIT_INCONCLUSIVE, EXIT_INVALID, EXIT_REGRESSION
-from shosei.metrics.metric import PHASES, Words, text
+from shosei.metrics.metric import PHASES, text
 from shosei.metrics.stats import Interval
 from shosei.metrics.stats.difference import Verdict
 from shosei.quantity import shown
@@ -65,7 +65,7 @@ def markdown(decision: Decision, language: str = "en") -> str:
     lines = [f"**{escaped(view.headline())}**", ""]
     if shown_first:
         lines += [*view.table(shown_first), ""]
-    summary = view.say(text("compare.folded", equal=len(equal), uncounted=len(view.uncounted)))
+    summary = view.of(text("compare.folded", equal=len(equal), uncounted=len(view.uncounted)))
     lines += ["<details>", f"<summary>{escaped(summary)}</summary>", ""]
     if equal:
         lines += [*view.table(equal), ""]
@@ -99,16 +99,11 @@ class _View:
     """The comparison's words in one language."""
 
     def __init__(self, decision: Decision, language: str) -> None:
-        self.decision, self.comparison, self.language = decision, decision.comparison, language
+        self.decision, self.comparison, self.translator = decision, decision.comparison, Translator(language)
+        self.term, self.of = self.translator.term, self.translator.of
         self.uncounted = [
             cell for cell in self.comparison.cells if cell.verdict != "not_compared" and cell not in decision.cells
         ]
-
-    def say(self, words: Words) -> str:
-        return say(words, self.language)
-
-    def term(self, key: str) -> str:
-        return self.say(text(key))
 
     def name(self, compared: Compared) -> str:
         return f"{self.term(f'{compared.id}.name')} ({self.term(f'phase.{compared.phase}')})"
@@ -142,7 +137,7 @@ class _View:
         )
         if (left_out := len(self.decision.left_out)) and not self.comparison.same_log:
             sentence = text("compare.headline_left_out", headline=sentence, count=left_out)
-        return f"{_MARKS[verdict]} {self.say(sentence)}"
+        return f"{_MARKS[verdict]} {self.of(sentence)}"
 
     def table(self, cells: Iterable[Compared]) -> list[str]:
         """One row a cell, escaped."""
@@ -154,24 +149,19 @@ class _View:
         sign = "+" if (compared.difference or 0.0) > 0 else ""
         return [
             self.name(compared),
-            self.value(compared.a, compared.unit),
-            self.value(compared.b, compared.unit),
+            *(self.translator.number(shown(value, compared.unit)) or "–" for value in (compared.a, compared.b)),
             sign + self.change(compared, compared.difference, compared.ci),
-            self.say(as_words(compared.n or None)),
+            self.of(compared.n or None),
             "–" if compared.p_adjusted is None else _p(compared.p_adjusted),
             self.change(compared, compared.detectable),
             f"{_MARKS[compared.verdict]} {self.term(f'compare.{compared.verdict}')}",
         ]
 
-    def value(self, value: float | None, unit: str) -> str:
-        number = shown(value, unit)
-        return f"{number.value} {self.say(named('unit', number.unit))}".strip() or "–"
-
     def change(self, compared: Compared, value: float | None, ci: Interval = (None, None)) -> str:
         """A difference in the cell's unit, in percent of the baseline, or, of a share, in percentage points."""
         number = shown(value, "" if compared.relative else compared.unit, ci)
         points = compared.unit == "" and not compared.relative
-        unit = self.term("compare.points") if points else self.say(named("unit", number.unit))
+        unit = self.term("compare.points") if points else self.of(named("unit", number.unit))
         return f"{number.value} {unit} {number.interval}".strip() if number.value else "–"
 
     def reasons(self) -> list[str]:
@@ -190,23 +180,24 @@ class _View:
             reason = text("compare.no_value") if compared in absent else compared.reason
             for words in (reason, *compared.notes):
                 if words and compared.phase in measured:
-                    cells.setdefault(self.say(words), []).append(compared)
-        lines = [text("compare.because", names=self.names(own), reason=why) for why, own in cells.items()]
+                    cells.setdefault(self.of(words), []).append(compared)
+        lines = [text("compare.because", names=self.names(those), reason=why) for why, those in cells.items()]
         lines += [
             text("compare.phase_not_measured", phase=text(f"phase.{phase}"))
             for phase in PHASES
             if phase not in measured
         ]
-        return list(map(self.say, lines))
+        return list(map(self.of, lines))
 
     def small_print(self) -> list[str]:
         """What differs besides, and how the verdicts were reached."""
         comparison = self.comparison
-        methods = dict.fromkeys(self.say(cell.method) for cell in comparison.cells if cell.method)
-        lines = [self.say(warning) for warning in comparison.warnings]
+        lines = [*comparison.warnings]
+        methods = dict.fromkeys(self.of(cell.method) for cell in comparison.cells if cell.method)
         if methods:
-            lines.append(self.say(text("compare.methods", methods=self.term("compare.semicolon").join(methods))))
-        return [*lines, self.say(text("compare.corrected", family=comparison.family, alpha=f"{comparison.alpha:g}"))]
+            lines.append(text("compare.methods", methods=self.term("compare.semicolon").join(methods)))
+        lines.append(text("compare.corrected", family=comparison.family, alpha=f"{comparison.alpha:g}"))
+        return list(map(self.of, lines))
 
 
 def _p(value: float) -> str:

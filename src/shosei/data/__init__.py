@@ -5,23 +5,6 @@ validation set and held-out suites, documents to train on and held-out ones as f
 arrays. Never imports torch, nor any room but ``text``.
 """
 
-from shosei.data.batches import Batches, open_batches, training_files
-from shosei.data.config import DataConfig, TextConfig
-from shosei.data.dataset import Batch, DialogueBatches, load_examples
-from shosei.data.generation import generate
-from shosei.data.packing import Packed
-from shosei.data.vocabulary import tokenizer_texts
+from shosei.data.config import DataConfig, TextConfig, TokenizerConfig
 
-__all__ = [
-    "Batch",
-    "Batches",
-    "DataConfig",
-    "DialogueBatches",
-    "Packed",
-    "TextConfig",
-    "generate",
-    "load_examples",
-    "open_batches",
-    "tokenizer_texts",
-    "training_files",
-]
+__all__ = ["DataConfig", "TextConfig", "TokenizerConfig"]

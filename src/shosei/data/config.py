@@ -1,4 +1,4 @@
-"""How much is generated, and how it and a user's text are split."""
+"""How much is generated, how it and a user's text are split, and how large a vocabulary is learnt from them."""
 
 from __future__ import annotations
 
@@ -38,3 +38,9 @@ class TextConfig(Config):
     """Section ``[text]``: what ``shosei data --text`` takes."""
 
     held_out: float = Field(0.01, ge=0, lt=0.5, description="Share of documents kept for the held-out loss.")
+
+
+class TokenizerConfig(Config):
+    """Section ``[tokenizer]``: what is learnt from the run's training rows and text."""
+
+    vocab_size: int = Field(2048, description="Entries, specials included; the embedding has as many rows.")

@@ -16,6 +16,7 @@ from shosei.log import Event, Log, RunBegin
 from shosei.metrics.metric import POINTS, Figure, Key, Metric, Phase, Plot, Status, Table, Text, Words, text, worded
 from shosei.metrics.stats import MIN_CLUSTERS, Interval
 from shosei.metrics.stats.observations import Observations
+from shosei.quantity import rounded
 
 
 class Unmeasurable(Exception):
@@ -100,7 +101,7 @@ class Cell:
             direction=self.direction,
             status=status,
             reason=reason,
-            value=_round(found.value),
+            value=rounded(found.value),
             ci=_bounds(found.ci, self.unit),
             ci_method=worded(found.ci_method),
             n=found.n,
@@ -146,21 +147,16 @@ def _status(found: Value) -> tuple[Status, Words]:
     return "ok", ""
 
 
-def _round(value: float | None) -> float | None:
-    """12 significant digits: the last bits of a double differ between machines."""
-    return None if value is None else float(f"{value:.12g}")
-
-
 def _bounds(ci: Interval, unit: str) -> Interval:
     """Only a difference can be negative: of all else a symmetric interval of few values is cut at 0."""
     low, high = ci
-    return _round(low if low is None or unit == POINTS else max(0.0, low)), _round(high)
+    return rounded(low if low is None or unit == POINTS else max(0.0, low)), rounded(high)
 
 
 def _figures(found: Value) -> dict[str, Figure]:
     return {
         name: msgspec.structs.replace(
-            figure, value=_round(figure.value), ci=figure.ci and _bounds(figure.ci, figure.unit)
+            figure, value=rounded(figure.value), ci=figure.ci and _bounds(figure.ci, figure.unit)
         )
         for name, figure in found.figures.items()
     }

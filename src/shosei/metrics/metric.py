@@ -20,6 +20,8 @@ METRIC_IDS: dict[str, tuple[str, ...]] = {
     "reliability": ("crash_rate", "restart_count", "error_rate"),
     "experience": ("response_time", "satisfaction"),
 }
+CellKey = tuple[str, Phase]
+CELL_KEYS: list[CellKey] = [(id, phase) for ids in METRIC_IDS.values() for id in ids for phase in PHASES]
 
 
 class Text(msgspec.Struct, frozen=True):

@@ -103,9 +103,9 @@ def _requirements(metrics: dict[str, Any], phase: str) -> Iterator[tuple[str, Re
             raise InputError(f"unknown metric '{phase}.{id}'{nearest(id, _IDS)}")
         fields = table(value, f"{phase}.{key}")
         figures = {name: item for name, item in fields.items() if isinstance(item, dict)}
-        own = {name: item for name, item in fields.items() if name not in figures}
-        if own or not figures:
-            yield key, _requirement(own, f"{phase}.{key}")
+        limits = {name: item for name, item in fields.items() if name not in figures}
+        if limits or not figures:
+            yield key, _requirement(limits, f"{phase}.{key}")
         for name, item in figures.items():
             yield f"{key}.{name}", _requirement(item, f"{phase}.{key}.{name}")
 

@@ -8,7 +8,7 @@ Never imports torch or transformers.
 from shosei.text.chat import ChatFormat, ChatML, load_chat
 from shosei.text.foreign import SPECIAL_TOKENS
 from shosei.text.streaming import AnswerReader, CallPiece, Piece, StreamDecoder
-from shosei.text.tokenizer import Tokenizer, TokenizerConfig
+from shosei.text.tokenizer import Tokenizer
 
 __all__ = [
     "SPECIAL_TOKENS",
@@ -19,6 +19,5 @@ __all__ = [
     "Piece",
     "StreamDecoder",
     "Tokenizer",
-    "TokenizerConfig",
     "load_chat",
 ]

@@ -10,10 +10,8 @@ from pathlib import Path
 from typing import Self
 
 import tokenizers
-from pydantic import Field
 from tokenizers import AddedToken, Regex, decoders, models, pre_tokenizers, trainers
 
-from shosei.config import Config
 from shosei.errors import InputError
 from shosei.files import write_atomic
 from shosei.text.foreign import SPECIAL_TOKENS, read_end_ids, token_names
@@ -25,12 +23,6 @@ QWEN2_PATTERN = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
 _TOKENIZER_FILE = "tokenizer.json"
-
-
-class TokenizerConfig(Config):
-    """Section ``[tokenizer]``."""
-
-    vocab_size: int = Field(2048, description="Entries, specials included; the embedding has as many rows.")
 
 
 class Tokenizer:

@@ -9,7 +9,7 @@ from typing import Protocol
 
 import torch
 
-from shosei.data import Packed
+from shosei.data.packing import Packed
 from shosei.log import HeldOut, Score, Writer
 from shosei.model.transformer import Transformer
 from shosei.spec import ModelSpec

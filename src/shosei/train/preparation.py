@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from shosei.data import training_files
+from shosei.data.batches import training_files
 from shosei.errors import InputError
 from shosei.files import sha256
 from shosei.log import Run

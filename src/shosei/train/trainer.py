@@ -13,7 +13,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from shosei.data import Batch, open_batches
+from shosei.data.batches import open_batches
+from shosei.data.dataset import Batch
 from shosei.errors import InputError
 from shosei.files import sha256
 from shosei.log import Epoch, Section, Step, Writer

@@ -31,7 +31,7 @@ def calculator(expression: str) -> str:
     text = unicodedata.normalize("NFKC", expression).translate(_SIGNS).replace(",", "")
     if len(text) > _CHARACTERS:
         raise ValueError(f"more than {_CHARACTERS} characters")
-    text = KANJI.sub(lambda found: str(read(found[0])), text)
+    text = KANJI.sub(lambda numeral: str(read(numeral[0])), text)
     try:
         value = _value(ast.parse(text.strip(), mode="eval").body)
     except ZeroDivisionError:

@@ -61,10 +61,10 @@ def convert(quantity: str, unit: str) -> str:
     text = unicodedata.normalize("NFKC", quantity).strip().replace(",", "")
     if written := KANJI.match(text):
         text = f"{read(written[0])}{text[written.end() :]}"
-    found = _QUANTITY.fullmatch(text)
-    if not found:
+    match = _QUANTITY.fullmatch(text)
+    if not match:
         raise ValueError(f"'{quantity}' is no quantity: write it as 3km")
-    value, given, wanted = Fraction(found[1]), found[2].strip(), unicodedata.normalize("NFKC", unit).strip()
+    value, given, wanted = Fraction(match[1]), match[2].strip(), unicodedata.normalize("NFKC", unit).strip()
     return f"{show(_converted(value, given, wanted))}{unit.strip()}"
 
 
