@@ -201,7 +201,7 @@ def test_without_torch_the_plan_says_why_this_machine_is_not_measured(
     shosei: Shosei, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "torch", None)
-    monkeypatch.delitem(sys.modules, "shosei.train.machine", raising=False)
+    monkeypatch.delitem(sys.modules, "shosei.train.throughput", raising=False)
     code, out, _ = shosei("plan", "nano")
     assert code == 0
     assert "this machine: not measured; measuring needs torch" in out
