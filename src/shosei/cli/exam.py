@@ -20,8 +20,12 @@ _INCIDENTAL = ("concurrency", "timeout_s")
 
 def exam(
     context: typer.Context,
-    url: Annotated[str, typer.Argument(help="An OpenAI-compatible server, such as http://127.0.0.1:8000")],
-    suite: Annotated[Path, typer.Option(help="A suite or benchmark file, or a folder of them.", show_default=False)],
+    url: Annotated[
+        str, typer.Argument(help="An OpenAI-compatible server, such as http://127.0.0.1:8000", show_default=False)
+    ] = "",
+    suite: Annotated[
+        Path | None, typer.Option(help="A suite or benchmark file, or a folder of them.", show_default=False)
+    ] = None,
     run: RunOption = None,
     form: Annotated[
         str | None, typer.Option("--format", help="shosei, humaneval, table or squad (default: what it looks like).")
@@ -41,6 +45,9 @@ def exam(
     shots_from: Annotated[
         Path | None, typer.Option(help="The file they come from, in the suite's format.", show_default=False)
     ] = None,
+    regrade: Annotated[
+        Path | None, typer.Option(help="A run whose programs to run again, without a server.", show_default=False)
+    ] = None,
     as_json: JsonOption = False,
 ) -> int:
     """Ask a served model every task of the suites; 'shosei card' grades the answers.
@@ -48,6 +55,8 @@ def exam(
     Called again after an interruption, with the same suites and settings, it goes on. Exit code 5 if not one request
     was answered.
     """
+    from shosei.cli.regrade import regrade as run_again
+    from shosei.cli.regrade import suites_asked
     from shosei.config import save
     from shosei.errors import InputError
     from shosei.exam import ExamConfig, check, run_exam
@@ -64,6 +73,12 @@ def exam(
     schema = Schema(
         form or "", _pairs("--map", columns), lang=lang or "", grader=grader or "", labels=_pairs("--label", labels)
     )
+    if regrade:
+        again = open_run(regrade)
+        suites = [suite] if suite else suites_asked(read_log(again.log))
+        return run_again(again, settings, [task for each in suites for task in read_benchmarks(each, schema)], as_json)
+    if not (url and suite):
+        raise InputError("name the URL of a server and a --suite, or a run to --regrade")
     tasks = read_benchmarks(suite, schema)
     hashes = {f"suite:{file.stem}": sha256(file) for file in benchmark_files(suite)}
     if settings.shots:
