@@ -37,7 +37,7 @@ def warnings(shosei: Shosei, run: Path) -> list[str]:
     return [line for line in json.loads((run / "card.json").read_bytes())["warnings"] if "items.jsonl" in line]
 
 
-def test_the_card_counts_the_verdicts_that_have_changed(shosei: Shosei, run: Path) -> None:
+def test_the_card_counts_the_marks_that_have_changed(shosei: Shosei, run: Path) -> None:
     answers = listed(run)
     for answer in answers:  # as the first version wrote them
         del answer["grading_version"], answer["thought"], answer["choices"]

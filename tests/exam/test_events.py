@@ -278,6 +278,37 @@ def test_the_command(server: Server, tmp_path: Path) -> None:
     assert read_log(run / "log").attempt == 2
 
 
+def test_programs_are_run_again_without_the_server(server: Server, tmp_path: Path) -> None:
+    server.answers = {"写": "def 加二(x): return x + 2", "编": "def 加二(x): return x"}
+    suite, run = tmp_path / "functions.jsonl", tmp_path / "run"
+    write_suite(suite, [function("f", "写"), function("g", "编"), task("a", "かな", "かな")])
+    options = ("--sandbox", "rlimits")
+    assert shosei("exam", server.url, "--suite", suite, "--run", run, *options).returncode == 0
+    asked, before = len(server.bodies), read_log(run / "log")
+    (segment,) = (run / "log").glob("*.jsonl")  # as an earlier version found the programs
+    segment.write_text(segment.read_text("utf-8").replace('"outcome":"pass"', '"outcome":"exception"'), "utf-8")
+    done = shosei("exam", "--regrade", run, *options, "--json")
+    assert done.returncode == 0, done.stderr
+    values = json.loads(done.stdout)
+    assert values["changed"] == [{"task": "functions/f", "before": "exception", "after": "pass"}]
+    assert (values["executed"], values["attempt"], len(server.bodies)) == (2, 1, asked)
+    after = read_log(run / "log")
+    assert sorted(event.outcome for event in after.of(Exec)) == ["exception", "pass", "wrong", "wrong"]
+    assert [event.exit_code for event in after.of(RunEnd)] == [0, 0]
+    items = {item["item"]: item["right"] for item in map(json.loads, (run / "items.jsonl").read_text().splitlines())}
+    assert items == {"f": True, "g": False, "a": True}
+    identities = {score.item: score.identity for score in after.of(Score)}
+    assert identities["a"] == {score.item: score.identity for score in before.of(Score)}["a"]
+    assert identities["f"] != {score.item: score.identity for score in before.of(Score)}["f"]
+    suite.write_text(suite.read_text("utf-8").replace("写", "書"), "utf-8")
+    refused = shosei("exam", "--regrade", run, *options)
+    assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
+    assert "is not the one that was asked" in refused.stderr
+    suite.unlink()
+    assert "name it with --suite" in shosei("exam", "--regrade", run, *options).stderr
+    assert "name the URL of a server" in shosei("exam", "--run", run).stderr
+
+
 def test_sigterm_ends_the_command_with_its_record(server: Server, tmp_path: Path) -> None:
     write_suite(tmp_path / "kana.jsonl", [task(str(number), "かな", "かな") for number in range(5000)])
     arguments = ["exam", server.url, "--suite", str(tmp_path / "kana.jsonl"), "--run", str(tmp_path / "run")]

@@ -16,7 +16,7 @@ from shosei.errors import EXIT_INVALID, EXIT_OK
 
 if TYPE_CHECKING:
     from shosei.exam import Counts, ExamConfig, OnProgress
-    from shosei.exam.benchmarks import Schema
+    from shosei.exam.benchmarks import Schema, read_benchmarks
     from shosei.log import Log
     from shosei.wire.suite import Task
 
@@ -28,11 +28,13 @@ _INCIDENTAL = ("concurrency", "timeout_s", "retries", "retry_wait_s")
 
 def exam(
     context: typer.Context,
-    url: Annotated[str, typer.Argument(help="An OpenAI-compatible server, such as http://127.0.0.1:8000")],
+    url: Annotated[
+        str, typer.Argument(help="An OpenAI-compatible server, such as http://127.0.0.1:8000", show_default=False)
+    ] = "",
     suite: Annotated[
-        list[Path],
+        list[Path] | None,
         typer.Option(help="A suite or benchmark file, or a folder of them; repeatable.", show_default=False),
-    ],
+    ] = None,
     run: RunOption = None,
     form: Annotated[
         str | None, typer.Option("--format", help="shosei, humaneval, table or squad (default: what it looks like).")
@@ -59,6 +61,9 @@ def exam(
     shots_from: Annotated[
         Path | None, typer.Option(help="The file they come from, in the suite's format.", show_default=False)
     ] = None,
+    regrade: Annotated[
+        Path | None, typer.Option(help="A run whose programs to run again, without a server.", show_default=False)
+    ] = None,
     as_json: JsonOption = False,
 ) -> int:
     """Ask a served model every task of the suites; 'shosei card' grades the answers.
@@ -66,10 +71,12 @@ def exam(
     Called again after an interruption or an outage, with the same suites and settings, it goes on. Exit code 5 if not
     one request was answered.
     """
+    from shosei.cli.regrade import regrade as run_again
+    from shosei.cli.regrade import suites_asked
     from shosei.config import save
     from shosei.errors import InputError
     from shosei.exam import ExamConfig, check, run_exam
-    from shosei.exam.benchmarks import Schema
+    from shosei.exam.benchmarks import Schema, read_benchmarks
     from shosei.exam.resume import NOTHING, unfinished
     from shosei.exam.served_model import is_final
     from shosei.log import open_run, read_log
@@ -86,6 +93,13 @@ def exam(
         labels=_pairs("--label", labels),
         answer_is=answer_is or "",
     )
+    if regrade:
+        again = open_run(regrade)
+        paths = suite or suites_asked(read_log(again.log))
+        with again.alone("exam"):
+            return run_again(again, settings, read_benchmarks(*paths, schema=schema), as_json)
+    if not (url and suite):
+        raise InputError("name the URL of a server and a --suite, or a run to --regrade")
     asked = _read(settings, suite, schema, shots_from)
     folder = open_run(run, must_exist=False)
     settings, proof = run_async(check(settings, url, asked.tasks))

@@ -1,4 +1,4 @@
-"""What grading by other rules changed: the verdicts that a run's list of answers was written with, and those of now."""
+"""What grading by other rules changed: the marks that a run's list of answers was written with, and those of now."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _decode = msgspec.json.Decoder(Item).decode
 
 
 class Change(msgspec.Struct, frozen=True):
-    """An answer whose verdict has changed; ``before`` is as it was written down, ``after`` as it is now."""
+    """An answer whose mark has changed; ``before`` is as it was written down, ``after`` as it is now."""
 
     before: Item
     after: Item
@@ -42,7 +42,7 @@ def changes(written: bytes, log: Log) -> tuple[int, list[Change]]:
 
 
 def warning(version: int, changed: Sequence[Change]) -> list[Text]:
-    """For the card, where another version wrote the list: how many verdicts changed, and which way."""
+    """For the card, where another version wrote the list: how many marks changed, and which way."""
     if version == GRADING_VERSION:
         return []
     worse = sum(change.before.right is True for change in changed)

@@ -21,7 +21,7 @@ class Selection(NamedTuple):
     why: str = ""
 
 
-class _Verdict(NamedTuple):
+class _Statement(NamedTuple):
     start: int
     options: tuple[int, ...]
 
@@ -39,25 +39,25 @@ def select(text: str, count: int, *, classes: bool = False) -> Selection:
             return first
     enumerates = _enumerates(text)
     text = _with_denials(text)
-    pattern = statements.VERDICT_OF_CLASS if classes else statements.VERDICT
+    pattern = statements.CLASS_IS if classes else statements.ANSWER_IS
     if corrected := _corrected(text, pattern):
         return corrected
     if any(option_of(letter) != option_of(its) for letter, its in statements.LETTER_WITH_TEXT.findall(text)):
         return Selection(None, AMBIGUOUS)
-    stated = _verdicts(pattern.finditer(text)) or _verdicts(statements.RIGHT.finditer(text))
-    if verdicts := sorted([*stated, *_alone(text, enumerates)]):
-        return _agreed(text, verdicts)
+    said = _stated(pattern.finditer(text)) or _stated(statements.RIGHT.finditer(text))
+    if stated := sorted([*said, *_alone(text, enumerates)]):
+        return _agreed(text, stated)
     return _mentioned(text, 0 if classes else count)
 
 
-def _alone(text: str, enumerates: bool) -> list[_Verdict]:
+def _alone(text: str, enumerates: bool) -> list[_Statement]:
     """Where an option stands alone: at the beginning, or in a line; of a list of the options only its last line."""
     if enumerates:
-        return _verdicts(statements.LAST_LINE.finditer(text))
-    lines = _verdicts(statements.LINE.finditer(text))
+        return _stated(statements.LAST_LINE.finditer(text))
+    lines = _stated(statements.LINE.finditer(text))
     if len({options for _, options in lines}) > 1:
         return []
-    return [*_verdicts(statements.LEAD.finditer(text)), *lines]
+    return [*_stated(statements.LEAD.finditer(text)), *lines]
 
 
 def _with_denials(text: str) -> str:
@@ -86,22 +86,22 @@ def _corrected(text: str, pattern: re.Pattern[str]) -> Selection | None:
     corrections = [*statements.CORRECTION.finditer(text)]
     for correction in reversed(corrections[-_MOST_CORRECTIONS:]):
         rest = text[correction.end() :]
-        if verdicts := _verdicts(pattern.finditer(rest)) or _verdicts(statements.RIGHT.finditer(rest)):
-            return _agreed(rest, verdicts)
+        if stated := _stated(pattern.finditer(rest)) or _stated(statements.RIGHT.finditer(rest)):
+            return _agreed(rest, stated)
         if near := statements.NEAR_CORRECTION.match(rest):
             return Selection(option_of(near["options"]))
     return None
 
 
-def _verdicts(matches: Iterable[re.Match[str]]) -> list[_Verdict]:
+def _stated(matches: Iterable[re.Match[str]]) -> list[_Statement]:
     """Every statement that an option, or several, is the answer, in order."""
-    return [_Verdict(match.start(), _options(match[0])) for match in matches]
+    return [_Statement(match.start(), _options(match[0])) for match in matches]
 
 
-def _agreed(text: str, verdicts: list[_Verdict]) -> Selection:
-    """The option on which all verdicts agree, or the last one's where the text comes to it as a conclusion."""
-    last = verdicts[-1]
-    others = [verdict for verdict in verdicts if verdict.options != last.options]
+def _agreed(text: str, stated: list[_Statement]) -> Selection:
+    """The option on which all statements agree, or the last one's where the text comes to it as a conclusion."""
+    last = stated[-1]
+    others = [each for each in stated if each.options != last.options]
     concluded = not others or statements.CONCLUSION.search(text, others[-1].start + 1, last.start + 12)
     if len(last.options) > 1 or not concluded:
         return Selection(None, AMBIGUOUS)

@@ -83,7 +83,7 @@ DENIALS = [
     _found(rf"{_EXCLUDE}{_COMMAS}"),
 ]
 
-# -- Verdicts ---------------------------------------------------------------------------------------------------------
+# -- Statements -------------------------------------------------------------------------------------------------------
 
 # What stands between "the answer" and an option denies nothing and doubts nothing.
 _DOUBT = _any(
@@ -120,11 +120,11 @@ _IS_THE_ANSWER = _any(
 )
 
 
-def _verdict(words: list[str]) -> re.Pattern[str]:
+def _statement(words: list[str]) -> re.Pattern[str]:
     return _found(rf"{_any(*words)}{_LINK}(?P<options>{_LIST})", rf"(?P<option>{_X}){_IS_THE_ANSWER}")
 
 
-VERDICT, VERDICT_OF_CLASS = _verdict(_ANSWER), _verdict([*_ANSWER, *_CLASS])
+ANSWER_IS, CLASS_IS = _statement(_ANSWER), _statement([*_ANSWER, *_CLASS])
 RIGHT = _found(
     rf"(?P<options>{_LIST})(?:(?!{_DOUBT}){_CLAUSE}){{0,14}}?"
     + _any(

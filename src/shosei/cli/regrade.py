@@ -1,0 +1,80 @@
+"""``shosei exam --regrade``: run an exam's programs again, without its server."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from shosei.cli.common import result, run_async, say
+from shosei.errors import EXIT_OK, InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from shosei.exam import ExamConfig
+    from shosei.log import Log, Run
+    from shosei.wire.suite import Task
+
+
+def regrade(folder: Run, settings: ExamConfig, tasks: Sequence[Task], as_json: bool) -> int:
+    """Run the programs of the run's last exam again, and say which outcomes change."""
+    from shosei.cli.exam import progress_of
+    from shosei.exam.regrade import programs_of, run_again, tasks_of
+    from shosei.log import read_log
+    from shosei.metrics.accuracy.items import items
+    from shosei.sandbox import choose
+
+    log = read_log(folder.log)
+    kept = programs_of(log)
+    asked = tasks_of(kept, tasks)
+    if not settings.executes:
+        raise InputError("--regrade runs programs: leave out --sandbox none")
+    proof = run_async(choose(settings))
+    settings = settings.model_copy(update={"sandbox": proof.backend})
+    say(f"exam: programs run in {proof}")
+    config = settings.model_dump(include={"sandbox", "cpu_s", "wall_s", "memory_bytes"})
+    with folder.recording("exam", "inference", new_attempt=False, sandbox=proof.level, config=config) as record:
+        counts = run_async(run_again(settings, proof, kept, asked, record.writer, progress_of("exam")))
+        record.exit_code = EXIT_OK
+    after = read_log(folder.log, log.attempt)
+    lines, values = _changed(log, after)
+    graded = folder.write("items.jsonl", items(after))
+    executed = sum(count.executed for count in counts.values())
+    lines += [f"each answer with its grade: {graded}", f"graded by: shosei card {folder.folder}"]
+    values |= {"run": str(folder.folder), "attempt": log.attempt, "executed": executed, "items": str(graded)}
+    result(values, [f"{executed} programs run", *lines], as_json=as_json)
+    return EXIT_OK
+
+
+def _changed(before: Log, after: Log) -> tuple[list[str], dict[str, object]]:
+    """Which programs' outcomes differ: for people, and for programs."""
+    from shosei.log import Exec
+
+    def outcomes(log: Log) -> dict[tuple[str, str, int], str]:
+        return {(run.suite, run.item, run.sample): run.outcome for run in log.of(Exec)}
+
+    old, new = outcomes(before), outcomes(after)
+    changes = [(f"{key[0]}/{key[1]}", old.get(key, "not run"), new[key]) for key in new if old.get(key) != new[key]]
+    lines = [f"{name}: {was} -> {now}" for name, was, now in changes]
+    return lines, {"changed": [{"task": name, "before": was, "after": now} for name, was, now in changes]}
+
+
+def suites_asked(log: Log) -> list[Path]:
+    """Where the suites of the run's exam were. Raises InputError: it does not say, or they are not there now."""
+    from shosei.log import RunBegin
+
+    argvs = [begin.argv for begin in log.of(RunBegin) if begin.verb == "exam"]
+    words = [[part for word in argv for part in _divided(word)] for argv in argvs]
+    said = [[Path(value) for option, value in itertools.pairwise(each) if option == "--suite"] for each in words]
+    paths = next((each for each in reversed(said) if each), [])
+    if not paths:
+        raise InputError("the run has no exam whose suites are known: name them with --suite")
+    for path in paths:
+        if not path.exists():
+            raise InputError(f"the suite that was asked, {path}, is not there: name it with --suite")
+    return paths
+
+
+def _divided(word: str) -> list[str]:
+    return word.split("=", 1) if word.startswith("--suite=") else [word]
