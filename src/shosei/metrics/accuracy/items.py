@@ -9,10 +9,13 @@ import msgspec
 from shosei.log import Exec, Log, Score
 from shosei.metrics.grading.answer import normalise
 from shosei.metrics.grading.choices import extract_choice
-from shosei.metrics.grading.grade import extract_number, grade, outcomes
+from shosei.metrics.grading.grade import grade, outcomes
 from shosei.metrics.grading.labels import predicted_label
+from shosei.metrics.grading.numbers import final_number, written
 from shosei.metrics.grading.programs import extract_code
 from shosei.metrics.observed.answers import by_epoch
+
+AMBIGUOUS = "(ambiguous)"
 
 
 class Item(msgspec.Struct, kw_only=True):
@@ -63,8 +66,8 @@ def extracted(score: Score, labels: Collection[str]) -> str:
     """The part of an answer that its grader looks at. ``labels``: the classes of its suite."""
     match score.grader:
         case "number":
-            number = extract_number(score.answer)
-            return "" if number is None else f"{number:f}"
+            number = final_number(score.answer, score.lang == "ja")
+            return AMBIGUOUS if number.outcome == "ambiguous" else "" if number.value is None else written(number.value)
         case "choice":
             return extract_choice(score.answer)
         case "label":

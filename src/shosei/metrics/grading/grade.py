@@ -6,23 +6,18 @@ scores incomparable.
 
 from __future__ import annotations
 
-import re
-import unicodedata
 from collections.abc import Iterable, Mapping
-from decimal import Decimal
 
 from shosei.log.events import Exec, Score
 from shosei.metrics.grading.answer import normalise
 from shosei.metrics.grading.choices import extract_choice
 from shosei.metrics.grading.free_text import exact_match
 from shosei.metrics.grading.labels import predicted_label
+from shosei.metrics.grading.numbers import is_right
 
-GRADING_VERSION = 1
+GRADING_VERSION = 2
 
 Outcomes = Mapping[tuple[str, str, int], str]
-
-_THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
-_NUMBER = re.compile(r"(?:(?<![\w)])-)?\d+(?:\.\d+)?")
 
 
 def outcomes(executions: Iterable[Exec]) -> dict[tuple[str, str, int], str]:
@@ -44,8 +39,7 @@ def grade(score: Score, outcomes: Outcomes) -> bool | None:
         case "text":
             return exact_match(score.answer, [score.truth, *score.references])
         case "number":
-            number = extract_number(score.answer)
-            return number is not None and number == extract_number(score.truth)
+            return is_right(score.answer, score.truth, score.lang == "ja")
         case "choice":
             return extract_choice(score.answer) == score.truth
         case "label":
@@ -55,14 +49,3 @@ def grade(score: Score, outcomes: Outcomes) -> bool | None:
             return None if outcome == "infra" else outcome == "pass"
         case unknown:
             raise ValueError(f"no grader '{unknown}'")
-
-
-def extract_number(answer: str) -> Decimal | None:
-    """The last number in an answer, or the first after its last ``####``; None if there is none.
-
-    Width is folded (NFKC) and commas between thousands are left out. Numerals such as 十八 are no numbers here.
-    """
-    text = unicodedata.normalize("NFKC", answer).replace("\u2212", "-")
-    _, marked, end = text.rpartition("####")
-    found = _NUMBER.findall(_THOUSANDS.sub("", end))
-    return Decimal(found[0 if marked else -1]) if found else None
