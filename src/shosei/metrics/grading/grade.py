@@ -37,7 +37,7 @@ def grade(score: Score, outcomes: Outcomes) -> bool | None:
         case "exact":
             return normalise(score.answer) in map(normalise, [score.truth, *score.references])
         case "text":
-            return exact_match(score.answer, [score.truth, *score.references])
+            return exact_match(score.answer, [score.truth, *score.references], score.lang)
         case "number":
             return is_right(score.answer, score.truth, score.lang == "ja")
         case "choice":
