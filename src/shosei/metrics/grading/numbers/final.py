@@ -13,6 +13,7 @@ from shosei.metrics.grading.numbers.markup import BOX, BOX_END, plain
 from shosei.metrics.grading.numbers.number import Number, Weight, numbers
 
 _LONGEST_ALONE = 80  # characters of a number with its unit
+_MOST_STATEMENTS = 100  # a text that goes round in circles has thousands
 _BOX = re.compile(f"{BOX}([^{BOX}{BOX_END}]*){BOX_END}")
 
 
@@ -82,7 +83,7 @@ def _after_hashes(text: str, japanese: bool) -> FinalNumber | None:
 
 def _stated(text: str, japanese: bool) -> FinalNumber | None:
     """“The answer is 18”, 答案是18, 答えは18です; of several, those that say “final”."""
-    statements = cues.STATED.all(text)
+    statements = cues.STATED.all(text)[-_MOST_STATEMENTS:]
     final = [each for each in statements if cues.FINAL.search(text, max(0, each.start() - 6), each.end())]
     for chosen in (final, statements):
         passages = (_sentence(text[each.end() :]) for each in chosen)

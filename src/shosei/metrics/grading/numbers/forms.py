@@ -23,7 +23,7 @@ _HAN_MORE = (
 _DECIMALS = rf"(?:[点・][{_HAN}]+(?![分点])[千百万亿億]?)"
 _FORMAL_DIGIT = "壹壱贰貳弐叁肆柒捌玖"
 _FORMAL = f"[{_FORMAL_DIGIT}伍陆陸漆參参零拾佰仟百千万萬亿億]"  # 参加 and 大陆 hold some of them: a unit is wanted
-_FORMAL_RUN = rf"(?=\w*[拾佰仟万萬])[{_FORMAL_DIGIT}伍陆陸漆參参]{_FORMAL}+|[{_FORMAL_DIGIT}]{_FORMAL}*"
+_FORMAL_RUN = rf"(?=\w{{0,20}}[拾佰仟万萬])[{_FORMAL_DIGIT}伍陆陸漆參参]{_FORMAL}+|[{_FORMAL_DIGIT}]{_FORMAL}*"
 _RUN = rf"(?:(?:{_ARABIC})(?:{_HAN_MORE})*|{_FORMAL_RUN}|{_HAN_FIRST}(?:{_HAN_MORE})*{_DECIMALS}?)"
 
 _SHORT = rf"[\d{_HAN}十廿]{{1,4}}"  # as in dates
