@@ -6,12 +6,17 @@ import signal
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from shosei.cli.main import main
 from verb import Shosei
 
 # A shell starts what runs in its background with interrupts ignored, and children inherit that: tests send them some.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# No test depends on time: a busy machine is slow at any example.
+settings.register_profile("house", deadline=None)
+settings.load_profile("house")
 
 
 @pytest.fixture

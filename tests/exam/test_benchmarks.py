@@ -15,7 +15,8 @@ from shosei.errors import InputError
 from shosei.exam.benchmarks import Schema, read_benchmark, read_benchmarks
 from shosei.log import Score
 from shosei.metrics.grading.choices import extract_choice
-from shosei.metrics.grading.grade import extract_number, grade
+from shosei.metrics.grading.grade import grade
+from shosei.metrics.grading.numbers import extract_number
 from shosei.metrics.grading.programs import build_program
 from shosei.wire.suite import Task, write_suite
 
@@ -50,6 +51,7 @@ def score(task: Task, answer: str) -> Score:
         truth=task.truth,
         answer=answer,
         references=task.references,
+        lang=task.lang,
     )
 
 
@@ -163,6 +165,27 @@ def test_squad(tmp_path: Path) -> None:
     assert "東京都は日本の首都です。\n\n首都はどこですか。" in first.asked
 
 
+def test_squad_with_questions_that_have_no_answer(tmp_path: Path) -> None:
+    answered = {"id": "q1", "question": "Who?", "answers": [{"text": "the Duke"}], "is_impossible": False}
+    impossible = {"id": "q2", "question": "When?", "answers": [], "is_impossible": True, "plausible_answers": []}
+    path = tmp_path / "dev.json"
+    body = {"data": [{"paragraphs": [{"context": "The Duke came.", "qas": [answered, impossible]}]}]}
+    path.write_text(json.dumps(body))
+    first, second = read_benchmark(path)
+    assert (first.truth, second.truth) == ("the Duke", "")
+    assert all("say only: no answer" in task.asked for task in (first, second))
+    assert right(first, "Duke")
+    assert not right(first, "no answer")
+    assert not right(first, "")
+    assert right(second, "No answer.")
+    assert right(second, "")
+    assert not right(second, "in May")
+    del impossible["is_impossible"]
+    path.write_text(json.dumps(body))
+    with pytest.raises(InputError, match=r"dev.json: question q2 has no answer and is not marked 'is_impossible'"):
+        read_benchmark(path)
+
+
 def test_a_folder_of_formats_is_one_exam(tmp_path: Path) -> None:
     lines(tmp_path / "code.jsonl", HUMANEVAL)
     (tmp_path / "zh.tsv").write_text("几？\t1\n")
@@ -222,9 +245,9 @@ def test_a_name_that_is_not_known_is_refused(tmp_path: Path) -> None:
         ("答えは１８です", "18"),
         ("#### 7 (of 9)", "7"),
         ("x = -4.", "-4"),
-        ("1,2", "2"),
+        ("1,2", None),
         ("\\boxed{42}", "42"),
-        ("十八", None),
+        ("十八", "18"),
         ("", None),
     ],
 )

@@ -20,6 +20,7 @@ from shosei.metrics.accuracy.pass_at_1 import pass_at_k, pass_hat_k
 from shosei.metrics.cell import Cell
 from shosei.metrics.cells import cells
 from shosei.metrics.grading.free_text import overlap
+from shosei.metrics.grading.grade import GRADING_VERSION
 from shosei.metrics.grading.labels import NO_LABEL
 from shosei.metrics.metric import METRIC_IDS, Metric, Table
 from shosei.metrics.service_level import ServiceLevel
@@ -156,6 +157,20 @@ def test_free_text_counts_characters_over_the_best_reference() -> None:
     assert mixed.value == pytest.approx(sum(alone) / 2)
 
 
+def test_questions_without_an_answer_are_shown_apart() -> None:
+    """Four of five answerable questions are right, and one of three unanswerable ones."""
+    answered = [("東京", "東京")] * 4 + [("東京", "答えなし")]
+    unanswerable = [("", "答えなし"), ("", "東京"), ("", "京都")]
+    scores = [
+        score(number, truth, answer, "text", suite="reading", lang="ja")
+        for number, (truth, answer) in enumerate(answered + unanswerable)
+    ]
+    rows = {row[0]: row[1] for row in table(measured(log_of(scores)), "free text: reading").rows}
+    assert rows["exact match"] == pytest.approx(5 / 8)
+    assert rows["exact match, questions with an answer"] == pytest.approx(4 / 5)
+    assert rows["exact match, questions without an answer"] == pytest.approx(1 / 3)
+
+
 def test_floors_stand_beside_the_averages() -> None:
     scores = labelled(120)
     truths = [each.truth for each in scores]
@@ -279,7 +294,7 @@ def test_the_card_shows_by_what_identity_and_version_scores_were_made() -> None:
         ((suite, identity, version),) = table(
             measured(log_of(labelled(80, identity="ab" * 32)), id), "score identity"
         ).rows
-        assert (suite, len(str(identity)), version) == ("intent", 12, 2)
+        assert (suite, len(str(identity)), version) == ("intent", 12, GRADING_VERSION)
         ((_, other, _),) = table(measured(log_of(labelled(80, identity="cd" * 32)), id), "score identity").rows
         assert identity != other
         ((_, unknown, _),) = table(measured(log_of(labelled(80)), id), "score identity").rows

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shosei.metrics.grading.free_text import best_overlap, exact_match, overlap, tokens
+from shosei.metrics.grading.free_text import best_overlap, exact_match, overlap, says_no_answer, tokens
 
 HAN_AND_KANA = st.text(st.sampled_from("東京都是日本的首都ひらがなカタカナー々〇"), min_size=1, max_size=12)
 ANYTHING = st.text(max_size=20)
@@ -77,3 +77,78 @@ def test_the_best_reference_counts_for_all_three() -> None:
     assert exact_match("北京。", ["上海", "北京"])
     assert not exact_match("京北", ["北京"])
     assert not exact_match("35", ["3.5"])
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("The Norman dynasty", "norman dynasty"),
+        ("An apple a day", "apple day"),
+        ("the", ""),
+        ("A.", ""),
+        ("Theory", "theory"),
+        ("the-the", "thethe"),
+        ("U.S.A.", "usa"),
+        ("rock 'n' roll!", "rock n roll"),
+        ("$1,000.50", "100050"),
+        ("  two \n\t spaces  ", "two spaces"),
+        ("state-of-the-art", "stateoftheart"),
+        ("“quoted” – dash", "“quoted” – dash"),
+        ("Beyoncé's", "beyoncés"),
+        ("ＷＩＤＥ", "ｗｉｄｅ"),
+    ],
+)
+def test_english_is_read_as_squad_does(text: str, expected: str) -> None:
+    """By hand, from the order of SQuAD's script: lower case, ASCII punctuation, articles, white space."""
+    assert " ".join(tokens(text, "en")) == expected
+
+
+@pytest.mark.parametrize(
+    ("answer", "reference", "f1", "exact"),
+    [
+        ("The cat sat.", "cat sat down", 0.8, False),
+        ("a cat", "The Cat!", 1, True),
+        ("cat the sat", "cat sat", 1, True),
+        ("sat cat", "cat sat", 1, False),
+        ("the", "a", 1, True),
+        ("the", "cat", 0, False),
+        ("cat cat", "cat", 2 / 3, False),
+        ("10,000", "10000", 1, True),
+    ],
+)
+def test_english_by_hand(answer: str, reference: str, f1: float, exact: bool) -> None:
+    assert overlap(answer, reference, "en").f1 == pytest.approx(f1)
+    assert exact_match(answer, [reference], "en") is exact
+
+
+@pytest.mark.parametrize(
+    ("answer", "denies"),
+    [
+        ("", True),
+        (" \n", True),
+        ("No answer.", True),
+        ("N/A", True),
+        ("unanswerable", True),
+        ("The passage does not say when he was born.", True),
+        ("The year is not mentioned in the text.", True),
+        ("没有答案。", True),
+        ("文中没有提到这一点。", True),
+        ("无法回答", True),
+        ("答えなし", True),
+        ("本文には書かれていません。", True),
+        ("本文からは分かりません。", True),
+        ("1066", False),
+        ("None of the Normans", False),
+        ("The text does not say, but it was probably 1066.", False),
+        ("文中没有提到，但应该是1066年。", False),
+        ("The unknown soldier", False),
+        ("The text does not say so itself. " + "It was in 1066. " * 8, False),
+        ("无锡", False),
+        ("なしの木", False),
+    ],
+)
+def test_an_answer_may_say_that_there_is_none(answer: str, denies: bool) -> None:
+    assert says_no_answer(answer) is denies
+    assert exact_match(answer, [""], "en") is denies
+    assert overlap(answer, "").f1 == float(denies)
+    assert not exact_match(answer, ["1067"])

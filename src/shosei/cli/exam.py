@@ -16,7 +16,7 @@ from shosei.errors import EXIT_INVALID, EXIT_OK
 
 if TYPE_CHECKING:
     from shosei.exam import Counts, ExamConfig, OnProgress
-    from shosei.exam.benchmarks import Schema, read_benchmarks
+    from shosei.exam.benchmarks import Schema
     from shosei.log import Log
     from shosei.wire.suite import Task
 

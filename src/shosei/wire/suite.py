@@ -19,7 +19,7 @@ class Task(msgspec.Struct, kw_only=True, omit_defaults=True):
     """One question with its truth.
 
     ``grader``: ``exact`` (the answer is the truth after normalisation), ``label`` (classification; the truth is a
-    class), ``number`` (the last number in the answer has the truth's value), ``choice`` (the letter that the answer
+    class), ``number`` (the number that the answer gives has the truth's value), ``choice`` (the letter that the answer
     chooses is the truth), ``python`` (the answer holds a program that must define ``entry_point`` and pass the tests;
     the truth is a reference solution), ``text`` (free text, whose overlap with the truth counts). ``references`` are
     further right answers, of ``exact`` and ``text``.

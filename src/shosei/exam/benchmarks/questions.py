@@ -10,7 +10,7 @@ from shosei.errors import InputError
 from shosei.exam.benchmarks.choices import LETTERS, ChoiceEntry, Choices, choices_of, right_letters
 from shosei.exam.benchmarks.entries import Entry, Schema, json_entries, table
 from shosei.exam.benchmarks.wording import ask, language
-from shosei.metrics.grading.grade import extract_number
+from shosei.metrics.grading.numbers import true_number, truth_text
 from shosei.wire.suite import Task
 
 QUESTION = (
@@ -83,19 +83,27 @@ def _grader(entries: Sequence[Entry]) -> str:
     if entries[0].get("answer", [name for name in ANSWER if name not in LABEL]) is None:
         return "label"
     answers = [entry.text("answer", ANSWER).strip() for entry in entries]
-    if all(extract_number(answer) is not None and (answer[-1:].isdigit() or "####" in answer) for answer in answers):
+    if all((answer[-1:].isdigit() or "####" in answer) and _is_number(answer) for answer in answers):
         return "number"
     return "text"
+
+
+def _is_number(answer: str) -> bool:
+    try:
+        true_number(answer)
+    except ValueError:
+        return False
+    return True
 
 
 def _truth(entry: Entry, grader: str, labels: Mapping[str, str]) -> str:
     answer = entry.text("answer", ANSWER).strip()
     match grader:
         case "number":
-            number = extract_number(answer)
-            if number is None:
-                raise InputError(f"{entry.where}: the answer holds no number: {answer[-60:]}")
-            return f"{number:f}"
+            try:
+                return truth_text(true_number(answer))
+            except ValueError as error:
+                raise InputError(f"{entry.where}: the answer {error}: give the number alone, or after ####") from None
         case "label" if labels:
             if answer not in labels:
                 raise InputError(f"{entry.where}: no --label names '{answer}'; {', '.join(labels)} are named")

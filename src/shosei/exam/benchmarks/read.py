@@ -10,6 +10,7 @@ from shosei.errors import InputError
 from shosei.exam.benchmarks import humaneval, questions, squad
 from shosei.exam.benchmarks.entries import Schema
 from shosei.files import read_text, sha256
+from shosei.metrics.grading.numbers import true_number
 from shosei.wire.suite import Task, read_suite
 
 _ENDINGS = (".jsonl", ".csv", ".tsv", ".json", ".jsonl.gz", ".csv.gz", ".tsv.gz", ".json.gz")
@@ -67,13 +68,23 @@ def read_benchmark(file: Path, schema: Schema = AS_IT_LOOKS) -> list[Task]:
     suite = file.name.removesuffix(".gz").rpartition(".")[0] or file.name
     match schema.form or _looks_like(file, schema):
         case "shosei":
-            return read_suite(file)
+            return _with_readable_truths(file, read_suite(file))
         case "humaneval":
             return humaneval.read(file, suite, schema.columns, schema.lang)
         case "squad":
             return squad.read(file, suite, schema.lang)
         case _:
             return questions.read(file, suite, schema)
+
+
+def _with_readable_truths(file: Path, tasks: list[Task]) -> list[Task]:
+    for task in tasks:
+        try:
+            if task.grader == "number":
+                true_number(task.truth, task.lang == "ja")
+        except ValueError as error:
+            raise InputError(f"{file}: the truth of task '{task.id}', {error}") from None
+    return tasks
 
 
 def _looks_like(file: Path, schema: Schema) -> str:

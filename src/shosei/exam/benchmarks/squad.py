@@ -1,4 +1,7 @@
-"""Reading comprehension in SQuAD's JSON (Rajpurkar et al. 2016): paragraphs, questions, one or more answer spans."""
+"""Reading comprehension in SQuAD's JSON (Rajpurkar et al. 2016): paragraphs, questions, their answer spans.
+
+Questions without an answer (SQuAD 2.0, Rajpurkar et al. 2018) have an empty truth.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,10 @@ _MAX_TOKENS = 64
 
 
 def read(path: Path, suite: str, lang: str) -> list[Task]:
-    """One task a question. Its answers are the truth and the references; its paragraph is its cluster."""
+    """One task a question. Its answers are the truth and the references; its paragraph is its cluster.
+
+    Where a question of the file has no answer, all of them are asked with the leave to say so.
+    """
     try:
         body = parse_json(read_text(path), f"{path}:1")
         lang = lang or language(part["context"] for entry in body["data"] for part in entry["paragraphs"])
@@ -29,22 +35,34 @@ def read(path: Path, suite: str, lang: str) -> list[Task]:
 
 
 def _tasks(path: Path, body: dict[str, Any], suite: str, lang: str) -> Iterator[Task]:
-    for article, entry in enumerate(body["data"]):
-        for number, paragraph in enumerate(entry["paragraphs"]):
-            for asked in paragraph["qas"]:
-                answers = list(dict.fromkeys(str(answer["text"]) for answer in asked["answers"]))
-                if not answers:
-                    raise InputError(f"{path}: question {asked['id']} has no answer; that cannot be graded")
-                text = ask(f"{paragraph['context']}\n\n{asked['question']}", "text", lang)
-                yield Task(
-                    id=str(asked["id"]),
-                    suite=suite,
-                    lang=lang,
-                    cluster=f"{article}.{number}",
-                    grader="text",
-                    messages=[{"role": "user", "content": text}],
-                    truth=answers[0],
-                    references=answers[1:],
-                    max_tokens=_MAX_TOKENS,
-                    stem=asked["question"],
-                )
+    paragraphs = [
+        (f"{article}.{number}", paragraph)
+        for article, entry in enumerate(body["data"])
+        for number, paragraph in enumerate(entry["paragraphs"])
+    ]
+    leave = any(asked.get("is_impossible") for _, paragraph in paragraphs for asked in paragraph["qas"])
+    for cluster, paragraph in paragraphs:
+        for asked in paragraph["qas"]:
+            answers = _answers(path, asked)
+            text = f"{paragraph['context']}\n\n{asked['question']}"
+            yield Task(
+                id=str(asked["id"]),
+                suite=suite,
+                lang=lang,
+                cluster=cluster,
+                grader="text",
+                messages=[{"role": "user", "content": ask(text, "text or none" if leave else "text", lang)}],
+                truth=answers[0],
+                references=answers[1:],
+                max_tokens=_MAX_TOKENS,
+                stem=asked["question"],
+            )
+
+
+def _answers(path: Path, asked: dict[str, Any]) -> list[str]:
+    """The different answers of a question; an empty one where it is marked as impossible."""
+    if asked.get("is_impossible"):
+        return [""]
+    if not asked["answers"]:
+        raise InputError(f"{path}: question {asked['id']} has no answer and is not marked 'is_impossible'")
+    return list(dict.fromkeys(str(answer["text"]) for answer in asked["answers"]))

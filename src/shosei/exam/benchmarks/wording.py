@@ -16,6 +16,7 @@ INSTRUCTIONS = {
         "choice": "请只回答正确选项的字母。",
         "label": "请只回答以下之一：{labels}。",
         "text": "请用原文中的词语简短地回答。",
+        "text or none": "请用原文中的词语简短地回答。如果原文没有给出答案，请只回答：没有答案。",
         "python": "请完成下面的 Python 函数，只回答代码。",
     },
     "ja": {
@@ -23,6 +24,7 @@ INSTRUCTIONS = {
         "choice": "正しい選択肢の記号だけを答えてください。",
         "label": "次のどれかだけを答えてください：{labels}。",
         "text": "本文中の言葉で短く答えてください。",
+        "text or none": "本文中の言葉で短く答えてください。本文に答えがなければ「答えなし」とだけ答えてください。",
         "python": "次の Python 関数を完成させ、コードだけを答えてください。",
     },
     "en": {
@@ -30,6 +32,7 @@ INSTRUCTIONS = {
         "choice": "Answer with the letter of the right option only.",
         "label": "Answer with one of these only: {labels}.",
         "text": "Answer briefly, in words of the text.",
+        "text or none": "Answer briefly, in words of the text. If it does not hold the answer, say only: no answer.",
         "python": "Complete the following Python function. Answer with code only.",
     },
 }

@@ -41,13 +41,15 @@ def pairs(scores: Sequence[Score]) -> list[tuple[str, str]]:
 
 def mean_overlap(scores: Sequence[Score], measure: Measure) -> float:
     """Mean overlap of free-text answers with the best of their references."""
-    found = [best_overlap(spoken(score.answer).text, [score.truth, *score.references]) for score in scores]
+    found = [best_overlap(spoken(score.answer).text, [score.truth, *score.references], score.lang) for score in scores]
     return stats.mean([getattr(each, measure) for each in found])
 
 
 def matching(scores: Sequence[Score]) -> list[float]:
     """1 for each free-text answer that is one of its references, width and punctuation aside, else 0."""
-    return [float(exact_match(spoken(score.answer).text, [score.truth, *score.references])) for score in scores]
+    return [
+        float(exact_match(spoken(score.answer).text, [score.truth, *score.references], score.lang)) for score in scores
+    ]
 
 
 def observations_of(suites: Suites, measure: Measure, average: Average = "macro") -> Observations:

@@ -88,8 +88,20 @@ def _free_text(suite: str, scores: Sequence[Score]) -> Table:
     answers = [scores, [msgspec.structs.replace(score, answer=always) for score in scores]]
     rows: dict[Key, Row] = {f"accuracy.{name}": [mean_overlap(said, name) for said in answers] for name in MEASURES}
     rows["accuracy.exact_match"] = [stats.mean(matching(said)) for said in answers]
+    if not all(score.truth for score in scores):
+        rows |= _by_answerability(answers)
     columns = ["accuracy.measure", "accuracy.model", "accuracy.commonest_answer"]
     return Table.of(text("accuracy.free_text_of", suite=suite), columns, rows)
+
+
+def _by_answerability(answers: Sequence[Sequence[Score]]) -> dict[Key, Row]:
+    """Exact match of the questions that have an answer, and of those that have none (an empty truth)."""
+    rows: dict[Key, Row] = {}
+    for part, answerable in (("answerable", True), ("unanswerable", False)):
+        of_part = [[score for score in said if bool(score.truth) == answerable] for said in answers]
+        if of_part[0]:
+            rows[f"accuracy.exact_match_{part}"] = [stats.mean(matching(said)) for said in of_part]
+    return rows
 
 
 def identities(scores: Iterable[Score]) -> Table:

@@ -6,26 +6,21 @@ The rules stand in docs/grading.md.
 
 from __future__ import annotations
 
-import re
-import unicodedata
 from collections.abc import Collection, Iterable, Mapping
-from decimal import Decimal
 from typing import NamedTuple
 
 from shosei.log.events import Exec, Score
-from shosei.metrics.grading.answer import CUT_IN_THOUGHT, NONE, Spoken, normalise, spoken
+from shosei.metrics.grading.answer import CUT_IN_THOUGHT, Spoken, normalise, spoken
 from shosei.metrics.grading.choices import choice
 from shosei.metrics.grading.free_text import exact_match
 from shosei.metrics.grading.labels import label
+from shosei.metrics.grading.numbers import equals_truth, final_number, written
 from shosei.metrics.grading.programs import extract_code
 
 GRADING_VERSION = 2
 
 Outcomes = Mapping[tuple[str, str, int], str]
 Classes = Mapping[str, Collection[str]]
-
-_THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
-_NUMBER = re.compile(r"(?:(?<![\w)])-)?\d+(?:\.\d+)?")
 
 
 class Mark(NamedTuple):
@@ -76,12 +71,12 @@ def mark(score: Score, outcomes: Outcomes, classes: Classes | None = None) -> Ma
         case "exact":
             return Mark(normalise(text) in map(normalise, rights), normalise(text))
         case "text":
-            return Mark(exact_match(text, rights), normalise(text))
+            return Mark(exact_match(text, rights, score.lang), normalise(text))
         case "number":
-            number = extract_number(text)
-            if number is None:
-                return Mark(False, "", NONE)
-            return Mark(number == extract_number(score.truth), f"{number:f}")
+            final = final_number(text, score.lang == "ja")
+            if final.number is None or final.value is None:
+                return Mark(False, "", final.outcome)
+            return Mark(equals_truth(final.number, score.truth, score.lang == "ja"), written(final.value))
         case "choice":
             letter, why = choice(text, score.truth, score.choices, score.question)
             return Mark(letter == score.truth, letter, why)
@@ -102,14 +97,3 @@ def _of_program(text: str, cut: bool, outcome: str) -> Mark:
     if cut and outcome == "no code":
         return Mark(False, "", CUT_IN_THOUGHT)
     return Mark(None if outcome == "infra" else outcome == "pass", extract_code(text), outcome)
-
-
-def extract_number(answer: str) -> Decimal | None:
-    """The last number in an answer, or the first after its last ``####``; None if there is none.
-
-    Width is folded (NFKC) and commas between thousands are left out. Numerals such as 十八 are no numbers here.
-    """
-    text = unicodedata.normalize("NFKC", answer).replace("\u2212", "-")
-    _, marked, end = text.rpartition("####")
-    found = _NUMBER.findall(_THOUSANDS.sub("", end))
-    return Decimal(found[0 if marked else -1]) if found else None
