@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,12 @@ import pytest
 
 from exam_server import Refusal, Server
 from shosei.exam import ExamConfig, check, run_exam
+from shosei.exam.exam import Answer
+from shosei.exam.served_model import ServedModel
 from shosei.log import Log, Request, RunBegin, Score, open_run, read_log
 from shosei.metrics import compute
 from shosei.metrics.reliability.error_rate import request_errors
+from shosei.wire.client import Client
 from shosei.wire.context import tokens_left
 from shosei.wire.suite import Task, write_suite
 from verb import Shosei
@@ -183,6 +187,17 @@ class TestWhatIsTriedAgain:
         tries = [event.tries for event in log.of(Request)]
         assert len(tries) == 30
         assert sum(tries) < 36
+
+    def test_where_no_server_is_a_request_is_sent_again_too(self) -> None:
+        async def ask() -> Answer:
+            config = ExamConfig(model="書生", retries=2, retry_wait_s=0.01)
+            async with Client("http://127.0.0.1:9") as client:
+                return await ServedModel(client, config).answer(task("a", "い"), 0, time.monotonic_ns())
+
+        event = asyncio.run(ask()).event
+        assert isinstance(event, Request)
+        assert (event.tries, event.error, event.first_try_error) == (3, "connect", "connect")
+        assert event.waited_ns >= 30_000_000
 
     @pytest.mark.parametrize(
         ("words", "left"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,7 +15,8 @@ from shosei.cli.common import JsonOption, RunOption, result, run_async, say
 from shosei.errors import EXIT_INVALID, EXIT_OK
 
 if TYPE_CHECKING:
-    from shosei.exam import Counts, OnProgress
+    from shosei.exam import Counts, ExamConfig, OnProgress
+    from shosei.exam.benchmarks import Schema
     from shosei.log import Log
     from shosei.wire.suite import Task
 
@@ -67,11 +69,9 @@ def exam(
     from shosei.config import save
     from shosei.errors import InputError
     from shosei.exam import ExamConfig, check, run_exam
-    from shosei.exam.benchmarks import Schema, benchmark_hashes, read_benchmark, read_benchmarks
-    from shosei.exam.prompting import drawn, with_shots
+    from shosei.exam.benchmarks import Schema
     from shosei.exam.resume import NOTHING, unfinished
     from shosei.exam.served_model import is_final
-    from shosei.files import sha256
     from shosei.log import open_run, read_log
     from shosei.metrics.accuracy.items import items
 
@@ -86,27 +86,23 @@ def exam(
         labels=_pairs("--label", labels),
         answer_is=answer_is or "",
     )
-    held = read_benchmarks(*suite, schema=schema)
-    tasks = drawn(held, settings.limit, settings.seed)
-    hashes = benchmark_hashes(*suite)
-    understood = _understood(held, tasks, settings.seed)
-    if settings.shots:
-        if not shots_from:
-            raise InputError(f"--shots {settings.shots} needs --shots-from FILE: examples that are not in the suite")
-        tasks = with_shots(tasks, read_benchmark(shots_from, schema), settings.shots)
-        hashes["shots"] = sha256(shots_from)
+    asked = _read(settings, suite, schema, shots_from)
     folder = open_run(run, must_exist=False)
-    settings, proof = run_async(check(settings, url, tasks))
-    config = settings.recordable().model_dump() | {"answers": len(tasks) * settings.samples, "url": url}
+    settings, proof = run_async(check(settings, url, asked.tasks))
+    config = settings.recordable().model_dump() | {"answers": len(asked.tasks) * settings.samples, "url": url}
+    manifest: dict[str, Any] = {
+        "argv": settings.recordable_words(sys.argv),
+        "config": config,
+        "hashes": asked.hashes,
+        "sandbox": proof.level if proof else "none",
+    }
     with folder.alone("exam"):
         kept = unfinished(
-            folder, "exam", config, hashes, lambda _, kept: not (proof and kept.unexecuted), _INCIDENTAL, is_final
+            folder, "exam", config, asked.hashes, lambda _, kept: not (proof and kept.unexecuted), _INCIDENTAL, is_final
         )
-        manifest: dict[str, Any] = {"config": config, "hashes": hashes, "sandbox": proof.level if proof else "none"}
-        manifest["argv"] = settings.recordable_words(sys.argv)
         with folder.recording("exam", "inference", new_attempt=False if kept else None, **manifest) as record:
             save(folder.toml, "exam", settings.recordable())
-            say("\n".join(understood))
+            say("\n".join(asked.understood))
             if proof:
                 say(f"exam: programs run in {proof}")
             if kept:
@@ -114,15 +110,14 @@ def exam(
                     f"exam: goes on; {len(kept.answers)} answers and {len(kept.executed)} executions are kept; "
                     "for an exam from the beginning name another --run"
                 )
-            counts = run_async(
-                run_exam(settings, proof, url, tasks, record.writer, progress_of("exam"), kept or NOTHING)
-            )
+            work = run_exam(settings, proof, url, asked.tasks, record.writer, progress_of("exam"), kept or NOTHING)
+            counts = run_async(work)
             record.exit_code = EXIT_OK if any(count.answered for count in counts.values()) else EXIT_INVALID
         log = read_log(folder.log, record.writer.attempt)
         graded = folder.write("items.jsonl", items(log))
     suites = _results(counts, log)
     lines = _table(suites)
-    if not proof and any(task.grader == "python" for task in tasks):
+    if not proof and any(task.grader == "python" for task in asked.tasks):
         lines.append("programs among the answers were not executed: --sandbox none")
     lines += [f"each answer with its grade: {graded}", f"graded by: shosei card {folder.folder}"]
     values = {
@@ -134,6 +129,33 @@ def exam(
     }
     result(values, lines, as_json=as_json)
     return record.exit_code
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """The tasks of an exam, the hashes of their files, and lines that say how some of them were understood."""
+
+    tasks: Sequence[Task]
+    hashes: dict[str, str]
+    understood: Sequence[str]
+
+
+def _read(settings: ExamConfig, suites: Sequence[Path], schema: Schema, shots_from: Path | None) -> _Asked:
+    """The tasks that are drawn from the suites, with worked examples before them. Raises InputError."""
+    from shosei.errors import InputError
+    from shosei.exam.benchmarks import benchmark_hashes, read_benchmark, read_benchmarks
+    from shosei.exam.prompting import drawn, with_shots
+    from shosei.files import sha256
+
+    held = read_benchmarks(*suites, schema=schema)
+    tasks, hashes = drawn(held, settings.limit, settings.seed), benchmark_hashes(*suites)
+    understood = _understood(held, tasks, settings.seed)
+    if settings.shots:
+        if not shots_from:
+            raise InputError(f"--shots {settings.shots} needs --shots-from FILE: examples that are not in the suite")
+        tasks = with_shots(tasks, read_benchmark(shots_from, schema), settings.shots)
+        hashes["shots"] = sha256(shots_from)
+    return _Asked(tasks, hashes, understood)
 
 
 def _understood(held: Sequence[Task], tasks: Sequence[Task], seed: int) -> list[str]:

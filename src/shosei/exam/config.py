@@ -1,4 +1,4 @@
-"""What an exam can be told."""
+"""What an exam can be told. Alone in its file: help on the verb needs nothing else."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ or labels (GSM8K, MGSM, CMMLU, sentiment and intent sets), also in CSV and TSV. 
 suites.
 """
 
+from shosei.exam.benchmarks.entries import ANSWER_IS, FORMATS, Schema
 from shosei.exam.benchmarks.read import benchmark_files, benchmark_hashes, read_benchmark, read_benchmarks
-from shosei.exam.benchmarks.schema import ANSWER_IS, FORMATS, Schema
 
 __all__ = ["ANSWER_IS", "FORMATS", "Schema", "benchmark_files", "benchmark_hashes", "read_benchmark", "read_benchmarks"]

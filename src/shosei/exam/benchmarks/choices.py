@@ -74,7 +74,8 @@ def _in_columns(columns: Mapping[str, Any]) -> Choices:
         (LETTERS[:10], True),
         ([f"choice{number}" for number in range(10)], columns.get("choice0") not in _EMPTY),
     ):
-        if filled := [name for name in names if columns.get(name) not in _EMPTY]:
+        filled = [name for name in names if columns.get(name) not in _EMPTY]
+        if len(filled) > 1:
             labels = [name.removeprefix("choice") for name in filled] if has_labels else []
             return Choices([columns[name] for name in filled], labels, listed=False)
     return Choices()

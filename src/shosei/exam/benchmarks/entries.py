@@ -1,4 +1,4 @@
-"""Rows of a data file with the place of each, and their columns under the names that the readers use."""
+"""Rows of a data file with the place of each and columns under the readers' names; what a user says of the file."""
 
 from __future__ import annotations
 
@@ -6,14 +6,44 @@ import csv
 import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from shosei.errors import InputError
+from shosei.errors import InputError, nearest
 from shosei.files import read_text
 
+FORMATS = ("shosei", "humaneval", "table", "squad")
+GRADERS = ("number", "choice", "label", "text", "exact")  # of a table
+ANSWER_IS = ("index0", "index1", "letter", "text")
+
 csv.field_size_limit(1 << 26)
+
+
+@dataclass(frozen=True)
+class Schema:
+    """What a user says of a file. ``form`` is its format; empty: the one that it looks like.
+
+    ``columns`` gives our names of fields the file's own; ``labels`` gives its labels names. Empty ``lang``, ``grader``
+    and ``answer_is`` (the form in which the right choice is given) follow from the tasks. Raises InputError for what is
+    none of these.
+    """
+
+    form: str = ""
+    columns: Mapping[str, str] = field(default_factory=dict)
+    lang: str = ""
+    grader: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    answer_is: str = ""
+
+    def __post_init__(self) -> None:
+        if self.form and self.form not in FORMATS:
+            options = ", ".join(FORMATS)
+            raise InputError(f"unknown format '{self.form}'{nearest(self.form, FORMATS)}: choose one of {options}")
+        if self.grader and self.grader not in GRADERS:
+            raise InputError(f"a table's grader is one of {', '.join(GRADERS)}, not '{self.grader}'")
+        if self.answer_is and self.answer_is not in ANSWER_IS:
+            raise InputError(f"an answer is given as one of {', '.join(ANSWER_IS)}, not '{self.answer_is}'")
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,7 @@ from typing import Any
 
 from shosei.errors import InputError
 from shosei.exam.benchmarks.choices import LETTERS, ChoiceEntry, Choices, choices_of, right_letters
-from shosei.exam.benchmarks.entries import Entry, json_entries, table
-from shosei.exam.benchmarks.schema import Schema
+from shosei.exam.benchmarks.entries import Entry, Schema, json_entries, table
 from shosei.exam.benchmarks.wording import ask, language
 from shosei.metrics.grading.grade import extract_number
 from shosei.wire.suite import Task

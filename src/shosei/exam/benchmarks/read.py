@@ -8,7 +8,7 @@ from pathlib import Path
 
 from shosei.errors import InputError
 from shosei.exam.benchmarks import humaneval, questions, squad
-from shosei.exam.benchmarks.schema import Schema
+from shosei.exam.benchmarks.entries import Schema
 from shosei.files import read_text, sha256
 from shosei.wire.suite import Task, read_suite
 
