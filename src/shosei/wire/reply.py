@@ -170,13 +170,10 @@ class ReplyReader:
         reply.bytes_received += len(data)
         if reply.bytes_received > ANSWER_BYTES and not self._relayed:
             self.fail(f"it is longer than {ANSWER_BYTES >> 20} MiB")
-            self._parts.clear()
-        elif not self.streams:
+            return
+        if not self.streams:
             self._parts.append(data)
-        else:
-            self._feed_events(data, now_ns)
-
-    def _feed_events(self, data: bytes, now_ns: int) -> None:
+            return
         try:
             for event in self.events.feed(data):
                 self.event(event, now_ns)
