@@ -148,6 +148,25 @@ def test_labels(tmp_path: Path) -> None:
     assert task.question == "好"
 
 
+def test_several_right_answers_are_references_where_text_is_compared(tmp_path: Path) -> None:
+    rows = [{"question": "首都？", "answer": ["東京", "東京都"]}, {"question": "古都？", "answer": ["京都"]}]
+    first, second = read_benchmark(lines(tmp_path / "qa.jsonl", *rows))
+    assert [(task.grader, task.truth, task.references) for task in (first, second)] == [
+        ("text", "東京", ["東京都"]),
+        ("text", "京都", []),
+    ]
+    assert right(first, "東京都")
+    (task,) = read_benchmark(lines(tmp_path / "n.jsonl", {"question": "1+1？", "answer": ["2"]}))
+    assert (task.grader, task.truth) == ("number", "2")
+    for answer, schema, message in (
+        (["1", "2"], Schema(grader="number"), "qa.jsonl:1: there are 2 answers, and the grader 'number' takes one"),
+        ({"text": "東京"}, Schema(), "qa.jsonl:1: the answer is neither a text nor a list of texts"),
+        ([], Schema(), "qa.jsonl:1: the answer is neither a text nor a list of texts"),
+    ):
+        with pytest.raises(InputError, match=message):
+            read_benchmark(lines(tmp_path / "qa.jsonl", {"question": "首都？", "answer": answer}), schema)
+
+
 def test_squad(tmp_path: Path) -> None:
     answers = [
         {"text": "東京", "answer_start": 0},

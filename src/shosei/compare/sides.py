@@ -19,7 +19,7 @@ from shosei.metrics.stats.observations import Observation, Observations
 
 NamedAttempts = tuple[str, list[Log]]  # what is compared, and the attempts that measured it
 
-_DECODING = ("temperature", "max_tokens", "samples")  # of an exam: what changes the answers of one model
+_DECODING = ("temperature", "max_tokens", "samples", "extra_body")  # of an exam: what changes the answers of one model
 _OF_TASKS: list[CellKey] = [(cell.id, cell.phase) for cell in task_cells(ServiceLevel())]
 _AS_LONG = 1.2  # counts of what happened in times that differ more than this say nothing
 _LOAD_ITSELF = ("seed", "model", "suite")  # a turn's own seed; the model's name; a path, whose content is hashed

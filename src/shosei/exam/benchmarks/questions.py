@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,8 @@ def read(path: Path, suite: str, schema: Schema) -> list[Task]:
         entries = table(path, "\t" if name.endswith(".tsv") else ",", schema.columns, sorted(HEADINGS))
     else:
         entries = json_entries(path, schema.columns)
+    divided = [_first_answer(entry) for entry in entries]
+    entries = [entry for entry, _ in divided]
     grader = schema.grader or _grader(entries)
     choices = [choices_of(entry) if grader == "choice" else Choices() for entry in entries]
     if grader == "choice":
@@ -72,9 +75,21 @@ def read(path: Path, suite: str, schema: Schema) -> list[Task]:
     lang = schema.lang or language(entry.text("question", QUESTION) for entry in entries)
     labels = tuple(sorted(set(truths))) if grader == "label" else ()
     return [
-        _task(entry, number, truth, of_row.texts, suite, lang, grader, labels)
-        for number, (entry, truth, of_row) in enumerate(zip(entries, truths, choices, strict=True), 1)
+        _task(entry, number, truth, references, of_row.texts, suite, lang, grader, labels)
+        for number, ((entry, references), truth, of_row) in enumerate(zip(divided, truths, choices, strict=True), 1)
     ]
+
+
+def _first_answer(entry: Entry) -> tuple[Entry, list[str]]:
+    """The entry with the first of its right answers, and the others. Raises InputError for what is no answer."""
+    answer = entry.get("answer", ANSWER)
+    answers = answer if isinstance(answer, list) else [answer]
+    if not answers or any(isinstance(each, list | dict) for each in answers):
+        raise InputError(f"{entry.where}: the answer is neither a text nor a list of texts")
+    if answer is answers[0]:
+        return entry, []
+    first, *others = answers
+    return replace(entry, columns={**entry.columns, "answer": first}), [str(other).strip() for other in others]
 
 
 def _grader(entries: Sequence[Entry]) -> str:
@@ -126,6 +141,7 @@ def _task(
     entry: Entry,
     number: int,
     truth: str,
+    references: Sequence[str],
     choices: Sequence[str],
     suite: str,
     lang: str,
@@ -135,6 +151,8 @@ def _task(
     question = entry.text("question", QUESTION).strip()
     text = "\n".join([question, *(f"{letter}. {choice}" for letter, choice in zip(LETTERS, choices, strict=False))])
     name = entry.get("id", ID)
+    if references and grader not in ("text", "exact"):
+        raise InputError(f"{entry.where}: there are {1 + len(references)} answers, and the grader '{grader}' takes one")
     given = entry.text("answer", ANSWER)
     return Task(
         id=str(name if name is not None else number),
@@ -145,6 +163,7 @@ def _task(
         truth=truth,
         messages=[{"role": "user", "content": ask(text, grader, lang, labels)}],
         stem=question,
+        references=list(references),
         max_tokens=_MAX_TOKENS[grader],
         solution=given if grader == "number" else "",
         choices=list(choices),
