@@ -156,6 +156,8 @@ def test_several_right_answers_are_references_where_text_is_compared(tmp_path: P
         ("text", "京都", []),
     ]
     assert right(first, "東京都")
+    (task,) = read_benchmark(lines(tmp_path / "l.jsonl", {"sentence": "良い", "label": ["肯定"]}))
+    assert (task.grader, task.truth) == ("label", "肯定")
     (task,) = read_benchmark(lines(tmp_path / "n.jsonl", {"question": "1+1？", "answer": ["2"]}))
     assert (task.grader, task.truth) == ("number", "2")
     for answer, schema, message in (

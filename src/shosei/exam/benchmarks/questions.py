@@ -89,7 +89,8 @@ def _first_answer(entry: Entry) -> tuple[Entry, list[str]]:
     if answer is answers[0]:
         return entry, []
     first, *others = answers
-    return replace(entry, columns={**entry.columns, "answer": first}), [str(other).strip() for other in others]
+    column = next(name for name in ANSWER if entry.columns.get(name) is answer)
+    return replace(entry, columns={**entry.columns, column: first}), [str(other).strip() for other in others]
 
 
 def _grader(entries: Sequence[Entry]) -> str:
