@@ -30,14 +30,19 @@ CASES = [
 ]
 
 
+def number_score(answer: str, truth: str, lang: str = "") -> Score:
+    return Score(suite="s", item="i", cluster="c", grader="number", truth=truth, answer=answer, lang=lang)
+
+
 def right(answer: str, truth: str, lang: str = "") -> bool | None:
-    return grade(Score(suite="s", item="i", cluster="c", grader="number", truth=truth, answer=answer, lang=lang), {})
+    return grade(number_score(answer, truth, lang), {})
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case['answer'][-24:]!r}-{case['truth']}")
 def test_the_table(case: dict[str, str]) -> None:
-    assert right(case["answer"], case["truth"]) is (case["grade"] == "right"), case["why"]
-    assert (final_number(case["answer"]).outcome == "ambiguous") == (case["grade"] == "ambiguous"), case["why"]
+    marked = mark(number_score(case["answer"], case["truth"]), {})
+    assert marked.right is (case["grade"] == "right"), case["why"]
+    assert (marked.outcome == "ambiguous") == (case["grade"] == "ambiguous"), case["why"]
 
 
 WIDE = str.maketrans("0123456789-,.", "０１２３４５６７８９－，．")

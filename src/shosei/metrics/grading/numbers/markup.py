@@ -41,11 +41,10 @@ _LATEX = [
 
 
 def plain(text: str) -> str:
-    """``text`` in NFKC and lower case, with one minus sign; without thoughts, LaTeX, Markdown and the marks of lists.
+    """``text`` in NFKC and lower case, with one minus sign; without LaTeX, Markdown and the marks of lists.
 
     Superscripts become ``^2``, ½ becomes 1/2, and the content of ``\\boxed{}`` stands between ``BOX`` and ``BOX_END``.
     """
-    text = text.rpartition("</think>")[2]
     text = (text if text.isascii() else _folded(text)).lower()
     if "\\" in text or "{" in text:
         text = _without_latex(text)

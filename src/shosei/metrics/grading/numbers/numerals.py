@@ -84,7 +84,7 @@ def _value(text: str, japanese: bool) -> Fraction | None:
 def _rest(text: str, size: int, japanese: bool) -> Fraction | None:
     if not text:
         return Fraction(0)
-    if len(text) == 1 and text != "〇" and text not in _SMALL and not japanese:
+    if len(text) == 1 and not japanese and (_DIGIT.get(text) or text.isdecimal()):
         return Fraction(_count(text)) * (size // 10)
     value = _value(text.lstrip("〇") or "〇", japanese or text[0] == "〇")
     return value if value is not None and value < size else None

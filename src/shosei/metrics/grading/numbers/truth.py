@@ -1,29 +1,23 @@
-"""The number that is right, and whether an answer gives it."""
+"""The number that is right."""
 
 from __future__ import annotations
 
 from fractions import Fraction
 from functools import lru_cache
 
-from shosei.metrics.grading.numbers.final import final_number, lone_number
+from shosei.metrics.grading.numbers.final import lone_number
 from shosei.metrics.grading.numbers.markup import plain
 from shosei.metrics.grading.numbers.number import Number, Weight, numbers
 
 _SHOWN = 60  # characters of a truth in an error
 
 
-def is_right(answer: str, truth: str, japanese: bool = False) -> bool:
-    """Whether an answer gives the number of the truth, exactly; no answer gives a truth that is not one number.
+def equals_truth(number: Number, truth: str, japanese: bool = False) -> bool:
+    """Whether a number is that of the truth, exactly; none is that of a truth which is not one number.
 
     Where only one of the two has a percent sign, it may have been left out of the other: 25 % is 0.25, and 25. So may
     "dozen".
     """
-    number = final_number(answer, japanese).number
-    return number is not None and equals_truth(number, truth, japanese)
-
-
-def equals_truth(number: Number, truth: str, japanese: bool) -> bool:
-    """Whether a number that was read is the truth's; see ``is_right``."""
     try:
         return _equal(number, _known(truth, japanese))
     except ValueError:
