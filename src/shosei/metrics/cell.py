@@ -70,7 +70,7 @@ class Cell:
 
     def view(self, log: Log) -> Log:
         """What of the log the cell's functions may see: its kinds of events, in its phase, and every run.begin."""
-        view = Log(log.attempt, {kind: log.of(kind, self.phase) for kind in (*self.needs, *self.may_read)})
+        view = Log(log.attempt, {kind: log.part(kind, self.phase) for kind in (*self.needs, *self.may_read)})
         view.events[RunBegin] = log.of(RunBegin)
         return view
 
@@ -85,7 +85,7 @@ class Cell:
             return self._without_value("not_measured", text("cell.no_run_begin")), None
         view = self.view(log)
         for kind in self.needs:
-            if not view.of(kind):
+            if not view.part(kind):
                 name = str(kind.__struct_config__.tag)
                 reason = worded(self.absent) or text("cell.no_events", kind=name, phase=text(f"phase.{self.phase}"))
                 return self._without_value("not_measured", reason), None
@@ -165,6 +165,6 @@ def _figures(found: Value) -> dict[str, Figure]:
 def _digest(view: Log) -> str:
     digest = hashlib.sha256()
     for kind in sorted(view.events, key=lambda kind: str(kind.__struct_config__.tag)):
-        for event in view.events[kind]:
-            digest.update(msgspec.json.encode(event))
+        for line in view.lines(kind):
+            digest.update(line)
     return digest.hexdigest()
