@@ -3,7 +3,7 @@
 In: events as they happen. Out: events by kind. The only corridor between rooms; imports no room.
 """
 
-from shosei.log.columns import MISSING, Columns
+from shosei.log.columns import Columns
 from shosei.log.events import (
     EVENTS,
     Comm,
@@ -37,7 +37,6 @@ from shosei.log.writer import Writer
 
 __all__ = [
     "EVENTS",
-    "MISSING",
     "Columns",
     "Comm",
     "Epoch",

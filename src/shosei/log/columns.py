@@ -19,7 +19,7 @@ MISSING = np.iinfo(np.int64).min  # stands for None among integers
 FIELDS: dict[type[Event], tuple[str, ...]] = {
     Request: (
         *("host", "boot", "pid", "phase", "purpose", "seen_by", "stream", "error", "first_try_error", "tries"),
-        *("scheduled_ns", "sent_ns", "first_token_ns", "done_ns", "longest_gap_ns"),
+        *("scheduled_ns", "sent_ns", "first_token_ns", "last_token_ns", "done_ns", "longest_gap_ns"),
         *("tokens_out", "bytes_sent", "bytes_received"),
     )
 }
@@ -115,7 +115,7 @@ class Builder:
             field: _coded(self._codes[field]) if field in self._codes else _flags if types[field] is bool else _integers
             for field in self._fields
         }
-        self._parts: dict[str, list[np.ndarray]] = defaultdict(list)
+        self._columns: dict[str, _Growing] = {}
 
     @property
     def names(self) -> dict[str, list[str]]:
@@ -123,7 +123,7 @@ class Builder:
         return {field: list(codes) for field, codes in self._codes.items()}
 
     def __bool__(self) -> bool:
-        return bool(self._parts)
+        return bool(self._columns)
 
     def arrays_of(self, events: Sequence[Event]) -> dict[str, np.ndarray]:
         """Some events' columns. Raises ValueError for an integer of more than 64 bits."""
@@ -135,33 +135,44 @@ class Builder:
     def add(self, arrays: dict[str, np.ndarray]) -> None:
         """The next ``arrays_of`` in reading order, and other columns of the same events."""
         for field, array in arrays.items():
-            self._parts[field].append(array)
+            self._columns.setdefault(field, _Growing(array.dtype)).extend(array)
 
     def first_wall_ns(self) -> dict[str, int]:
         """The first wall clock of each boot."""
-        boots, walls = self._whole("boot"), self._whole("wall_ns")
+        boots, walls = self._columns["boot"].whole(), self._columns["wall_ns"].whole()
         return {boot: int(walls[boots == code].min()) for boot, code in self._codes["boot"].items()}
 
-    def order(self, first_wall_ns: dict[str, int]) -> np.ndarray:
+    def order(self, first_wall_ns: dict[str, int]) -> Rows:
         """The rows in order of time: boots by their first wall clock, then the monotonic clock, process and turn."""
         begun = np.array([first_wall_ns[boot] for boot in self._codes["boot"]], dtype=np.int64)
-        return np.lexsort([self._whole("seq"), self._whole("pid"), self._whole("mono_ns"), begun[self._whole("boot")]])
+        seq, pid, mono_ns, boot = (self._columns[field].whole() for field in ("seq", "pid", "mono_ns", "boot"))
+        order = np.lexsort([seq, pid, mono_ns, begun[boot]])
+        return slice(None) if (np.diff(order) == 1).all() else order
 
     def arrays(self, order: Rows = slice(None)) -> dict[str, np.ndarray]:
         """All that was added, in ``order``. The builder is empty afterwards, so that there are never two copies."""
         for field in _ORDER:
-            self._parts.pop(field, None)
-        arrays = {}
-        for field in list(self._parts):
-            arrays[field] = self._whole(field)[order]
-            del self._parts[field]
-        return arrays
+            del self._columns[field]
+        return {field: self._columns.pop(field).whole()[order] for field in list(self._columns)}
 
-    def _whole(self, field: str) -> np.ndarray:
-        parts = self._parts[field]
-        if len(parts) > 1:
-            parts[:] = [np.concatenate(parts)]
-        return parts[0]
+
+class _Growing:
+    """An array that grows in place: parts to be put together at the end would take the memory twice."""
+
+    def __init__(self, dtype: np.dtype[Any]) -> None:
+        self._array, self._length = np.empty(0, dtype), 0
+
+    def extend(self, part: np.ndarray) -> None:
+        length = self._length + len(part)
+        if length > len(self._array):
+            self._array.resize(length + length // 8, refcheck=False)
+        self._array[self._length : length] = part
+        self._length = length
+
+    def whole(self) -> np.ndarray:
+        """What was added; nothing must be added afterwards."""
+        self._array.resize(self._length, refcheck=False)
+        return self._array
 
 
 def _numbered() -> defaultdict[str, int]:
