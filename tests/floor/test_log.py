@@ -9,7 +9,9 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
 
 import recorded
@@ -19,10 +21,12 @@ from shosei.log import (
     Note,
     ProcStart,
     Rating,
+    Request,
     Run,
     RunBegin,
     RunEnd,
     Step,
+    ToolCall,
     Writer,
     attempts,
     open_run,
@@ -98,6 +102,7 @@ def test_a_killed_writer_loses_at_most_the_last_second_and_nothing_critical(tmp_
     code = f"""
 import time
 from pathlib import Path
+from typing import Any
 from shosei.log import Note, Rating, Writer
 writer = Writer(Path({str(tmp_path)!r}), "r", 1)
 writer.emit(Note(level="info", text="early"))
@@ -199,3 +204,66 @@ def test_what_is_no_run_says_so_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match="holds no events"):
         read_log(tmp_path / "empty")
+
+
+def request(number: int, **fields: Any) -> Request:
+    return Request(id=f"r{number}", purpose="load", seen_by="client", scheduled_ns=number, **fields)
+
+
+def test_requests_of_a_log_as_large_as_several_blocks_are_read_in_order_of_time(tmp_path: Path) -> None:
+    writer = Writer(tmp_path, "r", 1, "inference")
+    for number in range(30_000):
+        answered = {"done_ns": number + 5, "error": "5xx", "tool_calls": [ToolCall("c", "f")]} if number % 3 else {}
+        writer.emit(request(number, **answered))
+        if number % 1000 == 0:
+            writer.emit(step(number))
+    writer.close()
+    log = read_log(tmp_path)
+    requests = log.columns(Request)
+    assert [len(requests), len(log.of(Step)), log.warnings] == [30_000, 30, []]
+    assert requests["scheduled_ns"].tolist() == list(range(30_000))
+    assert requests.has("done_ns").tolist() == [number % 3 > 0 for number in range(30_000)]
+    failed = requests.at(requests.where("error", "5xx"))
+    assert (len(failed), failed.texts("error"), requests.texts("error")) == (20_000, ["5xx"], ["", "5xx"])
+    assert [event.id for event in failed.at(failed["scheduled_ns"] >= 29_990)] == [
+        f"r{number}" for number in range(29_990, 30_000) if number % 3
+    ]
+    assert log.of(Request)[1].tool_calls == [ToolCall("c", "f")]
+    written = [line for line in next(tmp_path.glob("*.jsonl")).read_bytes().splitlines() if b'"request"' in line]
+    assert b"".join(log.lines(Request)) == b"".join(written)
+
+
+def test_requests_of_several_processes_and_boots_are_in_order_of_time(tmp_path: Path) -> None:
+    """The later boot's monotonic clock begins anew; within a boot processes take turns."""
+    lines: dict[str, list[bytes]] = {"a": [], "b": []}
+    for place, (boot, mono, process) in enumerate(
+        [("old", 50, "a"), ("old", 60, "b"), ("old", 70, "a"), ("new", 5, "b"), ("new", 6, "a")]
+    ):
+        event = request(place, v=1, attempt=1, boot=boot, mono_ns=mono, wall_ns=1000 + place, host="h", seq=place)
+        lines[process].append(msgspec.json.encode(event))
+    for process, own in lines.items():
+        (tmp_path / f"{process}.jsonl").write_bytes(b"\n".join([*reversed(own), b""]))
+    log = read_log(tmp_path)
+    assert [event.id for event in log.of(Request)] == ["r0", "r1", "r2", "r3", "r4"]
+    assert log.columns(Request)["scheduled_ns"].tolist() == [0, 1, 2, 3, 4]
+    assert [event.id for event in log.milestones()] == ["r0", "r2", "r3", "r4"]
+    assert b"".join(log.lines(Request)) == b"".join(msgspec.json.encode(event) for event in log.of(Request))
+
+
+def test_a_request_of_another_version_s_spelling_is_told_as_this_one_spells_it(tmp_path: Path) -> None:
+    spelt = b'{"v": 1, "kind": "request", "attempt": 1, "id": "r", "purpose": "load", "seen_by": "client"'
+    spelt += b', "scheduled_ns": 7'
+    (tmp_path / "a.jsonl").write_bytes(spelt + b', "of_the_future": 1}\n' + spelt + b"}\n")
+    log = read_log(tmp_path)
+    assert not log.warnings
+    assert b"".join(log.lines(Request)) == b"".join(msgspec.json.encode(event) for event in log.of(Request))
+    assert b"future" not in b"".join(log.lines(Request))
+
+
+def test_a_number_that_no_clock_reaches_is_warned_about_and_left_out(tmp_path: Path) -> None:
+    good, bad = (msgspec.json.encode(request(number, v=1, attempt=1)) for number in (7, 2**63))
+    (tmp_path / "a.jsonl").write_bytes(good + b"\n" + bad + b"\n")
+    log = read_log(tmp_path)
+    assert log.columns(Request)["scheduled_ns"].tolist() == [7]
+    assert [event.scheduled_ns for event in log.of(Request)] == [7]
+    assert log.warnings == ["a.jsonl:2: a number takes more than 64 bits, left out"]

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent_samples import MS, START, call, task
-from shosei.metrics.observed.critical_path import CallTime, call_times, covered_ns, critical_path
+from shosei.metrics.experience.critical_path import CallTime, call_times, covered_ns, critical_path
 
 CALL_TIMES = st.lists(
     st.tuples(st.sampled_from("abc"), st.integers(0, 30), st.integers(1, 20)).map(

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from recorded import HARDWARE, MS, S, metric_of, rows
-from shosei.log import Epoch, Event, Fault, Log, ProcExit, Request, RunBegin, Sample, Section, Step, Window
-from shosei.metrics.observed.offered import growing
+from shosei.log import Columns, Epoch, Event, Fault, Log, ProcExit, Request, RunBegin, Sample, Section, Step, Window
+from shosei.metrics.observed.requests import growing
 from shosei.metrics.observed.wall_time import wall_time
 from shosei.metrics.service_level import ServiceLevel
 
@@ -340,7 +340,7 @@ def test_a_queue_that_wanders_is_not_saturated_and_one_that_grows_is(places: int
         for seed in range(60):
             requests = queue(seed, load, places, 1100)
             begin = requests[100].scheduled_ns
-            found += growing(requests, begin, requests[-1].scheduled_ns)
+            found += growing(Columns.of(Request, requests), begin, requests[-1].scheduled_ns)
         return found
 
     assert fired(0.5) + fired(0.8) <= 2

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from dataclasses import dataclass, field
 from typing import Literal
@@ -81,7 +80,7 @@ class _Clock:
     """Seconds since the attempt's first event, over all boots."""
 
     def __init__(self, log: Log) -> None:
-        events: list[Event] = list(itertools.chain.from_iterable(log.events.values()))
+        events = list(log.milestones())
         first: dict[str, tuple[int, int]] = {}  # boot -> monotonic and wall time of its first event
         for event in events:
             now = (event.mono_ns, event.wall_ns)

@@ -151,7 +151,7 @@ def log(
         for event in events.of(EVENTS[kind]):
             print(msgspec.json.encode(event).decode())
         return
-    counts = {name: len(events.of(event)) for name, event in EVENTS.items() if events.of(event)}
+    counts = {name: len(of_kind) for name, event in EVENTS.items() if (of_kind := events.part(event))}
     numbers = attempts(chosen.log)
     segments = sorted(segment.name for segment in chosen.log.glob("*.jsonl"))
     values = {

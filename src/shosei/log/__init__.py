@@ -3,6 +3,7 @@
 In: events as they happen. Out: events by kind. The only corridor between rooms; imports no room.
 """
 
+from shosei.log.columns import Columns
 from shosei.log.events import (
     EVENTS,
     Comm,
@@ -29,12 +30,14 @@ from shosei.log.events import (
     Window,
     Workflow,
 )
-from shosei.log.reader import Log, attempts, read_log
+from shosei.log.log import Log
+from shosei.log.reader import attempts, read_log
 from shosei.log.run import Run, VerbRecord, open_run, recording_if_asked
 from shosei.log.writer import Writer
 
 __all__ = [
     "EVENTS",
+    "Columns",
     "Comm",
     "Epoch",
     "Event",

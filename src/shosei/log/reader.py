@@ -6,22 +6,26 @@ import contextlib
 import hashlib
 import itertools
 import sys
-from dataclasses import dataclass, field
+from collections import defaultdict
 from functools import reduce
-from operator import or_
+from operator import attrgetter, or_
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
+import numpy as np
 
 from shosei.errors import InputError
+from shosei.log.columns import FIELDS, Builder, Columns
 from shosei.log.events import EVENTS, SCHEMA_VERSION, Event
-
-E = TypeVar("E", bound=Event)
+from shosei.log.log import Log
+from shosei.log.segments import Lines, blocks, line_ends, segments
 
 _ANY_KIND: Any = reduce(or_, EVENTS.values())
 _SHARED = ("run", "host", "boot", "phase")
-_decode = msgspec.json.Decoder(_ANY_KIND).decode
+_decoder = msgspec.json.Decoder(_ANY_KIND)
+_encoder = msgspec.json.Encoder()
+_attempt_and_version = attrgetter("attempt", "v")
 
 
 class _Header(msgspec.Struct):
@@ -35,30 +39,15 @@ class _Header(msgspec.Struct):
 _decode_header = msgspec.json.Decoder(_Header).decode
 
 
-@dataclass(slots=True)
-class Log:
-    """One attempt's events, each kind in order of time: the monotonic clock, and boots by their first wall clock."""
-
-    attempt: int
-    events: dict[type[Event], list[Any]] = field(default_factory=dict)
-    warnings: list[str] = field(default_factory=list)
-    digest: str = ""  # SHA-256 over the attempt's lines, in reading order
-
-    def of(self, kind: type[E], phase: str = "") -> list[E]:
-        """Events of one kind; with ``phase``, those of that phase only."""
-        found: list[E] = self.events.get(kind, [])
-        return [event for event in found if event.phase == phase] if phase else found
-
-
 def attempts(folder: Path) -> list[int]:
     """Attempt numbers that have events in a run's ``log/`` folder, ascending."""
-    found = set()
-    for segment in _segments(folder):
+    numbers = set()
+    for segment in segments(folder):
         with segment.open("rb") as lines:
             for line in lines:
                 with contextlib.suppress(msgspec.DecodeError):
-                    found.add(_decode_header(line).attempt)
-    return sorted(found)
+                    numbers.add(_decode_header(line).attempt)
+    return sorted(numbers)
 
 
 def read_log(folder: Path, attempt: int | None = None) -> Log:
@@ -73,50 +62,121 @@ def read_log(folder: Path, attempt: int | None = None) -> Log:
         attempt = known[-1]
     elif attempt not in known:
         raise InputError(f"attempt {attempt} is not in {folder}; it has {', '.join(map(str, known))}")
-    log = Log(attempt)
-    digest = hashlib.sha256()
-    for segment in _segments(folder):
-        with segment.open("rb") as lines:
-            for number, line in enumerate(lines, 1):
-                _read_line(log, line, segment.name, number, digest=digest)
-    log.digest = digest.hexdigest()
-    _sort(log)
-    return log
+    return _Reader(attempt, segments(folder)).read()
 
 
-def _sort(log: Log) -> None:
-    first: dict[str, int] = {}
-    for event in itertools.chain.from_iterable(log.events.values()):
-        first[event.boot] = min(event.wall_ns, first.get(event.boot, event.wall_ns))
-    for events in log.events.values():
-        events.sort(key=lambda event: (first[event.boot], event.mono_ns, event.pid, event.seq))
+class _Reader:
+    """Reads segments into a log: whole blocks where every line is an event of the attempt, line by line elsewhere."""
+
+    def __init__(self, attempt: int, files: list[Path]) -> None:
+        self._log, self._files = Log(attempt), files
+        self._digest = hashlib.sha256()
+        self._builders = {kind: Builder(kind) for kind in FIELDS}
+        self._objects: defaultdict[type[Event], list[Any]] = defaultdict(list)
+        self._as_written = True
+
+    def read(self) -> Log:
+        """The log, in order of time."""
+        for place, path in enumerate(self._files):
+            begin, number = 0, 1
+            with path.open("rb") as file:
+                for block in blocks(file):
+                    ends = line_ends(block)
+                    if not self._take(block, place, begin, ends):
+                        self._take_lines(block, place, begin, ends, number)
+                    begin, number = begin + len(block), number + len(ends)
+        self._log.digest = self._digest.hexdigest()
+        self._sort()
+        return self._log
+
+    def _take(self, block: bytes, place: int, begin: int, ends: np.ndarray) -> bool:
+        """Take a block, if every line of it is an event of the attempt."""
+        try:
+            events = _decoder.decode_lines(block)
+        except msgspec.DecodeError:
+            return False
+        if len(events) != len(ends) or any(
+            attempt != self._log.attempt or version > SCHEMA_VERSION
+            for attempt, version in set(map(_attempt_and_version, events))
+        ):
+            return False
+        sizes = np.diff(ends, prepend=0)
+        try:
+            self._add(events, place, begin + ends, sizes)
+        except ValueError:
+            return False
+        self._as_written &= _encoder.encode_lines(events) == block
+        self._digest.update(block.replace(b"\n", b""))
+        return True
+
+    def _take_lines(self, block: bytes, place: int, begin: int, ends: np.ndarray, number: int) -> None:
+        """Take what is an event of the attempt; what cannot be read is a warning."""
+        self._as_written = False
+        for since, until in itertools.pairwise([0, *ends.tolist()]):
+            try:
+                if event := self._event(block[since:until]):
+                    self._add([event], place, np.array([begin + until]), np.array([until - since]))
+                    self._digest.update(block[since:until].rstrip(b"\n"))
+            except ValueError as error:
+                self._log.warnings.append(f"{self._files[place].name}:{number}: {error}, left out")
+            number += 1
+
+    def _event(self, line: bytes) -> Event | None:
+        """The event of a line, if it is of this attempt. Raises ValueError for one that cannot be read."""
+        is_torn, line = not line.endswith(b"\n"), line.rstrip(b"\n")
+        if not line:
+            return None
+        try:
+            header = _decode_header(line)
+        except msgspec.DecodeError:
+            raise ValueError("torn last line" if is_torn else "unreadable line") from None
+        if header.attempt != self._log.attempt:
+            return None
+        if header.v > SCHEMA_VERSION or header.kind not in EVENTS:
+            raise ValueError(f"'{header.kind}' version {header.v} is not known to this version")
+        try:
+            event: Event = _decoder.decode(line)
+        except msgspec.DecodeError as error:
+            raise ValueError(f"not a valid '{header.kind}' event ({error})") from None
+        return event
+
+    def _add(self, events: list[Event], place: int, ends: np.ndarray, sizes: np.ndarray) -> None:
+        """Add events, and where they lie. Raises ValueError before it adds any."""
+        rows: defaultdict[type[Event], list[int]] = defaultdict(list)
+        for row, event in enumerate(events):
+            rows[type(event)].append(row)
+        arrays = {
+            kind: builder.arrays_of([events[row] for row in rows[kind]])
+            for kind, builder in self._builders.items()
+            if kind in rows
+        }
+        for kind, chosen in rows.items():
+            if kind in arrays:
+                file = np.full(len(chosen), place, np.int32)
+                where = {"file": file, "end": ends[chosen], "size": sizes[chosen].astype(np.int32)}
+                self._builders[kind].add(arrays[kind] | where)
+            else:
+                self._objects[kind] += [_with_shared_texts(events[row]) for row in chosen]
+
+    def _sort(self) -> None:
+        first: dict[str, int] = {}
+        for event in itertools.chain.from_iterable(self._objects.values()):
+            first[event.boot] = min(event.wall_ns, first.get(event.boot, event.wall_ns))
+        builders = {kind: builder for kind, builder in self._builders.items() if builder}
+        for builder in builders.values():
+            for boot, wall_ns in builder.first_wall_ns().items():
+                first[boot] = min(wall_ns, first.get(boot, wall_ns))
+        for kind, events in self._objects.items():
+            events.sort(key=lambda event: (first[event.boot], event.mono_ns, event.pid, event.seq))
+            self._log.events[kind] = events
+        for kind, builder in builders.items():
+            arrays = builder.arrays(builder.order(first))
+            lines = Lines(kind, self._files, arrays, self._as_written)
+            self._log.events[kind] = Columns(arrays, builder.names, lines)
 
 
-def _read_line(log: Log, line: bytes, segment: str, number: int, *, digest: Any) -> None:
-    is_torn, line = not line.endswith(b"\n"), line.rstrip(b"\n")
-    if not line:
-        return
-    where = f"{segment}:{number}"
-    try:
-        header = _decode_header(line)
-    except msgspec.DecodeError:
-        log.warnings.append(f"{where}: {'torn last line' if is_torn else 'unreadable line'}, left out")
-        return
-    if header.attempt != log.attempt:
-        return
-    if header.v > SCHEMA_VERSION or header.kind not in EVENTS:
-        log.warnings.append(f"{where}: '{header.kind}' version {header.v} is not known to this version, left out")
-        return
-    try:
-        event = _decode(line)
-    except msgspec.DecodeError as error:
-        log.warnings.append(f"{where}: not a valid '{header.kind}' event ({error}), left out")
-        return
-    digest.update(line)
-    for name in _SHARED:  # the same text in every event: one copy of it, not a million
+def _with_shared_texts(event: Event) -> Event:
+    """The same text in every event: one copy of it, not a million."""
+    for name in _SHARED:
         setattr(event, name, sys.intern(getattr(event, name)))
-    log.events.setdefault(type(event), []).append(event)
-
-
-def _segments(folder: Path) -> list[Path]:
-    return sorted(folder.glob("*.jsonl"))
+    return event

@@ -14,7 +14,8 @@ from shosei.errors import EXIT_INVALID, EXIT_OK, InputError, exit_code
 from shosei.files import locked, write_atomic
 from shosei.log.events import RunBegin, RunEnd
 from shosei.log.hardware import hardware, versions
-from shosei.log.reader import Log, attempts, read_log
+from shosei.log.log import Log
+from shosei.log.reader import attempts, read_log
 from shosei.log.writer import Writer
 
 RUN_VARIABLE = "SHOSEI_RUN"

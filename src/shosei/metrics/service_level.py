@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated
 
+import numpy as np
 from pydantic import Field
 
 from shosei.config import Config
-from shosei.log import Request
+from shosei.log import Columns
 from shosei.metrics.observed.requests import first_token_ms, inter_token_ms, response_ms
 
 Milliseconds = Annotated[float, Field(gt=0)]
@@ -33,18 +34,35 @@ class ServiceLevel(Config):
         """Whether there is any limit of a single request."""
         return any(value is not None for value in (self.ttft_ms, self.inter_token_ms, self.response_ms))
 
-    def kept_by(self, request: Request) -> bool | None:
-        """Whether an answered request kept every limit; None where one of its times is not known.
+    def broken(self, requests: Columns) -> np.ndarray:
+        """Which requests are known to have exceeded a limit."""
+        return _any(requests, [times > limit for times, limit in self._limited(requests)])
 
-        An answer of one token has no time between tokens to exceed.
-        """
-        gap = 0.0 if request.tokens_out == 1 else inter_token_ms(request)
-        pairs = [
-            (first_token_ms(request), self.ttft_ms),
-            (gap, self.inter_token_ms),
-            (response_ms(request), self.response_ms),
+    def unknown(self, requests: Columns) -> np.ndarray:
+        """Which requests are not known to have exceeded a limit, but may have: one of their times is not known."""
+        missing = _any(requests, [np.isnan(times) for times, _ in self._limited(requests)])
+        unknown: np.ndarray = missing & ~self.broken(requests)
+        return unknown
+
+    def kept(self, requests: Columns) -> np.ndarray:
+        """Which requests are known to have kept every limit."""
+        kept: np.ndarray = ~(self.broken(requests) | self.unknown(requests))
+        return kept
+
+    def _limited(self, requests: Columns) -> list[tuple[np.ndarray, float]]:
+        """The times that have a limit. An answer of one token has no time between tokens to exceed."""
+        limits = [
+            (first_token_ms, self.ttft_ms),
+            (_between_tokens_ms, self.inter_token_ms),
+            (response_ms, self.response_ms),
         ]
-        limited = [(time, limit) for time, limit in pairs if limit is not None]
-        if any(time is not None and time > limit for time, limit in limited):
-            return False
-        return None if any(time is None for time, _ in limited) else True
+        return [(times_of(requests), limit) for times_of, limit in limits if limit is not None]
+
+
+def _between_tokens_ms(requests: Columns) -> np.ndarray:
+    return np.where(requests["tokens_out"] == 1, 0.0, inter_token_ms(requests))
+
+
+def _any(requests: Columns, conditions: list[np.ndarray]) -> np.ndarray:
+    met: np.ndarray = np.any([np.zeros(len(requests), dtype=bool), *conditions], axis=0)
+    return met

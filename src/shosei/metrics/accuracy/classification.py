@@ -9,10 +9,10 @@ from shosei.metrics import stats
 from shosei.metrics.accuracy.classified import Suites, can_learn, matching, observations_of, pairs, suites_of
 from shosei.metrics.accuracy.confusion import AVERAGES, Measure
 from shosei.metrics.accuracy.tables import identities, tables
-from shosei.metrics.cell import Unmeasurable, Value
 from shosei.metrics.grading.naive_bayes import MOST_QUESTIONS
 from shosei.metrics.metric import Curve, Figure, Key, Plot, Text, Words, text
 from shosei.metrics.observed.answers import answered, by_epoch, by_task, cluster_of
+from shosei.metrics.value import Unmeasurable, Value
 
 
 def classification(measure: Measure) -> Callable[[Log], Value]:

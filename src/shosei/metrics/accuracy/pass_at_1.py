@@ -19,13 +19,13 @@ from shosei.metrics.accuracy.over_single import (
     mean_cost,
 )
 from shosei.metrics.accuracy.tables import identities
-from shosei.metrics.cell import Unmeasurable, Value
 from shosei.metrics.grading.grade import Outcomes, classes, grade, outcomes
 from shosei.metrics.metric import Curve, Figure, Key, Plot, Row, Table, Text, Words, text
 from shosei.metrics.observed.answers import CUT, CUT_LIMIT, INFRA_LIMIT, answered, by_epoch, cluster_of, task_key
 from shosei.metrics.observed.tasks import stopped, submitted
 from shosei.metrics.stats import Interval
 from shosei.metrics.stats.observations import Observation, Observations, share
+from shosei.metrics.value import Unmeasurable, Value
 from shosei.wire.suite import GRADERS
 
 _ENDS = ("term.low_95", "term.high_95")

@@ -3,54 +3,56 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
-from shosei.log import Log, ProcStart, Request, RunBegin, Section, Step, Window, Workflow
+import numpy as np
+
+from shosei.log import Columns, Log, ProcStart, RunBegin, Section, Step, Window, Workflow
 from shosei.metrics import stats
-from shosei.metrics.cell import Unmeasurable, Value
-from shosei.metrics.experience.distribution import (
-    Times,
-    cumulative,
-    histogram,
-    over_time,
-    percentile_figures,
-    table,
-    too_few,
-    unbounded,
+from shosei.metrics.experience.critical_path import timing_tables
+from shosei.metrics.metric import Curve, Figure, Key, Plot, Row, Table, Text, Words, text
+from shosei.metrics.observed.requests import (
+    Drill,
+    Offered,
+    by_time,
+    first_token_ms,
+    inter_token_ms,
+    longest_gap_ms,
+    offered_load,
+    response_ms,
+    steady_window,
 )
-from shosei.metrics.metric import Figure, Key, Plot, Row, Table, Text, Words, text
-from shosei.metrics.observed.critical_path import CallTime, call_times, covered_ns, critical_path
-from shosei.metrics.observed.faults import Drill
-from shosei.metrics.observed.requests import first_token_ms, inter_token_ms, offered_load, response_ms
-from shosei.metrics.observed.series import by_time, in_turn, steady_window
+from shosei.metrics.observed.series import in_turn
 from shosei.metrics.observed.steps import attempted
-from shosei.metrics.observed.tasks import by_task, calls, names, submitted, window_of
+from shosei.metrics.observed.tasks import as_requests, by_task, calls, names, submitted, window_of
+from shosei.metrics.value import Unmeasurable, Value
 
 _MS = 1e6
+_PERCENTS = (50, 90, 95, 99)
+_BINS = 40
+_POINTS = 200
 
 
 def response_time(log: Log) -> Value:
     """Mean ms from the scheduled send to the last byte, over successes scheduled in the steady window."""
     window = steady_window(log)
     vantage, load = offered_load(log)
-    load = [request for request in load if window.begin_ns <= request.scheduled_ns < window.end_ns]
-    drill = Drill.of(log, window.boot)
-    drilled = sum(drill.covers(request.scheduled_ns) for request in load)
-    load = [request for request in load if not drill.covers(request.scheduled_ns)]
-    good = [request for request in load if not request.error and request.done_ns]
-    if not good:
+    offered = Offered(window, Drill.of(log, window.boot), vantage, load)
+    load = offered.scheduled
+    good = load.at(~load.has("error") & load.has("done_ns"))
+    if not len(good):
         raise Unmeasurable("not_measured", text("experience.no_success", count=len(load)))
-    stretches = by_time([(request.scheduled_ns, request) for request in good], window.begin_ns, window.end_ns)
-    kinds = _kinds(stretches)
+    kinds = {name: Times.known(_by_time(good, times, window)) for name, times in _kinds(good).items()}
     response, failed = kinds["response"], len(load) - len(good)
     mean = response.mean()
-    figures = percentile_figures(response) | _stream_figures(kinds)
+    figures = _percentile_figures(response) | _stream_figures(kinds)
     rows = [times.row(text(f"experience.{name}")) for name, times in kinds.items() if times.clusters]
-    notes: list[Key | Text] = [text("experience.seen_by", vantage=vantage), *too_few(response.values)]
+    notes: list[Key | Text] = [text("experience.seen_by", vantage=vantage), *_too_few(response.values)]
     if failed:
         share = f"{failed / len(load):.1%}"
         notes.append(text("experience.unbounded", failed=failed, count=len(load), share=share))
-    if drilled:
+    if drilled := offered.drilled:
         notes.append(text("experience.faults_left_out", count=drilled))
     if not kinds["first_token"].clusters:
         notes.append("experience.not_streamed")
@@ -65,25 +67,24 @@ def response_time(log: Log) -> Value:
         detail=_detail(log),
         notes=notes,
         figures=figures,
-        plots=_plots(kinds, stretches, window),
-        breakdown=[table("experience.latency", [*rows, unbounded(response, failed)])],
+        plots=_plots(kinds, _by_time(good, response_ms(good), window), window),
+        breakdown=[_table("experience.latency", [*rows, _unbounded(response, failed)])],
     )
 
 
-def _kinds(stretches: Sequence[Sequence[Request]]) -> dict[str, Times]:
+def _by_time(requests: Columns, times: np.ndarray, window: Window) -> list[np.ndarray]:
+    return by_time(requests["scheduled_ns"], times, window.begin_ns, window.end_ns)
+
+
+def _kinds(requests: Columns) -> dict[str, np.ndarray]:
     """The kinds of waiting, by name. Only streamed answers have a first token and gaps."""
-
-    def times(of: Callable[[Request], float | None]) -> Times:
-        return Times.known([[of(request) for request in stretch] for stretch in stretches])
-
-    def streamed(of: Callable[[Request], float | None]) -> Times:
-        return times(lambda request: of(request) if request.stream else None)
-
-    return {
-        "response": times(response_ms),
-        "first_token": streamed(first_token_ms),
-        "inter_token": streamed(inter_token_ms),
-        "longest_gap": streamed(lambda r: None if r.longest_gap_ns is None else r.longest_gap_ns / _MS),
+    streamed = {
+        "first_token": first_token_ms(requests),
+        "inter_token": inter_token_ms(requests),
+        "longest_gap": longest_gap_ms(requests),
+    }
+    return {"response": response_ms(requests)} | {
+        name: np.where(requests["stream"], times, np.nan) for name, times in streamed.items()
     }
 
 
@@ -104,13 +105,12 @@ def _detail(log: Log) -> Key:
     return "experience.service_time" if arrivals and arrivals[-1] == "closed" else "experience.mean_response"
 
 
-def _plots(kinds: dict[str, Times], stretches: Sequence[Sequence[Request]], window: Window) -> list[Plot]:
-    response = [[response_ms(request) or 0.0 for request in stretch] for stretch in stretches]
+def _plots(kinds: dict[str, Times], response: Sequence[np.ndarray], window: Window) -> list[Plot]:
     within = [(f"experience.{name}", kinds[name].values) for name in ("response", "first_token")]
     return [
-        histogram("experience.response_histogram", kinds["response"].values, "experience.requests"),
-        cumulative("experience.answered_within", within),
-        over_time("experience.response_over_time", response, (window.end_ns - window.begin_ns) / 1e9),
+        _histogram("experience.response_histogram", kinds["response"].values, "experience.requests"),
+        _cumulative("experience.answered_within", within),
+        _over_time("experience.response_over_time", response, (window.end_ns - window.begin_ns) / 1e9),
     ]
 
 
@@ -120,7 +120,8 @@ def step_latency(log: Log) -> Value:
     Ranks take a step side by side: the slowest one's time is its time, and one machine's clock is read.
     """
     steps = attempted(log.of(Step))
-    times = Times(in_turn([max(step.duration_ns for step in ranks) / _MS for ranks in steps]))
+    slowest = [max(step.duration_ns for step in ranks) / _MS for ranks in steps]
+    times = Times([np.array(batch) for batch in in_turn(slowest)])
     first = steps[0][0]
     sections = [section for section in log.of(Section) if section.boot == first.boot]
     begin = min(
@@ -131,7 +132,7 @@ def step_latency(log: Log) -> Value:
     first_step = (first.mono_ns - begin) / 1e9
     first_checkpoint = (min(saved) - begin) / 1e9 if saved else None
     mean = times.mean()
-    figures = percentile_figures(times) | {
+    figures = _percentile_figures(times) | {
         "first_step_s": Figure(first_step, "s", "lower", n=1),
         "first_checkpoint_s": Figure(first_checkpoint, "s", "lower", n=1),
     }
@@ -144,16 +145,16 @@ def step_latency(log: Log) -> Value:
         ci_method="term.t_time_batches",
         detail="experience.mean_step",
         figures=figures,
-        notes=too_few(times.values),
+        notes=_too_few(times.values),
         breakdown=[
-            table("experience.step_latency", [times.row(text("term.step"))]),
+            _table("experience.step_latency", [times.row(text("term.step"))]),
             Table.of(
                 "experience.start_up",
                 ["experience.from_start_to", "term.seconds"],
                 {"experience.first_step": [first_step], "experience.first_checkpoint": [first_checkpoint]},
             ),
         ],
-        plots=[histogram("experience.step_histogram", times.values, "experience.steps")],
+        plots=[_histogram("experience.step_histogram", times.values, "experience.steps")],
     )
 
 
@@ -174,12 +175,12 @@ def task_time(log: Log) -> Value:
         unit_of_n="term.time_batches",
         ci_method="term.t_time_batches",
         detail="agents.mean_task",
-        figures=percentile_figures(times),
+        figures=_percentile_figures(times),
         notes=_notes(times, failed, len(tasks)),
         plots=_task_plots(times, tasks),
         breakdown=[
-            table("agents.tasks_by_system", [*rows, unbounded(times, failed)]),
-            *_timing_tables(tasks, by_task(made), names(made)),
+            _table("agents.tasks_by_system", [*rows, _unbounded(times, failed)]),
+            *timing_tables(tasks, by_task(made), names(made)),
         ],
     )
 
@@ -188,11 +189,10 @@ def _systems(tasks: Sequence[Workflow]) -> list[str]:
     return sorted({task.system for task in tasks})
 
 
-def _stretches(some: Sequence[Workflow], tasks: Sequence[Workflow]) -> list[list[float]]:
+def _stretches(some: Sequence[Workflow], tasks: Sequence[Workflow]) -> list[np.ndarray]:
     """Milliseconds of those of ``some`` that were answered, by when they were submitted among all ``tasks``."""
-    window = window_of([*tasks])
-    points = [(task.scheduled_ns, (task.end_ns - task.scheduled_ns) / 1e6) for task in some if not task.error]
-    return by_time(points, window.begin_ns, window.end_ns)
+    requests = as_requests(task for task in some if not task.error)
+    return _by_time(requests, response_ms(requests), window_of([*tasks]))
 
 
 def _times(some: Sequence[Workflow], tasks: Sequence[Workflow]) -> Times:
@@ -200,7 +200,7 @@ def _times(some: Sequence[Workflow], tasks: Sequence[Workflow]) -> Times:
 
 
 def _notes(times: Times, failed: int, count: int) -> list[Text]:
-    notes = too_few(times.values)
+    notes = _too_few(times.values)
     if failed:
         notes.append(text("agents.unbounded", failed=failed, count=count, share=f"{failed / count:.1%}"))
     return notes
@@ -209,67 +209,113 @@ def _notes(times: Times, failed: int, count: int) -> list[Text]:
 def _task_plots(times: Times, tasks: Sequence[Workflow]) -> list[Plot]:
     window = window_of([*tasks])
     return [
-        histogram("agents.time_histogram", times.values, "agents.tasks"),
-        cumulative("experience.answered_within", [("agents.tasks", times.values)]),
-        over_time("agents.time_over_time", _stretches(tasks, tasks), (window.end_ns - window.begin_ns) / 1e9),
+        _histogram("agents.time_histogram", times.values, "agents.tasks"),
+        _cumulative("experience.answered_within", [("agents.tasks", times.values)]),
+        _over_time("agents.time_over_time", _stretches(tasks, tasks), (window.end_ns - window.begin_ns) / 1e9),
     ]
 
 
-def _timing_tables(
-    submitted: Sequence[Workflow], tasks: Mapping[str, Sequence[Request]], named: Mapping[str, Words]
-) -> list[Table]:
-    """The time of each agent's calls and its share of the critical path, and of what tasks' time is made."""
-    timed = [
-        (task, call_times(task, tasks.get(task.task, []))) for task in submitted if task.end_ns > task.scheduled_ns
+@dataclass(frozen=True, slots=True)
+class Times:
+    """Milliseconds, in clusters of neighbours in time that hold at least one value each."""
+
+    clusters: Sequence[np.ndarray]
+
+    @classmethod
+    def known(cls, clusters: Iterable[np.ndarray]) -> Times:
+        """Without the values that are not known (NaN), and without clusters that hold no others."""
+        kept = [cluster[~np.isnan(cluster)] for cluster in clusters]
+        return cls([cluster for cluster in kept if len(cluster)])
+
+    @property
+    def values(self) -> np.ndarray:
+        """All of them, in order of time."""
+        return np.concatenate([*self.clusters, np.empty(0)])
+
+    def mean(self) -> Figure:
+        """With its t interval over the clusters."""
+        values = self.values
+        tops, bottoms = [math.fsum(cluster) for cluster in self.clusters], [float(len(c)) for c in self.clusters]
+        low, high = stats.ratio_interval(tops, bottoms)
+        # No time is negative, but a symmetric interval of few values may be.
+        return self._figure(stats.mean(values) if len(values) else None, (None if low is None else max(0.0, low), high))
+
+    def percentile(self, percent: int) -> Figure:
+        """None where there are too few values for it."""
+        return self._figure(stats.percentile(self.values, percent), stats.percentile_interval(self.clusters, percent))
+
+    def row(self, name: Words) -> Row:
+        """A line of ``table``."""
+        values = self.values
+        percentiles = [stats.percentile(values, percent) for percent in _PERCENTS]
+        return [name, stats.mean(values) if len(values) else None, *percentiles, _slowest(values), len(values)]
+
+    def _figure(self, value: float | None, ci: stats.Interval) -> Figure:
+        return Figure(value, "ms", "lower", ci, len(self.clusters))
+
+
+def _slowest(values: np.ndarray) -> float | None:
+    return float(values.max()) if len(values) else None
+
+
+def _table(title: Key, rows: list[Row]) -> Table:
+    """Rows of ``Times.row``."""
+    percents = [text("term.percentile", percent=percent) for percent in _PERCENTS]
+    columns: list[Key | Text] = ["experience.milliseconds", "term.mean", *percents, "experience.slowest", "term.n"]
+    return Table.of(title, columns, rows)
+
+
+def _unbounded(times: Times, failed: int) -> Row:
+    """A line of ``table`` with the failed: what never succeeds has waited for ever, and JSON has no infinity."""
+    waits = np.append(times.values, np.full(failed, math.inf))
+    found = [stats.percentile(waits, percent) for percent in _PERCENTS]
+    finite = [None if wait is None or math.isinf(wait) else wait for wait in found]
+    mean, slowest = (None, None) if failed else (stats.mean(times.values), _slowest(times.values))
+    return [text("experience.failures_unbounded"), mean, *finite, slowest, len(waits)]
+
+
+def _too_few(values: np.ndarray) -> list[Text]:
+    """A note for each percentile that so few values do not support."""
+    return [
+        text("experience.percentile_needs", percent=percent, least=least, n=len(values))
+        for percent, least in stats.PERCENTILE_MIN_N.items()
+        if len(values) < least
     ]
-    paths = [(task.end_ns - task.scheduled_ns, critical_path(found)) for task, found in timed]
-    if not any(path for _, path in paths):
-        return []
-    return [_agents(tasks, named, paths), _whole([found for _, found in timed], paths)]
 
 
-def _agents(
-    tasks: Mapping[str, Sequence[Request]], named: Mapping[str, Words], paths: Sequence[tuple[int, list[CallTime]]]
-) -> Table:
-    waits: dict[str, list[float]] = {agent: [] for agent in named}
-    for call in (call for made in tasks.values() for call in made):
-        if (wait := response_ms(call)) is not None:
-            waits[call.agent].append(wait)
-    whole = math.fsum(wait for own in waits.values() for wait in own)
-    rows: list[Row] = [
-        [
-            named[agent],
-            len(waits[agent]),
-            math.fsum(waits[agent]) / whole if whole else None,
-            stats.percentile(waits[agent], 50),
-            stats.percentile(waits[agent], 95),
-            _mean_share(paths, agent),
-        ]
-        for agent in sorted(named)
+def _histogram(title: Key, values: np.ndarray, counted: Key) -> Plot:
+    """Counts in equal bins up to p99; the last one also holds the few that are slower, so that they cannot hide
+    the shape of the rest."""
+    ordered = np.sort(values)
+    low, high = float(ordered[0]), float(ordered[math.ceil(0.99 * len(ordered)) - 1])
+    width = (high - low) / _BINS or 1.0
+    place = np.minimum(_BINS - 1, (ordered - low) / width).astype(np.int64)
+    counts = np.bincount(place, minlength=_BINS).astype(float)
+    x = [low + index * width for index in range(_BINS)]
+    return Plot.of(title, "term.ms", counted, x, [Curve(text(counted), counts.tolist())], kind="bars")
+
+
+def _cumulative(title: Key, kinds: Iterable[tuple[Key, np.ndarray]]) -> Plot:
+    """Which share of each kind of time lies within so many ms."""
+    ordered = [(name, np.sort(values)) for name, values in kinds if len(values)]
+    merged = np.unique(np.concatenate([values for _, values in ordered]))
+    step = math.ceil(len(merged) / _POINTS)
+    x = merged[step - 1 :: step]
+    curves = [
+        Curve(text(name), (np.searchsorted(values, x, side="right") / len(values)).tolist()) for name, values in ordered
     ]
-    columns: list[Key | Text] = [
-        "agents.agent",
-        "agents.calls",
-        "agents.share_of_time",
-        text("term.percentile_ms", percent=50),
-        text("term.percentile_ms", percent=95),
-        "agents.share_of_path",
-    ]
-    return Table.of("agents.time", columns, rows)
+    return Plot.of(title, "term.ms", "term.share", x.tolist(), curves)
 
 
-def _whole(found: Sequence[Sequence[CallTime]], paths: Sequence[tuple[int, list[CallTime]]]) -> Table:
-    inside = stats.mean([sum(call.length_ns for call in path) / lasted for lasted, path in paths])
-    together = sum(call.length_ns for calls in found for call in calls)
-    rows: dict[Key, Row] = {
-        "agents.path_share": [inside],
-        "agents.own_share": [1 - inside],
-        "agents.path_calls": [stats.mean([float(len(path)) for _, path in paths])],
-        "agents.parallelism": [together / sum(map(covered_ns, found))],
-    }
-    return Table.of("agents.critical_path", ["term.quantity", "term.value"], rows)
+def _over_time(title: Key, stretches: Sequence[np.ndarray], seconds: float) -> Plot:
+    """Median, p95 and slowest of each of equal stretches of ``seconds`` in all; a gap where too few values are."""
+    curves = [Curve(f"p{percent}", [stats.percentile(values, percent) for values in stretches]) for percent in (50, 95)]
+    curves.append(Curve(text("experience.slowest"), [_slowest(values) for values in stretches]))
+    drawn = [curve for curve in curves if any(value is not None for value in curve.y)]
+    x = [index * seconds / len(stretches) for index in range(len(stretches))]
+    return Plot.of(title, "term.seconds", "term.ms", x, drawn)
 
 
-def _mean_share(paths: Sequence[tuple[int, list[CallTime]]], agent: str) -> float:
-    """Of the tasks' time, the mean share that the critical path spends in calls of ``agent``."""
-    return stats.mean([sum(call.length_ns for call in path if call.agent == agent) / lasted for lasted, path in paths])
+def _percentile_figures(times: Times) -> dict[str, Figure]:
+    """``p50`` to ``p99``, each refused where n is too small."""
+    return {f"p{percent}": times.percentile(percent) for percent in _PERCENTS}

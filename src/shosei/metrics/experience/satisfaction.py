@@ -9,12 +9,12 @@ from typing import TypeVar
 
 import numpy as np
 
-from shosei.log import Log, Rating, Request
+from shosei.log import Columns, Log, Rating, Request
 from shosei.metrics import stats
-from shosei.metrics.cell import Unmeasurable, Value
 from shosei.metrics.metric import Figure, Key, Row, Table, Text, text
-from shosei.metrics.observed.requests import outermost
+from shosei.metrics.observed.requests import of_purpose, outermost
 from shosei.metrics.stats.observations import Observation, Observations, share
+from shosei.metrics.value import Unmeasurable, Value
 
 T = TypeVar("T")
 
@@ -131,7 +131,7 @@ def _by_rater(values: Iterable[tuple[str, T]]) -> list[list[T]]:
 
 
 def _tables(log: Log, people: Population, judges: Population) -> list[Table]:
-    served = [request for request in _chats(log) if not request.error]
+    served = [request.id for request in _chats(log) if not request.error]
     return [
         Table.of(
             "experience.populations",
@@ -181,7 +181,7 @@ def _distribution(people: Population, judges: Population) -> Table:
     return Table.of("experience.given", columns, rows)
 
 
-def _responses(people: Population, served: Sequence[Request]) -> Table:
+def _responses(people: Population, served: Sequence[str]) -> Table:
     """People's ratings of those asked for, and rated chat answers of those served."""
     rate = people.response_rate()
     rows: list[Row] = [
@@ -195,7 +195,7 @@ def _responses(people: Population, served: Sequence[Request]) -> Table:
     ]
     if served:
         rated = {rating.request for rating in people.given}
-        hits = sum(request.id in rated for request in served)
+        hits = sum(id in rated for id in served)
         rows.append(
             [
                 text("experience.rated_of_served"),
@@ -218,12 +218,15 @@ def _responses(people: Population, served: Sequence[Request]) -> Table:
 
 def _of_unknown_answers(log: Log, people: Population) -> int:
     """How many ratings name an answer that the log does not have, where it has chats at all."""
-    known = {request.id for request in log.of(Request)}
-    return sum(rating.request not in known for rating in people.given if rating.request) if _chats(log) else 0
+    if not len(_chats(log)):
+        return 0
+    unknown = {rating.request for rating in people.given if rating.request}
+    unknown -= {request.id for request in log.columns(Request) if request.id in unknown}
+    return sum(rating.request in unknown for rating in people.given)
 
 
-def _chats(log: Log) -> list[Request]:
-    return outermost(request for request in log.of(Request) if request.purpose == "chat")[1]
+def _chats(log: Log) -> Columns:
+    return outermost(of_purpose(log, "chat"))[1]
 
 
 def _tags(people: Population) -> list[Table]:

@@ -8,9 +8,9 @@ from collections.abc import Iterable
 import msgspec
 
 from shosei.log import Log, RunBegin, Score
-from shosei.metrics.cell import Unmeasurable
 from shosei.metrics.metric import Words, text
 from shosei.metrics.observed.tasks import submitted
+from shosei.metrics.value import Unmeasurable
 
 CUT = "length"  # the finish reason of an answer that came to its limit of tokens
 CUT_LIMIT = 0.02  # more such answers and the limit decides on the score

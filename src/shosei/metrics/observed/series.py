@@ -1,21 +1,26 @@
-"""Time series out of events: the steady window, time batches, and counters read from outside."""
+"""Time series out of events: the steady window, time batches, bins, and counters read from outside."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
 import msgspec
+import numpy as np
 
-from shosei.log import Log, RunBegin, Sample, Window
-from shosei.metrics.cell import Unmeasurable
+from shosei.log import Log, RunBegin, Sample
 from shosei.metrics.metric import Phase
-from shosei.metrics.observed.bins import SECOND_NS
 from shosei.metrics.stats import BATCHES
+from shosei.metrics.value import Unmeasurable
 
 T = TypeVar("T")
+Increments = tuple[np.ndarray, np.ndarray, np.ndarray]  # begin_ns, end_ns, and by how much a counter rose in between
+
+SECOND_NS = 1_000_000_000
+_POINTS = 300  # a plot needs no more
+_AT_ONCE = 2**13  # increments that are spread over bins at once
 
 
 def ran_here(log: Log, phase: Phase) -> list[RunBegin]:
@@ -25,6 +30,65 @@ def ran_here(log: Log, phase: Phase) -> list[RunBegin]:
         for begin in log.of(RunBegin)
         if begin.phase == phase and (begin.verb in ("train", "serve", "engine") or begin.verb.startswith("supervise:"))
     ]
+
+
+@dataclass(frozen=True, slots=True)
+class Bins:
+    """``count`` stretches of ``width_ns`` from ``begin_ns``."""
+
+    begin_ns: int
+    width_ns: int
+    count: int
+
+    @classmethod
+    def seconds(cls, begin_ns: int, end_ns: int) -> Bins:
+        """The whole seconds from ``begin_ns``; what is left over at the end is not a second."""
+        return cls(begin_ns, SECOND_NS, max(0, end_ns - begin_ns) // SECOND_NS)
+
+    @classmethod
+    def for_plot(cls, begin_ns: int, end_ns: int) -> Bins:
+        """At most 300 equal stretches, each of a second or more, that cover all from ``begin_ns`` to ``end_ns``."""
+        span = max(1, end_ns - begin_ns)
+        count = min(_POINTS, max(1, span // SECOND_NS))
+        return cls(begin_ns, -(-span // count), count)
+
+    @property
+    def x(self) -> list[float]:
+        """Where each stretch begins, in seconds after ``begin_ns``."""
+        return [index * self.width_ns / SECOND_NS for index in range(self.count)]
+
+    def totals(self, increments: Increments) -> list[float]:
+        """What falls into each stretch of the increments, each spread evenly over its time."""
+        totals = np.zeros(self.count)
+        for first_row in range(0, len(increments[0]), _AT_ONCE):
+            since, until, increase = (column[first_row : first_row + _AT_ONCE] for column in increments)
+            first = np.maximum(0, (since - self.begin_ns) // self.width_ns)
+            last = np.minimum(self.count, -((self.begin_ns - until) // self.width_ns))
+            reached = np.maximum(0, last - first)
+            row = np.repeat(np.arange(len(since)), reached)
+            index = np.arange(len(row)) + (first - np.cumsum(reached) + reached)[row]
+            left = self.begin_ns + index * self.width_ns
+            overlap = np.minimum(until[row], left + self.width_ns) - np.maximum(since[row], left)
+            np.add.at(totals, index, increase[row] * (overlap / (until - since)[row]))
+        return totals.tolist()
+
+    def rates(self, increments: Increments) -> list[float | None]:
+        """``totals`` a second; None in a stretch that no increment reaches."""
+        since, until, increase = increments
+        reached = self.totals((since, until, np.ones(len(increase))))
+        return [
+            total / (self.width_ns / SECOND_NS) if share > 0 else None
+            for total, share in zip(self.totals(increments), reached, strict=True)
+        ]
+
+    def highest(self, readings: Mapping[int, float]) -> list[float | None]:
+        """The highest reading of each stretch, given readings by second of the clock; None where there is none."""
+        found: list[float | None] = [None] * self.count
+        for second, reading in readings.items():
+            index = (second * SECOND_NS - self.begin_ns) // self.width_ns
+            if 0 <= index < self.count:
+                found[index] = max(found[index] or 0.0, reading)
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,23 +112,6 @@ def in_turn(values: Sequence[T]) -> list[Sequence[T]]:
     count = min(BATCHES, max(1, len(values) // 2))
     edges = [len(values) * index // count for index in range(count + 1)]
     return [values[a:b] for a, b in itertools.pairwise(edges)]
-
-
-def steady_window(log: Log) -> Window:
-    """The load's steady window. Raises Unmeasurable where there is none."""
-    steady = [window for window in log.of(Window) if window.name == "steady" and window.end_ns > window.begin_ns]
-    if not steady:
-        raise Unmeasurable("not_measured", "performance.no_steady_window", "shosei load URL --seconds 30")
-    return steady[-1]
-
-
-def by_time(points: Iterable[tuple[int, T]], begin_ns: int, end_ns: int) -> list[list[T]]:
-    """Values at points in time, sorted into ``BATCHES`` equal stretches from ``begin_ns`` to ``end_ns``."""
-    stretches: list[list[T]] = [[] for _ in range(BATCHES)]
-    for when, value in points:
-        index = (when - begin_ns) * BATCHES // max(1, end_ns - begin_ns)
-        stretches[min(BATCHES - 1, max(0, index))].append(value)
-    return stretches
 
 
 def by_child(samples: Iterable[Sample], scope: str = "tree") -> dict[str, list[Sample]]:
@@ -96,13 +143,21 @@ def _on_one_clock(samples: Sequence[Sample]) -> Sequence[Sample]:
     ]
 
 
-def increments(tree: Sequence[Sample], counter: str) -> list[tuple[int, int, float]]:
-    """``(begin_ns, end_ns, increase)`` between neighbouring samples. A counter that falls began anew with a restart."""
-    known = {sample.mono_ns: getattr(sample, counter) for sample in tree if getattr(sample, counter) is not None}
+def increments(*trees: Sequence[Sample], counter: str) -> Increments:
+    """A counter's increase between neighbouring samples of each tree. One that falls began anew with a restart."""
     steps = []
-    for (begin, before), (end, after) in itertools.pairwise(known.items()):
-        steps.append((begin, end, float(after - before if after >= before else after)))
-    return steps
+    for tree in trees:
+        known = {sample.mono_ns: getattr(sample, counter) for sample in tree if getattr(sample, counter) is not None}
+        for (begin, before), (end, after) in itertools.pairwise(known.items()):
+            steps.append((begin, end, after - before if after >= before else after))
+    begins, ends, increases = np.array(steps, dtype=np.int64).reshape(-1, 3).T
+    return begins, ends, increases.astype(float)
+
+
+def joined(counted: Iterable[Increments]) -> Increments:
+    """Increments of several counters, one after another."""
+    begins, ends, increases = map(np.concatenate, zip(*counted, strict=True))
+    return begins, ends, increases
 
 
 def per_second(trees: dict[str, list[Sample]], gauge: str) -> dict[int, int]:

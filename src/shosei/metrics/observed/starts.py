@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+import numpy as np
+
 from shosei.log import Event, Fault, Heartbeat, Log, ProcExit, ProcStart, Request, Step
-from shosei.metrics.observed.faults import injected
+from shosei.metrics.observed.requests import injected
 
 # A supervisor writes down an end a moment after it, so one that a fault caused may be dated after the fault's end.
 _NOTICED_NS = 1_000_000_000
+_NEVER = np.iinfo(np.int64).max
 
 ProcessKey = tuple[str, str, int, int]
 
@@ -85,16 +88,7 @@ class Repair:
 def repairs(log: Log, known: list[Start]) -> list[Repair]:
     """One for each crash, injected ones included."""
     following = {(start.process, start.child, start.number): start.began for start in known}
-    useful: dict[str, list[int]] = {}
-    for step in log.of(Step):
-        useful.setdefault(step.boot, []).append(step.mono_ns)
-    for request in log.of(Request):
-        if request.done_ns and not request.error:
-            useful.setdefault(request.boot, []).append(request.done_ns)
-    useful = {boot: sorted(moments) for boot, moments in useful.items()}
-    beats: dict[tuple[ProcessKey, str], list[int]] = {}
-    for beat in log.of(Heartbeat):
-        beats.setdefault((process_key(beat), beat.child), []).append(beat.mono_ns)
+    work, beats = _work(log), _beats(log)
     found = []
     for crash in known:
         end = crash.end
@@ -104,17 +98,31 @@ def repairs(log: Log, known: list[Start]) -> list[Repair]:
         restart_s = useful_s = None
         if again is not None:
             restart_s = (again.mono_ns - end.mono_ns) / 1e9
-            signs = [useful.get(again.boot, []), beats.get((crash.process, crash.child), [])]
-            first = min((moment for moments in signs for moment in _next(moments, again.mono_ns)), default=None)
-            useful_s = None if first is None else (first - again.mono_ns) / 1e9
+            signs = [*work[again.boot], *beats[crash.process, crash.child]]
+            first = min((moments[moments > again.mono_ns].min(initial=_NEVER) for moments in signs), default=_NEVER)
+            useful_s = None if first == _NEVER else int(first - again.mono_ns) / 1e9
         found.append(Repair(crash, end, restart_s, useful_s))
     return found
 
 
-def _next(moments: list[int], after_ns: int) -> list[int]:
-    """The first of the ascending ``moments`` that is later, if there is one."""
-    place = bisect_right(moments, after_ns)
-    return moments[place : place + 1]
+def _work(log: Log) -> defaultdict[str, list[np.ndarray]]:
+    """When steps ended and requests were answered, by boot."""
+    moments: defaultdict[str, list[np.ndarray]] = defaultdict(list)
+    for step in log.of(Step):
+        moments[step.boot].append(np.array([step.mono_ns]))
+    requests = log.columns(Request)
+    answered = requests.at(requests.has("done_ns") & ~requests.has("error"))
+    for boot in answered.texts("boot"):
+        moments[boot].append(answered["done_ns"][answered.where("boot", boot)])
+    return defaultdict(list, {boot: [np.concatenate(parts)] for boot, parts in moments.items()})
+
+
+def _beats(log: Log) -> defaultdict[tuple[ProcessKey, str], list[np.ndarray]]:
+    """When each process's heartbeats came."""
+    moments: defaultdict[tuple[ProcessKey, str], list[int]] = defaultdict(list)
+    for beat in log.of(Heartbeat):
+        moments[process_key(beat), beat.child].append(beat.mono_ns)
+    return defaultdict(list, {child: [np.array(beats)] for child, beats in moments.items()})
 
 
 def lost_work(steps: Iterable[Step]) -> list[Step]:

@@ -6,10 +6,9 @@ import itertools
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from shosei.log import Log, Request, Window, Workflow
+from shosei.log import Columns, Log, Request, Window, Workflow
 from shosei.metrics.metric import Text, Words, text
-from shosei.metrics.observed.faults import Drill
-from shosei.metrics.observed.requests import outermost
+from shosei.metrics.observed.requests import Drill, of_purpose, outermost
 
 UNATTRIBUTED = "unattributed"  # what a gateway names calls whose agent it does not know
 
@@ -26,7 +25,7 @@ def given_to_baseline(log: Log) -> list[Workflow]:
 
 def calls(log: Log) -> tuple[Text, list[Request]]:
     """The calls of agents in the order in which they were made, as the outermost vantage saw them, and its name."""
-    vantage, seen = outermost(request for request in log.of(Request) if request.purpose == "agents")
+    vantage, seen = outermost(of_purpose(log, "agents"))
     return vantage, sorted(seen, key=lambda call: call.scheduled_ns)
 
 
@@ -62,19 +61,23 @@ def window_of(tasks: list[Workflow]) -> Window:
     return Window(name="steady", begin_ns=known[0][0], end_ns=known[-1][1] + 1)
 
 
-def as_request(task: Workflow) -> Request:
-    """A task as a request to the system, so that it is counted and timed as requests are."""
-    return Request(
-        id=task.task,
-        purpose="agents",
-        seen_by="client",
-        scheduled_ns=task.scheduled_ns,
-        sent_ns=task.begin_ns,
-        done_ns=task.end_ns,
-        error=task.error,
-        tokens_in=task.tokens_in,
-        tokens_out=task.tokens_out,
-    )
+def as_requests(tasks: Iterable[Workflow]) -> Columns:
+    """Tasks as requests to the system, so that they are counted and timed as requests are."""
+    requests = [
+        Request(
+            id=task.task,
+            purpose="agents",
+            seen_by="client",
+            scheduled_ns=task.scheduled_ns,
+            sent_ns=task.begin_ns,
+            done_ns=task.end_ns,
+            error=task.error,
+            tokens_in=task.tokens_in,
+            tokens_out=task.tokens_out,
+        )
+        for task in tasks
+    ]
+    return Columns.of(Request, requests)
 
 
 def names(made: Iterable[Request]) -> dict[str, Words]:

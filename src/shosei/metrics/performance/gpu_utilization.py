@@ -6,11 +6,10 @@ import math
 
 from shosei.log import Log, RunBegin, Sample, Step
 from shosei.metrics import stats
-from shosei.metrics.cell import Unmeasurable, Value
 from shosei.metrics.metric import Curve, Figure, Key, Plot, Row, Table, Text, text
-from shosei.metrics.observed.bins import SECOND_NS, Bins
-from shosei.metrics.observed.series import RatioBatches, by_child, increments, weighted
+from shosei.metrics.observed.series import SECOND_NS, Bins, RatioBatches, by_child, increments, weighted
 from shosei.metrics.observed.steps import whole_steps
+from shosei.metrics.value import Unmeasurable, Value
 
 
 def gpu_utilization(log: Log) -> Value:
@@ -59,23 +58,23 @@ def _mean_over_time(gpu: list[Sample], gauge: str) -> float | None:
 
 def _cpu_instead(log: Log) -> tuple[list[Table], list[Plot]]:
     """Cores busy of each process tree: the mean, its share of the machine, and over time."""
-    trees = {name: increments(tree, "cpu_ns") for name, tree in by_child(log.of(Sample)).items()}
-    trees = {name: steps for name, steps in trees.items() if steps and steps[-1][1] > steps[0][0]}
+    counted = {name: increments(tree, counter="cpu_ns") for name, tree in by_child(log.of(Sample)).items()}
+    trees = {name: steps for name, steps in counted.items() if len(steps[0])}
     if not trees:
         return [], []
     cores = max(int(begin.hardware.get("cores", 1)) for begin in log.of(RunBegin))
     rows: list[Row] = []
-    for name, steps in trees.items():
-        busy = sum(increase for _, _, increase in steps) / (steps[-1][1] - steps[0][0])
+    for name, (begins, ends, increases) in trees.items():
+        busy = math.fsum(increases) / int(ends[-1] - begins[0])
         rows.append([name, busy, busy / cores])
     columns: list[Key | Text] = [
         "performance.tree",
         "performance.cores_busy",
         text("performance.share_of_cores", cores=cores),
     ]
-    begin = min(steps[0][0] for steps in trees.values())
-    bins = Bins.for_plot(begin, max(steps[-1][1] for steps in trees.values()))
-    curves = [Curve(name, bins.rates([(a, b, ns / SECOND_NS) for a, b, ns in steps])) for name, steps in trees.items()]
+    begin = min(int(begins[0]) for begins, _, _ in trees.values())
+    bins = Bins.for_plot(begin, max(int(ends[-1]) for _, ends, _ in trees.values()))
+    curves = [Curve(name, bins.rates((begins, ends, ns / SECOND_NS))) for name, (begins, ends, ns) in trees.items()]
     plot = Plot.of("performance.cpu", "term.seconds", "performance.cores_busy", bins.x, curves)
     return [Table.of("performance.cpu", columns, rows)], [plot]
 

@@ -6,20 +6,19 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from shosei.log import Log, RunBegin, Step
 from shosei.metrics import stats
-from shosei.metrics.cell import Unmeasurable, Value
 from shosei.metrics.metric import Curve, Figure, Key, Plot, Row, Table, Text, text
-from shosei.metrics.observed.bins import SECOND_NS, Bins
-from shosei.metrics.observed.faults import Drill
-from shosei.metrics.observed.offered import Offered, mean_in_flight
-from shosei.metrics.observed.requests import offered_load
-from shosei.metrics.observed.series import RatioBatches, by_time, steady_window
+from shosei.metrics.observed.requests import Drill, Offered, mean_in_flight, offered_load, steady_window, time_batches
+from shosei.metrics.observed.series import SECOND_NS, Bins, RatioBatches
 from shosei.metrics.observed.steps import total, whole_steps
-from shosei.metrics.observed.tasks import as_request, by_task, calls, names, pauses, submitted, window_of
+from shosei.metrics.observed.tasks import as_requests, by_task, calls, names, pauses, submitted, window_of
 from shosei.metrics.performance import transfers
 from shosei.metrics.performance.max_rate import max_rate
 from shosei.metrics.service_level import ServiceLevel
+from shosei.metrics.value import Unmeasurable, Value
 
 _COMMAND = "shosei supervise --run RUN --step-pattern '... (?P<samples>[0-9]+)' -- CMD"
 
@@ -77,11 +76,11 @@ def request_rate(service_level: ServiceLevel) -> Callable[[Log], Value]:
     def compute(log: Log) -> Value:
         window = steady_window(log)
         load = Offered(window, Drill.of(log, window.boot), *offered_load(log))
-        if not load.scheduled:
+        if not len(load.scheduled):
             raise Unmeasurable("not_measured", "performance.no_load")
-        if not load.good:
+        if not len(load.good):
             raise Unmeasurable("not_measured", text("performance.no_success", requests=len(load.scheduled)))
-        rate = load.rate([(request, 1) for request in load.good], "requests/s")
+        rate = load.rate(load.good, "requests/s")
         arrival = next((begin.arrival for begin in log.of(RunBegin) if begin.arrival), text("term.not_recorded"))
         beside = _Beside({"term.vantage": [load.vantage], "performance.arrival": [arrival]})
         _add_saturation(beside, load)
@@ -112,9 +111,10 @@ def _add_saturation(beside: _Beside, load: Offered) -> None:
     """What was offered, how much of it was answered, and whether the client kept to its schedule."""
     achieved, offered = len(load.good) / load.seconds, len(load.scheduled) / load.seconds
     saturated = load.saturated
-    points = [(request.scheduled_ns, request) for request in load.scheduled]
-    holding = sum(map(bool, by_time(points, load.window.begin_ns, load.window.end_ns)))  # neighbours share a queue
-    lag = [(request.sent_ns - request.scheduled_ns) / 1e6 for request in load.scheduled if request.sent_ns is not None]
+    batches = time_batches(load.scheduled["scheduled_ns"], load.window.begin_ns, load.window.end_ns)
+    holding = len(np.unique(batches))  # neighbours share a queue
+    sent = load.scheduled.at(load.scheduled.has("sent_ns"))
+    lag = (sent["sent_ns"] - sent["scheduled_ns"]) / 1e6
     beside.rows |= {
         "performance.offered": [offered],
         "performance.achieved_over_offered": [achieved / offered],
@@ -135,11 +135,10 @@ def _add_saturation(beside: _Beside, load: Offered) -> None:
 
 
 def _add_tokens(beside: _Beside, load: Offered) -> None:
-    tokens = [(request, request.tokens_out) for request in load.good if request.tokens_out is not None]
-    if len(tokens) < len(load.good):
+    if not load.good.has("tokens_out").all():
         beside.rows["performance.output_tokens"] = [text("performance.no_usage")]
         return
-    beside.figures["tokens_per_s"] = load.rate(tokens, "tokens/s")
+    beside.figures["tokens_per_s"] = load.rate(load.good, "tokens/s", "tokens_out")
     beside.rows["performance.output_tokens"] = [beside.figures["tokens_per_s"].value]
 
 
@@ -148,14 +147,14 @@ def _add_goodput(beside: _Beside, load: Offered, service_level: ServiceLevel) ->
     if not service_level.is_set:
         beside.rows["performance.goodput"] = [text("performance.no_limits")]
         return
-    if any(service_level.kept_by(request) is None for request in load.good):
+    if service_level.unknown(load.good).any():
         beside.rows["performance.goodput"] = [text("performance.limits_unknown")]
         return
-    keeping = [(request, 1) for request in load.good if service_level.kept_by(request)]
-    share = sum(not request.error and bool(service_level.kept_by(request)) for request in load.scheduled)
+    keeping = load.good.at(service_level.kept(load.good))
+    kept = int((service_level.kept(load.scheduled) & ~load.scheduled.has("error")).sum())
     beside.figures["goodput"] = load.rate(keeping, "requests/s")
     beside.rows["performance.goodput"] = [beside.figures["goodput"].value]
-    beside.rows["performance.share_keeping"] = [share / len(load.scheduled)]
+    beside.rows["performance.share_keeping"] = [kept / len(load.scheduled)]
 
 
 def _add_max_rate(beside: _Beside, log: Log, service_level: ServiceLevel) -> None:
@@ -171,11 +170,10 @@ def _add_max_rate(beside: _Beside, log: Log, service_level: ServiceLevel) -> Non
 
 def _over_time(load: Offered) -> Plot:
     bins = Bins.for_plot(load.window.begin_ns, load.window.end_ns)
-    finished = [0.0] * bins.count
-    for request in load.good:
-        finished[((request.done_ns or 0) - bins.begin_ns) // bins.width_ns] += SECOND_NS / bins.width_ns
+    place = (load.good["done_ns"] - bins.begin_ns) // bins.width_ns
+    finished = np.bincount(place, np.full(len(place), SECOND_NS / bins.width_ns), minlength=bins.count)
     curves = [
-        Curve(text("performance.finished_per_s"), [*finished]),
+        Curve(text("performance.finished_per_s"), finished.tolist()),
         Curve(text("performance.in_flight"), [*mean_in_flight(load.requests, bins)]),
     ]
     return Plot.of("performance.load_over_time", "term.seconds", "performance.requests", bins.x, curves)
@@ -186,10 +184,10 @@ def task_rate(service_level: ServiceLevel) -> Callable[[Log], Value]:
 
     def compute(log: Log) -> Value:
         tasks = submitted(log)
-        offered = Offered(window_of(tasks), pauses(tasks), text("term.client"), [as_request(task) for task in tasks])
-        if not offered.good:
+        offered = Offered(window_of(tasks), pauses(tasks), text("term.client"), as_requests(tasks))
+        if not len(offered.good):
             raise Unmeasurable("not_measured", text("agents.no_success", tasks=len(tasks)))
-        rate = offered.rate([(task, 1) for task in offered.good], "tasks/s")
+        rate = offered.rate(offered.good, "tasks/s")
         beside = {"tokens_per_s": _tokens(offered), "goodput": _goodput(offered, service_level)}
         made = by_task(calls(log)[1])
         return Value(
@@ -222,18 +220,16 @@ def task_rate(service_level: ServiceLevel) -> Callable[[Log], Value]:
 
 
 def _tokens(offered: Offered) -> Figure | Text:
-    tokens = [(task, task.tokens_out) for task in offered.good if task.tokens_out is not None]
-    known = len(tokens) == len(offered.good)
-    return offered.rate(tokens, "tokens/s") if known else text("performance.no_usage")
+    told = offered.good.has("tokens_out").all()
+    return offered.rate(offered.good, "tokens/s", "tokens_out") if told else text("performance.no_usage")
 
 
 def _goodput(offered: Offered, service_level: ServiceLevel) -> Figure | Text:
     """The rate of tasks that keep the limit of a task."""
     if service_level.task_ms is None:
         return text("agents.no_limit")
-    limit_ns = service_level.task_ms * 1e6
-    keeping = [(task, 1) for task in offered.good if (task.done_ns or 0) - task.scheduled_ns <= limit_ns]
-    return offered.rate(keeping, "tasks/s")
+    taken_ns = offered.good["done_ns"] - offered.good["scheduled_ns"]
+    return offered.rate(offered.good.at(taken_ns <= service_level.task_ms * 1e6), "tasks/s")
 
 
 def _told(found: Figure | Text) -> Text | float | None:

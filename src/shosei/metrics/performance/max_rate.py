@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from shosei.log import Log, Request, Window
+from shosei.log import Log, Window
 from shosei.metrics.metric import Figure
-from shosei.metrics.observed.faults import Drill
-from shosei.metrics.observed.offered import KEEPING_UP, Offered
-from shosei.metrics.observed.requests import outermost
+from shosei.metrics.observed.requests import KEEPING_UP, Drill, Offered, offered_load
 from shosei.metrics.service_level import ServiceLevel
 
 
@@ -37,16 +35,14 @@ def probes(log: Log, service_level: ServiceLevel) -> list[RateProbe]:
     within every limit. A limit on what is not known, such as the first token of an answer that is not streamed, limits
     nothing.
     """
-    vantage, requests = outermost(
-        request for request in log.of(Request) if request.purpose == "probe" and request.error != "cancelled"
-    )
+    vantage, requests = offered_load(log, "probe")
     found = []
     for window in log.of(Window):
         if window.name != "probe" or window.rate is None:
             continue
         load = Offered(window, Drill.of(log, window.boot), vantage, requests)
-        good = [r for r in load.scheduled if not r.error and service_level.kept_by(r) is not False]
-        kept = bool(good) and len(good) >= KEEPING_UP * len(load.scheduled) and not load.saturated
+        good = int((~(load.scheduled.has("error") | service_level.broken(load.scheduled))).sum())
+        kept = good > 0 and good >= KEEPING_UP * len(load.scheduled) and not load.saturated
         found.append(RateProbe(window.rate, len(load.scheduled), kept and not window.invalid, bool(window.invalid)))
     return found
 

@@ -6,15 +6,15 @@ import math
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from shosei.log import Epoch, HeldOut, Log, Request, Section, Step
+from shosei.log import Epoch, HeldOut, Log, Section, Step
 from shosei.metrics import stats
-from shosei.metrics.cell import Unmeasurable, Value
 from shosei.metrics.metric import Curve, Figure, Key, Plot, Row, Table, Text, text
-from shosei.metrics.observed.bins import SECOND_NS
-from shosei.metrics.observed.requests import outermost
+from shosei.metrics.observed.requests import of_purpose, outermost
+from shosei.metrics.observed.series import SECOND_NS
 from shosei.metrics.observed.steps import kept, total
 from shosei.metrics.observed.tasks import sessions, submitted
 from shosei.metrics.observed.wall_time import PARTS, Stretch, WallTime, overlap, wall_time
+from shosei.metrics.value import Unmeasurable, Value
 
 _CURVE_POINTS = 200
 _WAITS = ("data_wait", "communication")
@@ -198,12 +198,12 @@ def _bits_per_character(loss: HeldOut) -> float | None:
 
 def workload_time(log: Log) -> Value:
     """Seconds of one pass over the frozen workload: the exam's requests, first sent to last answered."""
-    vantage, requests = outermost(request for request in log.of(Request) if request.purpose == "exam")
-    times = [(request.sent_ns, request.done_ns) for request in requests if request.sent_ns and request.done_ns]
-    if not times:
+    vantage, requests = outermost(of_purpose(log, "exam"))
+    ended = requests.at(requests.has("sent_ns") & requests.has("done_ns"))
+    if not len(ended):
         raise Unmeasurable("not_measured", "performance.no_exam")
-    failed = sum(bool(request.error) for request in requests)
-    seconds = (max(done for _, done in times) - min(sent for sent, _ in times)) / SECOND_NS
+    failed = int(requests.has("error").sum())
+    seconds = int(ended["done_ns"].max() - ended["sent_ns"].min()) / SECOND_NS
     if seconds <= 0:
         raise Unmeasurable("not_measured", "performance.no_time")
     columns = ["performance.requests", "term.seconds", "performance.requests_per_s", "term.vantage"]
@@ -215,12 +215,12 @@ def workload_time(log: Log) -> Value:
         detail="performance.pass",
         ci_method="performance.one_pass",
         invalid=text("performance.pass_failed", failed=failed, requests=len(requests)) if failed else "",
-        figures={"requests_per_s": Figure(len(times) / seconds, "requests/s", "higher", n=1)},
+        figures={"requests_per_s": Figure(len(ended) / seconds, "requests/s", "higher", n=1)},
         breakdown=[
             Table.of(
                 "performance.pass_table",
                 columns,
-                [[len(times), seconds, len(times) / seconds, vantage]],
+                [[len(ended), seconds, len(ended) / seconds, vantage]],
             )
         ],
     )

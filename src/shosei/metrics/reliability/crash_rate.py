@@ -7,10 +7,10 @@ from collections.abc import Sequence
 
 from shosei.log import Log, Step
 from shosei.metrics import stats
-from shosei.metrics.cell import Value
 from shosei.metrics.metric import Figure, Key, Row, Table, Text, Words, text
 from shosei.metrics.observed.starts import Repair, Start, lost_work, repairs, starts
 from shosei.metrics.stats.observations import Observation, Observations, share
+from shosei.metrics.value import Value
 
 _CAUSES = {"done", "stopped", "bad input", "out of memory", "signal", "exception", "hang", "start-up"}
 

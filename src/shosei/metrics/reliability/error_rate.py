@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from shosei.log import Log, Request, Step, Workflow
+import numpy as np
+
+from shosei.log import Columns, Log, Request, Step, Workflow
 from shosei.metrics import stats
-from shosei.metrics.cell import Unmeasurable, Value
 from shosei.metrics.metric import Figure, Key, Row, Table, Text, Words, text
-from shosei.metrics.observed.faults import Drill
-from shosei.metrics.observed.requests import outermost
-from shosei.metrics.observed.series import by_time
+from shosei.metrics.observed.requests import Drill, by_time, of_purpose, outermost
 from shosei.metrics.observed.steps import attempted
 from shosei.metrics.observed.tasks import UNATTRIBUTED, by_task, calls, names, stopped, submitted
 from shosei.metrics.stats.observations import Observation, Observations, by_cluster, share
+from shosei.metrics.value import Unmeasurable, Value
 
 _PURPOSES = ("load", "exam", "agents", "chat")  # what users of a server do; probes and warm-ups measure nothing
 _ERRORS = {
@@ -82,79 +81,81 @@ def request_errors(log: Log) -> Value:
     The requests of one vantage, the outermost in the log. Neighbours in time fail together, so the interval is over
     time batches.
     """
-    vantage, batches, cancelled = _batches(log)
-    counted = [request for batch in batches.values() for request in batch]
-    if not counted:
+    vantage, seen = outermost(of_purpose(log, *_PURPOSES))
+    requests = seen.at(~seen.where("error", "cancelled"))
+    if not len(requests):
         raise Unmeasurable("not_measured", "reliability.no_requests")
-    before = _rate(batches, _failed_first)
+    batches = _batches(requests)
+    failed, failed_first = requests.has("error"), _failed_first(requests)
     notes = [text("reliability.seen_by", vantage=vantage)]
-    if cancelled:
+    if cancelled := len(seen) - len(requests):
         notes.append(text("reliability.cancelled", count=cancelled))
-    figure = Figure(before, "", "lower", _interval(batches, _failed_first), len(batches))
     each = [
-        Observation(batch, batch, {"top": math.fsum(map(_failed, requests)), "bottom": float(len(requests))})
-        for batch, requests in batches.items()
+        Observation(name, name, {"top": float(failed[batch].sum()), "bottom": float(len(batch))})
+        for name, batch in batches.items()
     ]
+    before, around_before = _rate(failed_first, batches)
+    value, ci = _rate(failed, batches)
+    parts = {"all_requests": (failed, batches), "before_retries": (failed_first, batches)}
+    if drilled := _drilled(requests, batches, log):
+        parts["during_faults"] = (failed, drilled)
     return Value(
-        value=_rate(batches, _failed),
+        value=value,
         observations=Observations(each, share, paired=False),
-        n=len(counted),
+        n=len(requests),
         clusters=len(batches),
         unit_of_n="term.time_batches",
-        ci=_interval(batches, _failed),
+        ci=ci,
         ci_method="reliability.wilson_time_batches",
         detail="reliability.failed_per_request",
-        figures={"before_retry": figure},
+        figures={"before_retry": Figure(before, "", "lower", around_before, len(batches))},
         notes=notes,
-        breakdown=[_by_type(counted), _parts(batches, log)],
+        breakdown=[_by_type(requests), _parts(parts)],
     )
 
 
-def _batches(log: Log) -> tuple[Text, dict[str, list[Request]], int]:
-    """Who saw the requests that count, they in time batches of each purpose, and how many were cancelled."""
-    vantage, seen = outermost(request for request in log.of(Request) if request.purpose in _PURPOSES)
-    counted = [request for request in seen if request.error != "cancelled"]
+Batches = dict[str, np.ndarray]  # the rows of each time batch of a purpose
+
+
+def _batches(requests: Columns) -> Batches:
     batches = {}
-    for purpose in sorted({request.purpose for request in counted}):
-        points = [(request.scheduled_ns, request) for request in counted if request.purpose == purpose]
-        times = [when for when, _ in points]
-        for place, batch in enumerate(by_time(points, min(times), max(times))):
-            if batch:
+    for purpose in sorted(requests.texts("purpose")):
+        rows = np.flatnonzero(requests.where("purpose", purpose))
+        when_ns = requests["scheduled_ns"][rows]
+        for place, batch in enumerate(by_time(when_ns, rows, int(when_ns.min()), int(when_ns.max()))):
+            if len(batch):
                 batches[f"{purpose} {place}"] = batch
-    return vantage, batches, len(seen) - len(counted)
+    return batches
 
 
-def _failed(request: Request) -> float:
-    return float(bool(request.error))
+def _failed_first(requests: Columns) -> np.ndarray:
+    """Which failed before any retry."""
+    failed: np.ndarray = requests.has("error") | requests.has("first_try_error") | (requests["tries"] > 1)
+    return failed
 
 
-def _failed_first(request: Request) -> float:
-    """Whether it failed before any retry."""
-    return float(bool(request.error or request.first_try_error or request.tries > 1))
+def _rate(failed: np.ndarray, batches: Batches) -> tuple[float, stats.Interval]:
+    outcomes = [failed[batch].astype(float) for batch in batches.values()]
+    return stats.mean(np.concatenate(outcomes)), stats.wilson_clustered(outcomes)
 
 
-def _rate(batches: dict[str, list[Request]], outcome: Callable[[Request], float]) -> float:
-    return stats.mean([outcome(request) for batch in batches.values() for request in batch])
+def _drilled(requests: Columns, batches: Batches, log: Log) -> Batches:
+    """Those that were scheduled while an injected fault lasted."""
+    covered = np.zeros(len(requests), dtype=bool)
+    for boot in requests.texts("boot"):
+        covered |= requests.where("boot", boot) & Drill.of(log, boot).covers(requests["scheduled_ns"])
+    return {name: batch[covered[batch]] for name, batch in batches.items() if covered[batch].any()}
 
 
-def _interval(batches: dict[str, list[Request]], outcome: Callable[[Request], float]) -> stats.Interval:
-    return stats.wilson_clustered([[outcome(request) for request in batch] for batch in batches.values()])
-
-
-def _by_type(counted: Sequence[Request]) -> Table:
+def _by_type(requests: Columns) -> Table:
     """Final states by purpose; those that succeeded in a row of their own."""
-    totals = Counter(request.purpose for request in counted)
-    types = Counter((request.purpose, request.error) for request in counted)
-    rows: list[Row] = [
-        [text(f"purpose.{purpose}"), failure(error), count, count / totals[purpose]]
-        for (purpose, error), count in sorted(types.items())
-    ]
-    columns = [
-        "reliability.purpose",
-        "reliability.error",
-        "term.n",
-        "reliability.share_of_purpose",
-    ]
+    rows: list[Row] = []
+    for purpose in sorted(requests.texts("purpose")):
+        part = requests.at(requests.where("purpose", purpose))
+        for error in sorted(part.texts("error")):
+            count = int(part.where("error", error).sum())
+            rows.append([text(f"purpose.{purpose}"), failure(error), count, count / len(part)])
+    columns = ["reliability.purpose", "reliability.error", "term.n", "reliability.share_of_purpose"]
     return Table.of("reliability.by_type", columns, rows)
 
 
@@ -165,38 +166,15 @@ def failure(error: str) -> Words:
     return text("reliability.failed." + error.replace(" ", "_")) if error in _ERRORS else error
 
 
-def _parts(batches: dict[str, list[Request]], log: Log) -> Table:
+def _parts(parts: Mapping[str, tuple[np.ndarray, Batches]]) -> Table:
     """All requests, the same before retries, and those scheduled while an injected fault lasted."""
-    drills = {boot: Drill.of(log, boot) for boot in {request.boot for batch in batches.values() for request in batch}}
-    apart: dict[str, list[Request]] = {}
-    for key, batch in batches.items():
-        if inside := [request for request in batch if drills[request.boot].covers(request.scheduled_ns)]:
-            apart[key] = inside
-    rows: list[Row] = [
-        _part("all_requests", batches, _failed),
-        _part("before_retries", batches, _failed_first),
-        *([_part("during_faults", apart, _failed)] if apart else []),
-    ]
-    columns = [
-        "reliability.part",
-        "reliability.error_rate",
-        "term.low_95",
-        "term.high_95",
-        "reliability.errors",
-        "reliability.requests",
-    ]
-    return Table.of("reliability.parts", columns, rows)
-
-
-def _part(name: str, batches: dict[str, list[Request]], outcome: Callable[[Request], float]) -> Row:
-    outcomes = [outcome(request) for batch in batches.values() for request in batch]
-    return [
-        text(f"reliability.{name}"),
-        stats.mean(outcomes),
-        *_interval(batches, outcome),
-        int(sum(outcomes)),
-        len(outcomes),
-    ]
+    rows: dict[Key, Row] = {}
+    for name, (failed, batches) in parts.items():
+        chosen = np.concatenate(list(batches.values()))
+        value, interval = _rate(failed, batches)
+        rows[f"reliability.{name}"] = [value, *interval, int(failed[chosen].sum()), len(chosen)]
+    columns = ["reliability.part", "reliability.error_rate", "term.low_95", "term.high_95"]
+    return Table.of("reliability.parts", [*columns, "reliability.errors", "reliability.requests"], rows)
 
 
 _TASK_ENDS = {"raised", "timeout", "crashed", "no answer", "flood", "budget", "unused endpoint"}

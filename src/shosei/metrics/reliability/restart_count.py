@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from shosei.log import Log, Restart
 from shosei.metrics import stats
-from shosei.metrics.cell import Value
 from shosei.metrics.metric import Row, Table
 from shosei.metrics.observed.starts import process_key
 from shosei.metrics.stats.observations import Observation, Observations, total
+from shosei.metrics.value import Value
 
 _KINDS = ("failure", "watchdog", "membership", "planned", "manual")
 

@@ -3,41 +3,35 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 from shosei.log import Log
 from shosei.metrics import stats
-from shosei.metrics.cell import Unmeasurable, Value
 from shosei.metrics.metric import Curve, Figure, Key, Plot, Row, Table, text
-from shosei.metrics.observed.bins import SECOND_NS, Bins
-from shosei.metrics.observed.series import RatioBatches, increments, process_trees
+from shosei.metrics.observed.series import SECOND_NS, Bins, Increments, RatioBatches, increments, joined, process_trees
+from shosei.metrics.value import Unmeasurable, Value
 
 _MB = 1e6
-
-Increments = Sequence[tuple[int, int, float]]
 
 
 def disk_io(log: Log) -> Value:
     """MB/s read and written at the storage layer, all trees together, mean over the sampled time."""
     trees = process_trees(log).values()
     counted = {
-        counter: [step for tree in trees for step in increments(tree, counter)]
+        counter: increments(*trees, counter=counter)
         for counter in ("read_bytes", "write_bytes", "cancelled_write_bytes", "read_chars", "write_chars")
     }
-    known = [step for steps in counted.values() for step in steps]
-    begin, end = min((step[0] for step in known), default=0), max((step[1] for step in known), default=0)
-    if end <= begin:
+    begins, ends, _ = joined(counted.values())
+    if not len(begins):
         raise Unmeasurable("not_measured", "resources.no_io_counters")
+    begin, end = int(begins.min()), int(ends.max())
     seconds = (end - begin) / SECOND_NS
-    totals = {counter: math.fsum(step[2] for step in steps) for counter, steps in counted.items()}
-    read = counted["read_bytes"]
+    totals = {counter: math.fsum(increases) for counter, (_, _, increases) in counted.items()}
     # A write that was cancelled, for its file was deleted before it reached the disk, was counted as written before.
-    written = counted["write_bytes"] + [
-        (since, until, -size) for since, until, size in counted["cancelled_write_bytes"]
-    ]
+    since, until, cancelled = counted["cancelled_write_bytes"]
+    read, written = counted["read_bytes"], joined([counted["write_bytes"], (since, until, -cancelled)])
     stored = totals["read_bytes"] + totals["write_bytes"] - totals["cancelled_write_bytes"]
     bins = Bins.seconds(begin, end)
-    rates = [total / _MB for total in bins.totals([*read, *written])] or [stored / _MB / seconds]
+    rates = [total / _MB for total in bins.totals(joined([read, written]))] or [stored / _MB / seconds]
     batches = RatioBatches.of_equal_count([1.0] * len(rates), rates)
     p95 = stats.percentile(rates, 95)
     rows: dict[Key, Row] = {f"resources.{counter}": [total, total / _MB / seconds] for counter, total in totals.items()}
@@ -66,7 +60,7 @@ def disk_io(log: Log) -> Value:
 def _disk_over_time(begin: int, end: int, read: Increments, written: Increments) -> Plot:
     bins = Bins.for_plot(begin, end)
     curves = [
-        Curve(text(f"resources.{name}"), bins.rates([(since, until, size / _MB) for since, until, size in steps]))
-        for name, steps in (("read", read), ("written", written))
+        Curve(text(f"resources.{name}"), bins.rates((since, until, size / _MB)))
+        for name, (since, until, size) in (("read", read), ("written", written))
     ]
     return Plot.of("resources.disk_over_time", "term.seconds", "term.mb_per_s", bins.x, curves)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from shosei.log import Log, Sample
 from shosei.metrics import stats
-from shosei.metrics.cell import Unmeasurable, Value
 from shosei.metrics.metric import Curve, Figure, Plot, Row, Table, Text, text
-from shosei.metrics.observed.bins import SECOND_NS, Bins
-from shosei.metrics.observed.series import by_child, per_second, process_trees
+from shosei.metrics.observed.series import SECOND_NS, Bins, by_child, per_second, process_trees
+from shosei.metrics.value import Unmeasurable, Value
 
 _MB = 1e6
 _GPU_GAUGES = ("used_bytes", "reserved_bytes", "allocated_bytes")

@@ -5,13 +5,23 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from shosei.log import Comm, Log, Request, RunBegin, Sample
+import numpy as np
+
+from shosei.log import Columns, Comm, Log, Request, RunBegin, Sample
 from shosei.metrics import stats
-from shosei.metrics.cell import Unmeasurable, Value
 from shosei.metrics.metric import Figure, Key, Row, Table, Text, text
-from shosei.metrics.observed.bins import SECOND_NS, Bins
-from shosei.metrics.observed.requests import offered_load, outermost
-from shosei.metrics.observed.series import RatioBatches, by_child, by_time, increments, ran_here, steady_window
+from shosei.metrics.observed.requests import by_time, offered_load, outermost, steady_window
+from shosei.metrics.observed.series import (
+    SECOND_NS,
+    Bins,
+    Increments,
+    RatioBatches,
+    by_child,
+    increments,
+    joined,
+    ran_here,
+)
+from shosei.metrics.value import Unmeasurable, Value
 
 GIGABIT = 1e9
 _AGREEMENT = 0.2  # how far counters and collectives may differ
@@ -25,13 +35,19 @@ class _Node:
     name: str
     host: str
     boot: str
-    begin_ns: int
-    end_ns: int
-    traffic: list[tuple[int, int, float]]
+    traffic: Increments
 
     @property
     def bytes(self) -> float:
-        return math.fsum(size for _, _, size in self.traffic)
+        return math.fsum(self.traffic[2])
+
+    @property
+    def begin_ns(self) -> int:
+        return int(self.traffic[0].min())
+
+    @property
+    def end_ns(self) -> int:
+        return int(self.traffic[1].max())
 
     @property
     def gbps(self) -> float:
@@ -88,16 +104,15 @@ def _nodes(log: Log) -> list[_Node]:
     hosts = [host for host, _ in meters]
     nodes = []
     for (host, pid), samples in sorted(meters.items(), key=lambda item: item[0]):
-        traffic = [
-            step
-            for interface in by_child(samples, "nic").values()
+        interfaces = by_child(samples, "nic").values()
+        traffic = joined(
+            increments(interface, counter=counter)
+            for interface in interfaces
             for counter in ("received_bytes", "sent_bytes")
-            for step in increments(interface, counter)
-        ]
-        if traffic:
-            begin, end = min(since for since, _, _ in traffic), max(until for _, until, _ in traffic)
+        )
+        if len(traffic[0]):
             name = host if hosts.count(host) == 1 else f"{host} ({pid})"
-            nodes.append(_Node(name, host, samples[0].boot, begin, end, traffic))
+            nodes.append(_Node(name, host, samples[0].boot, traffic))
     return nodes
 
 
@@ -117,8 +132,9 @@ def _doubts(log: Log, metered: list[_Node], known: int) -> list[Key | Text]:
 
 def client_to_server(log: Log) -> Value:
     """Gbps of request and answer bodies between clients and a server on another host, in the steady window."""
-    _, requests = outermost(log.of(Request))
-    clients = {request.host: request.boot for request in requests if request.seen_by == "client"}
+    _, requests = outermost(log.columns(Request))
+    seen = requests.at(requests.where("seen_by", "client"))
+    clients = {host: seen.at(seen.where("host", host)).texts("boot")[-1] for host in seen.texts("host")}
     servers = {begin.host: begin.boot for begin in ran_here(log, "inference")}
     bodies = [_bodies(requests)] if clients else []
     if not servers:
@@ -129,19 +145,20 @@ def client_to_server(log: Log) -> Value:
         raise Unmeasurable("na", "resources.one_machine", breakdown=bodies)
     window = steady_window(log)
     _, load = offered_load(log)
-    points = [
-        (request.done_ns, (request.bytes_sent or 0) + (request.bytes_received or 0.0))
-        for request in load
-        if request.done_ns and window.begin_ns <= request.done_ns < window.end_ns and request.bytes_sent is not None
-    ]
-    if not points:
+    done_ns = load["done_ns"]
+    counted = load.at((window.begin_ns <= done_ns) & (done_ns < window.end_ns) & load.has("bytes_sent"))
+    if not len(counted):
         raise Unmeasurable("not_measured", "performance.no_load", breakdown=bodies)
     seconds = (window.end_ns - window.begin_ns) / SECOND_NS
-    batches = [math.fsum(batch) * 8 / GIGABIT for batch in by_time(points, window.begin_ns, window.end_ns)]
+    sizes = (counted["bytes_sent"] + _bytes_received(counted)).astype(float)
+    batches = [
+        math.fsum(batch.tolist()) * 8 / GIGABIT
+        for batch in by_time(counted["done_ns"], sizes, window.begin_ns, window.end_ns)
+    ]
     emulated = set(clients.values()) <= set(servers.values())
     return Value(
         value=math.fsum(batches) / seconds,
-        n=len(points),
+        n=len(counted),
         clusters=sum(batch > 0 for batch in batches),
         unit_of_n="term.time_batches",
         ci=stats.ratio_interval(batches, [seconds / len(batches)] * len(batches)),
@@ -153,11 +170,15 @@ def client_to_server(log: Log) -> Value:
     )
 
 
-def _bodies(requests: list[Request]) -> Table:
-    known = [request for request in requests if request.bytes_sent is not None]
+def _bytes_received(requests: Columns) -> np.ndarray:
+    return np.where(requests.has("bytes_received"), requests["bytes_received"], 0)
+
+
+def _bodies(requests: Columns) -> Table:
+    counted = requests.at(requests.has("bytes_sent"))
     rows: dict[Key, Row] = {
-        "resources.request_bodies": [sum(request.bytes_sent or 0 for request in known)],
-        "resources.answer_bodies": [sum(request.bytes_received or 0 for request in known)],
+        "resources.request_bodies": [int(counted["bytes_sent"].sum())],
+        "resources.answer_bodies": [int(_bytes_received(counted).sum())],
     }
     return Table.of("resources.client_to_server", ["term.quantity", "term.bytes"], rows)
 

@@ -6,9 +6,11 @@ import itertools
 import math
 from collections.abc import Sequence
 
+import numpy as np
 from scipy import special
 
 Interval = tuple[float | None, float | None]
+Values = Sequence[float] | np.ndarray
 
 MIN_CLUSTERS = 30  # fewer independent units do not support a 95 % interval: the value is "insufficient"
 BATCHES = 40  # non-overlapping time batches of a performance figure: a few may be empty
@@ -17,7 +19,7 @@ BATCHES = 40  # non-overlapping time batches of a performance figure: a few may 
 PERCENTILE_MIN_N = {50: 5, 90: 29, 95: 59, 99: 299}
 
 
-def mean(values: Sequence[float]) -> float:
+def mean(values: Values) -> float:
     """Exactly rounded mean of at least one value."""
     return math.fsum(values) / len(values)
 
@@ -28,11 +30,12 @@ def variance(values: Sequence[float]) -> float:
     return math.fsum((value - centre) ** 2 for value in values) / (len(values) - 1)
 
 
-def percentile(values: Sequence[float], percent: int) -> float | None:
+def percentile(values: Values, percent: int) -> float | None:
     """Nearest-rank percentile, or None where n is too small to support it (``PERCENTILE_MIN_N``)."""
     if len(values) < PERCENTILE_MIN_N[percent]:
         return None
-    return sorted(values)[math.ceil(percent / 100 * len(values)) - 1]
+    rank = math.ceil(percent / 100 * len(values)) - 1
+    return float(np.partition(values, rank)[rank])
 
 
 def wilson(successes: float, n: float) -> Interval:
@@ -60,13 +63,13 @@ def student_quantile(freedom: float, share: float = 0.975) -> float:
     return float(special.stdtrit(max(1.0, freedom), share))
 
 
-def design_effect(clusters: Sequence[Sequence[float]]) -> float | None:
+def design_effect(clusters: Sequence[Values]) -> float | None:
     """Cluster-robust variance of the mean over that of independent draws (Kish 1965), at least 1.
 
     None where every outcome is equal, or there is one cluster: it cannot be seen.
     """
     n, groups = sum(map(len, clusters)), len(clusters)
-    share = mean([value for cluster in clusters for value in cluster])
+    share = _mean_of_all(clusters)
     independent = share * (1 - share) / n
     if independent <= 0 or groups < 2:
         return None
@@ -75,18 +78,17 @@ def design_effect(clusters: Sequence[Sequence[float]]) -> float | None:
     return max(1.0, robust / independent)
 
 
-def wilson_clustered(clusters: Sequence[Sequence[float]]) -> Interval:
+def wilson_clustered(clusters: Sequence[Values]) -> Interval:
     """Wilson interval on the effective sample size of clustered outcomes (0 or 1, or shares between).
 
     The effective size is n over the design effect. That effect is itself estimated, badly where few clusters differ
     from the rest: the quantile has the degrees of freedom of its estimate (Satterthwaite 1946). Never wider than if
     each cluster were a single outcome, which is also the answer where the design effect cannot be seen.
     """
-    outcomes = [value for cluster in clusters for value in cluster]
-    n, groups = len(outcomes), len(clusters)
+    n, groups = sum(map(len, clusters)), len(clusters)
     if not n:
         return None, None
-    share = mean(outcomes)
+    share = _mean_of_all(clusters)
     widest = score(share * groups, groups, student_quantile(groups - 1))
     effect = design_effect(clusters)
     if effect is None or groups == n:
@@ -100,21 +102,27 @@ def wilson_clustered(clusters: Sequence[Sequence[float]]) -> Interval:
     return max(low, widest[0]), min(high, widest[1])
 
 
-def percentile_interval(clusters: Sequence[Sequence[float]], percent: int) -> Interval:
+def percentile_interval(clusters: Sequence[Values], percent: int) -> Interval:
     """95 % interval of a percentile of clustered values (Woodruff 1952).
 
     The share of values at or below the percentile has a clustered Wilson interval; its ends, read off the ordered
     values, are the interval. An end is None where the values do not reach that far.
     """
-    ordered = sorted(value for cluster in clusters for value in cluster)
+    ordered = np.sort(np.concatenate([*clusters, []]))
     if len(ordered) < PERCENTILE_MIN_N[percent]:
         return None, None
     point = ordered[math.ceil(percent / 100 * len(ordered)) - 1]
-    low, high = wilson_clustered([[float(value <= point) for value in cluster] for cluster in clusters])
+    low, high = wilson_clustered([(np.asarray(cluster) <= point).astype(float) for cluster in clusters])
     if low is None or high is None:
         return None, None
     upper = math.ceil(high * len(ordered))
-    return ordered[max(0, math.ceil(low * len(ordered)) - 1)], ordered[upper - 1] if upper < len(ordered) else None
+    lowest = float(ordered[max(0, math.ceil(low * len(ordered)) - 1)])
+    return lowest, float(ordered[upper - 1]) if upper < len(ordered) else None
+
+
+def _mean_of_all(clusters: Sequence[Values]) -> float:
+    """Exactly rounded: what is left of a cluster's sum is added as well."""
+    return math.fsum(itertools.chain.from_iterable(clusters)) / sum(map(len, clusters))
 
 
 def poisson(count: int) -> Interval:
