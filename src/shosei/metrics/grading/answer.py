@@ -34,6 +34,8 @@ def spoken(answer: str) -> Spoken:
     A thought that nothing opens was opened by the chat template: it begins with the answer. One that nothing closes was
     cut off.
     """
+    if "<" not in answer:
+        return Spoken(answer, "", False)
     said: list[str] = []
     thought: list[str] = []
     thinking, end = False, 0
