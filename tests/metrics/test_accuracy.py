@@ -288,6 +288,17 @@ def test_outcomes_of_programs_are_counted_and_infra_is_no_answer() -> None:
     assert "python/i7" in str(inside.notes[0])
 
 
+def test_the_card_counts_answers_of_which_nothing_could_be_read() -> None:
+    answers = ["B", "A or B", "A/B", "no idea", "<think>B or A", "B<think>"]
+    asked = [score(number, "B", answer, "choice") for number, answer in enumerate(answers * 10)]
+    metric = measured(log_of([*asked, *several_samples(30)]), "pass_at_1")
+    ((_, ambiguous, nothing, cut, of),) = table(metric, "answers that could not be read").rows
+    assert (ambiguous, nothing, cut, of) == (20, 10, 10, 60)
+    assert not [
+        each for each in measured(log_of(several_samples(30)), "pass_at_1").breakdown if "read" in str(each.title)
+    ]
+
+
 def test_the_card_shows_by_what_identity_and_version_scores_were_made() -> None:
     for id in (*MEASURES, "pass_at_1"):
         ((suite, identity, version),) = table(

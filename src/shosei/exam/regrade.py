@@ -22,7 +22,10 @@ from shosei.wire.suite import Task
 def programs_of(log: Log) -> dict[Key, Score]:
     """The answers that hold programs. Raises InputError: there are none."""
     scores = log.of(Score, "inference")
-    kept = {(score.suite, score.item, score.sample): score for score in scores if score.grader == "python"}
+    kept: dict[Key, Score] = {}
+    for score in scores:
+        if score.grader == "python" and not score.error:  # the first: an earlier regrading wrote it again
+            kept.setdefault((score.suite, score.item, score.sample), score)
     if not kept:
         raise InputError("the run has no programs to run again; other answers are graded anew by 'shosei card'")
     return kept

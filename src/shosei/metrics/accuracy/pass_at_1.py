@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import comb
 
 from shosei.log import Exec, Log, Score
@@ -19,7 +19,8 @@ from shosei.metrics.accuracy.over_single import (
     mean_cost,
 )
 from shosei.metrics.accuracy.tables import identities
-from shosei.metrics.grading.grade import Outcomes, classes, grade, outcomes
+from shosei.metrics.grading.answer import AMBIGUOUS, CUT_IN_THOUGHT, NONE
+from shosei.metrics.grading.grade import Outcomes, classes, grade, mark, outcomes
 from shosei.metrics.metric import Curve, Figure, Key, Plot, Row, Table, Text, Words, text
 from shosei.metrics.observed.answers import CUT, CUT_LIMIT, INFRA_LIMIT, answered, by_epoch, cluster_of, task_key
 from shosei.metrics.observed.tasks import stopped, submitted
@@ -30,6 +31,7 @@ from shosei.wire.suite import GRADERS
 
 _ENDS = ("term.low_95", "term.high_95")
 
+_UNREAD = (AMBIGUOUS, NONE, CUT_IN_THOUGHT)
 Estimator = Callable[[int, int, int], float]  # of n samples, the right ones among them, and k
 
 
@@ -41,6 +43,7 @@ class _Task:
     n: int = 0
     right: int = 0
     cut: int = 0
+    unread: Counter[str] = field(default_factory=Counter)  # by why nothing was read of the answer
 
 
 Tasks = Sequence[_Task]
@@ -67,6 +70,7 @@ def pass_at_1(log: Log) -> Value:
         breakdown=[
             _per_suite(suites),
             *_more_samples(tasks, suites),
+            *_unread(suites),
             *program_outcomes(executions),
             identities(task.score for task in tasks),
         ],
@@ -105,11 +109,12 @@ def _graded(log: Log) -> tuple[list[_Task], Words]:
     tasks: dict[tuple[str, str], _Task] = {}
     infra = 0
     for score in scores:
-        right = grade(score, executed, of_suite)
+        right, _, outcome = mark(score, executed, of_suite)
         if right is None:
             infra += 1
             continue
         task = tasks.setdefault((score.suite, score.item), _Task(score))
+        task.unread[outcome] += outcome in _UNREAD
         task.n, task.right, task.cut = task.n + 1, task.right + right, task.cut + (score.finish_reason == CUT)
     if infra > INFRA_LIMIT * len(programs):
         invalid = text("accuracy.sandbox_failed", failed=infra, programs=len(programs))
@@ -209,6 +214,18 @@ def _more_samples(tasks: Tasks, suites: dict[str, list[_Task]]) -> list[Table]:
                 rows.append([*row, len(sampled)])
     names = ("accuracy.suite", "accuracy.k", "accuracy.pass_at_k", *_ENDS, "accuracy.pass_hat_k", *_ENDS, "term.n")
     return [Table.of("accuracy.more_samples", names, rows)]
+
+
+def _unread(suites: dict[str, list[_Task]]) -> list[Table]:
+    """Of how many answers nothing could be read, all of them wrong, and why; of the suites that have any."""
+    counts = {suite: sum((task.unread for task in tasks), Counter()) for suite, tasks in suites.items()}
+    rows: list[Row] = [
+        [suite, *(count[why] for why in _UNREAD), sum(task.n for task in suites[suite])]
+        for suite, count in counts.items()
+        if count.total()
+    ]
+    columns = ["accuracy.suite", *(f"accuracy.{why.replace(' ', '_')}" for why in _UNREAD), "accuracy.answers"]
+    return [Table.of("accuracy.unread", columns, rows)] if rows else []
 
 
 def _by_epoch(log: Log, executed: Outcomes) -> list[Plot]:
