@@ -60,6 +60,13 @@ RIGHT = {
     "a signature shown again": f"```python\n{GOOD}```\nIts signature is\n```python\ndef add(a, b):\n    ...\n```",
     "a class": "```python\nclass Solution:\n    def add(self, a, b):\n        return a + b\n```",
     "an unfenced class": "class Solution:\n    def add(self, a: int, b: int) -> int:\n        return a + b",
+    "a usage in the same fence": f"```python\n{GOOD}\na, b = map(int, input().split())\nprint(add(a, b))\n```",
+    "a wrong assert in the same fence": f"```python\n{GOOD}\nassert add(1, 2) == 4\n```",
+    "a constant after the function": "```python\ndef add(a, b):\n    return ZERO + a + b\n\n"
+    "ZERO = 0\nprint(add(1))\n```",
+    "an alias after the function": "```python\ndef plus(a, b):\n    return a + b\n\nadd = plus\nadd()\n```",
+    "a fence in a docstring": '```python\ndef add(a, b):\n    """Adds.\n\n    ```\n    add(1, 2)\n    ```\n    """\n'
+    "    return a + b\n```",
     "a lambda": "```python\nadd = lambda a, b: a + b\n```",
     "a decorator": f"import functools\n\n@functools.cache\n{GOOD}",
     "a main guard": f"```python\n{GOOD}\nif __name__ == '__main__':\n    print(add(int(input()), 1))\n```",

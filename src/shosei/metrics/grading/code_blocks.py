@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import builtins
 import re
+import symtable
 import textwrap
 import warnings
 from collections.abc import Iterable, Iterator
@@ -17,6 +18,7 @@ _FIRST_CODE_LINE = re.compile(
 )
 _BUILTINS = frozenset(dir(builtins))
 _Function = ast.FunctionDef | ast.AsyncFunctionDef
+_Definition = _Function | ast.ClassDef
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,20 @@ class Block:
     def is_stub(self, name: str) -> bool:
         """Whether the function of that name does nothing: a signature that the prose shows again."""
         return any(is_function(statement, name) and is_empty(statement) for statement in self.tree.body)
+
+    def without_usage(self, name: str) -> str:
+        """The code without what follows its last definition, but for what binds ``name`` or what a function reads.
+
+        It shows how to use the function: it prints, asks for input, asserts what may be wrong.
+        """
+        numbers = [number for number, each in enumerate(self.tree.body) if isinstance(each, _Definition)]
+        end = numbers[-1] + 1 if numbers else len(self.tree.body)
+        read = _globals_read(self.code) | {name}
+        kept = [each for each in self.tree.body[end:] if read & {*_bound(each)} and not isinstance(each, ast.If)]
+        if len(kept) == len(self.tree.body) - end:
+            return self.code
+        lines = self.code.split("\n")[: self.tree.body[end - 1].end_lineno]
+        return "\n".join([*lines, *(source(self.code, each) for each in kept)])
 
     def definitions(self) -> str:
         """The code without what it only does: calls, asserts, prints."""
@@ -173,6 +189,17 @@ def _bound(node: ast.AST) -> Iterable[str]:
             yield name
         case ast.If() | ast.Try():
             yield from (name for part in ast.iter_child_nodes(node) for name in _bound(part))
+
+
+def _globals_read(code: str) -> set[str]:
+    """The module's names that its functions read."""
+    names: set[str] = set()
+    tables = symtable.symtable(code, "answer", "exec").get_children()
+    while tables:
+        table = tables.pop()
+        names |= {symbol.get_name() for symbol in table.get_symbols() if symbol.is_global()}
+        tables += table.get_children()
+    return names
 
 
 def is_function(statement: ast.AST, name: str) -> bool:

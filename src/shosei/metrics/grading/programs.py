@@ -70,7 +70,7 @@ def _completed(own: Block, blocks: Sequence[Block], entry_point: str) -> str:
     while helper := next((each for each in others if each not in helpers and each.defined & missing), None):
         helpers.insert(0, helper)
         missing = (missing | helper.missing) - helper.defined
-    code = "\n\n".join([*(helper.definitions() for helper in helpers), own.code])
+    code = "\n\n".join([*(helper.definitions() for helper in helpers), own.without_usage(entry_point)])
     if entry_point not in own.defined:
         code += f"\n\n{entry_point} = {own.method(entry_point)}().{entry_point}"
     return code

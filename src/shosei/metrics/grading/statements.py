@@ -70,8 +70,10 @@ _NOT = (
     _any(
         "(?:并)?不是|并非|而非|不选|不應選|不能选|不应选|不该选|别选|并不|不算|不太|不怎么|没有|不存在|不属于|无",
         r"\b(?:not|isn't|aren't|wasn't|cannot be|can't be|rather than|instead of|neither|nor|none of|except)\b",
+        r"\bno(?=\s+[\ue400-\ue7ff])",
     )
-    + r"\s*(?:option |choice |really |very |entirely |necessarily |a |an |the |很|太|那么|完全|特别)*"
+    + r"\s*(?:option |choice |really |very |entirely |necessarily |a |an |the |any |"
+    r"很|太|那么|完全|特别|任何|明显的?|什么|一[条个种句])*"
 )
 _EXCLUDE = _any("排除了?", "除了", r"\b(?:eliminate|exclude|rule out|ruling out|discard)\b") + r"\s*"
 # After these the first of several mentions with commas between them is a clause's last word: "答案是B, A错".
@@ -81,6 +83,7 @@ DENIALS = [
     _found(rf"(?:{_CLAUSE_GOES_ON}{_COMMAS}|{_LIST}){_CLAUSE}{{0,14}}?{_IS_WRONG}"),
     _found(rf"{_NOT}{_SERIES}(?!\s*就是)"),
     _found(rf"{_EXCLUDE}{_COMMAS}"),
+    _found(rf"{_X}(?:で?も{_X})+で?も(?:な[いくか]|ありません)"),
 ]
 
 # -- Statements -------------------------------------------------------------------------------------------------------
@@ -101,7 +104,7 @@ _ANSWER = [
     r"(?:正しい|最も適切な|適切な|誤っている|間違っている)(?:選択肢|もの|の)?(?:は|:)",
     # en
     r"\banswer\b(?!s|\s+(?:choice|option|each))|\bsolution\b|boxed",
-    r"\b(?:choose|chose|pick|select|selected|go with|going with|opt for)\b",
+    r"\b(?:choose|chose|pick|select|selected|go with|going with|opt for|i'd say|i would say)\b",
     r"\b(?:correct|right|best|appropriate|final)\s+(?:option|choice|one|statement|match)\b",
     r"\b(?:wrong|incorrect|false)(?:\s+(?:one|option|statement))?\s+is\b",
     rf"\bbut(?: rather)?(?=\s*{_X})",
@@ -130,7 +133,7 @@ RIGHT = _found(
     + _any(
         r"正确|正確|对的|对(?=[。.!,;\s]|$)|符合|合致|合适|恰当|最佳|答案|没错",
         "正解|正しい|適切|適当|ふさわしい|当てはまる|答え|間違いな",
-        r"\bcorrect\b|\bright\b(?! (?:after|before|side|hand|now|away|from|to))|\bbest\b(?! known)",
+        r"\bcorrect\b|\bright\b(?! (?:after|before|side|hand|now|away|from|to (?!me\b)))|\bbest\b(?! known)",
     )
     + r"(?!く?(?:では|じゃ)?(?:な[いく]|ありません)|とは[言い]え|吗|\?)"
 )
