@@ -276,6 +276,8 @@ def adapted(text: str, url: str) -> str:
     own, dashes, of_others = line.partition(" -- ")
     if found := re.search(r"shosei ([a-z]+)", of_others or own):
         less = LESS.get(found[1], "")
+        for option in re.findall(r"--(?!set)\S+ \S+", less):  # takes one value
+            of_others, own = (re.sub(rf"{option.split()[0]} \S+", "", words) for words in (of_others, own))
         line = f"{own}{dashes}{of_others} {less}" if "shosei" in of_others or not dashes else line
     return line.strip() + case + rest
 

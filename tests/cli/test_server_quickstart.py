@@ -197,7 +197,7 @@ def _broken(server: TeamServer) -> None:
         (_wrong_path, "/v1/chat/completions/v1/models does not answer as an OpenAI-compatible server (status 404)"),
         (_no_model, "lists no model: name one with --model NAME"),
         (_other_key, "the server refused the key (401)"),
-        (_key_for_answers, "status 401: refused with 401); set OPENAI_API_KEY"),
+        (_key_for_answers, "the server refused the key (401): refused with 401); set OPENAI_API_KEY"),
         (_broken, "did not answer a question (5xx, status 500: refused with 500)"),
     ],
 )

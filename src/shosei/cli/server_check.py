@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 _REMEDIES: dict[str | int | None, str] = {
     "context limit": "; --set exam.max_tokens=64 asks for shorter answers",
-    401: "; set OPENAI_API_KEY to a key of this server",
-    403: "; set OPENAI_API_KEY to a key of this server",
+    401: "; set OPENAI_API_KEY to its key",
+    403: "; set OPENAI_API_KEY to its key",
     404: "; --model NAME asks another model",
 }
 _WIDTH = 60  # characters of a question or an answer that are shown
@@ -39,7 +39,10 @@ async def check(url: str, exam: ExamConfig, tasks: Sequence[Task]) -> tuple[str,
 
     async with Client(url, timeout_s=exam.timeout_s) as client:
         model = await client.model(exam.model, "--model NAME")
-        served = [model] if exam.model else list(await client.models())
+        try:
+            served = list(await client.models())
+        except InputError:  # a server need not list what it serves where --model names it
+            served = [model]
         exam = exam.model_copy(update={"model": model})
         others = f"; it lists {len(served)}, choose with --model: {_short(', '.join(served))}"
         say(f"server      {url}, model {exam.model}{others * (served != [exam.model])}")
