@@ -19,7 +19,7 @@ from shosei.log import Log, Request, RunBegin, Score, open_run, read_log
 from shosei.metrics import compute
 from shosei.metrics.reliability.error_rate import request_errors
 from shosei.wire.client import Client
-from shosei.wire.context import tokens_left
+from shosei.wire.refusal import tokens_left
 from shosei.wire.suite import Task, write_suite
 from verb import Shosei
 

@@ -12,7 +12,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shosei.cli.planned import on_paper
-from shosei.engine import engine
 from shosei.errors import InputError
 from shosei.quantity import parse_bytes, parse_count, shown_bytes, shown_count, shown_seconds
 from shosei.spec import PRESETS, preset
@@ -96,7 +95,6 @@ def test_generation_and_decoding_by_hand() -> None:
     assert generation_memory(ja, 1, 8).weights == 2 * (113_649_408 + 24_576_000)
     bounded = generation_memory(ja, 16, 2048).prefill - generation_memory(ja, 2, 2048).prefill
     assert bounded == 2 * 14 * 32_000  # once the engine's prefill is full, a stream adds its logits alone
-    assert engine._PREFILL_TOKENS == 2 * 2048
 
 
 @given(st.sampled_from(sorted(PRESETS)), STEPS)

@@ -173,6 +173,7 @@ def _terminate(_signum: int, _frame: FrameType | None) -> NoReturn:
 
 def die_with_parent() -> None:
     """If a process of ours started this one, end with it."""
+    # lineage.PARENT_VARIABLE, spelt out: importing lineage loads libc, which most processes have no use for.
     if parent := os.environ.pop("SHOSEI_PARENT", ""):
         from shosei.lineage import die_with
 

@@ -115,14 +115,14 @@ class Front:
             raise ApiError(429, f"{self._max_waiting} requests wait already: try again later", retry_after_s=1)
         # In a thread: a long prompt or a large schema must not hold up the streams of others.
         prompt = await asyncio.to_thread(prepared.prompt)
-        max_tokens = _room(len(prompt.ids), engine.hello.context_length, prepared)
+        max_tokens = _answer_limit(len(prompt.ids), engine.hello.context_length, prepared)
         generation = Generation(engine, self.chat.tokenizer, prompt, max_tokens, request)
         if self._recent is not None:
             self._recent.add(event.id, prepared.text, generation.texts)
         return CompletionResponse(generation, wording(event.id, self.card.id), event, request)
 
 
-def _room(prompt_tokens: int, context_length: int, prepared: PreparedRequest) -> int:
+def _answer_limit(prompt_tokens: int, context_length: int, prepared: PreparedRequest) -> int:
     """How many tokens the answer may have. Raises ApiError if prompt and answer cannot fit the context."""
     left, wanted = context_length - prompt_tokens, prepared.max_tokens
     if left < (wanted or 1):

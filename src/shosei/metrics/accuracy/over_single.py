@@ -27,14 +27,14 @@ class GradedTask:
 
 
 def by_system(log: Log) -> list[GradedTask]:
-    """The system's attempts whose answers could be graded."""
+    """The system's samples whose answers could be graded."""
     scores = {(score.suite, score.item, score.sample): score for score in answered(log)[0]}
     found = [(task, scores.get((task.suite, task.item, task.sample))) for task in submitted(log)]
     return _graded([(task, score) for task, score in found if score], outcomes(log.of(Exec)))
 
 
 def by_baseline(log: Log) -> list[GradedTask]:
-    """The single agent's. Its programs were executed in another run, so they are none of these."""
+    """The single agent's. Its programs were executed in another run, so they cannot be graded here."""
     return _graded([(task, _score(task)) for task in given_to_baseline(log)], {})
 
 
@@ -60,11 +60,11 @@ def _graded(found: Sequence[tuple[Workflow, Score]], executed: Outcomes) -> list
     return [GradedTask(task, score, solved) for task, score, solved in graded if solved is not None]
 
 
-def observations(attempts: Sequence[GradedTask]) -> Observations:
+def observations(graded: Sequence[GradedTask]) -> Observations:
     """One a task: its share of samples that solved it."""
     tasks: dict[str, list[GradedTask]] = {}
-    for attempt in attempts:
-        tasks.setdefault(task_key(attempt.score), []).append(attempt)
+    for sample in graded:
+        tasks.setdefault(task_key(sample.score), []).append(sample)
     return Observations(
         [
             Observation(
@@ -105,26 +105,26 @@ class Cost:
 COSTS = {"tokens": Cost("tokens/task", tokens), "seconds": Cost("s/task", seconds), "calls": Cost("calls/task", calls)}
 
 
-def mean_cost(attempts: Sequence[GradedTask], cost: Cost) -> float | None:
+def mean_cost(graded: Sequence[GradedTask], cost: Cost) -> float | None:
     """A task's mean cost; None where the cost of some is not known."""
-    costs = [cost.of(attempt.task) for attempt in attempts]
+    costs = [cost.of(sample.task) for sample in graded]
     known = [value for value in costs if value is not None]
     return stats.mean(known) if known and len(known) == len(costs) else None
 
 
-def cost_per_solved(attempts: Sequence[GradedTask], cost: Cost) -> Figure:
-    """What all attempts cost, over those that solved their task: failures are paid for too.
+def cost_per_solved(graded: Sequence[GradedTask], cost: Cost) -> Figure:
+    """What all samples cost, over those that solved their task: failures are paid for too.
 
     A ratio over clusters of tasks (delta method, Cochran 1977). None where nothing was solved or a cost is not known.
     """
     clusters: dict[str, list[GradedTask]] = {}
-    for attempt in attempts:
-        clusters.setdefault(cluster_of(attempt.score), []).append(attempt)
-    solved = [float(sum(attempt.solved for attempt in cluster)) for cluster in clusters.values()]
-    mean = mean_cost(attempts, cost)
+    for sample in graded:
+        clusters.setdefault(cluster_of(sample.score), []).append(sample)
+    solved = [float(sum(sample.solved for sample in cluster)) for cluster in clusters.values()]
+    mean = mean_cost(graded, cost)
     if mean is None or not any(solved):
         return Figure(None, cost.unit, "lower", n=len(clusters))
-    spent = [math.fsum(cost.of(attempt.task) or 0.0 for attempt in cluster) for cluster in clusters.values()]
+    spent = [math.fsum(cost.of(sample.task) or 0.0 for sample in cluster) for cluster in clusters.values()]
     interval = stats.ratio_interval(spent, solved)
     return Figure(math.fsum(spent) / math.fsum(solved), cost.unit, "lower", interval, len(clusters))
 
@@ -170,11 +170,11 @@ def beside_single(
 
 def _sides(system: Sequence[GradedTask], single: Sequence[GradedTask], both: Sequence[Observations]) -> Table:
     rows: list[Row] = []
-    for attempts, own in ((system, both[1]), (single, both[0])):
+    for graded, own in ((system, both[1]), (single, both[0])):
         clusters = [[it.adds["top"] for it in cluster] for cluster in by_cluster(own.each)]
-        costs = [mean_cost(attempts, cost) for cost in COSTS.values()]
+        costs = [mean_cost(graded, cost) for cost in COSTS.values()]
         value, interval = own.value(), stats.wilson_clustered(clusters)
-        rows.append([attempts[0].task.system, value, *interval, len(own.each), *costs])
+        rows.append([graded[0].task.system, value, *interval, len(own.each), *costs])
     columns: list[Key | Text] = [
         "agents.system",
         "agents.solved",
@@ -193,7 +193,7 @@ def _verdict(found: Difference, clusters: int) -> Verdict:
 
 def _ratio(system: Sequence[GradedTask], single: Sequence[GradedTask]) -> float | None:
     """Tokens that the system needs for a solved task, over those that the single agent needs."""
-    own, other = (cost_per_solved(attempts, COSTS["tokens"]).value for attempts in (system, single))
+    own, other = (cost_per_solved(graded, COSTS["tokens"]).value for graded in (system, single))
     return None if own is None or not other else own / other
 
 

@@ -204,7 +204,7 @@ class Offered:
         return Figure(sum(batches) / self.seconds, unit, "higher", interval, sum(batch > 0 for batch in batches))
 
 
-_BATCHES = 20
+_TREND_BATCHES = 20
 _Z = 3.09  # one-sided 0.1 %
 
 
@@ -223,12 +223,12 @@ def growing(requests: Columns, begin_ns: int, end_ns: int) -> bool:
     more than the square root of the arrivals, which is what their own Poisson noise can bring. In simulated stable
     queues of 1 and 8 places at up to 80 % load it fires in at most 1 % of windows.
     """
-    width_ns = (end_ns - begin_ns) // _BATCHES
+    width_ns = (end_ns - begin_ns) // _TREND_BATCHES
     if not width_ns:
         return False
-    means = mean_in_flight(requests, Bins(begin_ns, width_ns, _BATCHES))
-    slopes = [(means[b] - means[a]) / (b - a) for a, b in itertools.combinations(range(_BATCHES), 2)]
+    means = mean_in_flight(requests, Bins(begin_ns, width_ns, _TREND_BATCHES))
+    slopes = [(means[b] - means[a]) / (b - a) for a, b in itertools.combinations(range(_TREND_BATCHES), 2)]
     trend = sum((slope > 0) - (slope < 0) for slope in slopes)
-    limit = _Z * math.sqrt(_BATCHES * (_BATCHES - 1) * (2 * _BATCHES + 5) / 18)
+    limit = _Z * math.sqrt(_TREND_BATCHES * (_TREND_BATCHES - 1) * (2 * _TREND_BATCHES + 5) / 18)
     arrivals = int(((begin_ns <= requests["scheduled_ns"]) & (requests["scheduled_ns"] < end_ns)).sum())
-    return trend > limit and statistics.median(slopes) * _BATCHES > math.sqrt(arrivals)
+    return trend > limit and statistics.median(slopes) * _TREND_BATCHES > math.sqrt(arrivals)

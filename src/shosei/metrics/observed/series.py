@@ -102,7 +102,7 @@ class RatioBatches:
         return len(self.tops)
 
     @classmethod
-    def of_equal_count(cls, bottoms: Sequence[float], tops: Sequence[float]) -> RatioBatches:
+    def of_equal_count(cls, *, tops: Sequence[float], bottoms: Sequence[float]) -> RatioBatches:
         """Consecutive observations, batched by ``in_turn``."""
         return cls([sum(batch) for batch in in_turn(tops)], [sum(batch) for batch in in_turn(bottoms)])
 

@@ -30,7 +30,9 @@ def gpu_utilization(log: Log) -> Value:
             raise Unmeasurable("not_measured", "performance.gpu_unread", breakdown=beside, plots=plots)
         raise Unmeasurable("na", "performance.no_gpu", breakdown=beside, plots=plots)
     seconds = [(end - begin) / SECOND_NS for begin, end, _ in kernel]
-    batches = RatioBatches.of_equal_count(seconds, [time * r[2] / 100 for time, r in zip(seconds, kernel, strict=True)])
+    batches = RatioBatches.of_equal_count(
+        tops=[time * r[2] / 100 for time, r in zip(seconds, kernel, strict=True)], bottoms=seconds
+    )
     rows: list[Row] = [
         [name, _mean_over_time(gpu, "kernel_percent"), _mean_over_time(gpu, "sm_percent")] for name, gpu in gpus.items()
     ]

@@ -56,7 +56,7 @@ def _per_second(counts: Sequence[int | None], seconds: Sequence[float], unit: st
     counted = total(counts)
     if counted is None:
         return Figure(None, unit, "higher")
-    batches = RatioBatches.of_equal_count(seconds, [float(count or 0) for count in counts])
+    batches = RatioBatches.of_equal_count(tops=[float(count or 0) for count in counts], bottoms=seconds)
     interval = stats.ratio_interval(batches.tops, batches.bottoms)
     return Figure(counted / math.fsum(seconds), unit, "higher", interval, len(batches))
 

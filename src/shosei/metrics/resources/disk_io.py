@@ -32,7 +32,7 @@ def disk_io(log: Log) -> Value:
     stored = totals["read_bytes"] + totals["write_bytes"] - totals["cancelled_write_bytes"]
     bins = Bins.seconds(begin, end)
     rates = [total / _MB for total in bins.totals(joined([read, written]))] or [stored / _MB / seconds]
-    batches = RatioBatches.of_equal_count([1.0] * len(rates), rates)
+    batches = RatioBatches.of_equal_count(tops=rates, bottoms=[1.0] * len(rates))
     p95 = stats.percentile(rates, 95)
     rows: dict[Key, Row] = {f"resources.{counter}": [total, total / _MB / seconds] for counter, total in totals.items()}
     rows["resources.p95_of_seconds"] = [None, p95]

@@ -75,7 +75,7 @@ def between_nodes(log: Log) -> Value:
     seconds = [node.gbps_by_second for node in metered]
     # Nodes have clocks of their own: their n-th seconds are put together, and only their mean is one observation.
     means = [stats.mean(together) for together in zip(*seconds, strict=False)]
-    batches = RatioBatches.of_equal_count([1.0] * len(means), means)
+    batches = RatioBatches.of_equal_count(tops=means, bottoms=[1.0] * len(means))
     p95 = stats.percentile([second for node in seconds for second in node], 95)
     rows: list[Row] = [[node.name, node.bytes, node.gbps] for node in metered]
     return Value(
