@@ -19,7 +19,7 @@ from shosei.errors import EXIT_OK, InputError, nearest
 if TYPE_CHECKING:
     from shosei.config import Config
 
-_STOP_SECONDS = 30.0
+_STOP_S = 30.0
 
 
 class StepFailed(Exception):
@@ -77,7 +77,7 @@ class Verbs:
             if process.poll() is None:
                 process.terminate()
                 try:
-                    process.wait(_STOP_SECONDS)
+                    process.wait(_STOP_S)
                 except subprocess.TimeoutExpired:
                     process.kill()
                     process.wait()

@@ -10,13 +10,13 @@ from urllib.parse import quote, unquote_to_bytes
 import msgspec
 
 from shosei.errors import InputError
+from shosei.log.events import UNATTRIBUTED
 from shosei.wire.connection import Headers
 from shosei.wire.reply import UNREADABLE
 
 if TYPE_CHECKING:
     from shosei.gateway.downstream import Downstream
 
-UNATTRIBUTED = "unattributed"
 KEY_PREFIX = "agent:"  # of an API key that is a name, and no key
 
 _TARGET = re.compile(rb"(?:/r/([^/]+))?(?:/t/([^/]+))?(?:/a/([^/]+))?(/v1/[^?]*|/health)(\?.*)?")

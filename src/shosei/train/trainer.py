@@ -20,6 +20,7 @@ from shosei.files import sha256
 from shosei.log import Epoch, Section, Step, Writer
 from shosei.model import device, folder, lora
 from shosei.model.transformer import Transformer
+from shosei.quantity import NS_PER_S
 from shosei.train import checkpoint, ranks
 from shosei.train.checkpoint import Position
 from shosei.train.evaluation import Decode, held_out_loss, rates, validate
@@ -258,7 +259,7 @@ class _Trainer:
                 flops=self._flops(share),
             )
         )
-        self.throughput.add(loss.item(), (end_ns - asked_ns) / 1e9, batch.tokens, self._flops(batch))
+        self.throughput.add(loss.item(), (end_ns - asked_ns) / NS_PER_S, batch.tokens, self._flops(batch))
         return share
 
     def _flops(self, batch: Batch) -> int:

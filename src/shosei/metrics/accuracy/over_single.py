@@ -15,6 +15,7 @@ from shosei.metrics.observed.tasks import given_to_baseline, submitted
 from shosei.metrics.stats import MIN_CLUSTERS
 from shosei.metrics.stats.difference import SHARE_MARGIN, Difference, Verdict, decide, paired_tasks
 from shosei.metrics.stats.observations import Observation, Observations, by_cluster, share
+from shosei.quantity import NS_PER_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +87,7 @@ def tokens(task: Workflow) -> float | None:
 
 def seconds(task: Workflow) -> float:
     """From submission to the end."""
-    return (task.end_ns - task.scheduled_ns) / 1e9
+    return (task.end_ns - task.scheduled_ns) / NS_PER_S
 
 
 def calls(task: Workflow) -> float | None:

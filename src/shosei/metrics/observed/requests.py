@@ -13,8 +13,9 @@ import numpy as np
 from shosei.log import Columns, Fault, Log, Request, Window
 from shosei.metrics import stats
 from shosei.metrics.metric import Figure, Text, text
-from shosei.metrics.observed.series import SECOND_NS, Bins
+from shosei.metrics.observed.series import Bins
 from shosei.metrics.value import Unmeasurable
+from shosei.quantity import NS_PER_MS, NS_PER_S
 
 VANTAGES = ("client", "gateway", "server")  # from the outside in
 KEEPING_UP = 0.95  # of the offered rate; below it the server is saturated
@@ -67,11 +68,11 @@ def inter_token_ms(requests: Columns) -> np.ndarray:
 
 def longest_gap_ms(requests: Columns) -> np.ndarray:
     """The longest wait between two pieces of a streamed answer."""
-    return np.where(requests.has("longest_gap_ns"), requests["longest_gap_ns"], np.nan) / 1e6
+    return np.where(requests.has("longest_gap_ns"), requests["longest_gap_ns"], np.nan) / NS_PER_MS
 
 
 def _ms(requests: Columns, since: str, until: str) -> np.ndarray:
-    times: np.ndarray = (requests[until] - requests[since]) / 1e6
+    times: np.ndarray = (requests[until] - requests[since]) / NS_PER_MS
     times[~(requests.has(since) & requests.has(until))] = np.nan
     return times
 
@@ -132,7 +133,7 @@ class Drill:
     def seconds(self, begin_ns: float, end_ns: float) -> float:
         """How long faults lasted between the two."""
         lasted = [min(end, end_ns) - max(begin, begin_ns) for begin, end in self.stretches]
-        return sum(part for part in lasted if part > 0) / 1e9
+        return sum(part for part in lasted if part > 0) / NS_PER_S
 
 
 @dataclass(frozen=True)
@@ -153,7 +154,7 @@ class Offered:
         """Seconds of each time batch, without faults."""
         begin, width = self.window.begin_ns, (self.window.end_ns - self.window.begin_ns) / stats.BATCHES
         edges = [begin + index * width for index in range(stats.BATCHES + 1)]
-        return [(end - begin) / SECOND_NS - self.drill.seconds(begin, end) for begin, end in itertools.pairwise(edges)]
+        return [(end - begin) / NS_PER_S - self.drill.seconds(begin, end) for begin, end in itertools.pairwise(edges)]
 
     @cached_property
     def scheduled(self) -> Columns:

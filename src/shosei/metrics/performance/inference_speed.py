@@ -12,13 +12,14 @@ from shosei.log import Log, RunBegin, Step
 from shosei.metrics import stats
 from shosei.metrics.metric import Curve, Figure, Key, Plot, Row, Table, Text, text
 from shosei.metrics.observed.requests import Drill, Offered, mean_in_flight, offered_load, steady_window, time_batches
-from shosei.metrics.observed.series import SECOND_NS, Bins, RatioBatches
+from shosei.metrics.observed.series import Bins, RatioBatches
 from shosei.metrics.observed.steps import total, whole_steps
 from shosei.metrics.observed.tasks import as_requests, by_task, calls, names, pauses, submitted, window_of
 from shosei.metrics.performance import transfers
 from shosei.metrics.performance.max_rate import max_rate
 from shosei.metrics.service_level import ServiceLevel
 from shosei.metrics.value import Unmeasurable, Value
+from shosei.quantity import NS_PER_MS, NS_PER_S
 
 _COMMAND = "shosei supervise --run RUN --step-pattern '... (?P<samples>[0-9]+)' -- CMD"
 
@@ -26,7 +27,7 @@ _COMMAND = "shosei supervise --run RUN --step-pattern '... (?P<samples>[0-9]+)' 
 def training_rate(log: Log) -> Value:
     """Samples per second of optimiser steps, data wait included; of all ranks together, at the slowest one's pace."""
     steps = whole_steps(log.of(Step))
-    seconds = [step.duration_ns / SECOND_NS for step in steps]
+    seconds = [step.duration_ns / NS_PER_S for step in steps]
     if math.fsum(seconds) <= 0:
         raise Unmeasurable("not_measured", "performance.no_time")
     samples = _per_second([step.samples for step in steps], seconds, "samples/s")
@@ -114,7 +115,7 @@ def _add_saturation(beside: _Beside, load: Offered) -> None:
     batches = time_batches(load.scheduled["scheduled_ns"], load.window.begin_ns, load.window.end_ns)
     holding = len(np.unique(batches))  # neighbours share a queue
     sent = load.scheduled.at(load.scheduled.has("sent_ns"))
-    lag = (sent["sent_ns"] - sent["scheduled_ns"]) / 1e6
+    lag = (sent["sent_ns"] - sent["scheduled_ns"]) / NS_PER_MS
     beside.rows |= {
         "performance.offered": [offered],
         "performance.achieved_over_offered": [achieved / offered],
@@ -171,7 +172,7 @@ def _add_max_rate(beside: _Beside, log: Log, service_level: ServiceLevel) -> Non
 def _over_time(load: Offered) -> Plot:
     bins = Bins.for_plot(load.window.begin_ns, load.window.end_ns)
     place = (load.good["done_ns"] - bins.begin_ns) // bins.width_ns
-    finished = np.bincount(place, np.full(len(place), SECOND_NS / bins.width_ns), minlength=bins.count)
+    finished = np.bincount(place, np.full(len(place), NS_PER_S / bins.width_ns), minlength=bins.count)
     curves = [
         Curve(text("performance.finished_per_s"), finished.tolist()),
         Curve(text("performance.in_flight"), [*mean_in_flight(load.requests, bins)]),
@@ -229,7 +230,7 @@ def _goodput(offered: Offered, service_level: ServiceLevel) -> Figure | Text:
     if service_level.task_ms is None:
         return text("agents.no_limit")
     taken_ns = offered.good["done_ns"] - offered.good["scheduled_ns"]
-    return offered.rate(offered.good.at(taken_ns <= service_level.task_ms * 1e6), "tasks/s")
+    return offered.rate(offered.good.at(taken_ns <= service_level.task_ms * NS_PER_MS), "tasks/s")
 
 
 def _told(found: Figure | Text) -> Text | float | None:

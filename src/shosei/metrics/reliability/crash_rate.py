@@ -11,6 +11,7 @@ from shosei.metrics.metric import Figure, Key, Row, Table, Text, Words, text
 from shosei.metrics.observed.starts import Repair, Start, lost_work, repairs, starts
 from shosei.metrics.stats.observations import Observation, Observations, share
 from shosei.metrics.value import Value
+from shosei.quantity import NS_PER_S
 
 _CAUSES = {"done", "stopped", "bad input", "out of memory", "signal", "exception", "hang", "start-up"}
 
@@ -151,7 +152,7 @@ def _lost_work_table(steps: Sequence[Step]) -> list[Table]:
     if not steps:
         return []
     again = lost_work(steps)
-    seconds = sum(step.duration_ns for step in again) / 1e9
+    seconds = sum(step.duration_ns for step in again) / NS_PER_S
     columns = ["term.quantity", "reliability.steps", "term.seconds"]
     return [Table.of("reliability.lost_work", columns, {"reliability.run_again": [len(again), seconds]})]
 

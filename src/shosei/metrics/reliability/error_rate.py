@@ -9,11 +9,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from shosei.log import Columns, Log, Request, Step, Workflow
+from shosei.log.events import UNATTRIBUTED
 from shosei.metrics import stats
 from shosei.metrics.metric import Figure, Key, Row, Table, Text, Words, text
 from shosei.metrics.observed.requests import Drill, by_time, of_purpose, outermost
 from shosei.metrics.observed.steps import attempted
-from shosei.metrics.observed.tasks import UNATTRIBUTED, by_task, calls, names, stopped, submitted
+from shosei.metrics.observed.tasks import by_task, calls, names, stopped, submitted
 from shosei.metrics.stats.observations import Observation, Observations, by_cluster, share
 from shosei.metrics.value import Unmeasurable, Value
 
