@@ -17,7 +17,7 @@ from shosei.quantity import parse_bytes, parse_count, shown_bytes, shown_count, 
 from shosei.spec import PRESETS, preset
 from shosei.spec.device import DEVICES, parse_devices
 from shosei.spec.generation import decode_seconds, generation_memory
-from shosei.spec.plan import plan, token_budget
+from shosei.spec.plan import compute_optimal_tokens, plan
 from shosei.spec.solve import FREE, CostLimit, solve
 from shosei.spec.training import TrainingStep, optimizer_bytes, train_flops, training_memory, update_flops
 from verb import Shosei
@@ -50,9 +50,9 @@ def test_state_budget_and_hours_of_the_published_models(
     spec = preset(name)
     state = {kind: (8 * spec.params + optimizer_bytes(spec, kind)) / 1e9 for kind in ("adamw", "muon")}  # type: ignore[arg-type]
     assert state == {"adamw": pytest.approx(adamw, rel=2e-3), "muon": pytest.approx(muon, rel=2e-3)}
-    assert token_budget(spec) / 1e9 == pytest.approx(budget, rel=2e-3)
+    assert compute_optimal_tokens(spec) / 1e9 == pytest.approx(budget, rel=2e-3)
     step = TrainingStep(1, spec.context_length, "adamw", ranks=8)
-    found = plan(spec, step, DEVICES["H100"], token_budget(spec))
+    found = plan(spec, step, DEVICES["H100"], compute_optimal_tokens(spec))
     assert found.epoch_seconds / 3600 == pytest.approx(hours, rel=0.03)
 
 

@@ -186,7 +186,7 @@ def compare(
     size = family_size(len(tested))
     adjusted = holm([difference.p for difference, _ in tested.values()], size)
     for key, p_adjusted in zip(tested, adjusted, strict=True):
-        cells[key] = _judged(cells[key], *tested[key], p_adjusted, margins.get(key), ALPHA / size)
+        cells[key] = _with_verdict(cells[key], *tested[key], p_adjusted, margins.get(key), ALPHA / size)
     return Comparison(
         a=a.name,
         b=b.name,
@@ -212,7 +212,7 @@ def _untested_cell(a: Side, b: Side, key: CellKey) -> Compared:
     )
 
 
-def _judged(
+def _with_verdict(
     cell: Compared, difference: Difference, notes: list[Words], p_adjusted: float, margin: float | None, alpha: float
 ) -> Compared:
     share = cell.unit in _SHARES

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from shosei.exam.counts import OnProgress, SuiteCount, counts_of
-from shosei.exam.resume import Key
+from shosei.exam.resume import SampleKey
 from shosei.log import Request, Score, Workflow, Writer
 from shosei.metrics.grading.programs import EXTRACTION_VERSION
 from shosei.metrics.observed.answers import CUT
@@ -56,7 +56,7 @@ class Exam:
         progress: OnProgress,
         *,
         decoding: Mapping[str, object],
-        kept: Mapping[Key, Score],
+        kept: Mapping[SampleKey, Score],
     ) -> None:
         self.counts = counts_of(tasks, samples)
         self.answered: list[tuple[Task, Score]] = []

@@ -40,9 +40,10 @@ class _Incoming:
 
 
 class Downstream(asyncio.Protocol):
-    """A client's connection, one of ``others``. ``handle`` answers a call through the methods below.
+    """A client's connection, one of ``others``. ``handle`` answers a call; it is cancelled if the client leaves.
 
-    It is cancelled if the client leaves.
+    ``whole`` to ``attach`` are for whoever makes the answer, ``drain`` to ``abort`` for the gateway. asyncio calls
+    ``connection_…``, ``data_received`` and ``…_writing``; httptools calls ``on_…``.
     """
 
     def __init__(self, handle: Callable[[Call], Awaitable[None]], others: set[Downstream]) -> None:
@@ -57,8 +58,6 @@ class Downstream(asyncio.Protocol):
         self.begun = False  # the answer's header was written
         self.gone = False
         self._on_pause: Callable[[bool], None] | None = None
-
-    # What the answer's maker calls.
 
     def whole(self, status: int, body: bytes, headers: Headers = JSON) -> None:
         """A whole answer."""
@@ -105,8 +104,6 @@ class Downstream(asyncio.Protocol):
         if on_pause and self._paused:
             on_pause(True)
 
-    # What the gateway calls.
-
     def drain(self) -> None:
         """Take no more calls; close when the answer under way has ended."""
         self._closing = True
@@ -126,8 +123,6 @@ class Downstream(asyncio.Protocol):
     def abort(self) -> None:
         """End the connection, though the client has not read everything."""
         self._transport.abort()
-
-    # asyncio's.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)  # uvloop's is none of asyncio's classes
@@ -156,8 +151,6 @@ class Downstream(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self._pause(False)
-
-    # httptools's.
 
     def on_message_begin(self) -> None:
         self._incoming = _Incoming()

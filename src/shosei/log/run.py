@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from shosei.errors import EXIT_INVALID, EXIT_OK, InputError, exit_code
+from shosei.errors import EXIT_INVALID, EXIT_OK, InputError, exit_code_of_error
 from shosei.files import locked, write_atomic
 from shosei.log.events import RunBegin, RunEnd
 from shosei.log.hardware import hardware, versions
@@ -89,7 +89,7 @@ class Run:
         try:
             yield record
         except BaseException as error:
-            record.exit_code = exit_code(error)
+            record.exit_code = exit_code_of_error(error)
             raise
         finally:
             writer = record.writer

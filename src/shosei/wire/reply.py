@@ -107,7 +107,7 @@ class _Usage(msgspec.Struct, gc=False):
     prompt_tokens_details: _Details | None = None
 
 
-class Answer(msgspec.Struct, gc=False):
+class AnswerBody(msgspec.Struct, gc=False):
     """What is read of an answer, or of a chunk of one. The rest, which servers fill as they like, is skipped."""
 
     id: Any = None
@@ -132,7 +132,7 @@ ANSWER_BYTES = 1 << 24  # more is no answer of a model, but a body without end
 UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _NOTHING = _Message()
 _NAMED = frozenset({sse.COMMENT, b"error"})  # what is no chunk, by its name
-_decode = msgspec.json.Decoder(Answer).decode
+_decode = msgspec.json.Decoder(AnswerBody).decode
 
 
 class ReplyReader:
@@ -180,7 +180,7 @@ class ReplyReader:
         except UNREADABLE as error:
             self.fail(str(error))
 
-    def event(self, event: sse.ServerSent, now_ns: int) -> Answer | None:
+    def event(self, event: sse.ServerSent, now_ns: int) -> AnswerBody | None:
         """Note one event of a stream; what was read of it, or None if it is no chunk. Raises one of UNREADABLE."""
         data, name = event
         if name in _NAMED:
@@ -238,7 +238,7 @@ class ReplyReader:
         except UNREADABLE as error:
             self.fail(str(error))
 
-    def _note(self, answer: Answer) -> tuple[str, bool]:
+    def _note(self, answer: AnswerBody) -> tuple[str, bool]:
         """Take id, usage, calls and finish reason; return the text, and whether there is any piece of an answer."""
         reply, usage = self.reply, answer.usage
         if answer.error is not None:

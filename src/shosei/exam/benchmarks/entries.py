@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from shosei.errors import InputError, nearest
-from shosei.files import read_text
+from shosei.text_files import read_text
 
 FORMATS = ("shosei", "humaneval", "table", "squad")
 GRADERS = ("number", "choice", "label", "text", "exact")  # of a table

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from shosei.errors import InputError
 from shosei.exam.benchmarks.entries import Entry, json_entries
-from shosei.exam.benchmarks.wording import ask, language
+from shosei.exam.benchmarks.instructions import ask, language
 from shosei.wire.suite import Task
 
 _MAX_TOKENS = 1024

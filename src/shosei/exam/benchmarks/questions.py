@@ -10,7 +10,7 @@ from typing import Any
 from shosei.errors import InputError
 from shosei.exam.benchmarks.choices import LETTERS, ChoiceEntry, Choices, choices_of, right_letters
 from shosei.exam.benchmarks.entries import Entry, Schema, json_entries, table
-from shosei.exam.benchmarks.wording import ask, language
+from shosei.exam.benchmarks.instructions import ask, language
 from shosei.metrics.grading.numbers import true_number, truth_text
 from shosei.wire.suite import Task
 

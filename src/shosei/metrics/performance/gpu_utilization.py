@@ -26,10 +26,10 @@ def gpu_utilization(log: Log) -> Value:
         (reading for gpu in gpus.values() for reading in weighted(gpu, "kernel_percent")), key=lambda r: r[1]
     )
     if not kernel:
-        beside = [*tables, *efficiency]
+        breakdown = [*tables, *efficiency]
         if any(begin.hardware.get("gpus") for begin in log.of(RunBegin)):
-            raise Unmeasurable("not_measured", "performance.gpu_unread", breakdown=beside, plots=plots)
-        raise Unmeasurable("na", "performance.no_gpu", breakdown=beside, plots=plots)
+            raise Unmeasurable("not_measured", "performance.gpu_unread", breakdown=breakdown, plots=plots)
+        raise Unmeasurable("na", "performance.no_gpu", breakdown=breakdown, plots=plots)
     seconds = [(end - begin) / NS_PER_S for begin, end, _ in kernel]
     batches = RatioBatches.of_equal_count(
         tops=[time * r[2] / 100 for time, r in zip(seconds, kernel, strict=True)], bottoms=seconds

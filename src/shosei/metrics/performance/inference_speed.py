@@ -63,8 +63,8 @@ def _per_second(counts: Sequence[int | None], seconds: Sequence[float], unit: st
 
 
 @dataclass(slots=True)
-class _Beside:
-    """What stands beside the rate."""
+class _Details:
+    """Of a load: rows, figures and notes beside the rate."""
 
     rows: dict[Key, Row] = field(default_factory=dict)
     figures: dict[str, Figure] = field(default_factory=dict)
@@ -83,13 +83,13 @@ def request_rate(service_level: ServiceLevel) -> Callable[[Log], Value]:
             raise Unmeasurable("not_measured", text("performance.no_success", requests=len(load.scheduled)))
         rate = load.rate(load.good, "requests/s")
         arrival = next((begin.arrival for begin in log.of(RunBegin) if begin.arrival), text("term.not_recorded"))
-        beside = _Beside({"term.vantage": [load.vantage], "performance.arrival": [arrival]})
-        _add_saturation(beside, load)
-        _add_tokens(beside, load)
-        _add_goodput(beside, load, service_level)
-        _add_max_rate(beside, log, service_level)
+        details = _Details({"term.vantage": [load.vantage], "performance.arrival": [arrival]})
+        _add_saturation(details, load)
+        _add_tokens(details, load)
+        _add_goodput(details, load, service_level)
+        _add_max_rate(details, log, service_level)
         if load.drill.seconds(window.begin_ns, window.end_ns):
-            beside.notes.append("performance.faults_left_out")
+            details.notes.append("performance.faults_left_out")
         return Value(
             value=len(load.good) / load.seconds,
             n=len(load.good),
@@ -99,16 +99,16 @@ def request_rate(service_level: ServiceLevel) -> Callable[[Log], Value]:
             ci_method="term.t_time_batches",
             detail="performance.requests_in_window",
             invalid=load.window.invalid,
-            figures=beside.figures,
-            notes=beside.notes,
+            figures=details.figures,
+            notes=details.notes,
             plots=[_over_time(load)],
-            breakdown=[Table.of("performance.load", ["term.quantity", "term.value"], beside.rows)],
+            breakdown=[Table.of("performance.load", ["term.quantity", "term.value"], details.rows)],
         )
 
     return compute
 
 
-def _add_saturation(beside: _Beside, load: Offered) -> None:
+def _add_saturation(details: _Details, load: Offered) -> None:
     """What was offered, how much of it was answered, and whether the client kept to its schedule."""
     achieved, offered = len(load.good) / load.seconds, len(load.scheduled) / load.seconds
     saturated = load.saturated
@@ -116,57 +116,57 @@ def _add_saturation(beside: _Beside, load: Offered) -> None:
     holding = len(np.unique(batches))  # neighbours share a queue
     sent = load.scheduled.at(load.scheduled.has("sent_ns"))
     lag = (sent["sent_ns"] - sent["scheduled_ns"]) / NS_PER_MS
-    beside.rows |= {
+    details.rows |= {
         "performance.offered": [offered],
         "performance.achieved_over_offered": [achieved / offered],
         "performance.send_lag": [stats.percentile(lag, 99)],
         "performance.steady_window": [load.seconds],
     }
-    beside.figures |= {
+    details.figures |= {
         "offered": Figure(offered, "requests/s", "higher", n=holding),
         "achieved_over_offered": Figure(achieved / offered, "", "higher", n=holding),
         "saturated": Figure(float(saturated), "0/1", "lower", n=1),
     }
     if saturated:
-        beside.notes.append(text("performance.saturated", achieved=achieved, offered=offered))
+        details.notes.append(text("performance.saturated", achieved=achieved, offered=offered))
     if load.grows:
-        beside.notes.append("performance.queue_grows")
+        details.notes.append("performance.queue_grows")
     if len(lag) < (least := stats.PERCENTILE_MIN_N[99]):
-        beside.notes.append(text("performance.lag_refused", least=least))
+        details.notes.append(text("performance.lag_refused", least=least))
 
 
-def _add_tokens(beside: _Beside, load: Offered) -> None:
+def _add_tokens(details: _Details, load: Offered) -> None:
     if not load.good.has("tokens_out").all():
-        beside.rows["performance.output_tokens"] = [text("performance.no_usage")]
+        details.rows["performance.output_tokens"] = [text("performance.no_usage")]
         return
-    beside.figures["tokens_per_s"] = load.rate(load.good, "tokens/s", "tokens_out")
-    beside.rows["performance.output_tokens"] = [beside.figures["tokens_per_s"].value]
+    details.figures["tokens_per_s"] = load.rate(load.good, "tokens/s", "tokens_out")
+    details.rows["performance.output_tokens"] = [details.figures["tokens_per_s"].value]
 
 
-def _add_goodput(beside: _Beside, load: Offered, service_level: ServiceLevel) -> None:
+def _add_goodput(details: _Details, load: Offered, service_level: ServiceLevel) -> None:
     """The rate of requests that keep every limit, and their share of all that were scheduled in the window."""
     if not service_level.is_set:
-        beside.rows["performance.goodput"] = [text("performance.no_limits")]
+        details.rows["performance.goodput"] = [text("performance.no_limits")]
         return
     if service_level.unknown(load.good).any():
-        beside.rows["performance.goodput"] = [text("performance.limits_unknown")]
+        details.rows["performance.goodput"] = [text("performance.limits_unknown")]
         return
     keeping = load.good.at(service_level.kept(load.good))
     kept = int((service_level.kept(load.scheduled) & ~load.scheduled.has("error")).sum())
-    beside.figures["goodput"] = load.rate(keeping, "requests/s")
-    beside.rows["performance.goodput"] = [beside.figures["goodput"].value]
-    beside.rows["performance.share_keeping"] = [kept / len(load.scheduled)]
+    details.figures["goodput"] = load.rate(keeping, "requests/s")
+    details.rows["performance.goodput"] = [details.figures["goodput"].value]
+    details.rows["performance.share_keeping"] = [kept / len(load.scheduled)]
 
 
-def _add_max_rate(beside: _Beside, log: Log, service_level: ServiceLevel) -> None:
+def _add_max_rate(details: _Details, log: Log, service_level: ServiceLevel) -> None:
     """What a search for the highest rate has found, if there was one."""
     found = max_rate(log, service_level)
     if found is None:
         return
-    beside.figures["max_rate"] = found.figure
-    beside.rows["performance.max_rate"] = [found.figure.value]
+    details.figures["max_rate"] = found.figure
+    details.rows["performance.max_rate"] = [found.figure.value]
     if found.client_bound:
-        beside.notes.append("performance.max_rate_client_bound")
+        details.notes.append("performance.max_rate_client_bound")
 
 
 def _over_time(load: Offered) -> Plot:
@@ -189,7 +189,7 @@ def task_rate(service_level: ServiceLevel) -> Callable[[Log], Value]:
         if not len(offered.good):
             raise Unmeasurable("not_measured", text("agents.no_success", tasks=len(tasks)))
         rate = offered.rate(offered.good, "tasks/s")
-        beside = {"tokens_per_s": _tokens(offered), "goodput": _goodput(offered, service_level)}
+        figures = {"tokens_per_s": _tokens(offered), "goodput": _goodput(offered, service_level)}
         made = by_task(calls(log)[1])
         return Value(
             value=rate.value or 0.0,
@@ -199,7 +199,7 @@ def task_rate(service_level: ServiceLevel) -> Callable[[Log], Value]:
             ci=rate.ci or (None, None),
             ci_method="term.t_time_batches",
             detail="agents.tasks_in_window",
-            figures={name: found for name, found in beside.items() if isinstance(found, Figure)},
+            figures={name: found for name, found in figures.items() if isinstance(found, Figure)},
             plots=[_tasks_over_time(offered)],
             breakdown=[
                 Table.of(
@@ -209,8 +209,8 @@ def task_rate(service_level: ServiceLevel) -> Callable[[Log], Value]:
                         "agents.submitted": [len(offered.scheduled)],
                         "agents.answered": [len(offered.good)],
                         "performance.steady_window": [offered.seconds],
-                        "performance.output_tokens": [_told(beside["tokens_per_s"])],
-                        "agents.goodput": [_told(beside["goodput"])],
+                        "performance.output_tokens": [_told(figures["tokens_per_s"])],
+                        "agents.goodput": [_told(figures["goodput"])],
                     },
                 ),
                 *transfers.tables(made, names(call for own in made.values() for call in own)),
