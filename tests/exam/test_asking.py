@@ -133,7 +133,7 @@ class TestWhatAUserMaySay:
         ("words", "message"),
         [
             (["--extra-body", "{top_k: 5}"], "extra_body is not JSON"),
-            (["--extra-body", "[5]"], "extra_body is no JSON object"),
+            (["--extra-body", "[5]"], "extra_body is not a JSON object"),
             (["--extra-body", '{"messages": []}'], "'messages' follows from what is asked"),
             (["--header", "X-Key sesame"], "a header field is written as 'Name: value'"),
             (["--header", "X-Key: a\r\nB: sesame"], "a header field is written as 'Name: value'"),

@@ -62,7 +62,7 @@ def test_chat_says_what_its_server_said(model: Path, tmp_path: Path) -> None:
     broken = tmp_path / "model"
     shutil.copytree(model, broken)
     (broken / "tokenizer.json").write_text("{}")
-    assert "tokenizer.json is no tokenizer of ours" in refusal("chat", broken)
+    assert "tokenizer.json is not a tokenizer of ours" in refusal("chat", broken)
 
 
 def test_no_folder_and_no_server(tmp_path: Path) -> None:

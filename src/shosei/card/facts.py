@@ -1,4 +1,4 @@
-"""What every view says of a scorecard besides its metrics, as pairs of a word's key and what stands for it."""
+"""What every view says about a scorecard besides its metrics, as pairs of a word's key and what stands for it."""
 
 from __future__ import annotations
 

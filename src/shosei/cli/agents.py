@@ -164,7 +164,7 @@ def _system(words: list[str], name: str) -> System:
 
 
 def _read_out(folder: Run, attempt: int, system: System) -> dict[str, Any]:
-    """What the log says of one system: tasks solved, errors, and each agent's calls and tokens."""
+    """What the log says about one system: tasks solved, errors, and each agent's calls and tokens."""
     from shosei.log import Request, Workflow, read_log
     from shosei.metrics.accuracy.items import items
 

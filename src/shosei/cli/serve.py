@@ -166,5 +166,5 @@ def find_model(path: Path) -> tuple[Path, str]:
     spec = read_spec(folder)
     weight_files(folder)
     if not (folder / "tokenizer.json").is_file():
-        raise InputError(f"{folder} is no complete model folder: tokenizer.json is missing")
+        raise InputError(f"{folder} is not a complete model folder: tokenizer.json is missing")
     return folder, spec.name

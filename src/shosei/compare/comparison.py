@@ -174,7 +174,7 @@ def compare(
     """Compare every cell of ``b``, the candidate, with that of ``a``. A pure function.
 
     ``by_turns``: the k-th turns of both are a pair. ``margins`` are absolute for shares and relative for the rest.
-    ``incomparable`` says of cells why their two values mean different things.
+    ``incomparable`` says why the two values of cells mean different things.
     """
     tested: dict[CellKey, Tested] = {}
     cells = {key: _untested_cell(a, b, key) for key in CELL_KEYS}
@@ -249,7 +249,7 @@ def _tested(a: Side, b: Side, key: CellKey, reason: Words, *, by_turns: bool) ->
 
     Of single runs only what has independent observations within a run can be tested. Of turns, tasks are pooled and
     paired, exact counts pooled; all else rests on the noise between turns. Where no pair of turns differs at all, there
-    is no noise to see: what their observations say together decides.
+    there is no noise to see: what their observations say together decides.
     """
     values = _values(a, b, key)
     if reason:

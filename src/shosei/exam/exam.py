@@ -43,7 +43,7 @@ class Subject(Protocol):
 
 
 class Exam:
-    """Tasks × ``samples``, of which those in ``kept`` are answered; what ``counts`` says of them is told as they end.
+    """Tasks × ``samples``, of which those in ``kept`` are answered. Whenever one ends, ``progress`` is told ``counts``.
 
     ``decoding`` is what decides on grades beside the tasks and the subject.
     """

@@ -27,7 +27,7 @@ def programs_of(log: Log) -> dict[SampleKey, Score]:
         if score.grader == "python" and not score.error:  # the first: an earlier regrading wrote it again
             kept.setdefault((score.suite, score.item, score.sample), score)
     if not kept:
-        raise InputError("the run has no programs to run again; other answers are graded anew by 'shosei card'")
+        raise InputError("the run has no programs to run again; other answers are graded again by 'shosei card'")
     return kept
 
 

@@ -43,7 +43,7 @@ class Call:
     run: str = ""
     task: str = ""
     agent: str = ""
-    path: str = ""  # from /v1 on; empty where the target is no place of the gateway
+    path: str = ""  # from /v1 on; empty where the target is not a place of the gateway
     query: str = ""  # with its question mark
 
     # What is known of a call to a model.
@@ -64,7 +64,7 @@ class Call:
     def read(self) -> None:
         """Read the body, and with it who calls; where it asks for a stream without usage, ask for that too.
 
-        Raises InputError for what is no JSON object. Who calls is known even then, as far as the head says it.
+        Raises InputError for what is not a JSON object. Who calls is known even then, as far as the head says it.
         """
         metadata: Any = None
         try:

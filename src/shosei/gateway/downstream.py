@@ -125,7 +125,7 @@ class Downstream(asyncio.Protocol):
         self._transport.abort()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)  # uvloop's is none of asyncio's classes
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's is not one of asyncio's classes
         self._others.add(self)
 
     def connection_lost(self, error: Exception | None) -> None:
@@ -140,11 +140,11 @@ class Downstream(asyncio.Protocol):
         except httptools.HttpParserUpgrade as upgrade:
             method, self._parser = self._parser.get_method(), httptools.HttpRequestParser(self)
             if method == b"CONNECT":
-                self._reject(405, "This is no tunnel")
+                self._reject(405, "This is not a tunnel")
             else:  # an offer of HTTP/2, as Java's client makes it: not taken, so the request is read as if without it
                 self.data_received(self._incoming.head(method) + data[upgrade.args[0] :])
         except httptools.HttpParserError as error:
-            self._reject(400, f"The request is no HTTP: {error}")
+            self._reject(400, f"The request is not HTTP: {error}")
 
     def pause_writing(self) -> None:
         self._pause(True)
@@ -204,7 +204,7 @@ class Downstream(asyncio.Protocol):
             self._reject(status, f"{'The body' if status == 413 else 'The header'} is larger than {most} bytes")
 
     def _reject(self, status: int, message: str) -> None:
-        """Refuse what is no whole request; nothing that follows it can be told apart."""
+        """Refuse what is not a whole request; nothing that follows it can be told apart."""
         if not self._closing and self._task is None:
             self._closing = True
             self.refuse(status, message)

@@ -54,7 +54,7 @@ class Tally:
             self.latencies_ms.append((reply.done_ns - reply.scheduled_ns) / NS_PER_MS)
 
     def take(self) -> TallyIncrement:
-        """All counts so far, and begin anew."""
+        """All counts so far, and start again."""
         taken = TallyIncrement(self.sent, dict(self.errors), self.latencies_ms.tolist(), self.first_error)
         self.sent, self.errors, self.latencies_ms, self.first_error = 0, Counter(), array("d"), ""
         return taken

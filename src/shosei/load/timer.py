@@ -56,6 +56,6 @@ class Timer:
     def _ring(self) -> None:
         try:
             os.read(self._file, 8)
-        except BlockingIOError:  # set anew since
+        except BlockingIOError:  # set again since
             return
         self._rung.set()

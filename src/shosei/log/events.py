@@ -155,7 +155,7 @@ class Step(Event, tag="step"):
 
 
 class Section(Event, tag="section"):
-    """A stretch of a training run that is no step: load | compile | checkpoint | evaluation."""
+    """A stretch of a training run that is not a step: load | compile | checkpoint | evaluation."""
 
     name: str
     begin_ns: int

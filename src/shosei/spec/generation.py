@@ -61,7 +61,7 @@ def generation_memory(
 def product_bytes(spec: ModelSpec, weights: WeightFormat) -> int:
     """Bytes of all that is multiplied with: the layers' matrices, the head and the few biases.
 
-    In 4 bits every group has a scale and an offset in bfloat16 besides; matrices whose inputs are no whole number of
+    In 4 bits every group has a scale and an offset in bfloat16 besides; matrices whose inputs are not a whole number of
     groups, and biases, stay in bfloat16.
     """
     if weights is WeightFormat.STORED:

@@ -35,7 +35,7 @@ _log = logging.getLogger(__name__)
 class HeartbeatConfig:
     """What shows a command's progress. Silence of ``timeout_s`` means that it hangs; None: any silence is fine.
 
-    Raises InputError where a limit has nothing to watch, more than one thing shows progress, or a pattern is none.
+    Raises InputError where a limit has nothing to watch, more than one thing shows progress, or a pattern is not one.
     """
 
     timeout_s: float | None = None

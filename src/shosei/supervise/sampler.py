@@ -45,7 +45,7 @@ class Sampler:
 def _interfaces() -> list[Sample]:
     """A sample for each network interface that this process sees (Linux), whoever caused the traffic.
 
-    What a machine says to itself is no network.
+    What a machine says to itself does not pass the network.
     """
     samples = []
     for line in read("/proc/self/net/dev").decode().splitlines()[2:]:

@@ -94,7 +94,7 @@ class RunningSystem:
             self._connection.write(json.dumps(message, ensure_ascii=False).encode() + b"\n")
 
     async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """One start of the system's process: what it says of its tasks, until it ends."""
+        """One start of the system's process: what it reports of its tasks, until it ends."""
         self._lose()
         self._connection = writer
         self._connected.set()

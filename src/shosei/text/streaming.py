@@ -17,7 +17,7 @@ _OPENING = '{"name"'
 class StreamDecoder:
     """Decodes one answer token by token. A character cut between tokens waits until its last byte is there.
 
-    The pieces joined equal ``Tokenizer.decode`` of all ids; bytes that are no UTF-8 become U+FFFD in both.
+    The pieces joined equal ``Tokenizer.decode`` of all ids; bytes that are not UTF-8 become U+FFFD in both.
     """
 
     def __init__(self, token_bytes: Callable[[int], bytes]) -> None:
@@ -174,7 +174,7 @@ class _CallReader:
                 return []
             self._named, self._held = True, self._held[head.end() :]
             pieces.append(CallPiece(name=head[1]))
-        # The last brace may be the call's own, which is no part of the arguments.
+        # The last brace may be the call's own, which is not part of the arguments.
         brace = _LAST_BRACE.search(self._held)
         ready = self._held[: brace.start()] if brace else self._held
         self._held = self._held[len(ready) :]

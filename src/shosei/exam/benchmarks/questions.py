@@ -81,7 +81,7 @@ def read(path: Path, suite: str, schema: Schema) -> list[Task]:
 
 
 def _first_answer(entry: Entry) -> tuple[Entry, list[str]]:
-    """The entry with the first of its right answers, and the others. Raises InputError for what is no answer."""
+    """The entry with the first of its right answers, and the others. Raises InputError for what is not an answer."""
     answer = entry.get("answer", ANSWER)
     answers = answer if isinstance(answer, list) else [answer]
     if not answers or any(isinstance(each, list | dict) for each in answers):

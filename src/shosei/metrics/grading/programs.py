@@ -97,7 +97,7 @@ def _with_preamble(preamble: str, code: str) -> str:
 
 
 def _continued(text: str, prompt: str, entry_point: str) -> str:
-    """The prompt with the text, or what stands in one of its fences, as the function's body; empty if it is none.
+    """The prompt with the text, or what stands in one of its fences, as the function's body; empty if it is not one.
 
     The first line of a text may have lost its indentation, or all lines have.
     """
@@ -116,7 +116,7 @@ def _with_body(prompt: str, body: list[str], entry_point: str) -> str:
         code = "\n".join([*begin, *body, ""])
         try:
             tree = compiled(code)
-        except SyntaxError as error:  # what stands from that line on is no part of it
+        except SyntaxError as error:  # what stands from that line on is not part of it
             wrong = (error.lineno or 0) - len(begin)
             body = body[: min(wrong, len(body)) - 1] if wrong > 0 else []
             continue

@@ -145,7 +145,7 @@ def _on_one_clock(samples: Sequence[Sample]) -> Sequence[Sample]:
 
 
 def increments(*trees: Sequence[Sample], counter: str) -> Increments:
-    """A counter's increase between neighbouring samples of each tree. One that falls began anew with a restart."""
+    """A counter's increase between neighbouring samples of each tree. One that falls started again with a restart."""
     steps = []
     for tree in trees:
         known = {sample.mono_ns: getattr(sample, counter) for sample in tree if getattr(sample, counter) is not None}

@@ -13,7 +13,7 @@ from shosei.metrics.observed.requests import Drill, of_purpose, outermost
 
 
 def submitted(log: Log) -> list[Workflow]:
-    """The tasks given to the system that is measured; a baseline's are none of them."""
+    """The tasks given to the system that is measured; a baseline's are not among them."""
     return [task for task in log.of(Workflow) if not task.baseline]
 
 

@@ -182,7 +182,7 @@ _TASK_ENDS = {"raised", "timeout", "crashed", "no answer", "flood", "budget", "u
 
 
 def task_errors(log: Log) -> Value:
-    """Tasks whose system gave no answer in time, per task submitted; a wrong answer is no error."""
+    """Tasks whose system gave no answer in time, per task submitted; a wrong answer is not an error."""
     tasks = submitted(log)
     vantage, made = calls(log)
     tried = by_task(made)

@@ -223,7 +223,7 @@ def _on_the_link(comm: Comm) -> float:
 
 
 def _calls(log: Log) -> dict[Call, list[Comm]]:
-    """The ranks' reports of each call. A restart begins to count anew: all ranks start together."""
+    """The ranks' reports of each call. A restart begins to count from 0: all ranks start together."""
     starts: dict[int, list[tuple[str, int, int]]] = {}
     calls: dict[Call, list[Comm]] = {}
     for comm in log.of(Comm):
