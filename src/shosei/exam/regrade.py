@@ -22,7 +22,7 @@ from shosei.wire.suite import Task
 def programs_of(log: Log) -> dict[SampleKey, Score]:
     """The answers that hold programs. Raises InputError: there are none."""
     scores = log.of(Score, "inference")
-    kept: dict[Key, Score] = {}
+    kept: dict[SampleKey, Score] = {}
     for score in scores:
         if score.grader == "python" and not score.error:  # the first: an earlier regrading wrote it again
             kept.setdefault((score.suite, score.item, score.sample), score)

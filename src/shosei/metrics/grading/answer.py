@@ -35,7 +35,7 @@ def split_thought(answer: str) -> SplitAnswer:
     cut off.
     """
     if "<" not in answer:
-        return Spoken(answer, "", False)
+        return SplitAnswer(answer, "", False)
     said: list[str] = []
     thought: list[str] = []
     thinking, end = False, 0
