@@ -249,7 +249,7 @@ def _tested(a: Side, b: Side, key: CellKey, reason: Words, *, by_turns: bool) ->
 
     Of single runs only what has independent observations within a run can be tested. Of turns, tasks are pooled and
     paired, exact counts pooled; all else rests on the noise between turns. Where no pair of turns differs at all, there
-    there is no noise to see: what their observations say together decides.
+    is no noise to see: what their observations say together decides.
     """
     values = _values(a, b, key)
     if reason:
