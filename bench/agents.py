@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from shosei.exam.benchmarks import read_benchmarks
-from shosei.gateway import Faults, Gateway
+from shosei.gateway import FaultRates, Gateway
 from shosei.log import Request, Window, Workflow, read_log
 from shosei.wire.client import Client
 
@@ -101,7 +101,7 @@ def broken(name: str, command: list[str], url: str, suite: Path, work: Path) -> 
     faults = [word for fault in FAULTS for word in ("--inject", fault)]
     said = agents_run(name, command, url, suite, run, *faults, "--set", f"agents.seed={SEED}")
     calls = [call for call in read_log(run / "log", said["attempt"]).of(Request) if call.purpose == "agents"]
-    drawn = map(Faults.parse(FAULTS, SEED).draw, range(1, len(calls) + 1))
+    drawn = map(FaultRates.parse(FAULTS, SEED).draw, range(1, len(calls) + 1))
     injected = Counter(ERRORS[fault] for fault in drawn if fault)
     found = Counter(call.error for call in calls if call.error)
     assert found == injected, f"{name}: {found} in the log, {injected} injected"

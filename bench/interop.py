@@ -2,7 +2,7 @@
 
 PYTHON is an interpreter that has llama-cpp-python, or vllm. Prints, for each that is given: probes whose token ids are
 ours (``tokenizer.json``, and the GGUF file's vocabulary in llama.cpp), single tokens whose bytes are ours, tokens that
-together are no UTF-8 and are decoded as ours are, and greedy answers in float32 whose tokens are ours.
+together are not UTF-8 and are decoded as ours are, and greedy answers in float32 whose tokens are ours.
 """
 
 from __future__ import annotations

@@ -131,7 +131,7 @@ async def _raw(url: str, stream: bool, seconds: float) -> float:
 
 
 def start_s(name: str, url: str, turns: int) -> float | None:
-    """Seconds from a command's start to the first request that the server saw, median; None for what is no command."""
+    """Seconds from a command's start to the first request that the server saw, median; None without a command."""
     if name == "raw":
         return None
     taken = []

@@ -75,7 +75,7 @@ def validate(kind: type[C], values: dict[str, Any], section: str) -> C:
 
 
 def table(value: Any, where: str) -> dict[str, Any]:
-    """``value`` as the TOML table that it must be; raise InputError if it is none."""
+    """``value`` as the TOML table that it must be; raise InputError if it is not one."""
     if not isinstance(value, dict):
         raise InputError(f"{where}: write it as a table, such as {where} = {{ }}")
     return value

@@ -38,7 +38,7 @@ class Terminated(KeyboardInterrupt):
     """SIGTERM: it ends a verb as Ctrl-C does."""
 
 
-def exit_code(error: BaseException) -> int:
+def exit_code_of_error(error: BaseException) -> int:
     """The code that a process ended by ``error`` exits with."""
     match error:
         case InputError():

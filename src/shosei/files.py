@@ -1,26 +1,13 @@
-"""Files that are either whole or absent: written under a temporary name, fsynced, renamed. And JSON Lines, read."""
+"""Files that are either whole or absent: written under a temporary name, fsynced, renamed."""
 
 from __future__ import annotations
 
-import codecs
 import contextlib
 import fcntl
-import gzip
 import hashlib
 import os
-import re
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
-
-import msgspec
-
-from shosei.errors import InputError
-
-UNPACKED_BYTES = 1 << 28  # of a compressed file that is read whole
-_KANA, _HAN = re.compile(r"[\u3041-\u30fe]"), re.compile(r"[\u4e00-\u9fff]")  # full-width: others come by accident
-_SOME = 0.1
 
 
 def write_atomic(path: Path, data: bytes | str) -> None:
@@ -52,53 +39,6 @@ def atomic_path(path: Path) -> Iterator[Path]:
         _settle(path, temporary, old)
 
 
-def read_text(path: Path) -> str:
-    """The whole text of a file in UTF-8, without a byte order mark, unpacked where its name ends in .gz.
-
-    Raises InputError: it cannot be read, unpacks to more than ``UNPACKED_BYTES``, or is in another encoding.
-    """
-    try:
-        if path.suffix == ".gz":
-            with gzip.open(path) as stream:
-                data = stream.read(UNPACKED_BYTES + 1)
-        else:
-            data = path.read_bytes()
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise InputError(f"cannot read {path}: damaged gzip: {error}") from None
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror or error}") from None
-    if path.suffix == ".gz" and len(data) > UNPACKED_BYTES:
-        raise InputError(f"{path} unpacks to more than {UNPACKED_BYTES >> 20} MiB: unpack it, and name a part of it")
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise InputError(f"{path}:{line}: not UTF-8{_remedy(path, data)}") from None
-
-
-def _remedy(path: Path, data: bytes) -> str:
-    """How to convert a file, if it looks like text in an encoding that is known here."""
-    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        name = "UTF-16"
-    elif _share(_KANA, data, "cp932") > _SOME:
-        name = "Shift_JIS"
-    elif _share(_HAN, data, "gb18030") > _SOME:
-        name = "GBK"
-    else:
-        return " text"
-    file = path.name.removesuffix(".gz")
-    return f" but, it seems, {name}: 'iconv -f {name} -t UTF-8 {file} > utf8-{file}' converts it"
-
-
-def _share(characters: re.Pattern[str], data: bytes, codec: str) -> float:
-    """Of what is not ASCII, if it is read so; 0 if it cannot be."""
-    try:
-        text = data.decode(codec)
-    except UnicodeDecodeError:
-        return 0.0
-    return len(characters.findall(text)) / max(1, sum(not character.isascii() for character in text))
-
-
 def remove(path: Path) -> None:
     """Remove a file or a folder tree; nothing happens if it is absent."""
     if path.is_dir() and not path.is_symlink():
@@ -118,20 +58,6 @@ def locked(path: Path, *, wait: bool = True) -> Iterator[None]:
     with open(path, "a") as file:
         fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield
-
-
-def json_lines(path: Path, kind: Any, what: str) -> Iterator[tuple[str, Any]]:
-    """Each line of a JSON Lines file that is not blank, decoded as ``kind``, after ``FILE:NUMBER`` for errors.
-
-    Raises InputError as ``read_text``, and for a line that is not ``what``, such as "a prompt".
-    """
-    decode = msgspec.json.Decoder(kind).decode
-    for number, line in enumerate(read_text(path).split("\n"), 1):
-        if line.strip():
-            try:
-                yield f"{path}:{number}", decode(line)
-            except (msgspec.DecodeError, RecursionError) as error:
-                raise InputError(f"{path}:{number}: not {what}: {error}") from None
 
 
 def sha256(*paths: Path) -> str:

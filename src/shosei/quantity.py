@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 from shosei.errors import InputError
 
+NS_PER_S, NS_PER_MS = 1_000_000_000, 1_000_000
+
 _COUNTS = {"": 1.0, "k": 1e3, "m": 1e6, "b": 1e9, "g": 1e9, "t": 1e12}
 _BYTES = {
     "": 1.0,

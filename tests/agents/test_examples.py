@@ -11,7 +11,7 @@ import pytest
 
 from agents_model import Model, arithmetic
 from agents_runs import errors, measure, tasks
-from shosei.gateway import Faults
+from shosei.gateway import FaultRates
 from shosei.log import Request, Score
 from shosei.systems.system import System
 
@@ -43,7 +43,7 @@ def test_every_call_of_both_agents_is_known_and_broken_ones_are_repeated(
     requests = log.of(Request)
     assert {request.attribution for request in requests} == {known_by}
     assert Counter(request.agent for request in requests if not request.error) == {"solver": 10, "checker": 5}
-    faults = Faults.parse(FAULTS, SEED)
+    faults = FaultRates.parse(FAULTS, SEED)
     drawn = [faults.draw(number) for number in range(1, len(requests) + 1)]
     assert sum(bool(request.error) for request in requests) == sum(map(bool, drawn)) > 0
 

@@ -10,7 +10,7 @@ import pytest
 
 from agents_model import Model, arithmetic
 from agents_runs import errors, measure, shipped, tasks
-from shosei.gateway import Faults
+from shosei.gateway import FaultRates
 from shosei.log import Request, Score, Workflow
 
 QUESTION, PRODUCT = "345*678是多少？", "233910"
@@ -74,7 +74,7 @@ def test_with_a_tenth_of_the_calls_broken_all_finish_and_the_counts_equal_what_w
     requests = log.of(Request)
     failed = Counter(request.error for request in requests if request.error)
 
-    faults = Faults.parse(rates, 3)
+    faults = FaultRates.parse(rates, 3)
     injected = Counter(faults.draw(number) for number in range(1, len(requests) + 1))
     del injected[""]
     assert failed == {{"500": "5xx", "cut": "cut stream"}.get(kind, kind): count for kind, count in injected.items()}

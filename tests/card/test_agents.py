@@ -10,7 +10,7 @@ import pytest
 
 import agent_samples
 import recorded
-from shosei.card.judge import exit_code
+from shosei.card.judge import exit_code_of_judgements
 from shosei.card.page import html
 from shosei.card.report import markdown
 from shosei.card.scorecard import Scorecard, build
@@ -73,7 +73,7 @@ def test_the_profile_judges_tasks(card: Scorecard) -> None:
 def test_the_profile_still_judges_the_model_alone(tmp_path: Path) -> None:
     loaded = recorded.write_changed(tmp_path, ('"verb":"serve"', '"verb":"engine"'))
     judged = card_of(loaded)
-    assert exit_code(judged.judgements) == 0
+    assert exit_code_of_judgements(judged.judgements) == 0
     assert outcomes(judged)["response_time.p95"] == "pass"
     assert judged.system == ""
 

@@ -117,7 +117,7 @@ def test_comments_are_kept_where_asked_for_and_judges_apart(run: Path, tmp_path:
         ("rater,stars\n,5\n", ":2: rater:"),
         ("rater,stars\na,5,6\n", ":2: 3 cells, but the header names 2 columns"),
         ("rater,stars,turn\na,5,first\n", ":2: turn: 'first'"),
-        ("rater,stars,time\na,5,gestern\n", ":2: time: 'gestern' is no ISO 8601 time"),
+        ("rater,stars,time\na,5,gestern\n", ":2: time: 'gestern' is not an ISO 8601 time"),
         ('rater,stars\na,5\n"b,5\n', ':3: a quote (") opens here and is never closed'),
         ('rater,comment,stars\na,"x\ny",5\nb,"z,4\nc,,3\nd,,2\n', ':4: a quote (") opens here and is never closed'),
         ("rater,stars\na,5\nb,4\na,1\n", ":4: this rater's second rating of nothing named"),
@@ -154,7 +154,7 @@ def test_an_unknown_kind_and_a_folder_that_is_no_run(run: Path, tmp_path: Path) 
     file = tmp_path / "answers.csv"
     file.write_text(FILE)
     assert "did you mean 'person'?" in shosei("ratings", file, "--run", run, "--kind", "persn").stderr
-    assert "is no run folder" in shosei("ratings", file, "--run", tmp_path / "nothing").stderr
+    assert "is not a run folder" in shosei("ratings", file, "--run", tmp_path / "nothing").stderr
 
 
 @given(st.text(max_size=80), st.sampled_from(["rater,value\n", "rater,stars,turn,tags,time\n", ""]))

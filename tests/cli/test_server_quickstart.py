@@ -228,7 +228,7 @@ def test_without_a_key_its_variable_is_named(
     ("options", "said"),
     [
         (["--url", CLOSED], "--questions FILE is missing"),
-        (["--url", "nowhere", "--questions", "mine.csv"], "nowhere is no URL"),
+        (["--url", "nowhere", "--questions", "mine.csv"], "nowhere is not a URL"),
         (["--url", CLOSED, "--questions", "none.csv"], "cannot read none.csv: No such file"),
         (["--url", CLOSED, "--questions", "empty.csv"], "empty.csv holds no rows"),
         (["--url", CLOSED, "--questions", "other.csv"], "no 'answer'; the row has question, remark"),
@@ -268,7 +268,7 @@ def test_where_every_answer_fails_it_ends_with_five_and_says_what_is_there(serve
     assert (done.returncode, done.stdout) == (5, "")
     *_, step, rest = done.stderr.strip().splitlines()
     assert "a step ended with exit code 5: shosei load" in step
-    assert rest == f"what was measured until then is in {questions.parent / 'run'}; the same command measures anew"
+    assert rest == f"what was measured until then is in {questions.parent / 'run'}; the same command measures again"
     server.refuses = {}
     assert measured(server, questions).returncode == 0
     assert json.loads((questions.parent / "run" / "card.json").read_text())["attempt"] == 2

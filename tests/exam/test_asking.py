@@ -19,7 +19,7 @@ from shosei.log import Log, Request, RunBegin, Score, open_run, read_log
 from shosei.metrics import compute
 from shosei.metrics.reliability.error_rate import request_errors
 from shosei.wire.client import Client
-from shosei.wire.context import tokens_left
+from shosei.wire.refusal import tokens_left
 from shosei.wire.suite import Task, write_suite
 from verb import Shosei
 
@@ -133,7 +133,7 @@ class TestWhatAUserMaySay:
         ("words", "message"),
         [
             (["--extra-body", "{top_k: 5}"], "extra_body is not JSON"),
-            (["--extra-body", "[5]"], "extra_body is no JSON object"),
+            (["--extra-body", "[5]"], "extra_body is not a JSON object"),
             (["--extra-body", '{"messages": []}'], "'messages' follows from what is asked"),
             (["--header", "X-Key sesame"], "a header field is written as 'Name: value'"),
             (["--header", "X-Key: a\r\nB: sesame"], "a header field is written as 'Name: value'"),

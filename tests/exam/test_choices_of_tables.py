@@ -68,8 +68,8 @@ def test_a_truth_is_what_the_table_says(tmp_path: Path, rows: list[dict[str, Any
         (listed(COLOURS, 2.5), "none of the 4 choices"),
         (listed(["赤", "赤", "青"], "赤"), "none of the 3 choices"),
         (listed(COLOURS, ""), "t.jsonl:1: the answer is empty"),
-        (listed(["一つ"], 0), "the choices are no list of 2 to 26 texts"),
-        (listed([["赤"], ["青"]], 0), "the choices are no list of 2 to 26 texts"),
+        (listed(["一つ"], 0), "the choices are not a list of 2 to 26 texts"),
+        (listed([["赤"], ["青"]], 0), "the choices are not a list of 2 to 26 texts"),
     ],
 )
 def test_what_a_table_leaves_open_is_refused(tmp_path: Path, rows: list[dict[str, Any]], message: str) -> None:

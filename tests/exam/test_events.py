@@ -326,7 +326,7 @@ def test_sigterm_ends_the_command_with_its_record(server: Server, tmp_path: Path
     ("arguments", "message"),
     [
         (["http://127.0.0.1:9"], "no answer from http://127.0.0.1:9/v1/models"),
-        (["localhost:9"], "is no URL"),
+        (["localhost:9"], "is not a URL"),
         (["http://127.0.0.1:9", "--sandbox", "docker"], "sandbox 'docker' is not known"),
         (["http://127.0.0.1:9", "--set", "exam.concurency=2"], "did you mean 'concurrency'?"),
     ],

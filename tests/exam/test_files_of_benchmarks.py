@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from shosei import files
+from shosei import text_files
 from shosei.errors import InputError
 from shosei.exam.benchmarks import read_benchmark
 from shosei.wire.suite import Task, read_suite, write_suite
@@ -68,7 +68,7 @@ def test_another_encoding_is_named_with_the_remedy(
 
 
 def test_what_unpacks_without_end_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(files, "UNPACKED_BYTES", 1 << 20)
+    monkeypatch.setattr(text_files, "UNPACKED_BYTES", 1 << 20)
     path = tmp_path / "t.jsonl.gz"
     path.write_bytes(gzip.compress(b"\n" * (1 << 20) + LINES.encode()))
     with pytest.raises(InputError, match="unpacks to more than 1 MiB"):

@@ -191,7 +191,7 @@ def test_an_attempt_that_is_no_number_from_1_is_refused(
 
 
 def test_what_is_no_run_says_so_in_one_line(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="is no run folder"):
+    with pytest.raises(InputError, match="is not a run folder"):
         open_run(tmp_path)
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="is a file"):
@@ -234,7 +234,7 @@ def test_requests_of_a_log_as_large_as_several_blocks_are_read_in_order_of_time(
 
 
 def test_requests_of_several_processes_and_boots_are_in_order_of_time(tmp_path: Path) -> None:
-    """The later boot's monotonic clock begins anew; within a boot processes take turns."""
+    """The later boot's monotonic clock starts from 0; within a boot processes take turns."""
     lines: dict[str, list[bytes]] = {"a": [], "b": []}
     for place, (boot, mono, process) in enumerate(
         [("old", 50, "a"), ("old", 60, "b"), ("old", 70, "a"), ("new", 5, "b"), ("new", 6, "a")]

@@ -381,7 +381,7 @@ def test_https_checks_the_certificate(tmp_path: Path, monkeypatch: pytest.Monkey
 
 @pytest.mark.parametrize("url", ["localhost:8000", "ftp://x", "http://", "http://[::1", "http://x:y", "http://a:b@c"])
 def test_what_is_no_url_is_one_line(url: str) -> None:
-    with pytest.raises(InputError, match="is no URL"):
+    with pytest.raises(InputError, match="is not a URL"):
         Client(url)
 
 

@@ -155,7 +155,7 @@ def test_completions_of_text_and_the_list_of_models(tmp_path: Path) -> None:
                     assert refused.status == 404
 
     log, upstream = through(tmp_path, answer, talk)
-    (event,) = requests(log)  # what costs no tokens is no event, and what would go unmeasured goes nowhere
+    (event,) = requests(log)  # what costs no tokens is not an event, and what would go unmeasured goes nowhere
     assert (event.tokens_out, event.error) == (7, "")
     assert len(upstream.asked) == 2
 

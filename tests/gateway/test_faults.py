@@ -31,7 +31,7 @@ from gateway_upstream import (
     well,
 )
 from shosei.errors import InputError
-from shosei.gateway import Faults, Gateway, GatewayConfig
+from shosei.gateway import FaultRates, Gateway, GatewayConfig
 from shosei.log import Fault, Log, Request
 
 REFUSED = b"HTTP/1.1 %d No\r\nContent-Type: application/json\r\n"
@@ -268,7 +268,7 @@ async def persistent(agent: openai.AsyncOpenAI, *, stream: bool) -> str:
 
 def test_injected_faults_are_counted_and_systems_that_retry_get_through(tmp_path: Path) -> None:
     told: dict[str, Any] = {"inject": ["429=0.05", "500=0.15", "cut=0.1", "delay=0.1"], "seed": 3, "delay_s": 0.01}
-    faults = GatewayConfig(**told).faults
+    faults = GatewayConfig(**told).fault_rates
     count = 60
 
     async def talk(gateway: Gateway) -> None:
@@ -289,15 +289,15 @@ def test_injected_faults_are_counted_and_systems_that_retry_get_through(tmp_path
 
 
 def test_faults_have_the_shares_that_were_asked_for() -> None:
-    faults = Faults.parse(["429=0.1", "cut=0.02"], seed=1)
+    faults = FaultRates.parse(["429=0.1", "cut=0.02"], seed=1)
     drawn = Counter(faults.draw(number) for number in range(1, 20_001))
     assert abs(drawn["429"] / 20_000 - 0.1) < 0.01
     assert abs(drawn["cut"] / 20_000 - 0.02) < 0.005
-    assert [Faults.parse(["429=0.1"], seed=2).draw(n) for n in range(99)] != [faults.draw(n) for n in range(99)]
+    assert [FaultRates.parse(["429=0.1"], seed=2).draw(n) for n in range(99)] != [faults.draw(n) for n in range(99)]
     for text, words in (("42=0.1", "did you mean"), ("429=x", "429=SHARE"), ("429=2", "from 0 to 1")):
         with pytest.raises(InputError, match=words):
-            Faults.parse([text])
+            FaultRates.parse([text])
     with pytest.raises(InputError, match="more than 1"):
-        Faults.parse(["429=0.6", "500=0.6"])
+        FaultRates.parse(["429=0.6", "500=0.6"])
     with pytest.raises(InputError, match="not both"):
         GatewayConfig(record=Path("a"), replay=Path("b"))

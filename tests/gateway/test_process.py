@@ -136,7 +136,7 @@ def test_without_a_run_nothing_is_written_and_a_recording_needs_no_upstream(tmp_
     ("arguments", "words"),
     [
         ([], "--upstream URL"),
-        (["--upstream", "localhost:8000"], "is no URL"),
+        (["--upstream", "localhost:8000"], "is not a URL"),
         (["--upstream", "http://x", "--inject", "429"], "429=SHARE"),
         (["--upstream", "http://x", "--keep-bodies"], "there is no run"),
         (["--upstream", "http://x", "--upstream-key-env", "NO_SUCH_KEY"], "NO_SUCH_KEY"),

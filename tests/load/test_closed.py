@@ -150,7 +150,7 @@ def test_the_highest_rate_is_found_and_the_card_tells_it_from_the_log(tmp_path: 
     assert found.figure.value == values["max_rate"]
     speed = next(m for m in compute(log) if (m.id, m.phase) == ("inference_speed", "inference"))
     assert speed.figures["max_rate"].value == pytest.approx(values["max_rate"])
-    assert speed.figures["offered"].value == 80  # the probes are no part of the load
+    assert speed.figures["offered"].value == 80  # the probes are not part of the load
 
 
 def test_a_client_without_connections_blames_itself(tmp_path: Path) -> None:

@@ -184,7 +184,7 @@ def test_goodput_counts_tasks_within_their_limit() -> None:
 
 
 def test_failed_tasks_are_wrong_and_wait_for_ever() -> None:
-    """An answer that came too late to count is no right one."""
+    """An answer that came too late to count is not a right one."""
     late = changed(
         lambda event: (
             msgspec.structs.replace(event, answer="9", error="")

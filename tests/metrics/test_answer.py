@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shosei.log import Score
-from shosei.metrics.grading.answer import spoken
+from shosei.metrics.grading.answer import split_thought
 from shosei.metrics.grading.grade import mark
 
 PLAIN = st.text(st.characters(exclude_characters="<'\"`"))
@@ -33,15 +33,15 @@ PLAIN = st.text(st.characters(exclude_characters="<'\"`"))
     ],
 )
 def test_what_is_said_and_what_is_thought(answer: str, text: str, cut: bool) -> None:
-    assert spoken(answer)[::2] == (text, cut)
+    assert split_thought(answer)[::2] == (text, cut)
 
 
 @given(PLAIN, PLAIN)
 def test_a_thought_is_taken_out_whole(thought: str, text: str) -> None:
-    assert spoken(f"<think>{thought}</think>{text}") == (text, thought, False)
-    assert spoken(f"{thought}</think>{text}") == (text, thought, False)
-    assert spoken(f"<think>{thought}") == ("", thought, True)
-    assert spoken(text) == (text, "", False)
+    assert split_thought(f"<think>{thought}</think>{text}") == (text, thought, False)
+    assert split_thought(f"{thought}</think>{text}") == (text, thought, False)
+    assert split_thought(f"<think>{thought}") == ("", thought, True)
+    assert split_thought(text) == (text, "", False)
 
 
 @pytest.mark.parametrize(

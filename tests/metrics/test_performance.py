@@ -166,7 +166,7 @@ def test_steps_after_the_last_word_on_an_epoch_were_seen_too() -> None:
 
 @pytest.mark.parametrize(("total", "before"), [(22, 7), (44, 29)])
 def test_an_epoch_that_went_on_after_a_restart_is_whole(total: int, before: int) -> None:
-    """Shares such as 15/22 are no floats: their products must not fall short of 1."""
+    """Shares such as 15/22 are not floats: their products must not fall short of 1."""
     events = [BEGIN, section("load", 0, 1), *(step(n, 1 + n) for n in range(1, total + 1))]
     events.append(epoch(1 + before, 1 + total, total - before, fraction=(total - before) / total))
     metric = metric_of(events, "training_speed", "training")

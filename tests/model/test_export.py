@@ -35,7 +35,7 @@ def test_nothing_is_replaced_that_is_no_model(run: Path, tmp_path: Path, shosei:
     (tmp_path / "notes/kept.txt").write_text("mine")
     code, _, err = shosei("export", run, tmp_path / "notes")
     assert code == 2
-    assert "is no model folder" in err
+    assert "is not a model folder" in err
     assert (tmp_path / "notes/kept.txt").read_text() == "mine"
     assert "the model itself" in shosei("export", run, run / "model")[2]
     assert "--format gguf" in shosei("export", run, tmp_path / "out", "--type", "q4_0")[2]

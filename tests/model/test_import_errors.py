@@ -72,7 +72,7 @@ CASES: dict[str, tuple[Damage, str]] = {
     "torn config": (cut("config.json", 90), "cannot read .*config.json: .*; copy it again"),
     "config without a key": (set_config(hidden_size=None), "config.json: a value is not a number"),
     "no config": (remove("config.json"), "config.json is missing"),
-    "adapter": (become_adapter, "adapter_config.json: an adapter is no whole model; merge it"),
+    "adapter": (become_adapter, "adapter_config.json: an adapter is not a whole model; merge it"),
     "missing shard": (remove(SECOND), f"{SECOND} is missing, which model.safetensors.index.json names"),
     "truncated shard": (cut(SECOND, 1000), f"{SECOND} is truncated or damaged .*copy"),
     "torn index": (cut("model.safetensors.index.json", 50), "cannot read .*index.json: .*; copy it again"),
@@ -81,8 +81,8 @@ CASES: dict[str, tuple[Damage, str]] = {
     "pickled weights": (become_pickled, "pytorch_model-00001-of-00002.bin is pickled: .* safetensors instead"),
     "tokenizer too large": (lambda path: save_tokenizer(path, ROWS + 30), "tokenizer.json: id 349 has no row .* take"),
     "no tokenizer": (remove("tokenizer.json"), "has no tokenizer: neither tokenizer.json nor tokenizer.model; copy"),
-    "torn tokenizer": (cut("tokenizer.json", 500), "tokenizer.json is no tokenizer .*; copy it again"),
-    "empty tokenizer": (lambda path: (path / "tokenizer.json").write_text("{}"), "tokenizer.json is no tokenizer "),
+    "torn tokenizer": (cut("tokenizer.json", 500), "tokenizer.json is not a tokenizer .*; copy it again"),
+    "empty tokenizer": (lambda path: (path / "tokenizer.json").write_text("{}"), "tokenizer.json is not a tokenizer "),
 }
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import recorded
 from load_server import SHOSEI, served
-from shosei.card.judge import Compliance, Judgement, exit_code, judge
+from shosei.card.judge import Compliance, Judgement, exit_code_of_judgements, judge
 from shosei.card.words import translated
 from shosei.errors import InputError
 from shosei.load import LoadConfig
@@ -157,7 +157,7 @@ def test_the_gravest_judgement_decides_the_exit_code(outcomes: list[tuple[Compli
     judgements = [
         Judgement(id="memory", phase="training", outcome=outcome, required=required) for outcome, required in outcomes
     ]
-    assert exit_code(judgements) == code
+    assert exit_code_of_judgements(judgements) == code
 
 
 def test_the_shipped_profiles_limit_metrics_in_their_own_phase() -> None:

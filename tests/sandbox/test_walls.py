@@ -23,7 +23,7 @@ from shosei.sandbox.attacks import ATTACKS
 from shosei.sandbox.inside.calls import ABSENT, CONDITIONAL, FATAL, GIVEN
 from shosei.sandbox.outside import Outside
 from shosei.sandbox.proof import Proof, prove
-from shosei.sandbox.runner import Runner, _judged
+from shosei.sandbox.runner import Runner, _execution
 from shosei.sandbox.sandbox import End
 from shosei.wire.suite import Task
 from walls import STANDING, needs_sandlock, needs_wall
@@ -310,4 +310,4 @@ def test_a_program_that_ends_by_a_signal_is_no_want_of_memory(backend: str) -> N
     ],
 )
 def test_whose_signal_it_was(end: End, kernel_killed: bool, outcome: str) -> None:
-    assert _judged("no reply", [End("ended", 0, 0), end], kernel_killed).outcome == outcome
+    assert _execution("no reply", [End("ended", 0, 0), end], kernel_killed).outcome == outcome

@@ -22,7 +22,7 @@ import pytest
 from serve_process import SHOSEI, child, make_model, serving, status
 from shosei.card.timeline import timeline
 from shosei.log import Log, ProcExit, Request, Restart, RunBegin, RunEnd, attempts, read_log
-from shosei.log.identity import identity
+from shosei.log.process import this_process
 from shosei.metrics import compute
 from shosei.serve.startup import must_be_new
 
@@ -62,7 +62,7 @@ def test_chat_says_what_its_server_said(model: Path, tmp_path: Path) -> None:
     broken = tmp_path / "model"
     shutil.copytree(model, broken)
     (broken / "tokenizer.json").write_text("{}")
-    assert "tokenizer.json is no tokenizer of ours" in refusal("chat", broken)
+    assert "tokenizer.json is not a tokenizer of ours" in refusal("chat", broken)
 
 
 def test_no_folder_and_no_server(tmp_path: Path) -> None:
@@ -152,7 +152,7 @@ def test_another_model_a_second_server_and_a_measured_one_are_not_mixed() -> Non
     assert must_be_new(log, config | {"slots": 1}, hashes)
     log.events[RunBegin].append(RunBegin(verb="exam", argv=[]))
     assert must_be_new(log, config, hashes), "the next exam begins an attempt, and needs its server there"
-    me = identity()
+    me = this_process()
     running = msgspec.structs.replace(serve, host=me.host, boot=me.boot, pid=me.pid, start_ticks=me.start_ticks)
     assert must_be_new(Log(1, {RunBegin: [running]}), config, hashes)
 

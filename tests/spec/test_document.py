@@ -8,7 +8,7 @@ from pathlib import Path
 from shosei.quantity import shown_bytes, shown_count
 from shosei.spec import ModelSpec, preset
 from shosei.spec.generation import generation_memory
-from shosei.spec.plan import token_budget
+from shosei.spec.plan import compute_optimal_tokens
 from shosei.spec.published import PUBLISHED, SHAPES
 from shosei.spec.training import TrainingStep, training_memory
 
@@ -44,7 +44,7 @@ LINES: dict[str, Callable[[ModelSpec], str]] = {
         f"{spec.decode_flops_per_token(spec.context_length) / 1e9:#.4g}"
     ),
     "KV cache a token, bf16": lambda spec: f"{spec.kv_bytes_per_token():,} B",
-    "token budget, 20 a parameter": lambda spec: shown_count(token_budget(spec)),
+    "token budget, 20 a parameter": lambda spec: shown_count(compute_optimal_tokens(spec)),
     "one row of full context, one device: peak of a training step": lambda spec: step_peak(spec, 1),
     "the same on 8 ranks (FSDP), a device": lambda spec: step_peak(spec, 8),
     "answering one full context, bf16": lambda spec: shown_bytes(generation_memory(spec, 1, spec.context_length).peak),

@@ -12,13 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shosei.cli.planned import on_paper
-from shosei.engine import engine
 from shosei.errors import InputError
 from shosei.quantity import parse_bytes, parse_count, shown_bytes, shown_count, shown_seconds
 from shosei.spec import PRESETS, preset
 from shosei.spec.device import DEVICES, parse_devices
 from shosei.spec.generation import decode_seconds, generation_memory
-from shosei.spec.plan import plan, token_budget
+from shosei.spec.plan import compute_optimal_tokens, plan
 from shosei.spec.solve import FREE, CostLimit, solve
 from shosei.spec.training import TrainingStep, optimizer_bytes, train_flops, training_memory, update_flops
 from verb import Shosei
@@ -51,9 +50,9 @@ def test_state_budget_and_hours_of_the_published_models(
     spec = preset(name)
     state = {kind: (8 * spec.params + optimizer_bytes(spec, kind)) / 1e9 for kind in ("adamw", "muon")}  # type: ignore[arg-type]
     assert state == {"adamw": pytest.approx(adamw, rel=2e-3), "muon": pytest.approx(muon, rel=2e-3)}
-    assert token_budget(spec) / 1e9 == pytest.approx(budget, rel=2e-3)
+    assert compute_optimal_tokens(spec) / 1e9 == pytest.approx(budget, rel=2e-3)
     step = TrainingStep(1, spec.context_length, "adamw", ranks=8)
-    found = plan(spec, step, DEVICES["H100"], token_budget(spec))
+    found = plan(spec, step, DEVICES["H100"], compute_optimal_tokens(spec))
     assert found.epoch_seconds / 3600 == pytest.approx(hours, rel=0.03)
 
 
@@ -96,7 +95,6 @@ def test_generation_and_decoding_by_hand() -> None:
     assert generation_memory(ja, 1, 8).weights == 2 * (113_649_408 + 24_576_000)
     bounded = generation_memory(ja, 16, 2048).prefill - generation_memory(ja, 2, 2048).prefill
     assert bounded == 2 * 14 * 32_000  # once the engine's prefill is full, a stream adds its logits alone
-    assert engine._PREFILL_TOKENS == 2 * 2048
 
 
 @given(st.sampled_from(sorted(PRESETS)), STEPS)

@@ -15,7 +15,7 @@ import pytest
 
 from shosei.errors import InputError
 from shosei.log import Fault, Note, ProcExit, ProcStart, Restart, read_log
-from shosei.log.identity import identity
+from shosei.log.process import this_process
 from shosei.metrics import compute
 from shosei.supervise import HeartbeatConfig, Injection
 from shosei.supervise.cgroup import Cgroup
@@ -117,10 +117,10 @@ def test_after_a_reboot_the_cause_is_not_known(tmp_path: Path) -> None:
         "v": 1,
         "run": "run",
         "attempt": 1,
-        "host": identity().host,
+        "host": this_process().host,
         "boot": "before",
         "pid": os.getpid(),
-        "start_ticks": identity().start_ticks,
+        "start_ticks": this_process().start_ticks,
         "phase": "training",
     }
     events = [
@@ -128,7 +128,7 @@ def test_after_a_reboot_the_cause_is_not_known(tmp_path: Path) -> None:
         Note(**envelope, mono_ns=6 * 10**9, seq=1, level="info", text='a "proc.exit" that is none'),
     ]
     (tmp_path / "run" / "log").mkdir(parents=True)
-    segment = tmp_path / "run" / "log" / f"{identity().host}-before-1-1.jsonl"
+    segment = tmp_path / "run" / "log" / f"{this_process().host}-before-1-1.jsonl"
     segment.write_bytes(b"\n".join(map(msgspec.json.encode, events)) + b'\n{"kind":"proc.ex')
     _, log = supervise(tmp_path / "run", python("other", "pass"))
     (end,) = (end for end in log.of(ProcExit) if end.child == "train")

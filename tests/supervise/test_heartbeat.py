@@ -65,7 +65,7 @@ def test_a_command_that_never_shows_progress_hangs_too(tmp_path: Path) -> None:
     assert log.of(Beat) == []
 
 
-# Bytes that are no text, a line without an end, and words on both streams.
+# Bytes that are not text, a line without an end, and words on both streams.
 SPEAK = r"""
 import os, sys, time
 for part in (b"\x00\xff\r\n", "你好".encode()[:4], "你好".encode()[4:], b"50%\r100%", b"x" * 300_000, b"end"):

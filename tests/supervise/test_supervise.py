@@ -15,7 +15,7 @@ import pytest
 from shosei.errors import InputError
 from shosei.log import ProcExit, ProcStart, Restart, RunEnd, Sample, Writer, open_run, read_log
 from shosei.supervise import Child, Supervisor
-from shosei.supervise.classify import RestartBudget, classify, exit_code
+from shosei.supervise.classify import RestartBudget, classify, exit_code_of_status
 from supervised import MB, SHOSEI, cli, eventually, linux, python, samples, supervise
 from verb import Shosei
 
@@ -131,7 +131,7 @@ def test_a_death_by_signal_is_one(tmp_path: Path) -> None:
 )
 def test_causes(status: int, seconds: float, told: bool, memory: bool, expected: tuple[bool, str]) -> None:
     assert classify(status, int(seconds * 1e9), told_to_stop=told, oom_kill_near=memory) == expected
-    assert exit_code(-9) == 137
+    assert exit_code_of_status(-9) == 137
 
 
 @pytest.mark.parametrize("program", [[str(SHOSEI)], [sys.executable, "-m", "shosei"]])

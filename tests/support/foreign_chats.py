@@ -48,7 +48,7 @@ TEXTS = [
 def make_chat(
     folder: Path, template: str, tokens: tuple[str, ...] = (), internlm: bool = False, rows: int = 360
 ) -> Path:
-    """A folder's tokenizer: ``template``, its special tokens, and ``tokens`` that are no special ones.
+    """A folder's tokenizer: ``template``, its special tokens, and ``tokens`` that are not special ones.
 
     Without ``internlm`` it lacks the tokens of our own chat format.
     """

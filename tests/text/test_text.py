@@ -115,7 +115,7 @@ def test_the_folder_names_the_special_tokens_for_transformers(
     )
 
 
-# Any ids at all: most are pieces of characters, many are no UTF-8, some are special.
+# Any ids at all: most are pieces of characters, many are not UTF-8, some are special.
 _ids = st.lists(st.integers(0, 399))
 
 

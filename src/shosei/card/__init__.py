@@ -7,7 +7,7 @@ load's settings; never the build wing, and no other room imports it.
 """
 
 from shosei.card.console import terminal
-from shosei.card.judge import exit_code
+from shosei.card.judge import exit_code_of_judgements
 from shosei.card.page import html
 from shosei.card.report import markdown
 from shosei.card.scorecard import Command, Meter, PublishedCount, Scorecard, build
@@ -19,7 +19,7 @@ __all__ = [
     "PublishedCount",
     "Scorecard",
     "build",
-    "exit_code",
+    "exit_code_of_judgements",
     "html",
     "language",
     "markdown",

@@ -65,7 +65,7 @@ def _cell(card: Scorecard, metric: Metric, translator: Translator) -> Styled:
         styled.append(f"{' · ' if number.value else ''}{translator.term(f'status.{metric.status}')}")
     if metric.reason:
         styled.append(f"{colon}{translator.of(metric.reason)}")
-    for judgement in facts.judged(card, metric.id, metric.phase):
+    for judgement in facts.judgements_of(card, metric.id, metric.phase):
         name = f" {judgement.figure}" if judgement.figure else ""
         limits = ", ".join(map(translator.of, facts.limits(judgement)))
         outcome = translator.term(f"outcome.{judgement.outcome}")

@@ -1,4 +1,4 @@
-"""What every view says of a scorecard besides its metrics, as pairs of a word's key and what stands for it."""
+"""What every view says about a scorecard besides its metrics, as pairs of a word's key and what stands for it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from shosei.card.judge import Compliance, Judgement, exit_code
+from shosei.card.judge import Compliance, Judgement, exit_code_of_judgements
 from shosei.card.scorecard import Command, PublishedCount, Scorecard
 from shosei.card.words import as_words, named
 from shosei.errors import EXIT_INCONCLUSIVE, EXIT_INVALID, EXIT_OK, EXIT_REGRESSION
@@ -68,11 +68,11 @@ def verdict(card: Scorecard) -> tuple[str, Text] | None:
     outcomes = Counter(
         judgement.outcome for judgement in card.judgements if judgement.required or judgement.outcome == "missed"
     )
-    word = _VERDICTS[exit_code(card.judgements)]
+    word = _VERDICTS[exit_code_of_judgements(card.judgements)]
     return word, text(f"verdict.{word}", passed=outcomes["pass"], missed=outcomes["missed"], of=outcomes.total())
 
 
-def judged(card: Scorecard, id: str, phase: Phase) -> list[Judgement]:
+def judgements_of(card: Scorecard, id: str, phase: Phase) -> list[Judgement]:
     """What the profile asks of one cell."""
     return [judgement for judgement in card.judgements if (judgement.id, judgement.phase) == (id, phase)]
 

@@ -55,7 +55,7 @@ def judge(metrics: list[Metric], profile: Profile, log: Log) -> list[Judgement]:
     return judgements
 
 
-def exit_code(judgements: list[Judgement]) -> int:
+def exit_code_of_judgements(judgements: list[Judgement]) -> int:
     """3 if a limit is missed; else 5 if something required is invalid, 4 if it is not shown to be kept; else 0."""
     if any(judgement.outcome == "missed" for judgement in judgements):
         return EXIT_REGRESSION

@@ -132,7 +132,7 @@ def _policy_hash(script: str) -> str:
 
 
 def band(metric: Metric) -> tuple[float, float, float] | None:
-    """Low end, value and high end of a share, in percent of the whole; None for what is no share."""
+    """Low end, value and high end of a share, in percent of the whole; None for what is not a share."""
     if metric.value is None or metric.unit:
         return None
     low, high = metric.ci or (None, None)
@@ -153,7 +153,7 @@ def _numeric_columns(table: Table) -> set[int]:
 
 
 def _shades(row: Row) -> list[float]:
-    """Each item's share of its row of a matrix; 0 for what is no number."""
+    """Each item's share of its row of a matrix; 0 for what is not a number."""
     counts = [item if isinstance(item, int | float) else 0 for item in row]
     whole = sum(counts)
     return [round(count / whole, 2) if whole else 0.0 for count in counts]

@@ -6,17 +6,19 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from itertools import groupby
+from operator import attrgetter
 from pathlib import PurePath
 from typing import Any
 
 import msgspec
 
 from shosei.card.judge import Judgement, judge
-from shosei.card.timeline import Timeline, ends_of_verbs, timeline, writer_of
+from shosei.card.timeline import Timeline, ends_of_verbs, timeline
 from shosei.log import Event, Log, Note, RunBegin, RunEnd, Sample
 from shosei.metrics.metric import CELL_KEYS, Metric, Phase, Words, text
 from shosei.metrics.observed.tasks import stopped, submitted
 from shosei.profile.profile import Profile, read_profile, shipped
+from shosei.quantity import NS_PER_S
 from shosei.spec import audit
 
 
@@ -100,7 +102,7 @@ def build(log: Log, metrics: list[Metric], profile: Profile | None = None, notic
     warnings += stopped(submitted(log))
     warnings += [note.text for note in sorted(log.of(Note), key=_moment) if note.level == "warning"]
     ends = ends_of_verbs(log)
-    commands = [_command(begin, ends.get((writer_of(begin), begin.verb))) for begin in begins]
+    commands = [_command(begin, ends.get((begin.process, begin.verb))) for begin in begins]
     unended = Counter(command.verb for command in commands if command.exit_code is None)
     warnings += [
         text("warning.no_ends", verb=verb, times=times) if times > 1 else text("warning.no_end", verb=verb)
@@ -200,13 +202,14 @@ def _typed(argv: list[str]) -> list[str]:
 def _meter(log: Log) -> Meter | None:
     """From the samples that the measuring processes took of themselves."""
     samples = [sample for sample in log.of(Sample) if sample.scope == "self" and sample.cpu_ns is not None]
-    processes = [list(group) for _, group in groupby(sorted(samples, key=writer_of), key=writer_of)]
+    process_of = attrgetter("process")
+    processes = [list(group) for _, group in groupby(sorted(samples, key=process_of), key=process_of)]
     cpu_ns = sum(max(sample.cpu_ns or 0 for sample in process) for process in processes)
     watching_ns = sum((process[-1].cpu_ns or 0) - (process[0].cpu_ns or 0) for process in processes)
     watched_ns = sum(process[-1].mono_ns - process[0].mono_ns for process in processes)
     if not cpu_ns:
         return None
-    return Meter(cpu_seconds=cpu_ns / 1e9, share=watching_ns / watched_ns if watched_ns else None)
+    return Meter(cpu_seconds=cpu_ns / NS_PER_S, share=watching_ns / watched_ns if watched_ns else None)
 
 
 def _moment(event: Event) -> tuple[int, str, int, int]:

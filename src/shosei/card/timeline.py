@@ -10,7 +10,9 @@ import msgspec
 
 from shosei.card.words import named
 from shosei.log import Epoch, Event, Fault, Log, ProcExit, ProcStart, RunBegin, RunEnd, Section, Window
+from shosei.log.process import ProcessKey
 from shosei.metrics.metric import Words, text
+from shosei.quantity import NS_PER_S
 
 LaneKind = Literal["verb", "process", "epoch", "section", "window", "fault"]
 ProcessId = tuple[str, str, int]
@@ -66,14 +68,9 @@ def timeline(log: Log) -> Timeline:
     return Timeline(seconds=clock.seconds, lanes=lanes)
 
 
-def writer_of(event: Event) -> tuple[ProcessId, int]:
-    """The process for good: a container that is restarted gives its processes the same ids."""
-    return _process(event), event.start_ticks
-
-
-def ends_of_verbs(log: Log) -> dict[tuple[tuple[ProcessId, int], str], RunEnd]:
+def ends_of_verbs(log: Log) -> dict[tuple[ProcessKey, str], RunEnd]:
     """How each verb of each process ended, where it said so."""
-    return {(writer_of(end), end.verb): end for end in log.of(RunEnd)}
+    return {(end.process, end.verb): end for end in log.of(RunEnd)}
 
 
 class _Clock:
@@ -128,7 +125,7 @@ def _verbs(log: Log, clock: _Clock) -> list[_Owner]:
             continue
         owner = owners.setdefault(begin.verb, _Owner(begin.verb, "verb"))
         owner.processes.add(process)
-        end = ends.get((writer_of(begin), begin.verb))
+        end = ends.get((begin.process, begin.verb))
         how = text("timeline.exit_code", code=end.exit_code) if end else text("no_end")
         owner.bars.append(
             Bar(
@@ -144,12 +141,12 @@ def _verbs(log: Log, clock: _Clock) -> list[_Owner]:
 
 def _processes(log: Log, clock: _Clock) -> list[_Owner]:
     """A lane a supervised process of a machine, a bar for each of its starts, whichever supervisor made it."""
-    ends = {(writer_of(end), end.child, end.start): end for end in log.of(ProcExit)}
+    ends = {(end.process, end.child, end.start): end for end in log.of(ProcExit)}
     owners: dict[tuple[str, str], _Owner] = {}
     for start in log.of(ProcStart):
         owner = owners.setdefault((start.host, start.child), _Owner(start.child, "process"))
         owner.processes.add((start.host, start.boot, start.child_pid))
-        end = ends.get((writer_of(start), start.child, start.start))
+        end = ends.get((start.process, start.child, start.start))
         how = named("timeline.cause", end.cause) if end else text("no_end")
         owner.bars.append(
             Bar(
@@ -208,4 +205,4 @@ def _process(event: Event) -> ProcessId:
 
 
 def _seconds(ns: int) -> float:
-    return round(ns / 1e9, 3)
+    return round(ns / NS_PER_S, 3)

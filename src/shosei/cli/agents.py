@@ -64,7 +64,7 @@ def run(
     """
     from shosei.exam.benchmarks import benchmark_hashes, read_benchmarks
     from shosei.log import Run, open_run, read_log
-    from shosei.systems.baseline import relay, token_budget
+    from shosei.systems.baseline import mean_tokens_of_task, relay
     from shosei.systems.config import AgentsConfig
     from shosei.systems.harness import check
 
@@ -82,7 +82,7 @@ def run(
     def then(writer: Writer) -> None:
         if second:
             budget = settings.model_copy(
-                update={"calls": None, "tokens": token_budget(read_log(folder.log, writer.attempt))}
+                update={"calls": None, "tokens": mean_tokens_of_task(read_log(folder.log, writer.attempt))}
             )
             beside = Run(folder.folder / "baseline")
             attempt, _ = work.measure(beside, second, budget)
@@ -164,7 +164,7 @@ def _system(words: list[str], name: str) -> System:
 
 
 def _read_out(folder: Run, attempt: int, system: System) -> dict[str, Any]:
-    """What the log says of one system: tasks solved, errors, and each agent's calls and tokens."""
+    """What the log says about one system: tasks solved, errors, and each agent's calls and tokens."""
     from shosei.log import Request, Workflow, read_log
     from shosei.metrics.accuracy.items import items
 

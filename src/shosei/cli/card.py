@@ -48,7 +48,7 @@ def card(
 
     With a profile the exit code is its verdict: 0 all kept, 3 a limit missed, 4 not shown to be kept, 5 invalid.
     """
-    from shosei.card import build, exit_code, html, language, markdown, terminal, to_json, translated
+    from shosei.card import build, exit_code_of_judgements, html, language, markdown, terminal, to_json, translated
     from shosei.cli.verbs import printed
     from shosei.log import attempts, open_run, read_log
     from shosei.metrics import compute
@@ -82,7 +82,7 @@ def card(
             say(f"it is one turn of two targets; this compares them: {printed('compare', str(chosen.folder))}")
     if not asked:
         return EXIT_OK
-    code = exit_code(scorecard.judgements)
+    code = exit_code_of_judgements(scorecard.judgements)
     say(f"profile {asked.name}: exit code {code}, {_VERDICTS[code]}")
     return code
 

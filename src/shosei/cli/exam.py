@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from shosei.cli.common import JsonOption, RunOption, result, run_async, say
+from shosei.cli.common import BETWEEN_LINES_S, JsonOption, RunOption, result, run_async, say
 from shosei.errors import EXIT_INVALID, EXIT_OK
 
 if TYPE_CHECKING:
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from shosei.wire.suite import Task
 
 _SHOWN = 3  # tasks of each suite, at the start
-_SECONDS_BETWEEN_LINES = 2.0
 # Which requests are in flight together, and how long is waited, decide on no answer.
 _INCIDENTAL = ("concurrency", "timeout_s", "retries", "retry_wait_s")
 
@@ -59,7 +58,8 @@ def exam(
         str | None, typer.Option(help="zh, ja or en (default: by the script of each question).", show_default=False)
     ] = None,
     shots_from: Annotated[
-        Path | None, typer.Option(help="The file they come from, in the suite's format.", show_default=False)
+        Path | None,
+        typer.Option(help="File of worked examples (see --shots), in the suite's format.", show_default=False),
     ] = None,
     regrade: Annotated[
         Path | None, typer.Option(help="A run whose programs to run again, without a server.", show_default=False)
@@ -249,7 +249,7 @@ def progress_of(verb: str) -> OnProgress:
         nonlocal shown
         count, now = summed(counts), time.monotonic()
         is_last = count.executed == count.programs if count.executed else count.done == count.total
-        if not is_last and now - shown < _SECONDS_BETWEEN_LINES:
+        if not is_last and now - shown < BETWEEN_LINES_S:
             return
         shown = now
         if count.executed:

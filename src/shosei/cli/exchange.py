@@ -73,7 +73,7 @@ def export(
         if stored in ("q8_0", "q4_0"):
             raise InputError(f"--type {stored} exists in GGUF only: add --format gguf")
         if out.exists() and not (out / "config.json").is_file():
-            raise InputError(f"{out} exists and is no model folder, so it is not replaced; give another name")
+            raise InputError(f"{out} exists and is not a model folder, so it is not replaced; give another name")
         if out.resolve() == source.resolve():
             raise InputError(f"{out} is the model itself; give another folder")
         folder.convert(source, out, {"f32": torch.float32, "bf16": torch.bfloat16}.get(stored or ""))

@@ -9,15 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from shosei.cli.common import JsonOption, ProfileOption, RunOption, fast_loop, result, run_async, say
+from shosei.cli.common import BETWEEN_LINES_S, JsonOption, ProfileOption, RunOption, fast_loop, result, run_async, say
 from shosei.errors import EXIT_INVALID, EXIT_OK
 
 if TYPE_CHECKING:
     from shosei.cli.options import Given
     from shosei.load import LoadConfig, Tally
     from shosei.profile.profile import Profile
-
-_SECONDS_BETWEEN_LINES = 2.0
 
 T = TypeVar("T")
 
@@ -111,7 +109,7 @@ async def _with_progress(work: Coroutine[Any, Any, T], tally: Tally) -> T:
 
     async def show() -> None:
         while True:
-            await asyncio.sleep(_SECONDS_BETWEEN_LINES)
+            await asyncio.sleep(BETWEEN_LINES_S)
             say(f"load: {tally.line()}")
 
     shown = asyncio.create_task(show())

@@ -41,7 +41,7 @@ from shosei.errors import (
     MeasurementInvalid,
     Terminated,
     as_input_error,
-    exit_code,
+    exit_code_of_error,
     installing,
     nearest,
 )
@@ -145,14 +145,14 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     except typer.Exit as end:
         code = end.exit_code
     except (InputError, MeasurementInvalid) as error:
-        code = _fail(str(error), exit_code(error))
+        code = _fail(str(error), exit_code_of_error(error))
     except Terminated as error:  # without a word, as ever: often a process of ours that another one stops
-        code = exit_code(error)
+        code = exit_code_of_error(error)
     except KeyboardInterrupt as error:
-        code = _fail("interrupted", exit_code(error))
+        code = _fail("interrupted", exit_code_of_error(error))
     except BrokenPipeError as error:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes what is left as it ends
-        code = exit_code(error)
+        code = exit_code_of_error(error)
     except OSError as error:
         wrong = as_input_error(error)
         code = _fail(str(wrong), EXIT_INPUT) if wrong else _bug()
@@ -173,6 +173,7 @@ def _terminate(_signum: int, _frame: FrameType | None) -> NoReturn:
 
 def die_with_parent() -> None:
     """If a process of ours started this one, end with it."""
+    # lineage.PARENT_VARIABLE, spelt out: importing lineage loads libc, which most processes have no use for.
     if parent := os.environ.pop("SHOSEI_PARENT", ""):
         from shosei.lineage import die_with
 

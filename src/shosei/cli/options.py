@@ -28,7 +28,7 @@ _LIMITS = {"minimum": ">=", "exclusiveMinimum": ">", "maximum": "<=", "exclusive
 
 @dataclass(frozen=True)
 class Given:
-    """What a command line says of a configuration: the object of its verb's context."""
+    """What a command line says about a configuration: the object of its verb's context."""
 
     section: str
     flags: dict[str, Any]

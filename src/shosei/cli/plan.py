@@ -107,8 +107,8 @@ def plan(
     from shosei.quantity import parse_count
     from shosei.spec.device import parse_devices
     from shosei.spec.generation import generation_memory
+    from shosei.spec.plan import compute_optimal_tokens
     from shosei.spec.plan import plan as plan_on
-    from shosei.spec.plan import token_budget
     from shosei.spec.shape import write_shape
     from shosei.spec.training import TrainingStep, training_memory
 
@@ -119,7 +119,7 @@ def plan(
         write_shape(spec, out)
     length = sequence or spec.context_length
     step = TrainingStep(batch, length, optimizer, precision, checkpointing, ranks)
-    epoch = parse_count(tokens, "--tokens") if tokens is not None else token_budget(spec)
+    epoch = parse_count(tokens, "--tokens") if tokens is not None else compute_optimal_tokens(spec)
     training, answering = training_memory(spec, step), generation_memory(spec, streams, spec.context_length)
     devices = [(step, gpu)] if gpu else []
     if machine:
@@ -131,7 +131,7 @@ def plan(
         "step": asdict(step),
         "training": asdict(training) | {"moments": training.moments, "peak": training.peak},
         "generation": asdict(answering) | {"streams": streams, "peak": answering.peak},
-        "token_budget": token_budget(spec),
+        "token_budget": compute_optimal_tokens(spec),
         "epoch_tokens": epoch,
         "plans": [asdict(one) for one in plans],
         "here": "measured" if machine else f"not measured: {NEEDS_TORCH if here else '--no-here'}",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from shosei.quantity import shown_bytes, shown_count, shown_seconds
 from shosei.spec import ModelSpec
 from shosei.spec.generation import GenerationMemory
-from shosei.spec.plan import TOKENS_A_PARAMETER, Answering, Plan, token_budget
+from shosei.spec.plan import TOKENS_A_PARAMETER, Answering, Plan, compute_optimal_tokens
 from shosei.spec.training import TrainingMemory, TrainingStep
 
 _MOMENTS = {
@@ -33,8 +33,8 @@ def on_paper(
         f"  {spec.train_flops_per_token(step.sequence) / 1e9:,.4g} GFLOP a token to train, in rows of "
         f"{step.sequence:,}; {spec.decode_flops_per_token(context) / 1e9:,.4g} GFLOP a token to answer, after "
         f"{context:,}, each of which is {spec.kv_bytes_per_token():,} bytes of cache",
-        f"  trained best on {shown_count(token_budget(spec))} tokens: {TOKENS_A_PARAMETER} a parameter (Hoffmann et "
-        "al. 2022, arXiv 2203.15556)",
+        f"  trained best on {shown_count(compute_optimal_tokens(spec))} tokens: {TOKENS_A_PARAMETER} a parameter "
+        "(Hoffmann et al. 2022, arXiv 2203.15556)",
         f"training, {step.batch:,} x {step.sequence:,} tokens a step and device, {step.optimizer}, {step.precision} "
         f"products{recomputed}{shared}:",
         f"  {shown_bytes(training.peak)} a device at its peak, {_MOMENTS[moment]}: {_parts(training, moment)}",

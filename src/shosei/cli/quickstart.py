@@ -18,7 +18,7 @@ from shosei.errors import InputError
 if TYPE_CHECKING:
     from shosei.log import Run
 
-_READY_SECONDS = 60.0
+_READY_S = 60.0
 _PREFERRED_PORT = 8000
 _AGENT_TASKS_AT_ONCE = 4
 _LOAD = ("--rate", "16", "--seconds", "15")  # as many requests as `load` offers by itself, in half the time
@@ -69,7 +69,7 @@ def quickstart(
         train = command("train", "--run", str(out), "--set", f"train.seed={seed}", *settings["train"])
         seconds["train"] = verbs.run("train", "supervise", "--run", str(out), "--name", "train", "--", *train)
         serve = ("serve", str(out), "--run", str(out), "--port", url.rpartition(":")[2])
-        with verbs.serving(url, _READY_SECONDS, *serve) as seconds["serve"]:
+        with verbs.serving(url, _READY_S, *serve) as seconds["serve"]:
             asked = (url, "--run", str(out), "--suite", str(run.suites))
             seconds["load"] = verbs.run("load", "load", *asked, "--seed", str(seed), *_LOAD, *settings["load"])
             seconds["exam"] = verbs.run("exam", "exam", *asked, *_sandbox(settings["exam"]), *settings["exam"])

@@ -50,11 +50,9 @@ def regrade(folder: Run, settings: ExamConfig, tasks: Sequence[Task], as_json: b
 def _changed(before: Log, after: Log) -> tuple[list[str], dict[str, object]]:
     """Which programs' outcomes differ: for people, and for programs."""
     from shosei.log import Exec
+    from shosei.metrics.grading.grade import outcomes
 
-    def outcomes(log: Log) -> dict[tuple[str, str, int], str]:
-        return {(run.suite, run.item, run.sample): run.outcome for run in log.of(Exec)}
-
-    old, new = outcomes(before), outcomes(after)
+    old, new = outcomes(before.of(Exec)), outcomes(after.of(Exec))
     changes = [(f"{key[0]}/{key[1]}", old.get(key, "not run"), new[key]) for key in new if old.get(key) != new[key]]
     lines = [f"{name}: {was} -> {now}" for name, was, now in changes]
     return lines, {"changed": [{"task": name, "before": was, "after": now} for name, was, now in changes]}

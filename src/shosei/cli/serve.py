@@ -13,8 +13,8 @@ from shosei.cli.common import JsonOption, RunOption, require, result, say
 from shosei.errors import InputError
 from shosei.spec.generation import WeightFormat
 
-_POLL_SECONDS = 0.1
-_GRACE_SECONDS = 20.0  # for answers in flight, and then for the engine
+_POLL_S = 0.1
+_GRACE_S = 20.0  # for answers in flight, and then for the engine
 
 ModelOption = Annotated[Path, typer.Option(help="Model folder.")]
 HostOption = Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 for every one.")]
@@ -96,14 +96,14 @@ def serve(
             Child("engine", [*shosei, *engine], phase="inference"),
             Child("http", [*shosei, *front, "--host", host, "--port", str(port), *kept], phase="inference"),
         ]
-        supervisor = Supervisor(record.writer if record else None, children, grace_s=_GRACE_SECONDS)
+        supervisor = Supervisor(record.writer if record else None, children, grace_s=_GRACE_S)
         say(f"loading {name} from {folder}")
         if target and record:
             say(f"recording into attempt {record.writer.attempt} of {target.folder}")
 
         async def announce() -> None:
             while not await asyncio.to_thread(is_ready, url):
-                await asyncio.sleep(_POLL_SECONDS)
+                await asyncio.sleep(_POLL_S)
             line = f"ready: {name} at {url}/v1 (Ctrl-C stops it)"
             result({"url": url, "model": name}, [line], as_json=as_json)
 
@@ -166,5 +166,5 @@ def find_model(path: Path) -> tuple[Path, str]:
     spec = read_spec(folder)
     weight_files(folder)
     if not (folder / "tokenizer.json").is_file():
-        raise InputError(f"{folder} is no complete model folder: tokenizer.json is missing")
+        raise InputError(f"{folder} is not a complete model folder: tokenizer.json is missing")
     return folder, spec.name

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from shosei.cli.common import say
 from shosei.errors import InputError
+from shosei.quantity import NS_PER_S
 
 if TYPE_CHECKING:
     from shosei.exam import ExamConfig
@@ -62,7 +63,7 @@ async def check(url: str, exam: ExamConfig, tasks: Sequence[Task]) -> tuple[str,
         reply = streamed  # of the two, the one that finds the model in memory
         counts = "with token counts" if streamed.tokens_out else "without token counts: no tokens a second are measured"
         say(f"streamed    yes, {counts}")
-    return exam.model, ((reply.done_ns or 0) - (reply.sent_ns or 0)) / 1e9, not streamed.error
+    return exam.model, ((reply.done_ns or 0) - (reply.sent_ns or 0)) / NS_PER_S, not streamed.error
 
 
 def _short(text: str) -> str:

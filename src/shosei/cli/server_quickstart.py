@@ -105,11 +105,11 @@ def measure(
         try:
             record.exit_code = code_of(lambda: steps(verbs))
         except KeyboardInterrupt:
-            say("\nbroken off: the same command goes on with the exam, or begins anew with the load")
+            say("\nbroken off: the same command goes on with the exam, or starts again with the load")
             raise
     code = record.exit_code or code_of(lambda: verbs.run("card", "card", str(out), *judged, fine=_VERDICTS))
     if code:
-        say(f"what was measured until then is in {out}; the same command measures anew")
+        say(f"what was measured until then is in {out}; the same command measures again")
         return code
     results, lines = _results(run)
     words = {"url": [url], "out": [str(out)], "model": [model], "suite": [str(suite)]}

@@ -19,11 +19,11 @@ from torch.distributed.elastic.rendezvous import RendezvousError
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 from shosei.cli.common import say
-from shosei.errors import EXIT_OK, InputError, Terminated, exit_code
+from shosei.errors import EXIT_OK, InputError, Terminated, exit_code_of_error
 from shosei.lineage import PARENT_VARIABLE
 from shosei.log.hardware import hardware
 
-_CONSEQUENCES = (exit_code(Terminated()), -15)  # how a rank ends that lost another, or was told to end
+_CONSEQUENCES = (exit_code_of_error(Terminated()), -15)  # how a rank ends that lost another, or was told to end
 
 
 def check_ranks(count: int | None, nodes: int, rendezvous: str | None) -> None:

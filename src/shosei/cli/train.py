@@ -41,7 +41,7 @@ def train(
     On several devices, or several hosts that share the run's folder: --ranks.
 
     A training that was ended goes on from its newest checkpoint under 'shosei supervise', or with SHOSEI_ATTEMPT=N;
-    else it begins anew.
+    else it starts from the beginning.
     """
     from dataclasses import asdict
 

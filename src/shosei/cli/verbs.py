@@ -19,10 +19,10 @@ from shosei.errors import EXIT_OK, InputError, nearest
 if TYPE_CHECKING:
     from shosei.config import Config
 
-_STOP_SECONDS = 30.0
+_STOP_S = 30.0
 
 
-class StepFailed(Exception):
+class VerbFailed(Exception):
     """A verb ended badly. ``code`` is the exit code that its ``status``, negative after a signal, makes ours."""
 
     def __init__(self, command: str, status: int) -> None:
@@ -40,12 +40,12 @@ class Verbs:
         self._environment = os.environ | {PARENT_VARIABLE: str(os.getpid()), ATTEMPT_VARIABLE: str(attempt)}
 
     def run(self, name: str, *arguments: str, fine: Collection[int] = (EXIT_OK,)) -> float:
-        """Run a verb to its end; return the seconds it took. Raises StepFailed unless its exit code is ``fine``."""
+        """Run a verb to its end; return the seconds it took. Raises VerbFailed unless its exit code is ``fine``."""
         start = time.monotonic()
         _announce(name, arguments)
         with self._started(arguments) as process:
             if (status := process.wait()) not in fine:
-                raise StepFailed(printed(*arguments), status)
+                raise VerbFailed(printed(*arguments), status)
         return time.monotonic() - start
 
     @contextmanager
@@ -58,9 +58,9 @@ class Verbs:
         with self._started(arguments) as server:
             while not is_ready(url):
                 if server.poll() is not None:
-                    raise StepFailed(printed(*arguments), server.returncode or 1)
+                    raise VerbFailed(printed(*arguments), server.returncode or 1)
                 if time.monotonic() - start > ready_s:
-                    raise StepFailed(f"{printed(*arguments)} (not ready after {ready_s:g} s)", 1)
+                    raise VerbFailed(f"{printed(*arguments)} (not ready after {ready_s:g} s)", 1)
                 time.sleep(0.1)
             yield time.monotonic() - start
 
@@ -77,7 +77,7 @@ class Verbs:
             if process.poll() is None:
                 process.terminate()
                 try:
-                    process.wait(_STOP_SECONDS)
+                    process.wait(_STOP_S)
                 except subprocess.TimeoutExpired:
                     process.kill()
                     process.wait()
@@ -101,7 +101,7 @@ def code_of(steps: Callable[[], object]) -> int:
     """Take ``steps``; name the one that failed. Return its exit code, or 0."""
     try:
         steps()
-    except StepFailed as failure:
+    except VerbFailed as failure:
         say(f"\nshosei: a step ended with exit code {failure.code}: {failure.command}")
         return failure.code
     return 0

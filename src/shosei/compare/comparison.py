@@ -174,7 +174,7 @@ def compare(
     """Compare every cell of ``b``, the candidate, with that of ``a``. A pure function.
 
     ``by_turns``: the k-th turns of both are a pair. ``margins`` are absolute for shares and relative for the rest.
-    ``incomparable`` says of cells why their two values mean different things.
+    ``incomparable`` says why the two values of cells mean different things.
     """
     tested: dict[CellKey, Tested] = {}
     cells = {key: _untested_cell(a, b, key) for key in CELL_KEYS}
@@ -186,7 +186,7 @@ def compare(
     size = family_size(len(tested))
     adjusted = holm([difference.p for difference, _ in tested.values()], size)
     for key, p_adjusted in zip(tested, adjusted, strict=True):
-        cells[key] = _judged(cells[key], *tested[key], p_adjusted, margins.get(key), ALPHA / size)
+        cells[key] = _with_verdict(cells[key], *tested[key], p_adjusted, margins.get(key), ALPHA / size)
     return Comparison(
         a=a.name,
         b=b.name,
@@ -212,7 +212,7 @@ def _untested_cell(a: Side, b: Side, key: CellKey) -> Compared:
     )
 
 
-def _judged(
+def _with_verdict(
     cell: Compared, difference: Difference, notes: list[Words], p_adjusted: float, margin: float | None, alpha: float
 ) -> Compared:
     share = cell.unit in _SHARES

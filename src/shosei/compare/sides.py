@@ -80,7 +80,7 @@ def pairs_of_turns(logs: Iterable[Log]) -> tuple[NamedAttempts, NamedAttempts]:
     """Name and attempts of each of two targets measured by turns, the k-th of one beside the k-th of the other.
 
     Turns 2k - 1 and 2k are a pair. A turn that was broken off does not count, nor does a pair with such a turn; of a
-    turn that was taken again the last attempt counts. Raises InputError where ``logs`` are no such measurement.
+    turn that was taken again the last attempt counts. Raises InputError where ``logs`` are not such a measurement.
     """
     begun: dict[int, str] = {}
     ended: dict[int, tuple[str, Log]] = {}

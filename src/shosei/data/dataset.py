@@ -44,7 +44,7 @@ class Batch:
 
     @property
     def samples(self) -> int:
-        """Rows; those without a token are no sample."""
+        """Rows; those without a token are not samples."""
         return int(np.count_nonzero(self.lengths))
 
     @property

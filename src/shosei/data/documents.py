@@ -54,7 +54,7 @@ def _files_of(path: Path) -> list[Path]:
     if not path.exists():
         raise InputError(f"{path} does not exist; name a file or folder of text")
     if not path.name.endswith(FORMATS):
-        raise InputError(f"{path} is no text that can be read: its name must end in {', '.join(FORMATS)}")
+        raise InputError(f"{path} is not text that can be read: its name must end in {', '.join(FORMATS)}")
     return [path]
 
 

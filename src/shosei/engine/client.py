@@ -22,7 +22,7 @@ from shosei.engine.protocol import (
 )
 
 _READ_BYTES = 1 << 16
-_RETRY_SECONDS = 0.05
+_RETRY_S = 0.05
 
 
 class EngineLost(Exception):
@@ -56,7 +56,7 @@ class EngineClient:
                 while True:
                     with contextlib.suppress(OSError, EngineLost, ProtocolError):
                         return await cls._connect_once(path)
-                    await asyncio.sleep(_RETRY_SECONDS)
+                    await asyncio.sleep(_RETRY_S)
         except TimeoutError:
             raise EngineLost(f"no engine answers at {path} after {timeout:g} s") from None
 

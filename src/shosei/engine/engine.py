@@ -15,11 +15,10 @@ from shosei.engine.protocol import Cancel, Failed, Submit, Token
 from shosei.errors import InputError
 from shosei.model.transformer import Transformer
 from shosei.spec import ModelSpec
+from shosei.spec.generation import PREFILL_TOKENS
 
 # Sorting a whole vocabulary is slow; the nucleus nearly always lies within the first few tokens.
 _FIRST_GUESS = 256
-# Padded tokens that one prefill may hold, unless a single prompt is longer: bounds its memory and everybody's wait.
-_PREFILL_TOKENS = 4096
 
 
 class TokenStream:
@@ -130,7 +129,7 @@ class Engine:
         longest = 0
         while self._waiting and len(self._running) < self.slots:
             longest = max(longest, len(self._waiting[0].tokens))
-            if admitted and longest * (len(admitted) + 1) > _PREFILL_TOKENS:
+            if admitted and longest * (len(admitted) + 1) > PREFILL_TOKENS:
                 break
             admitted.append(self._waiting.popleft())
             self._running.append(admitted[-1])

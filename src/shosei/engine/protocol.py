@@ -91,7 +91,7 @@ def frame(message: ClientMessage | EngineMessage) -> bytes:
 class FrameDecoder(Generic[M]):
     """Bytes, cut anywhere, to messages of ``kind``."""
 
-    def __init__(self, kind: Any) -> None:  # M itself: a union is no type[M]
+    def __init__(self, kind: Any) -> None:  # M itself: a union is not a type[M]
         self._decode = msgspec.msgpack.Decoder(kind).decode
         self._buffer = bytearray()
 

@@ -11,13 +11,12 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from shosei.exam.counts import OnProgress, SuiteCount, counts_of
-from shosei.exam.resume import Key
+from shosei.exam.resume import SampleKey
 from shosei.log import Request, Score, Workflow, Writer
 from shosei.metrics.grading.programs import EXTRACTION_VERSION
 from shosei.metrics.observed.answers import CUT
+from shosei.quantity import NS_PER_S
 from shosei.wire.suite import Task, identities
-
-_SECOND = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +43,7 @@ class Subject(Protocol):
 
 
 class Exam:
-    """Tasks × ``samples``, of which those in ``kept`` are answered; what ``counts`` says of them is told as they end.
+    """Tasks × ``samples``, of which those in ``kept`` are answered. Whenever one ends, ``progress`` is told ``counts``.
 
     ``decoding`` is what decides on grades beside the tasks and the subject.
     """
@@ -57,7 +56,7 @@ class Exam:
         progress: OnProgress,
         *,
         decoding: Mapping[str, object],
-        kept: Mapping[Key, Score],
+        kept: Mapping[SampleKey, Score],
     ) -> None:
         self.counts = counts_of(tasks, samples)
         self.answered: list[tuple[Task, Score]] = []
@@ -93,8 +92,8 @@ class Exam:
         async with asyncio.TaskGroup() as group:
             while self._pending:
                 task, sample = self._pending.popleft()
-                due_ns += int(arrivals.expovariate(rate) * _SECOND)
-                await asyncio.sleep(max(0.0, (due_ns - time.monotonic_ns()) / _SECOND))
+                due_ns += int(arrivals.expovariate(rate) * NS_PER_S)
+                await asyncio.sleep(max(0.0, (due_ns - time.monotonic_ns()) / NS_PER_S))
                 group.create_task(self._ask(subject, task, sample, due_ns))
 
     async def _ask(self, subject: Subject, task: Task, sample: int, due_ns: int) -> None:

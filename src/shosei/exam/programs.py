@@ -10,7 +10,7 @@ from collections.abc import Collection, Sequence
 from shosei.exam.config import ExamConfig
 from shosei.exam.counts import OnProgress
 from shosei.exam.exam import Exam
-from shosei.exam.resume import Key
+from shosei.exam.resume import SampleKey
 from shosei.log import Exec, Note, Writer
 from shosei.metrics.grading.programs import build_program
 from shosei.sandbox.proof import Proof
@@ -27,7 +27,7 @@ _FAULTS = {
 
 
 async def run_programs(
-    config: ExamConfig, proof: Proof, exam: Exam, writer: Writer, progress: OnProgress, executed: Collection[Key]
+    config: ExamConfig, proof: Proof, exam: Exam, writer: Writer, progress: OnProgress, executed: Collection[SampleKey]
 ) -> None:
     """Run the programs among the answers of ``exam``, but for those ``executed`` before, each into an ``exec`` event.
 

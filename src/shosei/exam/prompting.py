@@ -67,10 +67,10 @@ def with_shots(tasks: Sequence[Task], examples: Sequence[Task], shots: int) -> l
         chosen = [example for example in examples if example.asked != task.asked][:shots]
         if len(chosen) < shots:
             raise InputError(f"--shots {shots}: there are only {len(chosen)} examples; name a larger file, or fewer")
-        said = [message for example in chosen for message in _worked(example)]
-        # After what the system says, before what the user asks.
+        shown = [message for example in chosen for message in _worked(example)]
+        # After the system's message, before the user's.
         at = next((place for place, message in enumerate(task.messages) if message["role"] != "system"), 0)
-        found.append(msgspec.structs.replace(task, messages=[*task.messages[:at], *said, *task.messages[at:]]))
+        found.append(msgspec.structs.replace(task, messages=[*task.messages[:at], *shown, *task.messages[at:]]))
     return found
 
 

@@ -12,26 +12,26 @@ from shosei.exam.config import ExamConfig
 from shosei.exam.counts import Counts, OnProgress
 from shosei.exam.exam import Exam
 from shosei.exam.programs import run_programs
-from shosei.exam.resume import Key
+from shosei.exam.resume import SampleKey
 from shosei.log import Log, Score, Writer
 from shosei.metrics.grading.programs import EXTRACTION_VERSION
 from shosei.sandbox.proof import Proof
 from shosei.wire.suite import Task
 
 
-def programs_of(log: Log) -> dict[Key, Score]:
+def programs_of(log: Log) -> dict[SampleKey, Score]:
     """The answers that hold programs. Raises InputError: there are none."""
     scores = log.of(Score, "inference")
-    kept: dict[Key, Score] = {}
+    kept: dict[SampleKey, Score] = {}
     for score in scores:
         if score.grader == "python" and not score.error:  # the first: an earlier regrading wrote it again
             kept.setdefault((score.suite, score.item, score.sample), score)
     if not kept:
-        raise InputError("the run has no programs to run again; other answers are graded anew by 'shosei card'")
+        raise InputError("the run has no programs to run again; other answers are graded again by 'shosei card'")
     return kept
 
 
-def tasks_of(kept: dict[Key, Score], tasks: Sequence[Task]) -> list[Task]:
+def tasks_of(kept: dict[SampleKey, Score], tasks: Sequence[Task]) -> list[Task]:
     """The tasks that the programs are for. Raises InputError: there is none for a program, or one has changed."""
     known = {(task.suite, task.id): task for task in tasks}
     for (suite, item, _), score in kept.items():
@@ -49,7 +49,7 @@ def tasks_of(kept: dict[Key, Score], tasks: Sequence[Task]) -> list[Task]:
 async def run_again(
     config: ExamConfig,
     proof: Proof,
-    kept: dict[Key, Score],
+    kept: dict[SampleKey, Score],
     tasks: Sequence[Task],
     writer: Writer,
     progress: OnProgress = lambda counts: None,

@@ -11,17 +11,17 @@ import msgspec
 from shosei.log import Exec, Log, Run, RunBegin, Score, attempts, read_log
 from shosei.log.run import ATTEMPT_VARIABLE
 
-Key = tuple[str, str, int]  # suite, task, sample
+SampleKey = tuple[str, str, int]  # suite, task, sample
 
 
 class Kept(msgspec.Struct, frozen=True):
     """Answers in the log of the attempt, and which programs among them have been executed."""
 
-    answers: dict[Key, Score] = {}
-    executed: set[Key] = set()
+    answers: dict[SampleKey, Score] = {}
+    executed: set[SampleKey] = set()
 
     @property
-    def unexecuted(self) -> set[Key]:
+    def unexecuted(self) -> set[SampleKey]:
         """Answers whose programs are still to be run."""
         programs = {key for key, score in self.answers.items() if score.grader == "python" and not score.error}
         return programs - self.executed

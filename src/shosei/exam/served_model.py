@@ -21,7 +21,7 @@ from shosei.exam.resume import NOTHING, Kept
 from shosei.log import Note, Score, Writer
 from shosei.sandbox.proof import Proof, choose
 from shosei.wire.client import Client, Reply
-from shosei.wire.context import tokens_left
+from shosei.wire.refusal import tokens_left
 from shosei.wire.suite import Task
 
 _LIMITS = ("max_tokens", "max_completion_tokens")

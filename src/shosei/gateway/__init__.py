@@ -4,7 +4,8 @@ In: HTTP requests of any client. Out: the upstream's answers, and ``request`` ev
 """
 
 from shosei.gateway.budget import Spent, TaskBudget
-from shosei.gateway.config import Faults, GatewayConfig
+from shosei.gateway.config import GatewayConfig
+from shosei.gateway.faults import FaultRates
 from shosei.gateway.gateway import Gateway
 
-__all__ = ["Faults", "Gateway", "GatewayConfig", "Spent", "TaskBudget"]
+__all__ = ["FaultRates", "Gateway", "GatewayConfig", "Spent", "TaskBudget"]

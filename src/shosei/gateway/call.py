@@ -10,13 +10,13 @@ from urllib.parse import quote, unquote_to_bytes
 import msgspec
 
 from shosei.errors import InputError
+from shosei.log.events import UNATTRIBUTED
 from shosei.wire.connection import Headers
 from shosei.wire.reply import UNREADABLE
 
 if TYPE_CHECKING:
     from shosei.gateway.downstream import Downstream
 
-UNATTRIBUTED = "unattributed"
 KEY_PREFIX = "agent:"  # of an API key that is a name, and no key
 
 _TARGET = re.compile(rb"(?:/r/([^/]+))?(?:/t/([^/]+))?(?:/a/([^/]+))?(/v1/[^?]*|/health)(\?.*)?")
@@ -43,7 +43,7 @@ class Call:
     run: str = ""
     task: str = ""
     agent: str = ""
-    path: str = ""  # from /v1 on; empty where the target is no place of the gateway
+    path: str = ""  # from /v1 on; empty where the target is not a place of the gateway
     query: str = ""  # with its question mark
 
     # What is known of a call to a model.
@@ -64,7 +64,7 @@ class Call:
     def read(self) -> None:
         """Read the body, and with it who calls; where it asks for a stream without usage, ask for that too.
 
-        Raises InputError for what is no JSON object. Who calls is known even then, as far as the head says it.
+        Raises InputError for what is not a JSON object. Who calls is known even then, as far as the head says it.
         """
         metadata: Any = None
         try:

@@ -40,9 +40,10 @@ class _Incoming:
 
 
 class Downstream(asyncio.Protocol):
-    """A client's connection, one of ``others``. ``handle`` answers a call through the methods below.
+    """A client's connection, one of ``others``. ``handle`` answers a call; it is cancelled if the client leaves.
 
-    It is cancelled if the client leaves.
+    ``whole`` to ``attach`` are for whoever makes the answer, ``drain`` to ``abort`` for the gateway. asyncio calls
+    ``connection_…``, ``data_received`` and ``…_writing``; httptools calls ``on_…``.
     """
 
     def __init__(self, handle: Callable[[Call], Awaitable[None]], others: set[Downstream]) -> None:
@@ -57,8 +58,6 @@ class Downstream(asyncio.Protocol):
         self.begun = False  # the answer's header was written
         self.gone = False
         self._on_pause: Callable[[bool], None] | None = None
-
-    # What the answer's maker calls.
 
     def whole(self, status: int, body: bytes, headers: Headers = JSON) -> None:
         """A whole answer."""
@@ -105,8 +104,6 @@ class Downstream(asyncio.Protocol):
         if on_pause and self._paused:
             on_pause(True)
 
-    # What the gateway calls.
-
     def drain(self) -> None:
         """Take no more calls; close when the answer under way has ended."""
         self._closing = True
@@ -127,10 +124,8 @@ class Downstream(asyncio.Protocol):
         """End the connection, though the client has not read everything."""
         self._transport.abort()
 
-    # asyncio's.
-
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)  # uvloop's is none of asyncio's classes
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's is not one of asyncio's classes
         self._others.add(self)
 
     def connection_lost(self, error: Exception | None) -> None:
@@ -145,19 +140,17 @@ class Downstream(asyncio.Protocol):
         except httptools.HttpParserUpgrade as upgrade:
             method, self._parser = self._parser.get_method(), httptools.HttpRequestParser(self)
             if method == b"CONNECT":
-                self._reject(405, "This is no tunnel")
+                self._reject(405, "This is not a tunnel")
             else:  # an offer of HTTP/2, as Java's client makes it: not taken, so the request is read as if without it
                 self.data_received(self._incoming.head(method) + data[upgrade.args[0] :])
         except httptools.HttpParserError as error:
-            self._reject(400, f"The request is no HTTP: {error}")
+            self._reject(400, f"The request is not HTTP: {error}")
 
     def pause_writing(self) -> None:
         self._pause(True)
 
     def resume_writing(self) -> None:
         self._pause(False)
-
-    # httptools's.
 
     def on_message_begin(self) -> None:
         self._incoming = _Incoming()
@@ -211,7 +204,7 @@ class Downstream(asyncio.Protocol):
             self._reject(status, f"{'The body' if status == 413 else 'The header'} is larger than {most} bytes")
 
     def _reject(self, status: int, message: str) -> None:
-        """Refuse what is no whole request; nothing that follows it can be told apart."""
+        """Refuse what is not a whole request; nothing that follows it can be told apart."""
         if not self._closing and self._task is None:
             self._closing = True
             self.refuse(status, message)

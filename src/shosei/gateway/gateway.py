@@ -14,18 +14,14 @@ from shosei.gateway.budget import Spent, TaskBudgets
 from shosei.gateway.call import Call, path_of
 from shosei.gateway.config import GatewayConfig
 from shosei.gateway.downstream import Downstream
+from shosei.gateway.faults import inject
 from shosei.gateway.recording import Replay, Tee
 from shosei.gateway.relay import Relay
 from shosei.gateway.upstream import NotRecorded, Source, Upstream
-from shosei.log import Event, Fault, Writer
+from shosei.log import Event, Writer
 from shosei.wire.connection import Page
 from shosei.wire.endpoint import listen
-
-_MEASURED = {"/v1/chat/completions": "chatcmpl-", "/v1/completions": "cmpl-"}
-_REFUSED = {  # on purpose: status, message, and the error of the event
-    "429": (429, "Too many requests (injected)", "429"),
-    "500": (500, "The server failed (injected)", "5xx"),
-}
+from shosei.wire.openai import ID_PREFIXES
 
 
 def ignore(_task: str) -> None:
@@ -109,11 +105,11 @@ class Gateway:
             downstream.refuse(404, f"This gateway records run '{self._run}', not '{call.run}'", code="unknown_run")
         elif call.path == "/health":
             downstream.whole(200, b'{"status":"ok"}')
-        elif prefix := _MEASURED.get(call.path):
+        elif prefix := ID_PREFIXES.get(call.path):
             if call.method == "POST":
                 number = next(self._numbers)
                 call.id = f"{prefix}{self._name}{number:08x}"
-                await self._measure(call, self._config.faults.draw(number))
+                await self._measure(call, self._config.fault_rates.draw(number))
             else:
                 downstream.refuse(405, f"{call.path} takes POST")
         elif call.method == "GET" and _is_of_models(call.path):
@@ -128,7 +124,7 @@ class Gateway:
         try:
             call.read()
             reply.stream = call.stream
-            if self._admits(call, relay) and not await self._broken(call, fault, relay):
+            if self._admits(call, relay) and not await inject(fault, call, relay, self._config.delay_s, self._emit):
                 await relay.run(self._source)
         except InputError as error:
             relay.refuse(400, str(error), "invalid_body", error="4xx")
@@ -158,31 +154,6 @@ class Gateway:
             relay.refuse(403, f"The budget of {whose} is spent", "budget_exceeded", error="budget")
             return False
         return True
-
-    async def _broken(self, call: Call, fault: str, relay: Relay) -> bool:
-        """Do what is to be done to this call on purpose; return whether that was its answer."""
-        if not fault:
-            return False
-        now = time.monotonic_ns()
-        # A moment, not a stretch: the requests of others in the meantime are as usual.
-        self._emit(
-            Fault(
-                name=fault,
-                begin_ns=now,
-                end_ns=now,
-                child="gateway",
-                phase="inference",
-                span=call.id,
-                task=call.task,
-                agent=call.agent,
-            )
-        )
-        if fault == "delay":
-            await asyncio.sleep(self._config.faults.delay_s)
-        if refused := _REFUSED.get(fault):
-            status, message, error = refused
-            relay.refuse(status, message, "injected_fault", error=error)
-        return refused is not None
 
     async def _pass_on(self, call: Call) -> None:
         """What costs no tokens is handed through and leaves no event."""

@@ -53,7 +53,7 @@ class Tee:
     """Asks ``source`` and keeps its answers, refusals and broken ones included.
 
     In ``folder`` as recordings, which take the place of those that stand there already; what nobody waited for to the
-    end is none. In ``bodies`` with the questions, one JSON object a line, which only its owner can read. Raises
+    end is not one. In ``bodies`` with the questions, one JSON object a line, which only its owner can read. Raises
     InputError if there is a file where the folder is to be.
     """
 
@@ -166,13 +166,13 @@ class Replay:
             message = f"{self._folder} has no answer: when it was recorded, {asker} asked {call.path} this {times}"
             raise NotRecorded(message) from None
         except msgspec.DecodeError as error:
-            raise NotRecorded(f"{path} is no recorded answer: {error}") from None
+            raise NotRecorded(f"{path} is not a recorded answer: {error}") from None
 
 
 def _key(call: Call) -> str:
     """The hash of the question in canonical JSON, and of who asks it for which task."""
     asked = {name: msgspec.json.decode(raw) for name, raw in call.fields.items() if name not in _IRRELEVANT}
-    # Of what is no call to a model, nobody is asked who calls.
+    # Of what is not a call to a model, nobody is asked who calls.
     task, agent = (call.task, call.agent) if call.id else ("", "")
     identity = [call.method, call.path, task, agent, asked]
     return hashlib.sha256(msgspec.json.encode(identity, order="sorted")).hexdigest()[:32]

@@ -13,7 +13,7 @@ from shosei.gateway.upstream import NotRecorded, Source
 from shosei.log import Request, ToolCall
 from shosei.wire import sse
 from shosei.wire.connection import Broken, Headers, NotConnected
-from shosei.wire.reply import UNREADABLE, Answer, Reply, ReplyReader
+from shosei.wire.reply import UNREADABLE, AnswerBody, Reply, ReplyReader
 
 # Of the connection to the upstream, or of how its body was sent; the client has a connection and a body of its own.
 _NOT_HANDED_ON = frozenset(
@@ -154,7 +154,7 @@ class Relay:
         if pieces:
             self._downstream.piece(b"".join(pieces))
 
-    def _changed(self, chunk: bytes, answer: Answer) -> bytes | None:
+    def _changed(self, chunk: bytes, answer: AnswerBody) -> bytes | None:
         """A chunk as the client is to see it; None if it is not."""
         fields = _decode(chunk)
         if not self._call.shows_usage:

@@ -79,7 +79,7 @@ def results(messages: bytes) -> list[ToolResult]:
 
 
 def _fit(arguments: str, schema: bytes) -> bool:
-    """Whether these are a JSON object that the schema takes; any object, where it is no schema to check with."""
+    """Whether these are a JSON object that the schema takes; any object, where it is not a schema to check with."""
     try:
         given = msgspec.json.decode(arguments)
     except (*UNREADABLE, RecursionError):
@@ -91,7 +91,7 @@ def _fit(arguments: str, schema: bytes) -> bool:
         return True
     try:
         return validator.is_valid(given)
-    except ValueError:  # nested too deep, or text that is no Unicode
+    except ValueError:  # nested too deep, or text that is not Unicode
         return False
 
 

@@ -9,7 +9,7 @@ from shosei.gateway.call import KEY_PREFIX, Call, bearer
 from shosei.wire.connection import Connection, Headers, Pool, Reader
 from shosei.wire.endpoint import Endpoint, read_key
 
-# Of the connection to the client, or meant for the gateway. Host, length, key and encoding are set anew.
+# Of the connection to the client, or meant for the gateway. Host, length, key and encoding are set again.
 _NOT_SENT_ON = frozenset(
     {
         b"accept-encoding",

@@ -48,7 +48,7 @@ async def run_load(
     tally = tally or Tally()
     await _offer(config, url, writer, tally, "load")
     if config.find_max:
-        from shosei.load.search import find_max  # the metrics are no small import
+        from shosei.load.search import find_max  # the metrics are slow to import
 
         tally.max_rate = await find_max(
             config, writer, service_level, lambda probe: _offer(probe, url, writer, tally, "probe")

@@ -12,8 +12,8 @@ import msgspec
 import numpy as np
 
 from shosei.errors import InputError
-from shosei.files import json_lines
 from shosei.load.config import LoadConfig
+from shosei.text_files import json_lines
 from shosei.wire.suite import suite_files
 
 Messages = list[dict[str, Any]]

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from shosei.errors import InputError
-from shosei.files import json_lines
 from shosei.load.config import LoadConfig
+from shosei.text_files import json_lines
 
 Offsets = npt.NDArray[np.float64]
 

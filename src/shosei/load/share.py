@@ -20,10 +20,10 @@ from shosei.load.tally import Tally
 from shosei.load.timer import Timer
 from shosei.load.watch import Watch
 from shosei.log import Writer
+from shosei.quantity import NS_PER_S
 from shosei.wire.client import Client
 
 _PATH = "/v1/chat/completions"
-_SECOND = 1_000_000_000
 _AFTER_ERROR_S = 0.1  # closed loop: a server that refuses at once is not asked as fast as the client can
 _CONNECTIONS = 65_536  # a host's ports allow no more to one address
 
@@ -63,7 +63,7 @@ class Share:
     async def _open(self, client: Client, stage: Stage, group: asyncio.TaskGroup, timer: Timer) -> None:
         free = asyncio.Semaphore(self._places) if self._places else contextlib.nullcontext()
         for offset in self._offsets.tolist():
-            due_ns = stage.begin_ns + int(offset * _SECOND)
+            due_ns = stage.begin_ns + int(offset * NS_PER_S)
             await timer.sleep_until(due_ns)
             group.create_task(self._ask(client, stage, due_ns, free))
 
@@ -87,7 +87,7 @@ class Share:
         self._tally.sent += 1
         try:
             async with free:
-                left_s = (stage.limit_ns - time.monotonic_ns()) / _SECOND
+                left_s = (stage.limit_ns - time.monotonic_ns()) / NS_PER_S
                 if left_s <= 0:
                     reply.error = "timeout"
                     return reply.error

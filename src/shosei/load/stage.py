@@ -8,8 +8,8 @@ import msgspec
 
 from shosei.load.config import LoadConfig
 from shosei.log import Window, Writer
+from shosei.quantity import NS_PER_S
 
-_SECOND = 1_000_000_000
 _LEAD_NS = 100_000_000  # between fixing the times and the first of them
 
 
@@ -30,9 +30,9 @@ class Stage(msgspec.Struct, frozen=True):
     def soon(cls, config: LoadConfig, purpose: str) -> Stage:
         """A stage that begins in a tenth of a second."""
         begin_ns = time.monotonic_ns() + _LEAD_NS
-        steady_ns = begin_ns + int(config.warmup_s * _SECOND)
-        end_ns = steady_ns + int(config.seconds * _SECOND)
-        return cls(purpose, config.rate, begin_ns, steady_ns, end_ns, end_ns + int(config.drain_s * _SECOND))
+        steady_ns = begin_ns + int(config.warmup_s * NS_PER_S)
+        end_ns = steady_ns + int(config.seconds * NS_PER_S)
+        return cls(purpose, config.rate, begin_ns, steady_ns, end_ns, end_ns + int(config.drain_s * NS_PER_S))
 
     def close_steady(self, writer: Writer, invalid: str) -> None:
         """Write the windows up to now, or to the steady one's end: warm-up and steady, or the probe."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import msgspec
 import numpy as np
 
+from shosei.quantity import NS_PER_MS
 from shosei.wire.reply import Reply
 
 PERCENTILES = (50, 90, 99)
@@ -50,10 +51,10 @@ class Tally:
             self.errors[reply.error] += 1
             self.first_error = self.first_error or reply.message
         else:
-            self.latencies_ms.append((reply.done_ns - reply.scheduled_ns) / 1e6)
+            self.latencies_ms.append((reply.done_ns - reply.scheduled_ns) / NS_PER_MS)
 
     def take(self) -> TallyIncrement:
-        """All counts so far, and begin anew."""
+        """All counts so far, and start again."""
         taken = TallyIncrement(self.sent, dict(self.errors), self.latencies_ms.tolist(), self.first_error)
         self.sent, self.errors, self.latencies_ms, self.first_error = 0, Counter(), array("d"), ""
         return taken

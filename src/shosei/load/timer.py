@@ -8,7 +8,8 @@ import os
 import time
 from types import TracebackType
 
-_SECOND = 1_000_000_000
+from shosei.quantity import NS_PER_S
+
 _CLOCK_MONOTONIC, _TFD_NONBLOCK_CLOEXEC, _TFD_TIMER_ABSTIME = 1, 0o2004000, 1  # <sys/timerfd.h>, <time.h>
 
 
@@ -45,16 +46,16 @@ class Timer:
             await asyncio.sleep(0)
         while (left_ns := due_ns - time.monotonic_ns()) > 0:
             if self._file < 0 or self._settime is None:
-                await asyncio.sleep(left_ns / _SECOND)
+                await asyncio.sleep(left_ns / NS_PER_S)
                 continue
             self._rung.clear()
-            value = _Itimerspec(_Timespec(0, 0), _Timespec(due_ns // _SECOND, due_ns % _SECOND))
+            value = _Itimerspec(_Timespec(0, 0), _Timespec(due_ns // NS_PER_S, due_ns % NS_PER_S))
             self._settime(self._file, _TFD_TIMER_ABSTIME, ctypes.byref(value), None)
             await self._rung.wait()
 
     def _ring(self) -> None:
         try:
             os.read(self._file, 8)
-        except BlockingIOError:  # set anew since
+        except BlockingIOError:  # set again since
             return
         self._rung.set()

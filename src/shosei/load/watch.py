@@ -10,12 +10,12 @@ import numpy as np
 
 from shosei.log import Note, Sample, Writer
 from shosei.proc import read
+from shosei.quantity import NS_PER_S
 
 LAG_LIMIT_MS = 50.0
 CPU_LIMIT = 0.9  # of one core: the event loop has no more
 _PERIOD_S = 0.02
 _SAMPLE_S = 1.0
-_SECOND = 1_000_000_000
 
 
 class Watch:
@@ -59,7 +59,7 @@ class Watch:
     def _busiest(self) -> float:
         """CPU wanted, in cores, by the second: the 90th percentile, because a ramp may be too much only at its end."""
         spans = [(after - before, b - a) for (before, a), (after, b) in itertools.pairwise(self._cpu)]
-        whole = [cpu / span for span, cpu in spans if span > _SECOND // 2] or [
+        whole = [cpu / span for span, cpu in spans if span > NS_PER_S // 2] or [
             cpu / max(1, span) for span, cpu in spans
         ]
         return float(np.percentile(whole, 90)) if whole else 0.0
@@ -78,7 +78,7 @@ class Watch:
             await asyncio.sleep(_SAMPLE_S)
 
     async def _wait(self) -> None:
-        await asyncio.sleep(max(0.0, (self._begin_ns - time.monotonic_ns()) / _SECOND))
+        await asyncio.sleep(max(0.0, (self._begin_ns - time.monotonic_ns()) / NS_PER_S))
 
     def _read_cpu(self) -> None:
         cpu_ns = time.process_time_ns()

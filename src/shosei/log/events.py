@@ -10,7 +10,11 @@ from typing import Any
 
 import msgspec
 
+from shosei.log.process import ProcessKey
+
 SCHEMA_VERSION = 1
+UNATTRIBUTED = "unattributed"  # a gateway's name for an agent that it does not know
+LOOPBACK = "lo"  # the network interface that leads nowhere else
 
 
 class Event(msgspec.Struct, tag_field="kind", kw_only=True, omit_defaults=True):
@@ -32,6 +36,11 @@ class Event(msgspec.Struct, tag_field="kind", kw_only=True, omit_defaults=True):
     parent_span: str = ""
     task: str = ""
     agent: str = ""
+
+    @property
+    def process(self) -> ProcessKey:
+        """The process that wrote it."""
+        return ProcessKey(self.host, self.boot, self.pid, self.start_ticks)
 
 
 class RunBegin(Event, tag="run.begin"):
@@ -146,7 +155,7 @@ class Step(Event, tag="step"):
 
 
 class Section(Event, tag="section"):
-    """A stretch of a training run that is no step: load | compile | checkpoint | evaluation."""
+    """A stretch of a training run that is not a step: load | compile | checkpoint | evaluation."""
 
     name: str
     begin_ns: int

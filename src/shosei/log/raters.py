@@ -43,5 +43,5 @@ def _salt(folder: Path) -> bytes:
                     file.write(secrets.token_bytes(_SALT_BYTES))
         salt = path.read_bytes()
     if len(salt) != _SALT_BYTES:
-        raise InputError(f"{path} is no salt of {_SALT_BYTES} bytes: remove it; raters then count as new ones")
+        raise InputError(f"{path} is not a salt of {_SALT_BYTES} bytes: remove it; raters then count as new ones")
     return salt

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from shosei.errors import EXIT_INVALID, EXIT_OK, InputError, exit_code
+from shosei.errors import EXIT_INVALID, EXIT_OK, InputError, exit_code_of_error
 from shosei.files import locked, write_atomic
 from shosei.log.events import RunBegin, RunEnd
 from shosei.log.hardware import hardware, versions
@@ -89,7 +89,7 @@ class Run:
         try:
             yield record
         except BaseException as error:
-            record.exit_code = exit_code(error)
+            record.exit_code = exit_code_of_error(error)
             raise
         finally:
             writer = record.writer
@@ -158,18 +158,18 @@ def recording_if_asked(verb: str, phase: str = "", **manifest: Any) -> Iterator[
 
 
 def open_run(folder: str | Path | None = None, *, must_exist: bool = True) -> Run:
-    """The run at ``folder``, or at ``SHOSEI_RUN``. Raises InputError if it must exist and is no run folder."""
+    """The run at ``folder``, or at ``SHOSEI_RUN``. Raises InputError if it must exist and is not a run folder."""
     chosen = folder or os.environ.get(RUN_VARIABLE)
     if not chosen:
         raise InputError(f"no run folder: name one, such as runs/NAME, or set {RUN_VARIABLE}")
     run = Run(Path(chosen))
     if run.folder == Path() and not run.log.is_dir():
         raise InputError(
-            "an empty run folder name, or the current folder, which is no run: name one, such as runs/NAME"
+            "an empty run folder name, or the current folder, which is not a run: name one, such as runs/NAME"
         )
     if must_exist and not run.log.is_dir():
         raise InputError(
-            f"{run.folder} is no run folder: it has no log/; 'shosei quickstart --out {run.folder}' makes one"
+            f"{run.folder} is not a run folder: it has no log/; 'shosei quickstart --out {run.folder}' makes one"
         )
     if run.folder.exists() and not run.folder.is_dir():
         raise InputError(f"{run.folder} is a file; a run needs a folder of its own")

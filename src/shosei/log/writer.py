@@ -13,9 +13,9 @@ from pathlib import Path
 import msgspec
 
 from shosei.log.events import CRITICAL, SCHEMA_VERSION, Event
-from shosei.log.identity import identity
+from shosei.log.process import this_process
 
-_FLUSH_SECONDS = 0.5
+_FLUSH_S = 0.5
 
 
 class Writer:
@@ -25,12 +25,12 @@ class Writer:
     """
 
     def __init__(self, folder: Path, run: str, attempt: int, phase: str = "", rank: int = 0) -> None:
-        me = identity()
+        me = this_process()
         folder.mkdir(parents=True, exist_ok=True)
         self.path = folder / f"{me.host}-{me.boot}-{me.pid}-{me.start_ticks}.jsonl"
         self.run, self.attempt, self.phase, self.rank = run, attempt, phase, rank
         self.dropped = 0
-        self._identity = me
+        self._process = me
         self._encode = msgspec.json.Encoder().encode
         self._lock = threading.Lock()
         self._lines: list[bytes] = []
@@ -87,7 +87,7 @@ class Writer:
         atexit.unregister(self.close)
 
     def _append(self, event: Event) -> None:
-        me = self._identity
+        me = self._process
         event.v = SCHEMA_VERSION
         event.run, event.attempt = self.run, self.attempt
         event.host, event.boot, event.pid, event.start_ticks = me.host, me.boot, me.pid, me.start_ticks
@@ -115,5 +115,5 @@ class Writer:
         self.dropped += lines
 
     def _flush_regularly(self) -> None:
-        while not self._wake.wait(_FLUSH_SECONDS):
+        while not self._wake.wait(_FLUSH_S):
             self.flush()

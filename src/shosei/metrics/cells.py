@@ -95,10 +95,10 @@ class Cell:
                 reason = worded(self.absent) or text("cell.no_events", kind=name, phase=text(f"phase.{self.phase}"))
                 return self._without_value("not_measured", reason), None
         try:
-            found = self.function(view)
+            value = self.function(view)
         except Unmeasurable as error:
             return self._without_value(error.status, error.reason, error.command, error.breakdown, error.plots), None
-        status, reason = _status(found)
+        status, reason = _status(value)
         metric = Metric(
             id=self.id,
             phase=self.phase,
@@ -106,20 +106,20 @@ class Cell:
             direction=self.direction,
             status=status,
             reason=reason,
-            value=rounded(found.value),
-            ci=_bounds(found.ci, self.unit),
-            ci_method=worded(found.ci_method),
-            n=found.n,
-            clusters=found.clusters,
-            detail=worded(found.detail),
-            breakdown=found.breakdown,
-            plots=found.plots,
-            notes=[worded(note) for note in found.notes],
-            figures=_figures(found),
+            value=rounded(value.value),
+            ci=_bounds(value.ci, self.unit),
+            ci_method=worded(value.ci_method),
+            n=value.n,
+            clusters=value.clusters,
+            detail=worded(value.detail),
+            breakdown=value.breakdown,
+            plots=value.plots,
+            notes=[worded(note) for note in value.notes],
+            figures=_figures(value),
             command=self.command if status != "ok" else "",
             inputs_digest=_digest(view),
         )
-        return metric, found.observations
+        return metric, value.observations
 
     def _without_value(
         self,
@@ -143,11 +143,11 @@ class Cell:
         )
 
 
-def _status(found: Value) -> tuple[Status, Words]:
-    if found.invalid:
-        return "invalid", found.invalid
-    if found.clusters < MIN_CLUSTERS:
-        reason = text("cell.too_few", units=worded(found.unit_of_n), clusters=found.clusters, least=MIN_CLUSTERS)
+def _status(value: Value) -> tuple[Status, Words]:
+    if value.invalid:
+        return "invalid", value.invalid
+    if value.clusters < MIN_CLUSTERS:
+        reason = text("cell.too_few", units=worded(value.unit_of_n), clusters=value.clusters, least=MIN_CLUSTERS)
         return "insufficient", reason
     return "ok", ""
 
@@ -158,12 +158,12 @@ def _bounds(ci: Interval, unit: str) -> Interval:
     return rounded(low if low is None or unit == POINTS else max(0.0, low)), rounded(high)
 
 
-def _figures(found: Value) -> dict[str, Figure]:
+def _figures(value: Value) -> dict[str, Figure]:
     return {
         name: msgspec.structs.replace(
             figure, value=rounded(figure.value), ci=figure.ci and _bounds(figure.ci, figure.unit)
         )
-        for name, figure in found.figures.items()
+        for name, figure in value.figures.items()
     }
 
 

@@ -12,7 +12,7 @@ import torch
 from shosei.spec.device import Device
 
 _PEAK_SIZE = {"cpu": 1024}  # an accelerator wants more to do
-_PROBE_SECONDS = 0.2
+_PROBE_S = 0.2
 _PROBE_BYTES = 1 << 28  # far more than any cache holds
 _BFLOAT16_UNITS = ("avx512_bf16", "amx_bf16", "bf16")
 
@@ -43,7 +43,7 @@ def compute_dtype(name: str) -> torch.dtype:
 
 
 @cache
-def gemm_peak(dtype: torch.dtype, seconds: float = _PROBE_SECONDS) -> float:
+def gemm_peak(dtype: torch.dtype, seconds: float = _PROBE_S) -> float:
     """FLOP/s of the best of repeated square products: what this process can do on its device. Measured once."""
     where = choose()
     size = _PEAK_SIZE.get(where.type, 8192)
@@ -69,7 +69,7 @@ def this_machine() -> Device:
 
 def _read_bandwidth() -> float:
     values = torch.ones(_PROBE_BYTES // 8, dtype=torch.int64)
-    best, deadline = float("inf"), time.monotonic() + _PROBE_SECONDS
+    best, deadline = float("inf"), time.monotonic() + _PROBE_S
     while time.monotonic() < deadline:
         begin = time.monotonic()
         values.sum()

@@ -23,7 +23,7 @@ def add_vocabulary(writer: GGUFWriter, folder: Path, spec: ModelSpec) -> None:
     tokenizer = read_json(folder, "tokenizer.json")
     if not _is_qwen2(tokenizer):
         raise InputError(
-            f"{folder / 'tokenizer.json'} is no byte-level BPE with Qwen2's pattern, the one kind that is written as "
+            f"{folder / 'tokenizer.json'} is not byte-level BPE with Qwen2's pattern, the one kind that is written as "
             "GGUF; export with --format hf and convert that with llama.cpp's own script"
         )
     tokens = [f"[PAD{row}]" for row in range(spec.vocab_size)]

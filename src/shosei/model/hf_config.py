@@ -73,7 +73,7 @@ def read_spec(folder: Path) -> ModelSpec:
     model."""
     if (folder / "adapter_config.json").is_file() and not any(folder.glob("model*.safetensors")):
         raise InputError(
-            f"{folder / 'adapter_config.json'}: an adapter is no whole model; merge it into its base model with the "
+            f"{folder / 'adapter_config.json'}: an adapter is not a whole model; merge it into its base model with the "
             "library that made it, and import that"
         )
     config = read_json(folder, "config.json")

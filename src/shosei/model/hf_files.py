@@ -18,7 +18,7 @@ def read_json(folder: Path, name: str) -> dict[str, Any]:
     try:
         value = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise InputError(f"{folder} is no complete model folder: {name} is missing") from None
+        raise InputError(f"{folder} is not a complete model folder: {name} is missing") from None
     except (OSError, ValueError) as error:
         raise InputError(f"cannot read {file}: {error}; copy it again") from None
     if not isinstance(value, dict):
@@ -47,5 +47,5 @@ def weight_files(folder: Path) -> list[Path]:
             raise InputError(
                 f"{pickled[0]} is pickled: to read it could run any program; take the model's safetensors instead"
             )
-        raise InputError(f"{folder} is no complete model folder: {name} is missing{because}")
+        raise InputError(f"{folder} is not a complete model folder: {name} is missing{because}")
     return [folder / name for name in names]

@@ -64,7 +64,7 @@ def quantize(weight: Tensor, group: int = INT4_GROUP, refits: int = _REFITS) -> 
     """Codes from 0 to 15 (outputs, inputs) as uint8; scales and offsets (outputs, inputs / group) in bfloat16.
 
     A weight is ``offset + scale * (code - 8)``. First the codes span a group's range; then, ``refits`` times, scale and
-    offset are fitted to the codes by least squares and the codes rounded anew, which is kept where it is nearer.
+    offset are fitted to the codes by least squares and the codes rounded again, which is kept where it is nearer.
     """
     chunks = torch.split(weight.reshape(-1, group), _CHUNK // group)
     quantized = [_quantize(values.float(), refits) for values in chunks]

@@ -41,7 +41,7 @@ class Linear(nn.Module):
             del self.weight
 
     def quantize(self, weight: Tensor) -> None:
-        """Take ``weight`` (outputs, inputs) in 4 bits; as it is, if its inputs are no whole number of groups.
+        """Take ``weight`` (outputs, inputs) in 4 bits; as it is, if its inputs are not a whole number of groups.
 
         From then on it takes bfloat16.
         """

@@ -64,7 +64,7 @@ class Transformer(nn.Module):
         return self.lm_head(hidden)  # type: ignore[no-any-return]
 
     def tie(self) -> None:
-        """Make the head the input table again, where the spec says so; after weights were assigned anew."""
+        """Make the head the input table again, where the spec says so; after weights were assigned again."""
         if self.spec.tied:
             self.lm_head.weight = self.embed_tokens.weight
 

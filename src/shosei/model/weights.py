@@ -34,7 +34,7 @@ class Weights:
     def read(self, name: str, shape: Sequence[int]) -> Tensor:
         """The tensor ``name`` in its stored type. Raises InputError if it is missing or not of ``shape``.
 
-        It is mapped from the file, which is opened anew for it: the memory goes with the tensor, not with the last of
+        It is mapped from the file, which is opened again for it: the memory goes with the tensor, not with the last of
         all the file's tensors.
         """
         file = self._files.get(name)

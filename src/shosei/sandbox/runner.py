@@ -11,7 +11,7 @@ import msgspec
 
 from shosei.proc import oom_kills
 from shosei.sandbox.config import SandboxConfig
-from shosei.sandbox.sandbox import End, Line, Sandbox, SandboxError
+from shosei.sandbox.sandbox import End, LineSocket, Sandbox, SandboxError
 from shosei.wire.suite import Task
 
 OUTSIDE, IN_PROCESS = "outside", "in_process"
@@ -98,9 +98,9 @@ class Runner:
                 talk.close()
             grace_s = _LAST_MOMENT_S if verdict in _SILENT else 0.0
             ends = [await sandbox.end(grace_s) for sandbox in (self._tests, self._candidate)[: len(talks)]]
-        return _judged(verdict, ends, out_of_memory=oom_kills() != kills)
+        return _execution(verdict, ends, out_of_memory=oom_kills() != kills)
 
-    async def _verdict(self, talk: Line) -> str:
+    async def _verdict(self, talk: LineSocket) -> str:
         try:
             async with asyncio.timeout(self.config.wall_s):
                 return (await talk.read()).decode("utf-8", "replace") or "no verdict"
@@ -108,7 +108,7 @@ class Runner:
             return "wall timeout"
 
 
-def _judged(verdict: str, ends: list[End], out_of_memory: bool) -> Execution:
+def _execution(verdict: str, ends: list[End], out_of_memory: bool) -> Execution:
     """Make the outcome of the verdict of the tests and of how the tests and the candidate ended."""
     candidate = ends[-1]
     match verdict:

@@ -76,7 +76,7 @@ class Sandbox:
         settings = json.dumps({**self._settings, "folder": self._folder})
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
-        self._control = Line(ours)
+        self._control = LineSocket(ours)
         with theirs:
             self._process = subprocess.Popen(
                 _command(self.backend, settings),
@@ -113,11 +113,11 @@ class Sandbox:
             shutil.rmtree(self._folder, ignore_errors=True)
         return str(words, "utf-8", "replace").strip()
 
-    async def start(self, channel: socket.socket, request: dict[str, Any]) -> Line:
+    async def start(self, channel: socket.socket, request: dict[str, Any]) -> LineSocket:
         """Start a child with its end of ``channel``; return the talk with it. Raises SandboxError."""
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
-        talk = Line(ours)
+        talk = LineSocket(ours)
         try:
             with theirs:
                 socket.send_fds(self._control.socket, [b"run\n"], [theirs.fileno(), channel.fileno()])
@@ -162,7 +162,7 @@ class Sandbox:
         return msgspec.structs.replace(end, cause="threads") if self._flooded else end
 
 
-class Line:
+class LineSocket:
     """A socket read and written in lines. Owns the socket."""
 
     def __init__(self, end: socket.socket) -> None:
@@ -209,7 +209,7 @@ def _command(backend: str, settings: str) -> list[str]:
     zygote = [python, "-S", "-s", "-P", "-c", _ZYGOTE]
     if backend == "bubblewrap":
         bwrap = shutil.which("bwrap") or "bwrap"
-        return [bwrap, *_walls([python], folder), *zygote, "/exam", settings]
+        return [bwrap, *_bubblewrap_arguments([python], folder), *zygote, "/exam", settings]
     zygote += [str(_INSIDE.parent), settings]
     if backend == "sandlock":
         paths = (*_libraries(), python, str(_INSIDE.parent), "/dev/null", "/dev/urandom")
@@ -218,7 +218,7 @@ def _command(backend: str, settings: str) -> list[str]:
     return zygote
 
 
-def _walls(files: Sequence[str], folder: str) -> list[str]:
+def _bubblewrap_arguments(files: Sequence[str], folder: str) -> list[str]:
     """bubblewrap's arguments: Python, its libraries, ``inside``, read-only; CAP_SYS_ADMIN is the zygote's alone."""
     walls = ["--unshare-all", "--die-with-parent", "--new-session", "--cap-add", "CAP_SYS_ADMIN"]
     for path in (*_libraries(), *files):

@@ -26,8 +26,8 @@ from shosei.wire.feedback import Feedback, FeedbackReceipt
 from shosei.wire.openai import ChatRequest, CompletionRequest, ModelList
 
 MAX_WAITING = 64
-DRAIN_SECONDS = 5  # for answers in flight when the process is told to stop
-_KEEP_ALIVE_SECONDS = 75  # longer than clients keep an idle connection, so that none is closed as they use it again
+DRAIN_S = 5  # for answers in flight when the process is told to stop
+_KEEP_ALIVE_S = 75  # longer than clients keep an idle connection, so that none is closed as they use it again
 
 
 def create_app(
@@ -131,15 +131,15 @@ def run_server(
     writer: Writer | None = None,
     keep_rated_text: bool = False,
 ) -> None:
-    """Serve on ``listener`` until SIGTERM or SIGINT, then let answers in flight end for ``DRAIN_SECONDS``."""
+    """Serve on ``listener`` until SIGTERM or SIGINT, then let answers in flight end for ``DRAIN_S``."""
     app = create_app(model_folder, socket, model_name, writer=writer, keep_rated_text=keep_rated_text)
     config = uvicorn.Config(
         app,
         log_level="warning",
         access_log=False,
         server_header=False,
-        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
-        timeout_graceful_shutdown=DRAIN_SECONDS,
+        timeout_keep_alive=_KEEP_ALIVE_S,
+        timeout_graceful_shutdown=DRAIN_S,
     )
     # uvicorn raises the signal again once it has drained; the caller is to go on and end its run.
     for signum in (signal.SIGTERM, signal.SIGINT):

@@ -22,8 +22,8 @@ from shosei.serve.response import CompletionResponse, Wording
 from shosei.text import ChatFormat
 from shosei.wire.openai import ModelCard, RequestBody
 
-_CONNECT_SECONDS = 1.0
-_PROBE_SECONDS = 3.0
+_CONNECT_S = 1.0
+_PROBE_S = 3.0
 
 
 class EngineLink:
@@ -41,7 +41,7 @@ class EngineLink:
         """The living connection. Raises EngineLost if there is none and none can be made at once."""
         if self._client is None or self._client.lost:
             if self._connecting is None or self._connecting.done():
-                self._connecting = asyncio.create_task(EngineClient.connect(self._socket, _CONNECT_SECONDS))
+                self._connecting = asyncio.create_task(EngineClient.connect(self._socket, _CONNECT_S))
             try:
                 self._client = await asyncio.shield(self._connecting)
             except EngineLost:
@@ -52,10 +52,10 @@ class EngineLink:
         """Decode one token for real, after ``token``. Raises ApiError (503) that says why it was impossible."""
         try:
             engine = await self.client()
-            async with asyncio.timeout(_PROBE_SECONDS), aclosing(engine.generate([token], max_tokens=1)) as tokens:
+            async with asyncio.timeout(_PROBE_S), aclosing(engine.generate([token], max_tokens=1)) as tokens:
                 await anext(tokens)
         except TimeoutError:
-            reason = f"the engine made no token within {_PROBE_SECONDS:g} s: it hangs or is overloaded"
+            reason = f"the engine made no token within {_PROBE_S:g} s: it hangs or is overloaded"
         except (EngineLost, GenerationFailed) as error:
             reason = str(error)
         else:
@@ -115,14 +115,14 @@ class Front:
             raise ApiError(429, f"{self._max_waiting} requests wait already: try again later", retry_after_s=1)
         # In a thread: a long prompt or a large schema must not hold up the streams of others.
         prompt = await asyncio.to_thread(prepared.prompt)
-        max_tokens = _room(len(prompt.ids), engine.hello.context_length, prepared)
+        max_tokens = _answer_limit(len(prompt.ids), engine.hello.context_length, prepared)
         generation = Generation(engine, self.chat.tokenizer, prompt, max_tokens, request)
         if self._recent is not None:
             self._recent.add(event.id, prepared.text, generation.texts)
         return CompletionResponse(generation, wording(event.id, self.card.id), event, request)
 
 
-def _room(prompt_tokens: int, context_length: int, prepared: PreparedRequest) -> int:
+def _answer_limit(prompt_tokens: int, context_length: int, prepared: PreparedRequest) -> int:
     """How many tokens the answer may have. Raises ApiError if prompt and answer cannot fit the context."""
     left, wanted = context_length - prompt_tokens, prepared.max_tokens
     if left < (wanted or 1):

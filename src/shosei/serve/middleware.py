@@ -11,12 +11,11 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shosei.log import Request, Writer
+from shosei.wire.openai import ID_PREFIXES
 
 MAX_BODY_BYTES = 1 << 20
 PURPOSE_HEADER = b"x-shosei-purpose"
 PURPOSES = ("load", "exam", "agents", "chat", "probe", "warm-up")
-
-_ID_PREFIX = {"/v1/chat/completions": "chatcmpl-", "/v1/completions": "cmpl-"}
 EVENT = "shosei.event"  # in the scope of a completion request
 
 
@@ -56,7 +55,7 @@ class RequestMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         receive = _limited(receive)
-        prefix = _ID_PREFIX.get(scope.get("path", ""))
+        prefix = ID_PREFIXES.get(scope.get("path", ""))
         if prefix is None or scope.get("method") != "POST":
             return await self._app(scope, receive, send)
         event = scope[EVENT] = _open(prefix, scope)

@@ -113,7 +113,7 @@ def check_unicode(text: str, param: str) -> None:
     try:
         text.encode()
     except UnicodeEncodeError:
-        raise ApiError(400, "a lone surrogate is no character", param=param) from None
+        raise ApiError(400, "a lone surrogate is not a character", param=param) from None
 
 
 def chat_prompt(request: ChatRequest, chat: ChatFormat) -> Prompt:

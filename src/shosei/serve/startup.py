@@ -12,7 +12,7 @@ from typing import Any
 
 from shosei.files import remove
 from shosei.log import Log, RunBegin
-from shosei.log.identity import Identity, is_running
+from shosei.log.process import is_running
 
 _PREFIX = "shosei-serve-"
 _MAX_PARENT_BYTES = 56  # Linux allows a Unix socket's path 107 bytes, macOS 103
@@ -35,7 +35,7 @@ def must_be_new(log: Log, config: dict[str, Any], hashes: dict[str, str]) -> boo
         any(begin.verb in _MEASURING for begin in begins)
         or last.hashes != hashes
         or any(last.config.get(key) != config[key] for key in _SERVED_ALIKE)
-        or is_running(Identity(last.host, last.boot, last.pid, last.start_ticks))
+        or is_running(last.process)
     )
 
 

@@ -10,8 +10,9 @@ from shosei.quantity import shown_bytes
 from shosei.spec.model import ModelSpec
 
 _BF16 = 2
-# Tokens of the prompts that the engine takes in at once, unless one is longer (engine/engine.py).
-_PREFILL_TOKENS = 4096
+# Padded tokens that one prefill of the engine may hold, unless a single prompt is longer: bounds its memory and
+# everybody's wait.
+PREFILL_TOKENS = 4096
 # Weights of one output that share a scale and an offset, when they have 4 bits each (model/int4.py).
 INT4_GROUP = 32
 
@@ -46,7 +47,7 @@ def generation_memory(
     A tied table is there twice, to look tokens up in and packed for the head's product.
     """
     table = spec.vocab_size * spec.d_model
-    tokens = min(streams * context, max(_PREFILL_TOKENS, context))
+    tokens = min(streams * context, max(PREFILL_TOKENS, context))
     # The residual stream and its norm; both branches and the product.
     live = tokens * (2 * spec.d_model + 3 * spec.intermediate_size) + streams * spec.vocab_size
     return GenerationMemory(
@@ -60,7 +61,7 @@ def generation_memory(
 def product_bytes(spec: ModelSpec, weights: WeightFormat) -> int:
     """Bytes of all that is multiplied with: the layers' matrices, the head and the few biases.
 
-    In 4 bits every group has a scale and an offset in bfloat16 besides; matrices whose inputs are no whole number of
+    In 4 bits every group has a scale and an offset in bfloat16 besides; matrices whose inputs are not a whole number of
     groups, and biases, stay in bfloat16.
     """
     if weights is WeightFormat.STORED:

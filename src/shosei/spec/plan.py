@@ -47,7 +47,7 @@ class Plan:
     answering: list[Answering]
 
 
-def token_budget(spec: ModelSpec) -> int:
+def compute_optimal_tokens(spec: ModelSpec) -> int:
     """Tokens to train on, of which none is seen twice."""
     return TOKENS_A_PARAMETER * spec.params
 

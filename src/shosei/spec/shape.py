@@ -24,7 +24,7 @@ def read_shape(file: Path) -> ModelSpec:
     """
     tables = read_toml(file)
     if tables.keys() != {"model"} or not isinstance(tables["model"], dict):
-        raise InputError(f"{file} is no model's shape: it must hold one table, [model]")
+        raise InputError(f"{file} is not a model's shape: it must hold one table, [model]")
     values = {"name": file.stem} | tables["model"]
     for key in values:
         if key not in _FIELDS:

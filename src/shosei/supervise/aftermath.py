@@ -12,11 +12,11 @@ from pathlib import Path
 import msgspec
 
 from shosei.log import ProcExit, ProcStart
-from shosei.log.identity import Identity, identity, is_running
+from shosei.log.process import ProcessKey, is_running, this_process
 from shosei.proc import read
 from shosei.supervise.tree import is_marked
 
-_DYING_SECONDS = 1.0  # for what ends with its supervisor to be gone
+_DYING_S = 1.0  # for what ends with its supervisor to be gone
 
 
 class _Moment(msgspec.Struct):
@@ -53,13 +53,13 @@ def find_lost(folder: Path) -> list[Lost]:
 
     An end is dated with its supervisor's last sign of life: nothing later is known.
     """
-    me = identity()
+    me = this_process()
     segments = {path: list(_starts_and_ends(path)) for path in sorted(folder.glob(f"{me.host}-*.jsonl"))}
     ended = {_key(event) for events in segments.values() for event in events if isinstance(event, ProcExit)}
     lost = []
     for path, events in segments.items():
         unended = [event for event in events if isinstance(event, ProcStart) and _key(event) not in ended]
-        if unended and not is_running(Identity(*_key(unended[0])[:4])):
+        if unended and not is_running(unended[0].process):
             lost.append(_lost(path, unended, rebooted=unended[0].boot != me.boot))
     return lost
 
@@ -118,18 +118,18 @@ def _last_moment(segment: Path, supervisor: ProcStart) -> _Moment:
 
 def _survivors(mark: str) -> dict[int, str]:
     """Processes of this machine that carry the mark, with their commands. Those of other users do not show it."""
-    deadline = time.monotonic() + _DYING_SECONDS
+    deadline = time.monotonic() + _DYING_S
     while True:
         pids = [int(entry) for entry in os.listdir("/proc") if entry.isdigit()] if os.path.isdir("/proc") else []
         found = {pid: _command(pid) for pid in sorted(pids) if is_marked(pid, mark)}
         if not found or time.monotonic() > deadline:
             return found
-        time.sleep(_DYING_SECONDS / 10)
+        time.sleep(_DYING_S / 10)
 
 
 def _command(pid: int) -> str:
     return read(f"/proc/{pid}/cmdline").replace(b"\0", b" ").decode(errors="replace").strip()
 
 
-def _key(event: ProcStart | ProcExit) -> tuple[str, str, int, int, str, int]:
-    return event.host, event.boot, event.pid, event.start_ticks, event.child, event.start
+def _key(event: ProcStart | ProcExit) -> tuple[ProcessKey, str, int]:
+    return event.process, event.child, event.start

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from shosei.proc import read
 
-_EMPTY_SECONDS = 2.0  # for the kernel to end processes that are killed
-_GONE_SECONDS = 0.2  # for one that has ended to leave its group
+_EMPTY_S = 2.0  # for the kernel to end processes that are killed
+_GONE_S = 0.2  # for one that has ended to leave its group
 _CURRENT = ("memory.current", "memory.usage_in_bytes")  # v2, v1
 _PEAK = ("memory.peak", "memory.max_usage_in_bytes")
 _LIMIT = ("memory.max", "memory.limit_in_bytes")
@@ -80,7 +80,7 @@ class Cgroup:
 
     def kill(self) -> None:
         """End all processes in it, also those that have left their parent, group and session."""
-        deadline = time.monotonic() + _EMPTY_SECONDS
+        deadline = time.monotonic() + _EMPTY_S
         while (left := self.pids()) and time.monotonic() < deadline:
             for pid in left:
                 with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -89,7 +89,7 @@ class Cgroup:
 
     def remove(self) -> None:
         """Remove the group. One that still holds a process after a moment stays."""
-        deadline = time.monotonic() + _GONE_SECONDS
+        deadline = time.monotonic() + _GONE_S
         while True:
             for folder in self.folders:
                 for subgroup in reversed(list(_with_subgroups(folder))):

@@ -12,7 +12,7 @@ from shosei.proc import oom_kills
 _START_UP_NS = 2_000_000_000
 
 
-def exit_code(status: int) -> int:
+def exit_code_of_status(status: int) -> int:
     """A shell's exit code for a wait status as ``subprocess`` gives it (minus the signal): 128 + signal."""
     return 128 - status if status < 0 else status
 
@@ -39,7 +39,7 @@ def classify(
         return False, "hang"
     if status == 0:
         return True, "done"
-    fatal = exit_code(status) - 128
+    fatal = exit_code_of_status(status) - 128
     if out_of_memory or (fatal == signal.SIGKILL and oom_kill_near):
         return False, "out of memory"
     if fatal in set(signal.Signals):

@@ -17,8 +17,8 @@ from shosei.proc import numbers
 from shosei.supervise.process import Process
 
 _SYNTAX = re.compile(r"(kill|hang|oom)@(\d+(?:\.\d*)?)")
-_POLL_SECONDS = 0.05
-_STARVED_SECONDS = 5.0  # in which a working process asks for memory
+_POLL_S = 0.05
+_STARVED_S = 5.0  # in which a working process asks for memory
 
 _log = logging.getLogger(__name__)
 
@@ -49,7 +49,7 @@ async def inject(injection: Injection, running: Callable[[], Process | None]) ->
     """
     await asyncio.sleep(injection.at_s)
     while (process := running()) is None:
-        await asyncio.sleep(_POLL_SECONDS)
+        await asyncio.sleep(_POLL_S)
     child = process.child
     _log.warning("injecting %s into %s", injection, child.name)
     fault = Fault(name=str(injection), begin_ns=time.monotonic_ns(), child=child.name, phase=child.phase)
@@ -62,7 +62,7 @@ async def inject(injection: Injection, running: Callable[[], Process | None]) ->
         case _:
             way = _starve(process)
             fault.name = f"{injection} ({way})"
-            await asyncio.sleep(_STARVED_SECONDS)
+            await asyncio.sleep(_STARVED_S)
             if running() is process:
                 fault.name = f"{injection} ({way}, then killed)"
                 process.signal_group(signal.SIGKILL)

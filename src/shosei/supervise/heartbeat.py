@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 _HEAD = 4096  # of a heartbeat file is compared; a step's number fits
 _BLOCK = 65_536
 _LINE = 16_384  # what is remembered of a line that does not end
-_DRAIN_SECONDS = 2.0
-_POLL_SECONDS = 0.25
-_EMIT_SECONDS = 1.0
+_DRAIN_S = 2.0
+_POLL_S = 0.25
+_EMIT_S = 1.0
 _NO_MEMORY = re.compile(rb"MemoryError|bad_alloc|out of memory|Cannot allocate memory", re.IGNORECASE)
 
 _log = logging.getLogger(__name__)
@@ -35,7 +35,7 @@ _log = logging.getLogger(__name__)
 class HeartbeatConfig:
     """What shows a command's progress. Silence of ``timeout_s`` means that it hangs; None: any silence is fine.
 
-    Raises InputError where a limit has nothing to watch, more than one thing shows progress, or a pattern is none.
+    Raises InputError where a limit has nothing to watch, more than one thing shows progress, or a pattern is not one.
     """
 
     timeout_s: float | None = None
@@ -127,7 +127,7 @@ class OutputPulse:
     def drain(self) -> None:
         """Wait until all has been passed on. What a surviving process still holds open is not waited for."""
         for thread in self._threads:
-            thread.join(_DRAIN_SECONDS)
+            thread.join(_DRAIN_S)
 
     def tells_of_no_memory(self) -> bool:
         """Whether the last words are those of a process that could not get memory."""
@@ -164,13 +164,13 @@ async def watch(process: Process, emit: Callable[[Event], None]) -> None:
     known = written = 0
     silent_s, written_s, now = 0.0, float("-inf"), time.monotonic()
     while limit_s is None or silent_s <= limit_s or process.told_to_stop:
-        await asyncio.sleep(_POLL_SECONDS)
+        await asyncio.sleep(_POLL_S)
         before, now = now, time.monotonic()
         # While we were stopped ourselves, or starved of CPU, silence proves nothing.
-        silent_s += min(now - before, 2 * _POLL_SECONDS)
+        silent_s += min(now - before, 2 * _POLL_S)
         if (beats := pulse.beats()) > known:
             known, silent_s = beats, 0.0
-        if known > written and now - written_s >= _EMIT_SECONDS:
+        if known > written and now - written_s >= _EMIT_S:
             written, written_s = known, now
             emit(Heartbeat(child=child.name, count=known, phase=child.phase))
     _log.warning("%s has shown no progress for %g s; ending it", child.name, limit_s)

@@ -24,7 +24,7 @@ from shosei.supervise.heartbeat import FilePulse, HeartbeatConfig, OutputPulse, 
 from shosei.supervise.steps import StepReader
 from shosei.supervise.tree import MARK_VARIABLE, Tree
 
-_POLL_SECONDS = 0.05  # where the kernel has no pidfd
+_POLL_S = 0.05  # where the kernel has no pidfd
 _numbers = itertools.count(1)
 
 
@@ -92,7 +92,7 @@ class Process:
         """Wait for the end of the process; on Linux it stays a zombie, whose last counters can still be read."""
         if not hasattr(os, "pidfd_open"):
             while self._popen.poll() is None:
-                await asyncio.sleep(_POLL_SECONDS)
+                await asyncio.sleep(_POLL_S)
             return
         loop, end = asyncio.get_running_loop(), asyncio.Event()
         descriptor = os.pidfd_open(self.pid)

@@ -6,12 +6,12 @@ import time
 from collections.abc import Iterable, Sequence
 
 from shosei.log import Sample, Writer
+from shosei.log.events import LOOPBACK
 from shosei.proc import read
 from shosei.supervise.gpu import GpuMeter
 from shosei.supervise.meters import TreeMeter
 from shosei.supervise.process import Child, Process
 
-_LOOPBACK = "lo"
 _SENT = 8  # the columns before it are those of what was received; bytes come first in both
 
 
@@ -45,12 +45,12 @@ class Sampler:
 def _interfaces() -> list[Sample]:
     """A sample for each network interface that this process sees (Linux), whoever caused the traffic.
 
-    What a machine says to itself is no network.
+    What a machine says to itself does not pass the network.
     """
     samples = []
     for line in read("/proc/self/net/dev").decode().splitlines()[2:]:
         name, _, columns = line.partition(":")
-        if name.strip() != _LOOPBACK:
+        if name.strip() != LOOPBACK:
             counts = columns.split()
             received, sent = int(counts[0]), int(counts[_SENT])
             samples.append(Sample(scope="nic", name=name.strip(), received_bytes=received, sent_bytes=sent))

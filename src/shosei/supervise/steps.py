@@ -75,7 +75,7 @@ class StepReader:
             step, epoch = int(numbers["step"]), int(numbers.get("epoch", 0))
             samples, tokens = (int(numbers[name]) if name in numbers else None for name in ("samples", "tokens"))
         except (KeyError, ValueError, OverflowError):
-            self._warn(f"--step-pattern took what is no number: {match[0].decode(errors='replace')!r}")
+            self._warn(f"--step-pattern took what is not a number: {match[0].decode(errors='replace')!r}")
             return
         if step == self._step and epoch == self._epoch:
             return

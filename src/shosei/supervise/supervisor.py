@@ -16,7 +16,7 @@ from shosei.lineage import PARENT_VARIABLE, adopt_orphans, collect_adopted
 from shosei.log import Event, Note, ProcExit, ProcStart, Restart, Writer
 from shosei.log.run import ATTEMPT_VARIABLE, RUN_VARIABLE
 from shosei.supervise.aftermath import find_lost
-from shosei.supervise.classify import OomKills, RestartBudget, classify, exit_code
+from shosei.supervise.classify import OomKills, RestartBudget, classify, exit_code_of_status
 from shosei.supervise.faults import Injection, inject
 from shosei.supervise.heartbeat import watch
 from shosei.supervise.process import Child, Process
@@ -199,7 +199,7 @@ class Supervisor:
                 phase=child.phase,
             )
         )
-        return planned, exit_code(status)
+        return planned, exit_code_of_status(status)
 
     def _lose(self, child: Child, code: int) -> None:
         text = f"{child.name} is lost: it ended with code {code} and is not started again"

@@ -13,7 +13,7 @@ from shosei.supervise.cgroup import Cgroup
 MARK_VARIABLE = "SHOSEI_SUPERVISED"
 
 _SCAN_SHARE = 0.002  # of a core may go into looking through all processes of the machine for new members
-_EMPTY_SECONDS = 2.0  # for the kernel to end processes that are killed
+_EMPTY_S = 2.0  # for the kernel to end processes that are killed
 
 
 def is_marked(pid: int, mark: str) -> bool:
@@ -75,7 +75,7 @@ class Tree:
         if self._cgroup:
             self._cgroup.kill()
             return
-        deadline = time.monotonic() + _EMPTY_SECONDS
+        deadline = time.monotonic() + _EMPTY_S
         while any(not stat.is_zombie for stat in self._look_for_members().values()) and time.monotonic() < deadline:
             self.signal(signal.SIGKILL)
             time.sleep(0.001)

@@ -9,7 +9,7 @@ import msgspec
 from shosei.log import Log, Score, Workflow, Writer
 
 
-def token_budget(log: Log) -> int | None:
+def mean_tokens_of_task(log: Log) -> int | None:
     """The tokens of a task that the system needed on average; None if it asked the model for none."""
     spent = [
         event.tokens_in + event.tokens_out

@@ -30,5 +30,5 @@ class AgentsConfig(Config):
     seed: int = Field(0, description="Of the arrivals, and of which calls are broken.")
 
     def gateway(self) -> GatewayConfig:
-        """The gateway that counts and breaks as told. Raises InputError for faults that are none."""
+        """The gateway that counts and breaks as told. Raises InputError for unknown faults."""
         return GatewayConfig(port=0, calls=self.calls, tokens=self.tokens, inject=self.inject, seed=self.seed)

@@ -15,7 +15,7 @@ from shosei.exam.resume import NOTHING, Kept
 from shosei.gateway import Gateway, Spent
 from shosei.log import Window, Workflow, Writer
 from shosei.systems.config import AgentsConfig
-from shosei.systems.hosted import Hosted, Outcome
+from shosei.systems.running_system import Outcome, RunningSystem
 from shosei.systems.system import System
 from shosei.wire.client import Client
 from shosei.wire.suite import Task
@@ -63,10 +63,10 @@ async def _give(exam: Exam, config: AgentsConfig, system: System, url: str, writ
     under_way: set[str] = set()  # a call of no such task would be on nobody's budget
 
     async with Gateway(
-        url, writer, config.gateway(), lambda name: hosted.kill(name), under_way.__contains__
+        url, writer, config.gateway(), lambda name: running.kill(name), under_way.__contains__
     ) as gateway:
-        async with Hosted(system, writer, output) as hosted:
-            subject = MeteredSystem(hosted, gateway, system.name, config, under_way)
+        async with RunningSystem(system, writer, output) as running:
+            subject = MeteredSystem(running, gateway, system.name, config, under_way)
             begin_ns = time.monotonic_ns()
             try:
                 if config.rate:
@@ -75,15 +75,15 @@ async def _give(exam: Exam, config: AgentsConfig, system: System, url: str, writ
                     await exam.closed(subject, config.concurrency)
             finally:
                 writer.emit(Window(name="steady", begin_ns=begin_ns, end_ns=time.monotonic_ns()))
-            if hosted.interrupted:
+            if running.interrupted:
                 raise KeyboardInterrupt
 
 
 @dataclass(frozen=True)
 class MeteredSystem:
-    """A hosted system with the gateway between it and the model: it gets each task, and its calls are counted."""
+    """A running system with the gateway between it and the model: it gets each task, and its calls are counted."""
 
-    hosted: Hosted
+    running: RunningSystem
     gateway: Gateway
     name: str
     config: AgentsConfig
@@ -95,11 +95,11 @@ class MeteredSystem:
         fields = {"id": task.id, "question": question, "lang": task.lang, "model": self.config.model}
         self.under_way.add(name)
         try:
-            outcome = await self.hosted.run(name, fields, self.gateway.base_url(name), self.config.seconds)
+            outcome = await self.running.run(name, fields, self.gateway.base_url(name), self.config.seconds)
         finally:
             self.under_way.discard(name)
         end_ns, spent = time.monotonic_ns(), self.gateway.spent(name)
-        outcome = _judged(outcome, spent)
+        outcome = _final_outcome(outcome, spent)
         workflow = Workflow(
             system=self.name,
             suite=task.suite,
@@ -119,7 +119,7 @@ class MeteredSystem:
         return Answer(workflow, outcome.answer, outcome.message)
 
 
-def _judged(outcome: Outcome, spent: Spent) -> Outcome:
+def _final_outcome(outcome: Outcome, spent: Spent) -> Outcome:
     """What became of a task, by what it said and by what the gateway saw of it."""
     if spent.exceeded:
         return Outcome(error="budget", message=spent.exceeded)

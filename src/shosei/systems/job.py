@@ -63,9 +63,9 @@ class Job:
         self.name = name
         self.answer, self.output = Stream(), Stream()
         self._is_function = callable(system)
-        host, self.pid = os.getpid(), os.fork()
+        parent, self.pid = os.getpid(), os.fork()
         if not self.pid:
-            self._begin(host, system, task, base_url)
+            self._begin(parent, system, task, base_url)
         for stream in (self.answer, self.output):
             stream.given()
 
@@ -107,11 +107,11 @@ class Job:
         except UnicodeDecodeError:
             return _failure("no answer", "what it printed is not UTF-8")
 
-    def _begin(self, host: int, system: SystemFunction | Sequence[str], task: Assignment, base_url: str) -> NoReturn:
+    def _begin(self, parent: int, system: SystemFunction | Sequence[str], task: Assignment, base_url: str) -> NoReturn:
         """In the job's own process: be the task, to the end."""
         try:
             os.setsid()
-            die_with(host)
+            die_with(parent)
             signal.set_wakeup_fd(-1)
             for signum in (signal.SIGCHLD, signal.SIGPIPE):
                 signal.signal(signum, signal.SIG_DFL)
@@ -124,7 +124,7 @@ class Job:
                     pipe.write(returned.encode("utf-8", "replace"))
                 sys.stdout.flush()
                 os._exit(0)
-            with tempfile.TemporaryFile() as given:  # no pipe: the host does not wait for who reads it, or does not
+            with tempfile.TemporaryFile() as given:  # no pipe: we do not wait for who reads it, or does not
                 given.write(json.dumps({**asdict(task), "base_url": base_url}, ensure_ascii=False).encode())
                 given.flush()
                 os.lseek(given.fileno(), 0, os.SEEK_SET)
@@ -134,7 +134,7 @@ class Job:
         except OSError as error:
             os.write(2, f"{error}\n".encode())
         finally:
-            os._exit(1)  # the host's own clean-up is not this process's
+            os._exit(1)  # the clean-up of the system's process is not this one's
 
 
 def _returned(system: SystemFunction, task: Assignment, base_url: str) -> dict[str, str]:

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 
 from shosei.errors import InputError
 
-_HOST = (sys.executable, "-m", "shosei.systems.host")
+_PROCESS = (sys.executable, "-m", "shosei.systems.system_process")
 
 
 @dataclass(frozen=True)
 class System:
-    """``arguments`` say to the host what the system is: ``module:function``, or a command."""
+    """``arguments`` say to its process what the system is: ``module:function``, or a command."""
 
     name: str
     arguments: tuple[str, ...]
@@ -23,7 +23,7 @@ class System:
     @classmethod
     def of_function(cls, name: str, location: str) -> System:
         """The function at ``module:function``. Raises InputError if it cannot be loaded."""
-        loaded = subprocess.run([*_HOST, location], stdin=subprocess.DEVNULL, capture_output=True, text=True)
+        loaded = subprocess.run([*_PROCESS, location], stdin=subprocess.DEVNULL, capture_output=True, text=True)
         if loaded.returncode:
             words = loaded.stderr.strip().splitlines() or [f"cannot load {location}"]
             raise InputError(words[-1].removeprefix("shosei: "))
@@ -36,6 +36,6 @@ class System:
             raise InputError(f"cannot run '{command[0]}': no such program; give its path, or correct PATH")
         return cls(name, ("--command", "--", *command))
 
-    def host(self, socket: str, output: str) -> list[str]:
-        """The command that hosts it."""
-        return [*_HOST, "--socket", socket, "--output", output, *self.arguments]
+    def command_line(self, socket: str, output: str) -> list[str]:
+        """The command that starts its process."""
+        return [*_PROCESS, "--socket", socket, "--output", output, *self.arguments]

@@ -48,12 +48,12 @@ KNOWN = (
 
 
 def parsed(arguments: Any) -> Any:
-    """A call's arguments as JSON's values. Text that is none, as of a call that was cut off, stays as it is."""
+    """A call's arguments as JSON's values. What is not valid JSON, as of a call that was cut off, stays as it is."""
     if not isinstance(arguments, str):
         return arguments
     try:
         value = json.loads(arguments)
-        json.dumps(value, ensure_ascii=False).encode()  # an escaped lone surrogate is no character
+        json.dumps(value, ensure_ascii=False).encode()  # an escaped lone surrogate is not a character
     except (ValueError, RecursionError):
         return arguments
     return arguments if isinstance(value, str) else value

@@ -110,7 +110,7 @@ ChatFormat = ChatML | FolderChat  # alike in their methods; each holds the token
 
 def load_chat(folder: Path) -> ChatFormat:
     """The chat format of a model folder with its tokenizer. Raises InputError as ``Tokenizer.load`` does, and for a
-    template that is none."""
+    template that is not one."""
     tokenizer = Tokenizer.load(folder)
     return ChatML(tokenizer) if tokenizer.is_ours else load_templates(folder, tokenizer)
 

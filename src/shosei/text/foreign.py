@@ -63,7 +63,7 @@ def _serialized(source: Path, config: dict[str, Any]) -> str:
             serialized = file.read_text(encoding="utf-8")
             tokenizers.Tokenizer.from_str(serialized)
         except Exception as error:  # tokenizers raises bare Exception
-            raise InputError(f"{file} is no tokenizer ({error}); copy it again") from None
+            raise InputError(f"{file} is not a tokenizer ({error}); copy it again") from None
         return serialized
     if not (source / "tokenizer.model").is_file():
         raise InputError(f"{source} has no tokenizer: neither {TOKENIZER} nor tokenizer.model; copy it again")

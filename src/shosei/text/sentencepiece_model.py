@@ -32,7 +32,7 @@ def read_sentencepiece(file: Path, added: Mapping[int, Mapping[str, Any]]) -> st
     except DecodeError:
         proto.Clear()
     if not proto.pieces:
-        raise InputError(f"{file} is no SentencePiece model, or is damaged; copy it again")
+        raise InputError(f"{file} is not a SentencePiece model, or is damaged; copy it again")
     if proto.trainer_spec.model_type not in (_BPE, schema.TrainerSpec.UNIGRAM):
         raise InputError(f"{file} is a SentencePiece model of words or characters; BPE and Unigram are supported")
     tokenizer = tokenizers.Tokenizer(_model(proto))

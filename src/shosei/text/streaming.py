@@ -17,7 +17,7 @@ _OPENING = '{"name"'
 class StreamDecoder:
     """Decodes one answer token by token. A character cut between tokens waits until its last byte is there.
 
-    The pieces joined equal ``Tokenizer.decode`` of all ids; bytes that are no UTF-8 become U+FFFD in both.
+    The pieces joined equal ``Tokenizer.decode`` of all ids; bytes that are not UTF-8 become U+FFFD in both.
     """
 
     def __init__(self, token_bytes: Callable[[int], bytes]) -> None:
@@ -89,7 +89,7 @@ class AnswerReader:
         self._tokenizer, self._format = tokenizer, call_format
         self._decoder = StreamDecoder(tokenizer.token_bytes)
         self._call: _CallReader | None = None
-        self._turn = -1  # the token that ends words, or a call; -1, which no token is: a text does
+        self._mark_id = -1  # of the token that ends words, or a call; -1 where a text does
         self._passing: StopFilter | _OpeningFilter = StopFilter([])
         if self._format:
             self._await(self._format.begin)
@@ -98,7 +98,7 @@ class AnswerReader:
 
     def push(self, token_id: int) -> list[Piece]:
         """What became readable with this token; often nothing."""
-        if token_id != self._turn:
+        if token_id != self._mark_id:
             return self._read(self._decoder.push(token_id))
         rest = self.finish()
         self._decoder = StreamDecoder(self._tokenizer.token_bytes)
@@ -129,8 +129,8 @@ class AnswerReader:
         self._await(self._format.end if self._call else self._format.begin)
 
     def _await(self, mark: str) -> None:
-        self._turn = self._tokenizer.special_id(mark)
-        self._passing = StopFilter([mark] if mark and self._turn < 0 else [])
+        self._mark_id = self._tokenizer.special_id(mark)
+        self._passing = StopFilter([mark] if mark and self._mark_id < 0 else [])
 
 
 class _OpeningFilter:
@@ -174,7 +174,7 @@ class _CallReader:
                 return []
             self._named, self._held = True, self._held[head.end() :]
             pieces.append(CallPiece(name=head[1]))
-        # The last brace may be the call's own, which is no part of the arguments.
+        # The last brace may be the call's own, which is not part of the arguments.
         brace = _LAST_BRACE.search(self._held)
         ready = self._held[: brace.start()] if brace else self._held
         self._held = self._held[len(ready) :]

@@ -23,7 +23,7 @@ from shosei.text.tokenizer import Tokenizer
 Messages = Sequence[Mapping[str, Any]]
 Tools = Sequence[Mapping[str, Any]] | None
 
-# No character, and so in no text of a user's. It parts the names of special tokens until they are encoded as text.
+# No character, and so in no user's text. It parts the names of special tokens until they are encoded as text.
 _GUARD = "\ufdd0"
 
 
@@ -35,7 +35,7 @@ class FolderChat:
     """
 
     def __init__(self, tokenizer: Tokenizer, names: Mapping[str, str], source: str = "", tool_source: str = "") -> None:
-        """Raises InputError if a source is no template."""
+        """Raises InputError if a source is not a template."""
         self.tokenizer, self._names = tokenizer, dict(names)
         self._template = _compiled(source) if source else None
         self._tool_template = _compiled(tool_source) if tool_source else self._template
@@ -142,7 +142,7 @@ class FolderChat:
 
 
 def load_templates(folder: Path, tokenizer: Tokenizer) -> FolderChat:
-    """The chat format of a model folder that is not ours. Raises InputError for a template that is no Jinja."""
+    """The chat format of a model folder that is not ours. Raises InputError for a template that is not valid Jinja."""
     names = token_names(folder)
     source, tool_source = (_read(folder / name) for name in (TEMPLATE, TOOL_TEMPLATE))
     chat = FolderChat(tokenizer, names, source, tool_source)

@@ -36,7 +36,7 @@ class Tokenizer:
         """``serialized``: the text of a ``tokenizer.json``; ``end_ids``: the tokens that end an answer, where it is not
         ours; ``begin``: the token that a document begins with, empty where there is none.
 
-        Raises ValueError if it is none, or is to be ours and lacks a token of our chat format.
+        Raises ValueError if it is not one, or is to be ours and lacks a token of our chat format.
         """
         self._begin = begin
         try:
@@ -94,7 +94,9 @@ class Tokenizer:
         except OSError as error:
             raise InputError(f"cannot read {file}: {error.strerror}; 'shosei tokenizer' makes one") from None
         except ValueError as error:
-            raise InputError(f"{file} is no tokenizer of ours, and the folder has no chat template: {error}") from None
+            raise InputError(
+                f"{file} is not a tokenizer of ours, and the folder has no chat template: {error}"
+            ) from None
 
     def files(self) -> dict[str, str]:
         """The Hugging Face files: name -> text. transformers' AutoTokenizer loads a folder of them."""
@@ -130,7 +132,7 @@ class Tokenizer:
         return [[begin, *one.ids, end] for one in self._plain.encode_batch_fast(texts, add_special_tokens=False)]
 
     def decode(self, ids: Iterable[int]) -> str:
-        """Text of ``ids``, special tokens left out; bytes that are no UTF-8 become U+FFFD."""
+        """Text of ``ids``, special tokens left out; bytes that are not UTF-8 become U+FFFD."""
         return b"".join(map(self.token_bytes, ids)).decode("utf-8", "replace")
 
     def token_bytes(self, token_id: int) -> bytes:

@@ -109,7 +109,7 @@ def read_manifest(path: Path) -> Manifest:
     try:
         return msgspec.json.decode((path / MANIFEST).read_bytes(), type=Manifest)
     except (OSError, msgspec.DecodeError) as error:
-        raise InputError(f"{path} is no checkpoint: {error}") from None
+        raise InputError(f"{path} is not a checkpoint: {error}") from None
 
 
 def checkpoints(folder: Path) -> list[Path]:

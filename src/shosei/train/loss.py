@@ -27,8 +27,7 @@ def answer_loss(
     """
     flat = targets.flatten()
     answered = (flat != NO_LOSS).nonzero().squeeze(1)
-    # Filled up with positions that have no loss, so that the head's products come in few sizes: oneDNN compiles and
-    # keeps a kernel for each size it meets.
+    # Filled up with positions that have no loss, so that the head's products come in few sizes.
     spare = (flat == NO_LOSS).nonzero().squeeze(1)[: -len(answered) % ROWS_ROUNDED_TO]
     chosen = torch.cat((answered, spare))
     # A cache would only keep the weights' copies longer: each is used once, and twice where blocks are recomputed.

@@ -10,7 +10,7 @@ from shosei.spec import ModelSpec
 from shosei.spec.training import lora_params
 from shosei.train import ranks
 
-_SECONDS = 3.0  # between two lines
+_BETWEEN_LINES_S = 3.0  # between two lines
 
 
 def step_flops(spec: ModelSpec, tokens: int, answers: int, sequence: int, lora_rank: int = 0) -> int:
@@ -43,7 +43,7 @@ class Throughput:
         self._recent += (1, seconds, tokens, flops, loss)
         self._total += (1, seconds, tokens, flops, loss)
         step = self._start + int(self._total[0])
-        if self._recent[1] >= _SECONDS or step == self._steps:
+        if self._recent[1] >= _BETWEEN_LINES_S or step == self._steps:
             self._report(step)
             self._recent[:] = 0
 

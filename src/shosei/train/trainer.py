@@ -20,6 +20,7 @@ from shosei.files import sha256
 from shosei.log import Epoch, Section, Step, Writer
 from shosei.model import device, folder, lora
 from shosei.model.transformer import Transformer
+from shosei.quantity import NS_PER_S
 from shosei.train import checkpoint, ranks
 from shosei.train.checkpoint import Position
 from shosei.train.evaluation import Decode, held_out_loss, rates, validate
@@ -97,7 +98,7 @@ class _Trainer:
         self.writer, self._decode, self._say = writer, decode, say
         with self._section("load"):
             validation = run.data / "validation.jsonl"
-            # Empty beside dialogues of a user's, whose answers have no truth to be graded by; absent beside text alone.
+            # Empty beside a user's dialogues, whose answers have no truth to be graded by; absent beside text alone.
             self.tasks = read_suite(validation) if "validation" in self.hashes and validation.stat().st_size else []
             self.batches, self.held_out = open_batches(
                 run,
@@ -186,8 +187,8 @@ class _Trainer:
                 attempt = checkpoint.read_manifest(path).attempt
                 if attempt != self.writer.attempt:
                     self._say(
-                        f"this training begins anew: checkpoints of attempt {attempt}, up to {path.name}, are removed "
-                        f"(SHOSEI_ATTEMPT={attempt} with the same options would have gone on from there)"
+                        f"this training starts from scratch: checkpoints of attempt {attempt}, up to {path.name}, are "
+                        f"removed (SHOSEI_ATTEMPT={attempt} with the same options would have gone on from there)"
                     )
                     return
 
@@ -258,7 +259,7 @@ class _Trainer:
                 flops=self._flops(share),
             )
         )
-        self.throughput.add(loss.item(), (end_ns - asked_ns) / 1e9, batch.tokens, self._flops(batch))
+        self.throughput.add(loss.item(), (end_ns - asked_ns) / NS_PER_S, batch.tokens, self._flops(batch))
         return share
 
     def _flops(self, batch: Batch) -> int:

@@ -176,7 +176,7 @@ class Connection(asyncio.Protocol):
         self._transport.resume_reading()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)  # uvloop's is none of asyncio's classes
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's is not one of asyncio's classes
         self._poll = select.poll()
         self._poll.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
 
@@ -195,7 +195,7 @@ class Connection(asyncio.Protocol):
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserError as error:
-            self._break(f"the answer is no HTTP: {error}")
+            self._break(f"the answer is not HTTP: {error}")
             return
         if self._begun and self._reader.ended:
             self._finish(reusable=False)

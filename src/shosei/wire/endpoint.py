@@ -28,14 +28,14 @@ class Endpoint:
 
     @classmethod
     def of(cls, url: str) -> Endpoint:
-        """Raises InputError for what is no URL, or holds a password."""
+        """Raises InputError for what is not a URL, or holds a password."""
         try:
             parts = urlsplit(url)
             host, port = parts.hostname, parts.port
         except ValueError:
             host = port = None
         if not host or parts.scheme not in ("http", "https") or "@" in parts.netloc or not url.isascii():
-            raise InputError(f"{url.rpartition('@')[2]} is no URL: write it as http://host:port")
+            raise InputError(f"{url.rpartition('@')[2]} is not a URL: write it as http://host:port")
         tls = parts.scheme == "https"
         base_url = url.partition("#")[0].partition("?")[0].rstrip("/").removesuffix("/v1")
         path = base_url.partition("://")[2].removeprefix(parts.netloc)
@@ -65,7 +65,7 @@ def is_ready(url: str) -> bool:
 def _status(url: str, headers: dict[str, str]) -> int | None:
     """HTTP status of a GET; None where nothing answers."""
     from urllib.error import HTTPError
-    from urllib.request import Request, urlopen  # no small import
+    from urllib.request import Request, urlopen  # slow to import
 
     try:
         with urlopen(Request(url, headers=headers), timeout=_READY_TIMEOUT_S) as response:

@@ -33,7 +33,7 @@ def _body(value: Any) -> Any:
         except (ValueError, RecursionError) as error:
             raise InputError(f"extra_body is not JSON: {error}: write it as '{{\"top_k\": 20}}'") from None
     if not isinstance(value, dict):
-        raise InputError("extra_body is no JSON object: write it as '{\"top_k\": 20}'")
+        raise InputError("extra_body is not a JSON object: write it as '{\"top_k\": 20}'")
     if own := sorted(_OWN_FIELDS & value.keys()):
         raise InputError(f"extra_body: '{own[0]}' follows from what is asked: leave it out")
     return value

@@ -10,6 +10,9 @@ from typing import Annotated, Any, Literal
 import msgspec
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+# The paths at which a model is asked, with what the ids of their answers begin with.
+ID_PREFIXES = {"/v1/chat/completions": "chatcmpl-", "/v1/completions": "cmpl-"}
+
 
 class RequestBody(BaseModel):
     """What both kinds of request share."""

@@ -144,7 +144,7 @@ def _turn(text: str) -> int:
     if not text:
         return 0
     if not (text.isascii() and text.isdecimal() and len(text) <= len(str(MAX_TURN)) and int(text) <= MAX_TURN):
-        raise InputError(f"turn: '{text}' is no number from 0 to {MAX_TURN}")
+        raise InputError(f"turn: '{text}' is not a number from 0 to {MAX_TURN}")
     return int(text)
 
 
@@ -163,5 +163,5 @@ def _wall_ns(text: str) -> int | None:
         moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
         since = moment - _EPOCH
     except (ValueError, OverflowError):
-        raise InputError(f"time: '{text}' is no ISO 8601 time such as 2026-11-23T09:30:00+09:00") from None
+        raise InputError(f"time: '{text}' is not an ISO 8601 time such as 2026-11-23T09:30:00+09:00") from None
     return (since.days * 86_400 + since.seconds) * 10**9 + since.microseconds * 1_000

@@ -107,7 +107,7 @@ class _Usage(msgspec.Struct, gc=False):
     prompt_tokens_details: _Details | None = None
 
 
-class Answer(msgspec.Struct, gc=False):
+class AnswerBody(msgspec.Struct, gc=False):
     """What is read of an answer, or of a chunk of one. The rest, which servers fill as they like, is skipped."""
 
     id: Any = None
@@ -127,19 +127,19 @@ class _Assembled:
 
 _THOUGHTS = ("thinking", "reasoning")  # types of a message's parts
 _WORDS = 500  # characters of a server's words
-ANSWER_BYTES = 1 << 24  # more is no answer of a model, but a body without end
+ANSWER_BYTES = 1 << 24  # more is not an answer of a model, but a body without end
 # What decoding raises where it is not in the API's form, or nested without end.
 UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _NOTHING = _Message()
-_NAMED = frozenset({sse.COMMENT, b"error"})  # what is no chunk, by its name
-_decode = msgspec.json.Decoder(Answer).decode
+_NAMED = frozenset({sse.COMMENT, b"error"})  # what is not a chunk, by its name
+_decode = msgspec.json.Decoder(AnswerBody).decode
 
 
 class ReplyReader:
     """Fills a ``Reply`` from an answer's body as it comes. What cannot be read is the reply's error; nothing is raised.
 
-    ``ended`` turns true where the rest of the body does not matter. A model's reasoning is no part of the text, but its
-    pieces are tokens. ``relayed``: the answer is handed on to somebody else; of a stream only tool calls are kept.
+    ``ended`` turns true where the rest of the body does not matter. Reasoning is not part of the text, but its pieces
+    are tokens. ``relayed``: the answer is handed on to somebody else; of a stream only tool calls are kept.
     """
 
     def __init__(self, reply: Reply, on_text: Callable[[str], None] | None = None, *, relayed: bool = False) -> None:
@@ -180,8 +180,8 @@ class ReplyReader:
         except UNREADABLE as error:
             self.fail(str(error))
 
-    def event(self, event: sse.ServerSent, now_ns: int) -> Answer | None:
-        """Note one event of a stream; what was read of it, or None if it is no chunk. Raises one of UNREADABLE."""
+    def event(self, event: sse.ServerSent, now_ns: int) -> AnswerBody | None:
+        """Note one event of a stream; what was read of it, or None if it is not a chunk. Raises one of UNREADABLE."""
         data, name = event
         if name in _NAMED:
             if name == b"error":
@@ -238,7 +238,7 @@ class ReplyReader:
         except UNREADABLE as error:
             self.fail(str(error))
 
-    def _note(self, answer: Answer) -> tuple[str, bool]:
+    def _note(self, answer: AnswerBody) -> tuple[str, bool]:
         """Take id, usage, calls and finish reason; return the text, and whether there is any piece of an answer."""
         reply, usage = self.reply, answer.usage
         if answer.error is not None:

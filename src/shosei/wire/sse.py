@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 DONE = b"[DONE]"
-COMMENT = b":"  # the name of what is no event: a server's sign that it is still there
+COMMENT = b":"  # the name of what is not an event: a server's sign that it is still there
 
 ServerSent = tuple[bytes, bytes]  # an event's data and its name, which OpenAI's have none of; or a comment
 

@@ -10,7 +10,8 @@ from typing import Any
 import msgspec
 
 from shosei.errors import InputError
-from shosei.files import json_lines, write_atomic
+from shosei.files import write_atomic
+from shosei.text_files import json_lines
 
 GRADERS = ("exact", "label", "number", "choice", "python", "text")
 

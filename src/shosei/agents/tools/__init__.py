@@ -15,7 +15,7 @@ from shosei.agents.tools import units as _units
 
 P = ParamSpec("P")
 
-_SECONDS = 60.0
+_LIMIT_S = 60.0
 _CHARACTERS = 2000
 
 
@@ -39,7 +39,10 @@ def python(code: str) -> str:
     # In the exam's sandbox, a process of its own, so that this package knows no room.
     try:
         ran = subprocess.run(
-            [sys.executable, "-m", "shosei.sandbox.python"], input=code.encode(), capture_output=True, timeout=_SECONDS
+            [sys.executable, "-m", "shosei.sandbox.python"],
+            input=code.encode(),
+            capture_output=True,
+            timeout=_LIMIT_S,
         )
     except subprocess.TimeoutExpired:
         raise ValueError("it takes too long") from None

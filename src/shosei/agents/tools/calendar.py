@@ -38,5 +38,5 @@ def weekday(date: str) -> str:
 def _read(text: str) -> Date:
     match = _DATE.fullmatch(unicodedata.normalize("NFKC", text).strip())
     if not match:
-        raise ValueError(f"'{text}' is no date: write it as 2026-03-28 or 2026年3月28日")
+        raise ValueError(f"'{text}' is not a date: write it as 2026-03-28 or 2026年3月28日")
     return Date(*map(int, match.groups()))

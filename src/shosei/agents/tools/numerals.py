@@ -32,7 +32,7 @@ def read(text: str) -> int:
     if plain.isascii() and plain.isdecimal():
         return int(plain)
     if not KANJI.fullmatch(plain):
-        raise ValueError(f"'{text}' is no whole number")
+        raise ValueError(f"'{text}' is not a whole number")
     if all(character in _DIGITS for character in plain):  # 二〇二六, as years are written
         return int("".join(str(_DIGITS[character]) for character in plain))
     total = group = 0

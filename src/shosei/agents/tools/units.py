@@ -63,7 +63,7 @@ def convert(quantity: str, unit: str) -> str:
         text = f"{read(written[0])}{text[written.end() :]}"
     match = _QUANTITY.fullmatch(text)
     if not match:
-        raise ValueError(f"'{quantity}' is no quantity: write it as 3km")
+        raise ValueError(f"'{quantity}' is not a quantity: write it as 3km")
     value, given, wanted = Fraction(match[1]), match[2].strip(), unicodedata.normalize("NFKC", unit).strip()
     return f"{show(_converted(value, given, wanted))}{unit.strip()}"
 

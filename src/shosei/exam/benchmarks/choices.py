@@ -1,8 +1,8 @@
 """The choices of a question, and which of them is right: as the table says it, or not at all.
 
 A table gives the right choice as a label or letter, as the choice's text, or as a number that counts from 0 or from 1.
-Which it is shows in the table as a whole: a form in which one row cannot be read is none. Where two forms are left that
-name different choices, the table is refused, and ``--answer-is`` decides.
+Which it is shows in the table as a whole: a form in which one row cannot be read is not the form. Where two forms are
+left that name different choices, the table is refused, and ``--answer-is`` decides.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def choices_of(entry: Entry) -> Choices:
         case _:
             choices = Choices()
     if not 1 < len(choices.values) <= len(LETTERS) or any(not isinstance(each, _PLAIN) for each in choices.values):
-        raise InputError(f"{entry.where}: the choices are no list of 2 to {len(LETTERS)} texts")
+        raise InputError(f"{entry.where}: the choices are not a list of 2 to {len(LETTERS)} texts")
     return choices
 
 
@@ -152,7 +152,7 @@ def _without_unlikely(possible: dict[str, list[int]], rows: Sequence[ChoiceEntry
     """What the types and the labels of a table rule out, is out.
 
     A table's own labels go before all else. A number of JSON counts the list from 0, as programs do, unless a long
-    table never says 0; a string of JSON that is a choice's text is no number.
+    table never says 0; a string of JSON that is a choice's text is not a number.
     """
     if "letter" in possible and all(row.choices.labels for row in rows):
         return {"letter": possible["letter"]}

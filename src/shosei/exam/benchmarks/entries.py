@@ -1,4 +1,4 @@
-"""Rows of a data file with the place of each and columns under the readers' names; what a user says of the file."""
+"""Rows of a data file with the place of each and columns under the readers' names; what a user says about the file."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from shosei.errors import InputError, nearest
-from shosei.files import read_text
+from shosei.text_files import read_text
 
 FORMATS = ("shosei", "humaneval", "table", "squad")
 GRADERS = ("number", "choice", "label", "text", "exact")  # of a table
@@ -22,7 +22,7 @@ csv.field_size_limit(1 << 26)
 
 @dataclass(frozen=True)
 class Schema:
-    """What a user says of a file. ``form`` is its format; empty: the one that it looks like.
+    """What a user says about a file. ``form`` is its format; empty: the one that it looks like.
 
     ``columns`` gives our names of fields the file's own; ``labels`` gives its labels names. Empty ``lang``, ``grader``
     and ``answer_is`` (the form in which the right choice is given) follow from the tasks. Raises InputError for what is

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from shosei.errors import InputError
 from shosei.exam.benchmarks.entries import Entry, json_entries
-from shosei.exam.benchmarks.wording import ask, language
+from shosei.exam.benchmarks.instructions import ask, language
 from shosei.wire.suite import Task
 
 _MAX_TOKENS = 1024
@@ -58,7 +58,7 @@ def _humaneval(entry: Entry, suite: str, lang: str) -> Task:
 def _mbpp(entry: Entry, suite: str, lang: str) -> Task:
     asserts, code = entry.get("test_list"), entry.get("code") or ""
     if not isinstance(asserts, list) or not all(isinstance(line, str) for line in asserts):
-        raise InputError(f"{entry.where}: 'test_list' is no list of asserts")
+        raise InputError(f"{entry.where}: 'test_list' is not a list of asserts")
     asked = entry.text("text", ("prompt",))
     shown = "\n".join([asked, *asserts])
     return Task(

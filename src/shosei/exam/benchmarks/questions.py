@@ -10,7 +10,7 @@ from typing import Any
 from shosei.errors import InputError
 from shosei.exam.benchmarks.choices import LETTERS, ChoiceEntry, Choices, choices_of, right_letters
 from shosei.exam.benchmarks.entries import Entry, Schema, json_entries, table
-from shosei.exam.benchmarks.wording import ask, language
+from shosei.exam.benchmarks.instructions import ask, language
 from shosei.metrics.grading.numbers import true_number, truth_text
 from shosei.wire.suite import Task
 
@@ -81,7 +81,7 @@ def read(path: Path, suite: str, schema: Schema) -> list[Task]:
 
 
 def _first_answer(entry: Entry) -> tuple[Entry, list[str]]:
-    """The entry with the first of its right answers, and the others. Raises InputError for what is no answer."""
+    """The entry with the first of its right answers, and the others. Raises InputError for what is not an answer."""
     answer = entry.get("answer", ANSWER)
     answers = answer if isinstance(answer, list) else [answer]
     if not answers or any(isinstance(each, list | dict) for each in answers):

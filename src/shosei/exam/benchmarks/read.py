@@ -9,8 +9,9 @@ from pathlib import Path
 from shosei.errors import InputError
 from shosei.exam.benchmarks import humaneval, questions, squad
 from shosei.exam.benchmarks.entries import Schema
-from shosei.files import read_text, sha256
+from shosei.files import sha256
 from shosei.metrics.grading.numbers import true_number
+from shosei.text_files import read_text
 from shosei.wire.suite import Task, read_suite
 
 _ENDINGS = (".jsonl", ".csv", ".tsv", ".json", ".jsonl.gz", ".csv.gz", ".tsv.gz", ".json.gz")

@@ -11,8 +11,8 @@ from typing import Any
 
 from shosei.errors import InputError
 from shosei.exam.benchmarks.entries import parse_json
-from shosei.exam.benchmarks.wording import ask, language
-from shosei.files import read_text
+from shosei.exam.benchmarks.instructions import ask, language
+from shosei.text_files import read_text
 from shosei.wire.suite import Task
 
 _MAX_TOKENS = 64

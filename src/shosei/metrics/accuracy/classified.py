@@ -14,7 +14,7 @@ from shosei.log import Score
 from shosei.metrics import stats
 from shosei.metrics.accuracy.confusion import Average, Confusion, Measure, ratio
 from shosei.metrics.grading import naive_bayes
-from shosei.metrics.grading.answer import spoken
+from shosei.metrics.grading.answer import split_thought
 from shosei.metrics.grading.free_text import best_overlap, exact_match
 from shosei.metrics.grading.labels import predicted_labels
 from shosei.metrics.grading.naive_bayes import MOST_QUESTIONS
@@ -41,23 +41,25 @@ def pairs(scores: Sequence[Score]) -> list[tuple[str, str]]:
 
 def mean_overlap(scores: Sequence[Score], measure: Measure) -> float:
     """Mean overlap of free-text answers with the best of their references."""
-    found = [best_overlap(spoken(score.answer).text, [score.truth, *score.references], score.lang) for score in scores]
-    return stats.mean([getattr(each, measure) for each in found])
+    overlaps = [best_overlap(*_text_and_references(score), score.lang) for score in scores]
+    return stats.mean([getattr(overlap, measure) for overlap in overlaps])
 
 
 def matching(scores: Sequence[Score]) -> list[float]:
     """1 for each free-text answer that is one of its references, width and punctuation aside, else 0."""
-    return [
-        float(exact_match(spoken(score.answer).text, [score.truth, *score.references], score.lang)) for score in scores
-    ]
+    return [float(exact_match(*_text_and_references(score), score.lang)) for score in scores]
+
+
+def _text_and_references(score: Score) -> tuple[str, list[str]]:
+    return split_thought(score.answer).text, [score.truth, *score.references]
 
 
 def observations_of(suites: Suites, measure: Measure, average: Average = "macro") -> Observations:
     """One a task. With classes it adds how often its truth was answered by what; with free text, its overlap."""
     each = []
     for (suite, grader), scores in suites.items():
-        said = zip(scores, pairs(scores), strict=True) if grader == "label" else ()
-        pair_of = {(score.item, score.sample): pair for score, pair in said}
+        labelled = zip(scores, pairs(scores), strict=True) if grader == "label" else ()
+        pair_of = {(score.item, score.sample): pair for score, pair in labelled}
         for samples in by_task(scores):
             adds: dict[str, float]
             if grader == "text":

@@ -20,7 +20,7 @@ class Confusion:
     """One or many confusion matrices over the same classes, by what of them the figures need; each (..., classes).
 
     Zero division gives 0, as scikit-learn's ``zero_division=0``. Averages run over the classes that occur as truth: an
-    answer that names no class is a column of its own, lowers its true class's recall, and is no class to be found.
+    answer that names no class is a column of its own, lowers its true class's recall, and is not a class to be found.
     """
 
     labels: list[str]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from shosei.log import Exec, Log
-from shosei.metrics.grading.grade import GRADING_VERSION, classes, mark, outcomes, said
+from shosei.metrics.grading.grade import GRADING_VERSION, answer_of_score, classes, mark, outcomes
 from shosei.metrics.observed.answers import by_epoch
 
 
@@ -36,14 +36,14 @@ def items(log: Log) -> bytes:
     lines = []
     for score in sorted(scores, key=lambda score: (score.suite, score.item, score.sample)):
         execution = executions.get((score.suite, score.item, score.sample))
-        spoken, marked = said(score), mark(score, ended, of_suite)
+        parts, marked = answer_of_score(score), mark(score, ended, of_suite)
         item = Item(
             suite=score.suite,
             item=score.item,
             sample=score.sample,
             question=score.question,
-            answer=spoken.text,
-            thought=spoken.thought,
+            answer=parts.text,
+            thought=parts.thought,
             extracted=marked.extracted,
             truth=score.truth,
             references=score.references,

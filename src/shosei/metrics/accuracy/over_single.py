@@ -15,6 +15,7 @@ from shosei.metrics.observed.tasks import given_to_baseline, submitted
 from shosei.metrics.stats import MIN_CLUSTERS
 from shosei.metrics.stats.difference import SHARE_MARGIN, Difference, Verdict, decide, paired_tasks
 from shosei.metrics.stats.observations import Observation, Observations, by_cluster, share
+from shosei.quantity import NS_PER_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,14 +28,14 @@ class GradedTask:
 
 
 def by_system(log: Log) -> list[GradedTask]:
-    """The system's attempts whose answers could be graded."""
+    """The system's samples whose answers could be graded."""
     scores = {(score.suite, score.item, score.sample): score for score in answered(log)[0]}
-    found = [(task, scores.get((task.suite, task.item, task.sample))) for task in submitted(log)]
-    return _graded([(task, score) for task, score in found if score], outcomes(log.of(Exec)))
+    scored = [(task, scores.get((task.suite, task.item, task.sample))) for task in submitted(log)]
+    return _graded([(task, score) for task, score in scored if score], outcomes(log.of(Exec)))
 
 
 def by_baseline(log: Log) -> list[GradedTask]:
-    """The single agent's. Its programs were executed in another run, so they are none of these."""
+    """The single agent's. Its programs were executed in another run, so they cannot be graded here."""
     return _graded([(task, _score(task)) for task in given_to_baseline(log)], {})
 
 
@@ -54,17 +55,17 @@ def _score(task: Workflow) -> Score:
     )
 
 
-def _graded(found: Sequence[tuple[Workflow, Score]], executed: Outcomes) -> list[GradedTask]:
-    of_suite = classes(score for _, score in found)
-    graded = [(task, score, grade(score, executed, of_suite)) for task, score in found]
+def _graded(scored: Sequence[tuple[Workflow, Score]], executed: Outcomes) -> list[GradedTask]:
+    of_suite = classes(score for _, score in scored)
+    graded = [(task, score, grade(score, executed, of_suite)) for task, score in scored]
     return [GradedTask(task, score, solved) for task, score, solved in graded if solved is not None]
 
 
-def observations(attempts: Sequence[GradedTask]) -> Observations:
+def observations(graded: Sequence[GradedTask]) -> Observations:
     """One a task: its share of samples that solved it."""
     tasks: dict[str, list[GradedTask]] = {}
-    for attempt in attempts:
-        tasks.setdefault(task_key(attempt.score), []).append(attempt)
+    for sample in graded:
+        tasks.setdefault(task_key(sample.score), []).append(sample)
     return Observations(
         [
             Observation(
@@ -86,7 +87,7 @@ def tokens(task: Workflow) -> float | None:
 
 def seconds(task: Workflow) -> float:
     """From submission to the end."""
-    return (task.end_ns - task.scheduled_ns) / 1e9
+    return (task.end_ns - task.scheduled_ns) / NS_PER_S
 
 
 def calls(task: Workflow) -> float | None:
@@ -105,26 +106,26 @@ class Cost:
 COSTS = {"tokens": Cost("tokens/task", tokens), "seconds": Cost("s/task", seconds), "calls": Cost("calls/task", calls)}
 
 
-def mean_cost(attempts: Sequence[GradedTask], cost: Cost) -> float | None:
+def mean_cost(graded: Sequence[GradedTask], cost: Cost) -> float | None:
     """A task's mean cost; None where the cost of some is not known."""
-    costs = [cost.of(attempt.task) for attempt in attempts]
-    known = [value for value in costs if value is not None]
-    return stats.mean(known) if known and len(known) == len(costs) else None
+    costs = [cost.of(sample.task) for sample in graded]
+    counted = [value for value in costs if value is not None]
+    return stats.mean(counted) if counted and len(counted) == len(costs) else None
 
 
-def cost_per_solved(attempts: Sequence[GradedTask], cost: Cost) -> Figure:
-    """What all attempts cost, over those that solved their task: failures are paid for too.
+def cost_per_solved(graded: Sequence[GradedTask], cost: Cost) -> Figure:
+    """What all samples cost, over those that solved their task: failures are paid for too.
 
     A ratio over clusters of tasks (delta method, Cochran 1977). None where nothing was solved or a cost is not known.
     """
     clusters: dict[str, list[GradedTask]] = {}
-    for attempt in attempts:
-        clusters.setdefault(cluster_of(attempt.score), []).append(attempt)
-    solved = [float(sum(attempt.solved for attempt in cluster)) for cluster in clusters.values()]
-    mean = mean_cost(attempts, cost)
+    for sample in graded:
+        clusters.setdefault(cluster_of(sample.score), []).append(sample)
+    solved = [float(sum(sample.solved for sample in cluster)) for cluster in clusters.values()]
+    mean = mean_cost(graded, cost)
     if mean is None or not any(solved):
         return Figure(None, cost.unit, "lower", n=len(clusters))
-    spent = [math.fsum(cost.of(attempt.task) or 0.0 for attempt in cluster) for cluster in clusters.values()]
+    spent = [math.fsum(cost.of(sample.task) or 0.0 for sample in cluster) for cluster in clusters.values()]
     interval = stats.ratio_interval(spent, solved)
     return Figure(math.fsum(spent) / math.fsum(solved), cost.unit, "lower", interval, len(clusters))
 
@@ -137,31 +138,31 @@ def beside_single(
     common = {it.key for it in both[0].each} & {it.key for it in both[1].each}
     if not common:
         return {}, [], []
-    found = paired_tasks(*both)
+    difference = paired_tasks(*both)
     clusters = len(by_cluster(it for it in both[1].each if it.key in common))
-    verdict = _verdict(found, clusters)
+    verdict = _verdict(difference, clusters)
     ratio = _ratio(system, single)
-    low, high = found.ci
+    low, high = difference.ci
     rows: dict[Key, Row] = {
-        "agents.difference": [found.value],
+        "agents.difference": [difference.value],
         "term.low_95": [low],
         "term.high_95": [high],
-        "agents.tasks_of_both": [found.n],
-        "agents.p": [found.p],
+        "agents.tasks_of_both": [difference.n],
+        "agents.p": [difference.p],
         "compare.verdict": [text(f"compare.{verdict}")],
         "agents.token_ratio": [ratio],
     }
     note = text(
         "agents.beside_note",
-        difference=_points(found.value),
+        difference=_points(difference.value),
         low=_points(low),
         high=_points(high),
-        n=found.n,
+        n=difference.n,
         verdict=text(f"compare.{verdict}"),
-        method=found.method,
+        method=difference.method,
     )
     figures = {
-        "over_single": Figure(100 * found.value, POINTS, "higher", (_percent(low), _percent(high)), clusters),
+        "over_single": Figure(100 * difference.value, POINTS, "higher", (_percent(low), _percent(high)), clusters),
         "tokens_per_solved_over_single": Figure(ratio, "×", "lower", n=clusters),
     }
     columns = ["term.quantity", "term.value"]
@@ -170,11 +171,11 @@ def beside_single(
 
 def _sides(system: Sequence[GradedTask], single: Sequence[GradedTask], both: Sequence[Observations]) -> Table:
     rows: list[Row] = []
-    for attempts, own in ((system, both[1]), (single, both[0])):
-        clusters = [[it.adds["top"] for it in cluster] for cluster in by_cluster(own.each)]
-        costs = [mean_cost(attempts, cost) for cost in COSTS.values()]
-        value, interval = own.value(), stats.wilson_clustered(clusters)
-        rows.append([attempts[0].task.system, value, *interval, len(own.each), *costs])
+    for graded, tasks in ((system, both[1]), (single, both[0])):
+        clusters = [[it.adds["top"] for it in cluster] for cluster in by_cluster(tasks.each)]
+        costs = [mean_cost(graded, cost) for cost in COSTS.values()]
+        value, interval = tasks.value(), stats.wilson_clustered(clusters)
+        rows.append([graded[0].task.system, value, *interval, len(tasks.each), *costs])
     columns: list[Key | Text] = [
         "agents.system",
         "agents.solved",
@@ -186,15 +187,15 @@ def _sides(system: Sequence[GradedTask], single: Sequence[GradedTask], both: Seq
     return Table.of("agents.beside", columns, rows)
 
 
-def _verdict(found: Difference, clusters: int) -> Verdict:
+def _verdict(difference: Difference, clusters: int) -> Verdict:
     """One comparison, planned by whoever ran the baseline: its p value needs no correction."""
-    return decide(found, found.p, SHARE_MARGIN, "higher") if clusters >= MIN_CLUSTERS else "inconclusive"
+    return decide(difference, difference.p, SHARE_MARGIN, "higher") if clusters >= MIN_CLUSTERS else "inconclusive"
 
 
 def _ratio(system: Sequence[GradedTask], single: Sequence[GradedTask]) -> float | None:
     """Tokens that the system needs for a solved task, over those that the single agent needs."""
-    own, other = (cost_per_solved(attempts, COSTS["tokens"]).value for attempts in (system, single))
-    return None if own is None or not other else own / other
+    spent, needed_alone = (cost_per_solved(graded, COSTS["tokens"]).value for graded in (system, single))
+    return None if spent is None or not needed_alone else spent / needed_alone
 
 
 def _percent(share: float | None) -> float | None:

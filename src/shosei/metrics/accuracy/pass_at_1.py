@@ -321,18 +321,18 @@ def _last(executions: Iterable[Exec]) -> list[Exec]:
 def solved_tasks(log: Log) -> Value:
     """``pass_at_1`` of the tasks, with their cost, beside a single agent where one was given the same tasks."""
     found = pass_at_1(log)
-    attempts, single = by_system(log), by_baseline(log)
-    costs = {f"{name}_per_solved": cost_per_solved(attempts, cost) for name, cost in COSTS.items()}
-    figures, tables, notes = beside_single(attempts, single)
+    graded, single = by_system(log), by_baseline(log)
+    costs = {f"{name}_per_solved": cost_per_solved(graded, cost) for name, cost in COSTS.items()}
+    figures, tables, notes = beside_single(graded, single)
     found.figures |= costs | figures
-    found.breakdown = [*found.breakdown[:1], *tables, _costs(attempts, costs), *found.breakdown[1:]]
+    found.breakdown = [*found.breakdown[:1], *tables, _costs(graded, costs), *found.breakdown[1:]]
     found.notes = [*notes, *stopped(submitted(log)), *found.notes]
     return found
 
 
-def _costs(attempts: Sequence[GradedTask], costs: dict[str, Figure]) -> Table:
+def _costs(graded: Sequence[GradedTask], costs: dict[str, Figure]) -> Table:
     rows: list[Row] = [
-        [text(f"agents.{name}"), mean_cost(attempts, cost), figure.value, *(figure.ci or (None, None))]
+        [text(f"agents.{name}"), mean_cost(graded, cost), figure.value, *(figure.ci or (None, None))]
         for (name, cost), figure in zip(COSTS.items(), costs.values(), strict=True)
     ]
     columns = [

@@ -25,7 +25,7 @@ def changes(written: bytes, log: Log) -> tuple[int, list[Change]]:
     """The grading version of ``written``, a run's ``items.jsonl``, and what of it is graded otherwise now.
 
     Answers that the log does not have, or has otherwise, are left out: they are of another attempt. Raises
-    msgspec.DecodeError: it is no such list.
+    msgspec.DecodeError: it is not such a list.
     """
     before = {(item.suite, item.item, item.sample): item for item in _items(written)}
     version = min((item.grading_version for item in before.values()), default=GRADING_VERSION)

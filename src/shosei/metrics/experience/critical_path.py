@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from shosei.log import Request, Workflow
 from shosei.metrics import stats
 from shosei.metrics.metric import Key, Row, Table, Text, Words, text
+from shosei.quantity import NS_PER_MS
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +70,6 @@ def covered_ns(calls: Sequence[CallTime]) -> int:
     return max(ends.end_ns for ends in ordered) - ordered[0].begin_ns - gaps
 
 
-_MS = 1e6
-
-
 def timing_tables(
     submitted: Sequence[Workflow], tasks: Mapping[str, Sequence[Request]], named: Mapping[str, Words]
 ) -> list[Table]:
@@ -91,7 +89,7 @@ def _agents(
     waits: dict[str, list[float]] = {agent: [] for agent in named}
     for call in itertools.chain.from_iterable(tasks.values()):
         if call.done_ns is not None:
-            waits[call.agent].append((call.done_ns - call.scheduled_ns) / _MS)
+            waits[call.agent].append((call.done_ns - call.scheduled_ns) / NS_PER_MS)
     whole = math.fsum(itertools.chain.from_iterable(waits.values()))
     rows: list[Row] = [
         [

@@ -27,8 +27,8 @@ from shosei.metrics.observed.series import in_turn
 from shosei.metrics.observed.steps import attempted
 from shosei.metrics.observed.tasks import as_requests, by_task, calls, names, submitted, window_of
 from shosei.metrics.value import Unmeasurable, Value
+from shosei.quantity import NS_PER_MS, NS_PER_S
 
-_MS = 1e6
 _PERCENTS = (50, 90, 95, 99)
 _BINS = 40
 _POINTS = 200
@@ -110,7 +110,7 @@ def _plots(kinds: dict[str, Times], response: Sequence[np.ndarray], window: Wind
     return [
         _histogram("experience.response_histogram", kinds["response"].values, "experience.requests"),
         _cumulative("experience.answered_within", within),
-        _over_time("experience.response_over_time", response, (window.end_ns - window.begin_ns) / 1e9),
+        _over_time("experience.response_over_time", response, (window.end_ns - window.begin_ns) / NS_PER_S),
     ]
 
 
@@ -120,7 +120,7 @@ def step_latency(log: Log) -> Value:
     Ranks take a step side by side: the slowest one's time is its time, and one machine's clock is read.
     """
     steps = attempted(log.of(Step))
-    slowest = [max(step.duration_ns for step in ranks) / _MS for ranks in steps]
+    slowest = [max(step.duration_ns for step in ranks) / NS_PER_MS for ranks in steps]
     times = Times([np.array(batch) for batch in in_turn(slowest)])
     first = steps[0][0]
     sections = [section for section in log.of(Section) if section.boot == first.boot]
@@ -129,8 +129,8 @@ def step_latency(log: Log) -> Value:
         or [section.begin_ns for section in sections] + [first.mono_ns - first.duration_ns]
     )
     saved = [section.end_ns for section in sections if section.name == "checkpoint"]
-    first_step = (first.mono_ns - begin) / 1e9
-    first_checkpoint = (min(saved) - begin) / 1e9 if saved else None
+    first_step = (first.mono_ns - begin) / NS_PER_S
+    first_checkpoint = (min(saved) - begin) / NS_PER_S if saved else None
     mean = times.mean()
     figures = _percentile_figures(times) | {
         "first_step_s": Figure(first_step, "s", "lower", n=1),
@@ -211,7 +211,7 @@ def _task_plots(times: Times, tasks: Sequence[Workflow]) -> list[Plot]:
     return [
         _histogram("agents.time_histogram", times.values, "agents.tasks"),
         _cumulative("experience.answered_within", [("agents.tasks", times.values)]),
-        _over_time("agents.time_over_time", _stretches(tasks, tasks), (window.end_ns - window.begin_ns) / 1e9),
+        _over_time("agents.time_over_time", _stretches(tasks, tasks), (window.end_ns - window.begin_ns) / NS_PER_S),
     ]
 
 

@@ -20,7 +20,7 @@ _THOUGHT_MARK = re.compile(
 )
 
 
-class Spoken(NamedTuple):
+class SplitAnswer(NamedTuple):
     """``text`` is what is graded. ``cut``: the answer ended within a thought, so that nothing was said after it."""
 
     text: str
@@ -28,14 +28,14 @@ class Spoken(NamedTuple):
     cut: bool
 
 
-def spoken(answer: str) -> Spoken:
+def split_thought(answer: str) -> SplitAnswer:
     """What an answer says apart from what it thinks, between ``<think>`` and ``</think>``.
 
     A thought that nothing opens was opened by the chat template: it begins with the answer. One that nothing closes was
     cut off.
     """
     if "<" not in answer:
-        return Spoken(answer, "", False)
+        return SplitAnswer(answer, "", False)
     said: list[str] = []
     thought: list[str] = []
     thinking, end = False, 0
@@ -51,7 +51,7 @@ def spoken(answer: str) -> Spoken:
         else:
             thought, said = [*thought, *said], []
     (thought if thinking else said).append(answer[end:])
-    return Spoken("".join(said), "".join(thought), thinking)
+    return SplitAnswer("".join(said), "".join(thought), thinking)
 
 
 def normalise(text: str) -> str:

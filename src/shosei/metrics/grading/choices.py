@@ -75,14 +75,14 @@ def _alone(text: str, letters: str, choices: Sequence[str]) -> int | None:
 
     A circled digit counts the choices, unless they are made of such themselves.
     """
-    said = bare(text)
+    alone = bare(text)
     circled = re.search(f"[{_CIRCLED}]", text)
-    if len(said) == 1 and (place := unicodedata.normalize("NFKC", letters).find(said)) >= 0:
+    if len(alone) == 1 and (place := unicodedata.normalize("NFKC", letters).find(alone)) >= 0:
         return place
-    same = [place for place, each in enumerate(choices) if said and bare(each) == said]
+    same = [place for place, each in enumerate(choices) if alone and bare(each) == alone]
     if len(same) == 1:
         return same[0]
-    if len(said) == 1 and circled and not any(set(each) & set(_CIRCLED) for each in choices):
+    if len(alone) == 1 and circled and not any(set(each) & set(_CIRCLED) for each in choices):
         place = _CIRCLED.index(circled[0])
         return place if place < len(letters) else None
     return None

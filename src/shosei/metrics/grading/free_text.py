@@ -75,11 +75,11 @@ def overlap(answer: str, reference: str, lang: str = "") -> Overlap:
     The definition of SQuAD (Rajpurkar et al. 2016). CMRC 2018 (Cui et al. 2019) takes the same tokens of Chinese, but
     counts only the longest run that both have. Two empty texts agree.
     """
-    said, wanted = _both(answer, reference, lang)
-    if not said or not wanted:
-        return Overlap(*[float(said == wanted)] * 3)
-    common = (Counter(said) & Counter(wanted)).total()
-    return Overlap(common / len(said), common / len(wanted), 2 * common / (len(said) + len(wanted)))
+    answered, wanted = _both(answer, reference, lang)
+    if not answered or not wanted:
+        return Overlap(*[float(answered == wanted)] * 3)
+    common = (Counter(answered) & Counter(wanted)).total()
+    return Overlap(common / len(answered), common / len(wanted), 2 * common / (len(answered) + len(wanted)))
 
 
 def best_overlap(answer: str, references: Sequence[str], lang: str = "") -> Overlap:
@@ -90,4 +90,4 @@ def best_overlap(answer: str, references: Sequence[str], lang: str = "") -> Over
 def exact_match(answer: str, references: Sequence[str], lang: str = "") -> bool:
     """Whether the answer has the tokens of one of the references, in their order."""
     pairs = (_both(answer, reference, lang) for reference in references)
-    return any(said == wanted for said, wanted in pairs)
+    return any(answered == wanted for answered, wanted in pairs)

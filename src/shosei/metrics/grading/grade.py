@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple
 
 from shosei.log.events import Exec, Score
-from shosei.metrics.grading.answer import CUT_IN_THOUGHT, Spoken, normalise, spoken
+from shosei.metrics.grading.answer import CUT_IN_THOUGHT, SplitAnswer, normalise, split_thought
 from shosei.metrics.grading.choices import choice
 from shosei.metrics.grading.free_text import exact_match
 from shosei.metrics.grading.labels import label
@@ -61,7 +61,7 @@ def mark(score: Score, outcomes: Outcomes, classes: Classes | None = None) -> Ma
     """
     if score.error:
         return Mark(False, "", score.error)
-    text, _, cut = said(score)
+    text, _, cut = answer_of_score(score)
     if score.grader == "python":
         return _of_program(text, cut, outcomes.get((score.suite, score.item, score.sample), "infra"))
     if cut:
@@ -86,11 +86,11 @@ def mark(score: Score, outcomes: Outcomes, classes: Classes | None = None) -> Ma
     raise ValueError(f"no grader '{score.grader}'")
 
 
-def said(score: Score) -> Spoken:
+def answer_of_score(score: Score) -> SplitAnswer:
     """What an answer says and thinks. A server may keep thoughts apart: one that says nothing was cut at the limit."""
-    text, thought, cut = spoken(score.answer)
+    text, thought, cut = split_thought(score.answer)
     silent = score.reasoning and score.finish_reason == "length" and not text.strip()
-    return Spoken(text, score.reasoning + thought, cut or bool(silent))
+    return SplitAnswer(text, score.reasoning + thought, cut or bool(silent))
 
 
 def _of_program(text: str, cut: bool, outcome: str) -> Mark:

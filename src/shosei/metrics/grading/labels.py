@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable
 from functools import lru_cache
 from typing import NamedTuple
 
-from shosei.metrics.grading.answer import NONE, normalise, spoken
+from shosei.metrics.grading.answer import NONE, normalise, split_thought
 from shosei.metrics.grading.mentions import MOST, mentions, plain
 from shosei.metrics.grading.selection import select
 
@@ -37,7 +37,7 @@ def label(text: str, labels: Collection[str]) -> Label:
 
 def predicted_label(answer: str, labels: Collection[str]) -> str:
     """The class that an answer names, or ``(none)``: also where it was cut off in its thought."""
-    text, _, cut = spoken(answer)
+    text, _, cut = split_thought(answer)
     return NO_LABEL if cut else label(text, labels).name
 
 

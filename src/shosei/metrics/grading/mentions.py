@@ -137,7 +137,7 @@ def _of_texts(texts: Sequence[str], letters: str) -> re.Pattern[str] | None:
 
 
 def _bounded(text: str) -> str:
-    """A text that is no part of a longer word or number; a single character of Chinese or kana stands alone."""
+    """A text that is not part of a longer word or number; a single character of Chinese or kana stands alone."""
     alone = len(text) == 1 and not text.isascii()
     word = r"[^\W_]" if alone else "[A-Za-z0-9]"
     before = rf"(?<!{word})(?<!')(?<!\d[.,])" if alone or re.match(r"[A-Za-z0-9]", text) else ""

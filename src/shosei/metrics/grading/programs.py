@@ -7,7 +7,7 @@ import re
 import textwrap
 from collections.abc import Sequence
 
-from shosei.metrics.grading.answer import spoken
+from shosei.metrics.grading.answer import split_thought
 from shosei.metrics.grading.code_blocks import (
     Block,
     blocks_of,
@@ -30,7 +30,7 @@ def build_program(answer: str, entry_point: str, prompt: str = "") -> str:
     what the prompt has before the function (imports, helpers). Code that does not define it goes on where the prompt
     ends, if that makes a program. The rules stand in docs/grading.md, "Programs".
     """
-    text = _said(answer)
+    text = _program_text(answer)
     blocks = blocks_of(text)
     if own := _defining(blocks, entry_point):
         return _with_preamble(_preamble(prompt, entry_point), _completed(own, blocks, entry_point))
@@ -42,7 +42,7 @@ def build_program(answer: str, entry_point: str, prompt: str = "") -> str:
 
 def extract_code(answer: str) -> str:
     """The first code of an answer that defines something, else what stands in its first fence; "" if it has neither."""
-    text = _said(answer)
+    text = _program_text(answer)
     blocks = blocks_of(text)
     defining = [block.code for block in blocks if block.defined]
     if defining:
@@ -50,9 +50,9 @@ def extract_code(answer: str) -> str:
     return next((code.strip("\n") for code in [*fenced(text), *unfenced(text)] if code.strip()), "")
 
 
-def _said(answer: str) -> str:
+def _program_text(answer: str) -> str:
     """The answer without its thoughts, in one kind of line end; nothing, if it was cut off in a thought."""
-    text, _, cut = spoken(answer)
+    text, _, cut = split_thought(answer)
     return "" if cut else text.replace("\r\n", "\n").replace("\r", "\n").replace("\ufeff", "").expandtabs(8)
 
 
@@ -97,7 +97,7 @@ def _with_preamble(preamble: str, code: str) -> str:
 
 
 def _continued(text: str, prompt: str, entry_point: str) -> str:
-    """The prompt with the text, or what stands in one of its fences, as the function's body; empty if it is none.
+    """The prompt with the text, or what stands in one of its fences, as the function's body; empty if it is not one.
 
     The first line of a text may have lost its indentation, or all lines have.
     """
@@ -116,7 +116,7 @@ def _with_body(prompt: str, body: list[str], entry_point: str) -> str:
         code = "\n".join([*begin, *body, ""])
         try:
             tree = compiled(code)
-        except SyntaxError as error:  # what stands from that line on is no part of it
+        except SyntaxError as error:  # what stands from that line on is not part of it
             wrong = (error.lineno or 0) - len(begin)
             body = body[: min(wrong, len(body)) - 1] if wrong > 0 else []
             continue

@@ -1,4 +1,4 @@
-"""What a text says of the options that it mentions: this one is the answer, that one is wrong, no, rather the other.
+"""What a text says about the options that it mentions: this one is the answer, that one is wrong, no, rather the other.
 
 Regular expressions over texts in which each mention of an option is one character (``mentions``), by words of Chinese,
 Japanese and English. ``selection`` applies them in order.

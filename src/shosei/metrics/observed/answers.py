@@ -47,7 +47,7 @@ def answered(log: Log) -> tuple[list[Score], Words]:
 
 
 def _of_tasks(log: Log) -> tuple[list[Score], Words]:
-    """The scores of an agent system's tasks; an exam of the same suite in the same attempt is none of its work."""
+    """The scores of an agent system's tasks; an exam of the same suite in the same attempt is not its work."""
     tasks = {(task.suite, task.item, task.sample): task for task in submitted(log)}
     scores = {(score.suite, score.item, score.sample): score for score in log.of(Score) if score.task}
     found = [

@@ -13,8 +13,9 @@ import numpy as np
 from shosei.log import Columns, Fault, Log, Request, Window
 from shosei.metrics import stats
 from shosei.metrics.metric import Figure, Text, text
-from shosei.metrics.observed.series import SECOND_NS, Bins
+from shosei.metrics.observed.series import Bins
 from shosei.metrics.value import Unmeasurable
+from shosei.quantity import NS_PER_MS, NS_PER_S
 
 VANTAGES = ("client", "gateway", "server")  # from the outside in
 KEEPING_UP = 0.95  # of the offered rate; below it the server is saturated
@@ -67,11 +68,11 @@ def inter_token_ms(requests: Columns) -> np.ndarray:
 
 def longest_gap_ms(requests: Columns) -> np.ndarray:
     """The longest wait between two pieces of a streamed answer."""
-    return np.where(requests.has("longest_gap_ns"), requests["longest_gap_ns"], np.nan) / 1e6
+    return np.where(requests.has("longest_gap_ns"), requests["longest_gap_ns"], np.nan) / NS_PER_MS
 
 
 def _ms(requests: Columns, since: str, until: str) -> np.ndarray:
-    times: np.ndarray = (requests[until] - requests[since]) / 1e6
+    times: np.ndarray = (requests[until] - requests[since]) / NS_PER_MS
     times[~(requests.has(since) & requests.has(until))] = np.nan
     return times
 
@@ -132,7 +133,7 @@ class Drill:
     def seconds(self, begin_ns: float, end_ns: float) -> float:
         """How long faults lasted between the two."""
         lasted = [min(end, end_ns) - max(begin, begin_ns) for begin, end in self.stretches]
-        return sum(part for part in lasted if part > 0) / 1e9
+        return sum(part for part in lasted if part > 0) / NS_PER_S
 
 
 @dataclass(frozen=True)
@@ -153,7 +154,7 @@ class Offered:
         """Seconds of each time batch, without faults."""
         begin, width = self.window.begin_ns, (self.window.end_ns - self.window.begin_ns) / stats.BATCHES
         edges = [begin + index * width for index in range(stats.BATCHES + 1)]
-        return [(end - begin) / SECOND_NS - self.drill.seconds(begin, end) for begin, end in itertools.pairwise(edges)]
+        return [(end - begin) / NS_PER_S - self.drill.seconds(begin, end) for begin, end in itertools.pairwise(edges)]
 
     @cached_property
     def scheduled(self) -> Columns:
@@ -204,7 +205,7 @@ class Offered:
         return Figure(sum(batches) / self.seconds, unit, "higher", interval, sum(batch > 0 for batch in batches))
 
 
-_BATCHES = 20
+_TREND_BATCHES = 20
 _Z = 3.09  # one-sided 0.1 %
 
 
@@ -223,12 +224,12 @@ def growing(requests: Columns, begin_ns: int, end_ns: int) -> bool:
     more than the square root of the arrivals, which is what their own Poisson noise can bring. In simulated stable
     queues of 1 and 8 places at up to 80 % load it fires in at most 1 % of windows.
     """
-    width_ns = (end_ns - begin_ns) // _BATCHES
+    width_ns = (end_ns - begin_ns) // _TREND_BATCHES
     if not width_ns:
         return False
-    means = mean_in_flight(requests, Bins(begin_ns, width_ns, _BATCHES))
-    slopes = [(means[b] - means[a]) / (b - a) for a, b in itertools.combinations(range(_BATCHES), 2)]
+    means = mean_in_flight(requests, Bins(begin_ns, width_ns, _TREND_BATCHES))
+    slopes = [(means[b] - means[a]) / (b - a) for a, b in itertools.combinations(range(_TREND_BATCHES), 2)]
     trend = sum((slope > 0) - (slope < 0) for slope in slopes)
-    limit = _Z * math.sqrt(_BATCHES * (_BATCHES - 1) * (2 * _BATCHES + 5) / 18)
+    limit = _Z * math.sqrt(_TREND_BATCHES * (_TREND_BATCHES - 1) * (2 * _TREND_BATCHES + 5) / 18)
     arrivals = int(((begin_ns <= requests["scheduled_ns"]) & (requests["scheduled_ns"] < end_ns)).sum())
-    return trend > limit and statistics.median(slopes) * _BATCHES > math.sqrt(arrivals)
+    return trend > limit and statistics.median(slopes) * _TREND_BATCHES > math.sqrt(arrivals)

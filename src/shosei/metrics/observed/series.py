@@ -11,14 +11,15 @@ import msgspec
 import numpy as np
 
 from shosei.log import Log, RunBegin, Sample
+from shosei.log.process import ProcessKey
 from shosei.metrics.metric import Phase
 from shosei.metrics.stats import BATCHES
 from shosei.metrics.value import Unmeasurable
+from shosei.quantity import NS_PER_S
 
 T = TypeVar("T")
 Increments = tuple[np.ndarray, np.ndarray, np.ndarray]  # begin_ns, end_ns, and by how much a counter rose in between
 
-SECOND_NS = 1_000_000_000
 _POINTS = 300  # a plot needs no more
 _AT_ONCE = 2**13  # increments that are spread over bins at once
 
@@ -43,19 +44,19 @@ class Bins:
     @classmethod
     def seconds(cls, begin_ns: int, end_ns: int) -> Bins:
         """The whole seconds from ``begin_ns``; what is left over at the end is not a second."""
-        return cls(begin_ns, SECOND_NS, max(0, end_ns - begin_ns) // SECOND_NS)
+        return cls(begin_ns, NS_PER_S, max(0, end_ns - begin_ns) // NS_PER_S)
 
     @classmethod
     def for_plot(cls, begin_ns: int, end_ns: int) -> Bins:
         """At most 300 equal stretches, each of a second or more, that cover all from ``begin_ns`` to ``end_ns``."""
         span = max(1, end_ns - begin_ns)
-        count = min(_POINTS, max(1, span // SECOND_NS))
+        count = min(_POINTS, max(1, span // NS_PER_S))
         return cls(begin_ns, -(-span // count), count)
 
     @property
     def x(self) -> list[float]:
         """Where each stretch begins, in seconds after ``begin_ns``."""
-        return [index * self.width_ns / SECOND_NS for index in range(self.count)]
+        return [index * self.width_ns / NS_PER_S for index in range(self.count)]
 
     def totals(self, increments: Increments) -> list[float]:
         """What falls into each stretch of the increments, each spread evenly over its time."""
@@ -77,7 +78,7 @@ class Bins:
         since, until, increase = increments
         reached = self.totals((since, until, np.ones(len(increase))))
         return [
-            total / (self.width_ns / SECOND_NS) if share > 0 else None
+            total / (self.width_ns / NS_PER_S) if share > 0 else None
             for total, share in zip(self.totals(increments), reached, strict=True)
         ]
 
@@ -85,7 +86,7 @@ class Bins:
         """The highest reading of each stretch, given readings by second of the clock; None where there is none."""
         found: list[float | None] = [None] * self.count
         for second, reading in readings.items():
-            index = (second * SECOND_NS - self.begin_ns) // self.width_ns
+            index = (second * NS_PER_S - self.begin_ns) // self.width_ns
             if 0 <= index < self.count:
                 found[index] = max(found[index] or 0.0, reading)
         return found
@@ -102,7 +103,7 @@ class RatioBatches:
         return len(self.tops)
 
     @classmethod
-    def of_equal_count(cls, bottoms: Sequence[float], tops: Sequence[float]) -> RatioBatches:
+    def of_equal_count(cls, *, tops: Sequence[float], bottoms: Sequence[float]) -> RatioBatches:
         """Consecutive observations, batched by ``in_turn``."""
         return cls([sum(batch) for batch in in_turn(tops)], [sum(batch) for batch in in_turn(bottoms)])
 
@@ -116,13 +117,13 @@ def in_turn(values: Sequence[T]) -> list[Sequence[T]]:
 
 def by_child(samples: Iterable[Sample], scope: str = "tree") -> dict[str, list[Sample]]:
     """Samples of each process tree, in time order and on one clock. One supervisor and the child's name make a tree."""
-    trees: dict[tuple[str, str, int, int, str], list[Sample]] = {}
+    trees: dict[tuple[ProcessKey, str], list[Sample]] = {}
     for sample in _on_one_clock([sample for sample in samples if sample.scope == scope]):
-        trees.setdefault((sample.host, sample.boot, sample.pid, sample.start_ticks, sample.name), []).append(sample)
-    names = [name for *_, name in trees]
+        trees.setdefault((sample.process, sample.name), []).append(sample)
+    names = [name for _, name in trees]
     return {
         name if names.count(name) == 1 else f"{name} ({host} {pid}-{ticks})": sorted(tree, key=lambda it: it.mono_ns)
-        for (host, _, pid, ticks, name), tree in trees.items()
+        for ((host, _, pid, ticks), name), tree in trees.items()
     }
 
 
@@ -144,7 +145,7 @@ def _on_one_clock(samples: Sequence[Sample]) -> Sequence[Sample]:
 
 
 def increments(*trees: Sequence[Sample], counter: str) -> Increments:
-    """A counter's increase between neighbouring samples of each tree. One that falls began anew with a restart."""
+    """A counter's increase between neighbouring samples of each tree. One that falls started again with a restart."""
     steps = []
     for tree in trees:
         known = {sample.mono_ns: getattr(sample, counter) for sample in tree if getattr(sample, counter) is not None}
@@ -171,12 +172,12 @@ def per_second(trees: dict[str, list[Sample]], gauge: str) -> dict[int, int]:
         readings: dict[int, int] = {}
         for sample in tree:
             if (reading := getattr(sample, gauge)) is not None:
-                second = sample.mono_ns // SECOND_NS
+                second = sample.mono_ns // NS_PER_S
                 readings[second] = max(readings.get(second, 0), reading)
         if not readings:
             continue
         last = 0
-        for second in range(min(readings), tree[-1].mono_ns // SECOND_NS + 1):
+        for second in range(min(readings), tree[-1].mono_ns // NS_PER_S + 1):
             last = readings.get(second, last)
             total[second] = total.get(second, 0) + last
     return dict(sorted(total.items()))

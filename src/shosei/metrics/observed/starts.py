@@ -8,14 +8,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from shosei.log import Event, Fault, Heartbeat, Log, ProcExit, ProcStart, Request, Step
+from shosei.log import Fault, Heartbeat, Log, ProcExit, ProcStart, Request, Step
+from shosei.log.process import ProcessKey
 from shosei.metrics.observed.requests import injected
+from shosei.quantity import NS_PER_S
 
 # A supervisor writes down an end a moment after it, so one that a fault caused may be dated after the fault's end.
-_NOTICED_NS = 1_000_000_000
+_NOTICED_NS = NS_PER_S
 _NEVER = np.iinfo(np.int64).max
-
-ProcessKey = tuple[str, str, int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,18 +48,13 @@ class Start:
 
 def starts(log: Log) -> list[Start]:
     """Every start that the log knows of, those of one process in turn."""
-    began = {(process_key(event), event.child, event.start): event for event in log.of(ProcStart)}
-    ended = {(process_key(event), event.child, event.start): event for event in log.of(ProcExit)}
+    began = {(event.process, event.child, event.start): event for event in log.of(ProcStart)}
+    ended = {(event.process, event.child, event.start): event for event in log.of(ProcExit)}
     faults = injected(log)
     return [
         Start(*key, began.get(key), ended.get(key), _fault_of(ended[key], faults) if key in ended else "")
         for key in sorted(began.keys() | ended.keys())
     ]
-
-
-def process_key(event: Event) -> ProcessKey:
-    """The process that wrote ``event``."""
-    return event.host, event.boot, event.pid, event.start_ticks
 
 
 def _fault_of(end: ProcExit, faults: Iterable[Fault]) -> str:
@@ -97,10 +92,10 @@ def repairs(log: Log, known: list[Start]) -> list[Repair]:
         again = following.get((crash.process, crash.child, crash.number + 1))
         restart_s = useful_s = None
         if again is not None:
-            restart_s = (again.mono_ns - end.mono_ns) / 1e9
+            restart_s = (again.mono_ns - end.mono_ns) / NS_PER_S
             signs = [*work[again.boot], *beats[crash.process, crash.child]]
             first = min((moments[moments > again.mono_ns].min(initial=_NEVER) for moments in signs), default=_NEVER)
-            useful_s = None if first == _NEVER else int(first - again.mono_ns) / 1e9
+            useful_s = None if first == _NEVER else int(first - again.mono_ns) / NS_PER_S
         found.append(Repair(crash, end, restart_s, useful_s))
     return found
 
@@ -121,7 +116,7 @@ def _beats(log: Log) -> defaultdict[tuple[ProcessKey, str], list[np.ndarray]]:
     """When each process's heartbeats came."""
     moments: defaultdict[tuple[ProcessKey, str], list[int]] = defaultdict(list)
     for beat in log.of(Heartbeat):
-        moments[process_key(beat), beat.child].append(beat.mono_ns)
+        moments[beat.process, beat.child].append(beat.mono_ns)
     return defaultdict(list, {child: [np.array(beats)] for child, beats in moments.items()})
 
 

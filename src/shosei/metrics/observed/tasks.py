@@ -7,14 +7,13 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from shosei.log import Columns, Log, Request, Window, Workflow
+from shosei.log.events import UNATTRIBUTED
 from shosei.metrics.metric import Text, Words, text
 from shosei.metrics.observed.requests import Drill, of_purpose, outermost
 
-UNATTRIBUTED = "unattributed"  # what a gateway names calls whose agent it does not know
-
 
 def submitted(log: Log) -> list[Workflow]:
-    """The tasks given to the system that is measured; a baseline's are none of them."""
+    """The tasks given to the system that is measured; a baseline's are not among them."""
     return [task for task in log.of(Workflow) if not task.baseline]
 
 

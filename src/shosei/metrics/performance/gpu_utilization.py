@@ -7,9 +7,10 @@ import math
 from shosei.log import Log, RunBegin, Sample, Step
 from shosei.metrics import stats
 from shosei.metrics.metric import Curve, Figure, Key, Plot, Row, Table, Text, text
-from shosei.metrics.observed.series import SECOND_NS, Bins, RatioBatches, by_child, increments, weighted
+from shosei.metrics.observed.series import Bins, RatioBatches, by_child, increments, weighted
 from shosei.metrics.observed.steps import whole_steps
 from shosei.metrics.value import Unmeasurable, Value
+from shosei.quantity import NS_PER_S
 
 
 def gpu_utilization(log: Log) -> Value:
@@ -25,12 +26,14 @@ def gpu_utilization(log: Log) -> Value:
         (reading for gpu in gpus.values() for reading in weighted(gpu, "kernel_percent")), key=lambda r: r[1]
     )
     if not kernel:
-        beside = [*tables, *efficiency]
+        breakdown = [*tables, *efficiency]
         if any(begin.hardware.get("gpus") for begin in log.of(RunBegin)):
-            raise Unmeasurable("not_measured", "performance.gpu_unread", breakdown=beside, plots=plots)
-        raise Unmeasurable("na", "performance.no_gpu", breakdown=beside, plots=plots)
-    seconds = [(end - begin) / SECOND_NS for begin, end, _ in kernel]
-    batches = RatioBatches.of_equal_count(seconds, [time * r[2] / 100 for time, r in zip(seconds, kernel, strict=True)])
+            raise Unmeasurable("not_measured", "performance.gpu_unread", breakdown=breakdown, plots=plots)
+        raise Unmeasurable("na", "performance.no_gpu", breakdown=breakdown, plots=plots)
+    seconds = [(end - begin) / NS_PER_S for begin, end, _ in kernel]
+    batches = RatioBatches.of_equal_count(
+        tops=[time * r[2] / 100 for time, r in zip(seconds, kernel, strict=True)], bottoms=seconds
+    )
     rows: list[Row] = [
         [name, _mean_over_time(gpu, "kernel_percent"), _mean_over_time(gpu, "sm_percent")] for name, gpu in gpus.items()
     ]
@@ -74,7 +77,7 @@ def _cpu_instead(log: Log) -> tuple[list[Table], list[Plot]]:
     ]
     begin = min(int(begins[0]) for begins, _, _ in trees.values())
     bins = Bins.for_plot(begin, max(int(ends[-1]) for _, ends, _ in trees.values()))
-    curves = [Curve(name, bins.rates((begins, ends, ns / SECOND_NS))) for name, (begins, ends, ns) in trees.items()]
+    curves = [Curve(name, bins.rates((begins, ends, ns / NS_PER_S))) for name, (begins, ends, ns) in trees.items()]
     plot = Plot.of("performance.cpu", "term.seconds", "performance.cores_busy", bins.x, curves)
     return [Table.of("performance.cpu", columns, rows)], [plot]
 
@@ -89,7 +92,7 @@ def _model_flops(log: Log) -> tuple[list[Table], float | None]:
     flops = [step.flops for step in steps if step.flops is not None]
     peaks = [begin.gemm_flops for begin in log.of(RunBegin) if begin.gemm_flops]
     ranks = len({step.rank for step in log.of(Step)})
-    speed = sum(flops) / (sum(step.duration_ns for step in steps) / SECOND_NS) if len(flops) == len(steps) else None
+    speed = sum(flops) / (sum(step.duration_ns for step in steps) / NS_PER_S) if len(flops) == len(steps) else None
     peak = max(peaks) * ranks if peaks else None
     mfu = speed / peak if speed is not None and peak else None
     rows = {

@@ -12,13 +12,14 @@ from shosei.log import Log, RunBegin, Step
 from shosei.metrics import stats
 from shosei.metrics.metric import Curve, Figure, Key, Plot, Row, Table, Text, text
 from shosei.metrics.observed.requests import Drill, Offered, mean_in_flight, offered_load, steady_window, time_batches
-from shosei.metrics.observed.series import SECOND_NS, Bins, RatioBatches
+from shosei.metrics.observed.series import Bins, RatioBatches
 from shosei.metrics.observed.steps import total, whole_steps
 from shosei.metrics.observed.tasks import as_requests, by_task, calls, names, pauses, submitted, window_of
 from shosei.metrics.performance import transfers
 from shosei.metrics.performance.max_rate import max_rate
 from shosei.metrics.service_level import ServiceLevel
 from shosei.metrics.value import Unmeasurable, Value
+from shosei.quantity import NS_PER_MS, NS_PER_S
 
 _COMMAND = "shosei supervise --run RUN --step-pattern '... (?P<samples>[0-9]+)' -- CMD"
 
@@ -26,7 +27,7 @@ _COMMAND = "shosei supervise --run RUN --step-pattern '... (?P<samples>[0-9]+)' 
 def training_rate(log: Log) -> Value:
     """Samples per second of optimiser steps, data wait included; of all ranks together, at the slowest one's pace."""
     steps = whole_steps(log.of(Step))
-    seconds = [step.duration_ns / SECOND_NS for step in steps]
+    seconds = [step.duration_ns / NS_PER_S for step in steps]
     if math.fsum(seconds) <= 0:
         raise Unmeasurable("not_measured", "performance.no_time")
     samples = _per_second([step.samples for step in steps], seconds, "samples/s")
@@ -56,14 +57,14 @@ def _per_second(counts: Sequence[int | None], seconds: Sequence[float], unit: st
     counted = total(counts)
     if counted is None:
         return Figure(None, unit, "higher")
-    batches = RatioBatches.of_equal_count(seconds, [float(count or 0) for count in counts])
+    batches = RatioBatches.of_equal_count(tops=[float(count or 0) for count in counts], bottoms=seconds)
     interval = stats.ratio_interval(batches.tops, batches.bottoms)
     return Figure(counted / math.fsum(seconds), unit, "higher", interval, len(batches))
 
 
 @dataclass(slots=True)
-class _Beside:
-    """What stands beside the rate."""
+class _Details:
+    """Of a load: rows, figures and notes beside the rate."""
 
     rows: dict[Key, Row] = field(default_factory=dict)
     figures: dict[str, Figure] = field(default_factory=dict)
@@ -82,13 +83,13 @@ def request_rate(service_level: ServiceLevel) -> Callable[[Log], Value]:
             raise Unmeasurable("not_measured", text("performance.no_success", requests=len(load.scheduled)))
         rate = load.rate(load.good, "requests/s")
         arrival = next((begin.arrival for begin in log.of(RunBegin) if begin.arrival), text("term.not_recorded"))
-        beside = _Beside({"term.vantage": [load.vantage], "performance.arrival": [arrival]})
-        _add_saturation(beside, load)
-        _add_tokens(beside, load)
-        _add_goodput(beside, load, service_level)
-        _add_max_rate(beside, log, service_level)
+        details = _Details({"term.vantage": [load.vantage], "performance.arrival": [arrival]})
+        _add_saturation(details, load)
+        _add_tokens(details, load)
+        _add_goodput(details, load, service_level)
+        _add_max_rate(details, log, service_level)
         if load.drill.seconds(window.begin_ns, window.end_ns):
-            beside.notes.append("performance.faults_left_out")
+            details.notes.append("performance.faults_left_out")
         return Value(
             value=len(load.good) / load.seconds,
             n=len(load.good),
@@ -98,80 +99,80 @@ def request_rate(service_level: ServiceLevel) -> Callable[[Log], Value]:
             ci_method="term.t_time_batches",
             detail="performance.requests_in_window",
             invalid=load.window.invalid,
-            figures=beside.figures,
-            notes=beside.notes,
+            figures=details.figures,
+            notes=details.notes,
             plots=[_over_time(load)],
-            breakdown=[Table.of("performance.load", ["term.quantity", "term.value"], beside.rows)],
+            breakdown=[Table.of("performance.load", ["term.quantity", "term.value"], details.rows)],
         )
 
     return compute
 
 
-def _add_saturation(beside: _Beside, load: Offered) -> None:
+def _add_saturation(details: _Details, load: Offered) -> None:
     """What was offered, how much of it was answered, and whether the client kept to its schedule."""
     achieved, offered = len(load.good) / load.seconds, len(load.scheduled) / load.seconds
     saturated = load.saturated
     batches = time_batches(load.scheduled["scheduled_ns"], load.window.begin_ns, load.window.end_ns)
     holding = len(np.unique(batches))  # neighbours share a queue
     sent = load.scheduled.at(load.scheduled.has("sent_ns"))
-    lag = (sent["sent_ns"] - sent["scheduled_ns"]) / 1e6
-    beside.rows |= {
+    lag = (sent["sent_ns"] - sent["scheduled_ns"]) / NS_PER_MS
+    details.rows |= {
         "performance.offered": [offered],
         "performance.achieved_over_offered": [achieved / offered],
         "performance.send_lag": [stats.percentile(lag, 99)],
         "performance.steady_window": [load.seconds],
     }
-    beside.figures |= {
+    details.figures |= {
         "offered": Figure(offered, "requests/s", "higher", n=holding),
         "achieved_over_offered": Figure(achieved / offered, "", "higher", n=holding),
         "saturated": Figure(float(saturated), "0/1", "lower", n=1),
     }
     if saturated:
-        beside.notes.append(text("performance.saturated", achieved=achieved, offered=offered))
+        details.notes.append(text("performance.saturated", achieved=achieved, offered=offered))
     if load.grows:
-        beside.notes.append("performance.queue_grows")
+        details.notes.append("performance.queue_grows")
     if len(lag) < (least := stats.PERCENTILE_MIN_N[99]):
-        beside.notes.append(text("performance.lag_refused", least=least))
+        details.notes.append(text("performance.lag_refused", least=least))
 
 
-def _add_tokens(beside: _Beside, load: Offered) -> None:
+def _add_tokens(details: _Details, load: Offered) -> None:
     if not load.good.has("tokens_out").all():
-        beside.rows["performance.output_tokens"] = [text("performance.no_usage")]
+        details.rows["performance.output_tokens"] = [text("performance.no_usage")]
         return
-    beside.figures["tokens_per_s"] = load.rate(load.good, "tokens/s", "tokens_out")
-    beside.rows["performance.output_tokens"] = [beside.figures["tokens_per_s"].value]
+    details.figures["tokens_per_s"] = load.rate(load.good, "tokens/s", "tokens_out")
+    details.rows["performance.output_tokens"] = [details.figures["tokens_per_s"].value]
 
 
-def _add_goodput(beside: _Beside, load: Offered, service_level: ServiceLevel) -> None:
+def _add_goodput(details: _Details, load: Offered, service_level: ServiceLevel) -> None:
     """The rate of requests that keep every limit, and their share of all that were scheduled in the window."""
     if not service_level.is_set:
-        beside.rows["performance.goodput"] = [text("performance.no_limits")]
+        details.rows["performance.goodput"] = [text("performance.no_limits")]
         return
     if service_level.unknown(load.good).any():
-        beside.rows["performance.goodput"] = [text("performance.limits_unknown")]
+        details.rows["performance.goodput"] = [text("performance.limits_unknown")]
         return
     keeping = load.good.at(service_level.kept(load.good))
     kept = int((service_level.kept(load.scheduled) & ~load.scheduled.has("error")).sum())
-    beside.figures["goodput"] = load.rate(keeping, "requests/s")
-    beside.rows["performance.goodput"] = [beside.figures["goodput"].value]
-    beside.rows["performance.share_keeping"] = [kept / len(load.scheduled)]
+    details.figures["goodput"] = load.rate(keeping, "requests/s")
+    details.rows["performance.goodput"] = [details.figures["goodput"].value]
+    details.rows["performance.share_keeping"] = [kept / len(load.scheduled)]
 
 
-def _add_max_rate(beside: _Beside, log: Log, service_level: ServiceLevel) -> None:
+def _add_max_rate(details: _Details, log: Log, service_level: ServiceLevel) -> None:
     """What a search for the highest rate has found, if there was one."""
     found = max_rate(log, service_level)
     if found is None:
         return
-    beside.figures["max_rate"] = found.figure
-    beside.rows["performance.max_rate"] = [found.figure.value]
+    details.figures["max_rate"] = found.figure
+    details.rows["performance.max_rate"] = [found.figure.value]
     if found.client_bound:
-        beside.notes.append("performance.max_rate_client_bound")
+        details.notes.append("performance.max_rate_client_bound")
 
 
 def _over_time(load: Offered) -> Plot:
     bins = Bins.for_plot(load.window.begin_ns, load.window.end_ns)
     place = (load.good["done_ns"] - bins.begin_ns) // bins.width_ns
-    finished = np.bincount(place, np.full(len(place), SECOND_NS / bins.width_ns), minlength=bins.count)
+    finished = np.bincount(place, np.full(len(place), NS_PER_S / bins.width_ns), minlength=bins.count)
     curves = [
         Curve(text("performance.finished_per_s"), finished.tolist()),
         Curve(text("performance.in_flight"), [*mean_in_flight(load.requests, bins)]),
@@ -188,7 +189,7 @@ def task_rate(service_level: ServiceLevel) -> Callable[[Log], Value]:
         if not len(offered.good):
             raise Unmeasurable("not_measured", text("agents.no_success", tasks=len(tasks)))
         rate = offered.rate(offered.good, "tasks/s")
-        beside = {"tokens_per_s": _tokens(offered), "goodput": _goodput(offered, service_level)}
+        figures = {"tokens_per_s": _tokens(offered), "goodput": _goodput(offered, service_level)}
         made = by_task(calls(log)[1])
         return Value(
             value=rate.value or 0.0,
@@ -198,7 +199,7 @@ def task_rate(service_level: ServiceLevel) -> Callable[[Log], Value]:
             ci=rate.ci or (None, None),
             ci_method="term.t_time_batches",
             detail="agents.tasks_in_window",
-            figures={name: found for name, found in beside.items() if isinstance(found, Figure)},
+            figures={name: found for name, found in figures.items() if isinstance(found, Figure)},
             plots=[_tasks_over_time(offered)],
             breakdown=[
                 Table.of(
@@ -208,8 +209,8 @@ def task_rate(service_level: ServiceLevel) -> Callable[[Log], Value]:
                         "agents.submitted": [len(offered.scheduled)],
                         "agents.answered": [len(offered.good)],
                         "performance.steady_window": [offered.seconds],
-                        "performance.output_tokens": [_told(beside["tokens_per_s"])],
-                        "agents.goodput": [_told(beside["goodput"])],
+                        "performance.output_tokens": [_told(figures["tokens_per_s"])],
+                        "agents.goodput": [_told(figures["goodput"])],
                     },
                 ),
                 *transfers.tables(made, names(call for own in made.values() for call in own)),
@@ -229,7 +230,7 @@ def _goodput(offered: Offered, service_level: ServiceLevel) -> Figure | Text:
     if service_level.task_ms is None:
         return text("agents.no_limit")
     taken_ns = offered.good["done_ns"] - offered.good["scheduled_ns"]
-    return offered.rate(offered.good.at(taken_ns <= service_level.task_ms * 1e6), "tasks/s")
+    return offered.rate(offered.good.at(taken_ns <= service_level.task_ms * NS_PER_MS), "tasks/s")
 
 
 def _told(found: Figure | Text) -> Text | float | None:

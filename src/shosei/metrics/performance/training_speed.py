@@ -10,11 +10,11 @@ from shosei.log import Epoch, HeldOut, Log, Section, Step
 from shosei.metrics import stats
 from shosei.metrics.metric import Curve, Figure, Key, Plot, Row, Table, Text, text
 from shosei.metrics.observed.requests import of_purpose, outermost
-from shosei.metrics.observed.series import SECOND_NS
 from shosei.metrics.observed.steps import kept, total
 from shosei.metrics.observed.tasks import sessions, submitted
 from shosei.metrics.observed.wall_time import PARTS, Stretch, WallTime, overlap, wall_time
 from shosei.metrics.value import Unmeasurable, Value
+from shosei.quantity import NS_PER_S
 
 _CURVE_POINTS = 200
 _WAITS = ("data_wait", "communication")
@@ -116,7 +116,7 @@ def _pass(log: Log, steps: list[Step], events: list[Epoch]) -> _Pass:
     taken = sum(step.epoch == last.index and same(step) for step in steps)
     whole = round(last.steps / last.fraction)
     fraction = max(last.fraction, taken / whole) if whole else last.fraction
-    seconds = (end - begin - overlap(evaluations, begin, end)) / SECOND_NS
+    seconds = (end - begin - overlap(evaluations, begin, end)) / NS_PER_S
     return _Pass(last.index, seconds, min(1.0, fraction))
 
 
@@ -137,10 +137,10 @@ def _wall_table(wall: WallTime, unknown: Collection[str]) -> Table:
     rows: dict[Key, Row] = {
         f"performance.{part}": [None, None]
         if part in unknown
-        else [wall.parts_ns[part] / SECOND_NS, wall.parts_ns[part] / wall.total_ns]
+        else [wall.parts_ns[part] / NS_PER_S, wall.parts_ns[part] / wall.total_ns]
         for part in PARTS
     }
-    rows["term.total"] = [wall.total_ns / SECOND_NS, 1.0]
+    rows["term.total"] = [wall.total_ns / NS_PER_S, 1.0]
     columns = ["performance.part", "term.seconds", "term.share"]
     return Table.of("performance.wall_time", columns, rows)
 
@@ -203,7 +203,7 @@ def workload_time(log: Log) -> Value:
     if not len(ended):
         raise Unmeasurable("not_measured", "performance.no_exam")
     failed = int(requests.has("error").sum())
-    seconds = int(ended["done_ns"].max() - ended["sent_ns"].min()) / SECOND_NS
+    seconds = int(ended["done_ns"].max() - ended["sent_ns"].min()) / NS_PER_S
     if seconds <= 0:
         raise Unmeasurable("not_measured", "performance.no_time")
     columns = ["performance.requests", "term.seconds", "performance.requests_per_s", "term.vantage"]
@@ -229,7 +229,7 @@ def workload_time(log: Log) -> Value:
 def task_pass(log: Log) -> Value:
     """Seconds from the first submission to the last end, failed tasks among them, pauses between sessions apart."""
     tasks = submitted(log)
-    seconds = sum(end - begin for begin, end in sessions(tasks)) / SECOND_NS
+    seconds = sum(end - begin for begin, end in sessions(tasks)) / NS_PER_S
     if seconds <= 0:
         raise Unmeasurable("not_measured", "performance.no_time")
     columns = ["agents.tasks", "term.seconds", "agents.failed"]

@@ -11,31 +11,32 @@ from shosei.metrics.metric import Figure, Key, Row, Table, Text, Words, text
 from shosei.metrics.observed.starts import Repair, Start, lost_work, repairs, starts
 from shosei.metrics.stats.observations import Observation, Observations, share
 from shosei.metrics.value import Value
+from shosei.quantity import NS_PER_S
 
 _CAUSES = {"done", "stopped", "bad input", "out of memory", "signal", "exception", "hang", "start-up"}
 
 
 def crash_rate(log: Log) -> Value:
     """Unplanned ends per process start, as the supervisor saw them; crashes in an injected fault stay apart."""
-    known = starts(log)
-    crashes = sum(start.crashed for start in known)
-    hours = sum(start.end.duration_ns for start in known if start.end) / 3.6e12
-    mended = repairs(log, known)
-    figures = _over_time(crashes, hours, len(known)) | _repair_figures(mended, log.of(Step))
-    each = [Observation(start.key, start.key, {"top": float(start.crashed), "bottom": 1.0}) for start in known]
+    every_start = starts(log)
+    crashes = sum(start.crashed for start in every_start)
+    hours = sum(start.end.duration_ns for start in every_start if start.end) / 3.6e12
+    mended = repairs(log, every_start)
+    figures = _over_time(crashes, hours, len(every_start)) | _repair_figures(mended, log.of(Step))
+    each = [Observation(start.key, start.key, {"top": float(start.crashed), "bottom": 1.0}) for start in every_start]
     return Value(
-        value=crashes / len(known),
+        value=crashes / len(every_start),
         observations=Observations(each, share, paired=False),
-        n=len(known),
-        clusters=len(known),
+        n=len(every_start),
+        clusters=len(every_start),
         unit_of_n="reliability.process_starts",
-        ci=stats.wilson(crashes, len(known)),
+        ci=stats.wilson(crashes, len(every_start)),
         ci_method="reliability.wilson",
         detail="reliability.crashes_per_start",
         figures=figures,
-        notes=_crash_notes(known, mended),
+        notes=_crash_notes(every_start, mended),
         breakdown=[
-            _ends(known),
+            _ends(every_start),
             _time_table(crashes, hours, figures),
             *_repair_tables(mended),
             *_lost_work_table(log.of(Step)),
@@ -81,9 +82,9 @@ def _repair_figures(mended: Sequence[Repair], steps: Sequence[Step]) -> dict[str
     return figures
 
 
-def _ends(known: Sequence[Start]) -> Table:
+def _ends(every_start: Sequence[Start]) -> Table:
     """How the starts of each process ended."""
-    counts = Counter((start.child, start.end.cause if start.end else "", start.fault) for start in known)
+    counts = Counter((start.child, start.end.cause if start.end else "", start.fault) for start in every_start)
     rows: list[Row] = [
         [child, _cause(cause) if cause else text("reliability.no_end"), _injected(fault), count]
         for (child, cause, fault), count in sorted(counts.items())
@@ -98,8 +99,8 @@ def _ends(known: Sequence[Start]) -> Table:
 
 
 def _cause(cause: str) -> Text:
-    known = cause if cause in _CAUSES else "unknown"
-    return text("reliability.ended." + known.replace(" ", "_").replace("-", "_"))
+    name = cause if cause in _CAUSES else "unknown"
+    return text("reliability.ended." + name.replace(" ", "_").replace("-", "_"))
 
 
 def _injected(fault: str) -> Words:
@@ -117,8 +118,8 @@ def _repair_tables(mended: Sequence[Repair]) -> list[Table]:
     }
     means: dict[Key, Row] = {}
     for name, times in stages.items():
-        known = [time for time in times if time is not None]
-        means[f"reliability.{name}"] = [stats.mean(known) if known else None, len(known)]
+        measured = [time for time in times if time is not None]
+        means[f"reliability.{name}"] = [stats.mean(measured) if measured else None, len(measured)]
     each: list[Row] = [
         [
             repair.crash.child,
@@ -151,16 +152,16 @@ def _lost_work_table(steps: Sequence[Step]) -> list[Table]:
     if not steps:
         return []
     again = lost_work(steps)
-    seconds = sum(step.duration_ns for step in again) / 1e9
+    seconds = sum(step.duration_ns for step in again) / NS_PER_S
     columns = ["term.quantity", "reliability.steps", "term.seconds"]
     return [Table.of("reliability.lost_work", columns, {"reliability.run_again": [len(again), seconds]})]
 
 
-def _crash_notes(known: Sequence[Start], mended: Sequence[Repair]) -> list[Text]:
+def _crash_notes(every_start: Sequence[Start], mended: Sequence[Repair]) -> list[Text]:
     notes = []
-    if faults := [start.fault for start in known if start.ended_unplanned and start.fault]:
+    if faults := [start.fault for start in every_start if start.ended_unplanned and start.fault]:
         notes.append(text("reliability.injected_crashes", count=len(faults), faults=sorted(set(faults))))
-    if missing := sum(start.end is None for start in known):
+    if missing := sum(start.end is None for start in every_start):
         notes.append(text("reliability.ends_missing", count=missing))
     if unmended := sum(repair.seconds is None for repair in mended):
         notes.append(text("reliability.unmended", count=unmended))

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from shosei.log import Columns, Log, Request, Step, Workflow
+from shosei.log.events import UNATTRIBUTED
 from shosei.metrics import stats
 from shosei.metrics.metric import Figure, Key, Row, Table, Text, Words, text
 from shosei.metrics.observed.requests import Drill, by_time, of_purpose, outermost
 from shosei.metrics.observed.steps import attempted
-from shosei.metrics.observed.tasks import UNATTRIBUTED, by_task, calls, names, stopped, submitted
+from shosei.metrics.observed.tasks import by_task, calls, names, stopped, submitted
 from shosei.metrics.stats.observations import Observation, Observations, by_cluster, share
 from shosei.metrics.value import Unmeasurable, Value
 
@@ -181,10 +182,10 @@ _TASK_ENDS = {"raised", "timeout", "crashed", "no answer", "flood", "budget", "u
 
 
 def task_errors(log: Log) -> Value:
-    """Tasks whose system gave no answer in time, per task submitted; a wrong answer is no error."""
+    """Tasks whose system gave no answer in time, per task submitted; a wrong answer is not an error."""
     tasks = submitted(log)
-    vantage, made = calls(log)
-    tried = by_task(made)
+    vantage, model_calls = calls(log)
+    tried = by_task(model_calls)
     observations = _observations(tasks)
     clusters = [[it.adds["top"] for it in cluster] for cluster in by_cluster(observations.each)]
     figures, tools = tool_success(tried)
@@ -198,8 +199,16 @@ def task_errors(log: Log) -> Value:
         ci_method="accuracy.wilson_clustered",
         detail="agents.failed_per_task",
         figures=_of_calls(tried) | figures,
-        notes=[*stopped(tasks), *unattributed(made), *([text("reliability.seen_by", vantage=vantage)] if made else [])],
-        breakdown=[_ends_by_type(tasks, made), *([table(tried, names(made))] if made else []), *tools],
+        notes=[
+            *stopped(tasks),
+            *unattributed(model_calls),
+            *([text("reliability.seen_by", vantage=vantage)] if model_calls else []),
+        ],
+        breakdown=[
+            _ends_by_type(tasks, model_calls),
+            *([table(tried, names(model_calls))] if model_calls else []),
+            *tools,
+        ],
     )
 
 
@@ -217,20 +226,20 @@ def _observations(submitted: Sequence[Workflow]) -> Observations:
 
 def _of_calls(tried: dict[str, list[Request]]) -> dict[str, Figure]:
     """The share of calls that failed; those of one task are not independent."""
-    clusters = [[float(bool(call.error)) for call in made] for made in tried.values()]
+    clusters = [[float(bool(call.error)) for call in of_task] for of_task in tried.values()]
     if not clusters:
         return {}
     rate = stats.mean([outcome for task in clusters for outcome in task])
     return {"calls": Figure(rate, "", "lower", stats.wilson_clustered(clusters), len(clusters))}
 
 
-def _ends_by_type(tasks: Sequence[Workflow], made: Sequence[Request]) -> Table:
+def _ends_by_type(tasks: Sequence[Workflow], model_calls: Sequence[Request]) -> Table:
     """How tasks ended, and how calls did."""
     rows: list[Row] = []
     for error, count in sorted(Counter(task.error for task in tasks).items()):
         rows.append([text("agents.tasks"), _ended(error), count, count / len(tasks)])
-    for error, count in sorted(Counter(call.error for call in made).items()):
-        rows.append([text("agents.calls"), failure(error), count, count / len(made)])
+    for error, count in sorted(Counter(call.error for call in model_calls).items()):
+        rows.append([text("agents.calls"), failure(error), count, count / len(model_calls)])
     columns = ["agents.what", "reliability.error", "term.n", "term.share"]
     return Table.of("reliability.by_type", columns, rows)
 
@@ -241,25 +250,27 @@ def _ended(error: str) -> Words:
     return text("agents.ended." + error.replace(" ", "_")) if error in _TASK_ENDS else error
 
 
-def retries(made: Sequence[Request]) -> int:
+def retries(of_task: Sequence[Request]) -> int:
     """Of one agent's calls in one task, those that follow on one that failed."""
-    return sum(bool(before.error) for before in made[:-1])
+    return sum(bool(before.error) for before in of_task[:-1])
 
 
 def table(tasks: Mapping[str, Sequence[Request]], named: Mapping[str, Words]) -> Table:
     """Each agent's calls, tokens, errors and retries, and how the gateway knew it."""
     rows: list[Row] = []
     for agent in sorted(named):
-        per_task = [[call for call in made if call.agent == agent] for made in tasks.values()]
-        own = [call for made in per_task for call in made]
-        known_by = sorted({call.attribution for call in own if call.attribution and call.attribution != UNATTRIBUTED})
+        per_task = [[call for call in of_task if call.agent == agent] for of_task in tasks.values()]
+        of_agent = [call for of_task in per_task for call in of_task]
+        known_by = sorted(
+            {call.attribution for call in of_agent if call.attribution and call.attribution != UNATTRIBUTED}
+        )
         rows.append(
             [
                 named[agent],
-                len(own),
-                _tokens([call.tokens_in for call in own]),
-                _tokens([call.tokens_out for call in own]),
-                sum(bool(call.error) for call in own),
+                len(of_agent),
+                _tokens([call.tokens_in for call in of_agent]),
+                _tokens([call.tokens_out for call in of_agent]),
+                sum(bool(call.error) for call in of_agent),
                 sum(map(retries, per_task)),
                 ", ".join(known_by) or None,
             ]
@@ -276,18 +287,20 @@ def table(tasks: Mapping[str, Sequence[Request]], named: Mapping[str, Words]) ->
     return Table.of("agents.agents", columns, rows)
 
 
-def unattributed(made: Sequence[Request]) -> list[Key | Text]:
+def unattributed(model_calls: Sequence[Request]) -> list[Key | Text]:
     """A note where nobody knows which agent some calls were of."""
-    count = sum(call.agent in ("", UNATTRIBUTED) for call in made)
+    count = sum(call.agent in ("", UNATTRIBUTED) for call in model_calls)
     if not count:
         return []
-    return [text("agents.unattributed_calls", count=count, calls=len(made), share=f"{count / len(made):.1%}")]
+    return [
+        text("agents.unattributed_calls", count=count, calls=len(model_calls), share=f"{count / len(model_calls):.1%}")
+    ]
 
 
 def _tokens(counts: Sequence[int | None]) -> int | None:
     """The sum; None where no call told. A call that failed has none."""
-    known = [count for count in counts if count is not None]
-    return sum(known) if known else None
+    counted = [count for count in counts if count is not None]
+    return sum(counted) if counted else None
 
 
 # The ends of a tool call, in the order of the table's columns.
@@ -305,18 +318,18 @@ class _Asked:
 
 def _asked(tasks: Mapping[str, Sequence[Request]]) -> list[_Asked]:
     """Every tool call and its end: a wrong call stays one, whatever it was answered."""
-    found: list[_Asked] = []
-    for task, made in tasks.items():
+    every: list[_Asked] = []
+    for task, of_task in tasks.items():
         waiting: dict[str, _Asked] = {}
-        for request in made:
+        for request in of_task:
             for result in request.tool_results:
                 asked = waiting.pop(result.id, None)
                 if asked and asked.end == "unanswered":
                     asked.end = "error" if result.error else "answered"
             for call in request.tool_calls:
                 waiting[call.id] = _Asked(task, call.name, call.error or "unanswered")
-                found.append(waiting[call.id])
-    return found
+                every.append(waiting[call.id])
+    return every
 
 
 def tool_success(tasks: Mapping[str, Sequence[Request]]) -> tuple[dict[str, Figure], list[Table]]:

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from shosei.log import Log, Restart
 from shosei.metrics import stats
 from shosei.metrics.metric import Row, Table
-from shosei.metrics.observed.starts import process_key
 from shosei.metrics.stats.observations import Observation, Observations, total
 from shosei.metrics.value import Value
 
@@ -47,5 +46,5 @@ def _observations(last: Sequence[Restart]) -> Observations:
 
 def _last_counters(log: Log) -> list[Restart]:
     """The last state of each process's counters."""
-    last = {(event.child, process_key(event)): event for event in log.of(Restart)}
+    last = {(event.child, event.process): event for event in log.of(Restart)}
     return [last[key] for key in sorted(last)]

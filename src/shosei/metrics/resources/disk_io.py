@@ -7,8 +7,9 @@ import math
 from shosei.log import Log
 from shosei.metrics import stats
 from shosei.metrics.metric import Curve, Figure, Key, Plot, Row, Table, text
-from shosei.metrics.observed.series import SECOND_NS, Bins, Increments, RatioBatches, increments, joined, process_trees
+from shosei.metrics.observed.series import Bins, Increments, RatioBatches, increments, joined, process_trees
 from shosei.metrics.value import Unmeasurable, Value
+from shosei.quantity import NS_PER_S
 
 _MB = 1e6
 
@@ -24,7 +25,7 @@ def disk_io(log: Log) -> Value:
     if not len(begins):
         raise Unmeasurable("not_measured", "resources.no_io_counters")
     begin, end = int(begins.min()), int(ends.max())
-    seconds = (end - begin) / SECOND_NS
+    seconds = (end - begin) / NS_PER_S
     totals = {counter: math.fsum(increases) for counter, (_, _, increases) in counted.items()}
     # A write that was cancelled, for its file was deleted before it reached the disk, was counted as written before.
     since, until, cancelled = counted["cancelled_write_bytes"]
@@ -32,7 +33,7 @@ def disk_io(log: Log) -> Value:
     stored = totals["read_bytes"] + totals["write_bytes"] - totals["cancelled_write_bytes"]
     bins = Bins.seconds(begin, end)
     rates = [total / _MB for total in bins.totals(joined([read, written]))] or [stored / _MB / seconds]
-    batches = RatioBatches.of_equal_count([1.0] * len(rates), rates)
+    batches = RatioBatches.of_equal_count(tops=rates, bottoms=[1.0] * len(rates))
     p95 = stats.percentile(rates, 95)
     rows: dict[Key, Row] = {f"resources.{counter}": [total, total / _MB / seconds] for counter, total in totals.items()}
     rows["resources.p95_of_seconds"] = [None, p95]

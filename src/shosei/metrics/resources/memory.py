@@ -5,8 +5,9 @@ from __future__ import annotations
 from shosei.log import Log, Sample
 from shosei.metrics import stats
 from shosei.metrics.metric import Curve, Figure, Plot, Row, Table, Text, text
-from shosei.metrics.observed.series import SECOND_NS, Bins, by_child, per_second, process_trees
+from shosei.metrics.observed.series import Bins, by_child, per_second, process_trees
 from shosei.metrics.value import Unmeasurable, Value
+from shosei.quantity import NS_PER_S
 
 _MB = 1e6
 _GPU_GAUGES = ("used_bytes", "reserved_bytes", "allocated_bytes")
@@ -63,7 +64,7 @@ def _pss_rate(trees: dict[str, list[Sample]]) -> list[Text]:
     readings = [[sample.mono_ns for sample in tree if sample.pss_bytes is not None] for tree in trees.values()]
     gaps = sum(len(moments) - 1 for moments in readings if moments)
     watched_ns = sum(moments[-1] - moments[0] for moments in readings if moments)
-    return [text("resources.pss_every", seconds=watched_ns / gaps / SECOND_NS)] if gaps else []
+    return [text("resources.pss_every", seconds=watched_ns / gaps / NS_PER_S)] if gaps else []
 
 
 def _highest(series: dict[int, int]) -> int | None:
@@ -81,7 +82,7 @@ def _gpu_memory(log: Log) -> list[Table]:
 
 
 def _memory_over_time(trees: dict[str, list[Sample]], total: dict[int, int], gauge: str) -> Plot:
-    bins = Bins.for_plot(min(total) * SECOND_NS, (max(total) + 1) * SECOND_NS)
+    bins = Bins.for_plot(min(total) * NS_PER_S, (max(total) + 1) * NS_PER_S)
     readings = {name: per_second({name: tree}, gauge) for name, tree in trees.items()}
     curves = [Curve(name, _megabytes(bins, tree)) for name, tree in readings.items()] if len(trees) > 1 else []
     curves.append(Curve(text("term.total"), _megabytes(bins, total)))

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from shosei.log import Columns, Comm, Log, Request, RunBegin, Sample
+from shosei.log.events import LOOPBACK
 from shosei.metrics import stats
 from shosei.metrics.metric import Figure, Key, Row, Table, Text, text
 from shosei.metrics.observed.requests import by_time, offered_load, outermost, steady_window
 from shosei.metrics.observed.series import (
-    SECOND_NS,
     Bins,
     Increments,
     RatioBatches,
@@ -22,10 +22,10 @@ from shosei.metrics.observed.series import (
     ran_here,
 )
 from shosei.metrics.value import Unmeasurable, Value
+from shosei.quantity import NS_PER_S
 
 GIGABIT = 1e9
 _AGREEMENT = 0.2  # how far counters and collectives may differ
-_LOOPBACK = "lo"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class _Node:
     @property
     def gbps(self) -> float:
         """Mean over the time that was sampled."""
-        return self.bytes * 8 / GIGABIT / ((self.end_ns - self.begin_ns) / SECOND_NS)
+        return self.bytes * 8 / GIGABIT / ((self.end_ns - self.begin_ns) / NS_PER_S)
 
     @property
     def gbps_by_second(self) -> list[float]:
@@ -75,7 +75,7 @@ def between_nodes(log: Log) -> Value:
     seconds = [node.gbps_by_second for node in metered]
     # Nodes have clocks of their own: their n-th seconds are put together, and only their mean is one observation.
     means = [stats.mean(together) for together in zip(*seconds, strict=False)]
-    batches = RatioBatches.of_equal_count([1.0] * len(means), means)
+    batches = RatioBatches.of_equal_count(tops=means, bottoms=[1.0] * len(means))
     p95 = stats.percentile([second for node in seconds for second in node], 95)
     rows: list[Row] = [[node.name, node.bytes, node.gbps] for node in metered]
     return Value(
@@ -99,7 +99,7 @@ def _nodes(log: Log) -> list[_Node]:
     """
     meters: dict[tuple[str, int], list[Sample]] = {}
     for sample in log.of(Sample):
-        if sample.scope == "nic" and sample.name != _LOOPBACK:
+        if sample.scope == "nic" and sample.name != LOOPBACK:
             meters.setdefault((sample.host, sample.pid), []).append(sample)
     hosts = [host for host, _ in meters]
     nodes = []
@@ -149,7 +149,7 @@ def client_to_server(log: Log) -> Value:
     counted = load.at((window.begin_ns <= done_ns) & (done_ns < window.end_ns) & load.has("bytes_sent"))
     if not len(counted):
         raise Unmeasurable("not_measured", "performance.no_load", breakdown=bodies)
-    seconds = (window.end_ns - window.begin_ns) / SECOND_NS
+    seconds = (window.end_ns - window.begin_ns) / NS_PER_S
     sizes = (counted["bytes_sent"] + _bytes_received(counted)).astype(float)
     batches = [
         math.fsum(batch.tolist()) * 8 / GIGABIT
@@ -197,7 +197,7 @@ def bus_table(log: Log) -> list[Table]:
     rows: list[Row] = []
     for op in _PASSES:
         calls = [ranks for (_, name, _), ranks in _calls(log).items() if name == op and len(ranks) == ranks[0].world]
-        seconds = sum(max(comm.duration_ns for comm in ranks) for ranks in calls) / SECOND_NS
+        seconds = sum(max(comm.duration_ns for comm in ranks) for ranks in calls) / NS_PER_S
         if seconds:
             moved = sum(_on_the_link(ranks[0]) for ranks in calls)
             rows.append([op, len(calls), moved, seconds, moved * 8 / 1e9 / seconds])
@@ -223,7 +223,7 @@ def _on_the_link(comm: Comm) -> float:
 
 
 def _calls(log: Log) -> dict[Call, list[Comm]]:
-    """The ranks' reports of each call. A restart begins to count anew: all ranks start together."""
+    """The ranks' reports of each call. A restart begins to count from 0: all ranks start together."""
     starts: dict[int, list[tuple[str, int, int]]] = {}
     calls: dict[Call, list[Comm]] = {}
     for comm in log.of(Comm):

@@ -74,7 +74,7 @@ def bootstrap_error(groups: int, statistic: Statistic, resamples: int = RESAMPLE
     """Standard error of ``statistic`` over at least two resampled clusters (Efron 1979); 0 where only rounding differs.
 
     ``statistic`` maps how often each cluster was drawn, (resamples, groups), to one value a resample. As large as for
-    independent clusters drawn anew: resampling n of n takes 1 / n of the variance away.
+    independent clusters drawn again: resampling n of n takes 1 / n of the variance away.
     """
     draws, rows = _draws(groups, resamples), max(1, _AT_ONCE // groups)
     values = [float(value) for row in range(0, resamples, rows) for value in statistic(draws[row : row + rows])]

@@ -68,7 +68,7 @@ def quantile(freedom: float, share: float) -> float:
 def student(value: float, error: float, freedom: float, n: int, method: Words, *, relative: bool = False) -> Difference:
     """The t test of a difference against 0. With ``relative``, ``value`` is the logarithm of a ratio.
 
-    Without any spread a difference is certain, and so is none.
+    Without any spread a difference is certain, and so is the lack of one.
     """
     half = quantile(freedom, 0.975) * error
     p = 2 * float(special.stdtr(freedom, -abs(value) / error)) if error > 0 else float(value == 0)

@@ -14,7 +14,7 @@ DEEPEST = 200  # values within values; what one side takes, the other must be ab
 
 
 class NotPlain(TypeError):
-    """A value that is no literal: a function, a generator, an instance of a class, a subclass of a plain type."""
+    """A value that is not a literal: a function, a generator, an instance of a class, a subclass of a plain type."""
 
 
 class TooDeep(NotPlain):

@@ -21,15 +21,15 @@ _NOT_OF_WORDS = (UnicodeError, ExceptionGroup)  # made of more than a text
 
 
 class NoReply(BaseException):
-    """The candidate ended without a reply, or its reply is none. Beyond the reach of ``except Exception``."""
+    """The candidate ended without a reply, or its reply is not one. Beyond the reach of ``except Exception``."""
 
 
 class NotPlainArgument(BaseException):
-    """The tests hand over an argument that is no literal."""
+    """The tests hand over an argument that is not a literal."""
 
 
 class NotPlainResult(BaseException):
-    """The candidate's result is no literal."""
+    """The candidate's result is not a literal."""
 
 
 def run(host: socket.socket, channel: socket.socket) -> None:

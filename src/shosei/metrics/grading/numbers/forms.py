@@ -1,4 +1,4 @@
-"""How numbers are written, and what looks like one and is none. For folded text (``markup.plain``), in lower case."""
+"""How numbers are written, and what looks like one and is not. For folded text (``markup.plain``), in lower case."""
 
 from __future__ import annotations
 

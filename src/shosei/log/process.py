@@ -1,34 +1,35 @@
-"""Who is writing: host, boot, process."""
+"""Which process is writing: its host, boot, id and start."""
 
 from __future__ import annotations
 
 import os
 import socket
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import psutil
 
 from shosei.proc import read, stat
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
+class ProcessKey(NamedTuple):
+    """Names a process for good: a container that is restarted gives its processes the same ids."""
+
     host: str
     boot: str
     pid: int
     start_ticks: int
 
 
-def identity() -> Identity:
+def this_process() -> ProcessKey:
     """The calling process. Off Linux, the boot time stands in for the boot id and the start time for the ticks."""
     host = socket.gethostname().replace("/", "_") or "localhost"
     boot = read("/proc/sys/kernel/random/boot_id").decode().strip() or str(int(psutil.boot_time()))
-    return Identity(host, boot, os.getpid(), _start_ticks(os.getpid()))
+    return ProcessKey(host, boot, os.getpid(), _start_ticks(os.getpid()))
 
 
-def is_running(process: Identity) -> bool:
+def is_running(process: ProcessKey) -> bool:
     """Whether it is a process of this machine that has not ended. What another machine runs cannot be seen."""
-    me = identity()
+    me = this_process()
     if (process.host, process.boot) != (me.host, me.boot):
         return False
     try:

@@ -1,4 +1,4 @@
-"""A system's host process under the supervisor, and the tasks that it is given over a socket."""
+"""A system's process under the supervisor, and the tasks that it is given over a socket."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Outcome:
     message: str = ""
 
 
-class Hosted:
+class RunningSystem:
     """The running system, for the length of the block. What its tasks print goes to ``output``."""
 
     def __init__(self, system: System, writer: Writer, output: Path) -> None:
@@ -38,13 +38,13 @@ class Hosted:
         self._connection: asyncio.StreamWriter | None = None
         self._waiting: dict[str, asyncio.Future[Outcome]] = {}
 
-    async def __aenter__(self) -> Hosted:
+    async def __aenter__(self) -> RunningSystem:
         """Raises MeasurementInvalid: the system does not start."""
         self._stack = contextlib.AsyncExitStack()
         folder = self._stack.enter_context(tempfile.TemporaryDirectory(prefix="shosei-"))
         socket = f"{folder}/socket"  # a socket's path may have 107 bytes; a run folder's may be longer
         self._server = await asyncio.start_unix_server(self._talk, socket, limit=_LINE_LIMIT)
-        argv = self._system.host(socket, str(self._output.absolute()))
+        argv = self._system.command_line(socket, str(self._output.absolute()))
         child = Child(self._system.name, argv, {"OPENAI_API_KEY": _PLACEHOLDER}, phase="inference")
         self._supervisor = Supervisor(self._writer, [child])
         self._supervising = asyncio.create_task(self._supervisor.run())
@@ -94,18 +94,18 @@ class Hosted:
             self._connection.write(json.dumps(message, ensure_ascii=False).encode() + b"\n")
 
     async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """One start of the host: what it says of its tasks, until it ends."""
+        """One start of the system's process: what it reports of its tasks, until it ends."""
         self._lose()
         self._connection = writer
         self._connected.set()
         with contextlib.suppress(ConnectionError):
             async for line in reader:
-                said = json.loads(line)
-                waiting = self._waiting.get(said.pop("name"))
+                report = json.loads(line)
+                waiting = self._waiting.get(report.pop("name"))
                 if waiting and not waiting.done():
-                    waiting.set_result(Outcome(**said))
+                    waiting.set_result(Outcome(**report))
         writer.close()
-        if self._connection is not writer:  # a process that outlived its host held the old line; there is a new one
+        if self._connection is not writer:  # a process that outlived the system's held the old line; there is a new one
             return
         self._connection = None
         if not self._supervising.done():
@@ -113,11 +113,11 @@ class Hosted:
         self._lose()
 
     def _lose(self) -> None:
-        """What the host before was doing has come to its end."""
+        """What the process before was doing has come to its end."""
         for waiting in self._waiting.values():
             if waiting.done():
                 continue
             if self.interrupted:
                 waiting.cancel()
             else:
-                waiting.set_result(Outcome(error="crashed", message="the process that hosts the system ended"))
+                waiting.set_result(Outcome(error="crashed", message="the system's process ended"))

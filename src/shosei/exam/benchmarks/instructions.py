@@ -1,4 +1,4 @@
-"""What is said around a question, in its own language."""
+"""Instructions: what an answer is to be, in the language of the question."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 _KANA = re.compile(r"[\u3041-\u3096\u30a1-\u30fa\uff66-\uff9d]")
 _HAN = re.compile(r"[\u3400-\u9fff]")
-_READ = 200
+_TEXTS_READ = 200
 
 INSTRUCTIONS = {
     "zh": {
@@ -43,7 +43,7 @@ def language(texts: Iterable[str]) -> str:
 
     Japanese has more than one kana among ten characters, Chinese text that quotes Japanese has not.
     """
-    text = "".join(itertools.islice(texts, _READ))
+    text = "".join(itertools.islice(texts, _TEXTS_READ))
     kana, han = len(_KANA.findall(text)), len(_HAN.findall(text))
     if kana > 0.1 * (kana + han):
         return "ja"

@@ -1,9 +1,9 @@
-"""Hosts an agent system: loads it once and runs each task in a process of its own, so that a task fails alone.
+"""The process of an agent system: loads it once and runs each task in a process of its own, so that a task fails alone.
 
-``python -m shosei.systems.host [--socket PATH] [--output FILE] MODULE:FUNCTION`` (or ``--command -- CMD…``) connects to
-a Unix socket and talks in lines of JSON. It is told ``{"name", "task": {…}, "base_url"}`` to begin a task, or
-``{"kill": NAME}`` to end one; it says ``{"name", "answer"}``, or ``{"name", "error", "message"}``, of each that ended.
-It ends with the connection. Without a socket it only sees whether the system can be loaded (exit code 2 if not).
+``python -m shosei.systems.system_process [--socket PATH] [--output FILE] MODULE:FUNCTION`` (or ``--command -- CMD…``)
+connects to a Unix socket and talks in lines of JSON. It is told ``{"name", "task": {…}, "base_url"}`` to begin a task,
+or ``{"kill": NAME}`` to end one; it says ``{"name", "answer"}``, or ``{"name", "error", "message"}``, of each that
+ended. It ends with the connection. Without a socket it only sees whether the system can be loaded (exit code 2 if not).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from shosei.wire.system import Assignment, SystemFunction
 _CHUNK_BYTES = 1 << 16
 
 
-class Host:
+class SystemProcess:
     """Tasks of ``system`` as ``connection`` asks for them; what they print is appended to ``output``."""
 
     def __init__(self, system: SystemFunction | Sequence[str], connection: socket.socket, output: Path) -> None:
@@ -123,14 +123,14 @@ def load(location: str) -> SystemFunction:
     except Exception as error:
         raise InputError(f"cannot load {location}: {type(error).__name__}: {error}") from None
     if not callable(found):
-        raise InputError(f"cannot load {location}: it is no function")
+        raise InputError(f"cannot load {location}: not a function")
     system: SystemFunction = found
     return system
 
 
 def main() -> int:
     """The command line."""
-    parser = argparse.ArgumentParser(prog="shosei.systems.host")
+    parser = argparse.ArgumentParser(prog="shosei.systems.system_process")
     parser.add_argument("--socket")
     parser.add_argument("--output", type=Path, default=Path("/dev/stderr"))
     parser.add_argument("--command", action="store_true", help="SYSTEM is a command, not a function")
@@ -146,7 +146,7 @@ def main() -> int:
         gc.freeze()  # what is loaded by now is shared with every task's process
         with socket.socket(socket.AF_UNIX) as connection:
             connection.connect(options.socket)
-            Host(system, connection, options.output).run()
+            SystemProcess(system, connection, options.output).run()
     return 0
 
 

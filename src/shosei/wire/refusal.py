@@ -21,7 +21,7 @@ _PROMPT = re.compile(
 def tokens_left(words: str, asked: int, context: int | None = None) -> int | None:
     """Tokens for an answer, where ``asked`` were too many; None: the words do not say, or nothing is left.
 
-    ``context`` is what the server says of itself elsewhere, where the words do not.
+    ``context`` is what the server says about itself elsewhere, where the words do not.
     """
     plain = re.sub(r"(?<=\d),(?=\d{3})", "", words)
     length = _number(_CONTEXT, plain) or context

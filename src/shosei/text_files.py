@@ -1,0 +1,80 @@
+"""Text files that people bring: whole texts and JSON Lines, plain or packed by gzip. What is not UTF-8 is named."""
+
+from __future__ import annotations
+
+import codecs
+import gzip
+import re
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from shosei.errors import InputError
+
+UNPACKED_BYTES = 1 << 28  # of a compressed file that is read whole
+_KANA, _HAN = re.compile(r"[\u3041-\u30fe]"), re.compile(r"[\u4e00-\u9fff]")  # full-width: others come by accident
+_LEAST_SHARE_OF_SCRIPT = 0.1  # of characters that are not ASCII, for a text to be in that encoding
+
+
+def read_text(path: Path) -> str:
+    """The whole text of a file in UTF-8, without a byte order mark, unpacked where its name ends in .gz.
+
+    Raises InputError: it cannot be read, unpacks to more than ``UNPACKED_BYTES``, or is in another encoding.
+    """
+    try:
+        if path.suffix == ".gz":
+            with gzip.open(path) as stream:
+                data = stream.read(UNPACKED_BYTES + 1)
+        else:
+            data = path.read_bytes()
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise InputError(f"cannot read {path}: damaged gzip: {error}") from None
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror or error}") from None
+    if path.suffix == ".gz" and len(data) > UNPACKED_BYTES:
+        raise InputError(f"{path} unpacks to more than {UNPACKED_BYTES >> 20} MiB: unpack it, and name a part of it")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise InputError(f"{path}:{line}: not UTF-8{_remedy(path, data)}") from None
+
+
+def json_lines(path: Path, kind: Any, what: str) -> Iterator[tuple[str, Any]]:
+    """Each line of a JSON Lines file that is not blank, decoded as ``kind``, after ``FILE:NUMBER`` for errors.
+
+    Raises InputError as ``read_text``, and for a line that is not ``what``, such as "a prompt".
+    """
+    decode = msgspec.json.Decoder(kind).decode
+    for number, line in enumerate(read_text(path).split("\n"), 1):
+        if line.strip():
+            try:
+                yield f"{path}:{number}", decode(line)
+            except (msgspec.DecodeError, RecursionError) as error:
+                raise InputError(f"{path}:{number}: not {what}: {error}") from None
+
+
+def _remedy(path: Path, data: bytes) -> str:
+    """How to convert a file, if it looks like text in an encoding that is known here."""
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        name = "UTF-16"
+    elif _share(_KANA, data, "cp932") > _LEAST_SHARE_OF_SCRIPT:
+        name = "Shift_JIS"
+    elif _share(_HAN, data, "gb18030") > _LEAST_SHARE_OF_SCRIPT:
+        name = "GBK"
+    else:
+        return " text"
+    file = path.name.removesuffix(".gz")
+    return f" but, it seems, {name}: 'iconv -f {name} -t UTF-8 {file} > utf8-{file}' converts it"
+
+
+def _share(characters: re.Pattern[str], data: bytes, codec: str) -> float:
+    """Of what is not ASCII, if it is read so; 0 if it cannot be."""
+    try:
+        text = data.decode(codec)
+    except UnicodeDecodeError:
+        return 0.0
+    return len(characters.findall(text)) / max(1, sum(not character.isascii() for character in text))
