@@ -141,8 +141,8 @@ def test_bad_input_is_one_line_and_exit_code_two(shosei: Shosei, run: Path, tmp_
     empty = tmp_path / "empty"
     (empty / "log").mkdir(parents=True)
     for arguments, said in (
-        ([tmp_path / "nowhere"], "no run folder"),
-        ([tmp_path], "no run folder"),
+        ([tmp_path / "nowhere"], "not a run folder"),
+        ([tmp_path], "not a run folder"),
         ([empty], "holds no events"),
         ([run, "--attempt", "7"], "attempt 7 is not in"),
         ([], "no run folder"),

@@ -192,7 +192,7 @@ def test_what_was_asked_for_and_measured_by_nobody_is_in_the_table_with_its_reas
     ("arguments", "said"),
     [
         (("{a}", "{a}", "--markdown", "nowhere/report.md"), "the folder nowhere does not exist"),
-        (("{a}", "nowhere"), "no run folder"),
+        (("{a}", "nowhere"), "not a run folder"),
         (("{a}",), "shosei alternate"),
         (("{a}", "{a}", "--metric", "pass_at_2"), "unknown metric 'pass_at_2'; did you mean 'pass_at_1'?"),
         (("{a}", "{a}", "--attempt-b", "7"), "attempt 7 is not in"),

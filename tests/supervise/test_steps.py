@@ -109,7 +109,7 @@ def test_a_progress_bar_without_lines_and_a_word_instead_of_a_number(tmp_path: P
     script = r"printf 'step 1\r'; sleep .1; printf 'step 2\r'; echo step two; sleep .1; printf 'step 3'"
     log = trained(tmp_path / "run", script, pattern=r"step (?P<step>\w+)")
     assert [step.step for step in log.of(Step)] == [2, 3]
-    assert ["no number: 'step two'" in note.text for note in log.of(Note)] == [True]
+    assert ["not a number: 'step two'" in note.text for note in log.of(Note)] == [True]
 
 
 @pytest.mark.parametrize(

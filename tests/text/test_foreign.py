@@ -93,7 +93,7 @@ def test_tokens_that_the_configuration_names_take_their_rows(corpus: Path, tmp_p
 def test_damaged_and_missing_models_are_one_line(corpus: Path, tmp_path: Path) -> None:
     sentencepiece_folder(corpus, tmp_path / "theirs", model_type="bpe")
     (tmp_path / "theirs/tokenizer.model").write_bytes(b"\xff" * 100)
-    with pytest.raises(InputError, match="no SentencePiece model, or is damaged"):
+    with pytest.raises(InputError, match="not a SentencePiece model, or is damaged"):
         tokenizer_files(tmp_path / "theirs")
     (tmp_path / "theirs/tokenizer.model").unlink()
     with pytest.raises(InputError, match="has no tokenizer"):

@@ -34,7 +34,7 @@ def true_number(truth: str, japanese: bool = False) -> Number:
     if number and number.value is not None and not any(map(str.isalnum, text[: number.start])):
         return number
     many = any(each.weight > Weight.ASIDE for each in numbers(text, japanese))
-    raise ValueError(f"'{truth[-_SHOWN:]}' is {'not one number alone' if many else 'no number'}")
+    raise ValueError(f"'{truth[-_SHOWN:]}' is not {'one number alone' if many else 'a number'}")
 
 
 _known = lru_cache(maxsize=4096)(true_number)
