@@ -98,7 +98,7 @@ def test_a_team_has_its_card_with_a_core_installation(server: TeamServer, questi
     [accuracy] = [m for m in card["metrics"] if (m["id"], m["phase"]) == ("pass_at_1", "inference")]
     assert (accuracy["value"], accuracy["n"]) == (pytest.approx(4 / 6), 6)
     assert re.search(r"^pass_at_1 +66\.7 % \[[\d., ]+\] n=6$", done.stdout, re.M)
-    assert re.search(r"^response_time\.p50 +[\d.]+ ms .*n=\d+$", done.stdout, re.M)
+    assert re.search(r"^response_time\.p50 +[\d.]+ [µm]?s .*n=\d+$", done.stdout, re.M)
     assert re.search(r"^inference_speed\.tokens_per_s +[\d.]+ tokens/s", done.stdout, re.M)
     assert "memory, disk_io not measured: no process of this phase ran under a supervisor" in done.stdout
     assert "satisfaction not measured for profile chatbot" in done.stdout.replace("memory, crash_rate, ", "")
