@@ -103,7 +103,11 @@ def exam(
     asked = _read(settings, suite, schema, shots_from)
     folder = open_run(run, must_exist=False)
     settings, proof = run_async(check(settings, url, asked.tasks))
-    config = settings.recordable().model_dump() | {"answers": len(asked.tasks) * settings.samples, "url": url}
+    config = settings.recordable().model_dump() | {
+        "answers": len(asked.tasks) * settings.samples,
+        "url": url,
+        "packages": proof.packages if proof else "",
+    }
     manifest: dict[str, Any] = {
         "argv": settings.recordable_words(sys.argv),
         "config": config,
@@ -133,12 +137,14 @@ def exam(
     lines = _table(suites)
     if not proof and any(task.grader == "python" for task in asked.tasks):
         lines.append("programs among the answers were not executed: --sandbox none")
-    lines += [f"each answer with its grade: {graded}", f"graded by: shosei card {folder.folder}"]
+    needs, hints = missing_packages(log)
+    lines += [*hints, f"each answer with its grade: {graded}", f"graded by: shosei card {folder.folder}"]
     values = {
         "run": str(folder.folder),
         "attempt": record.writer.attempt,
         "sandbox": manifest["sandbox"],
         "items": str(graded),
+        "needs": needs,
         "suites": suites,
     }
     result(values, lines, as_json=as_json)
@@ -206,6 +212,23 @@ def _results(counts: Counts, log: Log) -> dict[str, dict[str, Any]]:
             "first_error": count.first_error,
         }
     return results
+
+
+def missing_packages(log: Log) -> tuple[dict[str, int], list[str]]:
+    """How many programs failed for want of which module, for programs; and a line that says what to do, for people."""
+    from shosei.log import Exec
+    from shosei.metrics.accuracy.pass_at_1 import needed
+    from shosei.sandbox.packages import distribution_of
+
+    modules = needed(log.of(Exec))
+    if not modules:
+        return {}, []
+    found = {module: distribution_of(module) for module in modules}
+    ways = [
+        f"{modules[module]} need {module}: " + (f"--package {name}" if name else "it is not installed here")
+        for module, name in sorted(found.items())
+    ]
+    return dict(modules), [f"{modules.total()} programs failed for want of a package ({'; '.join(ways)})"]
 
 
 def _table(suites: Mapping[str, Mapping[str, Any]]) -> list[str]:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from shosei.config import C
 
 # The flags that are not called as their field is.
-_FLAGS = {"delay_s": "delay", "key_variable": "upstream-key-env", "stall_s": "stall-timeout"}
+_FLAGS = {"delay_s": "delay", "key_variable": "upstream-key-env", "packages": "package", "stall_s": "stall-timeout"}
 _LIMITS = {"minimum": ">=", "exclusiveMinimum": ">", "maximum": "<=", "exclusiveMaximum": "<"}
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def regrade(folder: Run, settings: ExamConfig, tasks: Sequence[Task], as_json: bool) -> int:
     """Run the programs of the run's last exam again, and say which outcomes change."""
-    from shosei.cli.exam import progress_of
+    from shosei.cli.exam import missing_packages, progress_of
     from shosei.exam.regrade import programs_of, run_again, tasks_of
     from shosei.log import read_log
     from shosei.metrics.accuracy.items import items
@@ -34,6 +34,7 @@ def regrade(folder: Run, settings: ExamConfig, tasks: Sequence[Task], as_json: b
     settings = settings.model_copy(update={"sandbox": proof.backend})
     say(f"exam: programs run in {proof}")
     config = settings.model_dump(include={"sandbox", "cpu_s", "wall_s", "memory_bytes"})
+    config["packages"] = proof.packages
     with folder.recording("exam", "inference", new_attempt=False, sandbox=proof.level, config=config) as record:
         counts = run_async(run_again(settings, proof, kept, asked, record.writer, progress_of("exam")))
         record.exit_code = EXIT_OK
@@ -41,7 +42,8 @@ def regrade(folder: Run, settings: ExamConfig, tasks: Sequence[Task], as_json: b
     lines, values = _changed(log, after)
     graded = folder.write("items.jsonl", items(after))
     executed = sum(count.executed for count in counts.values())
-    lines += [f"each answer with its grade: {graded}", f"graded by: shosei card {folder.folder}"]
+    values["needs"], hints = missing_packages(after)
+    lines += [*hints, f"each answer with its grade: {graded}", f"graded by: shosei card {folder.folder}"]
     values |= {"run": str(folder.folder), "attempt": log.attempt, "executed": executed, "items": str(graded)}
     result(values, [f"{executed} programs run", *lines], as_json=as_json)
     return EXIT_OK

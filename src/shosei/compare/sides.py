@@ -150,6 +150,8 @@ def _facts(log: Log) -> dict[str, dict[str, Any]]:
         for kind in ("model", "hashes", "hardware", "versions")
     }
     facts["load"] = {name: value for name, value in load.items() if name not in _LOAD_ITSELF}
+    exam = _config(log, "exam")
+    facts["programs"] = {"exam.packages": exam.get("packages") or "none"} if exam else {}
     return facts | {"identity": _identities(log)}
 
 

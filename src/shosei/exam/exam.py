@@ -45,7 +45,7 @@ class Subject(Protocol):
 class Exam:
     """Tasks × ``samples``, of which those in ``kept`` are answered. Whenever one ends, ``progress`` is told ``counts``.
 
-    ``decoding`` is what decides on grades beside the tasks and the subject.
+    ``decoding`` is what decides on grades beside the tasks and the subject; ``packages`` decide on those of programs.
     """
 
     def __init__(
@@ -57,11 +57,17 @@ class Exam:
         *,
         decoding: Mapping[str, object],
         kept: Mapping[SampleKey, Score],
+        packages: str = "",
     ) -> None:
         self.counts = counts_of(tasks, samples)
         self.answered: list[tuple[Task, Score]] = []
         self._writer, self._progress = writer, progress
-        self._identity = identities(tasks, {**decoding, "extraction": EXTRACTION_VERSION})
+        decoding = {**decoding, "extraction": EXTRACTION_VERSION}
+        self._identity = identities(tasks, decoding)
+        if packages:
+            python = {task.suite for task in tasks if task.grader == "python"}
+            programs = [task for task in tasks if task.suite in python]
+            self._identity |= identities(programs, {**decoding, "packages": packages})
         self._pending: deque[tuple[Task, int]] = deque()
         for sample in range(samples):
             for task in tasks:

@@ -97,6 +97,7 @@ class Programs:
             oracle=oracle,
             outcome=outcome,
             cpu_ns=execution.cpu_ns,
+            needs=execution.needs,
             task=task.id,
         )
 

@@ -62,11 +62,11 @@ async def run_again(
     samples = 1 + max(sample for _, _, sample in kept)
     exam = Exam(tasks, samples, writer, progress, decoding={}, kept=kept)
     for _, score in exam.answered:
-        writer.emit(msgspec.structs.replace(score, identity=_identity(score.identity)))
+        writer.emit(msgspec.structs.replace(score, identity=_identity(score.identity, proof.packages)))
     await run_programs(config, proof, exam, writer, progress, ())
     return exam.counts
 
 
-def _identity(asked: str) -> str:
-    found = f"{asked} program found by version {EXTRACTION_VERSION}"
+def _identity(asked: str, packages: str) -> str:
+    found = f"{asked} program found by version {EXTRACTION_VERSION}" + (f" with {packages}" if packages else "")
     return asked and hashlib.sha256(found.encode()).hexdigest()

@@ -148,7 +148,15 @@ async def run_exam(
     if programs and not proof:
         text = f"{programs} python tasks are asked but not executed; to run the programs, leave out --sandbox none"
         writer.emit(Note(level="warning", text=text))
-    exam = Exam(tasks, config.samples, writer, progress, decoding=_decoding(config, tasks), kept=kept.answers)
+    exam = Exam(
+        tasks,
+        config.samples,
+        writer,
+        progress,
+        decoding=_decoding(config, tasks),
+        kept=kept.answers,
+        packages=proof.packages if proof else "",
+    )
     headers = {"x-shosei-purpose": "exam", **config.headers}
     async with Client(url, timeout_s=config.timeout_s, headers=headers) as client:
         await exam.closed(ServedModel(client, config), config.concurrency)

@@ -284,6 +284,7 @@ class Exec(Event, tag="exec"):
     # | no code | infra
     outcome: str
     cpu_ns: int | None = None
+    needs: str = ""  # the module that the program or its tests could not import: no allowed package has it
 
 
 class Sample(Event, tag="sample"):

@@ -71,7 +71,9 @@ if own > 1:
     return f"{own} descriptors"
 """
 _ENVIRONMENT = """
-if unknown := set(os.environ) - {"PYTHONHASHSEED", "LANG", "LC_CTYPE", "PATH", "PWD"}:
+if unknown := set(os.environ) - {
+    "PYTHONHASHSEED", "LANG", "LC_CTYPE", "PATH", "PWD", "OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"
+}:
     return str(unknown)
 """
 _FORK_BOMB = """

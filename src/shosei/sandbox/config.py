@@ -12,6 +12,7 @@ from pydantic import Field, field_validator
 from shosei.config import Config
 from shosei.errors import InputError
 from shosei.sandbox.inside import syscalls
+from shosei.sandbox.packages import allowed, canonical
 
 WALLS = ("bubblewrap", "sandlock")  # strongest first
 SANDBOXES = ("auto", *WALLS, "rlimits", "none")
@@ -29,6 +30,10 @@ class SandboxConfig(Config):
     cpu_s: Annotated[int, Field(ge=1)] = Field(5, description="CPU time of one program, in seconds.")
     wall_s: Annotated[float, Field(gt=0)] = Field(60.0, description="Wall time of one program, in seconds.")
     memory_bytes: Annotated[int, Field(ge=64 << 20)] = Field(512 << 20, description="Address space of one program.")
+    packages: list[str] = Field(
+        [],
+        description="An installed package, such as numpy, that programs and tests may import, with what it requires.",
+    )
 
     @property
     def executes(self) -> bool:
@@ -41,6 +46,12 @@ class SandboxConfig(Config):
         if value not in SANDBOXES:
             raise InputError(f"sandbox '{value}' is not known: choose one of {', '.join(SANDBOXES)}", param="sandbox")
         return value
+
+    @field_validator("packages")
+    @classmethod
+    def _installed(cls, names: list[str]) -> list[str]:
+        allowed(names)
+        return sorted({canonical(name) for name in names})
 
 
 def available(backend: str) -> str:

@@ -22,16 +22,18 @@ _BEARABLE = {attack.name for attack in ATTACKS if not attack.essential}
 
 
 class Proof(msgspec.Struct, frozen=True):
-    """``held`` of ``tried`` attacks were; ``broken`` are the names of the others."""
+    """``held`` of ``tried`` attacks were; ``broken`` are the names of the others. ``packages`` were allowed."""
 
     backend: str
     tried: int
     broken: list[str]
+    packages: str = ""
 
     @property
     def level(self) -> str:
-        """For the log and the card: ``bubblewrap 40/40``."""
-        return f"{self.backend} {self.tried - len(self.broken)}/{self.tried}"
+        """For the log and the card: ``bubblewrap 40/40``, or ``bubblewrap 40/40 + numpy 2.4.6``."""
+        held = f"{self.backend} {self.tried - len(self.broken)}/{self.tried}"
+        return f"{held} + {self.packages}" if self.packages else held
 
     @property
     def fatal(self) -> list[str]:
@@ -81,7 +83,8 @@ async def prove(config: SandboxConfig, backend: str) -> Proof:
                     broken.add(each.name)
 
         runners = [await stack.enter_async_context(Runner(config, backend)) for _ in range(2)]
-        right = await runners[0].execute("def f(*outside):\n    return 'held'", task)
+        imports = "".join(f"import {name}\n" for name in runners[0].packages.named)
+        right = await runners[0].execute(f"{imports}def f(*outside):\n    return 'held'", task)
         if right.outcome != "pass":
             raise SandboxError(f"a right program ended as '{right.outcome}'; try a larger exam.memory_bytes")
         await runners[0].execute(LEAVES, task)
@@ -89,7 +92,7 @@ async def prove(config: SandboxConfig, backend: str) -> Proof:
             broken.update(_SEQUELS)
         await asyncio.gather(*map(attack, runners))
         broken |= outside.touched()
-    return Proof(backend, len(ATTACKS) + len(_SEQUELS), sorted(broken))
+    return Proof(backend, len(ATTACKS) + len(_SEQUELS), sorted(broken), str(runners[0].packages))
 
 
 async def _held(runner: Runner, attack: Attack, task: Task) -> bool:

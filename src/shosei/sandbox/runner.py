@@ -6,11 +6,13 @@ import asyncio
 import contextlib
 import signal
 import socket
+import sys
 
 import msgspec
 
 from shosei.proc import oom_kills
 from shosei.sandbox.config import SandboxConfig
+from shosei.sandbox.packages import allowed
 from shosei.sandbox.sandbox import End, LineSocket, Sandbox, SandboxError
 from shosei.wire.suite import Task
 
@@ -24,13 +26,15 @@ class Execution(msgspec.Struct, frozen=True):
     """``outcome`` as in the ``exec`` event; ``cpu_ns`` of the program, None where none ran.
 
     ``needs_objects``: why literals were not enough: ``argument`` or ``result``; empty if they were. ``untested``: the
-    tests never call the program, so that they would pass any.
+    tests never call the program, so that they would pass any. ``needs``: the module that it lacked,
+    as no allowed package has it.
     """
 
     outcome: str
     cpu_ns: int | None = None
     needs_objects: str = ""
     untested: bool = False
+    needs: str = ""
 
 
 class Runner:
@@ -38,6 +42,7 @@ class Runner:
 
     def __init__(self, config: SandboxConfig, backend: str) -> None:
         self.config, self.backend = config, backend
+        self.packages = allowed(config.packages)
 
     async def __aenter__(self) -> Runner:
         """Raises SandboxError."""
@@ -54,7 +59,7 @@ class Runner:
         await self._stack.aclose()
 
     def _sandbox(self) -> Sandbox:
-        return Sandbox(self.backend, self.config.cpu_s, self.config.memory_bytes)
+        return Sandbox(self.backend, self.config.cpu_s, self.config.memory_bytes, self.packages)
 
     async def execute(self, code: str, task: Task, oracle: str = OUTSIDE) -> Execution:
         """Run the program ``code`` against the task's tests. Cancelling ends it.
@@ -98,7 +103,14 @@ class Runner:
                 talk.close()
             grace_s = _LAST_MOMENT_S if verdict in _SILENT else 0.0
             ends = [await sandbox.end(grace_s) for sandbox in (self._tests, self._candidate)[: len(talks)]]
+        if verdict.startswith("needs "):
+            return Execution("exception", ends[-1].cpu_ns, needs=self._not_allowed(verdict.removeprefix("needs ")))
         return _execution(verdict, ends, out_of_memory=oom_kills() != kills)
+
+    def _not_allowed(self, module: str) -> str:
+        """``module``, if it is one that could be allowed and is not."""
+        known = module in self.packages.modules or module in sys.stdlib_module_names
+        return module if module.isidentifier() and not known else ""
 
     async def _verdict(self, talk: LineSocket) -> str:
         try:

@@ -25,14 +25,17 @@ from typing import Any
 import msgspec
 
 from shosei.sandbox.inside import confinement
+from shosei.sandbox.packages import Packages
 
 _INSIDE = Path(confinement.__file__).parent
 _START_S = 30.0
 _GRACE_S = 10.0  # for a stopped child to be gone
 _REPORT_BYTES = 4096
 _MOST_THREADS, _WATCH_S = 256, 0.02  # a program can start some forty in a millisecond
+_NO_PACKAGES = Packages()
 # Sets, of strings too, have the same order in every run.
 _ENVIRONMENT = {"PYTHONHASHSEED": "0", "LANG": "C.UTF-8", "PATH": ""}
+_ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}  # of libraries that start one a core when loaded
 _ZYGOTE = (
     "import json, sys; sys.path.insert(0, sys.argv[1]); from inside.zygote import main; del sys.path[0]; "
     "main(json.loads(sys.argv[2]))"
@@ -62,9 +65,16 @@ class End(msgspec.Struct, frozen=True):
 class Sandbox:
     """One zygote (``inside.zygote``) behind the wall of ``backend``. Use as an async context manager."""
 
-    def __init__(self, backend: str, cpu_s: int, memory_bytes: int) -> None:
+    def __init__(self, backend: str, cpu_s: int, memory_bytes: int, packages: Packages = _NO_PACKAGES) -> None:
         self.backend = backend
-        self._settings = {"namespaces": backend == "bubblewrap", "cpu_s": cpu_s, "memory_bytes": memory_bytes}
+        self._settings = {
+            "namespaces": backend == "bubblewrap",
+            "cpu_s": cpu_s,
+            "memory_bytes": memory_bytes,
+            "modules": packages.modules,
+            "named": packages.named,
+        }
+        self._packages = packages
         self._folder = ""
         self._watch: asyncio.Task[None] | None = None
         self._flooded = False
@@ -79,8 +89,8 @@ class Sandbox:
         self._control = LineSocket(ours)
         with theirs:
             self._process = subprocess.Popen(
-                _command(self.backend, settings),
-                env=_ENVIRONMENT,
+                _command(self.backend, settings, self._packages.paths),
+                env=_ENVIRONMENT | (_ONE_THREAD if self._packages.paths else {}),
                 cwd=self._folder or "/",
                 start_new_session=True,
                 stdin=theirs.fileno(),
@@ -204,22 +214,22 @@ def _threads(pid: int) -> int:
     return 0
 
 
-def _command(backend: str, settings: str) -> list[str]:
+def _command(backend: str, settings: str, packages: Sequence[str] = ()) -> list[str]:
     python, folder = os.path.realpath(sys.executable), str(_INSIDE)
     zygote = [python, "-S", "-s", "-P", "-c", _ZYGOTE]
     if backend == "bubblewrap":
         bwrap = shutil.which("bwrap") or "bwrap"
-        return [bwrap, *_bubblewrap_arguments([python], folder), *zygote, "/exam", settings]
+        return [bwrap, *_bubblewrap_arguments([python, *packages], folder), *zygote, "/exam", settings]
     zygote += [str(_INSIDE.parent), settings]
     if backend == "sandlock":
-        paths = (*_libraries(), python, str(_INSIDE.parent), "/dev/null", "/dev/urandom")
+        paths = (*_libraries(), python, str(_INSIDE.parent), "/dev/null", "/dev/urandom", *packages)
         readable = json.dumps([path for path in paths if os.path.exists(path)])
         return [sys.executable, "-I", "-c", _SANDLOCKED, readable, *zygote]
     return zygote
 
 
 def _bubblewrap_arguments(files: Sequence[str], folder: str) -> list[str]:
-    """bubblewrap's arguments: Python, its libraries, ``inside``, read-only; CAP_SYS_ADMIN is the zygote's alone."""
+    """bubblewrap's arguments: Python, libraries, packages, ``inside``, all read-only; only the zygote has CAP_SYS_ADMIN."""
     walls = ["--unshare-all", "--die-with-parent", "--new-session", "--cap-add", "CAP_SYS_ADMIN"]
     for path in (*_libraries(), *files):
         walls += ["--symlink", os.readlink(path), path] if os.path.islink(path) else ["--ro-bind-try", path, path]

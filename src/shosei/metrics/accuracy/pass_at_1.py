@@ -66,7 +66,7 @@ def pass_at_1(log: Log) -> Value:
         detail="accuracy.mean_over_tasks",
         invalid=invalid,
         figures=_figures(tasks),
-        notes=[*judged_inside(executions), *_many_cut(suites)],
+        notes=[*judged_inside(executions), *needing_packages(executions), *_many_cut(suites)],
         breakdown=[
             _per_suite(suites),
             *_more_samples(tasks, suites),
@@ -311,6 +311,17 @@ def judged_inside(executions: Iterable[Exec]) -> list[Key | Text]:
     """A note where tests ran in the candidate's own process: wrong code can pass by deceiving them."""
     items = sorted({f"{run.suite}/{run.item}" for run in executions if run.oracle == "in_process"})
     return [text("accuracy.judged_inside", n=len(items), items=items)] if items else []
+
+
+def needed(executions: Iterable[Exec]) -> Counter[str]:
+    """How many programs failed for want of which module, that no allowed package has."""
+    return Counter(run.needs for run in _last(executions) if run.needs)
+
+
+def needing_packages(executions: Iterable[Exec]) -> list[Key | Text]:
+    """A note where programs failed because a package was not allowed."""
+    modules = needed(executions)
+    return [text("accuracy.needing_packages", n=modules.total(), items=sorted(modules))] if modules else []
 
 
 def _last(executions: Iterable[Exec]) -> list[Exec]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import functools
 import json
+import re
 import socket
 from collections.abc import Callable
 from io import BufferedRWPair
@@ -151,9 +152,17 @@ def _verdict(request: dict[str, Any], load: Callable[[], Callable[..., Any]]) ->
         return "not plain argument"
     except NotPlainResult:
         return "not plain result"
+    except ModuleNotFoundError as error:
+        return _needs(error)
     except BaseException:
         return "exception"
     return "pass" if calls else "untested"
+
+
+def _needs(error: ModuleNotFoundError) -> str:
+    """``needs`` and the top-level module that was not found, which may be the candidate's word; else ``exception``."""
+    found = re.fullmatch(r"No module named '(\w{1,64})(\.[\w.]*)?'", str(error))
+    return f"needs {found[1]}" if found else "exception"
 
 
 def _counted(function: Callable[..., Any], calls: list[None]) -> Callable[..., Any]:

@@ -21,6 +21,7 @@ from typing import Any
 
 from . import programs
 from .confinement import confine, prepare
+from .packages import allow
 
 # Loaded once, so that the programs which import them do not wait.
 _COMMON = (
@@ -84,7 +85,9 @@ class _Control:
 
 
 def main(settings: dict[str, Any]) -> None:
-    """Serve until the host has gone. ``settings``: those of ``confine``, and the ``folder`` to leave no trace of."""
+    """Serve until the host has gone. ``settings``: those of ``confine`` and ``allow``, and the ``folder`` to leave no
+    trace of.
+    """
     try:
         _serve(settings)
     finally:
@@ -95,6 +98,7 @@ def main(settings: dict[str, Any]) -> None:
 def _serve(settings: dict[str, Any]) -> None:
     if settings["namespaces"]:
         prepare()
+    allow(settings["modules"], settings["named"])
     _warm_up()
     control = _Control()
     control.send(b"ready")
