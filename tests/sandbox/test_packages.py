@@ -187,7 +187,7 @@ class TestAnExam:
         wanting, allowing = tmp_path / "wanting", tmp_path / "allowing"
         wall = ("--sandbox", RUNGS[0])
         code, out, _ = shosei("exam", server.url, "--suite", suite, "--run", wanting, *wall)
-        assert (code, "1 need numpy: --package numpy" in out) == (0, True)
+        assert (code, "numpy (1: --package numpy)" in out) == (0, True)
         code, out, _ = shosei("exam", server.url, "--suite", suite, "--run", allowing, *wall, "--package", "numpy")
         assert (code, "--package" in out) == (0, False)
         logs = [read_log(run / "log") for run in (wanting, allowing)]

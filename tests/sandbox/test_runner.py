@@ -312,7 +312,7 @@ def test_the_ladder_ends_in_a_refusal(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(InputError, match=r"no sandbox .*bubblewrap: not here; sandlock: not here.*--sandbox rlimits"):
         asyncio.run(choose(LIMITS))
     monkeypatch.undo()
-    monkeypatch.setattr(sandbox, "_command", lambda backend, settings: ["/bin/false"])
+    monkeypatch.setattr(sandbox, "_command", lambda backend, settings, packages: ["/bin/false"])
     with pytest.raises(InputError, match=r"rlimits: it does not work here"):
         asyncio.run(choose(ExamConfig(sandbox="rlimits")))
 
@@ -322,7 +322,7 @@ def test_a_wall_that_does_not_hold_is_not_taken(monkeypatch: pytest.MonkeyPatch,
     command = sandbox._command
     there = [shutil.which("env") or "env", "-C", str(tmp_path)]  # where attacks may leave what they write
     monkeypatch.setattr(
-        sandbox, "_command", lambda backend, settings: [*there, *command("rlimits", _without_walls(settings))]
+        sandbox, "_command", lambda backend, settings, _: [*there, *command("rlimits", _without_walls(settings))]
     )
     monkeypatch.setattr("shosei.sandbox.proof.available", lambda backend: "")
     reads = [attack for attack in attacks.ATTACKS if attack.name == "read a file outside"]

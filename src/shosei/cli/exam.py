@@ -223,12 +223,9 @@ def missing_packages(log: Log) -> tuple[dict[str, int], list[str]]:
     modules = needed(log.of(Exec))
     if not modules:
         return {}, []
-    found = {module: distribution_of(module) for module in modules}
-    ways = [
-        f"{modules[module]} need {module}: " + (f"--package {name}" if name else "it is not installed here")
-        for module, name in sorted(found.items())
-    ]
-    return dict(modules), [f"{modules.total()} programs failed for want of a package ({'; '.join(ways)})"]
+    ways = {module: f"--package {name}" if (name := distribution_of(module)) else "not installed" for module in modules}
+    lacks = ", ".join(f"{module} ({modules[module]}: {ways[module]})" for module in sorted(modules))
+    return dict(modules), [f"programs failed because they need a package: {lacks}"]
 
 
 def _table(suites: Mapping[str, Mapping[str, Any]]) -> list[str]:

@@ -229,7 +229,7 @@ def _command(backend: str, settings: str, packages: Sequence[str] = ()) -> list[
 
 
 def _bubblewrap_arguments(files: Sequence[str], folder: str) -> list[str]:
-    """bubblewrap's arguments: Python, libraries, packages, ``inside``, all read-only; only the zygote has CAP_SYS_ADMIN."""
+    """bubblewrap's arguments: what can be seen, read-only, with ``inside``; CAP_SYS_ADMIN is the zygote's alone."""
     walls = ["--unshare-all", "--die-with-parent", "--new-session", "--cap-add", "CAP_SYS_ADMIN"]
     for path in (*_libraries(), *files):
         walls += ["--symlink", os.readlink(path), path] if os.path.islink(path) else ["--ro-bind-try", path, path]
