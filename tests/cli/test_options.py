@@ -44,7 +44,12 @@ PANELS = {
     "Judge": "card compare metrics log",
 }
 
-FLAGS = {"delay_s": "--delay", "key_variable": "--upstream-key-env", "stall_s": "--stall-timeout"}
+FLAGS = {
+    "delay_s": "--delay",
+    "key_variable": "--upstream-key-env",
+    "packages": "--package",
+    "stall_s": "--stall-timeout",
+}
 # What is typed after a field's flag, and the value that it has then. A name may look like a number.
 VALUES: dict[str, tuple[str, Any]] = {
     "held_out": ("0.1", 0.1),
@@ -65,6 +70,7 @@ VALUES: dict[str, tuple[str, Any]] = {
     "rate_to": ("5e-1", 0.5),
     "stream": ("", False),
     "extra_body": ('{"top_k":5}', {"top_k": 5}),
+    "packages": ("scipy --package numpy", ["scipy", "numpy"]),
     "header": ("X-Team:nlp --header X-Desk:3", ["X-Team:nlp", "X-Desk:3"]),
 }
 
