@@ -84,11 +84,20 @@ class TestWhatAUserMaySay:
         for seed in ("1", "1", "2"):
             run = tmp_path / f"run{len(asked)}"
             options = ["--limit", "5", "--seed", seed, "--run", run]
-            code, _, said = shosei("exam", server.url, "--suite", one, "--suite", two, *options)
+            code, out, said = shosei("exam", server.url, "--suite", one, "--suite", two, *options)
             assert code == 0
             assert f"one: 5 tasks of 40, drawn with seed {seed}" in said
             assert "two: 2 tasks;" in said
+            assert out.count(f"a sample of 5 of 40, seed {seed}") == 1
             asked.append([score.item for score in read_log(run / "log").of(Score)])
+        cards = {"en": "5 of 40", "ja": "40 問中 5 問", "zh-CN": "40 道题中抽取 5 道"}
+        for language, words in cards.items():
+            assert shosei("card", run, "--lang", language)[0] == 0
+            (line,) = [line for line in (run / "card.md").read_text("utf-8").splitlines() if words in line]
+            assert "one" in line
+            assert line.endswith("2")  # the seed
+            assert words in (run / "card.html").read_text("utf-8")
+        assert "one" in str(json.loads((run / "card.json").read_bytes())["warnings"])
         assert sorted(asked[0]) == sorted(asked[1]) != sorted(asked[2])
         assert all(len(items) == 7 and {"い", "ろ"} < {*items} for items in asked)
 
@@ -218,6 +227,19 @@ class TestWhatIsTriedAgain:
                 100,
             ),
             ("You requested a total of 700 tokens, more than the maximum context length of 600.", 412),
+            (
+                "max_tokens is too large: 512. This model supports at most 30 completion tokens, whereas you provided "
+                "512.",
+                30,
+            ),
+            ("max_tokens: 512 > 256, which is the maximum allowed number of output tokens for this model", 256),
+            ("`max_tokens` must be less than or equal to `256`, the maximum value for `max_tokens`", 256),
+            ("Invalid max_tokens value, the valid range of max_tokens is [1, 256]", 256),
+            ("max_tokens=512 cannot be served: only 30 tokens are left", 30),
+            ("the request exceeds the available context size (100 tokens), try increasing it", 50),
+            ("request (152 tokens) exceeds the available context size (100 tokens), try increasing it", None),
+            ("the available context size (4096 tokens) is exceeded", None),
+            ("This model's maximum context length is 100 tokens. However, your prompt has 170 tokens.", None),
             ("The prompt has 128 tokens, and the context is 128.", None),
             ("temperature must be at most 2", None),
         ],
@@ -260,6 +282,18 @@ class TestWhatGoesOn:
         assert log.attempt == 1
         (accuracy,) = [m for m in compute(log) if (m.id, m.phase) == ("pass_at_1", "inference")]
         assert (accuracy.n, accuracy.status) != (0, "invalid")
+
+    @pytest.mark.parametrize("body", [b'{"choices": []}', b'{"choices": null}', b"{}"])
+    def test_an_answer_without_a_choice_is_asked_again(
+        self, server: Server, tmp_path: Path, shosei: Shosei, body: bytes
+    ) -> None:
+        server.answers = {"い": body, "ろ": ""}
+        words = ["exam", server.url, "--suite", suite_file(tmp_path, "one", "い", "ろ"), "--run", tmp_path / "run"]
+        assert json.loads(shosei(*words, "--json")[1])["suites"]["one"]["errors"] == {"empty": 1}
+        server.answers, server.bodies = {}, []
+        suite = json.loads(shosei(*words, "--json")[1])["suites"]["one"]
+        assert [sent["messages"][0]["content"] for sent in server.bodies] == ["い"]
+        assert (suite["answered"], suite["failed"], suite["kept"]) == (2, 0, 1)
 
     def test_a_second_exam_of_a_run_waits_for_no_first(self, server: Server, tmp_path: Path, shosei: Shosei) -> None:
         words = ["exam", server.url, "--suite", suite_file(tmp_path, "one", "い"), "--run", tmp_path / "run"]
