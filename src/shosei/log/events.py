@@ -285,6 +285,7 @@ class Exec(Event, tag="exec"):
     outcome: str
     cpu_ns: int | None = None
     needs: str = ""  # the module that the program or its tests could not import: no allowed package has it
+    program: str = ""  # what was run; "" where the answer held none, and in logs that did not keep it
 
 
 class Sample(Event, tag="sample"):
