@@ -93,8 +93,8 @@ FUNCTION = re.compile(
 ESTIMATE = re.compile(r"[多几幾余数]|\s?余り|\+(?!\s?[-\d(.$¥√])")  # 30多, 三十几, 30+
 # A number that is only a bound. What is asked for at least or at most has its bound as its answer (至少5个).
 BOUND = re.compile(
-    r"(?:(?:[<≤≥]|(?<![-=])(?<![a-z\"]{2})>)=?|(?:more|less|fewer|greater|larger|smaller|higher|lower) than|\b(?:over|under|above|below)"
-    r"|不到|不足|不超过|超过|多于|少于|大于|小于|高于|低于)\s*[$¥€]?$"
+    r"(?:(?:[<≤≥]|(?<![-=])(?<![a-z\"]{2})>)=?|(?:more|less|fewer|greater|larger|smaller|higher|lower) than"
+    r"|\b(?:over|under|above|below)|不到|不足|不超过|超过|多于|少于|大于|小于|高于|低于)\s*[$¥€]?$"
 )
 BOUND_AFTER = re.compile(r"[^\d\s,、。]{0,3}?(?:以上|以下|以内|未満|弱(?!い)|を?超え|を?上回|を?下回|より[多少大小])")
 ESTIMATE_BEFORE = "几幾数何"  # 几百, 数十

@@ -27,7 +27,8 @@ class Weight(IntEnum):
 class Number(NamedTuple):
     """A number in a text.
 
-    ``value`` is None where what stands there has not one value: a range, a list, a bound, a sum that was not worked out, a date.
+    ``value`` is None where what stands there has not one value: a range, a list, a bound, a sum that was not worked
+    out, a date.
     ``printed`` is the number before a percent sign or "dozen".
     """
 
