@@ -218,6 +218,19 @@ class TestWhatIsTriedAgain:
                 100,
             ),
             ("You requested a total of 700 tokens, more than the maximum context length of 600.", 412),
+            (
+                "max_tokens is too large: 512. This model supports at most 30 completion tokens, whereas you provided "
+                "512.",
+                30,
+            ),
+            ("max_tokens: 512 > 256, which is the maximum allowed number of output tokens for this model", 256),
+            ("`max_tokens` must be less than or equal to `256`, the maximum value for `max_tokens`", 256),
+            ("Invalid max_tokens value, the valid range of max_tokens is [1, 256]", 256),
+            ("max_tokens=512 cannot be served: only 30 tokens are left", 30),
+            ("the request exceeds the available context size (100 tokens), try increasing it", 50),
+            ("request (152 tokens) exceeds the available context size (100 tokens), try increasing it", None),
+            ("the available context size (4096 tokens) is exceeded", None),
+            ("This model's maximum context length is 100 tokens. However, your prompt has 170 tokens.", None),
             ("The prompt has 128 tokens, and the context is 128.", None),
             ("temperature must be at most 2", None),
         ],
@@ -260,6 +273,18 @@ class TestWhatGoesOn:
         assert log.attempt == 1
         (accuracy,) = [m for m in compute(log) if (m.id, m.phase) == ("pass_at_1", "inference")]
         assert (accuracy.n, accuracy.status) != (0, "invalid")
+
+    @pytest.mark.parametrize("body", [b'{"choices": []}', b'{"choices": null}', b"{}"])
+    def test_an_answer_without_a_choice_is_asked_again(
+        self, server: Server, tmp_path: Path, shosei: Shosei, body: bytes
+    ) -> None:
+        server.answers = {"い": body, "ろ": ""}
+        words = ["exam", server.url, "--suite", suite_file(tmp_path, "one", "い", "ろ"), "--run", tmp_path / "run"]
+        assert json.loads(shosei(*words, "--json")[1])["suites"]["one"]["errors"] == {"empty": 1}
+        server.answers, server.bodies = {}, []
+        suite = json.loads(shosei(*words, "--json")[1])["suites"]["one"]
+        assert [sent["messages"][0]["content"] for sent in server.bodies] == ["い"]
+        assert (suite["answered"], suite["failed"], suite["kept"]) == (2, 0, 1)
 
     def test_a_second_exam_of_a_run_waits_for_no_first(self, server: Server, tmp_path: Path, shosei: Shosei) -> None:
         words = ["exam", server.url, "--suite", suite_file(tmp_path, "one", "い"), "--run", tmp_path / "run"]

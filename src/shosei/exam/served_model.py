@@ -111,8 +111,11 @@ def _may_pass(reply: Reply) -> bool:
 
 
 def is_final(score: Score) -> bool:
-    """Whether a later try would not answer better: there is an answer, or it was the model that had none."""
-    return score.error in ("", "empty", "context limit")
+    """Whether a later try would not answer better: there is an answer, though it may have no words, or no room for one.
+
+    What is ``empty`` is none: the server gave neither a choice nor a reason why it ends.
+    """
+    return score.error in ("", "context limit")
 
 
 async def check(config: ExamConfig, url: str, tasks: Sequence[Task]) -> tuple[ExamConfig, Proof | None]:

@@ -10,8 +10,18 @@ _CONTEXT = re.compile(
     r"|must be <= (\d+)",
     re.IGNORECASE,
 )
+# The longest answer that a server gives, or that still fits: OpenAI, Anthropic, Groq and Mistral, DeepSeek and Qwen.
+_ANSWER = re.compile(
+    r"at most (\d+) (?:completion|output|new) tokens"
+    r"|(\d+), which is the maximum allowed number of output tokens"
+    r"|max_(?:completion_)?tokens\W* must be (?:at most|less than or equal to|<=)\W*(\d+)"
+    r"|range of max_(?:completion_)?tokens (?:is|should be) \[\d+, ?(\d+)\]"
+    r"|(\d+) tokens (?:are )?(?:left|remain)",
+    re.IGNORECASE,
+)
 _PROMPT = re.compile(
-    r"(\d+) (?:tokens? )?(?:in|from|of) (?:the |your )?(?:input|prompt|messages)"
+    r"request \((\d+) tokens\) exceeds"
+    r"|(\d+) (?:tokens? )?(?:in|from|of) (?:the |your )?(?:input|prompt|messages)"
     r"|(\d+) (?:input|prompt|`inputs`)"
     r"|(?:prompt|input|messages)(?: length| tokens)?(?: has| contains| is| of|:|=)+ (\d+)",
     re.IGNORECASE,
@@ -21,18 +31,25 @@ _PROMPT = re.compile(
 def tokens_left(words: str, asked: int, context: int | None = None) -> int | None:
     """Tokens for an answer, where ``asked`` were too many; None: the words do not say, or nothing is left.
 
-    ``context`` is what the server says about itself elsewhere, where the words do not.
+    ``context`` is what the server says about itself elsewhere, where the words do not. Half of a context that the words
+    name is left where they do not tell how long the prompt is.
     """
     plain = re.sub(r"(?<=\d),(?=\d{3})", "", words)
-    length = _number(_CONTEXT, plain) or context
-    prompt = _number(_PROMPT, plain)
-    if prompt is None and length:  # some say only what prompt and answer come to
-        totals = [int(total) for total in re.findall(r"\d+", plain) if int(total) > length]
-        prompt = totals[0] - asked if totals else None
-    if not length or prompt is None:
+    left = _number(_ANSWER, plain) or _beside_prompt(plain, asked, context)
+    return left if left and 0 < left < asked else None
+
+
+def _beside_prompt(words: str, asked: int, context: int | None) -> int | None:
+    named = _number(_CONTEXT, words)
+    length, prompt = named or context, _number(_PROMPT, words)
+    if not length:
         return None
-    left = length - prompt
-    return left if 0 < left < asked and prompt > 0 else None
+    if prompt is None:  # some say only what prompt and answer come to
+        totals = (int(total) for total in re.findall(r"\d+", words))
+        prompt = next((total - asked for total in totals if total > max(length, asked)), None)
+    if prompt is None:
+        return named and named // 2
+    return length - prompt if prompt > 0 else None
 
 
 def _number(pattern: re.Pattern[str], text: str) -> int | None:
