@@ -84,11 +84,20 @@ class TestWhatAUserMaySay:
         for seed in ("1", "1", "2"):
             run = tmp_path / f"run{len(asked)}"
             options = ["--limit", "5", "--seed", seed, "--run", run]
-            code, _, said = shosei("exam", server.url, "--suite", one, "--suite", two, *options)
+            code, out, said = shosei("exam", server.url, "--suite", one, "--suite", two, *options)
             assert code == 0
             assert f"one: 5 tasks of 40, drawn with seed {seed}" in said
             assert "two: 2 tasks;" in said
+            assert out.count(f"a sample of 5 of 40, seed {seed}") == 1
             asked.append([score.item for score in read_log(run / "log").of(Score)])
+        cards = {"en": "5 of 40", "ja": "40 問中 5 問", "zh-CN": "40 道题中抽取 5 道"}
+        for language, words in cards.items():
+            assert shosei("card", run, "--lang", language)[0] == 0
+            (line,) = [line for line in (run / "card.md").read_text("utf-8").splitlines() if words in line]
+            assert "one" in line
+            assert line.endswith("2")  # the seed
+            assert words in (run / "card.html").read_text("utf-8")
+        assert "one" in str(json.loads((run / "card.json").read_bytes())["warnings"])
         assert sorted(asked[0]) == sorted(asked[1]) != sorted(asked[2])
         assert all(len(items) == 7 and {"い", "ろ"} < {*items} for items in asked)
 

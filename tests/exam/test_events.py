@@ -287,6 +287,9 @@ def test_programs_are_run_again_without_the_server(server: Server, tmp_path: Pat
     asked, before = len(server.bodies), read_log(run / "log")
     (segment,) = (run / "log").glob("*.jsonl")  # as an earlier version found the programs
     segment.write_text(segment.read_text("utf-8").replace('"outcome":"pass"', '"outcome":"exception"'), "utf-8")
+    listed = run / "items.jsonl"  # as an earlier version graded the answers
+    older = [json.loads(line) | {"grading_version": 1, "right": False} for line in listed.read_text().splitlines()]
+    listed.write_text("".join(json.dumps(item) + "\n" for item in older), "utf-8")
     done = shosei("exam", "--regrade", run, *options, "--json")
     assert done.returncode == 0, done.stderr
     values = json.loads(done.stdout)
@@ -297,6 +300,12 @@ def test_programs_are_run_again_without_the_server(server: Server, tmp_path: Pat
     assert [event.exit_code for event in after.of(RunEnd)] == [0, 0]
     items = {item["item"]: item["right"] for item in map(json.loads, (run / "items.jsonl").read_text().splitlines())}
     assert items == {"f": True, "g": False, "a": True}
+    regraded = [json.loads(line) for line in (run / "regraded.jsonl").read_text().splitlines()]
+    assert sorted((each["after"]["item"], each["before"]["right"]) for each in regraded) == [("a", False), ("f", False)]
+    assert shosei("card", run).returncode == 0
+    (warning,) = [line for line in json.loads((run / "card.json").read_bytes())["warnings"] if "items.jsonl" in line]
+    assert "written by version 1" in warning
+    assert "2 as wrong that are right now" in warning
     identities = {score.item: score.identity for score in after.of(Score)}
     assert identities["a"] == {score.item: score.identity for score in before.of(Score)}["a"]
     assert identities["f"] != {score.item: score.identity for score in before.of(Score)}["f"]

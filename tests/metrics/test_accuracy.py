@@ -283,8 +283,9 @@ def test_outcomes_of_programs_are_counted_and_infra_is_no_answer() -> None:
         "invalid",
         "3 of 100 programs could not be executed: the sandbox failed",
     )
-    inside = measured(programs(["pass"] * 40, oracle="in_process"), "pass_at_1")
-    assert "oracle=in_process" in str(inside.notes[0])
+    inside = measured(programs([*["pass"] * 30, *["wrong"] * 10], oracle="in_process"), "pass_at_1")
+    assert "40 programs were judged in the candidate's own process (oracle=in_process)" in str(inside.notes[0])
+    assert "30 of them passed" in str(inside.notes[0])
     assert "python/i7" in str(inside.notes[0])
 
 

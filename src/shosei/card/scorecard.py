@@ -14,8 +14,9 @@ import msgspec
 
 from shosei.card.judge import Judgement, judge
 from shosei.card.timeline import Timeline, ends_of_verbs, timeline
-from shosei.log import Event, Log, Note, RunBegin, RunEnd, Sample
-from shosei.metrics.metric import CELL_KEYS, Metric, Phase, Words, text
+from shosei.log import Event, Exec, Log, Note, RunBegin, RunEnd, Sample
+from shosei.metrics.accuracy.pass_at_1 import judged_inside
+from shosei.metrics.metric import CELL_KEYS, Metric, Phase, Text, Words, text
 from shosei.metrics.observed.tasks import stopped, submitted
 from shosei.profile.profile import Profile, read_profile, shipped
 from shosei.quantity import NS_PER_S
@@ -100,6 +101,8 @@ def build(log: Log, metrics: list[Metric], profile: Profile | None = None, notic
     begins = sorted(log.of(RunBegin), key=_moment)
     warnings: list[Words] = [*log.warnings]
     warnings += stopped(submitted(log))
+    warnings += _samples(begins)
+    warnings += judged_inside(log.of(Exec))
     warnings += [note.text for note in sorted(log.of(Note), key=_moment) if note.level == "warning"]
     ends = ends_of_verbs(log)
     commands = [_command(begin, ends.get((begin.process, begin.verb))) for begin in begins]
@@ -197,6 +200,15 @@ def _typed(argv: list[str]) -> list[str]:
     programs = {0, argv.index("--") + 1} if "--" in argv else {0}
     ours = [place in programs and PurePath(word).name in ("shosei", "__main__.py") for place, word in enumerate(argv)]
     return ["shosei" if our else word for our, word in zip(ours, argv, strict=True)]
+
+
+def _samples(begins: Iterable[RunBegin]) -> list[Text]:
+    """Of each suite of which an exam asked only some tasks: how many, of how many, and the seed that drew them."""
+    samples = {name: drawn for begin in begins for name, drawn in begin.config.get("drawn", {}).items()}
+    return [
+        text("warning.sample", suite=suite, asked=drawn["asked"], held=drawn["held"], seed=str(drawn["seed"]))
+        for suite, drawn in samples.items()
+    ]
 
 
 def _meter(log: Log) -> Meter | None:

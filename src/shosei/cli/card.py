@@ -89,16 +89,10 @@ def card(
 
 def _regraded(run: Run, log: Log) -> tuple[list[Words], dict[str, bytes | str]]:
     """What other rules than those of today made of the run's answers: a warning, and a file with what changed."""
-    import msgspec
+    from shosei.metrics.accuracy.regraded import read_changes, warning
 
-    from shosei.metrics.accuracy.regraded import changes, warning
-
-    try:
-        version, changed = changes((run.folder / "items.jsonl").read_bytes(), log)
-    except (OSError, msgspec.DecodeError):  # no list of answers, or not one of ours
-        return [], {}
-    lines = b"".join(msgspec.json.encode(change) + b"\n" for change in changed)
-    return [*warning(version, changed)], {"regraded.jsonl": lines} if changed else {}
+    version, changed, lines = read_changes(run.folder / "items.jsonl", log)
+    return [*warning(version, changed)], {"regraded.jsonl": lines} if lines else {}
 
 
 def _written(run: Run, files: dict[str, bytes | str]) -> Path | None:

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from shosei.wire.suite import Task
 
 _SHOWN = 3  # tasks of each suite, at the start
-# Which requests are in flight together, and how long is waited, decide on no answer.
-_INCIDENTAL = ("concurrency", "timeout_s", "retries", "retry_wait_s")
+# Which requests are in flight together, and how long is waited, decide on no answer; samples follow from the rest.
+_INCIDENTAL = ("concurrency", "timeout_s", "retries", "retry_wait_s", "drawn")
 
 
 def exam(
@@ -103,7 +103,11 @@ def exam(
     asked = _read(settings, suite, schema, shots_from)
     folder = open_run(run, must_exist=False)
     settings, proof = run_async(check(settings, url, asked.tasks))
-    config = settings.recordable().model_dump() | {"answers": len(asked.tasks) * settings.samples, "url": url}
+    config = settings.recordable().model_dump() | {
+        "answers": len(asked.tasks) * settings.samples,
+        "drawn": asked.drawn,
+        "url": url,
+    }
     manifest: dict[str, Any] = {
         "argv": settings.recordable_words(sys.argv),
         "config": config,
@@ -129,7 +133,7 @@ def exam(
             record.exit_code = EXIT_OK if any(count.answered for count in counts.values()) else EXIT_INVALID
         log = read_log(folder.log, record.writer.attempt)
         graded = folder.write("items.jsonl", items(log))
-    suites = _results(counts, log)
+    suites = _results(counts, log, asked.drawn)
     lines = _table(suites)
     if not proof and any(task.grader == "python" for task in asked.tasks):
         lines.append("programs among the answers were not executed: --sandbox none")
@@ -147,9 +151,13 @@ def exam(
 
 @dataclass(frozen=True)
 class _Asked:
-    """The tasks of an exam, the hashes of their files, and lines that say how some of them were understood."""
+    """The tasks of an exam, the hashes of their files, and lines that say how some of them were understood.
+
+    ``drawn``: of each suite of which not all tasks are asked, how many are, of how many, and the seed.
+    """
 
     tasks: Sequence[Task]
+    drawn: dict[str, dict[str, int]]
     hashes: dict[str, str]
     understood: Sequence[str]
 
@@ -163,29 +171,35 @@ def _read(settings: ExamConfig, suites: Sequence[Path], schema: Schema, shots_fr
 
     held = read_benchmarks(*suites, schema=schema)
     tasks, hashes = drawn(held, settings.limit, settings.seed), benchmark_hashes(*suites)
-    understood = _understood(held, tasks, settings.seed)
+    asked, of_all = (Counter(task.suite for task in some) for some in (tasks, held))
+    samples = {
+        suite: {"asked": number, "held": of_all[suite], "seed": settings.seed}
+        for suite, number in asked.items()
+        if number < of_all[suite]
+    }
+    understood = _understood(tasks, samples)
     if settings.shots:
         if not shots_from:
             raise InputError(f"--shots {settings.shots} needs --shots-from FILE: examples that are not in the suite")
         tasks = with_shots(tasks, read_benchmark(shots_from, schema), settings.shots)
         hashes["shots"] = sha256(shots_from)
-    return _Asked(tasks, hashes, understood)
+    return _Asked(tasks, samples, hashes, understood)
 
 
-def _understood(held: Sequence[Task], tasks: Sequence[Task], seed: int) -> list[str]:
+def _understood(tasks: Sequence[Task], samples: Mapping[str, Mapping[str, int]]) -> list[str]:
     """Of each suite how many tasks are asked, and three of them, so that a person can see what counts as right."""
     from shosei.exam.prompting import excerpt
 
     lines = []
-    asked, all_there = Counter(task.suite for task in tasks), Counter(task.suite for task in held)
-    for suite, number in asked.items():
-        of_all = "" if number == all_there[suite] else f" of {all_there[suite]}, drawn with seed {seed}"
+    for suite, number in Counter(task.suite for task in tasks).items():
+        sample = samples.get(suite)
+        of_all = f" of {sample['held']}, drawn with seed {sample['seed']}" if sample else ""
         lines.append(f"exam: {suite}: {number} tasks{of_all}; as they are understood:")
         lines += [f"  {excerpt(task)}" for task in tasks if task.suite == suite][:_SHOWN]
     return lines
 
 
-def _results(counts: Counts, log: Log) -> dict[str, dict[str, Any]]:
+def _results(counts: Counts, log: Log, samples: Mapping[str, Mapping[str, int]]) -> dict[str, dict[str, Any]]:
     """What came of each suite, with its score as the card has it, None where it has none."""
     from shosei.metrics.accuracy.pass_at_1 import by_suite
 
@@ -202,6 +216,7 @@ def _results(counts: Counts, log: Log) -> dict[str, dict[str, Any]]:
             "score": value,
             "interval": list(interval),
             "n": tasks,
+            "sample": samples.get(suite),
             "errors": dict(count.errors),
             "first_error": count.first_error,
         }
@@ -219,6 +234,8 @@ def _table(suites: Mapping[str, Mapping[str, Any]]) -> list[str]:
         interval = f"{suite['interval'][0]:.3f} to {suite['interval'][1]:.3f}" if graded else "-"
         numbers = f"{suite['n']:6}{suite['answered']:10}{suite['cut']:6}{suite['failed']:8}{suite['executed']:10}"
         lines.append(f"{name:24}{score}  {interval:16}{numbers}")
+        if sample := suite["sample"]:
+            lines.append(f"  a sample of {sample['asked']} of {sample['held']}, seed {sample['seed']}")
         if suite["first_error"]:
             errors = ", ".join(f"{count} {error}" for error, count in suite["errors"].items())
             lines.append(f"  {errors}; the first failure: {suite['first_error']}")

@@ -18,10 +18,14 @@ if TYPE_CHECKING:
 
 
 def regrade(folder: Run, settings: ExamConfig, tasks: Sequence[Task], as_json: bool) -> int:
-    """Run the programs of the run's last exam again, and say which outcomes change."""
+    """Run the programs of the run's last exam again, and say which outcomes change.
+
+    Where the run's list of answers was graded by older rules, what today's change in it is noted in the log, as the
+    list is written anew.
+    """
     from shosei.cli.exam import progress_of
     from shosei.exam.regrade import programs_of, run_again, tasks_of
-    from shosei.log import read_log
+    from shosei.log import Note, read_log
     from shosei.metrics.accuracy.items import items
     from shosei.sandbox import choose
 
@@ -36,15 +40,31 @@ def regrade(folder: Run, settings: ExamConfig, tasks: Sequence[Task], as_json: b
     config = settings.model_dump(include={"sandbox", "cpu_s", "wall_s", "memory_bytes"})
     with folder.recording("exam", "inference", new_attempt=False, sandbox=proof.level, config=config) as record:
         counts = run_async(run_again(settings, proof, kept, asked, record.writer, progress_of("exam")))
+        record.writer.flush()
+        after = read_log(folder.log, log.attempt)
+        regraded = _keep_regraded(folder, after)
+        for sentence in regraded:
+            record.writer.emit(Note(level="warning", text=sentence))
+        graded = folder.write("items.jsonl", items(after))
         record.exit_code = EXIT_OK
-    after = read_log(folder.log, log.attempt)
     lines, values = _changed(log, after)
-    graded = folder.write("items.jsonl", items(after))
+    lines += regraded
     executed = sum(count.executed for count in counts.values())
     lines += [f"each answer with its grade: {graded}", f"graded by: shosei card {folder.folder}"]
     values |= {"run": str(folder.folder), "attempt": log.attempt, "executed": executed, "items": str(graded)}
     result(values, [f"{executed} programs run", *lines], as_json=as_json)
     return EXIT_OK
+
+
+def _keep_regraded(folder: Run, log: Log) -> list[str]:
+    """Write down what other rules than those of today made of the run's answers; a sentence, where they were others."""
+    from shosei.card import translated
+    from shosei.metrics.accuracy.regraded import read_changes, warning
+
+    version, changed, lines = read_changes(folder.folder / "items.jsonl", log)
+    if lines:
+        folder.write("regraded.jsonl", lines)
+    return [translated(sentence) for sentence in warning(version, changed)]
 
 
 def _changed(before: Log, after: Log) -> tuple[list[str], dict[str, object]]:

@@ -309,8 +309,10 @@ def program_outcomes(executions: Iterable[Exec]) -> list[Table]:
 
 def judged_inside(executions: Iterable[Exec]) -> list[Key | Text]:
     """A note where tests ran in the candidate's own process: wrong code can pass by deceiving them."""
-    items = sorted({f"{run.suite}/{run.item}" for run in executions if run.oracle == "in_process"})
-    return [text("accuracy.judged_inside", n=len(items), items=items)] if items else []
+    inside = [run for run in _last(executions) if run.oracle == "in_process"]
+    items = sorted({f"{run.suite}/{run.item}" for run in inside})
+    passed = sum(run.outcome == "pass" for run in inside)
+    return [text("accuracy.judged_inside", programs=len(inside), passed=passed, items=items)] if items else []
 
 
 def _last(executions: Iterable[Exec]) -> list[Exec]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import msgspec
 
@@ -39,6 +40,15 @@ def changes(written: bytes, log: Log) -> tuple[int, list[Change]]:
         if same and before[key].right != after[key].right:
             found.append(Change(before[key], after[key]))
     return version, found
+
+
+def read_changes(path: Path, log: Log) -> tuple[int, list[Change], bytes]:
+    """``changes`` of the list at ``path``, none where there is none; and their lines, for ``regraded.jsonl``."""
+    try:
+        version, changed = changes(path.read_bytes(), log)
+    except (OSError, msgspec.DecodeError):  # no list of answers, or not one of ours
+        return GRADING_VERSION, [], b""
+    return version, changed, b"".join(msgspec.json.encode(change) + b"\n" for change in changed)
 
 
 def warning(version: int, changed: Sequence[Change]) -> list[Text]:
