@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import secrets
 import signal
 import socket
 
@@ -77,8 +78,10 @@ class Runner:
             return Execution("sandbox violation")  # it was well until the program ran
 
     async def _execute(self, code: str, task: Task, oracle: str) -> Execution:
+        secret = secrets.token_hex(16)  # a verdict without it is the program's, where tests run in its process
         program = {"entry_point": task.entry_point, "code": code}
         tests = {"entry_point": task.entry_point, "tests": task.tests, "setup": task.setup, "test": task.test}
+        tests["secret"] = secret
         kills = oom_kills()  # nothing else tells such an end from that of a program which kills itself
         here, there = socket.socketpair()
         with here, there:
@@ -91,7 +94,7 @@ class Runner:
                 ]
         verdict = ""
         try:
-            verdict = await self._verdict(talks[0])
+            verdict = await self._verdict(talks[0], secret)
         finally:
             # Also when cancelled: the sandboxes are to be ready for the next program.
             for talk in talks:
@@ -100,12 +103,14 @@ class Runner:
             ends = [await sandbox.end(grace_s) for sandbox in (self._tests, self._candidate)[: len(talks)]]
         return _execution(verdict, ends, out_of_memory=oom_kills() != kills)
 
-    async def _verdict(self, talk: LineSocket) -> str:
+    async def _verdict(self, talk: LineSocket, secret: str) -> str:
         try:
             async with asyncio.timeout(self.config.wall_s):
-                return (await talk.read()).decode("utf-8", "replace") or "no verdict"
+                line = (await talk.read()).decode("utf-8", "replace")
         except TimeoutError:
             return "wall timeout"
+        given, _, verdict = line.partition(" ")
+        return verdict if secrets.compare_digest(given.encode(), secret.encode()) else "no verdict"
 
 
 def _execution(verdict: str, ends: list[End], out_of_memory: bool) -> Execution:

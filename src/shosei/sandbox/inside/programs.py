@@ -39,8 +39,25 @@ def run(host: socket.socket, channel: socket.socket) -> None:
         host.close()
         _play(request, channel)
         return
-    verdict = _judge_inside(request) if request["role"] == "both" else _judge(request, channel)
-    host.sendall(verdict.encode() + b"\n")
+    tell = _teller(host, request.pop("secret"))
+    if request["role"] == "both":
+        channel.close()
+        tell(_judge_inside(request))
+    else:
+        tell(_judge(request, channel))
+
+
+def _teller(host: socket.socket, secret: str) -> Callable[[str], None]:
+    """Tells the host a verdict after the secret that it gave, so that what a program writes there is none.
+
+    The secret came before the program was loaded and can be read from no descriptor again. Within one process it is out
+    of reach only of programs that do not search their callers' frames, or memory, for it.
+    """
+
+    def tell(verdict: str) -> None:
+        host.sendall(f"{secret} {verdict}\n".encode())
+
+    return tell
 
 
 def rehearse() -> None:
