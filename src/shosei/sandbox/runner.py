@@ -57,8 +57,10 @@ class Runner:
     def _sandbox(self) -> Sandbox:
         return Sandbox(self.backend, self.config.cpu_s, self.config.memory_bytes)
 
-    async def execute(self, code: str, task: Task, oracle: str = OUTSIDE) -> Execution:
-        """Run the program ``code`` against the task's tests. Cancelling ends it.
+    async def execute(self, code: str, task: Task, oracle: str = OUTSIDE, *, plain: bool = False) -> Execution:
+        """Run the program ``code`` against the task's tests. With ``plain`` only literals count as its results.
+
+        Cancelling ends it.
 
         Limits follow processor time; the wall limit is generous, for programs that wait. A sandbox that a program broke
         is replaced by a new one.
@@ -66,7 +68,7 @@ class Runner:
         if not code:
             return Execution("no code")
         try:
-            return await self._execute(code, task, oracle)
+            return await self._execute(code, task, oracle, plain)
         except SandboxError:
             await self._stack.aclose()
             if (current := asyncio.current_task()) and current.cancelling():
@@ -77,7 +79,7 @@ class Runner:
                 return Execution("infra")
             return Execution("sandbox violation")  # it was well until the program ran
 
-    async def _execute(self, code: str, task: Task, oracle: str) -> Execution:
+    async def _execute(self, code: str, task: Task, oracle: str, plain: bool) -> Execution:
         secret = secrets.token_hex(16)  # a verdict without it is the program's, where tests run in its process
         program = {"entry_point": task.entry_point, "code": code}
         tests = {"entry_point": task.entry_point, "tests": task.tests, "setup": task.setup, "test": task.test}
@@ -86,7 +88,7 @@ class Runner:
         here, there = socket.socketpair()
         with here, there:
             if oracle == IN_PROCESS:
-                talks = [await self._tests.start(here, {"role": "both", **tests, **program})]
+                talks = [await self._tests.start(here, {"role": "both", "plain": plain, **tests, **program})]
             else:
                 talks = [
                     await self._tests.start(here, {"role": "tests", **tests}),

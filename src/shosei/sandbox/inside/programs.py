@@ -68,7 +68,8 @@ def rehearse() -> None:
         here.sendall(json.dumps(encode([[(1, "1")], {}])).encode() + b"\n")
         here.shutdown(socket.SHUT_WR)
         _play(program, there)
-    _judge_inside({**program, "tests": [[[1], 1]], "setup": "", "test": "def check(f):\n    assert f([1.5]) == [1.5]"})
+    tests = {"tests": [[[1], 1]], "setup": "", "test": "def check(f):\n    assert f([1.5]) == [1.5]"}
+    _judge_inside({**program, **tests, "plain": True})
 
 
 def _play(request: dict[str, Any], channel: socket.socket) -> None:
@@ -122,24 +123,37 @@ def _judge(request: dict[str, Any], channel: socket.socket) -> str:
 
 def _judge_inside(request: dict[str, Any]) -> str:
     """Tests and candidate in one process, where the tests need more than literals: the verdict can be forged."""
-    return _verdict(request, lambda: _honest(_load(request)))
+    return _verdict(request, lambda: _honest(_load(request), request["plain"]))
 
 
-def _honest(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The function, raising nothing that tests could take for something else than its failure. A class stays one."""
+def _honest(function: Callable[..., Any], plain: bool) -> Callable[..., Any]:
+    """The function, raising nothing that tests could take for something else than its failure. A class stays one.
+
+    With ``plain`` it returns only literals: an object of its own could say that it equals whatever is expected.
+    """
     if isinstance(function, type):
         return function
 
     @functools.wraps(function, updated=())
     def call(*arguments: Any, **named: Any) -> Any:
         try:
-            return function(*arguments, **named)
+            value = function(*arguments, **named)
         except BaseException as error:
             if isinstance(error, Exception) and not isinstance(error, _MISLEADING):
                 raise
             raise RuntimeError(type(error).__name__) from None
+        if plain:
+            _check_plain(value)
+        return value
 
     return call
+
+
+def _check_plain(value: Any) -> None:
+    try:
+        encode(value)
+    except (NotPlain, RecursionError):
+        raise NotPlainResult from None
 
 
 def _load(request: dict[str, Any]) -> Callable[..., Any]:
