@@ -196,17 +196,22 @@ def checked(item: str, test: str, truth: str = "def f(x):\n    return x + 1") ->
 @needs_wall
 def test_where_the_tests_run_is_decided_by_the_reference_never_by_the_answer(server: Server, tmp_path: Path) -> None:
     liar = "```python\nclass Liar:\n    def __eq__(self, other): return True\ndef f(x): return Liar()\n```"
-    server.answers = {"plain": liar, "object": liar, "broken": liar, "unknown": "def f(x): return x() + 1"}
+    server.answers = {"plain": liar, "broken": liar, "unknown": "def f(x): return x() + 1", "returns": liar}
+    server.answers |= {"object": liar, "right": "def f(x): return 1 + x()"}
     tasks = [
         checked("plain", "assert f(1) == 2"),
         checked("object", "assert f(lambda: 1) == 2", "def f(x): return x() + 1"),
+        checked("right", "assert f(lambda: 1) == 2", "def f(x): return x() + 1"),
+        checked("returns", "assert f(lambda: 1) == range(2)", "def f(x): return range(x() + 1)"),
         checked("broken", "assert f(1) == 3"),
         checked("unknown", "assert f(lambda: 1) == 2", truth=""),
     ]
     log = examine(server, tmp_path, tasks)
     found = {event.item: (event.oracle, event.outcome) for event in log.of(Exec)}
     assert found["plain"] == ("outside", "wrong")
-    assert found["object"] == ("in_process", "pass")  # a forgery that only the mark tells of
+    assert found["object"] == ("in_process", "wrong")
+    assert found["right"] == ("in_process", "pass")
+    assert found["returns"] == ("in_process", "pass")  # a forgery that only the mark tells of
     assert found["broken"] == ("outside", "wrong")
     assert found["unknown"] == ("in_process", "pass")
     (note,) = log.of(Note)

@@ -189,6 +189,27 @@ def test_a_test_that_needs_objects_says_so_and_can_run_in_process() -> None:
     assert execute("def f(): return lambda: 1", source("assert f()() == 1")).needs_objects == "result"
 
 
+@pytest.mark.parametrize("backend", HERE)
+def test_a_program_beside_its_tests_cannot_write_their_verdict(backend: str) -> None:
+    writes = """
+        import os
+        def f(kind, text):
+            for fd in range(64):
+                for words in (b"pass\\n", b" pass\\n", b"wrong\\npass\\n"):
+                    try:
+                        os.write(fd, words)
+                    except OSError:
+                        pass
+            {}
+    """
+    item = source("assert f(int, '1') == 1")
+    programs = [(textwrap.dedent(writes.format(end)), item) for end in ("os._exit(0)", "return 1", "return 0")]
+    programs.append(("def f(kind, text): return kind(text)", item))
+    *forged, honest = in_turn(programs, backend, IN_PROCESS)
+    assert {each.outcome for each in forged} <= FAILS
+    assert honest.outcome == "pass"
+
+
 STOPS = "def check(candidate):\n    assert all(map(lambda case: candidate(case) == case + 1, [1, 41]))"
 ZIPS = (
     "def check(candidate):\n    for got, wanted in zip(map(candidate, [1, 41]), [2, 42]):\n        assert got == wanted"

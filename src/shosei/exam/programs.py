@@ -69,7 +69,7 @@ class Programs:
     def __init__(self, config: ExamConfig, proof: Proof) -> None:
         self._runner = Runner(config, proof.backend)
         self._proof = proof
-        self._oracles: dict[tuple[str, str], str] = {}
+        self._oracles: dict[tuple[str, str], tuple[str, bool]] = {}
         self.faults: dict[str, set[str]] = {fault: set() for fault in _FAULTS}
 
     async def __aenter__(self) -> Programs:
@@ -80,9 +80,9 @@ class Programs:
         await self._runner.__aexit__()
 
     async def run(self, task: Task, sample: int, answer: str) -> Exec:
-        oracle = await self._oracle(task)
+        oracle, plain = await self._oracle(task)
         program = build_program(answer, task.entry_point, task.prompt)
-        execution = await self._runner.execute(program, task, oracle)
+        execution = await self._runner.execute(program, task, oracle, plain=plain)
         outcome, name = execution.outcome, f"{task.suite}/{task.id}"
         if execution.untested:
             self.faults["untested"].add(name)
@@ -103,28 +103,29 @@ class Programs:
             task=task.id,
         )
 
-    async def _oracle(self, task: Task) -> str:
-        """Where the tests of ``task`` must run: never the answer decides it, which may lie.
+    async def _oracle(self, task: Task) -> tuple[str, bool]:
+        """Where the tests of ``task`` must run, and whether results are literals even so: never the answer decides it.
 
         Outside, unless they need more than literals, as its reference solution shows or, where there is none, the first
         call of a program that does nothing. Tests of literals never do.
         """
         key = task.suite, task.id
         if key not in self._oracles:
-            self._oracles[key] = await self._place(task) if task.test else OUTSIDE
+            self._oracles[key] = await self._place(task) if task.test else (OUTSIDE, True)
         return self._oracles[key]
 
-    async def _place(self, task: Task) -> str:
+    async def _place(self, task: Task) -> tuple[str, bool]:
         if not task.truth:
             idle = f"def {task.entry_point}(*_, **__):\n    pass"
             execution = await self._runner.execute(idle, task, OUTSIDE)
-            return IN_PROCESS if execution.needs_objects == "argument" else OUTSIDE
+            return (IN_PROCESS, False) if execution.needs_objects == "argument" else (OUTSIDE, True)
         outside = await self._runner.execute(task.truth, task, OUTSIDE)
         if outside.outcome == "pass" or outside.untested:
-            return OUTSIDE
+            return OUTSIDE, True
         if outside.outcome in ("wrong", "exception"):  # the tests' word, not that of a limit
-            inside = await self._runner.execute(task.truth, task, IN_PROCESS)
-            if inside.outcome == "pass":
-                return IN_PROCESS
+            for plain in (True, False):
+                inside = await self._runner.execute(task.truth, task, IN_PROCESS, plain=plain)
+                if inside.outcome == "pass":
+                    return IN_PROCESS, plain
         self.faults["broken"].add(f"{task.suite}/{task.id}")
-        return OUTSIDE
+        return OUTSIDE, True

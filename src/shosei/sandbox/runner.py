@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import secrets
 import signal
 import socket
 import sys
@@ -61,8 +62,10 @@ class Runner:
     def _sandbox(self) -> Sandbox:
         return Sandbox(self.backend, self.config.cpu_s, self.config.memory_bytes, self.packages)
 
-    async def execute(self, code: str, task: Task, oracle: str = OUTSIDE) -> Execution:
-        """Run the program ``code`` against the task's tests. Cancelling ends it.
+    async def execute(self, code: str, task: Task, oracle: str = OUTSIDE, *, plain: bool = False) -> Execution:
+        """Run the program ``code`` against the task's tests. With ``plain`` only literals count as its results.
+
+        Cancelling ends it.
 
         Limits follow processor time; the wall limit is generous, for programs that wait. A sandbox that a program broke
         is replaced by a new one.
@@ -70,7 +73,7 @@ class Runner:
         if not code:
             return Execution("no code")
         try:
-            return await self._execute(code, task, oracle)
+            return await self._execute(code, task, oracle, plain)
         except SandboxError:
             await self._stack.aclose()
             if (current := asyncio.current_task()) and current.cancelling():
@@ -81,14 +84,16 @@ class Runner:
                 return Execution("infra")
             return Execution("sandbox violation")  # it was well until the program ran
 
-    async def _execute(self, code: str, task: Task, oracle: str) -> Execution:
+    async def _execute(self, code: str, task: Task, oracle: str, plain: bool) -> Execution:
+        secret = secrets.token_hex(16)  # a verdict without it is the program's, where tests run in its process
         program = {"entry_point": task.entry_point, "code": code}
         tests = {"entry_point": task.entry_point, "tests": task.tests, "setup": task.setup, "test": task.test}
+        tests["secret"] = secret
         kills = oom_kills()  # nothing else tells such an end from that of a program which kills itself
         here, there = socket.socketpair()
         with here, there:
             if oracle == IN_PROCESS:
-                talks = [await self._tests.start(here, {"role": "both", **tests, **program})]
+                talks = [await self._tests.start(here, {"role": "both", "plain": plain, **tests, **program})]
             else:
                 talks = [
                     await self._tests.start(here, {"role": "tests", **tests}),
@@ -96,7 +101,7 @@ class Runner:
                 ]
         verdict = ""
         try:
-            verdict = await self._verdict(talks[0])
+            verdict = await self._verdict(talks[0], secret)
         finally:
             # Also when cancelled: the sandboxes are to be ready for the next program.
             for talk in talks:
@@ -112,12 +117,14 @@ class Runner:
         known = module in self.packages.modules or module in sys.stdlib_module_names
         return module if module.isidentifier() and not known else ""
 
-    async def _verdict(self, talk: LineSocket) -> str:
+    async def _verdict(self, talk: LineSocket, secret: str) -> str:
         try:
             async with asyncio.timeout(self.config.wall_s):
-                return (await talk.read()).decode("utf-8", "replace") or "no verdict"
+                line = (await talk.read()).decode("utf-8", "replace")
         except TimeoutError:
             return "wall timeout"
+        given, _, verdict = line.partition(" ")
+        return verdict if secrets.compare_digest(given.encode(), secret.encode()) else "no verdict"
 
 
 def _execution(verdict: str, ends: list[End], out_of_memory: bool) -> Execution:

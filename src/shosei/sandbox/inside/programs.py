@@ -40,8 +40,25 @@ def run(host: socket.socket, channel: socket.socket) -> None:
         host.close()
         _play(request, channel)
         return
-    verdict = _judge_inside(request) if request["role"] == "both" else _judge(request, channel)
-    host.sendall(verdict.encode() + b"\n")
+    tell = _teller(host, request.pop("secret"))
+    if request["role"] == "both":
+        channel.close()
+        tell(_judge_inside(request))
+    else:
+        tell(_judge(request, channel))
+
+
+def _teller(host: socket.socket, secret: str) -> Callable[[str], None]:
+    """Tells the host a verdict after the secret that it gave, so that what a program writes there is none.
+
+    The secret came before the program was loaded and can be read from no descriptor again. Within one process it is out
+    of reach only of programs that do not search their callers' frames, or memory, for it.
+    """
+
+    def tell(verdict: str) -> None:
+        host.sendall(f"{secret} {verdict}\n".encode())
+
+    return tell
 
 
 def rehearse() -> None:
@@ -52,7 +69,8 @@ def rehearse() -> None:
         here.sendall(json.dumps(encode([[(1, "1")], {}])).encode() + b"\n")
         here.shutdown(socket.SHUT_WR)
         _play(program, there)
-    _judge_inside({**program, "tests": [[[1], 1]], "setup": "", "test": "def check(f):\n    assert f([1.5]) == [1.5]"})
+    tests = {"tests": [[[1], 1]], "setup": "", "test": "def check(f):\n    assert f([1.5]) == [1.5]"}
+    _judge_inside({**program, **tests, "plain": True})
 
 
 def _play(request: dict[str, Any], channel: socket.socket) -> None:
@@ -106,24 +124,37 @@ def _judge(request: dict[str, Any], channel: socket.socket) -> str:
 
 def _judge_inside(request: dict[str, Any]) -> str:
     """Tests and candidate in one process, where the tests need more than literals: the verdict can be forged."""
-    return _verdict(request, lambda: _honest(_load(request)))
+    return _verdict(request, lambda: _honest(_load(request), request["plain"]))
 
 
-def _honest(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The function, raising nothing that tests could take for something else than its failure. A class stays one."""
+def _honest(function: Callable[..., Any], plain: bool) -> Callable[..., Any]:
+    """The function, raising nothing that tests could take for something else than its failure. A class stays one.
+
+    With ``plain`` it returns only literals: an object of its own could say that it equals whatever is expected.
+    """
     if isinstance(function, type):
         return function
 
     @functools.wraps(function, updated=())
     def call(*arguments: Any, **named: Any) -> Any:
         try:
-            return function(*arguments, **named)
+            value = function(*arguments, **named)
         except BaseException as error:
             if isinstance(error, Exception) and not isinstance(error, _MISLEADING):
                 raise
             raise RuntimeError(type(error).__name__) from None
+        if plain:
+            _check_plain(value)
+        return value
 
     return call
+
+
+def _check_plain(value: Any) -> None:
+    try:
+        encode(value)
+    except (NotPlain, RecursionError):
+        raise NotPlainResult from None
 
 
 def _load(request: dict[str, Any]) -> Callable[..., Any]:
