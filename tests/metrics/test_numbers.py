@@ -209,3 +209,16 @@ def test_the_list_of_answers_says_what_was_read() -> None:
     ):
         score = Score(suite="s", item="i", cluster="c", grader="number", truth="1", answer=answer)
         assert mark(score, {}) == (False, shown, outcome)
+
+
+def test_of_a_very_long_answer_the_beginning_and_the_end_are_read() -> None:
+    """A model that goes round in circles writes megabytes; a grader that took minutes would look as if it hung."""
+    circle = "So 2 + 3 = 5, and 5 - 3 = 2.\n" * 150_000
+    assert extract_number(f"{circle}The answer is 18.") == 18
+    assert extract_number(f"The answer is 18.\n{circle}") == 18
+    assert extract_number(f"{circle}The answer is 18.\n{circle}") != 18
+
+
+def test_boxes_that_nothing_closes_are_read_to_the_end() -> None:
+    assert extract_number("\\boxed{" * 1_000 + "18") == 18
+    assert extract_number("\\boxed{\\text{So }\\frac{1}{2}} then {\\boxed{3}") == 3

@@ -34,7 +34,7 @@ CORRECTION = Cue(
     r"\b(?:wait|correction|scratch that|oops|(?:was|is|that's) (?:wrong|incorrect|not right|a mistake)"
     r"|made an? (?:mistake|error))\b|\bno,|\bactually,? (?=it|the answer|that)",
 )
-HASHES = re.compile(r"####[ \t]*")
+HASHES = re.compile(r"#{4,}[ \t]*")
 STATED = Cue(
     r"答案\W{0,2}(?:[^\S\n]*(?:就|应该|应当|应|應該|便)?(?:是|为|為|等于)|\s*[:=\]】])(?![不否])[^\S\n]*:?|答えは|答え\W{0,2}[:=\]】]"
     r"|(?:正解|解答|回答|結論)(?:は|\W{0,2}[:\]】])|正しくは|正确的?是|而是|答\W?:(?<![^\W\d]答:)|【答】",
@@ -47,7 +47,7 @@ CONCLUSION = Cue(
     r"\b(?:therefore|thus|hence|consequently|so)\b",
 )
 RESULT = Cue(
-    r"一共|总共|總共|共计|共計|合计|合計|总计|総計|总数|全部で|剩下?|还剩|還剩|残り|等于|得(?=\s*[-\d$¥])|得到|得出"
+    r"一共|总共|總共|共计|共計|合计|合計|总计|総計|(?<!占)总数(?!的)|全部で|剩下?|还剩|還剩|残り|等于|得(?=\s*[-\d$¥])|得到|得出"
     r"|结果[是为:]|結果は|即",
     r"\b(?:in total|altogether|a total of|total of|the total is|leaving|makes|equals)\b",
 )

@@ -13,6 +13,7 @@ from shosei.metrics.grading.numbers.markup import BOX, BOX_END, plain
 from shosei.metrics.grading.numbers.number import Number, Weight, numbers
 
 _LONGEST_ALONE = 80  # characters of a number with its unit
+_ENDS = 10_000  # characters read of the beginning and of the end of a very long answer
 _MOST_STATEMENTS = 100  # a text that goes round in circles has thousands
 _BOX = re.compile(f"{BOX}([^{BOX}{BOX_END}]*){BOX_END}")
 
@@ -36,6 +37,8 @@ def final_number(answer: str, japanese: bool = False) -> FinalNumber:
 
     ``japanese``: the answer is known to be Japanese, where 三百五 is 305.
     """
+    if len(answer) > 2 * _ENDS:
+        answer = f"{answer[:_ENDS]}\n{answer[-_ENDS:]}"
     text = plain(answer).strip()
     if asked := cues.QUESTION.search(text):
         text = text[: asked.start()]
@@ -76,7 +79,8 @@ def _corrected(text: str, japanese: bool) -> FinalNumber | None:
 
 def _after_hashes(text: str, japanese: bool) -> FinalNumber | None:
     """``#### 18``, but not the heading ``#### Step 1``."""
-    lines = (text[mark.end() :].partition("\n")[0] for mark in cues.HASHES.finditer(text))
+    marks = list(cues.HASHES.finditer(text))[-_MOST_STATEMENTS:]
+    lines = (text[mark.end() :].partition("\n")[0] for mark in marks)
     marked = [number for line in lines if (number := _adjacent(line, japanese))]
     return _agreed([each for each in marked if not each.number or each.number.weight > Weight.ASIDE])
 
@@ -164,6 +168,8 @@ def _chosen(sentence: str, japanese: bool) -> FinalNumber | None:
         sentence = outside
     if len(set(cues.VARIABLE.findall(sentence))) > 1 or cues.EITHER.search(sentence):
         return FinalNumber("ambiguous", None, sentence.strip())
+    if _unrounded(sentence, japanese):
+        return FinalNumber("ambiguous", None, sentence.strip())
     sides = cues.EQUALS.split(sentence)
     if len(sides) > 1 and (found := _equated(sides, japanese)):
         return found
@@ -171,6 +177,21 @@ def _chosen(sentence: str, japanese: bool) -> FinalNumber | None:
     if only and only.outcome == "ambiguous" and (results := cues.RESULT.all(sentence)):
         return _only(sentence[results[-1].end() :], japanese) or only
     return only
+
+
+def _unrounded(sentence: str, japanese: bool) -> bool:
+    """Whether a whole number is said to be about one that is not (6 ≈ 5.99), so that either may be meant."""
+    left, _, right = sentence.rpartition("≈")
+    whole = lone_number(left.rpartition("=")[2].strip(), japanese)
+    rounded = _adjacent(right, japanese)
+    return bool(
+        whole
+        and whole.value
+        and whole.value.denominator == 1
+        and rounded
+        and rounded.value
+        and rounded.value.denominator > 1
+    )
 
 
 def _equated(sides: Sequence[str], japanese: bool) -> FinalNumber | None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 
-from shosei.metrics.grading.numbers.numerals import ENGLISH
+from shosei.metrics.grading.numbers.markup import FACTORIAL
+from shosei.metrics.grading.numbers.numerals import AND_PART, ENGLISH, KANA_WORDS
 
 _ARABIC = (
     r"(?:\d{1,3}(?:,\d{3})+(?![\d,]*\d)|\d{1,3}(?:\ \d{3})+(?![\d,])|\d{1,3}(?:'\d{3})+(?!\d)|\d+)(?:\.\d+)?"
@@ -46,6 +47,7 @@ _NAME = r"\d+(?:\.\d+){2,}|(?!(?:usd|eur|rmb|cny|jpy|gbp)\d)[a-z_]+-?\d[a-z\d_.]
 _IDIOM = (
     "一(?:共|起|般|定|些|样|樣|直|下|点儿|边|旦|方|切|致|旁|步|番|緒|体|応|覧|部|种|次|生|気|度|例|律|系列)"
     "|唯一|统一|統一|同一|单一|万一|万が一|逐一|之一|不一|十分(?![钟鐘間之の])|千万[别不]|百度|百货|百貨|三角|四[边辺角季周川国]|五[角感]"
+    r"|(?<![每一二三四五六七八九十两\d])(?:周|星期|礼拜)[一二三四五六](?![十百千万次天个個小元本页块])"
     "|六角|八角|九州|三重県|千葉|八百屋|二次|两者|两边|二者"
 )
 _SIGN = r"[-+±√]\ ?|[▲△]|マイナス\ ?|(?<![勝胜正])[負负]の?\ ?|\bminus\ |\bnegative\ |零下\ ?|氷点下\ ?"
@@ -53,7 +55,7 @@ _CURRENCY = r"(?:us|hk|nt|a|c)?\$|[¥€£₩]|\b(?:usd|eur|rmb|cny|jpy|gbp)\ ?|
 # Where any of these can begin; it only saves time.
 _BEGINS = (
     r"[-+±√▲△.\d$¥€£₩^_〇零一二三四五六七八九十廿卅卌百千两両兩壹壱贰貳弐叁肆伍陆陸柒漆捌玖參参マ负負氷人半"
-    "第步ス手問问題题方情唯统統同单万逐之不]"
+    "第步ス手問问題题方情唯统統同单万逐之不周星礼俩ゼひふみよいむなやこ]"
 )
 
 NUMBER = re.compile(
@@ -71,6 +73,9 @@ NUMBER = re.compile(
   | (?P<fraction>(?:\d+(?:\ {{1,2}}|又|と|\ and\ ))?(?:{_ARABIC})\ ?/\ ?(?:{_ARABIC}))
   | (?P<parts>(?:(?P<whole>{_RUN})[又と])?(?P<below>{_RUN}|[百千万])分[之の]\ ?(?P<above>{_RUN}))
   | (?P<half>一半|半分|百分百)
+  | (?P<half_alone>(?:\ba\ )?\bhalf(?:\ an?\b(?!\ \d)|(?=\s*(?:[^\w\s]|$)))|半(?=[个個小天年月斤公米日时時箱块瓶杯]))
+  | (?P<kana>(?<![ァ-ヺー])(?:{"|".join(KANA_WORDS)})(?![ァ-ヺー]))
+  | (?P<both>俩)
   | (?P<plain>{_RUN})
   | \b(?P<english>{ENGLISH})\b
   )
@@ -79,8 +84,19 @@ NUMBER = re.compile(
     re.VERBOSE,
 )
 
-FACTOR = re.compile(r" ?[π√]|[xy]\b")  # makes a number a part of an expression
-ESTIMATE = re.compile(r"[多几幾余数]|\s?余り")  # 30多, 三十几
+# What makes a number a part of an expression: 2π, 3x, 5i, 4!, log 2.
+FACTOR = re.compile(rf" ?[π√]|[xyi]\b|{FACTORIAL}")
+FUNCTION = re.compile(
+    r"(?:\b(?:half|third|quarter|thirds|quarters) of |\b(?:twice|double|triple) "
+    r"|\b(?:log|ln|lg|exp|sin|cos|tan|sqrt)\b(?:_?\d+)?\s*\(?|π\s?[×/*]\s?)$"
+)
+ESTIMATE = re.compile(r"[多几幾余数]|\s?余り|\+(?!\s?[-\d(.$¥√])")  # 30多, 三十几, 30+
+# A number that is only a bound. What is asked for at least or at most has its bound as its answer (至少5个).
+BOUND = re.compile(
+    r"(?:(?:[<≤≥]|(?<![-=])(?<![a-z\"]{2})>)=?|(?:more|less|fewer|greater|larger|smaller|higher|lower) than|\b(?:over|under|above|below)"
+    r"|不到|不足|不超过|超过|多于|少于|大于|小于|高于|低于)\s*[$¥€]?$"
+)
+BOUND_AFTER = re.compile(r"[^\d\s,、。]{0,3}?(?:以上|以下|以内|未満|弱(?!い)|を?超え|を?上回|を?下回|より[多少大小])")
 ESTIMATE_BEFORE = "几幾数何"  # 几百, 数十
 PERCENT = re.compile(r" ?(?:%|per ?cent\b|パーセント)")
 PER_MILLE = re.compile(r" ?‰")
@@ -89,7 +105,8 @@ TENTHS = re.compile(  # 3割5分2厘, and Chinese 成 where it ends no word
 )
 SCALE = re.compile(r" ?(hundred|thousand|million|billion|trillion|dozen)\b|(k)\b")
 MONEY_SCALE = re.compile(r"(?:m|b|bn)\b")  # of $5m; 5m is a length
-AND_A_HALF = re.compile(r" and a half\b|(?:个|個|倍|年|天|日|時間|小时|公斤|斤|米|元|块|歳|岁|度)半")
+AND_PARTS = re.compile(AND_PART)
+AND_A_HALF = re.compile(r"(?:个|個|倍|年|天|日|時間|小时|公斤|斤|米|元|块|歳|岁|度)半")
 
 COUNTED = (
     "公里|千米|平方米|厘米|毫米|メートル|公斤|千克|小时|小時|時間|分钟|分鐘|分間|年間|元|角|分|块|毛|米|斤|两|克|時|时|秒|天|日|周|週|个月"

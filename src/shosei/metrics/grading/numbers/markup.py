@@ -6,17 +6,25 @@ import re
 import unicodedata
 
 BOX, BOX_END = "\u27e6", "\u27e7"  # what \boxed{} becomes
+FACTORIAL = "\u00a1"  # what a ! becomes that is none of a sentence
 
 _SUPERSCRIPT = re.compile("[\u2070\u00b9\u00b2\u00b3\u2074-\u2079\u207b]+")
 _VULGAR = re.compile("[\u00bc-\u00be\u2150-\u215e\u2189]")
 _CIRCLED = re.compile("[\u2460-\u249b\u24ea-\u24ff\u2776-\u2793]")
+_MILLIONS = re.compile(r"(?<=\d)(?:(M)|(?<=\.\d)B)(?![A-Za-z\d])")  # of 1.2M; 5m is a length
+_DASH = re.compile(r"(?:^|(?<=[:=,(「$是为は]))([ \t]*)[—―─ー](?=[\d.])", re.M)  # — is a minus at the beginning only
 _SIGNS = str.maketrans(
     {**dict.fromkeys("\u2010\u2011\u2012\u2013\u2212\ufe63", "-"), "\u2019": "'", "\u301c": "~", "\u2715": "\u00d7"}
 )
 _BY = re.compile(r"(?<=\d)\s?(?:[x*]|\\times|\\cdot)\s?(?=[-$¥€\d])")
+_BRACE = re.compile(r"\\(?:boxed|fbox)\{|[{}]")
+_IS_FACTORIAL = re.compile(r"(?<=\d)!(?=\s*[)$×÷/*=+\u27e7-])")
+_ONLY_FACTORIAL = re.compile(r"\s*\d+!\s*")
 _COMPUTED = re.compile(r"<<[^<>\n]*>>")
+_NO_BOUND = r"(?!\A[ \t]*>[ \t]*[-$¥\d].*\Z)"  # an answer that is “> 10” and nothing else quotes nothing
 _MARKDOWN = re.compile(
-    r"\*\*|__|```\w*|`|^[ \t]*(?:>[ \t]*)+|^[ \t]*#{1,3}[ \t]|(?<![\w)])\*(?=\S)|(?<=[\w.!。])\*(?!\w)", re.M
+    rf"\*\*|__|```\w*|`|^{_NO_BOUND}[ \t]*(?:>[ \t]*)+|^[ \t]*#{{1,3}}[ \t]|(?<![\w)])\*(?=\S)|(?<=[\w.!。])\*(?!\w)",
+    re.M,
 )
 _BULLET = re.compile(r"^[ \t]*(?:[-*+•・◦][ \t]+|\(?\d{1,2}[.)、](?:[ \t]+(?=\S)|(?=[^\W\d]|[-*$¥])))", re.M)
 
@@ -29,6 +37,9 @@ _LATEX = [
     (re.compile(r"\\(?:approx|simeq|doteq)(?![a-zA-Z])"), "\u2248"),
     (re.compile(r"\\pm(?![a-zA-Z])"), "\u00b1"),
     (re.compile(r"\\neq?(?![a-zA-Z])"), "\u2260"),
+    (re.compile(r"\\(?:leq?|geq?|lt|gt)(?![a-zA-Z])"), "\u2264"),
+    (re.compile(r"\\pi(?![a-zA-Z])"), "\u03c0"),
+    (re.compile(r"\\(log|ln|lg|exp|sin|cos|tan|gcd|lcm)(?![a-zA-Z])"), r" \1 "),
     (re.compile(r"\\sqrt"), "\u221a"),
     (re.compile(r"\^\s*\{?\\circ\}?|\\degree"), "\u00b0"),
     (re.compile(r"\\!|\\left(?![a-zA-Z])|\\right(?![a-zA-Z])|(?<=[\s\d])&|&(?==)"), ""),
@@ -45,10 +56,13 @@ def plain(text: str) -> str:
 
     Superscripts become ``^2``, ½ becomes 1/2, and the content of ``\\boxed{}`` stands between ``BOX`` and ``BOX_END``.
     """
-    text = (text if text.isascii() else _folded(text)).lower()
+    text = text if text.isascii() else _folded(text)
+    text = _MILLIONS.sub(lambda scale: " million" if scale[1] else " billion", text).lower()
     if "\\" in text or "{" in text:
         text = _without_latex(text)
     text = _BY.sub("\u00d7", text)
+    if "!" in text:
+        text = text.replace("!", FACTORIAL) if _ONLY_FACTORIAL.fullmatch(text) else _IS_FACTORIAL.sub(FACTORIAL, text)
     if "<<" in text:
         text = _COMPUTED.sub("", text)
     if any(mark in text for mark in "*`#>_"):
@@ -60,7 +74,8 @@ def _folded(text: str) -> str:
     text = _SUPERSCRIPT.sub(lambda power: "^" + unicodedata.normalize("NFKC", power[0]), text)
     text = _VULGAR.sub(lambda part: " " + unicodedata.normalize("NFKC", part[0]).replace("\u2044", "/"), text)
     text = _CIRCLED.sub("\n", text)
-    return unicodedata.normalize("NFKC", text).translate(_SIGNS)
+    text = text.replace("！", "。")  # the full-width one is never a factorial
+    return _DASH.sub(r"\1-", unicodedata.normalize("NFKC", text)).translate(_SIGNS)
 
 
 def _without_latex(text: str) -> str:
@@ -74,15 +89,16 @@ def _without_latex(text: str) -> str:
 
 
 def _boxes_marked(text: str) -> str:
-    """Each ``\\boxed{...}``, up to the brace that closes it, between the marks of a box."""
-    while (begin := text.rfind("\\boxed{")) >= 0:
-        depth, end = 1, begin + len("\\boxed{")
-        while end < len(text) and depth:
-            depth += {"{": 1, "}": -1}.get(text[end], 0)
-            end += 1
-        content = text[begin + len("\\boxed{") : end - (not depth)]
-        text = text[:begin] + BOX + content + BOX_END + text[end:]
-    return text
+    """Each ``\\boxed{...}``, up to the brace that closes it or the end, between the marks of a box."""
+    open_braces: list[bool] = []  # whether each began a box
+
+    def marked(brace: re.Match[str]) -> str:
+        if brace[0] != "}":
+            open_braces.append(brace[0] != "{")
+            return BOX if open_braces[-1] else "{"
+        return BOX_END if open_braces and open_braces.pop() else "}"
+
+    return _BRACE.sub(marked, text) + BOX_END * sum(open_braces)
 
 
 def _fraction(match: re.Match[str]) -> str:

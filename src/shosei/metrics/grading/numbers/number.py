@@ -27,7 +27,7 @@ class Weight(IntEnum):
 class Number(NamedTuple):
     """A number in a text.
 
-    ``value`` is None where what stands there has not one value: a range, a list, a sum that was not worked out, a date.
+    ``value`` is None where what stands there has not one value: a range, a list, a bound, a sum that was not worked out, a date.
     ``printed`` is the number before a percent sign or "dozen".
     """
 
@@ -81,7 +81,7 @@ def _number(text: str, match: re.Match[str], japanese: bool, last: int) -> Numbe
     value, end, printed = _with_suffix(text, value, match.end(), percent)
     if match["currency"] and (scale := forms.MONEY_SCALE.match(text, end)):
         value *= _SCALES["million" if scale[0] == "m" else "billion"]
-    if sign in ("±", "√") or _estimates(text, start, end) or forms.FACTOR.match(text, end):
+    if sign in ("±", "√") or _estimates(text, start, end) or _in_expression(text, start, end):
         return Number(None, start, end)
     if bool(match["inner"]) != (sign not in ("", "+")):
         value, printed = -value, printed and -printed
@@ -112,6 +112,8 @@ def _with_suffix(
         value *= _SCALES.get(word, _DOZEN)
     if half := forms.AND_A_HALF.match(text, end):
         value, end = value + Fraction(1, 2), half.end()
+    elif (part := forms.AND_PARTS.match(text, end)) and (parts := numerals.english(part[1])):
+        value, end = value + parts, part.end()
     if percent := forms.PERCENT.match(text, end):
         return value / 100, percent.end(), value
     if mille := forms.PER_MILLE.match(text, end):
@@ -123,15 +125,22 @@ def _with_suffix(
 
 
 def _estimates(text: str, start: int, end: int) -> bool:
-    return bool(forms.ESTIMATE.match(text, end)) or (start > 0 and text[start - 1] in forms.ESTIMATE_BEFORE)
+    """30多, 几百; and what is only a bound: more than 10, 10個以上."""
+    before = text[max(0, start - 20) : start]
+    after = forms.ESTIMATE.match(text, end) or forms.BOUND_AFTER.match(text, end)
+    return bool(after or forms.BOUND.search(before)) or before[-1:] in tuple(forms.ESTIMATE_BEFORE)
+
+
+def _in_expression(text: str, start: int, end: int) -> bool:
+    return bool(forms.FACTOR.match(text, end) or forms.FUNCTION.search(text[max(0, start - 16) : start]))
 
 
 def _weight(text: str, start: int, end: int, digits: str, kind: str) -> Weight:
     if forms.GIVEN.search(text[max(0, start - 8) : start]) or forms.GIVEN_AFTER.match(text, end):
         return Weight.ASIDE
-    if digits in ("一", "one"):
+    if digits in ("一", "one", "ひとつ", "ひとり") or kind in ("half_alone", "both"):
         return Weight.ASIDE
-    one_word = digits.isalpha() if kind == "english" else len(digits) == 1 and not digits.isdecimal()
+    one_word = digits.isalpha() if kind in ("english", "kana") else len(digits) == 1 and not digits.isdecimal()
     return Weight.WORD if one_word else Weight.NUMBER
 
 
@@ -190,5 +199,8 @@ _VALUES: dict[str, Callable[[re.Match[str], bool], Fraction | None]] = {
     "fraction": _fraction,
     "parts": _parts,
     "half": lambda match, japanese: Fraction(1) if match["half"] == "百分百" else Fraction(1, 2),
+    "half_alone": lambda match, japanese: Fraction(1, 2),
+    "kana": lambda match, japanese: Fraction(numerals.KANA_WORDS[match["kana"]]),
+    "both": lambda match, japanese: Fraction(2),
     "english": lambda match, japanese: numerals.english(match["english"]),
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from fractions import Fraction
 
 _FORMS = str.maketrans(
@@ -29,9 +30,22 @@ _WORDS = {word: value for value, word in enumerate(_TO_NINETEEN.split("|"))} | {
     word: 10 * value for value, word in enumerate(_TENS_FROM_TWENTY.split("|"), 2)
 }
 _SCALES = {"hundred": 100, "thousand": 1000, "million": 10**6, "billion": 10**9, "trillion": 10**12}
-_PARTS = {"half": 2, "third": 3, "quarter": 4, "fourth": 4, "fifth": 5, "sixth": 6, "eighth": 8, "tenth": 10}
+_PARTS = {"half": 2, "third": 3, "quarter": 4, "fourth": 4, "fifth": 5, "sixth": 6, "seventh": 7, "eighth": 8}
+_PARTS |= {
+    "ninth": 9,
+    "tenth": 10,
+    "twelfth": 12,
+    "sixteenth": 16,
+    "twentieth": 20,
+    "hundredth": 100,
+    "thousandth": 1000,
+}
 _WORD = "|".join([*_WORDS, *_SCALES])
-ENGLISH = rf"(?:{_WORD})(?:(?:-|\ |\ and\ )(?:{_WORD}))*(?:[-\ ](?:{'|'.join(_PARTS)}|halve)s?)?"  # for re.VERBOSE
+_PART = rf"[-\ ](?:{'|'.join(_PARTS)}|halve)s?"
+ENGLISH = rf"(?:{_WORD})(?:(?:-|\ |\ and\ )(?:{_WORD}))*(?:{_PART})?"  # for re.VERBOSE
+AND_PART = rf" and ((?:an?|{_TO_NINETEEN}){_PART})\b"
+KANA_WORDS = {"ゼロ": 0, "ひとつ": 1, "ふたつ": 2, "みっつ": 3, "よっつ": 4, "いつつ": 5, "むっつ": 6, "ななつ": 7}
+KANA_WORDS |= {"やっつ": 8, "ここのつ": 9, "ひとり": 1, "ふたり": 2}
 
 
 def arabic(text: str) -> Fraction | None:
@@ -122,18 +136,31 @@ def _digit_by_digit(text: str) -> Fraction | None:
 
 
 def english(text: str) -> Fraction | None:
-    """The value of an English numeral in words, perhaps a fraction (two thirds); None if it is not well formed."""
-    total, below, part = 0, 0, 1
-    for word in re.split(r"[-\s]+", text):
-        single = "half" if word == "halves" else word.removesuffix("s")
+    """The value of an English numeral in words, perhaps with a fraction (two thirds, one and three quarters).
+
+    None if it is not well formed: the singular of more than one part (twenty third) is an ordinal.
+    """
+    *words, last = re.split(r"[-\s]+", text)
+    size = _PARTS.get("half" if last == "halves" else last.removesuffix("s"))
+    if size is None:
+        return _english_whole([*words, last])
+    whole = len(words) - 1 - words[::-1].index("and") if "and" in words else 0
+    parts = Fraction(1) if words[whole:][-1] in ("a", "an") else _english_whole(words[whole:])
+    if parts is None or (parts != 1) != last.endswith("s"):
+        return None
+    before = _english_whole(words[:whole])
+    return None if before is None else before + parts / size
+
+
+def _english_whole(words: Sequence[str]) -> Fraction | None:
+    total, below = 0, 0
+    for word in words:
         if word in _WORDS:
             below += _WORDS[word]
         elif word == "hundred":
             below = (below or 1) * 100
         elif word in _SCALES:
             total, below = total + (below or 1) * _SCALES[word], 0
-        elif single in _PARTS:
-            part = _PARTS[single]
         elif word != "and":
             return None
-    return Fraction(total + below, part)
+    return Fraction(total + below)
