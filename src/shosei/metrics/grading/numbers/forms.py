@@ -103,7 +103,7 @@ PER_MILLE = re.compile(r" ?‰")
 TENTHS = re.compile(  # 3割5分2厘, and Chinese 成 where it ends no word
     rf"割(?!り[算切])(?:([\d{_HAN}])分)?(?:([\d{_HAN}])厘)?|成(?![为為员員果功立绩績本长長年人分熟就品])"
 )
-SCALE = re.compile(r" ?(hundred|thousand|million|billion|trillion|dozen)\b|(k)\b")
+SCALE = re.compile(r" ?(hundred|thousand|million|billion|trillion|dozen)s?(?![a-z])|(k)(?![a-z])")
 MONEY_SCALE = re.compile(r"(?:m|b|bn)\b")  # of $5m; 5m is a length
 AND_PARTS = re.compile(AND_PART)
 AND_A_HALF = re.compile(r"(?:个|個|倍|年|天|日|時間|小时|公斤|斤|米|元|块|歳|岁|度)半")

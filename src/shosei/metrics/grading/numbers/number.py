@@ -116,7 +116,7 @@ def _with_suffix(
     elif (part := forms.AND_PARTS.match(text, end)) and (parts := numerals.english(part[1])):
         value, end = value + parts, part.end()
     if tenths := forms.TENTHS_OF_MONEY.match(text, end):
-        value, end = value + (numerals.han(tenths[1]) or 0) / 10, tenths.end()
+        value, end = value + (numerals.han(tenths[1]) or Fraction(0)) / 10, tenths.end()
     if percent := forms.PERCENT.match(text, end):
         return value / 100, percent.end(), value
     if mille := forms.PER_MILLE.match(text, end):
