@@ -82,7 +82,7 @@ def _number(text: str, match: re.Match[str], japanese: bool, last: int) -> Numbe
     value, end, printed = _with_suffix(text, value, match.end(), percent)
     if match["currency"] and (scale := forms.MONEY_SCALE.match(text, end)):
         value *= _SCALES["million" if scale[0] == "m" else "billion"]
-    if sign in ("±", "√") or _estimates(text, start, end) or _in_expression(text, start, end):
+    if sign in ("±", "√") or _inexact(text, start, end) or _in_expression(text, start, end):
         return Number(None, start, end)
     if bool(match["inner"]) != (sign not in ("", "+")):
         value, printed = -value, printed and -printed
@@ -127,7 +127,7 @@ def _with_suffix(
     return value, end, printed
 
 
-def _estimates(text: str, start: int, end: int) -> bool:
+def _inexact(text: str, start: int, end: int) -> bool:
     """30多, 几百; and what is only a bound: more than 10, 10個以上."""
     before = text[max(0, start - 20) : start]
     after = forms.ESTIMATE.match(text, end) or forms.BOUND_AFTER.match(text, end)
