@@ -166,9 +166,8 @@ def _chosen(sentence: str, japanese: bool) -> FinalNumber | None:
     outside = cues.BRACKETED.sub(" ", sentence)
     if _tells(outside, japanese):
         sentence = outside
-    if len(set(cues.VARIABLE.findall(sentence))) > 1 or cues.EITHER.search(sentence):
-        return FinalNumber("ambiguous", None, sentence.strip())
-    if _unrounded(sentence, japanese):
+    several = len(set(cues.VARIABLE.findall(sentence))) > 1 or cues.EITHER.search(sentence)
+    if several or ("≈" in sentence and _unrounded(sentence, japanese)):
         return FinalNumber("ambiguous", None, sentence.strip())
     sides = cues.EQUALS.split(sentence)
     if len(sides) > 1 and (found := _equated(sides, japanese)):
@@ -182,16 +181,10 @@ def _chosen(sentence: str, japanese: bool) -> FinalNumber | None:
 def _unrounded(sentence: str, japanese: bool) -> bool:
     """Whether a whole number is said to be about one that is not (6 ≈ 5.99), so that either may be meant."""
     left, _, right = sentence.rpartition("≈")
-    whole = lone_number(left.rpartition("=")[2].strip(), japanese)
-    rounded = _adjacent(right, japanese)
-    return bool(
-        whole
-        and whole.value
-        and whole.value.denominator == 1
-        and rounded
-        and rounded.value
-        and rounded.value.denominator > 1
-    )
+    exact, rounded = lone_number(left.rpartition("=")[2].strip(), japanese), _adjacent(right, japanese)
+    if exact is None or exact.value is None or rounded is None or rounded.value is None:
+        return False
+    return exact.value.denominator == 1 < rounded.value.denominator
 
 
 def _equated(sides: Sequence[str], japanese: bool) -> FinalNumber | None:

@@ -39,7 +39,7 @@ _DATE = (
 _TIME = rf"\d+(?::\d+)+(?:\ ?[ap]\.?m\b\.?)?|{_SHORT}[点點時时](?:{_SHORT}分(?:{_SHORT}秒)?|半)|\d\d?\ ?[ap]\.?m\b"
 _LABEL = (
     rf"第\ ?(?P<nth>{_RUN})|\b(?P<ordinal>\d+)(?:st|nd|rd|th)\b"
-    r"|(?:\b(?:step|question|problem|part|case|example|no\.|stage|method)|步骤|步驟|ステップ|手順|问题|問題|方法|情况|問|题)"
+    r"|(?:\b(?:step|question|problem|part|case|example|no\.|stage|method|option)|选项|選択肢|步骤|步驟|ステップ|手順|问题|問題|方法|情况|問|题)"
     r"\ ?(?P<labelled>\d+)"
 )
 _NAME = r"\d+(?:\.\d+){2,}|(?!(?:usd|eur|rmb|cny|jpy|gbp)\d)[a-z_]+-?\d[a-z\d_.]*|0x[\da-f]+|[\^_]-?\d+"
@@ -103,10 +103,12 @@ PER_MILLE = re.compile(r" ?‰")
 TENTHS = re.compile(  # 3割5分2厘, and Chinese 成 where it ends no word
     rf"割(?!り[算切])(?:([\d{_HAN}])分)?(?:([\d{_HAN}])厘)?|成(?![为為员員果功立绩績本长長年人分熟就品])"
 )
-SCALE = re.compile(r" ?(hundred|thousand|million|billion|trillion|dozen)\b|(k)\b")
+SCALE = re.compile(r" ?(hundred|thousand|million|billion|trillion|dozen)s?(?![a-z])|(k)(?![a-z])")
 MONEY_SCALE = re.compile(r"(?:m|b|bn)\b")  # of $5m; 5m is a length
 AND_PARTS = re.compile(AND_PART)
 AND_A_HALF = re.compile(r"(?:个|個|倍|年|天|日|時間|小时|公斤|斤|米|元|块|歳|岁|度)半")
+
+TENTHS_OF_MONEY = re.compile(rf"块([1-9{_HAN[2:]}])(?=\s*(?:[^\w\s]|钱|$))")  # 3块5
 
 COUNTED = (
     "公里|千米|平方米|厘米|毫米|メートル|公斤|千克|小时|小時|時間|分钟|分鐘|分間|年間|元|角|分|块|毛|米|斤|两|克|時|时|秒|天|日|周|週|个月"
@@ -128,7 +130,10 @@ BEFORE_OPERATOR = re.compile(rf"[\s)]*(?:{COUNTED})?\s*")
 GIVEN = re.compile(  # a quantity that is known already: the 2 houses, 这12公里
     r"(?:\b(?:the|these|those|this|that|his|her|their|its|each|every|per)\s|[这這那该該每毎]\s?|[そこあ]の|これらの)$"
 )
-GIVEN_AFTER = re.compile(r"[^\d\s,、。]{0,3}?(?:あたり|当たり|につき|ごとに|毎に)")
+GIVEN_AFTER = re.compile(r"[^\d\s,、。]{0,3}?(?:あたり|当たり|につき|ごとに|毎に|のうち|中(?=\d))")
+# What a sentence begins from: 3年後には28歳, after a 20% discount it costs $15. It counts if there is no other number.
+SETTING = re.compile(r"(?:^|\n|[.,:] )(?:after|with) an? $")
+SETTING_AFTER = re.compile(r"[^\d\s,、。]{0,3}?後には|引き[ので後]|\s?off\b")
 DENIED = re.compile(r"(?:不是|并非|並非|不等于|不为|\bnot|n't|≠)\s*(?:just |only )?$")
 DENIED_AFTER = re.compile(r"[^\d\s,、。]{0,4}?(?:では?な[くい]|じゃな[くい]|でな[くい]|ではあり)")
 KANA = re.compile("[\u3041-\u3096\u30a1-\u30fa]")

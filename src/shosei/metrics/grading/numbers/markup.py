@@ -61,12 +61,12 @@ def plain(text: str) -> str:
     if "\\" in text or "{" in text:
         text = _without_latex(text)
     text = _BY.sub("\u00d7", text)
-    if "!" in text:
-        text = text.replace("!", FACTORIAL) if _ONLY_FACTORIAL.fullmatch(text) else _IS_FACTORIAL.sub(FACTORIAL, text)
     if "<<" in text:
         text = _COMPUTED.sub("", text)
     if any(mark in text for mark in "*`#>_"):
         text = _MARKDOWN.sub("", text)
+    if "!" in text:
+        text = text.replace("!", FACTORIAL) if _ONLY_FACTORIAL.fullmatch(text) else _IS_FACTORIAL.sub(FACTORIAL, text)
     return _BULLET.sub("", text) if "\n" in text.strip() else text
 
 

@@ -20,15 +20,15 @@ class Weight(IntEnum):
     """How likely a number is to be what its sentence is about."""
 
     ASIDE = 0  # a label, a date, a given quantity (the 2 houses), an article (一个)
-    WORD = 1  # a word of one digit (三个, seven)
+    WORD = 1  # a word of one digit (三个, seven), what the sentence begins from (3年後には)
     NUMBER = 2
 
 
 class Number(NamedTuple):
     """A number in a text.
 
-    ``value`` is None where what stands there has not one value: a range, a list, a bound, a sum that was not worked
-    out, a date.
+    ``value`` is None where what stands there has not one value: a range, a list, a bound, a sum that was not
+    worked out, a date.
     ``printed`` is the number before a percent sign or "dozen".
     """
 
@@ -82,7 +82,7 @@ def _number(text: str, match: re.Match[str], japanese: bool, last: int) -> Numbe
     value, end, printed = _with_suffix(text, value, match.end(), percent)
     if match["currency"] and (scale := forms.MONEY_SCALE.match(text, end)):
         value *= _SCALES["million" if scale[0] == "m" else "billion"]
-    if sign in ("±", "√") or _estimates(text, start, end) or _in_expression(text, start, end):
+    if sign in ("±", "√") or _inexact(text, start, end) or _in_expression(text, start, end):
         return Number(None, start, end)
     if bool(match["inner"]) != (sign not in ("", "+")):
         value, printed = -value, printed and -printed
@@ -115,6 +115,8 @@ def _with_suffix(
         value, end = value + Fraction(1, 2), half.end()
     elif (part := forms.AND_PARTS.match(text, end)) and (parts := numerals.english(part[1])):
         value, end = value + parts, part.end()
+    if tenths := forms.TENTHS_OF_MONEY.match(text, end):
+        value, end = value + (numerals.han(tenths[1]) or Fraction(0)) / 10, tenths.end()
     if percent := forms.PERCENT.match(text, end):
         return value / 100, percent.end(), value
     if mille := forms.PER_MILLE.match(text, end):
@@ -125,7 +127,7 @@ def _with_suffix(
     return value, end, printed
 
 
-def _estimates(text: str, start: int, end: int) -> bool:
+def _inexact(text: str, start: int, end: int) -> bool:
     """30多, 几百; and what is only a bound: more than 10, 10個以上."""
     before = text[max(0, start - 20) : start]
     after = forms.ESTIMATE.match(text, end) or forms.BOUND_AFTER.match(text, end)
@@ -141,6 +143,8 @@ def _weight(text: str, start: int, end: int, digits: str, kind: str) -> Weight:
         return Weight.ASIDE
     if digits in ("一", "one", "ひとつ", "ひとり") or kind in ("half_alone", "both"):
         return Weight.ASIDE
+    if forms.SETTING.search(text[max(0, start - 12) : start]) or forms.SETTING_AFTER.match(text, end):
+        return Weight.WORD
     one_word = digits.isalpha() if kind in ("english", "kana") else len(digits) == 1 and not digits.isdecimal()
     return Weight.WORD if one_word else Weight.NUMBER
 

@@ -144,23 +144,30 @@ def english(text: str) -> Fraction | None:
     size = _PARTS.get("half" if last == "halves" else last.removesuffix("s"))
     if size is None:
         return _english_whole([*words, last])
-    whole = len(words) - 1 - words[::-1].index("and") if "and" in words else 0
-    parts = Fraction(1) if words[whole:][-1] in ("a", "an") else _english_whole(words[whole:])
-    if parts is None or (parts != 1) != last.endswith("s"):
+    end = len(words) - 1 - words[::-1].index("and") if "and" in words else 0  # of the whole number
+    count = words[end + 1 :] if end else words
+    parts = Fraction(1) if count in (["a"], ["an"]) else _english_whole(count)
+    whole = _english_whole(words[:end])
+    if parts is None or whole is None or (parts != 1) != last.endswith("s"):
         return None
-    before = _english_whole(words[:whole])
-    return None if before is None else before + parts / size
+    return whole + parts / size
 
 
 def _english_whole(words: Sequence[str]) -> Fraction | None:
+    """The value of words that stand in their order; None of others (one and two, nineteen eighty)."""
     total, below = 0, 0
     for word in words:
-        if word in _WORDS:
+        if word in _WORDS and _fits(below, _WORDS[word]):
             below += _WORDS[word]
-        elif word == "hundred":
+        elif word == "hundred" and below < 100:
             below = (below or 1) * 100
-        elif word in _SCALES:
+        elif word in _SCALES and word != "hundred":
             total, below = total + (below or 1) * _SCALES[word], 0
-        elif word != "and":
+        elif word != "and" or below % 100 or not (total or below):
             return None
     return Fraction(total + below)
+
+
+def _fits(below: int, value: int) -> bool:
+    """Whether the place of ``value`` is free: five after twenty or a hundred, not after ten or two."""
+    return below % 100 == 0 if value >= 10 else below % 10 == 0 and below % 100 != 10
