@@ -88,6 +88,22 @@ ZH = [
     ("B", "最初我以为是A，但仔细想想，正确答案是B。"),
     ("D", "哦不，我看错了，应该选D。"),
     ("B", '答案是"B"'),
+    # Seemingly, somebody thinks, if: what is said of A so does not choose it.
+    ("B", "乍看之下答案是A，其实是B。"),
+    ("B", "表面上A符合题意，但实际上是B。"),
+    ("B", "A看似正确，其实B才对。"),
+    ("B", "很多同学会选A，但应该选B。"),
+    ("B", "有人认为答案是A，这是错误的，B才是。"),
+    ("B", "如果问的是经济中心，答案是A。但这里问的是首都，是B。"),
+    ("ambiguous", "看起来A是对的，但我不确定。"),
+    ("ambiguous", "A不一定对。"),
+    ("ambiguous", "A未必正确"),
+    ("none", "非B"),
+    ("ambiguous", "上海（B）"),
+    ("B", "北京（B）"),
+    ("B", "应该选择B而不是A。"),
+    ("B", "选项2"),
+    ("B", "错误的是A，正确的是B。"),
 ]
 JA = [
     ("B", "Bが正解です。Aは誤りです。"),
@@ -146,6 +162,21 @@ JA = [
     ("B", "BとCで迷いますが、Bを選びます。"),
     ("none", "どちらとも言えません。"),
     ("none", "正解はありません。"),
+    ("B", "一見Aが正解のように見えますが、Bです。"),
+    ("B", "Aが正解のようですが、実際はBです。"),
+    ("B", "Aが正しいと思われがちですが、正しくありません。Bです。"),
+    ("B", "Aが正しいとは限りません。Bです。"),
+    ("ambiguous", "Aが正しいとは限りません。"),
+    ("B", "正解はAでしょうか？いいえ、Bです。"),
+    ("none", "Aは不正解"),
+    ("ambiguous", "B以外"),
+    ("ambiguous", "A以外はすべて正しい。"),
+    ("B", "Aである可能性は低く、Bだと考えます。"),
+    ("B", "Aだと思いましたが、正しくはBです。"),
+    ("B", "間違っているのはAで、正しいのはBです。"),
+    ("B", "bです"),
+    ("B", "2番"),
+    ("B", "選択肢2"),
 ]
 EN = [
     ("B", "I would choose option B."),
@@ -284,6 +315,25 @@ EN = [
     ("ambiguous", "I cannot say which of A, B, C, or D is right."),
     ("ambiguous", "A B C D"),
     ("A", "Is it A?"),
+    ("B", "Many would say that the answer is A, but it is B."),
+    ("B", "You might think A is correct. It's not; Kyoto was."),
+    ("B", "A would be correct if today's capital were meant. Here it's Kyoto."),
+    ("ambiguous", "A common mistake is to say the answer is A."),
+    ("none", "A is unlikely."),
+    ("B", "The answer is hardly A; Kyoto."),
+    ("none", "Anything but B."),
+    ("B", "I think it's B, though A is tempting."),
+    ("B", "While A seems plausible, the evidence favors B."),
+    ("B", "The answer could be A, but more likely B."),
+    ("B", "Either A or B, but I'd lean B."),
+    ("B", "I prefer B to A."),
+    ("B", "Answer (A/B/C/D): B"),
+    ("B", "A: No\nB: Yes\nC: No\nD: No."),
+    ("B", "Option A: No. Option B: Yes. Option C: No. Option D: No."),
+    ("none", "Option A: No. Option B: No."),
+    ("B", "It must be b"),
+    ("B", "Option 2"),
+    ("none", "Option 7"),
 ]
 # Choices that are called otherwise: truth, which says how, texts, what is read.
 CALLED_OTHERWISE = [
@@ -371,3 +421,8 @@ def test_a_text_that_two_choices_share_names_neither() -> None:
 
 def test_an_answer_that_goes_round_in_circles_is_read_all_the_same() -> None:
     assert read("Wait, is it A? No, B. " * 5000 + "The answer is D.", "A", CHOICES["EN"]) == "D"
+
+
+@pytest.mark.parametrize("piece", ["```\n", "- \n", "A、", "A, ", "The answer is A. ", "> ", "you think A "])
+def test_of_an_answer_that_never_ends_the_beginning_and_the_end_are_read(piece: str) -> None:
+    assert read(piece * 100_000 + "\n\nWait, the answer is D.", "A", CHOICES["EN"]) == "D"

@@ -14,6 +14,8 @@ _CIRCLED = "①②③④⑤⑥⑦⑧⑨"
 # What choices are called, the first of them first; a truth says which of these its task uses.
 _SERIES = ("ABCDEFGHIJKLMNOPQRSTUVWXYZ", "アイウエオカキクケコ", "123456789", "甲乙丙丁戊己庚辛", _CIRCLED)
 _NAMED = r"(?:答案[是为]?|答えは?|正解は?|选|answer(?: is)?)[:：]?\s*"  # before a circled digit that counts choices
+# A digit that counts choices which are called otherwise: "Option 2", 选项2, 2番.
+_NUMBERED = re.compile(r"(?i:选项|選択肢|\b(?:option|choice)) ?([1-9])(?![\d.,]\d|\d)|(?<![\d.])([1-9])番(?!目|地|線)")
 _UNKNOWN = 10  # choices that a task may have, where the log does not say how many
 
 
@@ -35,7 +37,7 @@ def choice(text: str, truth: str, choices: Sequence[str] = (), question: str = "
         letters = letters[: len(choices)]
     if (place := _alone(text, letters, choices)) is not None:
         return Choice(letters[place])
-    text = _uncircled(text, letters, choices)
+    text = _unnumbered(_uncircled(text, letters, choices), letters, choices)
     option, why = select(mentions(letters, tuple(choices)).put_into(plain(text)), len(choices))
     return Choice("", why) if option is None else Choice(letters[option])
 
@@ -58,6 +60,18 @@ def _uncircled(text: str, letters: str, choices: Sequence[str]) -> str:
     before, called = "" if letters in _CIRCLED else _NAMED, unicodedata.normalize("NFKC", letters)
     digit = f"[{_CIRCLED[: len(letters)]}]"
     return re.sub(f"({before})({digit})", lambda match: f"{match[1]}({called[_CIRCLED.index(match[2])]})", text)
+
+
+def _unnumbered(text: str, letters: str, choices: Sequence[str]) -> str:
+    """The text with numbered choices as the task calls these, in brackets, unless the choices hold digits themselves."""
+    if letters[0] in "1①" or not choices or any(map(re.compile(r"\d").search, choices)):
+        return text
+    return _NUMBERED.sub(lambda match: _called(match, letters), text)
+
+
+def _called(match: re.Match[str], letters: str) -> str:
+    number = int(match[1] or match[2])
+    return f"({letters[number - 1]})" if number <= len(letters) else match[0]
 
 
 def _listed(question: str, letters: str) -> list[str]:

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 # Private-use characters, to which the option's number is added: named by its letter, by its text; and what is added to
-# a mention that the text denies.
-LETTER, TEXT, DENIED = 0xE000, 0xE400, 0x800
+# a mention that the text denies, or leaves in doubt.
+LETTER, TEXT, DENIED, DOUBTED = 0xE000, 0xE400, 0x800, 0x1000
 MOST = TEXT - LETTER  # options that can be told apart
 
 _PRIVATE = re.compile("[\ue000-\uf8ff]")
@@ -19,7 +19,7 @@ _BRACKETS = re.compile(r"[\[\](){}【】「」『』《》〈〉〔〕\"“”�
 
 # Words after which a small letter, or a lone A, is an option's.
 _CALLED = (
-    r"(?:\b(?:options?|choices?|answer|letter|is|choose|chose|pick|select|with)\b|[:=]|boxed\s*\{|"
+    r"(?:\b(?:options?|choices?|answer|letter|is|be|choose|chose|pick|select|with)\b|[:=]|boxed\s*\{|"
     r"选项?|選択肢|择|答案是?|は|是|为)\s*\s*[(\[{\"'“「【]*"
 )
 # What may be said of an option called A; before any other word "A" is the article.
@@ -43,8 +43,8 @@ _ORDINAL = re.compile(
 
 def plain(text: str) -> str:
     """A text without what only decorates it: width (NFKC), Markdown, LaTeX, runs of white space."""
-    text = _BLANK_LINES.sub("\n\n", _SPACES.sub(" ", text))
-    return _MARKUP.sub("", unicodedata.normalize("NFKC", _PRIVATE.sub("", text)).replace("’", "'"))
+    text = _MARKUP.sub("", unicodedata.normalize("NFKC", _PRIVATE.sub("", text)).replace("’", "'"))
+    return _BLANK_LINES.sub("\n\n", _SPACES.sub(" ", text))
 
 
 def bare(text: str) -> str:
@@ -53,7 +53,7 @@ def bare(text: str) -> str:
 
 
 def option_of(mention: str) -> int:
-    """The number of the option that a mention is of, denied or not."""
+    """The number of the option that a mention is of, denied, in doubt, or neither."""
     return (ord(mention) - LETTER) % MOST
 
 
@@ -108,6 +108,7 @@ def _forms(letters: str) -> list[str]:
             return [
                 rf"(?<=\(){small}(?=\))|^[ \t>#-]*{small}(?=[ \t]*[.):])",
                 rf"(?i:{_CALLED}){small}(?![A-Za-z0-9+#-]|'[a-z]){_ARTICLE}",
+                rf"(?<![A-Za-z0-9]){small}(?=です|だ|である)",
                 rf"(?<![A-Za-z0-9'°&])(?!I\b){letter}(?![A-Za-z0-9'+#°]|-[a-z]){_ARTICLE}",
             ]
         case "1":  # any other digit may count something

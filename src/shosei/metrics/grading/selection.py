@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from shosei.metrics.grading import statements
 from shosei.metrics.grading.answer import AMBIGUOUS, NONE
-from shosei.metrics.grading.mentions import DENIED, is_text, option_of
+from shosei.metrics.grading.mentions import DENIED, DOUBTED, is_text, option_of
 
 _ENDS = 10_000  # characters read of the beginning and of the end of a very long text
 _MOST_CORRECTIONS = 8  # of a text that goes round in circles, the last
@@ -42,7 +42,8 @@ def select(text: str, count: int, *, classes: bool = False) -> Selection:
     pattern = statements.CLASS_IS if classes else statements.ANSWER_IS
     if corrected := _corrected(text, pattern):
         return corrected
-    if any(option_of(letter) != option_of(its) for letter, its in statements.LETTER_WITH_TEXT.findall(text)):
+    beside = [*statements.LETTER_WITH_TEXT.findall(text), *statements.TEXT_WITH_LETTER.findall(text)]
+    if any(option_of(one) != option_of(other) for one, other in beside):
         return Selection(None, AMBIGUOUS)
     said = _stated(pattern.finditer(text)) or _stated(statements.RIGHT.finditer(text))
     if stated := sorted([*said, *_alone(text, enumerates)]):
@@ -61,18 +62,21 @@ def _alone(text: str, enumerates: bool) -> list[_Statement]:
 
 
 def _with_denials(text: str) -> str:
-    """The text in one spelling, with the mentions marked that it denies."""
+    """The text in one spelling, with the mentions marked that it denies or leaves in doubt."""
     text = statements.REFERENCE.sub("", statements.SPACE.sub("", text))
+    text = statements.NO.sub("错误", statements.YES.sub("正确", text))
     if _enumerates(text):
         text = statements.ENUMERATED.sub(r"\1\2 ", text)
     text = statements.CROSS.sub("错误", statements.TICK.sub("正确", text))
     for denial in statements.DENIALS:
-        text = denial.sub(_denied, text)
+        text = denial.sub(lambda match: _marked(match[0], DENIED), text)
+    for doubt in statements.DOUBTS:
+        text = doubt.sub(lambda match: _marked(match[0], DOUBTED), text)
     return text
 
 
-def _denied(match: re.Match[str]) -> str:
-    return statements.MENTION.sub(lambda mention: chr(ord(mention[0]) + DENIED), match[0])
+def _marked(text: str, mark: int) -> str:
+    return statements.MENTION.sub(lambda mention: chr(ord(mention[0]) + mark), text)
 
 
 def _enumerates(text: str) -> bool:
@@ -110,16 +114,16 @@ def _agreed(text: str, stated: list[_Statement]) -> Selection:
 
 def _mentioned(text: str, count: int) -> Selection:
     """The only option that is mentioned and not denied, or the only one of ``count`` that is left when others are."""
-    mentions = statements.MENTION_OR_DENIED.findall(text)
-    denied = {option_of(mention) for mention in mentions if not statements.MENTION.match(mention)}
-    kept = [mention for mention in mentions if statements.MENTION.match(mention)]
+    denied = {option_of(mention) for mention in statements.DENIED.findall(text)}
+    kept = statements.MENTION.findall(text)
     letters = [mention for mention in kept if not is_text(mention)]
     options = {option_of(mention) for mention in letters or kept} - denied
     if not options and len(denied) == count - 1:
         options = set(range(count)) - denied
     if len(options) == 1:
         return Selection(min(options))
-    return Selection(None, AMBIGUOUS if options else NONE)
+    in_doubt = statements.IN_DOUBT.search(text)
+    return Selection(None, AMBIGUOUS if options or in_doubt else NONE)
 
 
 def _options(mentions: str) -> tuple[int, ...]:
