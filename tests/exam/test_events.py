@@ -21,6 +21,7 @@ from shosei.errors import InputError
 from shosei.exam import ExamConfig, check, run_exam
 from shosei.files import sha256
 from shosei.log import Exec, Log, Note, Request, RunBegin, RunEnd, Score, attempts, open_run, read_log
+from shosei.metrics.accuracy.items import items
 from shosei.metrics.grading.grade import grade, outcomes
 from shosei.wire.suite import Task, write_suite
 from walls import needs_wall
@@ -170,6 +171,14 @@ def test_programs_are_run_when_a_sandbox_was_asked_for(server: Server, tmp_path:
     results = {score.item: grade(score, outcomes(log.of(Exec))) for score in log.of(Score)}
     assert results == {"对": True, "错": False, "挂": False, "无": False, "断": False, "other": True}
     assert not log.of(Note)
+
+
+def test_what_is_shown_of_an_answer_is_the_program_that_ran(server: Server, tmp_path: Path) -> None:
+    wrong, right = "def 加二(x):\n    return x - 2", "def 加二(x):\n    return x + 2"
+    server.answers = {"甲": f"```python\n{wrong}\n```\nCorrected:\n```python\n{right}\nx = int(input())\n```"}
+    log = examine(server, tmp_path, [function("甲", "甲")], sandbox="rlimits")
+    [item] = [json.loads(line) for line in items(log).splitlines()]
+    assert (item["right"], item["extracted"]) == (True, right)
 
 
 def test_programs_run_when_all_is_asked(server: Server, tmp_path: Path) -> None:

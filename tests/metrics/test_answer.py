@@ -10,7 +10,7 @@ from shosei.log import Score
 from shosei.metrics.grading.answer import split_thought
 from shosei.metrics.grading.grade import mark
 
-PLAIN = st.text(st.characters(exclude_characters="<'\"`"))
+PLAIN = st.text(st.characters(exclude_characters="<[◁'\"`"))
 
 
 @pytest.mark.parametrize(
@@ -29,6 +29,16 @@ PLAIN = st.text(st.characters(exclude_characters="<'\"`"))
         ("Use the <think> tag", "Use the <think> tag", False),
         ('<think>It is "A"</think>"B"', '"B"', False),
         ('text.replace("</think>", "")', 'text.replace("</think>", "")', False),
+        ("<reasoning>A</reasoning>B", "B", False),
+        ("<THINK>A</THINK>B", "B", False),
+        ("[THINK]A[/THINK]B", "B", False),
+        ("◁think▷A◁/think▷B", "B", False),
+        ("B <think>or A?</think>", "B ", False),
+        ("B is right <think>or A?", "B is right <think>or A?", False),
+        ("Write `<think>` and `</think>` around it", "Write `<think>` and `</think>` around it", False),
+        ("<|channel|>analysis<|message|>A?<|end|><|start|>assistant<|channel|>final<|message|>B", "B", False),
+        ("<|channel|>analysis<|message|>A?<|end|><|start|>assistant<|channel|>final<|message|>B<|return|>", "B", False),
+        ("<|channel|>analysis<|message|>A? Let me see", "", True),
         ("", "", False),
     ],
 )

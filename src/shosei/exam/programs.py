@@ -81,7 +81,8 @@ class Programs:
 
     async def run(self, task: Task, sample: int, answer: str) -> Exec:
         oracle = await self._oracle(task)
-        execution = await self._runner.execute(build_program(answer, task.entry_point, task.prompt), task, oracle)
+        program = build_program(answer, task.entry_point, task.prompt)
+        execution = await self._runner.execute(program, task, oracle)
         outcome, name = execution.outcome, f"{task.suite}/{task.id}"
         if execution.untested:
             self.faults["untested"].add(name)
@@ -97,6 +98,7 @@ class Programs:
             oracle=oracle,
             outcome=outcome,
             cpu_ns=execution.cpu_ns,
+            program=program,
             task=task.id,
         )
 

@@ -284,6 +284,7 @@ class Exec(Event, tag="exec"):
     # | no code | infra
     outcome: str
     cpu_ns: int | None = None
+    program: str = ""  # what was run; "" where the answer held none, and in logs that did not keep it
 
 
 class Sample(Event, tag="sample"):

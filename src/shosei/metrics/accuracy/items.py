@@ -10,7 +10,7 @@ from shosei.metrics.observed.answers import by_epoch
 
 
 class Item(msgspec.Struct, kw_only=True):
-    """``extracted`` is what was graded of the answer; ``right`` is None where nobody could tell."""
+    """``extracted``: what was graded of the answer, or the program that ran. ``right``: None if nobody could tell."""
 
     suite: str
     item: str
@@ -44,7 +44,7 @@ def items(log: Log) -> bytes:
             question=score.question,
             answer=parts.text,
             thought=parts.thought,
-            extracted=marked.extracted,
+            extracted=(execution.program if execution else "") or marked.extracted,
             truth=score.truth,
             references=score.references,
             choices=score.choices,

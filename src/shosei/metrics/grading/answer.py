@@ -12,11 +12,18 @@ AMBIGUOUS = "ambiguous"
 CUT_IN_THOUGHT = "cut in thought"
 
 _SENTENCE_MARKS = "。．.｡!！?？"
-# A mark that opens a thought begins a line; one that closes it may stand anywhere. One that closes none, in quotes, is
-# what the answer is about.
-_NAMES = "think|thinking|thought|seed:think"
+# A mark that opens a thought begins a line, or its end follows in that line; one that closes it may stand anywhere. One
+# that closes none, in quotes, is what the answer is about.
+_NAMES = "(?:think|thinking|thought|reasoning|seed:think)"
+_OPEN, _CLOSE = rf"(?:<{_NAMES}>|\[think\]|◁think▷)", rf"(?:</{_NAMES}>|\[/think\]|◁/think▷)"
 _THOUGHT_MARK = re.compile(
-    rf"^[ \t]*(?P<open><(?:{_NAMES})>)|(?P<quoted>(?<=['\"`])(?=</[\w:]+>['\"`]))?</(?:{_NAMES})>", re.MULTILINE
+    rf"^[ \t]*(?P<open>{_OPEN})|(?P<within>(?<=\s){_OPEN}(?=[^\n<\[◁]*{_CLOSE}(?!['\"`])))|"
+    rf"(?P<quoted>(?<=['\"`])(?={_CLOSE}['\"`]))?{_CLOSE}",
+    re.MULTILINE | re.IGNORECASE,
+)
+# Harmony, the format of gpt-oss: messages in channels, of which the one called "final" is the answer.
+_CHANNEL = re.compile(
+    r"<\|channel\|>\s*(\w+)[^<]*<\|message\|>(.*?)(?:<\|(?:end|return|call)\|>|(?=<\|channel\|>)|\Z)", re.DOTALL
 )
 
 
@@ -34,8 +41,8 @@ def split_thought(answer: str) -> SplitAnswer:
     A thought that nothing opens was opened by the chat template: it begins with the answer. One that nothing closes was
     cut off.
     """
-    if "<" not in answer:
-        return SplitAnswer(answer, "", False)
+    if answer.lstrip().startswith(("<|channel|>", "<|start|>")):
+        return _of_channels(answer)
     said: list[str] = []
     thought: list[str] = []
     thinking, end = False, 0
@@ -44,14 +51,23 @@ def split_thought(answer: str) -> SplitAnswer:
             continue
         between, end = answer[end : mark.start()], mark.end()
         (thought if thinking else said).append(between)
-        if mark["open"]:
+        if mark["open"] or mark["within"]:
             thinking = True
         elif thinking:
             thinking = False
         else:
-            thought, said = [*thought, *said], []
+            thought += said
+            said = []
     (thought if thinking else said).append(answer[end:])
     return SplitAnswer("".join(said), "".join(thought), thinking)
+
+
+def _of_channels(answer: str) -> SplitAnswer:
+    """An answer in Harmony's channels. Without a final one it was cut in its thought."""
+    messages = _CHANNEL.findall(answer)
+    final = [text for channel, text in messages if channel == "final"]
+    thoughts = [text for channel, text in messages if channel != "final"]
+    return SplitAnswer("".join(final), "".join(thoughts), not final)
 
 
 def normalise(text: str) -> str:

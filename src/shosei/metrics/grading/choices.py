@@ -63,7 +63,7 @@ def _uncircled(text: str, letters: str, choices: Sequence[str]) -> str:
 
 
 def _unnumbered(text: str, letters: str, choices: Sequence[str]) -> str:
-    """The text with numbered choices as the task calls these, in brackets, unless the choices hold digits themselves."""
+    """The text with numbered choices as the task calls these, in brackets, unless any of them holds a digit itself."""
     if letters[0] in "1①" or not choices or any(map(re.compile(r"\d").search, choices)):
         return text
     return _NUMBERED.sub(lambda match: _called(match, letters), text)

@@ -76,8 +76,8 @@ _IS_WRONG = _any(
 _NOT = (
     _any(
         "(?:并)?不是|并非|而非|(?<!莫)非|不选|不應選|不能选|不应选|不该选|别选|并不|不算|不太|不怎么|没有|不存在|不属于|无",
-        r"\b(?:not|isn't|aren't|wasn't|cannot be|can't be|rather than|instead of|neither|nor|none of|except|hardly|scarcely)\b",
-        r"\b(?:anything|everything|all|any) but\b|\bnon-?",
+        r"\b(?:not|isn't|aren't|wasn't|cannot be|can't be|rather than|instead of|neither|nor|none of|except)\b",
+        r"\b(?:hardly|scarcely)\b|\b(?:anything|everything|all|any) but\b|\bnon-?",
         r"\bno(?=\s+[\ue400-\ue7ff])",
     )
     + r"\s*(?:option |choice |really |very |entirely |necessarily |a |an |the |any |"
@@ -116,7 +116,8 @@ _SEEMS = _any(
 )
 _SOMEBODY_THINKS = _any(
     "(?:有人|有些人|很多人|许多人|不少人|人们|大家|你|有的同学)(?:可能|也许|往往|常常|容易|都)?会?(?:误)?(?:认为|以为|觉得|说|选)",
-    r"\b(?:many|some|most|others|people|students|you|one|they)(?: \w+)?? (?:\w+ ){0,2}?(?:think|say|assume|argue|believe|guess|claim|choose|pick|answer)\b",
+    r"\b(?:many|some|most|others|people|students|you|one|they) (?:\w+ ){0,3}?"
+    r"(?:think|say|assume|argue|believe|guess|claim|choose|pick|answer)\b",
     r"\b(?:people|students|others) (?:often|usually|sometimes|commonly)\b",
 )
 _IF = _any("如果|要是|假如|假设|倘若", "もし", r"\bif\b")
