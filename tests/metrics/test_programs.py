@@ -22,6 +22,8 @@ PROMPT = (
 GOOD = "def add(a, b):\n    return a + b\n"
 HELPED = "def add(a, b):\n    return _both(a, b)\n"
 HELPER = "def _both(a, b):\n    return a + b\n"
+WORSE = "def add(a, b):\n    return a - b\n"
+PROMPTED = ">>> def add(a, b):\n...     return a + b\n...\n"
 BODY = "    total = a\n    total += b\n    return total\n"
 
 RIGHT = {
@@ -83,6 +85,15 @@ RIGHT = {
     + "```",
     "a thought that the template opened": "def add(a, b): return a - b\n</think>\n" + GOOD,
     "prose in the fence": f"```python\nHere it is:\n{GOOD}\nThat was it.\n```",
+    "typed at a prompt": f"```python\n{PROMPTED}```",
+    "typed at a prompt, with an example": f"```python\n{PROMPTED}>>> add(1, 2)\n3\n```",
+    "indentation of no-break spaces": "def add(a, b):\n\u00a0\u00a0\u00a0\u00a0return a + b\n",
+    "indentation of full-width spaces": "def add(a, b):\n\u3000\u3000return a + b\n",
+    "HTML": "So:<pre><code class='python'>def add(a, b):\n    return a + b if a &lt; b else b + a\n</code></pre>",
+    "code within a line": "Use `def add(a, b): return a + b`.",
+    "what not to write": f"```python\n{GOOD}```\nDo not write it like this:\n```python\n{WORSE}```",
+    "what not to write, in Chinese": f"```python\n{GOOD}```\n错误写法：\n\n```python\n{WORSE}```",
+    "what seems not to be written": f"Never use global state. Do not write more than this:\n```python\n{GOOD}```",
     "a fence that breaks off after it": f"```python\n{GOOD}\ndef other(x):\n    return [x for x in",
 }
 WRONG = {
@@ -142,6 +153,14 @@ def test_helpers_of_the_prompt_stand_before_the_program() -> None:
 def test_without_a_prompt_there_is_nothing_to_go_on_with() -> None:
     assert build_program("    return a + b", "add") == ""
     assert passes(f"```python\n{GOOD}```", "", "add", CHECK)
+
+
+@pytest.mark.parametrize(
+    "piece", ["```\n", "x = (\n", "```python\nx = (\n```\n", "def f(x):\n    return x y\n", "<pre>"]
+)
+def test_an_answer_that_repeats_itself_is_read_all_the_same(piece: str) -> None:
+    program = build_program(f"```python\n{GOOD}```\n" + piece * 2_000, "add", PROMPT)
+    assert "return a + b" in program
 
 
 @given(st.text())

@@ -16,6 +16,7 @@ _PYTHON = ("", "python", "python3", "py", "py3", "python2")
 _FIRST_CODE_LINE = re.compile(
     r"(?:async )?def +\w+ *\(|class +\w+ *[(:]|import +\w|from +[\w.]+ +import\b|@\w|[A-Za-z_]\w* *= *[\w\[({'\"]"
 )
+_MOST_READINGS = 60  # of a text, on average of its characters, before what is left of it is taken for prose
 _BUILTINS = frozenset(dir(builtins))
 _Function = ast.FunctionDef | ast.AsyncFunctionDef
 _Definition = _Function | ast.ClassDef
@@ -126,19 +127,34 @@ def _modules(code: str) -> list[Block]:
 def _stretches(lines: list[str]) -> list[Block]:
     """Each stretch of the lines that is a module, from a first line of code to its last definition."""
     blocks, number = [], 0
+    readings = Readings("\n".join(lines))
     while number < len(lines):
-        if _FIRST_CODE_LINE.match(lines[number]) and (block := _longest(lines[number:])):
+        if _FIRST_CODE_LINE.match(lines[number]) and (block := _longest(lines[number:], readings)):
             blocks.append(block)
             number += block.code.count("\n")
         number += 1
     return blocks
 
 
-def _longest(lines: list[str]) -> Block | None:
+class Readings:
+    """How often a text may still be read by Python's parser: one that repeats itself is never read to its end."""
+
+    def __init__(self, text: str) -> None:
+        self._characters = _MOST_READINGS * len(text)
+
+    def left(self, code: str) -> bool:
+        """Whether ``code``, a part of the text, may be read once more."""
+        self._characters -= len(code)
+        return self._characters >= 0
+
+
+def _longest(lines: list[str], readings: Readings) -> Block | None:
     """The longest beginning of the lines that is a module, up to its last definition; prose may follow it."""
     end = len(lines)
     while end:
         code = "\n".join(lines[:end])
+        if not readings.left(code):
+            return None
         try:
             tree = compiled(code)
         except SyntaxError as error:

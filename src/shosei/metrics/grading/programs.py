@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import html
 import re
 import textwrap
 from collections.abc import Sequence
@@ -10,6 +11,7 @@ from collections.abc import Sequence
 from shosei.metrics.grading.answer import split_thought
 from shosei.metrics.grading.code_blocks import (
     Block,
+    Readings,
     blocks_of,
     compiled,
     fenced,
@@ -18,6 +20,18 @@ from shosei.metrics.grading.code_blocks import (
     parsed,
     source,
     unfenced,
+)
+
+_WIDE_INDENT = re.compile(r"^[ \t]*[\u00a0\u3000][ \t\u00a0\u3000]*", re.MULTILINE)
+_HTML = re.compile(r"<pre\b[^<>]*>(?:\s*<code\b[^<>]*>)?([^<]*)(?:</code>\s*)?</pre>", re.IGNORECASE)
+_INLINE = re.compile(r"(?<!`)`((?:async )?def [^`\n]+)`(?!`)")
+_PROMPTED = re.compile(r"^(?:>>>|\.\.\.)(?: |$)")
+# A fence that shows what not to write.
+_COUNTEREXAMPLE = re.compile(
+    r"^[^\n]{0,80}(?:\b(?:do not|don't|never) (?:write|do|use)\b|不要这样|错误示例|错误写法|悪い例|書かないで)"
+    r"[^\n]{0,80}[:：]\s*\n"
+    r"(```|~~~)[^\n]*\n(?:(?!\1)[^\n]*\n)*+\1",
+    re.MULTILINE | re.IGNORECASE,
 )
 
 EXTRACTION_VERSION = 2  # of ``build_program``, which decides what the exam executes
@@ -53,7 +67,22 @@ def extract_code(answer: str) -> str:
 def _program_text(answer: str) -> str:
     """The answer without its thoughts, in one kind of line end; nothing, if it was cut off in a thought."""
     text, _, cut = split_thought(answer)
-    return "" if cut else text.replace("\r\n", "\n").replace("\r", "\n").replace("\ufeff", "").expandtabs(8)
+    if cut:
+        return ""
+    text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\ufeff", "")
+    text = _WIDE_INDENT.sub(lambda indent: indent[0].replace("\u00a0", " ").replace("\u3000", "  "), text).expandtabs(8)
+    if "```" not in text:
+        text = _HTML.sub(lambda code: f"\n```\n{html.unescape(code[1])}\n```\n", text)
+        text = _INLINE.sub(r"\n```\n\1\n```\n", text)
+    without = _COUNTEREXAMPLE.sub("", text)
+    return _unprompted(without if "def " in without else text)
+
+
+def _unprompted(text: str) -> str:
+    """The text with a definition typed at Python's prompt as it stands in a file; examples of use stay as they are."""
+    if not re.search(r"^>>> (?:def|class|async def|@)", text, re.MULTILINE):
+        return text
+    return "\n".join(_PROMPTED.sub("", line) for line in text.split("\n"))
 
 
 def _defining(blocks: Sequence[Block], name: str) -> Block | None:
@@ -112,8 +141,11 @@ def _continued(text: str, prompt: str, entry_point: str) -> str:
 def _with_body(prompt: str, body: list[str], entry_point: str) -> str:
     """The prompt with as many lines of the body as make a program of it; empty if they do nothing."""
     begin = prompt.rstrip().split("\n")
+    readings = Readings("\n".join([*begin, *body]))
     while body:
         code = "\n".join([*begin, *body, ""])
+        if not readings.left(code):
+            return ""
         try:
             tree = compiled(code)
         except SyntaxError as error:  # what stands from that line on is not part of it

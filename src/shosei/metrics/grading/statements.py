@@ -75,7 +75,7 @@ _IS_WRONG = _any(
 )
 _NOT = (
     _any(
-        "(?:并)?不是|并非|而非|(?<!莫)非|不选|不應選|不能选|不应选|不该选|别选|并不|不算|不太|不怎么|没有|不存在|不属于|无",
+        "(?:并)?不是|不可能是|并非|而非|(?<!莫)非|不选|不應選|不能选|不应选|不该选|别选|并不|不算|不太|不怎么|没有|不存在|不属于|无",
         r"\b(?:not|isn't|aren't|wasn't|cannot be|can't be|rather than|instead of|neither|nor|none of|except)\b",
         r"\b(?:hardly|scarcely)\b|\b(?:anything|everything|all|any) but\b|\bnon-?",
         r"\bno(?=\s+[\ue400-\ue7ff])",
@@ -134,6 +134,11 @@ DOUBTS = [
         + _CONTRAST
     ),
     _found(rf"{_X}{_CLAUSE}{{0,10}}?{_any('不一定|未必|不见得', 'とは限|とはかぎ|思われがち|でしょうか|だろうか')}"),
+    _found(rf"{_X}{_CLAUSE}{{0,10}}?(?:とは思[いえわ]|はずが|かもしれ(?:ませんが|ないが)|[言い]いたいところ)"),
+    _found(
+        rf"(?:误选|误认为|误以为|迷惑|怎么会是|难道|\b(?:doubt|unsure|not (?:sure|certain)|nobody|no one|used to be)\b)"
+        rf"{_NEAR}{_X}"
+    ),
     _found(rf"{_X}(?:以外|之外)"),
     _found(rf"{_X}\s+would(?: only)?(?: have)? (?:be|been)\b[^.\n]{{0,40}}?\bif\b"),
     _found(rf"\b(?:common|frequent|typical|popular|easy) (?:mistake|misconception|error|trap|answer)\b{_NEAR}{_X}"),
@@ -169,7 +174,7 @@ _ANSWER = [
     r"\bi(?:'d| would)? (?:lean|prefer)\b|\bfavou?rs\b",
     r"\b(?:correct|right|best|appropriate|final)\s+(?:option|choice|one|statement|match)\b",
     r"\b(?:wrong|incorrect|false)(?:\s+(?:one|option|statement))?\s+is\b",
-    rf"\bbut(?: rather)?(?=\s*{_X})",
+    rf"\bbut(?: rather)?(?: it's| it is)?(?=\s*{_X})",
     # what is left, and what follows
     rf"(?:剩下的?|残りは|\bleav(?:es|ing))(?=\s*{_X}(?!{_AND}))",
     rf"(?:\b(?:so|thus|therefore|hence)|よって|したがって|ゆえに|因此|所以|故)(?=,?\s*(?:it's|it is)?\s*{_X})",
