@@ -63,12 +63,34 @@ def _remedy(path: Path, data: bytes) -> str:
         name = "UTF-16"
     elif _share(_KANA, data, "cp932") > _LEAST_SHARE_OF_SCRIPT:
         name = "Shift_JIS"
+    elif _share(_KANA, data, "euc_jp") > _LEAST_SHARE_OF_SCRIPT:
+        name = "EUC-JP"
     elif _share(_HAN, data, "gb18030") > _LEAST_SHARE_OF_SCRIPT:
-        name = "GBK"
+        name = "BIG5" if _is_big5(data) else "GBK"
     else:
         return " text"
     file = path.name.removesuffix(".gz")
-    return f" but, it seems, {name}: 'iconv -f {name} -t UTF-8 {file} > utf8-{file}' converts it"
+    convert = f"iconv -f {name} -t UTF-8 {file}"
+    if path.suffix == ".gz":
+        convert = f"gunzip -c {path.name} | iconv -f {name} -t UTF-8"
+    return f" but, it seems, {name}: '{convert} > utf8-{file}' converts it"
+
+
+def _is_big5(data: bytes) -> bool:
+    """Whether what is read as Big5 has more signs of its common plane, 0xa4 to 0xc6, than what is read as GB 2312."""
+    try:
+        signs = [sign for sign in data.decode("big5") if _HAN.match(sign)]
+    except UnicodeDecodeError:
+        return False
+    common = sum(0xA4 <= sign.encode("big5")[0] <= 0xC6 for sign in signs)
+    read_as_gbk = [sign for sign in data.decode("gb18030") if _HAN.match(sign)]
+    return common / max(1, len(signs)) > sum(_is_common_gb(sign) for sign in read_as_gbk) / max(1, len(read_as_gbk))
+
+
+def _is_common_gb(sign: str) -> bool:
+    """In the first level of GB 2312, whose rows are 0xb0 to 0xd7."""
+    data = sign.encode("gb18030")
+    return 0xB0 <= data[0] <= 0xD7 and data[1] >= 0xA1
 
 
 def _share(characters: re.Pattern[str], data: bytes, codec: str) -> float:

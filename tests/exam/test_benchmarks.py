@@ -180,9 +180,10 @@ def test_squad(tmp_path: Path) -> None:
     path = tmp_path / "dev.json"
     path.write_text(json.dumps({"data": [{"title": "t", "paragraphs": paragraphs}]}))
     first, second = read_benchmark(path)
-    assert (first.grader, first.truth, first.references, first.lang) == ("text", "東京", ["東京都"], "ja")
+    assert (first.grader, first.truth, first.references, first.lang) == ("span", "東京", ["東京都"], "ja")
     assert first.cluster == second.cluster
     assert right(first, "東京都。")
+    assert not right(first, "答えは東京です。")  # SQuAD's own exact match
     assert "東京都は日本の首都です。\n\n首都はどこですか。" in first.asked
 
 
@@ -225,7 +226,7 @@ def test_a_folder_of_formats_is_one_exam(tmp_path: Path) -> None:
         ("x.csv", 'question,answer\n"a,1\n', r"x.csv:2: "),
         ("x.csv", "", r"x.csv holds no rows"),
         ("x.json", '{"data": \n', r"x.json:2: not JSON"),
-        ("x.json", '{"rows": []}', r"x.json: not in SQuAD's form"),
+        ("x.json", '{"rows": []}', r"x.json: neither rows of questions nor in SQuAD's form"),
         (
             "x.jsonl",
             '{"prompt": "def f():", "test": "", "entry_point": "f", "task_id": "1"}\n',

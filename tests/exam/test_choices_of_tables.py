@@ -66,7 +66,7 @@ def test_a_truth_is_what_the_table_says(tmp_path: Path, rows: list[dict[str, Any
         (listed(COLOURS, "A", "緑"), "t.jsonl:2: '緑' is none of the 4 choices"),
         (listed(COLOURS, True), "none of the 4 choices"),
         (listed(COLOURS, 2.5), "none of the 4 choices"),
-        (listed(["赤", "赤", "青"], "赤"), "none of the 3 choices"),
+        (listed(["赤", "赤", "青"], "赤"), "'赤' is the text of several choices: give its letter"),
         (listed(COLOURS, ""), "t.jsonl:1: the answer is empty"),
         (listed(["一つ"], 0), "the choices are not a list of 2 to 26 texts"),
         (listed([["赤"], ["青"]], 0), "the choices are not a list of 2 to 26 texts"),

@@ -56,6 +56,8 @@ def test_a_suite_of_ours_may_have_a_byte_order_mark_and_be_compressed(tmp_path: 
         ("gbk", QUESTION, "GBK"),
         ("cp932", ROWS[0], "Shift_JIS"),
         ("utf-16", QUESTION, "UTF-16"),
+        ("euc_jp", ROWS[0], "EUC-JP"),
+        ("big5", {"question": "臺灣最高的山是哪一座？", "answer": "玉山"}, "BIG5"),
     ],
 )
 def test_another_encoding_is_named_with_the_remedy(

@@ -130,7 +130,7 @@ def exam(
         log = read_log(folder.log, record.writer.attempt)
         graded = folder.write("items.jsonl", items(log))
     suites = _results(counts, log)
-    lines = _table(suites)
+    lines = [*_table(suites), *_held_truths(log)]
     if not proof and any(task.grader == "python" for task in asked.tasks):
         lines.append("programs among the answers were not executed: --sandbox none")
     lines += [f"each answer with its grade: {graded}", f"graded by: shosei card {folder.folder}"]
@@ -163,7 +163,7 @@ def _read(settings: ExamConfig, suites: Sequence[Path], schema: Schema, shots_fr
 
     held = read_benchmarks(*suites, schema=schema)
     tasks, hashes = drawn(held, settings.limit, settings.seed), benchmark_hashes(*suites)
-    understood = _understood(held, tasks, settings.seed)
+    understood = [*_understood(held, tasks, settings.seed), *not_used(suites, schema)]
     if settings.shots:
         if not shots_from:
             raise InputError(f"--shots {settings.shots} needs --shots-from FILE: examples that are not in the suite")
@@ -180,9 +180,21 @@ def _understood(held: Sequence[Task], tasks: Sequence[Task], seed: int) -> list[
     asked, all_there = Counter(task.suite for task in tasks), Counter(task.suite for task in held)
     for suite, number in asked.items():
         of_all = "" if number == all_there[suite] else f" of {all_there[suite]}, drawn with seed {seed}"
-        lines.append(f"exam: {suite}: {number} tasks{of_all}; as they are understood:")
+        graders = Counter(task.grader for task in tasks if task.suite == suite)
+        by = next(iter(graders))
+        if len(graders) > 1:
+            by = ", ".join(f"{grader} ({count})" for grader, count in graders.items())
+        lines.append(f"exam: {suite}: {number} tasks{of_all}; graded by {by}; as they are understood:")
         lines += [f"  {excerpt(task)}" for task in tasks if task.suite == suite][:_SHOWN]
     return lines
+
+
+def not_used(suites: Sequence[Path], schema: Schema) -> list[str]:
+    """Of each table the columns that nothing is made of."""
+    from shosei.exam.benchmarks import benchmark_files, unused_columns
+
+    columns = {file: unused_columns(file, schema) for file in benchmark_files(*suites)}
+    return [f"exam: {file}: columns not used: {', '.join(names)}" for file, names in columns.items() if names]
 
 
 def _results(counts: Counts, log: Log) -> dict[str, dict[str, Any]]:
@@ -224,6 +236,20 @@ def _table(suites: Mapping[str, Mapping[str, Any]]) -> list[str]:
             lines.append(f"  {errors}; the first failure: {suite['first_error']}")
         if suite["cut"] > CUT_LIMIT * suite["answered"]:
             lines.append(f"  {suite['cut']} answers were cut at the limit of tokens: raise it with --max-tokens")
+    return lines
+
+
+def _held_truths(log: Log) -> list[str]:
+    """Of each suite that has many of them: the wrong answers that hold their truth, and the first one."""
+    from shosei.exam.prompting import shortened
+    from shosei.metrics.accuracy.held_truths import held_truths
+
+    lines = []
+    for name, suite in held_truths(log).items():
+        if suite.are_many:
+            first = suite.holding[0]
+            shown = f"'{shortened(first.answer, 60)}' for '{shortened(first.truth, 30)}'"
+            lines.append(f"{name}: {len(suite.holding)} of {suite.wrong} wrong answers contain the truth: {shown}")
     return lines
 
 

@@ -23,11 +23,13 @@ _REMEDIES: dict[str | int | None, str] = {
 _WIDTH = 60  # characters of a question or an answer that are shown
 
 
-def show(questions: Path, tasks: Sequence[Task]) -> None:
-    """Say how the first questions were understood."""
+def show(questions: Path, tasks: Sequence[Task], unused: Sequence[str]) -> None:
+    """Say how the first questions were understood, and which columns of theirs are not used."""
     say(f"questions   {len(tasks)} in {questions}; the first, with truth and grader:")
     for task in tasks[:3]:
         say(f"            {_short(task.question)} → {_short(task.truth)} ({task.grader}, {task.lang})")
+    if unused:
+        say(f"            columns not used: {', '.join(unused)}")
 
 
 async def check(url: str, exam: ExamConfig, tasks: Sequence[Task]) -> tuple[str, float, bool]:

@@ -67,7 +67,7 @@ def measure(
     The load comes first: an exam that was broken off can go on, a load cannot.
     """
     from shosei.exam import ExamConfig
-    from shosei.exam.benchmarks import Schema, read_benchmarks
+    from shosei.exam.benchmarks import Schema, read_benchmarks, unused_columns
     from shosei.files import sha256
     from shosei.load import LoadConfig
     from shosei.log import open_run
@@ -81,9 +81,10 @@ def measure(
         )
     url, settings = Endpoint.of(url).base_url, by_step(overrides, {"load": LoadConfig, "exam": ExamConfig})
     exam = Given("exam", {"model": model} if model else {}, None, settings["exam"][1::2]).load(ExamConfig)
-    tasks = read_benchmarks(questions, schema=Schema(columns=dict(each.partition("=")[::2] for each in columns)))
+    schema = Schema(columns=dict(each.partition("=")[::2] for each in columns))
+    tasks = read_benchmarks(questions, schema=schema)
     run, suite = open_run(out, must_exist=False), out / "questions.jsonl"
-    show(questions, tasks)
+    show(questions, tasks, unused_columns(questions, schema) if questions.is_file() else [])
     model, answer_s, streams = run_async(check(url, exam, tasks))
     pace = [*_pace(answer_s, profile, settings["load"]), *([] if streams else ["--no-stream"])]
     say(f"exam        {exam.samples * len(tasks)} questions, {exam.concurrency} at a time")

@@ -44,13 +44,16 @@ def drawn(tasks: Sequence[Task], limit: int | None, seed: int) -> list[Task]:
 
 def excerpt(task: Task) -> str:
     """Question, choices and truth of a task in one line, as they were understood."""
-    choices = "".join(f" [{letter}. {_short(text, 24)}]" for letter, text in zip(LETTERS, task.choices, strict=False))
+    choices = "".join(
+        f" [{letter}. {shortened(text, 24)}]" for letter, text in zip(LETTERS, task.choices, strict=False)
+    )
     right = task.choices[LETTERS.index(task.truth)] if task.choices else ""
-    truth = f"a program that defines {task.entry_point}" if task.grader == "python" else _short(task.truth, 60)
-    return f"{task.id}: {_short(task.question, 80)}{choices} => {truth}{right and f'. {_short(right, 24)}'}"
+    truth = f"a program that defines {task.entry_point}" if task.grader == "python" else shortened(task.truth, 60)
+    return f"{task.id}: {shortened(task.question, 80)}{choices} => {truth}{right and f'. {shortened(right, 24)}'}"
 
 
-def _short(text: str, length: int) -> str:
+def shortened(text: str, length: int) -> str:
+    """One line of at most ``length`` characters."""
     line = " ".join(text.split())
     return line if len(line) <= length else f"{line[: length - 1]}…"
 

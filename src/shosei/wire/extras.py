@@ -36,6 +36,8 @@ def _body(value: Any) -> Any:
         raise InputError("extra_body is not a JSON object: write it as '{\"top_k\": 20}'")
     if own := sorted(_OWN_FIELDS & value.keys()):
         raise InputError(f"extra_body: '{own[0]}' follows from what is asked: leave it out")
+    if "model" in value:
+        raise InputError("extra_body: 'model' has an option of its own: --model NAME, which the record names")
     return value
 
 

@@ -7,6 +7,21 @@ suites.
 """
 
 from shosei.exam.benchmarks.entries import ANSWER_IS, FORMATS, Schema
-from shosei.exam.benchmarks.read import benchmark_files, benchmark_hashes, read_benchmark, read_benchmarks
+from shosei.exam.benchmarks.read import (
+    benchmark_files,
+    benchmark_hashes,
+    read_benchmark,
+    read_benchmarks,
+    unused_columns,
+)
 
-__all__ = ["ANSWER_IS", "FORMATS", "Schema", "benchmark_files", "benchmark_hashes", "read_benchmark", "read_benchmarks"]
+__all__ = [
+    "ANSWER_IS",
+    "FORMATS",
+    "Schema",
+    "benchmark_files",
+    "benchmark_hashes",
+    "read_benchmark",
+    "read_benchmarks",
+    "unused_columns",
+]

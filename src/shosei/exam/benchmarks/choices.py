@@ -11,14 +11,16 @@ import string
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 from shosei.errors import InputError
+from shosei.exam.benchmarks.choice_columns import choice_columns
 from shosei.exam.benchmarks.entries import Entry
 
 LETTERS = string.ascii_uppercase
 _LABEL_NAMES, _TEXT_NAMES = ("label", "key", "id"), ("text", "content", "value")
-_EMPTY, _PLAIN = (None, ""), (str, int, float)
+_PLAIN = (str, int, float, Decimal)
 _MEANINGS = {
     "letter": "a letter or label",
     "text": "a choice's text",
@@ -42,10 +44,12 @@ class Choices:
 
 
 def choices_of(entry: Entry) -> Choices:
-    """A list, labels beside texts, columns A B C … or choice0 choice1 …; none if there are none. Raises InputError."""
+    """A list, labels beside texts, or columns of their own; none if there are none. Raises InputError."""
     match entry.get("choices", ("options",)):
         case None:
             return _in_columns(entry.columns)
+        case str():
+            raise InputError(f"{entry.where}: the choices are one text, not a list: write them as a list of JSON")
         case {"text": [*texts], "label": [*labels]} if len(texts) == len(labels):
             choices = Choices(texts, [*map(str, labels)])
         case {"text": [*texts]}:
@@ -69,16 +73,8 @@ def _first_of(choice: Mapping[str, Any], names: Sequence[str]) -> Any:
 
 
 def _in_columns(columns: Mapping[str, Any]) -> Choices:
-    """Of columns that count from 0, the numbers are labels; from 1, they may be, since answers often count from 0."""
-    for names, has_labels in (
-        (LETTERS[:10], True),
-        ([f"choice{number}" for number in range(10)], columns.get("choice0") not in _EMPTY),
-    ):
-        filled = [name for name in names if columns.get(name) not in _EMPTY]
-        if len(filled) > 1:
-            labels = [name.removeprefix("choice") for name in filled] if has_labels else []
-            return Choices([columns[name] for name in filled], labels, listed=False)
-    return Choices()
+    named = choice_columns(columns)
+    return Choices([columns[name] for name in named.names], named.labels, listed=False)
 
 
 @dataclass(frozen=True)
@@ -169,6 +165,10 @@ def _unreadable(rows: Sequence[ChoiceEntry], places: Mapping[str, Sequence[int |
     form = min(places, key=lambda form: places[form].count(None))
     number = places[form].index(None)
     row = rows[number]
+    if [*map(_bare, row.choices.values)].count(_bare(row.answer)) > 1:
+        return InputError(
+            f"{row.entry.where}: the answer '{row.answer}' is the text of several choices: give its letter"
+        )
     if all(found[number] is None for found in places.values()):
         return InputError(f"{row.entry.where}: '{row.answer}' is none of the {len(row.choices.values)} choices")
     other = f"'{row.answer}' is not {_MEANINGS[form]}, as other answers of the file are"

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,6 @@ from shosei.text_files import read_text
 FORMATS = ("shosei", "humaneval", "table", "squad")
 GRADERS = ("number", "choice", "label", "text", "exact")  # of a table
 ANSWER_IS = ("index0", "index1", "letter", "text")
-
-csv.field_size_limit(1 << 26)
 
 
 @dataclass(frozen=True)
@@ -66,22 +64,25 @@ class Entry:
                 return ""
             has = ", ".join(map(str, self.columns)) or "nothing"
             raise InputError(f"{self.where}: no '{name}'; the row has {has}: name its column with --map {name}=COLUMN")
-        return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        return str(value) if isinstance(value, str | Decimal) else json.dumps(value, ensure_ascii=False, default=str)
 
 
 def json_entries(path: Path, columns: Mapping[str, str]) -> list[Entry]:
     """One JSON object a line, or an array of them. ``columns``: the reader's name -> the file's. Raises InputError."""
     text = read_text(path)
     rows = _array(path, text) if text.lstrip().startswith("[") else _lines(path, text)
-    return _some(path, [_mapped(where, row, columns) for where, row in rows])
+    return some(path, [mapped_entry(where, row, columns) for where, row in rows])
 
 
 def parse_json(text: str, where: str) -> Any:
-    """Raises InputError: no JSON, or nested deeper, or with other text, than any reader takes."""
+    """Numbers keep their digits: those with a point or an exponent are Decimal.
+
+    Raises InputError: no JSON, or nested deeper, or with other text, than any reader takes; a key that is given twice.
+    """
     try:
-        value = json.loads(text)
+        value = json.loads(text, parse_float=_decimal, parse_constant=_constant, object_pairs_hook=_object)
         if "\\ud" in text.lower():
-            json.dumps(value, ensure_ascii=False).encode()
+            json.dumps(value, ensure_ascii=False, default=str).encode()
     except UnicodeEncodeError:
         raise InputError(f"{where}: an escape such as \\ud83d stands for half a character: write both halves") from None
     except RecursionError:
@@ -91,9 +92,27 @@ def parse_json(text: str, where: str) -> Any:
         file, _, number = where.rpartition(":")
         place = f"{file}:{int(number) + line}" if number.isdecimal() else where
         raise InputError(f"{place}: not JSON: {error.msg}: column {error.colno}") from None
-    except ValueError as error:  # a number of more digits than Python reads
+    except ValueError as error:  # a key twice, or a number that nobody reads
         raise InputError(f"{where}: not JSON: {error}") from None
     return value
+
+
+def _decimal(digits: str) -> Decimal:
+    if not math.isfinite(float(digits)):
+        raise ValueError(f"the number {digits} is too large")
+    return Decimal(digits)
+
+
+def _constant(name: str) -> Any:
+    raise ValueError(f"{name} is not a number of JSON")
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if len(columns := dict(pairs)) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"the key '{twice}' is given twice")
+    return columns
 
 
 def _array(path: Path, text: str) -> Iterator[tuple[str, Any]]:
@@ -108,39 +127,8 @@ def _lines(path: Path, text: str) -> Iterator[tuple[str, Any]]:
             yield where, parse_json(line, where)
 
 
-def table(path: Path, delimiter: str, columns: Mapping[str, str], headings: Sequence[str]) -> list[Entry]:
-    """A CSV or TSV file. Raises InputError.
-
-    Its first line names the columns. Where that has none of ``headings`` and none that was mapped, it is a row like the
-    others, of question and answer.
-    """
-    text = io.StringIO(read_text(path), newline="")
-    if delimiter == "\t":  # in such files a quotation mark is only that
-        reader = csv.reader(text, delimiter="\t", quoting=csv.QUOTE_NONE)
-    else:
-        reader = csv.reader(text, strict=True)
-    entries: list[Entry] = []
-    names: list[str] = []
-    begin = 1
-    try:
-        for row in reader:
-            where, begin = f"{path}:{begin}", reader.line_num + 1
-            if not any(row):
-                continue
-            if not names:
-                named = {*headings, *columns.values()} & {*row}
-                names = row if named else ["question", "answer"]
-                if named:
-                    continue
-            if len(row) != len(names):
-                raise InputError(f"{where}: {len(row)} columns, where {len(names)} are named ({', '.join(names)})")
-            entries.append(_mapped(where, dict(zip(names, row, strict=True)), columns, typed=False))
-    except csv.Error as error:
-        raise InputError(f"{path}:{reader.line_num}: {error}") from None
-    return _some(path, entries)
-
-
-def _mapped(where: str, row: Any, columns: Mapping[str, str], *, typed: bool = True) -> Entry:
+def mapped_entry(where: str, row: Any, columns: Mapping[str, str], *, typed: bool = True) -> Entry:
+    """A row with its columns also under the names that they are mapped to. Raises InputError."""
     if not isinstance(row, dict):
         raise InputError(f"{where}: not a JSON object but {type(row).__name__}")
     for name, column in columns.items():
@@ -149,7 +137,8 @@ def _mapped(where: str, row: Any, columns: Mapping[str, str], *, typed: bool = T
     return Entry(where, row | {name: row[column] for name, column in columns.items()}, typed)
 
 
-def _some(path: Path, entries: list[Entry]) -> list[Entry]:
+def some(path: Path, entries: list[Entry]) -> list[Entry]:
+    """The entries. Raises InputError: there are none."""
     if not entries:
         raise InputError(f"{path} holds no rows")
     return entries

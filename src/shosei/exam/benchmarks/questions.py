@@ -3,80 +3,92 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from shosei.errors import InputError
 from shosei.exam.benchmarks.choices import LETTERS, ChoiceEntry, Choices, choices_of, right_letters
-from shosei.exam.benchmarks.entries import Entry, Schema, json_entries, table
-from shosei.exam.benchmarks.instructions import ask, language
+from shosei.exam.benchmarks.columns import (
+    ANSWER,
+    HEADINGS,
+    ID,
+    QUESTION,
+    passage_of,
+    refuse_unused_choices,
+    with_plain_question,
+)
+from shosei.exam.benchmarks.csv_table import table
+from shosei.exam.benchmarks.entries import Entry, Schema, json_entries
+from shosei.exam.benchmarks.graders import answer_text, choices_in, graders_of
+from shosei.exam.benchmarks.instructions import ask, languages
 from shosei.metrics.grading.numbers import true_number, truth_text
 from shosei.wire.suite import Task
 
-QUESTION = (
-    "question",
-    "Question",
-    "text",
-    "sentence",
-    "sent",
-    "review",
-    "query",
-    "utterance",
-    "input",
-    "problem",
-    "content",
-    "問題",
-    "質問",
-    "问题",
-    "题目",
-    "題目",
-)
-LABEL = ("label", "intent", "category", "class", "sentiment", "ラベル", "分類", "标签", "分类", "類別")
-ANSWER = (
-    "answer",
-    "Answer",
-    "answerKey",
-    "target",
-    "output",
-    "solution",
-    "答え",
-    "回答",
-    "解答",
-    "正解",
-    "答案",
-    *LABEL,
-)
-ID = ("id", "task_id", "qid", "q_id")
-HEADINGS = {*QUESTION, *ANSWER}
 _MAX_TOKENS = {"number": 512, "choice": 32, "label": 32, "text": 64, "exact": 64}
 
 
+@dataclass(frozen=True)
+class _Row:
+    """An entry as it is understood. ``listed``: the question lists its choices itself."""
+
+    entry: Entry
+    references: Sequence[str]
+    question: str
+    passage: str
+    lang: str
+    grader: str
+    choices: Sequence[str]
+    listed: bool
+    truth: str
+
+
 def read(path: Path, suite: str, schema: Schema) -> list[Task]:
-    """A question, perhaps choices (a list, columns A B C …, or choice0 choice1 …), and an answer or a label.
+    """A question, perhaps a passage, perhaps choices (a list, columns, or within the question), an answer or a label.
 
     The grader, unless named: ``choice`` where there are choices, ``label`` where the answer's column is called so,
-    ``number`` where every answer ends in one, else ``text``.
+    and else that of each row: ``number`` where the answer is one, else ``text``. Raises InputError.
     """
+    entries = entries_of(path, schema)
+    if schema.grader in ("", "choice"):
+        refuse_unused_choices(entries, schema.columns)
+    rows = _rows(entries, schema)
+    labels = tuple(sorted({row.truth for row in rows if row.grader == "label"}))
+    spans = all(row.truth in row.passage for row in rows)
+    clusters: dict[str, str] = {}
+    return [_task(row, number, suite, labels, spans, clusters) for number, row in enumerate(rows, 1)]
+
+
+def entries_of(path: Path, schema: Schema) -> list[Entry]:
+    """The rows of a table in CSV, TSV or JSON. Raises InputError."""
     name = path.name.removesuffix(".gz")
     if name.endswith((".csv", ".tsv")):
         entries = table(path, "\t" if name.endswith(".tsv") else ",", schema.columns, sorted(HEADINGS))
     else:
         entries = json_entries(path, schema.columns)
+    return [with_plain_question(entry) for entry in entries]
+
+
+def _rows(entries: Sequence[Entry], schema: Schema) -> list[_Row]:
     divided = [_first_answer(entry) for entry in entries]
     entries = [entry for entry, _ in divided]
-    grader = schema.grader or _grader(entries)
-    choices = [choices_of(entry) if grader == "choice" else Choices() for entry in entries]
-    if grader == "choice":
+    graders = graders_of(entries, [bool(references) for _, references in divided], schema.grader)
+    questions = [entry.text("question", QUESTION).strip() for entry in entries]
+    langs = [schema.lang] * len(entries) if schema.lang else languages(questions)
+    choices, listed = [Choices() for _ in entries], [False] * len(entries)
+    if graders[0] == "choice":
+        own = [choices_of(entry) for entry in entries]
+        listed = [not each.values for each in own]
+        choices = [each if each.values else choices_in(question) for each, question in zip(own, questions, strict=True)]
         rows = [ChoiceEntry(entry, _given(entry), of_row) for entry, of_row in zip(entries, choices, strict=True)]
         truths = right_letters(rows, schema.answer_is)
     else:
-        truths = [_truth(entry, grader, schema.labels) for entry in entries]
-    lang = schema.lang or language(entry.text("question", QUESTION) for entry in entries)
-    labels = tuple(sorted(set(truths))) if grader == "label" else ()
+        truths = [_truth(*each, schema.labels) for each in zip(entries, graders, langs, strict=True)]
     return [
-        _task(entry, number, truth, references, of_row.texts, suite, lang, grader, labels)
-        for number, ((entry, references), truth, of_row) in enumerate(zip(divided, truths, choices, strict=True), 1)
+        _Row(entry, references, question, passage_of(entry), lang, grader, of_row.texts, is_listed, truth)
+        for (entry, references), question, lang, grader, of_row, is_listed, truth in zip(
+            divided, questions, langs, graders, choices, listed, truths, strict=True
+        )
     ]
 
 
@@ -93,31 +105,12 @@ def _first_answer(entry: Entry) -> tuple[Entry, list[str]]:
     return replace(entry, columns={**entry.columns, column: first}), [str(other).strip() for other in others]
 
 
-def _grader(entries: Sequence[Entry]) -> str:
-    if choices_of(entries[0]).values:
-        return "choice"
-    if entries[0].get("answer", [name for name in ANSWER if name not in LABEL]) is None:
-        return "label"
-    answers = [entry.text("answer", ANSWER).strip() for entry in entries]
-    if all((answer[-1:].isdigit() or "####" in answer) and _is_number(answer) for answer in answers):
-        return "number"
-    return "text"
-
-
-def _is_number(answer: str) -> bool:
-    try:
-        true_number(answer)
-    except ValueError:
-        return False
-    return True
-
-
-def _truth(entry: Entry, grader: str, labels: Mapping[str, str]) -> str:
-    answer = entry.text("answer", ANSWER).strip()
+def _truth(entry: Entry, grader: str, lang: str, labels: Mapping[str, str]) -> str:
+    answer = answer_text(entry)
     match grader:
         case "number":
             try:
-                return truth_text(true_number(answer))
+                return truth_text(true_number(answer, lang == "ja"))
             except ValueError as error:
                 raise InputError(f"{entry.where}: the answer {error}: give the number alone, or after ####") from None
         case "label" if labels:
@@ -138,34 +131,29 @@ def _given(entry: Entry) -> Any:
     return answer
 
 
-def _task(
-    entry: Entry,
-    number: int,
-    truth: str,
-    references: Sequence[str],
-    choices: Sequence[str],
-    suite: str,
-    lang: str,
-    grader: str,
-    labels: tuple[str, ...],
-) -> Task:
-    question = entry.text("question", QUESTION).strip()
-    text = "\n".join([question, *(f"{letter}. {choice}" for letter, choice in zip(LETTERS, choices, strict=False))])
+def _task(row: _Row, number: int, suite: str, labels: tuple[str, ...], spans: bool, clusters: dict[str, str]) -> Task:
+    """``clusters`` has the first id of each passage: questions about the same text are not independent."""
+    lines = [] if row.listed else [f"{letter}. {text}" for letter, text in zip(LETTERS, row.choices, strict=False)]
+    text = "\n".join([row.question, *lines])
+    entry, grader = row.entry, row.grader
     name = entry.get("id", ID)
-    if references and grader not in ("text", "exact"):
-        raise InputError(f"{entry.where}: there are {1 + len(references)} answers, and the grader '{grader}' takes one")
-    given = entry.text("answer", ANSWER)
+    id = str(name if name is not None else number)
+    if row.references and grader not in ("text", "exact"):
+        count = 1 + len(row.references)
+        raise InputError(f"{entry.where}: there are {count} answers, and the grader '{grader}' takes one")
+    wanted = "span" if grader == "text" and spans else grader
+    asked = ask(f"{row.passage}\n\n{text}" if row.passage else text, wanted, row.lang, labels)
     return Task(
-        id=str(name if name is not None else number),
+        id=id,
         suite=suite,
-        lang=lang,
-        cluster=str(name if name is not None else number),
+        lang=row.lang,
+        cluster=clusters.setdefault(row.passage, id) if row.passage else id,
         grader=grader,
-        truth=truth,
-        messages=[{"role": "user", "content": ask(text, grader, lang, labels)}],
-        stem=question,
-        references=list(references),
+        truth=row.truth,
+        messages=[{"role": "user", "content": asked}],
+        stem=row.question,
+        references=list(row.references),
         max_tokens=_MAX_TOKENS[grader],
-        solution=given if grader == "number" else "",
-        choices=list(choices),
+        solution=entry.text("answer", ANSWER) if grader == "number" else "",
+        choices=list(row.choices),
     )

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from shosei.errors import InputError
 from shosei.exam.benchmarks import humaneval, questions, squad
+from shosei.exam.benchmarks.columns import HEADINGS, unused
 from shosei.exam.benchmarks.entries import Schema
 from shosei.files import sha256
 from shosei.metrics.grading.numbers import true_number
@@ -16,6 +17,8 @@ from shosei.wire.suite import Task, read_suite
 
 _ENDINGS = (".jsonl", ".csv", ".tsv", ".json", ".jsonl.gz", ".csv.gz", ".tsv.gz", ".json.gz")
 
+
+_FOREIGN = (".xlsx", ".xls", ".ods", ".parquet", ".txt", ".docx", ".pdf", ".arrow")
 
 AS_IT_LOOKS = Schema()
 
@@ -66,6 +69,8 @@ def read_benchmarks(*paths: Path, schema: Schema = AS_IT_LOOKS) -> list[Task]:
 
 def read_benchmark(file: Path, schema: Schema = AS_IT_LOOKS) -> list[Task]:
     """The tasks of one file. Raises InputError that names the file and the line."""
+    if file.name.endswith(_FOREIGN):
+        raise InputError(f"{file}: {file.suffix} is not read: save it as CSV in UTF-8, or as JSON Lines")
     suite = file.name.removesuffix(".gz").rpartition(".")[0] or file.name
     match schema.form or _looks_like(file, schema):
         case "shosei":
@@ -76,6 +81,13 @@ def read_benchmark(file: Path, schema: Schema = AS_IT_LOOKS) -> list[Task]:
             return squad.read(file, suite, schema.lang)
         case _:
             return questions.read(file, suite, schema)
+
+
+def unused_columns(file: Path, schema: Schema = AS_IT_LOOKS) -> list[str]:
+    """The columns of a table that nothing is made of; none in another format. Raises as ``read_benchmark``."""
+    if (schema.form or _looks_like(file, schema)) != "table":
+        return []
+    return unused(questions.entries_of(file, schema), schema.columns)
 
 
 def _with_readable_truths(file: Path, tasks: list[Task]) -> list[Task]:
@@ -92,12 +104,15 @@ def _looks_like(file: Path, schema: Schema) -> str:
     name = file.name.removesuffix(".gz")
     if name.endswith((".csv", ".tsv")):
         return "table"
-    keys, is_only_one = _first_object(read_text(file))
+    text = read_text(file)
+    if text.split() in (["[]"], ["[", "]"]):
+        return "table"  # whose reader says that there are no rows
+    keys, is_only_one = _first_object(text)
     if {"messages", "grader"} <= keys:
         return "shosei"
     if keys & {"test", "test_list"} and keys & {"prompt", "text"}:
         return "humaneval"
-    if name.endswith(".json") and is_only_one and not keys & {*questions.HEADINGS, *schema.columns.values()}:
+    if name.endswith(".json") and is_only_one and not keys & {*HEADINGS, *schema.columns.values()}:
         return "squad"
     return "table" if keys else "shosei"  # whose reader says what is wrong with the line
 

@@ -27,8 +27,11 @@ def read(path: Path, suite: str, lang: str) -> list[Task]:
         body = parse_json(read_text(path), f"{path}:1")
         lang = lang or language(part["context"] for entry in body["data"] for part in entry["paragraphs"])
         tasks = list(_tasks(path, body, suite, lang))
-    except (KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"{path}: not in SQuAD's form (data, paragraphs, context, qas, answers): {error!r}") from None
+    except (KeyError, TypeError, AttributeError):
+        raise InputError(
+            f"{path}: neither rows of questions nor in SQuAD's form (data, paragraphs, context, qas, answers): "
+            "make it a list of rows with question and answer"
+        ) from None
     if not tasks:
         raise InputError(f"{path} holds no questions")
     return tasks
@@ -50,8 +53,8 @@ def _tasks(path: Path, body: dict[str, Any], suite: str, lang: str) -> Iterator[
                 suite=suite,
                 lang=lang,
                 cluster=cluster,
-                grader="text",
-                messages=[{"role": "user", "content": ask(text, "text or none" if leave else "text", lang)}],
+                grader="span",
+                messages=[{"role": "user", "content": ask(text, "span or none" if leave else "span", lang)}],
                 truth=answers[0],
                 references=answers[1:],
                 max_tokens=_MAX_TOKENS,

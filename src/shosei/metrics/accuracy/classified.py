@@ -21,15 +21,16 @@ from shosei.metrics.grading.naive_bayes import MOST_QUESTIONS
 from shosei.metrics.observed.answers import by_task, cluster_of, task_key
 from shosei.metrics.stats.observations import Observation, Observations
 
-Suites = dict[tuple[str, str], list[Score]]  # by name and grader, "label" or "text"
+Suites = dict[tuple[str, str], list[Score]]  # by name and kind, "label" or "text"
+_KINDS = {"label": "label", "text": "text", "span": "text"}  # of graders
 
 
 def suites_of(scores: Iterable[Score]) -> Suites:
     """Those of the scores whose answers name a class or are free text."""
     suites: Suites = {}
     for score in scores:
-        if score.grader in ("label", "text"):
-            suites.setdefault((score.suite, score.grader), []).append(score)
+        if kind := _KINDS.get(score.grader):
+            suites.setdefault((score.suite, kind), []).append(score)
     return dict(sorted(suites.items()))
 
 

@@ -16,6 +16,7 @@ from shosei.metrics.grading.free_text import exact_match
 from shosei.metrics.grading.labels import label
 from shosei.metrics.grading.numbers import equals_truth, final_number, written
 from shosei.metrics.grading.programs import extract_code
+from shosei.metrics.grading.short_answer import gives_reference
 
 GRADING_VERSION = 2
 
@@ -71,6 +72,8 @@ def mark(score: Score, outcomes: Outcomes, classes: Classes | None = None) -> Ma
         case "exact":
             return Mark(normalise(text) in map(normalise, rights), normalise(text))
         case "text":
+            return Mark(gives_reference(text, rights, score.lang, score.question), normalise(text))
+        case "span":
             return Mark(exact_match(text, rights, score.lang), normalise(text))
         case "number":
             final = final_number(text, score.lang == "ja")
