@@ -148,6 +148,7 @@ class TestWhatAUserMaySay:
             (["--header", "X-Key: a\r\nB: sesame"], "a header field is written as 'Name: value'"),
             (["--header", "Content-Length: 3"], "'Content-Length' follows from the request itself"),
             (["--limit", "0"], "exam.limit"),
+            (["--extra-body", '{"model": "z"}'], "'model' has an option of its own: --model NAME"),
             (["--answer-is", "number"], "index0, index1, letter, text"),
         ],
     )
@@ -167,6 +168,27 @@ class TestWhatAUserMaySay:
         _, _, said = shosei("exam", server.url, "--suite", suite, "--run", tmp_path / "run")
         shown = [line.strip() for line in said.splitlines() if "=>" in line]
         assert shown == [f"{n + 1}: {n}色？ [A. 赤] [B. 青] => {'AB'[n % 2]}. {'赤青'[n % 2]}" for n in range(3)]
+
+    def test_graders_and_columns_that_are_not_used_are_named(
+        self, server: Server, tmp_path: Path, shosei: Shosei
+    ) -> None:
+        suite = tmp_path / "own.csv"
+        suite.write_text("質問,正解,出典,難度\n何色？,赤,本,1\n何本？,3本,本,2\n", encoding="utf-8")
+        _, _, said = shosei("exam", server.url, "--suite", suite, "--run", tmp_path / "run")
+        assert "own: 2 tasks; graded by text (1), number (1)" in said
+        assert f"{suite}: columns not used: 出典, 難度" in said
+
+    def test_wrong_answers_that_hold_the_truth_are_told(self, server: Server, tmp_path: Path, shosei: Shosei) -> None:
+        suite = tmp_path / "own.jsonl"
+        said_of = {"湖？": "たしか琵琶湖だったかと。", "川？": "琵琶湖", "山？": "富士山です。"}
+        truths = zip(said_of, ("琵琶湖", "信濃川", "富士山"), strict=True)
+        suite.write_text("".join(json.dumps({"question": asked, "answer": truth}) + "\n" for asked, truth in truths))
+        server.answers = {f"{asked}\n\n答えだけを短く書いてください。": said for asked, said in said_of.items()}
+        _, told, _ = shosei("exam", server.url, "--suite", suite, "--run", tmp_path / "run", "--lang", "ja")
+        assert "own: 1 of 2 wrong answers contain the truth: 'たしか琵琶湖だったかと。' for '琵琶湖'" in told
+        server.answers = dict.fromkeys(server.answers, "どれも知りません。")
+        _, told, _ = shosei("exam", server.url, "--suite", suite, "--run", tmp_path / "other", "--lang", "ja")
+        assert "contain the truth" not in told
 
 
 class TestWhatIsTriedAgain:
