@@ -84,8 +84,8 @@ def served(delay_ms: float, core: int = SERVER_CORE) -> Iterator[str]:
 def shosei(url: str, stream: bool, seconds: float) -> float:
     with loaded(url, "--concurrency", str(IN_FLIGHT), "--seconds", str(seconds), stream=stream, warmup_s=1) as folder:
         log = read_log(folder / "log")
+        done = [request.done_ns for request in log.of(Request) if not request.error]  # read from the folder's files
     steady = next(window for window in log.of(Window) if window.name == "steady")
-    done = [request.done_ns for request in log.of(Request) if not request.error]
     return sum(steady.begin_ns <= at < steady.end_ns for at in done) / ((steady.end_ns - steady.begin_ns) / 1e9)
 
 
