@@ -16,7 +16,7 @@ from shosei.card.report import markdown
 from shosei.card.scorecard import Scorecard, build
 from shosei.compare.comparison import compare_logs
 from shosei.log import Event, Workflow, read_log
-from shosei.metrics import compute
+from shosei.metrics.cells import compute
 from shosei.metrics.service_level import ServiceLevel
 from shosei.profile.profile import read_profile
 

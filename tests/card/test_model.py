@@ -13,7 +13,7 @@ from shosei.card import build, to_json
 from shosei.card.facts import header
 from shosei.card.words import LANGUAGES, translated
 from shosei.log import read_log
-from shosei.metrics import compute
+from shosei.metrics.cells import compute
 from shosei.spec import PRESETS, preset
 from shosei.train import TrainConfig, preparation
 from train_samples import make_run

@@ -17,7 +17,7 @@ from shosei.card.facts import command_line, commands, header
 from shosei.card.page import band
 from shosei.card.words import as_words, translated
 from shosei.log import Note, RunBegin, open_run, read_log
-from shosei.metrics import compute
+from shosei.metrics.cells import compute
 from shosei.metrics.metric import METRIC_IDS, Metric
 from shosei.quantity import shown
 

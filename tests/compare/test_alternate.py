@@ -22,7 +22,7 @@ from load_server import SHOSEI, Server, served
 from shosei.cli.main import main
 from shosei.load.alternate import read_target, turns
 from shosei.log import Log, ProcExit, Request, RunBegin, RunEnd, Sample, Score, attempts, open_run, read_log
-from shosei.metrics import compute
+from shosei.metrics.cells import compute
 
 LOAD = "[load]\nrate = 40\nseconds = 0.6\nwarmup_s = 0\n"
 

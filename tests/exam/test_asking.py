@@ -16,7 +16,7 @@ from shosei.exam import ExamConfig, check, run_exam
 from shosei.exam.exam import Answer
 from shosei.exam.served_model import ServedModel
 from shosei.log import Log, Request, RunBegin, Score, open_run, read_log
-from shosei.metrics import compute
+from shosei.metrics.cells import compute
 from shosei.metrics.reliability.error_rate import request_errors
 from shosei.wire.client import Client
 from shosei.wire.refusal import tokens_left

@@ -32,7 +32,7 @@ from shosei.log import (
     open_run,
     read_log,
 )
-from shosei.metrics import compute
+from shosei.metrics.cells import compute
 
 RECORD = """
 import sys

@@ -18,7 +18,7 @@ from aiohttp import web
 
 from load_server import CLOSED, SHOSEI, load, served
 from shosei.log import Log, Note, Request, RunBegin, Window, read_log
-from shosei.metrics import compute
+from shosei.metrics.cells import compute
 from shosei.metrics.performance.max_rate import max_rate
 from shosei.metrics.service_level import ServiceLevel
 

@@ -9,7 +9,8 @@ import pytest
 import recorded
 from shosei.card.words import rendered
 from shosei.log import EVENTS, read_log
-from shosei.metrics import METRIC_IDS, Metric, compute
+from shosei.metrics import METRIC_IDS, Metric
+from shosei.metrics.cells import compute
 
 Cells = dict[tuple[str, str], Metric]
 

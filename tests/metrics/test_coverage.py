@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from shosei.log import Log, RunBegin, Score
-from shosei.metrics import compute, stats
+from shosei.metrics import stats
 from shosei.metrics.accuracy.classified import observations_of
+from shosei.metrics.cells import compute
 from shosei.metrics.stats import MIN_CLUSTERS, Interval
 from shosei.metrics.stats.observations import Observation, Observations
 

@@ -23,7 +23,7 @@ from serve_process import SHOSEI, child, make_model, serving, status
 from shosei.card.timeline import timeline
 from shosei.log import Log, ProcExit, Request, Restart, RunBegin, RunEnd, attempts, read_log
 from shosei.log.process import this_process
-from shosei.metrics import compute
+from shosei.metrics.cells import compute
 from shosei.serve.startup import must_be_new
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="processes die with their parent on Linux")

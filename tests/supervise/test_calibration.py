@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from shosei.log import ProcExit, Sample, read_log
-from shosei.metrics import compute
+from shosei.metrics.cells import compute
 from shosei.metrics.metric import text
 from shosei.metrics.resources.memory import memory
 from shosei.supervise import HeartbeatConfig, classify, meters

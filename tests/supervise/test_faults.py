@@ -16,7 +16,7 @@ import pytest
 from shosei.errors import InputError
 from shosei.log import Fault, Note, ProcExit, ProcStart, Restart, read_log
 from shosei.log.process import this_process
-from shosei.metrics import compute
+from shosei.metrics.cells import compute
 from shosei.supervise import HeartbeatConfig, Injection
 from shosei.supervise.cgroup import Cgroup
 from supervised import SHOSEI, cli, eventually, linux, lives, python, supervise

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from shosei.log import RunBegin, Sample
-from shosei.metrics import compute
+from shosei.metrics.cells import compute
 from shosei.supervise.gpu import GpuMeter
 from supervised import linux, python, supervise
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from shosei.errors import InputError
 from shosei.log import Heartbeat as Beat
 from shosei.log import ProcExit, Restart
-from shosei.metrics import compute
+from shosei.metrics.cells import compute
 from shosei.supervise import HeartbeatConfig
 from shosei.supervise.heartbeat import OutputPulse
 from supervised import SHOSEI, linux, python, supervise

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from shosei.log import Epoch, Heartbeat, Log, Note, ProcExit, Step, read_log
-from shosei.metrics import Metric, compute
+from shosei.metrics import Metric
+from shosei.metrics.cells import compute
 from supervised import SHOSEI, linux
 
 PATTERN = r"epoch (?P<epoch>\d+) step (?P<step>\d+) loss (?P<loss>\S+) (?P<tokens>[\d,]+) tokens (?P<samples>\d+)"

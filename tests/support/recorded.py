@@ -27,7 +27,8 @@ from shosei.log import (
     Step,
     Window,
 )
-from shosei.metrics import Metric, compute
+from shosei.metrics import Metric
+from shosei.metrics.cells import compute
 from shosei.metrics.service_level import ServiceLevel
 
 MS = 1_000_000

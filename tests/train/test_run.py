@@ -11,7 +11,7 @@ from shosei.cli.main import main
 from shosei.engine.engine import answer_greedily
 from shosei.files import sha256
 from shosei.log import Epoch, Log, Restart, Run, RunBegin, RunEnd, Score, Section, Step, read_log
-from shosei.metrics import compute
+from shosei.metrics.cells import compute
 from shosei.metrics.observed.wall_time import wall_time
 from shosei.model import folder
 from shosei.text import Tokenizer, load_chat

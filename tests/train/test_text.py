@@ -15,7 +15,7 @@ from shosei.data.corpus import corpus_file, stored_documents
 from shosei.data.dataset import NO_LOSS
 from shosei.files import sha256
 from shosei.log import HeldOut, Log, Run, RunBegin, Score, Step, read_log
-from shosei.metrics import compute
+from shosei.metrics.cells import compute
 from shosei.model import folder
 from shosei.text import load_chat
 from shosei.train.trainer import Trained

@@ -51,7 +51,7 @@ def card(
     from shosei.card import build, exit_code_of_judgements, html, language, markdown, terminal, to_json, translated
     from shosei.cli.verbs import printed
     from shosei.log import attempts, open_run, read_log
-    from shosei.metrics import compute
+    from shosei.metrics.cells import compute
     from shosei.profile.profile import read_profile
 
     chosen = open_run(run)
