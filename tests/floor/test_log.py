@@ -250,6 +250,21 @@ def test_requests_of_several_processes_and_boots_are_in_order_of_time(tmp_path: 
     assert b"".join(log.lines(Request)) == b"".join(msgspec.json.encode(event) for event in log.of(Request))
 
 
+def test_a_log_of_more_processes_than_files_may_be_open_is_read(tmp_path: Path) -> None:
+    for number in range(300):
+        event = request(number, v=1, attempt=1, boot="b", mono_ns=number, wall_ns=number, host="h", pid=number, seq=1)
+        (tmp_path / f"{number:03}.jsonl").write_bytes(msgspec.json.encode(event) + b"\n")
+    program = """if True:
+        import resource, sys
+        from pathlib import Path
+        from shosei.log import Request, read_log
+        resource.setrlimit(resource.RLIMIT_NOFILE, (100, 100))
+        print(*(event.id for event in read_log(Path(sys.argv[1])).of(Request)))
+    """
+    told = subprocess.run([sys.executable, "-c", program, tmp_path], capture_output=True, text=True, check=True).stdout
+    assert told.split() == [f"r{number}" for number in range(300)]
+
+
 def test_a_request_of_another_version_s_spelling_is_told_as_this_one_spells_it(tmp_path: Path) -> None:
     spelt = b'{"v": 1, "kind": "request", "attempt": 1, "id": "r", "purpose": "load", "seen_by": "client"'
     spelt += b', "scheduled_ns": 7'

@@ -14,6 +14,7 @@ from shosei.log.columns import Rows
 from shosei.log.events import Event
 
 _BLOCK = 2**21
+_OPEN_FILES = 64
 _NEWLINE = ord("\n")
 
 
@@ -62,7 +63,13 @@ class Lines:
         first = np.flatnonzero(is_first)
         last = np.append(first[1:], len(ends))[: len(first)] - 1
         with contextlib.ExitStack() as stack:
-            opened = [stack.enter_context(path.open("rb")) for path in self._files]
-            for place, begin, end in zip(file[first], begins[first].tolist(), ends[last].tolist(), strict=True):
+            opened: dict[int, BinaryIO] = {}
+            runs = zip(file[first].tolist(), begins[first].tolist(), ends[last].tolist(), strict=True)
+            for place, begin, end in runs:
+                if place not in opened:
+                    if len(opened) == _OPEN_FILES:  # a run of many processes has more than may be open at once
+                        stack.close()
+                        opened.clear()
+                    opened[place] = stack.enter_context(self._files[place].open("rb"))
                 opened[place].seek(begin)
                 yield from blocks(opened[place], end)

@@ -16,8 +16,6 @@ from shosei.text_files import read_text
 from shosei.wire.suite import Task, read_suite
 
 _ENDINGS = (".jsonl", ".csv", ".tsv", ".json", ".jsonl.gz", ".csv.gz", ".tsv.gz", ".json.gz")
-
-
 _FOREIGN = (".xlsx", ".xls", ".ods", ".parquet", ".txt", ".docx", ".pdf", ".arrow")
 
 AS_IT_LOOKS = Schema()
