@@ -6,13 +6,13 @@ import importlib.util
 import json
 import signal
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from shosei.errors import Terminated
+from shosei.errors import InputError, Terminated
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
@@ -94,3 +94,15 @@ def require(*packages: str) -> None:
     for package in packages:
         if importlib.util.find_spec(package) is None:
             raise ModuleNotFoundError(f"No module named '{package}'", name=package)
+
+
+def pairs_of(option: str, given: Sequence[str] | None) -> dict[str, str]:
+    """What ``NAME=VALUE`` words of an option say. Raises InputError for another form."""
+    pairs: dict[str, str] = {}
+    for word in given or []:
+        name, _, value = word.partition("=")
+        if not name or not value:
+            raise InputError(f"{option} {word}: write it as NAME=VALUE")
+        if pairs.setdefault(name, value) != value:
+            raise InputError(f"{option} gives '{name}' two values, {pairs[name]} and {value}: leave one out")
+    return pairs

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from shosei.cli.common import BETWEEN_LINES_S, JsonOption, RunOption, result, run_async, say
+from shosei.cli.common import BETWEEN_LINES_S, JsonOption, RunOption, pairs_of, result, run_async, say
+from shosei.cli.exam_results import held_truth_lines, missing_packages, results_of, results_table
 from shosei.errors import EXIT_INVALID, EXIT_OK
 
 if TYPE_CHECKING:
     from shosei.exam import Counts, ExamConfig, OnProgress
     from shosei.exam.benchmarks import Schema
-    from shosei.log import Log
     from shosei.wire.suite import Task
 
 _SHOWN = 3  # tasks of each suite, at the start
@@ -87,10 +87,10 @@ def exam(
         raise InputError(f"--lang {lang}: choose zh, ja or en")
     schema = Schema(
         form or "",
-        _pairs("--map", columns),
+        pairs_of("--map", columns),
         lang=lang or "",
         grader=grader or "",
-        labels=_pairs("--label", labels),
+        labels=pairs_of("--label", labels),
         answer_is=answer_is or "",
     )
     if regrade:
@@ -134,8 +134,8 @@ def exam(
             record.exit_code = EXIT_OK if any(count.answered for count in counts.values()) else EXIT_INVALID
         log = read_log(folder.log, record.writer.attempt)
         graded = folder.write("items.jsonl", items(log))
-    suites = _results(counts, log, asked.drawn)
-    lines = [*_table(suites), *_held_truths(log)]
+    suites = results_of(counts, log, asked.drawn)
+    lines = [*results_table(suites), *held_truth_lines(log)]
     if not proof and any(task.grader == "python" for task in asked.tasks):
         lines.append("programs among the answers were not executed: --sandbox none")
     needs, hints = missing_packages(log)
@@ -212,89 +212,6 @@ def not_used(suites: Sequence[Path], schema: Schema) -> list[str]:
 
     columns = {file: unused_columns(file, schema) for file in benchmark_files(*suites)}
     return [f"exam: {file}: columns not used: {', '.join(names)}" for file, names in columns.items() if names]
-
-
-def _results(counts: Counts, log: Log, samples: Mapping[str, Mapping[str, int]]) -> dict[str, dict[str, Any]]:
-    """What came of each suite, with its score as the card has it, None where it has none."""
-    from shosei.metrics.accuracy.pass_at_1 import by_suite
-
-    scores = by_suite(log)
-    results: dict[str, dict[str, Any]] = {}
-    for suite, count in counts.items():
-        value, interval, tasks = scores.get(suite, (None, (None, None), 0))
-        results[suite] = {
-            "answered": count.answered,
-            "failed": count.failed,
-            "executed": count.executed,
-            "kept": count.kept,
-            "cut": count.cut,
-            "score": value,
-            "interval": list(interval),
-            "n": tasks,
-            "sample": samples.get(suite),
-            "errors": dict(count.errors),
-            "first_error": count.first_error,
-        }
-    return results
-
-
-def missing_packages(log: Log) -> tuple[dict[str, int], list[str]]:
-    """How many programs failed for want of which module, for programs; and a line that says what to do, for people."""
-    from shosei.log import Exec
-    from shosei.metrics.accuracy.pass_at_1 import needed
-    from shosei.sandbox.packages import distribution_of
-
-    modules = needed(log.of(Exec))
-    if not modules:
-        return {}, []
-    ways = {module: f"--package {name}" if (name := distribution_of(module)) else "not installed" for module in modules}
-    lacks = ", ".join(f"{module} ({modules[module]}: {ways[module]})" for module in sorted(modules))
-    return dict(modules), [f"programs failed because they need a package: {lacks}"]
-
-
-def _table(suites: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    from shosei.metrics.observed.answers import CUT_LIMIT
-
-    numbers = f"{'n':>6}{'answered':>10}{'cut':>6}{'failed':>8}{'executed':>10}"
-    lines = [f"{'suite':24}{'score':>7}  {'95 % interval':16}{numbers}"]
-    for name, suite in suites.items():
-        graded = suite["score"] is not None
-        score = f"{suite['score']:7.3f}" if graded else f"{'-':>7}"
-        interval = f"{suite['interval'][0]:.3f} to {suite['interval'][1]:.3f}" if graded else "-"
-        numbers = f"{suite['n']:6}{suite['answered']:10}{suite['cut']:6}{suite['failed']:8}{suite['executed']:10}"
-        lines.append(f"{name:24}{score}  {interval:16}{numbers}")
-        if sample := suite["sample"]:
-            lines.append(f"  a sample of {sample['asked']} of {sample['held']}, seed {sample['seed']}")
-        if suite["first_error"]:
-            errors = ", ".join(f"{count} {error}" for error, count in suite["errors"].items())
-            lines.append(f"  {errors}; the first failure: {suite['first_error']}")
-        if suite["cut"] > CUT_LIMIT * suite["answered"]:
-            lines.append(f"  {suite['cut']} answers were cut at the limit of tokens: raise it with --max-tokens")
-    return lines
-
-
-def _held_truths(log: Log) -> list[str]:
-    """Of each suite that has many of them: the wrong answers that hold their truth, and the first one."""
-    from shosei.exam.prompting import shortened
-    from shosei.metrics.accuracy.held_truths import held_truths
-
-    lines = []
-    for name, suite in held_truths(log).items():
-        if suite.are_many:
-            first = suite.holding[0]
-            shown = f"'{shortened(first.answer, 60)}' for '{shortened(first.truth, 30)}'"
-            lines.append(f"{name}: {len(suite.holding)} of {suite.wrong} wrong answers contain the truth: {shown}")
-    return lines
-
-
-def _pairs(option: str, given: list[str] | None) -> dict[str, str]:
-    from shosei.errors import InputError
-
-    pairs = dict(each.partition("=")[::2] for each in given or [])
-    for name, value in pairs.items():
-        if not name or not value:
-            raise InputError(f"{option} {name}: write it as NAME=VALUE")
-    return pairs
 
 
 def progress_of(verb: str) -> OnProgress:

@@ -23,7 +23,8 @@ def regrade(folder: Run, settings: ExamConfig, tasks: Sequence[Task], as_json: b
     Where the run's list of answers was graded by older rules, what today's change in it is noted in the log, as the
     list is written anew.
     """
-    from shosei.cli.exam import missing_packages, progress_of
+    from shosei.cli.exam import progress_of
+    from shosei.cli.exam_results import missing_packages
     from shosei.exam.regrade import programs_of, run_again, tasks_of
     from shosei.log import Note, read_log
     from shosei.metrics.accuracy.items import items

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from shosei.cli.common import result, run_async, say
+from shosei.cli.common import pairs_of, result, run_async, say
 from shosei.cli.options import Given
 from shosei.cli.server_check import check, show
 from shosei.cli.verbs import Verbs, by_step, code_of
@@ -81,7 +81,7 @@ def measure(
         )
     url, settings = Endpoint.of(url).base_url, by_step(overrides, {"load": LoadConfig, "exam": ExamConfig})
     exam = Given("exam", {"model": model} if model else {}, None, settings["exam"][1::2]).load(ExamConfig)
-    schema = Schema(columns=dict(each.partition("=")[::2] for each in columns))
+    schema = Schema(columns=pairs_of("--map", columns))
     tasks = read_benchmarks(questions, schema=schema)
     run, suite = open_run(out, must_exist=False), out / "questions.jsonl"
     show(questions, tasks, unused_columns(questions, schema) if questions.is_file() else [])
