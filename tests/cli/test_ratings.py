@@ -16,6 +16,7 @@ from serve_process import SHOSEI
 from shosei.errors import InputError
 from shosei.log import Rating, attempts, read_log
 from shosei.log.raters import Raters
+from shosei.log.secret import RunSecret
 from shosei.metrics.cells import cells
 from shosei.metrics.metric import Metric
 from shosei.metrics.service_level import ServiceLevel
@@ -64,7 +65,7 @@ def test_a_file_feeds_satisfaction_without_names_or_words(run: Path, tmp_path: P
     )
     assert (second.scale, second.value) == ("thumbs", 1)
     assert (third.value, third.turn, third.request) == (None, 1, "chatcmpl-3")
-    assert first.rater == Raters(run).user("王")
+    assert first.rater == Raters(RunSecret.of(run)).user("王")
     assert not any("王" in segment.read_text() or "谢谢" in segment.read_text() for segment in (run / "log").iterdir())
     assert (satisfaction(run).value, satisfaction(run).n) == (1.0, 2)
 

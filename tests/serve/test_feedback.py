@@ -11,7 +11,6 @@ import subprocess
 import sys
 import threading
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,17 +20,19 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from serve_process import child, make_model, serving, status
+from serve_process import Browser, child, make_model, serving, status
 from shosei.log import Rating, Writer, read_log
+from shosei.log.secret import RunSecret
 from shosei.metrics.cells import cells
 from shosei.metrics.service_level import ServiceLevel
+from shosei.serve.answer_ids import AnswerIds
 from shosei.serve.errors import ApiError
-from shosei.serve.feedback import Ratings, RecentAnswers
+from shosei.serve.feedback import DEFAULT_RULES, Ratings, RecentAnswers
 from shosei.wire.feedback import Feedback
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="processes die with their parent on Linux")
 
-ID = "chatcmpl-" + "0" * 32
+KEY = "k" * 16
 
 
 @pytest.fixture(scope="module")
@@ -45,29 +46,38 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def url(model: Path, run: Path) -> Iterator[str]:
-    with serving(model, "--run", run) as (_, url):
+def options(tmp_path_factory: pytest.TempPathFactory) -> list[str | Path]:
+    """Of a server that takes many ratings, from an application's back end."""
+    keys = tmp_path_factory.mktemp("keys") / "keys.txt"
+    keys.write_text(f"# the shop's\n{KEY}\n")
+    return ["--feedback-keys", keys, "--ratings-per-minute", "100000"]
+
+
+@pytest.fixture(scope="module")
+def url(model: Path, run: Path, options: list[str | Path]) -> Iterator[str]:
+    with serving(model, "--run", run, *options) as (_, url):
         yield url
 
 
+@pytest.fixture(scope="module")
+def id(url: str) -> str:
+    """Of an answer that can be rated."""
+    return Browser(url).ask()
+
+
 def post(url: str, body: Any, path: str = "/v1/feedback") -> tuple[int, dict[str, Any]]:
-    data = body if isinstance(body, bytes) else json.dumps(body).encode()
-    request = urllib.request.Request(url + path, data, {"Content-Type": "application/json"})
-    try:
-        with urllib.request.urlopen(request, timeout=30) as response:
-            return response.status, json.load(response)
-    except urllib.error.HTTPError as error:
-        return error.code, json.load(error)["error"]
+    """As the holder of the key."""
+    return Browser(url, Authorization=f"Bearer {KEY}").post(body, path)[:2]
 
 
 def ratings(run: Path) -> list[Rating]:
     return read_log(run / "log").of(Rating)
 
 
-def test_a_click_becomes_an_event_without_names_or_words(url: str, run: Path) -> None:
-    body = {"request": ID, "turn": 2, "stars": 4, "tags": ["快"], "comment": "secret words", "user": "王小明"}
+def test_a_click_becomes_an_event_without_names_or_words(url: str, run: Path, id: str) -> None:
+    body = {"request": id, "turn": 2, "stars": 4, "tags": ["快"], "comment": "secret words", "user": "王小明"}
     code, receipt = post(url, body)
-    assert (code, receipt) == (200, {"request": ID, "turn": 2, "recorded": True, "text_kept": False})
+    assert (code, receipt) == (200, {"request": id, "turn": 2, "recorded": True, "text_kept": False})
     (found,) = [rating for rating in ratings(run) if rating.turn == 2]
     assert (found.value, found.scale, found.rater_kind, found.phase) == (4, "stars", "person", "inference")
     assert found.tags == ["快"]
@@ -76,20 +86,20 @@ def test_a_click_becomes_an_event_without_names_or_words(url: str, run: Path) ->
     assert "王小明".encode() not in kept
 
 
-def test_the_last_click_of_a_rater_counts(url: str, run: Path) -> None:
+def test_the_last_click_of_a_rater_counts(url: str, run: Path, id: str) -> None:
     for user, thumbs in (("a", "up"), ("a", "down"), ("b", "up"), (None, "up"), (None, "up")):
-        body = {"request": "cmpl-upsert", "thumbs": thumbs} | ({"user": user} if user else {})
+        body = {"request": id, "turn": 7, "thumbs": thumbs} | ({"user": user} if user else {})
         assert post(url, body)[0] == 200
     log = read_log(run / "log")
-    log.events[Rating] = [rating for rating in log.of(Rating) if rating.request == "cmpl-upsert"]
-    assert len({rating.rater for rating in log.of(Rating)}) == 3  # a, b, and whoever sits at this address
+    log.events[Rating] = [rating for rating in log.of(Rating) if rating.turn == 7]
+    assert len({rating.rater for rating in log.of(Rating)}) == 3  # a, b, and the holder of the key
     cell = next(cell for cell in cells(ServiceLevel()) if (cell.id, cell.phase) == ("satisfaction", "inference"))
     found = cell.compute(log)
     assert (found.n, found.clusters, found.value) == (3, 3, pytest.approx(2 / 3))
 
 
-def test_the_salt_is_the_owners_alone(url: str, run: Path) -> None:
-    assert post(url, {"request": ID, "thumbs": "up"})[0] == 200
+def test_the_secret_is_the_owners_alone(url: str, run: Path, id: str) -> None:
+    assert post(url, {"request": id, "thumbs": "up"})[0] == 200
     assert stat.S_IMODE((run / "rater.salt").stat().st_mode) == 0o600
 
 
@@ -112,14 +122,14 @@ def test_the_salt_is_the_owners_alone(url: str, run: Path) -> None:
         ({"rater_kind": "cat"}, "rater_kind"),
     ],
 )
-def test_a_wrong_field_is_named(url: str, change: dict[str, Any], param: str) -> None:
-    code, error = post(url, {"request": ID, "stars": 4} | change)
+def test_a_wrong_field_is_named(url: str, id: str, change: dict[str, Any], param: str) -> None:
+    code, error = post(url, {"request": id, "stars": 4} | change)
     assert (code, error["param"]) == (400, param)
     assert error["message"]
 
 
-def test_an_unknown_field_is_answered_with_those_that_there_are(url: str) -> None:
-    _, error = post(url, {"request": ID, "stars": 4, "rater": "王小明"})
+def test_an_unknown_field_is_answered_with_those_that_there_are(url: str, id: str) -> None:
+    _, error = post(url, {"request": id, "stars": 4, "rater": "王小明"})
     assert error["message"].startswith("Unknown field 'rater'")
     assert "user, rater_kind" in error["message"]
 
@@ -133,7 +143,7 @@ def test_a_body_too_large_to_keep_is_refused(url: str) -> None:
 
 anything = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | st.lists(st.text(max_size=3))
 bodies = st.fixed_dictionaries(
-    {"request": st.just(ID)},
+    {},
     optional={
         "stars": st.integers(0, 6),
         "thumbs": st.sampled_from(["up", "down", ""]),
@@ -147,9 +157,9 @@ bodies = st.fixed_dictionaries(
 
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(bodies)
-def test_every_body_is_recorded_or_refused(url: str, run: Path, body: dict[str, Any]) -> None:
+def test_every_body_is_recorded_or_refused(url: str, run: Path, id: str, body: dict[str, Any]) -> None:
     before = len(ratings(run))
-    code, answer = post(url, body)
+    code, answer = post(url, body | {"request": id})
     assert code in (200, 400)
     assert answer.get("recorded", False) == (code == 200)
     assert len(ratings(run)) == before + (code == 200)
@@ -164,21 +174,22 @@ def test_the_schema_says_what_a_rating_is(url: str) -> None:
     assert feedback["required"] == ["request"]
 
 
-def test_no_acknowledged_rating_is_lost_to_kill_9(model: Path, tmp_path: Path) -> None:
+def test_no_acknowledged_rating_is_lost_to_kill_9(model: Path, options: list[str | Path], tmp_path: Path) -> None:
     """Clicks rain in while the server is killed: between a click and its answer, and right after one."""
     run = tmp_path / "run"
-    acknowledged: list[str] = []
-    with serving(model, "--run", run) as (server, url):
+    acknowledged: list[tuple[str, int]] = []
+    with serving(model, "--run", run, *options) as (server, url):
+        answers = [Browser(url).ask() for _ in range(8)]
 
         def click(client: int) -> None:
             for number in range(10_000):
-                request = f"cmpl-{client}-{number}"
+                body = {"request": answers[client], "turn": number, "stars": 5, "user": f"u{client}"}
                 try:
-                    code, _ = post(url, {"request": request, "stars": 5, "user": f"u{client}"})
+                    code, _ = post(url, body)
                 except (OSError, http.client.HTTPException, ValueError):
                     return
                 assert code == 200
-                acknowledged.append(request)
+                acknowledged.append((answers[client], number))
 
         clients = [threading.Thread(target=click, args=(client,)) for client in range(8)]
         for client in clients:
@@ -191,29 +202,31 @@ def test_no_acknowledged_rating_is_lost_to_kill_9(model: Path, tmp_path: Path) -
             client.join()
 
         log = read_log(run / "log")
-        assert {rating.request for rating in log.of(Rating)} >= set(acknowledged)
+        assert {(rating.request, rating.turn) for rating in log.of(Rating)} >= set(acknowledged)
         assert all("torn last line" in warning for warning in log.warnings)
 
         while status(f"{url}/readyz") != 200:
             time.sleep(0.05)
         known = {rating.rater for rating in log.of(Rating)}
-        assert post(url, {"request": "cmpl-0-0", "stars": 1, "user": "u0"})[0] == 200
+        assert post(url, {"request": answers[0], "stars": 1, "user": "u0"})[0] == 200
         child(server, "http").kill()
     last = ratings(run)[-1]
-    assert (last.request, last.value) == ("cmpl-0-0", 1)
-    assert last.rater in known  # the salt outlives the process
+    assert (last.request, last.value) == (answers[0], 1)
+    assert last.rater in known  # the secret outlives the process
 
 
-def test_text_is_kept_where_the_operator_says_so(model: Path, tmp_path: Path) -> None:
+def test_text_is_kept_where_the_operator_says_so(model: Path, options: list[str | Path], tmp_path: Path) -> None:
     run = tmp_path / "run"
-    with serving(model, "--run", run, "--keep-rated-text") as (_, url):
+    with serving(model, "--run", run, *options) as (_, url):
+        forgotten = Browser(url).ask()
+    with serving(model, "--run", run, *options, "--keep-rated-text") as (_, url):
         ask = {"messages": [{"role": "system", "content": "短く"}, {"role": "user", "content": "東京は？"}], "seed": 1}
         _, whole = post(url, ask | {"max_tokens": 8}, "/v1/chat/completions")
         rated, unrated = whole["id"], post(url, ask | {"max_tokens": 8}, "/v1/chat/completions")[1]["id"]
         code, receipt = post(url, {"request": rated, "thumbs": "down", "comment": "違います"})
         assert (code, receipt["text_kept"]) == (200, True)
-        code, receipt = post(url, {"request": "chatcmpl-nope", "thumbs": "up"})
-        assert (code, receipt["text_kept"]) == (200, False), "there was no text"
+        code, receipt = post(url, {"request": forgotten, "thumbs": "up"})
+        assert (code, receipt["text_kept"]) == (200, False), "there is no text of an answer before the restart"
     found, _ = ratings(run)
     assert (found.question, found.comment) == ("東京は？", "違います")
     assert found.answer == whole["choices"][0]["message"]["content"]
@@ -230,36 +243,41 @@ def test_only_the_last_thousand_answers_are_remembered() -> None:
     assert recent.texts("cmpl-500") == ("問" * 10_000, "答")
 
 
-def take(ratings: Ratings) -> Any:
-    return asyncio.run(ratings.take(Feedback(request=ID, thumbs="up", comment="x"), "127.0.0.1"))
+SECRET = RunSecret.of_process()
+RATED = AnswerIds(SECRET).new("cmpl-")
+
+
+def take(ratings: Ratings) -> bool:
+    rated = ratings.take(Feedback(request=RATED, thumbs="up", comment="x"), {}, "127.0.0.1")
+    return asyncio.run(rated)[0].recorded
 
 
 def test_a_server_that_records_nothing_says_how_to_switch_it_on() -> None:
     with pytest.raises(ApiError, match="--run RUN") as refused:
-        take(Ratings(None, None))
+        take(Ratings(None, SECRET, DEFAULT_RULES))
     assert refused.value.status == 503
 
 
 def test_a_full_disk_is_never_a_yes(tmp_path: Path) -> None:
     writer = Writer(tmp_path / "run" / "log", "run", 1, "inference")
-    good = Ratings(writer, None)
-    assert take(good).recorded
+    good = Ratings(writer, SECRET, DEFAULT_RULES)
+    assert take(good)
     disk = os.dup(writer._file)
     os.dup2(os.open("/dev/full", os.O_WRONLY), writer._file)
     with pytest.raises(ApiError, match="could not be written") as refused:
         take(good)
     assert refused.value.status == 503
     os.dup2(disk, writer._file)
-    assert take(good).recorded
+    assert take(good)
     writer.close()
     assert len(read_log(tmp_path / "run" / "log").of(Rating)) == 2
     with pytest.raises(ApiError):
         take(good)
 
 
-def test_processes_that_race_for_the_salt_agree(tmp_path: Path) -> None:
-    script = "import sys; from pathlib import Path; from shosei.log.raters import Raters\n"
-    script += "print(flush=True); sys.stdin.readline(); print(Raters(Path(sys.argv[1])).user('a'))"
+def test_processes_that_race_for_the_secret_agree(tmp_path: Path) -> None:
+    script = "import sys; from pathlib import Path; from shosei.log.secret import RunSecret\n"
+    script += "print(flush=True); sys.stdin.readline(); print(RunSecret.of(Path(sys.argv[1])).sign('a', 'b', 64))"
     racers = [
         subprocess.Popen([sys.executable, "-c", script, tmp_path], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         for _ in range(4)

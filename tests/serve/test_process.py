@@ -19,7 +19,7 @@ import msgspec
 import psutil
 import pytest
 
-from serve_process import SHOSEI, child, make_model, serving, status
+from serve_process import SHOSEI, Browser, child, make_model, serving, status
 from shosei.card.timeline import timeline
 from shosei.log import Log, ProcExit, Request, Restart, RunBegin, RunEnd, attempts, read_log
 from shosei.log.process import this_process
@@ -127,10 +127,8 @@ def test_a_server_that_is_started_again_goes_on_in_its_attempt(model: Path, tmp_
     run = tmp_path / "run"
     for end in (signal.SIGKILL, signal.SIGTERM):
         with serving(model, "--run", run) as (server, url):
-            rating = {"request": "chatcmpl-1", "thumbs": "up", "user": str(server.pid)}
-            body, headers = json.dumps(rating).encode(), {"Content-Type": "application/json"}
-            with urllib.request.urlopen(urllib.request.Request(f"{url}/v1/feedback", body, headers)) as response:
-                assert response.status == 200
+            browser = Browser(url)
+            assert browser.post({"request": browser.ask(), "thumbs": "up"}).status == 200
             server.send_signal(end)
             server.wait(timeout=30)
     assert attempts(run / "log") == [1]

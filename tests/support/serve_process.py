@@ -11,7 +11,10 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from email.message import Message
+from http.cookiejar import CookieJar
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import psutil
 import torch
@@ -45,6 +48,14 @@ def make_model(out: Path, context: int = CONTEXT) -> Path:
     return out
 
 
+class Reply(NamedTuple):
+    """What a server said; of an error, what stands in its body's ``error``."""
+
+    status: int
+    body: dict[str, Any]
+    headers: Message
+
+
 @contextmanager
 def serving(*arguments: str | Path, **environment: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """``shosei serve`` with these arguments on a free port: the process and its URL, once it is ready."""
@@ -58,6 +69,31 @@ def serving(*arguments: str | Path, **environment: str) -> Iterator[tuple[subpro
         finally:
             server.terminate()
             server.wait(timeout=30)
+
+
+class Browser:
+    """A client with a cookie jar of its own. ``headers`` go with each of its requests."""
+
+    def __init__(self, url: str, **headers: str) -> None:
+        self.cookies = CookieJar()
+        self._url, self._headers = url, {"Content-Type": "application/json", **headers}
+        self._opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(self.cookies))
+
+    def post(self, body: Any, path: str = "/v1/feedback", **headers: str) -> Reply:
+        data = body if isinstance(body, bytes) else json.dumps(body).encode()
+        request = urllib.request.Request(self._url + path, data, self._headers | headers)
+        try:
+            with self._opener.open(request, timeout=30) as response:
+                return Reply(response.status, json.load(response), response.headers)
+        except urllib.error.HTTPError as error:
+            return Reply(error.code, json.load(error)["error"], error.headers)
+
+    def ask(self, **change: Any) -> str:
+        """Have something answered: the answer's id."""
+        body = {"messages": [{"role": "user", "content": "你好"}], "max_tokens": 1} | change
+        answer = self.post(body, "/v1/chat/completions")
+        assert answer.status == 200, answer.body
+        return str(answer.body["id"])
 
 
 def status(url: str) -> int:

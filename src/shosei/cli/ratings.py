@@ -35,6 +35,7 @@ def ratings(
     from shosei.files import sha256
     from shosei.log import Rating, open_run
     from shosei.log.raters import Raters
+    from shosei.log.secret import RunSecret
     from shosei.wire.feedback import RATER_KINDS
     from shosei.wire.ratings import read_ratings
 
@@ -42,7 +43,7 @@ def ratings(
         raise InputError(f"--kind {kind}{nearest(kind, RATER_KINDS)}")
     folder = open_run(run)
     rows = read_ratings(file)
-    raters = Raters(folder.folder)
+    raters = Raters(RunSecret.of(folder.folder))
     events = [
         Rating(
             rater=raters.user(row.rater),

@@ -34,6 +34,23 @@ KeepOption = Annotated[
         "without it only the rating and its tags. Tell your users.",
     ),
 ]
+KeysOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE", help="API keys, one a line, whose holders may name the user who rates; others get a cookie."
+    ),
+]
+AddressOption = Annotated[
+    bool,
+    typer.Option(
+        "--raters-by-address",
+        help="Take an address for one rater, instead of a cookie: a house or an office with one address is then one.",
+    ),
+]
+PerMinuteOption = Annotated[
+    int,
+    typer.Option(min=1, max=100_000, help="Ratings that a rater may give in a minute; an address four times as many."),
+]
 
 
 def serve(
@@ -46,6 +63,9 @@ def serve(
     name: Annotated[str, typer.Option(help="Name that clients call the model by (default: its own).")] = "",
     run: RunOption = None,
     keep_rated_text: KeepOption = False,
+    feedback_keys: KeysOption = None,
+    raters_by_address: AddressOption = False,
+    ratings_per_minute: PerMinuteOption = 30,
     as_json: JsonOption = False,
 ) -> int:
     """Serve a model over an OpenAI-compatible API until interrupted.
@@ -58,6 +78,7 @@ def serve(
 
     from shosei.files import sha256
     from shosei.log.run import RUN_VARIABLE, open_run
+    from shosei.log.secret import RunSecret
     from shosei.model.hf_config import read_spec
     from shosei.model.hf_files import WEIGHTS, weight_files
     from shosei.serve.startup import must_be_new, private_folder
@@ -76,6 +97,10 @@ def serve(
     target = open_run(run, must_exist=False) if run or os.environ.get(RUN_VARIABLE) else None
     if keep_rated_text and target is None:
         raise InputError("--keep-rated-text keeps text in a run folder: name one with --run")
+    if feedback_keys:
+        from shosei.serve.rater import read_keys
+
+        read_keys(feedback_keys)  # what is wrong with it is said before the model is loaded
     config = {"model": str(folder), "name": name, "url": url, "slots": slots, "keep_rated_text": keep_rated_text}
     config |= {"weights": weights, "context": context}
     hashes = {WEIGHTS: sha256(*weight_files(folder))} if target else {}
@@ -86,15 +111,20 @@ def serve(
         else nullcontext()
     )
     with private_folder() as private, recording as record:
+        if target:
+            RunSecret.of(target.folder)
         socket = private / "engine.sock"
         shosei = [sys.executable, "-m", "shosei"]
         engine = ["engine", "--model", str(folder), "--socket", str(socket), "--slots", str(slots)]
         engine += ["--weights", weights, "--context", str(context)]
         front = ["http", "--model", str(folder), "--socket", str(socket), "--name", name]
-        kept = ["--keep-rated-text"] if keep_rated_text else []
+        front += ["--host", host, "--port", str(port), "--ratings-per-minute", str(ratings_per_minute)]
+        front += ["--keep-rated-text"] if keep_rated_text else []
+        front += ["--raters-by-address"] if raters_by_address else []
+        front += ["--feedback-keys", str(feedback_keys)] if feedback_keys else []
         children = [
             Child("engine", [*shosei, *engine], phase="inference"),
-            Child("http", [*shosei, *front, "--host", host, "--port", str(port), *kept], phase="inference"),
+            Child("http", [*shosei, *front], phase="inference"),
         ]
         supervisor = Supervisor(record.writer if record else None, children, grace_s=_GRACE_S)
         say(f"loading {name} from {folder}")
@@ -141,15 +171,22 @@ def http(
     host: HostOption = "127.0.0.1",
     port: PortOption = 8000,
     keep_rated_text: KeepOption = False,
+    feedback_keys: KeysOption = None,
+    raters_by_address: AddressOption = False,
+    ratings_per_minute: PerMinuteOption = 30,
 ) -> None:
     """Answer HTTP requests in front of an engine until told to stop."""
     from shosei.log.run import recording_if_asked
     from shosei.serve.app import run_server
+    from shosei.serve.feedback import FeedbackRules
+    from shosei.serve.rater import read_keys
     from shosei.wire.endpoint import listen
 
+    keys = read_keys(feedback_keys) if feedback_keys else frozenset[str]()
+    rules = FeedbackRules(keys, raters_by_address, ratings_per_minute, keep_rated_text)
     listener = listen(host, port)
     with recording_if_asked("http", "inference", config={"name": name}) as record:
-        run_server(model, socket, name, listener, record.writer if record else None, keep_rated_text)
+        run_server(model, socket, name, listener, record.writer if record else None, rules)
 
 
 def find_model(path: Path) -> tuple[Path, str]:

@@ -343,6 +343,9 @@ class Rating(Event, tag="rating"):
     request: str
     turn: int = 0
     rated_wall_ns: int | None = None  # Unix time of the rating, where an imported file tells; None: when it was written
+    live: bool = (
+        False  # written down as it was given; not so where it is from a file, and in logs from before 2026-11-29
+    )
     tags: list[str] = []
     comment: str = ""  # this and the next two only where the operator keeps rated text
     question: str = ""

@@ -2,46 +2,32 @@
 
 from __future__ import annotations
 
-import hmac
-import os
-import secrets
-from pathlib import Path
+from shosei.log.secret import RunSecret
 
-from shosei.errors import InputError
-from shosei.files import atomic_path, locked
-
-_FILE = "rater.salt"
-_SALT_BYTES = 32
 _HASH_CHARACTERS = 32
 
 
 class Raters:
-    """The raters of one run folder. Its salt is made once, whoever comes first, and only the owner may read it."""
+    """The raters of one run: each way to tell them apart has hashes of its own."""
 
-    def __init__(self, run_folder: Path) -> None:
-        self._salt = _salt(run_folder)
+    def __init__(self, secret: RunSecret) -> None:
+        self._secret = secret
 
     def user(self, name: str) -> str:
-        """The hash of a rater with a name."""
-        return self._hash(f"user {name}")
+        """The hash of a rater whom a file names."""
+        return self._hash("user", name)
+
+    def of_key(self, key: str, name: str) -> str:
+        """The hash of the rater whom the holder of an API key names; of the holder, where ``name`` is empty."""
+        return self._hash("key", f"{self._hash('holder', key)} {name}")
+
+    def browser(self, token: str) -> str:
+        """The hash of the rater whose cookie has ``token``."""
+        return self._hash("browser", token)
 
     def address(self, address: str) -> str:
         """The hash of a rater of whom only the network address is known."""
-        return self._hash(f"address {address}")
+        return self._hash("address", address)
 
-    def _hash(self, rater: str) -> str:
-        return hmac.digest(self._salt, rater.encode(), "sha256").hex()[:_HASH_CHARACTERS]
-
-
-def _salt(folder: Path) -> bytes:
-    path = folder / _FILE
-    with locked(folder / ".lock"):
-        if not path.exists():
-            with atomic_path(path) as temporary:
-                descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-                with open(descriptor, "wb") as file:
-                    file.write(secrets.token_bytes(_SALT_BYTES))
-        salt = path.read_bytes()
-    if len(salt) != _SALT_BYTES:
-        raise InputError(f"{path} is not a salt of {_SALT_BYTES} bytes: remove it; raters then count as new ones")
-    return salt
+    def _hash(self, way: str, rater: str) -> str:
+        return self._secret.sign(way, rater, _HASH_CHARACTERS)

@@ -7,6 +7,7 @@ import socket as sockets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import uvicorn
@@ -15,11 +16,14 @@ from starlette.responses import Response
 
 from shosei import __version__
 from shosei.log import Writer
+from shosei.log.secret import RunSecret
 from shosei.serve import errors
-from shosei.serve.feedback import Ratings, RecentAnswers
+from shosei.serve.answer_ids import AnswerIds
+from shosei.serve.feedback import DEFAULT_RULES, FeedbackRules, Ratings, RecentAnswers
 from shosei.serve.front import EngineLink, Front, PreparedRequest
 from shosei.serve.middleware import Counters, RequestMiddleware
 from shosei.serve.prompt import Prompt, chat_prompt, completion_text
+from shosei.serve.rater import set_cookie
 from shosei.serve.response import ChatWording, TextWording
 from shosei.text import load_chat
 from shosei.wire.feedback import Feedback, FeedbackReceipt
@@ -27,6 +31,12 @@ from shosei.wire.openai import ChatRequest, CompletionRequest, ModelList
 
 MAX_WAITING = 64
 DRAIN_S = 5  # for answers in flight when the process is told to stop
+_FEEDBACK_ERRORS: dict[int | str, dict[str, Any]] = {
+    401: {"description": "A key that this server does not know, or a user named without a key"},
+    404: {"description": "This run gave no such answer"},
+    429: {"description": "Too many ratings at once; Retry-After says when there is room again"},
+    503: {"description": "Not recorded: no run folder, or its disk failed"},
+}
 _KEEP_ALIVE_S = 75  # longer than clients keep an idle connection, so that none is closed as they use it again
 
 
@@ -36,18 +46,19 @@ def create_app(
     model_name: str,
     *,
     writer: Writer | None = None,
-    keep_rated_text: bool = False,
+    rules: FeedbackRules = DEFAULT_RULES,
     max_waiting: int = MAX_WAITING,
 ) -> FastAPI:
     """The API over the engine at ``socket``, under the name ``model_name``.
 
     At most ``max_waiting`` requests wait for a slot of the engine; more are refused with 429. With ``writer``, each
-    completion request becomes a ``request`` event and each rating a ``rating`` event; with ``keep_rated_text``, that
-    holds the rated question and answer and the comment too. Raises InputError if the folder's tokenizer cannot be read.
+    completion request becomes a ``request`` event and each rating a ``rating`` event, by ``rules``. Raises InputError
+    if the folder's tokenizer or the run's secret cannot be read.
     """
-    recent = RecentAnswers() if keep_rated_text else None
+    secret = RunSecret.of(writer.path.parent.parent) if writer else RunSecret.of_process()
+    recent = RecentAnswers() if rules.keep_text else None
     front = Front(model_name, load_chat(model_folder), EngineLink(socket), Counters(), max_waiting, recent)
-    ratings = Ratings(writer, recent)
+    ratings = Ratings(writer, secret, rules, recent)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -64,7 +75,7 @@ def create_app(
         strict_content_type=False,
         responses={"default": {"description": "An error in OpenAI's form"}},
     )
-    app.add_middleware(RequestMiddleware, counters=front.counters, writer=writer)
+    app.add_middleware(RequestMiddleware, counters=front.counters, ids=AnswerIds(secret), writer=writer)
     errors.install(app)
 
     @app.post("/v1/chat/completions")
@@ -89,10 +100,13 @@ def create_app(
         )
         return await front.answer(http.scope, body, prepared, TextWording)
 
-    @app.post("/v1/feedback", responses={503: {"description": "Not recorded: no run folder, or its disk failed"}})
-    async def feedback(http: Request, body: Feedback) -> FeedbackReceipt:
-        """Rate an answer. The answer to this means that the rating is on the server's disk."""
-        return await ratings.take(body, http.client.host if http.client else "")
+    @app.post("/v1/feedback", responses=_FEEDBACK_ERRORS)
+    async def feedback(http: Request, response: Response, body: Feedback) -> FeedbackReceipt:
+        """Rate an answer of this run. The answer to this means that the rating is on the server's disk."""
+        receipt, rater = await ratings.take(body, http.headers, http.client.host if http.client else "")
+        if rater.cookie:
+            set_cookie(response, rater.cookie, secure=http.url.scheme == "https")
+        return receipt
 
     @app.get("/v1/models")
     async def models() -> Response:
@@ -129,10 +143,10 @@ def run_server(
     model_name: str,
     listener: sockets.socket,
     writer: Writer | None = None,
-    keep_rated_text: bool = False,
+    rules: FeedbackRules = DEFAULT_RULES,
 ) -> None:
     """Serve on ``listener`` until SIGTERM or SIGINT, then let answers in flight end for ``DRAIN_S``."""
-    app = create_app(model_folder, socket, model_name, writer=writer, keep_rated_text=keep_rated_text)
+    app = create_app(model_folder, socket, model_name, writer=writer, rules=rules)
     config = uvicorn.Config(
         app,
         log_level="warning",

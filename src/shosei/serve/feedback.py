@@ -1,24 +1,24 @@
-"""Ratings of answers: checked, hashed, and on the disk before the client is told so."""
+"""Ratings of answers: of this run's answers, by raters told apart, and on the disk before the client is told so."""
 
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from shosei.errors import InputError
 from shosei.log import Rating, Writer
-from shosei.log.raters import Raters
+from shosei.log.secret import RunSecret
+from shosei.serve.answer_ids import AnswerIds
 from shosei.serve.errors import ApiError
 from shosei.serve.prompt import check_unicode
+from shosei.serve.rate_limit import RateLimit
+from shosei.serve.rater import Rater, RaterIdentity
 from shosei.wire.feedback import Feedback, FeedbackReceipt
 
 _REMEMBERED = 1_000  # answers
 _LONGEST_TEXT = 10_000  # characters of a question or an answer that are kept
-
-_log = logging.getLogger(__name__)
+_RATERS_A_NETWORK = 4  # may rate as often as they can side by side
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,15 +47,40 @@ class RecentAnswers:
         return answer.question, "".join(answer.pieces)[:_LONGEST_TEXT]
 
 
+@dataclass(frozen=True, slots=True)
+class FeedbackRules:
+    """What the operator decides: who may name users, who is one rater, how often a rater rates, what is kept."""
+
+    keys: frozenset[str] = frozenset()
+    by_address: bool = False
+    per_minute: int = 30
+    keep_text: bool = False
+
+
+DEFAULT_RULES = FeedbackRules()
+
+
 class Ratings:
-    """Takes ratings into the run's log. Text is kept only with ``recent``, the operator's switch."""
+    """Takes ratings of the answers of ``ids`` into the run's log; text only with ``recent``, the operator's switch."""
 
-    def __init__(self, writer: Writer | None, recent: RecentAnswers | None) -> None:
+    def __init__(
+        self,
+        writer: Writer | None,
+        secret: RunSecret,
+        rules: FeedbackRules,
+        recent: RecentAnswers | None = None,
+    ) -> None:
         self._writer, self._recent = writer, recent
-        self._raters: Raters | None = None
+        self._ids = AnswerIds(secret)
+        self._identity = RaterIdentity(secret, rules.keys, rules.by_address)
+        self._of_rater = RateLimit(rules.per_minute)
+        self._of_network = RateLimit(rules.per_minute * _RATERS_A_NETWORK)
 
-    async def take(self, feedback: Feedback, address: str) -> FeedbackReceipt:
-        """Write ``feedback`` down; when this returns, the disk has it. Raises ApiError."""
+    async def take(self, feedback: Feedback, headers: Mapping[str, str], address: str) -> tuple[FeedbackReceipt, Rater]:
+        """Write ``feedback`` down; when this returns, the disk has it. ``headers`` are the request's, in lower case.
+
+        Raises ApiError.
+        """
         _check(feedback)
         if self._writer is None:
             raise ApiError(
@@ -63,40 +88,59 @@ class Ratings:
                 "This server records nothing: to collect ratings, start it with 'shosei serve MODEL --run RUN'",
                 code="not_recording",
             )
-        question, answer = self._recent.texts(feedback.request) if self._recent else ("", "")
-        rating = Rating(
-            rater="",
-            rater_kind=feedback.rater_kind,
-            scale="stars" if feedback.stars else "thumbs",
-            value=feedback.stars or int(feedback.thumbs == "up"),
-            request=feedback.request,
-            turn=feedback.turn,
-            tags=feedback.tags,
-            comment=feedback.comment if self._recent else "",
-            question=question,
-            answer=answer,
-            phase="inference",
-        )
-        text_kept = bool(rating.comment or rating.question or rating.answer)
+        rater = self._identity.of(feedback, headers, address)
+        self._admit(feedback, rater)
+        rating = self._rating(feedback, rater)
         # In a thread: waiting for the disk must not hold up the answers of others.
-        if not await asyncio.to_thread(self._record, self._writer, rating, feedback.user, address):
+        if not await asyncio.to_thread(self._writer.record, [rating]):
             raise ApiError(
                 503,
                 "The rating could not be written: the server's disk may be full; send it again later",
                 code="not_recorded",
                 retry_after_s=60,
             )
-        return FeedbackReceipt(request=feedback.request, turn=feedback.turn, text_kept=text_kept)
+        text_kept = bool(rating.comment or rating.question or rating.answer)
+        return FeedbackReceipt(request=feedback.request, turn=feedback.turn, text_kept=text_kept), rater
 
-    def _record(self, writer: Writer, rating: Rating, user: str | None, address: str) -> bool:
-        """Whether the disk has ``rating``."""
-        try:
-            raters = self._raters = self._raters or Raters(writer.path.parent.parent)
-        except (OSError, InputError):
-            _log.exception("no rating can be taken")
-            return False
-        rating.rater = raters.user(user) if user else raters.address(address)
-        return writer.record([rating])
+    def _admit(self, feedback: Feedback, rater: Rater) -> None:
+        """Raise ApiError for an answer that this run did not give, and for more ratings than one gives in earnest.
+
+        Networks are limited before anything else is looked at, so that nobody can try out ids. The holder of a key
+        sends the ratings of many from one network, and those of judges as they come.
+        """
+        if not rater.has_key:
+            _take_turn(self._of_network, rater.network)
+        if not self._ids.is_own(feedback.request):
+            raise ApiError(
+                404,
+                f"This run gave no answer '{feedback.request}': send the 'id' of an answer as it came",
+                param="request",
+                code="unknown_answer",
+            )
+        if not (rater.has_key and feedback.rater_kind == "model"):
+            _take_turn(self._of_rater, rater.hash)
+
+    def _rating(self, feedback: Feedback, rater: Rater) -> Rating:
+        question, answer = self._recent.texts(feedback.request) if self._recent else ("", "")
+        return Rating(
+            rater=rater.hash,
+            rater_kind=feedback.rater_kind,
+            scale="stars" if feedback.stars else "thumbs",
+            value=feedback.stars or int(feedback.thumbs == "up"),
+            request=feedback.request,
+            turn=feedback.turn,
+            live=True,
+            tags=feedback.tags,
+            comment=feedback.comment if self._recent else "",
+            question=question,
+            answer=answer,
+            phase="inference",
+        )
+
+
+def _take_turn(limit: RateLimit, name: str) -> None:
+    if wait_s := limit.wait_s(name):
+        raise ApiError(429, f"Too many ratings at once: try again in {wait_s} s", retry_after_s=wait_s)
 
 
 def _check(feedback: Feedback) -> None:

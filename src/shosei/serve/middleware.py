@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-import uuid
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shosei.log import Request, Writer
+from shosei.serve.answer_ids import AnswerIds
 from shosei.wire.openai import ID_PREFIXES
 
 MAX_BODY_BYTES = 1 << 20
@@ -50,15 +50,15 @@ class RequestMiddleware:
     No request of any kind may have a body larger than ``MAX_BODY_BYTES``.
     """
 
-    def __init__(self, app: ASGIApp, counters: Counters, writer: Writer | None) -> None:
-        self._app, self._counters, self._writer = app, counters, writer
+    def __init__(self, app: ASGIApp, counters: Counters, ids: AnswerIds, writer: Writer | None) -> None:
+        self._app, self._counters, self._ids, self._writer = app, counters, ids, writer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         receive = _limited(receive)
         prefix = ID_PREFIXES.get(scope.get("path", ""))
         if prefix is None or scope.get("method") != "POST":
             return await self._app(scope, receive, send)
-        event = scope[EVENT] = _open(prefix, scope)
+        event = scope[EVENT] = _open(self._ids.new(prefix), scope)
 
         async def watched_receive() -> Message:
             message = await receive()
@@ -109,11 +109,11 @@ def _limited(receive: Receive) -> Receive:
     return limited
 
 
-def _open(prefix: str, scope: Scope) -> Request:
+def _open(id: str, scope: Scope) -> Request:
     purpose = dict(scope["headers"]).get(PURPOSE_HEADER, b"").decode("latin-1")
     now = time.monotonic_ns()
     return Request(
-        id=prefix + uuid.uuid4().hex,
+        id=id,
         purpose=purpose if purpose in PURPOSES else "chat",
         seen_by="server",
         scheduled_ns=now,

@@ -39,7 +39,7 @@ class Feedback(BaseModel):
         Field(
             min_length=1,
             max_length=MAX_NAME_CHARACTERS,
-            description="Who rates; kept as a salted hash. Without it the client's address stands for the rater.",
+            description="Who rates, as the holder of an API key names them; kept as a salted hash. Only with a key.",
         ),
     ] = None
     rater_kind: Annotated[

@@ -3,72 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import TypeVar
-
-import numpy as np
+from collections.abc import Mapping, Sequence
 
 from shosei.log import Columns, Log, Rating, Request
 from shosei.metrics import stats
-from shosei.metrics.metric import Figure, Key, Row, Table, Text, text
+from shosei.metrics.experience.doubts import doubts
+from shosei.metrics.experience.population import Population, is_satisfied
+from shosei.metrics.metric import Key, Row, Table, Text, text
 from shosei.metrics.observed.requests import of_purpose, outermost
 from shosei.metrics.stats.observations import Observation, Observations, share
 from shosei.metrics.value import Unmeasurable, Value
 
-T = TypeVar("T")
-
 _PERSON = "person"
-
-
-@dataclass(frozen=True, slots=True)
-class Population:
-    """Who rates alike: people, or model judges. ``asked`` are their last ratings, also those without an answer."""
-
-    asked: list[Rating]
-
-    @property
-    def given(self) -> list[Rating]:
-        """The ratings that were given."""
-        return [rating for rating in self.asked if rating.value is not None]
-
-    @property
-    def marks(self) -> list[list[float]]:
-        """1 for a satisfied rating and 0 for another, by rater."""
-        return _by_rater((rating.rater, float(is_satisfied(rating))) for rating in self.given)
-
-    @property
-    def stars(self) -> list[list[int]]:
-        """By rater, of those who gave stars."""
-        return _by_rater((rating.rater, rating.value or 0) for rating in self.given if rating.scale == "stars")
-
-    def satisfied(self) -> tuple[float | None, stats.Interval]:
-        """Share of satisfied ratings, and its interval over raters."""
-        marks = self.marks
-        return (stats.mean([mark for rater in marks for mark in rater]) if marks else None), stats.wilson_clustered(
-            marks
-        )
-
-    def mean_stars(self) -> Figure:
-        """With a bootstrap over raters."""
-        stars = self.stars
-        sums, counts = (np.array([f(rater) for rater in stars], dtype=np.int64) for f in (sum, len))
-        low, high = stats.cluster_bootstrap(len(stars), lambda drawn: (drawn @ sums) / (drawn @ counts))
-        ci = None if low is None else max(1.0, low), None if high is None else min(5.0, high)
-        return Figure(int(sums.sum()) / int(counts.sum()) if stars else None, "stars", "higher", ci, len(stars))
-
-    def response_rate(self) -> Figure:
-        """Ratings given, of those asked for; unknown where nobody was seen to stay silent."""
-        if len(self.given) == len(self.asked):
-            return Figure(None, "", "higher")
-        clusters = _by_rater((rating.rater, float(rating.value is not None)) for rating in self.asked)
-        rate = len(self.given) / len(self.asked)
-        return Figure(rate, "", "higher", stats.wilson_clustered(clusters), len(clusters))
-
-
-def is_satisfied(rating: Rating) -> bool:
-    """4 or 5 stars, or a thumb up."""
-    return (rating.value or 0) >= 4 if rating.scale == "stars" else rating.value == 1
 
 
 def satisfaction(log: Log) -> Value:
@@ -79,9 +25,6 @@ def satisfaction(log: Log) -> Value:
     if value is None:
         reason = "experience.only_judges" if judges.given else "experience.nobody_answered"
         raise Unmeasurable("not_measured", reason, breakdown=tables)
-    notes: list[Key | Text] = [] if len(people.given) < len(people.asked) else ["experience.no_silence_recorded"]
-    if unknown := _of_unknown_answers(log, people):
-        notes.append(text("experience.unknown_answers", count=unknown, of=len(people.given)))
     return Value(
         value=value,
         observations=_observations(people),
@@ -91,7 +34,7 @@ def satisfaction(log: Log) -> Value:
         ci=ci,
         ci_method="experience.wilson_raters",
         detail="experience.share_satisfied",
-        notes=notes,
+        notes=_notes(log, people),
         figures={"mean_stars": people.mean_stars(), "response_rate": people.response_rate()},
         breakdown=tables,
     )
@@ -110,24 +53,30 @@ def _populations(log: Log) -> tuple[Population, Population]:
     ratings = log.of(Rating)
     people = [rating for rating in ratings if rating.rater_kind == _PERSON]
     judges = [rating for rating in ratings if rating.rater_kind != _PERSON]
-    return Population(_last(people)), Population(_last(judges))
+    return Population.of(people), Population.of(judges)
 
 
-def _last(ratings: Sequence[Rating]) -> list[Rating]:
-    """Each rater's last word on each turn of each answer; silence does not take back what was said."""
-    last: dict[tuple[str, str, int], Rating] = {}
-    for rating in sorted(ratings, key=lambda rating: rating.rated_wall_ns or rating.wall_ns):
-        key = (rating.rater, rating.request, rating.turn)
-        if rating.value is not None or key not in last:
-            last[key] = rating
-    return list(last.values())
+def _notes(log: Log, people: Population) -> list[Key | Text]:
+    notes: list[Key | Text] = [] if len(people.given) < len(people.asked) else ["experience.no_silence_recorded"]
+    ended_wall_ns, chats = _rated_answers(log, people), bool(len(_chats(log)))
+    if chats and (unknown := _of_unknown_answers(people, ended_wall_ns)):
+        notes.append(text("experience.unknown_answers", count=unknown, of=len(people.given)))
+    return notes + doubts(people, ended_wall_ns, chats)
 
 
-def _by_rater(values: Iterable[tuple[str, T]]) -> list[list[T]]:
-    raters: dict[str, list[T]] = {}
-    for rater, value in values:
-        raters.setdefault(rater, []).append(value)
-    return list(raters.values())
+def _rated_answers(log: Log, people: Population) -> dict[str, int]:
+    """The answers in the log that were rated, each with the Unix time of its end; the first, if several saw it."""
+    rated = {rating.request for rating in people.given if rating.request}
+    ended: dict[str, int] = {}
+    for request in log.columns(Request):
+        if request.id in rated:
+            ended[request.id] = min(request.wall_ns, ended.get(request.id, request.wall_ns))
+    return ended
+
+
+def _of_unknown_answers(people: Population, known: Mapping[str, int]) -> int:
+    """How many ratings name an answer that the log does not have."""
+    return sum(bool(rating.request) and rating.request not in known for rating in people.given)
 
 
 def _tables(log: Log, people: Population, judges: Population) -> list[Table]:
@@ -214,15 +163,6 @@ def _responses(people: Population, served: Sequence[str]) -> Table:
         "term.high_95",
     ]
     return Table.of("experience.responses", columns, rows)
-
-
-def _of_unknown_answers(log: Log, people: Population) -> int:
-    """How many ratings name an answer that the log does not have, where it has chats at all."""
-    if not len(_chats(log)):
-        return 0
-    unknown = {rating.request for rating in people.given if rating.request}
-    unknown -= {request.id for request in log.columns(Request) if request.id in unknown}
-    return sum(rating.request in unknown for rating in people.given)
 
 
 def _chats(log: Log) -> Columns:

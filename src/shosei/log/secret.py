@@ -1,0 +1,60 @@
+"""The secret of a run folder: what it signs, only this run can have signed, before a restart or in another process."""
+
+from __future__ import annotations
+
+import hmac
+import os
+import secrets
+from pathlib import Path
+
+from shosei.errors import InputError
+from shosei.files import atomic_path, locked
+
+_FILE = "rater.salt"  # it began as the salt of raters' hashes
+_BYTES = 32
+
+
+class RunSecret:
+    """Signs texts. A signature for one ``purpose``, a word, is none for another."""
+
+    def __init__(self, key: bytes) -> None:
+        self._key = key
+
+    @classmethod
+    def of(cls, run_folder: Path) -> RunSecret:
+        """The folder's secret, made once by whoever comes first; only the owner may read it.
+
+        Raises InputError for a file that is no secret, OSError where it cannot be read or made.
+        """
+        path = run_folder / _FILE
+        with locked(run_folder / ".lock"):
+            if not path.exists():
+                _make(path)
+            key = path.read_bytes()
+        if len(key) != _BYTES:
+            raise InputError(
+                f"{path} is not a secret of {_BYTES} bytes: remove it; raters then count as new ones, and answers "
+                "that were given before can no longer be rated"
+            )
+        return cls(key)
+
+    @classmethod
+    def of_process(cls) -> RunSecret:
+        """One that is forgotten with this process, where there is no run folder."""
+        return cls(secrets.token_bytes(_BYTES))
+
+    def sign(self, purpose: str, text: str, characters: int) -> str:
+        """The first ``characters`` of an HMAC-SHA256 (RFC 2104) in hex, at most 64."""
+        return hmac.digest(self._key, f"{purpose} {text}".encode(), "sha256").hex()[:characters]
+
+    def has_signed(self, signature: str, purpose: str, text: str) -> bool:
+        """Whether ``signature`` is that of ``text``. An empty one is not: the caller knows how long his are."""
+        own = self.sign(purpose, text, len(signature))
+        return bool(signature) and hmac.compare_digest(signature.encode(), own.encode())
+
+
+def _make(path: Path) -> None:
+    with atomic_path(path) as temporary:
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with open(descriptor, "wb") as file:
+            file.write(secrets.token_bytes(_BYTES))
