@@ -201,6 +201,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory, url: str) -> Path:
     for name in ("answers.csv", "survey.csv"):
         (folder / name).write_text("rater,value\n" + "".join(f"{n},up\n" for n in range(80)))
 
+    (folder / "keys.txt").write_text("0123456789abcdef" * 4 + "\n")
+
     (folder / "my_module.py").write_text(SYSTEM)
     (folder / "my-agents").write_text(f"#!/bin/sh\nexec {sys.executable} my_module.py\n")
     (folder / "my-agents").chmod(0o755)
@@ -250,7 +252,9 @@ def test_a_shown_command_does_what_it_is_shown_for(
     if text.startswith("curl "):
         if not shutil.which("curl"):
             pytest.skip("no curl on this machine")
-        rated, answer = servers.start(adapted("shosei serve runs/quickstart --run runs/shop", url))
+        rated, answer = servers.start(
+            adapted("shosei serve runs/quickstart --run runs/shop --feedback-keys keys.txt", url)
+        )
         text = (
             text.replace(url, rated)
             .replace("chatcmpl-…", answer)
