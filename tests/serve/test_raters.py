@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serve_process import Browser, Reply, child, make_model, serving, status
+from serve_process import SHOSEI, Browser, Reply, child, make_model, serving, status
 from shosei.errors import InputError
 from shosei.log import Rating, read_log
 from shosei.log.secret import RunSecret
@@ -154,6 +155,17 @@ def test_a_forged_cookie_is_replaced(url: str, run: Path) -> None:
     assert set(raters(run, answers[0])).isdisjoint(raters(run, answers[1]))
 
 
+def test_other_cookies_beside_it_do_no_harm(url: str, run: Path) -> None:
+    client = browser(url, "192.0.2.13")
+    answers = [client.ask(), client.ask()]
+    assert client.post({"request": answers[0], "thumbs": "up"}).status == 200
+    [cookie] = client.cookies
+    others = f'theme[dark]=1; a="b;c; {COOKIE}={cookie.value}; 名=1'.encode().decode("latin-1")
+    given = browser(url, "192.0.2.13", Cookie=others).post({"request": answers[1], "thumbs": "up"})
+    assert (given.status, given.headers["Set-Cookie"]) == (200, None)
+    assert len(set(raters(run, *answers))) == 1
+
+
 def test_throwing_cookies_away_makes_no_new_raters_of_one_answer(url: str, run: Path) -> None:
     id = browser(url, "192.0.2.8").ask()
     for _ in range(5):
@@ -212,6 +224,26 @@ def test_2480_made_up_ratings_are_refused(url: str, run: Path) -> None:
     named = {holder(url).post({"request": f"chatcmpl-{n}", "thumbs": "up", "user": f"u{n}"}).status for n in range(50)}
     assert named == {404}
     assert not any(len(rating.request) < 20 for rating in read_log(run / "log").of(Rating))
+
+
+def test_2480_made_up_ratings_of_a_file_are_named_on_the_card(model: Path, tmp_path: Path) -> None:
+    run, file = tmp_path / "run", tmp_path / "made-up.csv"
+    with serving(model, "--run", run) as (_, url):
+        for number in range(15):
+            client = browser(url, f"192.0.2.{number}")
+            assert client.post({"request": client.ask(), "thumbs": "down"}).status == 200
+    file.write_text("rater,thumbs,request\n" + "".join(f"u{n},up,chatcmpl-{n}\n" for n in range(2480)))
+    for verb in (["ratings", file, "--run", run], ["card", run]):
+        done = subprocess.run([*SHOSEI, *map(str, verb)], capture_output=True, text=True, timeout=120)
+        assert done.returncode == 0, done.stderr
+    card = json.loads((run / "card.json").read_text())
+    [satisfaction] = [
+        metric for metric in card["metrics"] if (metric["id"], metric["phase"]) == ("satisfaction", "inference")
+    ]
+    assert satisfaction["value"] == pytest.approx(0.994, abs=1e-3)
+    notes = " ".join(satisfaction["notes"])
+    assert "2,480 of 2,495 ratings (99%) are from files and of no answer in this attempt's log" in notes
+    assert "of the others, 0.0% are satisfied" in notes
 
 
 def test_an_address_is_a_rater_where_the_operator_says_so(model: Path, tmp_path: Path) -> None:

@@ -61,7 +61,7 @@ DEFAULT_RULES = FeedbackRules()
 
 
 class Ratings:
-    """Takes ratings of the answers of ``ids`` into the run's log; text only with ``recent``, the operator's switch."""
+    """Takes ratings of answers whose ids ``secret`` signed into the run's log; text only where ``recent`` has it."""
 
     def __init__(
         self,

@@ -6,7 +6,7 @@ import math
 import time
 from collections import OrderedDict
 
-_MOST = 10_000  # names that are remembered, about 1 MB
+_MOST = 10_000  # names that are remembered, about 2 MB
 _WINDOW_S = 60.0
 
 

@@ -6,9 +6,9 @@ import hashlib
 import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass
-from http.cookies import CookieError, SimpleCookie
 from pathlib import Path
 
+from starlette.requests import cookie_parser
 from starlette.responses import Response
 
 from shosei.errors import InputError
@@ -60,7 +60,7 @@ class RaterIdentity:
 
         So whoever throws its cookies away is not a new rater each time: every one costs an answer of its own.
         """
-        value = _cookie(cookies)
+        value = cookie_parser(cookies).get(COOKIE, "")
         token, signature = value[:_TOKEN_CHARACTERS], value[_TOKEN_CHARACTERS:]
         if len(signature) == _SIGNATURE_CHARACTERS and self._secret.has_signed(signature, _PURPOSE, token):
             return Rater(self._raters.browser(token), network)
@@ -115,15 +115,6 @@ def _digest(key: str) -> bytes:
 def _bearer(authorization: str) -> str:
     scheme, _, key = authorization.partition(" ")
     return key.strip() if scheme.lower() == "bearer" else ""
-
-
-def _cookie(header: str) -> str:
-    """Our cookie's value; empty where there is none."""
-    try:
-        morsel = SimpleCookie(header).get(COOKIE)
-    except CookieError:
-        return ""
-    return morsel.value if morsel else ""
 
 
 def _network(address: str) -> str:

@@ -58,7 +58,8 @@ def _populations(log: Log) -> tuple[Population, Population]:
 
 def _notes(log: Log, people: Population) -> list[Key | Text]:
     notes: list[Key | Text] = [] if len(people.given) < len(people.asked) else ["experience.no_silence_recorded"]
-    ended_wall_ns, chats = _rated_answers(log, people), bool(len(_chats(log)))
+    chats = bool(len(_chats(log)))
+    ended_wall_ns = _rated_answers(log, people) if chats else {}
     if chats and (unknown := _of_unknown_answers(people, ended_wall_ns)):
         notes.append(text("experience.unknown_answers", count=unknown, of=len(people.given)))
     return notes + doubts(people, ended_wall_ns, chats)
@@ -68,7 +69,7 @@ def _rated_answers(log: Log, people: Population) -> dict[str, int]:
     """The answers in the log that were rated, each with the Unix time of its end; the first, if several saw it."""
     rated = {rating.request for rating in people.given if rating.request}
     ended: dict[str, int] = {}
-    for request in log.columns(Request):
+    for request in log.columns(Request) if rated else ():
         if request.id in rated:
             ended[request.id] = min(request.wall_ns, ended.get(request.id, request.wall_ns))
     return ended
