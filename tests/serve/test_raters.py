@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -277,6 +278,23 @@ def test_a_file_of_keys_that_is_none_is_named(tmp_path: Path, text: bytes, words
         read_keys(file)
     assert str(file) in str(error.value)
     assert words in str(error.value)
+
+
+def test_a_server_that_cannot_take_ratings_as_asked_does_not_start(model: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "rater.salt").write_text("short")
+    for options, words in (
+        (["--run", run, "--feedback-keys", tmp_path / "none.txt"], "none.txt: No such file"),
+        (["--raters-by-address"], "name one with --run"),
+        (["--run", run], "rater.salt is not a secret of 32 bytes: remove it"),
+    ):
+        command = [*SHOSEI, "serve", str(model), *map(str, options), "--port", "0"]
+        without_run = {name: value for name, value in os.environ.items() if name != "SHOSEI_RUN"}
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, env=without_run)
+        assert done.returncode == 2, done.stderr
+        assert done.stderr.count("\n") == 1
+        assert words in done.stderr
 
 
 @given(st.text(max_size=200))

@@ -97,6 +97,8 @@ def serve(
     target = open_run(run, must_exist=False) if run or os.environ.get(RUN_VARIABLE) else None
     if keep_rated_text and target is None:
         raise InputError("--keep-rated-text keeps text in a run folder: name one with --run")
+    if (feedback_keys or raters_by_address) and target is None:
+        raise InputError("ratings are written into a run folder, and none is named: name one with --run")
     if feedback_keys:
         from shosei.serve.rater import read_keys
 
