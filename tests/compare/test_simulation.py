@@ -6,6 +6,8 @@ or turn, because a thousand pairs of full logs would take many minutes; thirty m
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -13,6 +15,7 @@ from compared import SPEEDS, classified, measured, outcomes, turn_log
 from shosei.compare.comparison import Comparison, compare, compare_logs
 from shosei.compare.sides import Measured, Side, pairs_of_turns
 from shosei.metrics.service_level import ServiceLevel
+from shosei.metrics.stats import Burstiness
 from shosei.metrics.stats.observations import Observations
 
 TASKS, PHRASINGS, TURNS = 120, 40, 7
@@ -54,7 +57,8 @@ def errors(draw: np.random.Generator, stretches: int = 40, size: int = 6) -> Obs
     """Requests in stretches of time: one error in a hundred, and bursts in which half of them fail."""
     failing = np.where(draw.random(stretches) < 0.04, 0.5, 0.01)
     failed = draw.random((stretches, size)) < failing[:, None]
-    return outcomes(failed.ravel(), np.repeat(np.arange(stretches), size), paired=False)
+    units = outcomes(failed.ravel(), np.repeat(np.arange(stretches), size), paired=False)
+    return replace(units, bursts=Burstiness.of([failed.astype(float)]))
 
 
 def run(draw: np.random.Generator, easy: np.ndarray, speed: float = 1.0) -> Measured:

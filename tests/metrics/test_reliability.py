@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from scipy.stats import chi2
 
 from handwritten import MS, S, at, end, log_of, metric, start, table
 from shosei.log import Event, Fault, Heartbeat, Log, Request, Restart, Step
+from shosei.metrics.metric import Metric
 from shosei.metrics.stats import wilson
 
 
@@ -220,12 +222,45 @@ def test_final_errors_by_type_and_purpose_beside_those_before_retries() -> None:
     ]
 
 
-def test_scattered_errors_have_the_plain_wilson_interval() -> None:
-    """Forty requests, one in each time batch: every request is a cluster."""
-    events = [request(second, error="5xx" if second in (3, 30) else "") for second in range(40)]
-    found = metric(log_of(*events), "error_rate", "inference")
-    assert found.ci == pytest.approx(wilson(2, 40))
-    assert found.figures["before_retry"].ci == found.ci
+def failing(moments: Iterable[float], fails: Callable[[float], bool]) -> Metric:
+    """The error rate of requests at those seconds."""
+    events = [request(moment, error="5xx" if fails(moment) else "") for moment in moments]
+    return metric(log_of(*events), "error_rate", "inference")
+
+
+def upper(found: Metric) -> float:
+    assert found.ci[1] is not None
+    return found.ci[1]
+
+
+def test_scattered_errors_have_nearly_the_plain_wilson_interval() -> None:
+    """Forty requests, one in each time batch; and 1,200, ten a second, of which every fiftieth fails."""
+    few = failing(range(40), lambda second: second in (3, 30))
+    assert few.ci == pytest.approx(wilson(2, 40), abs=0.02)
+    assert few.figures["before_retry"].ci == few.ci
+    many = failing([tenth / 10 for tenth in range(1200)], lambda second: round(second * 10) % 50 == 7)
+    assert many.ci == pytest.approx(wilson(24, 1200), abs=0.005)
+
+
+def test_a_burst_says_less_than_as_many_scattered_errors() -> None:
+    """Two minutes of ten requests a second: 24 fail, each alone, or in 2.4 s that are one event."""
+    moments = [tenth / 10 for tenth in range(1200)]
+    alone = failing(moments, lambda second: round(second * 10) % 50 == 7)
+    together = failing(moments, lambda second: 60 <= second < 62.35)
+    assert alone.value == together.value == 24 / 1200
+    assert upper(together) > 4 * upper(alone)
+
+
+def test_the_longer_nothing_fails_the_lower_the_error_rate_is_shown_to_be() -> None:
+    """Eight requests a second: as many chances as seconds, of which in an hour some six make one."""
+    bounds = {
+        seconds: upper(failing([tick / 8 for tick in range(8 * seconds)], lambda _: False))
+        for seconds in (30, 90, 600, 3600)
+    }
+    assert bounds[30] == pytest.approx(wilson(0, 40)[1])
+    assert bounds[90] == pytest.approx(wilson(0, 89)[1], rel=0.02)
+    assert bounds[600] < 0.02
+    assert bounds[3600] < 0.007
 
 
 def test_without_a_client_the_gateway_is_read() -> None:

@@ -168,7 +168,7 @@ def test_the_shipped_profiles_limit_metrics_in_their_own_phase() -> None:
         assert bool(profile.training) == (name == "pretrain")
         assert any(requirement.is_limited for requirement in (profile.training | profile.inference).values())
     chatbot = read_profile("chatbot")
-    assert chatbot.load_settings() == {"arrival": "poisson", "rate": 8, "seconds": 30, "stream": True}
+    assert chatbot.load_settings() == {"arrival": "poisson", "rate": 8, "seconds": 90, "stream": True}
     assert chatbot.inference["response_time.ttft_p95"].max == chatbot.service_level.ttft_ms
     assert {key.partition(".")[0] for key in chatbot.inference} <= {id for ids in METRIC_IDS.values() for id in ids}
 

@@ -15,6 +15,7 @@ from shosei.metrics.cells import cells_of, task_cells
 from shosei.metrics.metric import METRIC_IDS, PHASES, CellKey, Metric, Words, text
 from shosei.metrics.observed.tasks import submitted
 from shosei.metrics.service_level import ServiceLevel
+from shosei.metrics.stats import Burstiness
 from shosei.metrics.stats.observations import Observation, Observations
 
 NamedAttempts = tuple[str, list[Log]]  # what is compared, and the attempts that measured it
@@ -73,7 +74,10 @@ class Side:
                 for number, turn in enumerate(of_turns)
                 for sample in turn.each
             ]
-        return Observations(together, of_turns[0].statistic, of_turns[0].paired)
+        bursts = [turn.bursts for turn in of_turns if turn.bursts]
+        return Observations(
+            together, of_turns[0].statistic, of_turns[0].paired, Burstiness.joined(bursts) if bursts else None
+        )
 
 
 def pairs_of_turns(logs: Iterable[Log]) -> tuple[NamedAttempts, NamedAttempts]:

@@ -85,18 +85,20 @@ def steady_window(log: Log) -> Window:
     return steady[-1]
 
 
-def time_batches(when_ns: np.ndarray, begin_ns: int, end_ns: int) -> np.ndarray:
-    """Which of ``stats.BATCHES`` equal stretches from ``begin_ns`` to ``end_ns`` each moment lies in or nearest to."""
+def time_batches(when_ns: np.ndarray, begin_ns: int, end_ns: int, count: int = stats.BATCHES) -> np.ndarray:
+    """Which of ``count`` equal stretches from ``begin_ns`` to ``end_ns`` each moment lies in or nearest to."""
     within = np.clip(when_ns, begin_ns, max(begin_ns, end_ns)) - begin_ns
-    batches: np.ndarray = np.minimum(stats.BATCHES - 1, within * stats.BATCHES // max(1, end_ns - begin_ns))
+    batches: np.ndarray = np.minimum(count - 1, within * count // max(1, end_ns - begin_ns))
     return batches
 
 
-def by_time(when_ns: np.ndarray, values: np.ndarray, begin_ns: int, end_ns: int) -> list[np.ndarray]:
-    """The values at those moments, by their time batch."""
-    place = time_batches(when_ns, begin_ns, end_ns)
+def by_time(
+    when_ns: np.ndarray, values: np.ndarray, begin_ns: int, end_ns: int, count: int = stats.BATCHES
+) -> list[np.ndarray]:
+    """The values at those moments, by which of ``count`` time batches they lie in."""
+    place = time_batches(when_ns, begin_ns, end_ns, count)
     order = np.argsort(place, kind="stable")
-    return np.split(values[order], np.searchsorted(place[order], range(1, stats.BATCHES)))
+    return np.split(values[order], np.searchsorted(place[order], range(1, count)))
 
 
 def injected(log: Log) -> list[Fault]:

@@ -17,6 +17,7 @@ from shosei.metrics.observed.steps import attempted
 from shosei.metrics.observed.tasks import by_task, calls, names, stopped, submitted
 from shosei.metrics.stats.observations import Observation, Observations, by_cluster, share
 from shosei.metrics.value import Unmeasurable, Value
+from shosei.quantity import NS_PER_S
 
 _PURPOSES = ("load", "exam", "agents", "chat")  # what users of a server do; probes and warm-ups measure nothing
 _ERRORS = {
@@ -79,22 +80,19 @@ def _is_bad(ranks: Sequence[Step]) -> bool:
 def request_errors(log: Log) -> Value:
     """Requests whose final state is an error, per request started, those that the harness cancelled left out.
 
-    The requests of one vantage, the outermost in the log. Neighbours in time fail together, so the interval is over
-    time batches.
+    The requests of one vantage, the outermost in the log. Neighbours in time fail together, so the interval rests on
+    fewer than all.
     """
     vantage, seen = outermost(of_purpose(log, *_PURPOSES))
     requests = seen.at(~seen.where("error", "cancelled"))
     if not len(requests):
         raise Unmeasurable("not_measured", "reliability.no_requests")
     batches = _batches(requests)
+    occupied = sum(len(batch) > 0 for series in batches.values() for batch in series)
     failed, failed_first = requests.has("error"), _failed_first(requests)
     notes = [text("reliability.seen_by", vantage=vantage)]
     if cancelled := len(seen) - len(requests):
         notes.append(text("reliability.cancelled", count=cancelled))
-    each = [
-        Observation(name, name, {"top": float(failed[batch].sum()), "bottom": float(len(batch))})
-        for name, batch in batches.items()
-    ]
     before, around_before = _rate(failed_first, batches)
     value, ci = _rate(failed, batches)
     parts = {"all_requests": (failed, batches), "before_retries": (failed_first, batches)}
@@ -102,20 +100,20 @@ def request_errors(log: Log) -> Value:
         parts["during_faults"] = (failed, drilled)
     return Value(
         value=value,
-        observations=Observations(each, share, paired=False),
+        observations=_in_time(failed, batches),
         n=len(requests),
-        clusters=len(batches),
+        clusters=occupied,
         unit_of_n="term.time_batches",
         ci=ci,
         ci_method="reliability.wilson_time_batches",
         detail="reliability.failed_per_request",
-        figures={"before_retry": Figure(before, "", "lower", around_before, len(batches))},
+        figures={"before_retry": Figure(before, "", "lower", around_before, occupied)},
         notes=notes,
         breakdown=[_by_type(requests), _parts(parts)],
     )
 
 
-Batches = dict[str, np.ndarray]  # the rows of each time batch of a purpose
+Batches = dict[str, list[np.ndarray]]  # of each purpose the rows of every time batch, in their order
 
 
 def _batches(requests: Columns) -> Batches:
@@ -123,9 +121,9 @@ def _batches(requests: Columns) -> Batches:
     for purpose in sorted(requests.texts("purpose")):
         rows = np.flatnonzero(requests.where("purpose", purpose))
         when_ns = requests["scheduled_ns"][rows]
-        for place, batch in enumerate(by_time(when_ns, rows, int(when_ns.min()), int(when_ns.max()))):
-            if len(batch):
-                batches[f"{purpose} {place}"] = batch
+        begin_ns, end_ns = int(when_ns.min()), int(when_ns.max())
+        count = stats.time_batches_of((end_ns - begin_ns) / NS_PER_S)
+        batches[purpose] = by_time(when_ns, rows, begin_ns, end_ns, count)
     return batches
 
 
@@ -135,17 +133,38 @@ def _failed_first(requests: Columns) -> np.ndarray:
     return failed
 
 
+def _outcomes(failed: np.ndarray, batches: Batches) -> list[list[np.ndarray]]:
+    """1 for each request that failed, else 0, by purpose and time batch."""
+    return [[failed[batch].astype(float) for batch in series] for series in batches.values()]
+
+
 def _rate(failed: np.ndarray, batches: Batches) -> tuple[float, stats.Interval]:
-    outcomes = [failed[batch].astype(float) for batch in batches.values()]
-    return stats.mean(np.concatenate(outcomes)), stats.wilson_clustered(outcomes)
+    outcomes = _outcomes(failed, batches)
+    return stats.mean(np.concatenate([batch for series in outcomes for batch in series])), stats.share_in_time(outcomes)
+
+
+def _in_time(failed: np.ndarray, batches: Batches) -> Observations:
+    """One a time batch that has requests, with what is known of bursts."""
+    each = [
+        Observation(
+            f"{purpose} {place}", f"{purpose} {place}", {"top": float(failed[batch].sum()), "bottom": len(batch)}
+        )
+        for purpose, series in batches.items()
+        for place, batch in enumerate(series)
+        if len(batch)
+    ]
+    bursts = stats.Burstiness.of(_outcomes(failed, batches))
+    return Observations(each, share, paired=False, bursts=bursts)
 
 
 def _drilled(requests: Columns, batches: Batches, log: Log) -> Batches:
-    """Those that were scheduled while an injected fault lasted."""
+    """Those that were scheduled while an injected fault lasted; nothing, if none was."""
     covered = np.zeros(len(requests), dtype=bool)
     for boot in requests.texts("boot"):
         covered |= requests.where("boot", boot) & Drill.of(log, boot).covers(requests["scheduled_ns"])
-    return {name: batch[covered[batch]] for name, batch in batches.items() if covered[batch].any()}
+    if not covered.any():
+        return {}
+    return {purpose: [batch[covered[batch]] for batch in series] for purpose, series in batches.items()}
 
 
 def _by_type(requests: Columns) -> Table:
@@ -171,7 +190,7 @@ def _parts(parts: Mapping[str, tuple[np.ndarray, Batches]]) -> Table:
     """All requests, the same before retries, and those scheduled while an injected fault lasted."""
     rows: dict[Key, Row] = {}
     for name, (failed, batches) in parts.items():
-        chosen = np.concatenate(list(batches.values()))
+        chosen = np.concatenate([batch for series in batches.values() for batch in series])
         value, interval = _rate(failed, batches)
         rows[f"reliability.{name}"] = [value, *interval, int(failed[chosen].sum()), len(chosen)]
     columns = ["reliability.part", "reliability.error_rate", "term.low_95", "term.high_95"]

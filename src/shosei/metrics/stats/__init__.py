@@ -5,6 +5,7 @@ In: numbers, outcomes, ``Observations``. Out: intervals, a ``Difference`` and wh
 """
 
 from shosei.metrics.stats.bootstrap import RESAMPLES, bootstrap_error, cluster_bootstrap, share_bootstrap
+from shosei.metrics.stats.bursts import Burstiness, share_in_time, time_batches_of
 from shosei.metrics.stats.intervals import (
     BATCHES,
     MIN_CLUSTERS,
@@ -28,6 +29,7 @@ __all__ = [
     "MIN_CLUSTERS",
     "PERCENTILE_MIN_N",
     "RESAMPLES",
+    "Burstiness",
     "Interval",
     "bootstrap_error",
     "cluster_bootstrap",
@@ -38,8 +40,10 @@ __all__ = [
     "poisson",
     "ratio_interval",
     "share_bootstrap",
+    "share_in_time",
     "student_quantile",
     "student_t",
+    "time_batches_of",
     "variance",
     "wilson",
     "wilson_clustered",

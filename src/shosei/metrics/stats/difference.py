@@ -201,8 +201,8 @@ def independent_samples(a: Observations, b: Observations) -> Difference:
     if a.statistic is total:
         return poisson_counts(*(round(sum(it.adds.get("top", 0.0) for it in side.each)) for side in (a, b)))
     if a.statistic is share:
-        clusters = [_outcomes(side) for side in (a, b)]
-        return fisher(clusters[0], clusters[1])
+        bursts = [side.bursts for side in (a, b) if side.bursts]
+        return fisher(_outcomes(a), _outcomes(b), stats.Burstiness.joined(bursts) if bursts else None)
     return _two_bootstraps(a, b)
 
 
@@ -213,16 +213,22 @@ def poisson_counts(a: int, b: int) -> Difference:
     return Difference(float(b - a), interval, even_split(a, b), error, a + b, text("compare.poisson"))
 
 
-def fisher(a: Sequence[Sequence[float]], b: Sequence[Sequence[float]]) -> Difference:
+def fisher(
+    a: Sequence[Sequence[float]], b: Sequence[Sequence[float]], bursts: stats.Burstiness | None = None
+) -> Difference:
     """Fisher's exact test of two shares of clustered outcomes, on effective sample sizes.
 
-    One design effect for both sides, which under the hypothesis tested have the same; where all outcomes are equal
-    none can be seen, and the clusters count. The interval joins the two Wilson intervals (Newcombe 1998).
+    One design effect for both sides, which under the hypothesis tested have the same: that of their ``bursts``, if they
+    came in the order of time. Where all outcomes are equal none can be seen, and the clusters count. The interval joins
+    the two Wilson intervals (Newcombe 1998).
     """
     from scipy.stats import fisher_exact  # slow to import, and a card needs none of it
 
-    single = all(len(cluster) == 1 for cluster in (*a, *b))
-    effect = 1.0 if single else stats.design_effect([*a, *b])
+    single = not bursts and all(len(cluster) == 1 for cluster in (*a, *b))
+    if bursts:
+        effect = bursts.design_effect if bursts.independent else None
+    else:
+        effect = 1.0 if single else stats.design_effect([*a, *b])
     values, sizes = [], []
     for clusters in (a, b):
         outcomes = [outcome for cluster in clusters for outcome in cluster]

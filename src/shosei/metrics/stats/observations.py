@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from shosei.metrics.stats.bootstrap import share_bootstrap
+from shosei.metrics.stats.bursts import Burstiness
 from shosei.metrics.stats.intervals import Interval
 
 _GRAIN = 2.0**32  # sums of a group are whole multiples of 1 / _GRAIN: adding them up is exact, in any order
@@ -31,12 +32,14 @@ class Observation:
 class Observations:
     """``statistic(names, sums)`` is the value, given ``sums`` (..., len(names)) over ``each`` of what ``adds`` names.
 
-    Names that none adds to are absent and count as 0. ``paired``: keys mean the same in every run.
+    Names that none adds to are absent and count as 0. ``paired``: keys mean the same in every run. ``bursts``: how far
+    neighbours depend on each other, where the observations are stretches of time.
     """
 
     each: Sequence[Observation]
     statistic: Callable[[Sequence[str], np.ndarray], np.ndarray]
     paired: bool
+    bursts: Burstiness | None = None
 
     @property
     def clusters(self) -> int:
