@@ -165,6 +165,27 @@ def test_the_same_log_on_both_sides_is_said_and_never_passes(shosei: Shosei, a: 
     assert "Both sides are the same log" in shosei("compare", a, copy, "--markdown", "-")[1].splitlines()[0]
 
 
+@pytest.mark.parametrize(
+    ("lang", "one", "several", "all_of_them"),
+    [
+        ("en", "p is not corrected: one comparison", "p is corrected for 4 comparisons", "no metric was named"),
+        ("zh-CN", "p 值未作校正", "p 值按 4 项比较校正", "没有指定指标"),
+        ("ja", "p は補正しない", "p は 4 件の比較について補正", "指標の指定がなく"),
+    ],
+)
+def test_it_is_said_for_how_many_comparisons_p_is_corrected_and_why(
+    shosei: Shosei, a: Path, tmp_path: Path, lang: str, one: str, several: str, all_of_them: str
+) -> None:
+    b = recorded.write_changed(tmp_path / "b", *WRONG)
+
+    def printed(*options: str) -> str:
+        return " ".join(shosei("compare", a, b, "--lang", lang, *options)[1].split())
+
+    assert one in printed("--metric", "satisfaction")
+    assert several in printed("--metric", "pass_at_1", "--metric", "error_rate", "--metric", "memory")
+    assert all_of_them in printed()
+
+
 def test_only_rows_that_count_stand_before_the_fold(shosei: Shosei, a: Path, tmp_path: Path) -> None:
     """Accuracy is worse, but only the error rate and the speed of training were asked for."""
     b = recorded.write_changed(tmp_path / "b", *WRONG)

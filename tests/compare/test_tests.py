@@ -225,6 +225,52 @@ def test_holm_by_hand() -> None:
     assert (family_size(3), family_size(22)) == (15, 22)
 
 
+def lost_and_gained(lost: int, gained: int, tasks: int) -> list[Side]:
+    """Two sides that answered ``tasks``: so many only the first, so many only the second, and half of the rest both."""
+    before = np.arange(tasks) < lost
+    after = (lost <= np.arange(tasks)) & (np.arange(tasks) < lost + gained)
+    both = (np.arange(tasks) >= lost + gained) & (np.arange(tasks) % 2 == 0)
+    sides = []
+    for name, right in (("a", before | both), ("b", after | both)):
+        values: dict[CellKey, float] = {
+            ("pass_at_1", phase): float(right.mean()) for phase in ("training", "inference")
+        }
+        units = dict.fromkeys(values, outcomes(right, np.arange(tasks), paired=True))
+        sides.append(Side(name, [measured(values, units)]))
+    return sides
+
+
+@pytest.mark.parametrize(
+    ("asked", "family", "factors"),
+    [
+        ([("pass_at_1", "inference")], 1, (15, 1)),
+        ([("pass_at_1", "inference"), ("pass_at_1", "training")], 2, (2, 2)),
+        ([("pass_at_1", "inference"), ("memory", "training")], 1, (15, 1)),  # nobody measured memory
+        ([("memory", "training")], 1, (15, 15)),
+        ([], 15, (15, 15)),
+    ],
+)
+def test_p_is_corrected_for_what_was_asked_for(asked: list[CellKey], family: int, factors: tuple[int, int]) -> None:
+    """50 tasks of 400 lost and 30 gained: by scipy the exact p is .033, and one comparison that was named is one."""
+    p = scipy.stats.binomtest(30, 80).pvalue
+    assert p == pytest.approx(0.0330, abs=0.0005)
+    comparison = compare(*lost_and_gained(50, 30, 400), asked=asked)
+    cells = [cell for cell in comparison.cells if cell.id == "pass_at_1"]
+    assert comparison.family == family
+    assert [cell.p for cell in cells] == pytest.approx([p, p])
+    assert [cell.p_adjusted for cell in cells] == pytest.approx([factor * p for factor in factors])
+    assert [cell.verdict for cell in cells] == ["worse" if factor == 1 else "inconclusive" for factor in factors]
+
+
+def test_what_is_named_can_be_detected_where_it_is_smaller() -> None:
+    sides = lost_and_gained(50, 30, 400)
+    detectable = [
+        next(cell.detectable for cell in compare(*sides, asked=asked).cells if cell.id == "pass_at_1")
+        for asked in ([], [("pass_at_1", "training")])
+    ]
+    assert detectable == pytest.approx([0.0846, 0.0626], abs=0.0005)
+
+
 @given(P_VALUES)
 def test_holm_lies_between_no_correction_and_bonferronis_and_keeps_the_order(p_values: list[float]) -> None:
     adjusted = holm(p_values, len(p_values))

@@ -36,7 +36,8 @@ def compare(
 
     Exit code 3: something is worse; 5: a measurement is invalid; 4: something is undecided. What decides: --metric,
     else what the profile requires, else all that can be decided: of single runs not speeds, times and sizes, which
-    only 'shosei alternate' can decide, nor errors, crashes and restarts that neither side had.
+    only 'shosei alternate' can decide, nor errors, crashes and restarts that neither side had. p values are corrected
+    for as many comparisons as decide; without --metric and --profile for all, and at least 15.
     """
     from shosei import compare as comparing
     from shosei.card.words import language
@@ -58,7 +59,11 @@ def compare(
         raise InputError("--attempt-a and --attempt-b are for two runs: a folder of turns is compared as a whole")
     sides = _turns(a) if b is None else _runs((a, attempt_a), (b, attempt_b))
     comparison = comparing.compare_logs(
-        *sides, service_level, comparing.margins(asked) if asked else {}, by_turns=b is None
+        *sides,
+        service_level,
+        comparing.margins(asked) if asked else {},
+        by_turns=b is None,
+        asked=comparing.asked_for(metric or [], asked),
     )
     decision = comparing.Decision.of(comparison, metric or [], asked)
     page = comparing.markdown(decision, lang) if markdown else ""

@@ -4,7 +4,7 @@ In: attempts of two sides and, if asked, a profile. Out: a ``Decision`` with its
 card for its numbers and words; nothing imports it but ``cli``.
 """
 
-from shosei.compare.comparison import MIN_PAIRS, Decision, compare_logs, margins
+from shosei.compare.comparison import MIN_PAIRS, Decision, asked_for, compare_logs, margins
 from shosei.compare.sides import NamedAttempts, pairs_of_turns
 from shosei.compare.views import as_json, markdown, terminal
 
@@ -13,6 +13,7 @@ __all__ = [
     "Decision",
     "NamedAttempts",
     "as_json",
+    "asked_for",
     "compare_logs",
     "margins",
     "markdown",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import msgspec
 
@@ -42,8 +43,9 @@ Tested = tuple[Difference, list[Words]]  # with what to know of it
 class Compared(msgspec.Struct, frozen=True, kw_only=True):
     """One cell of two sides. ``difference`` is b less a or, with ``relative``, b over a less 1; so is ``margin``.
 
-    ``ci`` is its 95 % interval, for this cell alone; ``p_adjusted`` is corrected for all that were tested.
-    ``detectable`` would have been found with 80 % power. ``n`` counts what the test rests on.
+    ``ci`` is its 95 % interval, for this cell alone; ``p_adjusted`` is corrected for all cells that were asked for or,
+    of a cell that was not, for all that were tested. ``detectable`` would have been found with 80 % power. ``n`` counts
+    what the test rests on.
     """
 
     id: str
@@ -69,7 +71,8 @@ class Compared(msgspec.Struct, frozen=True, kw_only=True):
 class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     """All cells of ``a``, the baseline, and ``b``, the candidate. ``pairs`` counts pairs of turns; 0: one run each.
 
-    ``same_log``: both sides are one log, by its digest, so that they say nothing of a difference.
+    ``family``: for how many comparisons the p values of the cells that were asked for are corrected. ``same_log``: both
+    sides are one log, by its digest, so that they say nothing of a difference.
     """
 
     schema: int = 1
@@ -85,11 +88,15 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """A comparison with the ``cells`` that decide. ``left_out``: single runs cannot decide them, and nobody asked."""
+    """A comparison with the ``cells`` that decide. ``left_out``: single runs cannot decide them, and nobody asked.
+
+    ``asked_by``: who named what decides.
+    """
 
     comparison: Comparison
     cells: list[Compared]
     left_out: list[Compared]
+    asked_by: Literal["metric", "profile", "nobody"] = "nobody"
 
     @classmethod
     def of(cls, comparison: Comparison, metrics: Collection[str] = (), profile: Profile | None = None) -> Decision:
@@ -101,15 +108,11 @@ class Decision:
         if metrics:
             ids = {cell.id for cell in compared}
             asked = [cell for cell in comparison.cells if cell.id in metrics]
-            return cls(comparison, [cell for cell in asked if cell in compared or cell.id not in ids], [])
+            return cls(comparison, [cell for cell in asked if cell in compared or cell.id not in ids], [], "metric")
         if profile:
-            required = {
-                (key.partition(".")[0], phase)
-                for phase in PHASES
-                for key, requirement in profile.requirements(phase).items()
-                if requirement.required
-            }
-            return cls(comparison, [cell for cell in comparison.cells if (cell.id, cell.phase) in required], [])
+            required = asked_for((), profile)
+            cells = [cell for cell in comparison.cells if (cell.id, cell.phase) in required]
+            return cls(comparison, cells, [], "profile")
         left_out = [cell for cell in compared if not comparison.pairs and cell.reason in _UNDECIDABLE]
         return cls(comparison, [cell for cell in compared if cell not in left_out], left_out)
 
@@ -128,6 +131,20 @@ class Decision:
         return EXIT_INCONCLUSIVE if is_undecided else EXIT_OK
 
 
+def asked_for(metrics: Collection[str], profile: Profile | None) -> set[CellKey]:
+    """The cells that somebody named before looking: those of ``metrics``, else what the profile requires."""
+    if metrics:
+        return {key for key in CELL_KEYS if key[0] in metrics}
+    if not profile:
+        return set()
+    return {
+        (key.partition(".")[0], phase)
+        for phase in PHASES
+        for key, requirement in profile.requirements(phase).items()
+        if requirement.required
+    }
+
+
 def margins(profile: Profile) -> dict[CellKey, float]:
     """The margins that a profile sets for metrics' own values."""
     requirements = {(id, phase): profile.requirements(phase).get(id) for id, phase in CELL_KEYS}
@@ -141,6 +158,7 @@ def compare_logs(
     margins: Mapping[CellKey, float],
     *,
     by_turns: bool,
+    asked: Collection[CellKey] = (),
 ) -> Comparison:
     """Compare two sides by their logs: one attempt each or, ``by_turns``, as many, of which the k-th are a pair."""
     before, after = a[1][0], b[1][0]  # the conditions do not change from turn to turn
@@ -150,6 +168,7 @@ def compare_logs(
         by_turns=by_turns,
         margins=margins,
         incomparable=incomparable(before, after),
+        asked=asked,
     )
     same_log = before.digest == after.digest != ""
     return msgspec.structs.replace(comparison, warnings=differences(before, after), same_log=same_log)
@@ -170,11 +189,13 @@ def compare(
     by_turns: bool = False,
     margins: Mapping[CellKey, float] = {},
     incomparable: Mapping[CellKey, Words] = {},
+    asked: Collection[CellKey] = (),
 ) -> Comparison:
     """Compare every cell of ``b``, the candidate, with that of ``a``. A pure function.
 
     ``by_turns``: the k-th turns of both are a pair. ``margins`` are absolute for shares and relative for the rest.
-    ``incomparable`` says why the two values of cells mean different things.
+    ``incomparable`` says why the two values of cells mean different things. The cells that were ``asked`` for are
+    corrected for each other alone; all others for all.
     """
     tested: dict[CellKey, Tested] = {}
     cells = {key: _untested_cell(a, b, key) for key in CELL_KEYS}
@@ -183,16 +204,18 @@ def compare(
             tested[key] = _tested(a, b, key, incomparable.get(key, ""), by_turns=by_turns)
         except _Untested as why:
             cells[key] = msgspec.structs.replace(cell, verdict=why.verdict, reason=why.reason)
-    size = family_size(len(tested))
-    adjusted = holm([difference.p for difference, _ in tested.values()], size)
-    for key, p_adjusted in zip(tested, adjusted, strict=True):
-        cells[key] = _with_verdict(cells[key], *tested[key], p_adjusted, margins.get(key), ALPHA / size)
+    named = [key for key in tested if key in asked]
+    families = [(list(tested), family_size(len(tested))), (named, len(named))]  # the second replaces some of the first
+    for keys, size in families:
+        adjusted = holm([tested[key][0].p for key in keys], size)
+        for key, p_adjusted in zip(keys, adjusted, strict=True):
+            cells[key] = _with_verdict(cells[key], *tested[key], p_adjusted, margins.get(key), ALPHA / size)
     return Comparison(
         a=a.name,
         b=b.name,
         pairs=len(a.turns) if by_turns else 0,
         alpha=ALPHA,
-        family=size,
+        family=max(1, len(named)) if asked else family_size(len(tested)),
         cells=list(cells.values()),
     )
 

@@ -12,9 +12,9 @@ from rich.text import Text as Styled
 from shosei.card.words import Translator, Wrapped, escaped, markdown_table, named, to_json
 from shosei.compare.comparison import Compared, Decision
 from shosei.errors import EXIT_INCONCLUSIVE, EXIT_INVALID, EXIT_REGRESSION
-from shosei.metrics.metric import PHASES, text
+from shosei.metrics.metric import PHASES, Text, text
 from shosei.metrics.stats import Interval
-from shosei.metrics.stats.difference import Verdict
+from shosei.metrics.stats.difference import Verdict, family_size
 from shosei.quantity import shown
 
 _MARKS: dict[Verdict, str] = {
@@ -189,6 +189,15 @@ class _View:
         ]
         return list(map(self.of, lines))
 
+    def family(self) -> Text:
+        """For how many comparisons the p values are corrected, and why."""
+        tested = sum(cell.p is not None for cell in self.comparison.cells)
+        asked_by, family = self.decision.asked_by, self.comparison.family
+        if asked_by == "nobody":
+            return text("compare.family_of_all", family=family, tested=tested)
+        key = "compare.family_of_one" if family == 1 else f"compare.family_of_{asked_by}"
+        return text(key, family=family, all=family_size(tested))
+
     def small_print(self) -> list[str]:
         """What differs besides, and how the verdicts were reached."""
         comparison = self.comparison
@@ -196,7 +205,7 @@ class _View:
         methods = dict.fromkeys(self.of(cell.method) for cell in comparison.cells if cell.method)
         if methods:
             lines.append(text("compare.methods", methods=self.term("compare.semicolon").join(methods)))
-        lines.append(text("compare.corrected", family=comparison.family, alpha=f"{comparison.alpha:g}"))
+        lines += [self.family(), text("compare.corrected", alpha=f"{comparison.alpha:g}")]
         return list(map(self.of, lines))
 
 

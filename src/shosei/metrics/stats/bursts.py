@@ -56,6 +56,11 @@ class Burstiness(NamedTuple):
         return self.outcomes / self.batches
 
     @property
+    def measured(self) -> float | None:
+        """The design effect of the failures that were seen, with nothing presumed; None where none was."""
+        return max(1.0, self.clustered / self.independent) if self.independent else None
+
+    @property
     def design_effect(self) -> float:
         """As many outcomes are worth one independent one (Kish 1965). What is presumed weighs as two failures do."""
         return max(1.0, (self.clustered + _WEIGHT * self.presumed) / (self.independent + _WEIGHT))

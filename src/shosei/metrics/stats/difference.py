@@ -32,7 +32,9 @@ Verdict = Literal["better", "worse", "equivalent", "inconclusive", "invalid", "n
 ALPHA = 0.05  # two-sided, for all comparisons together
 SHARE_MARGIN = 0.02  # shares that differ by less are equivalent, unless a profile says otherwise
 POWER = 0.8  # with which the smallest detectable difference would be found
-_LEAST_FAMILY = 15  # comparisons are corrected for at least so many: the metrics, whether or not all could be tested
+_LEAST_FAMILY = (
+    15  # the metrics: who named none would have taken a difference in any, whether or not it could be tested
+)
 _UNSEEN = 0.05  # chance of seeing nothing differ where the share that differs is at its bound
 
 
@@ -89,7 +91,7 @@ def decide(difference: Difference, p_adjusted: float, margin: float, direction: 
 
 
 def family_size(tested: int) -> int:
-    """How many comparisons the p values are corrected for."""
+    """How many comparisons the p values are corrected for where nobody said which of them counts."""
     return max(_LEAST_FAMILY, tested)
 
 
@@ -218,17 +220,14 @@ def fisher(
 ) -> Difference:
     """Fisher's exact test of two shares of clustered outcomes, on effective sample sizes.
 
-    One design effect for both sides, which under the hypothesis tested have the same: that of their ``bursts``, if they
-    came in the order of time. Where all outcomes are equal none can be seen, and the clusters count. The interval joins
-    the two Wilson intervals (Newcombe 1998).
+    One design effect for both sides, which under the hypothesis tested have the same: as their ``bursts`` have it, if
+    they came in the order of time. Where all outcomes are equal none can be seen, and the clusters count. The interval
+    joins the two Wilson intervals (Newcombe 1998).
     """
     from scipy.stats import fisher_exact  # slow to import, and a card needs none of it
 
     single = not bursts and all(len(cluster) == 1 for cluster in (*a, *b))
-    if bursts:
-        effect = bursts.design_effect if bursts.independent else None
-    else:
-        effect = 1.0 if single else stats.design_effect([*a, *b])
+    effect = bursts.measured if bursts else 1.0 if single else stats.design_effect([*a, *b])
     values, sizes = [], []
     for clusters in (a, b):
         outcomes = [outcome for cluster in clusters for outcome in cluster]
