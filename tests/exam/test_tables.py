@@ -174,3 +174,15 @@ def test_what_is_refused_says_what_to_do(tmp_path: Path, name: str, content: str
     with pytest.raises(InputError, match=message) as caught:
         read_benchmark(tmp_path / name)
     assert "\n" not in str(caught.value)
+
+
+def test_free_text_takes_a_benchmarks_own_rule_by_name(tmp_path: Path) -> None:
+    path = tmp_path / "mine.csv"
+    path.write_text("question,answer\n首都是哪里？,北京\n几个？,12\n", encoding="utf-8")
+    assert [task.grader for task in read_benchmark(path, Schema(f1="cmrc2018"))] == ["cmrc2018", "number"]
+    assert [task.grader for task in read_benchmark(path)] == ["text", "number"]
+    with pytest.raises(InputError, match="--f1 squad: the only other rule for free text is cmrc2018"):
+        Schema(f1="squad")
+    path.write_text("question,answer\n几个？,12\n", encoding="utf-8")
+    with pytest.raises(InputError, match="no task of the file is one: leave --f1 out"):
+        read_benchmark(path, Schema(f1="cmrc2018"))

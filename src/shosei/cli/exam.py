@@ -54,6 +54,10 @@ def exam(
     grader: Annotated[
         str | None, typer.Option(help="Of a table: number, choice, label, text or exact.", show_default=False)
     ] = None,
+    f1: Annotated[
+        str | None,
+        typer.Option(help="Grade free text by a benchmark's own rule: cmrc2018 (default: ours).", show_default=False),
+    ] = None,
     lang: Annotated[
         str | None, typer.Option(help="zh, ja or en (default: by the script of each question).", show_default=False)
     ] = None,
@@ -92,6 +96,7 @@ def exam(
         grader=grader or "",
         labels=pairs_of("--label", labels),
         answer_is=answer_is or "",
+        f1=f1 or "",
     )
     if regrade:
         again = open_run(regrade)

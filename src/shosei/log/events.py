@@ -255,7 +255,7 @@ class Score(Event, tag="score"):
     suite: str
     item: str
     cluster: str  # the unit of independence
-    grader: str  # exact | label | number | choice | python | text
+    grader: str  # exact | label | number | choice | python | text | span | cmrc2018
     truth: str
     answer: str
     sample: int = 0

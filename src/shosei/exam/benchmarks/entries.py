@@ -23,8 +23,8 @@ class Schema:
     """What a user says about a file. ``form`` is its format; empty: the one that it looks like.
 
     ``columns`` gives our names of fields the file's own; ``labels`` gives its labels names. Empty ``lang``, ``grader``
-    and ``answer_is`` (the form in which the right choice is given) follow from the tasks. Raises InputError for what is
-    none of these.
+    and ``answer_is`` (the form in which the right choice is given) follow from the tasks. ``f1`` names the benchmark whose
+    own rule grades free text; empty: ours. Raises InputError for what is none of these.
     """
 
     form: str = ""
@@ -33,6 +33,7 @@ class Schema:
     grader: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
     answer_is: str = ""
+    f1: str = ""
 
     def __post_init__(self) -> None:
         if self.form and self.form not in FORMATS:
@@ -40,6 +41,8 @@ class Schema:
             raise InputError(f"unknown format '{self.form}'{nearest(self.form, FORMATS)}: choose one of {options}")
         if self.grader and self.grader not in GRADERS:
             raise InputError(f"a table's grader is one of {', '.join(GRADERS)}, not '{self.grader}'")
+        if self.f1 not in ("", "cmrc2018"):
+            raise InputError(f"--f1 {self.f1}: the only other rule for free text is cmrc2018; leave --f1 out for ours")
         if self.answer_is and self.answer_is not in ANSWER_IS:
             raise InputError(f"an answer is given as one of {', '.join(ANSWER_IS)}, not '{self.answer_is}'")
 

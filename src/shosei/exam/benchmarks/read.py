@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from shosei.errors import InputError
 from shosei.exam.benchmarks import humaneval, questions, squad
@@ -17,6 +20,8 @@ from shosei.wire.suite import Task, read_suite
 
 _ENDINGS = (".jsonl", ".csv", ".tsv", ".json", ".jsonl.gz", ".csv.gz", ".tsv.gz", ".json.gz")
 _FOREIGN = (".xlsx", ".xls", ".ods", ".parquet", ".txt", ".docx", ".pdf", ".arrow")
+
+_FREE_TEXT = ("text", "span")
 
 AS_IT_LOOKS = Schema()
 
@@ -67,6 +72,18 @@ def read_benchmarks(*paths: Path, schema: Schema = AS_IT_LOOKS) -> list[Task]:
 
 def read_benchmark(file: Path, schema: Schema = AS_IT_LOOKS) -> list[Task]:
     """The tasks of one file. Raises InputError that names the file and the line."""
+    tasks = _read(file, schema)
+    return _graded_by(schema.f1, tasks, file) if schema.f1 else tasks
+
+
+def _graded_by(rule: str, tasks: Sequence[Task], file: Path) -> list[Task]:
+    """The tasks, those of free text by a benchmark's own rule. Raises InputError: there are none."""
+    if not any(task.grader in _FREE_TEXT for task in tasks):
+        raise InputError(f"{file}: --f1 {rule} grades free text, and no task of the file is one: leave --f1 out")
+    return [replace(task, grader=rule) if task.grader in _FREE_TEXT else task for task in tasks]
+
+
+def _read(file: Path, schema: Schema) -> list[Task]:
     if file.name.endswith(_FOREIGN):
         raise InputError(f"{file}: {file.suffix} is not read: save it as CSV in UTF-8, or as JSON Lines")
     suite = file.name.removesuffix(".gz").rpartition(".")[0] or file.name

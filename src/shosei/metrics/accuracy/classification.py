@@ -55,7 +55,8 @@ def _detail(suites: Suites) -> Key | Text:
         return text("accuracy.mean_over_suites", suites=len(suites))
     (((_, grader), scores),) = suites.items()
     if grader == "text":
-        return "accuracy.mean_over_items"
+        by_cmrc = all(score.grader == "cmrc2018" for score in scores)
+        return "accuracy.mean_over_items_cmrc2018" if by_cmrc else "accuracy.mean_over_items"
     return text("accuracy.macro_over_classes", classes=len({score.truth for score in scores}))
 
 
@@ -82,6 +83,8 @@ def _notes(suites: Suites) -> list[Key | Text]:
     """Zero divisions, and floors that were computed on a part."""
     notes: list[Key | Text] = []
     for (suite, grader), scores in suites.items():
+        if len(suites) > 1 and any(score.grader == "cmrc2018" for score in scores):
+            notes.append(text("accuracy.by_cmrc2018", suite=suite))
         if grader == "text":
             continue
         counted = pairs(scores)

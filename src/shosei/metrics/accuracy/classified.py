@@ -13,16 +13,16 @@ import numpy as np
 from shosei.log import Score
 from shosei.metrics import stats
 from shosei.metrics.accuracy.confusion import Average, Confusion, Measure, ratio
-from shosei.metrics.grading import naive_bayes
+from shosei.metrics.grading import cmrc2018, naive_bayes
 from shosei.metrics.grading.answer import split_thought
-from shosei.metrics.grading.free_text import best_overlap, exact_match
+from shosei.metrics.grading.free_text import Overlap, best_overlap, exact_match
 from shosei.metrics.grading.labels import predicted_labels
 from shosei.metrics.grading.naive_bayes import MOST_QUESTIONS
 from shosei.metrics.observed.answers import by_task, cluster_of, task_key
 from shosei.metrics.stats.observations import Observation, Observations
 
 Suites = dict[tuple[str, str], list[Score]]  # by name and kind, "label" or "text"
-_KINDS = {"label": "label", "text": "text", "span": "text"}  # of graders
+_KINDS = {"label": "label", "text": "text", "span": "text", "cmrc2018": "text"}  # of graders
 
 
 def suites_of(scores: Iterable[Score]) -> Suites:
@@ -42,13 +42,27 @@ def pairs(scores: Sequence[Score]) -> list[tuple[str, str]]:
 
 def mean_overlap(scores: Sequence[Score], measure: Measure) -> float:
     """Mean overlap of free-text answers with the best of their references."""
-    overlaps = [best_overlap(*_text_and_references(score), score.lang) for score in scores]
+    overlaps = [_overlap(score) for score in scores]
     return stats.mean([getattr(overlap, measure) for overlap in overlaps])
 
 
 def matching(scores: Sequence[Score]) -> list[float]:
     """1 for each free-text answer that is one of its references, width and punctuation aside, else 0."""
-    return [float(exact_match(*_text_and_references(score), score.lang)) for score in scores]
+    return [float(_matches(score)) for score in scores]
+
+
+def _overlap(score: Score) -> Overlap:
+    answer, references = _text_and_references(score)
+    if score.grader == "cmrc2018":
+        return max((cmrc2018.overlap(answer, each) for each in references), key=lambda overlap: overlap.f1)
+    return best_overlap(answer, references, score.lang)
+
+
+def _matches(score: Score) -> bool:
+    answer, references = _text_and_references(score)
+    if score.grader == "cmrc2018":
+        return cmrc2018.exact_match(answer, references)
+    return exact_match(answer, references, score.lang)
 
 
 def _text_and_references(score: Score) -> tuple[str, list[str]]:

@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple
 
 from shosei.log.events import Exec, Score
+from shosei.metrics.grading import cmrc2018
 from shosei.metrics.grading.answer import CUT_IN_THOUGHT, SplitAnswer, normalise, split_thought
 from shosei.metrics.grading.choices import choice
 from shosei.metrics.grading.free_text import exact_match
@@ -75,6 +76,8 @@ def mark(score: Score, outcomes: Outcomes, classes: Classes | None = None) -> Ma
             return Mark(gives_reference(text, rights, score.lang, score.question), normalise(text))
         case "span":
             return Mark(exact_match(text, rights, score.lang), normalise(text))
+        case "cmrc2018":
+            return Mark(cmrc2018.exact_match(text, rights), normalise(text))
         case "number":
             final = final_number(text, score.lang == "ja")
             if final.number is None or final.value is None:

@@ -1,0 +1,79 @@
+"""CMRC 2018's own rule, against a few lines that try every run, and against cases worked out by hand."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shosei.log import Score
+from shosei.metrics.accuracy.classified import matching, mean_overlap
+from shosei.metrics.grading.cmrc2018 import exact_match, overlap, tokens
+from shosei.metrics.grading.grade import grade
+
+FEW_HAN = st.text(st.sampled_from("东京都北大"), min_size=1, max_size=9)
+
+
+def by_every_run(answer: str, reference: str) -> float:
+    """F1 of the longest piece of the answer that the reference holds, a character a token."""
+    pieces = (answer[i:j] for i in range(len(answer)) for j in range(i + 1, len(answer) + 1))
+    longest = max((len(piece) for piece in pieces if piece in reference), default=0)
+    return 2 * longest / (len(answer) + len(reference))
+
+
+@given(FEW_HAN, FEW_HAN)
+def test_f1_is_that_of_the_longest_run_of_both(answer: str, reference: str) -> None:
+    assert overlap(answer, reference).f1 == pytest.approx(by_every_run(answer, reference))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("《北京》，中国。", ["北", "京", "中", "国"]),
+        ("于1998年发行Windows 98", ["于", "1998", "年", "发", "行", "windows", "98"]),
+        ("12,000.5米 U.S", ["12,000.5", "米", "u.s"]),
+        ("Wi-Fi：A/B", ["wifiab"]),  # the list's marks vanish before words are told apart
+        ("です!", ["です", "!"]),
+        ("……", ["…", "…"]),
+        ("，", []),
+    ],
+)
+def test_tokens_by_hand(text: str, expected: list[str]) -> None:
+    assert tokens(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("answer", "reference", "f1"),
+    [
+        ("北京大学", "北京大学", 1.0),
+        ("大学北京", "北京大学", 0.5),  # two of four in a row
+        ("在1998年", "1998年", 2 * 2 / 5),
+        ("", "北京", 0.0),
+        ("。", "。", 0.0),  # nothing is left of either
+    ],
+)
+def test_f1_by_hand(answer: str, reference: str, f1: float) -> None:
+    assert overlap(answer, reference).f1 == pytest.approx(f1)
+
+
+def test_exact_match_keeps_width_and_spaces() -> None:
+    assert exact_match("《北京》。", ["北京"])
+    assert exact_match(" WINDOWS", ["上海", "windows"])
+    assert not exact_match("１９９８", ["1998"])
+    assert not exact_match("北 京", ["北京"])
+
+
+def test_the_rule_named_is_the_rule_that_counts() -> None:
+    """An answer with its halves the other way round: one run of half its length, or all its characters."""
+    fields = {
+        "suite": "s",
+        "item": "1",
+        "cluster": "1",
+        "truth": "天地玄黄宇宙洪荒",
+        "answer": "宇宙洪荒天地玄黄",
+        "lang": "zh",
+    }
+    theirs, ours = (Score(grader=grader, **fields) for grader in ("cmrc2018", "span"))
+    assert (mean_overlap([theirs], "f1"), mean_overlap([ours], "f1")) == (0.5, 1.0)
+    spaced = Score(grader="cmrc2018", **fields | {"answer": "天地玄黄 宇宙洪荒"})
+    assert (matching([spaced]), grade(spaced, {})) == ([0.0], False)
