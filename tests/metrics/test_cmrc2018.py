@@ -6,8 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shosei.log import Score
+from shosei.card.words import Translator
+from shosei.log import Log, RunBegin, Score
 from shosei.metrics.accuracy.classified import matching, mean_overlap
+from shosei.metrics.cells import compute
 from shosei.metrics.grading.cmrc2018 import exact_match, overlap, tokens
 from shosei.metrics.grading.grade import grade
 
@@ -77,3 +79,17 @@ def test_the_rule_named_is_the_rule_that_counts() -> None:
     assert (mean_overlap([theirs], "f1"), mean_overlap([ours], "f1")) == (0.5, 1.0)
     spaced = Score(grader="cmrc2018", **fields | {"answer": "天地玄黄 宇宙洪荒"})
     assert (matching([spaced]), grade(spaced, {})) == ([0.0], False)
+
+
+@pytest.mark.parametrize(
+    ("language", "said"), [("en", "CMRC 2018's own rule"), ("zh-CN", "CMRC 2018 自己"), ("ja", "CMRC 2018 の規則")]
+)
+def test_the_card_says_by_which_rule(language: str, said: str) -> None:
+    scores = [
+        Score(suite="s", item=str(n), cluster=str(n), grader="cmrc2018", truth="北京", answer="北", phase="inference")
+        for n in range(40)
+    ]
+    log = Log(1, {RunBegin: [RunBegin(verb="exam", argv=[])], Score: scores})
+    cell = next(metric for metric in compute(log) if (metric.id, metric.phase) == ("f1", "inference"))
+    assert cell.value == pytest.approx(2 / 3)
+    assert said in Translator(language).of(cell.detail)

@@ -23,8 +23,8 @@ class Schema:
     """What a user says about a file. ``form`` is its format; empty: the one that it looks like.
 
     ``columns`` gives our names of fields the file's own; ``labels`` gives its labels names. Empty ``lang``, ``grader``
-    and ``answer_is`` (the form in which the right choice is given) follow from the tasks. ``f1`` names the benchmark whose
-    own rule grades free text; empty: ours. Raises InputError for what is none of these.
+    and ``answer_is`` (the form in which the right choice is given) follow from the tasks. ``f1`` names the benchmark
+    whose own rule grades free text; empty: ours. Raises InputError for what is none of these.
     """
 
     form: str = ""
