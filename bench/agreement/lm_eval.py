@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any
 from agreement import questions
 from agreement.exams import answering, examined, suite_file
 from agreement.questions import Question
-from agreement.runs import output, write_lines
+from agreement.runs import output, peer_environment, write_lines
 from agreement.table import Comparison, Row
 
 PEER = "lm-eval"
@@ -75,8 +74,7 @@ def _lm_eval(python: Path, url: str, suite: Suite, folder: Path) -> float:
         f" --tasks made_up --apply_chat_template --output_path {folder}/out"
     )
     offline = {"HF_DATASETS_OFFLINE": "1", "HF_HUB_OFFLINE": "1", "HF_HOME": f"{folder}/cache", "OPENAI_API_KEY": "x"}
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"} | offline
-    output([str(python), "-m", "lm_eval", "run", *arguments.split()], env=environment)
+    output([str(python), "-m", "lm_eval", "run", *arguments.split()], env=peer_environment(**offline))
     (results,) = (folder / "out").rglob("results_*.json")
     return float(json.loads(results.read_text())["results"]["made_up"]["exact_match,found"])
 

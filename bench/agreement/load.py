@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import statistics
 import tempfile
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import load_peers
 from tokenizers import Tokenizer, models, pre_tokenizers
 
-from agreement.runs import Card, output, served, shosei, truth_of, write_lines
+from agreement.runs import Card, output, peer_environment, served, shosei, truth_of, write_lines
 from agreement.server import THINKING, WORDS
 from agreement.table import Comparison, Row
 
@@ -23,15 +23,41 @@ REQUESTS, RATE = 320, 10  # a 99th percentile needs 299 successes, and one in 16
 SECONDS = REQUESTS / RATE
 CASES = {"streamed": "mock", "thinking": THINKING}
 PERCENTS = (50, 90, 99)
-# Each time, as the card's row and AIPerf's metric name it.
-TIMES = {
-    "first token": ("time to first token", "time_to_first_token"),
-    "first answer token": ("time to first answer token", "time_to_first_output_token"),
-    "inter-token": ("time per output token after the first", "inter_token_latency"),
-    "response": ("response", "request_latency"),
-    "response, last byte": ("response", "http_req_total"),
-}
-Truth = list[dict[str, Any]]
+Chat = dict[str, Any]  # what the server says of one
+
+
+@dataclass(frozen=True)
+class Time:
+    """A time of an answer: as the card's row and AIPerf's metric name it, and in seconds what it was."""
+
+    name: str
+    ours: str
+    peers: str
+    true_s: Callable[[Chat], float]
+
+
+FIRST_ANSWER_TOKEN = Time(
+    "first answer token",
+    "time to first answer token, after thoughts",
+    "time_to_first_output_token",
+    lambda chat: chat["token_s"][chat["thoughts"]] - chat["received_s"],
+)
+TIMES = (
+    Time(
+        "first token",
+        "time to first token",
+        "time_to_first_token",
+        lambda chat: chat["token_s"][0] - chat["received_s"],
+    ),
+    Time(
+        "inter-token",
+        "time per output token after the first",
+        "inter_token_latency",
+        lambda chat: (chat["token_s"][-1] - chat["token_s"][0]) / (len(chat["token_s"]) - 1),
+    ),
+    Time("response", "response", "request_latency", lambda chat: chat["end_s"] - chat["received_s"]),
+    Time("response, last byte", "response", "http_req_total", lambda chat: chat["end_s"] - chat["received_s"]),
+)
 
 
 def compare(peers: Path) -> Comparison:
@@ -52,9 +78,9 @@ def _rows(case: str, model: str, command: Path) -> list[Row]:
     asked = [sorted(chat["number"] for chat in each) for each in (truth, their_truth)]
     if not asked[0] == asked[1] == list(range(REQUESTS)):
         raise SystemExit(f"{case}: each client should ask each of {REQUESTS} questions once; not so: {asked}")
-    times = [name for name in TIMES if model == THINKING or name != "first answer token"]
+    times = [*TIMES, FIRST_ANSWER_TOKEN] if model == THINKING else TIMES
     return [
-        *(row for name in times for row in _time_rows(case, name, card, theirs, truth)),
+        *(row for time in times for row in _time_rows(case, time, card, theirs, truth)),
         *_rate_rows(case, card, theirs, truth),
     ]
 
@@ -77,7 +103,7 @@ def _aiperf(url: str, model: str, command: Path, folder: Path) -> dict[str, Any]
         f" --artifact-dir {folder}/out --ui none"
     )
     hub = load_peers.hub_cache(folder / "hub", _tokenizer(folder / "tokenizer"))
-    output([str(command), *arguments.split()], env=os.environ | {"HF_HUB_CACHE": str(hub), "HF_HUB_OFFLINE": "1"})
+    output([str(command), *arguments.split()], env=peer_environment(HF_HUB_CACHE=str(hub), HF_HUB_OFFLINE="1"))
     return dict(json.loads((folder / "out" / "profile_export_aiperf.json").read_text()))
 
 
@@ -97,59 +123,35 @@ def _tokenizer(folder: Path) -> Path:
     return folder
 
 
-def _time_rows(case: str, name: str, card: Card, theirs: dict[str, Any], truth: Truth) -> list[Row]:
-    ours_name, their_name = TIMES[name]
-    times = sorted(TRUE_MS[name](chat) for chat in _answered(truth))
-    true = {"mean": statistics.fmean(times)} | {f"p{percent}": _nearest_rank(times, percent) for percent in PERCENTS}
-    return [
-        Row(
-            case,
-            f"{name}, {figure}",
-            card.cell("response_time", "experience.latency", ours_name, figure),
-            theirs[their_name]["avg" if figure == "mean" else figure],
-            value,
-            "ms",
-        )
-        for figure, value in true.items()
-    ]
+def _time_rows(case: str, time: Time, card: Card, theirs: dict[str, Any], truth: Sequence[Chat]) -> list[Row]:
+    values = sorted(time.true_s(chat) * 1e3 for chat in _answered(truth))
+    true = {"mean": statistics.fmean(values)} | {f"p{percent}": _nearest_rank(values, percent) for percent in PERCENTS}
+    lacking = f"this Shosei's card has no {time.ours}" if time is FIRST_ANSWER_TOKEN else ""
+    rows = []
+    for figure, value in true.items():
+        ours = card.cell("response_time", "experience.latency", time.ours, figure)
+        peers = theirs[time.peers]["avg" if figure == "mean" else figure]
+        rows.append(Row(case, f"{time.name}, {figure}", ours, peers, value, "ms", lacking))
+    return rows
 
 
-def _rate_rows(case: str, card: Card, theirs: dict[str, Any], truth: Truth) -> list[Row]:
+def _rate_rows(case: str, card: Card, theirs: dict[str, Any], truth: Sequence[Chat]) -> list[Row]:
     begin = min(chat["received_s"] for chat in truth)
     in_time = [chat for chat in _answered(truth) if chat["end_s"] < begin + SECONDS]
     tokens = sum(len(chat["token_s"]) for chat in in_time)
+    rate, token_rate = card.value("inference_speed"), card.figure("inference_speed", "tokens_per_s")
     errors = card.cell("error_rate", "reliability.parts", "all, final state", "errors")
+    failed = len(truth) - len(_answered(truth))
     return [
-        Row(
-            case,
-            "requests a second",
-            card.value("inference_speed"),
-            theirs["request_throughput"]["avg"],
-            len(in_time) / SECONDS,
-        ),
-        Row(
-            case,
-            "output tokens a second",
-            card.figure("inference_speed", "tokens_per_s"),
-            theirs["output_token_throughput"]["avg"],
-            tokens / SECONDS,
-        ),
-        Row(case, "errors", errors, theirs["error_request_count"]["avg"], len(truth) - len(_answered(truth))),
+        Row(case, "requests a second", rate, theirs["request_throughput"]["avg"], len(in_time) / SECONDS),
+        Row(case, "output tokens a second", token_rate, theirs["output_token_throughput"]["avg"], tokens / SECONDS),
+        Row(case, "errors", errors, theirs["error_request_count"]["avg"], failed),
     ]
 
 
-def _answered(truth: Truth) -> Truth:
+def _answered(truth: Sequence[Chat]) -> list[Chat]:
     return [chat for chat in truth if chat["token_s"]]
 
 
 def _nearest_rank(ordered: Sequence[float], percent: int) -> float:
     return ordered[math.ceil(percent / 100 * len(ordered)) - 1]
-
-
-TRUE_MS: dict[str, Callable[[dict[str, Any]], float]] = {
-    "first token": lambda chat: (chat["token_s"][0] - chat["received_s"]) * 1e3,
-    "first answer token": lambda chat: (chat["token_s"][chat["thoughts"]] - chat["received_s"]) * 1e3,
-    "inter-token": lambda chat: (chat["token_s"][-1] - chat["token_s"][0]) / (len(chat["token_s"]) - 1) * 1e3,
-    "response": lambda chat: (chat["end_s"] - chat["received_s"]) * 1e3,
-    "response, last byte": lambda chat: (chat["end_s"] - chat["received_s"]) * 1e3,
-}

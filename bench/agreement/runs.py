@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import urllib.request
@@ -23,10 +24,12 @@ class Card:
         self._metrics = {metric["id"]: metric for metric in body["metrics"] if metric["phase"] == "inference"}
 
     def value(self, metric: str) -> float | None:
-        return self._metrics[metric]["value"]
+        value: float | None = self._metrics[metric]["value"]
+        return value
 
     def figure(self, metric: str, name: str) -> float | None:
-        return self._metrics[metric]["figures"][name]["value"]
+        value: float | None = self._metrics[metric]["figures"][name]["value"]
+        return value
 
     def table(self, metric: str, key: str) -> list[dict[str, Any]]:
         """The rows of a table by its columns. None of them where the card has no such table."""
@@ -46,11 +49,16 @@ def shosei(*arguments: str, codes: Sequence[int] = (0,)) -> str:
 
 def output(command: Sequence[str], codes: Sequence[int] = (0,), **options: Any) -> str:
     """A command's standard output. Ends the program where its exit code is not one of ``codes``."""
-    done = subprocess.run(command, capture_output=True, text=True, **options)
+    done: subprocess.CompletedProcess[str] = subprocess.run(command, capture_output=True, text=True, **options)
     if done.returncode not in codes:
         words = (done.stderr or done.stdout)[-2000:]
         raise SystemExit(f"{' '.join(command[:3])} ended with exit code {done.returncode}: {words}")
     return done.stdout
+
+
+def peer_environment(**variables: str) -> dict[str, str]:
+    """This process's without our sources, which a peer must not import, and with ``variables``."""
+    return {name: value for name, value in os.environ.items() if name != "PYTHONPATH"} | variables
 
 
 @contextmanager

@@ -29,7 +29,7 @@ def compare_squad(script: Path | None) -> Comparison:
     with tempfile.TemporaryDirectory() as folder, answering(asked, Path(folder)) as url:
         dataset, predictions = squad_files(Path(folder), asked)
         card = examined(url, dataset)
-        command = [sys.executable, str(script.absolute()), str(dataset), str(predictions)]
+        command = [sys.executable, str(script), str(dataset), str(predictions)]
         theirs = json.loads(output(command, cwd=folder))
     return Comparison(SQUAD, _rows(card, theirs["f1"], theirs["exact_match"]))
 
@@ -43,11 +43,11 @@ def compare_cmrc(peers: Path, script: Path | None) -> Comparison:
     with tempfile.TemporaryDirectory() as folder, answering(asked, Path(folder)) as url:
         dataset, predictions = squad_files(Path(folder), asked)
         ours, by_rule = examined(url, dataset), _by_rule(url, dataset)
-        command = [str(python), "-c", WITHOUT_SENTENCES, str(script.absolute()), str(dataset), str(predictions)]
+        command = [str(python), "-c", WITHOUT_SENTENCES, str(script), str(dataset), str(predictions)]
         theirs = json.loads(output(command))
     f1, exact_match = float(theirs["F1"]), float(theirs["EM"])
     lacking = "" if by_rule else "this Shosei has no --f1"
-    rule = Row("", "F1, --f1 cmrc2018", by_rule and by_rule.value("f1"), f1 / 100, lacking=lacking)
+    rule = Row("", "F1, --f1 cmrc2018", by_rule.value("f1") if by_rule else None, f1 / 100, lacking=lacking)
     return Comparison(CMRC, [*_rows(ours, f1, exact_match), rule])
 
 
