@@ -81,7 +81,7 @@ async def _chunks(model: str, number: int, told: dict[str, Any]) -> AsyncIterato
 
 
 def _words(number: int) -> Iterator[str]:
-    draw = random.Random(-number)
+    draw = random.Random(number)
     while True:
         yield f" word{draw.randrange(WORDS)}"
 
