@@ -47,8 +47,15 @@ def compare_cmrc(peers: Path, script: Path | None) -> Comparison:
         theirs = json.loads(output(command))
     f1, exact_match = float(theirs["F1"]), float(theirs["EM"])
     lacking = "" if by_rule else "this Shosei has no --f1"
-    rule = Row("", "F1, --f1 cmrc2018", by_rule.value("f1") if by_rule else None, f1 / 100, lacking=lacking)
-    return Comparison(CMRC, [*_rows(ours, f1, exact_match), rule])
+    found = (by_rule.value("f1"), by_rule.figure("f1", "exact_match")) if by_rule else (None, None)
+    return Comparison(
+        CMRC,
+        [
+            *_rows(ours, f1, exact_match),
+            Row("", "F1, --f1 cmrc2018", found[0], f1 / 100, lacking=lacking),
+            Row("", "exact match, --f1 cmrc2018", found[1], exact_match / 100, lacking=lacking),
+        ],
+    )
 
 
 def _rows(card: Card, f1: float, exact_match: float) -> list[Row]:
