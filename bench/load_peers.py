@@ -46,7 +46,7 @@ def rate(name: str, url: str, stream: bool, seconds: float, in_flight: int = 32)
 def ran(name: str, url: str, stream: bool, seconds: float, in_flight: int) -> Iterator[Path]:
     """The folder in which the peer's command left its results."""
     with tempfile.TemporaryDirectory() as work:
-        cache = _hub_cache(Path(work) / "hub")
+        cache = hub_cache(Path(work) / "hub", Path(os.environ["BENCH_MODEL"]))
         arguments = COMMANDS[name].format(
             url=url,
             seconds=seconds,
@@ -63,10 +63,10 @@ def ran(name: str, url: str, stream: bool, seconds: float, in_flight: int) -> It
         yield Path(work)
 
 
-def _hub_cache(folder: Path) -> Path:
-    """The tokenizer in the layout of a hub's cache, the only one that all peers read."""
+def hub_cache(folder: Path, model: Path) -> Path:
+    """A model's tokenizer, as ``TOKENIZER``, in the layout of a hub's cache, the only one that all peers read."""
     snapshot = folder / f"models--{TOKENIZER.replace('/', '--')}" / "snapshots" / "0"
-    shutil.copytree(os.environ["BENCH_MODEL"], snapshot, ignore=shutil.ignore_patterns("*.safetensors"))
+    shutil.copytree(model, snapshot, ignore=shutil.ignore_patterns("*.safetensors"))
     (folder / snapshot.parent.parent.name / "refs").mkdir()
     (folder / snapshot.parent.parent.name / "refs" / "main").write_text("0")
     return folder
