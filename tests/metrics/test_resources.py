@@ -43,12 +43,22 @@ def test_memory_without_pss_is_rss_and_says_so() -> None:
     assert rows(metric, "memory")["peak PSS, sampled"] == [None]
 
 
-def test_the_cgroups_own_peak_is_the_peak_where_it_was_read() -> None:
-    events = [TRAIN, sample(0, pss_bytes=MB), sample(1, pss_bytes=2 * MB)]
-    events += [sample(at, "cgroup", "run", peak_bytes=peak * MB) for at, peak in ((0, 1), (1, 5))]
+@pytest.mark.parametrize(
+    ("cgroup", "gauge", "expected", "method"),
+    [
+        (5, "pss_bytes", 5, "cgroup"),  # a peak between two readings of PSS
+        (1, "pss_bytes", 2, "PSS"),  # pages that somebody else had read
+        (1, "rss_bytes", 2, "RSS"),
+    ],
+)
+def test_the_larger_of_the_cgroups_peak_and_what_was_mapped_counts(
+    cgroup: int, gauge: str, expected: int, method: str
+) -> None:
+    events = [TRAIN, sample(0, **{gauge: MB}), sample(1, **{gauge: 2 * MB})]
+    events += [sample(at, "cgroup", "run", peak_bytes=peak * MB) for at, peak in ((0, 1), (1, cgroup))]
     metric = metric_of(events, "memory", "training")
-    assert (metric.value, metric.figures["mean"].value) == (5 * MB, 1.5 * MB)
-    assert "cgroup" in str(metric.detail)
+    assert (metric.value, metric.figures["mean"].value) == (expected * MB, 1.5 * MB)
+    assert method in str(metric.detail)
 
 
 def test_gpu_memory_stands_beside_the_processes() -> None:

@@ -60,15 +60,17 @@ def test_512_mb_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, grouped: b
     kernel = [sample.peak_bytes for sample in log.of(Sample) if sample.scope == "cgroup"]
     if kernel:
         assert kernel[-1] == pytest.approx(512 * MB, rel=0.05)
-        assert memory(log).value == kernel[-1]
+        pss = max(sample.pss_bytes or 0 for sample in samples(log, "holder"))
+        assert memory(log).value == max(kernel[-1], pss)
 
 
 def test_a_peak_between_two_samples_is_seen(tmp_path: Path, grouped: bool) -> None:
     """200 MB held for an instant: sampling misses them, the high-water mark does not."""
     program = (
-        "import time; held = bytearray(200_000_000); held[::4096] = bytes(len(held[::4096])); del held; time.sleep(1)"
+        "import time; time.sleep(1); held = bytearray(200_000_000); held[::4096] = bytes(len(held[::4096])); del held; "
+        "time.sleep(1.2)"
     )
-    _, log = supervise(tmp_path / "run", python("peaky", program), interval_s=0.7)
+    _, log = supervise(tmp_path / "run", python("peaky", program), interval_s=1.8)
     seen = samples(log, "peaky")
     assert max(sample.rss_bytes or 0 for sample in seen) < 100 * MB
     assert max(sample.peak_bytes or 0 for sample in seen) == pytest.approx(200 * MB, rel=0.1)

@@ -13,6 +13,8 @@ from shosei.supervise.cgroup import Cgroup
 from shosei.supervise.process import Process
 
 _PSS_SHARE = 0.005  # of a core may go into PSS, whose reading walks every page table
+# A new height of RSS by so much is worth a reading at any time: from 10 MB to 100 GB there are 190 such heights.
+_PSS_GROWTH = 1.05
 _IO = {
     "read_bytes": "read_bytes",
     "write_bytes": "write_bytes",
@@ -31,6 +33,7 @@ class TreeMeter:
         self._base: dict[str, Any] = {}
         self._totals: dict[str, Any] = {}
         self._next_pss_ns = 0
+        self._height = 0  # the highest RSS at which PSS was read
         self.pids: list[int] = []  # the tree's, when it was last read
 
     def restarted(self) -> None:
@@ -60,7 +63,7 @@ class TreeMeter:
             phase=self._phase,
             processes=len(memory) if members else None,
             rss_bytes=sizes.get("VmRSS"),
-            pss_bytes=self._pss(members),
+            pss_bytes=self._pss(members, sizes.get("VmRSS", 0)),
             peak_bytes=sizes.get("VmHWM"),
             **self._totals,
         )
@@ -72,9 +75,11 @@ class TreeMeter:
         peak = cgroup.peak_bytes()
         return [Sample(scope="cgroup", name=self._name, phase=self._phase, used_bytes=current, peak_bytes=peak)]
 
-    def _pss(self, members: Iterable[int]) -> int | None:
-        if time.monotonic_ns() < self._next_pss_ns:
+    def _pss(self, members: Iterable[int], rss: int) -> int | None:
+        """None unless the last reading is paid for, or memory has grown: a short run is read near its height."""
+        if time.monotonic_ns() < self._next_pss_ns and rss <= self._height * _PSS_GROWTH:
             return None
+        self._height = max(self._height, rss)
         begin = time.thread_time_ns()
         pss = _sum(numbers(f"/proc/{pid}/smaps_rollup") for pid in members).get("Pss")
         self._next_pss_ns = time.monotonic_ns() + int((time.thread_time_ns() - begin) / _PSS_SHARE)

@@ -25,6 +25,7 @@ from shosei.supervise.steps import StepReader
 
 _STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _FORWARDED = (signal.SIGUSR1, signal.SIGUSR2)
+_EARLY_S = (0.05, 0.1, 0.2, 0.4)  # between the samples of a start's first second: it may live no longer
 
 _log = logging.getLogger(__name__)
 
@@ -35,7 +36,8 @@ class Supervisor:
     A child that fails or hangs is started again after ``backoff_s``, doubled each time, at most ``max_restarts`` times
     within any ``per_s`` (None: in all). When one is lost for good the others are stopped. Children are stopped in
     reverse order (so list what others depend on first), with ``grace_s`` for all of them together before SIGKILL.
-    Samples are taken every ``interval_s``; without a ``writer`` nothing is recorded, by the children neither.
+    Samples are taken every ``interval_s``, and more often in the first second of a start; without a ``writer`` nothing
+    is recorded, by the children neither.
     ``injections`` strike the last of the children.
     """
 
@@ -130,11 +132,15 @@ class Supervisor:
         while True:
             start += 1
             process = self._start(child, start)
-            watching = asyncio.create_task(watch(process, self._emit))
+            helpers = [
+                asyncio.create_task(watch(process, self._emit)),
+                asyncio.create_task(self._sample_early(process)),
+            ]
             try:
                 await process.ended()
             finally:
-                watching.cancel()
+                for task in helpers:
+                    task.cancel()
             planned, code = self._finish(process, start)
             refused = child.is_ours and code == EXIT_INPUT
             if self._stopping.is_set() or (planned and not refused):
@@ -235,6 +241,12 @@ class Supervisor:
             if self._sampler:
                 self._sampler.machine()
             self._collect_adopted()
+
+    async def _sample_early(self, process: Process) -> None:
+        for delay in _EARLY_S:
+            if delay < self._interval_s:
+                await asyncio.sleep(delay)
+                self._sample(process)
 
     def _sample(self, *running: Process) -> None:
         for process in running:

@@ -1,4 +1,4 @@
-"""Peak memory of the processes, by the best method that was sampled."""
+"""Peak memory of the processes: what their control groups were charged, or what they had mapped, whichever is more."""
 
 from __future__ import annotations
 
@@ -14,10 +14,12 @@ _GPU_GAUGES = ("used_bytes", "reserved_bytes", "allocated_bytes")
 
 
 def memory(log: Log) -> Value:
-    """Peak memory of the run in bytes, by the best method that was sampled.
+    """Peak memory of the run in bytes: the larger of two, each of which leaves something out.
 
-    The peak of the cgroups that it owns, which the kernel itself keeps; else the highest sum over process trees of
-    PSS, which counts shared pages once; else of RSS. The mean is over the seconds in which anything was sampled.
+    The peak of the cgroups that it owns, which the kernel itself keeps, lacks the pages that somebody else read first:
+    weights and libraries in a warm page cache. The highest sum over process trees of PSS, which counts shared pages
+    once, lacks what came and went between two readings; RSS stands in for it where nobody read PSS. The mean is over
+    the seconds in which anything was sampled.
     """
     trees = process_trees(log)
     pss, rss = per_second(trees, "pss_bytes"), per_second(trees, "rss_bytes")
@@ -27,7 +29,7 @@ def memory(log: Log) -> Value:
     high_water = per_second(trees, "peak_bytes")
     cgroup = per_second(by_child(log.of(Sample), "cgroup"), "peak_bytes")
     peaks = {"cgroup": _highest(cgroup), "pss": _highest(pss), "rss": _highest(rss)}
-    method = next(name for name, peak in peaks.items() if peak is not None)
+    method = max(("cgroup", gauge), key=lambda name: peaks[name] or 0)
     mean = stats.mean([float(value) for value in series.values()])
     rows: list[Row] = [[text(f"resources.peak_{name}"), peak] for name, peak in peaks.items()]
     rows.append([text("resources.mean_memory", gauge=gauge.upper()), mean])
