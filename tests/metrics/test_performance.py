@@ -12,12 +12,27 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from recorded import HARDWARE, MS, S, metric_of, rows
-from shosei.log import Columns, Epoch, Event, Fault, Log, ProcExit, Request, RunBegin, Sample, Section, Step, Window
+from shosei.log import (
+    Columns,
+    Epoch,
+    Event,
+    Fault,
+    Log,
+    ProcExit,
+    ProcStart,
+    Request,
+    RunBegin,
+    Sample,
+    Section,
+    Step,
+    Window,
+)
 from shosei.metrics.observed.requests import growing
 from shosei.metrics.observed.wall_time import wall_time
 from shosei.metrics.service_level import ServiceLevel
 
 BEGIN = RunBegin(verb="train", argv=["train"], hardware=HARDWARE, phase="training")
+START = ProcStart(child="train", child_pid=1, argv=["train"], start=1, phase="training")
 SERVE = RunBegin(verb="serve", argv=["serve"], hardware=HARDWARE, phase="inference")
 
 
@@ -173,6 +188,83 @@ def test_an_epoch_that_went_on_after_a_restart_is_whole(total: int, before: int)
     assert (metric.value, metric.detail) == (total, "time per epoch")
 
 
+def resumed_before_an_epochs_end(step_s: float = 1.0, count: int = 1) -> list[Event]:
+    """Epochs of ten steps; checkpoint after the eighth; killed in the thirteenth, which is in the second epoch."""
+    numbers = range(count, 13, count), range(8 + count, 21, count)
+    ends = [number * step_s for number in numbers[0]], [20 + (number - 8) * step_s for number in numbers[1]]
+    steps = [
+        step(number, end, step_s * count, epoch=1 + (number > 10), count=count)
+        for start in (0, 1)
+        for number, end in zip(numbers[start], ends[start], strict=True)
+    ]
+    # The last is as logs had it whose reader kept an epoch's first beginning.
+    told = [epoch(0, 10, 10), epoch(10, 12, 2, 0.2, 2), epoch(0, 22, 10), epoch(10, 32, 10, index=2)]
+    return sorted([BEGIN, crash(12.5), *steps, *told], key=lambda event: event.mono_ns)
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_epochs_do_not_overlap_though_the_run_went_back_into_the_first(count: int) -> None:
+    """The first takes 22 s: two of its steps, and two of the second epoch, were lost, and so was the way back."""
+    metric = metric_of(resumed_before_an_epochs_end(count=count), "training_speed", "training")
+    epochs = rows(metric, "epochs")
+    assert {index: row[:2] for index, row in epochs.items()} == {"1": [22.0, 10], "2": [10.0, 10]}
+    parts = seconds_of(metric)
+    assert sum(row[0] for row in epochs.values()) == parts.pop("total") == 32
+    assert {part: seconds for part, seconds in parts.items() if seconds} == {
+        "compute": 20,
+        "lost work": 4.5,
+        "recovery": 7.5,
+    }
+
+
+def test_an_epoch_that_was_taken_back_and_not_begun_again_is_none() -> None:
+    events = [event for event in resumed_before_an_epochs_end() if event.mono_ns <= 22 * S]
+    metric = metric_of(events, "training_speed", "training")
+    assert {index: row[:2] for index, row in rows(metric, "epochs").items()} == {"1": [22.0, 10]}
+    assert metric_of(events, "inference_speed", "training").n == 10
+
+
+def every_tenth(count: int = 30, **last: Any) -> list[Event]:
+    """Told of every tenth step: 50 and 70 ms by turns, 80 samples and 1000 tokens each."""
+    ends, events = 0.0, [BEGIN]
+    for index in range(count):
+        took = 0.5 if index % 2 else 0.7
+        ends += took
+        fields = {"count": 10, "samples": 80, "tokens": 1000, "data_wait_ns": None}
+        events.append(step(10 * (index + 1), ends, took, **fields | (last if index == count - 1 else {})))
+    return events
+
+
+def test_a_step_that_stands_for_ten_weighs_ten() -> None:
+    time = metric_of(every_tenth(), "response_time", "training")
+    assert (time.value, time.n) == (pytest.approx(60), 30)
+    assert time.ci == pytest.approx((60, 60), abs=0.01)  # batches of one slow and one fast
+    assert {name: figure.value for name, figure in time.figures.items()} == dict.fromkeys(
+        ["p50", "p90", "p95", "p99", "first_step_s", "first_checkpoint_s"]
+    )
+    words = " ".join(map(str, time.notes))
+    assert "30 intervals cover 300 steps" in words
+    assert "percentiles of single steps are not measured" in words
+    assert not time.plots
+    rate = metric_of(every_tenth(), "inference_speed", "training")
+    assert (rate.n, rate.value) == (30, pytest.approx(8 / 0.06))
+    assert rate.figures["tokens_per_s"].value == pytest.approx(100 / 0.06)
+    wrong = metric_of(every_tenth(loss=None, finite=False), "error_rate", "training")
+    assert (wrong.value, wrong.n) == (pytest.approx(1 / 30), 30)
+    assert rows(wrong, "steps") == {"attempted": [300], "loss or gradient not finite": [10], "skipped": [0]}
+    alone = metric_of([BEGIN, *(step(n, n, finite=n != 30) for n in range(1, 31))], "error_rate", "training")
+    assert wrong.ci == pytest.approx(alone.ci)  # ten steps of which one number is known are one observation
+
+
+def test_work_that_was_run_again_is_counted_in_steps() -> None:
+    """Steps 1 to 17 by a bar that shows every second or third; again from step 10."""
+    shown = [(3, 3), (5, 2), (8, 3), (10, 2), (13, 3), (15, 2), (17, 2)]
+    events = [BEGIN, *(step(n, n, c, count=c) for n, c in shown), crash(17.5)]
+    events += [step(n, 10 + n, c, count=c) for n, c in [(14, 2), (16, 2), (19, 3)]]  # 13 only started the clock
+    lost = rows(metric_of([START, *events], "crash_rate", "training"), "Lost work")
+    assert lost["run again after a restart"] == [5, pytest.approx(5.0)]
+
+
 def test_a_clock_that_stands_still_measures_nothing() -> None:
     events = [BEGIN, section("load", 1, 1), step(1, 1, 0), epoch(1, 1, 1)]
     for id in ("training_speed", "inference_speed"):
@@ -186,20 +278,24 @@ PRECEDENCE = ["recovery", "lost_work", "load", "checkpoint", "evaluation", "step
 @given(
     st.lists(LENGTHS, min_size=1, max_size=8),
     st.lists(st.tuples(LENGTHS, st.sampled_from(["load", "checkpoint", "evaluation"])), max_size=8),
-    st.lists(st.integers(1, 7), min_size=8, max_size=8),
+    st.lists(st.tuples(st.integers(1, 7), st.integers(1, 3)), min_size=8, max_size=8),
     st.none() | st.integers(0, 80),
 )
 def test_the_parts_of_any_wall_time_sum_to_it(
-    steps: list[tuple[int, int]], sections: list[tuple[tuple[int, int], str]], numbers: list[int], crashed: int | None
+    steps: list[tuple[int, int]],
+    sections: list[tuple[tuple[int, int], str]],
+    numbers: list[tuple[int, int]],
+    crashed: int | None,
 ) -> None:
-    """Against a painter who colours each unit of time by hand, two ranks at a time."""
+    """Against a painter who colours each unit of time by hand. What a later step goes back behind is lost."""
     steps.sort(key=lambda span: sum(span))
     log = Log(1, {Step: [], Section: [], ProcExit: []})
     spans: list[tuple[str, int, int]] = []
     for index, (begin, length) in enumerate(steps):
-        repeated = numbers[index] in numbers[index + 1 : len(steps)]
-        spans.append(("lost_work" if repeated else "step", begin, begin + length))
-        log.events[Step].append(step(numbers[index], (begin + length) / S, length / S))
+        number, count = numbers[index]
+        taken_back = any(later - covered < number for later, covered in numbers[index + 1 : len(steps)])
+        spans.append(("lost_work" if taken_back else "step", begin, begin + length))
+        log.events[Step].append(step(number, (begin + length) / S, length / S, count=count))
     for (begin, length), name in sections:
         spans.append((name, begin, begin + length))
         log.events[Section].append(section(name, begin / S, (begin + length) / S))

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from recorded import rows
+from shosei.card.words import rendered
 from shosei.log import Epoch, Heartbeat, Log, Note, ProcExit, Step, read_log
 from shosei.metrics import Metric
 from shosei.metrics.cells import compute
@@ -86,16 +89,97 @@ def test_a_restart_in_the_middle_of_an_epoch(tmp_path: Path) -> None:
     assert found["crash_rate"].value == 0.5
 
 
+# Writes down when each step was over, and tells of some: a bar at most every 50 ms, a log of every tenth.
+THROTTLED = r"""
+import sys, time
+told, path = 0.0, sys.argv[1]
+with open(path, "w") as times:
+    for step in range(1, 121):
+        time.sleep(0.004 + 0.006 * (step % 3))
+        now = time.monotonic()
+        print(step, now, file=times)
+        if (now - told > 0.05) if sys.argv[2] == "bar" else (step % 10 == 0):
+            told = now
+            print(f"\r{step}/120 loss 1.5 samples 8", end="" if sys.argv[2] == "bar" else "\n", flush=True)
+            print(f"\r{step}/120 refreshed", end="", flush=True)
+"""
+
+
+@linux
+@pytest.mark.parametrize("kind", ["bar", "log"])
+def test_a_trainer_that_tells_of_some_steps_is_timed_by_all(tmp_path: Path, kind: str) -> None:
+    command = [SHOSEI, "supervise", "--run", tmp_path / "run", "--step-pattern"]
+    command += [r"(?P<step>\d+)/120 (?:loss (?P<loss>\S+) samples (?P<samples>\d+))?", "--"]
+    command += [sys.executable, "-c", THROTTLED, tmp_path / "times", kind]
+    subprocess.run(command, check=True, capture_output=True, timeout=60)
+    log = read_log(tmp_path / "run" / "log")
+    lines = (tmp_path / "times").read_text().splitlines()
+    ended = {int(step): float(moment) for step, moment in (line.split() for line in lines)}
+    steps = log.of(Step)
+    first, last = steps[0].step - steps[0].count, steps[-1].step
+    assert all(a.step == b.step - b.count for a, b in itertools.pairwise(steps))
+    truth_ms = (ended[last] - ended[first]) * 1000 / (last - first)
+    found = cells(log)
+    assert found["response_time"].value == pytest.approx(truth_ms, rel=0.05)
+    assert found["response_time"].n == len(steps) < (last - first) / 3
+    assert found["response_time"].figures["p50"].value is None
+    assert found["inference_speed"].value == pytest.approx(8000 / truth_ms, rel=0.05)
+    assert (found["error_rate"].value, found["error_rate"].n) == (0, len(steps))
+
+
+# Two epochs of 15 steps, a checkpoint after every sixth, and a kill in the second epoch before its first checkpoint.
+BACK = r"""
+import os, signal, sys, time
+path = sys.argv[1]
+step = int(open(path).read()) if os.path.exists(path) else 0
+first = step == 0
+time.sleep(0.2)
+while step < 30:
+    time.sleep(0.03)
+    step += 1
+    print(f"epoch {(step + 14) // 15} step {step} loss 1 1000 tokens 16", flush=True)
+    if step % 6 == 0 and step < 17:
+        with open(path, "w") as file: file.write(str(step))
+    if step == 17 and first:
+        os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@linux
+def test_epochs_after_a_kill_do_not_overlap(tmp_path: Path) -> None:
+    """Killed after step 17 it goes on from step 12, in the first of two epochs of 15."""
+    command = [SHOSEI, "supervise", "--run", tmp_path / "run", "--step-pattern", PATTERN, "--max-restarts", "1"]
+    command += ["--backoff", "0.01", "--", sys.executable, "-c", BACK, tmp_path / "step"]
+    subprocess.run(command, check=True, capture_output=True, timeout=60)
+    log = read_log(tmp_path / "run" / "log")
+    assert [step.step for step in log.of(Step)] == [*range(2, 18), *range(14, 31)]
+    last = {epoch.index: epoch for epoch in log.of(Epoch)}  # its last word on each
+    assert last[1].end_ns <= last[2].begin_ns
+    speed = rendered(cells(log)["training_speed"])
+    epochs = rows(speed, "epochs")
+    total = rows(speed, "wall time")["total"][0]
+    assert sum(row[0] for row in epochs.values()) == pytest.approx(total, rel=0.001)
+    second = [step for step in log.of(Step) if step.epoch == 2 and step.mono_ns > last[1].end_ns]
+    assert epochs["2"][0] == pytest.approx(sum(step.duration_ns for step in second[-15:]) / 1e9, rel=0.02)
+
+
+@linux
+def test_a_number_that_falls_starts_the_clock_again(tmp_path: Path) -> None:
+    log = trained(tmp_path / "run", "for n in 5 9 2 4; do echo step $n; sleep 0.02; done", pattern=r"p (?P<step>\d+)")
+    assert [(step.step, step.count) for step in log.of(Step)] == [(9, 4), (4, 2)]
+    assert [note.text for note in log.of(Note)] == [
+        "step 2 was printed after step 9: the numbers are taken to count through the run, so that it went back"
+    ]
+
+
 @linux
 def test_what_is_not_printed_is_not_made_up(tmp_path: Path) -> None:
     log = trained(
         tmp_path / "run", "for n in 10 20 20 30; do echo step $n; sleep 0.05; done", pattern=r"p (?P<step>\d+)"
     )
     assert [step.step for step in log.of(Step)] == [20, 30]
-    assert [note.text for note in log.of(Note)] == [
-        "step 20 was printed after step 10: each match counts as one step, and the numbers are taken to count through "
-        "the run"
-    ]
+    assert [step.count for step in log.of(Step)] == [10, 10]
+    assert not log.of(Note)
     found = cells(log)
     assert {name for name in ("training_speed", "inference_speed", "error_rate") if found[name].value is None} == {
         "training_speed",

@@ -137,13 +137,13 @@ class Epoch(Event, tag="epoch"):
 
 
 class Step(Event, tag="step"):
-    """One optimiser step, attempted, as this rank saw it."""
+    """An optimiser step, attempted, as this rank saw it, or several in a row: what is counted is the sum over them."""
 
-    step: int  # from 1
+    step: int  # from 1; of several the last one
     epoch: int  # as the trainer counts; 0 where it does not say
     samples: int | None  # of this rank
     tokens: int | None  # of this rank, without padding
-    duration_ns: int  # whole step, data wait included
+    duration_ns: int  # data wait included
     data_wait_ns: int | None
     loss: float | None  # None: not finite or, where ``finite``, not known
     finite: bool
@@ -152,6 +152,7 @@ class Step(Event, tag="step"):
     lr: float | None = None
     skipped: bool = False
     flops: int | None = None  # forward and backward, by the model's closed form; what is recomputed does not count
+    count: int = 1  # how many steps; more where a foreign trainer does not tell of each
 
 
 class Section(Event, tag="section"):

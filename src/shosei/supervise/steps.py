@@ -7,6 +7,7 @@ import re
 import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from shosei.errors import InputError
 from shosei.log import Epoch, Event, Note, Step
@@ -38,13 +39,50 @@ class _Pass:
         return self.last - self.first + 1
 
 
+class _Printed(NamedTuple):
+    """What one match says. None where the pattern has no such group, or it took no part."""
+
+    step: int
+    epoch: int | None
+    samples: int | None
+    tokens: int | None
+    loss: float | None
+
+    @classmethod
+    def of(cls, match: re.Match[bytes]) -> _Printed:
+        """Raises KeyError, ValueError or OverflowError where a group took what is not a number."""
+        numbers = {name: _number(text) for name, text in match.groupdict().items() if text is not None}
+        epoch, samples, tokens = (
+            int(numbers[name]) if name in numbers else None for name in ("epoch", "samples", "tokens")
+        )
+        return cls(int(numbers["step"]), epoch, samples, tokens, numbers.get("loss"))
+
+    def event(self, count: int, duration_ns: int, phase: str) -> Step:
+        """The event of ``count`` steps that took so long together; what is printed of one stands for each."""
+        finite = self.loss is None or math.isfinite(self.loss)
+        return Step(
+            step=self.step,
+            epoch=self.epoch or 0,
+            samples=None if self.samples is None else self.samples * count,
+            tokens=None if self.tokens is None else self.tokens * count,
+            duration_ns=duration_ns,
+            data_wait_ns=None,
+            loss=self.loss if finite else None,
+            finite=finite,
+            count=count,
+            phase=phase,
+        )
+
+
 class StepReader:
     """Makes events of the matches in one command's output, over all its starts.
 
-    A step lasts from the match before it to its own. The first match of a start has none before it, nor has one whose
-    number fell, since the trainer went back by itself: such a match only starts the clock. A number that is printed
-    again at once, as by other ranks, is passed over. Epochs follow where the pattern has them: one is over when the
-    next begins, and one that was not finished is told of where an earlier one shows how long it would have been.
+    A match covers the steps since the match before it, as many as the number has risen by: a bar that is drawn ten
+    times a second, or a log of every tenth step, tells of several at once. Samples and tokens are those of one step.
+    The first match of a start has none before it, nor has one whose number fell, since the trainer went back by itself:
+    such a match only starts the clock. A number that is printed again at once, as by other ranks, is passed over.
+    Epochs follow where the pattern has them: one is over when the next begins, and one that was not finished is told of
+    where an earlier one shows how long it would have been.
     """
 
     def __init__(self, phase: str, emit: Callable[[Event], None]) -> None:
@@ -71,37 +109,22 @@ class StepReader:
     def _take(self, match: re.Match[bytes]) -> None:
         now_ns = time.monotonic_ns()
         try:
-            numbers = {name: _number(text) for name, text in match.groupdict().items() if text is not None}
-            step, epoch = int(numbers["step"]), int(numbers.get("epoch", 0))
-            samples, tokens = (int(numbers[name]) if name in numbers else None for name in ("samples", "tokens"))
+            printed = _Printed.of(match)
         except (KeyError, ValueError, OverflowError):
             self._warn(f"--step-pattern took what is not a number: {match[0].decode(errors='replace')!r}")
             return
-        if step == self._step and epoch == self._epoch:
+        step, epoch = printed.step, printed.epoch or 0
+        if (step, epoch) == (self._step, self._epoch):
             return
         timed = 0 <= self._step < step
         if timed:
-            loss = numbers.get("loss")
-            finite = loss is None or math.isfinite(loss)
-            self._emit(
-                Step(
-                    step=step,
-                    epoch=epoch,
-                    samples=samples,
-                    tokens=tokens,
-                    duration_ns=now_ns - self._at_ns,
-                    data_wait_ns=None,
-                    loss=loss if finite else None,
-                    finite=finite,
-                    phase=self._phase,
-                )
-            )
-        if self._step >= 0 and step != self._step + 1:
+            self._emit(printed.event(step - self._step, now_ns - self._at_ns, self._phase))
+        elif self._step >= 0:
             self._warn(
-                f"step {step} was printed after step {self._step}: each match counts as one step, and the numbers are "
-                "taken to count through the run"
+                f"step {step} was printed after step {self._step}: the numbers are taken to count through the run, so "
+                "that it went back"
             )
-        if "epoch" in numbers:
+        if printed.epoch is not None:
             self._pass(epoch, step, now_ns, timed)
         self._step, self._epoch, self._at_ns = step, epoch, now_ns
 
@@ -113,10 +136,11 @@ class StepReader:
             if before.whole:
                 self._length = max(self._length, before.length)
             self._tell(self._epoch, before.length)
-        run = self._passes.setdefault(
-            epoch, _Pass(self._at_ns if timed else now_ns, step, step, int(not timed), follows or step <= 1)
-        )
-        run.first, run.last = min(run.first, step), max(run.last, step)
+        # What a run that went back had seen of later epochs is lost with it.
+        self._passes = {index: run for index, run in self._passes.items() if index <= epoch}
+        begin_ns, first = (self._at_ns, self._step + 1) if timed else (now_ns, step)
+        run = self._passes.setdefault(epoch, _Pass(begin_ns, first, step, int(not timed), follows or step <= 1))
+        run.first, run.last = min(run.first, first), step
 
     def _tell(self, epoch: int, length: int) -> None:
         run = self._passes[epoch]

@@ -23,8 +23,8 @@ from shosei.metrics.observed.requests import (
     response_ms,
     steady_window,
 )
-from shosei.metrics.observed.series import in_turn
-from shosei.metrics.observed.steps import attempted
+from shosei.metrics.observed.series import RatioBatches, in_turn
+from shosei.metrics.observed.steps import attempted, gaps
 from shosei.metrics.observed.tasks import as_requests, by_task, calls, names, submitted, window_of
 from shosei.metrics.value import Unmeasurable, Value
 from shosei.quantity import NS_PER_MS, NS_PER_S
@@ -117,11 +117,16 @@ def _plots(kinds: dict[str, Times], response: Sequence[np.ndarray], window: Wind
 def step_latency(log: Log) -> Value:
     """Mean time of an optimiser step in ms, and how long a run takes to its first step and first checkpoint.
 
-    Ranks take a step side by side: the slowest one's time is its time, and one machine's clock is read.
+    Ranks take a step side by side: the slowest one's time is its time, and one machine's clock is read. Where a trainer
+    tells of several steps at once, their mean is known and their percentiles are not.
     """
     steps = attempted(log.of(Step))
+    counts = [ranks[0].count for ranks in steps]
     slowest = [max(step.duration_ns for step in ranks) / NS_PER_MS for ranks in steps]
-    times = Times([np.array(batch) for batch in in_turn(slowest)])
+    batches = RatioBatches.of_equal_count(tops=slowest, bottoms=counts)
+    value = math.fsum(slowest) / sum(counts)
+    # Of single steps no time is known where not each was told of.
+    times = Times([np.array(batch) for batch in in_turn(slowest)] if max(counts) == 1 else [])
     first = steps[0][0]
     sections = [section for section in log.of(Section) if section.boot == first.boot]
     begin = min(
@@ -129,32 +134,31 @@ def step_latency(log: Log) -> Value:
         or [section.begin_ns for section in sections] + [first.mono_ns - first.duration_ns]
     )
     saved = [section.end_ns for section in sections if section.name == "checkpoint"]
-    first_step = (first.mono_ns - begin) / NS_PER_S
+    first_step = (first.mono_ns - begin) / NS_PER_S if first.count == 1 else None
     first_checkpoint = (min(saved) - begin) / NS_PER_S if saved else None
-    mean = times.mean()
     figures = _percentile_figures(times) | {
         "first_step_s": Figure(first_step, "s", "lower", n=1),
         "first_checkpoint_s": Figure(first_checkpoint, "s", "lower", n=1),
     }
     return Value(
-        value=stats.mean(times.values),
+        value=value,
         n=len(steps),
-        clusters=len(times.clusters),
-        ci=mean.ci or (None, None),
+        clusters=len(batches),
+        ci=_not_negative(stats.ratio_interval(batches.tops, batches.bottoms)),
         unit_of_n="term.time_batches",
         ci_method="term.t_time_batches",
         detail="experience.mean_step",
         figures=figures,
-        notes=_too_few(times.values),
+        notes=_too_few(times.values) if times.clusters else [*gaps(counts), text("experience.single_steps_unknown")],
         breakdown=[
-            _table("experience.step_latency", [times.row(text("term.step"))]),
+            _table("experience.step_latency", [times.row(text("term.step"), value)]),
             Table.of(
                 "experience.start_up",
                 ["experience.from_start_to", "term.seconds"],
                 {"experience.first_step": [first_step], "experience.first_checkpoint": [first_checkpoint]},
             ),
         ],
-        plots=[_histogram("experience.step_histogram", times.values, "experience.steps")],
+        plots=[_histogram("experience.step_histogram", times.values, "experience.steps")] if times.clusters else [],
     )
 
 
@@ -236,22 +240,29 @@ class Times:
         """With its t interval over the clusters."""
         values = self.values
         tops, bottoms = [math.fsum(cluster) for cluster in self.clusters], [float(len(c)) for c in self.clusters]
-        low, high = stats.ratio_interval(tops, bottoms)
-        # No time is negative, but a symmetric interval of few values may be.
-        return self._figure(stats.mean(values) if len(values) else None, (None if low is None else max(0.0, low), high))
+        interval = _not_negative(stats.ratio_interval(tops, bottoms))
+        return self._figure(stats.mean(values) if len(values) else None, interval)
 
     def percentile(self, percent: int) -> Figure:
         """None where there are too few values for it."""
         return self._figure(stats.percentile(self.values, percent), stats.percentile_interval(self.clusters, percent))
 
-    def row(self, name: Words) -> Row:
-        """A line of ``table``."""
+    def row(self, name: Words, mean: float | None = None) -> Row:
+        """A line of ``table``; ``mean`` where it is known though single times are not."""
         values = self.values
         percentiles = [stats.percentile(values, percent) for percent in _PERCENTS]
-        return [name, stats.mean(values) if len(values) else None, *percentiles, _slowest(values), len(values)]
+        if len(values):
+            mean = stats.mean(values)
+        return [name, mean, *percentiles, _slowest(values), len(values)]
 
     def _figure(self, value: float | None, ci: stats.Interval) -> Figure:
         return Figure(value, "ms", "lower", ci, len(self.clusters))
+
+
+def _not_negative(interval: stats.Interval) -> stats.Interval:
+    """No time is negative, but a symmetric interval of few values may be."""
+    low, high = interval
+    return (None if low is None else max(0.0, low)), high
 
 
 def _slowest(values: np.ndarray) -> float | None:

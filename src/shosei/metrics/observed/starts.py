@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -120,13 +120,16 @@ def _beats(log: Log) -> defaultdict[tuple[ProcessKey, str], list[np.ndarray]]:
     return defaultdict(list, {child: [np.array(beats)] for child, beats in moments.items()})
 
 
-def lost_work(steps: Iterable[Step]) -> list[Step]:
-    """The steps that were run again: those no higher than one before them. The lowest rank stands for all."""
-    steps = list(steps)
+def run_again(steps: Sequence[Step]) -> tuple[int, float]:
+    """How many steps were run again, those no higher than one before them, and for how many seconds.
+
+    The lowest rank stands for all.
+    """
     rank = min((step.rank for step in steps), default=0)
-    highest, again = 0, []
+    highest, count, lasted_ns = 0, 0, 0.0
     for step in (step for step in steps if step.rank == rank):
-        if step.step <= highest:
-            again.append(step)
+        again = max(0, min(step.step, highest) - (step.step - step.count))
+        count += again
+        lasted_ns += step.duration_ns * again / step.count
         highest = max(highest, step.step)
-    return again
+    return count, lasted_ns / NS_PER_S

@@ -1,28 +1,38 @@
-"""The optimiser steps of a run that may have restarted: each step counts once, whoever had to do it again."""
+"""The optimiser steps of a run that may have gone back: each step counts once, whoever had to do it again."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from shosei.log import Step
+from shosei.metrics.metric import Text, text
 
 
 @dataclass(frozen=True, slots=True)
 class WholeStep:
-    """One optimiser step over all its ranks: they work side by side, so the slowest one's time is its time."""
+    """A step event over all its ranks: they work side by side, so the slowest one's time is its time."""
 
     step: int
+    count: int  # of steps that it covers
     duration_ns: int
     samples: int | None  # None where a rank does not know; the next two as well
     tokens: int | None
     flops: int | None
 
 
-def kept(steps: Iterable[Step]) -> list[Step]:
-    """Each rank's last run of each step: the earlier ones were lost with the process that did them."""
-    return list({(step.rank, step.step): step for step in steps}.values())
+def kept(steps: Sequence[Step]) -> list[Step]:
+    """Those of the line that counts, in the order of ``steps``: a step that begins where the rank had been before, in
+    another start of the process, takes back all that came after that place. So what is kept of a rank only rises."""
+    lines: dict[int, list[Step]] = {}
+    for step in steps:
+        line = lines.setdefault(step.rank, [])
+        while line and line[-1].step > step.step - step.count:
+            line.pop()
+        line.append(step)
+    counting = {id(step) for line in lines.values() for step in line}
+    return [step for step in steps if id(step) in counting]
 
 
 def attempted(steps: Iterable[Step]) -> list[list[Step]]:
@@ -35,7 +45,7 @@ def attempted(steps: Iterable[Step]) -> list[list[Step]]:
     return list(attempts.values())
 
 
-def whole_steps(steps: Iterable[Step]) -> list[WholeStep]:
+def whole_steps(steps: Sequence[Step]) -> list[WholeStep]:
     """The kept steps in order, their ranks put together."""
     ranks: dict[int, list[Step]] = {}
     for step in kept(steps):
@@ -46,11 +56,19 @@ def whole_steps(steps: Iterable[Step]) -> list[WholeStep]:
 def _together(ranks: list[Step]) -> WholeStep:
     return WholeStep(
         step=ranks[0].step,
+        count=ranks[0].count,
         duration_ns=max(step.duration_ns for step in ranks),
         samples=total(step.samples for step in ranks),
         tokens=total(step.tokens for step in ranks),
         flops=total(step.flops for step in ranks),
     )
+
+
+def gaps(counts: Sequence[int]) -> list[Text]:
+    """A note where some events cover several steps: then there are fewer intervals than steps."""
+    if sum(counts) == len(counts):
+        return []
+    return [text("term.steps_not_told", intervals=len(counts), steps=sum(counts))]
 
 
 def total(counts: Iterable[int | None]) -> int | None:

@@ -13,7 +13,7 @@ from shosei.metrics import stats
 from shosei.metrics.metric import Curve, Figure, Key, Plot, Row, Table, Text, text
 from shosei.metrics.observed.requests import Drill, Offered, mean_in_flight, offered_load, steady_window, time_batches
 from shosei.metrics.observed.series import Bins, RatioBatches
-from shosei.metrics.observed.steps import total, whole_steps
+from shosei.metrics.observed.steps import gaps, total, whole_steps
 from shosei.metrics.observed.tasks import as_requests, by_task, calls, names, pauses, submitted, window_of
 from shosei.metrics.performance import transfers
 from shosei.metrics.performance.max_rate import max_rate
@@ -48,6 +48,7 @@ def training_rate(log: Log) -> Value:
         ci_method="term.t_time_batches",
         detail="performance.samples_in_steps",
         figures={"tokens_per_s": tokens},
+        notes=gaps([step.count for step in steps]),
         breakdown=[rates],
     )
 

@@ -10,7 +10,7 @@ from shosei.log import Epoch, HeldOut, Log, Section, Step
 from shosei.metrics import stats
 from shosei.metrics.metric import Curve, Figure, Key, Plot, Row, Table, Text, text
 from shosei.metrics.observed.requests import of_purpose, outermost
-from shosei.metrics.observed.steps import kept, total
+from shosei.metrics.observed.steps import gaps, kept, total
 from shosei.metrics.observed.tasks import sessions, submitted
 from shosei.metrics.observed.wall_time import PARTS, Stretch, WallTime, overlap, wall_time
 from shosei.metrics.value import Unmeasurable, Value
@@ -40,7 +40,8 @@ def epoch_time(log: Log) -> Value:
     Checkpoints within the epoch and restarts count into it.
     """
     steps = kept(log.of(Step))
-    epochs = [event for event in log.of(Epoch) if event.fraction > 0]
+    reached = {step.epoch for step in steps}  # by the steps that count: what was taken back is no epoch
+    epochs = [event for event in log.of(Epoch) if event.fraction > 0 and event.index in reached]
     if not epochs:
         raise Unmeasurable("not_measured", "performance.no_epoch_seen")
     passes = [_slowest(log, steps, index) for index in sorted({event.index for event in epochs})]
@@ -57,6 +58,7 @@ def epoch_time(log: Log) -> Value:
     if ranks := len({step.rank for step in steps}) - 1:
         notes.append(text("performance.slowest_rank", rank=wall.rank, ranks=ranks + 1))
     unknown: tuple[str, ...] = ()
+    notes += gaps(list({step.step: step.count for step in steps}.values()))
     if any(step.data_wait_ns is None for step in steps):
         unknown = _WAITS
         notes.append("performance.waits_unknown")
@@ -96,24 +98,33 @@ def _slowest(log: Log, steps: list[Step], index: int) -> _Pass:
 
 
 def _pass(log: Log, steps: list[Step], events: list[Epoch]) -> _Pass:
-    """One rank's way through an epoch, as far as it was seen.
+    """One rank's way through an epoch, as far as it was seen, by the steps that count (``kept``).
 
-    A restart goes on in the middle: the steps before it belong to the epoch, and so do those after the last event.
+    A restart goes on in the middle: what it cost, and what was done in vain before it, belongs to the epoch to which
+    the run went back. An epoch begins after the last step of the one before it, so no two overlap.
     """
     last = events[-1]
 
     def same(event: Step | Section) -> bool:
         return (event.boot, event.rank) == (last.boot, last.rank)
 
-    own = [step for step in log.of(Step) if step.epoch == last.index and same(step)]
-    begin = min([event.begin_ns for event in events] + [step.mono_ns - step.duration_ns for step in own])
-    end = max([last.end_ns] + [step.mono_ns for step in own if step.mono_ns - step.duration_ns >= last.end_ns])
+    own = [step for step in steps if step.epoch == last.index and same(step)]
+    final = own[-1]
+    earlier_end = max((step.mono_ns for step in steps if step.step < own[0].step and same(step)), default=0)
+    begins = [event.begin_ns for event in events if event.end_ns > earlier_end]
+    begins += [
+        step.mono_ns - step.duration_ns
+        for step in log.of(Step)
+        if step.epoch == last.index and same(step) and step.mono_ns > earlier_end
+    ]
+    begin = max(earlier_end, min(begins))
+    end = last.end_ns if last.end_ns > final.mono_ns - final.duration_ns else final.mono_ns
     evaluations = [
         Stretch(section.begin_ns, section.end_ns, section.name)
         for section in log.of(Section)
         if section.name == "evaluation" and same(section)
     ]
-    taken = sum(step.epoch == last.index and same(step) for step in steps)
+    taken = sum(step.count for step in own)
     whole = round(last.steps / last.fraction)
     fraction = max(last.fraction, taken / whole) if whole else last.fraction
     seconds = (end - begin - overlap(evaluations, begin, end)) / NS_PER_S
@@ -124,7 +135,7 @@ def _epoch_table(passes: list[_Pass], steps: list[Step], tokens: dict[int, int |
     rows: list[Row] = []
     for run in passes:
         samples = total(step.samples for step in steps if step.epoch == run.index)
-        count = len({step.step for step in steps if step.epoch == run.index})
+        count = sum({step.step: step.count for step in steps if step.epoch == run.index}.values())
         taken = tokens[run.index]
         speed = None if taken is None else taken / run.seconds
         rows.append([run.index, run.seconds, count, samples, taken, speed, run.fraction])

@@ -8,10 +8,9 @@ from collections.abc import Sequence
 from shosei.log import Log, Step
 from shosei.metrics import stats
 from shosei.metrics.metric import Figure, Key, Row, Table, Text, Words, text
-from shosei.metrics.observed.starts import Repair, Start, lost_work, repairs, starts
+from shosei.metrics.observed.starts import Repair, Start, repairs, run_again, starts
 from shosei.metrics.stats.observations import Observation, Observations, share
 from shosei.metrics.value import Value
-from shosei.quantity import NS_PER_S
 
 _CAUSES = {"done", "stopped", "bad input", "out of memory", "signal", "exception", "hang", "start-up"}
 
@@ -78,7 +77,7 @@ def _repair_figures(mended: Sequence[Repair], steps: Sequence[Step]) -> dict[str
     mean = stats.mean(seconds) if seconds else None
     figures = {"mttr_s": Figure(mean, "s", "lower", stats.student_t(seconds), len(seconds))}
     if steps:
-        figures["lost_steps"] = Figure(float(len(lost_work(steps))), "steps", "lower", n=len(mended))
+        figures["lost_steps"] = Figure(float(run_again(steps)[0]), "steps", "lower", n=len(mended))
     return figures
 
 
@@ -151,10 +150,8 @@ def _repair_tables(mended: Sequence[Repair]) -> list[Table]:
 def _lost_work_table(steps: Sequence[Step]) -> list[Table]:
     if not steps:
         return []
-    again = lost_work(steps)
-    seconds = sum(step.duration_ns for step in again) / NS_PER_S
     columns = ["term.quantity", "reliability.steps", "term.seconds"]
-    return [Table.of("reliability.lost_work", columns, {"reliability.run_again": [len(again), seconds]})]
+    return [Table.of("reliability.lost_work", columns, {"reliability.run_again": [*run_again(steps)]})]
 
 
 def _crash_notes(every_start: Sequence[Start], mended: Sequence[Repair]) -> list[Text]:

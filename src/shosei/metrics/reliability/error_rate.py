@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +13,7 @@ from shosei.log.events import UNATTRIBUTED
 from shosei.metrics import stats
 from shosei.metrics.metric import Figure, Key, Row, Table, Text, Words, text
 from shosei.metrics.observed.requests import Drill, by_time, of_purpose, outermost
-from shosei.metrics.observed.steps import attempted
+from shosei.metrics.observed.steps import attempted, gaps
 from shosei.metrics.observed.tasks import by_task, calls, names, stopped, submitted
 from shosei.metrics.stats.observations import Observation, Observations, by_cluster, share
 from shosei.metrics.value import Unmeasurable, Value
@@ -38,39 +38,46 @@ _ERRORS = {
 def step_errors(log: Log) -> Value:
     """Optimiser steps with a non-finite loss or gradient, or skipped, per step attempted.
 
-    A step goes wrong on one rank or on all: its ranks are one step.
+    A step goes wrong on one rank or on all: its ranks are one step. Where a trainer tells of every tenth step only,
+    what it tells stands for all ten, which are one observation (effective size: Kish 1965).
     """
     steps = attempted(log.of(Step))
     if any(step.finite and step.loss is None for ranks in steps for step in ranks):
         raise Unmeasurable("not_measured", "reliability.loss_unknown")
-    bad = sum(map(_is_bad, steps))
+    counts = [ranks[0].count for ranks in steps]
+    attempts, bad = sum(counts), _count(steps, _is_bad)
+    independent = attempts / sum(count * count for count in counts)  # a step
     keys = [f"{place} step {ranks[0].step}" for place, ranks in enumerate(steps)]
     each = [
-        Observation(key, key, {"top": float(_is_bad(ranks)), "bottom": 1.0})
-        for key, ranks in zip(keys, steps, strict=True)
+        Observation(key, key, {"top": float(count * _is_bad(ranks)), "bottom": float(count)})
+        for key, count, ranks in zip(keys, counts, steps, strict=True)
     ]
     return Value(
-        value=bad / len(steps),
+        value=bad / attempts,
         observations=Observations(each, share, paired=False),
         n=len(steps),
         clusters=len(steps),
         unit_of_n="reliability.steps",
-        ci=stats.wilson(bad, len(steps)),
+        ci=stats.wilson(bad * independent, attempts * independent),
         ci_method="reliability.wilson",
         detail="reliability.bad_steps_per_step",
-        notes=["reliability.raised_steps"],
+        notes=["reliability.raised_steps", *gaps(counts)],
         breakdown=[
             Table.of(
                 "reliability.steps",
                 ["term.quantity", "term.n"],
                 {
-                    "reliability.attempted": [len(steps)],
-                    "reliability.non_finite": [sum(not all(step.finite for step in ranks) for ranks in steps)],
-                    "reliability.skipped": [sum(any(step.skipped for step in ranks) for ranks in steps)],
+                    "reliability.attempted": [attempts],
+                    "reliability.non_finite": [_count(steps, lambda ranks: not all(step.finite for step in ranks))],
+                    "reliability.skipped": [_count(steps, lambda ranks: any(step.skipped for step in ranks))],
                 },
             )
         ],
     )
+
+
+def _count(steps: Sequence[Sequence[Step]], of: Callable[[Sequence[Step]], bool]) -> int:
+    return sum(ranks[0].count for ranks in steps if of(ranks))
 
 
 def _is_bad(ranks: Sequence[Step]) -> bool:
