@@ -13,6 +13,7 @@ from aiohttp import web
 
 from load_server import CHUNK, LAST, load, served, stream
 from shosei.log import Request
+from shosei.metrics.cells import compute
 
 DONE = b"data: [DONE]\n\n"
 
@@ -74,3 +75,25 @@ def test_a_stall_behind_a_cap_shows_as_the_queue_that_it_makes(tmp_path: Path) -
     # What a client says that starts its clock at the send.
     sent = [(request.done_ns - request.sent_ns) / 1e9 for request in requests]
     assert np.percentile(sent, 50) < 0.5 * np.percentile(measured, 90)
+
+
+def test_a_server_that_fails_every_tenth_request_is_not_saturated_and_one_that_queues_is(tmp_path: Path) -> None:
+    async def fails(number: int, request: web.Request) -> web.Response | None:
+        if number % 10 == 0:
+            return web.json_response({"error": {"message": "internal"}}, status=500)
+        await asyncio.sleep(0.1)
+        return None
+
+    one_at_a_time = asyncio.Semaphore(1)
+
+    async def queues(number: int, request: web.Request) -> None:
+        async with one_at_a_time:
+            await asyncio.sleep(0.065)
+
+    signs = {}
+    for name, behave in (("fails", fails), ("queues", queues)):
+        with served(behave) as server:
+            log = load(tmp_path / name, server.url, rate=20, seconds=6, arrival="constant")
+        speed = next(cell for cell in compute(log) if (cell.id, cell.phase) == ("inference_speed", "inference"))
+        signs[name] = speed.figures["saturated"].value, round(speed.figures["achieved_over_offered"].value or 0, 1)
+    assert signs == {"fails": (0.0, 0.9), "queues": (1.0, 0.8)}

@@ -27,7 +27,7 @@ from shosei.log import (
     Step,
     Window,
 )
-from shosei.metrics.observed.requests import growing
+from shosei.metrics.observed.saturation import growing
 from shosei.metrics.observed.wall_time import wall_time
 from shosei.metrics.service_level import ServiceLevel
 

@@ -12,6 +12,7 @@ from shosei.log import Log, RunBegin, Step
 from shosei.metrics import stats
 from shosei.metrics.metric import Curve, Figure, Key, Plot, Row, Table, Text, text
 from shosei.metrics.observed.requests import Drill, Offered, mean_in_flight, offered_load, steady_window, time_batches
+from shosei.metrics.observed.saturation import saturation
 from shosei.metrics.observed.series import Bins, RatioBatches
 from shosei.metrics.observed.steps import gaps, total, whole_steps
 from shosei.metrics.observed.tasks import as_requests, by_task, calls, names, pauses, submitted, window_of
@@ -112,7 +113,7 @@ def request_rate(service_level: ServiceLevel) -> Callable[[Log], Value]:
 def _add_saturation(details: _Details, load: Offered) -> None:
     """What was offered, how much of it was answered, and whether the client kept to its schedule."""
     achieved, offered = len(load.good) / load.seconds, len(load.scheduled) / load.seconds
-    saturated = load.saturated
+    signs = saturation(load)
     batches = time_batches(load.scheduled["scheduled_ns"], load.window.begin_ns, load.window.end_ns)
     holding = len(np.unique(batches))  # neighbours share a queue
     sent = load.scheduled.at(load.scheduled.has("sent_ns"))
@@ -126,11 +127,15 @@ def _add_saturation(details: _Details, load: Offered) -> None:
     details.figures |= {
         "offered": Figure(offered, "requests/s", "higher", n=holding),
         "achieved_over_offered": Figure(achieved / offered, "", "higher", n=holding),
-        "saturated": Figure(float(saturated), "0/1", "lower", n=1),
+        "saturated": Figure(float(bool(signs)), "0/1", "lower", n=1),
     }
-    if saturated:
-        details.notes.append(text("performance.saturated", achieved=achieved, offered=offered))
-    if load.grows:
+    if signs.turns_away:
+        details.notes.append(
+            text("performance.turned_away", count=signs.turned_away, share=f"{signs.turned_away / signs.scheduled:.1%}")
+        )
+    if signs.falls_behind:
+        details.notes.append(text("performance.saturated", ended=signs.ended, due=signs.due))
+    if signs.grows:
         details.notes.append("performance.queue_grows")
     if len(lag) < (least := stats.PERCENTILE_MIN_N[99]):
         details.notes.append(text("performance.lag_refused", least=least))

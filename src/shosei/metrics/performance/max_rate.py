@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from shosei.log import Log, Window
 from shosei.metrics.metric import Figure
-from shosei.metrics.observed.requests import KEEPING_UP, Drill, Offered, offered_load
+from shosei.metrics.observed.requests import Drill, Offered, offered_load
+from shosei.metrics.observed.saturation import KEEPING_UP, saturation
 from shosei.metrics.service_level import ServiceLevel
 
 
@@ -42,7 +43,7 @@ def probes(log: Log, service_level: ServiceLevel) -> list[RateProbe]:
             continue
         load = Offered(window, Drill.of(log, window.boot), vantage, requests)
         good = int((~(load.scheduled.has("error") | service_level.broken(load.scheduled))).sum())
-        kept = good > 0 and good >= KEEPING_UP * len(load.scheduled) and not load.saturated
+        kept = good > 0 and good >= KEEPING_UP * len(load.scheduled) and not saturation(load)
         found.append(RateProbe(window.rate, len(load.scheduled), kept and not window.invalid, bool(window.invalid)))
     return found
 
