@@ -18,7 +18,7 @@ RATE, SECONDS, WARM_UP = 20, 30, 5
 
 def answered(number: int, due_s: float, took_s: float, **fields: Any) -> Request:
     due = round(due_s * S)
-    made = Request(
+    request = Request(
         id=f"r{number}",
         purpose="load",
         seen_by="client",
@@ -28,8 +28,8 @@ def answered(number: int, due_s: float, took_s: float, **fields: Any) -> Request
         phase="inference",
         **{"status": 200} | fields,
     )
-    at(due_s + took_s, made)
-    return made
+    at(due_s + took_s, request)
+    return request
 
 
 def load(
@@ -64,8 +64,8 @@ def queue(places: int, service_s: float, longest: float = math.inf) -> Callable[
 
 
 def saturated(log: Log) -> tuple[bool, Metric]:
-    found = metric(log, "inference_speed", "inference")
-    return bool(found.figures["saturated"].value), found
+    speed = metric(log, "inference_speed", "inference")
+    return bool(speed.figures["saturated"].value), speed
 
 
 def every_tenth(took_s: float, error: str, status: int | None) -> Callable[[int, float], Any]:
@@ -76,15 +76,15 @@ def every_tenth(took_s: float, error: str, status: int | None) -> Callable[[int,
 @pytest.mark.parametrize(("error", "status"), [("5xx", 500), ("4xx", 400), ("empty", 200)])
 def test_failing_every_tenth_at_once_is_no_saturation(error: str, status: int) -> None:
     log = load(every_tenth(0.002, error, status))
-    is_saturated, found = saturated(log)
+    is_saturated, speed = saturated(log)
     assert not is_saturated
-    assert found.figures["achieved_over_offered"].value == pytest.approx(0.9, abs=0.02)
-    assert not any("saturated" in note for note in found.notes)
+    assert speed.figures["achieved_over_offered"].value == pytest.approx(0.9, abs=0.02)
+    assert not any("saturated" in note for note in speed.notes)
     assert metric(log, "error_rate", "inference").value == pytest.approx(0.1)
 
 
 @pytest.mark.parametrize(
-    ("behave", "said"),
+    ("behave", "sign"),
     [
         (queue(1, 1.2 / RATE), "grew through the window"),  # all are answered, later and later
         (queue(8, 8 * 1.2 / RATE), "were due in the window"),
@@ -94,19 +94,19 @@ def test_failing_every_tenth_at_once_is_no_saturation(error: str, status: int) -
     ],
     ids=["queue", "places", "503", "429", "timeout"],
 )
-def test_making_wait_or_turning_away_is(behave: Callable[[int, float], Any], said: str) -> None:
-    is_saturated, found = saturated(load(behave))
+def test_making_wait_or_turning_away_is(behave: Callable[[int, float], Any], sign: str) -> None:
+    is_saturated, speed = saturated(load(behave))
     assert is_saturated
-    assert any(said in note for note in found.notes)
-    assert all(note.startswith("saturated") for note in found.notes if said in note)
+    assert any(sign in note for note in speed.notes)
+    assert all(note.startswith("saturated") for note in speed.notes if sign in note)
 
 
 @pytest.mark.parametrize("took_s", [0.1, 3.0, 10.0])
 @pytest.mark.parametrize("warm_up", [0, 5])
 def test_long_answers_are_no_queue_though_they_end_after_the_window(took_s: float, warm_up: float) -> None:
     """A third of those scheduled in the window end after it where nothing was in flight at its beginning."""
-    is_saturated, found = saturated(load(lambda *_: (took_s, {}), warm_up=warm_up))
-    assert not is_saturated, found.notes
+    is_saturated, speed = saturated(load(lambda *_: (took_s, {}), warm_up=warm_up))
+    assert not is_saturated, speed.notes
 
 
 def test_a_straggler_of_a_few_is_no_queue() -> None:

@@ -52,16 +52,16 @@ def saturation(load: Offered) -> Saturation:
     the window are. In flight there are more and more until the first ones end: growth is looked for after that.
     """
     requests, window = load.requests, load.window
-    known = requests.at(requests.has("done_ns"))
-    taken_ns = known["done_ns"] - known["scheduled_ns"]
+    finished = requests.at(requests.has("done_ns"))
+    taken_ns = finished["done_ns"] - finished["scheduled_ns"]
     early_end = window.begin_ns + int(_EARLY * (window.end_ns - window.begin_ns))
-    is_early = (window.begin_ns <= known["scheduled_ns"]) & (known["scheduled_ns"] < early_end)
+    is_early = (window.begin_ns <= finished["scheduled_ns"]) & (finished["scheduled_ns"] < early_end)
     early_ns = int(taken_ns[is_early].mean()) if is_early.any() else 0
     return Saturation(
         scheduled=len(load.scheduled),
         turned_away=int(_turned_away(load.scheduled).sum()),
         due=int(load.counts(requests["scheduled_ns"] + early_ns).sum()),
-        ended=int((load.counts(known["done_ns"]) & ~_turned_away(known)).sum()),
+        ended=int((load.counts(finished["done_ns"]) & ~_turned_away(finished)).sum()),
         # Not told of a window with faults: what they held up is still in flight after them.
         grows=not load.drill.stretches and growing(requests, window.begin_ns + early_ns, window.end_ns),
     )

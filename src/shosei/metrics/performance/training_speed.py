@@ -108,9 +108,9 @@ def _pass(log: Log, steps: list[Step], events: list[Epoch]) -> _Pass:
     def same(event: Step | Section) -> bool:
         return (event.boot, event.rank) == (last.boot, last.rank)
 
-    own = [step for step in steps if step.epoch == last.index and same(step)]
-    final = own[-1]
-    earlier_end = max((step.mono_ns for step in steps if step.step < own[0].step and same(step)), default=0)
+    counting = [step for step in steps if step.epoch == last.index and same(step)]
+    final = counting[-1]
+    earlier_end = max((step.mono_ns for step in steps if step.step < counting[0].step and same(step)), default=0)
     begins = [event.begin_ns for event in events if event.end_ns > earlier_end]
     begins += [
         step.mono_ns - step.duration_ns
@@ -124,7 +124,7 @@ def _pass(log: Log, steps: list[Step], events: list[Epoch]) -> _Pass:
         for section in log.of(Section)
         if section.name == "evaluation" and same(section)
     ]
-    taken = sum(step.count for step in own)
+    taken = sum(step.count for step in counting)
     whole = round(last.steps / last.fraction)
     fraction = max(last.fraction, taken / whole) if whole else last.fraction
     seconds = (end - begin - overlap(evaluations, begin, end)) / NS_PER_S
