@@ -164,6 +164,15 @@ def test_an_epoch_that_was_taken_back_and_not_begun_again_is_none() -> None:
     assert metric_of(events, "inference_speed", "training").n == 10
 
 
+def test_a_machine_that_rebooted_and_went_back_has_the_epoch_of_its_new_clock() -> None:
+    """The second epoch was begun before the reboot, and told of; its steps that count are all on the new clock."""
+    events = resumed_before_an_epochs_end()
+    for event in events:
+        event.boot = "old" if event.mono_ns <= 12.5 * S else "new"
+    epochs = rows(metric_of(events, "training_speed", "training"), "epochs")
+    assert epochs["2"][:2] == [10.0, 10]
+
+
 def every_tenth(count: int = 30, **last: Any) -> list[Event]:
     """Told of every tenth step: 50 and 70 ms by turns, 80 samples and 1000 tokens each."""
     ends, events = 0.0, [BEGIN]

@@ -40,11 +40,15 @@ def epoch_time(log: Log) -> Value:
     Checkpoints within the epoch and restarts count into it.
     """
     steps = kept(log.of(Step))
-    reached = {step.epoch for step in steps}  # by the steps that count: what was taken back is no epoch
-    epochs = [event for event in log.of(Epoch) if event.fraction > 0 and event.index in reached]
+    # By the steps that count: what was taken back is no epoch.
+    reached = {(step.boot, step.rank, step.epoch) for step in steps}
+    epochs = [
+        event for event in log.of(Epoch) if event.fraction > 0 and (event.boot, event.rank, event.index) in reached
+    ]
     if not epochs:
         raise Unmeasurable("not_measured", "performance.no_epoch_seen")
-    passes = [_slowest(log, steps, index) for index in sorted({event.index for event in epochs})]
+    indices = sorted({event.index for event in epochs})
+    passes = [_slowest(log, steps, [event for event in epochs if event.index == index]) for index in indices]
     if any(run.seconds <= 0 for run in passes):
         raise Unmeasurable("not_measured", "performance.no_time")
     whole = [run.seconds for run in passes if run.fraction >= 1]
@@ -89,11 +93,11 @@ def epoch_time(log: Log) -> Value:
     )
 
 
-def _slowest(log: Log, steps: list[Step], index: int) -> _Pass:
+def _slowest(log: Log, steps: list[Step], told: list[Epoch]) -> _Pass:
+    """The pass of the slowest rank, of all that was told of one epoch."""
     ranks: dict[tuple[str, int], list[Epoch]] = {}
-    for event in log.of(Epoch):
-        if event.index == index and event.fraction > 0:
-            ranks.setdefault((event.boot, event.rank), []).append(event)
+    for event in told:
+        ranks.setdefault((event.boot, event.rank), []).append(event)
     return max((_pass(log, steps, events) for events in ranks.values()), key=lambda run: run.estimated)
 
 
