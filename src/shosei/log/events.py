@@ -197,7 +197,8 @@ class Request(Event, tag="request"):
     scheduled_ns: int  # when it should have been sent; the latency clock starts here
     sent_ns: int | None = None
     first_byte_ns: int | None = None
-    first_token_ns: int | None = None
+    first_token_ns: int | None = None  # of thoughts, too
+    first_answer_ns: int | None = None  # streamed: of the first piece that is no thought
     last_token_ns: int | None = None  # streamed: of the last piece; what follows it has no token
     done_ns: int | None = None
     status: int | None = None  # HTTP
