@@ -53,8 +53,15 @@ def response_ms(requests: Columns) -> np.ndarray:
 
 
 def first_token_ms(requests: Columns) -> np.ndarray:
-    """To the first token; only a streamed answer has one."""
+    """To the first token, be it of a thought; only a streamed answer has one."""
     return _ms(requests, "scheduled_ns", "first_token_ns")
+
+
+def first_answer_ms(requests: Columns) -> np.ndarray:
+    """To the first token that is no thought; known where any of the answers began with a thought."""
+    if not (requests["first_answer_ns"] > requests["first_token_ns"]).any():
+        return np.full(len(requests), np.nan)
+    return _ms(requests, "scheduled_ns", "first_answer_ns")
 
 
 def inter_token_ms(requests: Columns) -> np.ndarray:
