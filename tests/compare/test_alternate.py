@@ -20,6 +20,7 @@ from aiohttp import web
 
 from load_server import SHOSEI, Server, served
 from shosei.cli.main import main
+from shosei.compare.sides import pairs_of_turns
 from shosei.load.alternate import read_target, turns
 from shosei.log import Log, ProcExit, Request, RunBegin, RunEnd, Sample, Score, attempts, open_run, read_log
 from shosei.metrics.cells import compute
@@ -244,3 +245,20 @@ def test_a_folder_of_another_measurement_is_refused(tmp_path: Path, capsys: pyte
             pass
         assert "another measurement" in refusal(capsys, a, b, "--out", run.folder)
         assert attempts(run.log) == [1]
+
+
+def test_a_turn_in_which_this_machine_was_too_busy_is_measured_twice_more(tmp_path: Path, fast: Server) -> None:
+    """No client sends what is asked for here."""
+    run = tmp_path / "run"
+    more = "[load]\nrate = 30000\nseconds = 0.2\nwarmup_s = 0\ndrain_s = 0.2\nconcurrency = 4\n"
+    files = [target(tmp_path, name, fast.url, more) for name in ("a", "b")]
+    done = alternate(*files, "--out", run, "--repeats", "1")
+    assert done.returncode == 0, done.stderr
+    assert [taken(log) for log in logs(run)] == [
+        *((1, "a", code) for code in (5, 5, 0)),
+        *((2, "b", code) for code in (5, 5, 0)),
+    ]
+    assert done.stderr.count("this machine was too busy; it is measured again") == 4
+    assert done.stderr.count("too busy 3 times; what it timed is invalid") == 2
+    first, second = pairs_of_turns(logs(run))
+    assert [[log.attempt for log in side] for _, side in (first, second)] == [[3], [6]]

@@ -23,6 +23,7 @@ from shosei.metrics.observed.requests import (
     offered_load,
     response_ms,
     steady_window,
+    why_invalid,
 )
 from shosei.metrics.observed.series import in_turn
 from shosei.metrics.observed.steps import attempted
@@ -64,7 +65,7 @@ def response_time(log: Log) -> Value:
         ci=mean.ci or (None, None),
         unit_of_n="term.time_batches",
         ci_method="term.t_time_batches",
-        invalid=window.invalid,
+        invalid=why_invalid(window),
         detail=_detail(log),
         notes=notes,
         figures=figures,

@@ -12,7 +12,7 @@ import numpy as np
 
 from shosei.log import Columns, Fault, Log, Request, Window
 from shosei.metrics import stats
-from shosei.metrics.metric import Figure, Text, text
+from shosei.metrics.metric import Figure, Text, Words, text
 from shosei.metrics.observed.series import Bins
 from shosei.metrics.value import Unmeasurable
 from shosei.quantity import NS_PER_MS, NS_PER_S
@@ -90,6 +90,16 @@ def steady_window(log: Log) -> Window:
     if not steady:
         raise Unmeasurable("not_measured", "performance.no_steady_window", "shosei load URL --seconds 30")
     return steady[-1]
+
+
+def why_invalid(window: Window) -> Words:
+    """Why what was measured in a window does not count, and what to do; empty where it does."""
+    if window.client is None:
+        return window.invalid
+    if window.client.lacked == "connections":
+        return text("performance.client_lacked_connections")
+    lag, cpu = f"{window.client.lag_ms:.0f}", f"{window.client.cpu:.0%}"
+    return text("performance.client_lacked_time", lag=lag, cpu=cpu)
 
 
 def time_batches(when_ns: np.ndarray, begin_ns: int, end_ns: int, count: int = stats.BATCHES) -> np.ndarray:
