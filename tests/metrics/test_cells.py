@@ -184,7 +184,7 @@ def test_a_client_that_was_too_busy_invalidates_what_it_timed(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(
-    ("lang", "remedy"), [("en", "fewer requests"), ("zh-CN", "降低每秒请求数"), ("ja", "リクエスト数を減らす")]
+    ("lang", "remedy"), [("en", "fewer requests"), ("zh-CN", "降低每秒请求数"), ("ja", "リクエスト数を減ら")]
 )
 @pytest.mark.parametrize("lacked", ["time", "connections"])
 def test_why_a_window_does_not_count_is_said_in_every_language(
