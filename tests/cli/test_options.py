@@ -59,6 +59,7 @@ VALUES: dict[str, tuple[str, Any]] = {
     "optimizer": ("adamw", "adamw"),
     "dtype": ("float32", "float32"),
     "arrival": ("constant", "constant"),
+    "max_tokens_field": ("max_completion_tokens", "max_completion_tokens"),
     "prompting": ("completion", "completion"),
     "sandbox": ("none", "none"),
     "inject": ("429=0.1 --inject cut=0.2", ["429=0.1", "cut=0.2"]),

@@ -18,8 +18,9 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from load_server import SHOSEI, Server, served
+from load_server import CHUNK, LAST, SHOSEI, Server, served, stream
 from shosei.cli.main import main
+from shosei.compare.sides import pairs_of_turns
 from shosei.load.alternate import read_target, turns
 from shosei.log import Log, ProcExit, Request, RunBegin, RunEnd, Sample, Score, attempts, open_run, read_log
 from shosei.metrics.cells import compute
@@ -244,3 +245,27 @@ def test_a_folder_of_another_measurement_is_refused(tmp_path: Path, capsys: pyte
             pass
         assert "another measurement" in refusal(capsys, a, b, "--out", run.folder)
         assert attempts(run.log) == [1]
+
+
+def test_a_turn_in_which_this_machine_was_too_busy_is_measured_twice_more(tmp_path: Path) -> None:
+    """The server has its answers ready, and each is so many pieces that a client does nothing but read them."""
+
+    async def behave(number: int, request: web.Request) -> web.StreamResponse:
+        return await stream(request, CHUNK * 10_000 + LAST)
+
+    run = tmp_path / "run"
+    more = "[load]\nrate = 400\nseconds = 0.6\nwarmup_s = 0\ndrain_s = 0.2\nconcurrency = 4\n"
+    with served(behave) as server:
+        files = [target(tmp_path, name, server.url, more) for name in ("a", "b")]
+        done = alternate(*files, "--out", run, "--repeats", "1")
+    assert done.returncode == 0, done.stderr
+    assert [taken(log) for log in logs(run)] == [
+        (1, "a", 5),
+        (1, "a", 5),
+        (1, "a", 0),
+        *((2, "b", n) for n in (5, 5, 0)),
+    ]
+    assert done.stderr.count("this machine was too busy; it is measured again") == 4
+    assert done.stderr.count("too busy 3 times; what it timed is invalid") == 2
+    first, second = pairs_of_turns(logs(run))
+    assert [[log.attempt for log in side] for _, side in (first, second)] == [[3], [6]]

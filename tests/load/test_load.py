@@ -18,7 +18,7 @@ from shosei.load import LoadConfig, check
 from shosei.load.prompts import order, read_prompts
 from shosei.load.schedule import poisson
 from shosei.load.watch import Watch
-from shosei.log import Note, Request, Sample, Window
+from shosei.log import ClientLimit, Note, Request, Sample, Window
 from shosei.wire.suite import Task, write_suite
 
 
@@ -138,10 +138,13 @@ def test_windows_follow_the_schedule_and_the_client_watches_itself(tmp_path: Pat
 
 
 def test_a_client_that_is_too_busy_says_so() -> None:
-    assert Watch.judge([0.001] * 100, cpu=0.5).level == "info"
-    for note in (Watch.judge([0.001] * 95 + [0.2] * 5, cpu=0.5), Watch.judge([0.001] * 100, cpu=0.95)):
-        assert note.level == "warning"
-        assert "client-bound" in note.text
+    well = Watch.judge([0.001] * 100, cpu=0.5)
+    assert (well.limit, "client-bound" in well.line) == (None, False)
+    late, short = Watch.judge([0.001] * 95 + [0.2] * 5, cpu=0.5), Watch.judge([0.001] * 100, cpu=0.95)
+    assert (late.limit, short.limit) == (ClientLimit("time", 200, 0.5), ClientLimit("time", 1, 0.95))
+    for verdict in (late, short):
+        assert "client-bound" in verdict.line
+        assert "fewer requests a second, or the client on another machine" in verdict.line
 
 
 @pytest.mark.parametrize("limit", [0.0, 1e9])
@@ -156,6 +159,8 @@ def test_a_steady_window_says_that_the_client_was_its_bottleneck(
     bound = limit == 0
     assert [window.invalid for window in log.of(Window)] == ["", note.text if bound else "", ""]
     assert ("client-bound" in note.text) == bound
+    limits = [window.client for window in log.of(Window)]
+    assert [limit and limit.lacked for limit in limits] == [None, "time" if bound else None, None]
 
 
 def test_the_same_seed_asks_the_same(tmp_path: Path) -> None:

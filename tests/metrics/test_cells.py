@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 import recorded
-from shosei.card.words import rendered
+from shosei.card.scorecard import build
+from shosei.card.words import rendered, translated
 from shosei.log import EVENTS, read_log
 from shosei.metrics import METRIC_IDS, Metric
 from shosei.metrics.cells import compute
@@ -180,6 +181,24 @@ def test_a_client_that_was_too_busy_invalidates_what_it_timed(tmp_path: Path) ->
             "invalid",
             "client-bound: CPU 99 %",
         )
+
+
+@pytest.mark.parametrize(
+    ("lang", "remedy"), [("en", "fewer requests"), ("zh-CN", "降低每秒请求数"), ("ja", "リクエスト数を減ら")]
+)
+@pytest.mark.parametrize("lacked", ["time", "connections"])
+def test_why_a_window_does_not_count_is_said_in_every_language(
+    tmp_path: Path, lacked: str, lang: str, remedy: str
+) -> None:
+    limit = f'"name":"steady","invalid":"client-bound","client":{{"lacked":"{lacked}","lag_ms":80.4,"cpu":0.97}},'
+    log = read_log(recorded.write_changed(tmp_path, ('"name":"steady",', limit)) / "log")
+    card = build(log, compute(log))
+    (cell,) = [metric for metric in card.metrics if (metric.id, metric.phase) == ("response_time", "inference")]
+    said = translated(cell.reason, lang)
+    assert cell.status == "invalid"
+    assert remedy in said
+    assert ("80 ms" in said, "97%" in said) == (lacked == "time", lacked == "time")
+    assert cell.reason in card.warnings
 
 
 def test_a_load_without_a_success_has_no_speed(tmp_path: Path) -> None:

@@ -101,6 +101,34 @@ def test_plots_hold_every_answer(loaded: Log) -> None:
     assert over_time.curves[-1].y[0] == max(TIMES[:10])
 
 
+def test_a_thinking_model_has_a_first_token_and_later_a_first_answer_token(tmp_path: Path) -> None:
+    """A thought, 0.15 s, two pieces of an answer 0.05 s apart, then silence before the count and before the end."""
+    thought = b'data: {"choices":[{"index":0,"delta":{"reasoning_content":"\xe6\x83\xb3"}}]}\n\n'
+    usage = b'data: {"choices":[],"usage":{"prompt_tokens":3,"completion_tokens":3}}\n\n'
+
+    async def behave(number: int, request: web.Request) -> web.StreamResponse:
+        response = await stream(request, thought)
+        for seconds, part in ((0.15, CHUNK), (0.05, CHUNK + LAST), (0.3, usage), (0.1, b"data: [DONE]\n\n")):
+            await asyncio.sleep(seconds)
+            await response.write(part)
+        return response
+
+    with served(behave) as server:
+        found = metric(load(tmp_path, server.url, rate=10), "response_time", "inference")
+    figures = {name: figure.value or 0.0 for name, figure in found.figures.items()}
+    assert figures["ttft_mean"] < 150 <= figures["ttfat_mean"] < 200 + figures["ttft_mean"]
+    assert 100 <= figures["inter_token_mean"] < 200  # of two gaps; with the silence it would be 300
+    assert table(found, "Latency")["time to first answer token, after thoughts"][0] == pytest.approx(
+        figures["ttfat_mean"]
+    )
+
+
+def test_answers_without_thoughts_have_no_second_first_token(loaded: Log) -> None:
+    found = metric(loaded, "response_time", "inference")
+    assert not [name for name in found.figures if "ttfat" in name]
+    assert "time to first answer token, after thoughts" not in table(found, "Latency")
+
+
 def test_an_answer_in_one_piece_has_no_first_token() -> None:
     answers = [
         request(index / 10, 50, stream=False, first_token_ns=round((index / 10 + 0.05) * S)) for index in range(400)

@@ -41,6 +41,7 @@ def test_stream_holds_whole_characters_and_counts_tokens(play: Callable[..., Non
         assert (event.status, event.error, event.stream, event.seen_by) == (200, "", True, "server")
         assert event.id == chunks[0]["id"]
         assert event.first_token_ns is not None
+        assert event.first_answer_ns == event.first_token_ns <= event.last_token_ns <= event.done_ns
 
     play(scene, text=MIXED)
 

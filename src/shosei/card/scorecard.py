@@ -14,9 +14,10 @@ import msgspec
 
 from shosei.card.judge import Judgement, judge
 from shosei.card.timeline import Timeline, ends_of_verbs, timeline
-from shosei.log import Event, Exec, Log, Note, RunBegin, RunEnd, Sample
+from shosei.log import Event, Exec, Log, Note, RunBegin, RunEnd, Sample, Window
 from shosei.metrics.accuracy.pass_at_1 import judged_inside
 from shosei.metrics.metric import CELL_KEYS, Metric, Phase, Text, Words, text
+from shosei.metrics.observed.requests import why_invalid
 from shosei.metrics.observed.tasks import stopped, submitted
 from shosei.profile.profile import Profile, read_profile, shipped
 from shosei.quantity import NS_PER_S
@@ -103,6 +104,7 @@ def build(log: Log, metrics: list[Metric], profile: Profile | None = None, notic
     warnings += stopped(submitted(log))
     warnings += _samples(begins)
     warnings += judged_inside(log.of(Exec))
+    warnings += [why_invalid(window) for window in log.of(Window) if window.name == "steady" and window.client]
     warnings += [note.text for note in sorted(log.of(Note), key=_moment) if note.level == "warning"]
     ends = ends_of_verbs(log)
     commands = [_command(begin, ends.get((begin.process, begin.verb))) for begin in begins]

@@ -11,13 +11,14 @@ import typer
 from shosei.cli.common import JsonOption, result, say
 from shosei.cli.options import Given
 from shosei.cli.verbs import Verbs, code_of, printed
-from shosei.errors import EXIT_OK, InputError
+from shosei.errors import EXIT_INVALID, EXIT_OK, InputError
 
 if TYPE_CHECKING:
     from shosei.load.alternate import Target, TargetTurn
     from shosei.log.run import Run
 
 _VERB = "alternate"
+_AGAIN = 2  # times that a turn in which this machine was too busy is measured again
 
 
 def alternate(
@@ -50,7 +51,7 @@ def alternate(
                 continue
             say(f"\nturn {turn.number} of {len(order)}: {turn.target.name}")
             try:
-                code = _take(run, turn, hashes)
+                code = _measure(run, turn, hashes)
             except KeyboardInterrupt:
                 say(f"\nturn {turn.number} ({turn.target.name}) was broken off; the same command goes on from there")
                 raise
@@ -76,8 +77,23 @@ def _warn_of_few(repeats: int) -> None:
         )
 
 
-def _take(run: Run, turn: TargetTurn, hashes: dict[str, str]) -> int:
-    """One turn, as an attempt of its own; return its exit code."""
+def _measure(run: Run, turn: TargetTurn, hashes: dict[str, str]) -> int:
+    """One turn, again where this machine was too busy to measure it, but not for ever; return its exit code."""
+    what = f"turn {turn.number} ({turn.target.name}): this machine was too busy"
+    for left in range(_AGAIN, -1, -1):
+        code, was_busy = _take(run, turn, hashes, counts=not left)
+        if not was_busy:
+            break
+        say(f"{what}; it is measured again" if left else f"{what} {_AGAIN + 1} times; what it timed is invalid")
+    return code
+
+
+def _take(run: Run, turn: TargetTurn, hashes: dict[str, str], *, counts: bool) -> tuple[int, bool]:
+    """One turn, as an attempt of its own; return its exit code, and whether this machine was too busy.
+
+    An attempt in which it was ends as invalid, so that neither a comparison nor this verb takes it for the turn, unless
+    it ``counts`` even so.
+    """
     target, folder = turn.target, str(run.folder)
 
     def steps(verbs: Verbs) -> None:
@@ -99,8 +115,17 @@ def _take(run: Run, turn: TargetTurn, hashes: dict[str, str]) -> int:
         seeds={_VERB: turn.seed},
     ) as record:
         verbs = Verbs(record.writer.attempt)
-        record.exit_code = code_of(lambda: steps(verbs))
-    return record.exit_code
+        code = code_of(lambda: steps(verbs))
+        was_busy = not code and _was_busy(run, record.writer.attempt)
+        record.exit_code = EXIT_INVALID if was_busy and not counts else code
+    return record.exit_code, was_busy
+
+
+def _was_busy(run: Run, attempt: int) -> bool:
+    """Whether the load's client could not keep its schedule."""
+    from shosei.log import Window, read_log
+
+    return any(window.name == "steady" and window.invalid for window in read_log(run.log, attempt).of(Window))
 
 
 def _serving(verbs: Verbs, target: Target, folder: str) -> AbstractContextManager[Any]:

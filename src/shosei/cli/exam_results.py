@@ -50,6 +50,7 @@ def missing_packages(log: Log) -> tuple[dict[str, int], list[str]]:
 
 def results_table(suites: Mapping[str, Mapping[str, Any]]) -> list[str]:
     from shosei.metrics.observed.answers import CUT_LIMIT
+    from shosei.wire.refusal import settings_wanted
 
     numbers = f"{'n':>6}{'answered':>10}{'cut':>6}{'failed':>8}{'executed':>10}"
     lines = [f"{'suite':24}{'score':>7}  {'95 % interval':16}{numbers}"]
@@ -63,7 +64,8 @@ def results_table(suites: Mapping[str, Mapping[str, Any]]) -> list[str]:
             lines.append(f"  a sample of {sample['asked']} of {sample['held']}, seed {sample['seed']}")
         if suite["first_error"]:
             errors = ", ".join(f"{count} {error}" for error, count in suite["errors"].items())
-            lines.append(f"  {errors}; the first failure: {suite['first_error']}")
+            remedy = settings_wanted(suite["first_error"], "exam")
+            lines.append(f"  {errors}; the first failure: {suite['first_error']}{remedy}")
         if suite["cut"] > CUT_LIMIT * suite["answered"]:
             lines.append(f"  {suite['cut']} answers were cut at the limit of tokens: raise it with --max-tokens")
     return lines

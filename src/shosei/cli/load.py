@@ -84,9 +84,12 @@ def _settings(given: Given, profile: Profile | None) -> LoadConfig:
 
 
 def _report(folder: Path, attempt: int, tally: Tally, as_json: bool) -> None:
+    from shosei.wire.refusal import settings_wanted
+
     lines = [f"load: {tally.line()}"]
     lines += [f"  {count} x {error}" for error, count in tally.errors.most_common()]
-    lines += [f"  the first said: {tally.first_error}"] if tally.first_error else []
+    remedy = settings_wanted(tally.first_error, "load")
+    lines += [f"  the first said: {tally.first_error}{remedy}"] if tally.first_error else []
     lines += [tally.client] if tally.client else []
     lines += [f"highest rate that was kept: {tally.max_rate:g} requests/s"] if tally.max_rate else []
     lines.append(f"a read-out of the whole run, warm-up included; the measurement is the card: shosei card {folder}")

@@ -32,15 +32,18 @@ def show(questions: Path, tasks: Sequence[Task], unused: Sequence[str]) -> None:
         say(f"            columns not used: {', '.join(unused)}")
 
 
-async def check(url: str, exam: ExamConfig, tasks: Sequence[Task]) -> tuple[str, float, bool]:
+async def check(url: str, exam: ExamConfig, tasks: Sequence[Task], *, usage: bool) -> tuple[str, float, bool]:
     """Ask a question, then one streamed, and say what came back: model, seconds that an answer took, if it streams.
+
+    ``usage``: the stream is asked for its count of tokens.
 
     Raises InputError: no server at ``url``, no model in it, or a question that it does not answer.
     """
     from shosei.exam.prompting import request
     from shosei.wire.client import Client
+    from shosei.wire.refusal import settings_wanted
 
-    async with Client(url, timeout_s=exam.timeout_s) as client:
+    async with Client(url, timeout_s=exam.timeout_s, headers=exam.headers) as client:
         model = await client.model(exam.model, "--model NAME")
         try:
             served = list(await client.models())
@@ -53,14 +56,17 @@ async def check(url: str, exam: ExamConfig, tasks: Sequence[Task]) -> tuple[str,
         reply = await client.ask(path, body)
         if reply.error:
             refusal = f"{reply.error}, status {reply.status}: {reply.message}" if reply.status else reply.error
-            remedy = _REMEDIES.get(reply.error) or _REMEDIES.get(reply.status, "")
+            remedy = settings_wanted(reply.message, "exam", "load")
+            remedy = remedy or _REMEDIES.get(reply.error) or _REMEDIES.get(reply.status, "")
             raise InputError(f"{url} did not answer a question ({refusal}){remedy}")
-        cut = f" (cut off after {body['max_tokens']} tokens)" * (reply.finish_reason == "length")
+        cut = f" (cut off after {body[exam.max_tokens_field]} tokens)" * (reply.finish_reason == "length")
         say(f"asked       {_short(tasks[0].asked)}\nanswered    {_short(reply.text)}{cut}")
         path, body = request(tasks[-1], exam)
-        streamed = await client.ask(path, body | {"stream": True, "stream_options": {"include_usage": True}})
+        counted = {"stream_options": {"include_usage": True}} if usage else {}
+        streamed = await client.ask(path, body | {"stream": True, **counted})
     if streamed.error:
-        say(f"streamed    no ({streamed.error}: {streamed.message}), so that no time to a first token is measured")
+        why = f"{streamed.error}: {streamed.message}{settings_wanted(streamed.message, 'load')}"
+        say(f"streamed    no ({why}), so that no time to a first token is measured")
     else:
         reply = streamed  # of the two, the one that finds the model in memory
         counts = "with token counts" if streamed.tokens_out else "without token counts: no tokens a second are measured"

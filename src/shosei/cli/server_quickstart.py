@@ -79,13 +79,15 @@ def measure(
         raise InputError(
             "--questions FILE is missing: a table of questions (CSV, TSV, JSON Lines), such as these lines"
         )
-    url, settings = Endpoint.of(url).base_url, by_step(overrides, {"load": LoadConfig, "exam": ExamConfig})
+    endpoint, settings = Endpoint.of(url), by_step(overrides, {"load": LoadConfig, "exam": ExamConfig})
+    url = endpoint.base_url + endpoint.query
     exam = Given("exam", {"model": model} if model else {}, None, settings["exam"][1::2]).load(ExamConfig)
+    usage = Given("load", {}, None, settings["load"][1::2]).load(LoadConfig).usage
     schema = Schema(columns=pairs_of("--map", columns))
     tasks = read_benchmarks(questions, schema=schema)
     run, suite = open_run(out, must_exist=False), out / "questions.jsonl"
     show(questions, tasks, unused_columns(questions, schema) if questions.is_file() else [])
-    model, answer_s, streams = run_async(check(url, exam, tasks))
+    model, answer_s, streams = run_async(check(url, exam, tasks, usage=usage))
     pace = [*_pace(answer_s, profile, settings["load"]), *([] if streams else ["--no-stream"])]
     say(f"exam        {exam.samples * len(tasks)} questions, {exam.concurrency} at a time")
     write_suite(suite, tasks)

@@ -49,6 +49,7 @@ class LoadConfig(Extras):
     max_tokens: Count = Field(64, description="Longest answer asked for, in tokens.")
     temperature: Annotated[float, Field(ge=0, le=2)] = Field(0.0, description="0 is greedy.")
     stream: bool = Field(True, description="Ask for streamed answers, so that the first token has a time.")
+    usage: bool = Field(True, description="Ask streams for their counts of tokens; off for a server that refuses it.")
     concurrency: Count | None = Field(
         None,
         description="Requests in flight at most; the wait for a free place counts into latency. None: no limit. "

@@ -63,6 +63,6 @@ class Conversations:
             "temperature": config.temperature,
             "stream": config.stream,
         }
-        if config.stream:
+        if config.stream and config.usage:
             body["stream_options"] = {"include_usage": True}
         return msgspec.json.encode(config.extended(body))

@@ -12,6 +12,7 @@ from shosei.load.share import Share
 from shosei.load.stage import Stage
 from shosei.load.tally import Tally
 from shosei.load.team import Team
+from shosei.load.watch import Verdict
 from shosei.log import Writer
 from shosei.wire.client import Client
 
@@ -67,9 +68,9 @@ async def _offer(config: LoadConfig, url: str, writer: Writer, tally: Tally, pur
         )
         stage = Stage.soon(config, purpose)
 
-        def watched(verdict: str, invalid: str) -> None:
-            tally.client = verdict
-            stage.close_steady(writer, invalid)
+        def watched(verdict: Verdict) -> None:
+            tally.client = verdict.line
+            stage.close_steady(writer, verdict)
 
         try:
             await sender.send(stage, watched)

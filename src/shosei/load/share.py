@@ -18,8 +18,8 @@ from shosei.load.schedule import arrivals
 from shosei.load.stage import Stage
 from shosei.load.tally import Tally
 from shosei.load.timer import Timer
-from shosei.load.watch import Watch
-from shosei.log import Writer
+from shosei.load.watch import Verdict, Watch
+from shosei.log import ClientLimit, Writer
 from shosei.quantity import NS_PER_S
 from shosei.wire.client import Client
 
@@ -36,10 +36,10 @@ class Share:
         self._conversations = Conversations(config, prompts_of(config))
         self._numbers = itertools.count(worker, config.workers)
         self._offsets = arrivals(config)[worker :: config.workers]
-        self._exhausted = ""  # why a request could not be sent from here
+        self._exhausted: Verdict | None = None  # where a request could not be sent from here
         self._places = len(range(worker, config.concurrency or 0, config.workers))
 
-    async def send(self, stage: Stage, watched: Callable[[str, str], None]) -> None:
+    async def send(self, stage: Stage, watched: Callable[[Verdict], None]) -> None:
         """Offer it; ``watched`` is given the client's verdict on itself when the steady window ends.
 
         Cancelling keeps what was measured: requests under way are recorded as cancelled.
@@ -58,7 +58,7 @@ class Share:
                                 await self._open(client, stage, group, timer)
                             await timer.sleep_until(stage.end_ns)
                 finally:
-                    watched(watch.verdict, watch.invalid or self._exhausted)
+                    watched(watch.verdict if watch.verdict.limit else self._exhausted or watch.verdict)
 
     async def _open(self, client: Client, stage: Stage, group: asyncio.TaskGroup, timer: Timer) -> None:
         free = asyncio.Semaphore(self._places) if self._places else contextlib.nullcontext()
@@ -96,7 +96,8 @@ class Share:
                 if not reply.error:
                     self._conversations.answered(conversation, reply.text)
                 elif reply.error == "cancelled":
-                    self._exhausted = f"load client is out of connections: {reply.message}; raise ulimit -n"
+                    line = f"load client is out of connections: {reply.message}; raise ulimit -n"
+                    self._exhausted = Verdict(line, ClientLimit("connections"))
                 return reply.error
         except asyncio.CancelledError:
             reply.error = "cancelled"

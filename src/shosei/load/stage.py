@@ -7,6 +7,7 @@ import time
 import msgspec
 
 from shosei.load.config import LoadConfig
+from shosei.load.watch import Verdict
 from shosei.log import Window, Writer
 from shosei.quantity import NS_PER_S
 
@@ -34,13 +35,13 @@ class Stage(msgspec.Struct, frozen=True):
         end_ns = steady_ns + int(config.seconds * NS_PER_S)
         return cls(purpose, config.rate, begin_ns, steady_ns, end_ns, end_ns + int(config.drain_s * NS_PER_S))
 
-    def close_steady(self, writer: Writer, invalid: str) -> None:
+    def close_steady(self, writer: Writer, verdict: Verdict) -> None:
         """Write the windows up to now, or to the steady one's end: warm-up and steady, or the probe."""
         if self.purpose == "probe":
-            _close(writer, "probe", self.steady_ns, self.end_ns, invalid, self.rate)
+            _close(writer, "probe", self.steady_ns, self.end_ns, verdict, self.rate)
         else:
             _close(writer, "warmup", self.begin_ns, self.steady_ns)
-            _close(writer, "steady", self.steady_ns, self.end_ns, invalid)
+            _close(writer, "steady", self.steady_ns, self.end_ns, verdict)
 
     def close_drain(self, writer: Writer) -> None:
         """Write the window in which answers were waited for."""
@@ -48,7 +49,11 @@ class Stage(msgspec.Struct, frozen=True):
             _close(writer, "drain", self.end_ns, self.limit_ns)
 
 
-def _close(writer: Writer, name: str, begin_ns: int, end_ns: int, invalid: str = "", rate: float | None = None) -> None:
+def _close(
+    writer: Writer, name: str, begin_ns: int, end_ns: int, verdict: Verdict | None = None, rate: float | None = None
+) -> None:
     end_ns = min(end_ns, time.monotonic_ns())
+    limit = verdict.limit if verdict else None
+    invalid = verdict.line if verdict and limit else ""
     if end_ns > begin_ns:
-        writer.emit(Window(name=name, begin_ns=begin_ns, end_ns=end_ns, invalid=invalid, rate=rate))
+        writer.emit(Window(name=name, begin_ns=begin_ns, end_ns=end_ns, invalid=invalid, client=limit, rate=rate))

@@ -23,6 +23,7 @@ from shosei.load.config import LoadConfig
 from shosei.load.share import Share
 from shosei.load.stage import Stage
 from shosei.load.tally import Tally, TallyIncrement
+from shosei.load.watch import Verdict
 from shosei.log import Writer
 
 _REPORT_S = 1.0
@@ -42,12 +43,10 @@ class Order(msgspec.Struct):
 
 
 class Report(msgspec.Struct):
-    """How far a worker is. ``watched``: its steady window has ended; ``dropped`` events could not be written."""
+    """How far a worker is, with its verdict once its steady window has ended; ``dropped``: events not written."""
 
     increment: TallyIncrement
-    watched: bool = False
-    verdict: str = ""
-    invalid: str = ""
+    verdict: Verdict | None = None
     dropped: int = 0
 
 
@@ -74,9 +73,9 @@ class Team:
     async def __aexit__(self, *_: object) -> None:
         await self._end()
 
-    async def send(self, stage: Stage, watched: Callable[[str, str], None]) -> None:
+    async def send(self, stage: Stage, watched: Callable[[Verdict], None]) -> None:
         """As a ``Share``'s; the load is client-bound where one of the workers is."""
-        verdicts: list[Report] = []
+        verdicts: list[Verdict] = []
 
         async def follow(process: asyncio.subprocess.Process) -> None:
             assert process.stdin
@@ -86,16 +85,15 @@ class Team:
                 report = msgspec.json.decode(line, type=Report)
                 self._tally.merge(report.increment)
                 self._tally.dropped += report.dropped
-                if report.watched:
-                    verdicts.append(report)
+                if report.verdict:
+                    verdicts.append(report.verdict)
                     if len(verdicts) == len(self._processes):
                         close()
             if code := await process.wait():
                 raise MeasurementInvalid(f"a worker of the load ended with exit code {code}: the rest is incomplete")
 
         def close() -> None:
-            worst = max(verdicts, key=lambda report: bool(report.invalid), default=None)
-            watched(worst.verdict if worst else "", worst.invalid if worst else "")
+            watched(max(verdicts, key=lambda verdict: verdict.limit is not None, default=Verdict()))
 
         try:
             async with asyncio.TaskGroup() as group:
@@ -160,9 +158,7 @@ async def work() -> int:
 
     reporting = asyncio.create_task(report_regularly())
     try:
-        await share.send(
-            stage, lambda verdict, invalid: tell(Report(tally.take(), watched=True, verdict=verdict, invalid=invalid))
-        )
+        await share.send(stage, lambda verdict: tell(Report(tally.take(), verdict)))
     finally:
         reporting.cancel()
         writer.close()

@@ -6,9 +6,10 @@ import asyncio
 import itertools
 import time
 
+import msgspec
 import numpy as np
 
-from shosei.log import Note, Sample, Writer
+from shosei.log import ClientLimit, Note, Sample, Writer
 from shosei.proc import read
 from shosei.quantity import NS_PER_S
 
@@ -18,14 +19,20 @@ _PERIOD_S = 0.02
 _SAMPLE_S = 1.0
 
 
+class Verdict(msgspec.Struct, frozen=True):
+    """How the client did, in one line, and what it lacked, if anything."""
+
+    line: str = ""
+    limit: ClientLimit | None = None
+
+
 class Watch:
     """While open, from ``begin_ns`` on, it writes ``sample``s of the client's own CPU time; at the end, a ``note``.
 
-    ``verdict`` is the text of that note, which judges the client; ``invalid`` the same if it is a warning, else empty.
+    The text of that note is the line of its ``verdict`` on the client.
     """
 
-    verdict = ""
-    invalid = ""
+    verdict = Verdict()
 
     def __init__(self, writer: Writer, begin_ns: int = 0) -> None:
         self._writer, self._begin_ns = writer, begin_ns
@@ -40,21 +47,22 @@ class Watch:
         for task in self._tasks:
             task.cancel()
         self._read_cpu()
-        note = self.judge(self._lags_s, self._busiest())
-        self.verdict = note.text
-        self.invalid = note.text if note.level == "warning" else ""
-        self._writer.emit(note)
+        self.verdict = self.judge(self._lags_s, self._busiest())
+        self._writer.emit(Note(level="info", text=self.verdict.line))
 
     @staticmethod
-    def judge(lags_s: list[float], cpu: float) -> Note:
-        """A warning that says "client-bound" if the event loop was late (p99) or the process short of CPU."""
+    def judge(lags_s: list[float], cpu: float) -> Verdict:
+        """The client lacks time if its event loop was late (p99) or the process short of CPU."""
         lag_ms = float(np.percentile(lags_s, 99)) * 1000 if lags_s else 0.0
         bound = lag_ms > LAG_LIMIT_MS or cpu > CPU_LIMIT
-        text = (
+        line = (
             f"load client{' is client-bound' if bound else ''}: event-loop lag p99 {lag_ms:.1f} ms "
             f"(limit {LAG_LIMIT_MS:g} ms), CPU wanted {cpu:.0%} of one core (limit {CPU_LIMIT:.0%})"
         )
-        return Note(level="warning" if bound else "info", text=text)
+        if not bound:
+            return Verdict(line)
+        remedy = "this machine was too busy: fewer requests a second, or the client on another machine"
+        return Verdict(f"{line}; {remedy}", ClientLimit("time", lag_ms, cpu))
 
     def _busiest(self) -> float:
         """CPU wanted, in cores, by the second: the 90th percentile, because a ramp may be too much only at its end."""

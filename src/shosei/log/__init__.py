@@ -6,6 +6,7 @@ In: events as they happen. Out: events by kind. The only corridor between rooms;
 from shosei.log.columns import Columns
 from shosei.log.events import (
     EVENTS,
+    ClientLimit,
     Comm,
     Epoch,
     Event,
@@ -37,6 +38,7 @@ from shosei.log.writer import Writer
 
 __all__ = [
     "EVENTS",
+    "ClientLimit",
     "Columns",
     "Comm",
     "Epoch",

@@ -19,7 +19,7 @@ MISSING = np.iinfo(np.int64).min  # stands for None among integers
 FIELDS: dict[type[Event], tuple[str, ...]] = {
     Request: (
         *("host", "boot", "pid", "phase", "purpose", "seen_by", "stream", "error", "first_try_error", "tries"),
-        *("scheduled_ns", "sent_ns", "first_token_ns", "last_token_ns", "done_ns", "longest_gap_ns"),
+        *("scheduled_ns", "sent_ns", "first_token_ns", "first_answer_ns", "last_token_ns", "done_ns", "longest_gap_ns"),
         *("status", "tokens_out", "bytes_sent", "bytes_received"),
     )
 }

@@ -71,6 +71,14 @@ class RunEnd(Event, tag="run.end"):
     dropped: int = 0  # events this process could not write
 
 
+class ClientLimit(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a load's client lacked, so that it measured itself and not the server."""
+
+    lacked: str  # time | connections
+    lag_ms: float = 0.0  # time: how late its event loop was, 99th percentile
+    cpu: float = 0.0  # time: of a core, what it wanted
+
+
 class Window(Event, tag="window"):
     """A part of a load run: warmup | steady | drain; or a probe, of the search for the highest rate."""
 
@@ -78,6 +86,7 @@ class Window(Event, tag="window"):
     begin_ns: int
     end_ns: int
     invalid: str = ""  # why what was measured in it does not count
+    client: ClientLimit | None = None  # the same to be worded by a card; older logs have only the words
     rate: float | None = None  # probe: requests offered per second
 
 
@@ -198,7 +207,8 @@ class Request(Event, tag="request"):
     scheduled_ns: int  # when it should have been sent; the latency clock starts here
     sent_ns: int | None = None
     first_byte_ns: int | None = None
-    first_token_ns: int | None = None
+    first_token_ns: int | None = None  # of thoughts, too
+    first_answer_ns: int | None = None  # streamed: of the first piece that is no thought
     last_token_ns: int | None = None  # streamed: of the last piece; what follows it has no token
     done_ns: int | None = None
     status: int | None = None  # HTTP

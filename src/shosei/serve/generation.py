@@ -24,6 +24,7 @@ class Generation:
         self.texts: list[str] = []  # words that ``pieces`` has given so far
         self.completion_tokens = 0
         self.first_piece_ns: int | None = None
+        self.last_piece_ns: int | None = None
         self.finish_reason = ""
 
     @property
@@ -45,7 +46,8 @@ class Generation:
             async for piece in pieces:
                 if not piece:
                     continue
-                self.first_piece_ns = self.first_piece_ns or time.monotonic_ns()
+                self.last_piece_ns = time.monotonic_ns()
+                self.first_piece_ns = self.first_piece_ns or self.last_piece_ns
                 if isinstance(piece, str):
                     self.texts.append(piece)
                 else:

@@ -67,7 +67,9 @@ class CompletionResponse(Response):
             await self._fail(exception, send)
         finally:
             gone.cancel()
-            self._event.first_token_ns = self._generation.first_piece_ns
+            # This server's models keep no thoughts apart: their first piece is of the answer.
+            self._event.first_token_ns = self._event.first_answer_ns = self._generation.first_piece_ns
+            self._event.last_token_ns = self._generation.last_piece_ns
             self._event.tokens_in = self._generation.prompt_tokens
             self._event.tokens_out = self._generation.completion_tokens
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
@@ -51,14 +51,19 @@ class Extras(Config):
         [], description="A field for the header of every request, 'Name: value'; it is kept nowhere."
     )
 
+    max_tokens_field: Literal["max_tokens", "max_completion_tokens"] = Field(
+        "max_tokens", description="What the server calls the longest answer asked for."
+    )
+
     @property
     def headers(self) -> dict[str, str]:
         """Names and values."""
         return {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in self.header)}
 
     def extended(self, body: Mapping[str, Any]) -> dict[str, Any]:
-        """``body`` with the fields of ``extra_body``, and without those that are None there."""
-        merged = {**body, **self.extra_body}
+        """``body`` as the server wants it: with the fields of ``extra_body``, and without those that are None there."""
+        named = {self.max_tokens_field if name == "max_tokens" else name: value for name, value in body.items()}
+        merged = {**named, **self.extra_body}
         return {name: value for name, value in merged.items() if not (name in self.extra_body and value is None)}
 
     def recordable(self) -> Self:

@@ -1,4 +1,4 @@
-"""How many tokens a server's refusal leaves for the answer, where prompt and answer do not fit its context."""
+"""What a server's refusal says to do: how many tokens it leaves for the answer, or how it wants to be asked."""
 
 from __future__ import annotations
 
@@ -26,6 +26,26 @@ _PROMPT = re.compile(
     r"|(?:prompt|input|messages)(?: length| tokens)?(?: has| contains| is| of|:|=)+ (\d+)",
     re.IGNORECASE,
 )
+
+_UNKNOWN_FIELD = re.compile(
+    r"un(?:supported|known|recogni[sz]ed|expected)|not (?:supported|permitted|allowed)|extra (?:inputs|fields)"
+    r"|invalid field|不支持|未知|サポートされて|対応して",
+    re.IGNORECASE,
+)
+_SETTINGS = {  # by the field that is refused
+    "stream_options": "usage=false",
+    "max_tokens": "max_tokens_field=max_completion_tokens",
+    "max_completion_tokens": "max_tokens_field=max_tokens",
+}
+
+
+def settings_wanted(words: str, *verbs: str) -> str:
+    """A clause on how these verbs ask without a field that a server's words refuse; empty where they refuse none."""
+    if not _UNKNOWN_FIELD.search(words):
+        return ""
+    refused = next((field for field in _SETTINGS if re.search(rf"\b{field}\b", words)), "")
+    settings = " ".join(f"--set {verb}.{_SETTINGS[refused]}" for verb in verbs) if refused else ""
+    return f"; ask without that field: {settings}" if refused else ""
 
 
 def tokens_left(words: str, asked: int, context: int | None = None) -> int | None:

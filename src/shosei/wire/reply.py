@@ -23,7 +23,8 @@ class Reply:
     scheduled_ns: int
     sent_ns: int | None = None
     first_byte_ns: int | None = None
-    first_token_ns: int | None = None
+    first_token_ns: int | None = None  # of thoughts, too
+    first_answer_ns: int | None = None  # of the first token that is no thought
     last_token_ns: int | None = None
     done_ns: int | None = None
     longest_gap_ns: int | None = None
@@ -51,6 +52,7 @@ class Reply:
             sent_ns=self.sent_ns,
             first_byte_ns=self.first_byte_ns,
             first_token_ns=self.first_token_ns,
+            first_answer_ns=self.first_answer_ns,
             last_token_ns=self.last_token_ns,
             done_ns=self.done_ns,
             status=self.status,
@@ -83,11 +85,13 @@ class _Message(msgspec.Struct, gc=False):
     content: Any = None  # text, or a list of parts
     reasoning_content: Any = None  # DeepSeek's and vLLM's name of a model's thoughts
     reasoning: Any = None  # OpenRouter's, and newer vLLM's
+    refusal: Any = None
     tool_calls: list[_Call] | None = None
+    function_call: _Function | None = None  # what tool calls were before there could be several
 
 
 class _Choice(msgspec.Struct, gc=False):
-    index: int = 0
+    index: int | None = 0
     message: _Message | None = None
     delta: _Message | None = None
     text: Any = None
@@ -131,6 +135,7 @@ ANSWER_BYTES = 1 << 24  # more is not an answer of a model, but a body without e
 # What decoding raises where it is not in the API's form, or nested without end.
 UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _NOTHING = _Message()
+_NONE, _THOUGHT, _ANSWER = range(3)  # which piece of an answer came
 _NAMED = frozenset({sse.COMMENT, b"error"})  # what is not a chunk, by its name
 _decode = msgspec.json.Decoder(AnswerBody).decode
 
@@ -177,6 +182,8 @@ class ReplyReader:
         try:
             for event in self.events.feed(data):
                 self.event(event, now_ns)
+                if self.ended:
+                    break
         except UNREADABLE as error:
             self.fail(str(error))
 
@@ -188,29 +195,37 @@ class ReplyReader:
                 error = msgspec.json.decode(data)
                 self._fail_in(error.get("error", error) if isinstance(error, dict) else error)
             return None
-        if data == sse.DONE:
-            self.complete = True
+        self.complete = self.complete or data.startswith(sse.DONE)
+        if self.complete:
             return None
-        chunk, reply = _decode(data), self.reply
-        text, any_piece = self._note(chunk)
-        if any_piece:
-            last_ns, reply.last_token_ns = reply.last_token_ns, now_ns
-            if last_ns is None:
-                reply.first_token_ns = now_ns
-            else:
-                reply.longest_gap_ns = max(reply.longest_gap_ns or 0, now_ns - last_ns)
-            if text and not self._relayed:
-                self._texts.append(text)
-                if self._on_text:
-                    self._on_text(text)
+        chunk = _decode(data)
+        text, piece = self._note(chunk)
+        if piece:
+            self._note_time(piece, now_ns)
+        if text and not self._relayed:
+            self._texts.append(text)
+            if self._on_text:
+                self._on_text(text)
         return chunk
+
+    def _note_time(self, piece: int, now_ns: int) -> None:
+        reply = self.reply
+        if reply.last_token_ns is None:
+            reply.first_token_ns = now_ns
+        else:
+            reply.longest_gap_ns = max(reply.longest_gap_ns or 0, now_ns - reply.last_token_ns)
+        reply.last_token_ns = now_ns
+        if piece == _ANSWER and reply.first_answer_ns is None:
+            reply.first_answer_ns = now_ns
 
     def finish(self) -> None:
         """The body is whole."""
         reply = self.reply
         if self.streams:
             reply.text = "".join(self._texts)
-            self.complete = self.complete or bool(reply.finish_reason)  # some servers write no [DONE]
+            # Some servers write no [DONE], or no blank line after it.
+            done = any(data.startswith(sse.DONE) for data, _ in self.events.feed(b"\n\n"))
+            self.complete = self.complete or done or bool(reply.finish_reason)
             if not self.complete:
                 reply.error = reply.error or "cut stream"
         elif not reply.error:
@@ -238,36 +253,44 @@ class ReplyReader:
         except UNREADABLE as error:
             self.fail(str(error))
 
-    def _note(self, answer: AnswerBody) -> tuple[str, bool]:
-        """Take id, usage, calls and finish reason; return the text, and whether there is any piece of an answer."""
+    def _note(self, answer: AnswerBody) -> tuple[str, int]:
+        """Take id, usage, calls and finish reason; return the text, and which piece of an answer there is."""
         reply, usage = self.reply, answer.usage
-        if answer.error is not None:
+        if answer.error:
             self._fail_in(answer.error)
+            return "", _NONE
         if answer.id and answer.id != reply.id:
             reply.id = str(answer.id)
         if usage is not None:
             reply.tokens_in, reply.tokens_out = usage.prompt_tokens, usage.completion_tokens
             reply.tokens_cached = usage.prompt_tokens_details.cached_tokens if usage.prompt_tokens_details else None
-        text, any_piece = "", False
+        text, piece = "", _NONE
         for choice in answer.choices or ():
-            message = choice.delta or choice.message or _NOTHING
-            thought = message.reasoning_content or message.reasoning
-            if said := message.content or choice.text:
-                text, any_piece = text or (said if isinstance(said, str) else text_of(said)), True
-                if isinstance(said, list):
-                    thought = thought or text_of(said, thoughts=True)
-            if message.tool_calls:
-                any_piece = True
-                self._add_calls(choice.index, message.tool_calls)
-            elif thought:
-                any_piece = True
-            if thought and not self._relayed:
-                self._thoughts.append(text_of(thought))
+            words, thoughts, answers = self._read(choice)
+            if answers:
+                piece = _ANSWER
+            elif thoughts:
+                piece = piece or _THOUGHT
+            if choice.index:  # one of several that were asked for: the first one is the answer
+                continue
+            text += words
+            if thoughts and not self._relayed:
+                self._thoughts.append(thoughts)
             if choice.finish_reason:
                 reply.finish_reason, self._spoke = str(choice.finish_reason), True
-        if any_piece:
-            self._spoke = True
-        return text, any_piece
+        self._spoke = self._spoke or piece != _NONE
+        return text, piece
+
+    def _read(self, choice: _Choice) -> tuple[str, str, bool]:
+        """A choice's text and thoughts, and whether it says anything else than thoughts; its calls are taken."""
+        message = choice.delta or choice.message or _NOTHING
+        content, thoughts = message.content or choice.text, message.reasoning_content or message.reasoning
+        if isinstance(content, list):
+            content, thoughts = text_of(content), thoughts or text_of(content, thoughts=True)
+        if message.tool_calls or message.function_call:
+            self._add_calls(choice.index or 0, message.tool_calls or [_Call(function=message.function_call)])
+        says = bool(content or message.tool_calls or message.function_call or message.refusal)
+        return content if isinstance(content, str) else "", text_of(thoughts) if thoughts else "", says
 
     def _add_calls(self, choice: int, pieces: list[_Call]) -> None:
         for place, piece in enumerate(pieces):
@@ -300,7 +323,7 @@ def text_of(content: Any, *, thoughts: bool = False) -> str:
 def refusal(body: bytes) -> tuple[str, Any]:
     """The words of an error answer and its code; the body's beginning where it is not in the API's form."""
     try:
-        answer = msgspec.json.decode(body)
+        answer = msgspec.json.decode(body.removeprefix(b"data:"))  # an event, from some, to who wanted a stream
         error = answer.get("error", answer.get("detail", answer.get("message")))  # OpenAI, FastAPI, others
         words, code = _words(error), error.get("code") if isinstance(error, dict) else None
     except (*UNREADABLE, AttributeError):

@@ -5,6 +5,8 @@ from __future__ import annotations
 DONE = b"[DONE]"
 COMMENT = b":"  # the name of what is not an event: a server's sign that it is still there
 
+_DATA = (b"data", b"\xef\xbb\xbfdata")  # a byte order mark may stand before the first event
+
 ServerSent = tuple[bytes, bytes]  # an event's data and its name, which OpenAI's have none of; or a comment
 
 
@@ -18,28 +20,40 @@ def encode(data: bytes, name: bytes = b"") -> bytes:
 class Decoder:
     """Incremental decoder. Feed it chunks cut anywhere; it returns every event that became whole, and the comments.
 
-    Accepts LF and CRLF line ends, and other fields (ignored), as the WHATWG specification has them.
+    Lines end with LF, CRLF or CR, and other fields are ignored, as the WHATWG specification has them.
     """
 
     def __init__(self) -> None:
         self._rest = b""
+        self._after_cr = False  # a LF would belong to it
         self._data: list[bytes] = []
         self._name = b""
 
     def feed(self, chunk: bytes) -> list[ServerSent]:
+        if self._after_cr or b"\r" in chunk:
+            chunk = self._with_lf(chunk)
         events: list[ServerSent] = []
         *lines, self._rest = (self._rest + chunk).split(b"\n")
         for line in lines:
-            line = line.removesuffix(b"\r")
             if not line:
                 if self._data:
                     events.append((b"\n".join(self._data), self._name))
                     self._data = []
                 self._name = b""
-            elif line.startswith(b"data:"):
-                self._data.append(line[5:].removeprefix(b" "))
-            elif line.startswith(COMMENT):
-                events.append((line[1:], COMMENT))
-            elif line.startswith(b"event:"):
-                self._name = line[6:].strip()
+                continue
+            field, colon, value = line.partition(b":")
+            if field in _DATA:
+                self._data.append(value.removeprefix(b" "))
+            elif field == b"event":
+                self._name = value.strip()
+            elif colon and not field:
+                events.append((value, COMMENT))
         return events
+
+    def _with_lf(self, chunk: bytes) -> bytes:
+        """The chunk with LF at the end of every line."""
+        if self._after_cr and chunk:
+            chunk, self._after_cr = chunk.removeprefix(b"\n"), False
+        if b"\r" in chunk:
+            self._after_cr = chunk.endswith(b"\r")
+        return chunk.replace(b"\r\n", b"\n").replace(b"\r", b"\n")

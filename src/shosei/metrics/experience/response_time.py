@@ -16,12 +16,14 @@ from shosei.metrics.observed.requests import (
     Drill,
     Offered,
     by_time,
+    first_answer_ms,
     first_token_ms,
     inter_token_ms,
     longest_gap_ms,
     offered_load,
     response_ms,
     steady_window,
+    why_invalid,
 )
 from shosei.metrics.observed.series import RatioBatches, in_turn
 from shosei.metrics.observed.steps import attempted, gaps
@@ -63,7 +65,7 @@ def response_time(log: Log) -> Value:
         ci=mean.ci or (None, None),
         unit_of_n="term.time_batches",
         ci_method="term.t_time_batches",
-        invalid=window.invalid,
+        invalid=why_invalid(window),
         detail=_detail(log),
         notes=notes,
         figures=figures,
@@ -80,6 +82,7 @@ def _kinds(requests: Columns) -> dict[str, np.ndarray]:
     """The kinds of waiting, by name. Only streamed answers have a first token and gaps."""
     streamed = {
         "first_token": first_token_ms(requests),
+        "first_answer": first_answer_ms(requests),
         "inter_token": inter_token_ms(requests),
         "longest_gap": longest_gap_ms(requests),
     }
@@ -89,14 +92,21 @@ def _kinds(requests: Columns) -> dict[str, np.ndarray]:
 
 
 def _stream_figures(kinds: dict[str, Times]) -> dict[str, Figure]:
-    first, between = kinds["first_token"], kinds["inter_token"]
-    return {
+    first, answer, between = kinds["first_token"], kinds["first_answer"], kinds["inter_token"]
+    figures = {
         "ttft_mean": first.mean(),
         "ttft_p50": first.percentile(50),
         "ttft_p95": first.percentile(95),
         "inter_token_mean": between.mean(),
         "inter_token_p95": between.percentile(95),
     }
+    if answer.clusters:
+        figures |= {
+            "ttfat_mean": answer.mean(),
+            "ttfat_p50": answer.percentile(50),
+            "ttfat_p95": answer.percentile(95),
+        }
+    return figures
 
 
 def _detail(log: Log) -> Key:
@@ -106,7 +116,7 @@ def _detail(log: Log) -> Key:
 
 
 def _plots(kinds: dict[str, Times], response: Sequence[np.ndarray], window: Window) -> list[Plot]:
-    within = [(f"experience.{name}", kinds[name].values) for name in ("response", "first_token")]
+    within = [(f"experience.{name}", kinds[name].values) for name in ("response", "first_token", "first_answer")]
     return [
         _histogram("experience.response_histogram", kinds["response"].values, "experience.requests"),
         _cumulative("experience.answered_within", within),

@@ -11,7 +11,7 @@ import numpy as np
 
 from shosei.log import Columns, Fault, Log, Request, Window
 from shosei.metrics import stats
-from shosei.metrics.metric import Figure, Text, text
+from shosei.metrics.metric import Figure, Text, Words, text
 from shosei.metrics.observed.series import Bins
 from shosei.metrics.value import Unmeasurable
 from shosei.quantity import NS_PER_MS, NS_PER_S
@@ -51,8 +51,15 @@ def response_ms(requests: Columns) -> np.ndarray:
 
 
 def first_token_ms(requests: Columns) -> np.ndarray:
-    """To the first token; only a streamed answer has one."""
+    """To the first token, be it of a thought; only a streamed answer has one."""
     return _ms(requests, "scheduled_ns", "first_token_ns")
+
+
+def first_answer_ms(requests: Columns) -> np.ndarray:
+    """To the first token that is no thought; known where any of the answers began with a thought."""
+    if not (requests["first_answer_ns"] > requests["first_token_ns"]).any():
+        return np.full(len(requests), np.nan)
+    return _ms(requests, "scheduled_ns", "first_answer_ns")
 
 
 def inter_token_ms(requests: Columns) -> np.ndarray:
@@ -81,6 +88,16 @@ def steady_window(log: Log) -> Window:
     if not steady:
         raise Unmeasurable("not_measured", "performance.no_steady_window", "shosei load URL --seconds 30")
     return steady[-1]
+
+
+def why_invalid(window: Window) -> Words:
+    """Why what was measured in a window does not count, and what to do; empty where it does."""
+    if window.client is None:
+        return window.invalid
+    if window.client.lacked == "connections":
+        return text("performance.client_lacked_connections")
+    lag, cpu = f"{window.client.lag_ms:.0f}", f"{window.client.cpu:.0%}"
+    return text("performance.client_lacked_time", lag=lag, cpu=cpu)
 
 
 def time_batches(when_ns: np.ndarray, begin_ns: int, end_ns: int, count: int = stats.BATCHES) -> np.ndarray:

@@ -11,7 +11,15 @@ import numpy as np
 from shosei.log import Log, RunBegin, Step
 from shosei.metrics import stats
 from shosei.metrics.metric import Curve, Figure, Key, Plot, Row, Table, Text, text
-from shosei.metrics.observed.requests import Drill, Offered, mean_in_flight, offered_load, steady_window, time_batches
+from shosei.metrics.observed.requests import (
+    Drill,
+    Offered,
+    mean_in_flight,
+    offered_load,
+    steady_window,
+    time_batches,
+    why_invalid,
+)
 from shosei.metrics.observed.saturation import saturation
 from shosei.metrics.observed.series import Bins, RatioBatches
 from shosei.metrics.observed.steps import gaps, total, whole_steps
@@ -100,7 +108,7 @@ def request_rate(service_level: ServiceLevel) -> Callable[[Log], Value]:
             ci=rate.ci or (None, None),
             ci_method="term.t_time_batches",
             detail="performance.requests_in_window",
-            invalid=load.window.invalid,
+            invalid=why_invalid(load.window),
             figures=details.figures,
             notes=details.notes,
             plots=[_over_time(load)],

@@ -11,7 +11,7 @@ from shosei.log import Columns, Comm, Log, Request, RunBegin, Sample
 from shosei.log.events import LOOPBACK
 from shosei.metrics import stats
 from shosei.metrics.metric import Figure, Key, Row, Table, Text, text
-from shosei.metrics.observed.requests import by_time, offered_load, outermost, steady_window
+from shosei.metrics.observed.requests import by_time, offered_load, outermost, steady_window, why_invalid
 from shosei.metrics.observed.series import (
     Bins,
     Increments,
@@ -164,7 +164,7 @@ def client_to_server(log: Log) -> Value:
         ci=stats.ratio_interval(batches, [seconds / len(batches)] * len(batches)),
         ci_method="term.t_time_batches",
         detail="resources.bodies_in_window",
-        invalid=window.invalid,
+        invalid=why_invalid(window),
         notes=[text("resources.emulated", hosts=len({*clients, *servers}))] if emulated else [],
         breakdown=bodies,
     )
