@@ -67,6 +67,9 @@ def test_a_second_trainer_is_refused_before_it_touches_anything(run: Run, start:
         _, said = second.communicate(timeout=120)
         assert second.returncode == 2
         assert said == f"shosei: another 'shosei train' is at work in {run.folder}: let it end, or name another --run\n"
+    ranks = start(*for_ever, "--ranks", "2")
+    _, said = ranks.communicate(timeout=120)
+    assert (ranks.returncode, said.count("another 'shosei train' is at work")) == (2, 1), said
     assert (attempts(run.log), sha256(run.data / "train.jsonl")) == (before, data)
     assert first.poll() is None
     assert checkpoints(run.checkpoints)
