@@ -282,4 +282,4 @@ def test_a_number_that_no_clock_reaches_is_warned_about_and_left_out(tmp_path: P
     assert log.columns(Request)["scheduled_ns"].tolist() == [7]
     assert [event.scheduled_ns for event in log.of(Request)] == [7]
     (warning,) = log.warnings
-    assert warning.startswith("a.jsonl:2: not a valid 'request' event (Expected `int` <= 9223372036854775807")
+    assert warning.startswith("a.jsonl:2: not a valid 'request' event (Expected `int` <= 4611686018427387904")

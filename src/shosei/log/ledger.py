@@ -35,9 +35,10 @@ class Ledger:
 
     def begin(self, request: str, line: bytes) -> None:
         """Put a request's line on record, of less than ``SLOT_BYTES``."""
-        slot = self._free.pop() if self._free else len(self._slots)
-        self._slots[request] = slot
+        slot = self._free[-1] if self._free else len(self._slots)
         os.pwrite(self._file, line.ljust(SLOT_BYTES - 1) + b"\n", slot * SLOT_BYTES)
+        self._slots[request] = slot
+        del self._free[-1:]
 
     def end(self, request: str) -> None:
         """Take a request's line out, if there is one."""

@@ -62,7 +62,7 @@ class Writer:
 
     def emit(self, event: Event) -> None:
         """Fill the envelope and append the event. The caller gives it up: it must not be changed or emitted again."""
-        if type(event) is Request:
+        if self._ledger and type(event) is Request:
             self._end(event.id)
         self._append(event)
         if type(event) in CRITICAL:
