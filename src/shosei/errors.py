@@ -16,6 +16,14 @@ EXIT_REGRESSION = 3
 EXIT_INCONCLUSIVE = 4
 EXIT_INVALID = 5
 
+# What keeps a whole disk, or this user's share of it, from being written.
+OF_THE_DISK = {
+    errno.ENOSPC: "no space left on device",
+    errno.EDQUOT: "disk quota used up",
+    errno.EFBIG: "file larger than allowed here",
+    errno.EROFS: "read-only file system",
+}
+
 _PATH_ERRORS = (FileNotFoundError, PermissionError, FileExistsError, IsADirectoryError, NotADirectoryError)
 
 
@@ -60,10 +68,8 @@ def exit_code_of_error(error: BaseException) -> int:
 def as_input_error(error: OSError) -> InputError | None:
     """One line about what the user can mend: a path that cannot be used, a full disk. None: a bug of ours."""
     of_file = f": {error.filename}" if error.filename else ""
-    if error.errno == errno.ENOSPC:
-        return InputError(f"no space left on device{of_file}")
-    if error.errno == errno.EROFS:
-        return InputError(f"read-only file system{of_file}")
+    if error.errno in OF_THE_DISK:
+        return InputError(f"{OF_THE_DISK[error.errno]}{of_file}")
     if isinstance(error, _PATH_ERRORS) and error.filename:
         return InputError(f"{error.strerror}{of_file}")
     return None

@@ -6,8 +6,11 @@ import contextlib
 import fcntl
 import hashlib
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
+
+from shosei.errors import OF_THE_DISK
 
 
 def write_atomic(path: Path, data: bytes | str) -> None:
@@ -23,7 +26,8 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
     Works for a file and for a folder. A folder that already stands at ``path`` is moved aside, to ``.NAME.old``, and
     then replaced; a kill between the two leaves it there, whole, and the next writer puts it back. The names are fixed,
-    so that the next writer finds what a killed one left: one target has one writer at a time.
+    so that the next writer finds what a killed one left: one target has one writer at a time. Where the disk is full,
+    an OSError names ``path``, whatever the library says of it.
     """
     temporary, old = path.with_name(f".{path.name}.tmp"), path.with_name(f".{path.name}.old")
     _settle(path, temporary, old)
@@ -35,6 +39,10 @@ def atomic_path(path: Path) -> Iterator[Path]:
             os.rename(path, old)
         os.replace(temporary, path)
         _fsync(path.parent)
+    except Exception as error:
+        if number := _errno_of_disk(error):
+            raise OSError(number, os.strerror(number), str(path)) from error
+        raise
     finally:
         _settle(path, temporary, old)
 
@@ -77,6 +85,17 @@ def _settle(path: Path, temporary: Path, old: Path) -> None:
         # Renamed even to be removed: under its own name it is always whole.
         os.rename(old, temporary if path.exists() else path)
         remove(temporary)
+
+
+def _errno_of_disk(error: BaseException | None) -> int | None:
+    """What was wrong with the disk, as an error or one that it came from says: libraries have errors of their own."""
+    while error:
+        told = re.search(r"\(os error (\d+)\)", str(error))  # so Rust's do
+        number = error.errno if isinstance(error, OSError) else int(told[1]) if told else None
+        if number in OF_THE_DISK:
+            return number
+        error = error.__cause__ or error.__context__
+    return None
 
 
 def _fsync(path: Path) -> None:

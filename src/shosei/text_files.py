@@ -14,6 +14,7 @@ import msgspec
 
 from shosei.errors import InputError
 
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)  # what decoding bytes of others' can raise
 UNPACKED_BYTES = 1 << 28  # of a compressed file that is read whole
 _KANA, _HAN = re.compile(r"[\u3041-\u30fe]"), re.compile(r"[\u4e00-\u9fff]")  # full-width: others come by accident
 _LEAST_SHARE_OF_SCRIPT = 0.1  # of characters that are not ASCII, for a text to be in that encoding
@@ -53,7 +54,7 @@ def json_lines(path: Path, kind: Any, what: str) -> Iterator[tuple[str, Any]]:
         if line.strip():
             try:
                 yield f"{path}:{number}", decode(line)
-            except (msgspec.DecodeError, RecursionError) as error:
+            except UNREADABLE as error:
                 raise InputError(f"{path}:{number}: not {what}: {error}") from None
 
 

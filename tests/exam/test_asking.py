@@ -322,7 +322,7 @@ class TestWhatGoesOn:
         with open_run(tmp_path / "run", must_exist=False).alone("exam"):
             code, _, said = shosei(*words)
         assert (code, said.count("\n")) == (2, 1)
-        assert "another 'shosei exam' measures into" in said
+        assert "another 'shosei exam' is at work in" in said
         assert shosei(*words)[0] == 0
 
 

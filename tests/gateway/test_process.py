@@ -92,11 +92,15 @@ def test_a_killed_gateway_leaves_its_record_and_cuts_its_clients(tmp_path: Path)
         parts = asking(url).chat.completions.create(**QUESTION, stream=True)
         assert next(iter(parts)).choices[0].delta.content == "x"
         until(lambda: bool(read_log(tmp_path / "log").of(Request)))
+        assert len(read_log(tmp_path / "log").of(Request)) == 1
         process.kill()
         with pytest.raises(openai.APIError):
             list(parts)
     log = read_log(tmp_path / "log")
-    assert len(log.of(Request)) == 1
+    assert [(call.error, call.agent, call.stream) for call in log.of(Request)] == [
+        ("", "solver", False),
+        ("lost", "solver", True),
+    ]
     assert log.of(RunEnd) == []
 
 

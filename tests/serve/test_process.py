@@ -13,14 +13,17 @@ import tempfile
 import time
 import urllib.request
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 import msgspec
 import psutil
 import pytest
 
+from recorded import rows
 from serve_process import SHOSEI, Browser, child, make_model, serving, status
 from shosei.card.timeline import timeline
+from shosei.card.words import rendered
 from shosei.log import Log, ProcExit, Request, Restart, RunBegin, RunEnd, attempts, read_log
 from shosei.log.process import this_process
 from shosei.metrics.cells import compute
@@ -138,6 +141,37 @@ def test_a_server_that_is_started_again_goes_on_in_its_attempt(model: Path, tmp_
     assert found["satisfaction"].n == 2
     processes = [lane for lane in timeline(log).lanes if lane.kind == "process"]
     assert [(lane.label, len(lane.bars)) for lane in processes] == [("engine", 2), ("http", 2)]
+
+
+def test_the_streams_of_a_killed_front_are_errors(model: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    body = b'{"prompt": "secret words", "max_tokens": 100, "stream": true}'
+    request = b"POST /v1/completions HTTP/1.1\r\nHost: here\r\nContent-Type: application/json\r\nContent-Length: %d\r\n"
+    with serving(model, "--run", run) as (server, url), ExitStack() as clients:
+        child(server, "engine").send_signal(signal.SIGSTOP)  # or the small model would have answered by then
+        place = ("127.0.0.1", int(url.rpartition(":")[2]))
+        for _ in range(12):
+            client = clients.enter_context(socket.create_connection(place))
+            client.sendall(request % len(body) + b"\r\n" + body)
+        until(lambda: "shosei_requests_in_flight 12.0" in text_at(f"{url}/metrics"))
+        assert not read_log(run / "log").of(Request), "what is in flight is no error yet"
+        front = child(server, "http")
+        front.kill()
+        front.wait()
+        until(lambda: any(end.child == "http" for end in read_log(run / "log").of(ProcExit)))
+        child(server, "engine").send_signal(signal.SIGCONT)
+    log = read_log(run / "log")
+    assert not log.warnings
+    assert [event.error for event in log.of(Request)] == ["lost"] * 12
+    (rate,) = (metric for metric in compute(log) if (metric.id, metric.phase) == ("error_rate", "inference"))
+    assert (rate.value, rate.n) == (1.0, 12)
+    assert rows(rendered(rate), "By type") == {"chat": ["server died", 12, 1.0]}
+    assert not any(b"secret" in file.read_bytes() for file in (run / "log").iterdir())
+
+
+def text_at(url: str) -> str:
+    with urllib.request.urlopen(url, timeout=20) as response:
+        return str(response.read().decode())
 
 
 def test_another_model_a_second_server_and_a_measured_one_are_not_mixed() -> None:

@@ -134,6 +134,7 @@ def log(
     import msgspec
 
     from shosei.log import EVENTS, attempts, open_run, read_log
+    from shosei.log.segments import segments
 
     if kind is not None and kind not in EVENTS:
         raise InputError(f"unknown event kind '{kind}'{nearest(kind, EVENTS)}")
@@ -147,16 +148,16 @@ def log(
         return
     counts = {name: len(of_kind) for name, event in EVENTS.items() if (of_kind := events.part(event))}
     numbers = attempts(chosen.log)
-    segments = sorted(segment.name for segment in chosen.log.glob("*.jsonl"))
+    names = [segment.name for segment in segments(chosen.log)]
     values = {
         "attempt": events.attempt,
         "attempts": numbers,
-        "segments": segments,
+        "segments": names,
         "events": counts,
         "warnings": events.warnings,
         "digest": events.digest,
     }
-    lines = [f"attempt {events.attempt} of {', '.join(map(str, numbers))}; segments: {len(segments)}", ""]
+    lines = [f"attempt {events.attempt} of {', '.join(map(str, numbers))}; segments: {len(names)}", ""]
     lines += [f"{name:12}{count:10,}" for name, count in counts.items()]
     lines += ["", *(f"warning: {warning}" for warning in events.warnings), f"digest {events.digest}"]
     result(values, lines, as_json=as_json)

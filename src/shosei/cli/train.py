@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Annotated
 
@@ -62,11 +63,13 @@ def train(
         arguments = ["--run", str(run.folder), *context.obj.words(), *(["--json"] if as_json else [])]
         arguments += ["--dialogues", str(dialogues)] if dialogues else []
         return torchrun.launch(["train", *arguments], count, nodes, rendezvous, run.name)
-    with ranks.joined():
+    with ranks.joined(), contextlib.ExitStack() as held:
         if ranks.rank():
             ranks.wait()  # until rank 0 has the data in place and has begun the attempt that all ranks record into
-        elif dialogues:
-            take_dialogues(run, dialogues)
+        else:
+            held.enter_context(run.alone("train"))  # or it would remove the other's checkpoints
+            if dialogues:
+                take_dialogues(run, dialogues)
         again = False if ranks.rank() or ranks.started_again() else None
         prepared = prepare(config, run)
         with run.recording("train", "training", new_attempt=again, rank=ranks.rank(), **prepared.manifest()) as record:

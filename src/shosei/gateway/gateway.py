@@ -18,7 +18,7 @@ from shosei.gateway.faults import inject
 from shosei.gateway.recording import Replay, Tee
 from shosei.gateway.relay import Relay
 from shosei.gateway.upstream import NotRecorded, Source, Upstream
-from shosei.log import Event, Writer
+from shosei.log import Event, Request, Writer
 from shosei.wire.connection import Page
 from shosei.wire.endpoint import listen
 from shosei.wire.openai import ID_PREFIXES
@@ -124,6 +124,7 @@ class Gateway:
         try:
             call.read()
             reply.stream = call.stream
+            self._begin(call)
             if self._admits(call, relay) and not await inject(fault, call, relay, self._config.delay_s, self._emit):
                 await relay.run(self._source)
         except InputError as error:
@@ -142,6 +143,23 @@ class Gateway:
             reply.done_ns = reply.done_ns or time.monotonic_ns()
             self._budgets.charge(call.task, reply.tokens_in or 0, reply.tokens_out or 0)
             self._emit(relay.event(self._config.purpose))
+
+    def _begin(self, call: Call) -> None:
+        """Put the call on record, for the case that this process is killed before it is answered."""
+        if self._writer:
+            self._writer.begin(
+                Request(
+                    id=call.id,
+                    purpose=self._config.purpose,
+                    seen_by="gateway",
+                    scheduled_ns=call.received_ns,
+                    stream=call.stream,
+                    phase="inference",
+                    task=call.task,
+                    agent=call.agent,
+                    attribution=call.attribution,
+                )
+            )
 
     def _admits(self, call: Call, relay: Relay) -> bool:
         """Whether the call's task may ask; if not, it has been refused."""

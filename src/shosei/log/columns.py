@@ -126,7 +126,7 @@ class Builder:
         return bool(self._columns)
 
     def arrays_of(self, events: Sequence[Event]) -> dict[str, np.ndarray]:
-        """Some events' columns. Raises ValueError for an integer of more than 64 bits."""
+        """Some events' columns."""
         values = zip(*map(self._values, events), strict=True) if events else itertools.repeat((), len(self._fields))
         return {
             field: as_array(column) for (field, as_array), column in zip(self._as_array.items(), values, strict=True)
@@ -189,10 +189,7 @@ def _flags(values: Sequence[Any]) -> np.ndarray:
 
 
 def _integers(values: Sequence[Any]) -> np.ndarray:
-    try:
-        return np.array([MISSING if value is None else value for value in values], dtype=np.int64)
-    except OverflowError:
-        raise ValueError("a number takes more than 64 bits") from None
+    return np.array([MISSING if value is None else value for value in values], dtype=np.int64)
 
 
 class InMemory:

@@ -6,7 +6,7 @@ a default; a changed meaning takes a new schema version, and readers keep every 
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -16,22 +16,25 @@ SCHEMA_VERSION = 1
 UNATTRIBUTED = "unattributed"  # a gateway's name for an agent that it does not know
 LOOPBACK = "lo"  # the network interface that leads nowhere else
 
+# What clocks and counters reach: 146 years of nanoseconds. The difference of two still fits into an array's 64 bits.
+Int64 = Annotated[int, msgspec.Meta(ge=-(2**62), le=2**62)]
+
 
 class Event(msgspec.Struct, tag_field="kind", kw_only=True, omit_defaults=True):
     """The envelope. The writer fills it; emitters set ``phase``, ``rank``, ``task`` or ``agent`` where they apply."""
 
-    v: int = 0
+    v: Int64 = 0
     run: str = ""
-    attempt: int = 0
+    attempt: Int64 = 0
     host: str = ""
     boot: str = ""  # boot id: monotonic times compare only within one
-    pid: int = 0
-    start_ticks: int = 0  # with pid, names a process for good: pids are reused
-    seq: int = -1
-    rank: int = 0
+    pid: Int64 = 0
+    start_ticks: Int64 = 0  # with pid, names a process for good: pids are reused
+    seq: Int64 = -1
+    rank: Int64 = 0
     phase: str = ""  # training | inference; "" belongs to no phase and feeds no cell
-    mono_ns: int = 0
-    wall_ns: int = 0  # Unix time; only to join hosts and to print dates
+    mono_ns: Int64 = 0
+    wall_ns: Int64 = 0  # Unix time; only to join hosts and to print dates
     span: str = ""
     parent_span: str = ""
     task: str = ""
@@ -58,7 +61,7 @@ class RunBegin(Event, tag="run.begin"):
     arrival: str = ""  # load: poisson | constant | ramp | trace | closed; rate in config
     sandbox: str = ""  # exam: proven isolation level
     target: str = ""  # alternate: which of the targets measured by turns this attempt is about
-    turn: int = 0  # alternate: from 1, over all targets; 0 elsewhere
+    turn: Int64 = 0  # alternate: from 1, over all targets; 0 elsewhere
     gemm_flops: float | None = None  # train: the peak of matrix products that this rank measured, FLOP/s
 
 
@@ -66,9 +69,9 @@ class RunEnd(Event, tag="run.end"):
     """A verb ended and could still say so."""
 
     verb: str
-    exit_code: int
+    exit_code: Int64
     hashes: dict[str, str] = {}  # of what the verb made; added to those of run.begin
-    dropped: int = 0  # events this process could not write
+    dropped: Int64 = 0  # events this process could not write
 
 
 class ClientLimit(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -83,8 +86,8 @@ class Window(Event, tag="window"):
     """A part of a load run: warmup | steady | drain; or a probe, of the search for the highest rate."""
 
     name: str
-    begin_ns: int
-    end_ns: int
+    begin_ns: Int64
+    end_ns: Int64
     invalid: str = ""  # why what was measured in it does not count
     client: ClientLimit | None = None  # the same to be worded by a card; older logs have only the words
     rate: float | None = None  # probe: requests offered per second
@@ -94,40 +97,40 @@ class ProcStart(Event, tag="proc.start"):
     """The supervisor started a process."""
 
     child: str  # a stable name: train, engine, http
-    child_pid: int
+    child_pid: Int64
     argv: list[str]
-    start: int  # 1 for the first start of this child, then 2, ...
+    start: Int64  # 1 for the first start of this child, then 2, ...
 
 
 class ProcExit(Event, tag="proc.exit"):
     """A supervised process ended. Written by the supervisor, never by the process that dies."""
 
     child: str
-    child_pid: int
-    start: int
+    child_pid: Int64
+    start: Int64
     planned: bool  # it had finished its work or had been told to stop
     cause: str  # done | stopped | bad input | out of memory | signal | exception | hang | start-up | unknown
-    duration_ns: int
-    code: int | None = None
-    signal: int | None = None
+    duration_ns: Int64
+    code: Int64 | None = None
+    signal: Int64 | None = None
 
 
 class Heartbeat(Event, tag="heartbeat"):
     """A supervised process made progress, as its output or a file of its own shows. At most once a second."""
 
     child: str
-    count: int  # beats of this start so far
+    count: Int64  # beats of this start so far
 
 
 class Restart(Event, tag="restart"):
     """The supervisor's restart counters for one child so far. Written once at 0 when supervision begins."""
 
     child: str
-    failure: int = 0
-    watchdog: int = 0
-    membership: int = 0
-    planned: int = 0
-    manual: int = 0
+    failure: Int64 = 0
+    watchdog: Int64 = 0
+    membership: Int64 = 0
+    planned: Int64 = 0
+    manual: Int64 = 0
 
 
 class Epoch(Event, tag="epoch"):
@@ -136,51 +139,51 @@ class Epoch(Event, tag="epoch"):
     What was seen so far may be told at every checkpoint, and by every start of the process: its last word counts.
     """
 
-    index: int  # as the trainer counts: ours from 1
-    begin_ns: int
-    end_ns: int
-    steps: int
-    samples: int | None
-    tokens: int | None
+    index: Int64  # as the trainer counts: ours from 1
+    begin_ns: Int64
+    end_ns: Int64
+    steps: Int64
+    samples: Int64 | None
+    tokens: Int64 | None
     fraction: float = 1.0  # share of the epoch that was seen
 
 
 class Step(Event, tag="step"):
     """An optimiser step, attempted, as this rank saw it, or several in a row: what is counted is the sum over them."""
 
-    step: int  # from 1; of several the last one
-    epoch: int  # as the trainer counts; 0 where it does not say
-    samples: int | None  # of this rank
-    tokens: int | None  # of this rank, without padding
-    duration_ns: int  # data wait included
-    data_wait_ns: int | None
+    step: Int64  # from 1; of several the last one
+    epoch: Int64  # as the trainer counts; 0 where it does not say
+    samples: Int64 | None  # of this rank
+    tokens: Int64 | None  # of this rank, without padding
+    duration_ns: Int64  # data wait included
+    data_wait_ns: Int64 | None
     loss: float | None  # None: not finite or, where ``finite``, not known
     finite: bool
-    comm_wait_ns: int | None = 0
+    comm_wait_ns: Int64 | None = 0
     grad_norm: float | None = None
     lr: float | None = None
     skipped: bool = False
-    flops: int | None = None  # forward and backward, by the model's closed form; what is recomputed does not count
-    count: int = 1  # how many steps; more where a foreign trainer does not tell of each
+    flops: Int64 | None = None  # forward and backward, by the model's closed form; what is recomputed does not count
+    count: Int64 = 1  # how many steps; more where a foreign trainer does not tell of each
 
 
 class Section(Event, tag="section"):
     """A stretch of a training run that is not a step: load | compile | checkpoint | evaluation."""
 
     name: str
-    begin_ns: int
-    end_ns: int
-    epoch: int = 0  # the epoch it happened in; 0: outside every epoch
+    begin_ns: Int64
+    end_ns: Int64
+    epoch: Int64 = 0  # the epoch it happened in; 0: outside every epoch
 
 
 class HeldOut(Event, tag="held_out"):
     """Cross-entropy on held-out text, at an epoch's end. Per character, it does not depend on the tokenizer."""
 
-    epoch: int  # 0: before training
-    step: int  # optimiser steps so far
+    epoch: Int64  # 0: before training
+    step: Int64  # optimiser steps so far
     nats: float | None  # summed over the predictions; None: not finite
-    tokens: int  # predicted, each document's end among them
-    characters: int  # code points of the text
+    tokens: Int64  # predicted, each document's end among them
+    characters: Int64  # code points of the text
 
 
 class ToolCall(msgspec.Struct, omit_defaults=True):
@@ -204,28 +207,29 @@ class Request(Event, tag="request"):
     id: str
     purpose: str  # load | exam | agents | chat | probe | warm-up
     seen_by: str  # client | gateway | server
-    scheduled_ns: int  # when it should have been sent; the latency clock starts here
-    sent_ns: int | None = None
-    first_byte_ns: int | None = None
-    first_token_ns: int | None = None  # of thoughts, too
-    first_answer_ns: int | None = None  # streamed: of the first piece that is no thought
-    last_token_ns: int | None = None  # streamed: of the last piece; what follows it has no token
-    done_ns: int | None = None
-    status: int | None = None  # HTTP
+    scheduled_ns: Int64  # when it should have been sent; the latency clock starts here
+    sent_ns: Int64 | None = None
+    first_byte_ns: Int64 | None = None
+    first_token_ns: Int64 | None = None  # of thoughts, too
+    first_answer_ns: Int64 | None = None  # streamed: of the first piece that is no thought
+    last_token_ns: Int64 | None = None  # streamed: of the last piece; what follows it has no token
+    done_ns: Int64 | None = None
+    status: Int64 | None = None  # HTTP
     # "" | timeout | connect | 4xx | 429 | 5xx | cut stream | empty | invalid tool call | context limit
     # | budget (the gateway did not ask: its task has used up what it may)
     # | disconnect (the client left, as the server saw it) | cancelled (by the harness itself)
+    # | lost (the process that was answering was killed)
     error: str = ""
     stream: bool = False
-    tokens_in: int | None = None
-    tokens_out: int | None = None
-    tokens_cached: int | None = None
-    bytes_sent: int | None = None
-    bytes_received: int | None = None
-    tries: int = 1
+    tokens_in: Int64 | None = None
+    tokens_out: Int64 | None = None
+    tokens_cached: Int64 | None = None
+    bytes_sent: Int64 | None = None
+    bytes_received: Int64 | None = None
+    tries: Int64 = 1
     first_try_error: str = ""
-    waited_ns: int = 0  # between the tries, all together
-    longest_gap_ns: int | None = None  # streamed: longest wait between two pieces after the first token
+    waited_ns: Int64 = 0  # between the tries, all together
+    longest_gap_ns: Int64 | None = None  # streamed: longest wait between two pieces after the first token
     attribution: str = ""  # gateway: how it knew the agent: path | key | header | metadata | unattributed
     tool_calls: list[ToolCall] = []  # gateway: in the answer
     tool_results: list[ToolResult] = []  # gateway: new in this request's messages
@@ -241,17 +245,17 @@ class Workflow(Event, tag="workflow"):
     system: str
     suite: str
     item: str
-    sample: int
+    sample: Int64
     cluster: str
-    scheduled_ns: int  # when it should have been submitted; the latency clock starts here
-    begin_ns: int
-    end_ns: int
+    scheduled_ns: Int64  # when it should have been submitted; the latency clock starts here
+    begin_ns: Int64
+    end_ns: Int64
     # "" | raised | timeout | crashed | no answer | flood | budget | unused endpoint (it made no call)
     error: str = ""
     message: str = ""  # the first line of what went wrong; of a budget, what was spent: calls | tokens
-    calls: int | None = None  # to the model, as the gateway counted
-    tokens_in: int | None = None
-    tokens_out: int | None = None
+    calls: Int64 | None = None  # to the model, as the gateway counted
+    tokens_in: Int64 | None = None
+    tokens_out: Int64 | None = None
     baseline: bool = False
     grader: str = ""  # this and the next four only with ``baseline``
     truth: str = ""
@@ -269,9 +273,9 @@ class Score(Event, tag="score"):
     grader: str  # exact | label | number | choice | python | text | span | cmrc2018
     truth: str
     answer: str
-    sample: int = 0
+    sample: Int64 = 0
     lang: str = ""
-    epoch: int = 0  # training: the checkpoint; inference: 0
+    epoch: Int64 = 0  # training: the checkpoint; inference: 0
     request: str = ""
     error: str = ""  # the request failed: no answer to grade
     question: str = ""  # what the user said last; what the naive-Bayes floor reads
@@ -287,14 +291,14 @@ class Exec(Event, tag="exec"):
 
     suite: str
     item: str
-    sample: int
+    sample: Int64
     backend: str
     level: str  # isolation that was asked for and proven
     oracle: str  # outside | in_process
     # pass | wrong | exception | cpu timeout | wall timeout | out of memory | killed by signal | sandbox violation
     # | no code | infra
     outcome: str
-    cpu_ns: int | None = None
+    cpu_ns: Int64 | None = None
     needs: str = ""  # the module that the program or its tests could not import: no allowed package has it
     program: str = ""  # what was run; "" where the answer held none, and in logs that did not keep it
 
@@ -304,33 +308,33 @@ class Sample(Event, tag="sample"):
 
     scope: str  # tree | cgroup | gpu | nic | disk | self (the meter's own cost)
     name: str  # tree: the child's name
-    processes: int | None = None
-    rss_bytes: int | None = None
-    pss_bytes: int | None = None
-    peak_bytes: int | None = None  # sum of per-process high-water marks of the living tree
-    cpu_ns: int | None = None
-    read_bytes: int | None = None  # storage layer
-    write_bytes: int | None = None
-    cancelled_write_bytes: int | None = None
-    read_chars: int | None = None  # through system calls
-    write_chars: int | None = None
-    received_bytes: int | None = None
-    sent_bytes: int | None = None
+    processes: Int64 | None = None
+    rss_bytes: Int64 | None = None
+    pss_bytes: Int64 | None = None
+    peak_bytes: Int64 | None = None  # sum of per-process high-water marks of the living tree
+    cpu_ns: Int64 | None = None
+    read_bytes: Int64 | None = None  # storage layer
+    write_bytes: Int64 | None = None
+    cancelled_write_bytes: Int64 | None = None
+    read_chars: Int64 | None = None  # through system calls
+    write_chars: Int64 | None = None
+    received_bytes: Int64 | None = None
+    sent_bytes: Int64 | None = None
     kernel_percent: float | None = None  # gpu: share of the meter's last period with a kernel running
     sm_percent: float | None = None  # gpu: streaming multiprocessors active
-    used_bytes: int | None = None  # gpu: device memory of our processes; cgroup: in use, page cache included
-    reserved_bytes: int | None = None  # gpu: by the framework's allocator
-    allocated_bytes: int | None = None
+    used_bytes: Int64 | None = None  # gpu: device memory of our processes; cgroup: in use, page cache included
+    reserved_bytes: Int64 | None = None  # gpu: by the framework's allocator
+    allocated_bytes: Int64 | None = None
 
 
 class Comm(Event, tag="comm"):
     """One collective operation of distributed training, as this rank saw it."""
 
     op: str  # all_reduce | all_gather | reduce_scatter
-    bytes: int  # payload a rank: the whole tensor, before it is scattered or after it is gathered
-    world: int
-    duration_ns: int
-    call: int  # the same number on every rank
+    bytes: Int64  # payload a rank: the whole tensor, before it is scattered or after it is gathered
+    world: Int64
+    duration_ns: Int64
+    call: Int64  # the same number on every rank
     inter_node: bool
 
 
@@ -338,8 +342,8 @@ class Fault(Event, tag="fault"):
     """Something was broken, on purpose (``injected``) or from outside, and perhaps mended."""
 
     name: str
-    begin_ns: int
-    end_ns: int | None = None
+    begin_ns: Int64
+    end_ns: Int64 | None = None
     injected: bool = True
     child: str = ""
 
@@ -350,10 +354,10 @@ class Rating(Event, tag="rating"):
     rater: str  # salted hash
     rater_kind: str  # person | model
     scale: str  # stars | thumbs
-    value: int | None  # stars 1-5; thumbs 0 or 1; None: was asked and did not answer
+    value: Int64 | None  # stars 1-5; thumbs 0 or 1; None: was asked and did not answer
     request: str
-    turn: int = 0
-    rated_wall_ns: int | None = None  # Unix time of the rating, where an imported file tells; None: when it was written
+    turn: Int64 = 0
+    rated_wall_ns: Int64 | None = None  # Unix time of the rating, where an imported file tells; None: as it was written
     live: bool = (
         False  # written down as it was given; not so where it is from a file, and in logs from before 2026-11-29
     )

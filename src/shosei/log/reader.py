@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 import itertools
 import sys
-from collections import defaultdict
+from collections import Counter, defaultdict
 from functools import reduce
 from operator import attrgetter, or_
 from pathlib import Path
@@ -17,11 +17,14 @@ import numpy as np
 
 from shosei.errors import InputError
 from shosei.log.columns import FIELDS, Builder, Columns
-from shosei.log.events import EVENTS, SCHEMA_VERSION, Event
+from shosei.log.events import EVENTS, SCHEMA_VERSION, Event, Int64
+from shosei.log.ledger import abandoned
 from shosei.log.log import Log
-from shosei.log.segments import Lines, blocks, line_ends, segments
+from shosei.log.segments import Lines, blocks, line_ends, no_segments, segments
+from shosei.text_files import UNREADABLE
 
 _ANY_KIND: Any = reduce(or_, EVENTS.values())
+_LISTED = 10  # unreadable lines of one segment that have a warning each; the rest are counted
 _SHARED = ("run", "host", "boot", "phase")
 _decoder = msgspec.json.Decoder(_ANY_KIND)
 _encoder = msgspec.json.Encoder()
@@ -32,8 +35,8 @@ class _Header(msgspec.Struct):
     """The envelope fields that are needed before, or instead of, the whole event."""
 
     kind: str
-    v: int
-    attempt: int
+    v: Int64
+    attempt: Int64
 
 
 _decode_header = msgspec.json.Decoder(_Header).decode
@@ -45,7 +48,7 @@ def attempts(folder: Path) -> list[int]:
     for segment in segments(folder):
         with segment.open("rb") as lines:
             for line in lines:
-                with contextlib.suppress(msgspec.DecodeError):
+                with contextlib.suppress(*UNREADABLE):
                     numbers.add(_decode_header(line).attempt)
     return sorted(numbers)
 
@@ -62,7 +65,9 @@ def read_log(folder: Path, attempt: int | None = None) -> Log:
         attempt = known[-1]
     elif attempt not in known:
         raise InputError(f"attempt {attempt} is not in {folder}; it has {', '.join(map(str, known))}")
-    return _Reader(attempt, segments(folder)).read()
+    log = _Reader(attempt, [*segments(folder), *abandoned(folder)]).read()
+    log.warnings += [f"{path.name} is no file, left out" for path in no_segments(folder)]
+    return log
 
 
 class _Reader:
@@ -74,6 +79,7 @@ class _Reader:
         self._builders = {kind: Builder(kind) for kind in FIELDS}
         self._objects: defaultdict[type[Event], list[Any]] = defaultdict(list)
         self._as_written = True
+        self._bad = Counter[int]()  # lines that cannot be read, by their segment's place
 
     def read(self) -> Log:
         """The log, in order of time."""
@@ -85,6 +91,8 @@ class _Reader:
                     if not self._take(block, place, begin, ends):
                         self._take_lines(block, place, begin, ends, number)
                     begin, number = begin + len(block), number + len(ends)
+            if (more := self._bad[place] - _LISTED) > 0:
+                self._log.warnings.append(f"{path.name}: {more} more such lines, left out")
         self._log.digest = self._digest.hexdigest()
         self._sort()
         return self._log
@@ -93,7 +101,7 @@ class _Reader:
         """Take a block, if every line of it is an event of the attempt."""
         try:
             events = _decoder.decode_lines(block)
-        except msgspec.DecodeError:
+        except UNREADABLE:
             return False
         if len(events) != len(ends) or any(
             attempt != self._log.attempt or version > SCHEMA_VERSION
@@ -101,10 +109,7 @@ class _Reader:
         ):
             return False
         sizes = np.diff(ends, prepend=0)
-        try:
-            self._add(events, place, begin + ends, sizes)
-        except ValueError:
-            return False
+        self._add(events, place, begin + ends, sizes)
         self._as_written &= _encoder.encode_lines(events) == block
         self._digest.update(block.replace(b"\n", b""))
         return True
@@ -118,17 +123,19 @@ class _Reader:
                     self._add([event], place, np.array([begin + until]), np.array([until - since]))
                     self._digest.update(block[since:until].rstrip(b"\n"))
             except ValueError as error:
-                self._log.warnings.append(f"{self._files[place].name}:{number}: {error}, left out")
+                self._bad[place] += 1
+                if self._bad[place] <= _LISTED:
+                    self._log.warnings.append(f"{self._files[place].name}:{number}: {error}, left out")
             number += 1
 
     def _event(self, line: bytes) -> Event | None:
         """The event of a line, if it is of this attempt. Raises ValueError for one that cannot be read."""
-        is_torn, line = not line.endswith(b"\n"), line.rstrip(b"\n")
+        is_torn, line = not line.endswith(b"\n"), line.rstrip()
         if not line:
             return None
         try:
             header = _decode_header(line)
-        except msgspec.DecodeError:
+        except UNREADABLE:
             raise ValueError("torn last line" if is_torn else "unreadable line") from None
         if header.attempt != self._log.attempt:
             return None
@@ -136,12 +143,12 @@ class _Reader:
             raise ValueError(f"'{header.kind}' version {header.v} is not known to this version")
         try:
             event: Event = _decoder.decode(line)
-        except msgspec.DecodeError as error:
+        except UNREADABLE as error:
             raise ValueError(f"not a valid '{header.kind}' event ({error})") from None
         return event
 
     def _add(self, events: list[Event], place: int, ends: np.ndarray, sizes: np.ndarray) -> None:
-        """Add events, and where they lie. Raises ValueError before it adds any."""
+        """Add events, and where they lie."""
         rows: defaultdict[type[Event], list[int]] = defaultdict(list)
         for row, event in enumerate(events):
             rows[type(event)].append(row)

@@ -122,9 +122,7 @@ class Run:
             try:
                 held.enter_context(locked(self.folder / f".{verb}.lock", wait=False))
             except BlockingIOError:
-                message = (
-                    f"another 'shosei {verb}' measures into {self.folder}: let it end first, or name another --run"
-                )
+                message = f"another 'shosei {verb}' is at work in {self.folder}: let it end, or name another --run"
                 raise InputError(message) from None
             yield
 

@@ -19,8 +19,13 @@ _NEWLINE = ord("\n")
 
 
 def segments(folder: Path) -> list[Path]:
-    """The segments of a run's ``log/`` folder, in reading order."""
-    return sorted(folder.glob("*.jsonl"))
+    """The segments of a run's ``log/`` folder, in reading order. What has such a name and is no file is none."""
+    return [path for path in sorted(folder.glob("*.jsonl")) if path.is_file()]
+
+
+def no_segments(folder: Path) -> list[Path]:
+    """What is named as segments are, but is no file: a folder, a pipe, a link to nothing."""
+    return [path for path in sorted(folder.glob("*.jsonl")) if not path.is_file()]
 
 
 def blocks(file: BinaryIO, end: float = float("inf")) -> Iterator[bytes]:

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import msgspec
 
-from shosei.log.events import CRITICAL, SCHEMA_VERSION, Event
+from shosei.log.events import CRITICAL, SCHEMA_VERSION, Event, Request
+from shosei.log.ledger import SLOT_BYTES, Ledger
 from shosei.log.process import this_process
 
 _FLUSH_S = 0.5
@@ -35,17 +36,38 @@ class Writer:
         self._lock = threading.Lock()
         self._lines: list[bytes] = []
         self._seq = 0
-        self._torn = False
-        self._file = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+        self._torn = _ends_within_a_line(self._file)
+        self._ledger: Ledger | None = None
         self._wake = threading.Event()
         threading.Thread(target=self._flush_regularly, name="log-flush", daemon=True).start()
         atexit.register(self.close)
+
+    def begin(self, request: Request) -> None:
+        """Put a request on record as lost, which it is if this process is killed before it is emitted."""
+        lost = msgspec.structs.replace(request, error="lost", first_try_error="lost")
+        self._fill(lost)
+        with self._lock:
+            lost.seq = self._seq
+            line = self._encode(lost)
+            if len(line) >= SLOT_BYTES:  # what clients may choose, at any length
+                line = self._encode(msgspec.structs.replace(lost, run="", task="", agent=""))
+            if self._file < 0:
+                return
+            try:
+                self._ledger = self._ledger or Ledger(self.path)
+                self._ledger.begin(request.id, line)
+            except OSError as error:
+                self._lose(error, 1)
 
     def emit(self, event: Event) -> None:
         """Fill the envelope and append the event. The caller gives it up: it must not be changed or emitted again."""
         self._append(event)
         if type(event) in CRITICAL:
             self.flush(sync=True)
+        elif self._ledger and type(event) is Request:
+            self.flush()  # a process that is killed from here on has told how the request ended
+            self._end(event.id)
 
     def relay(self, event: Event) -> None:
         """Append an event of another process, in its name: the envelope is kept."""
@@ -84,19 +106,33 @@ class Writer:
             if self._file >= 0:
                 os.close(self._file)
                 self._file = -1
+                if self._ledger:
+                    self._ledger.close()
+                    self._ledger = None
         atexit.unregister(self.close)
 
+    def _end(self, request: str) -> None:
+        with self._lock:
+            if self._ledger:
+                try:
+                    self._ledger.end(request)
+                except OSError as error:
+                    self._lose(error, 1)
+
     def _append(self, event: Event) -> None:
+        self._fill(event)
+        with self._lock:
+            event.seq = self._seq
+            self._seq += 1
+            self._lines.append(self._encode(event))
+
+    def _fill(self, event: Event) -> None:
         me = self._process
         event.v = SCHEMA_VERSION
         event.run, event.attempt = self.run, self.attempt
         event.host, event.boot, event.pid, event.start_ticks = me.host, me.boot, me.pid, me.start_ticks
         event.mono_ns, event.wall_ns = time.monotonic_ns(), time.time_ns()
         event.phase, event.rank = event.phase or self.phase, event.rank or self.rank
-        with self._lock:
-            event.seq = self._seq
-            self._seq += 1
-            self._lines.append(self._encode(event))
 
     def _write(self, data: bytes, lines: int) -> bool:
         """Write all of ``data``; return whether the segment may now end within a line."""
@@ -117,3 +153,8 @@ class Writer:
     def _flush_regularly(self) -> None:
         while not self._wake.wait(_FLUSH_S):
             self.flush()
+
+
+def _ends_within_a_line(file: int) -> bool:
+    size = os.fstat(file).st_size
+    return size > 0 and os.pread(file, 1, size - 1) != b"\n"

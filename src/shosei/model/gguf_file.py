@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import math
 from pathlib import Path
+from typing import Any
 
 import gguf
 import numpy as np
@@ -76,12 +78,21 @@ def write(source: Path, out: Path, kind: str) -> None:
             writer.write_kv_data_to_file()
             writer.write_ti_data_to_file()
             if divisors is not None:
-                writer.write_tensor_data(divisors)
+                _write_data(writer, divisors)
             for name, shape in shapes.items():
                 tensor = _as_llama_cpp_has_it(name, stored.read(name, shape), spec)
-                writer.write_tensor_data(gguf.quantize(tensor.float().contiguous().numpy(), types[name]))
+                _write_data(writer, gguf.quantize(tensor.float().contiguous().numpy(), types[name]))
         finally:
             writer.close()
+
+
+def _write_data(writer: GGUFWriter, values: NDArray[Any]) -> None:
+    try:
+        writer.write_tensor_data(values)
+    except OSError as error:
+        if error.errno is None:  # numpy says only that it wrote less than it was asked to, as on a full disk
+            raise OSError(errno.ENOSPC, str(error)) from None
+        raise
 
 
 def _add_shape(writer: GGUFWriter, spec: ModelSpec) -> None:

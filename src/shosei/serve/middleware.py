@@ -59,6 +59,8 @@ class RequestMiddleware:
         if prefix is None or scope.get("method") != "POST":
             return await self._app(scope, receive, send)
         event = scope[EVENT] = _open(self._ids.new(prefix), scope)
+        if self._writer:
+            self._writer.begin(event)
 
         async def watched_receive() -> Message:
             message = await receive()

@@ -13,8 +13,10 @@ import msgspec
 
 from shosei.log import ProcExit, ProcStart
 from shosei.log.process import ProcessKey, is_running, this_process
+from shosei.log.segments import segments
 from shosei.proc import read
 from shosei.supervise.tree import is_marked
+from shosei.text_files import UNREADABLE
 
 _DYING_S = 1.0  # for what ends with its supervisor to be gone
 
@@ -54,10 +56,10 @@ def find_lost(folder: Path) -> list[Lost]:
     An end is dated with its supervisor's last sign of life: nothing later is known.
     """
     me = this_process()
-    segments = {path: list(_starts_and_ends(path)) for path in sorted(folder.glob(f"{me.host}-*.jsonl"))}
-    ended = {_key(event) for events in segments.values() for event in events if isinstance(event, ProcExit)}
+    written = {path: list(_starts_and_ends(path)) for path in segments(folder) if path.name.startswith(f"{me.host}-")}
+    ended = {_key(event) for events in written.values() for event in events if isinstance(event, ProcExit)}
     lost = []
-    for path, events in segments.items():
+    for path, events in written.items():
         unended = [event for event in events if isinstance(event, ProcStart) and _key(event) not in ended]
         if unended and not is_running(unended[0].process):
             lost.append(_lost(path, unended, rebooted=unended[0].boot != me.boot))
@@ -100,7 +102,7 @@ def _starts_and_ends(segment: Path) -> Iterator[ProcStart | ProcExit]:
         if b'"proc.' in line:
             try:
                 yield _decode(line)
-            except msgspec.DecodeError:  # torn, or another kind of event that has these words in it
+            except UNREADABLE:  # torn, or another kind of event that has these words in it
                 continue
 
 
@@ -109,7 +111,7 @@ def _last_moment(segment: Path, supervisor: ProcStart) -> _Moment:
     for line in reversed(segment.read_bytes().split(b"\n")):
         try:
             moment = _decode_moment(line)
-        except msgspec.DecodeError:
+        except UNREADABLE:
             continue
         if (moment.boot, moment.pid) == (supervisor.boot, supervisor.pid):
             return moment

@@ -15,6 +15,7 @@ from shosei import __version__
 from shosei.errors import InputError
 from shosei.files import atomic_path, remove, sha256
 from shosei.spec import ModelSpec
+from shosei.text_files import UNREADABLE
 from shosei.train import ranks
 from shosei.train.config import TrainConfig
 from shosei.train.optim import Optimizers, trained_parameters
@@ -70,7 +71,8 @@ def save(
     with atomic_path(path) as temporary:
         temporary.mkdir()
         save_file(weights, temporary / WEIGHTS)
-        torch.save({"optimizers": state, "rng": torch.get_rng_state()}, temporary / STATE)
+        with open(temporary / STATE, "wb") as file:  # of a path, torch would not tell what is wrong with the disk
+            torch.save({"optimizers": state, "rng": torch.get_rng_state()}, file)
         manifest = Manifest(
             position=position,
             attempt=attempt,
@@ -108,7 +110,7 @@ def read_manifest(path: Path) -> Manifest:
     """The manifest of the checkpoint at ``path``. Raises InputError if there is none or it cannot be read."""
     try:
         return msgspec.json.decode((path / MANIFEST).read_bytes(), type=Manifest)
-    except (OSError, msgspec.DecodeError) as error:
+    except (OSError, *UNREADABLE) as error:
         raise InputError(f"{path} is not a checkpoint: {error}") from None
 
 

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import msgspec
 
 from shosei.log.events import Request
+from shosei.text_files import UNREADABLE as UNREADABLE  # for the readers of bodies beside this one
 from shosei.wire import sse
 from shosei.wire.connection import Headers
 
@@ -132,8 +133,6 @@ class _Assembled:
 _THOUGHTS = ("thinking", "reasoning")  # types of a message's parts
 _WORDS = 500  # characters of a server's words
 ANSWER_BYTES = 1 << 24  # more is not an answer of a model, but a body without end
-# What decoding raises where it is not in the API's form, or nested without end.
-UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _NOTHING = _Message()
 _NONE, _THOUGHT, _ANSWER = range(3)  # which piece of an answer came
 _NAMED = frozenset({sse.COMMENT, b"error"})  # what is not a chunk, by its name

@@ -32,6 +32,7 @@ _ERRORS = {
     "context limit",
     "disconnect",
     "budget",
+    "lost",
 }
 
 
