@@ -98,7 +98,7 @@ def test_what_passed_is_counted_by_its_path(tmp_path: Path) -> None:
 
 
 def test_a_large_download_waits_for_its_reader(tmp_path: Path) -> None:
-    sent, count, piece = 0, 400, b"x" * 100_000
+    sent, count, piece = 0, 1000, b"x" * 100_000  # far more than the buffers of two connections take
 
     async def flood(asked: Asked) -> None:
         nonlocal sent

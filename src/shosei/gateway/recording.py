@@ -87,6 +87,10 @@ class Tee:
             except Broken:
                 await self._record(call, copy, whole=False)
                 raise
+            except asyncio.CancelledError:
+                if copy.arrived and not call.id:  # its client has it all, and left without waiting for us
+                    await self._record(call, copy, whole=True)
+                raise
             await self._record(call, copy, whole=True)
         finally:
             self._keep_bodies(call, copy)
@@ -139,6 +143,11 @@ class _Copy:
     def kept(self) -> bool:
         """The answer came, as far as anybody waited for it, and all of it is here."""
         return self.status > 0 and not self.ended and self._bytes <= MAX_BODY_BYTES
+
+    @property
+    def arrived(self) -> bool:
+        """As many bytes came as the header promised."""
+        return dict(self._headers).get(b"content-length") == b"%d" % self._bytes
 
     def recording(self, *, whole: bool) -> Recording:
         kept = [(name, value) for name, value in self._headers if name != _NOT_KEPT]
