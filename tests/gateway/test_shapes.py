@@ -15,6 +15,18 @@ from gateway_upstream import QUESTION, Asked, exchanged, framed, through, unchun
 from shosei.gateway import Gateway
 
 FRAMINGS = ("chunked", "content-length", "close")
+# What may pass with the upstream's id: what nobody can read, or reads; and what our reader does not take.
+KEEP_THEIR_ID = {
+    "cut within a chunk",
+    "events after done",
+    "invalid utf-8",
+    "last event without a blank line",
+    "whole, invalid utf-8",
+    "whole, truncated",
+    "byte order mark",
+    "index null",
+    "lines end with cr",
+}
 ASKS_USAGE = {"stream_options": {"include_usage": True}}
 
 
@@ -67,6 +79,7 @@ def masked(answer: bytes) -> bytes:
 def test_a_client_sees_what_it_would_see_without_the_gateway(tmp_path: Path, framing: str, cut: bool) -> None:
     by_name = {str(number): http(shape, framing, cut) for number, shape in enumerate(SHAPES)}
     different: list[str] = []
+    kept_id: set[str] = set()
 
     async def answer(asked: Asked) -> None:
         await asked.say(by_name[asked.body["user"]])
@@ -87,12 +100,15 @@ def test_a_client_sees_what_it_would_see_without_the_gateway(tmp_path: Path, fra
             ]
             if masked(direct_bytes) != masked(bytes_):
                 different.append(f"{shape.name}: {masked(direct_bytes)!r} became {masked(bytes_)!r}")
+            if b'"c-1"' in bytes_.replace(b" ", b""):
+                kept_id.add(shape.name)
             assert bytes_.split(b" ")[1] == direct_bytes.split(b" ")[1]
             assert all(header in bytes_ for header in (b"server: other\r\n", b"x-kept: 1\r\n"))
 
     through(tmp_path, answer, talk)
     assert len(SHAPES) >= 60
     assert different == []
+    assert cut or kept_id <= KEEP_THEIR_ID
 
 
 def test_usage_that_only_the_gateway_wants_is_all_that_a_client_does_not_see(tmp_path: Path) -> None:

@@ -133,10 +133,11 @@ STREAMS: Mapping[str, bytes] = {
     "done with spaces": stream(NI, HAO, STOP, end=b"data: [DONE]  \n\n"),
     "events after done": PLAIN + event(chunk({"content": "再见"})) + DONE,
     "last event without a blank line": stream(NI, HAO, end=event(chunk({"content": "!"}, "stop")).rstrip()),
+    "done and nothing else says the end": stream(NI, HAO, end=b"data: [DONE]"),
     "byte order mark": b"\xef\xbb\xbf" + PLAIN,
     "blank lines between": b"\n\n" + PLAIN.replace(b"\n\n", b"\n\n\n\n"),
     "fields id and retry": PLAIN.replace(b"data: ", b"id: 7\nretry: 3000\ndata: "),
-    "retry alone": PLAIN + b"retry: 10\n\n",
+    "retry alone": b"retry: 10\n\n" + PLAIN,
     "events have names": PLAIN.replace(b"data: {", b"event: message\ndata: {"),
     "data of several lines": b"".join(
         b"data: " + json.dumps(part, indent=1).encode().replace(b"\n", b"\ndata: ") + b"\n\n"
@@ -159,6 +160,8 @@ STREAMS: Mapping[str, bytes] = {
     "delta null": stream(NI, chunk(None, "stop")),
     "delta missing": stream(NI, chunk(None, choices=[{"index": 0, "finish_reason": "stop"}])),
     "index missing": stream(chunk(None, choices=[{"delta": {"content": "你"}}]), STOP),
+    "index null": stream(chunk(None, choices=[{"index": None, "delta": {"content": "你"}}]), STOP),
+    "error empty": stream(NI | {"error": ""}, STOP | {"error": {}}),
     "finish reason missing": stream(*(chunk(None, choices=[{"index": 0, "delta": {"content": t}}]) for t in "你好")),
     "finish reason empty": stream(chunk({"content": "你"}, ""), STOP),
     "finish reason with the last text": stream(NI, chunk({"content": "好"}, "length")),
