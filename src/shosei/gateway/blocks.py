@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from shosei.gateway.splice import edited, id_edits
+from shosei.gateway.splice import ID_FIRST, edited, id_edits, is_only_id
 
 # Lines that belong to no event: comments, and blank ones. They pass at once.
 _IDLE = re.compile(rb"(?:(?::[^\r\n]*)?(?:\r?\n|\r(?=[^\n])))+")
@@ -21,6 +21,8 @@ class Blocks:
         self._searched = 0  # so much of the rest has no end in it
 
     def feed(self, data: bytes) -> list[bytes]:
+        if not self.rest and data.startswith(b"data:") and data.find(b"\n\n") == len(data) - 2 and b"\r" not in data:
+            return [data]  # one whole block, as most servers write them
         text, at, blocks = self.rest + data, 0, []
         while True:
             if idle := _IDLE.match(text, at):
@@ -38,6 +40,26 @@ class Blocks:
             blocks.append(self.rest)
             self.rest, self._searched = b"", 0
         return blocks
+
+
+class Renaming:
+    """Gives the chunks of one stream another ``id`` (JSON). Most of them are alike up to the end of their id."""
+
+    def __init__(self, id: bytes) -> None:
+        self._id = id
+        self._begins, self._becomes = b"", b""
+
+    def apply(self, block: bytes, data: bytes) -> bytes:
+        """The block whose event has this ``data``."""
+        begins = self._begins
+        if begins and block.startswith(begins) and is_only_id(block):
+            return self._becomes + block[len(begins) :]
+        first = ID_FIRST.match(data)
+        at = block.find(data)
+        if first and at >= 0:
+            self._begins = block[: at + first.end()]  # with what follows the id, so that no longer one begins so
+            self._becomes = block[: at + first.start(1)] + self._id + data[first.end(1) : first.end()]
+        return with_id(block, data, self._id)
 
 
 def with_id(block: bytes, data: bytes, id: bytes) -> bytes:

@@ -31,11 +31,11 @@ class Estimate:
         for choice in answer.choices or ():
             self.deltas += 1
             message = choice.delta or choice.message
-            self.text_bytes += _bytes(choice.text)
-            if message:
-                self.text_bytes += _bytes(message.content) + _bytes(message.reasoning_content or message.reasoning)
-                for call in message.tool_calls or ():
-                    self.text_bytes += _bytes(call.function.arguments) if call.function else 0
+            for text in (message.content, message.reasoning_content, message.reasoning) if message else (choice.text,):
+                if text:
+                    self.text_bytes += _bytes(text)
+            if message and message.tool_calls:
+                self.text_bytes += sum(_bytes(call.function.arguments) for call in message.tool_calls if call.function)
 
 
 def prompt_tokens(body: bytes) -> int:
@@ -45,5 +45,5 @@ def prompt_tokens(body: bytes) -> int:
 
 def _bytes(text: Any) -> int:
     if isinstance(text, str):
-        return len(text.encode("utf-8", "surrogatepass"))
+        return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
     return sum(map(_bytes, text.values() if isinstance(text, dict) else text)) if isinstance(text, dict | list) else 0

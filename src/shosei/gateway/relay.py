@@ -8,7 +8,7 @@ import msgspec
 
 from shosei.gateway import tools
 from shosei.gateway.apis import Api
-from shosei.gateway.blocks import Blocks, with_id
+from shosei.gateway.blocks import Blocks, Renaming
 from shosei.gateway.call import Call
 from shosei.gateway.downstream import MAX_BODY_BYTES
 from shosei.gateway.estimate import Estimate, prompt_tokens
@@ -134,7 +134,7 @@ class Relay:
         reply.status = reply.first_byte_ns = reply.retry_after_s = None
         reply.bytes_received = 0
         self._reader = self._api.reader(reply, relayed=True)
-        self._blocks = Blocks()
+        self._blocks, self._renaming = Blocks(), Renaming(self._id)
         self._held: list[bytes] = []  # of an answer in one piece
         self._unread = False  # it is too large to be an answer, and passes as it comes
 
@@ -176,7 +176,7 @@ class Relay:
             if answer.usage is not None and not answer.choices and not self._call.shows_usage:
                 return b""
             self._estimate.note(answer)
-            block = with_id(block, data, self._id)
+            block = self._renaming.apply(block, data)
             if self._cut:
                 self.reply.error, self.ended = "cut stream", True
         return block

@@ -11,7 +11,7 @@ Edit = tuple[int, int, bytes]  # from where to where, and what is to stand there
 
 _TOKEN = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[{}\[\]:,]', re.DOTALL)
 _DEPTH = {b"{": 1, b"[": 1, b"}": -1, b"]": -1}
-_ID_FIRST = re.compile(rb'\s*\{\s*"id"\s*:\s*("[^"\\]*"|-?\d+|null)\s*[,}]')  # as most servers write it
+ID_FIRST = re.compile(rb'\s*\{\s*"id"\s*:\s*("[^"\\]*"|-?\d+|null)\s*[,}]')  # as most servers write it
 
 
 def spans_of(name: str, text: bytes) -> list[tuple[int, int]]:
@@ -36,8 +36,8 @@ def spans_of(name: str, text: bytes) -> list[tuple[int, int]]:
 
 def id_edits(text: bytes, id: bytes) -> list[Edit]:
     """What gives an answer, or a chunk of one, this ``id`` (JSON). An answer without one gets it; an error does not."""
-    first = _ID_FIRST.match(text)
-    if first and text.count(b'"id"') == 1 and b"\\u006" not in text:  # nobody has written the name in escapes
+    first = ID_FIRST.match(text)
+    if first and is_only_id(text):
         return [(first.start(1), first.end(1), id)]
     if spans := spans_of("id", text):
         return [(begin, end, id) for begin, end in spans]
@@ -45,6 +45,11 @@ def id_edits(text: bytes, id: bytes) -> list[Edit]:
         begin = text.index(b"{") + 1
         return [(begin, begin, b'"id":' + id + b",")]
     return []
+
+
+def is_only_id(text: bytes) -> bool:
+    """Whether an ``id`` that begins an object is the only one, so that the rest need not be looked at."""
+    return text.count(b'"id"') == 1 and b"\\u006" not in text  # the name may be written in escapes
 
 
 def edited(text: bytes, edits: Iterable[Edit]) -> bytes:
