@@ -31,11 +31,12 @@ class Estimate:
         for choice in answer.choices or ():
             self.deltas += 1
             message = choice.delta or choice.message
-            for text in (message.content, message.reasoning_content, message.reasoning) if message else (choice.text,):
-                if text:
-                    self.text_bytes += _bytes(text)
-            if message and message.tool_calls:
-                self.text_bytes += sum(_bytes(call.function.arguments) for call in message.tool_calls if call.function)
+            if message is None:
+                self.text_bytes += _bytes(choice.text)
+                continue
+            self.text_bytes += _bytes(message.content or message.reasoning_content or message.reasoning)
+            for call in message.tool_calls or ():
+                self.text_bytes += _bytes(call.function.arguments) if call.function else 0
 
 
 def prompt_tokens(body: bytes) -> int:

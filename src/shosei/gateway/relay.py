@@ -165,18 +165,18 @@ class Relay:
     def _changed(self, block: bytes, now_ns: int) -> bytes:
         """A part of a stream as the client is to see it: chunks under our id, without usage that only we want."""
         reader = self._reader
-        try:
-            chunks = [(event[0], reader.event(event, now_ns)) for event in reader.events.feed(block)]
-        except UNREADABLE as error:
-            reader.fail(str(error))
-            return block
-        for data, answer in chunks:
+        for event in reader.events.feed(block):
+            try:
+                answer = reader.event(event, now_ns)
+            except UNREADABLE as error:
+                reader.fail(str(error))
+                return block
             if answer is None:
                 continue
             if answer.usage is not None and not answer.choices and not self._call.shows_usage:
                 return b""
             self._estimate.note(answer)
-            block = self._renaming.apply(block, data)
+            block = self._renaming.apply(block, event[0])
             if self._cut:
                 self.reply.error, self.ended = "cut stream", True
         return block
