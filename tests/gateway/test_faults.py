@@ -28,6 +28,7 @@ from gateway_upstream import (
     page,
     text_of,
     through,
+    unchunked,
     well,
 )
 from shosei.errors import InputError
@@ -64,22 +65,24 @@ def stalling(*parts: bytes) -> Handler:
     return handle
 
 
-async def raw(gateway: Gateway, body: dict[str, Any]) -> bytes:
+async def raw(gateway: Gateway, body: dict[str, Any], headers: bytes = b"") -> bytes:
     """What comes over a plain socket until the gateway ends it."""
-    reader, writer = await connected(gateway, body)
+    reader, writer = await connected(gateway, body, headers)
     try:
         return await reader.read(-1)
     finally:
         writer.close()
 
 
-async def connected(gateway: Gateway, body: dict[str, Any]) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+async def connected(
+    gateway: Gateway, body: dict[str, Any], headers: bytes = b""
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     """A plain socket over which ``body`` was sent."""
     host, port = gateway.url.removeprefix("http://").split(":")
     reader, writer = await asyncio.open_connection(host, int(port))
     data = json.dumps(body).encode()
-    head = b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n"
-    writer.write(head % len(data) + data)
+    head = b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\n%sContent-Length: %d\r\n\r\n"
+    writer.write(head % (headers, len(data)) + data)
     return reader, writer
 
 
@@ -88,10 +91,6 @@ async def connected(gateway: Gateway, body: dict[str, Any]) -> tuple[asyncio.Str
     [
         (saying(close=True), 502, "connect", "upstream_connect"),
         (saying(b"hello\r\n\r\n"), 502, "connect", "upstream_connect"),
-        (saying(OK + b"Content-Length: 900\r\n\r\nabc", close=True), 502, "cut stream", "upstream_cut_stream"),
-        (saying(OK + b"Content-Length: 3\r\n\r\nabc"), 502, "5xx", "upstream_5xx"),
-        (saying(OK + page({"choices": 3})), 502, "5xx", "upstream_5xx"),
-        (saying(OK + page({"choices": [3]})), 502, "5xx", "upstream_5xx"),
         (saying(REFUSED % 500 + page({"error": {"message": "down", "code": "x"}})), 500, "5xx", "x"),
         (saying(REFUSED % 503 + b"Content-Length: 4\r\n\r\ndown"), 503, "5xx", None),
         (saying(REFUSED % 429 + b"Retry-After: 7\r\n" + page({"error": {"code": "slow"}})), 429, "429", "slow"),
@@ -103,7 +102,7 @@ async def connected(gateway: Gateway, body: dict[str, Any]) -> tuple[asyncio.Str
             "context_length_exceeded",
         ),
         (silent, 504, "timeout", "upstream_timeout"),
-        (stalling(OK + b"Content-Length: 900\r\n\r\nabc"), 504, "timeout", "upstream_timeout"),
+        (stalling(OK + b'Content-Length: 900\r\n\r\n{"i'), 504, "timeout", "upstream_timeout"),
         (stalling(STREAM[:20]), 504, "timeout", "upstream_timeout"),
     ],
 )
@@ -123,14 +122,54 @@ def test_a_failure_before_the_answer_is_an_error_answer(
     assert event.tokens_out is None
 
 
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("body", [b"abc", b'{"choices": 3}', b'{"choices":[ 3 ]}', b'{"choices": [{"mess', b""])
+def test_an_answer_that_is_none_passes_as_it_came_and_is_an_error(tmp_path: Path, body: bytes, stream: bool) -> None:
+    async def talk(gateway: Gateway) -> None:
+        answer = await raw(gateway, QUESTION | {"stream": stream}, b"Connection: close\r\n")
+        assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
+        assert unchunked(answer) == body
+
+    log, _ = through(tmp_path, saying(OK + b"Content-Length: %d\r\n\r\n%s" % (len(body), body)), talk)
+    assert [(event.status, bool(event.error)) for event in requests(log)] == [(200, True)]
+
+
+def test_a_whole_answer_that_breaks_off_does_so_for_the_client(tmp_path: Path) -> None:
+    async def talk(gateway: Gateway) -> None:
+        answer = await raw(gateway, QUESTION)
+        assert b"content-length: 900\r\n" in answer
+        assert answer.endswith(b"\r\n\r\nabc")
+        with pytest.raises(openai.APIConnectionError):
+            await client(gateway).chat.completions.create(**QUESTION)
+
+    log, _ = through(tmp_path, saying(OK + b"Content-Length: 900\r\n\r\nabc", close=True), talk)
+    assert [(event.status, event.error) for event in requests(log)] == [(200, "cut stream")] * 2
+
+
 @pytest.mark.parametrize(
     ("handler", "error"),
     [
-        (saying(STREAM, *CHUNKS, close=True), "cut stream"),
         (saying(STREAM, *CHUNKS, b"0\r\n\r\n"), "cut stream"),
         (saying(SSE + b"\r\n", CHUNKS[0].split(b"\r\n")[1], close=True), "cut stream"),
         (saying(STREAM, CHUNKS[0], b"9\r\ndata: {\n\n\r\n", DONE), "5xx"),
         (saying(STREAM, CHUNKS[0], chunk({}, error={"message": "lost"}), b"0\r\n\r\n"), "5xx"),
+    ],
+)
+def test_a_stream_that_fails_in_words_ends_as_the_upstream_ends_it(
+    tmp_path: Path, handler: Handler, error: str
+) -> None:
+    async def talk(gateway: Gateway) -> None:
+        answer = await raw(gateway, QUESTION | {"stream": True}, b"Connection: close\r\n")
+        assert answer.endswith(b"0\r\n\r\n")
+
+    log, _ = through(tmp_path, handler, talk)
+    assert [(event.status, event.error) for event in requests(log)] == [(200, error)]
+
+
+@pytest.mark.parametrize(
+    ("handler", "error"),
+    [
+        (saying(STREAM, *CHUNKS, close=True), "cut stream"),
         (saying(STREAM, CHUNKS[0], b"zz\r\n"), "cut stream"),
         (stalling(STREAM, *CHUNKS), "timeout"),
     ],

@@ -116,7 +116,7 @@ def test_a_streamed_replay_keeps_the_pieces(tmp_path: Path) -> None:
             body = QUESTION | {"stream": True}
             async with http.post(f"{gateway.base_url()}/chat/completions", json=body) as answer:
                 pieces = [data async for data, _ in answer.content.iter_chunks() if data]
-        id = pieces[0].split(b'"id":"')[1].split(b'"')[0]
+        id = pieces[0].split(b'"id": "')[1].split(b'"')[0]
         seen.append([piece.replace(id, b"ID") for piece in pieces])
 
     through(tmp_path / "run", in_pieces, talk, record=tmp_path / "tape")

@@ -143,3 +143,27 @@ async def well(asked: Asked) -> None:
 async def text_of(stream: Any) -> str:
     """The text of a streamed answer."""
     return "".join([part.choices[0].delta.content or "" async for part in stream if part.choices])
+
+
+def unchunked(answer: bytes) -> bytes:
+    """The body of an HTTP answer; of one that breaks off, as far as it came."""
+    head, _, body = answer.partition(b"\r\n\r\n")
+    if b"transfer-encoding: chunked" not in head.lower():
+        return body
+    parts = []
+    while body and (size := int(body.partition(b"\r\n")[0], 16)):
+        _, _, body = body.partition(b"\r\n")
+        parts.append(body[:size])
+        body = body[size + 2 :]
+    return b"".join(parts)
+
+
+async def exchanged(url: str, request: bytes) -> bytes:
+    """What a plain socket is answered until the server ends the connection."""
+    host, port = url.removeprefix("http://").split("/")[0].split(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    writer.write(request)
+    try:
+        return await reader.read(-1)
+    finally:
+        writer.close()

@@ -10,6 +10,8 @@ from urllib.parse import quote, unquote_to_bytes
 import msgspec
 
 from shosei.errors import InputError
+from shosei.gateway.apis import Api, api_of
+from shosei.gateway.splice import edited, spans_of
 from shosei.log.events import UNATTRIBUTED
 from shosei.wire.connection import Headers
 from shosei.wire.reply import UNREADABLE
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
 
 KEY_PREFIX = "agent:"  # of an API key that is a name, and no key
 
-_TARGET = re.compile(rb"(?:/r/([^/]+))?(?:/t/([^/]+))?(?:/a/([^/]+))?(/v1/[^?]*|/health)(\?.*)?")
+_TARGET = re.compile(rb"(?:/r/([^/?]+))?(?:/t/([^/?]+))?(?:/a/([^/?]+))?(/[^?]*)(\?.*)?")
 
 _Fields = dict[str, msgspec.Raw]
 _decode = msgspec.json.Decoder(_Fields).decode
@@ -39,14 +41,15 @@ class Call:
     keep_alive: bool
     chunked: bool  # the client can take an answer in chunks
 
-    # What the target says: ``[/r/RUN][/t/TASK][/a/AGENT]/v1/…``, each name percent-encoded.
+    # What the target says: ``[/r/RUN][/t/TASK][/a/AGENT]/…``, each name percent-encoded.
     run: str = ""
     task: str = ""
     agent: str = ""
-    path: str = ""  # from /v1 on; empty where the target is not a place of the gateway
+    path: str = ""  # the upstream's, often from /v1 on; empty where the target is no path
     query: str = ""  # with its question mark
 
     # What is known of a call to a model.
+    api: Api | None = None  # how it is measured; None where it is none, and passed on as it is
     id: str = ""  # the gateway's own
     attribution: str = ""  # how the agent was known: path | header | metadata | key | unattributed
     fields: _Fields = field(default_factory=dict)  # of the body
@@ -60,9 +63,10 @@ class Call:
             run, task, agent, path, query = parts.groups(b"")
             self.run, self.task, self.agent = _name(run), _name(task), _name(agent)
             self.path, self.query = path.decode("latin-1"), query.decode("latin-1")
+            self.api = api_of(self.method, self.path)
 
-    def read(self) -> None:
-        """Read the body, and with it who calls; where it asks for a stream without usage, ask for that too.
+    def read(self, *, ask_usage: bool = True) -> None:
+        """Read the body, and with it who calls. With ``ask_usage``, a stream without usage is asked for it as well.
 
         Raises InputError for what is not a JSON object. Who calls is known even then, as far as the head says it.
         """
@@ -77,15 +81,28 @@ class Call:
         finally:
             self._attribute(metadata if isinstance(metadata, dict) else {})
         self.fields, self.stream = fields, stream
-        options = options if isinstance(options, dict) else {}
-        if stream and not options.get("include_usage"):
-            self.shows_usage = False
-            asked = msgspec.Raw(_encode(options | {"include_usage": True}))
-            self.body_upstream = _encode(fields | {"stream_options": asked})
+        if stream and ask_usage and self.api and self.api.usage_on_request:
+            self._ask_usage({} if options is None else options)
+
+    def as_it_came(self) -> None:
+        """Send on what the client sent, and nothing else."""
+        self.body_upstream, self.shows_usage = self.body, True
 
     def raw(self, name: str) -> bytes:
         """The JSON of a field of the body; empty if it is absent."""
         return bytes(self.fields.get(name, b""))
+
+    def _ask_usage(self, options: Any) -> None:
+        """Put ``include_usage`` into the body's ``stream_options``; not where it is there, or where they are none."""
+        if not isinstance(options, dict) or options.get("include_usage"):
+            return
+        asked = _encode(options | {"include_usage": True})
+        if "stream_options" in self.fields:
+            edits = [(begin, end, asked) for begin, end in spans_of("stream_options", self.body)]
+        else:
+            end = self.body.rindex(b"}")
+            edits = [(end, end, b',"stream_options":' + asked)]
+        self.body_upstream, self.shows_usage = edited(self.body, edits), False
 
     def _attribute(self, metadata: dict[str, Any]) -> None:
         """The agent is whatever names it first: path, header, metadata, key; the task likewise."""

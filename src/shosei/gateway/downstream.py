@@ -21,6 +21,7 @@ from shosei.wire.openai import error_body
 MAX_BODY_BYTES = 64 << 20
 MAX_HEADER_BYTES = 64 << 10
 JSON = [(b"content-type", b"application/json")]
+_BODILESS = (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED)
 _MOST_WAITING = 2  # requests that were sent before the answer to the first; more are left in the kernel
 
 _log = logging.getLogger(__name__)
@@ -55,6 +56,7 @@ class Downstream(asyncio.Protocol):
         self._call: Call | None = None
         self._task: asyncio.Task[None] | None = None
         self._closing = self._paused = False
+        self._chunked = self._bodiless = False  # how the answer under way is framed
         self.begun = False  # the answer's header was written
         self.gone = False
         self._on_pause: Callable[[bool], None] | None = None
@@ -62,7 +64,8 @@ class Downstream(asyncio.Protocol):
     def whole(self, status: int, body: bytes, headers: Headers = JSON) -> None:
         """A whole answer."""
         self.begin(status, [*headers, (b"content-length", b"%d" % len(body))])
-        self._transport.write(body)
+        if not self._bodiless:
+            self._write(body)
 
     def refuse(self, status: int, message: str, *, code: str | None = None, headers: Headers | None = None) -> None:
         """An error in OpenAI's form."""
@@ -70,32 +73,37 @@ class Downstream(asyncio.Protocol):
         self.whole(status, body, [*JSON, *(headers or [])])
 
     def begin(self, status: int, headers: Headers) -> None:
-        """The header. Without a ``content-length``, pieces follow."""
-        self.begun = True
+        """The header. Pieces follow, unless the answer has no body; in chunks where it has no ``content-length``."""
+        call = self._call
+        self.begun, self._chunked = True, False
+        self._bodiless = status in _BODILESS or (call is not None and call.method == "HEAD")
+        if status == HTTPStatus.NO_CONTENT:
+            headers = [header for header in headers if header[0] != b"content-length"]
         lines = [b"HTTP/1.1 %d %s" % (status, _phrase(status))]
         lines += [b"%s: %s" % header for header in headers]
-        if not any(name == b"content-length" for name, _ in headers):
-            if self._call and self._call.chunked:
+        if not (self._bodiless or any(name == b"content-length" for name, _ in headers)):
+            if call and call.chunked:
+                self._chunked = True
                 lines.append(b"transfer-encoding: chunked")
             else:
                 self._closing = True  # the answer ends with the connection
-        if self._closing or not (self._call and self._call.keep_alive):
+        if self._closing or not (call and call.keep_alive):
             self._closing = True
             lines.append(b"connection: close")
-        self._transport.write(b"\r\n".join([*lines, b"", b""]))
+        self._write(b"\r\n".join([*lines, b"", b""]))
 
     def piece(self, data: bytes) -> None:
         """A part of the answer, at once."""
-        self._transport.write(b"%x\r\n%s\r\n" % (len(data), data) if self._call and self._call.chunked else data)
+        if data and not self._bodiless:
+            self._write(b"%x\r\n%s\r\n" % (len(data), data) if self._chunked else data)
 
     def end(self) -> None:
-        """The last piece was written. The client may have left at it, and so before the end."""
-        if self._call and self._call.chunked and not self.gone:
-            self._transport.write(b"0\r\n\r\n")
+        """The last piece was written."""
+        if self._chunked:
+            self._write(b"0\r\n\r\n")
 
-    def cut(self, rest: bytes = b"") -> None:
+    def cut(self) -> None:
         """End the connection within the answer, so that nobody takes what there is for the whole."""
-        self._transport.write(rest)
         self._transport.close()
 
     def attach(self, on_pause: Callable[[bool], None] | None) -> None:
@@ -192,6 +200,10 @@ class Downstream(asyncio.Protocol):
             self._waiting.append(call)
             if len(self._waiting) >= _MOST_WAITING:
                 self._transport.pause_reading()
+
+    def _write(self, data: bytes) -> None:
+        if not self.gone:  # a client may leave at the last piece, before the end
+            self._transport.write(data)
 
     def _pause(self, waits: bool) -> None:
         self._paused = waits

@@ -7,21 +7,20 @@ import itertools
 import time
 import uuid
 from collections.abc import Callable
-from urllib.parse import unquote
 
 from shosei.errors import InputError
+from shosei.gateway.apis import Api
 from shosei.gateway.budget import Spent, TaskBudgets
 from shosei.gateway.call import Call, path_of
 from shosei.gateway.config import GatewayConfig
 from shosei.gateway.downstream import Downstream
 from shosei.gateway.faults import inject
+from shosei.gateway.passage import Passage, Passages
 from shosei.gateway.recording import Replay, Tee
 from shosei.gateway.relay import Relay
-from shosei.gateway.upstream import NotRecorded, Source, Upstream
+from shosei.gateway.upstream import Source, Upstream
 from shosei.log import Event, Request, Writer
-from shosei.wire.connection import Page
 from shosei.wire.endpoint import listen
-from shosei.wire.openai import ID_PREFIXES
 
 
 def ignore(_task: str) -> None:
@@ -51,6 +50,8 @@ class Gateway:
         self._writer, self._config, self._is_open = writer, config, is_open
         self._source = _source(upstream, writer, config)
         self._budgets = TaskBudgets(config.budget, on_exceeded)
+        self._asks_usage = True  # until the upstream refuses to be asked
+        self._passages = Passages(self._emit)
         self._downstreams: set[Downstream] = set()
         self._name, self._numbers = uuid.uuid4().hex[:16], itertools.count(1)
         self.url = ""  # http://HOST:PORT, once it listens
@@ -88,6 +89,7 @@ class Gateway:
         for downstream in left:
             downstream.abort()
         self._source.close()
+        self._passages.say()
 
     @property
     def _run(self) -> str:
@@ -100,33 +102,30 @@ class Gateway:
     async def _handle(self, call: Call) -> None:
         downstream = call.downstream
         if not call.path:
-            downstream.refuse(404, "Nothing is here: the API is under [/r/RUN][/t/TASK][/a/AGENT]/v1")
+            downstream.refuse(400, "The target is no path, such as [/r/RUN][/t/TASK][/a/AGENT]/v1/chat/completions")
         elif call.run and self._run and call.run != self._run:
             downstream.refuse(404, f"This gateway records run '{self._run}', not '{call.run}'", code="unknown_run")
         elif call.path == "/health":
             downstream.whole(200, b'{"status":"ok"}')
-        elif prefix := ID_PREFIXES.get(call.path):
-            if call.method == "POST":
-                number = next(self._numbers)
-                call.id = f"{prefix}{self._name}{number:08x}"
-                await self._measure(call, self._config.fault_rates.draw(number))
-            else:
-                downstream.refuse(405, f"{call.path} takes POST")
-        elif call.method == "GET" and _is_of_models(call.path):
-            await self._pass_on(call)
+        elif call.api:
+            number = next(self._numbers)
+            call.id = f"{call.api.id_prefix}{self._name}{number:08x}"
+            await self._measure(call, call.api, self._config.fault_rates.draw(number))
         else:
-            downstream.refuse(404, f"{call.path} is not measured, so it is not passed on")
+            self._passages.count(call)
+            await Passage(call).run(self._source)
 
-    async def _measure(self, call: Call, fault: str) -> None:
+    async def _measure(self, call: Call, api: Api, fault: str) -> None:
         """Answer a call to a model, and write its event whatever happens."""
-        relay = Relay(call, cut=fault == "cut")
+        relay = Relay(call, api, cut=fault == "cut")
         reply = relay.reply
         try:
-            call.read()
+            call.read(ask_usage=self._asks_usage)
             reply.stream = call.stream
             self._begin(call)
             if self._admits(call, relay) and not await inject(fault, call, relay, self._config.delay_s, self._emit):
                 await relay.run(self._source)
+                self._asks_usage = self._asks_usage and not relay.usage_refused
         except InputError as error:
             relay.refuse(400, str(error), "invalid_body", error="4xx")
         except asyncio.CancelledError:
@@ -141,7 +140,7 @@ class Gateway:
             raise
         finally:
             reply.done_ns = reply.done_ns or time.monotonic_ns()
-            self._budgets.charge(call.task, reply.tokens_in or 0, reply.tokens_out or 0)
+            self._budgets.charge(call.task, *relay.spent())
             self._emit(relay.event(self._config.purpose))
 
     def _begin(self, call: Call) -> None:
@@ -172,24 +171,6 @@ class Gateway:
             relay.refuse(403, f"The budget of {whose} is spent", "budget_exceeded", error="budget")
             return False
         return True
-
-    async def _pass_on(self, call: Call) -> None:
-        """What costs no tokens is handed through and leaves no event."""
-        page = Page()
-        try:
-            await self._source.answer(call, page)
-        except NotRecorded as error:
-            call.downstream.refuse(404, str(error), code="not_recorded")
-        except (ConnectionError, TimeoutError) as error:
-            call.downstream.refuse(502, f"no answer from the upstream: {error}", code="upstream_connect")
-        else:
-            call.downstream.whole(page.status, page.body)
-
-
-def _is_of_models(path: str) -> bool:
-    """Whether it is the list of models or one of them, whose name may have slashes; dots lead nowhere else."""
-    first, *rest = unquote(path).removeprefix("/v1/").split("/")
-    return first == "models" and ".." not in rest
 
 
 def _source(upstream: str, writer: Writer | None, config: GatewayConfig) -> Source:

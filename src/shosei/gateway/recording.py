@@ -9,16 +9,19 @@ from __future__ import annotations
 import asyncio
 import codecs
 import hashlib
+import logging
 import os
 import time
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from shosei.errors import InputError
 from shosei.files import write_atomic
 from shosei.gateway.call import Call
+from shosei.gateway.downstream import MAX_BODY_BYTES
 from shosei.gateway.upstream import NotRecorded, Source
 from shosei.wire.connection import Broken, Headers, Reader
 
@@ -36,13 +39,19 @@ _IRRELEVANT = frozenset(
 )
 _NOT_KEPT = b"set-cookie"  # may let its reader in
 
+_log = logging.getLogger(__name__)
+
 
 class Recording(msgspec.Struct):
-    """An upstream's answer as it came. Pieces end where they did on the wire, but for characters split there."""
+    """An upstream's answer as it came. Pieces end where they did on the wire, but for characters split there.
+
+    What is not text has ``binary`` pieces, in base64.
+    """
 
     status: int = 0
     headers: list[tuple[str, str]] = []
     pieces: list[str] = []
+    binary: list[bytes] = []
     whole: bool = True  # else the connection ended within the answer
 
 
@@ -69,17 +78,22 @@ class Tee:
             self._bodies = os.open(bodies, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
 
     async def answer(self, call: Call, reader: Reader) -> int:
-        copy = _Copy(reader)
+        if not (self._folder or call.id):  # of what is not measured, only recordings are kept
+            return await self._source.answer(call, reader)
+        copy = _Copy(reader, call)
         try:
             try:
                 done_ns = await self._source.answer(call, copy)
             except Broken:
-                copy.answer.whole = False
-                await self._record(call, copy)
+                await self._record(call, copy, whole=False)
                 raise
-            await self._record(call, copy)
+            except asyncio.CancelledError:
+                if copy.arrived and not call.id:  # its client has it all, and left without waiting for us
+                    await self._record(call, copy, whole=True)
+                raise
+            await self._record(call, copy, whole=True)
         finally:
-            self._keep_bodies(call, copy.answer)
+            self._keep_bodies(call, copy)
         return done_ns
 
     def close(self) -> None:
@@ -87,39 +101,64 @@ class Tee:
         if self._bodies >= 0:
             os.close(self._bodies)
 
-    async def _record(self, call: Call, copy: _Copy) -> None:
-        if self._folder and copy.answer.status and not copy.ended:  # ended: what came after was not waited for
+    async def _record(self, call: Call, copy: _Copy, *, whole: bool) -> None:
+        if self._folder and copy.kept:
             key = _key(call)
             self._counts[key] += 1
             path = self._folder / _name(key, self._counts[key])
             # Waiting for the disk must not hold up other clients' answers.
-            await asyncio.to_thread(write_atomic, path, msgspec.json.encode(copy.answer))
+            await asyncio.to_thread(write_atomic, path, msgspec.json.encode(copy.recording(whole=whole)))
 
-    def _keep_bodies(self, call: Call, answer: Recording) -> None:
+    def _keep_bodies(self, call: Call, copy: _Copy) -> None:
         if self._bodies >= 0 and call.id:
-            line = {"id": call.id, "request": call.fields, "status": answer.status, "answer": "".join(answer.pieces)}
+            answer = b"".join(copy.pieces).decode("utf-8", "replace")
+            line = {"id": call.id, "request": call.fields, "status": copy.status, "answer": answer}
             os.write(self._bodies, msgspec.json.encode(line) + b"\n")
 
 
 class _Copy:
-    """A reader that keeps in ``answer`` what it hands on to another."""
+    """A reader that keeps what it hands on to another, unless that is too large to be kept."""
 
-    def __init__(self, reader: Reader) -> None:
-        self.answer = Recording()
-        self.ended = False
-        self._reader = reader
-        self._decode = codecs.getincrementaldecoder("utf-8")("replace").decode
+    def __init__(self, reader: Reader, call: Call) -> None:
+        self.ended, self.status = False, 0
+        self.pieces: list[bytes] = []
+        self._headers: Headers = []
+        self._reader, self._call, self._bytes = reader, call, 0
 
     def begin(self, status: int, headers: Headers, first_byte_ns: int) -> None:
-        kept = [(name, value) for name, value in headers if name != _NOT_KEPT]
-        self.answer.status = status
-        self.answer.headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in kept]
+        self.status, self._headers, self.pieces, self._bytes = status, headers, [], 0
         self._reader.begin(status, headers, first_byte_ns)
 
     def feed(self, data: bytes, now_ns: int) -> None:
-        self.answer.pieces.append(self._decode(data))
+        self._bytes += len(data)
+        if self._bytes <= MAX_BODY_BYTES:
+            self.pieces.append(data)
+        elif self.pieces:
+            _log.warning("%s: an answer larger than %d bytes is not kept", self._call.path, MAX_BODY_BYTES)
+            self.pieces = []
         self._reader.feed(data, now_ns)
         self.ended = self._reader.ended
+
+    @property
+    def kept(self) -> bool:
+        """The answer came, as far as anybody waited for it, and all of it is here."""
+        return self.status > 0 and not self.ended and self._bytes <= MAX_BODY_BYTES
+
+    @property
+    def arrived(self) -> bool:
+        """As many bytes came as the header promised."""
+        return dict(self._headers).get(b"content-length") == b"%d" % self._bytes
+
+    def recording(self, *, whole: bool) -> Recording:
+        kept = [(name, value) for name, value in self._headers if name != _NOT_KEPT]
+        headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in kept]
+        decode = codecs.getincrementaldecoder("utf-8")().decode
+        try:
+            pieces = [decode(piece) for piece in self.pieces]
+            decode(b"", True)
+        except UnicodeDecodeError:
+            return Recording(self.status, headers, binary=self.pieces, whole=whole)
+        return Recording(self.status, headers, pieces, whole=whole)
 
 
 class Replay:
@@ -138,8 +177,8 @@ class Replay:
         reader.begin(answer.status, headers, time.monotonic_ns())
         call.downstream.attach(lambda waits: reads.clear() if waits else reads.set())
         try:
-            for piece in answer.pieces:
-                reader.feed(piece.encode(), time.monotonic_ns())
+            for piece in answer.binary or [text.encode() for text in answer.pieces]:
+                reader.feed(piece, time.monotonic_ns())
                 if reader.ended:
                     break
                 await asyncio.sleep(0)
@@ -171,9 +210,11 @@ class Replay:
 
 def _key(call: Call) -> str:
     """The hash of the question in canonical JSON, and of who asks it for which task."""
-    asked = {name: msgspec.json.decode(raw) for name, raw in call.fields.items() if name not in _IRRELEVANT}
+    asked: Any = {name: msgspec.json.decode(raw) for name, raw in call.fields.items() if name not in _IRRELEVANT}
     # Of what is not a call to a model, nobody is asked who calls.
     task, agent = (call.task, call.agent) if call.id else ("", "")
+    if not call.id and (call.body or call.query):
+        asked = [call.query, hashlib.sha256(call.body).hexdigest()]
     identity = [call.method, call.path, task, agent, asked]
     return hashlib.sha256(msgspec.json.encode(identity, order="sorted")).hexdigest()[:32]
 

@@ -7,33 +7,21 @@ import time
 import msgspec
 
 from shosei.gateway import tools
+from shosei.gateway.apis import Api
+from shosei.gateway.blocks import Blocks, Renaming
 from shosei.gateway.call import Call
-from shosei.gateway.downstream import JSON, MAX_BODY_BYTES
-from shosei.gateway.upstream import NotRecorded, Source
+from shosei.gateway.downstream import MAX_BODY_BYTES
+from shosei.gateway.estimate import Estimate, prompt_tokens
+from shosei.gateway.hop import handed_on
+from shosei.gateway.splice import edited, id_edits
+from shosei.gateway.upstream import FAILURES, Source, failure_of
 from shosei.log import Request, ToolCall
-from shosei.wire import sse
-from shosei.wire.connection import Broken, Headers, NotConnected
-from shosei.wire.reply import UNREADABLE, AnswerBody, Reply, ReplyReader
-
-# Of the connection to the upstream, or of how its body was sent; the client has a connection and a body of its own.
-_NOT_HANDED_ON = frozenset(
-    {
-        b"connection",
-        b"content-length",
-        b"date",
-        b"keep-alive",
-        b"proxy-connection",
-        b"server",
-        b"te",
-        b"trailer",
-        b"transfer-encoding",
-        b"upgrade",
-    }
-)
+from shosei.wire.connection import Broken, Headers
+from shosei.wire.reply import UNREADABLE, AnswerBody, Reply
 
 _RETRY_AFTER = [(b"retry-after", b"1")]  # seconds
-
-_decode = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_USAGE_REFUSED = (400, 422)  # statuses of servers that do not know ``stream_options``
+_decode = msgspec.json.Decoder(AnswerBody).decode
 _encode = msgspec.json.Encoder().encode
 
 
@@ -41,17 +29,19 @@ class Relay:
     """A call to a model: asks, hands the answer on while it comes, and knows in ``reply`` what became of it.
 
     A streamed answer passes event by event, and nothing of it is kept; a whole one is kept until it has ended, since
-    its id stands at its beginning and its faults may stand at its end. ``cut``: break it off on purpose.
+    its length may change with its id. What cannot be read passes as it came. ``cut``: break it off on purpose.
     """
 
-    def __init__(self, call: Call, *, cut: bool) -> None:
+    def __init__(self, call: Call, api: Api, *, cut: bool) -> None:
         self.ended = False
         self.reply = Reply(call.id, call.received_ns, bytes_sent=len(call.body))
-        self._call, self._downstream, self._cut = call, call.downstream, cut
-        self._id = msgspec.Raw(_encode(call.id))
-        self._reader = ReplyReader(self.reply, relayed=True)
+        self.usage_refused = False  # the upstream takes no ``stream_options``, but took the request without
+        self._call, self._api, self._downstream, self._cut = call, api, call.downstream, cut
+        self._id = _encode(call.id)
         self._headers: Headers = []
+        self._estimate = Estimate()
         self._tool_calls: list[ToolCall] = []
+        self._await_answer()
 
     def event(self, purpose: str) -> Request:
         """The call's event, once it has its answer."""
@@ -69,25 +59,26 @@ class Relay:
         event.bytes_received = event.bytes_received or None  # the upstream may never have been asked
         return event
 
+    def spent(self) -> tuple[int, int]:
+        """Tokens of prompt and answer for the task's budget: as the upstream counted them, or else estimated."""
+        reply = self.reply
+        asked = reply.sent_ns is not None and (reply.status is None or 200 <= reply.status < 300)
+        tokens_in = prompt_tokens(self._call.body) if asked and reply.tokens_in is None else reply.tokens_in
+        return tokens_in or 0, self._estimate.tokens if reply.tokens_out is None else reply.tokens_out
+
     async def run(self, source: Source) -> None:
         """Ask ``source``; what it does wrong is the client's answer, or the end of the connection."""
-        reply = self.reply
-        reply.sent_ns = time.monotonic_ns()
         try:
-            reply.done_ns = await source.answer(self._call, self)
-        except NotConnected as error:
-            # What this machine has no connection for, the upstream has no part in.
-            self._fail(502, str(error), "cancelled" if error.exhausted else "connect")
-        except Broken as error:
-            self._fail(502, f"the upstream's answer broke off: {error}", "cut stream" if reply.status else "connect")
-        except TimeoutError:
-            self._fail(504, "the upstream was silent for too long", "timeout")
-        except NotRecorded as error:
-            self.refuse(404, str(error), "not_recorded", error="4xx")
+            await self._ask(source)
+            if self._refuses_usage():
+                self._call.as_it_came()
+                self._await_answer()
+                await self._ask(source)
+                self.usage_refused = 200 <= (self.reply.status or 0) < 300
+        except FAILURES as error:
+            self._fail(error)
         else:
             self.finish()
-            if not self._downstream.begun:
-                self._fail(502, f"the upstream's {reply.message}", reply.error)
 
     def refuse(self, status: int, message: str, code: str, *, error: str) -> None:
         """The gateway's own answer; ``error`` as in the ``request`` event."""
@@ -101,96 +92,140 @@ class Relay:
 
     def begin(self, status: int, headers: Headers, first_byte_ns: int) -> None:
         self._reader.begin(status, headers, first_byte_ns)
-        self._headers = [header for header in headers if header[0] not in _NOT_HANDED_ON]
-        if any(name == b"content-type" and value.startswith(b"application/json") for name, value in headers):
-            self._reader.streams = False  # whole, though a stream was asked for
-        if self._reader.streams:
-            self._downstream.begin(status, self._headers)
+        self._headers = handed_on(headers)
+        is_json = any(name == b"content-type" and value.startswith(b"application/json") for name, value in headers)
+        if self._reader.streams and not is_json:  # else its first byte tells
+            self._begin_pieces()
 
     def feed(self, data: bytes, now_ns: int) -> None:
         reply = self.reply
-        if self.ended:
+        if not reply.bytes_received and data.lstrip().startswith(b"{"):
+            self._reader.streams = False  # whole, though a stream was asked for
+        if self.ended or self._unread or self._reader.streams:
             reply.bytes_received += len(data)
-        elif self._reader.streams:
-            reply.bytes_received += len(data)
-            self._stream(data, now_ns)
+            if self._unread:
+                self._downstream.piece(data)
+            elif not self.ended:
+                self._stream(data, now_ns)
         else:
+            self._held.append(data)
             self._reader.feed(data, now_ns)
             if reply.bytes_received > MAX_BODY_BYTES:
-                self._misread(f"larger than {MAX_BODY_BYTES} bytes")
+                self._let_go()
 
     def finish(self) -> None:
         """The upstream's answer has ended as HTTP says."""
-        reply, reader = self.reply, self._reader
+        reader, rest = self._reader, self._blocks.rest
+        if reader.streams and rest and not self.ended:
+            self._downstream.piece(self._changed(rest, time.monotonic_ns()))
         reader.finish()
-        if not reader.streams:
-            self._whole()
-        elif reader.complete:
+        if self.ended:
+            self._downstream.cut()
+        elif reader.streams or self._unread:
+            self._begin_pieces()
             self._downstream.end()
         else:
-            self._downstream.cut()
-        if reader.calls:
-            offered = tools.schemas(self._call.raw("tools"))
-            self._tool_calls = [
-                tools.checked(call.id, call.name, call.arguments, offered) for _, call in sorted(reader.calls.items())
-            ]
-            if not reply.error and any(call.error for call in self._tool_calls):
-                reply.error = "invalid tool call"
+            self._whole(reader.body)
+        self._check_calls()
+
+    def _await_answer(self) -> None:
+        """Nothing has come yet."""
+        reply = self.reply
+        reply.status = reply.first_byte_ns = reply.retry_after_s = None
+        reply.bytes_received = 0
+        self._reader = self._api.reader(reply, relayed=True)
+        self._blocks, self._renaming = Blocks(), Renaming(self._id)
+        self._held: list[bytes] = []  # of an answer in one piece
+        self._unread = False  # it is too large to be an answer, and passes as it comes
+
+    async def _ask(self, source: Source) -> None:
+        self.reply.sent_ns, self.reply.stream = time.monotonic_ns(), self._call.stream
+        self.reply.done_ns = await source.answer(self._call, self)
+
+    def _refuses_usage(self) -> bool:
+        """Whether the upstream refuses the request for what the gateway has added to it."""
+        words = b"".join(self._held)
+        named = b"stream_options" in words or b"include_usage" in words
+        return self.reply.status in _USAGE_REFUSED and not self._call.shows_usage and named
+
+    def _begin_pieces(self) -> None:
+        if not self._downstream.begun:
+            headers = [header for header in self._headers if header[0] != b"content-length"]
+            self._downstream.begin(self.reply.status or 0, headers)
 
     def _stream(self, data: bytes, now_ns: int) -> None:
+        self._begin_pieces()
         pieces = []
-        try:
-            for event in self._reader.events.feed(data):
-                answer = self._reader.event(event, now_ns)
-                if answer is None:
-                    pieces.append(sse.encode(*event))
-                elif (changed := self._changed(event[0], answer)) is not None:
-                    pieces.append(sse.encode(changed))
-                    if self._cut:
-                        self.reply.error, self.ended = "cut stream", True
-                        break
-        except UNREADABLE as error:
-            self._misread(str(error))
-        if pieces:
-            self._downstream.piece(b"".join(pieces))
+        for block in self._blocks.feed(data):
+            pieces.append(self._changed(block, now_ns))
+            if self.ended:
+                break
+        self._downstream.piece(b"".join(pieces))
 
-    def _changed(self, chunk: bytes, answer: AnswerBody) -> bytes | None:
-        """A chunk as the client is to see it; None if it is not."""
-        fields = _decode(chunk)
-        if not self._call.shows_usage:
-            fields.pop("usage", None)
-            if answer.usage is not None and not answer.choices:
-                return None
-        return _encode(fields | {"id": self._id})
+    def _changed(self, block: bytes, now_ns: int) -> bytes:
+        """A part of a stream as the client is to see it: chunks under our id, without usage that only we want."""
+        reader = self._reader
+        for event in reader.events.feed(block):
+            try:
+                answer = reader.event(event, now_ns)
+            except UNREADABLE as error:
+                reader.fail(str(error))
+                return block
+            if answer is None:
+                continue
+            if answer.usage is not None and not answer.choices and not self._call.shows_usage:
+                return b""
+            self._estimate.note(answer)
+            block = self._renaming.apply(block, event[0])
+            if self._cut:
+                self.reply.error, self.ended = "cut stream", True
+        return block
 
-    def _whole(self) -> None:
-        reply, body = self.reply, self._reader.body
+    def _whole(self, body: bytes) -> None:
+        reply = self.reply
         status = reply.status or 0
-        if self._reader.ended:  # too large, or no answer
-            return
-        if not 200 <= status < 300:
-            self._downstream.whole(status, body, self._headers)
-            return
-        try:
-            body = _encode(_decode(body) | {"id": self._id})
-        except UNREADABLE as error:
-            self._misread(str(error))
-            return
-        if self._cut:
+        answers = 200 <= status < 300 and not self._reader.ended  # else it is an error, or nothing that can be read
+        if answers:
+            if reply.tokens_out is None:
+                self._estimate.note(_decode(body))
+            body = edited(body, id_edits(body, self._id))
+        self._headers = [header for header in self._headers if header[0] != b"content-length"]
+        if answers and self._cut:
             reply.error = "cut stream"
-            self._downstream.begin(status, [*JSON, (b"content-length", b"%d" % len(body))])
-            self._downstream.cut(body[: len(body) // 2])
+            self._downstream.begin(status, [*self._headers, (b"content-length", b"%d" % len(body))])
+            self._downstream.piece(body[: len(body) // 2])
+            self._downstream.cut()
+        elif self._downstream.begun:
+            self._downstream.piece(body)
+            self._downstream.end()
         else:
             self._downstream.whole(status, body, self._headers)
 
-    def _misread(self, reason: str) -> None:
-        self._reader.fail(reason)
-        self.ended = True
+    def _let_go(self) -> None:
+        """Pass on what was kept of an answer in one piece, and what follows of it."""
+        self._reader.fail(f"larger than {MAX_BODY_BYTES} bytes")
+        self._begin_pieces()
+        self._downstream.piece(b"".join(self._held))
+        self._held, self._unread = [], True
 
-    def _fail(self, status: int, message: str, error: str) -> None:
-        """Say what the upstream did, or end the connection where its answer has begun."""
-        if self._downstream.begun:
-            self.reply.error = error
-            self._downstream.cut()
-        else:
-            self.refuse(status, message, f"upstream_{error.replace(' ', '_')}", error=error)
+    def _check_calls(self) -> None:
+        if calls := self._reader.calls:
+            offered = tools.schemas(self._call.raw("tools"))
+            self._tool_calls = [
+                tools.checked(call.id, call.name, call.arguments, offered) for _, call in sorted(calls.items())
+            ]
+            if not self.reply.error and any(call.error for call in self._tool_calls):
+                self.reply.error = "invalid tool call"
+
+    def _fail(self, error: Exception) -> None:
+        """Break the answer off where the upstream did, or else say what it did."""
+        failure = failure_of(error, begun=self.reply.status is not None)
+        broke_off = isinstance(error, Broken) and self.reply.status is not None
+        if not (self._downstream.begun or broke_off):
+            self.refuse(failure.status, failure.message, failure.code, error=failure.error)
+            return
+        self.reply.error = failure.error
+        if not self._downstream.begun:  # with the length that it was to have
+            self._downstream.begin(self.reply.status or 0, self._headers)
+        self._downstream.piece(b"".join(self._held) or self._blocks.rest)
+        self._downstream.cut()

@@ -3,37 +3,45 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from shosei.gateway.call import KEY_PREFIX, Call, bearer
-from shosei.wire.connection import Connection, Headers, Pool, Reader
+from shosei.gateway.hop import sent_on
+from shosei.wire.connection import Broken, Connection, Headers, NotConnected, Pool, Reader
 from shosei.wire.endpoint import Endpoint, read_key
 
-# Of the connection to the client, or meant for the gateway. Host, length, key and encoding are set again.
-_NOT_SENT_ON = frozenset(
-    {
-        b"accept-encoding",
-        b"authorization",
-        b"connection",
-        b"content-length",
-        b"expect",
-        b"host",
-        b"keep-alive",
-        b"proxy-authorization",
-        b"proxy-connection",
-        b"te",
-        b"trailer",
-        b"transfer-encoding",
-        b"upgrade",
-        b"http2-settings",
-        b"x-agent",
-        b"x-task",
-    }
-)
+_ENCODING = b"accept-encoding"
+_WITH_BODY = ("POST", "PUT", "PATCH")  # which are sent with a length even if it is 0 (RFC 9110, 8.6)
 
 
 class NotRecorded(Exception):
     """A recording has no answer to this request."""
+
+
+FAILURES = (NotConnected, Broken, TimeoutError, NotRecorded)  # of a source
+
+
+class Failure(NamedTuple):
+    """What a client is told of a source that gives no answer; ``error`` as in the ``request`` event."""
+
+    status: int
+    message: str
+    code: str
+    error: str
+
+
+def failure_of(error: Exception, *, begun: bool = False) -> Failure:
+    """What one of FAILURES means, where the answer's header had come (``begun``) or not."""
+    if isinstance(error, NotRecorded):
+        return Failure(404, str(error), "not_recorded", "4xx")
+    if isinstance(error, TimeoutError):
+        return Failure(504, "the upstream was silent for too long", "upstream_timeout", "timeout")
+    if isinstance(error, NotConnected):
+        # What this machine has no connection for, the upstream has no part in.
+        kind = "cancelled" if error.exhausted else "connect"
+        return Failure(502, str(error), f"upstream_{kind}", kind)
+    kind = "cut stream" if begun else "connect"
+    return Failure(502, f"the upstream's answer broke off: {error}", f"upstream_{kind.replace(' ', '_')}", kind)
 
 
 class Source(Protocol):
@@ -65,7 +73,7 @@ class Upstream:
             paced = _Paced(connection, reader, silence, self._stall_s)
             call.downstream.attach(paced.pause)
             try:
-                return await connection.send(self._request(call), paced)
+                return await connection.send(self._request(call), paced, bodiless=call.method == "HEAD")
             finally:
                 call.downstream.attach(None)
                 connection.resume_reading()
@@ -77,18 +85,21 @@ class Upstream:
     def _request(self, call: Call) -> bytes:
         target = f"{self._endpoint.path}{call.path}{call.query or self._endpoint.query}"
         lines = [f"{call.method} {target} HTTP/1.1\r\nhost: {self._endpoint.authority}".encode("latin-1")]
-        lines += [b"%s: %s" % header for header in call.headers if header[0] not in _NOT_SENT_ON]
-        lines += [b"accept-encoding: identity", b"content-length: %d" % len(call.body_upstream)]
-        if key := self._key_for(call.headers):
-            lines.append(b"authorization: Bearer " + key.encode("latin-1"))
+        lines += [b"%s: %s" % header for header in sent_on(call.headers) if not (call.api and header[0] == _ENCODING)]
+        if call.api:  # it is to be read
+            lines.append(_ENCODING + b": identity")
+        if call.body_upstream or call.method in _WITH_BODY:
+            lines.append(b"content-length: %d" % len(call.body_upstream))
+        if authorization := self._authorization(call.headers):
+            lines.append(b"authorization: " + authorization)
         return b"\r\n".join([*lines, b"", call.body_upstream])
 
-    def _key_for(self, headers: Headers) -> str:
-        """Ours, or else the client's, unless that is the name of an agent."""
+    def _authorization(self, headers: Headers) -> bytes:
+        """By our key, or else the client's, unless that is the name of an agent."""
         if self._key:
-            return self._key
-        key = bearer(dict(headers).get(b"authorization", b""))
-        return "" if key.startswith(KEY_PREFIX) else key
+            return b"Bearer " + self._key.encode("latin-1")
+        authorization = dict(headers).get(b"authorization", b"")
+        return b"" if bearer(authorization).startswith(KEY_PREFIX) else authorization
 
 
 class _Paced:

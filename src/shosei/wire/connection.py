@@ -150,12 +150,13 @@ class Connection(asyncio.Protocol):
         self._header_bytes = 0
         self._begun = False  # the final header came
         self._framed = False  # it says where the body ends; else the body ends with the connection
+        self._bodiless = False  # the answer ends with its header, whatever that says of a body
 
-    async def send(self, request: bytes, reader: Reader) -> int:
-        """As ``Pool.send``, over this connection."""
+    async def send(self, request: bytes, reader: Reader, *, bodiless: bool = False) -> int:
+        """As ``Pool.send``, over this connection. An answer to HEAD is ``bodiless``."""
         self._reader, self._first_ns, self._headers = reader, None, []
         self.reusable = self._begun = self._framed = False
-        self._header_bytes = 0
+        self._header_bytes, self._bodiless = 0, bodiless
         self._answer = asyncio.get_running_loop().create_future()
         self._transport.write(request)
         return await self._answer
@@ -219,6 +220,8 @@ class Connection(asyncio.Protocol):
         if status >= 200:
             self._begun = True
             self._reader.begin(status, self._headers, self._first_ns or self._now_ns)
+            if self._bodiless:
+                self._finish(reusable=False)
 
     def on_body(self, data: bytes) -> None:
         self._reader.feed(data, self._now_ns)

@@ -1,0 +1,166 @@
+"""What is not measured passes as it is, both ways, and is counted."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+
+import aiohttp
+import openai
+import pytest
+import uvloop
+
+from gateway_upstream import QUESTION, Asked, client, exchanged, page, through, unchunked, well
+from shosei.gateway import Gateway, GatewayConfig
+from shosei.log import Note, Request
+
+BYTES = bytes(range(256)) * 40
+ANSWER = b"HTTP/1.1 201 Made\r\nContent-Type: application/octet-stream\r\nX-Kind: a\r\nX-Kind: b\r\nDate: today\r\n"
+
+
+async def bytes_back(asked: Asked) -> None:
+    await asked.say(ANSWER + b"Content-Length: %d\r\n\r\n" % len(BYTES) + BYTES)
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"])
+@pytest.mark.parametrize("path", ["/v1/files/f-1/content?a=1&b=%E6%95%B0", "/v1/embeddings", "/metrics", "/", "/v1"])
+def test_any_method_and_path_passes_with_its_headers_and_bytes(tmp_path: Path, method: str, path: str) -> None:
+    sent = json.dumps({"n": 1.0, "x": "\u0000"}).encode()
+
+    async def talk(gateway: Gateway) -> None:
+        head = f"{method} /t/t1/a/solver{path} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(sent)}\r\n"
+        head += (
+            "Authorization: Basic abc\r\nX-Mine: 2\r\nAccept-Encoding: br\r\nX-Hop: 1\r\nConnection: close, x-hop\r\n"
+        )
+        answer = await exchanged(gateway.url, f"{head}\r\n".encode() + sent)
+        assert answer.startswith(b"HTTP/1.1 201 ")
+        assert unchunked(answer) == BYTES
+        told = answer.partition(b"\r\n\r\n")[0].split(b"\r\n")
+        assert {b"x-kind: a", b"x-kind: b", b"date: today", b"content-length: 10240"} <= set(told)
+
+    log, upstream = through(tmp_path, bytes_back, talk)
+    (asked,) = upstream.asked
+    lines = asked.head.lower().split("\r\n")
+    assert asked.head.startswith(f"{method} {path} HTTP/1.1\r\n")
+    assert {"authorization: basic abc", "x-mine: 2", "accept-encoding: br"} <= set(lines)
+    assert not any(line.startswith("x-hop") for line in lines)
+    assert asked.body == {"n": 1.0, "x": "\u0000"}
+    assert log.of(Request) == []
+
+
+def test_an_answer_without_a_body_has_its_header_and_the_connection_goes_on(tmp_path: Path) -> None:
+    async def answer(asked: Asked) -> None:
+        if asked.head.startswith("HEAD"):
+            await asked.say(b"HTTP/1.1 200 OK\r\nContent-Length: 900\r\n\r\n")
+        else:
+            await asked.say(b"HTTP/1.1 204 No Content\r\n\r\n")
+
+    async def talk(gateway: Gateway) -> None:
+        async with aiohttp.ClientSession() as session:
+            for _ in range(2):
+                async with session.head(f"{gateway.url}/v1/files/f-1") as head:
+                    assert (head.status, head.headers["content-length"]) == (200, "900")
+                async with session.delete(f"{gateway.url}/v1/files/f-1") as deleted:
+                    assert (deleted.status, await deleted.read()) == (204, b"")
+
+    _, upstream = through(tmp_path, answer, talk)
+    assert len(upstream.asked) == 4
+
+
+def test_what_passed_is_counted_by_its_path(tmp_path: Path) -> None:
+    async def answer(asked: Asked) -> None:
+        if "/chat/" in asked.head:
+            await well(asked)
+        else:
+            item = {"object": "embedding", "index": 0, "embedding": [0.5]}
+            usage = {"prompt_tokens": 1, "total_tokens": 1}
+            await asked.say(
+                b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+                + page({"object": "list", "model": "m", "data": [item], "usage": usage})
+            )
+
+    async def talk(gateway: Gateway) -> None:
+        await client(gateway).chat.completions.create(**QUESTION)
+        for number in range(12):
+            told = await client(gateway, f"t{number}").embeddings.create(model="m", input="x", encoding_format="float")
+            assert told.data[0].embedding == [0.5]
+        await exchanged(gateway.url, b"GET /v1/files/f-1 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+
+    log, _ = through(tmp_path, answer, talk)
+    assert len(log.of(Request)) == 1
+    said = [note.text for note in log.of(Note)]
+    assert said[:2] == [f"requests to /v1/{name} are passed on unmeasured" for name in ("embeddings", "files")]
+    assert said[2:] == [
+        "12 requests to /v1/embeddings were passed on unmeasured",
+        "1 request to /v1/files was passed on unmeasured",
+    ]
+
+
+def test_a_large_download_waits_for_its_reader(tmp_path: Path) -> None:
+    sent, count, piece = 0, 1000, b"x" * 100_000  # far more than the buffers of two connections take
+
+    async def flood(asked: Asked) -> None:
+        nonlocal sent
+        await asked.say(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % (count * len(piece)))
+        for _ in range(count):
+            await asked.say(piece)
+            sent += 1
+
+    async def talk(gateway: Gateway) -> None:
+        async with aiohttp.ClientSession() as session, session.get(f"{gateway.url}/v1/files/f/content") as answer:
+            before = -1
+            while before != sent:  # until the upstream can write no more
+                before = sent
+                await asyncio.sleep(0.5)
+            assert 0 < sent < count / 2
+            assert sum([len(data) async for data in answer.content.iter_any()]) == count * len(piece)
+
+    through(tmp_path, flood, talk)
+
+
+def test_what_breaks_off_breaks_off_and_who_is_not_there_is_said_to_be_so(tmp_path: Path) -> None:
+    async def cut(asked: Asked) -> None:
+        await asked.say(ANSWER + b"Content-Length: 900\r\n\r\nabc")
+        raise ConnectionError
+
+    async def talk(gateway: Gateway) -> None:
+        request = b"GET /x HTTP/1.1\r\nHost: x\r\n\r\n"
+        assert (await exchanged(gateway.url, request)).endswith(b"content-length: 900\r\n\r\nabc")
+
+    through(tmp_path, cut, talk)
+
+    async def nobody() -> None:
+        async with Gateway("http://127.0.0.1:9", None, GatewayConfig(port=0)) as gateway:
+            with pytest.raises(openai.InternalServerError, match="cannot connect"):
+                await client(gateway).embeddings.create(model="m", input="x")
+
+    uvloop.run(nobody())
+
+
+def test_a_recording_has_what_passed_byte_by_byte(tmp_path: Path) -> None:
+    async def answer(asked: Asked) -> None:
+        body = BYTES + asked.head.split(" ")[1].encode() + str(asked.body).encode()
+        await asked.say(ANSWER + b"Content-Length: %d\r\n\r\n" % len(body) + body)
+
+    heard: list[list[bytes]] = []
+
+    async def talk(gateway: Gateway) -> None:
+        answers = []
+        async with aiohttp.ClientSession() as session:
+            for path, body in (("/v1/x", {"a": 1}), ("/v1/x", {"a": 2}), ("/v1/x?y", {"a": 1})):
+                async with session.post(gateway.url + path, json=body) as told:
+                    answers.append(await told.read())
+        heard.append(answers)
+
+    through(tmp_path / "run", answer, talk, record=tmp_path / "tape")
+
+    async def again() -> None:
+        async with Gateway("http://127.0.0.1:9", None, GatewayConfig(port=0, replay=tmp_path / "tape")) as gateway:
+            await talk(gateway)
+            with pytest.raises(openai.NotFoundError, match="asked /v1/embeddings this never"):
+                await client(gateway).embeddings.create(model="m", input="x")
+
+    uvloop.run(again())
+    assert len(set(heard[0])) == 3
+    assert heard[0] == heard[1]
