@@ -7,12 +7,16 @@ import ctypes
 import os
 import signal
 import sys
+import time
+
+from shosei.proc import scan
 
 # A parent of ours leaves its pid here for a child of ours.
 PARENT_VARIABLE = "SHOSEI_PARENT"
 
 _PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 _PR_SET_CHILD_SUBREAPER = 36
+_GONE_S = 2.0  # for the kernel to end processes that are killed
 _libc = ctypes.CDLL(None)  # before any fork: loading is not safe after one
 
 
@@ -38,3 +42,18 @@ def collect_adopted(own: set[int]) -> None:
             if ended.si_pid in own:
                 return
             os.waitpid(ended.si_pid, 0)
+
+
+def end_adopted(own: set[int]) -> None:
+    """End the processes that we have adopted, and what they have started, which we adopt in turn: all but ``own``."""
+    deadline = time.monotonic() + _GONE_S
+    while (adopted := _children() - own) and time.monotonic() < deadline:
+        for pid in adopted:
+            with contextlib.suppress(PermissionError):
+                os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, os.WNOHANG)
+        time.sleep(0.001)
+
+
+def _children() -> set[int]:
+    return {pid for pid, process in scan().items() if process.parent == os.getpid()}

@@ -72,8 +72,23 @@ def errors(log: Log) -> dict[str, str]:
 
 
 def command(program: str) -> list[str]:
-    """A command that runs a Python program of one line."""
+    """A command that runs a Python program."""
     return [sys.executable, "-c", program]
+
+
+_ASK = """
+import json, os, sys, urllib.request
+task = json.load(sys.stdin)
+body = json.dumps({"model": task["model"], "messages": task["messages"]}).encode()
+place = os.environ["OPENAI_BASE_URL"] + "/chat/completions"
+request = urllib.request.Request(place, body, {"Content-Type": "application/json"})
+said = json.load(urllib.request.urlopen(request))["choices"][0]["message"]["content"]
+"""
+
+
+def asking_command(program: str) -> list[str]:
+    """A command that reads its ``task``, asks the model, and runs ``program`` with what it ``said``."""
+    return command(_ASK + program)
 
 
 def printed(out: str) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from shosei.log import ProcExit, Request, Restart, Sample, Score, Window, Workfl
 from shosei.systems.config import AgentsConfig
 from shosei.systems.harness import check
 from shosei.systems.system import System
-from supervised import eventually, linux
+from supervised import eventually, linux, lives
 
 FAILURES = {
     "raises": ("raised", "LookupError: nothing to be found"),
@@ -23,8 +23,10 @@ FAILURES = {
     "dies": ("crashed", "exit code 3, and no answer"),
     "killed": ("crashed", "ended by signal SIGKILL"),
     "returns garbage": ("raised", "TypeError: the answer is of type int, not str"),
-    "floods": ("flood", "it wrote more than 1048576 bytes"),
-    "prints floods": ("flood", "it wrote more than 1048576 bytes"),
+    "raises a group": ("raised", "LookupError: nothing to be found"),
+    "floods": ("flood", "its answer has more than 1048576 bytes"),
+    "prints without end": ("timeout", "no answer within 4 s"),
+    "prints 3 MB": ("", ""),
     "says nothing": ("no answer", "its answer is empty"),
     "ignores": ("unused endpoint", "it made no call to the base URL that it was given"),
     "prints garbage": ("", ""),
@@ -52,7 +54,9 @@ def test_a_task_that_fails_fails_alone_and_says_why(tmp_path: Path, model: Model
     assert window.end_ns >= max(event.end_ns for event in log.of(Workflow))
     said = (tmp_path / "run" / "agents.txt").read_bytes()
     assert b"LookupError: nothing to be found" in said
-    assert len(said) < 2 << 20
+    for words in (b"first words", b"last words", b"bytes left out ...]"):
+        assert words in said
+    assert len(said) < 1 << 20
 
 
 @linux
@@ -62,6 +66,19 @@ def test_the_system_s_processes_are_metered_and_nothing_is_left_of_them(tmp_path
     assert [(event.child, event.planned) for event in log.of(ProcExit)] == [("broken", True)]
     left = [path for path in Path("/proc").glob("[0-9]*/environ") if _holds(path, str(tmp_path / "run").encode())]
     assert eventually(lambda: not [path for path in left if path.exists()], 5)
+
+
+@linux
+@pytest.mark.parametrize("kind", ["leaves a session", "leaves a daemon"])
+def test_what_a_task_leaves_behind_ends_with_it_whatever_session_it_is_in(
+    tmp_path: Path, model: Model, kind: str
+) -> None:
+    given = tasks([kind, "waits for the one before"])
+    log = measure(tmp_path / "run", broken(), model.url, given, concurrency=2, seconds=20, keep_folders=True)
+    assert errors(log) == {"0": "", "1": ""}
+    left = int((tmp_path / "run" / "tasks" / "0#0" / "files" / "left").read_text())
+    seen = (tmp_path / "run" / "tasks" / "1#0" / "files" / "seen").read_text()
+    assert (seen, lives(left)) == ("gone", False)
 
 
 def _holds(path: Path, text: bytes) -> bool:

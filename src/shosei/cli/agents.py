@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import shutil
 from collections import Counter
@@ -16,7 +15,7 @@ import typer
 from shosei.cli.common import JsonOption, ProfileOption, RunOption, fast_loop, result, run_async, say
 from shosei.cli.exam import progress_of
 from shosei.cli.options import options_of
-from shosei.errors import EXIT_INVALID, EXIT_OK, InputError, installing, nearest
+from shosei.errors import EXIT_INVALID, EXIT_OK, InputError, nearest
 
 if TYPE_CHECKING:
     from shosei.log import Run, Writer
@@ -47,7 +46,7 @@ def run(
         list[Path],
         typer.Option(metavar="SUITE", help="A suite or benchmark file, or a folder of them; repeatable."),
     ],
-    base_url: Annotated[str, typer.Option(metavar="URL", help="The OpenAI-compatible server that it uses.")],
+    base_url: Annotated[str, typer.Option(metavar="URL", help="The OpenAI-compatible server that it uses.")] = "",
     run: RunOption = None,
     name: Annotated[str, typer.Option(help="What a command is called in the log.")] = "command",
     baseline: Annotated[
@@ -69,6 +68,8 @@ def run(
     from shosei.systems.harness import check
 
     settings: AgentsConfig = context.obj.load(AgentsConfig)
+    if not (base_url or settings.replay):
+        raise InputError("--base-url URL: name the server that answers, or --replay DIR to read answers back")
     if profile:
         from shosei.profile.profile import read_profile
 
@@ -81,9 +82,7 @@ def run(
 
     def then(writer: Writer) -> None:
         if second:
-            budget = settings.model_copy(
-                update={"calls": None, "tokens": mean_tokens_of_task(read_log(folder.log, writer.attempt))}
-            )
+            budget = settings.of_baseline(mean_tokens_of_task(read_log(folder.log, writer.attempt)))
             beside = Run(folder.folder / "baseline")
             attempt, _ = work.measure(beside, second, budget)
             relay(read_log(beside.log, attempt), writer)
@@ -121,7 +120,7 @@ class _Work:
         from shosei.systems.baseline import is_beside
         from shosei.systems.harness import run_agents
 
-        config = settings.model_dump() | {
+        config = settings.model_dump(mode="json") | {
             "system": system.name,
             "url": self.url,
             "baseline": baseline,
@@ -158,9 +157,7 @@ def _system(words: list[str], name: str) -> System:
         return System.of_command(name, words)
     if first not in SHIPPED:
         return System.of_function(first, first)
-    if importlib.util.find_spec("pydantic_ai") is None:
-        raise InputError(f"the system '{first}' needs pydantic-ai: {installing('agents')}")
-    return System(first, (location(first),))
+    return System.of_ours(first, location(first), "pydantic_ai")
 
 
 def _read_out(folder: Run, attempt: int, system: System) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field
@@ -29,6 +30,25 @@ class AgentsConfig(Config):
     )
     seed: int = Field(0, description="Of the arrivals, and of which calls are broken.")
 
+    record: Path | None = Field(None, description="Folder to write every answer of the model down in.")
+    replay: Path | None = Field(None, description="Folder to read the model's answers from; nobody is asked.")
+    keep_bodies: bool = Field(False, description="Keep questions and answers in the run folder, in plain text.")
+    keep_folders: bool = Field(False, description="Keep what each task leaves in its folder, in the run folder.")
+
     def gateway(self) -> GatewayConfig:
-        """The gateway that counts and breaks as told. Raises InputError for unknown faults."""
-        return GatewayConfig(port=0, calls=self.calls, tokens=self.tokens, inject=self.inject, seed=self.seed)
+        """The gateway that counts and breaks as told. Raises InputError for unknown faults, or record with replay."""
+        return GatewayConfig(
+            port=0,
+            calls=self.calls,
+            tokens=self.tokens,
+            inject=self.inject,
+            seed=self.seed,
+            record=self.record,
+            replay=self.replay,
+            keep_bodies=self.keep_bodies,
+        )
+
+    def of_baseline(self, tokens: int | None) -> AgentsConfig:
+        """The same for a baseline that may spend ``tokens`` a task; its recording lies in the system's."""
+        record, replay = (folder and folder / "baseline" for folder in (self.record, self.replay))
+        return self.model_copy(update={"calls": None, "tokens": tokens, "record": record, "replay": replay})

@@ -12,13 +12,18 @@ from shosei.errors import InputError
 from shosei.exam.counts import Counts, OnProgress
 from shosei.exam.exam import Answer, Exam
 from shosei.exam.resume import NOTHING, Kept
+from shosei.files import write_atomic
 from shosei.gateway import Gateway, Spent
 from shosei.log import Window, Workflow, Writer
 from shosei.systems.config import AgentsConfig
 from shosei.systems.running_system import Outcome, RunningSystem
 from shosei.systems.system import System
+from shosei.systems.task_folder import TaskFolder, task_folder
 from shosei.wire.client import Client
 from shosei.wire.suite import Task
+from shosei.wire.system import Assignment
+
+_MODEL_FILE = "model.txt"  # of a recording: which model was asked
 
 
 async def check(config: AgentsConfig, url: str, tasks: Sequence[Task]) -> AgentsConfig:
@@ -33,8 +38,25 @@ async def check(config: AgentsConfig, url: str, tasks: Sequence[Task]) -> Agents
             raise InputError(f"{count} suites have a task with the id '{task}': give each suite a run of its own")
     if any(task.grader == "python" for task in tasks):
         raise InputError("programs are run by 'shosei exam' only: name suites without the grader 'python'")
+    return config.model_copy(update={"model": await _model(config, url)})
+
+
+async def _model(config: AgentsConfig, url: str) -> str:
+    """The name of the model that is asked, or was asked when the answers were recorded."""
+    if config.replay:
+        return config.model or _recorded_model(config.replay)
     async with Client(url) as client:
-        return config.model_copy(update={"model": await client.model(config.model, "--model NAME")})
+        return await client.model(config.model, "--model NAME")
+
+
+def _recorded_model(recording: Path) -> str:
+    try:
+        return (recording / _MODEL_FILE).read_text(encoding="utf-8")
+    except OSError:
+        raise InputError(
+            f"{recording} is no recording of 'shosei agents run --record', which has a file {_MODEL_FILE}: "
+            "name another folder, or say which model it is by --model NAME"
+        ) from None
 
 
 async def run_agents(
@@ -54,6 +76,9 @@ async def run_agents(
     told to stop: what has ended is in the log. Raises MeasurementInvalid: the system does not start.
     """
     exam = Exam(tasks, config.samples, writer, progress, decoding={}, kept=kept.answers)
+    if config.record:
+        config.record.mkdir(parents=True, exist_ok=True)
+        write_atomic(config.record / _MODEL_FILE, config.model.encode())
     if not exam.ended:
         await _give(exam, config, system, url, writer, output)
     return exam.counts
@@ -66,7 +91,8 @@ async def _give(exam: Exam, config: AgentsConfig, system: System, url: str, writ
         url, writer, config.gateway(), lambda name: running.kill(name), under_way.__contains__
     ) as gateway:
         async with RunningSystem(system, writer, output) as running:
-            subject = MeteredSystem(running, gateway, system.name, config, under_way)
+            kept_in = output.with_name("tasks") if config.keep_folders else None
+            subject = MeteredSystem(running, gateway, system.name, config, under_way, kept_in)
             begin_ns = time.monotonic_ns()
             try:
                 if config.rate:
@@ -88,16 +114,12 @@ class MeteredSystem:
     name: str
     config: AgentsConfig
     under_way: set[str]
+    folders: Path | None  # where those of tasks are kept
 
     async def answer(self, task: Task, sample: int, due_ns: int) -> Answer:
         name, begin_ns = f"{task.id}#{sample}", time.monotonic_ns()
-        question = "\n\n".join(message["content"] for message in task.messages)
-        fields = {"id": task.id, "question": question, "lang": task.lang, "model": self.config.model}
-        self.under_way.add(name)
-        try:
-            outcome = await self.running.run(name, fields, self.gateway.base_url(name), self.config.seconds)
-        finally:
-            self.under_way.discard(name)
+        async with task_folder(name, self.folders) as folder:
+            outcome = await self._run(name, task, folder)
         end_ns, spent = time.monotonic_ns(), self.gateway.spent(name)
         outcome = _final_outcome(outcome, spent)
         workflow = Workflow(
@@ -117,6 +139,22 @@ class MeteredSystem:
             task=name,
         )
         return Answer(workflow, outcome.answer, outcome.message)
+
+    async def _run(self, name: str, task: Task, folder: TaskFolder) -> Outcome:
+        assignment = Assignment(
+            id=task.id,
+            question="\n\n".join(message["content"] for message in task.messages),
+            lang=task.lang,
+            model=self.config.model,
+            messages=task.messages,
+            folder=str(folder.files),
+        )
+        base_url = self.gateway.base_url(name)
+        self.under_way.add(name)
+        try:
+            return await self.running.run(name, assignment, base_url, folder.answer_file, self.config.seconds)
+        finally:
+            self.under_way.discard(name)
 
 
 def _final_outcome(outcome: Outcome, spent: Spent) -> Outcome:

@@ -3,71 +3,51 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import inspect
 import json
 import os
 import signal
+import stat
 import sys
 import tempfile
 from collections.abc import Awaitable, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import NoReturn
 
-from shosei.lineage import die_with
-from shosei.wire.system import Assignment, SystemFunction
+from shosei.lineage import adopt_orphans, die_with
+from shosei.systems.reason import reason_of
+from shosei.systems.stream import Stream
+from shosei.wire.system import ANSWER_VARIABLE, FOLDER_VARIABLE, Assignment, SystemFunction
 
-LIMIT_BYTES = 1 << 20  # of an answer, and of everything else that a task prints
-_CHUNK_BYTES = 1 << 16
-_SIGNALS = {known.value: known.name for known in signal.Signals}  # real-time signals have numbers only
-
-
-class Stream:
-    """The reading end of a pipe whose other end a job has, kept up to the limit."""
-
-    def __init__(self) -> None:
-        self.end, self._theirs = os.pipe()
-        os.set_blocking(self.end, False)
-        self.data = bytearray()
-
-    def give(self) -> int:
-        """The job's end."""
-        return self._theirs
-
-    def given(self) -> None:
-        """The job has its end: ours of it closes, so that the job's own close can be seen."""
-        os.close(self._theirs)
-
-    def read(self) -> bool:
-        """Take what is there; whether more may come."""
-        with contextlib.suppress(BlockingIOError):
-            while chunk := os.read(self.end, _CHUNK_BYTES):
-                self.data += chunk
-                if self.floods:
-                    return False
-            return False
-        return True
-
-    @property
-    def floods(self) -> bool:
-        return len(self.data) > LIMIT_BYTES
-
-    def close(self) -> None:
-        os.close(self.end)
+LIMIT_BYTES = 1 << 20  # of an answer
+_PRINTED_BYTES = 64 << 20  # on standard output of a command that has written no answer file: it will be no answer
+_SIGNALS = {each.value: each.name for each in signal.Signals}  # real-time signals have numbers only
 
 
 class Job:
-    """A task under way in process ``pid``; ``answer`` is what it answers with, ``output`` what else it prints."""
+    """A task under way in process ``pid``; ``printed`` is its standard error, and a function's standard output.
 
-    def __init__(self, name: str, system: SystemFunction | Sequence[str], task: Assignment, base_url: str) -> None:
-        self.name = name
-        self.answer, self.output = Stream(), Stream()
+    ``answer`` is what a function returns. A command answers with the file at ``answer_file`` if it writes one, and else
+    with its standard output.
+    """
+
+    def __init__(
+        self, name: str, system: SystemFunction | Sequence[str], task: Assignment, base_url: str, answer_file: Path
+    ) -> None:
+        self.name, self._answer_file = name, answer_file
+        self.answer, self.printed = Stream(LIMIT_BYTES), Stream()
         self._is_function = callable(system)
         parent, self.pid = os.getpid(), os.fork()
         if not self.pid:
             self._begin(parent, system, task, base_url)
-        for stream in (self.answer, self.output):
+        for stream in (self.answer, self.printed):
             stream.given()
+
+    @property
+    def floods(self) -> bool:
+        """Whether it prints without end where its answer is expected."""
+        return self.answer.size > _PRINTED_BYTES and not self._answer_file.exists()
 
     def kill(self) -> None:
         """End it with all that it started in its session."""
@@ -80,45 +60,54 @@ class Job:
 
     def outcome(self, status: int) -> dict[str, str]:
         """What became of it, by its exit code (or minus its signal): ``answer``, or ``error`` and ``message``."""
-        for stream in (self.answer, self.output):
-            stream.read()
-            stream.close()
-        if self.answer.floods or self.output.floods:
-            return _failure("flood", f"it wrote more than {LIMIT_BYTES} bytes")
+        for stream in (self.answer, self.printed):
+            stream.drain()
+        if self.floods:
+            return _FLOOD
         if status < 0:
             return _failure("crashed", f"ended by signal {_SIGNALS.get(-status, -status)}")
-        if self._is_function:
-            return self._of_function(status)
-        return self._of_command(status)
+        return self._of_function(status) if self._is_function else self._of_command(status)
+
+    def log(self) -> bytes:
+        """What it printed beside its answer, without the middle of much."""
+        if self._is_function or not self._answer_file.exists():
+            return self.printed.log()
+        return self.answer.log() + self.printed.log()
 
     def _of_function(self, status: int) -> dict[str, str]:
+        if (answer := self.answer.whole) is None:
+            return _FLOOD
         try:
-            returned: dict[str, str] = json.loads(self.answer.data)
+            returned: dict[str, str] = json.loads(answer)
         except ValueError:
             return _failure("crashed", f"exit code {status}, and no answer")
         return returned
 
     def _of_command(self, status: int) -> dict[str, str]:
         if status:
-            lines = self.output.data.decode("utf-8", "replace").strip().splitlines()
-            return _failure("raised", lines[-1] if lines else f"exit code {status}")
+            return _failure("raised", reason_of(self.log().decode("utf-8", "replace")) or f"exit code {status}")
+        written = _written(self._answer_file)
+        if (answer := self.answer.whole if written is None else written) is None or len(answer) > LIMIT_BYTES:
+            return _FLOOD
         try:
-            return {"answer": self.answer.data.decode()}
+            return {"answer": answer.decode()}
         except UnicodeDecodeError:
-            return _failure("no answer", "what it printed is not UTF-8")
+            return _failure("no answer", "its answer is not UTF-8")
 
     def _begin(self, parent: int, system: SystemFunction | Sequence[str], task: Assignment, base_url: str) -> NoReturn:
         """In the job's own process: be the task, to the end."""
         try:
             os.setsid()
             die_with(parent)
+            adopt_orphans()  # none of them outlives it: system_process ends what it leaves
             signal.set_wakeup_fd(-1)
             for signum in (signal.SIGCHLD, signal.SIGPIPE):
                 signal.signal(signum, signal.SIG_DFL)
-            os.dup2(self.output.give(), 2)
+            os.dup2(self.printed.give(), 2)
+            os.environ[FOLDER_VARIABLE] = task.folder
             if callable(system):
                 os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-                os.dup2(self.output.give(), 1)
+                os.dup2(self.printed.give(), 1)
                 returned = json.dumps(_returned(system, task, base_url), ensure_ascii=False)
                 with open(self.answer.give(), "wb") as pipe:
                     pipe.write(returned.encode("utf-8", "replace"))
@@ -130,7 +119,8 @@ class Job:
                 os.lseek(given.fileno(), 0, os.SEEK_SET)
                 os.dup2(given.fileno(), 0)
                 os.dup2(self.answer.give(), 1)
-                os.execvpe(system[0], list(system), {**os.environ, "OPENAI_BASE_URL": base_url})
+                os.environ |= {"OPENAI_BASE_URL": base_url, ANSWER_VARIABLE: str(self._answer_file)}
+                os.execvp(system[0], list(system))
         except OSError as error:
             os.write(2, f"{error}\n".encode())
         finally:
@@ -144,12 +134,11 @@ def _returned(system: SystemFunction, task: Assignment, base_url: str) -> dict[s
         answer = asyncio.run(_awaited(pending)) if inspect.isawaitable(pending) else pending
         if not isinstance(answer, str):
             raise TypeError(f"the answer is of type {type(answer).__name__}, not str")
-    except BaseException as error:
+    except BaseException:
         import traceback
 
         traceback.print_exc()
-        words = str(error).strip().partition("\n")[0]
-        return _failure("raised", f"{type(error).__name__}: {words}".removesuffix(": "))
+        return _failure("raised", reason_of(traceback.format_exc()))
     return {"answer": answer}
 
 
@@ -157,5 +146,18 @@ async def _awaited(pending: Awaitable[str]) -> str:
     return await pending
 
 
+def _written(path: Path) -> bytes | None:
+    """What the file holds, one byte more than an answer may have at most; None if there is none."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # a pipe would have us wait
+    except OSError:
+        return None
+    with open(descriptor, "rb") as file:
+        return file.read(LIMIT_BYTES + 1) if stat.S_ISREG(os.fstat(descriptor).st_mode) else None
+
+
 def _failure(error: str, message: str) -> dict[str, str]:
     return {"error": error, "message": message}
+
+
+_FLOOD = _failure("flood", f"its answer has more than {LIMIT_BYTES} bytes")

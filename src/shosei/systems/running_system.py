@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import json
 import tempfile
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from shosei.errors import MeasurementInvalid
 from shosei.log import Writer
 from shosei.supervise import Child, Supervisor
 from shosei.systems.system import System
+from shosei.wire.system import Assignment
 
 _LINE_LIMIT = 1 << 23  # bytes; an answer may have 2^20, which JSON can make six times as long
 _KILL_S = 10.0  # for a killed task to be reported
@@ -45,7 +46,8 @@ class RunningSystem:
         socket = f"{folder}/socket"  # a socket's path may have 107 bytes; a run folder's may be longer
         self._server = await asyncio.start_unix_server(self._talk, socket, limit=_LINE_LIMIT)
         argv = self._system.command_line(socket, str(self._output.absolute()))
-        child = Child(self._system.name, argv, {"OPENAI_API_KEY": _PLACEHOLDER}, phase="inference")
+        environment = {"OPENAI_API_KEY": _PLACEHOLDER, **self._system.environment}
+        child = Child(self._system.name, argv, environment, phase="inference")
         self._supervisor = Supervisor(self._writer, [child])
         self._supervising = asyncio.create_task(self._supervisor.run())
         self._supervising.add_done_callback(lambda _: self._connected.set())
@@ -66,7 +68,7 @@ class RunningSystem:
         """Whether we were told to stop, so that what is under way cannot end."""
         return self._supervisor.stopping and not self._supervisor.lost
 
-    async def run(self, name: str, task: dict[str, str], base_url: str, seconds: float) -> Outcome:
+    async def run(self, name: str, task: Assignment, base_url: str, answer_file: Path, seconds: float) -> Outcome:
         """Give the system a task and wait for its end, ``seconds`` at most. Raises CancelledError if interrupted."""
         await self._connected.wait()
         if self.interrupted:
@@ -74,7 +76,7 @@ class RunningSystem:
         if self._connection is None:
             return Outcome(error="crashed", message="the system ended and could not be started again")
         waiting = self._waiting[name] = asyncio.get_running_loop().create_future()
-        self._tell({"name": name, "task": task, "base_url": base_url})
+        self._tell({"name": name, "task": asdict(task), "base_url": base_url, "answer_file": str(answer_file)})
         try:
             async with asyncio.timeout(seconds):
                 return await asyncio.shield(waiting)

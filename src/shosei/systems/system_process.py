@@ -1,9 +1,10 @@
 """The process of an agent system: loads it once and runs each task in a process of its own, so that a task fails alone.
 
 ``python -m shosei.systems.system_process [--socket PATH] [--output FILE] MODULE:FUNCTION`` (or ``--command -- CMD…``)
-connects to a Unix socket and talks in lines of JSON. It is told ``{"name", "task": {…}, "base_url"}`` to begin a task,
-or ``{"kill": NAME}`` to end one; it says ``{"name", "answer"}``, or ``{"name", "error", "message"}``, of each that
-ended. It ends with the connection. Without a socket it only sees whether the system can be loaded (exit code 2 if not).
+connects to a Unix socket and talks in lines of JSON. It is told ``{"name", "task": {…}, "base_url", "answer_file"}`` to
+begin a task, or ``{"kill": NAME}`` to end one; it says ``{"name", "answer"}``, or ``{"name", "error", "message"}``, of
+each that ended. It ends with the connection. Without a socket it only sees whether the system can be loaded (exit code
+2 if not).
 """
 
 from __future__ import annotations
@@ -19,10 +20,12 @@ import socket
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from shosei.errors import EXIT_INPUT, InputError
-from shosei.systems.job import Job, Stream
+from shosei.lineage import adopt_orphans, end_adopted
+from shosei.systems.job import Job
+from shosei.systems.stream import Stream
 from shosei.wire.system import Assignment, SystemFunction
 
 _CHUNK_BYTES = 1 << 16
@@ -72,38 +75,44 @@ class SystemProcess:
 
     def _begin(self, order: dict[str, Any]) -> None:
         try:
-            job = Job(order["name"], self._system, Assignment(**order["task"]), order["base_url"])
+            task, answer_file = Assignment(**order["task"]), Path(order["answer_file"])
+            job = Job(order["name"], self._system, task, order["base_url"], answer_file)
         except OSError as error:  # no process to be had, no such command
             self._tell({"name": order["name"], "error": "crashed", "message": str(error)})
             return
         self._jobs[job.name] = job
-        for stream in (job.answer, job.output):
+        for stream in (job.answer, job.printed):
             self._selector.register(stream.end, selectors.EVENT_READ, (job, stream))
 
     def _read(self, job: Job, stream: Stream) -> None:
         if not stream.read():
             self._selector.unregister(stream.end)
-        if stream.floods:
+        if job.floods:
             job.kill()
 
     def _collect(self) -> None:
+        """Report the jobs that have ended. Nothing that one has started outlives it, not even in a session of its own.
+
+        Each job adopts its orphans while it lives. So whoever is our child and no job was left by one that has ended.
+        """
         for job in list(self._jobs.values()):
             if not os.waitid(os.P_PID, job.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT):
                 continue
             job.kill()  # what it left behind; not yet collected, its id cannot come to name another group
             _, status = os.waitpid(job.pid, 0)
-            for stream in (job.answer, job.output):
+            del self._jobs[job.name]
+            end_adopted({each.pid for each in self._jobs.values()})
+            for stream in (job.answer, job.printed):
                 if stream.end in self._selector.get_map():
                     self._selector.unregister(stream.end)
             outcome = job.outcome(os.waitstatus_to_exitcode(status))
-            del self._jobs[job.name]
             self._keep(job)
             self._tell({"name": job.name, **outcome})
 
     def _keep(self, job: Job) -> None:
-        if job.output.data:
+        if log := job.log():
             with self._output.open("ab") as file:
-                file.write(f"== {job.name}\n".encode() + job.output.data.rstrip(b"\n") + b"\n")
+                file.write(f"== {job.name}\n".encode() + log.rstrip(b"\n") + b"\n")
 
     def _tell(self, message: dict[str, str]) -> None:
         self._connection.sendall(json.dumps(message).encode() + b"\n")
@@ -119,13 +128,12 @@ def load(location: str) -> SystemFunction:
     if not (module and colon and name):
         raise InputError(f"'{location}' names no system: write it as module:function")
     try:
-        found = getattr(importlib.import_module(module), name)
+        system = getattr(importlib.import_module(module), name)
     except Exception as error:
         raise InputError(f"cannot load {location}: {type(error).__name__}: {error}") from None
-    if not callable(found):
+    if not callable(system):
         raise InputError(f"cannot load {location}: not a function")
-    system: SystemFunction = found
-    return system
+    return cast(SystemFunction, system)
 
 
 def main() -> int:
@@ -143,6 +151,7 @@ def main() -> int:
         return EXIT_INPUT
     if options.socket:
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # it ends without a word, as its supervisor wants it
+        adopt_orphans()
         gc.freeze()  # what is loaded by now is shared with every task's process
         with socket.socket(socket.AF_UNIX) as connection:
             connection.connect(options.socket)

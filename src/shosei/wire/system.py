@@ -5,26 +5,35 @@ agent names itself with the header ``x-agent``, or with ``/a/NAME`` before ``/v1
 
 A system may also be a command, in any language: it finds one JSON object with the task's fields and ``base_url`` on
 standard input, ``OPENAI_BASE_URL`` and ``OPENAI_API_KEY`` (a placeholder) in the environment, and writes its answer to
-standard output.
+the file that ``SHOSEI_ANSWER_FILE`` names, or else to standard output. What it prints beside its answer is a log.
+
+Each task has an empty folder of its own, ``SHOSEI_TASK_DIR``, which a grader can look into.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+ANSWER_VARIABLE = "SHOSEI_ANSWER_FILE"
+FOLDER_VARIABLE = "SHOSEI_TASK_DIR"
 
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
     """What a system is given of a task.
 
-    ``lang`` is zh, ja or en; ``model`` is the name that the endpoint knows the model by.
+    ``messages`` are its turns, each with ``role`` and ``content``; ``question`` is the text of all of them, for systems
+    that know no turns. ``lang`` is zh, ja or en; ``model`` is the name that the endpoint knows the model by; ``folder``
+    is the task's own.
     """
 
     id: str
     question: str
     lang: str
     model: str
+    messages: list[dict[str, str]] = field(default_factory=list)
+    folder: str = ""
 
 
 SystemFunction = Callable[[Assignment, str], Awaitable[str]]
