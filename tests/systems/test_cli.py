@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from agents_model import Model, arithmetic
-from agents_runs import HERE, command, printed, suite
+from agents_runs import HERE, asking_command, command, printed, suite
 from shosei.errors import InputError
 from shosei.log import RunBegin, RunEnd, Score, Workflow, read_log
 from supervised import eventually
@@ -67,6 +67,53 @@ def test_a_system_and_its_baseline_are_measured(tmp_path: Path, model: Model, sh
     assert len(log.of(Score)) == len(beside) == 2
     [other] = read_log(run / "baseline" / "log").of(RunBegin)
     assert other.config["tokens"] == 36  # three calls of twelve
+
+
+def test_a_baseline_runs_in_our_environment_not_in_the_system_s(
+    tmp_path: Path, model: Model, shosei: Shosei, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    theirs = tmp_path / "theirs"
+    theirs.mkdir()
+    for name in ("pydantic_ai", "openai"):
+        (theirs / f"{name}.py").write_text("raise ImportError('of another environment')")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(theirs), os.environ.get("PYTHONPATH", "")]))
+    monkeypatch.chdir(theirs)
+    run, asked = tmp_path / "run", suite(tmp_path, PRODUCTS)
+    options = ["--tasks", asked, "--base-url", model.url, "--run", run, "--baseline", "single", "--json"]
+    code, out, _ = shosei("agents", "run", *options, "--", *asking_command("print(said)"))
+    assert code == 0
+    assert (printed(out)["failed"], printed(out)["baseline"]["failed"]) == ({}, {})
+
+
+def test_what_was_recorded_is_measured_again_without_a_server(tmp_path: Path, shosei: Shosei) -> None:
+    server, tape, asked = Model(arithmetic), tmp_path / "tape", suite(tmp_path, PRODUCTS, "233910")
+    options = ["--tasks", asked, "--baseline", "single", "--json", "router"]
+    first = ["--run", tmp_path / "first", "--base-url", server.url, "--record", tape, "--keep-bodies"]
+    second = ["--run", tmp_path / "second", "--replay", tape]
+    code, out, _ = shosei("agents", "run", *first, *options)
+    server.stop()
+    recorded = printed(out)
+    assert (code, recorded["solved"], recorded["baseline"]["solved"]) == (0, 2, 0)
+    code, out, _ = shosei("agents", "run", *second, *options)
+    replayed = printed(out)
+    assert code == 0
+    same = ("solved", "failed", "agents")
+    assert [replayed[key] for key in same] == [recorded[key] for key in same]
+    assert [replayed["baseline"][key] for key in same] == [recorded["baseline"][key] for key in same]
+    assert [path for path in (tmp_path / "first").rglob("bodies/*") if "345*678" in path.read_text()]
+
+
+def test_what_is_no_recording_is_said(tmp_path: Path, shosei: Shosei) -> None:
+    asked = suite(tmp_path, PRODUCTS)
+    run = ["--tasks", asked, "--run", tmp_path / "run"]
+    for words, expected in (
+        ([], "--base-url URL: name the server"),
+        (["--replay", tmp_path], "is no recording of 'shosei agents run --record'"),
+        (["--replay", tmp_path, "--record", tmp_path], "not both"),
+        (["--replay", tmp_path, "--model", "nano"], "holds no recording"),
+    ):
+        code, _, said = shosei("agents", "run", *run, *words, "router")
+        assert (code, expected in said) == (2, True), said
 
 
 def test_what_cannot_be_measured_is_bad_input(tmp_path: Path, model: Model, shosei: Shosei) -> None:
