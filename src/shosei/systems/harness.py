@@ -16,7 +16,8 @@ from shosei.files import write_atomic
 from shosei.gateway import Gateway, Spent
 from shosei.log import Window, Workflow, Writer
 from shosei.systems.config import AgentsConfig
-from shosei.systems.running_system import Outcome, RunningSystem
+from shosei.systems.job_channel import Outcome
+from shosei.systems.running_system import RunningSystem
 from shosei.systems.system import System
 from shosei.systems.task_folder import TaskFolder, task_folder
 from shosei.wire.client import Client
@@ -152,7 +153,7 @@ class MeteredSystem:
         base_url = self.gateway.base_url(name)
         self.under_way.add(name)
         try:
-            return await self.running.run(name, assignment, base_url, folder.answer_file, self.config.seconds)
+            return await self.running.run(name, assignment, base_url, folder, self.config.seconds)
         finally:
             self.under_way.discard(name)
 

@@ -10,15 +10,14 @@ import signal
 import stat
 import sys
 import tempfile
-from collections.abc import Awaitable, Sequence
-from dataclasses import asdict
+from collections.abc import Awaitable, Mapping, Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from shosei.lineage import adopt_orphans, die_with
 from shosei.systems.reason import reason_of
 from shosei.systems.stream import Stream
-from shosei.wire.system import ANSWER_VARIABLE, FOLDER_VARIABLE, Assignment, SystemFunction
+from shosei.wire.system import Assignment, SystemFunction
 
 LIMIT_BYTES = 1 << 20  # of an answer
 _PRINTED_BYTES = 64 << 20  # on standard output of a command that has written no answer file: it will be no answer
@@ -28,19 +27,25 @@ _SIGNALS = {each.value: each.name for each in signal.Signals}  # real-time signa
 class Job:
     """A task under way in process ``pid``; ``printed`` is its standard error, and a function's standard output.
 
+    ``task`` is what it is given: a command as JSON on standard input, a function as an Assignment and a ``base_url``.
     ``answer`` is what a function returns. A command answers with the file at ``answer_file`` if it writes one, and else
     with its standard output.
     """
 
     def __init__(
-        self, name: str, system: SystemFunction | Sequence[str], task: Assignment, base_url: str, answer_file: Path
+        self,
+        name: str,
+        system: SystemFunction | Sequence[str],
+        task: Mapping[str, Any],
+        environment: Mapping[str, str],
+        answer_file: Path,
     ) -> None:
         self.name, self._answer_file = name, answer_file
         self.answer, self.printed = Stream(LIMIT_BYTES), Stream()
         self._is_function = callable(system)
         parent, self.pid = os.getpid(), os.fork()
         if not self.pid:
-            self._begin(parent, system, task, base_url)
+            self._begin(parent, system, task, environment)
         for stream in (self.answer, self.printed):
             stream.given()
 
@@ -94,7 +99,13 @@ class Job:
         except UnicodeDecodeError:
             return _failure("no answer", "its answer is not UTF-8")
 
-    def _begin(self, parent: int, system: SystemFunction | Sequence[str], task: Assignment, base_url: str) -> NoReturn:
+    def _begin(
+        self,
+        parent: int,
+        system: SystemFunction | Sequence[str],
+        task: Mapping[str, Any],
+        environment: Mapping[str, str],
+    ) -> NoReturn:
         """In the job's own process: be the task, to the end."""
         try:
             os.setsid()
@@ -104,22 +115,21 @@ class Job:
             for signum in (signal.SIGCHLD, signal.SIGPIPE):
                 signal.signal(signum, signal.SIG_DFL)
             os.dup2(self.printed.give(), 2)
-            os.environ[FOLDER_VARIABLE] = task.folder
+            os.environ |= environment
             if callable(system):
                 os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
                 os.dup2(self.printed.give(), 1)
-                returned = json.dumps(_returned(system, task, base_url), ensure_ascii=False)
+                returned = json.dumps(_returned(system, task), ensure_ascii=False)
                 with open(self.answer.give(), "wb") as pipe:
                     pipe.write(returned.encode("utf-8", "replace"))
                 sys.stdout.flush()
                 os._exit(0)
             with tempfile.TemporaryFile() as given:  # no pipe: we do not wait for who reads it, or does not
-                given.write(json.dumps({**asdict(task), "base_url": base_url}, ensure_ascii=False).encode())
+                given.write(json.dumps(task, ensure_ascii=False).encode())
                 given.flush()
                 os.lseek(given.fileno(), 0, os.SEEK_SET)
                 os.dup2(given.fileno(), 0)
                 os.dup2(self.answer.give(), 1)
-                os.environ |= {"OPENAI_BASE_URL": base_url, ANSWER_VARIABLE: str(self._answer_file)}
                 os.execvp(system[0], list(system))
         except OSError as error:
             os.write(2, f"{error}\n".encode())
@@ -127,10 +137,12 @@ class Job:
             os._exit(1)  # the clean-up of the system's process is not this one's
 
 
-def _returned(system: SystemFunction, task: Assignment, base_url: str) -> dict[str, str]:
+def _returned(system: SystemFunction, task: Mapping[str, Any]) -> dict[str, str]:
     """Run the function to its end, whatever that is."""
     try:
-        pending = system(task, base_url)
+        fields = dict(task)
+        base_url = fields.pop("base_url")
+        pending = system(Assignment(**fields), base_url)
         answer = asyncio.run(_awaited(pending)) if inspect.isawaitable(pending) else pending
         if not isinstance(answer, str):
             raise TypeError(f"the answer is of type {type(answer).__name__}, not str")

@@ -1,10 +1,10 @@
 """The process of an agent system: loads it once and runs each task in a process of its own, so that a task fails alone.
 
 ``python -m shosei.systems.system_process [--socket PATH] [--output FILE] MODULE:FUNCTION`` (or ``--command -- CMD…``)
-connects to a Unix socket and talks in lines of JSON. It is told ``{"name", "task": {…}, "base_url", "answer_file"}`` to
-begin a task, or ``{"kill": NAME}`` to end one; it says ``{"name", "answer"}``, or ``{"name", "error", "message"}``, of
-each that ended. It ends with the connection. Without a socket it only sees whether the system can be loaded (exit code
-2 if not).
+connects to a Unix socket and talks in lines of JSON. It is told ``{"name", "task", "environment", "answer_file"}`` to
+begin a task, or ``{"kill": NAME}`` to end one; of each that ended it says ``{"name", "code", "answer"}``, or
+``{"name", "code", "error", "message"}``. It ends with the connection. Without a socket it only sees whether the system
+can be loaded (exit code 2 if not).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import selectors
 import signal
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -26,7 +26,7 @@ from shosei.errors import EXIT_INPUT, InputError
 from shosei.lineage import adopt_orphans, end_adopted
 from shosei.systems.job import Job
 from shosei.systems.stream import Stream
-from shosei.wire.system import Assignment, SystemFunction
+from shosei.wire.system import SystemFunction
 
 _CHUNK_BYTES = 1 << 16
 
@@ -75,8 +75,7 @@ class SystemProcess:
 
     def _begin(self, order: dict[str, Any]) -> None:
         try:
-            task, answer_file = Assignment(**order["task"]), Path(order["answer_file"])
-            job = Job(order["name"], self._system, task, order["base_url"], answer_file)
+            job = Job(order["name"], self._system, order["task"], order["environment"], Path(order["answer_file"]))
         except OSError as error:  # no process to be had, no such command
             self._tell({"name": order["name"], "error": "crashed", "message": str(error)})
             return
@@ -105,16 +104,17 @@ class SystemProcess:
             for stream in (job.answer, job.printed):
                 if stream.end in self._selector.get_map():
                     self._selector.unregister(stream.end)
-            outcome = job.outcome(os.waitstatus_to_exitcode(status))
+            code = os.waitstatus_to_exitcode(status)
+            outcome = job.outcome(code)
             self._keep(job)
-            self._tell({"name": job.name, **outcome})
+            self._tell({"name": job.name, "code": code, **outcome})
 
     def _keep(self, job: Job) -> None:
         if log := job.log():
             with self._output.open("ab") as file:
                 file.write(f"== {job.name}\n".encode() + log.rstrip(b"\n") + b"\n")
 
-    def _tell(self, message: dict[str, str]) -> None:
+    def _tell(self, message: Mapping[str, Any]) -> None:
         self._connection.sendall(json.dumps(message).encode() + b"\n")
 
     def _end(self) -> None:
