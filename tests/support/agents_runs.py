@@ -12,6 +12,7 @@ from typing import Any
 
 from shosei.agents import location
 from shosei.log import Log, Workflow, open_run, read_log
+from shosei.systems.command_grader import command_grader, judged_by_command
 from shosei.systems.config import AgentsConfig
 from shosei.systems.harness import check, run_agents
 from shosei.systems.system import System
@@ -58,8 +59,10 @@ def measure(folder: Path, system: System, url: str, given: list[Task], **setting
     run = open_run(folder, must_exist=False)
 
     async def measured() -> None:
-        config = await check(AgentsConfig(**settings), url, given)
-        await run_agents(config, system, url, given, record.writer, folder / "agents.txt")
+        asked = AgentsConfig(**settings)
+        config, judged, grader = await check(asked, url, given), judged_by_command(given, asked), command_grader(asked)
+        output = folder / "agents.txt"
+        await run_agents(config, system, url, judged, record.writer, output, grader=grader)
 
     with run.recording("agents", "inference") as record:
         asyncio.run(measured())

@@ -31,3 +31,4 @@ _REASONS = {wall: _missing(wall) for wall in WALLS}
 STANDING = [wall for wall in WALLS if not _REASONS[wall]]
 needs_wall = pytest.mark.skipif(not STANDING, reason=f"no wall stands here: {_REASONS}")
 needs_sandlock = pytest.mark.skipif("sandlock" not in STANDING, reason=f"sandlock: {_REASONS['sandlock']}")
+needs_bubblewrap = pytest.mark.skipif("bubblewrap" not in STANDING, reason=f"bubblewrap: {_REASONS['bubblewrap']}")

@@ -19,6 +19,7 @@ from shosei.errors import EXIT_INVALID, EXIT_OK, InputError, nearest
 
 if TYPE_CHECKING:
     from shosei.log import Run, Writer
+    from shosei.systems.command_grader import CommandGrader
     from shosei.systems.config import AgentsConfig
     from shosei.systems.system import System
     from shosei.wire.suite import Task
@@ -64,6 +65,7 @@ def run(
     from shosei.exam.benchmarks import benchmark_hashes, read_benchmarks
     from shosei.log import Run, open_run, read_log
     from shosei.systems.baseline import mean_tokens_of_task, relay
+    from shosei.systems.command_grader import command_grader, judged_by_command
     from shosei.systems.config import AgentsConfig
     from shosei.systems.harness import check
 
@@ -74,7 +76,8 @@ def run(
         from shosei.profile.profile import read_profile
 
         read_profile(profile)
-    work = _Work(base_url, read_benchmarks(*tasks), benchmark_hashes(*tasks), profile or "")
+    judged = judged_by_command(read_benchmarks(*tasks), settings)
+    work = _Work(base_url, judged, benchmark_hashes(*tasks), profile or "", command_grader(settings))
     subject, second = _system(system, name), _system([baseline], "baseline") if baseline else None
     folder = open_run(run, must_exist=False)
     settings = run_async(check(settings, base_url, work.tasks))
@@ -104,6 +107,7 @@ class _Work:
     tasks: list[Task]
     hashes: dict[str, str]
     profile: str
+    grader: CommandGrader | None
 
     def measure(
         self,
@@ -129,6 +133,7 @@ class _Work:
         with folder.alone("agents"):
             kept = unfinished(folder, "agents", config, self.hashes, lambda log, _: not baseline or is_beside(log))
             manifest: dict[str, Any] = {"config": config, "hashes": self.hashes, "profile": self.profile}
+            manifest |= {"sandbox": self.grader.level} if self.grader and self.grader.backend != "none" else {}
             resumes = None if kept is None else False
             with folder.recording("agents", "inference", new_attempt=resumes, **manifest) as record:
                 save(folder.toml, "agents", settings)
@@ -136,7 +141,15 @@ class _Work:
                     say(f"agents: goes on; {len(kept.answers)} tasks are kept")
                 output, progress = folder.folder / "agents.txt", progress_of("agents")
                 measured = run_agents(
-                    settings, system, self.url, self.tasks, record.writer, output, progress, kept or NOTHING
+                    settings,
+                    system,
+                    self.url,
+                    self.tasks,
+                    record.writer,
+                    output,
+                    progress,
+                    kept or NOTHING,
+                    self.grader,
                 )
                 counts = run_async(measured, fast_loop())
                 record.exit_code = EXIT_OK if summed(counts).answered else EXIT_INVALID
@@ -168,6 +181,7 @@ def _read_out(folder: Run, attempt: int, system: System) -> dict[str, Any]:
     log = read_log(folder.log, attempt)
     graded = items(log)
     folder.write("items.jsonl", graded)
+    marks = [json.loads(line)["right"] for line in graded.splitlines()]
     ended = [event for event in log.of(Workflow) if not event.baseline]
     agents: dict[str, Counter[str]] = {}
     for call in log.of(Request):
@@ -178,7 +192,8 @@ def _read_out(folder: Run, attempt: int, system: System) -> dict[str, Any]:
     return {
         "system": system.name,
         "asked": len(ended),
-        "solved": sum(bool(json.loads(line)["right"]) for line in graded.splitlines()),
+        "solved": marks.count(True),
+        "not_judged": marks.count(None),
         "failed": dict(Counter(event.error for event in ended if event.error)),
         "first_failure": next((f"{event.error}: {event.message}" for event in ended if event.error), ""),
         "agents": {name: dict(counted) for name, counted in sorted(agents.items())},
@@ -187,7 +202,8 @@ def _read_out(folder: Run, attempt: int, system: System) -> dict[str, Any]:
 
 def _lines(values: dict[str, Any]) -> list[str]:
     failed = "".join(f", {count} {error}" for error, count in values["failed"].items())
-    lines = [f"{values['system']}: {values['solved']}/{values['asked']} solved{failed}"]
+    unjudged = f", {values['not_judged']} not judged (see the warning on the card)" if values["not_judged"] else ""
+    lines = [f"{values['system']}: {values['solved']}/{values['asked']} solved{failed}{unjudged}"]
     lines += [f"  the first failure: {values['first_failure']}"] if failed else []
     if values["agents"]:
         lines.append(f"  {'agent':16}{'calls':>8}{'failed':>8}{'tokens in':>12}{'tokens out':>12}")

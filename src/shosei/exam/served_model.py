@@ -19,6 +19,7 @@ from shosei.exam.programs import run_programs
 from shosei.exam.prompting import request
 from shosei.exam.resume import NOTHING, Kept
 from shosei.log import Note, Score, Writer
+from shosei.metrics.grading.grade import COMMAND
 from shosei.sandbox.proof import Proof, choose
 from shosei.wire.client import Client, Reply
 from shosei.wire.refusal import tokens_left
@@ -122,8 +123,11 @@ async def check(config: ExamConfig, url: str, tasks: Sequence[Task]) -> tuple[Ex
     """Make sure that the exam can begin: the configuration with the model's and the sandbox's names, and its proof.
 
     No proof where there are no programs to run. Raises InputError: no server at ``url``, or no model in it; no sandbox
-    holds on this machine. Call it before the run begins, so that a failed start leaves nothing in the log.
+    holds on this machine; a command is to judge. Call it before the run begins, so that a failed start leaves nothing
+    in the log.
     """
+    if commanded := sum(task.grader == COMMAND for task in tasks):
+        raise InputError(f"{commanded} tasks are judged by a command, for 'shosei agents run --grade-with' only")
     async with Client(url, timeout_s=config.timeout_s, headers=config.headers) as client:
         config = config.model_copy(update={"model": await client.model(config.model, "--model NAME")})
     if not config.executes or not any(task.grader == "python" for task in tasks):

@@ -257,11 +257,12 @@ class Workflow(Event, tag="workflow"):
     tokens_in: Int64 | None = None
     tokens_out: Int64 | None = None
     baseline: bool = False
-    grader: str = ""  # this and the next four only with ``baseline``
+    grader: str = ""  # this and the next five only with ``baseline``
     truth: str = ""
     answer: str = ""
     references: list[str] = []
     choices: list[str] = []
+    outcome: str = ""  # of the command that judged it
 
 
 class Score(Event, tag="score"):
@@ -270,7 +271,7 @@ class Score(Event, tag="score"):
     suite: str
     item: str
     cluster: str  # the unit of independence
-    grader: str  # exact | label | number | choice | python | text | span | cmrc2018
+    grader: str  # exact | label | number | choice | python | text | span | cmrc2018 | command
     truth: str
     answer: str
     sample: Int64 = 0
@@ -287,16 +288,16 @@ class Score(Event, tag="score"):
 
 
 class Exec(Event, tag="exec"):
-    """One candidate program was run against its tests."""
+    """One candidate program was run against its tests, or a command judged what a task of an agent system left."""
 
     suite: str
     item: str
     sample: Int64
     backend: str
     level: str  # isolation that was asked for and proven
-    oracle: str  # outside | in_process
+    oracle: str  # outside | in_process | command (the program is then the command, and judges)
     # pass | wrong | exception | cpu timeout | wall timeout | out of memory | killed by signal | sandbox violation
-    # | no code | infra
+    # | no code | infra; of a command: pass | wrong | why it gave no verdict
     outcome: str
     cpu_ns: Int64 | None = None
     needs: str = ""  # the module that the program or its tests could not import: no allowed package has it

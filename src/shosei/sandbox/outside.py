@@ -43,6 +43,11 @@ class Outside:
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
+    @property
+    def traces(self) -> set[str]:
+        """The attacks that leave one if they succeed."""
+        return {*self._before}
+
     def touched(self) -> set[str]:
         """The attacks that changed something, whatever they answered."""
         now = self._state()

@@ -6,7 +6,8 @@ from math import fsum
 
 import msgspec
 
-from shosei.log import Log, Score, Workflow, Writer
+from shosei.log import Exec, Log, Score, Workflow, Writer
+from shosei.metrics.grading.grade import outcomes
 
 
 def mean_tokens_of_task(log: Log) -> int | None:
@@ -27,8 +28,10 @@ def is_beside(log: Log) -> bool:
 def relay(baseline: Log, writer: Writer) -> None:
     """Write the baseline's tasks into the system's log, each with what it takes to grade it."""
     scores = {(score.suite, score.item, score.sample): score for score in baseline.of(Score)}
+    verdicts = outcomes(baseline.of(Exec))
     for event in baseline.of(Workflow):
-        score = scores[event.suite, event.item, event.sample]
+        key = event.suite, event.item, event.sample
+        score = scores[key]
         writer.emit(
             msgspec.structs.replace(
                 event,
@@ -38,5 +41,6 @@ def relay(baseline: Log, writer: Writer) -> None:
                 answer=score.answer,
                 references=score.references,
                 choices=score.choices,
+                outcome=verdicts.get(key, ""),
             )
         )

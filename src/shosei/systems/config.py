@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -33,6 +33,13 @@ class AgentsConfig(Config):
     record: Path | None = Field(None, description="Folder to write every answer of the model down in.")
     replay: Path | None = Field(None, description="Folder to read the model's answers from; nobody is asked.")
     keep_bodies: bool = Field(False, description="Keep questions and answers in the run folder, in plain text.")
+    grade_with: str = Field(
+        "", description="A command that judges each task: exit code 0 solved, 1 not solved, others no verdict."
+    )
+    grader_seconds: Annotated[float, Field(gt=0)] = Field(60.0, description="Wall time of one verdict.")
+    grader_sandbox: Literal["none", "bubblewrap"] = Field(
+        "none", description="Wall around the grader: no network, nothing written but in the task's folder."
+    )
     keep_folders: bool = Field(False, description="Keep what each task leaves in its folder, in the run folder.")
 
     def gateway(self) -> GatewayConfig:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from shosei.exam.resume import NOTHING, Kept
 from shosei.files import write_atomic
 from shosei.gateway import Gateway, Spent
 from shosei.log import Window, Workflow, Writer
+from shosei.systems.command_grader import CommandGrader, RunningGrader, judged_by_command
 from shosei.systems.config import AgentsConfig
 from shosei.systems.job_channel import Outcome
 from shosei.systems.running_system import RunningSystem
@@ -34,6 +36,7 @@ async def check(config: AgentsConfig, url: str, tasks: Sequence[Task]) -> Agents
     one name. Call it before the run begins, so that a failed start leaves nothing in the log.
     """
     config.gateway()
+    judged_by_command(tasks, config)
     for task, count in Counter(task.id for task in tasks).items():
         if count > 1:
             raise InputError(f"{count} suites have a task with the id '{task}': give each suite a run of its own")
@@ -69,31 +72,43 @@ async def run_agents(
     output: Path,
     progress: OnProgress = lambda counts: None,
     kept: Kept = NOTHING,
+    grader: CommandGrader | None = None,
 ) -> Counts:
     """Give ``system`` each task ``config.samples`` times, with what ``check`` returned; return counts by suite.
 
     Each becomes a ``workflow`` and a raw ``score`` event, in the log before the next is given; one that fails does so
-    alone. What is ``kept`` is not given again. ``output`` takes what the tasks print. Raises KeyboardInterrupt when
+    alone. What is ``kept`` is not given again. ``output`` takes what the tasks print. A ``grader``
+    judges each answer before the next task is given. Raises KeyboardInterrupt when
     told to stop: what has ended is in the log. Raises MeasurementInvalid: the system does not start.
     """
-    exam = Exam(tasks, config.samples, writer, progress, decoding={}, kept=kept.answers)
+    decoding = {"grade_with": config.grade_with} if config.grade_with else {}
+    exam = Exam(tasks, config.samples, writer, progress, decoding=decoding, kept=kept.answers)
     if config.record:
         config.record.mkdir(parents=True, exist_ok=True)
         write_atomic(config.record / _MODEL_FILE, config.model.encode())
     if not exam.ended:
-        await _give(exam, config, system, url, writer, output)
+        await _give(exam, config, system, url, writer, output, grader)
     return exam.counts
 
 
-async def _give(exam: Exam, config: AgentsConfig, system: System, url: str, writer: Writer, output: Path) -> None:
+async def _give(
+    exam: Exam,
+    config: AgentsConfig,
+    system: System,
+    url: str,
+    writer: Writer,
+    output: Path,
+    grader: CommandGrader | None,
+) -> None:
     under_way: set[str] = set()  # a call of no such task would be on nobody's budget
 
-    async with Gateway(
-        url, writer, config.gateway(), lambda name: running.kill(name), under_way.__contains__
-    ) as gateway:
+    async with (
+        Gateway(url, writer, config.gateway(), lambda name: running.kill(name), under_way.__contains__) as gateway,
+        RunningGrader(grader, writer, output) if grader else nullcontext() as judge,
+    ):
         async with RunningSystem(system, writer, output) as running:
             kept_in = output.with_name("tasks") if config.keep_folders else None
-            subject = MeteredSystem(running, gateway, system.name, config, under_way, kept_in)
+            subject = MeteredSystem(running, gateway, system.name, config, under_way, kept_in, judge)
             begin_ns = time.monotonic_ns()
             try:
                 if config.rate:
@@ -116,13 +131,17 @@ class MeteredSystem:
     config: AgentsConfig
     under_way: set[str]
     folders: Path | None  # where those of tasks are kept
+    grader: RunningGrader | None
 
     async def answer(self, task: Task, sample: int, due_ns: int) -> Answer:
         name, begin_ns = f"{task.id}#{sample}", time.monotonic_ns()
         async with task_folder(name, self.folders) as folder:
-            outcome = await self._run(name, task, folder)
-        end_ns, spent = time.monotonic_ns(), self.gateway.spent(name)
-        outcome = _final_outcome(outcome, spent)
+            given = self._assignment(task, folder)
+            outcome = await self._run(name, given, folder)
+            end_ns, spent = time.monotonic_ns(), self.gateway.spent(name)
+            outcome = _final_outcome(outcome, spent, may_be_silent=self.grader is not None)
+            if self.grader and not outcome.error:
+                await self.grader.judge(task, sample, given, outcome.answer)
         workflow = Workflow(
             system=self.name,
             suite=task.suite,
@@ -141,8 +160,8 @@ class MeteredSystem:
         )
         return Answer(workflow, outcome.answer, outcome.message)
 
-    async def _run(self, name: str, task: Task, folder: TaskFolder) -> Outcome:
-        assignment = Assignment(
+    def _assignment(self, task: Task, folder: TaskFolder) -> Assignment:
+        return Assignment(
             id=task.id,
             question="\n\n".join(message["content"] for message in task.messages),
             lang=task.lang,
@@ -150,22 +169,23 @@ class MeteredSystem:
             messages=task.messages,
             folder=str(folder.files),
         )
-        base_url = self.gateway.base_url(name)
+
+    async def _run(self, name: str, given: Assignment, folder: TaskFolder) -> Outcome:
         self.under_way.add(name)
         try:
-            return await self.running.run(name, assignment, base_url, folder, self.config.seconds)
+            return await self.running.run(name, given, self.gateway.base_url(name), folder, self.config.seconds)
         finally:
             self.under_way.discard(name)
 
 
-def _final_outcome(outcome: Outcome, spent: Spent) -> Outcome:
-    """What became of a task, by what it said and by what the gateway saw of it."""
+def _final_outcome(outcome: Outcome, spent: Spent, *, may_be_silent: bool) -> Outcome:
+    """What became of a task, by what it said and by what the gateway saw of it; what it did may be its answer."""
     if spent.exceeded:
         return Outcome(error="budget", message=spent.exceeded)
     if outcome.error:
         return outcome
     if not spent.calls:
         return Outcome(error="unused endpoint", message="it made no call to the base URL that it was given")
-    if not outcome.answer.strip():
+    if not (may_be_silent or outcome.answer.strip()):
         return Outcome(error="no answer", message="its answer is empty")
     return outcome

@@ -52,6 +52,11 @@ def reason_of(printed: str) -> str:
     return next(said, "")[:_LENGTH]
 
 
+def is_exception(line: str) -> bool:
+    """Whether ``line`` looks like an exception."""
+    return bool(_EXCEPTION.match(line))
+
+
 def _exceptions(lines: Sequence[str]) -> Iterator[str]:
     """The lines that look like an exception, without what a runtime writes before them."""
     in_traceback = False

@@ -13,7 +13,7 @@ from shosei.errors import InputError
 from shosei.files import write_atomic
 from shosei.text_files import json_lines
 
-GRADERS = ("exact", "label", "number", "choice", "python", "text", "span", "cmrc2018")
+GRADERS = ("exact", "label", "number", "choice", "python", "text", "span", "cmrc2018", "command")
 
 
 class Task(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -24,7 +24,8 @@ class Task(msgspec.Struct, kw_only=True, omit_defaults=True):
     chooses is the truth), ``python`` (the answer holds a program that must define ``entry_point`` and pass the tests;
     the truth is a reference solution), ``text`` (free text, whose overlap with the truth counts), ``span`` (the
     same, of words of a given text, right only as SQuAD's script has it), ``cmrc2018`` (as the evaluation of CMRC 2018
-    has it). ``references`` are further right answers, of ``exact``, ``text``, ``span`` and ``cmrc2018``.
+    has it), ``command`` (a program that the user names looks at what an agent system did; the truth is for that program).
+    ``references`` are further right answers, of ``exact``, ``text``, ``span`` and ``cmrc2018``.
 
     Tests are ``tests``, of ``[arguments, expected]`` in plain literals, and ``test``, Python source that defines
     ``check(candidate)`` or calls ``entry_point`` in bare asserts; ``setup`` is source that runs before it. ``prompt``

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from shosei.log import Exec, Log
-from shosei.metrics.grading.grade import GRADING_VERSION, answer_of_score, classes, mark, outcomes
+from shosei.metrics.grading.grade import COMMAND, GRADING_VERSION, answer_of_score, classes, mark, outcomes
 from shosei.metrics.observed.answers import by_epoch
 
 
@@ -22,7 +22,7 @@ class Item(msgspec.Struct, kw_only=True):
     references: list[str]
     right: bool | None
     outcome: str  # of a program; or the request's error; or why nothing was extracted
-    oracle: str  # of a program: outside | in_process
+    oracle: str  # of a program: outside | in_process; or command, which judged
     thought: str = ""
     choices: list[str] = []
     grading_version: int = 1
@@ -44,7 +44,7 @@ def items(log: Log) -> bytes:
             question=score.question,
             answer=parts.text,
             thought=parts.thought,
-            extracted=(execution.program if execution else "") or marked.extracted,
+            extracted=_program(execution) or marked.extracted,
             truth=score.truth,
             references=score.references,
             choices=score.choices,
@@ -55,3 +55,8 @@ def items(log: Log) -> bytes:
         )
         lines.append(msgspec.json.encode(item) + b"\n")
     return b"".join(lines)
+
+
+def _program(execution: Exec | None) -> str:
+    """The answer's program as it was run; empty if none was, or if what ran was a grader."""
+    return execution.program if execution and execution.oracle != COMMAND else ""

@@ -35,8 +35,10 @@ def by_system(log: Log) -> list[GradedTask]:
 
 
 def by_baseline(log: Log) -> list[GradedTask]:
-    """The single agent's. Its programs were executed in another run, so they cannot be graded here."""
-    return _graded([(task, _score(task)) for task in given_to_baseline(log)], {})
+    """The single agent's, each with what it takes to grade it: its verdict too, if a command gave one."""
+    tasks = given_to_baseline(log)
+    verdicts = {(task.suite, task.item, task.sample): task.outcome for task in tasks if task.outcome}
+    return _graded([(task, _score(task)) for task in tasks], verdicts)
 
 
 def _score(task: Workflow) -> Score:

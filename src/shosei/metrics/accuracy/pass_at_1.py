@@ -19,8 +19,9 @@ from shosei.metrics.accuracy.over_single import (
     mean_cost,
 )
 from shosei.metrics.accuracy.tables import identities
+from shosei.metrics.accuracy.verdicts import verdicts
 from shosei.metrics.grading.answer import AMBIGUOUS, CUT_IN_THOUGHT, NONE
-from shosei.metrics.grading.grade import Outcomes, classes, grade, mark, outcomes
+from shosei.metrics.grading.grade import COMMAND, Outcomes, classes, grade, mark, outcomes
 from shosei.metrics.metric import Curve, Figure, Key, Plot, Row, Table, Text, Words, text
 from shosei.metrics.observed.answers import CUT, CUT_LIMIT, INFRA_LIMIT, answered, by_epoch, cluster_of, task_key
 from shosei.metrics.observed.tasks import stopped, submitted
@@ -71,7 +72,8 @@ def pass_at_1(log: Log) -> Value:
             _per_suite(suites),
             *_more_samples(tasks, suites),
             *_unread(suites),
-            *program_outcomes(executions),
+            *program_outcomes(run for run in executions if run.oracle != COMMAND),
+            *verdicts(executions),
             identities(task.score for task in tasks),
         ],
         plots=_by_epoch(log, outcomes(executions)),
@@ -107,17 +109,20 @@ def _graded(log: Log) -> tuple[list[_Task], Words]:
             "shosei exam URL --run RUN --suite PATH",
         )
     tasks: dict[tuple[str, str], _Task] = {}
-    infra = 0
+    ungraded: Counter[str] = Counter()  # by grader
     for score in scores:
         right, _, outcome = mark(score, executed, of_suite)
         if right is None:
-            infra += 1
+            ungraded[score.grader] += 1
             continue
         task = tasks.setdefault((score.suite, score.item), _Task(score))
         task.unread[outcome] += outcome in _UNREAD
         task.n, task.right, task.cut = task.n + 1, task.right + right, task.cut + (score.finish_reason == CUT)
-    if infra > INFRA_LIMIT * len(programs):
-        invalid = text("accuracy.sandbox_failed", failed=infra, programs=len(programs))
+    commanded = sum(score.grader == COMMAND for score in scores)
+    if ungraded["python"] > INFRA_LIMIT * len(programs):
+        invalid = text("accuracy.sandbox_failed", failed=ungraded["python"], programs=len(programs))
+    if ungraded[COMMAND] > INFRA_LIMIT * commanded:
+        invalid = text("accuracy.grader_failed", failed=ungraded[COMMAND], answers=commanded)
     if not tasks:
         raise Unmeasurable("invalid", invalid)
     return list(tasks.values()), invalid

@@ -20,16 +20,17 @@ from shosei.metrics.grading.programs import extract_code
 from shosei.metrics.grading.short_answer import gives_reference
 
 GRADING_VERSION = 2
+COMMAND = "command"  # the grader whose verdict is the exit code of a program of the user's
 
 Outcomes = Mapping[tuple[str, str, int], str]
 Classes = Mapping[str, Collection[str]]
 
 
 class Mark(NamedTuple):
-    """What an answer got. ``right`` is None where nobody could tell: a program that could not be executed.
+    """What an answer got. ``right`` is None where nobody could tell: a program was not run, a command said nothing.
 
-    ``extracted`` is what was graded of the answer. ``outcome``: of a program; or the request's error; or why nothing
-    was extracted: ``none``, ``ambiguous``, ``cut in thought``; else empty.
+    ``extracted`` is what was graded of the answer. ``outcome``: of a program or command; or the request's error; or why
+    nothing was extracted: ``none``, ``ambiguous``, ``cut in thought``; else empty.
     """
 
     right: bool | None
@@ -38,7 +39,10 @@ class Mark(NamedTuple):
 
 
 def outcomes(executions: Iterable[Exec]) -> dict[tuple[str, str, int], str]:
-    """What became of each executed program, by (suite, item, sample): the second argument of ``grade``."""
+    """What became of each executed program, or what a command said of an answer, by (suite, item, sample).
+
+    It is the second argument of ``grade``.
+    """
     return {(event.suite, event.item, event.sample): event.outcome for event in executions}
 
 
@@ -63,9 +67,12 @@ def mark(score: Score, outcomes: Outcomes, classes: Classes | None = None) -> Ma
     """
     if score.error:
         return Mark(False, "", score.error)
+    key = score.suite, score.item, score.sample
+    if score.grader == COMMAND:
+        return _of_command(outcomes.get(key, "infra"))
     text, _, cut = answer_of_score(score)
     if score.grader == "python":
-        return _of_program(text, cut, outcomes.get((score.suite, score.item, score.sample), "infra"))
+        return _of_program(text, cut, outcomes.get(key, "infra"))
     if cut:
         return Mark(False, "", CUT_IN_THOUGHT)
     rights = [score.truth, *score.references]
@@ -103,3 +110,7 @@ def _of_program(text: str, cut: bool, outcome: str) -> Mark:
     if cut and outcome == "no code":
         return Mark(False, "", CUT_IN_THOUGHT)
     return Mark(None if outcome == "infra" else outcome == "pass", extract_code(text), outcome)
+
+
+def _of_command(outcome: str) -> Mark:
+    return Mark({"pass": True, "wrong": False}.get(outcome), "", outcome)
