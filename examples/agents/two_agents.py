@@ -8,7 +8,7 @@ import operator
 import sys
 import unicodedata
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 TRIES = 2  # of the solver: a checker that is never content must not keep it for ever
 CALLS = 4  # to the model, for one answer: a weak one may call the calculator for ever
@@ -47,8 +47,9 @@ class Task:
 
 
 def read_task() -> Task:
-    """The JSON object on standard input."""
-    return Task(**json.load(sys.stdin))
+    """The JSON object on standard input, which may have more fields than a system needs."""
+    given = json.load(sys.stdin)
+    return Task(**{field.name: given[field.name] for field in fields(Task)})
 
 
 def approves(verdict: str) -> bool:

@@ -61,6 +61,7 @@ VALUES: dict[str, tuple[str, Any]] = {
     "arrival": ("constant", "constant"),
     "max_tokens_field": ("max_completion_tokens", "max_completion_tokens"),
     "prompting": ("completion", "completion"),
+    "grader_sandbox": ("bubblewrap", "bubblewrap"),
     "sandbox": ("none", "none"),
     "inject": ("429=0.1 --inject cut=0.2", ["429=0.1", "cut=0.2"]),
     "memory_bytes": ("99999999", 99_999_999),

@@ -13,9 +13,10 @@ from pathlib import Path
 import pytest
 
 from agents_model import Model, arithmetic
-from agents_runs import HERE, asking_command, command, printed, suite
+from agents_runs import HERE, asking_command, command, printed, suite, tasks
 from shosei.errors import InputError
 from shosei.log import RunBegin, RunEnd, Score, Workflow, read_log
+from shosei.wire.suite import write_suite
 from supervised import eventually
 from verb import Shosei
 
@@ -83,6 +84,24 @@ def test_a_baseline_runs_in_our_environment_not_in_the_system_s(
     code, out, _ = shosei("agents", "run", *options, "--", *asking_command("print(said)"))
     assert code == 0
     assert (printed(out)["failed"], printed(out)["baseline"]["failed"]) == ({}, {})
+
+
+def test_a_single_agent_is_asked_in_the_task_s_own_turns(tmp_path: Path, shosei: Shosei) -> None:
+    server, [task] = Model(lambda _body: "Nara"), tasks(["?"])
+    task.messages = [
+        {"role": "system", "content": "Be terse."},
+        {"role": "user", "content": "My city is Nara."},
+        {"role": "assistant", "content": "Noted."},
+        {"role": "user", "content": "Which is it?"},
+    ]
+    file = tmp_path / "turns.jsonl"
+    write_suite(file, [task])
+    code, _, said = shosei(
+        "agents", "run", "single", "--tasks", file, "--base-url", server.url, "--run", tmp_path / "run"
+    )
+    server.stop()
+    assert code == 0, said
+    assert [body["messages"] for body in server.bodies] == [task.messages]
 
 
 def test_what_was_recorded_is_measured_again_without_a_server(tmp_path: Path, shosei: Shosei) -> None:

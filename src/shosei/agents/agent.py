@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from openai import AsyncOpenAI
 from pydantic_ai import Agent, UsageLimits, capture_run_messages
 from pydantic_ai.exceptions import AgentRunError
-from pydantic_ai.messages import ModelMessage, ToolReturnPart
+from pydantic_ai.messages import (
+    ModelMessage,
+    ModelRequest,
+    ModelResponse,
+    SystemPromptPart,
+    TextPart,
+    ToolReturnPart,
+    UserPromptPart,
+)
 from pydantic_ai.models.openai import OpenAIChatModel
 from pydantic_ai.providers.openai import OpenAIProvider
 
@@ -37,18 +45,30 @@ def agent(
     return Agent(model, instructions=instructions or None, tools=tools, model_settings={"temperature": temperature})
 
 
-async def ask(agent: Agent[None, str], prompt: str) -> str:
-    """The agent's answer. One that does not come to an end gives what it said last, or what its last tool did.
+async def ask(agent: Agent[None, str], prompt: str, earlier: Sequence[Mapping[str, str]] = ()) -> str:
+    """The agent's answer, after ``earlier`` turns of ``role`` and ``content``.
+
+    One that does not come to an end gives what it said last, or what its last tool did.
 
     Raises AgentRunError: the provider does not answer, after all retries.
     """
+    history, limits = [_message(turn) for turn in earlier], UsageLimits(request_limit=_CALLS)
     with capture_run_messages() as messages:
         try:
-            return (await agent.run(prompt, usage_limits=UsageLimits(request_limit=_CALLS))).output.strip()
+            return (await agent.run(prompt, message_history=history, usage_limits=limits)).output.strip()
         except AgentRunError:
-            if not (last := _last_words(messages)):
+            if not (last := _last_words(messages[len(history) :])):
                 raise
             return last
+
+
+def _message(turn: Mapping[str, str]) -> ModelMessage:
+    match turn["role"]:
+        case "assistant":
+            return ModelResponse([TextPart(turn["content"])])
+        case "system":
+            return ModelRequest([SystemPromptPart(turn["content"])])
+    return ModelRequest([UserPromptPart(turn["content"])])
 
 
 def _last_words(messages: Sequence[ModelMessage]) -> str:

@@ -18,7 +18,8 @@ _TEMPERATURE = 0.7  # of debaters, who are one model: without chance they would 
 
 async def single(task: Assignment, base_url: str) -> str:
     """Answer by oneself, without tools: what the systems of several are measured against."""
-    return await ask(agent(task, base_url, "single"), task.question)
+    *earlier, last = task.messages or [{"role": "user", "content": task.question}]
+    return await ask(agent(task, base_url, "single"), last["content"], earlier)
 
 
 async def router(task: Assignment, base_url: str) -> str:
