@@ -122,7 +122,7 @@ def test_what_was_recorded_is_measured_again_without_a_server(tmp_path: Path, sh
     assert [path for path in (tmp_path / "first").rglob("bodies/*") if "345*678" in path.read_text()]
 
 
-def test_what_is_no_recording_is_said(tmp_path: Path, shosei: Shosei) -> None:
+def test_what_is_no_recording_is_said(tmp_path: Path, model: Model, shosei: Shosei) -> None:
     asked = suite(tmp_path, PRODUCTS)
     run = ["--tasks", asked, "--run", tmp_path / "run"]
     for words, expected in (
@@ -130,6 +130,7 @@ def test_what_is_no_recording_is_said(tmp_path: Path, shosei: Shosei) -> None:
         (["--replay", tmp_path], "is no recording of 'shosei agents run --record'"),
         (["--replay", tmp_path, "--record", tmp_path], "not both"),
         (["--replay", tmp_path, "--model", "nano"], "holds no recording"),
+        (["--record", asked, "--base-url", model.url], "is a file: name a folder"),
     ):
         code, _, said = shosei("agents", "run", *run, *words, "router")
         assert (code, expected in said) == (2, True), said

@@ -32,11 +32,12 @@ _MODEL_FILE = "model.txt"  # of a recording: which model was asked
 async def check(config: AgentsConfig, url: str, tasks: Sequence[Task]) -> AgentsConfig:
     """Make sure that the tasks can be given, and return the configuration with the served model's name filled in.
 
-    Raises InputError: no OpenAI-compatible server at ``url``, or no model in it; programs to be judged, or two tasks of
-    one name. Call it before the run begins, so that a failed start leaves nothing in the log.
+    Raises InputError: no OpenAI-compatible server at ``url``, or no model in it; programs, or states without a command,
+    to be judged; two tasks of one name; a recording that names no model. Call it before the run begins, so that a
+    failed start leaves nothing in the log.
     """
     config.gateway()
-    judged_by_command(tasks, config)
+    tasks = judged_by_command(tasks, config)
     for task, count in Counter(task.id for task in tasks).items():
         if count > 1:
             raise InputError(f"{count} suites have a task with the id '{task}': give each suite a run of its own")
@@ -83,9 +84,6 @@ async def run_agents(
     """
     decoding = {"grade_with": config.grade_with} if config.grade_with else {}
     exam = Exam(tasks, config.samples, writer, progress, decoding=decoding, kept=kept.answers)
-    if config.record:
-        config.record.mkdir(parents=True, exist_ok=True)
-        write_atomic(config.record / _MODEL_FILE, config.model.encode())
     if not exam.ended:
         await _give(exam, config, system, url, writer, output, grader)
     return exam.counts
@@ -106,6 +104,8 @@ async def _give(
         Gateway(url, writer, config.gateway(), lambda name: running.kill(name), under_way.__contains__) as gateway,
         RunningGrader(grader, writer, output) if grader else nullcontext() as judge,
     ):
+        if config.record:
+            write_atomic(config.record / _MODEL_FILE, config.model.encode())
         async with RunningSystem(system, writer, output) as running:
             kept_in = output.with_name("tasks") if config.keep_folders else None
             subject = MeteredSystem(running, gateway, system.name, config, under_way, kept_in, judge)

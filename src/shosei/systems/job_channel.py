@@ -108,4 +108,4 @@ class JobChannel:
             if self._interrupted():
                 waiting.cancel()
             else:
-                waiting.set_result(Outcome(error="crashed", message="the system's process ended"))
+                waiting.set_result(Outcome(error="crashed", message="its process ended"))

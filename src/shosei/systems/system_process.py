@@ -120,6 +120,7 @@ class SystemProcess:
     def _end(self) -> None:
         for job in self._jobs.values():
             job.kill()
+        end_adopted(set())
 
 
 def load(location: str) -> SystemFunction:
