@@ -39,6 +39,17 @@ Error [ERR_MODULE_NOT_FOUND]: Cannot find package 'ai' imported from /agents/mai
 
 Node.js v20.20.2
 """
+NO_ERROR = """/agents/main.mjs:3
+throw 'no tool of that name'
+^
+no tool of that name
+(Use `node --trace-uncaught ...` to show where the exception was thrown)
+Thrown at:
+    at /agents/main.mjs:3:1
+    at loadESM (node:internal/process/esm_loader:34:7)
+
+Node.js v20.20.2
+"""
 JAVA = """Exception in thread "main" java.lang.IllegalStateException: agent failed
 \tat Agent.run(Agent.java:5)
 Caused by: java.io.IOException: connection reset
@@ -110,6 +121,7 @@ def test_python_s_exceptions_as_python_prints_them(program: str, reason: str) ->
         (CPP, "no luck"),
         (RUBY, "agent.rb:3:in `ask': connection refused (Errno::Error)"),
         (CSHARP, "System.InvalidOperationException: no luck"),
+        (NO_ERROR, "no tool of that name"),
         ("no luck\n\nNode.js v20.20.2\n", "no luck"),
         ("INFO asking\nhttpx.ConnectError: gone\nINFO giving up\n", "httpx.ConnectError: gone"),
         ("boom\n", "boom"),

@@ -31,7 +31,7 @@ _PANIC = re.compile(r"^thread '.*?'(?: \(\d+\))? panicked at (?:'(?P<old>.*)', \
 _WHAT = re.compile(r"^\s+what\(\): +(?P<text>.+)")  # C++
 _NOISE = re.compile(
     r"^\W*$"
-    r"|^Node\.js v\d"
+    r"|^Node\.js v\d|^Thrown at:$|^\(Use `node "
     r"|^\s*at \S"  # frames of Node, Java, C#
     r"|^\s*\.\.\. \d+ (?:more|lines)"
     r"|^\s*File \".*\", line \d+"
