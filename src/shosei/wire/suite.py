@@ -24,7 +24,7 @@ class Task(msgspec.Struct, kw_only=True, omit_defaults=True):
     chooses is the truth), ``python`` (the answer holds a program that must define ``entry_point`` and pass the tests;
     the truth is a reference solution), ``text`` (free text, whose overlap with the truth counts), ``span`` (the
     same, of words of a given text, right only as SQuAD's script has it), ``cmrc2018`` (as the evaluation of CMRC 2018
-    has it), ``command`` (a program that the user names looks at what an agent system did; the truth is for that program).
+    has it), ``command`` (a program that the user names looks at what an agent system did, and at the truth).
     ``references`` are further right answers, of ``exact``, ``text``, ``span`` and ``cmrc2018``.
 
     Tests are ``tests``, of ``[arguments, expected]`` in plain literals, and ``test``, Python source that defines
