@@ -15,7 +15,7 @@ from shosei.errors import InputError, nearest
 from shosei.files import locked, write_atomic
 
 # A run.toml may hold all of them.
-SECTIONS = ("data", "text", "tokenizer", "train", "load", "exam", "gateway", "agents")
+SECTIONS = ("data", "text", "tokenizer", "train", "load", "exam", "gateway", "agents", "judge")
 
 
 class Config(BaseModel):

@@ -18,6 +18,7 @@ from shosei.cli.options import Given
 from shosei.config import Config
 from shosei.data import DataConfig, TokenizerConfig
 from shosei.exam import ExamConfig
+from shosei.exam.judging.config import JudgeConfig
 from shosei.gateway import GatewayConfig
 from shosei.load import LoadConfig
 from shosei.systems.config import AgentsConfig
@@ -32,6 +33,7 @@ VERBS: dict[str, tuple[list[str], type[Config]]] = {
     "train": (["train"], TrainConfig),
     "load": (["load", URL], LoadConfig),
     "exam": (["exam", URL, "--suite", "none"], ExamConfig),
+    "judge": (["judge", "none", "--judge-url", URL], JudgeConfig),
     "gateway": (["gateway", "--upstream", URL], GatewayConfig),
     "agents": (AGENTS, AgentsConfig),
 }
@@ -40,7 +42,7 @@ PANELS = {
     "Begin": "quickstart",
     "Build": "models plan data tokenizer train import export",
     "Serve": "serve chat",
-    "Measure": "load exam gateway supervise alternate ratings agents",
+    "Measure": "load exam judge gateway supervise alternate ratings agents",
     "Judge": "card compare metrics log",
 }
 

@@ -38,6 +38,7 @@ FED_BY = {
     },
     "score": {(metric, phase) for metric in METRIC_IDS["accuracy"] for phase in ("training", "inference")},
     "exec": {("pass_at_1", "inference")},
+    "verdict": set(),
     "sample": {(metric, phase) for metric in ("memory", "disk_io") for phase in ("training", "inference")},
     "heartbeat": set(),
     "rating": set(),

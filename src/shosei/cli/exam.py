@@ -52,7 +52,7 @@ def exam(
         ),
     ] = None,
     grader: Annotated[
-        str | None, typer.Option(help="Of a table: number, choice, label, text or exact.", show_default=False)
+        str | None, typer.Option(help="Of a table: number, choice, label, text, exact or judge.", show_default=False)
     ] = None,
     f1: Annotated[
         str | None,

@@ -25,6 +25,7 @@ from shosei.cli import (
     exam,
     exchange,
     gateway,
+    judge,
     load,
     plan,
     quickstart,
@@ -96,6 +97,7 @@ _CONFIGURED = {
     "train": options_of("train", "shosei.train.config:TrainConfig"),
     "load": options_of("load", "shosei.load.config:LoadConfig"),
     "exam": options_of("exam", "shosei.exam.config:ExamConfig"),
+    "judge": options_of("judge", "shosei.exam.judging.config:JudgeConfig"),
     "gateway": options_of("gateway", "shosei.gateway.config:GatewayConfig"),
 }
 
@@ -115,6 +117,7 @@ _PANELS: dict[str, dict[str, Callable[..., Any]]] = {
     "Measure": {
         "load": load.load,
         "exam": exam.exam,
+        "judge": judge.judge,
         "gateway": gateway.gateway,
         "supervise": supervise.supervise,
         "alternate": alternate.alternate,

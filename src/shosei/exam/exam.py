@@ -6,9 +6,9 @@ import asyncio
 import random
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from shosei.exam.counts import OnProgress, SuiteCount, counts_of
 from shosei.exam.resume import SampleKey
@@ -17,6 +17,8 @@ from shosei.metrics.grading.programs import EXTRACTION_VERSION
 from shosei.metrics.observed.answers import CUT
 from shosei.quantity import NS_PER_S
 from shosei.wire.suite import Task, identities
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,18 @@ class Subject(Protocol):
         Raises CancelledError to end the exam: nothing more is asked.
         """
         ...
+
+
+async def drain(pending: deque[T], concurrency: int, work: Callable[[T], Awaitable[None]]) -> None:
+    """Do ``work`` for what is ``pending``, ``concurrency`` at a time, until nothing is."""
+
+    async def occupy() -> None:
+        while pending:
+            await work(pending.popleft())
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(concurrency):
+            group.create_task(occupy())
 
 
 class Exam:
@@ -84,13 +98,10 @@ class Exam:
     async def closed(self, subject: Subject, concurrency: int) -> None:
         """Ask what is left, ``concurrency`` tasks at a time."""
 
-        async def occupy() -> None:
-            while self._pending:
-                await self._ask(subject, *self._pending.popleft(), time.monotonic_ns())
+        async def ask(pending: tuple[Task, int]) -> None:
+            await self._ask(subject, *pending, time.monotonic_ns())
 
-        async with asyncio.TaskGroup() as group:
-            for _ in range(concurrency):
-                group.create_task(occupy())
+        await drain(self._pending, concurrency, ask)
 
     async def open(self, subject: Subject, rate: float, seed: int) -> None:
         """Ask what is left as a Poisson process of ``rate`` a second, whether or not earlier tasks have ended."""

@@ -28,6 +28,7 @@ from shosei.log.events import (
     Step,
     ToolCall,
     ToolResult,
+    Verdict,
     Window,
     Workflow,
 )
@@ -64,6 +65,7 @@ __all__ = [
     "ToolCall",
     "ToolResult",
     "VerbRecord",
+    "Verdict",
     "Window",
     "Workflow",
     "Writer",

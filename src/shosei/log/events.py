@@ -271,7 +271,7 @@ class Score(Event, tag="score"):
     suite: str
     item: str
     cluster: str  # the unit of independence
-    grader: str  # exact | label | number | choice | python | text | span | cmrc2018 | command
+    grader: str  # exact | label | number | choice | python | text | span | cmrc2018 | command | judge
     truth: str
     answer: str
     sample: Int64 = 0
@@ -302,6 +302,30 @@ class Exec(Event, tag="exec"):
     cpu_ns: Int64 | None = None
     needs: str = ""  # the module that the program or its tests could not import: no allowed package has it
     program: str = ""  # what was run; "" where the answer held none, and in logs that did not keep it
+
+
+class Verdict(Event, tag="verdict"):
+    """What a judge said of one answer: a model with a rubric, or a person who labelled it. Never a grade.
+
+    ``said`` is raw; it is read when the metrics are computed.
+    """
+
+    suite: str
+    item: str
+    sample: Int64
+    by: str  # model | person
+    answer: str  # SHA-256 of what was judged: a verdict on another answer to the same task says nothing
+    said: str  # by a person: pass | fail
+    vote: Int64 = 0  # a judge may be asked several times
+    judge: str = ""  # this and all that follows only of a model; its name
+    rubric: str = ""
+    rubric_version: str = ""
+    rubric_hash: str = ""  # SHA-256 of what the rubric says
+    least: Int64 | None = None  # of 1 to 5 points, that pass; None: the rubric asks for pass or fail
+    identity: str = ""  # SHA-256 of model, rubric, framing and decoding: equal ones judge by the same rule
+    error: str = ""  # the request failed
+    tokens_in: Int64 | None = None
+    tokens_out: Int64 | None = None
 
 
 class Sample(Event, tag="sample"):
@@ -393,6 +417,7 @@ EVENTS: dict[str, type[Event]] = {
         Workflow,
         Score,
         Exec,
+        Verdict,
         Sample,
         Comm,
         Rating,

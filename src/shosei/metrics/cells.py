@@ -28,6 +28,7 @@ from shosei.log import (
     Score,
     Section,
     Step,
+    Verdict,
     Window,
     Workflow,
 )
@@ -220,7 +221,7 @@ def task_cells(service_level: ServiceLevel) -> list[Cell]:
             (Request,),
             command=_AGENTS,
         ),
-        Cell("pass_at_1", "inference", "", "higher", (Score, Workflow), solved_tasks, (Exec,), command=_AGENTS),
+        Cell("pass_at_1", "inference", "", "higher", (Score, Workflow), solved_tasks, (Exec, Verdict), command=_AGENTS),
         Cell("error_rate", "inference", "", "lower", (Workflow,), task_errors, (Request,), command=_AGENTS),
         Cell("response_time", "inference", "ms", "lower", (Workflow,), task_time, (Request,), command=_AGENTS),
     ]
@@ -264,7 +265,7 @@ def _accuracy() -> list[Cell]:
         for measure in MEASURES
         for phase, command in commands.items()
     ] + [
-        Cell("pass_at_1", phase, "", "higher", (Score,), pass_at_1, (Exec,), command=command)
+        Cell("pass_at_1", phase, "", "higher", (Score,), pass_at_1, (Exec, Verdict), command=command)
         for phase, command in commands.items()
     ]
 

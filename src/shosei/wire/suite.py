@@ -13,7 +13,7 @@ from shosei.errors import InputError
 from shosei.files import write_atomic
 from shosei.text_files import json_lines
 
-GRADERS = ("exact", "label", "number", "choice", "python", "text", "span", "cmrc2018", "command")
+GRADERS = ("exact", "label", "number", "choice", "python", "text", "span", "cmrc2018", "command", "judge")
 
 
 class Task(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -24,8 +24,9 @@ class Task(msgspec.Struct, kw_only=True, omit_defaults=True):
     chooses is the truth), ``python`` (the answer holds a program that must define ``entry_point`` and pass the tests;
     the truth is a reference solution), ``text`` (free text, whose overlap with the truth counts), ``span`` (the
     same, of words of a given text, right only as SQuAD's script has it), ``cmrc2018`` (as the evaluation of CMRC 2018
-    has it), ``command`` (a program that the user names looks at what an agent system did, and at the truth).
-    ``references`` are further right answers, of ``exact``, ``text``, ``span`` and ``cmrc2018``.
+    has it), ``command`` (a program that the user names looks at what an agent system did, and at the truth), ``judge``
+    (no rule tells; a model may judge the answers afterwards). ``references`` are further right answers, of ``exact``,
+    ``text``, ``span``, ``cmrc2018`` and ``judge``.
 
     Tests are ``tests``, of ``[arguments, expected]`` in plain literals, and ``test``, Python source that defines
     ``check(candidate)`` or calls ``entry_point`` in bare asserts; ``setup`` is source that runs before it. ``prompt``
@@ -123,8 +124,8 @@ def _fault(task: Task, seen: set[tuple[str, str]]) -> str:
         return f"grader '{task.grader}' is not one of {', '.join(GRADERS)}"
     if task.grader == "python" and not (task.entry_point and (task.tests or task.test)):
         return "grader 'python' needs an 'entry_point' and at least one of 'tests', or a 'test'"
-    if task.references and task.grader not in ("exact", "text", "span", "cmrc2018"):
-        return f"grader '{task.grader}' takes no 'references': only 'exact', 'text' and 'span' do"
+    if task.references and task.grader not in ("exact", "text", "span", "cmrc2018", "judge"):
+        return f"grader '{task.grader}' takes no 'references': only 'exact', 'text', 'span' and 'judge' do"
     if (task.suite, task.id) in seen:
         return f"suite '{task.suite}' already has a task with the id '{task.id}'; give each task an id of its own"
     return ""

@@ -14,7 +14,7 @@ from shosei.errors import InputError, nearest
 from shosei.text_files import read_text
 
 FORMATS = ("shosei", "humaneval", "table", "squad")
-GRADERS = ("number", "choice", "label", "text", "exact")  # of a table
+GRADERS = ("number", "choice", "label", "text", "exact", "judge")  # of a table
 ANSWER_IS = ("index0", "index1", "letter", "text")
 
 

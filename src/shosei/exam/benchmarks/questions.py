@@ -25,7 +25,7 @@ from shosei.exam.benchmarks.instructions import ask, languages
 from shosei.metrics.grading.numbers import true_number, truth_text
 from shosei.wire.suite import Task
 
-_MAX_TOKENS = {"number": 512, "choice": 32, "label": 32, "text": 64, "exact": 64}
+_MAX_TOKENS = {"number": 512, "choice": 32, "label": 32, "text": 64, "exact": 64, "judge": 512}
 
 
 @dataclass(frozen=True)
@@ -138,7 +138,7 @@ def _task(row: _Row, number: int, suite: str, labels: tuple[str, ...], spans: bo
     entry, grader = row.entry, row.grader
     name = entry.get("id", ID)
     id = str(name if name is not None else number)
-    if row.references and grader not in ("text", "exact"):
+    if row.references and grader not in ("text", "exact", "judge"):
         count = 1 + len(row.references)
         raise InputError(f"{entry.where}: there are {count} answers, and the grader '{grader}' takes one")
     wanted = "span" if grader == "text" and spans else grader

@@ -9,6 +9,7 @@ from math import comb
 
 from shosei.log import Exec, Log, Score
 from shosei.metrics import stats
+from shosei.metrics.accuracy.judged import judged_tables
 from shosei.metrics.accuracy.over_single import (
     COSTS,
     GradedTask,
@@ -21,7 +22,7 @@ from shosei.metrics.accuracy.over_single import (
 from shosei.metrics.accuracy.tables import identities
 from shosei.metrics.accuracy.verdicts import verdicts
 from shosei.metrics.grading.answer import AMBIGUOUS, CUT_IN_THOUGHT, NONE
-from shosei.metrics.grading.grade import COMMAND, Outcomes, classes, grade, mark, outcomes
+from shosei.metrics.grading.grade import COMMAND, JUDGE, Outcomes, classes, grade, mark, outcomes
 from shosei.metrics.metric import Curve, Figure, Key, Plot, Row, Table, Text, Words, text
 from shosei.metrics.observed.answers import CUT, CUT_LIMIT, INFRA_LIMIT, answered, by_epoch, cluster_of, task_key
 from shosei.metrics.observed.tasks import stopped, submitted
@@ -52,7 +53,8 @@ Tasks = Sequence[_Task]
 
 def pass_at_1(log: Log) -> Value:
     """Mean over tasks of the share of samples that are right: pass@1 of Chen et al. 2021."""
-    tasks, invalid = _graded(log)
+    judged = judged_tables(log, answered(log)[0])
+    tasks, invalid = _graded(log, judged)
     observations = _observations(tasks)
     executions = log.of(Exec)
     suites = _by_suite(tasks)
@@ -75,6 +77,7 @@ def pass_at_1(log: Log) -> Value:
             *program_outcomes(run for run in executions if run.oracle != COMMAND),
             *verdicts(executions),
             identities(task.score for task in tasks),
+            *judged,
         ],
         plots=_by_epoch(log, outcomes(executions)),
     )
@@ -92,14 +95,19 @@ def by_suite(log: Log) -> dict[str, tuple[float, Interval, int]]:
     }
 
 
-def _graded(log: Log) -> tuple[list[_Task], Words]:
-    """The tasks with a graded sample, and why the measurement is invalid, if it is.
+def _graded(log: Log, judged: Sequence[Table] = ()) -> tuple[list[_Task], Words]:
+    """The tasks with a graded sample, and why the measurement is invalid, if it is. A judge's tasks are not graded.
 
-    Raises Unmeasurable: no program was executed, a grader is not known here, or nothing could be graded.
+    Raises Unmeasurable: no program was executed, a grader is not known here, or nothing could be graded; where all
+    tasks are a judge's, with what is ``judged`` instead.
     """
     if unknown := sorted({score.grader for score in log.of(Score)} - {*GRADERS}):
         raise Unmeasurable("not_measured", text("accuracy.unknown_grader", graders=unknown))
     scores, invalid = answered(log)
+    scores = [score for score in scores if score.grader != JUDGE]
+    if not scores:
+        reason = text("accuracy.only_judged")
+        raise Unmeasurable("not_measured", reason, "" if judged else "shosei judge RUN --judge-url URL", judged)
     executed, of_suite = outcomes(log.of(Exec)), classes(scores)
     programs = [score for score in scores if score.grader == "python"]
     if programs and not executed:

@@ -21,13 +21,15 @@ from shosei.metrics.grading.short_answer import gives_reference
 
 GRADING_VERSION = 2
 COMMAND = "command"  # the grader whose verdict is the exit code of a program of the user's
+JUDGE = "judge"  # the grader of tasks that no rule can grade; what a judge says of them is kept apart
 
 Outcomes = Mapping[tuple[str, str, int], str]
 Classes = Mapping[str, Collection[str]]
 
 
 class Mark(NamedTuple):
-    """What an answer got. ``right`` is None where nobody could tell: a program was not run, a command said nothing.
+    """What an answer got. ``right`` is None where no rule can tell: a program was not run, a command said nothing, or
+    the task is for a judge.
 
     ``extracted`` is what was graded of the answer. ``outcome``: of a program or command; or the request's error; or why
     nothing was extracted: ``none``, ``ambiguous``, ``cut in thought``; else empty.
@@ -65,6 +67,8 @@ def mark(score: Score, outcomes: Outcomes, classes: Classes | None = None) -> Ma
 
     Raises ValueError for a grader this version does not know.
     """
+    if score.grader == JUDGE:
+        return Mark(None, "", score.error)
     if score.error:
         return Mark(False, "", score.error)
     key = score.suite, score.item, score.sample
