@@ -168,6 +168,8 @@ class TestNeverAGrade:
     ) -> None:
         judge = judge_at(by_length)
         run = examined(tmp_path, server, shosei, {"a": "一", "b": "とても長い"}, "judge", truth="")
+        code, out, _ = shosei("exam", server.url, "--suite", tmp_path / "s.jsonl", "--run", tmp_path / "again")
+        assert (code, "2 tasks have no grader: shosei judge" in out) == (0, True)
         bare = card_of(shosei, run)
         assert (bare["status"], bare["value"]) == ("not_measured", None)
         assert "shosei judge" in bare["command"]

@@ -143,6 +143,8 @@ def exam(
     lines = [*results_table(suites), *held_truth_lines(log)]
     if not proof and any(task.grader == "python" for task in asked.tasks):
         lines.append("programs among the answers were not executed: --sandbox none")
+    if for_judge := sum(task.grader == "judge" for task in asked.tasks):
+        lines.append(f"{for_judge} tasks have no grader: shosei judge {folder.folder} --judge-url URL")
     needs, hints = missing_packages(log)
     lines += [*hints, f"each answer with its grade: {graded}", f"graded by: shosei card {folder.folder}"]
     values = {
