@@ -7,8 +7,9 @@ import random
 import pytest
 from sklearn.metrics import cohen_kappa_score
 
-from shosei.log import Verdict
-from shosei.metrics.grading.verdict import read_verdict
+from shosei.log import Log, Score, Verdict
+from shosei.metrics.grading.verdict import digest_of, read_verdict
+from shosei.metrics.observed.judges import judges
 from shosei.metrics.stats.agreement import Agreement
 
 
@@ -81,6 +82,18 @@ def test_a_person_says_pass_or_fail() -> None:
         False,
         None,
     ]
+
+
+def test_a_verdict_on_another_answer_to_the_task_says_nothing() -> None:
+    def answer(text: str) -> Score:
+        return Score(suite="s", item="i", cluster="c", grader="judge", truth="", answer=text)
+
+    old, new = answer("old"), answer("new")
+    verdict = said("VERDICT: pass")
+    verdict.answer = digest_of(old)
+    log = Log(1, {Verdict: [verdict]})
+    assert [judge.passes(("s", "i", 0)) for judge in judges(log, [old])] == [True]
+    assert judges(log, [new]) == []
 
 
 @pytest.mark.parametrize("seed", range(20))

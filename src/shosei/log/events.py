@@ -205,7 +205,7 @@ class Request(Event, tag="request"):
     """One request to a model server, in its final state. Times are None where the moment never came."""
 
     id: str
-    purpose: str  # load | exam | agents | chat | probe | warm-up
+    purpose: str  # load | exam | agents | chat | judge | probe | warm-up
     seen_by: str  # client | gateway | server
     scheduled_ns: Int64  # when it should have been sent; the latency clock starts here
     sent_ns: Int64 | None = None

@@ -15,7 +15,7 @@ from shosei.wire.openai import ID_PREFIXES
 
 MAX_BODY_BYTES = 1 << 20
 PURPOSE_HEADER = b"x-shosei-purpose"
-PURPOSES = ("load", "exam", "agents", "chat", "probe", "warm-up")
+PURPOSES = ("load", "exam", "agents", "chat", "judge", "probe", "warm-up")
 EVENT = "shosei.event"  # in the scope of a completion request
 
 

@@ -59,18 +59,18 @@ def _rows(path: Path) -> Iterator[tuple[str, _Label]]:
 
 def _labelled(where: str, label: _Label, answers: Sequence[Score]) -> Score:
     """The answer that a label is of."""
-    found = [
+    matching = [
         score
         for score in answers
         if score.item == label.item
         and label.suite in ("", score.suite)
         and (label.sample is None or label.sample == score.sample)
     ]
-    if not found:
+    if not matching:
         raise InputError(f"{where}: the run has no answer to item '{label.item}' that is labelled so")
-    if len(found) > 1:
-        raise InputError(f"{where}: {len(found)} answers have the item '{label.item}': add its 'suite' and 'sample'")
-    return found[0]
+    if len(matching) > 1:
+        raise InputError(f"{where}: {len(matching)} answers have the item '{label.item}': add its 'suite' and 'sample'")
+    return matching[0]
 
 
 def _verdict(score: Score, label: str) -> Verdict:

@@ -37,8 +37,8 @@ class Rubric(Config):
 
     def criteria_in(self, lang: str) -> str:
         """The criteria in a task's language; else in English, else as they are."""
-        found = next((self.criteria[each] for each in (lang, "en", ANY_LANGUAGE) if each in self.criteria), "")
-        return (found or next(iter(self.criteria.values()))).strip()
+        chosen = next((self.criteria[each] for each in (lang, "en", ANY_LANGUAGE) if each in self.criteria), "")
+        return (chosen or next(iter(self.criteria.values()))).strip()
 
 
 def read_rubric(named: str) -> Rubric:

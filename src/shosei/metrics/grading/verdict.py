@@ -55,8 +55,7 @@ def read_verdict(verdict: Verdict) -> Reading:
     if is_cut or not text:
         return Reading(None)
     fenced = _FENCED.fullmatch(text)
-    found = _of_json(fenced[1] if fenced else text, verdict.least)
-    return found if found else _of_last_line(text, verdict.least)
+    return _of_json(fenced[1] if fenced else text, verdict.least) or _of_last_line(text, verdict.least)
 
 
 def _of_json(text: str, least: int | None) -> Reading | None:
@@ -74,9 +73,9 @@ def _of_json(text: str, least: int | None) -> Reading | None:
 
 def _of_last_line(text: str, least: int | None) -> Reading:
     before, _, last = text.rpartition("\n")
-    found = (_VERDICT if least is None else _POINTS).fullmatch(last.strip())
-    if not found:
+    match = (_VERDICT if least is None else _POINTS).fullmatch(last.strip())
+    if not match:
         return Reading(None, text)
     if least is None:
-        return Reading(_PASSES[found[1].lower()], before.strip())
-    return Reading(int(found[1]) >= least, before.strip(), int(found[1]))
+        return Reading(_PASSES[match[1].lower()], before.strip())
+    return Reading(int(match[1]) >= least, before.strip(), int(match[1]))

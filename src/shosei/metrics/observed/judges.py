@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from statistics import median
 
@@ -60,11 +60,11 @@ def judged_part(log: Log) -> Log:
 
 def judges(log: Log, scores: Iterable[Score]) -> list[Judge]:
     """The models that judged these answers, each with its rubric, in the order in which they first did."""
-    found: dict[str, Judge] = {}
+    by_identity: dict[str, Judge] = {}
     for verdict in _of_answers(log, scores, "model"):
-        judge = found.setdefault(verdict.identity, Judge(verdict))
+        judge = by_identity.setdefault(verdict.identity, Judge(verdict))
         judge.votes.setdefault(key_of(verdict), {})[verdict.vote] = read_verdict(verdict)
-    return list(found.values())
+    return list(by_identity.values())
 
 
 def labels(log: Log, scores: Iterable[Score]) -> dict[AnswerKey, bool]:
@@ -81,9 +81,7 @@ def judges_itself(log: Log, judge: str) -> bool:
 
 def _of_answers(log: Log, scores: Iterable[Score], by: str) -> list[Verdict]:
     """The verdicts on these answers, and not on others that the same tasks once had."""
-    digests: Mapping[AnswerKey, str] = {key_of(score): digest_of(score) for score in scores}
-    return [
-        verdict
-        for verdict in log.of(Verdict)
-        if verdict.by == by and not verdict.error and digests.get(key_of(verdict)) == verdict.answer
-    ]
+    verdicts = [verdict for verdict in log.of(Verdict) if verdict.by == by and not verdict.error]
+    keys = set(map(key_of, verdicts))
+    digests = {key_of(score): digest_of(score) for score in scores if key_of(score) in keys}
+    return [verdict for verdict in verdicts if digests.get(key_of(verdict)) == verdict.answer]
