@@ -68,7 +68,7 @@ def test_a_wrong_override_is_one_line_that_helps(override: str, words: str) -> N
         ("[trian]\nlr = 1\n", "no verb reads section 'trian'; did you mean 'train'"),
         (
             "seed = 3\n",
-            "no verb reads section 'seed'; known: agents, data, exam, gateway, load, text, tokenizer, train",
+            "no verb reads section 'seed'; known: agents, data, exam, gateway, judge, load, text, tokenizer, train",
         ),
         ("train = 3\n", "'train' is a section"),
         ("load = 3\n", "'load' is a section"),
@@ -217,7 +217,7 @@ def test_suites_travel_by_file(tmp_path: Path) -> None:
     ("second", "words"),
     [
         ({"id": 3}, "not a task"),
-        ({"grader": "judge"}, "grader 'judge' is not one of"),
+        ({"grader": "oracle"}, "grader 'oracle' is not one of"),
         ({"grader": "label", "references": ["x"]}, "grader 'label' takes no 'references'"),
         ({"grader": "python", "entry_point": "", "tests": [[[1], 1]]}, "needs an 'entry_point'"),
         ({"grader": "python", "entry_point": "f"}, "at least one of 'tests'"),
