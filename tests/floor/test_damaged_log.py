@@ -156,3 +156,29 @@ def test_a_writer_that_opens_a_torn_segment_begins_a_line_of_its_own(tmp_path: P
     log = read_log(tmp_path)
     assert [note.text for note in log.of(Note)] == ["before", "after"]
     assert len(log.warnings) == 1
+
+
+def test_what_an_editor_writes_before_the_first_line_costs_nothing(segment: Path) -> None:
+    whole = events(segment)
+    segment.write_bytes(b"\xef\xbb\xbf" + segment.read_bytes())
+    assert events(segment) == whole
+    assert not read_log(segment.parent).warnings
+
+
+def test_a_log_whose_first_lines_are_lost_is_measured_all_the_same(segment: Path, shosei: Shosei) -> None:
+    whole = [metric.value for metric in compute(read_log(segment.parent))]
+    segment.write_bytes(segment.read_bytes().replace(b'"kind":"run.begin"', b'"kind:"run.begin"'))
+    assert [metric.value for metric in compute(read_log(segment.parent))] == whole
+    code, _, err = shosei("card", segment.parent.parent)
+    assert code == 0
+    assert "has no run.begin event" in err
+
+
+def test_a_line_of_an_attempt_that_nobody_began_makes_no_attempt(segment: Path) -> None:
+    whole = events(segment)
+    with segment.open("ab") as file:
+        file.write(b'{"kind":"note","v":1,"attempt":99999999999,"level":"info","text":""}\n')
+    assert attempts(segment.parent) == [1]
+    assert events(segment) == whole
+    (warning,) = read_log(segment.parent).warnings
+    assert "99999999999" in warning

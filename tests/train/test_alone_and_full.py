@@ -35,13 +35,13 @@ def settings(run: Run, *words: str) -> list[str]:
 
 @pytest.fixture
 def start() -> Iterator[Start]:
-    """Start a training; end what still runs after the test."""
+    """Start a training, or another verb; end what still runs after the test."""
     started = []
 
-    def begin(*arguments: str, before: str = "") -> subprocess.Popen[str]:
+    def begin(*arguments: str, before: str = "", verb: str = "train") -> subprocess.Popen[str]:
         program = f"{before}\nimport sys\nfrom shosei.cli.main import main\nmain(sys.argv[1:])"
         environment = {name: value for name, value in os.environ.items() if not name.startswith("SHOSEI_")}
-        command = [sys.executable, "-c", program, "train", *arguments]
+        command = [sys.executable, "-c", program, verb, *arguments]
         started.append(subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True))
         return started[-1]
 
@@ -70,6 +70,9 @@ def test_a_second_trainer_is_refused_before_it_touches_anything(run: Run, start:
     ranks = start(*for_ever, "--ranks", "2")
     _, said = ranks.communicate(timeout=120)
     assert (ranks.returncode, said.count("another 'shosei train' is at work")) == (2, 1), said
+    for verb in ("data", "tokenizer"):  # they would change what it learns from
+        _, said = start("--run", str(run.folder), verb=verb).communicate(timeout=120)
+        assert said.splitlines()[-1].startswith(f"shosei: 'shosei train' is at work in {run.folder}: let it end"), said
     assert (attempts(run.log), sha256(run.data / "train.jsonl")) == (before, data)
     assert first.poll() is None
     assert checkpoints(run.checkpoints)

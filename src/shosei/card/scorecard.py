@@ -101,6 +101,7 @@ def build(log: Log, metrics: list[Metric], profile: Profile | None = None, notic
         raise ValueError(f"a scorecard takes each of {len(CELL_KEYS)} cells once")
     begins = sorted(log.of(RunBegin), key=_moment)
     warnings: list[Words] = [*log.warnings]
+    warnings += [] if begins else [text("cell.no_run_begin")]
     warnings += stopped(submitted(log))
     warnings += _samples(begins)
     warnings += judged_inside(log.of(Exec))

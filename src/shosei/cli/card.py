@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -9,7 +10,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from shosei.cli.common import JsonOption, LanguageOption, ProfileOption, print_page, result, say
-from shosei.errors import EXIT_INCONCLUSIVE, EXIT_INVALID, EXIT_OK, EXIT_REGRESSION, InputError, as_input_error, nearest
+from shosei.errors import (
+    EXIT_INCONCLUSIVE,
+    EXIT_INPUT,
+    EXIT_INVALID,
+    EXIT_OK,
+    EXIT_REGRESSION,
+    InputError,
+    as_input_error,
+    nearest,
+)
 
 if TYPE_CHECKING:
     from shosei.log import Log, Run
@@ -28,6 +38,8 @@ KindOption = Annotated[
 IdArgument = Annotated[
     str | None, typer.Argument(metavar="ID", help="One metric, such as pass_at_1 (default: all).", show_default=False)
 ]
+
+_FOR_READING = (errno.EROFS, errno.EACCES, errno.EPERM)
 
 _VERDICTS = {
     EXIT_OK: "everything that it requires is kept",
@@ -65,7 +77,7 @@ def card(
     for warning in scorecard.warnings:
         say(f"warning: {translated(warning, spoken)}")
     data = to_json(scorecard)
-    page = _written(
+    page, code = _written(
         chosen,
         regraded
         | {"card.json": data, "card.md": markdown(scorecard, spoken), "card.html": html(scorecard, lang and spoken)},
@@ -81,10 +93,10 @@ def card(
         if scorecard.turn:
             say(f"it is one turn of two targets; this compares them: {printed('compare', str(chosen.folder))}")
     if not asked:
-        return EXIT_OK
-    code = exit_code_of_judgements(scorecard.judgements)
-    say(f"profile {asked.name}: exit code {code}, {_VERDICTS[code]}")
-    return code
+        return code
+    verdict = exit_code_of_judgements(scorecard.judgements)
+    say(f"profile {asked.name}: exit code {verdict}, {_VERDICTS[verdict]}")
+    return verdict or code
 
 
 def _regraded(run: Run, log: Log) -> tuple[list[Words], dict[str, bytes | str]]:
@@ -95,8 +107,12 @@ def _regraded(run: Run, log: Log) -> tuple[list[Words], dict[str, bytes | str]]:
     return [*warning(version, changed)], {"regraded.jsonl": lines} if lines else {}
 
 
-def _written(run: Run, files: dict[str, bytes | str]) -> Path | None:
-    """Write the card's files; return the last one's path. Where nothing can be written, say so: a card can be read."""
+def _written(run: Run, files: dict[str, bytes | str]) -> tuple[Path | None, int]:
+    """Write the card's files; return the last one's path, and an exit code.
+
+    Where nothing can be written, say so: a card can be read. A folder that is for reading only is no mistake; on a full
+    disk, whoever reads the files next finds old ones.
+    """
     page = None
     try:
         for name, data in files.items():
@@ -104,9 +120,10 @@ def _written(run: Run, files: dict[str, bytes | str]) -> Path | None:
     except OSError as error:
         if not (reason := as_input_error(error)):
             raise
-        say(f"warning: the card's files were not written: {reason}")
-        return None
-    return page
+        stale = "; those in the folder are of an older card" if (run.folder / "card.json").exists() else ""
+        say(f"warning: the card's files were not written: {reason}{stale}")
+        return None, EXIT_OK if error.errno in _FOR_READING else EXIT_INPUT
+    return page, EXIT_OK
 
 
 def metrics(id: IdArgument = None, lang: LanguageOption = None, as_json: JsonOption = False) -> None:

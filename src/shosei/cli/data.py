@@ -47,7 +47,8 @@ def data(
     say("generating questions")
     files = generate(config)
     hashes = {_hash_name(name): hashlib.sha256(content).hexdigest() for name, content in files.items()}
-    with run.recording("data", config=config.model_dump(), hashes=hashes, seeds={"data": config.seed}):
+    seeds = {"data": config.seed}
+    with run.alone("data", "train"), run.recording("data", config=config.model_dump(), hashes=hashes, seeds=seeds):
         for name, content in files.items():
             run.write(name, content)
         save(run.toml, "data", config)
@@ -69,7 +70,8 @@ def tokenizer(context: typer.Context, run_folder: RunOption = None, as_json: Jso
     config: TokenizerConfig = context.obj.load(TokenizerConfig)
     trained = Tokenizer.train(tokenizer_texts(run), config.vocab_size)
     digest = hashlib.sha256(trained.files()["tokenizer.json"].encode()).hexdigest()
-    with run.recording("tokenizer", config=config.model_dump(), hashes={"tokenizer": digest}):
+    hashes = {"tokenizer": digest}
+    with run.alone("tokenizer", "train"), run.recording("tokenizer", config=config.model_dump(), hashes=hashes):
         trained.save(run.tokenizer)
         save(run.toml, "tokenizer", config)
     values = {"run": str(run.folder), "vocab_size": trained.vocab_size, "hash": digest}
@@ -94,7 +96,7 @@ def _take_text(run: Run, paths: list[Path], given: Given, as_json: bool) -> None
     files = find_files(paths)
     if any(file.suffix == ".parquet" for file in files):
         require("pyarrow")
-    with run.recording("data", config=config.model_dump()) as record:
+    with run.alone("data", "train"), run.recording("data", config=config.model_dump()) as record:
         counts = take_text(run, files, config, say)
         record.hashes |= {f"text:{split}": sha256(corpus_file(run, split)) for split in SPLITS}
         save(run.toml, "text", config)

@@ -33,7 +33,8 @@ def import_model(
     run = open_run(out, must_exist=False)
     spec, files = folder.read_spec(source), tokenizer_files(source)
     model = asdict(spec) | {"params": spec.params, "embedding_params": spec.embedding_params}
-    with run.recording("import", config={"source": str(source)}, model=model) as record:
+    taken = run.recording("import", config={"source": str(source)}, model=model)
+    with run.alone("import", "train"), taken as record:
         for name, text in files.items():
             write_atomic(run.tokenizer / name, text)
         folder.convert(source, run.model, tokenizer_folder=run.tokenizer)

@@ -59,6 +59,7 @@ def load(
         try:
             run_async(_with_progress(work, tally), fast_loop())
         finally:
+            tally.dropped += record.writer.dropped
             _report(folder.folder, record.writer.attempt, tally, as_json)
         record.exit_code = EXIT_OK if tally.answered and not tally.dropped else EXIT_INVALID
     return record.exit_code
@@ -90,6 +91,8 @@ def _report(folder: Path, attempt: int, tally: Tally, as_json: bool) -> None:
     lines += [f"  {count} x {error}" for error, count in tally.errors.most_common()]
     remedy = settings_wanted(tally.first_error, "load")
     lines += [f"  the first said: {tally.first_error}{remedy}"] if tally.first_error else []
+    if tally.dropped:
+        lines.append(f"{tally.dropped:,} events could not be written (see above), so the card lacks them")
     lines += [tally.client] if tally.client else []
     lines += [f"highest rate that was kept: {tally.max_rate:g} requests/s"] if tally.max_rate else []
     lines.append(f"a read-out of the whole run, warm-up included; the measurement is the card: shosei card {folder}")
@@ -101,6 +104,7 @@ def _report(folder: Path, attempt: int, tally: Tally, as_json: bool) -> None:
         "failed": dict(tally.errors),
         "latency_ms": tally.percentiles_ms(),
         "client": tally.client,
+        "dropped": tally.dropped,
         "max_rate": tally.max_rate,
     }
     result(values, lines, as_json=as_json)

@@ -35,7 +35,7 @@ class Tally:
     first_error: str = ""  # in the server's words
     client: str = ""  # the verdict of the client's watch on itself, once there is one
     max_rate: float | None = None  # the highest that a search has found so far
-    dropped: int = 0  # events that worker processes could not write
+    dropped: int = 0  # events that could not be written
 
     @property
     def answered(self) -> int:

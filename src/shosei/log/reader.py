@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import itertools
 import sys
+from codecs import BOM_UTF8
 from collections import Counter, defaultdict
 from functools import reduce
 from operator import attrgetter, or_
@@ -17,13 +18,14 @@ import numpy as np
 
 from shosei.errors import InputError
 from shosei.log.columns import FIELDS, Builder, Columns
-from shosei.log.events import EVENTS, SCHEMA_VERSION, Event, Int64
+from shosei.log.events import EVENTS, SCHEMA_VERSION, Event, Int64, RunBegin
 from shosei.log.ledger import abandoned
 from shosei.log.log import Log
 from shosei.log.segments import Lines, blocks, line_ends, no_segments, segments
 from shosei.text_files import UNREADABLE
 
 _ANY_KIND: Any = reduce(or_, EVENTS.values())
+_BEGIN = str(RunBegin.__struct_config__.tag)
 _LISTED = 10  # unreadable lines of one segment that have a warning each; the rest are counted
 _SHARED = ("run", "host", "boot", "phase")
 _decoder = msgspec.json.Decoder(_ANY_KIND)
@@ -43,14 +45,24 @@ _decode_header = msgspec.json.Decoder(_Header).decode
 
 
 def attempts(folder: Path) -> list[int]:
-    """Attempt numbers that have events in a run's ``log/`` folder, ascending."""
-    numbers = set()
+    """Attempt numbers in a run's ``log/`` folder, ascending. Those that events name and nobody began are none."""
+    return _attempts(folder)[0]
+
+
+def _attempts(folder: Path) -> tuple[list[int], list[int]]:
+    """The attempts, and numbers that are none: they have no begin, which may be lost, and follow on no attempt."""
+    numbers, begun = set(), set()
     for segment in segments(folder):
         with segment.open("rb") as lines:
             for line in lines:
                 with contextlib.suppress(*UNREADABLE):
-                    numbers.add(_decode_header(line).attempt)
-    return sorted(numbers)
+                    header = _decode_header(line.removeprefix(BOM_UTF8))
+                    numbers.add(header.attempt)
+                    if header.kind == _BEGIN:
+                        begun.add(header.attempt)
+    first = min(numbers, default=0)
+    strays = {number for number in numbers - begun if number != first and number - 1 not in numbers}
+    return sorted(numbers - strays), sorted(strays)
 
 
 def read_log(folder: Path, attempt: int | None = None) -> Log:
@@ -58,7 +70,7 @@ def read_log(folder: Path, attempt: int | None = None) -> Log:
 
     Raises InputError: no log there, or no such attempt. Bad lines become warnings.
     """
-    known = attempts(folder)
+    known, strays = _attempts(folder)
     if not known:
         raise InputError(f"{folder} holds no events; a run folder has log/*.jsonl, written by any shosei verb")
     if attempt is None:
@@ -66,6 +78,7 @@ def read_log(folder: Path, attempt: int | None = None) -> Log:
     elif attempt not in known:
         raise InputError(f"attempt {attempt} is not in {folder}; it has {', '.join(map(str, known))}")
     log = _Reader(attempt, [*segments(folder), *abandoned(folder)]).read()
+    log.warnings += [f"lines of an attempt {number}, which nobody began, are left out" for number in strays]
     log.warnings += [f"{path.name} is no file, left out" for path in no_segments(folder)]
     return log
 
@@ -117,7 +130,8 @@ class _Reader:
     def _take_lines(self, block: bytes, place: int, begin: int, ends: np.ndarray, number: int) -> None:
         """Take what is an event of the attempt; what cannot be read is a warning."""
         self._as_written = False
-        for since, until in itertools.pairwise([0, *ends.tolist()]):
+        mark = len(BOM_UTF8) if begin == 0 and block.startswith(BOM_UTF8) else 0  # an editor's
+        for since, until in itertools.pairwise([mark, *ends.tolist()]):
             try:
                 if event := self._event(block[since:until]):
                     self._add([event], place, np.array([begin + until]), np.array([until - since]))

@@ -115,15 +115,24 @@ class Run:
         return writer
 
     @contextlib.contextmanager
-    def alone(self, verb: str) -> Iterator[None]:
-        """Hold the folder for one ``verb`` for the length of the block. Raises InputError where another such has it."""
+    def alone(self, verb: str, beside: str = "") -> Iterator[None]:
+        """Hold the folder for one ``verb`` for the length of the block; keep out ``beside``, which it would disturb.
+
+        Raises InputError where one of the two has it.
+        """
         self.folder.mkdir(parents=True, exist_ok=True)
+        lock = self.folder / f".{beside or verb}.lock"
         with contextlib.ExitStack() as held:
             try:
-                held.enter_context(locked(self.folder / f".{verb}.lock", wait=False))
+                held.enter_context(locked(lock, wait=False))
             except BlockingIOError:
-                message = f"another 'shosei {verb}' is at work in {self.folder}: let it end, or name another --run"
-                raise InputError(message) from None
+                holder = lock.read_text() or beside or verb
+                other = "another " if holder == verb else ""
+                raise InputError(
+                    f"{other}'shosei {holder}' is at work in {self.folder}: let it end, or name another --run"
+                ) from None
+            with contextlib.suppress(OSError):  # a full disk, which the work itself will tell of
+                lock.write_text(verb)
             yield
 
     def write(self, name: str, data: bytes | str) -> Path:

@@ -87,8 +87,6 @@ class Cell:
     def measure(self, log: Log) -> tuple[Metric, Observations | None]:
         """The cell's metric on one attempt, and the observations that its value is made of. Cells without them are
         compared only over repeated runs."""
-        if not log.of(RunBegin):
-            return self._without_value("not_measured", text("cell.no_run_begin")), None
         view = self.view(log)
         for kind in self.needs:
             if not view.part(kind):
