@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -9,8 +10,12 @@ import pytest
 
 import agent_samples
 import recorded
+from gateway_upstream import QUESTION, client, through, well
+from shosei.card.words import rendered
+from shosei.gateway import Gateway
 from shosei.log import Event, Request, RunBegin
 from shosei.metrics import Metric, Table
+from shosei.metrics.cells import compute
 
 ON_PATH = "share of a task's time, on the critical path"
 
@@ -99,3 +104,25 @@ def test_a_load_through_the_gateway_is_measured_as_ever_with_the_agents_beside()
     metric = cell("response_time", [*calls(), *window])
     assert metric.value is not None
     assert "agents.time" in tables(metric)
+
+
+def test_what_a_gateway_writes_is_enough(tmp_path: Path) -> None:
+    """Two tasks, each of a writer's call and two of a checker's, and a call that names nothing."""
+
+    async def talk(gateway: Gateway) -> None:
+        for task in ("T1", "任务"):
+            for agent in ("writer", "checker", "checker"):
+                await client(gateway, task, agent).chat.completions.create(**QUESTION)
+        await client(gateway).chat.completions.create(**QUESTION)
+
+    log, _ = through(tmp_path, well, talk)
+    found = {metric.id: rendered(metric) for metric in compute(log) if metric.phase == "inference"}
+    agents = tables(found["error_rate"])["agents.agents"]
+    assert column(agents, "calls") == {"writer": 2, "checker": 4, "unattributed": 1}
+    assert column(agents, "tokens in") == {"writer": 22, "checker": 44, "unattributed": 11}
+    assert column(agents, "tokens out") == {"writer": 14, "checker": 28, "unattributed": 7}
+    transfers = tables(found["inference_speed"])["agents.transfers"]
+    assert {str(row[0]): row[1:] for row in transfers.rows} == {"checker": [2, 0], "writer": [2, 0]}
+    times = tables(found["response_time"])
+    assert column(times["agents.tasks_by_system"], "n") == {"from a task's first call to its last answer": 2}
+    assert column(times["agents.critical_path"], "value")["calls on the critical path, mean"] == 3.0
