@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -9,10 +10,12 @@ from typing import Any
 import msgspec
 import pytest
 from rich.cells import cell_len
+from rich.console import Console
 
 import agent_samples
 import card_samples
 import recorded
+from shosei.card.console import terminal
 from shosei.card.judge import exit_code_of_judgements
 from shosei.card.page import html
 from shosei.card.report import markdown
@@ -214,19 +217,23 @@ def test_all_tasks_solved_is_said(tmp_path: Path) -> None:
     assert "None: all 40 were solved." in markdown(build(*of_log(run)))
 
 
-@pytest.mark.parametrize(
-    ("language", "guessed"),
-    [("en", "guessed by its prompt"), ("zh-CN", "由提示词推测"), ("ja", "プロンプトからの推測")],
-)
-def test_a_gateway_alone_gives_the_agents_and_says_which_are_guessed(
-    tmp_path: Path, language: str, guessed: str
-) -> None:
-    built = build(*of_log(gateway_alone(tmp_path, attribution="prompt")))
-    assert not built.wrong
-    for view in (html(built, language), markdown(built, language)):
-        assert view.count(guessed) >= 3
-        assert "73.0" in view
-    assert guessed not in markdown(build(*of_log(gateway_alone(tmp_path / "named"))), language)
+def test_a_gateway_alone_gives_the_agents_and_tells_which_are_guessed(tmp_path: Path) -> None:
+    card = plain_card(gateway_alone(tmp_path / "guessed", attribution="prompt"))
+    assert [row["name"].split()[0] for row in card["agents"]["rows"]] == ["kana", "router", "sums"]
+    assert [row["path_share"] for row in card["agents"]["rows"]] == [pytest.approx(n / 411) for n in (300, 100, 0)]
+    assert all(row["guessed"] for row in card["agents"]["rows"])
+    assert "wrong" not in card
+    named = plain_card(gateway_alone(tmp_path / "named"))
+    assert not any(row["guessed"] for row in named["agents"]["rows"])
+
+
+@pytest.mark.parametrize(("language", "title"), [("en", "Agents"), ("zh-CN", "各智能体"), ("ja", "各エージェント")])
+def test_every_view_of_a_gateway_alone_begins_with_the_agents(tmp_path: Path, language: str, title: str) -> None:
+    built = build(*of_log(gateway_alone(tmp_path)))
+    out = io.StringIO()
+    Console(file=out, width=100).print(terminal(built, language))
+    for view in (html(built, language), markdown(built, language), out.getvalue()):
+        assert view.index(title) < view.index("73.0")
 
 
 def test_without_tasks_the_block_says_where_the_critical_path_is_explained(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ class Agent(msgspec.Struct, frozen=True, kw_only=True):
     """One agent. None is not measured."""
 
     name: Words
-    guessed: bool  # told by its prompt alone
+    guessed: bool  # told by its prompt alone; its name then says so
     path_share: float | None  # of a task's time, what the critical path spends in its calls, mean over tasks
     calls: int
     tokens_in: int | None

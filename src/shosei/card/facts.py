@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from shosei.card.agents import Agent, Agents
+from shosei.card.agents import Agents
 from shosei.card.judge import Compliance, Judgement, exit_code_of_judgements
 from shosei.card.scorecard import Command, PublishedCount, Scorecard
 from shosei.card.words import as_words, named
@@ -123,11 +123,6 @@ def path_note(agents: Agents) -> Text:
     """What the shares of the critical path are, or where it is told why there are none."""
     is_known = any(agent.path_share is not None for agent in agents.rows)
     return text("glance.path_is") if is_known else text("glance.no_path")
-
-
-def agent_name(agent: Agent) -> Sequence[Words]:
-    """How an agent is called, and whether that is a guess."""
-    return [agent.name, text("glance.guessed")] if agent.guessed else [agent.name]
 
 
 def why_wrong(task: WrongTask) -> Sequence[Words]:

@@ -45,7 +45,7 @@ def agent_rows(agents: Agents, translator: Translator) -> list[list[str]]:
     """Each agent's line below ``AGENT_COLUMNS``, in words."""
     return [
         [
-            " · ".join(map(translator.of, facts.agent_name(agent))),
+            translator.of(agent.name),
             translator.number(facts.share(agent.path_share)) or "–",
             *map(translator.of, (agent.calls, agent.tokens_in, agent.tokens_out, agent.errors, agent.tool_calls)),
             translator.number(facts.share(agent.tool_success)) or "–",
