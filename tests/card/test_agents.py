@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
+import io
+import json
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
+from rich.cells import cell_len
+from rich.console import Console
 
 import agent_samples
+import card_samples
 import recorded
+from shosei.card.console import terminal
 from shosei.card.judge import exit_code_of_judgements
 from shosei.card.page import html
 from shosei.card.report import markdown
 from shosei.card.scorecard import Scorecard, build
+from shosei.card.words import to_json
 from shosei.compare.comparison import compare_logs
-from shosei.log import Event, Workflow, read_log
+from shosei.log import Event, Log, Request, RunBegin, Score, Workflow, read_log
+from shosei.metrics import Metric
 from shosei.metrics.cells import compute
 from shosei.metrics.service_level import ServiceLevel
 from shosei.profile.profile import read_profile
+from verb import Shosei
 
 MULTI_AGENT = read_profile("multi-agent")
 
@@ -108,3 +117,160 @@ def test_tasks_are_not_compared_with_single_requests(tmp_path: Path) -> None:
     for id in ("inference_speed", "response_time", "error_rate"):
         assert cells[id, "inference"].verdict == "inconclusive"
         assert "tasks_and_requests" in repr(cells[id, "inference"].reason)
+
+
+QUESTION = "次のかなを" + "カタカナに直してください。" * 30
+
+
+def asked(event: Event) -> Event:
+    """Scores with questions, some long, and answers that a browser must not run."""
+    if not isinstance(event, Score):
+        return event
+    return msgspec.structs.replace(event, question=QUESTION, lang="ja", answer=event.answer or card_samples.HOSTILE)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return recorded.write_events(tmp_path_factory.mktemp("asked"), [*map(asked, agent_samples.events())])
+
+
+def gateway_alone(folder: Path, **changes: Any) -> Path:
+    seen = [event for event in agent_samples.events() if isinstance(event, Request) and event.seen_by == "gateway"]
+    begin = RunBegin(verb="gateway", argv=["shosei", "gateway"], phase="inference")
+    return recorded.write_events(folder, [begin, *(msgspec.structs.replace(call, **changes) for call in seen)])
+
+
+def of_log(run: Path) -> tuple[Log, list[Metric]]:
+    log = read_log(run / "log")
+    return log, compute(log)
+
+
+def plain_card(run: Path, *, answers: bool = True) -> dict[str, Any]:
+    """The card's JSON."""
+    found: dict[str, Any] = json.loads(to_json(build(*of_log(run), answers=answers)))
+    return found
+
+
+def test_the_agents_stand_in_the_order_of_the_critical_path(run: Path) -> None:
+    agents = plain_card(run)["agents"]
+    assert agents["more"] == 0
+    of_tools = {"tool_calls": 0, "tool_success": None}
+    assert agents["rows"] == [
+        {"name": "kana", "path_share": 0.6, "calls": 40, "tokens_in": 800, "tokens_out": 200, "errors": 0}
+        | {"guessed": False}
+        | of_tools,
+        {"name": "router", "path_share": 0.2, "calls": 40, "tokens_in": 800, "tokens_out": 200, "errors": 0}
+        | {"guessed": False, "tool_calls": 40, "tool_success": 0.5},
+        {"name": "sums", "path_share": 0.0, "calls": 48, "tokens_in": 800, "tokens_out": 200, "errors": 8}
+        | {"guessed": False}
+        | of_tools,
+    ]
+
+
+def test_the_wrong_tasks_are_told_with_their_reason_and_who_worked_on_them(run: Path) -> None:
+    wrong = plain_card(run)["wrong"]
+    expected = [n for n in range(agent_samples.TASKS) if not agent_samples.solved(n)]
+    assert (wrong["count"], wrong["of"]) == (len(expected), agent_samples.TASKS)
+    assert [row["task"] for row in wrong["rows"]] == [f"t{n}" for n in expected]
+    rows = {row["task"]: row for row in wrong["rows"]}
+    assert rows["t5"]["reason"] == "graded wrong"
+    assert rows["t5"]["expected"] == "5"
+    assert [step["agent"] for step in rows["t5"]["steps"]] == ["router", "sums", "kana", "sums"]
+    assert (rows["t9"]["reason"], rows["t9"]["detail"]) == ("stopped by its budget", "calls")
+    assert rows["t39"]["reason"] == "raised an exception"
+    for row in rows.values():
+        assert cell_len(row["question"]) <= 200
+        assert row["question"].startswith("次のかなを")
+        assert row["question"].endswith("カタカナに直してください。")
+
+
+def test_a_card_is_told_without_what_was_asked_and_answered(run: Path) -> None:
+    private = plain_card(run, answers=False)["wrong"]
+    assert private["count"] == plain_card(run)["wrong"]["count"]
+    assert {row["question"] + row["answer"] + row["expected"] for row in private["rows"]} == {""}
+    assert "calls" in {row["detail"] for row in private["rows"]}
+    built = build(*of_log(run), answers=False)
+    for view in (html(built), markdown(built)):
+        assert "カタカナに直し" not in view
+        assert "Questions and answers were left out" in view
+
+
+def test_at_most_twenty_wrong_tasks_and_the_command_for_the_rest(tmp_path: Path) -> None:
+    def failed(event: Event) -> Event:
+        return msgspec.structs.replace(event, answer="?") if isinstance(event, Score) else event
+
+    built = build(*of_log(recorded.write_events(tmp_path, [*map(failed, agent_samples.events())])))
+    assert built.wrong
+    assert (built.wrong.count, len(built.wrong.rows)) == (40, 20)
+    for view in (html(built, "en"), markdown(built)):
+        assert "and 20 more" in view
+        assert "shosei card RUN --wrong" in view
+
+
+def test_all_tasks_solved_is_said(tmp_path: Path) -> None:
+    def right(event: Event) -> Event:
+        if isinstance(event, Score):
+            return msgspec.structs.replace(event, answer=event.truth, error="")
+        return msgspec.structs.replace(event, error="") if isinstance(event, Workflow) else event
+
+    run = recorded.write_events(tmp_path, [*map(right, agent_samples.events())])
+    assert "None: all 40 were solved." in markdown(build(*of_log(run)))
+
+
+def test_a_gateway_alone_gives_the_agents_and_tells_which_are_guessed(tmp_path: Path) -> None:
+    card = plain_card(gateway_alone(tmp_path / "guessed", attribution="prompt"))
+    assert [row["name"].split()[0] for row in card["agents"]["rows"]] == ["kana", "router", "sums"]
+    assert [row["path_share"] for row in card["agents"]["rows"]] == [pytest.approx(n / 411) for n in (300, 100, 0)]
+    assert all(row["guessed"] for row in card["agents"]["rows"])
+    assert "wrong" not in card
+    named = plain_card(gateway_alone(tmp_path / "named"))
+    assert not any(row["guessed"] for row in named["agents"]["rows"])
+
+
+@pytest.mark.parametrize(("language", "title"), [("en", "Agents"), ("zh-CN", "各智能体"), ("ja", "各エージェント")])
+def test_every_view_of_a_gateway_alone_begins_with_the_agents(tmp_path: Path, language: str, title: str) -> None:
+    built = build(*of_log(gateway_alone(tmp_path)))
+    out = io.StringIO()
+    Console(file=out, width=100).print(terminal(built, language))
+    for view in (html(built, language), markdown(built, language), out.getvalue()):
+        assert view.index(title) < view.index("73.0")
+
+
+def test_without_tasks_the_block_says_where_the_critical_path_is_explained(tmp_path: Path) -> None:
+    run = gateway_alone(tmp_path, task="")
+    assert "not measured; the cell of the response time says why" in markdown(build(*of_log(run)))
+
+
+def test_a_run_without_training_folds_it_away(card: Scorecard) -> None:
+    report = markdown(card)
+    assert "| Metric | Inference |" in report
+    assert "No training in this run" in report
+    assert "Published and computed" not in report
+    page = html(card, "en")
+    before, _, after = page.partition('<details class="folded">')
+    assert 'data-phase="training"' not in before
+    assert after.count('data-phase="training"') == 15
+
+
+def test_a_card_without_agents_has_both_columns_and_no_block() -> None:
+    built = build(card_samples.log(), card_samples.metrics())
+    assert '<details class="folded">' not in html(built)
+    assert "| Metric | Training | Inference |" in markdown(built)
+    assert not {"agents", "wrong"} & json.loads(to_json(built)).keys()
+
+
+def test_wrong_prints_every_wrong_task(shosei: Shosei, run: Path) -> None:
+    code, out, _ = shosei("card", run, "--wrong")
+    assert code == 0
+    for n in range(agent_samples.TASKS):
+        assert (f"✗ t{n} " in out) == (not agent_samples.solved(n))
+    _, plain, _ = shosei("card", run, "--wrong", "--no-answers", "--json")
+    assert len(json.loads(plain)["rows"]) == json.loads(plain)["count"] == 9
+    assert "カタカナ" not in plain
+
+
+def test_wrong_of_a_run_without_graded_tasks_is_refused(shosei: Shosei, tmp_path: Path) -> None:
+    code, _, err = shosei("card", gateway_alone(tmp_path), "--wrong")
+    assert code == 2
+    assert err.startswith("shosei: ")
+    assert "no agent system's task was graded" in err

@@ -8,10 +8,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
+import agent_samples
 import card_samples
+import recorded
 from shosei.card import build, html
+from shosei.log import Event, Score, read_log
+from shosei.metrics.cells import compute
 
 sync_api = pytest.importorskip("playwright.sync_api")
 
@@ -36,6 +41,23 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> str:
     log = card_samples.log(name=card_samples.HOSTILE)
     path.write_text(html(build(log, card_samples.metrics())), encoding="utf-8")
     return path.as_uri()
+
+
+@pytest.fixture(scope="module")
+def agents_address(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The card of an agent system, one of whose answers is hostile; nothing was trained."""
+
+    def asked(event: Event) -> Event:
+        if not isinstance(event, Score):
+            return event
+        return msgspec.structs.replace(
+            event, question="いくつ？", lang="ja", answer=event.answer or card_samples.HOSTILE
+        )
+
+    run = recorded.write_events(tmp_path_factory.mktemp("agents"), [*map(asked, agent_samples.events())])
+    log = read_log(run / "log")
+    (run / "card.html").write_text(html(build(log, compute(log))), encoding="utf-8")
+    return (run / "card.html").as_uri()
 
 
 # Every text whose colour is too near to the nearest ground behind it, as "text: ratio".
@@ -180,3 +202,52 @@ def test_nothing_spills_over_a_narrow_screen(browser: Any, address: str, scheme:
     visit.page.locator(".all").click()
     visit.page.wait_for_selector("#response_time-inference canvas", state="visible")
     assert visit.page.evaluate("document.documentElement.scrollWidth") <= 360
+
+
+def test_agents_and_wrong_tasks_are_read_without_javascript(browser: Any, agents_address: str) -> None:
+    visit = Visit(browser, agents_address, java_script_enabled=False)
+    agents = visit.page.locator("table.agents tbody tr")
+    assert [agents.nth(n).inner_text().split()[:3] for n in range(3)] == [
+        ["kana", "60.0", "%"],
+        ["router", "20.0", "%"],
+        ["sums", "0", "%"],
+    ]
+    wrong = visit.page.locator("table.wrong tbody tr")
+    assert wrong.count() == 9
+    assert card_samples.HOSTILE in wrong.first.inner_text()
+    assert wrong.first.locator("span[lang=ja]").first.inner_text() == "いくつ？"
+    training = visit.page.locator("#memory-training > summary")
+    assert not training.is_visible()
+    visit.page.locator(".folded > summary").first.click()
+    assert training.is_visible()
+    assert visit.page.locator("details.cell").count() == 30
+    assert visit.trouble == []
+
+
+def test_a_link_opens_what_a_cell_is_folded_away_in(browser: Any, agents_address: str) -> None:
+    visit = Visit(browser, f"{agents_address}#memory-training", locale="en-GB")
+    assert visit.page.locator("#memory-training .definition").is_visible()
+
+
+def test_the_agents_are_switched_with_the_page(browser: Any, agents_address: str) -> None:
+    visit = Visit(browser, agents_address, locale="en-GB")
+    assert visit.page.locator("#wrong").inner_text() == "Wrong tasks 9 of 40"
+    visit.page.get_by_role("button", name="简体中文").click()
+    assert visit.page.locator("#wrong").inner_text() == "答错的任务 40 个中有 9 个"
+    assert visit.page.locator("table.wrong .why").first.inner_text() == "判为错误"
+    assert visit.trouble == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("locale", ["en-GB", "zh-CN", "ja-JP"])
+def test_agents_and_wrong_tasks_fit_a_narrow_screen(
+    browser: Any, agents_address: str, scheme: str, locale: str
+) -> None:
+    visit = Visit(browser, agents_address, viewport={"width": 360, "height": 800}, color_scheme=scheme, locale=locale)
+    assert visit.page.evaluate("document.documentElement.scrollWidth") <= 360
+    for table in (".agents", ".wrong"):
+        inside = visit.page.locator(f"table{table}").evaluate("element => element.scrollWidth")
+        assert inside <= 360 - 2 * 14, "nothing is cut off, and no table must be pushed aside"
+    name, expected = (visit.page.locator(f"table.wrong tbody {cell}").first for cell in ("th", "td:nth-child(3)"))
+    assert min(cell.bounding_box()["width"] for cell in (name, expected)) > 250, "each on a line of its own"
+    assert visit.page.evaluate(CONTRAST) == []

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text as Styled
 
 from shosei.card import facts
+from shosei.card.glance import at_a_glance
 from shosei.card.scorecard import Scorecard
 from shosei.card.words import COMPLIANCE_MARKS, MARKS, VERDICT_MARKS, Translator, Wrapped
-from shosei.metrics.metric import METRIC_IDS, PHASES, Metric, Status
+from shosei.metrics.metric import METRIC_IDS, Metric, Phase, Status
 from shosei.quantity import shown
 
 _STYLES: dict[Status, str] = {
@@ -35,23 +38,27 @@ def terminal(card: Scorecard, language: str = "en") -> RenderableType:
         word, sentence = verdict
         line = f"{VERDICT_MARKS[word]} {card.profile}{colon}{translator.of(sentence)}"
         parts += ["", Wrapped(Styled(line, _VERDICT_STYLES[word]))]
-    heading = _table()
-    heading.add_row(*(Styled(term(key), style="dim") for key in ("metric", *PHASES)))
+    parts += at_a_glance(card, translator)
+    phases = facts.phases_in_sight(card)
+    heading = _table(phases)
+    heading.add_row(*(Styled(term(key), style="dim") for key in ("metric", *phases)))
     parts += ["", heading]
     for group, ids in METRIC_IDS.items():
-        rows = _table()
+        rows = _table(phases)
         for id in ids:
-            cells = (Wrapped(_cell(card, card.cell(id, phase), translator)) for phase in PHASES)
+            cells = (Wrapped(_cell(card, card.cell(id, phase), translator)) for phase in phases)
             rows.add_row(Wrapped(Styled(f"  {term(f'{id}.name')}")), *cells)
         parts += ["", Styled(term(f"group.{group}"), style="bold"), rows]
+    if facts.folded(card):
+        parts += ["", Wrapped(Styled(term("training_elsewhere"), style="dim"))]
     return Group(*parts)
 
 
-def _table() -> Table:
+def _table(phases: Sequence[Phase]) -> Table:
     table = Table.grid(padding=(0, 2, 0, 0))
     table.add_column(width=19, overflow="fold")
-    for _ in PHASES:
-        table.add_column(width=37, overflow="fold")
+    for _ in phases:
+        table.add_column(width=76 // len(phases) - 1, overflow="fold")
     return table
 
 

@@ -7,11 +7,13 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
+from shosei.card.agents import Agents
 from shosei.card.judge import Compliance, Judgement, exit_code_of_judgements
 from shosei.card.scorecard import Command, PublishedCount, Scorecard
 from shosei.card.words import as_words, named
+from shosei.card.wrong import WrongTask
 from shosei.errors import EXIT_INCONCLUSIVE, EXIT_INVALID, EXIT_OK, EXIT_REGRESSION
-from shosei.metrics.metric import Phase, Text, Words, text
+from shosei.metrics.metric import PHASES, Phase, Text, Words, text
 from shosei.quantity import Shown, number, shown, shown_limit
 
 Fact = tuple[str, Sequence[Words]]  # the parts are set one after the other, with a dot between
@@ -99,6 +101,42 @@ def limits(judgement: Judgement) -> Sequence[Words]:
 def judged_value(judgement: Judgement) -> Shown:
     """The value that was judged, in the unit that suits it."""
     return shown(judgement.value, judgement.unit)
+
+
+def folded(card: Scorecard) -> bool:
+    """Whether training is out of sight: on the card of an agent system that was not trained here."""
+    training = [metric.status for metric in card.metrics if metric.phase == "training"]
+    return bool(card.agents) and all(status in ("not_measured", "na") for status in training)
+
+
+def phases_in_sight(card: Scorecard) -> Sequence[Phase]:
+    """The phases whose cells every view shows."""
+    return PHASES[1:] if folded(card) else PHASES
+
+
+def share(value: float | None) -> Shown:
+    """A share in percent; empty where it is not known."""
+    return shown(value, "")
+
+
+def path_note(agents: Agents) -> Text:
+    """What the shares of the critical path are, or where it is told why there are none."""
+    is_known = any(agent.path_share is not None for agent in agents.rows)
+    return text("glance.path_is") if is_known else text("glance.no_path")
+
+
+def why_wrong(task: WrongTask) -> Sequence[Words]:
+    """Why a task was not solved."""
+    return [task.reason, task.detail] if task.detail else [task.reason]
+
+
+def steps(task: WrongTask) -> Sequence[Words]:
+    """Which agents worked on a task, in turn; each with its calls in a row, where they are several."""
+    turns = [
+        text("wrong.in_a_row", agent=step.agent, calls=step.calls) if step.calls > 1 else step.agent
+        for step in task.steps
+    ]
+    return [*turns, text("wrong.more_steps", count=task.more_steps)] if task.more_steps else turns
 
 
 def hardware(card: Scorecard) -> list[tuple[str, Words]]:

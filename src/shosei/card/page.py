@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -19,7 +20,7 @@ from shosei.card.reference import references
 from shosei.card.scorecard import Scorecard
 from shosei.card.timeline import Bar
 from shosei.card.words import COMPLIANCE_MARKS, LANGUAGES, MARKS, VERDICT_MARKS, as_words, named, translated
-from shosei.metrics.metric import METRIC_IDS, PHASES, Metric, Plot, Row, Table, Text, Words, text
+from shosei.metrics.metric import METRIC_IDS, Metric, Phase, Plot, Row, Status, Table, Text, Words, text
 from shosei.quantity import rounded, shown
 
 _MOST_POINTS = 600  # a curve needs no more pixels than this, and the page must stay small enough to mail
@@ -45,8 +46,8 @@ def html(card: Scorecard, language: str | None = None) -> str:
         references={reference.id: reference for reference in references()},
         first_plot=first_plot,
         groups=METRIC_IDS,
-        phases=PHASES,
-        counts={status: sum(metric.status == status for metric in card.metrics) for status in MARKS},
+        phases=facts.phases_in_sight(card),
+        folded=facts.folded(card),
         plots=plots,
         style=_asset("vendor/uplot/uPlot.min.css") + _asset("templates/page.css"),
         scripts=scripts,
@@ -105,6 +106,7 @@ def _template() -> jinja2.Template:
     )
     environment.policies["json.dumps_kwargs"] = {"sort_keys": False, "ensure_ascii": False, "separators": (",", ":")}
     environment.globals |= {
+        "counts_of": _counts_of,
         "facts": facts,
         "shown": shown,
         "band": band,
@@ -121,6 +123,13 @@ def _template() -> jinja2.Template:
         "verdict_marks": VERDICT_MARKS,
     }
     return environment.get_template("page.html.jinja")
+
+
+def _counts_of(card: Scorecard, phases: Sequence[Phase]) -> dict[Status, int]:
+    """How many cells of these phases have each status."""
+    return {
+        status: sum(metric.status == status and metric.phase in phases for metric in card.metrics) for status in MARKS
+    }
 
 
 def _asset(name: str) -> str:

@@ -78,7 +78,7 @@ def as_markdown(entries: Sequence[Reference], language: str = "en") -> str:
     """The reference as a page to read."""
     translator = Translator(language)
     term, of = translator.term, translator.of
-    lines = [f"# {term('reference.title')}", "", term("reference.introduction")]
+    lines = [f"# {term('reference.title')}", "", term("reference.introduction"), "", term("reference.gateway_alone")]
     group, colon = "", term("colon")
     for entry in entries:
         if entry.group != group:

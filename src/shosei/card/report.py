@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from shosei.card import facts
+from shosei.card.glance import AGENT_COLUMNS, ALL_WRONG, agent_rows, steps
 from shosei.card.scorecard import Scorecard
 from shosei.card.words import COMPLIANCE_MARKS, MARKS, VERDICT_MARKS, Translator, escaped, markdown_table, named
-from shosei.metrics.metric import METRIC_IDS, PHASES, Metric
+from shosei.metrics.metric import METRIC_IDS, Metric, text
 from shosei.quantity import shown
 
 
@@ -29,10 +30,13 @@ class _MarkdownCard:
         if verdict := facts.verdict(card):
             word, sentence = verdict
             lines += ["", f"**{VERDICT_MARKS[word]} {escaped(card.profile)}**{self.colon}{self.plain(sentence)}"]
+        lines += [*self.agents(), *self.wrong()]
+        phases = facts.phases_in_sight(card)
         for group, ids in METRIC_IDS.items():
-            rows = [[term(f"{id}.name"), *(self.cell(card.cell(id, phase)) for phase in PHASES)] for id in ids]
+            rows = [[term(f"{id}.name"), *(self.cell(card.cell(id, phase)) for phase in phases)] for id in ids]
             lines += ["", f"## {term(f'group.{group}')}", ""]
-            lines += markdown_table([term("metric"), *map(term, PHASES)], rows)
+            lines += markdown_table([term("metric"), *map(term, phases)], rows)
+        lines += ["", term("training_elsewhere")] if facts.folded(card) else []
         lines += self.judgements()
         lines += ["", f"## {term('warnings')}", ""]
         lines += [f"- {self.plain(warning)}" for warning in card.warnings] or [term("no_warnings")]
@@ -55,7 +59,10 @@ class _MarkdownCard:
             for command, times in facts.commands(card)
         ]
         lines += markdown_table([term("command"), term("exit_code")], rows)
-        lines += ["", f"## {term('audit')}", ""]
+        lines += [] if facts.folded(card) else self.audit()
+        return "\n".join(lines) + "\n"
+
+    def audit(self) -> list[str]:
         columns = ["model", "part", "published", "computed", "difference", "reason"]
         rows = [
             [
@@ -66,10 +73,36 @@ class _MarkdownCard:
                 facts.difference(row),
                 self.plain(row.reason),
             ]
-            for row in card.audit
+            for row in self.card.audit
         ]
-        lines += markdown_table([term(column) for column in columns], rows)
-        return "\n".join(lines) + "\n"
+        return ["", f"## {self.term('audit')}", "", *markdown_table([*map(self.term, columns)], rows)]
+
+    def agents(self) -> list[str]:
+        if not self.card.agents:
+            return []
+        rows = [[escaped(words) for words in row] for row in agent_rows(self.card.agents, self.translator)]
+        lines = ["", f"## {self.term('glance.title')}", "", *markdown_table([*map(self.term, AGENT_COLUMNS)], rows)]
+        more = [self.plain(text("glance.more", count=self.card.agents.more))] if self.card.agents.more else []
+        return [*lines, "", " ".join([self.plain(facts.path_note(self.card.agents)), *more])]
+
+    def wrong(self) -> list[str]:
+        wrong = self.card.wrong
+        if not wrong:
+            return []
+        count = self.plain(text("wrong.of", count=wrong.count, of=wrong.of))
+        lines = ["", f"## {self.term('wrong.title')}{self.colon}{count}", ""]
+        if not wrong.count:
+            return [*lines, self.plain(text("wrong.none", of=wrong.of))]
+        rows = []
+        for task in wrong.rows:
+            said = [task.question, task.expected, task.answer] if wrong.answers else []
+            why = self.colon.join(map(self.plain, facts.why_wrong(task)))
+            rows.append([escaped(task.task), *map(escaped, said), why, escaped(steps(task, self.translator))])
+        told = ["question", "expected", "answer"] if wrong.answers else []
+        lines += markdown_table([self.term(f"wrong.{key}") for key in ("task", *told, "reason", "steps")], rows)
+        if wrong.more:
+            lines += ["", f"{self.plain(text('wrong.more', count=wrong.more))}{self.colon}`{ALL_WRONG}`"]
+        return lines if wrong.answers else [*lines, "", self.term("wrong.left_out")]
 
     def plain(self, value: object) -> str:
         return escaped(self.translator.of(value))

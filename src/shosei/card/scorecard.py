@@ -12,8 +12,10 @@ from typing import Any
 
 import msgspec
 
+from shosei.card.agents import Agents, agents
 from shosei.card.judge import Judgement, judge
 from shosei.card.timeline import Timeline, ends_of_verbs, timeline
+from shosei.card.wrong import Wrong, wrong
 from shosei.log import Event, Exec, Log, Note, RunBegin, RunEnd, Sample, Window
 from shosei.metrics.accuracy.pass_at_1 import judged_inside
 from shosei.metrics.metric import CELL_KEYS, Metric, Phase, Text, Words, text
@@ -57,7 +59,8 @@ class Meter(msgspec.Struct, frozen=True, kw_only=True):
 class Scorecard(msgspec.Struct, frozen=True, kw_only=True):
     """One attempt of a run. ``metrics`` holds 30 cells: 15 ids, each for training and for inference.
 
-    ``judgements`` are what the metrics are worth to ``profile``; without a profile there are none.
+    ``agents`` and ``wrong`` are not in the JSON of a card that has none. ``judgements`` are what the metrics are worth
+    to ``profile``; without a profile there are none.
     """
 
     schema: int = 1
@@ -78,6 +81,8 @@ class Scorecard(msgspec.Struct, frozen=True, kw_only=True):
     seeds: dict[str, int]
     commands: list[Command]
     meter: Meter | None
+    agents: Agents | msgspec.UnsetType = msgspec.UNSET  # where calls of agents are in the log
+    wrong: Wrong | msgspec.UnsetType = msgspec.UNSET  # where an agent system's tasks were graded
     metrics: list[Metric]
     judgements: list[Judgement] = []
     timeline: Timeline
@@ -90,12 +95,19 @@ class Scorecard(msgspec.Struct, frozen=True, kw_only=True):
         return next(metric for metric in self.metrics if (metric.id, metric.phase) == (id, phase))
 
 
-def build(log: Log, metrics: list[Metric], profile: Profile | None = None, noticed: Sequence[Words] = ()) -> Scorecard:
+def build(
+    log: Log,
+    metrics: list[Metric],
+    profile: Profile | None = None,
+    noticed: Sequence[Words] = (),
+    *,
+    answers: bool = True,
+) -> Scorecard:
     """Join the metrics of an attempt with its manifest: what each verb said when it began and when it ended.
 
     ``profile`` judges them; without one, only the name of the profile that a verb was given stands on the card.
     Where two verbs disagree about a fact, the later one stands and a warning names both. ``noticed`` are further
-    warnings, of what is in no log.
+    warnings, of what is in no log. ``answers``: whether wrong tasks are told with what was asked and answered.
     """
     if sorted(CELL_KEYS) != sorted((metric.id, metric.phase) for metric in metrics):
         raise ValueError(f"a scorecard takes each of {len(CELL_KEYS)} cells once")
@@ -141,6 +153,8 @@ def build(log: Log, metrics: list[Metric], profile: Profile | None = None, notic
         seeds=_merge("seeds", begins, warnings),
         commands=commands,
         meter=_meter(log),
+        agents=agents(log, metrics),
+        wrong=wrong(log, answers=answers),
         metrics=metrics,
         judgements=judge(metrics, profile, log) if profile else [],
         timeline=timeline(log),

@@ -53,12 +53,21 @@ def card(
     run: RunArgument = None,
     attempt: AttemptOption = None,
     profile: ProfileOption = None,
+    wrong: Annotated[
+        bool, typer.Option("--wrong", help="Only print every task that an agent system got wrong; write nothing.")
+    ] = False,
+    answers: Annotated[
+        bool,
+        typer.Option("--answers/--no-answers", help="Whether wrong tasks are told with question and answer."),
+    ] = True,
     lang: LanguageOption = None,
     as_json: JsonOption = False,
 ) -> int:
     """Compute the 15 metrics of a run; write card.json, card.html and card.md into it; print the table.
 
-    With a profile the exit code is its verdict: 0 all kept, 3 a limit missed, 4 not shown to be kept, 5 invalid.
+    With a profile the exit code is its verdict: 0 all kept, 3 a limit missed, 4 not shown to be kept, 5 invalid. The
+    card of an agent system also has its agents and the first 20 tasks that it got wrong, their texts cut at 200
+    characters.
     """
     from shosei.card import build, exit_code_of_judgements, html, language, markdown, terminal, to_json, translated
     from shosei.cli.verbs import printed
@@ -72,8 +81,10 @@ def card(
     if asked and not (asked.training or asked.inference):
         raise InputError(f"profile {asked.name} requires nothing: name metrics below [inference] or [training]")
     log = read_log(chosen.log, attempt)
+    if wrong:
+        return _print_wrong(log, spoken, answers=answers, as_json=as_json)
     noticed, regraded = _regraded(chosen, log)
-    scorecard = build(log, compute(log, asked.service_level if asked else None), asked, noticed)
+    scorecard = build(log, compute(log, asked.service_level if asked else None), asked, noticed, answers=answers)
     for warning in scorecard.warnings:
         say(f"warning: {translated(warning, spoken)}")
     data = to_json(scorecard)
@@ -97,6 +108,22 @@ def card(
     verdict = exit_code_of_judgements(scorecard.judgements)
     say(f"profile {asked.name}: exit code {verdict}, {_VERDICTS[verdict]}")
     return verdict or code
+
+
+def _print_wrong(log: Log, language: str, *, answers: bool, as_json: bool) -> int:
+    """Every wrong task of an agent system, not only those that stand on the card."""
+    from shosei.card.glance import wrong_tasks
+    from shosei.card.words import Translator, to_json
+    from shosei.card.wrong import wrong
+
+    tasks = wrong(log, None, answers=answers)
+    if not tasks:
+        raise InputError("--wrong: no agent system's task was graded here; the answers of an exam are in items.jsonl")
+    if as_json:
+        print(to_json(tasks), end="", flush=True)
+    else:
+        print_page(wrong_tasks(tasks, Translator(language)), 100)
+    return EXIT_OK
 
 
 def _regraded(run: Run, log: Log) -> tuple[list[Words], dict[str, bytes | str]]:

@@ -32,14 +32,16 @@ from shosei.log import (
     Window,
     Workflow,
 )
+from shosei.metrics import gateway_alone
 from shosei.metrics.accuracy.classification import classification
 from shosei.metrics.accuracy.confusion import MEASURES
 from shosei.metrics.accuracy.pass_at_1 import pass_at_1, solved_tasks
 from shosei.metrics.experience.response_time import response_time, step_latency, task_time
 from shosei.metrics.experience.satisfaction import satisfaction
-from shosei.metrics.metric import POINTS, Figure, Key, Metric, Phase, Plot, Status, Table, Words, text, worded
+from shosei.metrics.gateway_alone import of_load, with_agents
+from shosei.metrics.metric import POINTS, Figure, Key, Metric, Phase, Plot, Status, Table, Text, Words, text, worded
 from shosei.metrics.observed.series import ran_here
-from shosei.metrics.observed.tasks import submitted
+from shosei.metrics.observed.tasks import behind_gateway_alone, submitted
 from shosei.metrics.performance.gpu_utilization import gpu_utilization
 from shosei.metrics.performance.inference_speed import request_rate, task_rate, training_rate
 from shosei.metrics.performance.training_speed import epoch_time, task_pass, workload_time
@@ -96,7 +98,8 @@ class Cell:
         try:
             value = self.function(view)
         except Unmeasurable as error:
-            return self._without_value(error.status, error.reason, error.command, error.breakdown, error.plots), None
+            told = (error.reason, error.command, error.breakdown, error.plots, error.notes)
+            return self._without_value(error.status, *told), None
         status, reason = _status(value)
         metric = Metric(
             id=self.id,
@@ -127,6 +130,7 @@ class Cell:
         command: str = "",
         breakdown: Sequence[Table] = (),
         plots: Sequence[Plot] = (),
+        notes: Sequence[Key | Text] = (),
     ) -> Metric:
         command = "" if status == "na" else command or self.command
         return Metric(
@@ -139,6 +143,7 @@ class Cell:
             command=command,
             breakdown=list(breakdown),
             plots=list(plots),
+            notes=[worded(note) for note in notes],
         )
 
 
@@ -194,15 +199,21 @@ def compute(log: Log, service_level: ServiceLevel | None = None) -> list[Metric]
 
 
 def cells_of(log: Log, service_level: ServiceLevel) -> list[Cell]:
-    """The 30 cells that fit what an attempt measured: tasks, where there are any, stand before single requests."""
-    return cells(service_level, of_tasks=bool(submitted(log)))
+    """The 30 cells that fit what an attempt measured.
+
+    Tasks, where there are any, stand before single requests. Calls that only a gateway saw are requests, with what is
+    known of agents beside.
+    """
+    if submitted(log):
+        return cells(service_level, task_cells(service_level))
+    return cells(service_level, call_cells(service_level) if behind_gateway_alone(log) else ())
 
 
-def cells(service_level: ServiceLevel, *, of_tasks: bool = False) -> list[Cell]:
-    """The 30 cells, in the card's order. ``of_tasks``: as they are where an agent system was given tasks."""
-    instead = {(cell.id, cell.phase): cell for cell in task_cells(service_level)} if of_tasks else {}
+def cells(service_level: ServiceLevel, instead: Sequence[Cell] = ()) -> list[Cell]:
+    """The 30 cells, in the card's order. ``instead``: those that stand in place of others."""
+    chosen = {(cell.id, cell.phase): cell for cell in instead}
     groups = [_performance(service_level), _accuracy(), _resources(), _reliability(), _experience()]
-    return [instead.get((cell.id, cell.phase), cell) for group in groups for cell in group]
+    return [chosen.get((cell.id, cell.phase), cell) for group in groups for cell in group]
 
 
 def task_cells(service_level: ServiceLevel) -> list[Cell]:
@@ -222,6 +233,44 @@ def task_cells(service_level: ServiceLevel) -> list[Cell]:
         Cell("pass_at_1", "inference", "", "higher", (Score, Workflow), solved_tasks, (Exec, Verdict), command=_AGENTS),
         Cell("error_rate", "inference", "", "lower", (Workflow,), task_errors, (Request,), command=_AGENTS),
         Cell("response_time", "inference", "ms", "lower", (Workflow,), task_time, (Request,), command=_AGENTS),
+    ]
+
+
+def call_cells(service_level: ServiceLevel) -> list[Cell]:
+    """The cells of requests where only a gateway recorded an agent system."""
+    rate, time = of_load(request_rate(service_level)), of_load(response_time)
+    errors, windows = gateway_alone.errors, (Window, Fault)
+    return [
+        Cell(
+            "inference_speed",
+            "inference",
+            "requests/s",
+            "higher",
+            (Request,),
+            with_agents(rate, gateway_alone.work),
+            windows,
+            command=_LOAD,
+        ),
+        Cell(
+            "error_rate",
+            "inference",
+            "",
+            "lower",
+            (Request,),
+            with_agents(request_errors, errors),
+            (Fault,),
+            command=_LOAD,
+        ),
+        Cell(
+            "response_time",
+            "inference",
+            "ms",
+            "lower",
+            (Request,),
+            with_agents(time, gateway_alone.times),
+            windows,
+            command=_LOAD,
+        ),
     ]
 
 

@@ -20,10 +20,11 @@ class Unmeasurable(Exception):
         command: str = "",
         breakdown: Sequence[Table] = (),
         plots: Sequence[Plot] = (),
+        notes: Sequence[Key | Text] = (),
     ) -> None:
         super().__init__(str(reason))
         self.status, self.reason, self.command = status, worded(reason), command
-        self.breakdown, self.plots = list(breakdown), list(plots)
+        self.breakdown, self.plots, self.notes = list(breakdown), list(plots), list(notes)
 
 
 @dataclass(slots=True)

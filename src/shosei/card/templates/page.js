@@ -88,11 +88,16 @@
   all.addEventListener("click", () => {
     const open = all.ariaPressed !== "true";
     all.ariaPressed = String(open);
-    for (const details of $("details.cell")) details.open = open;
+    for (const details of $("details.cell, details.folded")) details.open = open;
   });
 
-  // A link to one cell opens it.
-  const target = () => { const cell = document.getElementById(location.hash.slice(1)); if (cell?.matches("details")) cell.open = true; };
+  // A link to one cell opens it, and what it is folded away in.
+  const target = () => {
+    const cell = document.getElementById(location.hash.slice(1));
+    if (!cell?.matches("details")) return;
+    for (let details = cell; details; details = details.parentElement.closest("details")) details.open = true;
+    cell.scrollIntoView();
+  };
   addEventListener("hashchange", target);
   target();
 })();

@@ -80,12 +80,15 @@ def timing_tables(
     paths = [(task.end_ns - task.scheduled_ns, critical_path(found)) for task, found in timed]
     if not any(path for _, path in paths):
         return []
-    return [_agents(tasks, named, paths), _whole([found for _, found in timed], paths)]
+    return [agent_times(tasks, named, paths), _whole([found for _, found in timed], paths)]
 
 
-def _agents(
-    tasks: Mapping[str, Sequence[Request]], named: Mapping[str, Words], paths: Sequence[tuple[int, list[CallTime]]]
+def agent_times(
+    tasks: Mapping[str, Sequence[Request]],
+    named: Mapping[str, Words],
+    paths: Sequence[tuple[int, list[CallTime]]] = (),
 ) -> Table:
+    """The time of each agent's calls, and its share of tasks' critical paths, each beside its task's length in ns."""
     waits: dict[str, list[float]] = {agent: [] for agent in named}
     for call in itertools.chain.from_iterable(tasks.values()):
         if call.done_ns is not None:
@@ -98,7 +101,7 @@ def _agents(
             math.fsum(waits[agent]) / whole if whole else None,
             stats.percentile(waits[agent], 50),
             stats.percentile(waits[agent], 95),
-            _mean_share(paths, agent),
+            _mean_share(paths, agent) if paths else None,
         ]
         for agent in sorted(named)
     ]

@@ -199,6 +199,11 @@ def task_time(log: Log) -> Value:
     )
 
 
+def times_as_seen(tasks: Sequence[Workflow]) -> Table:
+    """How long tasks took of which only the calls are known."""
+    return _table("agents.tasks_by_system", [_times(tasks, tasks).row(text("agents.first_to_last"))])
+
+
 def _systems(tasks: Sequence[Workflow]) -> list[str]:
     return sorted({task.system for task in tasks})
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from shosei.log import Columns, Log, Request, Window, Workflow
 from shosei.log.events import UNATTRIBUTED
@@ -34,6 +34,44 @@ def by_task(made: list[Request]) -> dict[str, list[Request]]:
     for call in made:
         tasks.setdefault(call.task or call.id, []).append(call)
     return tasks
+
+
+def behind_gateway_alone(log: Log) -> bool:
+    """Whether a gateway saw calls of agents that nobody gave a task through this run."""
+    made = of_purpose(log, "agents")
+    return not submitted(log) and bool(made.where("seen_by", "gateway").any())
+
+
+def by_named_task(made: list[Request]) -> dict[str, list[Request]]:
+    """Calls by the task that they name; those that name none are of no task that is known."""
+    return by_task([call for call in made if call.task])
+
+
+def in_stretches(made: list[Request]) -> dict[str, list[Request]]:
+    """Calls by the task that they name; all that name none are one stretch, named ""."""
+    unnamed = [call for call in made if not call.task]
+    return by_named_task(made) | ({"": unnamed} if unnamed else {})
+
+
+def as_seen(tasks: Mapping[str, Sequence[Request]]) -> list[Workflow]:
+    """Tasks of which only the calls are known: each from its first call to its last answer.
+
+    What the system did before and after, and whether it came to an answer, nobody knows.
+    """
+    return [
+        Workflow(
+            task=name,
+            system="",
+            suite="",
+            item=name,
+            sample=0,
+            cluster=name,
+            scheduled_ns=min(call.scheduled_ns for call in of_task),
+            begin_ns=min(call.scheduled_ns for call in of_task),
+            end_ns=max(call.done_ns or call.scheduled_ns for call in of_task),
+        )
+        for name, of_task in tasks.items()
+    ]
 
 
 def sessions(tasks: list[Workflow]) -> list[tuple[int, int]]:

@@ -225,7 +225,7 @@ def task_errors(log: Log) -> Value:
         ci=stats.wilson_clustered(clusters),
         ci_method="accuracy.wilson_clustered",
         detail="agents.failed_per_task",
-        figures=_of_calls(tried) | figures,
+        figures=failed_calls(tried) | figures,
         notes=[
             *stopped(tasks),
             *unattributed(model_calls),
@@ -251,7 +251,7 @@ def _observations(submitted: Sequence[Workflow]) -> Observations:
     return Observations(each, share, paired=True)
 
 
-def _of_calls(tried: dict[str, list[Request]]) -> dict[str, Figure]:
+def failed_calls(tried: dict[str, list[Request]]) -> dict[str, Figure]:
     """The share of calls that failed; those of one task are not independent."""
     clusters = [[float(bool(call.error)) for call in of_task] for of_task in tried.values()]
     if not clusters:
