@@ -170,7 +170,7 @@ def test_the_agents_stand_in_the_order_of_the_critical_path(run: Path) -> None:
 def test_the_wrong_tasks_are_told_with_their_reason_and_who_worked_on_them(run: Path) -> None:
     wrong = plain_card(run)["wrong"]
     expected = [n for n in range(agent_samples.TASKS) if not agent_samples.solved(n)]
-    assert (wrong["count"], wrong["of"]) == (len(expected), agent_samples.TASKS)
+    assert (wrong["count"], wrong["of"], wrong["ungraded"]) == (len(expected), agent_samples.TASKS, 0)
     assert [row["task"] for row in wrong["rows"]] == [f"t{n}" for n in expected]
     rows = {row["task"]: row for row in wrong["rows"]}
     assert rows["t5"]["reason"] == "graded wrong"
@@ -207,6 +207,15 @@ def test_at_most_twenty_wrong_tasks_and_the_command_for_the_rest(tmp_path: Path)
         assert "shosei card RUN --wrong" in view
 
 
+def test_a_task_for_a_judge_is_wrong_only_if_it_failed(tmp_path: Path) -> None:
+    def judged(event: Event) -> Event:
+        return msgspec.structs.replace(event, grader="judge") if isinstance(event, Score) else event
+
+    wrong = plain_card(recorded.write_events(tmp_path, [*map(judged, agent_samples.events())]))["wrong"]
+    assert (wrong["count"], wrong["of"], wrong["ungraded"]) == (4, 40, 36)
+    assert [row["task"] for row in wrong["rows"]] == ["t9", "t19", "t29", "t39"]
+
+
 def test_all_tasks_solved_is_said(tmp_path: Path) -> None:
     def right(event: Event) -> Event:
         if isinstance(event, Score):
@@ -214,7 +223,7 @@ def test_all_tasks_solved_is_said(tmp_path: Path) -> None:
         return msgspec.structs.replace(event, error="") if isinstance(event, Workflow) else event
 
     run = recorded.write_events(tmp_path, [*map(right, agent_samples.events())])
-    assert "None: all 40 were solved." in markdown(build(*of_log(run)))
+    assert "None: all 40 that were graded are solved." in markdown(build(*of_log(run)))
 
 
 def test_a_gateway_alone_gives_the_agents_and_tells_which_are_guessed(tmp_path: Path) -> None:

@@ -69,7 +69,7 @@ def wrong_tasks(
     blocks = [_wrong_task(task, longest if wrong.answers else 0, translator) for task in wrong.rows[:most]]
     parts: list[RenderableType] = [title, *blocks]
     if not wrong.count:
-        parts.append(Wrapped(Styled(f"  {of(text('wrong.none', of=wrong.of))}")))
+        parts.append(Wrapped(Styled(f"  {of(text('wrong.none', graded=wrong.graded))}")))
     if more := wrong.count - len(blocks):
         rest = f"{of(text('wrong.more', count=more))}{translator.term('colon')}{ALL_WRONG}"
         parts.append(Styled(f"  {rest}", style="dim"))

@@ -92,7 +92,7 @@ class _MarkdownCard:
         count = self.plain(text("wrong.of", count=wrong.count, of=wrong.of))
         lines = ["", f"## {self.term('wrong.title')}{self.colon}{count}", ""]
         if not wrong.count:
-            return [*lines, self.plain(text("wrong.none", of=wrong.of))]
+            return [*lines, self.plain(text("wrong.none", graded=wrong.graded))]
         rows = []
         for task in wrong.rows:
             said = [task.question, task.expected, task.answer] if wrong.answers else []

@@ -43,12 +43,18 @@ class WrongTask(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Wrong(msgspec.Struct, frozen=True, kw_only=True):
-    """``count`` of ``of`` graded samples are wrong; ``rows`` are the first of them."""
+    """``count`` of ``of`` samples are wrong; ``rows`` are the first of them. ``ungraded``: no rule could grade them."""
 
     count: int
     of: int
+    ungraded: int
     rows: list[WrongTask]
     answers: bool = True  # whether questions and answers are told
+
+    @property
+    def graded(self) -> int:
+        """How many are known to be right or wrong."""
+        return self.of - self.ungraded
 
     @property
     def more(self) -> int:
@@ -73,7 +79,8 @@ def wrong(log: Log, most: int | None = MOST, *, answers: bool = True) -> Wrong |
         for task, score, marked in failed[:most]
     ]
     told = rows if answers else [_silent(row) for row in rows]
-    return Wrong(count=len(failed), of=len(graded), rows=told, answers=answers)
+    of = len(submitted(log))
+    return Wrong(count=len(failed), of=of, ungraded=of - len(graded), rows=told, answers=answers)
 
 
 def _graded(log: Log) -> list[tuple[Workflow, Score | None, Mark]]:
