@@ -34,6 +34,11 @@ ERRORS = {
     "KeyError('x')": "exception",
     "An error occurred while running the tool. Please try again. Error: x": "phrase",
     "I encountered an error while trying to use the tool. This was the error: x.": "phrase",
+    "no such city: Atlantis": "phrase",
+    "Permission denied": "phrase",
+    "Failed to fetch the page": "phrase",
+    "找不到这个城市": "phrase",
+    "その都市は見つかりませんでした。": "phrase",
     "1 validation error:\n```json\n[]\n```\n\nFix the errors and try again.": "phrase",
 }
 ANSWERS = [
@@ -50,6 +55,8 @@ ANSWERS = [
     '{"isError": false, "content": []}',
     '{"status": "ok"}',
     "[1, 2]",
+    "Could not the river be crossed?\nThe novel begins with this question.",
+    "There are cities that could not be found for centuries.",
     "{not JSON",
     "All is well.\nThe chapter on errors begins on page 9.",
 ]
@@ -58,6 +65,8 @@ NOBODY_KNOWS = [
     "Exception handling in Python is done with try",
     "The upload failed",
     "失败",
+    "the date is invalid",
+    "There is no such city",
     '{"message": "internal error"}',
 ]
 

@@ -298,7 +298,31 @@ def test_several_samples_of_a_task_are_one_unit() -> None:
     run = [RunBegin(verb="agents", argv=[])]
     run += [sampled(event(n), k) for n in range(TASKS) for k in range(2) for event in (task, score)]
     assert (cell("error_rate", run).n, cell("error_rate", run).clusters) == (80, 40)
-    assert cell("pass_at_1", run).figures["pass_at_2"].value == cell("pass_at_1").value
+    figures = cell("pass_at_1", run).figures
+    assert figures["pass_at_2"].value == figures["pass_hat_2"].value == cell("pass_at_1").value
+    assert figures["flips_2"].value == 0.0, "both samples of each task are alike"
+
+
+def test_tasks_that_flip_between_samples_are_counted() -> None:
+    def answered(index: int, sample: int) -> Score:
+        right = solved(index) and (sample == 0 or index % 2 == 0)
+        answer = str(index) if right else "?"
+        return msgspec.structs.replace(score(index), sample=sample, task=f"t{index}#{sample}", answer=answer, error="")
+
+    def given(index: int, sample: int) -> Workflow:
+        return task(index, sample=sample, task=f"t{index}#{sample}", error="")
+
+    run: list[Event] = [RunBegin(verb="agents", argv=[])]
+    run += [make(n, k) for n in range(TASKS) for k in range(2) for make in (given, answered)]
+    metric = cell("pass_at_1", run)
+    flipping = sum(solved(n) and n % 2 == 1 for n in range(TASKS)) / TASKS
+    always = sum(solved(n) and n % 2 == 0 for n in range(TASKS)) / TASKS
+    assert metric.figures["flips_2"].value == pytest.approx(flipping)
+    assert metric.figures["pass_hat_2"].value == pytest.approx(always)
+    assert metric.figures["flips_2"].direction == "lower"
+    of_two = next(table for table in metric.breakdown if table.key == "accuracy.more_samples").rows[-1]
+    assert of_two[1] == 2
+    assert of_two[8] == pytest.approx(flipping)
 
 
 def test_the_window_of_tasks_needs_no_other() -> None:

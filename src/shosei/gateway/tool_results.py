@@ -36,13 +36,26 @@ _BEGINNINGS = (
     "tool execution failed",
     "exception occurred",
 )
+# A single short line that begins so is an exception's message that a framework hands over alone.
+_MESSAGE = re.compile(
+    r"(?:no such|permission denied|access denied|connection (?:refused|reset|closed|timed out|aborted)|timed out"
+    r"|timeout|operation not permitted|failed to|unable to|could not|couldn't"
+    r"|cannot (?:connect|open|find|read|write|access))\b"
+    r"|(?:找不到|无法|無法|没有这个|不存在)|.*(?:見つかりません(?:でした)?|できません(?:でした)?|存在しません|に失敗しました)[。.]?$",
+    re.IGNORECASE,
+)
+_MOST_MESSAGE = 200  # characters
 _ENDINGS = ("fix the errors and try again.", "please fix your mistakes.")
 _DENIED = re.compile(
     r"\b(?:no|0|zero|without(?: any)?|free of)\s+(?:\w+\s+)?(?:errors?|exceptions?|failures?)\b|\berror[- ]free\b"
     r"|(?:没有|無|无)(?:任何)?(?:错误|錯誤)|エラー(?:は|が)?(?:ありません|なし|ない)",
     re.IGNORECASE,
 )
-_HINT = re.compile(r"\b(?:errors?|exceptions?|failed|failures?|traceback)\b|错误|錯誤|失败|失敗|エラー", re.IGNORECASE)
+_HINT = re.compile(
+    r"\b(?:errors?|exceptions?|failed|failures?|traceback|invalid|unsupported|denied|timed out|no such)\b"
+    r"|错误|錯誤|失败|失敗|エラー|無効|无效",
+    re.IGNORECASE,
+)
 _FAILED = ("error", "failed", "failure")  # values of "status"
 # What frameworks write before a result that comes as a text of the user's.
 _LEAD_IN = re.compile(r"\s*(?:Call id: \S+\s+)?(?:(?:Observation|Tool result)s?:|<tool_response>)?\s*", re.IGNORECASE)
@@ -108,6 +121,8 @@ def judge(text: str, flag: object = None) -> str:
     if first.startswith(_TRACEBACK) or _EXCEPTION.match(first) or (_TRACEBACK in text and _EXCEPTION.match(last)):
         return "exception"
     if first.lower().startswith(_BEGINNINGS) or last.lower().endswith(_ENDINGS):
+        return "phrase"
+    if len(lines) == 1 and len(text) <= _MOST_MESSAGE and _MESSAGE.match(text):
         return "phrase"
     return UNDECIDED if _HINT.search(_DENIED.sub("", first)) else ""
 

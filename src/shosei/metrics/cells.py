@@ -33,7 +33,8 @@ from shosei.log import (
 )
 from shosei.metrics.accuracy.classification import classification
 from shosei.metrics.accuracy.confusion import MEASURES
-from shosei.metrics.accuracy.pass_at_1 import pass_at_1, solved_tasks
+from shosei.metrics.accuracy.pass_at_1 import pass_at_1
+from shosei.metrics.accuracy.solved_tasks import solved_tasks
 from shosei.metrics.experience.response_time import response_time, step_latency, task_time
 from shosei.metrics.experience.satisfaction import satisfaction
 from shosei.metrics.metric import POINTS, Figure, Key, Metric, Phase, Plot, Status, Table, Words, text, worded
@@ -42,6 +43,7 @@ from shosei.metrics.observed.tasks import submitted
 from shosei.metrics.performance.gpu_utilization import gpu_utilization
 from shosei.metrics.performance.inference_speed import request_rate, task_rate, training_rate
 from shosei.metrics.performance.training_speed import epoch_time, task_pass, workload_time
+from shosei.metrics.prices import Prices
 from shosei.metrics.reliability.crash_rate import crash_rate
 from shosei.metrics.reliability.error_rate import request_errors, step_errors, task_errors
 from shosei.metrics.reliability.restart_count import restart_count
@@ -186,27 +188,27 @@ _UNRATED = "experience.nobody_rated"
 _AFTER_CRASHES = (Step, Request, Heartbeat, Fault)
 
 
-def compute(log: Log, service_level: ServiceLevel | None = None) -> list[Metric]:
+def compute(log: Log, service_level: ServiceLevel | None = None, prices: Prices | None = None) -> list[Metric]:
     """The 15 metrics of one attempt, each for training and for inference, in the card's order. A pure function.
 
-    ``service_level`` is what goodput counts by.
+    ``service_level`` is what goodput counts by, ``prices`` what tasks cost by.
     """
-    return [cell.compute(log) for cell in cells_of(log, service_level or ServiceLevel())]
+    return [cell.compute(log) for cell in cells_of(log, service_level or ServiceLevel(), prices)]
 
 
-def cells_of(log: Log, service_level: ServiceLevel) -> list[Cell]:
+def cells_of(log: Log, service_level: ServiceLevel, prices: Prices | None = None) -> list[Cell]:
     """The 30 cells that fit what an attempt measured: tasks, where there are any, stand before single requests."""
-    return cells(service_level, of_tasks=bool(submitted(log)))
+    return cells(service_level, prices, of_tasks=bool(submitted(log)))
 
 
-def cells(service_level: ServiceLevel, *, of_tasks: bool = False) -> list[Cell]:
+def cells(service_level: ServiceLevel, prices: Prices | None = None, *, of_tasks: bool = False) -> list[Cell]:
     """The 30 cells, in the card's order. ``of_tasks``: as they are where an agent system was given tasks."""
-    instead = {(cell.id, cell.phase): cell for cell in task_cells(service_level)} if of_tasks else {}
+    instead = {(cell.id, cell.phase): cell for cell in task_cells(service_level, prices)} if of_tasks else {}
     groups = [_performance(service_level), _accuracy(), _resources(), _reliability(), _experience()]
     return [instead.get((cell.id, cell.phase), cell) for group in groups for cell in group]
 
 
-def task_cells(service_level: ServiceLevel) -> list[Cell]:
+def task_cells(service_level: ServiceLevel, prices: Prices | None = None) -> list[Cell]:
     """The cells that an agent system's tasks measure instead of requests."""
     return [
         Cell("training_speed", "inference", "s", "lower", (Workflow,), task_pass, command=_AGENTS),
@@ -220,7 +222,16 @@ def task_cells(service_level: ServiceLevel) -> list[Cell]:
             (Request,),
             command=_AGENTS,
         ),
-        Cell("pass_at_1", "inference", "", "higher", (Score, Workflow), solved_tasks, (Exec,), command=_AGENTS),
+        Cell(
+            "pass_at_1",
+            "inference",
+            "",
+            "higher",
+            (Score, Workflow),
+            solved_tasks(prices),
+            (Exec, Request) if prices else (Exec,),
+            command=_AGENTS,
+        ),
         Cell("error_rate", "inference", "", "lower", (Workflow,), task_errors, (Request,), command=_AGENTS),
         Cell("response_time", "inference", "ms", "lower", (Workflow,), task_time, (Request,), command=_AGENTS),
     ]
