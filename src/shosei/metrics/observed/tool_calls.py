@@ -38,46 +38,58 @@ def asked_tools(tasks: Mapping[str, Sequence[Request]], failed: Container[str] =
 
 def _of_task(task: str, calls: Sequence[Request], failed: bool) -> list[AskedTool]:
     every: list[AskedTool] = []
-    waiting: list[AskedTool] = []
+    by_id: dict[str, list[AskedTool]] = {}  # those that wait for a result
+    last: dict[str, list[AskedTool]] = {}  # of each agent, what its last answer with tool calls asked for
     for place, call in enumerate(calls):
         for result in call.tool_results:
-            for tool, end in _answered(result, call.agent, waiting):
-                waiting.remove(tool)
+            named = _named(by_id.get(result.id, []), call.agent) if result.id else last.get(call.agent, [])
+            for tool, end in _answered(result, [tool for tool in named if tool.carried is None]):
                 tool.carried, tool.took_ns = place, _took_ns(calls[tool.asked], call)
                 tool.end = end if tool.end == UNANSWERED else tool.end
         asked = [
             AskedTool(task, call.agent, tool.name, tool.id, tool.error or UNANSWERED, place) for tool in call.tool_calls
         ]
-        waiting += asked
+        for tool in asked:
+            by_id.setdefault(tool.id, []).append(tool)
+            last[call.agent] = asked
         every += asked
     if not failed:
-        for tool in waiting:
-            if tool.end == UNANSWERED and not _left_out(tool, calls, every):
-                tool.end = ENDED_THERE
+        _end_there(calls, every)
     return every
 
 
-def _answered(result: ToolResult, agent: str, waiting: Sequence[AskedTool]) -> list[tuple[AskedTool, str]]:
-    """The calls among ``waiting`` that the result is of, and how each ended.
+def _named(waiting: list[AskedTool], agent: str) -> list[AskedTool]:
+    """Of those with one id, the asking agent's last, else the last of all; it waits no longer."""
+    if not waiting:
+        return []
+    own = [number for number, tool in enumerate(waiting) if tool.agent == agent]
+    return [waiting.pop(own[-1] if own else -1)]
+
+
+def _answered(result: ToolResult, tools: Sequence[AskedTool]) -> list[tuple[AskedTool, str]]:
+    """The calls that the result is of, and how each ended.
 
     An error without an id is of one of them, and nobody knows of which: the last; of the others nothing is known.
     """
     end = ERROR if result.error else UNDECIDED if result.form == UNDECIDED else ANSWERED
-    if result.id:
-        named = sorted((tool for tool in waiting if tool.id == result.id), key=lambda tool: tool.agent == agent)
-        return [(tool, end) for tool in named[-1:]]
-    own = [tool for tool in waiting if tool.agent == agent]
-    last = [tool for tool in own if tool.asked == own[-1].asked]
     others = UNDECIDED if result.error else end
-    return [(tool, others) for tool in last[:-1]] + [(tool, end) for tool in last[-1:]]
+    return [(tool, others) for tool in tools[:-1]] + [(tool, end) for tool in tools[-1:]]
 
 
 def _took_ns(asked: Request, carried: Request) -> int | None:
     return None if asked.done_ns is None else max(0, carried.scheduled_ns - asked.done_ns)
 
 
-def _left_out(tool: AskedTool, calls: Sequence[Request], every: Sequence[AskedTool]) -> bool:
-    """Whether its agent went on with the results of other calls, and without this one's."""
-    later = (place for place, call in enumerate(calls) if place > tool.asked and call.agent == tool.agent)
-    place = next(later, None)
-    return place is not None and any(other.carried == place and other.agent == tool.agent for other in every)
+def _end_there(calls: Sequence[Request], every: Sequence[AskedTool]) -> None:
+    """Mark those without a result whose agent did not go on, in its next call, with results of others."""
+    went_on = {(tool.carried, tool.agent) for tool in every}
+    following: dict[str, int] = {}  # each agent's next call, seen from behind
+    next_of: list[int | None] = []
+    for place in range(len(calls) - 1, -1, -1):
+        next_of.append(following.get(calls[place].agent))
+        following[calls[place].agent] = place
+    next_of.reverse()
+    for tool in every:
+        next_call = next_of[tool.asked]
+        if tool.end == UNANSWERED and (next_call is None or (next_call, tool.agent) not in went_on):
+            tool.end = ENDED_THERE
