@@ -19,6 +19,7 @@ from shosei.log import Event, Workflow, read_log
 from shosei.metrics.cells import compute
 from shosei.metrics.service_level import ServiceLevel
 from shosei.profile.profile import read_profile
+from verb import Shosei
 
 MULTI_AGENT = read_profile("multi-agent")
 
@@ -108,3 +109,18 @@ def test_tasks_are_not_compared_with_single_requests(tmp_path: Path) -> None:
     for id in ("inference_speed", "response_time", "error_rate"):
         assert cells[id, "inference"].verdict == "inconclusive"
         assert "tasks_and_requests" in repr(cells[id, "inference"].reason)
+
+
+def test_a_profile_of_prices_alone_shows_costs_and_limits_them(shosei: Shosei, tmp_path: Path) -> None:
+    run = agent_samples.write_run(tmp_path / "run")
+    profile = tmp_path / "prices.toml"
+    prices = 'name = "mine"\n[prices]\ncurrency = "JPY"\nin = 30\nout = 120\n'
+    profile.write_text(prices, encoding="utf-8")
+    code, _, _ = shosei("card", run, "--profile", profile)
+    assert code == 0
+    assert "cost (JPY)" in (run / "card.html").read_text(encoding="utf-8")
+    for limit, expected in ((0.001, 3), (1, 0)):
+        profile.write_text(
+            f'{prices}[inference]\n"pass_at_1.cost_per_solved" = {{ max = {limit} }}\n', encoding="utf-8"
+        )
+        assert shosei("card", run, "--profile", profile)[0] == expected
