@@ -56,12 +56,11 @@ def load(
 
 def validate(kind: type[C], values: dict[str, Any], section: str) -> C:
     """Build ``kind`` from plain values; raise InputError with one line that names the first wrong key."""
+    fields = {field.alias or name: field for name, field in kind.model_fields.items()}
     for key in values:
-        if key not in kind.model_fields:
-            raise InputError(f"unknown key '{section}.{key}'{nearest(key, kind.model_fields)}")
-        if (
-            isinstance(values[key], bool) and kind.model_fields[key].annotation is int
-        ):  # which pydantic takes for 0 or 1
+        if key not in fields:
+            raise InputError(f"unknown key '{section}.{key}'{nearest(key, fields)}")
+        if isinstance(values[key], bool) and fields[key].annotation is int:  # which pydantic takes for 0 or 1
             raise InputError(f"{section}.{key}: Input should be a whole number (got {str(values[key]).lower()})")
     try:
         return kind(**values)
@@ -69,7 +68,7 @@ def validate(kind: type[C], values: dict[str, Any], section: str) -> C:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
         if first["type"] == "missing":
-            field = kind.model_fields.get(key)
+            field = fields.get(key)
             raise InputError(f"{section}.{key} is missing" + (f": {field.description}" if field else "")) from None
         raise InputError(f"{section}.{key}: {first['msg']} (got {first['input']!r})") from None
 

@@ -25,6 +25,7 @@ from shosei.compare.comparison import compare_logs
 from shosei.log import Event, Log, Request, RunBegin, Score, Workflow, read_log
 from shosei.metrics import Metric
 from shosei.metrics.cells import compute
+from shosei.metrics.prices import Prices
 from shosei.metrics.service_level import ServiceLevel
 from shosei.profile.profile import read_profile
 from verb import Shosei
@@ -153,18 +154,32 @@ def plain_card(run: Path, *, answers: bool = True) -> dict[str, Any]:
 
 def test_the_agents_stand_in_the_order_of_the_critical_path(run: Path) -> None:
     agents = plain_card(run)["agents"]
-    assert agents["more"] == 0
-    of_tools = {"tool_calls": 0, "tool_success": None}
+    assert (agents["more"], agents["currency"]) == (0, "")
+    of_tools = {"tool_calls": 0, "tool_success": None, "cost": None}
     assert agents["rows"] == [
         {"name": "kana", "path_share": 0.6, "calls": 40, "tokens_in": 800, "tokens_out": 200, "errors": 0}
         | {"guessed": False}
         | of_tools,
         {"name": "router", "path_share": 0.2, "calls": 40, "tokens_in": 800, "tokens_out": 200, "errors": 0}
-        | {"guessed": False, "tool_calls": 40, "tool_success": 0.5},
+        | {"guessed": False, "tool_calls": 40, "tool_success": pytest.approx(20 / 35), "cost": None},
         {"name": "sums", "path_share": 0.0, "calls": 48, "tokens_in": 800, "tokens_out": 200, "errors": 8}
         | {"guessed": False}
         | of_tools,
     ]
+
+
+def test_agents_have_their_cost_where_the_profile_has_prices(run: Path) -> None:
+    """20 tokens in and 5 out a call: at 1 and 10 a million, 0.00007 each; a call that failed cost nothing."""
+    log = read_log(run / "log")
+    price = {"in": 1.0, "out": 10.0}
+    prices = Prices.model_validate({"currency": "JPY", "default": price})
+    built = build(log, compute(log, None, prices))
+    assert built.agents
+    assert {agent.name: agent.cost for agent in built.agents.rows} == {
+        name: pytest.approx(40 * 70e-6) for name in ("kana", "router", "sums")
+    }
+    for view in (html(built), markdown(built)):
+        assert "0.00280 JPY" in view
 
 
 def test_the_wrong_tasks_are_told_with_their_reason_and_who_worked_on_them(run: Path) -> None:
@@ -283,3 +298,18 @@ def test_wrong_of_a_run_without_graded_tasks_is_refused(shosei: Shosei, tmp_path
     assert code == 2
     assert err.startswith("shosei: ")
     assert "no agent system's task was graded" in err
+
+
+def test_a_profile_of_prices_alone_shows_costs_and_limits_them(shosei: Shosei, tmp_path: Path) -> None:
+    run = agent_samples.write_run(tmp_path / "run")
+    profile = tmp_path / "prices.toml"
+    prices = 'name = "mine"\n[prices]\ncurrency = "JPY"\nin = 30\nout = 120\n'
+    profile.write_text(prices, encoding="utf-8")
+    code, _, _ = shosei("card", run, "--profile", profile)
+    assert code == 0
+    assert "cost (JPY)" in (run / "card.html").read_text(encoding="utf-8")
+    for limit, expected in ((0.001, 3), (1, 0)):
+        profile.write_text(
+            f'{prices}[inference]\n"pass_at_1.cost_per_solved" = {{ max = {limit} }}\n', encoding="utf-8"
+        )
+        assert shosei("card", run, "--profile", profile)[0] == expected

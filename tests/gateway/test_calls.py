@@ -28,6 +28,7 @@ from gateway_upstream import (
     well,
 )
 from shosei.gateway import Gateway
+from shosei.gateway.tool_results import RULE
 from shosei.log import Log, Request, ToolCall, ToolResult
 
 WEEKDAY = {
@@ -260,14 +261,20 @@ def test_tool_results_are_those_since_the_assistant_spoke(tmp_path: Path) -> Non
         asked,
         result("a", "月曜日"),
         result("b", "Error: no such date"),
-        result("c", [{"type": "text", "text": "Error"}]),
+        result("c", [{"type": "text", "text": "Error: none"}]),
     ]
 
     async def talk(gateway: Gateway) -> None:
         await client(gateway).chat.completions.create(model="m", messages=messages)
 
     log, _ = through(tmp_path, well, talk)
-    assert requests(log)[0].tool_results == [ToolResult("a"), ToolResult("b", True), ToolResult("c", True)]
+    (event,) = requests(log)
+    assert event.tool_results == [
+        ToolResult("a", rule=RULE),
+        ToolResult("b", True, "prefix", RULE),
+        ToolResult("c", True, "prefix", RULE),
+    ]
+    assert event.model == "m"
 
 
 @pytest.mark.parametrize(

@@ -232,13 +232,15 @@ def test_pass_at_k_and_pass_hat_k_of_several_samples() -> None:
     right = [sum(s.answer == s.truth for s in scores if s.item == f"i{number}") for number in range(40)]
     assert metric.value == pytest.approx(sum(right) / 200)
     assert (metric.n, metric.clusters) == (40, 40)
-    rows = table(metric, "several samples: of k drawn, at least one right (pass@k), all right (pass^k)").rows
+    rows = next(table for table in metric.breakdown if table.key == "accuracy.more_samples").rows
     assert [row[:2] for row in rows] == [[suite, k] for suite in ("all suites", "a", "b") for k in (1, 2, 4, 5)]
     for row in rows[:4]:
         k = row[1]
         assert row[2] == pytest.approx(sum(pass_at_k(5, c, k) for c in right) / 40)  # type: ignore[arg-type]
         assert row[5] == pytest.approx(sum(pass_hat_k(5, c, k) for c in right) / 40)  # type: ignore[arg-type]
+        assert row[8] == pytest.approx(row[2] - row[5])  # type: ignore[operator]
         assert row[3] <= row[2] <= row[4]  # type: ignore[operator]
+    assert metric.figures["flips_5"].value == pytest.approx(rows[3][8])
     assert metric.figures["pass_at_5"].value == pytest.approx(rows[3][2])
     assert metric.figures["pass_hat_5"].value == pytest.approx(rows[3][5])
     assert measured(log_of(several_samples(40, 1)), "pass_at_1").figures == {}

@@ -87,22 +87,40 @@ def test_each_agents_calls_tokens_errors_and_retries() -> None:
 def test_transfers_and_loops() -> None:
     metric = cell("inference_speed")
     assert rows(metric, "From one call") == {
-        "kana": {"kana": 0, "router": 0, "sums": 8},
-        "router": {"kana": 0, "router": 0, "sums": 40},
-        "sums": {"kana": 40, "router": 0, "sums": 0},
+        "kana": {"kana": 0, "router": 0, "sums": 0},
+        "router": {"kana": 40, "router": 0, "sums": 40},
+        "sums": {"kana": 0, "router": 0, "sums": 8},
     }
-    assert rows(metric, "Back again") == {"sums": {"to and back from": "kana", "n": 8}}
+    assert not any(str(table.title).startswith("Back again") for table in metric.breakdown)
 
 
-def test_tools_that_are_unknown_wrong_unanswered_or_fail() -> None:
+ENDS = [
+    "answered",
+    "unknown tool",
+    "invalid arguments",
+    "no result",
+    "result is an error",
+    "not to be told",
+    "task or agent ended there",
+]
+
+
+def test_tools_that_are_unknown_wrong_or_fail_and_a_last_call_that_needs_no_result() -> None:
     metric = cell("error_rate")
     total = rows(metric, "Tools")["total"]
-    ends = ["answered", "unknown tool", "invalid arguments", "no result", "result is an error"]
-    assert [total[end] for end in ends] == [20, 5, 5, 5, 5]
-    assert metric.figures["tool_success"].value == 0.5
+    assert [total[end] for end in ENDS] == [20, 5, 5, 0, 5, 0, 5]
+    assert metric.figures["tool_success"].value == pytest.approx(20 / 35)
     low, high = metric.figures["tool_success"].ci or (None, None)
-    plain = binomtest(20, 40).proportion_ci(method="wilson")
+    plain = binomtest(20, 35).proportion_ci(method="wilson")
     assert (low, high) == (pytest.approx(plain.low, abs=0.01), pytest.approx(plain.high, abs=0.01))
+
+
+def test_time_of_a_tool_is_from_the_answer_to_the_request_with_the_result() -> None:
+    times = rows(cell("response_time"), "Time of tools")
+    assert {tool: (row["p50 (ms)"], row["p95 (ms)"], row["n"]) for tool, row in times.items()} == {
+        "abacus": (10.0, None, 5),
+        "calculator": (10.0, None, 30),
+    }
 
 
 def test_errors_of_tasks_beside_those_of_calls() -> None:
@@ -280,7 +298,31 @@ def test_several_samples_of_a_task_are_one_unit() -> None:
     run = [RunBegin(verb="agents", argv=[])]
     run += [sampled(event(n), k) for n in range(TASKS) for k in range(2) for event in (task, score)]
     assert (cell("error_rate", run).n, cell("error_rate", run).clusters) == (80, 40)
-    assert cell("pass_at_1", run).figures["pass_at_2"].value == cell("pass_at_1").value
+    figures = cell("pass_at_1", run).figures
+    assert figures["pass_at_2"].value == figures["pass_hat_2"].value == cell("pass_at_1").value
+    assert figures["flips_2"].value == 0.0, "both samples of each task are alike"
+
+
+def test_tasks_that_flip_between_samples_are_counted() -> None:
+    def answered(index: int, sample: int) -> Score:
+        right = solved(index) and (sample == 0 or index % 2 == 0)
+        answer = str(index) if right else "?"
+        return msgspec.structs.replace(score(index), sample=sample, task=f"t{index}#{sample}", answer=answer, error="")
+
+    def given(index: int, sample: int) -> Workflow:
+        return task(index, sample=sample, task=f"t{index}#{sample}", error="")
+
+    run: list[Event] = [RunBegin(verb="agents", argv=[])]
+    run += [make(n, k) for n in range(TASKS) for k in range(2) for make in (given, answered)]
+    metric = cell("pass_at_1", run)
+    flipping = sum(solved(n) and n % 2 == 1 for n in range(TASKS)) / TASKS
+    always = sum(solved(n) and n % 2 == 0 for n in range(TASKS)) / TASKS
+    assert metric.figures["flips_2"].value == pytest.approx(flipping)
+    assert metric.figures["pass_hat_2"].value == pytest.approx(always)
+    assert metric.figures["flips_2"].direction == "lower"
+    of_two = next(table for table in metric.breakdown if table.key == "accuracy.more_samples").rows[-1]
+    assert of_two[1] == 2
+    assert of_two[8] == pytest.approx(flipping)
 
 
 def test_the_window_of_tasks_needs_no_other() -> None:

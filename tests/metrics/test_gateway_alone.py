@@ -44,7 +44,8 @@ def column(table: Table, name: str) -> dict[str, Any]:
     ("id", "keys"),
     [
         ("error_rate", ["agents.agents", "agents.tool.tools"]),
-        ("inference_speed", ["agents.transfers", "agents.loops"]),
+        ("inference_speed", ["agents.transfers"]),
+        ("response_time", ["agents.tool.times"]),
     ],
 )
 def test_its_tables_are_those_of_the_run_that_gave_the_tasks(id: str, keys: list[str]) -> None:
@@ -81,7 +82,7 @@ def test_without_tasks_each_agent_is_known_and_what_followed_what_is_not() -> No
     for end in ("calls", "answered", "success"):
         assert column(tables(rate)["agents.tool.tools"], end) == column(given["agents.tool.tools"], end)
     times = tables(time)
-    assert set(times) == {"agents.time"}
+    assert set(times) == {"agents.time", "agents.tool.times"}
     assert set(column(times["agents.time"], ON_PATH).values()) == {None}
     assert column(times["agents.time"], "p50 (ms)")["kana"] == 300.0
     assert tables(speed) == {}

@@ -1,4 +1,4 @@
-"""pass@k and pass^k against enumeration, and against the product that others compute."""
+"""pass@k, pass^k and the share that flips against enumeration, and against the product that others compute."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shosei.metrics.accuracy.pass_at_1 import ks, pass_at_k, pass_hat_k
+from shosei.metrics.accuracy.pass_at_1 import flips, ks, pass_at_k, pass_hat_k
 
 
 @pytest.mark.parametrize("n", range(1, 8))
@@ -19,6 +19,7 @@ def test_they_are_shares_of_all_draws(n: int) -> None:
             draws = list(combinations([True] * c + [False] * (n - c), k))
             assert pass_at_k(n, c, k) == pytest.approx(sum(map(any, draws)) / len(draws))
             assert pass_hat_k(n, c, k) == pytest.approx(sum(map(all, draws)) / len(draws))
+            assert flips(n, c, k) == pytest.approx(sum(len({*draw}) == 2 for draw in draws) / len(draws))
 
 
 @given(st.integers(1, 400), st.data())
@@ -41,6 +42,6 @@ def test_ks_are_the_powers_of_two_and_n() -> None:
 
 @pytest.mark.parametrize(("n", "c", "k"), [(3, 1, 0), (3, 1, 4), (3, 4, 1), (0, 0, 1)])
 def test_what_cannot_be_is_refused(n: int, c: int, k: int) -> None:
-    for estimator in (pass_at_k, pass_hat_k):
+    for estimator in (pass_at_k, pass_hat_k, flips):
         with pytest.raises(ValueError, match="samples"):
             estimator(n, c, k)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -278,3 +279,58 @@ def test_a_load_takes_the_profiles_settings_where_nothing_else_is_said(tmp_path:
     assert begin.profile == "mine"
     found = {key: begin.config[key] for key in ("rate", "seconds", "warmup_s", "max_tokens", "timeout_s")}
     assert found == {"rate": 20, "seconds": 0.5, "warmup_s": 0, "max_tokens": 9, "timeout_s": 120}
+
+
+def priced(tmp_path: Path, text: str) -> Profile:
+    file = tmp_path / "mine.toml"
+    file.write_text(f'name = "mine"\n{text}', encoding="utf-8")
+    return read_profile(str(file))
+
+
+def test_a_price_table_names_a_currency_a_default_and_models(tmp_path: Path) -> None:
+    profile = priced(
+        tmp_path,
+        """
+        [prices]
+        currency = "JPY"
+        in = 30
+        out = 120.5
+        [prices.models."vendor/big-1.5"]
+        in = 300
+        out = 1200
+        cached = 75
+        """,
+    )
+    assert profile.prices
+    default, big = profile.prices.of("any"), profile.prices.of("vendor/big-1.5")
+    assert default
+    assert big
+    assert (profile.prices.currency, default.tokens_in, default.tokens_out, default.tokens_cached) == (
+        "JPY",
+        30,
+        120.5,
+        None,
+    )
+    assert (big.tokens_in, big.tokens_out, big.tokens_cached) == (300, 1200, 75)
+    only = priced(tmp_path, '[prices]\ncurrency = "USD"\n[prices.models]\nm = { in = 1, out = 2 }').prices
+    assert only
+    assert only.of("other") is None
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('[prices]\ncurrency = "USD"', "give 'in' and 'out'"),
+        ('[prices]\ncurrency = "USD"\nin = 1', "prices.out is missing"),
+        ("[prices]\nin = 1\nout = 2", "prices.currency is missing"),
+        ('[prices]\ncurrency = "dollars"\nin = 1\nout = 2', "prices.currency"),
+        ('[prices]\ncurrency = "USD"\nin = -1\nout = 2', "prices.in: "),
+        ('[prices]\ncurrency = "USD"\nin = 1\nout = 2\ncache = 1', "unknown key 'prices.cache'"),
+        ('[prices]\ncurrency = "USD"\n[prices.models.m]\nin = 1\noutput = 2', "unknown key 'prices.models.m.output'"),
+        ('[prices]\ncurrency = "USD"\nmodels = 3', "prices.models: write it as a table"),
+        ("prices = 3", "prices: write it as a table"),
+    ],
+)
+def test_a_wrong_price_table_is_refused_by_the_key(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(InputError, match=re.escape(message)):
+        priced(tmp_path, text)

@@ -30,6 +30,7 @@ from shosei.log import (
 )
 from shosei.metrics import Metric
 from shosei.metrics.cells import compute
+from shosei.metrics.prices import Prices
 from shosei.metrics.service_level import ServiceLevel
 
 MS = 1_000_000
@@ -248,12 +249,14 @@ def samples(name: str, phase: str, *, seconds: int, megabytes: int, start: int =
     ]
 
 
-def metric_of(events: list[Event], id: str, phase: str, limits: ServiceLevel | None = None) -> Metric:
+def metric_of(
+    events: list[Event], id: str, phase: str, limits: ServiceLevel | None = None, prices: Prices | None = None
+) -> Metric:
     """One cell of a log of ``events``, its texts in English."""
     log = Log(1)
     for event in sorted(events, key=lambda event: event.mono_ns):
         log.events.setdefault(type(event), []).append(event)
-    metrics = compute(log, limits)
+    metrics = compute(log, limits, prices)
     return rendered(next(metric for metric in metrics if (metric.id, metric.phase) == (id, phase)))
 
 

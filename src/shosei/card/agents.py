@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import msgspec
 
-from shosei.log import Log, Request
+from shosei.log import Log
 from shosei.metrics.metric import Metric, Row, Table, Text, Words
-from shosei.metrics.observed.tasks import by_task, calls, in_stretches, names, submitted
-from shosei.metrics.reliability.error_rate import tool_success
+from shosei.metrics.observed.tasks import by_task, calls, ended_badly, in_stretches, names, submitted
+from shosei.metrics.observed.tool_calls import AskedTool, asked_tools
+from shosei.metrics.reliability.tool_success import tool_success
 
 MOST = 24  # on the card; the tables of the cells have them all
 
@@ -28,6 +29,7 @@ class Agent(msgspec.Struct, frozen=True, kw_only=True):
     errors: int
     tool_calls: int
     tool_success: float | None
+    cost: float | None = None
 
 
 class Agents(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,23 +37,25 @@ class Agents(msgspec.Struct, frozen=True, kw_only=True):
 
     rows: list[Agent]
     more: int  # agents that are not among the rows
+    currency: str = ""  # of what they cost; empty where no profile has prices
 
 
 def agents(log: Log, metrics: Sequence[Metric]) -> Agents | msgspec.UnsetType:
     """The agents as the tables of the cells have them; nothing where no call of an agent is in the log."""
-    made = calls(log)[1]
+    made, tasks = calls(log)[1], submitted(log)
     counted = _lines(metrics, "error_rate", "agents.agents")
-    timed = _lines(metrics, "response_time", "agents.time")
     if not counted:
         return msgspec.UNSET
-    tasks = by_task(made) if submitted(log) else in_stretches(made)
+    timed = _lines(metrics, "response_time", "agents.time")
+    paid = _lines(metrics, "pass_at_1", "agents.money_by_agent")
+    asked = asked_tools(by_task(made) if tasks else in_stretches(made), ended_badly(tasks))
     guessed = {call.agent for call in made if call.attribution == "prompt"}
-    found = [
-        _agent(name, agent in guessed, [*counted, *timed], _of_agent(tasks, agent))
+    rows = [
+        _agent(name, agent in guessed, [*counted, *timed, *paid], [tool for tool in asked if tool.agent == agent])
         for agent, name in sorted(names(made).items())
     ]
-    found.sort(key=lambda agent: (-(agent.path_share or 0.0), -agent.calls))
-    return Agents(rows=found[:MOST], more=len(found[MOST:]))
+    rows.sort(key=lambda agent: (-(agent.path_share or 0.0), -agent.calls))
+    return Agents(rows=rows[:MOST], more=len(rows[MOST:]), currency=_currency(metrics))
 
 
 def _lines(metrics: Sequence[Metric], id: str, key: str) -> list[Line]:
@@ -65,11 +69,11 @@ def _line(table: Table, row: Row) -> Line:
     return dict(zip([column.key if isinstance(column, Text) else column for column in table.columns], row, strict=True))
 
 
-def _agent(name: Words, guessed: bool, lines: Sequence[Line], tasks: Mapping[str, Sequence[Request]]) -> Agent:
+def _agent(name: Words, guessed: bool, lines: Sequence[Line], asked: Sequence[AskedTool]) -> Agent:
     line: Line = {}
     for part in lines:
-        line |= part if part["agents.agent"] == name else {}
-    figures, _ = tool_success(tasks)
+        line = part | line if part["agents.agent"] == name else line
+    figures, _, _ = tool_success(asked)
     return Agent(
         name=name,
         guessed=guessed,
@@ -78,17 +82,17 @@ def _agent(name: Words, guessed: bool, lines: Sequence[Line], tasks: Mapping[str
         tokens_in=_count(line["agents.tokens_in"]),
         tokens_out=_count(line["agents.tokens_out"]),
         errors=int(_number(line["reliability.errors"]) or 0),
-        tool_calls=sum(len(call.tool_calls) for of_task in tasks.values() for call in of_task),
-        tool_success=figures["tool_success"].value if "tool_success" in figures else None,
+        tool_calls=len(asked),
+        tool_success=figures["tool_success"].value if figures else None,
+        cost=_number(line.get("agents.money_in")),
     )
 
 
-def _of_agent(tasks: Mapping[str, Sequence[Request]], agent: str) -> dict[str, list[Request]]:
-    """The tasks with the tool calls of one agent; their results may have come to another."""
-    return {
-        name: [call if call.agent == agent else msgspec.structs.replace(call, tool_calls=[]) for call in of_task]
-        for name, of_task in tasks.items()
-    }
+def _currency(metrics: Sequence[Metric]) -> str:
+    """In which the table of what agents cost counts."""
+    tables = [table for metric in metrics for table in metric.breakdown if table.key == "agents.money_by_agent"]
+    columns = [column for table in tables for column in table.columns if isinstance(column, Text)]
+    return next((str(column.values["currency"]) for column in columns if column.key == "agents.money_in"), "")
 
 
 def _number(value: Words | int | float | None) -> float | None:

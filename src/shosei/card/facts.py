@@ -125,6 +125,11 @@ def path_note(agents: Agents) -> Text:
     return text("glance.path_is") if is_known else text("glance.no_path")
 
 
+def money(amount: float | None, agents: Agents) -> Words:
+    """What an agent cost."""
+    return text("glance.amount", amount=amount, currency=agents.currency) if amount is not None else "–"
+
+
 def why_wrong(task: WrongTask) -> Sequence[Words]:
     """Why a task was not solved."""
     return [task.reason, task.detail] if task.detail else [task.reason]

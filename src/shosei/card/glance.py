@@ -16,7 +16,7 @@ from shosei.card.words import Translator, Wrapped
 from shosei.card.wrong import LONGEST, Wrong, WrongTask, shortened
 from shosei.metrics.metric import text
 
-AGENT_COLUMNS = (
+_AGENT_COLUMNS = (
     "agents.agent",
     "glance.path",
     "agents.calls",
@@ -41,14 +41,20 @@ def at_a_glance(card: Scorecard, translator: Translator) -> list[RenderableType]
     return parts
 
 
+def agent_columns(agents: Agents) -> list[str]:
+    """Keys of the columns; what agents cost is one where the profile has prices."""
+    return [*_AGENT_COLUMNS, "glance.cost"] if agents.currency else [*_AGENT_COLUMNS]
+
+
 def agent_rows(agents: Agents, translator: Translator) -> list[list[str]]:
-    """Each agent's line below ``AGENT_COLUMNS``, in words."""
+    """Each agent's line below ``agent_columns``, in words."""
     return [
         [
             translator.of(agent.name),
             translator.number(facts.share(agent.path_share)) or "–",
             *map(translator.of, (agent.calls, agent.tokens_in, agent.tokens_out, agent.errors, agent.tool_calls)),
             translator.number(facts.share(agent.tool_success)) or "–",
+            *([translator.of(facts.money(agent.cost, agents))] if agents.currency else []),
         ]
         for agent in agents.rows
     ]
@@ -78,9 +84,10 @@ def wrong_tasks(
 
 def _agents(agents: Agents, translator: Translator) -> RenderableType:
     table = Table.grid(padding=(0, 2, 0, 0))
-    for place, _ in enumerate(AGENT_COLUMNS):
+    columns = agent_columns(agents)
+    for place, _ in enumerate(columns):
         table.add_column(justify="right" if place else "left", overflow="fold")
-    table.add_row(*(Styled(translator.term(key), style="dim") for key in AGENT_COLUMNS))
+    table.add_row(*(Styled(translator.term(key), style="dim") for key in columns))
     for row in agent_rows(agents, translator):
         table.add_row(*map(Styled, row))
     more = Styled(f"  {translator.of(text('glance.more', count=agents.more))}", style="dim")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from shosei.card import facts
-from shosei.card.glance import AGENT_COLUMNS, ALL_WRONG, agent_rows, steps
+from shosei.card.glance import ALL_WRONG, agent_columns, agent_rows, steps
 from shosei.card.scorecard import Scorecard
 from shosei.card.words import COMPLIANCE_MARKS, MARKS, VERDICT_MARKS, Translator, escaped, markdown_table, named
 from shosei.metrics.metric import METRIC_IDS, Metric, text
@@ -81,7 +81,8 @@ class _MarkdownCard:
         if not self.card.agents:
             return []
         rows = [[escaped(words) for words in row] for row in agent_rows(self.card.agents, self.translator)]
-        lines = ["", f"## {self.term('glance.title')}", "", *markdown_table([*map(self.term, AGENT_COLUMNS)], rows)]
+        columns = [self.term(key) for key in agent_columns(self.card.agents)]
+        lines = ["", f"## {self.term('glance.title')}", "", *markdown_table(columns, rows)]
         more = [self.plain(text("glance.more", count=self.card.agents.more))] if self.card.agents.more else []
         return [*lines, "", " ".join([self.plain(facts.path_note(self.card.agents)), *more])]
 

@@ -78,13 +78,14 @@ def card(
     chosen = open_run(run)
     spoken = language(lang or "en")
     asked = read_profile(profile) if profile else None
-    if asked and not (asked.training or asked.inference):
+    if asked and not (asked.training or asked.inference or asked.prices):
         raise InputError(f"profile {asked.name} requires nothing: name metrics below [inference] or [training]")
     log = read_log(chosen.log, attempt)
     if wrong:
         return _print_wrong(log, spoken, answers=answers, as_json=as_json)
     noticed, regraded = _regraded(chosen, log)
-    scorecard = build(log, compute(log, asked.service_level if asked else None), asked, noticed, answers=answers)
+    metrics = compute(log, asked.service_level, asked.prices) if asked else compute(log)
+    scorecard = build(log, metrics, asked, noticed, answers=answers)
     for warning in scorecard.warnings:
         say(f"warning: {translated(warning, spoken)}")
     data = to_json(scorecard)

@@ -54,6 +54,7 @@ class Call:
     attribution: str = ""  # how the agent was known: path | header | metadata | key | unattributed
     fields: _Fields = field(default_factory=dict)  # of the body
     body_upstream: bytes = b""  # what is sent on
+    model: str = ""  # that is asked for
     stream: bool = False
     shows_usage: bool = True  # the client asked for it itself, or the answer is whole
 
@@ -75,6 +76,7 @@ class Call:
             fields = _decode(self.body)
             stream = _value(fields, "stream") is True
             metadata = _value(fields, "metadata")
+            self.model = _text(_value(fields, "model"))
             options = _value(fields, "stream_options") if stream else None
         except UNREADABLE as error:
             raise InputError(f"The body is not a JSON object: {error}") from None

@@ -6,7 +6,7 @@ import time
 
 import msgspec
 
-from shosei.gateway import tools
+from shosei.gateway import tool_results, tools
 from shosei.gateway.apis import Api
 from shosei.gateway.blocks import Blocks, Renaming
 from shosei.gateway.call import Call
@@ -51,9 +51,10 @@ class Relay:
             phase="inference",
             task=call.task,
             agent=call.agent,
+            model=call.model,
             attribution=call.attribution,
             tool_calls=self._tool_calls,
-            tool_results=tools.results(call.raw("messages")),
+            tool_results=tool_results.of_messages(call.raw("messages"), tools_offered=bool(call.raw("tools"))),
         )
         event.id, event.seen_by = call.id, "gateway"
         event.bytes_received = event.bytes_received or None  # the upstream may never have been asked

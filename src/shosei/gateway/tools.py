@@ -1,4 +1,4 @@
-"""Tool calls in answers, checked against the tools that the request offered, and tool results in requests."""
+"""Tool calls in answers, checked against the tools that the request offered."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from urllib.parse import unquote
 import jsonschema_rs
 import msgspec
 
-from shosei.log import ToolCall, ToolResult
-from shosei.wire.reply import UNREADABLE, text_of
+from shosei.log import ToolCall
+from shosei.wire.reply import UNREADABLE
 
 # What a check may cost, since schemas are the client's and arguments the model's, and everybody waits meanwhile. One
 # subschema takes some 80 ns for each character of the arguments at worst (uniqueItems), a pattern up to 60,000.
@@ -35,14 +35,7 @@ class _Tool(msgspec.Struct):
     function: _Function | None = None
 
 
-class _Message(msgspec.Struct):
-    role: str = ""
-    tool_call_id: str | None = None
-    content: Any = None
-
-
 _tools = msgspec.json.Decoder(list[_Tool]).decode
-_messages = msgspec.json.Decoder(list[_Message]).decode
 
 
 def schemas(tools: bytes) -> dict[str, bytes]:
@@ -59,23 +52,6 @@ def checked(id: str, name: str, arguments: str, offered: Mapping[str, bytes]) ->
     if name not in offered:
         return ToolCall(id, name, "unknown tool")
     return ToolCall(id, name, "" if _fit(arguments, offered[name]) else "invalid arguments")
-
-
-def results(messages: bytes) -> list[ToolResult]:
-    """What tools gave back since the assistant spoke last. A result that begins with "Error" is one."""
-    if b'"tool"' not in messages:
-        return []
-    try:
-        conversation = _messages(messages)
-    except UNREADABLE:  # the upstream will say so
-        return []
-    found = []
-    for message in reversed(conversation):
-        if message.role == "assistant":
-            break
-        if message.role == "tool":
-            found.append(ToolResult(message.tool_call_id or "", text_of(message.content).startswith("Error")))
-    return found[::-1]
 
 
 def _fit(arguments: str, schema: bytes) -> bool:

@@ -195,10 +195,13 @@ class ToolCall(msgspec.Struct, omit_defaults=True):
 
 
 class ToolResult(msgspec.Struct, omit_defaults=True):
-    """What a tool gave back, as the next request told it to the model."""
+    """What a tool gave back, as the next request told it to the model. The text itself is not kept."""
 
-    id: str  # of the call
-    error: bool = False  # it begins with "Error"
+    id: str  # of the call; "" where the request does not say which: then of the agent's last calls
+    error: bool = False  # by the rule of this version; by rule 1 a text that begins with "Error"
+    # rule 2: what decided: flag | json | prefix | exception | phrase; of no error: "", or "undecided"
+    form: str = ""
+    rule: int = 1  # the version of the rule
 
 
 class Request(Event, tag="request"):
@@ -230,6 +233,7 @@ class Request(Event, tag="request"):
     first_try_error: str = ""
     waited_ns: Int64 = 0  # between the tries, all together
     longest_gap_ns: Int64 | None = None  # streamed: longest wait between two pieces after the first token
+    model: str = ""  # gateway: that the request asked for
     attribution: str = ""  # gateway: how it knew the agent: path | key | header | metadata | unattributed
     tool_calls: list[ToolCall] = []  # gateway: in the answer
     tool_results: list[ToolResult] = []  # gateway: new in this request's messages

@@ -35,7 +35,8 @@ from shosei.log import (
 from shosei.metrics import gateway_alone
 from shosei.metrics.accuracy.classification import classification
 from shosei.metrics.accuracy.confusion import MEASURES
-from shosei.metrics.accuracy.pass_at_1 import pass_at_1, solved_tasks
+from shosei.metrics.accuracy.pass_at_1 import pass_at_1
+from shosei.metrics.accuracy.solved_tasks import solved_tasks
 from shosei.metrics.experience.response_time import response_time, step_latency, task_time
 from shosei.metrics.experience.satisfaction import satisfaction
 from shosei.metrics.gateway_alone import of_load, with_agents
@@ -45,6 +46,7 @@ from shosei.metrics.observed.tasks import behind_gateway_alone, submitted
 from shosei.metrics.performance.gpu_utilization import gpu_utilization
 from shosei.metrics.performance.inference_speed import request_rate, task_rate, training_rate
 from shosei.metrics.performance.training_speed import epoch_time, task_pass, workload_time
+from shosei.metrics.prices import Prices
 from shosei.metrics.reliability.crash_rate import crash_rate
 from shosei.metrics.reliability.error_rate import request_errors, step_errors, task_errors
 from shosei.metrics.reliability.restart_count import restart_count
@@ -190,22 +192,22 @@ _UNRATED = "experience.nobody_rated"
 _AFTER_CRASHES = (Step, Request, Heartbeat, Fault)
 
 
-def compute(log: Log, service_level: ServiceLevel | None = None) -> list[Metric]:
+def compute(log: Log, service_level: ServiceLevel | None = None, prices: Prices | None = None) -> list[Metric]:
     """The 15 metrics of one attempt, each for training and for inference, in the card's order. A pure function.
 
-    ``service_level`` is what goodput counts by.
+    ``service_level`` is what goodput counts by, ``prices`` what tasks cost by.
     """
-    return [cell.compute(log) for cell in cells_of(log, service_level or ServiceLevel())]
+    return [cell.compute(log) for cell in cells_of(log, service_level or ServiceLevel(), prices)]
 
 
-def cells_of(log: Log, service_level: ServiceLevel) -> list[Cell]:
+def cells_of(log: Log, service_level: ServiceLevel, prices: Prices | None = None) -> list[Cell]:
     """The 30 cells that fit what an attempt measured.
 
     Tasks, where there are any, stand before single requests. Calls that only a gateway saw are requests, with what is
     known of agents beside.
     """
     if submitted(log):
-        return cells(service_level, task_cells(service_level))
+        return cells(service_level, task_cells(service_level, prices))
     return cells(service_level, call_cells(service_level) if behind_gateway_alone(log) else ())
 
 
@@ -216,7 +218,7 @@ def cells(service_level: ServiceLevel, instead: Sequence[Cell] = ()) -> list[Cel
     return [chosen.get((cell.id, cell.phase), cell) for group in groups for cell in group]
 
 
-def task_cells(service_level: ServiceLevel) -> list[Cell]:
+def task_cells(service_level: ServiceLevel, prices: Prices | None = None) -> list[Cell]:
     """The cells that an agent system's tasks measure instead of requests."""
     return [
         Cell("training_speed", "inference", "s", "lower", (Workflow,), task_pass, command=_AGENTS),
@@ -230,7 +232,16 @@ def task_cells(service_level: ServiceLevel) -> list[Cell]:
             (Request,),
             command=_AGENTS,
         ),
-        Cell("pass_at_1", "inference", "", "higher", (Score, Workflow), solved_tasks, (Exec, Verdict), command=_AGENTS),
+        Cell(
+            "pass_at_1",
+            "inference",
+            "",
+            "higher",
+            (Score, Workflow),
+            solved_tasks(prices),
+            (Exec, Verdict, Request) if prices else (Exec, Verdict),
+            command=_AGENTS,
+        ),
         Cell("error_rate", "inference", "", "lower", (Workflow,), task_errors, (Request,), command=_AGENTS),
         Cell("response_time", "inference", "ms", "lower", (Workflow,), task_time, (Request,), command=_AGENTS),
     ]

@@ -8,10 +8,13 @@ from dataclasses import dataclass, field
 from shosei.log import Log, Request, Window
 from shosei.metrics.experience.critical_path import agent_times, timing_tables
 from shosei.metrics.experience.response_time import times_as_seen
+from shosei.metrics.experience.tool_time import tool_times
 from shosei.metrics.metric import Figure, Key, Table, Text, text
 from shosei.metrics.observed.tasks import as_seen, by_named_task, by_task, calls, in_stretches, names
+from shosei.metrics.observed.tool_calls import asked_tools
 from shosei.metrics.performance import transfers
-from shosei.metrics.reliability.error_rate import failed_calls, table, tool_success, unattributed
+from shosei.metrics.reliability.error_rate import failed_calls, table, unattributed
+from shosei.metrics.reliability.tool_success import tool_success
 from shosei.metrics.value import Unmeasurable, Value
 
 Function = Callable[[Log], Value]
@@ -66,19 +69,21 @@ def errors(log: Log) -> Beside:
     """Each agent's calls and tools. Calls that name no task are one stretch: their tool results are known by id."""
     made = calls(log)[1]
     tried = in_stretches(made)
-    figures, tools = tool_success(tried)
-    return Beside([table(tried, names(made)), *tools], unattributed(made), failed_calls(tried) | figures)
+    figures, tools, undecided = tool_success(asked_tools(tried))
+    notes = [*unattributed(made), *undecided]
+    return Beside([table(tried, names(made)), *tools], notes, failed_calls(tried) | figures)
 
 
 def times(log: Log) -> Beside:
-    """How long each agent's calls and each named task took, and the critical path of those tasks."""
+    """How long each agent's calls, each tool and each named task took, and the critical path of those tasks."""
     made = calls(log)[1]
     named, tasks = names(made), by_named_task(made)
+    tools = tool_times(asked_tools(in_stretches(made)))
     if not tasks:
-        return Beside([agent_times(by_task(made), named)], _unnamed(made))
+        return Beside([agent_times(by_task(made), named), *tools], _unnamed(made))
     seen = as_seen(tasks)
     on_path = timing_tables(seen, by_task(made), named)
-    return Beside([times_as_seen(seen), *on_path], ["agents.seen_alone", *_unnamed(made)])
+    return Beside([times_as_seen(seen), *on_path, *tools], ["agents.seen_alone", *_unnamed(made)])
 
 
 def _unnamed(made: Sequence[Request]) -> list[Text]:

@@ -12,6 +12,7 @@ from shosei.config import Config, read_toml, table, validate
 from shosei.errors import InputError, nearest
 from shosei.load.config import LoadConfig
 from shosei.metrics.metric import METRIC_IDS, Phase
+from shosei.metrics.prices import Price, Prices
 from shosei.metrics.service_level import ServiceLevel
 
 _FOLDER = Path(__file__).with_name("profiles")
@@ -51,6 +52,7 @@ class Profile(Config):
     service_level: ServiceLevel = Field(
         default=ServiceLevel(), description="What one request must keep to count as goodput."
     )
+    prices: Prices | None = Field(default=None, description="What tokens cost; without it, no cost is shown.")
     training: dict[str, Requirement] = Field(default={}, description="What training must keep.")
     inference: dict[str, Requirement] = Field(default={}, description="What inference must keep.")
 
@@ -89,11 +91,29 @@ def _parsed(file: Path) -> Profile:
         for section, kind in (("load", LoadConfig), ("service_level", ServiceLevel)):
             if section in tables:
                 tables[section] = validate(kind, table(tables[section], section), section)
+        if "prices" in tables:
+            tables["prices"] = _prices(table(tables["prices"], "prices"))
         for phase in ("training", "inference"):
             tables[phase] = dict(_requirements(table(tables.get(phase, {}), phase), phase))
         return validate(Profile, tables, "profile")
     except InputError as error:
         raise InputError(f"{file}: {error}") from None
+
+
+def _prices(fields: dict[str, Any]) -> Prices:
+    """``[prices]``: the default's amounts stand in it, and those of models below ``[prices.models.NAME]``."""
+    amounts = [field.alias for field in Price.model_fields.values() if field.alias in fields]
+    default = {name: fields.pop(name) for name in amounts if name}
+    models = table(fields.pop("models", {}), "prices.models")
+    if default:
+        fields["default"] = validate(Price, default, "prices")
+    fields["models"] = {
+        name: validate(Price, table(price, f"prices.models.{name}"), f"prices.models.{name}")
+        for name, price in models.items()
+    }
+    if not (default or models):
+        raise InputError("prices: give 'in' and 'out', or models with prices below [prices.models.NAME]")
+    return validate(Prices, fields, "prices")
 
 
 def _requirements(metrics: dict[str, Any], phase: str) -> Iterator[tuple[str, Requirement]]:

@@ -120,16 +120,25 @@ def cost_per_solved(graded: Sequence[GradedTask], cost: Cost) -> Figure:
 
     A ratio over clusters of tasks (delta method, Cochran 1977). None where nothing was solved or a cost is not known.
     """
+    return _cost_per(graded, cost, lambda sample: float(sample.solved))
+
+
+def cost_per_task(graded: Sequence[GradedTask], cost: Cost) -> Figure:
+    """What a sample of a task costs, likewise."""
+    return _cost_per(graded, cost, lambda _: 1.0)
+
+
+def _cost_per(graded: Sequence[GradedTask], cost: Cost, counted: Callable[[GradedTask], float]) -> Figure:
     clusters: dict[str, list[GradedTask]] = {}
     for sample in graded:
         clusters.setdefault(cluster_of(sample.score), []).append(sample)
-    solved = [float(sum(sample.solved for sample in cluster)) for cluster in clusters.values()]
-    mean = mean_cost(graded, cost)
-    if mean is None or not any(solved):
+    counts = [math.fsum(map(counted, cluster)) for cluster in clusters.values()]
+    if mean_cost(graded, cost) is None or not any(counts):
         return Figure(None, cost.unit, "lower", n=len(clusters))
     spent = [math.fsum(cost.of(sample.task) or 0.0 for sample in cluster) for cluster in clusters.values()]
-    interval = stats.ratio_interval(spent, solved)
-    return Figure(math.fsum(spent) / math.fsum(solved), cost.unit, "lower", interval, len(clusters))
+    return Figure(
+        math.fsum(spent) / math.fsum(counts), cost.unit, "lower", stats.ratio_interval(spent, counts), len(clusters)
+    )
 
 
 def beside_single(

@@ -1,4 +1,4 @@
-"""pass@1 of all tasks, with pass@k and pass^k where a task was asked more than once, and what an agent system pays."""
+"""pass@1 of all tasks, with pass@k, pass^k and the share that flips where a task was asked more than once."""
 
 from __future__ import annotations
 
@@ -6,26 +6,17 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import comb
+from typing import Literal
 
 from shosei.log import Exec, Log, Score
 from shosei.metrics import stats
 from shosei.metrics.accuracy.judged import judged_tables
-from shosei.metrics.accuracy.over_single import (
-    COSTS,
-    GradedTask,
-    beside_single,
-    by_baseline,
-    by_system,
-    cost_per_solved,
-    mean_cost,
-)
 from shosei.metrics.accuracy.tables import identities
 from shosei.metrics.accuracy.verdicts import verdicts
 from shosei.metrics.grading.answer import AMBIGUOUS, CUT_IN_THOUGHT, NONE
 from shosei.metrics.grading.grade import COMMAND, JUDGE, Outcomes, classes, grade, mark, outcomes
 from shosei.metrics.metric import Curve, Figure, Key, Plot, Row, Table, Text, Words, text
 from shosei.metrics.observed.answers import CUT, CUT_LIMIT, INFRA_LIMIT, answered, by_epoch, cluster_of, task_key
-from shosei.metrics.observed.tasks import stopped, submitted
 from shosei.metrics.stats import Interval
 from shosei.metrics.stats.observations import Observation, Observations, share
 from shosei.metrics.value import Unmeasurable, Value
@@ -198,21 +189,21 @@ def _many_cut(suites: Mapping[str, Tasks]) -> list[Text]:
 
 
 def _figures(tasks: Tasks) -> dict[str, Figure]:
-    """pass@k and pass^k for the most samples that a task has; none where each has one."""
+    """pass@k, pass^k and the share that flips for the most samples that a task has; none where each has one."""
     k = max(task.n for task in tasks)
     if k == 1:
         return {}
     sampled = [task for task in tasks if task.n == k]
     return {
         f"{name}_{k}": Figure(
-            _mean(sampled, estimator, k), "", "higher", _interval(sampled, estimator, k), _clusters(sampled)
+            _mean(sampled, estimator, k), "", direction, _interval(sampled, estimator, k), _clusters(sampled)
         )
-        for name, estimator in (("pass_at", pass_at_k), ("pass_hat", pass_hat_k))
+        for name, estimator, direction in _OF_SAMPLES
     }
 
 
 def _more_samples(tasks: Tasks, suites: dict[str, list[_Task]]) -> list[Table]:
-    """pass@k and pass^k of the tasks that have k graded samples, for each suite and for all together."""
+    """The same of the tasks that have k graded samples, for each suite and for all together."""
     most = max(task.n for task in tasks)
     if most == 1:
         return []
@@ -222,11 +213,13 @@ def _more_samples(tasks: Tasks, suites: dict[str, list[_Task]]) -> list[Table]:
         for k in ks(most):
             if sampled := [task for task in group if task.n >= k]:
                 row: Row = [name, k]
-                for estimator in (pass_at_k, pass_hat_k):
+                for _, estimator, _ in _OF_SAMPLES:
                     row += [_mean(sampled, estimator, k), *_interval(sampled, estimator, k)]
                 rows.append([*row, len(sampled)])
-    names = ("accuracy.suite", "accuracy.k", "accuracy.pass_at_k", *_ENDS, "accuracy.pass_hat_k", *_ENDS, "term.n")
-    return [Table.of("accuracy.more_samples", names, rows)]
+    columns = ["accuracy.suite", "accuracy.k"]
+    for name in ("accuracy.pass_at_k", "accuracy.pass_hat_k", "accuracy.flips"):
+        columns += [name, *_ENDS]
+    return [Table.of("accuracy.more_samples", [*columns, "term.n"], rows)]
 
 
 def _unread(suites: dict[str, list[_Task]]) -> list[Table]:
@@ -278,6 +271,22 @@ def pass_hat_k(n: int, c: int, k: int) -> float:
     """
     _check(n, c, k)
     return comb(c, k) / comb(n, k)
+
+
+def flips(n: int, c: int, k: int) -> float:
+    """Chance that of ``k`` samples drawn from ``n`` some are right and some are not: pass@k - pass^k.
+
+    Raises ValueError unless 1 <= k <= n.
+    """
+    return pass_at_k(n, c, k) - pass_hat_k(n, c, k)
+
+
+# Figures and columns of tasks that were asked several times.
+_OF_SAMPLES: tuple[tuple[str, Estimator, Literal["higher", "lower"]], ...] = (
+    ("pass_at", pass_at_k, "higher"),
+    ("pass_hat", pass_hat_k, "higher"),
+    ("flips", flips, "lower"),
+)
 
 
 def ks(n: int) -> list[int]:
@@ -342,30 +351,3 @@ def needing_packages(executions: Iterable[Exec]) -> list[Key | Text]:
 def _last(executions: Iterable[Exec]) -> list[Exec]:
     """A restart may run a program again: its last outcome counts."""
     return list({(run.suite, run.item, run.sample): run for run in executions}.values())
-
-
-def solved_tasks(log: Log) -> Value:
-    """``pass_at_1`` of the tasks, with their cost, beside a single agent where one was given the same tasks."""
-    found = pass_at_1(log)
-    graded, single = by_system(log), by_baseline(log)
-    costs = {f"{name}_per_solved": cost_per_solved(graded, cost) for name, cost in COSTS.items()}
-    figures, tables, notes = beside_single(graded, single)
-    found.figures |= costs | figures
-    found.breakdown = [*found.breakdown[:1], *tables, _costs(graded, costs), *found.breakdown[1:]]
-    found.notes = [*notes, *stopped(submitted(log)), *found.notes]
-    return found
-
-
-def _costs(graded: Sequence[GradedTask], costs: dict[str, Figure]) -> Table:
-    rows: list[Row] = [
-        [text(f"agents.{name}"), mean_cost(graded, cost), figure.value, *(figure.ci or (None, None))]
-        for (name, cost), figure in zip(COSTS.items(), costs.values(), strict=True)
-    ]
-    columns = [
-        "term.quantity",
-        "agents.a_task",
-        "agents.a_solved_task",
-        "term.low_95",
-        "term.high_95",
-    ]
-    return Table.of("agents.costs", columns, rows)

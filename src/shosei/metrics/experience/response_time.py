@@ -11,6 +11,7 @@ import numpy as np
 from shosei.log import Columns, Log, ProcStart, RunBegin, Section, Step, Window, Workflow
 from shosei.metrics import stats
 from shosei.metrics.experience.critical_path import timing_tables
+from shosei.metrics.experience.tool_time import tool_times
 from shosei.metrics.metric import Curve, Figure, Key, Plot, Row, Table, Text, Words, text
 from shosei.metrics.observed.requests import (
     Drill,
@@ -27,7 +28,8 @@ from shosei.metrics.observed.requests import (
 )
 from shosei.metrics.observed.series import RatioBatches, in_turn
 from shosei.metrics.observed.steps import attempted, gaps
-from shosei.metrics.observed.tasks import as_requests, by_task, calls, names, submitted, window_of
+from shosei.metrics.observed.tasks import as_requests, by_task, calls, ended_badly, names, submitted, window_of
+from shosei.metrics.observed.tool_calls import asked_tools
 from shosei.metrics.value import Unmeasurable, Value
 from shosei.quantity import NS_PER_MS, NS_PER_S
 
@@ -179,7 +181,8 @@ def task_time(log: Log) -> Value:
     if not times.clusters:
         raise Unmeasurable("not_measured", text("agents.no_success", tasks=len(tasks)))
     mean, failed = times.mean(), sum(bool(task.error) for task in tasks)
-    made = calls(log)[1]
+    model_calls = calls(log)[1]
+    tried = by_task(model_calls)
     rows = [_times([task for task in tasks if task.system == name], tasks).row(name) for name in _systems(tasks)]
     return Value(
         value=stats.mean(times.values),
@@ -194,7 +197,8 @@ def task_time(log: Log) -> Value:
         plots=_task_plots(times, tasks),
         breakdown=[
             _table("agents.tasks_by_system", [*rows, _unbounded(times, failed)]),
-            *timing_tables(tasks, by_task(made), names(made)),
+            *timing_tables(tasks, tried, names(model_calls)),
+            *tool_times(asked_tools(tried, ended_badly(tasks))),
         ],
     )
 

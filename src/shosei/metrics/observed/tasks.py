@@ -17,6 +17,11 @@ def submitted(log: Log) -> list[Workflow]:
     return [task for task in log.of(Workflow) if not task.baseline]
 
 
+def ended_badly(tasks: Iterable[Workflow]) -> set[str]:
+    """The ids of those that ended without an answer."""
+    return {task.task for task in tasks if task.error}
+
+
 def given_to_baseline(log: Log) -> list[Workflow]:
     """The same tasks, given to a single agent with the same token budget."""
     return [task for task in log.of(Workflow) if task.baseline]

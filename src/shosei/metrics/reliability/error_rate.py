@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -14,7 +13,9 @@ from shosei.metrics import stats
 from shosei.metrics.metric import Figure, Key, Row, Table, Text, Words, text
 from shosei.metrics.observed.requests import Drill, by_time, of_purpose, outermost
 from shosei.metrics.observed.steps import attempted, gaps
-from shosei.metrics.observed.tasks import by_task, calls, names, stopped, submitted
+from shosei.metrics.observed.tasks import by_task, calls, ended_badly, names, stopped, submitted
+from shosei.metrics.observed.tool_calls import asked_tools
+from shosei.metrics.reliability.tool_success import tool_success
 from shosei.metrics.stats.observations import Observation, Observations, by_cluster, share
 from shosei.metrics.value import Unmeasurable, Value
 from shosei.quantity import NS_PER_S
@@ -215,7 +216,7 @@ def task_errors(log: Log) -> Value:
     tried = by_task(model_calls)
     observations = _observations(tasks)
     clusters = [[it.adds["top"] for it in cluster] for cluster in by_cluster(observations.each)]
-    figures, tools = tool_success(tried)
+    figures, tools, undecided = tool_success(asked_tools(tried, ended_badly(tasks)))
     return Value(
         value=stats.mean([float(bool(task.error)) for task in tasks]),
         observations=observations,
@@ -229,6 +230,7 @@ def task_errors(log: Log) -> Value:
         notes=[
             *stopped(tasks),
             *unattributed(model_calls),
+            *undecided,
             *([text("reliability.seen_by", vantage=vantage)] if model_calls else []),
         ],
         breakdown=[
@@ -328,72 +330,3 @@ def _tokens(counts: Sequence[int | None]) -> int | None:
     """The sum; None where no call told. A call that failed has none."""
     counted = [count for count in counts if count is not None]
     return sum(counted) if counted else None
-
-
-# The ends of a tool call, in the order of the table's columns.
-_TOOL_ENDS = ("answered", "unknown tool", "invalid arguments", "unanswered", "error")
-
-
-@dataclass(slots=True)
-class _Asked:
-    """A tool call of ``task``. Until a result comes it is ``unanswered``."""
-
-    task: str
-    tool: str
-    end: str
-
-
-def _asked(tasks: Mapping[str, Sequence[Request]]) -> list[_Asked]:
-    """Every tool call and its end: a wrong call stays one, whatever it was answered."""
-    every: list[_Asked] = []
-    for task, of_task in tasks.items():
-        waiting: dict[str, _Asked] = {}
-        for request in of_task:
-            for result in request.tool_results:
-                asked = waiting.pop(result.id, None)
-                if asked and asked.end == "unanswered":
-                    asked.end = "error" if result.error else "answered"
-            for call in request.tool_calls:
-                waiting[call.id] = _Asked(task, call.name, call.error or "unanswered")
-                every.append(waiting[call.id])
-    return every
-
-
-def tool_success(tasks: Mapping[str, Sequence[Request]]) -> tuple[dict[str, Figure], list[Table]]:
-    """The share of tool calls that were answered without an error, as a figure, and a table of every tool.
-
-    The calls of a task are not independent of each other: the interval is over tasks.
-    """
-    asked = _asked(tasks)
-    if not asked:
-        return {}, []
-    tools = sorted({call.tool for call in asked})
-    rows: list[Row] = [[tool, *_line([call for call in asked if call.tool == tool])] for tool in tools]
-    if len(tools) > 1:
-        rows.append([text("term.total"), *_line(asked)])
-    ends = ["agents.tool." + end.replace(" ", "_") for end in _TOOL_ENDS]
-    columns = [
-        "agents.tool.tool",
-        "agents.calls",
-        *ends,
-        "agents.tool.success",
-        "term.low_95",
-        "term.high_95",
-    ]
-    share, interval = _success(asked)
-    figure = Figure(share, "", "higher", interval, len({call.task for call in asked}))
-    return {"tool_success": figure}, [Table.of("agents.tool.tools", columns, rows)]
-
-
-def _line(asked: Sequence[_Asked]) -> Row:
-    counts = Counter(call.end for call in asked)
-    share, (low, high) = _success(asked)
-    return [len(asked), *(counts[end] for end in _TOOL_ENDS), share, low, high]
-
-
-def _success(asked: Sequence[_Asked]) -> tuple[float, stats.Interval]:
-    outcomes: dict[str, list[float]] = {}
-    for call in asked:
-        outcomes.setdefault(call.task, []).append(float(call.end == "answered"))
-    share = stats.mean([outcome for task in outcomes.values() for outcome in task])
-    return share, stats.wilson_clustered(list(outcomes.values()))
