@@ -32,26 +32,43 @@ class _Function(msgspec.Struct):
 
 
 class _Tool(msgspec.Struct):
+    """A tool as a chat has it, or flat, as the Responses API does."""
+
     function: _Function | None = None
+    type: str = ""
+    name: str = ""
+    parameters: msgspec.Raw = msgspec.Raw(b"null")
 
 
-class _Message(msgspec.Struct):
+class _Said(msgspec.Struct):
+    """A message of a chat, or an item of the Responses API's input."""
+
     role: str = ""
     tool_call_id: str | None = None
     content: Any = None
+    type: str = ""
+    call_id: str | None = None
+    output: Any = None
 
 
 _tools = msgspec.json.Decoder(list[_Tool]).decode
-_messages = msgspec.json.Decoder(list[_Message]).decode
+_conversation = msgspec.json.Decoder(list[_Said]).decode
+_BY_MODEL = ("function_call", "reasoning")  # types of items
+_OUTPUT = "function_call_output"
 
 
 def schemas(tools: bytes) -> dict[str, bytes]:
     """The JSON schemas of the parameters of each function that a request offers, by name."""
     try:
-        offered = [tool.function for tool in _tools(tools) if tool.function]
+        offered = [function for tool in _tools(tools) if (function := _function(tool))]
     except UNREADABLE:  # the upstream will say so
         return {}
     return {function.name: bytes(function.parameters) for function in offered}
+
+
+def _function(tool: _Tool) -> _Function | None:
+    flat = tool.type == "function" and tool.name
+    return _Function(tool.name, tool.parameters) if flat else tool.function
 
 
 def checked(id: str, name: str, arguments: str, offered: Mapping[str, bytes]) -> ToolCall:
@@ -61,21 +78,23 @@ def checked(id: str, name: str, arguments: str, offered: Mapping[str, bytes]) ->
     return ToolCall(id, name, "" if _fit(arguments, offered[name]) else "invalid arguments")
 
 
-def results(messages: bytes) -> list[ToolResult]:
-    """What tools gave back since the assistant spoke last. A result that begins with "Error" is one."""
-    if b'"tool"' not in messages:
+def results(conversation: bytes) -> list[ToolResult]:
+    """What tools gave back since the model spoke last. A result that begins with "Error" is one."""
+    if b'"tool"' not in conversation and b'"function_call_output"' not in conversation:
         return []
     try:
-        conversation = _messages(messages)
-    except UNREADABLE:  # the upstream will say so
+        said = _conversation(conversation)
+    except UNREADABLE:  # the upstream will say so; or it is a text
         return []
-    found = []
-    for message in reversed(conversation):
-        if message.role == "assistant":
+    results = []
+    for each in reversed(said):
+        if each.role == "assistant" or each.type in _BY_MODEL:
             break
-        if message.role == "tool":
-            found.append(ToolResult(message.tool_call_id or "", text_of(message.content).startswith("Error")))
-    return found[::-1]
+        if each.role == "tool":
+            results.append(ToolResult(each.tool_call_id or "", text_of(each.content).startswith("Error")))
+        elif each.type == _OUTPUT:
+            results.append(ToolResult(each.call_id or "", text_of(each.output).startswith("Error")))
+    return results[::-1]
 
 
 def _fit(arguments: str, schema: bytes) -> bool:

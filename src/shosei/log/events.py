@@ -35,7 +35,7 @@ class Event(msgspec.Struct, tag_field="kind", kw_only=True, omit_defaults=True):
     phase: str = ""  # training | inference; "" belongs to no phase and feeds no cell
     mono_ns: Int64 = 0
     wall_ns: Int64 = 0  # Unix time; only to join hosts and to print dates
-    span: str = ""
+    span: str = ""  # of a gateway: the name that it gave a call, where the id of its answer is the upstream's
     parent_span: str = ""
     task: str = ""
     agent: str = ""
