@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 KEY_PREFIX = "agent:"  # of an API key that is a name, and no key
 
+_RETRY_COUNT = b"x-stainless-retry-count"  # of OpenAI's own clients
+_COUNT = re.compile(rb"\d{1,9}")
 _TARGET = re.compile(rb"(?:/r/([^/?]+))?(?:/t/([^/?]+))?(?:/a/([^/?]+))?(/[^?]*)(\?.*)?")
 
 _Fields = dict[str, msgspec.Raw]
@@ -55,6 +57,7 @@ class Call:
     fields: _Fields = field(default_factory=dict)  # of the body
     body_upstream: bytes = b""  # what is sent on
     stream: bool = False
+    retry: int | None = None  # how often the client has sent this before, if it says so
     shows_usage: bool = True  # the client asked for it itself, or the answer is whole
 
     def __post_init__(self) -> None:
@@ -107,6 +110,8 @@ class Call:
     def _attribute(self, metadata: dict[str, Any]) -> None:
         """The agent is whatever names it first: path, header, metadata, key; the task likewise."""
         headers = dict(self.headers)
+        count = headers.get(_RETRY_COUNT, b"")
+        self.retry = int(count) if _COUNT.fullmatch(count) else None
         key = bearer(headers.get(b"authorization", b""))
         named = (
             ("path", self.agent),

@@ -51,6 +51,7 @@ class Relay:
             task=call.task,
             agent=call.agent,
             attribution=call.attribution,
+            retry=call.retry,
             tool_calls=self._tool_calls,
             tool_results=tools.results(call.raw(self._api.conversation)),
         )

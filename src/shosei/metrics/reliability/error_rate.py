@@ -278,8 +278,11 @@ def _ended(error: str) -> Words:
 
 
 def retries(of_task: Sequence[Request]) -> int:
-    """Of one agent's calls in one task, those that follow on one that failed."""
-    return sum(bool(before.error) for before in of_task[:-1])
+    """Of one agent's calls in one task, those that were sent before, as their client says; or else follow a failure."""
+    failed_before = [False, *(bool(call.error) for call in of_task)]
+    return sum(
+        failed if call.retry is None else call.retry > 0 for failed, call in zip(failed_before, of_task, strict=False)
+    )
 
 
 def table(tasks: Mapping[str, Sequence[Request]], named: Mapping[str, Words]) -> Table:
