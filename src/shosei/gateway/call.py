@@ -11,8 +11,10 @@ import msgspec
 
 from shosei.errors import InputError
 from shosei.gateway.apis import Api, api_of
+from shosei.gateway.prompt import agent_of
 from shosei.gateway.splice import edited, spans_of
 from shosei.log.events import UNATTRIBUTED
+from shosei.log.guessed_agent import GUESSED
 from shosei.wire.connection import Headers
 from shosei.wire.reply import UNREADABLE
 
@@ -53,7 +55,7 @@ class Call:
     # What is known of a call to a model.
     api: Api | None = None  # how it is measured; None where it is none, and passed on as it is
     id: str = ""  # the gateway's own
-    attribution: str = ""  # how the agent was known: path | header | metadata | key | unattributed
+    attribution: str = ""  # how the agent was known: path | header | metadata | key | prompt | unattributed
     fields: _Fields = field(default_factory=dict)  # of the body
     body_upstream: bytes = b""  # what is sent on
     stream: bool = False
@@ -84,6 +86,8 @@ class Call:
         finally:
             self._attribute(metadata if isinstance(metadata, dict) else {})
         self.fields, self.stream = fields, stream
+        if self.attribution == UNATTRIBUTED and (guessed := agent_of(fields)):
+            self.agent, self.attribution = guessed, GUESSED
         if stream and ask_usage and self.api and self.api.usage_on_request:
             self._ask_usage({} if options is None else options)
 

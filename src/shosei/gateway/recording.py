@@ -23,6 +23,8 @@ from shosei.files import write_atomic
 from shosei.gateway.call import Call
 from shosei.gateway.downstream import MAX_BODY_BYTES
 from shosei.gateway.upstream import NotRecorded, Source
+from shosei.log.events import UNATTRIBUTED
+from shosei.log.guessed_agent import GUESSED
 from shosei.wire.connection import Broken, Headers, Reader
 
 # Fields that do not change what a model answers.
@@ -213,6 +215,8 @@ def _key(call: Call) -> str:
     asked: Any = {name: msgspec.json.decode(raw) for name, raw in call.fields.items() if name not in _IRRELEVANT}
     # Of what is not a call to a model, nobody is asked who calls.
     task, agent = (call.task, call.agent) if call.id else ("", "")
+    if call.attribution == GUESSED:  # what is asked says it
+        agent = UNATTRIBUTED
     if not call.id and (call.body or call.query):
         asked = [call.query, hashlib.sha256(call.body).hexdigest()]
     identity = [call.method, call.path, task, agent, asked]

@@ -231,7 +231,7 @@ class Request(Event, tag="request"):
     waited_ns: Int64 = 0  # between the tries, all together
     longest_gap_ns: Int64 | None = None  # streamed: longest wait between two pieces after the first token
     retry: Int64 | None = None  # gateway: how often the client had sent it before, where it says so
-    attribution: str = ""  # gateway: how it knew the agent: path | key | header | metadata | unattributed
+    attribution: str = ""  # gateway: how it knew the agent: path | key | header | metadata | prompt | unattributed
     tool_calls: list[ToolCall] = []  # gateway: in the answer
     tool_results: list[ToolResult] = []  # gateway: new in this request's messages
 

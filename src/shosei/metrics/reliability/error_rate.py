@@ -12,6 +12,7 @@ from shosei.log import Columns, Log, Request, Step, Workflow
 from shosei.log.events import UNATTRIBUTED
 from shosei.metrics import stats
 from shosei.metrics.metric import Figure, Key, Row, Table, Text, Words, text
+from shosei.metrics.observed import guessed
 from shosei.metrics.observed.requests import Drill, by_time, of_purpose, outermost
 from shosei.metrics.observed.steps import attempted, gaps
 from shosei.metrics.observed.tasks import by_task, calls, names, stopped, submitted
@@ -229,6 +230,7 @@ def task_errors(log: Log) -> Value:
         notes=[
             *stopped(tasks),
             *unattributed(model_calls),
+            *guessed.notes(model_calls),
             *([text("reliability.seen_by", vantage=vantage)] if model_calls else []),
         ],
         breakdown=[
@@ -291,9 +293,7 @@ def table(tasks: Mapping[str, Sequence[Request]], named: Mapping[str, Words]) ->
     for agent in sorted(named):
         per_task = [[call for call in of_task if call.agent == agent] for of_task in tasks.values()]
         of_agent = [call for of_task in per_task for call in of_task]
-        known_by = sorted(
-            {call.attribution for call in of_agent if call.attribution and call.attribution != UNATTRIBUTED}
-        )
+        known_by = {call.attribution for call in of_agent if agent != UNATTRIBUTED} - {"", UNATTRIBUTED}
         rows.append(
             [
                 named[agent],
@@ -302,7 +302,7 @@ def table(tasks: Mapping[str, Sequence[Request]], named: Mapping[str, Words]) ->
                 _tokens([call.tokens_out for call in of_agent]),
                 sum(bool(call.error) for call in of_agent),
                 sum(map(retries, per_task)),
-                ", ".join(known_by) or None,
+                ", ".join(sorted(known_by)) or None,
             ]
         )
     columns = [
