@@ -94,7 +94,8 @@ def _words(text: str) -> str:
     if len(text) <= _WORDS:
         return text
     words, _, rest = text[: _WORDS + 1].rpartition(" ")
-    return (words if words and len(rest) < _WORDS // 2 else text[:_WORDS]) + _ELLIPSIS
+    begin = words if words and len(rest) < _WORDS // 2 else text[:_WORDS]
+    return begin.rstrip(" .,:;…") + _ELLIPSIS
 
 
 def _digits(*texts: str) -> str:

@@ -236,6 +236,14 @@ class Request(Event, tag="request"):
     tool_results: list[ToolResult] = []  # gateway: new in this request's messages
 
 
+class PassedOn(Event, tag="passed_on"):
+    """A request that a gateway passed on without measuring it, because it is no call to a chat model."""
+
+    path: str  # its first two parts
+    status: Int64 | None = None  # HTTP, as its client got it; None: it left before
+    tokens: Int64 | None = None  # of prompt and answer, as the answer says
+
+
 class Workflow(Event, tag="workflow"):
     """One task given to an agent system, from submission to final answer. ``task`` is in the envelope.
 
@@ -424,6 +432,7 @@ EVENTS: dict[str, type[Event]] = {
         Rating,
         Fault,
         Note,
+        PassedOn,
     )
 }
 

@@ -18,6 +18,7 @@ from shosei.log import (
     Heartbeat,
     HeldOut,
     Log,
+    PassedOn,
     ProcExit,
     ProcStart,
     Rating,
@@ -231,7 +232,7 @@ def task_cells(service_level: ServiceLevel) -> list[Cell]:
             command=_AGENTS,
         ),
         Cell("pass_at_1", "inference", "", "higher", (Score, Workflow), solved_tasks, (Exec, Verdict), command=_AGENTS),
-        Cell("error_rate", "inference", "", "lower", (Workflow,), task_errors, (Request,), command=_AGENTS),
+        Cell("error_rate", "inference", "", "lower", (Workflow,), task_errors, (Request, PassedOn), command=_AGENTS),
         Cell("response_time", "inference", "ms", "lower", (Workflow,), task_time, (Request,), command=_AGENTS),
     ]
 
@@ -336,7 +337,7 @@ def _reliability() -> list[Cell]:
         Cell("restart_count", "training", "restarts", "lower", (Restart,), restart_count, command=_SUPERVISE),
         Cell("restart_count", "inference", "restarts", "lower", (Restart,), restart_count, command=_SERVE),
         Cell("error_rate", "training", "", "lower", (Step,), step_errors, command=_TRAIN),
-        Cell("error_rate", "inference", "", "lower", (Request,), request_errors, (Fault,), command=_LOAD),
+        Cell("error_rate", "inference", "", "lower", (Request,), request_errors, (Fault, PassedOn), command=_LOAD),
     ]
 
 

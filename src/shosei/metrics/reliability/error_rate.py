@@ -13,6 +13,7 @@ from shosei.log.events import UNATTRIBUTED
 from shosei.metrics import stats
 from shosei.metrics.metric import Figure, Key, Row, Table, Text, Words, text
 from shosei.metrics.observed import guessed
+from shosei.metrics.observed.passed_on import passed_on
 from shosei.metrics.observed.requests import Drill, by_time, of_purpose, outermost
 from shosei.metrics.observed.steps import attempted, gaps
 from shosei.metrics.observed.tasks import by_task, calls, names, stopped, submitted
@@ -118,7 +119,7 @@ def request_errors(log: Log) -> Value:
         detail="reliability.failed_per_request",
         figures={"before_retry": Figure(before, "", "lower", around_before, occupied)},
         notes=notes,
-        breakdown=[_by_type(requests), _parts(parts)],
+        breakdown=[_by_type(requests), _parts(parts), *passed_on(log)],
     )
 
 
@@ -237,6 +238,7 @@ def task_errors(log: Log) -> Value:
             _ends_by_type(tasks, model_calls),
             *([table(tried, names(model_calls))] if model_calls else []),
             *tools,
+            *passed_on(log),
         ],
     )
 
