@@ -180,6 +180,16 @@ def test_what_a_request_says_reaches_the_upstream(tmp_path: Path) -> None:
     assert len({request.span for request in requests(log)}) == 2
 
 
+def test_tools_of_a_prompt_that_the_upstream_keeps_are_not_checked(tmp_path: Path) -> None:
+    async def talk(gateway: Gateway) -> None:
+        await client(gateway).responses.create(prompt={"id": "pmpt_1"}, user="calls")
+        await client(gateway).responses.create(**QUESTION, user="calls")
+
+    log, _ = through(tmp_path, by_user, talk)
+    calls = [[call.error for call in request.tool_calls] for request in requests(log)]
+    assert calls == [["", ""], ["unknown tool", "unknown tool"]]
+
+
 def test_tool_results_are_those_since_the_model_spoke(tmp_path: Path) -> None:
     def output(id: str, text: Any) -> dict[str, Any]:
         return {"type": "function_call_output", "call_id": id, "output": text}

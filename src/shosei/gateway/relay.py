@@ -216,7 +216,8 @@ class Relay:
 
     def _check_calls(self) -> None:
         if calls := self._reader.calls:
-            offered = tools.schemas(self._call.raw("tools"))
+            kept_upstream = self._api.conversation == "input" and self._call.raw("prompt")  # with tools of its own
+            offered = None if kept_upstream else tools.schemas(self._call.raw("tools"))
             self._tool_calls = [
                 tools.checked(call.id, call.name, call.arguments, offered) for _, call in sorted(calls.items())
             ]

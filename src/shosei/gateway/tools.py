@@ -71,8 +71,10 @@ def _function(tool: _Tool) -> _Function | None:
     return _Function(tool.name, tool.parameters) if flat else tool.function
 
 
-def checked(id: str, name: str, arguments: str, offered: Mapping[str, bytes]) -> ToolCall:
-    """The call, with what is wrong with it."""
+def checked(id: str, name: str, arguments: str, offered: Mapping[str, bytes] | None) -> ToolCall:
+    """The call, with what is wrong with it; nothing, where nobody here knows what was offered."""
+    if offered is None:
+        return ToolCall(id, name)
     if name not in offered:
         return ToolCall(id, name, "unknown tool")
     return ToolCall(id, name, "" if _fit(arguments, offered[name]) else "invalid arguments")
