@@ -259,7 +259,7 @@ def call_cells(service_level: ServiceLevel) -> list[Cell]:
             "lower",
             (Request,),
             with_agents(request_errors, errors),
-            (Fault,),
+            (Fault, PassedOn),
             command=_LOAD,
         ),
         Cell(

@@ -10,6 +10,7 @@ import numpy as np
 
 from shosei.log import Columns, Log, Request, Step, Workflow
 from shosei.log.events import UNATTRIBUTED
+from shosei.log.guessed_agent import GUESSED
 from shosei.metrics import stats
 from shosei.metrics.metric import Figure, Key, Row, Table, Text, Words, text
 from shosei.metrics.observed import guessed
@@ -231,7 +232,6 @@ def task_errors(log: Log) -> Value:
         notes=[
             *stopped(tasks),
             *unattributed(model_calls),
-            *guessed.notes(model_calls),
             *([text("reliability.seen_by", vantage=vantage)] if model_calls else []),
         ],
         breakdown=[
@@ -308,25 +308,18 @@ def table(tasks: Mapping[str, Sequence[Request]], named: Mapping[str, Words]) ->
             ]
         )
     columns = [
-        "agents.agent",
-        "agents.calls",
-        "agents.tokens_in",
-        "agents.tokens_out",
-        "reliability.errors",
-        "agents.retries",
-        "agents.known_by",
+        *("agents.agent", "agents.calls", "agents.tokens_in", "agents.tokens_out"),
+        *("reliability.errors", "agents.retries", "agents.known_by"),
     ]
     return Table.of("agents.agents", columns, rows)
 
 
 def unattributed(model_calls: Sequence[Request]) -> list[Key | Text]:
-    """A note where nobody knows which agent some calls were of."""
-    count = sum(call.agent in ("", UNATTRIBUTED) for call in model_calls)
-    if not count:
-        return []
-    return [
-        text("agents.unattributed_calls", count=count, calls=len(model_calls), share=f"{count / len(model_calls):.1%}")
-    ]
+    """Notes where nobody knows which agent some calls were of, or it is guessed."""
+    count = sum(call.agent in ("", UNATTRIBUTED) and call.attribution != GUESSED for call in model_calls)
+    share = f"{count / len(model_calls):.1%}" if count else ""
+    unknown = text("agents.unattributed_calls", count=count, calls=len(model_calls), share=share)
+    return [*([unknown] if count else []), *guessed.notes(model_calls)]
 
 
 def _tokens(counts: Sequence[int | None]) -> int | None:
