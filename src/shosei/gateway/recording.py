@@ -108,8 +108,9 @@ class Tee:
             key = _key(call)
             self._counts[key] += 1
             path = self._folder / _name(key, self._counts[key])
-            # Waiting for the disk must not hold up other clients' answers.
-            await asyncio.to_thread(write_atomic, path, msgspec.json.encode(copy.recording(whole=whole)))
+            # Waiting for the disk must not hold up other clients' answers, nor end when this client leaves.
+            data = msgspec.json.encode(copy.recording(whole=whole))
+            await asyncio.shield(asyncio.get_running_loop().run_in_executor(None, write_atomic, path, data))
 
     def _keep_bodies(self, call: Call, copy: _Copy) -> None:
         if self._bodies >= 0 and call.id:
