@@ -303,6 +303,32 @@ def test_a_task_over_its_budget_is_refused_and_others_are_not(
     assert [event.error for event in requests(log)] == [""] * answered + ["budget"] * 3 + [""]
 
 
+def test_a_client_says_which_of_its_requests_are_retries(tmp_path: Path) -> None:
+    statuses = iter((429, 500, 200, 200))
+
+    async def answer(asked: Asked) -> None:
+        status = next(statuses)
+        if status == 200:
+            await well(asked)
+        else:
+            error = {"error": {"message": "no", "type": "x", "code": None, "param": None}}
+            await asked.say(b"HTTP/1.1 %d X\r\nretry-after-ms: 1\r\n" % status + page(error))
+
+    async def talk(gateway: Gateway) -> None:
+        for _ in range(2):
+            await client(gateway, "t1", "a", max_retries=3).chat.completions.create(**QUESTION)
+        async with aiohttp.ClientSession() as http:
+            for count in ("", "2.5", "one"):
+                headers = {"x-stainless-retry-count": count} if count else {}
+                body = json.dumps(QUESTION)
+                async with http.post(f"{gateway.base_url()}/chat/completions", data=body[:-1], headers=headers) as told:
+                    assert told.status == 400
+
+    log, _ = through(tmp_path, answer, talk)
+    expected = [("429", 0), ("5xx", 1), ("", 2), ("", 0), *[("4xx", None)] * 3]
+    assert [(request.error, request.retry) for request in requests(log)] == expected
+
+
 def test_what_is_no_request_is_refused_in_openais_form(tmp_path: Path) -> None:
     async def talk(gateway: Gateway) -> None:
         async with aiohttp.ClientSession() as session:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections import Counter
 from pathlib import Path
 
 import aiohttp
@@ -13,7 +14,9 @@ import uvloop
 
 from gateway_upstream import QUESTION, Asked, client, exchanged, page, through, unchunked, well
 from shosei.gateway import Gateway, GatewayConfig
-from shosei.log import Note, Request
+from shosei.log import PassedOn, Request
+from shosei.metrics.cells import compute
+from shosei.wire.connection import PAGE_BYTES
 
 BYTES = bytes(range(256)) * 40
 ANSWER = b"HTTP/1.1 201 Made\r\nContent-Type: application/octet-stream\r\nX-Kind: a\r\nX-Kind: b\r\nDate: today\r\n"
@@ -89,12 +92,59 @@ def test_what_passed_is_counted_by_its_path(tmp_path: Path) -> None:
 
     log, _ = through(tmp_path, answer, talk)
     assert len(log.of(Request)) == 1
-    said = [note.text for note in log.of(Note)]
-    assert said[:2] == [f"requests to /v1/{name} are passed on unmeasured" for name in ("embeddings", "files")]
-    assert said[2:] == [
-        "12 requests to /v1/embeddings were passed on unmeasured",
-        "1 request to /v1/files was passed on unmeasured",
-    ]
+    passed = log.of(PassedOn)
+    counts = Counter((request.path, request.status, request.tokens) for request in passed)
+    assert counts == {("/v1/embeddings", 200, 1): 12, ("/v1/files", 200, None): 1}
+    assert [request.task for request in passed] == [*(f"t{number}" for number in range(12)), ""]
+    rate = next(metric for metric in compute(log) if (metric.id, metric.phase) == ("error_rate", "inference"))
+    (table,) = (table for table in rate.breakdown if table.key == "agents.passed_on")
+    assert table.rows == [["/v1/embeddings", "200", 12, 12], ["/v1/files", "200", 1, None]]
+
+
+@pytest.mark.parametrize(
+    ("body", "tokens"),
+    [
+        (b'{"usage": {"total_tokens": 9, "prompt_tokens": 9}, "results": [1.5]}', 9),
+        (b'{"results": [], "usage": {"input_tokens": 7, "output_tokens": 2}}', 9),
+        (b'{"usage": {"input_tokens": 7}}', 7),
+        (b'{"usage": null}', None),
+        (b'{"usage": {"total_tokens": "9"}}', None),
+        (b'{"usage": 9', None),
+        (b"[]", None),
+        (b"", None),
+        (b'{"x": "' + b"x" * PAGE_BYTES + b'", "usage": {"total_tokens": 9}}', None),
+    ],
+)
+def test_tokens_of_what_passed_are_those_that_its_answer_counts(
+    tmp_path: Path, body: bytes, tokens: int | None
+) -> None:
+    async def answer(asked: Asked) -> None:
+        await asked.say(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body))
+        await asked.say(body)
+
+    async def talk(gateway: Gateway) -> None:
+        async with aiohttp.ClientSession() as session:
+            for path in ("/v1/rerank", "/v1/rerank/x"):
+                async with session.post(gateway.url + path, json={}) as told:
+                    assert await told.read() == body
+
+    log, _ = through(tmp_path, answer, talk)
+    assert [(request.path, request.tokens) for request in log.of(PassedOn)] == [("/v1/rerank", tokens)] * 2
+
+
+def test_what_got_no_answer_is_counted_too(tmp_path: Path) -> None:
+    async def hang_up(asked: Asked) -> None:
+        raise ConnectionError
+
+    async def talk(gateway: Gateway) -> None:
+        for number in range(60):
+            request = b"GET /v%d/x HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n" % number
+            assert b" 502 " in await exchanged(gateway.url, request)
+
+    log, _ = through(tmp_path, hang_up, talk)
+    passed = log.of(PassedOn)
+    assert {request.status for request in passed} == {502}
+    assert Counter(request.path for request in passed)["other paths"] == 10
 
 
 def test_a_large_download_waits_for_its_reader(tmp_path: Path) -> None:

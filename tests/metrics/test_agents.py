@@ -281,6 +281,16 @@ def test_the_pause_after_an_interruption_is_no_time_of_the_system() -> None:
     assert cell("response_time", run).value == 500.0
 
 
+def test_retries_are_those_that_the_client_names_or_else_those_after_an_error() -> None:
+    """After an error a client may ask something else, and what failed before it came here left no call."""
+    failed = {"status": 500, "error": "5xx"}
+    named = [call(3, "named", 430, 1, retry=1), call(3, "named", 440, 1, retry=0, **failed)]
+    named += [call(3, "named", 450, 1, retry=0), call(3, "named", 460, 1, retry=1), call(3, "named", 470, 1, retry=2)]
+    silent = [call(3, "silent", 431, 1, **failed), call(3, "silent", 441, 1), call(3, "silent", 451, 1)]
+    table = rows(cell("error_rate", [*events(), *named, *silent]), "Agents")
+    assert [table[agent]["repeated after an error"] for agent in ("named", "silent")] == [3, 1]
+
+
 def test_calls_for_no_task_follow_nobody() -> None:
     stray = [msgspec.structs.replace(call(3, "stray", 430 + n, 1), task="", id=f"stray-{n}") for n in range(4)]
     run = [*events(), *stray]

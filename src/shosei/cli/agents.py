@@ -205,8 +205,10 @@ def _lines(values: dict[str, Any]) -> list[str]:
     unjudged = f", {values['not_judged']} not judged (see the warning on the card)" if values["not_judged"] else ""
     lines = [f"{values['system']}: {values['solved']}/{values['asked']} solved{failed}{unjudged}"]
     lines += [f"  the first failure: {values['first_failure']}"] if failed else []
+    width = max([16, *(len(name) + 1 for name in values["agents"])])
     if values["agents"]:
-        lines.append(f"  {'agent':16}{'calls':>8}{'failed':>8}{'tokens in':>12}{'tokens out':>12}")
+        lines.append(f"  {'agent':{width}}{'calls':>8}{'failed':>8}{'tokens in':>12}{'tokens out':>12}")
     for name, each in values["agents"].items():
-        lines.append(f"  {name:16}{each['calls']:8}{each['failed']:8}{each['tokens_in']:12}{each['tokens_out']:12}")
+        counts = f"{each['calls']:8}{each['failed']:8}{each['tokens_in']:12}{each['tokens_out']:12}"
+        lines.append(f"  {name:{width}}{counts}")
     return lines

@@ -10,6 +10,7 @@ from urllib.parse import unquote
 
 from shosei.wire.openai import ID_PREFIXES
 from shosei.wire.reply import ReplyReader
+from shosei.wire.responses import ResponsesReader
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,13 +19,16 @@ class Api:
 
     id_prefix: str  # of its answers' ids
     reader: Callable[..., ReplyReader]  # of its answers
-    usage_on_request: bool  # its streams count their tokens only where ``stream_options`` asks for it
+    conversation: str = "messages"  # the request's field that has what was said and what tools gave back
+    usage_on_request: bool = True  # its streams count their tokens only where ``stream_options`` asks for it
+    renames: bool = True  # its answers get an id of ours; not where later requests name an answer to the upstream
 
 
 # By how a path ends, so that a server whose API lies elsewhere than under /v1 is measured as well.
 MEASURED = {
-    "/chat/completions": Api(ID_PREFIXES["/v1/chat/completions"], ReplyReader, usage_on_request=True),
-    "/completions": Api(ID_PREFIXES["/v1/completions"], ReplyReader, usage_on_request=True),
+    "/chat/completions": Api(ID_PREFIXES["/v1/chat/completions"], ReplyReader),
+    "/completions": Api(ID_PREFIXES["/v1/completions"], ReplyReader),
+    "/responses": Api("resp_", ResponsesReader, conversation="input", usage_on_request=False, renames=False),
 }
 
 

@@ -10,6 +10,7 @@ from shosei.gateway.splice import ID_FIRST, edited, id_edits, is_only_id
 _IDLE = re.compile(rb"(?:(?::[^\r\n]*)?(?:\r?\n|\r(?=[^\n])))+")
 _END = re.compile(rb"\r\n\r?\n|\n\r?\n|\r\r\n?")  # of an event: a blank line, with whatever line ends
 _DATA = re.compile(rb"(?:^|(?<=[\r\n]))data: ?([^\r\n]*)")
+_FIRST = (b"data:", b"event:")  # what events begin with
 MOST_BYTES = 1 << 24  # a block that is longer is no event of a model's answer
 
 
@@ -21,7 +22,7 @@ class Blocks:
         self._searched = 0  # so much of the rest has no end in it
 
     def feed(self, data: bytes) -> list[bytes]:
-        if not self.rest and data.startswith(b"data:") and data.find(b"\n\n") == len(data) - 2 and b"\r" not in data:
+        if not self.rest and data.startswith(_FIRST) and data.find(b"\n\n") == len(data) - 2 and b"\r" not in data:
             return [data]  # one whole block, as most servers write them
         text, at, blocks = self.rest + data, 0, []
         while True:

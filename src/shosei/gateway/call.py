@@ -11,8 +11,10 @@ import msgspec
 
 from shosei.errors import InputError
 from shosei.gateway.apis import Api, api_of
+from shosei.gateway.prompt import agent_of
 from shosei.gateway.splice import edited, spans_of
 from shosei.log.events import UNATTRIBUTED
+from shosei.log.guessed_agent import GUESSED
 from shosei.wire.connection import Headers
 from shosei.wire.reply import UNREADABLE
 
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
 
 KEY_PREFIX = "agent:"  # of an API key that is a name, and no key
 
+_RETRY_COUNT = b"x-stainless-retry-count"  # of OpenAI's own clients
+_COUNT = re.compile(rb"\d{1,9}")
 _TARGET = re.compile(rb"(?:/r/([^/?]+))?(?:/t/([^/?]+))?(?:/a/([^/?]+))?(/[^?]*)(\?.*)?")
 
 _Fields = dict[str, msgspec.Raw]
@@ -51,11 +55,12 @@ class Call:
     # What is known of a call to a model.
     api: Api | None = None  # how it is measured; None where it is none, and passed on as it is
     id: str = ""  # the gateway's own
-    attribution: str = ""  # how the agent was known: path | header | metadata | key | unattributed
+    attribution: str = ""  # how the agent was known: path | header | metadata | key | prompt | unattributed
     fields: _Fields = field(default_factory=dict)  # of the body
     body_upstream: bytes = b""  # what is sent on
     model: str = ""  # that is asked for
     stream: bool = False
+    retry: int | None = None  # how often the client has sent this before, if it says so
     shows_usage: bool = True  # the client asked for it itself, or the answer is whole
 
     def __post_init__(self) -> None:
@@ -83,6 +88,8 @@ class Call:
         finally:
             self._attribute(metadata if isinstance(metadata, dict) else {})
         self.fields, self.stream = fields, stream
+        if self.attribution == UNATTRIBUTED and (guessed := agent_of(fields)):
+            self.agent, self.attribution = guessed, GUESSED
         if stream and ask_usage and self.api and self.api.usage_on_request:
             self._ask_usage({} if options is None else options)
 
@@ -109,6 +116,8 @@ class Call:
     def _attribute(self, metadata: dict[str, Any]) -> None:
         """The agent is whatever names it first: path, header, metadata, key; the task likewise."""
         headers = dict(self.headers)
+        count = headers.get(_RETRY_COUNT, b"")
+        self.retry = int(count) if _COUNT.fullmatch(count) else None
         key = bearer(headers.get(b"authorization", b""))
         named = (
             ("path", self.agent),

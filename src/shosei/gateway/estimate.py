@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from shosei.wire.reply import AnswerBody
+from shosei.wire.answer import AnswerBody
 
 BYTES_A_TOKEN = 4  # of UTF-8: English has about 4 letters a token, Chinese and Japanese 3 bytes a character
 _BINARY = re.compile(rb"[A-Za-z0-9+/=_-]{512,}")  # base64 of an image or a sound, which is no text

@@ -15,7 +15,7 @@ from shosei.gateway.call import Call, path_of
 from shosei.gateway.config import GatewayConfig
 from shosei.gateway.downstream import Downstream
 from shosei.gateway.faults import inject
-from shosei.gateway.passage import Passage, Passages
+from shosei.gateway.passage import Passages
 from shosei.gateway.recording import Replay, Tee
 from shosei.gateway.relay import Relay
 from shosei.gateway.upstream import Source, Upstream
@@ -89,7 +89,6 @@ class Gateway:
         for downstream in left:
             downstream.abort()
         self._source.close()
-        self._passages.say()
 
     @property
     def _run(self) -> str:
@@ -112,8 +111,7 @@ class Gateway:
             call.id = f"{call.api.id_prefix}{self._name}{number:08x}"
             await self._measure(call, call.api, self._config.fault_rates.draw(number))
         else:
-            self._passages.count(call)
-            await Passage(call).run(self._source)
+            await self._passages.pass_on(call, self._source)
 
     async def _measure(self, call: Call, api: Api, fault: str) -> None:
         """Answer a call to a model, and write its event whatever happens."""

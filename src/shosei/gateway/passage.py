@@ -2,25 +2,44 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
+
+import msgspec
 
 from shosei.gateway.call import Call
 from shosei.gateway.hop import handed_on
 from shosei.gateway.upstream import FAILURES, Source, failure_of
-from shosei.log import Event, Note
-from shosei.wire.connection import Headers
+from shosei.log import Event, PassedOn
+from shosei.wire.answer import Tokens
+from shosei.wire.connection import PAGE_BYTES, Headers
+from shosei.wire.reply import UNREADABLE
 
 _MOST_PATHS = 50  # that are counted each by itself
 _OTHERS = "other paths"
 
 
+class _Usage(msgspec.Struct, gc=False):
+    total_tokens: Tokens = None
+    input_tokens: Tokens = None
+    output_tokens: Tokens = None
+
+
+class _Answer(msgspec.Struct, gc=False):
+    usage: _Usage | None = None
+
+
+_decode = msgspec.json.Decoder(_Answer).decode
+
+
 class Passage:
-    """A request whose answer is handed on while it comes, and read by nobody."""
+    """A request whose answer is handed on while it comes. Only the tokens that it says are read, once it has ended."""
 
     def __init__(self, call: Call) -> None:
         self.ended = False
+        self.status: int | None = None
         self._call, self._downstream = call, call.downstream
+        self._kept: list[bytes] = []  # of an answer that may say what it cost
+        self._room = 0  # for how much more of it
 
     async def run(self, source: Source) -> None:
         """Ask ``source``; what goes wrong is the client's answer, or the end of the connection."""
@@ -31,35 +50,66 @@ class Passage:
                 self._downstream.cut()
             else:
                 failure = failure_of(error)
+                self.status = failure.status
                 self._downstream.refuse(failure.status, failure.message, code=failure.code)
         else:
             self._downstream.end()
 
     def begin(self, status: int, headers: Headers, _first_byte_ns: int) -> None:
+        self.status = status
+        named = dict(headers)
+        is_json = named.get(b"content-type", b"").startswith(b"application/json")
+        if self._call.method == "POST" and is_json and b"content-encoding" not in named:
+            self._room = PAGE_BYTES
         self._downstream.begin(status, handed_on(headers))
 
     def feed(self, data: bytes, _now_ns: int) -> None:
+        self._room -= len(data)
+        if self._room >= 0:
+            self._kept.append(data)
+        else:
+            self._kept = []
         self._downstream.piece(data)
+
+    @property
+    def tokens(self) -> int | None:
+        """Of prompt and answer, as the answer counts them; None where it does not."""
+        try:
+            usage = _decode(b"".join(self._kept)).usage
+        except UNREADABLE:
+            return None
+        if usage is None or usage.input_tokens is None:
+            return usage.total_tokens if usage else None
+        return usage.input_tokens + (usage.output_tokens or 0)
 
 
 class Passages:
-    """Counts what passed unmeasured by the first two parts of its path, and says so to the log."""
+    """Lets requests pass unmeasured, and tells the log of each by the first two parts of its path."""
 
     def __init__(self, emit: Callable[[Event], None]) -> None:
         self._emit = emit
-        self._counts: Counter[str] = Counter()
+        self._places: set[str] = set()
 
-    def count(self, call: Call) -> None:
-        """Count one request. The first of its kind is said at once, in case that there is no end."""
-        place = "/".join(call.path.split("/")[:3])
-        if place not in self._counts and len(self._counts) >= _MOST_PATHS:
-            place = _OTHERS
-        self._counts[place] += 1
-        if self._counts[place] == 1:
-            self._emit(Note(level="info", text=f"requests to {place} are passed on unmeasured"))
+    async def pass_on(self, call: Call, source: Source) -> None:
+        """Let one request pass, and write its event whatever happens."""
+        passage = Passage(call)
+        try:
+            await passage.run(source)
+        finally:
+            self._emit(
+                PassedOn(
+                    path=self._place(call.path),
+                    status=passage.status,
+                    tokens=passage.tokens,
+                    phase="inference",
+                    task=call.task,
+                    agent=call.agent,
+                )
+            )
 
-    def say(self) -> None:
-        """How many passed in all."""
-        for place, count in sorted(self._counts.items()):
-            passed = f"1 request to {place} was" if count == 1 else f"{count:,} requests to {place} were"
-            self._emit(Note(level="info", text=f"{passed} passed on unmeasured"))
+    def _place(self, path: str) -> str:
+        place = "/".join(path.split("/")[:3])
+        if len(self._places) >= _MOST_PATHS and place not in self._places:
+            return _OTHERS
+        self._places.add(place)
+        return place

@@ -23,6 +23,8 @@ from shosei.files import write_atomic
 from shosei.gateway.call import Call
 from shosei.gateway.downstream import MAX_BODY_BYTES
 from shosei.gateway.upstream import NotRecorded, Source
+from shosei.log.events import UNATTRIBUTED
+from shosei.log.guessed_agent import GUESSED
 from shosei.wire.connection import Broken, Headers, Reader
 
 # Fields that do not change what a model answers.
@@ -106,8 +108,9 @@ class Tee:
             key = _key(call)
             self._counts[key] += 1
             path = self._folder / _name(key, self._counts[key])
-            # Waiting for the disk must not hold up other clients' answers.
-            await asyncio.to_thread(write_atomic, path, msgspec.json.encode(copy.recording(whole=whole)))
+            # Waiting for the disk must not hold up other clients' answers, nor end when this client leaves.
+            data = msgspec.json.encode(copy.recording(whole=whole))
+            await asyncio.shield(asyncio.get_running_loop().run_in_executor(None, write_atomic, path, data))
 
     def _keep_bodies(self, call: Call, copy: _Copy) -> None:
         if self._bodies >= 0 and call.id:
@@ -213,6 +216,8 @@ def _key(call: Call) -> str:
     asked: Any = {name: msgspec.json.decode(raw) for name, raw in call.fields.items() if name not in _IRRELEVANT}
     # Of what is not a call to a model, nobody is asked who calls.
     task, agent = (call.task, call.agent) if call.id else ("", "")
+    if call.attribution == GUESSED:  # what is asked says it
+        agent = UNATTRIBUTED
     if not call.id and (call.body or call.query):
         asked = [call.query, hashlib.sha256(call.body).hexdigest()]
     identity = [call.method, call.path, task, agent, asked]

@@ -1,4 +1,4 @@
-"""One call to a model: its answer is handed on while it comes, under the gateway's id, and what passes is noted."""
+"""One call to a model: its answer is handed on while it comes, and what passes is noted."""
 
 from __future__ import annotations
 
@@ -17,11 +17,10 @@ from shosei.gateway.splice import edited, id_edits
 from shosei.gateway.upstream import FAILURES, Source, failure_of
 from shosei.log import Request, ToolCall
 from shosei.wire.connection import Broken, Headers
-from shosei.wire.reply import UNREADABLE, AnswerBody, Reply
+from shosei.wire.reply import UNREADABLE, Reply
 
 _RETRY_AFTER = [(b"retry-after", b"1")]  # seconds
 _USAGE_REFUSED = (400, 422)  # statuses of servers that do not know ``stream_options``
-_decode = msgspec.json.Decoder(AnswerBody).decode
 _encode = msgspec.json.Encoder().encode
 
 
@@ -53,10 +52,17 @@ class Relay:
             agent=call.agent,
             model=call.model,
             attribution=call.attribution,
+            retry=call.retry,
             tool_calls=self._tool_calls,
-            tool_results=tool_results.of_messages(call.raw("messages"), tools_offered=bool(call.raw("tools"))),
+            tool_results=tool_results.of_conversation(
+                self._api.conversation, call.raw(self._api.conversation), tools_offered=bool(call.raw("tools"))
+            ),
         )
-        event.id, event.seen_by = call.id, "gateway"
+        event.seen_by = "gateway"
+        if self._api.renames:
+            event.id = call.id
+        elif event.id != call.id:  # what the client knows the answer by
+            event.span = call.id
         event.bytes_received = event.bytes_received or None  # the upstream may never have been asked
         return event
 
@@ -177,7 +183,8 @@ class Relay:
             if answer.usage is not None and not answer.choices and not self._call.shows_usage:
                 return b""
             self._estimate.note(answer)
-            block = self._renaming.apply(block, event[0])
+            if self._api.renames:
+                block = self._renaming.apply(block, event[0])
             if self._cut:
                 self.reply.error, self.ended = "cut stream", True
         return block
@@ -188,8 +195,9 @@ class Relay:
         answers = 200 <= status < 300 and not self._reader.ended  # else it is an error, or nothing that can be read
         if answers:
             if reply.tokens_out is None:
-                self._estimate.note(_decode(body))
-            body = edited(body, id_edits(body, self._id))
+                self._estimate.note(self._reader.decode(body))
+            if self._api.renames:
+                body = edited(body, id_edits(body, self._id))
         self._headers = [header for header in self._headers if header[0] != b"content-length"]
         if answers and self._cut:
             reply.error = "cut stream"
@@ -211,7 +219,8 @@ class Relay:
 
     def _check_calls(self) -> None:
         if calls := self._reader.calls:
-            offered = tools.schemas(self._call.raw("tools"))
+            kept_upstream = self._api.conversation == "input" and self._call.raw("prompt")  # with tools of its own
+            offered = None if kept_upstream else tools.schemas(self._call.raw("tools"))
             self._tool_calls = [
                 tools.checked(call.id, call.name, call.arguments, offered) for _, call in sorted(calls.items())
             ]

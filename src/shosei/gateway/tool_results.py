@@ -70,7 +70,14 @@ class _Message(msgspec.Struct):
 
 
 _messages = msgspec.json.Decoder(list[_Message]).decode
+_items = msgspec.json.Decoder(list[dict[str, Any]]).decode
+_BY_MODEL = ("function_call", "reasoning")  # types of items
 _MARKS = (b'"tool"', b'"function"', b'"tool_result"')
+
+
+def of_conversation(field: str, conversation: bytes, *, tools_offered: bool) -> list[ToolResult]:
+    """What tools gave back since the model spoke last: in a chat's ``messages``, or a Responses request's ``input``."""
+    return of_input(conversation) if field == "input" else of_messages(conversation, tools_offered=tools_offered)
 
 
 def of_messages(messages: bytes, *, tools_offered: bool) -> list[ToolResult]:
@@ -93,6 +100,18 @@ def of_messages(messages: bytes, *, tools_offered: bool) -> list[ToolResult]:
         return results
     texts = [text_of(content) for message, content in news if message.role == "user"]
     return _as_text("\n".join(texts), resumed=spoke >= 0) if texts else []
+
+
+def of_input(conversation: bytes) -> list[ToolResult]:
+    """What tools gave back since the model spoke last, in a Responses request's ``input``."""
+    if b'"function_call_output"' not in conversation:
+        return []
+    try:
+        items = _items(conversation)
+    except UNREADABLE:  # the upstream will say so; or it is a text
+        return []
+    spoke = (n for n, item in enumerate(items) if item.get("role") == "assistant" or item.get("type") in _BY_MODEL)
+    return of_items(items[max(spoke, default=-1) + 1 :])
 
 
 def of_items(items: Iterable[Mapping[str, Any]]) -> list[ToolResult]:

@@ -32,7 +32,12 @@ class _Function(msgspec.Struct):
 
 
 class _Tool(msgspec.Struct):
+    """A tool as a chat has it, or flat, as the Responses API does."""
+
     function: _Function | None = None
+    type: str = ""
+    name: str = ""
+    parameters: msgspec.Raw = msgspec.Raw(b"null")
 
 
 _tools = msgspec.json.Decoder(list[_Tool]).decode
@@ -41,14 +46,21 @@ _tools = msgspec.json.Decoder(list[_Tool]).decode
 def schemas(tools: bytes) -> dict[str, bytes]:
     """The JSON schemas of the parameters of each function that a request offers, by name."""
     try:
-        offered = [tool.function for tool in _tools(tools) if tool.function]
+        offered = [function for tool in _tools(tools) if (function := _function(tool))]
     except UNREADABLE:  # the upstream will say so
         return {}
     return {function.name: bytes(function.parameters) for function in offered}
 
 
-def checked(id: str, name: str, arguments: str, offered: Mapping[str, bytes]) -> ToolCall:
-    """The call, with what is wrong with it."""
+def _function(tool: _Tool) -> _Function | None:
+    flat = tool.type == "function" and tool.name
+    return _Function(tool.name, tool.parameters) if flat else tool.function
+
+
+def checked(id: str, name: str, arguments: str, offered: Mapping[str, bytes] | None) -> ToolCall:
+    """The call, with what is wrong with it; nothing, where nobody here knows what was offered."""
+    if offered is None:
+        return ToolCall(id, name)
     if name not in offered:
         return ToolCall(id, name, "unknown tool")
     return ToolCall(id, name, "" if _fit(arguments, offered[name]) else "invalid arguments")

@@ -35,7 +35,7 @@ class Event(msgspec.Struct, tag_field="kind", kw_only=True, omit_defaults=True):
     phase: str = ""  # training | inference; "" belongs to no phase and feeds no cell
     mono_ns: Int64 = 0
     wall_ns: Int64 = 0  # Unix time; only to join hosts and to print dates
-    span: str = ""
+    span: str = ""  # of a gateway: the name that it gave a call, where the id of its answer is the upstream's
     parent_span: str = ""
     task: str = ""
     agent: str = ""
@@ -234,9 +234,18 @@ class Request(Event, tag="request"):
     waited_ns: Int64 = 0  # between the tries, all together
     longest_gap_ns: Int64 | None = None  # streamed: longest wait between two pieces after the first token
     model: str = ""  # gateway: that the request asked for
-    attribution: str = ""  # gateway: how it knew the agent: path | key | header | metadata | unattributed
+    retry: Int64 | None = None  # gateway: how often the client had sent it before, where it says so
+    attribution: str = ""  # gateway: how it knew the agent: path | key | header | metadata | prompt | unattributed
     tool_calls: list[ToolCall] = []  # gateway: in the answer
     tool_results: list[ToolResult] = []  # gateway: new in this request's messages
+
+
+class PassedOn(Event, tag="passed_on"):
+    """A request that a gateway passed on without measuring it, because it is no call to a chat model."""
+
+    path: str  # its first two parts
+    status: Int64 | None = None  # HTTP, as its client got it; None: it left before
+    tokens: Int64 | None = None  # of prompt and answer, as the answer says
 
 
 class Workflow(Event, tag="workflow"):
@@ -427,6 +436,7 @@ EVENTS: dict[str, type[Event]] = {
         Rating,
         Fault,
         Note,
+        PassedOn,
     )
 }
 

@@ -67,7 +67,7 @@ class Writer:
             self.flush(sync=True)
         elif self._ledger and type(event) is Request:
             self.flush()  # a process that is killed from here on has told how the request ended
-            self._end(event.id)
+            self._end(event.span or event.id)  # the name under which it began
 
     def relay(self, event: Event) -> None:
         """Append an event of another process, in its name: the envelope is kept."""

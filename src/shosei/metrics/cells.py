@@ -18,6 +18,7 @@ from shosei.log import (
     Heartbeat,
     HeldOut,
     Log,
+    PassedOn,
     ProcExit,
     ProcStart,
     Rating,
@@ -242,7 +243,7 @@ def task_cells(service_level: ServiceLevel, prices: Prices | None = None) -> lis
             (Exec, Verdict, Request) if prices else (Exec, Verdict),
             command=_AGENTS,
         ),
-        Cell("error_rate", "inference", "", "lower", (Workflow,), task_errors, (Request,), command=_AGENTS),
+        Cell("error_rate", "inference", "", "lower", (Workflow,), task_errors, (Request, PassedOn), command=_AGENTS),
         Cell("response_time", "inference", "ms", "lower", (Workflow,), task_time, (Request,), command=_AGENTS),
     ]
 
@@ -269,7 +270,7 @@ def call_cells(service_level: ServiceLevel) -> list[Cell]:
             "lower",
             (Request,),
             with_agents(request_errors, errors),
-            (Fault,),
+            (Fault, PassedOn),
             command=_LOAD,
         ),
         Cell(
@@ -347,7 +348,7 @@ def _reliability() -> list[Cell]:
         Cell("restart_count", "training", "restarts", "lower", (Restart,), restart_count, command=_SUPERVISE),
         Cell("restart_count", "inference", "restarts", "lower", (Restart,), restart_count, command=_SERVE),
         Cell("error_rate", "training", "", "lower", (Step,), step_errors, command=_TRAIN),
-        Cell("error_rate", "inference", "", "lower", (Request,), request_errors, (Fault,), command=_LOAD),
+        Cell("error_rate", "inference", "", "lower", (Request,), request_errors, (Fault, PassedOn), command=_LOAD),
     ]
 
 

@@ -6,13 +6,14 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from typing import Annotated, Any
+from typing import Any
 
 import msgspec
 
 from shosei.log.events import Request
 from shosei.text_files import UNREADABLE as UNREADABLE  # for the readers of bodies beside this one
 from shosei.wire import sse
+from shosei.wire.answer import AnswerBody, LooseCall, LooseChoice, LooseMessage
 from shosei.wire.connection import Headers
 
 
@@ -70,59 +71,8 @@ class Reply:
         )
 
 
-# What is decoded from JSON has no cycles, so the garbage collector need not visit it (gc=False).
-class _Function(msgspec.Struct, gc=False):
-    name: str | None = None
-    arguments: Any = None
-
-
-class _Call(msgspec.Struct, gc=False):
-    index: int | None = None
-    id: str | None = None
-    function: _Function | None = None
-
-
-class _Message(msgspec.Struct, gc=False):
-    content: Any = None  # text, or a list of parts
-    reasoning_content: Any = None  # DeepSeek's and vLLM's name of a model's thoughts
-    reasoning: Any = None  # OpenRouter's, and newer vLLM's
-    refusal: Any = None
-    tool_calls: list[_Call] | None = None
-    function_call: _Function | None = None  # what tool calls were before there could be several
-
-
-class _Choice(msgspec.Struct, gc=False):
-    index: int | None = 0
-    message: _Message | None = None
-    delta: _Message | None = None
-    text: Any = None
-    finish_reason: Any = None
-
-
-_Tokens = Annotated[int, msgspec.Meta(ge=0, le=1 << 53)] | None
-
-
-class _Details(msgspec.Struct, gc=False):
-    cached_tokens: _Tokens = None
-
-
-class _Usage(msgspec.Struct, gc=False):
-    prompt_tokens: _Tokens = None
-    completion_tokens: _Tokens = None
-    prompt_tokens_details: _Details | None = None
-
-
-class AnswerBody(msgspec.Struct, gc=False):
-    """What is read of an answer, or of a chunk of one. The rest, which servers fill as they like, is skipped."""
-
-    id: Any = None
-    choices: list[_Choice] | None = None
-    usage: _Usage | None = None
-    error: Any = None
-
-
 @dataclass(slots=True)
-class _Assembled:
+class AssembledCall:
     """A call of a tool, put together from its pieces; ``arguments`` is JSON, if the model was right."""
 
     id: str = ""
@@ -133,10 +83,10 @@ class _Assembled:
 _THOUGHTS = ("thinking", "reasoning")  # types of a message's parts
 _WORDS = 500  # characters of a server's words
 ANSWER_BYTES = 1 << 24  # more is not an answer of a model, but a body without end
-_NOTHING = _Message()
+_NOTHING = LooseMessage()
+_decode = msgspec.json.Decoder(AnswerBody).decode
 _NONE, _THOUGHT, _ANSWER = range(3)  # which piece of an answer came
 _NAMED = frozenset({sse.COMMENT, b"error"})  # what is not a chunk, by its name
-_decode = msgspec.json.Decoder(AnswerBody).decode
 
 
 class ReplyReader:
@@ -152,7 +102,7 @@ class ReplyReader:
         self.complete = False  # a stream's last event came, or its end after a finish reason
         self.events = sse.Decoder()  # of a stream
         self.body = b""  # of an answer in one piece, once it has ended
-        self.calls: dict[tuple[int, int], _Assembled] = {}  # by choice and place
+        self.calls: dict[tuple[int, int], AssembledCall] = {}  # by choice and place
         self._on_text, self._relayed = on_text, relayed
         self._parts: list[bytes] = []  # of an answer in one piece
         self._texts: list[str] = []
@@ -186,6 +136,10 @@ class ReplyReader:
         except UNREADABLE as error:
             self.fail(str(error))
 
+    def decode(self, data: bytes) -> AnswerBody:
+        """An answer's JSON, or a chunk's. Raises one of UNREADABLE."""
+        return _decode(data)
+
     def event(self, event: sse.ServerSent, now_ns: int) -> AnswerBody | None:
         """Note one event of a stream; what was read of it, or None if it is not a chunk. Raises one of UNREADABLE."""
         data, name = event
@@ -197,7 +151,7 @@ class ReplyReader:
         self.complete = self.complete or data.startswith(sse.DONE)
         if self.complete:
             return None
-        chunk = _decode(data)
+        chunk = self.decode(data)
         text, piece = self._note(chunk)
         if piece:
             self._note_time(piece, now_ns)
@@ -248,22 +202,22 @@ class ReplyReader:
             self._refused(status)
             return
         try:
-            self.reply.text, _ = self._note(_decode(self.body))
+            self.reply.text, _ = self._note(self.decode(self.body))
         except UNREADABLE as error:
             self.fail(str(error))
 
     def _note(self, answer: AnswerBody) -> tuple[str, int]:
         """Take id, usage, calls and finish reason; return the text, and which piece of an answer there is."""
         reply, usage = self.reply, answer.usage
-        if answer.error:
-            self._fail_in(answer.error)
-            return "", _NONE
         if answer.id and answer.id != reply.id:
             reply.id = str(answer.id)
         if usage is not None:
             reply.tokens_in, reply.tokens_out = usage.prompt_tokens, usage.completion_tokens
             reply.tokens_cached = usage.prompt_tokens_details.cached_tokens if usage.prompt_tokens_details else None
         text, piece = "", _NONE
+        if answer.error:
+            self._fail_in(answer.error)
+            return text, piece
         for choice in answer.choices or ():
             words, thoughts, answers = self._read(choice)
             if answers:
@@ -280,20 +234,20 @@ class ReplyReader:
         self._spoke = self._spoke or piece != _NONE
         return text, piece
 
-    def _read(self, choice: _Choice) -> tuple[str, str, bool]:
+    def _read(self, choice: LooseChoice) -> tuple[str, str, bool]:
         """A choice's text and thoughts, and whether it says anything else than thoughts; its calls are taken."""
         message = choice.delta or choice.message or _NOTHING
         content, thoughts = message.content or choice.text, message.reasoning_content or message.reasoning
         if isinstance(content, list):
             content, thoughts = text_of(content), thoughts or text_of(content, thoughts=True)
         if message.tool_calls or message.function_call:
-            self._add_calls(choice.index or 0, message.tool_calls or [_Call(function=message.function_call)])
+            self._add_calls(choice.index or 0, message.tool_calls or [LooseCall(function=message.function_call)])
         says = bool(content or message.tool_calls or message.function_call or message.refusal)
         return content if isinstance(content, str) else "", text_of(thoughts) if thoughts else "", says
 
-    def _add_calls(self, choice: int, pieces: list[_Call]) -> None:
+    def _add_calls(self, choice: int, pieces: list[LooseCall]) -> None:
         for place, piece in enumerate(pieces):
-            call = self.calls.setdefault((choice, place if piece.index is None else piece.index), _Assembled())
+            call = self.calls.setdefault((choice, place if piece.index is None else piece.index), AssembledCall())
             call.id = call.id or piece.id or ""
             if piece.function:
                 call.name += piece.function.name or ""

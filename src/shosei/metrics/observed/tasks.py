@@ -8,7 +8,9 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from shosei.log import Columns, Log, Request, Window, Workflow
 from shosei.log.events import UNATTRIBUTED
+from shosei.log.guessed_agent import GUESSED
 from shosei.metrics.metric import Text, Words, text
+from shosei.metrics.observed import guessed
 from shosei.metrics.observed.requests import Drill, of_purpose, outermost
 
 
@@ -30,7 +32,7 @@ def given_to_baseline(log: Log) -> list[Workflow]:
 def calls(log: Log) -> tuple[Text, list[Request]]:
     """The calls of agents in the order in which they were made, as the outermost vantage saw them, and its name."""
     vantage, seen = outermost(of_purpose(log, "agents"))
-    return vantage, sorted(seen, key=lambda call: call.scheduled_ns)
+    return vantage, guessed.settled(sorted(seen, key=lambda call: call.scheduled_ns))
 
 
 def by_task(made: list[Request]) -> dict[str, list[Request]]:
@@ -124,8 +126,11 @@ def as_requests(tasks: Iterable[Workflow]) -> Columns:
 
 def names(made: Iterable[Request]) -> dict[str, Words]:
     """How each agent is called on the card."""
-    return {
-        call.agent: text("agents.unattributed") if call.agent in ("", UNATTRIBUTED) else call.agent for call in made
+    calls = list(made)
+    return guessed.names(calls) | {
+        call.agent: text("agents.unattributed") if call.agent in ("", UNATTRIBUTED) else call.agent
+        for call in calls
+        if call.attribution != GUESSED or call.agent == UNATTRIBUTED
     }
 
 

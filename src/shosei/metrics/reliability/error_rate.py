@@ -9,8 +9,11 @@ import numpy as np
 
 from shosei.log import Columns, Log, Request, Step, Workflow
 from shosei.log.events import UNATTRIBUTED
+from shosei.log.guessed_agent import GUESSED
 from shosei.metrics import stats
 from shosei.metrics.metric import Figure, Key, Row, Table, Text, Words, text
+from shosei.metrics.observed import guessed
+from shosei.metrics.observed.passed_on import passed_on
 from shosei.metrics.observed.requests import Drill, by_time, of_purpose, outermost
 from shosei.metrics.observed.steps import attempted, gaps
 from shosei.metrics.observed.tasks import by_task, calls, ended_badly, names, stopped, submitted
@@ -118,7 +121,7 @@ def request_errors(log: Log) -> Value:
         detail="reliability.failed_per_request",
         figures={"before_retry": Figure(before, "", "lower", around_before, occupied)},
         notes=notes,
-        breakdown=[_by_type(requests), _parts(parts)],
+        breakdown=[_by_type(requests), _parts(parts), *passed_on(log)],
     )
 
 
@@ -237,6 +240,7 @@ def task_errors(log: Log) -> Value:
             _ends_by_type(tasks, model_calls),
             *([table(tried, names(model_calls))] if model_calls else []),
             *tools,
+            *passed_on(log),
         ],
     )
 
@@ -280,8 +284,11 @@ def _ended(error: str) -> Words:
 
 
 def retries(of_task: Sequence[Request]) -> int:
-    """Of one agent's calls in one task, those that follow on one that failed."""
-    return sum(bool(before.error) for before in of_task[:-1])
+    """Of one agent's calls in one task, those that were sent before, as their client says; or else follow a failure."""
+    failed_before = [False, *(bool(call.error) for call in of_task)]
+    return sum(
+        failed if call.retry is None else call.retry > 0 for failed, call in zip(failed_before, of_task, strict=False)
+    )
 
 
 def table(tasks: Mapping[str, Sequence[Request]], named: Mapping[str, Words]) -> Table:
@@ -290,9 +297,7 @@ def table(tasks: Mapping[str, Sequence[Request]], named: Mapping[str, Words]) ->
     for agent in sorted(named):
         per_task = [[call for call in of_task if call.agent == agent] for of_task in tasks.values()]
         of_agent = [call for of_task in per_task for call in of_task]
-        known_by = sorted(
-            {call.attribution for call in of_agent if call.attribution and call.attribution != UNATTRIBUTED}
-        )
+        known_by = {call.attribution for call in of_agent if agent != UNATTRIBUTED} - {"", UNATTRIBUTED}
         rows.append(
             [
                 named[agent],
@@ -301,29 +306,22 @@ def table(tasks: Mapping[str, Sequence[Request]], named: Mapping[str, Words]) ->
                 _tokens([call.tokens_out for call in of_agent]),
                 sum(bool(call.error) for call in of_agent),
                 sum(map(retries, per_task)),
-                ", ".join(known_by) or None,
+                ", ".join(sorted(known_by)) or None,
             ]
         )
     columns = [
-        "agents.agent",
-        "agents.calls",
-        "agents.tokens_in",
-        "agents.tokens_out",
-        "reliability.errors",
-        "agents.retries",
-        "agents.known_by",
+        *("agents.agent", "agents.calls", "agents.tokens_in", "agents.tokens_out"),
+        *("reliability.errors", "agents.retries", "agents.known_by"),
     ]
     return Table.of("agents.agents", columns, rows)
 
 
 def unattributed(model_calls: Sequence[Request]) -> list[Key | Text]:
-    """A note where nobody knows which agent some calls were of."""
-    count = sum(call.agent in ("", UNATTRIBUTED) for call in model_calls)
-    if not count:
-        return []
-    return [
-        text("agents.unattributed_calls", count=count, calls=len(model_calls), share=f"{count / len(model_calls):.1%}")
-    ]
+    """Notes where nobody knows which agent some calls were of, or it is guessed."""
+    count = sum(call.agent in ("", UNATTRIBUTED) and call.attribution != GUESSED for call in model_calls)
+    share = f"{count / len(model_calls):.1%}" if count else ""
+    unknown = text("agents.unattributed_calls", count=count, calls=len(model_calls), share=share)
+    return [*([unknown] if count else []), *guessed.notes(model_calls)]
 
 
 def _tokens(counts: Sequence[int | None]) -> int | None:
