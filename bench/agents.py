@@ -122,15 +122,16 @@ def report(name: str, way: str, environments: Path, keep: Path | None, every: bo
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         right, ours = measured(FRAMEWORKS[name], way, environments, folder)
-    wrong = 0
-    for cell, value in right.items():
-        is_right = on_card.agrees(cell, value, ours.get(cell))
-        wrong += not is_right
-        if every or not is_right:
-            shown = [on_card.shown(number) for number in (value, ours.get(cell))]
-            print(f"| {name} | {way} | {cell} | {' | '.join(shown)} | {'ok' if is_right else 'WRONG'} |")
-    print(f"| {name} | {way} | {len(right)} cells | | | {f'{wrong} wrong' if wrong else 'all ok'} |", flush=True)
-    return wrong
+    wrong = [cell for cell, value in right.items() if not on_card.agrees(cell, value, ours.get(cell))]
+    for cell in right if every else wrong:
+        if every or cell in ours:
+            shown = [on_card.shown(number) for number in (right[cell], ours.get(cell))]
+            print(f"| {name} | {way} | {cell} | {' | '.join(shown)} | {'WRONG' if cell in wrong else 'ok'} |")
+    if not every and (missing := [cell for cell in wrong if cell not in ours]):
+        print(f"| {name} | {way} | {missing[0]} and {len(missing) - 1} more | known | not on the card | WRONG |")
+    verdict = f"{len(wrong)} wrong" if wrong else "all ok"
+    print(f"| {name} | {way} | {len(right)} cells | | | {verdict} |", flush=True)
+    return len(wrong)
 
 
 def measured(framework: Framework, way: str, environments: Path, folder: Path) -> tuple[truth.Cells, truth.Cells]:

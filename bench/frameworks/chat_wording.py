@@ -36,12 +36,6 @@ def wants_json(body: Json) -> Json | None:
     return schema
 
 
-def result_ids(body: Json) -> set[str]:
-    """Calls whose results it brings, in whatever role: those that are named outside the assistant's words."""
-    rest = [message for message in body["messages"] if message["role"] != "assistant"]
-    return {word.strip("'\".,:") for word in flat(rest).split()}
-
-
 def answer(body: Json, text: str, calls: list[Any], tokens_in: int, tokens_out: int) -> Json:
     message: Json = {"role": "assistant", "content": text or None}
     if calls:

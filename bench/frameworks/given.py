@@ -51,6 +51,10 @@ def lookup(city: str) -> str:
 
 
 def answer_all(system: Callable[[Given], Awaitable[str]]) -> None:
+    asyncio.run(_answer(system))
+
+
+async def _answer(system: Callable[[Given], Awaitable[str]]) -> None:
     for line in sys.stdin:
         if line.strip():
-            print(asyncio.run(system(Given(**json.loads(line)))), flush=True)
+            print(await system(Given(**json.loads(line))), flush=True)

@@ -36,11 +36,6 @@ def wants_json(body: Json) -> Json | None:
     return schema
 
 
-def result_ids(body: Json) -> set[str]:
-    """Calls whose results it brings."""
-    return {item["call_id"] for item in items(body) if item.get("type") == "function_call_output"}
-
-
 def answer(body: Json, text: str, calls: list[Any], tokens_in: int, tokens_out: int) -> Json:
     output: list[Json] = [
         {

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import groupby
 
-import chat_wording
-import responses_wording
 import script
 from model_server import Served
 
@@ -17,7 +15,7 @@ Cells = dict[str, float]
 def cells(served: Sequence[Served], lasted: Mapping[str, float]) -> Cells:
     """Every cell that has one right value, by its name in the table; ``lasted`` are the seconds that a task took."""
     tasks = {task: sorted(calls, key=lambda call: call.begin) for task, calls in by_task(served).items()}
-    found = of_agents(served) | of_tools(tasks.values()) | of_path(tasks, lasted)
+    found = of_agents(served) | of_tools(served) | of_path(tasks, lasted)
     turns = [caused(calls) for calls in tasks.values()]
     moved = Counter((before, call.agent) for made in turns for call, before in made if before not in ("", call.agent))
     found |= {f"transfers {a} to {b}": moved[a, b] for a in script.AGENTS for b in script.AGENTS if a != b}
@@ -41,21 +39,11 @@ def of_agents(served: Sequence[Served]) -> Cells:
     return found
 
 
-def of_tools(tasks: Collection[Sequence[Served]]) -> Cells:
-    """A call counts for success if anything later in its task brings its result: the others ended there."""
-    called = came = raised = 0
-    for calls in tasks:
-        brought = set().union(*(result_ids(call) for call in calls))
-        for call in (each for one in calls for each in one.calls):
-            called += 1
-            came += call.id in brought
-            raised += call.raises
-    return {"tools called": called, "tools raised": raised, "tool success": (came - raised) / came if came else 0.0}
-
-
-def result_ids(call: Served) -> set[str]:
-    wording = chat_wording if "messages" in call.body else responses_wording
-    return wording.result_ids(call.body)
+def of_tools(served: Sequence[Served]) -> Cells:
+    """Of all tool calls, those that raised; nothing else went wrong."""
+    calls = [each for call in served for each in call.calls]
+    raised = sum(call.raises for call in calls)
+    return {"tools called": len(calls), "tools raised": raised, "tool success": 1 - raised / len(calls) if calls else 0}
 
 
 def caused(calls: Sequence[Served]) -> list[tuple[Served, str]]:
