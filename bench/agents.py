@@ -145,16 +145,17 @@ def measured(framework: Framework, way: str, environments: Path, folder: Path) -
     with (folder / "served.jsonl").open("w", encoding="utf-8") as lines:
         lines.writelines(f"{json.dumps([call.task, call.agent, call.status, call.body])}\n" for call in model.served)
     subprocess.run([*SHOSEI, "card", str(run)], check=True, capture_output=True)
-    ours = on_card.cells(json.loads((run / "card.json").read_text(encoding="utf-8")))
+    card = json.loads((run / "card.json").read_text(encoding="utf-8"))
     solvable = sum(task.solved for task in script.TASKS.values())
     if way == "run":
         with (folder / "timed.jsonl").open(encoding="utf-8") as lines:
             lasted = {task: end - begin for task, begin, end in map(json.loads, lines)}
         whole = {"tasks solved": solvable, "seconds a task": sum(lasted.values()) / len(lasted)}
-        return truth.cells(model.served, lasted) | whole, ours
+        return truth.cells(model.served, lasted) | whole, on_card.cells(card, {})
+    right = truth.cells(model.served, truth.spans(model.served)) | {"tasks solved": solvable}
+    ours = on_card.guessed(card, right) if way == "none" else on_card.cells(card, {})
     answers = (folder / "said.txt").read_text(encoding="utf-8").split()
-    ours["tasks solved"] = sum(answer.startswith("answer-") for answer in answers)
-    return truth.cells(model.served, truth.spans(model.served)) | {"tasks solved": solvable}, ours
+    return right, ours | {"tasks solved": sum(answer.startswith("answer-") for answer in answers)}
 
 
 def by_agents_run(command: list[str], url: str, folder: Path, variables: dict[str, str]) -> None:

@@ -18,7 +18,7 @@ import script
 
 Json = dict[str, Any]
 WORDINGS = {"/v1/chat/completions": chat_wording, "/v1/responses": responses_wording}
-FINAL = ("final_answer", "final_result", "StructuredOutput")  # tools by which some frameworks want the last answer
+FINAL = ("final_answer", "final_result", "Answer")  # tools by which some frameworks want the last answer
 RETRY_AFTER = {"retry-after-ms": "30"}
 
 

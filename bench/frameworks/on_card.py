@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from itertools import permutations
 from typing import Any
 
 import script
@@ -29,34 +31,48 @@ def shown(value: float | None) -> str:
     return "none" if value is None else f"{value:.3f}".rstrip("0").rstrip(".")
 
 
-def cells(card: Json) -> Cells:
-    inference = {metric["id"]: metric for metric in card["metrics"] if metric["phase"] == "inference"}
-    tables = {table["key"]: rows(table) for metric in inference.values() for table in metric["breakdown"]}
-    found = of_agents(tables.get("agents.agents", [])) | of_path(tables.get("agents.time", []))
-    found |= of_tools(tables.get("agents.tool.tools", [])) | of_transfers(tables.get("agents.transfers"))
-    found |= of_loops(tables.get("agents.loops", []))
+def guessed(card: Json, right: Cells) -> Cells:
+    """The cells of a card that had to make names up: each name is the agent's whose cells it has best."""
+    names = [row["agent"] for row in tables(card, {}).get("agents.agents", [])]
+    ways = [cells(card, dict(zip(names, order, strict=False))) for order in permutations(script.AGENTS)]
+    return max(ways, key=lambda found: sum(agrees(cell, value, found.get(cell)) for cell, value in right.items()))
+
+
+def cells(card: Json, agents: Mapping[str, str]) -> Cells:
+    """What the card says, of ``agents`` by the names that these have for those on the card."""
+    table, inference = tables(card, agents), metrics(card)
+    found = of_agents(table.get("agents.agents", [])) | of_path(table.get("agents.time", []))
+    found |= of_tools(table.get("agents.tool.tools", [])) | of_transfers(table.get("agents.transfers"))
+    if "agents.transfers" in table:
+        found |= of_loops(table.get("agents.loops", []))
     solved, response = inference["pass_at_1"], inference["response_time"]
     if solved["value"] is not None:
         found |= {"tasks solved": round(solved["value"] * solved["n"]), "seconds a task": response["value"] / 1e3}
     return found
 
 
-def rows(table: Json) -> list[Json]:
-    """Each row by the names of its columns."""
-    return [dict(zip(table["columns"], row, strict=True)) for row in table["rows"]]
+def metrics(card: Json) -> dict[str, Json]:
+    return {metric["id"]: metric for metric in card["metrics"] if metric["phase"] == "inference"}
 
 
-def agent_of(name: str) -> str:
-    """Whose name it is: its own, or one that was made of its prompt."""
-    return next((agent for agent in script.AGENTS if agent in name), name)
+def tables(card: Json, agents: Mapping[str, str]) -> dict[str, list[Json]]:
+    """By their keys, the rows of each table by the names of its columns."""
+    found = {}
+    for table in (each for metric in metrics(card).values() for each in metric["breakdown"]):
+        columns, *lines = [
+            [agents.get(word, word) if isinstance(word, str) else word for word in line]
+            for line in (table["columns"], *table["rows"])
+        ]
+        found[table["key"]] = [dict(zip(columns, line, strict=True)) for line in lines]
+    return found
 
 
 def of_agents(table: list[Json]) -> Cells:
-    return {f"{agent_of(row['agent'])} {name}": row[column] for row in table for name, column in AGENT_COLUMNS.items()}
+    return {f"{row['agent']} {name}": row[column] for row in table for name, column in AGENT_COLUMNS.items()}
 
 
 def of_path(table: list[Json]) -> Cells:
-    shares = {agent_of(row["agent"]): row["share of a task's time, on the critical path"] for row in table}
+    shares = {row["agent"]: row["share of a task's time, on the critical path"] for row in table}
     return {f"{agent} share of path": share for agent, share in shares.items()}
 
 
@@ -73,11 +89,10 @@ def of_tools(table: list[Json]) -> Cells:
 
 
 def of_transfers(table: list[Json] | None) -> Cells:
-    """A pair that is not there has none, where there is a table."""
     if table is None:
         return {}
     return {
-        f"transfers {agent_of(row['from / to'])} to {agent_of(to)}": count
+        f"transfers {row['from / to']} to {to}": count
         for row in table
         for to, count in row.items()
         if to != "from / to"
@@ -85,5 +100,6 @@ def of_transfers(table: list[Json] | None) -> Cells:
 
 
 def of_loops(table: list[Json]) -> Cells:
+    """A pair that is not there has none."""
     none = {f"loops {a} and {b}": 0 for a in script.AGENTS for b in script.AGENTS if a != b}
-    return none | {f"loops {agent_of(row['agent'])} and {agent_of(row['to and back from'])}": row["n"] for row in table}
+    return none | {f"loops {row['agent']} and {row['to and back from']}": row["n"] for row in table}

@@ -13,7 +13,12 @@ Cells = dict[str, float]
 
 
 def cells(served: Sequence[Served], lasted: Mapping[str, float]) -> Cells:
-    """Every cell that has one right value, by its name in the table; ``lasted`` are the seconds that a task took."""
+    """Every cell that has one right value, by its name in the table; ``lasted`` are the seconds that a task took.
+
+    Without a cell where nothing was served.
+    """
+    if not served:
+        return {}
     tasks = {task: sorted(calls, key=lambda call: call.begin) for task, calls in by_task(served).items()}
     found = of_agents(served) | of_tools(served) | of_path(tasks, lasted)
     turns = [caused(calls) for calls in tasks.values()]
