@@ -13,82 +13,16 @@ Prints each cell of the card that has one right value and is wrong, beside what 
 from __future__ import annotations
 
 import argparse
-import json
-import os
 import shutil
-import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
-SYSTEMS = Path(__file__).parent / "frameworks"
-sys.path.insert(0, str(SYSTEMS))
+from scripted import on_card
+from scripted.framework import FRAMEWORKS
+from scripted.measuring import WAYS, measured
 
-import on_card  # noqa: E402
-import script  # noqa: E402
-import truth  # noqa: E402
-from model_server import Model, serving  # noqa: E402
-
-SHOSEI = [sys.executable, "-m", "shosei"]
-QUIET = {"OTEL_SDK_DISABLED": "true", "DO_NOT_TRACK": "1", "ANONYMIZED_TELEMETRY": "false"}
-WAYS = ("run", "path", "header", "key", "none")  # of measuring: agents run, then how a gateway alone is told the agent
 EXIT_WRONG = 3
-
-
-@dataclass(frozen=True)
-class Framework:
-    system: str  # a file in frameworks/
-    environment: str
-    packages: tuple[str, ...]
-    api: str = "chat"
-
-    @property
-    def in_node(self) -> bool:
-        return self.system.endswith(".mjs")
-
-    def home(self, environments: Path) -> Path:
-        return environments.absolute() / self.environment
-
-    def command(self, environments: Path) -> list[str]:
-        home = self.home(environments)
-        program = "node" if self.in_node else str(home / "bin" / "python")
-        return [program, str(SYSTEMS / self.system)]
-
-    def is_installed(self, environments: Path) -> bool:
-        home = self.home(environments)
-        if self.in_node:
-            return all((home / "node_modules" / package).is_dir() for package in self.packages)
-        return (home / "installed").is_file()
-
-    def install(self, environments: Path) -> None:
-        home = self.home(environments)
-        if self.in_node:
-            home.mkdir(parents=True, exist_ok=True)
-            subprocess.run(["npm", "install", "--no-audit", "--no-fund", "--prefix", home, *self.packages], check=True)
-            return
-        subprocess.run([sys.executable, "-m", "venv", home], check=True)
-        subprocess.run([home / "bin" / "python", "-m", "pip", "install", "--quiet", *self.packages], check=True)
-        (home / "installed").write_text("\n".join(self.packages) + "\n", encoding="utf-8")
-
-    def variables(self, environments: Path, naming: str) -> dict[str, str]:
-        return QUIET | {"API": self.api, "NAMING": naming, "MODULES": str(self.home(environments))}
-
-
-AI_SDK = ("ai", "@ai-sdk/openai", "zod")
-FRAMEWORKS = {
-    "openai": Framework("openai_system.py", "openai", ("openai",)),
-    "openai responses": Framework("openai_system.py", "openai", ("openai",), "responses"),
-    "pydantic-ai": Framework("pydantic_ai_system.py", "pydantic_ai", ("pydantic-ai-slim[openai]",)),
-    "smolagents": Framework("smolagents_system.py", "smolagents", ("smolagents[openai]",)),
-    "autogen": Framework("autogen_system.py", "autogen", ("autogen-agentchat", "autogen-ext[openai]")),
-    "openai-agents": Framework("openai_agents_system.py", "openai_agents", ("openai-agents",)),
-    "openai-agents responses": Framework("openai_agents_system.py", "openai_agents", ("openai-agents",), "responses"),
-    "ai-sdk": Framework("ai_sdk_system.mjs", "ai_sdk", AI_SDK),
-    "ai-sdk responses": Framework("ai_sdk_system.mjs", "ai_sdk", AI_SDK, "responses"),
-}
 
 
 def main() -> int:
@@ -132,70 +66,6 @@ def report(name: str, way: str, environments: Path, keep: Path | None, every: bo
     verdict = f"{len(wrong)} wrong" if wrong else "all ok"
     print(f"| {name} | {way} | {len(right)} cells | | | {verdict} |", flush=True)
     return len(wrong)
-
-
-def measured(framework: Framework, way: str, environments: Path, folder: Path) -> tuple[truth.Cells, truth.Cells]:
-    """The truth and what the card says."""
-    model, run = Model(), folder / "run"
-    variables = framework.variables(environments, "path" if way == "run" else way)
-    command = framework.command(environments)
-    measure = by_agents_run if way == "run" else by_gateway
-    with serving(model) as url:
-        measure(command, url, folder, variables)
-    with (folder / "served.jsonl").open("w", encoding="utf-8") as lines:
-        lines.writelines(f"{json.dumps([call.task, call.agent, call.status, call.body])}\n" for call in model.served)
-    subprocess.run([*SHOSEI, "card", str(run)], check=True, capture_output=True)
-    card = json.loads((run / "card.json").read_text(encoding="utf-8"))
-    solvable = sum(task.solved for task in script.TASKS.values())
-    if way == "run":
-        with (folder / "timed.jsonl").open(encoding="utf-8") as lines:
-            lasted = {task: end - begin for task, begin, end in map(json.loads, lines)}
-        whole = {"tasks solved": solvable, "seconds a task": sum(lasted.values()) / len(lasted)}
-        return truth.cells(model.served, lasted) | whole, on_card.cells(card, {})
-    right = truth.cells(model.served, truth.spans(model.served)) | {"tasks solved": solvable}
-    ours = on_card.guessed(card, right) if way == "none" else on_card.cells(card, {})
-    answers = (folder / "said.txt").read_text(encoding="utf-8").split()
-    return right, ours | {"tasks solved": sum(answer.startswith("answer-") for answer in answers)}
-
-
-def by_agents_run(command: list[str], url: str, folder: Path, variables: dict[str, str]) -> None:
-    suite, run = folder / "tasks.jsonl", folder / "run"
-    suite.write_text("".join(f"{json.dumps(item(task))}\n" for task in script.TASKS), encoding="utf-8")
-    timed = [sys.executable, "-ES", str(SYSTEMS / "timed.py"), str(folder / "timed.jsonl"), *command]
-    words = ["agents", "run", "--tasks", str(suite), "--base-url", url, "--run", str(run), "--json", "--", *timed]
-    with (folder / "said.txt").open("wb") as said:
-        subprocess.run([*SHOSEI, *words], stdout=said, stderr=said, env=os.environ | variables, check=False)
-
-
-def by_gateway(command: list[str], url: str, folder: Path, variables: dict[str, str]) -> None:
-    """All tasks by one process, and each at a base URL of its own."""
-    with gateway(url, folder / "run") as base_url, (folder / "said.txt").open("wb") as said:
-        lines = "".join(f"{json.dumps(given(task, base_url))}\n" for task in script.TASKS)
-        words = {"stdout": said, "stderr": said, "env": os.environ | variables}
-        subprocess.run(command, input=lines.encode(), check=False, **words)
-
-
-def given(task: str, base_url: str) -> dict[str, str]:
-    known = {"id": task, "question": script.question(task), "model": script.MODEL}
-    return known | {"base_url": f"{base_url}/t/{task}/v1"}
-
-
-def item(task: str) -> dict[str, object]:
-    asked = [{"role": "user", "content": script.question(task)}]
-    known = {"id": task, "suite": "scripted", "lang": "en", "cluster": task, "grader": "exact", "max_tokens": 48}
-    return known | {"messages": asked, "truth": f"answer-{task}"}
-
-
-@contextmanager
-def gateway(upstream: str, run: Path) -> Iterator[str]:
-    """Where it listens, for the length of the block."""
-    words = ["gateway", "--upstream", upstream, "--run", str(run), "--port", "0", "--json"]
-    with subprocess.Popen([*SHOSEI, *words], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
-        assert process.stdout
-        try:
-            yield json.loads(process.stdout.readline())["url"]
-        finally:
-            process.terminate()
 
 
 if __name__ == "__main__":

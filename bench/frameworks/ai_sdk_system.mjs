@@ -40,7 +40,7 @@ const lookup = tool({
   description: 'The year in which a city was founded.',
   inputSchema: z.object({ city: z.string() }),
   execute: async ({ city }) => {
-    if (!FOUNDED[city]) throw new Error(`no city of the name ${city}`);
+    if (!FOUNDED[city]) throw new Error(`no such city: ${city}`);
     return FOUNDED[city];
   },
 });

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import given
-import script
 from autogen_agentchat.agents import AssistantAgent
 from autogen_agentchat.base import TaskRunner
 from autogen_agentchat.conditions import MaxMessageTermination, TextMentionTermination
@@ -24,7 +23,7 @@ class Answer(BaseModel):
 async def system(task: given.Given) -> str:
     def agent(name: str, **options: Any) -> AssistantAgent:
         client = OpenAIChatCompletionClient(model=task.model, model_info=CAN, **task.client(name))
-        return AssistantAgent(name, client, description=name, system_message=script.prompt(name), **options)
+        return AssistantAgent(name, client, description=name, system_message=given.prompt(name), **options)
 
     team = as_tools(agent) if task.id in ("fanout", "structured") else swarm(agent)
     last = (await team.run(task=task.question)).messages[-1]

@@ -14,9 +14,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
-import script
-
 RETRIES = 3
+FOUNDED = {"Kyoto": "794", "Nara": "710"}
 RESPONSES = os.environ.get("API") == "responses"
 
 
@@ -39,15 +38,20 @@ class Given:
         return {"base_url": url, "api_key": key, "default_headers": headers, "max_retries": RETRIES}
 
 
+def prompt(agent: str) -> str:
+    """The system text, by which the model's script knows an agent."""
+    return f"You are the {agent} of a small team. Do your part of the task and say what came out."
+
+
 def lookup(city: str) -> str:
     """The year in which a city was founded.
 
     Args:
         city: its name
     """
-    if city not in script.FOUNDED:
-        raise ValueError(f"no city of the name {city}")
-    return script.FOUNDED[city]
+    if city not in FOUNDED:
+        raise ValueError(f"no such city: {city}")
+    return FOUNDED[city]
 
 
 def answer_all(system: Callable[[Given], Awaitable[str]]) -> None:

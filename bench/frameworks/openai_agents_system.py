@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import given
-import script
 from agents import (
     Agent,
     OpenAIChatCompletionsModel,
@@ -27,7 +26,7 @@ class Answer(BaseModel):
 async def system(task: given.Given) -> str:
     def agent(name: str, **options: Any) -> Agent[None]:
         model = MODEL(task.model, AsyncOpenAI(**task.client(name)))
-        return Agent(name, instructions=script.prompt(name), model=model, **options)
+        return Agent(name, instructions=given.prompt(name), model=model, **options)
 
     researcher, writer = agent("researcher", tools=[function_tool(given.lookup)]), agent("writer")
     tools = [researcher.as_tool("ask_researcher", "Find out."), writer.as_tool("ask_writer", "Write it down.")]

@@ -7,7 +7,6 @@ import json
 from typing import Any
 
 import given
-import script
 from openai import AsyncOpenAI
 from pydantic import BaseModel
 
@@ -39,7 +38,7 @@ class Chat:
     def __init__(self, task: given.Given, agent: str, messages: list[Any], tools: dict[str, Any]) -> None:
         self.task, self.agent, self.text = task, agent, ""
         self.client = AsyncOpenAI(**task.client(agent))
-        self.messages = [{"role": "system", "content": script.prompt(agent)}, *messages]
+        self.messages = [{"role": "system", "content": given.prompt(agent)}, *messages]
         self.options: dict[str, Any] = {"model": task.model}
         functions = [{"name": name, "parameters": schema, "strict": True} for name, schema in tools.items()]
         if functions:
@@ -72,7 +71,7 @@ class Responses:
     def __init__(self, task: given.Given, agent: str, new: list[Any], tools: dict[str, Any]) -> None:
         self.task, self.agent, self.new, self.text = task, agent, new, ""
         self.client = AsyncOpenAI(**task.client(agent))
-        self.options: dict[str, Any] = {"model": task.model, "instructions": script.prompt(agent)}
+        self.options: dict[str, Any] = {"model": task.model, "instructions": given.prompt(agent)}
         self.options["tools"] = [
             {"type": "function", "name": name, "parameters": schema, "strict": True} for name, schema in tools.items()
         ]

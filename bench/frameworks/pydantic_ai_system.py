@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import given
-import script
 from openai import AsyncOpenAI
 from pydantic import BaseModel
 from pydantic_ai import Agent, ModelRetry, ToolOutput
@@ -29,7 +28,7 @@ async def system(task: given.Given) -> str:
     def agent(name: str, **options: Any) -> Agent[None, Any]:
         provider = OpenAIProvider(openai_client=AsyncOpenAI(**task.client(name)))
         model = OpenAIChatModel(task.model, provider=provider)
-        return Agent(model, instructions=script.prompt(name), retries=3, **options)
+        return Agent(model, instructions=given.prompt(name), retries=3, **options)
 
     researcher, writer = agent("researcher", tools=[lookup]), agent("writer")
 

@@ -6,7 +6,6 @@ import asyncio
 from typing import Any
 
 import given
-import script
 from smolagents import LogLevel, OpenAIModel, ToolCallingAgent, tool
 
 
@@ -17,7 +16,7 @@ async def system(task: given.Given) -> str:
         model = OpenAIModel(task.model, api_base=url, api_key=key, client_kwargs=client)
         kept = {"tools": [], "verbosity_level": LogLevel.OFF, "max_steps": 6}
         return ToolCallingAgent(
-            model=model, name=name, description=name, instructions=script.prompt(name), **kept | options
+            model=model, name=name, description=name, instructions=given.prompt(name), **kept | options
         )
 
     team = [agent("researcher", tools=[tool(given.lookup)]), agent("writer")]

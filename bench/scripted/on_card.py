@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from itertools import permutations
 from typing import Any
 
-import script
-from truth import Cells
+from scripted import script
+from scripted.truth import Cells
 
 Json = dict[str, Any]
 AGENT_COLUMNS = {

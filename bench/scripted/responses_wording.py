@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Iterator
 from typing import Any
 
-from chat_wording import flat
+from scripted.chat_wording import flat
 
 Json = dict[str, Any]
 

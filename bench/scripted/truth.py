@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 
-import script
-from model_server import Served
+from scripted import script
+from scripted.model_server import Served
 
 Cells = dict[str, float]
 

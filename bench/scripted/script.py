@@ -10,8 +10,7 @@ import re
 from dataclasses import dataclass, field
 
 AGENTS = ("manager", "researcher", "writer")
-FOUNDED = {"Kyoto": "794", "Nara": "710"}  # what the tool ``lookup`` knows; it raises for any other city
-MISSING = "Atlantis"
+MISSING = "Atlantis"  # the tool ``lookup`` knows Kyoto and Nara, and raises for any other city
 MODEL = "scripted"
 
 
@@ -90,17 +89,12 @@ TASKS = {
 }
 
 
-def prompt(agent: str) -> str:
-    """The system text by which the server knows an agent."""
-    return f"You are the {agent} of a small team. Do your part of the task and say what came out."
-
-
 def question(task: str) -> str:
     return f"Which city is older, Kyoto or Nara? This is task {task}."
 
 
 def agent_of(text: str) -> str:
-    """The last agent that a text introduces; empty if it introduces none."""
+    """The last agent that a text introduces, as every system's prompts do; empty if it introduces none."""
     return next(iter(re.findall(r"You are the (\w+) of a small team", text)[::-1]), "")
 
 
