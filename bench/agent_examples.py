@@ -1,6 +1,6 @@
 """The same two agents in several frameworks, measured as they are, and with calls that fail on purpose.
 
-``python bench/agents.py [--model runs/quickstart | --url URL] [--tasks SUITE] [--python langgraph=PYTHON …]``
+``python bench/agent_examples.py [--model runs/quickstart | --url URL] [--tasks SUITE] [--python langgraph=PYTHON …]``
 
 Runs ``examples/agents/`` by ``shosei agents run``, each system with the interpreter that has its packages (this one
 unless ``--python`` names another; a system whose packages are missing is left out), and prints a table. "Alone" is the
