@@ -34,18 +34,22 @@ def main() -> int:
     parser.add_argument("--keep", type=Path, help="a folder for the runs and what the server was asked")
     parser.add_argument("--all", action="store_true", help="print cells that are right, too")
     options = parser.parse_args()
-    wrong = 0
+    wrong, absent = 0, []
     print("| framework | measured by | cell | truth | ours | |\n|---|---|---|---|---|---|")
     for name in options.only:
         framework = FRAMEWORKS[name]
         if options.install and not framework.is_installed(options.environments):
             framework.install(options.environments)
-        if not framework.is_installed(options.environments):
-            print(f"| {name} | not measured: not installed; add --install | | | | |")
-            continue
-        for way in options.ways:
-            wrong += report(name, way, options.environments, options.keep, options.all)
+        if framework.is_installed(options.environments):
+            for way in options.ways:
+                wrong += report(name, way, options.environments, options.keep, options.all)
+        else:
+            absent.append(name)
     print(f"\n{wrong} wrong")
+    for name in absent:
+        print(
+            f"{name}: not measured: not installed; python bench/agents.py --environments DIR --install --only '{name}'"
+        )
     return EXIT_WRONG if wrong else 0
 
 

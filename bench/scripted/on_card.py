@@ -45,10 +45,10 @@ def cells(card: Json, agents: Mapping[str, str]) -> Cells:
     found |= of_tools(table.get("agents.tool.tools", [])) | of_transfers(table.get("agents.transfers"))
     if "agents.transfers" in table:
         found |= of_loops(table.get("agents.loops", []))
-    solved, response = inference["pass_at_1"], inference["response_time"]
+    solved, seconds = inference["pass_at_1"], inference["response_time"]["value"]
     if solved["value"] is not None:
-        found |= {"tasks solved": round(solved["value"] * solved["n"]), "seconds a task": response["value"] / 1e3}
-    return found
+        found["tasks solved"] = round(solved["value"] * solved["n"])
+    return found if seconds is None else found | {"seconds a task": seconds / 1e3}
 
 
 def metrics(card: Json) -> dict[str, Json]:
