@@ -66,7 +66,7 @@ def report(name: str, way: str, environments: Path, keep: Path | None, every: bo
             shown = [on_card.shown(number) for number in (right[cell], ours.get(cell))]
             print(f"| {name} | {way} | {cell} | {' | '.join(shown)} | {'WRONG' if cell in wrong else 'ok'} |")
     if not every and (missing := [cell for cell in wrong if cell not in ours]):
-        print(f"| {name} | {way} | {missing[0]} and {len(missing) - 1} more | known | not on the card | WRONG |")
+        print(f"| {name} | {way} | {len(missing)} from {missing[0]} on | known | not on the card | WRONG |")
     verdict = f"{len(wrong)} wrong" if wrong else "all ok"
     print(f"| {name} | {way} | {len(right)} cells | | | {verdict} |", flush=True)
     return len(wrong)

@@ -27,7 +27,12 @@ class Given:
     question: str
     model: str
     base_url: str
-    lang: str = "en"
+
+    @classmethod
+    def read(cls, line: str) -> Given:
+        """Of what there is, what these systems need."""
+        known = json.loads(line)
+        return cls(known["id"], known["question"], known["model"], known["base_url"])
 
     def client(self, agent: str) -> dict[str, Any]:
         """Arguments of ``openai.OpenAI`` for one agent."""
@@ -61,4 +66,4 @@ def answer_all(system: Callable[[Given], Awaitable[str]]) -> None:
 async def _answer(system: Callable[[Given], Awaitable[str]]) -> None:
     for line in sys.stdin:
         if line.strip():
-            print(await system(Given(**json.loads(line))), flush=True)
+            print(await system(Given.read(line)), flush=True)
