@@ -30,10 +30,10 @@ def measured(framework: Framework, way: str, environments: Path, folder: Path) -
     subprocess.run([*SHOSEI, "card", str(folder / "run")], check=True, capture_output=True)
     card = json.loads((folder / "run" / "card.json").read_text(encoding="utf-8"))
     lasted = seconds_of_tasks(folder) if way == "run" else truth.spans(model.served)
-    right = truth.cells(model.served, lasted) | {"tasks solved": SOLVABLE}
+    right = truth.cells(model.served, lasted, named=way != "none") | {"tasks solved": SOLVABLE}
     if way == "run":
-        return right | {"seconds a task": sum(lasted.values()) / len(lasted)}, on_card.cells(card, {})
-    ours = on_card.guessed(card, right) if way == "none" else on_card.cells(card, {})
+        return right | {"seconds a task": sum(lasted.values()) / len(lasted)}, on_card.cells(card)
+    ours = on_card.guessed(card, right) if way == "none" else on_card.cells(card)
     return right, ours | {"tasks solved": answered(folder)}
 
 

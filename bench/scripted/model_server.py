@@ -38,6 +38,7 @@ class Served:
 
     task: str
     agent: str
+    prompt: str  # its system text and the names of its tools
     begin: float
     body: Json
     end: float = 0.0
@@ -67,7 +68,8 @@ class Model:
         agent = script.agent_of(system) or script.agent_of(everything)
         if task not in script.TASKS or agent not in script.AGENTS:
             return 404, {"error": {"message": f"no script for agent '{agent}' in task '{task}'"}}
-        served = Served(task, agent, begin, body)
+        tools = wording.tools(body)
+        served = Served(task, agent, " ".join([system, *sorted(tools)]), begin, body)
         with self._lock:
             earlier = [each for each in self.served if (each.task, each.agent) == (task, agent)]
             self.served.append(served)
@@ -79,7 +81,7 @@ class Model:
         number = sum(not each.failed for each in earlier)
         step = steps[min(number, len(steps) - 1)]
         time.sleep(step.seconds)
-        text, calls = spoken(step, wording.tools(body), wording.wants_json(body), f"{task}-{agent}-{number}", task)
+        text, calls = spoken(step, tools, wording.wants_json(body), f"{task}-{agent}-{number}", task)
         served.calls = calls
         served.tokens_in = 100 * (number + 1) + 7 * script.AGENTS.index(agent)
         served.tokens_out = 10 + 20 * len(calls) + len(text)

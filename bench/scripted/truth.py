@@ -12,15 +12,17 @@ from scripted.model_server import Served
 Cells = dict[str, float]
 
 
-def cells(served: Sequence[Served], lasted: Mapping[str, float]) -> Cells:
-    """Every cell that has one right value, by its name in the table; ``lasted`` are the seconds that a task took.
+def cells(served: Sequence[Served], lasted: Mapping[str, float], *, named: bool = True) -> Cells:
+    """Every cell that has one right value, by its name in the table; none where nothing was served.
 
-    Without a cell where nothing was served.
+    ``lasted`` are the seconds that a task took. ``named``: agents say who they are; else they are told apart by their
+    system text and tools.
     """
     if not served:
         return {}
+    agents = {call.agent if named else call.prompt for call in served}
     tasks = {task: sorted(calls, key=lambda call: call.begin) for task, calls in by_task(served).items()}
-    found = of_agents(served) | of_tools(served) | of_path(tasks, lasted)
+    found = {"agents": len(agents)} | of_agents(served) | of_tools(served) | of_path(tasks, lasted)
     turns = [caused(calls) for calls in tasks.values()]
     moved = Counter((before, call.agent) for made in turns for call, before in made if before not in ("", call.agent))
     found |= {f"transfers {a} to {b}": moved[a, b] for a in script.AGENTS for b in script.AGENTS if a != b}
