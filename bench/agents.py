@@ -1,169 +1,76 @@
-"""The same two agents in several frameworks, measured as they are, and with calls that fail on purpose.
+"""Systems of agents in frameworks that nobody built for us, at a model server whose every answer is known.
 
-``python bench/agents.py [--model runs/quickstart | --url URL] [--tasks SUITE] [--python langgraph=PYTHON …]``
+``python bench/agents.py --environments DIR [--install] [--only NAME …] [--ways WAY …]``
 
-Runs ``examples/agents/`` by ``shosei agents run``, each system with the interpreter that has its packages (this one
-unless ``--python`` names another; a system whose packages are missing is left out), and prints a table. "Alone" is the
-same command by itself, behind a gateway that records nothing; "between tasks" is what the harness takes from a task's
-end to the next one's beginning. Fails unless every call names its agent, both agents are on the card, every task comes
-to an answer although calls are broken, and each broken call is in the log.
+Each framework (``frameworks/``) has the same manager, researcher and writer do nine tasks: with two 429 and three 500,
+a tool that raises, two agents at once, a handoff, a structured output. Once by ``shosei agents run``; then, by one
+process for all tasks, through ``shosei gateway`` alone, which is told the agent by path, header or key, or not at all.
+Prints each cell of the card that has one right value and is wrong, beside what the server knows. Exits 3 if one is.
+
+``--install`` makes the environments, one a framework, with pip and npm; what is absent is not measured.
 """
 
 from __future__ import annotations
 
 import argparse
-import asyncio
-import itertools
-import json
-import os
-import statistics
-import subprocess
+import shutil
 import sys
 import tempfile
-import time
-from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
-from shosei.exam.benchmarks import read_benchmarks
-from shosei.gateway import FaultRates, Gateway
-from shosei.log import Request, Window, Workflow, read_log
-from shosei.wire.client import Client
+from scripted import on_card
+from scripted.framework import FRAMEWORKS
+from scripted.measuring import WAYS, measured
 
-EXAMPLES = Path(__file__).parent.parent / "examples" / "agents"
-SYSTEMS = {"langgraph": ["langgraph", "langchain_openai"], "openai_agents": ["agents"], "openai": ["openai"]}
-SHOSEI = [sys.executable, "-m", "shosei"]
-FAULTS = ["429=0.05", "500=0.03", "cut=0.02"]
-SEED = 8  # of each fault, one within seventeen calls
-ERRORS = {"429": "429", "500": "5xx", "cut": "cut stream"}  # of a fault, in the log
+EXIT_WRONG = 3
 
 
-def main() -> None:
+def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--url", help="an OpenAI-compatible server; without it, --model is served")
-    parser.add_argument("--model", type=Path, default=Path("runs/quickstart"))
-    parser.add_argument("--tasks", type=Path, default=Path("runs/quickstart/suites/sums.jsonl"))
-    parser.add_argument("--count", type=int, default=12, help="the first so many of the tasks")
-    parser.add_argument("--python", action="append", default=[], metavar="SYSTEM=PATH")
+    parser.add_argument("--environments", type=Path, required=True, help="the folder that has one a framework")
+    parser.add_argument("--install", action="store_true", help="make those that are missing, then measure")
+    parser.add_argument("--only", nargs="+", choices=FRAMEWORKS, default=list(FRAMEWORKS), metavar="NAME")
+    parser.add_argument("--ways", nargs="+", choices=WAYS, default=list(WAYS), metavar="WAY")
+    parser.add_argument("--keep", type=Path, help="a folder for the runs and what the server was asked")
+    parser.add_argument("--all", action="store_true", help="print cells that are right, too")
     options = parser.parse_args()
-    pythons = dict.fromkeys(SYSTEMS, sys.executable) | dict(each.split("=", 1) for each in options.python)
-    rows = []
-    with tempfile.TemporaryDirectory() as work, upstream(options.url, options.model) as url:
-        suite = Path(work) / options.tasks.name
-        with options.tasks.open(encoding="utf-8") as lines:
-            suite.write_text("".join(itertools.islice(lines, options.count)), encoding="utf-8")
-        for name, packages in SYSTEMS.items():
-            if lacking := missing(pythons[name], packages):
-                print(f"{name}: left out; {pythons[name]} has no {lacking}")
-                continue
-            command = [pythons[name], str(EXAMPLES / f"{name}_two_agents.py")]
-            rows.append(measured(name, command, url, suite, Path(work)))
-            broken(name, command, url, suite, Path(work))
-    columns = list(rows[0]) if rows else []
-    for cells in [columns, ["---"] * len(columns), *(row.values() for row in rows)]:
-        print(f"| {' | '.join(cells)} |")
+    wrong, absent = 0, []
+    print("| framework | measured by | cell | truth | ours | |\n|---|---|---|---|---|---|")
+    for name in options.only:
+        framework = FRAMEWORKS[name]
+        if options.install and not framework.is_installed(options.environments):
+            framework.install(options.environments)
+        if framework.is_installed(options.environments):
+            for way in options.ways:
+                wrong += report(name, way, options.environments, options.keep, options.all)
+        else:
+            absent.append(name)
+    print(f"\n{wrong} wrong")
+    for name in absent:
+        print(
+            f"{name}: not measured: not installed; python bench/agents.py --environments DIR --install --only '{name}'"
+        )
+    return EXIT_WRONG if wrong else 0
 
 
-def measured(name: str, command: list[str], url: str, suite: Path, work: Path) -> dict[str, str]:
-    """A row of the table. Every call names its agent, and both agents are on the card."""
-    run = work / name
-    said = agents_run(name, command, url, suite, run)
-    subprocess.run([*SHOSEI, "card", str(run)], check=True, capture_output=True)
-    log = read_log(run / "log", said["attempt"])
-    calls, tasks = [call for call in log.of(Request) if call.purpose == "agents"], log.of(Workflow)
-    assert {call.agent for call in calls} == agents_on_card(run) == {"solver", "checker"}
-    [window] = [window for window in log.of(Window) if window.name == "steady"]
-    seconds = (window.end_ns - window.begin_ns) / 1e9
-    taken = [(task.end_ns - task.begin_ns) / 1e9 for task in tasks]
-    alone = asyncio.run(by_itself(command, url, suite))
-    agents = said["agents"]
-    return {
-        "system": name,
-        "solved": f"{said['solved']}/{said['asked']}",
-        "tasks/s": f"{len(tasks) / seconds:.2f}",
-        "calls, solver and checker": f"{agents['solver']['calls']} and {agents['checker']['calls']}",
-        "tools called": str(sum(len(call.tool_calls) for call in calls)),
-        "attributed": f"{sum(call.attribution != 'unattributed' for call in calls) / len(calls):.0%}"
-        f" by {', '.join(sorted({call.attribution for call in calls}))}",
-        "tokens in and out": f"{sum(each['tokens_in'] for each in agents.values())} and"
-        f" {sum(each['tokens_out'] for each in agents.values())}",
-        "errors, calls and tasks": f"{sum(bool(call.error) for call in calls)} and {sum(said['failed'].values())}",
-        "a task, and alone": f"{statistics.median(taken):.2f} and {statistics.median(alone):.2f} s",
-        "between tasks": f"{(seconds - sum(taken)) / len(tasks) * 1e3:.1f} ms",
-    }
-
-
-def broken(name: str, command: list[str], url: str, suite: Path, work: Path) -> None:
-    """With a tenth of the calls broken, every task comes to an answer, and the log has what was broken."""
-    run = work / f"{name}-broken"
-    faults = [word for fault in FAULTS for word in ("--inject", fault)]
-    said = agents_run(name, command, url, suite, run, *faults, "--set", f"agents.seed={SEED}")
-    calls = [call for call in read_log(run / "log", said["attempt"]).of(Request) if call.purpose == "agents"]
-    drawn = map(FaultRates.parse(FAULTS, SEED).draw, range(1, len(calls) + 1))
-    injected = Counter(ERRORS[fault] for fault in drawn if fault)
-    found = Counter(call.error for call in calls if call.error)
-    assert found == injected, f"{name}: {found} in the log, {injected} injected"
-    assert not said["failed"], f"{name}: {said['failed']}"
-    print(f"{name}: {dict(injected)} of {len(calls)} calls broken, all in the log; {said['asked']} tasks, none failed")
-
-
-def agents_run(name: str, command: list[str], url: str, suite: Path, run: Path, *flags: str) -> dict[str, Any]:
-    words = ["--name", name, "--tasks", str(suite), "--base-url", url, "--run", str(run), "--json", *flags]
-    done = subprocess.run([*SHOSEI, "agents", "run", *words, "--", *command], check=True, stdout=subprocess.PIPE)
-    said: dict[str, Any] = json.loads(done.stdout)
-    return said
-
-
-def agents_on_card(run: Path) -> set[str]:
-    card = json.loads((run / "card.json").read_text(encoding="utf-8"))
-    [cell] = [cell for cell in card["metrics"] if (cell["id"], cell["phase"]) == ("error_rate", "inference")]
-    [agents] = [table for table in cell["breakdown"] if table["key"] == "agents.agents"]
-    return {row[0] for row in agents["rows"]}
-
-
-async def by_itself(command: list[str], url: str, suite: Path) -> list[float]:
-    """Seconds of each task where nobody measures it."""
-    async with Client(url) as client:
-        model = (await client.models())[0]
-    seconds = []
-    async with Gateway(url, None) as gateway:
-        for task in read_benchmarks(suite):
-            base_url = gateway.base_url(task.id)
-            given = {"id": task.id, "question": task.question, "lang": task.lang, "model": model, "base_url": base_url}
-            begin = time.perf_counter()
-            process = await asyncio.create_subprocess_exec(
-                *command,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.DEVNULL,
-                env=os.environ | {"OPENAI_BASE_URL": base_url, "OPENAI_API_KEY": "none"},
-            )
-            await process.communicate(json.dumps(given).encode())
-            seconds.append(time.perf_counter() - begin)
-    return seconds
-
-
-def missing(python: str, packages: list[str]) -> str:
-    """Those of the packages that this interpreter does not have."""
-    finds = "import importlib.util, sys; print(*(n for n in sys.argv[1:] if not importlib.util.find_spec(n)))"
-    return subprocess.run([python, "-c", finds, *packages], check=True, capture_output=True, text=True).stdout.strip()
-
-
-@contextmanager
-def upstream(url: str | None, model: Path) -> Iterator[str]:
-    """``url``, or where ``shosei serve`` serves the model for the length of the block."""
-    if url:
-        yield url
-        return
-    words = ["serve", str(model), "--port", "0", "--json"]
-    with subprocess.Popen([*SHOSEI, *words], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
-        assert process.stdout
-        try:
-            yield json.loads(process.stdout.readline())["url"]
-        finally:
-            process.terminate()
+def report(name: str, way: str, environments: Path, keep: Path | None, every: bool) -> int:
+    """Print the cells of one measurement; how many are wrong."""
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = (keep or Path(temporary)).absolute() / f"{name}-{way}".replace(" ", "-")
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        right, ours = measured(FRAMEWORKS[name], way, environments, folder)
+    wrong = [cell for cell, value in right.items() if not on_card.agrees(cell, value, ours.get(cell))]
+    for cell in right if every else wrong:
+        if every or cell in ours:
+            shown = [on_card.shown(number) for number in (right[cell], ours.get(cell))]
+            print(f"| {name} | {way} | {cell} | {' | '.join(shown)} | {'WRONG' if cell in wrong else 'ok'} |")
+    if not every and (missing := [cell for cell in wrong if cell not in ours]):
+        print(f"| {name} | {way} | {len(missing)} from {missing[0]} on | known | not on the card | WRONG |")
+    verdict = f"{len(wrong)} wrong" if wrong else "all ok"
+    print(f"| {name} | {way} | {len(right)} cells | | | {verdict} |", flush=True)
+    return len(wrong)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
