@@ -176,7 +176,7 @@ def test_what_a_request_says_reaches_the_upstream(tmp_path: Path) -> None:
     assert asked.body["include"] == ["reasoning.encrypted_content"]
     lines = set(asked.head.lower().split("\r\n"))
     assert {"openai-organization: org-1", "openai-project: proj-1", "openai-beta: x=v1"} <= lines
-    assert requests(log)[1].tool_results == [ToolResult("call_1")]
+    assert requests(log)[1].tool_results == [ToolResult("call_1", rule=2)]
     assert len({request.span for request in requests(log)}) == 2
 
 
@@ -209,7 +209,8 @@ def test_tool_results_are_those_since_the_model_spoke(tmp_path: Path) -> None:
         await client(gateway).responses.create(model="m", input=items, user="text")  # type: ignore[arg-type]
 
     log, _ = through(tmp_path, by_user, talk)
-    assert requests(log)[0].tool_results == [ToolResult("call_2", True), ToolResult("call_3")]
+    wanted = [ToolResult("call_2", True, "prefix", 2), ToolResult("call_3", rule=2)]
+    assert requests(log)[0].tool_results == wanted
 
 
 def test_a_stream_that_breaks_off_anywhere_passes_as_far_as_it_came(tmp_path: Path) -> None:
