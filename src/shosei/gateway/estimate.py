@@ -34,7 +34,7 @@ class Estimate:
             if message is None:
                 self.text_bytes += _bytes(choice.text)
                 continue
-            self.text_bytes += _bytes(message.content or message.reasoning_content or message.reasoning)
+            self.text_bytes += _bytes(message.content or message.thoughts)
             for call in message.tool_calls or ():
                 self.text_bytes += _bytes(call.function.arguments) if call.function else 0
 

@@ -103,8 +103,7 @@ class Relay:
 
     def feed(self, data: bytes, now_ns: int) -> None:
         reply = self.reply
-        if not reply.bytes_received and data.lstrip().startswith(b"{"):
-            self._reader.streams = False  # whole, though a stream was asked for
+        self._reader.look(data)
         if self.ended or self._unread or self._reader.streams:
             reply.bytes_received += len(data)
             if self._unread:

@@ -12,7 +12,8 @@ import jsonschema_rs
 import msgspec
 
 from shosei.log import ToolCall, ToolResult
-from shosei.wire.reply import UNREADABLE, text_of
+from shosei.wire.reply import UNREADABLE
+from shosei.wire.thoughts import text_of
 
 # What a check may cost, since schemas are the client's and arguments the model's, and everybody waits meanwhile. One
 # subschema takes some 80 ns for each character of the arguments at worst (uniqueItems), a pattern up to 60,000.
