@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import time
+from collections.abc import Callable
 
 import msgspec
 
 from shosei.gateway import tools
 from shosei.gateway.apis import Api
 from shosei.gateway.blocks import Blocks, Renaming
+from shosei.gateway.budget import BUDGET_CODE, words_over
 from shosei.gateway.call import Call
 from shosei.gateway.downstream import MAX_BODY_BYTES
 from shosei.gateway.estimate import Estimate, prompt_tokens
@@ -16,11 +19,13 @@ from shosei.gateway.hop import handed_on
 from shosei.gateway.splice import edited, id_edits
 from shosei.gateway.upstream import FAILURES, Source, failure_of
 from shosei.log import Request, ToolCall
+from shosei.wire import sse
 from shosei.wire.connection import Broken, Headers
+from shosei.wire.openai import error_body
 from shosei.wire.reply import UNREADABLE, Reply
 
 _RETRY_AFTER = [(b"retry-after", b"1")]  # seconds
-_USAGE_REFUSED = (400, 422)  # statuses of servers that do not know ``stream_options``
+_USAGE_REFUSED = (400, 422)  # statuses of servers that do not know ``stream_options``, whatever their words
 _encode = msgspec.json.Encoder().encode
 
 
@@ -28,17 +33,18 @@ class Relay:
     """A call to a model: asks, hands the answer on while it comes, and knows in ``reply`` what became of it.
 
     A streamed answer passes event by event, and nothing of it is kept; a whole one is kept until it has ended, since
-    its length may change with its id. What cannot be read passes as it came. ``cut``: break it off on purpose.
+    its length may change with its id. What cannot be read passes as it came. ``spend`` is told of the tokens that the
+    call has cost until now, and a stream is broken off where it says no. ``cut``: break it off on purpose.
     """
 
-    def __init__(self, call: Call, api: Api, *, cut: bool) -> None:
+    def __init__(self, call: Call, api: Api, spend: Callable[[int, int], bool], *, cut: bool) -> None:
         self.ended = False
         self.reply = Reply(call.id, call.received_ns, bytes_sent=len(call.body))
         self.usage_refused = False  # the upstream takes no ``stream_options``, but took the request without
         self._call, self._api, self._downstream, self._cut = call, api, call.downstream, cut
         self._id = _encode(call.id)
         self._headers: Headers = []
-        self._estimate = Estimate()
+        self._spend, self._estimate = spend, Estimate()
         self._tool_calls: list[ToolCall] = []
         self._await_answer()
 
@@ -67,7 +73,7 @@ class Relay:
         """Tokens of prompt and answer for the task's budget: as the upstream counted them, or else estimated."""
         reply = self.reply
         asked = reply.sent_ns is not None and (reply.status is None or 200 <= reply.status < 300)
-        tokens_in = prompt_tokens(self._call.body) if asked and reply.tokens_in is None else reply.tokens_in
+        tokens_in = self._prompt_tokens if asked and reply.tokens_in is None else reply.tokens_in
         return tokens_in or 0, self._estimate.tokens if reply.tokens_out is None else reply.tokens_out
 
     async def run(self, source: Source) -> None:
@@ -88,6 +94,10 @@ class Relay:
         """The gateway's own answer; ``error`` as in the ``request`` event."""
         self.reply.status, self.reply.error = status, error
         self._downstream.refuse(status, message, code=code, headers=_RETRY_AFTER if status == 429 else [])
+
+    @functools.cached_property
+    def _prompt_tokens(self) -> int:
+        return prompt_tokens(self._call.body)
 
     @property
     def complete(self) -> bool:
@@ -143,13 +153,15 @@ class Relay:
 
     async def _ask(self, source: Source) -> None:
         self.reply.sent_ns, self.reply.stream = time.monotonic_ns(), self._call.stream
+        self._spend(*self.spent())  # the prompt, so that calls beside this one count on what is left
         self.reply.done_ns = await source.answer(self._call, self)
 
     def _refuses_usage(self) -> bool:
         """Whether the upstream refuses the request for what the gateway has added to it."""
+        status = self.reply.status or 0
         words = b"".join(self._held)
         named = b"stream_options" in words or b"include_usage" in words
-        return self.reply.status in _USAGE_REFUSED and not self._call.shows_usage and named
+        return not self._call.shows_usage and (status in _USAGE_REFUSED or (status >= 500 and named))
 
     def _begin_pieces(self) -> None:
         if not self._downstream.begun:
@@ -164,6 +176,11 @@ class Relay:
             if self.ended:
                 break
         self._downstream.piece(b"".join(pieces))
+        ends = self.ended or self._reader.complete or self.reply.finish_reason
+        if not self._spend(*self.spent()) and not ends:
+            self.reply.error, self.ended = "budget", True
+            error = error_body(403, words_over(self._call.task), code=BUDGET_CODE)
+            self._downstream.piece(sse.encode(_encode(error)))
 
     def _changed(self, block: bytes, now_ns: int) -> bytes:
         """A part of a stream as the client is to see it: chunks under our id, without usage that only we want."""
