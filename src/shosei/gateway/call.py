@@ -19,6 +19,7 @@ from shosei.wire.reply import UNREADABLE
 
 if TYPE_CHECKING:
     from shosei.gateway.downstream import Downstream
+    from shosei.gateway.spool import Spool
 
 KEY_PREFIX = "agent:"  # of an API key that is a name, and no key
 
@@ -43,6 +44,7 @@ class Call:
     received_ns: int
     keep_alive: bool
     chunked: bool  # the client can take an answer in chunks
+    spool: Spool | None = None  # has the body, instead of ``body``, where it is large and not measured
 
     # What the target says: ``[/r/RUN][/t/TASK][/a/AGENT]/…``, each name percent-encoded.
     run: str = ""

@@ -69,6 +69,7 @@ class Usage(NamedTuple):
     tokens_out: int | None = None
     tokens_cached: int | None = None  # of ``tokens_in``: those that the server had read before
     tokens_reasoning: int | None = None  # of ``tokens_out``: thoughts, shown or not
+    tokens_total: int | None = None  # as the server adds them up
 
     @classmethod
     def of(cls, usage: Any) -> Usage:
@@ -78,6 +79,7 @@ class Usage(NamedTuple):
             _count(_one_of(usage, "completion_tokens", "output_tokens")),
             _count(_one_of(_one_of(usage, "prompt_tokens_details", "input_tokens_details"), "cached_tokens")),
             _count(_one_of(_one_of(usage, "completion_tokens_details", "output_tokens_details"), "reasoning_tokens")),
+            _count(_one_of(usage, "total_tokens")),
         )
 
 

@@ -248,7 +248,8 @@ class ReplyReader:
             reply.id = str(answer.id)
         if answer.usage is not None:
             usage = Usage.of(answer.usage)
-            reply.tokens_in, reply.tokens_out, reply.tokens_cached, reply.tokens_reasoning = usage
+            reply.tokens_in, reply.tokens_out = usage.tokens_in, usage.tokens_out
+            reply.tokens_cached, reply.tokens_reasoning = usage.tokens_cached, usage.tokens_reasoning
         text, piece = "", _NONE
         if answer.error:
             self._fail_in(answer.error)
