@@ -117,7 +117,7 @@ class Gateway:
         """Answer a call to a model, and write its event whatever happens."""
         call.read(ask_usage=self._asks_usage)
         charge = self._budgets.charge(call.task)
-        relay = Relay(call, api, charge.grow, cut=fault == "cut")
+        relay = Relay(call, api, charge, cut=fault == "cut")
         reply = relay.reply
         try:
             reply.stream = call.stream

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Callable
 
 import msgspec
 
 from shosei.gateway import tools
 from shosei.gateway.apis import Api
 from shosei.gateway.blocks import Blocks, Renaming
-from shosei.gateway.budget import BUDGET_CODE, words_over
+from shosei.gateway.budget import BUDGET_CODE, Charge, words_over
 from shosei.gateway.call import Call
 from shosei.gateway.downstream import MAX_BODY_BYTES
 from shosei.gateway.estimate import Estimate, prompt_tokens
@@ -33,18 +32,18 @@ class Relay:
     """A call to a model: asks, hands the answer on while it comes, and knows in ``reply`` what became of it.
 
     A streamed answer passes event by event, and nothing of it is kept; a whole one is kept until it has ended, since
-    its length may change with its id. What cannot be read passes as it came. ``spend`` is told of the tokens that the
-    call has cost until now, and a stream is broken off where it says no. ``cut``: break it off on purpose.
+    its length may change with its id. What cannot be read passes as it came. ``charge`` is told of the tokens that the
+    call has cost until now, and a stream is broken off where those are too many. ``cut``: break it off on purpose.
     """
 
-    def __init__(self, call: Call, api: Api, spend: Callable[[int, int], bool], *, cut: bool) -> None:
+    def __init__(self, call: Call, api: Api, charge: Charge, *, cut: bool) -> None:
         self.ended = False
         self.reply = Reply(call.id, call.received_ns, bytes_sent=len(call.body))
         self.usage_refused = False  # the upstream takes no ``stream_options``, but took the request without
         self._call, self._api, self._downstream, self._cut = call, api, call.downstream, cut
         self._id = _encode(call.id)
         self._headers: Headers = []
-        self._spend, self._estimate = spend, Estimate()
+        self._charge, self._estimate = charge, Estimate()
         self._tool_calls: list[ToolCall] = []
         self._await_answer()
 
@@ -153,7 +152,7 @@ class Relay:
 
     async def _ask(self, source: Source) -> None:
         self.reply.sent_ns, self.reply.stream = time.monotonic_ns(), self._call.stream
-        self._spend(*self.spent())  # the prompt, so that calls beside this one count on what is left
+        self._charge.settle(*self.spent())  # the prompt, so that calls beside this one count on what is left
         self.reply.done_ns = await source.answer(self._call, self)
 
     def _refuses_usage(self) -> bool:
@@ -177,7 +176,7 @@ class Relay:
                 break
         self._downstream.piece(b"".join(pieces))
         ends = self.ended or self._reader.complete or self.reply.finish_reason
-        if not self._spend(*self.spent()) and not ends:
+        if not self._charge.grow(*self.spent()) and not ends:
             self.reply.error, self.ended = "budget", True
             error = error_body(403, words_over(self._call.task), code=BUDGET_CODE)
             self._downstream.piece(sse.encode(_encode(error)))
