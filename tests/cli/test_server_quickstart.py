@@ -167,7 +167,7 @@ def test_what_somebody_sets_is_what_is_said(capsys: pytest.CaptureFixture[str]) 
 
 
 def _wrong_path(server: TeamServer) -> None:
-    server.url += "/v1/chat/completions"
+    server.url += "/v2/chat"
 
 
 def _unreachable(server: TeamServer) -> None:
@@ -194,7 +194,10 @@ def _broken(server: TeamServer) -> None:
     ("spoil", "said"),
     [
         (_unreachable, "no answer from http://127.0.0.1:9/v1/models: cannot connect"),
-        (_wrong_path, "/v1/chat/completions/v1/models does not answer as an OpenAI-compatible server (status 404)"),
+        (
+            _wrong_path,
+            "/v2/chat/v1/models does not answer as an OpenAI-compatible server (status 404): if this is its address",
+        ),
         (_no_model, "lists no model: name one with --model NAME"),
         (_other_key, "the server refused the key (401)"),
         (_key_for_answers, "the server refused the key (401): refused with 401); set OPENAI_API_KEY"),

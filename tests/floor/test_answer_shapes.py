@@ -21,7 +21,18 @@ DIFFERENT = {
     "cut within a chunk": ("cut stream", "neither a finish reason nor [DONE] came"),
     "cut between chunks": ("cut stream", "neither a finish reason nor [DONE] came"),
     "empty stream": ("cut stream", "neither a finish reason nor [DONE] came"),
-    "page where a stream was asked for": ("cut stream", "no event came; the client sees an empty answer"),
+    "page where a stream was asked for": ("malformed", "no event came; the client sees an empty answer"),
+    "stream where none was asked for": ("", "the answer is there; the client hands its text on"),
+    "stream of plain text where none was asked for": ("", "the answer is there; the client hands its text on"),
+    "data is an array": ("", "the client hands it on and reads what follows; nothing is in it"),
+    "data is a number": ("", "the client hands it on and reads what follows; nothing is in it"),
+    "usage in words": ("", "a count that is none is not known"),
+    "usage below zero": ("", "a count that is none is not known"),
+    "half a surrogate pair": ("", "no log could hold it: it is read as U+FFFD"),
+    "thinking": ("", "a thought in another field"),
+    "thinking, an object": ("", "a thought in another field"),
+    "openrouter, reasoning details alone": ("", "a thought in another field"),
+    "litellm": ("", "a thought in another field"),
     "done only": ("empty", "nothing was said, and no reason given"),
     "usage only": ("empty", "nothing was said, and no reason given"),
     "whole, choices empty": ("empty", "nothing was said, and no reason given"),
@@ -94,7 +105,7 @@ def by_us(shape: Shape, parts: Iterable[bytes]) -> tuple[Read, str, str]:
     """With the error and the server's words."""
     reply = Reply("req-1", 0, stream=shape.stream)
     reader = ReplyReader(reply)
-    reader.begin(shape.status, [], 1)
+    reader.begin(shape.status, [(b"content-type", shape.content_type.encode())], 1)
     for part in parts:
         reader.feed(part, 2)
         if reader.ended:
@@ -134,5 +145,17 @@ def test_a_servers_words_are_kept_in_whatever_form_they_come() -> None:
 
 def test_what_we_read_where_the_client_does_not() -> None:
     lenient = {name for name, (error, _) in DIFFERENT.items() if not error}
-    texts = {shape.name: by_us(shape, [shape.body])[0].text for shape in SHAPES if shape.name in lenient}
-    assert texts == dict.fromkeys(lenient, "你好")
+    read = {shape.name: by_us(shape, [shape.body])[0] for shape in SHAPES if shape.name in lenient}
+    texts = {name: ours.text for name, ours in read.items()}
+    assert texts == dict.fromkeys(lenient, "你好") | {"half a surrogate pair": "你\ufffd好"}
+    thoughts = {name: ours.reasoning for name, ours in read.items() if ours.reasoning}
+    thinking = [name for name, (_, why) in DIFFERENT.items() if why == "a thought in another field"]
+    assert thoughts == dict.fromkeys(thinking, "想")
+    assert {read[name].usage for name in ("usage in words", "usage below zero")} == {(None, None)}
+
+
+def test_what_a_server_said_instead_of_an_answer_is_kept() -> None:
+    said = {shape.name: by_us(shape, [shape.body])[2] for shape in SHAPES}
+    for name in ("page", "page where a stream was asked for"):
+        assert said[name].endswith("<!doctype html><title>Login</title>")
+    assert said["words that are no json"].endswith("Internal Server Error")

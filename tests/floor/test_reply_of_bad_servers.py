@@ -17,7 +17,9 @@ from shosei.log.events import Request, Score
 from shosei.wire import reply as replies
 from shosei.wire import sse
 from shosei.wire.client import Client
-from shosei.wire.reply import Reply, ReplyReader, text_of
+from shosei.wire.endpoint import Endpoint
+from shosei.wire.reply import Reply, ReplyReader
+from shosei.wire.thoughts import text_of
 
 GOOD: dict[str, Any] = {
     "id": "chatcmpl-1",
@@ -118,7 +120,7 @@ def test_a_body_without_end_is_left(monkeypatch: pytest.MonkeyPatch, stream: boo
             return await client.ask("/v1/chat/completions", {"stream": stream}, timeout_s=30)
 
     reply = asyncio.run(run())
-    assert (reply.error, "longer than 1 MiB" in reply.message) == ("5xx", True)
+    assert (reply.error, "longer than 1 MiB" in reply.message) == ("malformed" if status == 200 else "5xx", True)
     assert reply.bytes_received < 4 << 20
 
 
@@ -165,12 +167,23 @@ def models(status: int, body: Any, name: str = "") -> str:
     return asyncio.run(run())
 
 
+@pytest.mark.parametrize(
+    "page", ["", "/", "/v1", "/v1/", "/v1/models", "/v1/chat/completions", "/chat/completions", "/v1/completions/"]
+)
+def test_an_address_may_be_that_of_a_page(page: str) -> None:
+    endpoint = Endpoint.of(f"https://h:1/team{page}?v=1")
+    assert (endpoint.base_url, endpoint.path, endpoint.query) == ("https://h:1/team", "/team", "?v=1")
+    assert Endpoint.of(f"http://h{page}").path == ""
+
+
 def test_a_model_is_the_first_that_is_served_or_the_one_that_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     served = {"data": [{"id": "甲", "max_model_len": 512}, {"id": "乙"}]}
     assert (models(200, served), models(200, served, "丙"), models(404, "no such page", "丙")) == ("甲", "丙", "丙")
     with pytest.raises(InputError, match="lists no model: name one with --model NAME"):
         models(200, {"data": []})
-    with pytest.raises(InputError, match=r"does not answer as an OpenAI-compatible server \(status 404\)"):
+    with pytest.raises(
+        InputError, match=r"server \(status 404\): if this is its address, name a model of it with --model NAME$"
+    ):
         models(404, "no such page")
     with pytest.raises(InputError, match="does not answer as an OpenAI-compatible server"):
         models(200, {"data": [{"id": None}]})

@@ -133,5 +133,5 @@ def test_what_is_made_elsewhere_is_no_error_and_what_is_no_response_is_one() -> 
     reply, _ = read(msgspec.json.encode(queued), stream=False)
     assert (reply.error, reply.finish_reason, reply.tokens_out) == ("", "queued", None)
     assert read(b'{"object": "list", "data": []}', stream=False)[0].error == "empty"
-    assert read(b"<html>", stream=False)[0].error == "5xx"
+    assert read(b"<html>", stream=False)[0].error == "malformed"
     assert read(b"", stream=True)[0].error == "cut stream"

@@ -100,7 +100,7 @@ def test_a_stream_cut_anywhere_reads_the_same(cuts: list[int], crlf: bool) -> No
     assert (reply.tokens_in, reply.tokens_out, reply.tokens_cached) == (3, 4, None)
     assert (reply.id, reply.bytes_received) == ("chatcmpl-2", len(stream))
     # A piece came when its event was whole.
-    blank = b"\r\n\r\n" if crlf else b"\n\n"
+    blank = b"\r\n\r" if crlf else b"\n\n"  # a line may end with CR alone
     ends = [stream.index(blank, stream.index(text[0].encode())) + len(blank) for text in TEXTS]
     came = [next(now for now, edge in enumerate(edges[1:], 10) if edge >= end) for end in ends]
     assert reply.first_token_ns == came[0]
@@ -171,7 +171,7 @@ def piece(finish: str | None = None, **delta: object) -> dict[str, object]:
     return {"choices": [{"delta": delta, "finish_reason": finish}]}
 
 
-@pytest.mark.parametrize("name", ["reasoning_content", "reasoning"])
+@pytest.mark.parametrize("name", ["reasoning_content", "reasoning", "reasoning_text", "thinking"])
 def test_thoughts_are_tokens_and_what_follows_the_last_token_is_none(name: str) -> None:
     usage: dict[str, object] = {"choices": None, "usage": {"prompt_tokens": 1, "completion_tokens": 3}}
     thinks, says, ends = piece(**{name: "嗯"}), piece(content="好"), piece("stop")
@@ -179,6 +179,36 @@ def test_thoughts_are_tokens_and_what_follows_the_last_token_is_none(name: str) 
     reply = streamed(begins, thinks, ping, says, says, ends, usage, done)
     assert (reply.text, reply.error, reply.tokens_out) == ("好好", "", 3)
     assert (reply.first_token_ns, reply.last_token_ns, reply.longest_gap_ns) == (11, 14, 2)
+
+
+@pytest.mark.parametrize(
+    ("contents", "first_answer_ns", "thoughts"),
+    [
+        (["<think>", "嗯", "</think>", "\n\n", "好"], 14, 4),
+        (["<th", "ink>嗯", "</thi", "nk>好", "好"], 13, 3),
+        (["嗯", "</think>", "好"], 12, 2),  # the chat template had opened it
+        (["\n", "<thinking>嗯</thinking>好"], 11, 1),
+        (["<think>", "嗯"], None, 2),
+        (["<", "b>好</b>"], 10, 0),
+        (["说", "`</think>`", "是标记"], 10, 0),
+        (["\n", "好"], 10, 0),
+    ],
+)
+def test_what_stands_between_tags_is_thought(contents: list[str], first_answer_ns: int | None, thoughts: int) -> None:
+    reply = streamed(*(piece(content=content) for content in contents), piece("stop"))
+    assert (reply.first_token_ns, reply.last_token_ns) == (10, 9 + len(contents))
+    assert (reply.first_answer_ns, reply.thought_pieces) == (first_answer_ns, thoughts)
+    assert (reply.text, reply.error) == ("".join(contents), "")  # it is graded as it came
+
+
+def test_a_stream_is_read_as_one_whatever_was_asked_for() -> None:
+    head = b"Content-Type: text/event-stream\r\n"
+    for answer in (OK + head + length(STREAM), OK + length(STREAM)):
+        (reply,) = talk(answering(answer), {"stream": 1})
+        assert (reply.text, reply.error, reply.stream) == ("".join(TEXTS), "", True)
+        assert reply.first_token_ns is not None
+        (reply,) = talk(answering(answer), {})
+        assert (reply.text, reply.error, reply.stream) == ("".join(TEXTS), "", True)
 
 
 def test_a_stream_with_a_finish_reason_needs_no_last_event() -> None:
@@ -239,7 +269,7 @@ def test_a_stream_may_end_with_its_length_or_its_connection(body: bytes) -> None
         (OK + b"\r\n" + STREAM[: STREAM.index(b'"length"')], "cut stream"),
         (OK + b"\r\n" + STREAM[:-14], ""),  # it says that it is finished, without [DONE]
         (OK + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n", "cut stream"),
-        (OK + length(b"data: {\n\n"), "5xx"),
+        (OK + length(b"data: {\n\n"), "malformed"),
         (OK + length(b'data: {"error": "lost"}\n\n'), "5xx"),
         (OK + length(b"data: [DONE]\n\n"), "empty"),
         (b"HTTP/1.1 204 No Content\r\n\r\n", "cut stream"),

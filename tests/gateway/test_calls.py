@@ -307,7 +307,7 @@ def test_a_client_says_which_of_its_requests_are_retries(tmp_path: Path) -> None
     statuses = iter((429, 500, 200, 200))
 
     async def answer(asked: Asked) -> None:
-        status = next(statuses)
+        status = next(statuses, 400)
         if status == 200:
             await well(asked)
         else:
@@ -329,23 +329,35 @@ def test_a_client_says_which_of_its_requests_are_retries(tmp_path: Path) -> None
     assert [(request.error, request.retry) for request in requests(log)] == expected
 
 
+def test_a_body_that_is_no_object_is_the_upstreams_to_refuse(tmp_path: Path) -> None:
+    bodies = [b"", b"{", b"[1]", b'"x"', b'{"stream": tru}', b"\xff\xfe", b'{"metadata": "\\ud800"}']
+    refusal = {"error": {"message": "We could not parse the JSON body", "code": None}}
+
+    async def refuse(asked: Asked) -> None:
+        await asked.say(b"HTTP/1.1 400 No\r\nContent-Type: application/json\r\n" + page(refusal))
+
+    async def talk(gateway: Gateway) -> None:
+        async with aiohttp.ClientSession() as session:
+            for data in bodies:
+                async with session.post(f"{gateway.base_url('t1', 'solver')}/chat/completions", data=data) as answer:
+                    assert (answer.status, await answer.json()) == (400, refusal)
+
+    log, upstream = through(tmp_path, refuse, talk)
+    assert [asked.raw for asked in upstream.asked] == bodies
+    seen = [(event.status, event.error, event.task, event.agent) for event in requests(log)]
+    assert seen == [(400, "4xx", "t1", "solver")] * len(bodies)
+
+
 def test_what_is_no_request_is_refused_in_openais_form(tmp_path: Path) -> None:
     async def talk(gateway: Gateway) -> None:
         async with aiohttp.ClientSession() as session:
-
-            async def status(method: str, path: str, data: bytes = b"") -> tuple[int, Any]:
-                async with session.request(method, gateway.url + path, data=data) as answer:
-                    return answer.status, await answer.json()
-
-            for data in (b"", b"{", b"[1]", b'"x"', b'{"stream": tru}', b"\xff\xfe"):
-                code, body = await status("POST", "/v1/chat/completions", data)
-                assert (code, body["error"]["code"]) == (400, "invalid_body"), data
-            assert await status("GET", "/health") == (200, {"status": "ok"})
-            assert (await status("POST", "/r/other/v1/chat/completions", b"{}"))[1]["error"]["code"] == "unknown_run"
+            async with session.get(f"{gateway.url}/health") as answer:
+                assert (answer.status, await answer.json()) == (200, {"status": "ok"})
+            async with session.post(f"{gateway.url}/r/other/v1/chat/completions", data=b"{}") as answer:
+                assert (answer.status, (await answer.json())["error"]["code"]) == (404, "unknown_run")
 
     log, upstream = through(tmp_path, well, talk)
-    assert upstream.asked == []
-    assert [(event.status, event.error) for event in requests(log)] == [(400, "4xx")] * 6
+    assert (upstream.asked, requests(log)) == ([], [])
 
 
 def test_many_clients_at_once_get_their_own_answers(tmp_path: Path) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 from collections import Counter
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import aiohttp
@@ -145,6 +147,50 @@ def test_what_got_no_answer_is_counted_too(tmp_path: Path) -> None:
     passed = log.of(PassedOn)
     assert {request.status for request in passed} == {502}
     assert Counter(request.path for request in passed)["other paths"] == 10
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+def test_an_upload_of_any_size_passes_unless_it_is_to_be_measured(tmp_path: Path, chunked: bool) -> None:
+    piece, count = BYTES * 100, 70  # 70 MB, where a measured body may have 64 MiB
+    arrived: list[str] = []
+
+    async def take(asked: Asked) -> None:
+        arrived.append(hashlib.sha256(asked.raw).hexdigest())
+        await asked.say(ANSWER + b"Content-Length: 2\r\n\r\nok")
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for _ in range(count):
+            yield piece
+
+    async def talk(gateway: Gateway) -> None:
+        headers = {} if chunked else {"Content-Length": str(count * len(piece))}
+        async with aiohttp.ClientSession() as session:
+            for path, status in (("/files", 201), ("/chat/completions", 413)):
+                async with session.post(gateway.base_url() + path, data=pieces(), headers=headers) as answer:
+                    assert answer.status == status
+
+    through(tmp_path, take, talk)
+    assert arrived == [hashlib.sha256(piece * count).hexdigest()]
+
+
+def test_who_answers_before_an_upload_has_ended_is_heard(tmp_path: Path) -> None:
+    """The server reads a little of a large file, refuses it and leaves."""
+
+    async def run() -> None:
+        async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readexactly(100_000)
+            writer.write(b"HTTP/1.1 413 Too Large\r\nContent-Length: 3\r\n\r\nno\n")
+            await writer.drain()
+            await asyncio.sleep(0.5)
+            writer.close()
+
+        server = await asyncio.start_server(refuse, "127.0.0.1", 0)
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        async with server, Gateway(url, None, GatewayConfig(port=0)) as gateway, aiohttp.ClientSession() as session:
+            async with session.post(f"{gateway.base_url()}/files", data=b"x" * (65 << 20)) as answer:
+                assert (answer.status, await answer.text()) == (413, "no\n")
+
+    uvloop.run(run())
 
 
 def test_a_large_download_waits_for_its_reader(tmp_path: Path) -> None:

@@ -43,6 +43,8 @@ def http(shape: Shape, framing: str, cut: bool) -> bytes:
 
 
 def without_id(value: Any) -> Any:
+    if isinstance(value, str):  # a stream that was not asked for, as the client hands it on
+        return re.sub(r'"id":"[^"]*"', '"id":ID', value)
     return {name: field for name, field in value.items() if name != "id"} if isinstance(value, dict) else value
 
 
@@ -59,9 +61,9 @@ async def seen(asking: openai.AsyncOpenAI, shape: Shape, **options: Any) -> list
         answer: Any = await asking.chat.completions.create(**QUESTION, stream=shape.stream, **options)
         if shape.stream:
             async for part in answer:
-                objects.append(without_id(part.to_dict()) if isinstance(part, openai.BaseModel) else part)
+                objects.append(without_id(part.to_dict() if isinstance(part, openai.BaseModel) else part))
         else:
-            objects.append(without_id(answer.to_dict()) if isinstance(answer, openai.BaseModel) else answer)
+            objects.append(without_id(answer.to_dict() if isinstance(answer, openai.BaseModel) else answer))
     except Exception as error:
         objects.append((type(error), str(error)))
     return objects

@@ -68,11 +68,21 @@ def test_only_stream_options_are_added_to_a_body(tmp_path: Path, options: bytes,
     assert bodies == [before + (b" " if not options else b"") + sent + b"\n"]
 
 
-@pytest.mark.parametrize("status", [400, 422])
-def test_who_refuses_stream_options_is_asked_as_the_client_asked_and_remembered(tmp_path: Path, status: int) -> None:
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [
+        (400, "Unknown field: stream_options"),
+        (422, "Unknown field: stream_options"),
+        (400, "Bad request"),
+        (500, "got an unexpected keyword argument 'stream_options'"),
+    ],
+)
+def test_who_refuses_stream_options_is_asked_as_the_client_asked_and_remembered(
+    tmp_path: Path, status: int, words: str
+) -> None:
     async def strict(asked: Asked) -> None:
         if "stream_options" in asked.body:
-            refusal = {"error": {"message": "Unknown field: stream_options", "type": "invalid_request_error"}}
+            refusal = {"error": {"message": words, "type": "invalid_request_error"}}
             await asked.say(b"HTTP/1.1 %d No\r\nContent-Type: application/json\r\n" % status + page(refusal))
         elif asked.body["stream"]:
             await asked.say(STREAM, *CHUNKS, chunk({}, "stop"), DONE)
@@ -82,14 +92,16 @@ def test_who_refuses_stream_options_is_asked_as_the_client_asked_and_remembered(
             stream = await client(gateway, "t").chat.completions.create(**QUESTION, stream=True)
             assert await text_of(stream) == "月曜日です。"
         asks: Any = {"stream": True, "stream_options": {"include_usage": True}}
-        with pytest.raises(openai.APIStatusError, match="Unknown field: stream_options"):  # its own affair
+        with pytest.raises(openai.APIStatusError, match=words):  # its own affair
             await client(gateway, "t").chat.completions.create(**QUESTION, **asks)
         assert gateway.spent("t").calls == 4
 
     log, upstream = through(tmp_path, strict, talk)
     assert ["stream_options" in asked.body for asked in upstream.asked] == [True, False, False, False, True]
     events = log.of(Request)
-    assert [(event.status, event.error) for event in events] == [(200, "")] * 3 + [(status, "4xx")]
+    assert [(event.status, event.error) for event in events] == [(200, "")] * 3 + [
+        (status, "5xx" if status == 500 else "4xx")
+    ]
     assert all(event.tokens_out is None and event.first_try_error == event.error for event in events)
 
 
@@ -124,11 +136,12 @@ def until_refused(log_of: Path, handler: Any, ask: Any, **config: Any) -> tuple[
         for _ in range(200):
             try:
                 await ask(gateway)
-            except openai.PermissionDeniedError:
+            except openai.APIError as error:
+                code = error.code
                 break
         else:
             pytest.fail("the budget has no end")
-        assert gateway.spent("t").exceeded == "tokens"
+        assert (code, gateway.spent("t").exceeded) == ("budget_exceeded", "tokens")
         spent = gateway.spent("t").tokens_in + gateway.spent("t").tokens_out
 
     log, _ = through(log_of, handler, talk, **config)
@@ -156,7 +169,7 @@ def test_who_always_leaves_before_the_count_comes_to_the_end_of_the_budget(tmp_p
     answered, spent = until_refused(tmp_path, endless, ask, tokens=500)
     prompt = -(-len(json.dumps(QUESTION | {"stream": True}, ensure_ascii=False, separators=(",", ":")).encode()) // 4)
     assert {event.error for event in answered} == {"disconnect"}
-    assert 500 <= spent < 1000
+    assert 500 <= spent <= 501 + prompt
     assert len(answered) <= -(-500 // (prompt + 10))  # ten deltas each at least
     assert spent >= len(answered) * (prompt + 10)
 
@@ -182,6 +195,44 @@ def test_a_server_that_never_counts_is_charged_by_what_it_says(tmp_path: Path, s
     assert 500 <= spent < 600
     assert len(answered) == -(-500 // (spent // len(answered)))
     assert spent // len(answered) >= len(text) // 4
+
+
+def test_streams_side_by_side_are_cut_where_their_tasks_tokens_run_out(tmp_path: Path) -> None:
+    """Eight at once, each of which would go on for 300 pieces."""
+    pieces, told, ends = [0] * 8, list[str](), list[str]()
+    others = finished = 0
+
+    async def long(asked: Asked) -> None:
+        nonlocal finished
+        await asked.say(STREAM)
+        for _ in range(300):
+            await asked.say(chunk({"content": "月"}))
+            await asyncio.sleep(0.001)
+        await asked.say(chunk({}, "stop"), DONE)
+        finished += 1
+
+    async def ask(gateway: Gateway, place: int, task: str) -> None:
+        try:
+            async for _ in await client(gateway, task).chat.completions.create(**QUESTION, stream=True):
+                pieces[place] += 1
+        except openai.APIError as error:
+            ends.append(str(error.code))
+
+    async def talk(gateway: Gateway) -> None:
+        nonlocal others
+        await asyncio.gather(*(ask(gateway, place, "t") for place in range(8)))
+        spent = gateway.spent("t")
+        assert 400 < spent.tokens_in + spent.tokens_out <= 400 + 8
+        assert spent.exceeded == "tokens"
+        others = len([1 async for _ in await client(gateway, "o").chat.completions.create(**QUESTION, stream=True)]) - 1
+
+    log, _ = through(tmp_path, long, talk, told.append, tokens=400)
+    prompt = -(-len(json.dumps(QUESTION | {"stream": True}, ensure_ascii=False, separators=(",", ":")).encode()) // 4)
+    assert 400 < sum(pieces) + 8 * prompt <= 400 + 8
+    assert (told, ends, others) == (["t"], ["budget_exceeded"] * 8, 300)
+    cut = [(event.error, event.status, event.tokens_out) for event in log.of(Request) if event.task == "t"]
+    assert cut == [("budget", 200, None)] * 8
+    assert finished == 1  # the gateway ended the others, so that nobody goes on computing
 
 
 def test_a_prompts_picture_is_not_counted_as_words(tmp_path: Path) -> None:

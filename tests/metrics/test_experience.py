@@ -123,6 +123,48 @@ def test_a_thinking_model_has_a_first_token_and_later_a_first_answer_token(tmp_p
     )
 
 
+SUMMARY = b'data: {"choices":[{"index":0,"delta":{"reasoning_content":"\xe6\x83\xb3"}}]}\n\n'
+
+
+@pytest.mark.parametrize("shown", [b"", SUMMARY])
+def test_hidden_thoughts_are_no_tokens_that_came_fast(tmp_path: Path, shown: bytes) -> None:
+    """200 tokens of thoughts, of which at most a summary comes, then three pieces of an answer 50 ms apart."""
+    details = b'"completion_tokens_details":{"reasoning_tokens":200}'
+    usage = b'data: {"choices":[],"usage":{"prompt_tokens":3,"completion_tokens":203,%s}}\n\n' % details
+
+    async def behave(number: int, request: web.Request) -> web.StreamResponse:
+        response = await stream(request, shown)
+        for seconds, part in ((0.1, CHUNK), (0.05, CHUNK), (0.05, CHUNK + LAST), (0, usage + b"data: [DONE]\n\n")):
+            await asyncio.sleep(seconds)
+            await response.write(part)
+        return response
+
+    with served(behave) as server:
+        log = load(tmp_path, server.url, rate=10)
+    figures = metric(log, "response_time", "inference").figures
+    assert 50 <= (figures["inter_token_mean"].value or 0) < 80
+    assert (figures["ttft_mean"].value or 0) < 50 if shown else (figures["ttft_mean"].value or 0) >= 100
+    answered = [request for request in log.of(Request) if not request.error]
+    assert {(request.tokens_out, request.tokens_reasoning) for request in answered} == {(203, 200)}
+
+
+def test_thoughts_that_all_came_are_timed_with_the_answer() -> None:
+    moments = {"first_answer_ns": 8, "last_token_ns": 10}
+    both = [
+        request(
+            second,
+            1000,
+            tokens_reasoning=6,
+            thought_pieces=pieces,
+            **{name: round((second + tenths / 10) * S) for name, tenths in moments.items()},
+        )
+        for second, pieces in ((1, 6), (2, 2))
+    ]
+    plain = log_of(window(40), both[0]), log_of(window(40), both[1])
+    means = [metric(log, "response_time", "inference").figures["inter_token_mean"].value for log in plain]
+    assert means == pytest.approx([750 / 10, 200 / 4])
+
+
 def test_answers_without_thoughts_have_no_second_first_token(loaded: Log) -> None:
     found = metric(loaded, "response_time", "inference")
     assert not [name for name in found.figures if "ttfat" in name]

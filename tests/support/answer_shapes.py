@@ -122,6 +122,14 @@ STREAMS: Mapping[str, bytes] = {
         chunk({"role": "assistant", "content": "你好"}, "stop", usage=USAGE | {"completion_tokens_details": None})
     ),
     "anthropic": stream(ROLE, NI, chunk({"content": ""}, "stop", usage=None), chunk(None, choices=[], usage=CACHED)),
+    "openrouter, reasoning details alone": stream(
+        chunk({"content": "", "reasoning_details": [{"type": "reasoning.text", "text": "想"}]}),
+        chunk({"content": "", "reasoning_details": [{"type": "reasoning.encrypted", "data": "gAAA"}]}),
+        *(NI, HAO, STOP),
+    ),
+    "litellm": stream(chunk({"thinking_blocks": [{"type": "thinking", "thinking": "想"}]}), NI, HAO, STOP),
+    "thinking": stream(chunk({"thinking": "想"}), NI, HAO, STOP),
+    "thinking, an object": stream(chunk({"thinking": {"content": "想"}}), NI, HAO, STOP),
     # Framing
     "crlf": PLAIN.replace(b"\n", b"\r\n"),
     "lines end with cr": PLAIN.replace(b"\n", b"\r"),
@@ -153,6 +161,11 @@ STREAMS: Mapping[str, bytes] = {
     "choices missing": stream({"id": "c-1", "object": "chat.completion.chunk"}, NI, STOP),
     "usage null": stream(*(part | {"usage": None} for part in (NI, HAO, STOP)), COUNT),
     "usage with its last text": stream(NI, chunk({"content": "好"}, "stop", usage=USAGE)),
+    "usage in floats": stream(NI, STOP, COUNT | {"usage": {"prompt_tokens": 11.0, "completion_tokens": 3.0}}),
+    "usage in words": stream(NI, HAO, STOP, COUNT | {"usage": {"prompt_tokens": "11", "completion_tokens": "3"}}),
+    "usage below zero": stream(NI, HAO, STOP, COUNT | {"usage": {"prompt_tokens": -1, "completion_tokens": -3}}),
+    "created is no number": PLAIN.replace(b'"created":1', b'"created":NaN'),
+    "half a surrogate pair": stream(NI, chunk({"content": "@"}), HAO, STOP).replace(b'"@"', b'"\\ud800"'),
     "content is parts": stream(chunk({"content": [{"type": "text", "text": "你"}]}), STOP),
     "content null": stream(chunk({"role": "assistant", "content": None}), NI, STOP),
     "ids are integers": stream(*(part | {"id": 17} for part in (NI, HAO, STOP))),
@@ -210,8 +223,8 @@ STREAMS: Mapping[str, bytes] = {
     "error only": stream(ERROR, end=b""),
     "truncated json": event(NI) + b'data: {"choices":[{"delta\n\n' + DONE,
     "words that are no json": event(NI) + b"data: Internal Server Error\n\n",
-    "data is an array": event(NI) + event([1, 2]) + event(STOP) + DONE,
-    "data is a number": event(NI) + event(7) + event(STOP) + DONE,
+    "data is an array": event(NI) + event([1, 2]) + event(HAO) + event(STOP) + DONE,
+    "data is a number": event(NI) + event(7) + event(HAO) + event(STOP) + DONE,
     "invalid utf-8": PLAIN.replace("你".encode(), b"\xff\xfe"),
 }
 
@@ -247,6 +260,8 @@ OTHERS = (
     Shape("page where a stream was asked for", b"<!doctype html><title>Login</title>", content_type=HTML),
     Shape("page", b"<!doctype html><title>Login</title>", stream=False, content_type=HTML),
     Shape("stream of plain text", PLAIN, content_type="text/plain"),
+    Shape("stream where none was asked for", PLAIN, stream=False),
+    Shape("stream of plain text where none was asked for", PLAIN, stream=False, content_type="text/plain"),
     Shape("400", to_json(ERROR), stream=False, status=400, content_type=JSON),
     Shape("401, words", b"Unauthorized", stream=False, status=401, content_type="text/plain"),
     Shape("404, fastapi", b'{"detail":"Not Found"}', stream=False, status=404, content_type=JSON),

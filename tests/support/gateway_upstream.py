@@ -36,12 +36,22 @@ class Asked:
     body: dict[str, Any]
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
+    raw: bytes = b""  # the body
 
     async def say(self, *parts: bytes) -> None:
         for part in parts:
             self.writer.write(part)
             await self.writer.drain()
             await asyncio.sleep(0)
+
+
+def _object(raw: bytes) -> dict[str, Any]:
+    """The JSON object of a body; empty for anything else."""
+    try:
+        body = json.loads(raw)
+    except ValueError:
+        return {}
+    return body if isinstance(body, dict) else {}
 
 
 @dataclass
@@ -61,7 +71,7 @@ class Upstream:
                 head = (await reader.readuntil(b"\r\n\r\n")).decode()
                 lengths = [line[15:] for line in head.splitlines() if line.lower().startswith("content-length:")]
                 raw = await reader.readexactly(int(lengths[0])) if lengths else b""
-                self.asked.append(Asked(head, json.loads(raw or "{}"), reader, writer))
+                self.asked.append(Asked(head, _object(raw), reader, writer, raw))
                 answering = True
                 await self.handler(self.asked[-1])
         except asyncio.IncompleteReadError:

@@ -9,7 +9,6 @@ from urllib.parse import quote, unquote_to_bytes
 
 import msgspec
 
-from shosei.errors import InputError
 from shosei.gateway.apis import Api, api_of
 from shosei.gateway.prompt import agent_of
 from shosei.gateway.splice import edited, spans_of
@@ -20,6 +19,7 @@ from shosei.wire.reply import UNREADABLE
 
 if TYPE_CHECKING:
     from shosei.gateway.downstream import Downstream
+    from shosei.gateway.spool import Spool
 
 KEY_PREFIX = "agent:"  # of an API key that is a name, and no key
 
@@ -44,6 +44,7 @@ class Call:
     received_ns: int
     keep_alive: bool
     chunked: bool  # the client can take an answer in chunks
+    spool: Spool | None = None  # has the body, instead of ``body``, where it is large and not measured
 
     # What the target says: ``[/r/RUN][/t/TASK][/a/AGENT]/…``, each name percent-encoded.
     run: str = ""
@@ -74,19 +75,17 @@ class Call:
     def read(self, *, ask_usage: bool = True) -> None:
         """Read the body, and with it who calls. With ``ask_usage``, a stream without usage is asked for it as well.
 
-        Raises InputError for what is not a JSON object. Who calls is known even then, as far as the head says it.
+        What is no JSON object is sent on as it came; who calls is known even then, as far as the head says it.
         """
-        metadata: Any = None
         try:
             fields = _decode(self.body)
-            stream = _value(fields, "stream") is True
-            metadata = _value(fields, "metadata")
-            self.model = _text(_value(fields, "model"))
-            options = _value(fields, "stream_options") if stream else None
-        except UNREADABLE as error:
-            raise InputError(f"The body is not a JSON object: {error}") from None
-        finally:
-            self._attribute(metadata if isinstance(metadata, dict) else {})
+        except UNREADABLE:
+            fields = {}
+        stream = _value(fields, "stream") is True
+        metadata = _value(fields, "metadata")
+        self.model = _text(_value(fields, "model"))
+        options = _value(fields, "stream_options") if stream else None
+        self._attribute(metadata if isinstance(metadata, dict) else {})
         self.fields, self.stream = fields, stream
         if self.attribution == UNATTRIBUTED and (guessed := agent_of(fields)):
             self.agent, self.attribution = guessed, GUESSED
@@ -152,4 +151,8 @@ def _text(value: object) -> str:
 
 
 def _value(fields: _Fields, name: str) -> Any:
-    return msgspec.json.decode(fields[name]) if name in fields else None
+    """A field of the body; None where it is absent, or nothing that can be read."""
+    try:
+        return msgspec.json.decode(fields[name]) if name in fields else None
+    except UNREADABLE:
+        return None

@@ -15,6 +15,7 @@ import httptools
 import msgspec
 
 from shosei.gateway.call import Call
+from shosei.gateway.spool import Spool
 from shosei.wire.connection import Headers
 from shosei.wire.openai import error_body
 
@@ -33,6 +34,7 @@ class _Incoming:
     headers: Headers = field(default_factory=list)
     parts: list[bytes] = field(default_factory=list)
     size: int = 0
+    spool: Spool | None = None  # of a body that is too large for memory, instead of its parts
 
     def head(self, method: bytes) -> bytes:
         """The header again, without an offer of another protocol."""
@@ -177,29 +179,44 @@ class Downstream(asyncio.Protocol):
             self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def on_body(self, data: bytes) -> None:
-        self._incoming.parts.append(data)
+        incoming = self._incoming
+        try:
+            if incoming.spool:
+                incoming.spool.add(data)
+                return
+            incoming.parts.append(data)
+            if incoming.size + len(data) > MAX_BODY_BYTES and self._call_of(incoming).api is None:
+                incoming.spool, incoming.parts = Spool(incoming.parts), []
+                return
+        except OSError as error:
+            self._reject(507, f"The body is larger than {MAX_BODY_BYTES} bytes and cannot be kept: {error.strerror}")
+            return
         self._measure(data, MAX_BODY_BYTES, 413)
 
     def on_message_complete(self) -> None:
-        incoming, parser = self._incoming, self._parser
-        if self._closing or parser.should_upgrade():
+        if self._closing or self._parser.should_upgrade():
             return
-        call = Call(
-            self,
-            parser.get_method().decode("latin-1"),
-            incoming.target,
-            incoming.headers,
-            b"".join(incoming.parts),
-            time.monotonic_ns(),
-            parser.should_keep_alive(),
-            parser.get_http_version() != "1.0",
-        )
+        call = self._call_of(self._incoming)
         if self._task is None:
             self._start(call)
         else:
             self._waiting.append(call)
             if len(self._waiting) >= _MOST_WAITING:
                 self._transport.pause_reading()
+
+    def _call_of(self, incoming: _Incoming) -> Call:
+        parser = self._parser
+        return Call(
+            self,
+            parser.get_method().decode("latin-1"),
+            incoming.target,
+            incoming.headers,
+            b"".join(incoming.parts) if incoming.size <= MAX_BODY_BYTES else b"",
+            time.monotonic_ns(),
+            parser.should_keep_alive(),
+            parser.get_http_version() != "1.0",
+            incoming.spool,
+        )
 
     def _write(self, data: bytes) -> None:
         if not self.gone:  # a client may leave at the last piece, before the end
@@ -230,6 +247,8 @@ class Downstream(asyncio.Protocol):
     def _ended(self, task: asyncio.Task[None]) -> None:
         """The call under way has its answer, whatever it is; on with the next."""
         self._task, self._on_pause = None, None
+        if self._call and self._call.spool:
+            self._call.spool.close()
         if not task.cancelled() and (error := task.exception()):
             _log.error("a call failed", exc_info=error)
             self._closing = True

@@ -9,6 +9,7 @@ from typing import Any
 from shosei.wire.answer import AnswerBody
 
 BYTES_A_TOKEN = 4  # of UTF-8: English has about 4 letters a token, Chinese and Japanese 3 bytes a character
+_ESCAPED = re.compile(rb"\\u[0-9a-fA-F]{4}")  # a character, as some clients write those that are not ASCII
 _BINARY = re.compile(rb"[A-Za-z0-9+/=_-]{512,}")  # base64 of an image or a sound, which is no text
 
 
@@ -34,14 +35,14 @@ class Estimate:
             if message is None:
                 self.text_bytes += _bytes(choice.text)
                 continue
-            self.text_bytes += _bytes(message.content or message.reasoning_content or message.reasoning)
+            self.text_bytes += _bytes(message.content or message.thoughts)
             for call in message.tool_calls or ():
                 self.text_bytes += _bytes(call.function.arguments) if call.function else 0
 
 
 def prompt_tokens(body: bytes) -> int:
     """Tokens of a request's prompt: one for each four bytes of its body, without what is encoded in base64."""
-    return -(-len(_BINARY.sub(b"", body)) // BYTES_A_TOKEN)
+    return -(-len(_ESCAPED.sub(b"...", _BINARY.sub(b"", body))) // BYTES_A_TOKEN)
 
 
 def _bytes(text: Any) -> int:

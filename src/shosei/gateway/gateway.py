@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from shosei.errors import InputError
 from shosei.gateway.apis import Api
-from shosei.gateway.budget import Spent, TaskBudgets
+from shosei.gateway.budget import BUDGET_CODE, Spent, TaskBudgets, words_over
 from shosei.gateway.call import Call, path_of
 from shosei.gateway.config import GatewayConfig
 from shosei.gateway.downstream import Downstream
@@ -115,30 +115,29 @@ class Gateway:
 
     async def _measure(self, call: Call, api: Api, fault: str) -> None:
         """Answer a call to a model, and write its event whatever happens."""
-        relay = Relay(call, api, cut=fault == "cut")
+        call.read(ask_usage=self._asks_usage)
+        charge = self._budgets.charge(call.task)
+        relay = Relay(call, api, charge, cut=fault == "cut")
         reply = relay.reply
         try:
-            call.read(ask_usage=self._asks_usage)
             reply.stream = call.stream
             self._begin(call)
             if self._admits(call, relay) and not await inject(fault, call, relay, self._config.delay_s, self._emit):
                 await relay.run(self._source)
                 self._asks_usage = self._asks_usage and not relay.usage_refused
-        except InputError as error:
-            relay.refuse(400, str(error), "invalid_body", error="4xx")
         except asyncio.CancelledError:
             # Many clients leave at a stream's last event, before HTTP's own end: theirs is a whole answer.
             if relay.complete:
                 relay.finish()
             else:
-                reply.error = "disconnect" if call.downstream.gone else "cancelled"
+                reply.error = reply.error or ("disconnect" if call.downstream.gone else "cancelled")
             raise
         except Exception:
             reply.status, reply.error = 500, "5xx"
             raise
         finally:
             reply.done_ns = reply.done_ns or time.monotonic_ns()
-            self._budgets.charge(call.task, *relay.spent())
+            charge.settle(*relay.spent())
             self._emit(relay.event(self._config.purpose))
 
     def _begin(self, call: Call) -> None:
@@ -165,8 +164,7 @@ class Gateway:
             relay.refuse(403, message, "unknown_task", error="4xx")
             return False
         if not self._budgets.admit(call.task):
-            whose = f"task '{call.task}'" if call.task else "the calls that name no task"
-            relay.refuse(403, f"The budget of {whose} is spent", "budget_exceeded", error="budget")
+            relay.refuse(403, words_over(call.task), BUDGET_CODE, error="budget")
             return False
         return True
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import msgspec
 
@@ -10,7 +11,7 @@ from shosei.gateway.call import Call
 from shosei.gateway.hop import handed_on
 from shosei.gateway.upstream import FAILURES, Source, failure_of
 from shosei.log import Event, PassedOn
-from shosei.wire.answer import Tokens
+from shosei.wire.answer import Usage
 from shosei.wire.connection import PAGE_BYTES, Headers
 from shosei.wire.reply import UNREADABLE
 
@@ -18,14 +19,8 @@ _MOST_PATHS = 50  # that are counted each by itself
 _OTHERS = "other paths"
 
 
-class _Usage(msgspec.Struct, gc=False):
-    total_tokens: Tokens = None
-    input_tokens: Tokens = None
-    output_tokens: Tokens = None
-
-
 class _Answer(msgspec.Struct, gc=False):
-    usage: _Usage | None = None
+    usage: Any = None
 
 
 _decode = msgspec.json.Decoder(_Answer).decode
@@ -75,12 +70,12 @@ class Passage:
     def tokens(self) -> int | None:
         """Of prompt and answer, as the answer counts them; None where it does not."""
         try:
-            usage = _decode(b"".join(self._kept)).usage
+            usage = Usage.of(_decode(b"".join(self._kept)).usage)
         except UNREADABLE:
             return None
-        if usage is None or usage.input_tokens is None:
-            return usage.total_tokens if usage else None
-        return usage.input_tokens + (usage.output_tokens or 0)
+        if usage.tokens_in is None:
+            return usage.tokens_total
+        return usage.tokens_in + (usage.tokens_out or 0)
 
 
 class Passages:

@@ -12,7 +12,8 @@ import msgspec
 
 from shosei.gateway import tools
 from shosei.log.guessed_agent import GuessedAgent
-from shosei.wire.reply import UNREADABLE, text_of
+from shosei.wire.reply import UNREADABLE
+from shosei.wire.thoughts import text_of
 
 _WORDS = 24  # characters of a name
 _BEGINNING = 200  # characters of a system text, by which texts are taken for one template

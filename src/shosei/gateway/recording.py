@@ -218,8 +218,8 @@ def _key(call: Call) -> str:
     task, agent = (call.task, call.agent) if call.id else ("", "")
     if call.attribution == GUESSED:  # what is asked says it
         agent = UNATTRIBUTED
-    if not call.id and (call.body or call.query):
-        asked = [call.query, hashlib.sha256(call.body).hexdigest()]
+    if not (call.id and call.fields) and (call.body or call.query or call.spool):
+        asked = [call.query, call.spool.digest() if call.spool else hashlib.sha256(call.body).hexdigest()]
     identity = [call.method, call.path, task, agent, asked]
     return hashlib.sha256(msgspec.json.encode(identity, order="sorted")).hexdigest()[:32]
 

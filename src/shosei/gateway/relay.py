@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 
 import msgspec
@@ -9,6 +10,7 @@ import msgspec
 from shosei.gateway import tool_results, tools
 from shosei.gateway.apis import Api
 from shosei.gateway.blocks import Blocks, Renaming
+from shosei.gateway.budget import BUDGET_CODE, Charge, words_over
 from shosei.gateway.call import Call
 from shosei.gateway.downstream import MAX_BODY_BYTES
 from shosei.gateway.estimate import Estimate, prompt_tokens
@@ -16,11 +18,13 @@ from shosei.gateway.hop import handed_on
 from shosei.gateway.splice import edited, id_edits
 from shosei.gateway.upstream import FAILURES, Source, failure_of
 from shosei.log import Request, ToolCall
+from shosei.wire import sse
 from shosei.wire.connection import Broken, Headers
+from shosei.wire.openai import error_body
 from shosei.wire.reply import UNREADABLE, Reply
 
 _RETRY_AFTER = [(b"retry-after", b"1")]  # seconds
-_USAGE_REFUSED = (400, 422)  # statuses of servers that do not know ``stream_options``
+_USAGE_REFUSED = (400, 422)  # statuses of servers that do not know ``stream_options``, whatever their words
 _encode = msgspec.json.Encoder().encode
 
 
@@ -28,17 +32,18 @@ class Relay:
     """A call to a model: asks, hands the answer on while it comes, and knows in ``reply`` what became of it.
 
     A streamed answer passes event by event, and nothing of it is kept; a whole one is kept until it has ended, since
-    its length may change with its id. What cannot be read passes as it came. ``cut``: break it off on purpose.
+    its length may change with its id. What cannot be read passes as it came. ``charge`` is told of the tokens that the
+    call has cost until now, and a stream is broken off where those are too many. ``cut``: break it off on purpose.
     """
 
-    def __init__(self, call: Call, api: Api, *, cut: bool) -> None:
+    def __init__(self, call: Call, api: Api, charge: Charge, *, cut: bool) -> None:
         self.ended = False
         self.reply = Reply(call.id, call.received_ns, bytes_sent=len(call.body))
         self.usage_refused = False  # the upstream takes no ``stream_options``, but took the request without
         self._call, self._api, self._downstream, self._cut = call, api, call.downstream, cut
         self._id = _encode(call.id)
         self._headers: Headers = []
-        self._estimate = Estimate()
+        self._charge, self._estimate = charge, Estimate()
         self._tool_calls: list[ToolCall] = []
         self._await_answer()
 
@@ -70,7 +75,7 @@ class Relay:
         """Tokens of prompt and answer for the task's budget: as the upstream counted them, or else estimated."""
         reply = self.reply
         asked = reply.sent_ns is not None and (reply.status is None or 200 <= reply.status < 300)
-        tokens_in = prompt_tokens(self._call.body) if asked and reply.tokens_in is None else reply.tokens_in
+        tokens_in = self._prompt_tokens if asked and reply.tokens_in is None else reply.tokens_in
         return tokens_in or 0, self._estimate.tokens if reply.tokens_out is None else reply.tokens_out
 
     async def run(self, source: Source) -> None:
@@ -92,6 +97,10 @@ class Relay:
         self.reply.status, self.reply.error = status, error
         self._downstream.refuse(status, message, code=code, headers=_RETRY_AFTER if status == 429 else [])
 
+    @functools.cached_property
+    def _prompt_tokens(self) -> int:
+        return prompt_tokens(self._call.body)
+
     @property
     def complete(self) -> bool:
         """The last event of a stream came."""
@@ -106,8 +115,7 @@ class Relay:
 
     def feed(self, data: bytes, now_ns: int) -> None:
         reply = self.reply
-        if not reply.bytes_received and data.lstrip().startswith(b"{"):
-            self._reader.streams = False  # whole, though a stream was asked for
+        self._reader.look(data)
         if self.ended or self._unread or self._reader.streams:
             reply.bytes_received += len(data)
             if self._unread:
@@ -147,13 +155,15 @@ class Relay:
 
     async def _ask(self, source: Source) -> None:
         self.reply.sent_ns, self.reply.stream = time.monotonic_ns(), self._call.stream
+        self._charge.settle(*self.spent())  # the prompt, so that calls beside this one count on what is left
         self.reply.done_ns = await source.answer(self._call, self)
 
     def _refuses_usage(self) -> bool:
         """Whether the upstream refuses the request for what the gateway has added to it."""
+        status = self.reply.status or 0
         words = b"".join(self._held)
         named = b"stream_options" in words or b"include_usage" in words
-        return self.reply.status in _USAGE_REFUSED and not self._call.shows_usage and named
+        return not self._call.shows_usage and (status in _USAGE_REFUSED or (status >= 500 and named))
 
     def _begin_pieces(self) -> None:
         if not self._downstream.begun:
@@ -168,6 +178,11 @@ class Relay:
             if self.ended:
                 break
         self._downstream.piece(b"".join(pieces))
+        ends = self.ended or self._reader.complete or self.reply.finish_reason
+        if not self._charge.grow(*self.spent()) and not ends:
+            self.reply.error, self.ended = "budget", True
+            error = error_body(403, words_over(self._call.task), code=BUDGET_CODE)
+            self._downstream.piece(sse.encode(_encode(error)))
 
     def _changed(self, block: bytes, now_ns: int) -> bytes:
         """A part of a stream as the client is to see it: chunks under our id, without usage that only we want."""

@@ -9,7 +9,8 @@ from typing import Any
 import msgspec
 
 from shosei.log import ToolResult
-from shosei.wire.reply import UNREADABLE, text_of
+from shosei.wire.reply import UNREADABLE
+from shosei.wire.thoughts import text_of
 
 RULE = 2  # of ``judge``; docs/agents.md states it
 UNDECIDED = "undecided"

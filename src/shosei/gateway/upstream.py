@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple, Protocol
 
 from shosei.gateway.call import KEY_PREFIX, Call, bearer
@@ -73,7 +74,8 @@ class Upstream:
             paced = _Paced(connection, reader, silence, self._stall_s)
             call.downstream.attach(paced.pause)
             try:
-                return await connection.send(self._request(call), paced, bodiless=call.method == "HEAD")
+                more = paced.sent(call.spool.pieces()) if call.spool else ()
+                return await connection.send(self._request(call), paced, more, bodiless=call.method == "HEAD")
             finally:
                 call.downstream.attach(None)
                 connection.resume_reading()
@@ -88,8 +90,8 @@ class Upstream:
         lines += [b"%s: %s" % header for header in sent_on(call.headers) if not (call.api and header[0] == _ENCODING)]
         if call.api:  # it is to be read
             lines.append(_ENCODING + b": identity")
-        if call.body_upstream or call.method in _WITH_BODY:
-            lines.append(b"content-length: %d" % len(call.body_upstream))
+        if call.spool or call.body_upstream or call.method in _WITH_BODY:
+            lines.append(b"content-length: %d" % (call.spool.size if call.spool else len(call.body_upstream)))
         if authorization := self._authorization(call.headers):
             lines.append(b"authorization: " + authorization)
         return b"\r\n".join([*lines, b"", call.body_upstream])
@@ -118,6 +120,12 @@ class _Paced:
         self._limit(self._now() + self._stall_s)
         self._reader.feed(data, now_ns)
         self.ended = self._reader.ended
+
+    def sent(self, pieces: Iterable[bytes]) -> Iterator[bytes]:
+        """The pieces of a request's body; an upstream that takes one is not silent."""
+        for piece in pieces:
+            self._limit(self._now() + self._stall_s)
+            yield piece
 
     def pause(self, waits: bool) -> None:
         """The client does not read, or reads again."""

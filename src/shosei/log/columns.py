@@ -20,7 +20,7 @@ FIELDS: dict[type[Event], tuple[str, ...]] = {
     Request: (
         *("host", "boot", "pid", "phase", "purpose", "seen_by", "stream", "error", "first_try_error", "tries"),
         *("scheduled_ns", "sent_ns", "first_token_ns", "first_answer_ns", "last_token_ns", "done_ns", "longest_gap_ns"),
-        *("status", "tokens_out", "bytes_sent", "bytes_received"),
+        *("status", "tokens_out", "tokens_reasoning", "thought_pieces", "bytes_sent", "bytes_received"),
     )
 }
 _ORDER = ("wall_ns", "mono_ns", "seq")  # what only the sorting needs

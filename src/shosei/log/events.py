@@ -219,7 +219,8 @@ class Request(Event, tag="request"):
     done_ns: Int64 | None = None
     status: Int64 | None = None  # HTTP
     # "" | timeout | connect | 4xx | 429 | 5xx | cut stream | empty | invalid tool call | context limit
-    # | budget (the gateway did not ask: its task has used up what it may)
+    # | malformed (the answer cannot be read; 5xx in logs of before)
+    # | budget (the gateway did not ask, or broke the answer off: its task has used up what it may)
     # | disconnect (the client left, as the server saw it) | cancelled (by the harness itself)
     # | lost (the process that was answering was killed)
     error: str = ""
@@ -227,6 +228,8 @@ class Request(Event, tag="request"):
     tokens_in: Int64 | None = None
     tokens_out: Int64 | None = None
     tokens_cached: Int64 | None = None
+    tokens_reasoning: Int64 | None = None  # of tokens_out: thoughts, shown or not
+    thought_pieces: Int64 = 0  # streamed: pieces that had nothing but thoughts
     bytes_sent: Int64 | None = None
     bytes_received: Int64 | None = None
     tries: Int64 = 1

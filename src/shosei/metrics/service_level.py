@@ -51,10 +51,10 @@ class ServiceLevel(Config):
     def _limited(self, requests: Columns) -> list[tuple[np.ndarray, float]]:
         """The times that have a limit. An answer of one token has no time between tokens to exceed."""
         # Verbs read limits before they measure anything: naming them must not cost the import of scipy.
-        from shosei.metrics.observed.requests import first_token_ms, inter_token_ms, response_ms
+        from shosei.metrics.observed.requests import first_token_ms, inter_token_ms, response_ms, timed_tokens
 
         def between_tokens_ms(requests: Columns) -> np.ndarray:
-            return np.where(requests["tokens_out"] == 1, 0.0, inter_token_ms(requests))
+            return np.where(timed_tokens(requests) == 1, 0.0, inter_token_ms(requests))
 
         limits = [
             (first_token_ms, self.ttft_ms),

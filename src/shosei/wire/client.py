@@ -78,7 +78,7 @@ class Client:
         page = await self._models_page()
         if name and page.status in _NO_SUCH_PAGE:
             return name
-        served = self._served(page)
+        served = self._served(page, f": if this is its address, name a model of it with {setting}")
         if not (name or served):
             raise InputError(f"{self.base_url} lists no model: name one with {setting}")
         return name or next(iter(served))
@@ -97,13 +97,14 @@ class Client:
             raise InputError(f"{page}: the server {what} ({answer.status}): {refusal(answer.body)[0]}")
         return answer
 
-    def _served(self, answer: Page) -> dict[str, int | None]:
+    def _served(self, answer: Page, remedy: str = "") -> dict[str, int | None]:
         try:
             return {model.id: model.max_model_len for model in _decode_models(answer.body).data}
         except UNREADABLE:
             status = f" (status {answer.status})" if answer.status != 200 else ""
             page = f"{self.base_url}/v1/models"
-            raise InputError(f"{page} does not answer as an OpenAI-compatible server{status}") from None
+            remedy = remedy if answer.status in _NO_SUCH_PAGE else ""
+            raise InputError(f"{page} does not answer as an OpenAI-compatible server{status}{remedy}") from None
 
     async def ask(
         self,

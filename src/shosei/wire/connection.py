@@ -11,6 +11,7 @@ import errno
 import functools
 import select
 import time
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Protocol, cast
 
 import httptools
@@ -140,6 +141,8 @@ class Connection(asyncio.Protocol):
 
     def __init__(self) -> None:
         self.reusable = False
+        self._writable = asyncio.Event()  # the server takes what is written
+        self._writable.set()
         self._parser = httptools.HttpResponseParser(self)
         self._transport: asyncio.Transport
         self._reader: Reader
@@ -152,14 +155,24 @@ class Connection(asyncio.Protocol):
         self._framed = False  # it says where the body ends; else the body ends with the connection
         self._bodiless = False  # the answer ends with its header, whatever that says of a body
 
-    async def send(self, request: bytes, reader: Reader, *, bodiless: bool = False) -> int:
-        """As ``Pool.send``, over this connection. An answer to HEAD is ``bodiless``."""
+    async def send(self, request: bytes, reader: Reader, more: Iterable[bytes] = (), *, bodiless: bool = False) -> int:
+        """As ``Pool.send``, over this connection. An answer to HEAD is ``bodiless``.
+
+        ``more`` of the request is written as fast as the server takes it, until it answers.
+        """
         self._reader, self._first_ns, self._headers = reader, None, []
         self.reusable = self._begun = self._framed = False
         self._header_bytes, self._bodiless = 0, bodiless
-        self._answer = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self._answer = answer
         self._transport.write(request)
-        return await self._answer
+        for piece in more:
+            await self._writable.wait()
+            if answer.done():  # the server knows enough
+                self.reusable = False
+                break
+            self._transport.write(piece)
+        return await answer
 
     def alive(self) -> bool:
         """Whether a request can be written: no end has come, not even one that the event loop has yet to read."""
@@ -201,8 +214,15 @@ class Connection(asyncio.Protocol):
         if self._begun and self._reader.ended:
             self._finish(reusable=False)
 
+    def pause_writing(self) -> None:
+        self._writable.clear()
+
+    def resume_writing(self) -> None:
+        self._writable.set()
+
     def connection_lost(self, error: Exception | None) -> None:
         self.reusable = False
+        self._writable.set()
         if self._begun and not self._framed and not error:
             self._now_ns = time.monotonic_ns()
             self._finish(reusable=False)
@@ -236,6 +256,7 @@ class Connection(asyncio.Protocol):
         if self._answer and not self._answer.done():
             self.reusable = reusable
             self._answer.set_result(self._now_ns)
+            self._writable.set()  # nobody waits for the rest of the request
 
     def _break(self, reason: str) -> None:
         if self._answer and not self._answer.done():

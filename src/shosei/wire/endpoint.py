@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import socket
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -12,11 +13,13 @@ from shosei.errors import InputError
 
 KEY_VARIABLE = "OPENAI_API_KEY"
 _READY_TIMEOUT_S = 5.0
+# What people copy of an address: the API's version, and a page below it.
+_NOT_OF_A_SERVER = re.compile(r"/*(?:/v1)?(?:/(?:chat/completions|completions|responses|models))?/*$")
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """A server's address, given with or without a trailing ``/v1``."""
+    """A server's address, given with or without a trailing ``/v1``, or as that of a page such as ``/v1/models``."""
 
     base_url: str  # without /v1
     authority: str  # host, or host:port
@@ -37,7 +40,7 @@ class Endpoint:
         if not host or parts.scheme not in ("http", "https") or "@" in parts.netloc or not url.isascii():
             raise InputError(f"{url.rpartition('@')[2]} is not a URL: write it as http://host:port")
         tls = parts.scheme == "https"
-        base_url = url.partition("#")[0].partition("?")[0].rstrip("/").removesuffix("/v1")
+        base_url = _NOT_OF_A_SERVER.sub("", url.partition("#")[0].partition("?")[0])
         path = base_url.partition("://")[2].removeprefix(parts.netloc)
         query = f"?{parts.query}" if parts.query else ""
         return cls(base_url, parts.netloc, path, query, host, port or (443 if tls else 80), tls)

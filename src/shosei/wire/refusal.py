@@ -36,6 +36,7 @@ _SETTINGS = {  # by the field that is refused
     "stream_options": "usage=false",
     "max_tokens": "max_tokens_field=max_completion_tokens",
     "max_completion_tokens": "max_tokens_field=max_tokens",
+    "temperature": """extra_body='{"temperature": null}'""",
 }
 
 

@@ -13,8 +13,10 @@ import msgspec
 from shosei.log.events import Request
 from shosei.text_files import UNREADABLE as UNREADABLE  # for the readers of bodies beside this one
 from shosei.wire import sse
-from shosei.wire.answer import AnswerBody, LooseCall, LooseChoice, LooseMessage
+from shosei.wire.answer import AnswerBody, LooseCall, LooseChoice, LooseMessage, Usage
 from shosei.wire.connection import Headers
+from shosei.wire.loose_json import LooseDecoder, NotAnObject
+from shosei.wire.thoughts import TaggedThoughts, text_of, thought_of
 
 
 @dataclass(slots=True)
@@ -40,6 +42,8 @@ class Reply:
     tokens_in: int | None = None
     tokens_out: int | None = None
     tokens_cached: int | None = None  # of ``tokens_in``
+    tokens_reasoning: int | None = None  # of ``tokens_out``
+    thought_pieces: int = 0  # of a stream: those that had nothing but thoughts
     bytes_sent: int = 0  # of bodies, without headers
     bytes_received: int = 0
     stream: bool = False
@@ -63,6 +67,8 @@ class Reply:
             tokens_in=self.tokens_in,
             tokens_out=self.tokens_out,
             tokens_cached=self.tokens_cached,
+            tokens_reasoning=self.tokens_reasoning,
+            thought_pieces=self.thought_pieces,
             bytes_sent=self.bytes_sent,
             bytes_received=self.bytes_received,
             first_try_error=self.error,
@@ -80,11 +86,12 @@ class AssembledCall:
     arguments: str = ""
 
 
-_THOUGHTS = ("thinking", "reasoning")  # types of a message's parts
 _WORDS = 500  # characters of a server's words
 ANSWER_BYTES = 1 << 24  # more is not an answer of a model, but a body without end
 _NOTHING = LooseMessage()
-_decode = msgspec.json.Decoder(AnswerBody).decode
+_decode = LooseDecoder(AnswerBody).decode
+_EVENTS = b"text/event-stream"
+_FIRST_OF_EVENTS = b"deir:\xef"  # data, event, id, retry, a comment, a byte order mark
 _NONE, _THOUGHT, _ANSWER = range(3)  # which piece of an answer came
 _NAMED = frozenset({sse.COMMENT, b"error"})  # what is not a chunk, by its name
 
@@ -108,19 +115,35 @@ class ReplyReader:
         self._texts: list[str] = []
         self._thoughts: list[str] = []
         self._spoke = False  # there was a text, a tool call or a reason why the answer ends
+        self._tags = TaggedThoughts()
+        self._pieces = 0  # of a stream
+        self._announced = self._looked = False
 
     def begin(self, status: int, headers: Headers, first_byte_ns: int) -> None:
         """The header came."""
         self.reply.status, self.reply.first_byte_ns = status, first_byte_ns
         if status >= 400:
             self.reply.retry_after_s = _seconds_of(dict(headers).get(b"retry-after"))
-        self.streams = self.reply.stream and 200 <= status < 300
+        kinds = [value for name, value in headers if name == b"content-type"]
+        self._announced = any(kind.lower().startswith(_EVENTS) for kind in kinds)
+        self.streams = (self.reply.stream or self._announced) and 200 <= status < 300
+        self.reply.stream = self.reply.stream or self.streams
+
+    def look(self, data: bytes) -> None:
+        """The first of the body tells what it is, whatever was asked for: events, one JSON object, or neither."""
+        begin = data.lstrip()
+        if self._looked or not begin:
+            return
+        self._looked = True
+        if self.streams:
+            self.streams = not begin.startswith(b"{") and (self._announced or begin[:1] in _FIRST_OF_EVENTS)
+        elif 200 <= (self.reply.status or 0) < 300 and begin[:5] == b"data:"[: len(begin)]:
+            self.streams = self.reply.stream = True
 
     def feed(self, data: bytes, now_ns: int) -> None:
         """A part of the body came."""
         reply = self.reply
-        if not reply.bytes_received and data.startswith(b"{"):
-            self.streams = False  # even if a stream was asked for: one JSON object is what comes
+        self.look(data)
         reply.bytes_received += len(data)
         if reply.bytes_received > ANSWER_BYTES and not self._relayed:
             self.fail(f"it is longer than {ANSWER_BYTES >> 20} MiB")
@@ -151,7 +174,12 @@ class ReplyReader:
         self.complete = self.complete or data.startswith(sse.DONE)
         if self.complete:
             return None
-        chunk = self.decode(data)
+        try:
+            chunk = self.decode(data)
+        except NotAnObject:
+            return None  # the client reads on behind it
+        except UNREADABLE as error:
+            raise msgspec.DecodeError(f"{error}: {_beginning(data)}") from None
         text, piece = self._note(chunk)
         if piece:
             self._note_time(piece, now_ns)
@@ -168,7 +196,12 @@ class ReplyReader:
         else:
             reply.longest_gap_ns = max(reply.longest_gap_ns or 0, now_ns - reply.last_token_ns)
         reply.last_token_ns = now_ns
-        if piece == _ANSWER and reply.first_answer_ns is None:
+        if self._tags.retracts:
+            self._tags.retracts, reply.first_answer_ns, reply.thought_pieces = False, None, self._pieces
+        self._pieces += 1
+        if piece == _THOUGHT:
+            reply.thought_pieces += 1
+        elif reply.first_answer_ns is None:
             reply.first_answer_ns = now_ns
 
     def finish(self) -> None:
@@ -190,7 +223,9 @@ class ReplyReader:
 
     def fail(self, reason: str) -> None:
         """The answer is not what the API says."""
-        self.reply.error, self.reply.message = "5xx", f"answer is not in the API's form: {reason}"
+        status = self.reply.status or 0
+        self.reply.error = error_of(status) if status >= 300 else "malformed"
+        self.reply.message = f"the answer is not in the API's form: {reason}"[:_WORDS]
         self.ended = True
 
     def _fail_in(self, error: Any) -> None:
@@ -204,16 +239,17 @@ class ReplyReader:
         try:
             self.reply.text, _ = self._note(self.decode(self.body))
         except UNREADABLE as error:
-            self.fail(str(error))
+            self.fail(f"{error}: {_beginning(self.body)}")
 
     def _note(self, answer: AnswerBody) -> tuple[str, int]:
         """Take id, usage, calls and finish reason; return the text, and which piece of an answer there is."""
-        reply, usage = self.reply, answer.usage
+        reply = self.reply
         if answer.id and answer.id != reply.id:
             reply.id = str(answer.id)
-        if usage is not None:
-            reply.tokens_in, reply.tokens_out = usage.prompt_tokens, usage.completion_tokens
-            reply.tokens_cached = usage.prompt_tokens_details.cached_tokens if usage.prompt_tokens_details else None
+        if answer.usage is not None:
+            usage = Usage.of(answer.usage)
+            reply.tokens_in, reply.tokens_out = usage.tokens_in, usage.tokens_out
+            reply.tokens_cached, reply.tokens_reasoning = usage.tokens_cached, usage.tokens_reasoning
         text, piece = "", _NONE
         if answer.error:
             self._fail_in(answer.error)
@@ -222,7 +258,7 @@ class ReplyReader:
             words, thoughts, answers = self._read(choice)
             if answers:
                 piece = _ANSWER
-            elif thoughts:
+            elif thoughts or words:
                 piece = piece or _THOUGHT
             if choice.index:  # one of several that were asked for: the first one is the answer
                 continue
@@ -237,13 +273,16 @@ class ReplyReader:
     def _read(self, choice: LooseChoice) -> tuple[str, str, bool]:
         """A choice's text and thoughts, and whether it says anything else than thoughts; its calls are taken."""
         message = choice.delta or choice.message or _NOTHING
-        content, thoughts = message.content or choice.text, message.reasoning_content or message.reasoning
+        content, thoughts = message.content or choice.text, thought_of(message.thoughts)
         if isinstance(content, list):
             content, thoughts = text_of(content), thoughts or text_of(content, thoughts=True)
+        words = content if isinstance(content, str) else ""
         if message.tool_calls or message.function_call:
             self._add_calls(choice.index or 0, message.tool_calls or [LooseCall(function=message.function_call)])
-        says = bool(content or message.tool_calls or message.function_call or message.refusal)
-        return content if isinstance(content, str) else "", text_of(thoughts) if thoughts else "", says
+        says = bool(message.tool_calls or message.function_call or message.refusal or (content and not words))
+        if words:
+            says = bool(choice.index) or self._tags.answers(words) or says
+        return words, thoughts, says
 
     def _add_calls(self, choice: int, pieces: list[LooseCall]) -> None:
         for place, piece in enumerate(pieces):
@@ -262,17 +301,6 @@ class ReplyReader:
         reply.message = f"the server refused the key (401): {words}" if status == 401 else words
 
 
-def text_of(content: Any, *, thoughts: bool = False) -> str:
-    """The text of a message's content, a string or a list of parts; empty for anything else.
-
-    Of parts, either what the model says or what it thought.
-    """
-    if isinstance(content, list):
-        parts = [part for part in content if isinstance(part, dict) and (part.get("type") in _THOUGHTS) == thoughts]
-        return "".join(text_of(part.get("text") or part.get("thinking")) for part in parts)
-    return content if isinstance(content, str) and not thoughts else ""
-
-
 def refusal(body: bytes) -> tuple[str, Any]:
     """The words of an error answer and its code; the body's beginning where it is not in the API's form."""
     try:
@@ -281,7 +309,12 @@ def refusal(body: bytes) -> tuple[str, Any]:
         words, code = _words(error), error.get("code") if isinstance(error, dict) else None
     except (*UNREADABLE, AttributeError):
         words, code = "", None
-    return (words or body.decode("utf-8", "replace").strip())[:_WORDS], code
+    return words[:_WORDS] or _beginning(body), code
+
+
+def _beginning(body: bytes) -> str:
+    """The first words of what is not in the API's form, on one line."""
+    return " ".join(body[: 4 * _WORDS].decode("utf-8", "replace").split())[:_WORDS]
 
 
 def _seconds_of(value: bytes | None) -> float | None:

@@ -12,14 +12,12 @@ import msgspec
 
 from shosei.wire.answer import (
     AnswerBody,
-    CachedTokens,
     LooseCall,
     LooseChoice,
     LooseFunction,
     LooseMessage,
-    LooseUsage,
-    Tokens,
 )
+from shosei.wire.loose_json import LooseDecoder
 from shosei.wire.reply import AssembledCall, ReplyReader
 
 _LAST = frozenset({"response.completed", "response.incomplete", "response.failed", "response.cancelled"})
@@ -37,17 +35,11 @@ class _Item(msgspec.Struct, gc=False):
     summary: Any = None
 
 
-class _Usage(msgspec.Struct, gc=False):
-    input_tokens: Tokens = None
-    output_tokens: Tokens = None
-    input_tokens_details: CachedTokens | None = None
-
-
 class _Response(msgspec.Struct, gc=False):
     id: Any = None
     status: str | None = None
     output: list[_Item] | None = None
-    usage: _Usage | None = None
+    usage: Any = None
     error: Any = None
     incomplete_details: Any = None
 
@@ -63,7 +55,7 @@ class _Event(_Response, gc=False):
     message: Any = None
 
 
-_decode = msgspec.json.Decoder(_Event).decode
+_decode = LooseDecoder(_Event).decode
 
 
 class ResponsesReader(ReplyReader):
@@ -111,13 +103,10 @@ def _piece(event: _Event) -> LooseMessage:
 def _ended(response: _Response, output: Sequence[_Item] = ()) -> AnswerBody:
     """A response that will not change any more, or that is made elsewhere; ``output`` where nothing was said of it."""
     error = response.error or (response.status == "failed" and "the response failed")
-    usage, counted = response.usage, None
-    if usage is not None:
-        counted = LooseUsage(usage.input_tokens, usage.output_tokens, usage.input_tokens_details)
     choices = None
     if finish := _finish_reason(response):
         choices = [LooseChoice(message=_message(output), finish_reason=finish)]
-    return AnswerBody(response.id, choices, counted, error or None)
+    return AnswerBody(response.id, choices, response.usage, error or None)
 
 
 def _finish_reason(response: _Response) -> str:

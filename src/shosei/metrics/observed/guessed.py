@@ -58,9 +58,10 @@ def notes(calls: Sequence[Request]) -> list[Text]:
     """What a reader must know of guesses among calls that are settled."""
     guessed = [call for call in calls if call.attribution == GUESSED]
     lost = sum(call.agent == UNATTRIBUTED for call in guessed)
-    told = [("agents.guessed_calls", len(guessed) - lost), ("agents.too_many_guessed", lost)]
-    return [
-        text(key, count=count, calls=len(calls), share=f"{count / len(calls):.1%}", most=MOST_AGENTS)
-        for key, count in told
-        if count
-    ]
+    told, of = len(guessed) - lost, len(calls)
+    notes = []
+    if told:
+        notes.append(text("agents.guessed_calls", count=told, calls=of, share=f"{told / of:.1%}"))
+    if lost:
+        notes.append(text("agents.too_many_guessed", count=lost, share=f"{lost / of:.1%}", most=MOST_AGENTS))
+    return notes

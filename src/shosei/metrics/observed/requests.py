@@ -62,13 +62,33 @@ def first_answer_ms(requests: Columns) -> np.ndarray:
     return _ms(requests, "scheduled_ns", "first_answer_ns")
 
 
+def timed_tokens(requests: Columns) -> np.ndarray:
+    """The tokens whose times a stream shows: all, or the answer's alone where its thoughts are hidden."""
+    return requests["tokens_out"] - np.where(_hides_thoughts(requests), requests["tokens_reasoning"], 0)
+
+
 def inter_token_ms(requests: Columns) -> np.ndarray:
-    """Mean time of a token after the first; also NaN where an answer has a single token."""
-    gaps = np.where(requests["tokens_out"] < 2, np.nan, requests["tokens_out"] - 1)
+    """Mean time of a token after the first; also NaN where an answer has a single token.
+
+    Thoughts that were counted but not streamed, or only as a summary, took their time before the first piece of the
+    answer: there it is the mean of the answer's own tokens.
+    """
+    tokens = timed_tokens(requests)
+    gaps = np.where(tokens < 2, np.nan, tokens - 1)
     # A server, and an older log, know only when all was sent.
     is_told = requests.has("last_token_ns")
-    until = [_ms(requests, "first_token_ns", moment) for moment in ("last_token_ns", "done_ns")]
-    return np.where(is_told, *until) / gaps
+    shown, hidden = (
+        np.where(is_told, *(_ms(requests, since, until) for until in ("last_token_ns", "done_ns")))
+        for since in ("first_token_ns", "first_answer_ns")
+    )
+    return np.where(_hides_thoughts(requests), hidden, shown) / gaps
+
+
+def _hides_thoughts(requests: Columns) -> np.ndarray:
+    """Where far fewer thoughts were streamed than counted. In doubt the answer alone is timed, which is never wrong."""
+    thoughts = np.where(requests.has("tokens_reasoning"), requests["tokens_reasoning"], 0)
+    hides: np.ndarray = (2 * requests["thought_pieces"] < thoughts) & requests.has("tokens_out")
+    return hides
 
 
 def longest_gap_ms(requests: Columns) -> np.ndarray:

@@ -30,6 +30,7 @@ _ERRORS = {
     "4xx",
     "429",
     "5xx",
+    "malformed",
     "cut stream",
     "empty",
     "invalid tool call",
