@@ -1,0 +1,72 @@
+"""Messages of a conversation, in the form of OpenAI's API: one schema for what a client sends and a model learns from."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from shosei.errors import InputError
+
+# OpenAI's names of roles that chat formats call otherwise.
+_ROLES = {"developer": "system"}
+
+
+class TextPart(BaseModel):
+    type: Literal["text"]
+    text: str
+
+
+class PastFunction(BaseModel):
+    name: str
+    arguments: str  # JSON, if the model was right
+
+
+class PastCall(BaseModel):
+    """A tool call of an earlier answer."""
+
+    id: str
+    type: Literal["function"] = "function"
+    function: PastFunction
+
+
+class Message(BaseModel):
+    model_config = ConfigDict(extra="allow")
+
+    role: Literal["system", "developer", "user", "assistant", "environment", "tool"]
+    content: str | list[TextPart] | None = None
+    name: str | None = None
+    tool_calls: list[PastCall] | None = None
+    tool_call_id: str | None = None
+
+    @property
+    def text(self) -> str:
+        return text_of(self.content)
+
+    def plain(self) -> dict[str, Any]:
+        """The message as chat formats take it: their own roles, content as one text, nothing that is empty but that."""
+        more = {"name": self.name, "tool_call_id": self.tool_call_id}
+        calls = [call.model_dump() for call in self.tool_calls or []]
+        plain = {"role": _ROLES.get(self.role, self.role), "content": self.text}
+        return plain | {key: value for key, value in (more | {"tool_calls": calls}).items() if value}
+
+
+def text_of(content: Any) -> str:
+    """The text of a message's ``content``: a text, a list of text parts, or nothing, which is no text.
+
+    Raises InputError for anything else, such as an image.
+    """
+    if content is None or isinstance(content, str):
+        return content or ""
+    parts = content if isinstance(content, list) else [content]
+    return "".join(_text_of_part(part) for part in parts)
+
+
+def _text_of_part(part: Any) -> str:
+    if isinstance(part, TextPart):
+        return part.text
+    if isinstance(part, dict) and part.get("type") == "text" and isinstance(part.get("text"), str):
+        return str(part["text"])
+    kind = part.get("type") if isinstance(part, dict) else None
+    what = f"a part of type '{kind}'" if isinstance(kind, str) else type(part).__name__
+    raise InputError(f"a message's content is text or a list of text parts, not {what}", param="messages")
