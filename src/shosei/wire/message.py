@@ -1,4 +1,4 @@
-"""Messages of a conversation, in the form of OpenAI's API: one schema for what a client sends and a model learns from."""
+"""Messages of a conversation in OpenAI's form: one schema for what a client sends and for what a model learns from."""
 
 from __future__ import annotations
 
