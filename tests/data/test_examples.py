@@ -54,7 +54,13 @@ def test_an_answer_in_text_parts_teaches_its_text(chat: ChatML) -> None:
         ]
         == plain
     )
-    for content in (5, {"type": "text", "text": "a"} | {"type": "image_url"}, ["a"], [{"type": "text", "text": 5}]):
+    for content in (
+        5,
+        {"type": "text", "text": "a"},
+        [{"type": "image_url", "text": "a"}],
+        ["a"],
+        [{"type": "text", "text": 5}],
+    ):
         with pytest.raises(InputError, match="text parts"):
             chat.render([{"role": "user", "content": content}])
 

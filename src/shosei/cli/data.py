@@ -65,8 +65,8 @@ def data(
         for name, content in files.items():
             run.write(name, content)
         save(run.toml, "data", config)
-    rows = {name: content.count(b"\n") for name, content in files.items()}
-    result({"run": str(run.folder), "rows": rows, "hashes": hashes}, _describe(files), as_json=as_json)
+    counts = {name: content.count(b"\n") for name, content in files.items()}
+    result({"run": str(run.folder), "rows": counts, "hashes": hashes}, _describe(files), as_json=as_json)
 
 
 def tokenizer(context: typer.Context, run_folder: RunOption = None, as_json: JsonOption = False) -> None:

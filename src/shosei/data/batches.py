@@ -103,6 +103,8 @@ def open_batches(
     held_out = None
     if "data" in hashes:
         examples = load_examples(run, chat, context, too_long, strict, say)
+        if alone := sum(len(ids) - 1 > batch_tokens for ids, _ in examples):
+            say(f"{alone:,} examples are longer than the {batch_tokens:,} tokens of a batch: each is a batch by itself")
         parts.append(DialogueBatches(examples, batch_size, seed, batch_tokens, context))
     if "text:train" in hashes:
         tokens = open_tokens(run, chat.tokenizer, hashes, say)

@@ -15,7 +15,7 @@ import msgspec
 from pydantic import ValidationError, field_validator
 
 from shosei.text.chat import compact
-from shosei.wire.message import Message
+from shosei.wire.message import Message, fault_of
 from shosei.wire.openai import Tool
 
 # ShareGPT's names of who speaks, LLaMA-Factory's of calls and results among them.
@@ -93,7 +93,7 @@ def dialogue_of(row: Any) -> tuple[Dialogue, set[str]]:
         dialogue = Dialogue([_plain(turn, weight) for turn in turns], tools=tools, **labels)
         msgspec.json.encode(dialogue)
     except ValidationError as error:
-        raise RowFault(_worded(error)) from None
+        raise RowFault(fault_of(error)) from None
     except UnicodeEncodeError:
         raise RowFault("it holds a lone surrogate, which is not a character") from None
     except (RecursionError, ValueError, TypeError, OverflowError):
@@ -131,7 +131,7 @@ def _turn(place: int, value: Any) -> _Turn:
             given["tool_calls"] = [_call(call) for call in calls] if isinstance(calls, list) else calls
         turn = _Turn.model_validate(given)
     except ValidationError as error:
-        raise RowFault(f"message {place}: {_worded(error)}") from None
+        raise RowFault(f"message {place}: {fault_of(error)}") from None
     except RowFault as fault:
         raise RowFault(f"message {place}: {fault}") from None
     if turn.tool_calls and turn.role != "assistant":
@@ -173,7 +173,7 @@ def _tool(place: int, value: Any) -> dict[str, Any]:
             exclude_none=True
         )
     except ValidationError as error:
-        raise RowFault(f"tool {place}: {_worded(error)}") from None
+        raise RowFault(f"tool {place}: {fault_of(error)}") from None
 
 
 def _plain(turn: _Turn, row_weight: float) -> dict[str, Any]:
@@ -268,15 +268,3 @@ def _listed(value: Any) -> Iterable[Any]:
 def _kind(value: Any) -> str:
     kinds = {dict: "an object", list: "a list", str: "a text", bool: "true or false", type(None): "null"}
     return kinds.get(type(value), "a number" if isinstance(value, int | float) else type(value).__name__)
-
-
-def _worded(error: ValidationError) -> str:
-    """The first fault of the branch of a union that got furthest, after the path to it."""
-    fault = max(error.errors(include_url=False, include_input=False), key=lambda each: len(each["loc"]))
-    path = ""
-    for part in fault["loc"]:
-        if isinstance(part, int):
-            path += f"[{part}]"
-        elif part != "str" and not part.startswith("list["):
-            path += f".{part}" if path else part
-    return f"{path}: {fault['msg'].removeprefix('Value error, ')}"

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from shosei.errors import InputError
 
 # OpenAI's names of roles that chat formats call otherwise.
 _ROLES = {"developer": "system"}
+
+_NOT_TEXT = "a message's content is text or a list of text parts, not "
 
 
 class TextPart(BaseModel):
@@ -58,15 +60,28 @@ def text_of(content: Any) -> str:
     """
     if content is None or isinstance(content, str):
         return content or ""
-    parts = content if isinstance(content, list) else [content]
-    return "".join(_text_of_part(part) for part in parts)
+    if not isinstance(content, list):
+        raise InputError(_NOT_TEXT + type(content).__name__, param="messages")
+    return "".join(_text_of_part(part) for part in content)
 
 
 def _text_of_part(part: Any) -> str:
     if isinstance(part, TextPart):
         return part.text
-    if isinstance(part, dict) and part.get("type") == "text" and isinstance(part.get("text"), str):
-        return str(part["text"])
     kind = part.get("type") if isinstance(part, dict) else None
-    what = f"a part of type '{kind}'" if isinstance(kind, str) else type(part).__name__
-    raise InputError(f"a message's content is text or a list of text parts, not {what}", param="messages")
+    if kind == "text" and isinstance(part.get("text"), str):
+        return str(part["text"])
+    what = f"a part of type '{kind}'" if isinstance(kind, str) else f"a part that is {type(part).__name__}"
+    raise InputError(_NOT_TEXT + what, param="messages")
+
+
+def fault_of(error: ValidationError) -> str:
+    """What is wrong, after the path to it: of a union, in the branch that got furthest."""
+    fault = max(error.errors(include_url=False, include_input=False), key=lambda each: len(each["loc"]))
+    path = ""
+    for part in fault["loc"]:
+        if isinstance(part, int):
+            path += f"[{part}]"
+        elif part != "str" and not part.startswith("list["):
+            path += f".{part}" if path else part
+    return f"{path}: {fault['msg'].removeprefix('Value error, ')}"
