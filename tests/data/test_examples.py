@@ -14,7 +14,8 @@ from foreign_chats import make_chat
 from shosei.data.config import TooLong
 from shosei.data.dataset import DialogueBatches
 from shosei.data.dialogues import Dialogue
-from shosei.data.examples import Example, encode, load_examples
+from shosei.data.door import read_dialogues
+from shosei.data.examples import Example, check_learnable, encode, load_examples
 from shosei.data.inspection import histogram, language_of, languages, stretches
 from shosei.errors import InputError
 from shosei.text import ChatFormat, Tokenizer, load_chat
@@ -108,6 +109,14 @@ def test_a_cut_dialogue_is_its_beginning(chat: ChatML) -> None:
     )
 
 
+def test_a_dialogue_is_cut_behind_an_answer_and_not_within_the_next_question(chat: ChatML) -> None:
+    short = chat.training_example(dialogue("q", "one").messages)
+    examples, counts = encode([dialogue("q", "one", "x" * 200, "two")], chat, CONTEXT)
+    assert examples == [short]
+    assert counts.cut_answers == 0
+    assert encode([dialogue("q", "x" * 200)], chat, CONTEXT)[1].cut_answers == 1
+
+
 def test_a_dropped_dialogue_is_gone_and_a_short_one_stays(chat: ChatML) -> None:
     examples, counts = encode([dialogue("q", "x" * 200), dialogue("q", "a")], chat, CONTEXT, "drop")
     assert examples == [chat.training_example(dialogue("q", "a").messages)]
@@ -172,6 +181,9 @@ def test_strict_stops_at_what_a_template_refuses(tmp_path: Path) -> None:
     assert load_examples(run, chat, 512)
     with pytest.raises(InputError, match=r"train\.jsonl, row 3: .*not this"):
         load_examples(run, chat, 512, strict=True)
+    check_learnable(read_dialogues(run), chat, 512, "cut")
+    with pytest.raises(InputError, match=r"row 3: .*not this"):
+        check_learnable(read_dialogues(run), chat, 512, "cut", strict=True)
 
 
 def test_exact_duplicates_are_kept_and_counted(chat: ChatML) -> None:

@@ -12,6 +12,9 @@ from shosei.cli.common import JsonOption, RunOption, result, say
 from shosei.errors import EXIT_OK
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from shosei.data.dialogues import Dialogue
     from shosei.log import Run
     from shosei.train import TrainConfig
 
@@ -112,8 +115,10 @@ def _take(run: Run, file: Path, config: TrainConfig) -> None:
 
     chat = load_chat(run.tokenizer)
     context = shape_of(config, chat.tokenizer.vocab_size).context_length
-    intake = take_dialogues(
-        run, file, config.strict, lambda dialogues: check_learnable(dialogues, chat, context, config.too_long)
-    )
+
+    def check(dialogues: Sequence[Dialogue]) -> None:
+        check_learnable(dialogues, chat, context, config.too_long, config.strict)
+
+    intake = take_dialogues(run, file, config.strict, check)
     for line in intake.lines():
         say(line)

@@ -67,7 +67,6 @@ class _Turn(Message):
 class _Form:
     """``required`` keys tell the form; ``read`` makes OpenAI's messages, not yet checked, of a row that has them."""
 
-    name: str
     required: tuple[str, ...]
     optional: tuple[str, ...]
     read: Callable[[Mapping[str, Any]], list[Any]]
@@ -168,10 +167,9 @@ def _listed_tools(value: Any) -> list[Any]:
 def _tool(place: int, value: Any) -> dict[str, Any]:
     """One of OpenAI's tools, checked, or what stands under its ``function`` alone. Raises RowFault that names it."""
     alone = isinstance(value, dict) and "function" not in value
+    whole = {"type": "function", "function": value} if alone else value
     try:
-        return Tool.model_validate({"type": "function", "function": value} if alone else value).model_dump(
-            exclude_none=True
-        )
+        return Tool.model_validate(whole).model_dump(exclude_none=True)
     except ValidationError as error:
         raise RowFault(f"tool {place}: {fault_of(error)}") from None
 
@@ -237,16 +235,11 @@ def _question_and_answer(question: Any, answer: Any) -> list[Any]:
 
 
 _FORMS = (
-    _Form("OpenAI", ("messages",), ("system",), _turns),
-    _Form("ShareGPT", ("conversations",), ("system",), _turns),
-    _Form("Alpaca", ("instruction", "output"), ("input", "system", "history"), _alpaca),
-    _Form("prompt and completion", ("prompt", "completion"), (), _prompt_and_completion),
-    _Form(
-        "question and answer",
-        ("question", "answer"),
-        (),
-        lambda row: _question_and_answer(row["question"], row["answer"]),
-    ),
+    _Form(("messages",), ("system",), _turns),
+    _Form(("conversations",), ("system",), _turns),
+    _Form(("instruction", "output"), ("input", "system", "history"), _alpaca),
+    _Form(("prompt", "completion"), (), _prompt_and_completion),
+    _Form(("question", "answer"), (), lambda row: _question_and_answer(row["question"], row["answer"])),
 )
 
 

@@ -19,7 +19,8 @@ Example = tuple[list[int], list[bool]]  # a dialogue's token ids, and where in i
 @dataclass(slots=True)
 class ExampleCounts:
     """What became of dialogues: those that the chat format refuses, that teach nothing, that are longer than the model
-    reads, that another repeats; answers, and those whose end is not learnt because the chat format writes none."""
+    reads, that another repeats; answers, those that are cut before their end, and those that the chat format gives
+    none."""
 
     dialogues: int = 0
     examples: int = 0
@@ -27,6 +28,7 @@ class ExampleCounts:
     nothing_learnt: int = 0
     too_long: int = 0
     longest: int = 0  # tokens of a dialogue, before any is cut
+    cut_answers: int = 0
     answers: int = 0
     without_end: int = 0
     duplicates: int = 0
@@ -35,6 +37,7 @@ class ExampleCounts:
         """For a person: what is not as it may seem, nothing if all is. ``context``: tokens that the model reads."""
         of_rows = f"of {self.dialogues:,} rows"
         became = {"cut": "cut there", "split": "split between questions", "drop": "left out"}[too_long]
+        endless = f", {self.cut_answers:,} answers before their end" if self.cut_answers else ""
         told = [f"  {fault}" for fault in self.refused.first]
         if self.refused.count:
             told.insert(0, f"{self.refused.count:,} {of_rows} do not fit the model's chat format: left out")
@@ -43,7 +46,7 @@ class ExampleCounts:
         if self.too_long:
             told.append(
                 f"{self.too_long:,} {of_rows} are longer than the {context:,} tokens that the model reads, the longest "
-                f"{self.longest:,}: {became} (--too-long cut, split or drop)"
+                f"{self.longest:,}: {became}{endless} (--too-long cut, split or drop)"
             )
         if self.without_end:
             told.append(
@@ -69,11 +72,14 @@ def encode(
     for number, dialogue in enumerate(dialogues, 1):
         try:
             whole = _example(dialogue, chat)
-            learnt = [example for example in _fitted(dialogue, whole, chat, context, too_long) if any(example[1])]
+            fitted = list(_fitted(dialogue, whole, chat, context, too_long))
         except InputError as error:
             counts.refused.add(f"{place} {number}", error)
             continue
+        learnt = [example for example in fitted if any(example[1])]
         _count(counts, whole, chat, context)
+        if not _fits(whole, context):
+            counts.cut_answers += sum(ids[-1] not in chat.tokenizer.end_ids for ids, _ in learnt)
         counts.nothing_learnt += not learnt and (too_long != "drop" or _fits(whole, context))
         if (digest := hash((tuple(whole[0]), tuple(whole[1])))) in seen:
             counts.duplicates += bool(learnt)
@@ -83,11 +89,13 @@ def encode(
     return examples, counts
 
 
-def check_learnable(dialogues: Sequence[Dialogue], chat: ChatFormat, context: int, too_long: TooLong) -> None:
-    """Raise InputError if a model that reads ``context`` tokens would learn nothing from any of ``dialogues``."""
-    if not any(encode([dialogue], chat, context, too_long)[0] for dialogue in dialogues):
-        _, counts = encode(dialogues, chat, context, too_long)
-        raise InputError(f"there is nothing to learn: {'; '.join(counts.lines(context, too_long))}")
+def check_learnable(
+    dialogues: Sequence[Dialogue], chat: ChatFormat, context: int, too_long: TooLong, strict: bool = False
+) -> None:
+    """Raise InputError if a model that reads ``context`` tokens would learn nothing from any of ``dialogues``; where
+    ``strict``, if the chat format refuses one."""
+    if strict or not any(encode([dialogue], chat, context, too_long)[0] for dialogue in dialogues):
+        _check(*encode(dialogues, chat, context, too_long), context, too_long, strict)
 
 
 def load_examples(
@@ -103,13 +111,17 @@ def load_examples(
     Raises InputError as ``read_dialogues`` does, and where ``strict`` for a row that the chat format refuses.
     """
     examples, counts = encode(read_dialogues(run), chat, context, too_long, f"{run.data / 'train.jsonl'}, row")
+    _check(examples, counts, context, too_long, strict)
+    for line in counts.lines(context, too_long):
+        say(line)
+    return examples
+
+
+def _check(examples: list[Example], counts: ExampleCounts, context: int, too_long: TooLong, strict: bool) -> None:
     if strict and counts.refused.count:
         raise InputError(f"{counts.refused.first[0]}; mend the row, or leave --strict out")
     if not examples:
         raise InputError(f"there is nothing to learn: {'; '.join(counts.lines(context, too_long)) or 'no rows'}")
-    for line in counts.lines(context, too_long):
-        say(line)
-    return examples
 
 
 def _example(dialogue: Dialogue, chat: ChatFormat) -> Example:
@@ -126,7 +138,14 @@ def _fitted(dialogue: Dialogue, whole: Example, chat: ChatFormat, context: int, 
     if too_long == "drop":
         return []
     parts = [_example(part, chat) for part in _parts(dialogue, chat, context)] if too_long == "split" else [whole]
-    return [(ids[: context + 1], mask[: context + 1]) for ids, mask in parts]
+    return [_cut(part, context) for part in parts]
+
+
+def _cut(example: Example, context: int) -> Example:
+    """What the model can read of it, up to the last token with loss."""
+    ids, mask = example
+    end = next((place for place in range(min(len(ids), context + 1), 0, -1) if mask[place - 1]), 0)
+    return ids[:end], mask[:end]
 
 
 def _parts(dialogue: Dialogue, chat: ChatFormat, context: int) -> Iterator[Dialogue]:
