@@ -140,7 +140,7 @@ FAULTS: list[tuple[Any, str]] = [
     ({"messages": [{"role": "user", "content": {"type": "text", "text": "a"}}]}, "message 1: content"),
     (
         {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {}}]}]},
-        "content[0].type: Input should",
+        "message 1: content[0]: only text is read, and this part is of the type 'image_url'",
     ),
     ({"messages": [{"role": "user", "content": "a", "tool_calls": [CALL]}]}, "only an assistant calls tools"),
     (answering(content=""), "message 2, an answer, is empty"),

@@ -62,7 +62,7 @@ def test_an_answer_in_text_parts_teaches_its_text(chat: ChatML) -> None:
         ["a"],
         [{"type": "text", "text": 5}],
     ):
-        with pytest.raises(InputError, match="text parts"):
+        with pytest.raises(InputError, match="a message's content"):
             chat.render([{"role": "user", "content": content}])
 
 

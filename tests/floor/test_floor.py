@@ -238,7 +238,10 @@ def test_a_question_in_text_parts_is_its_text(tmp_path: Path) -> None:
         ({"grader": "oracle"}, "grader 'oracle' is not one of"),
         ({"messages": [{"role": "user", "text": "3"}]}, "message 1 has no content; it has the keys role, text"),
         ({"messages": [{"role": "human", "content": "3"}]}, "message 1: role: Input should be 'system'"),
-        ({"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}, r"message 1: content\[0\].type: "),
+        (
+            {"messages": [{"role": "user", "content": [{"type": "image_url"}]}]},
+            r"message 1: content\[0\]: only text is read",
+        ),
         ({"grader": "label", "references": ["x"]}, "grader 'label' takes no 'references'"),
         ({"grader": "python", "entry_point": "", "tests": [[[1], 1]]}, "needs an 'entry_point'"),
         ({"grader": "python", "entry_point": "f"}, "at least one of 'tests'"),

@@ -4,19 +4,33 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from shosei.errors import InputError
 
 # OpenAI's names of roles that chat formats call otherwise.
 _ROLES = {"developer": "system"}
 
-_NOT_TEXT = "a message's content is text or a list of text parts, not "
+_TEXTS = ("text", "refusal")  # types of parts that are text, and the key under which each has it
 
 
 class TextPart(BaseModel):
-    type: Literal["text"]
+    """A part of a message that is text: words, or a refusal in an earlier answer of OpenAI's."""
+
+    type: str
     text: str
+
+    @model_validator(mode="before")
+    @classmethod
+    def _is_text(cls, part: Any) -> Any:
+        if not isinstance(part, dict):
+            return part
+        kind = part.get("type")
+        if kind not in _TEXTS:
+            raise ValueError(f"only text is read, and this part is of the type {kind!r}")
+        if kind not in part:
+            raise ValueError(f"a part of the type {kind!r} needs its {kind!r}")
+        return {"type": kind, "text": part[kind]}
 
 
 class PastFunction(BaseModel):
@@ -40,17 +54,24 @@ class Message(BaseModel):
     name: str | None = None
     tool_calls: list[PastCall] | None = None
     tool_call_id: str | None = None
+    reasoning_content: str | None = None  # thoughts of an earlier answer
 
     @property
     def text(self) -> str:
-        return text_of(self.content)
+        if isinstance(self.content, list):
+            return "".join(part.text for part in self.content)
+        return self.content or ""
 
     def plain(self) -> dict[str, Any]:
         """The message as chat formats take it: their own roles, content as one text, nothing that is empty but that."""
-        more = {"name": self.name, "tool_call_id": self.tool_call_id}
-        calls = [call.model_dump() for call in self.tool_calls or []]
+        more = {
+            "name": self.name,
+            "tool_call_id": self.tool_call_id,
+            "reasoning_content": self.reasoning_content,
+            "tool_calls": [call.model_dump() for call in self.tool_calls or []],
+        }
         plain = {"role": _ROLES.get(self.role, self.role), "content": self.text}
-        return plain | {key: value for key, value in (more | {"tool_calls": calls}).items() if value}
+        return plain | {key: value for key, value in more.items() if value}
 
 
 def text_of(content: Any) -> str:
@@ -60,19 +81,12 @@ def text_of(content: Any) -> str:
     """
     if content is None or isinstance(content, str):
         return content or ""
-    if not isinstance(content, list):
-        raise InputError(_NOT_TEXT + type(content).__name__, param="messages")
-    return "".join(_text_of_part(part) for part in content)
-
-
-def _text_of_part(part: Any) -> str:
-    if isinstance(part, TextPart):
-        return part.text
-    kind = part.get("type") if isinstance(part, dict) else None
-    if kind == "text" and isinstance(part.get("text"), str):
-        return str(part["text"])
-    what = f"a part of type '{kind}'" if isinstance(kind, str) else f"a part that is {type(part).__name__}"
-    raise InputError(_NOT_TEXT + what, param="messages")
+    try:
+        if isinstance(content, list):
+            return "".join(TextPart.model_validate(part).text for part in content)
+    except ValidationError as error:
+        raise InputError(f"a message's content: {fault_of(error)}", param="messages") from None
+    raise InputError(f"a message's content is text or a list of text parts, not {content!r:.40}", param="messages")
 
 
 def fault_of(error: ValidationError) -> str:
@@ -84,4 +98,5 @@ def fault_of(error: ValidationError) -> str:
             path += f"[{part}]"
         elif part != "str" and not part.startswith("list["):
             path += f".{part}" if path else part
-    return f"{path}: {fault['msg'].removeprefix('Value error, ')}"
+    words = fault["msg"].removeprefix("Value error, ")
+    return f"{path}: {words}" if path else words
