@@ -15,9 +15,12 @@ from hypothesis import strategies as st
 
 from shosei.data.dialogues import Dialogue, RowFault, dialogue_of
 from shosei.data.door import read_dialogues, read_file, take_dialogues
+from shosei.data.examples import encode
 from shosei.errors import InputError
 from shosei.log import Run
 from shosei.spec import PRESETS
+from shosei.text import Tokenizer
+from shosei.text.chat import ChatML
 from train_samples import TINY, make_run
 from verb import Shosei
 
@@ -26,6 +29,11 @@ GOOD = {"messages": [ASKED, ANSWERED]}
 SYSTEM = {"role": "system", "content": "短く。"}
 TOOL = {"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}
 CALL = {"id": "", "type": "function", "function": {"name": "f", "arguments": '{"x":1}'}}
+
+
+@pytest.fixture(scope="module")
+def chat() -> ChatML:
+    return ChatML(Tokenizer.train(["user\nassistant\nsystem\n"], 300))
 
 
 def part(text: str) -> list[dict[str, str]]:
@@ -249,6 +257,17 @@ def test_a_file_that_cannot_be_used_is_one_line(tmp_path: Path, data: bytes, wor
         read_file(tmp_path / "mine")
 
 
+def test_a_line_without_end_is_a_row_at_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shosei.data.records.LINE_BYTES", 100)
+    good = json.dumps({"prompt": "a", "completion": "b"})
+    for length in (99, 100, 101, 102, 202, 350):
+        long = json.dumps({"prompt": "a", "completion": "b" * (length + 1 - len(good))})
+        assert len(long) == length
+        (tmp_path / "mine").write_text(f"{long}\n{good}\n{long}")
+        dialogues, intake = read_file(tmp_path / "mine")
+        assert (len(dialogues), intake.faults.count) == ((3, 0) if length <= 100 else (1, 2))
+
+
 def test_a_folder_and_nothing_are_no_files(tmp_path: Path) -> None:
     for path in (tmp_path, tmp_path / "absent"):
         with pytest.raises(InputError, match="cannot read"):
@@ -320,13 +339,17 @@ pairs = st.fixed_dictionaries({"instruction": values, "output": values}, optiona
 
 
 @given(values | rows | others | pairs | st.fixed_dictionaries({"prompt": values, "completion": values}))
-def test_any_value_is_a_dialogue_or_a_fault(row: Any) -> None:
+def test_any_value_is_a_dialogue_that_can_be_laid_out_or_a_fault(chat: ChatML, row: Any) -> None:
     try:
         dialogue, _ = dialogue_of(row)
     except RowFault:
         return
     assert all(isinstance(message["content"], str) for message in dialogue.messages)
     assert dialogue_of({"messages": dialogue.messages, "tools": dialogue.tools})[0] == dialogue, "it is in normal form"
+    for too_long in ("cut", "split", "drop"):
+        examples, counts = encode([dialogue], chat, 40, too_long)
+        assert not counts.refused.count
+        assert all(any(mask) for _, mask in examples)
 
 
 @given(st.binary(max_size=60) | st.lists(values, max_size=3).map(lambda value: json.dumps(value).encode()))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from shosei.data.records import Record, lines, opened, parquet_rows, read_records
+from shosei.data.records import LINE_BYTES, LONG_LINE, Record, lines, opened, parquet_rows, read_records
 from shosei.errors import InputError
 
 FORMATS = (".txt", ".txt.gz", ".jsonl", ".jsonl.gz", ".parquet")
@@ -58,6 +58,8 @@ def _files_of(path: Path) -> list[Path]:
 def _plain_lines(file: Path) -> Iterator[str]:
     with opened(file) as stream:
         for number, line in lines(file, stream):
+            if len(line) > LINE_BYTES:
+                raise InputError(f"{file}:{number}: {LONG_LINE}")
             try:
                 yield line.decode()
             except UnicodeDecodeError as error:

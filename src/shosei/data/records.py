@@ -17,6 +17,7 @@ from shosei.errors import InputError
 from shosei.text_files import BYTE_ORDER_MARK, UNPACKED_BYTES, UNREADABLE, encoding_remedy
 
 LINE_BYTES = 1 << 24  # a line is in memory whole, and encoding takes many times its size
+LONG_LINE = f"a line of more than {LINE_BYTES >> 20} MiB; cut it into several"
 _GZIP, _PARQUET = b"\x1f\x8b", b"PAR1"
 _PARQUET_ROWS = 1024
 
@@ -67,16 +68,18 @@ def opened(file: Path) -> Iterator[io.BufferedReader]:
 
 
 def lines(file: Path, stream: BinaryIO) -> Iterator[tuple[int, bytes]]:
-    """Each line's number, from 1, and bytes, without its end and the file's byte order mark.
+    """Each line's number, from 1, and bytes, without its end and the file's byte order mark; of one that is longer than
+    ``LINE_BYTES``, its beginning, a byte longer.
 
-    Raises InputError that names the line for one of more than 16 MiB, and for damaged gzip.
+    Raises InputError that names the line for damaged gzip.
     """
     number = 0
     try:
         while line := stream.readline(LINE_BYTES + 1):
             number += 1
-            if len(line) > LINE_BYTES:
-                raise InputError(f"{file}:{number}: a line of more than {LINE_BYTES >> 20} MiB; cut it into several")
+            piece = line
+            while len(piece) > LINE_BYTES and not piece.endswith(b"\n"):
+                piece = stream.readline(LINE_BYTES + 1)
             yield number, (line.removeprefix(BYTE_ORDER_MARK) if number == 1 else line).rstrip(b"\r\n")
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise InputError(f"{file}:{number + 1}: damaged gzip: {error}") from None
@@ -103,6 +106,8 @@ def parquet_rows(file: Path, column: str = "") -> Iterator[dict[str, Any]]:
 
 def _record(file: Path, number: int, text: bytes) -> Record:
     where = f"{file}:{number}"
+    if len(text) > LINE_BYTES:
+        return Record(where, fault=LONG_LINE)
     try:
         return Record(where, msgspec.json.decode(text))
     except UNREADABLE as error:
