@@ -52,7 +52,7 @@ def train(run: object, table_std: float | None) -> list[float]:
         with torch.no_grad():
             model.embed_tokens.weight *= table_std / model.embed_tokens.weight.std()
     hashes = {name: sha256(path) for name, path in training_files(run).items()}  # type: ignore[arg-type]
-    batches, _ = open_batches(run, chat, hashes, batch_size=64, batch_tokens=2048, sequence=512, seed=0)  # type: ignore[arg-type]
+    batches, _ = open_batches(run, chat, hashes, batch_size=64, batch_tokens=2048, sequence=512, seed=0, context=512)  # type: ignore[arg-type]
     workers, optimizers = Workers(model, Threads(torch.get_num_threads(), 1)), Optimizers(model, config)
     losses = []
     for step, batch in enumerate(islice(batches.epoch(1), STEPS)):

@@ -15,6 +15,7 @@ import msgspec
 from shosei.errors import InputError
 
 UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)  # what decoding bytes of others' can raise
+BYTE_ORDER_MARK = codecs.BOM_UTF8
 UNPACKED_BYTES = 1 << 28  # of a compressed file that is read whole
 _KANA, _HAN = re.compile(r"[\u3041-\u30fe]"), re.compile(r"[\u4e00-\u9fff]")  # full-width: others come by accident
 _LEAST_SHARE_OF_SCRIPT = 0.1  # of characters that are not ASCII, for a text to be in that encoding
@@ -41,7 +42,7 @@ def read_text(path: Path) -> str:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        raise InputError(f"{path}:{line}: not UTF-8{_remedy(path, data)}") from None
+        raise InputError(f"{path}:{line}: not UTF-8{encoding_remedy(path, data)}") from None
 
 
 def json_lines(path: Path, kind: Any, what: str) -> Iterator[tuple[str, Any]]:
@@ -58,8 +59,8 @@ def json_lines(path: Path, kind: Any, what: str) -> Iterator[tuple[str, Any]]:
                 raise InputError(f"{path}:{number}: not {what}: {error}") from None
 
 
-def _remedy(path: Path, data: bytes) -> str:
-    """How to convert a file, if it looks like text in an encoding that is known here."""
+def encoding_remedy(path: Path, data: bytes) -> str:
+    """What follows "not UTF-8": how to convert a file of this text, if it looks like an encoding that is known here."""
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         name = "UTF-16"
     elif _share(_KANA, data, "cp932") > _LEAST_SHARE_OF_SCRIPT:

@@ -59,6 +59,7 @@ VALUES: dict[str, tuple[str, Any]] = {
     "held_out_phrasings": ("0.1", 0.1),
     "betas": ("0.8 0.9", (0.8, 0.9)),
     "optimizer": ("adamw", "adamw"),
+    "too_long": ("split", "split"),
     "dtype": ("float32", "float32"),
     "arrival": ("constant", "constant"),
     "max_tokens_field": ("max_completion_tokens", "max_completion_tokens"),

@@ -91,7 +91,9 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 def test_what_is_trained_on_is_the_text_and_nothing_that_is_held_out(run: Run) -> None:
     chat = load_chat(run.tokenizer)
-    batches, held_out = open_batches(run, chat, hashes_of(run), batch_size=8, batch_tokens=4096, sequence=256, seed=1)
+    batches, held_out = open_batches(
+        run, chat, hashes_of(run), batch_size=8, batch_tokens=4096, sequence=256, seed=1, context=256
+    )
     assert held_out is not None
     for split, rows in (("train", batches.epoch(1)), ("held_out", held_out.in_order(4096))):
         read = []
@@ -156,7 +158,9 @@ def test_a_kill_while_encoding_leaves_nothing_broken(tmp_path: Path) -> None:
 def test_conversations_and_text_come_by_turns(tmp_path: Path) -> None:
     def batches(run: Run) -> Batches:
         chat = load_chat(run.tokenizer)
-        return open_batches(run, chat, hashes_of(run), batch_size=16, batch_tokens=128, sequence=64, seed=1)[0]
+        return open_batches(
+            run, chat, hashes_of(run), batch_size=16, batch_tokens=128, sequence=64, seed=1, context=64
+        )[0]
 
     alone = batches(make_run(tmp_path))
     mixed = batches(text_run(tmp_path, sentences(40)))

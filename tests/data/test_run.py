@@ -12,11 +12,14 @@ import pytest
 
 from shosei.cli.main import main
 from shosei.data import DataConfig
-from shosei.data.dataset import NO_LOSS, DialogueBatches, Example, load_examples
+from shosei.data.dataset import NO_LOSS, DialogueBatches
+from shosei.data.examples import Example, load_examples
 from shosei.errors import InputError
 from shosei.log import Run, RunBegin, RunEnd, open_run, read_log
 from shosei.text import Tokenizer, load_chat
 from shosei.wire.suite import read_suite, read_suites
+
+CONTEXT = 512  # tokens that the model reads
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +34,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 @pytest.fixture(scope="module")
 def examples(run: Run) -> list[Example]:
-    return load_examples(run, load_chat(run.tokenizer))
+    return load_examples(run, load_chat(run.tokenizer), CONTEXT)
 
 
 def test_the_log_names_what_was_written(run: Run) -> None:
@@ -74,10 +77,10 @@ def test_unknown_fields_and_bad_values_end_with_one_line_and_code_2(
 
 def test_a_run_without_data_says_how_to_make_it(run: Run, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="shosei data"):
-        load_examples(Run(tmp_path), load_chat(run.tokenizer))
+        load_examples(Run(tmp_path), load_chat(run.tokenizer), CONTEXT)
     Run(tmp_path).write("data/train.jsonl", '{"messages": []')
     with pytest.raises(InputError, match=r"train\.jsonl:1"):
-        load_examples(Run(tmp_path), load_chat(run.tokenizer))
+        load_examples(Run(tmp_path), load_chat(run.tokenizer), CONTEXT)
 
 
 def test_a_held_out_operand_has_one_token_a_character(run: Run) -> None:
@@ -154,6 +157,6 @@ def test_a_row_may_hold_tools_and_calls(run: Run, tmp_path: Path) -> None:
     row = {"messages": messages, "suite": "tools", "lang": "zh", "tools": tools}
     Run(tmp_path).data.mkdir()
     (Run(tmp_path).data / "train.jsonl").write_text(json.dumps(row))
-    ((ids, _),) = load_examples(Run(tmp_path), chat)
+    ((ids, _),) = load_examples(Run(tmp_path), chat, CONTEXT)
     assert ids == chat.render(messages, tools, add_generation_prompt=False)[: len(ids)]
     assert ids[-2:] == [chat.tokenizer.special_id("<|action_end|>"), chat.tokenizer.end_id]

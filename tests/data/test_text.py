@@ -37,6 +37,14 @@ def test_every_format_gives_the_same_documents(tmp_path: Path, name: str) -> Non
     assert list(read_documents(file)) == DOCUMENTS
 
 
+@pytest.mark.parametrize("name", ["a.txt", "a.txt.gz", "a.jsonl", "a.jsonl.gz"])
+def test_whether_a_file_is_packed_is_told_by_its_content(tmp_path: Path, name: str) -> None:
+    """A browser may unpack what it downloads and keep the name."""
+    lines = "".join(json.dumps({"text": text}) + "\n" if "jsonl" in name else f"{text}\n" for text in DOCUMENTS)
+    (tmp_path / name).write_bytes(lines.encode() if name.endswith("gz") else gzip.compress(lines.encode()))
+    assert list(read_documents(tmp_path / name)) == DOCUMENTS
+
+
 def test_a_document_of_json_may_have_several_lines(tmp_path: Path) -> None:
     file = tmp_path / "a.jsonl"
     file.write_text('{"text": "一行目\\n二行目"}\n{"text": " "}\n')
@@ -93,7 +101,7 @@ def test_the_verb_says_what_it_took(tmp_path: Path, shosei: Shosei) -> None:
         ("a.txt", "好\n".encode() + b"\xe5\xa5\n", "a.txt:2: not UTF-8 from byte 1"),
         ("a.txt", b"", "no document to train on"),
         ("a.txt.gz", gzip.compress("好\n".encode() * 99, mtime=0)[:-9], "damaged gzip"),
-        ("a.txt.gz", b"plain", "a.txt.gz:1: damaged gzip"),
+        ("a.txt.gz", b"\x1f\x8b plain", "a.txt.gz:1: damaged gzip"),
         ("a.jsonl", b'{"text": "a"}\n{"body": "b"}\n', "a.jsonl:2: not a document"),
         ("a.jsonl", b'{"text": "\\ud800"}\n', "a.jsonl:1"),
         ("a.pdf", b"", "its name must end in .txt"),

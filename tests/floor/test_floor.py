@@ -213,11 +213,35 @@ def test_suites_travel_by_file(tmp_path: Path) -> None:
     assert suite_files(tmp_path / "b.jsonl") == [tmp_path / "b.jsonl"]
 
 
+def test_a_question_in_text_parts_is_its_text(tmp_path: Path) -> None:
+    parts = [{"type": "text", "text": "1+2"}, {"type": "text", "text": "は？"}]
+    messages = [{"role": "developer", "content": "短く。"}, {"role": "user", "content": parts}]
+    task = {
+        "id": "1",
+        "suite": "和",
+        "lang": "ja",
+        "cluster": "",
+        "messages": messages,
+        "grader": "exact",
+        "truth": "3",
+    }
+    (tmp_path / "a.jsonl").write_text(json.dumps(task))
+    (read,) = read_suites(tmp_path)
+    assert read.messages == [messages[0], {"role": "user", "content": "1+2は？"}]
+    assert read.question == "1+2は？"
+
+
 @pytest.mark.parametrize(
     ("second", "words"),
     [
         ({"id": 3}, "not a task"),
         ({"grader": "oracle"}, "grader 'oracle' is not one of"),
+        ({"messages": [{"role": "user", "text": "3"}]}, "message 1 has no content; it has the keys role, text"),
+        ({"messages": [{"role": "human", "content": "3"}]}, "message 1: role: Input should be 'system'"),
+        (
+            {"messages": [{"role": "user", "content": [{"type": "image_url"}]}]},
+            r"message 1: content\[0\]: only text is read",
+        ),
         ({"grader": "label", "references": ["x"]}, "grader 'label' takes no 'references'"),
         ({"grader": "python", "entry_point": "", "tests": [[[1], 1]]}, "needs an 'entry_point'"),
         ({"grader": "python", "entry_point": "f"}, "at least one of 'tests'"),

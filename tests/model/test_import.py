@@ -174,5 +174,5 @@ def test_dialogues_that_cannot_be_read_change_nothing(tmp_path: Path, shosei: Sh
     (tmp_path / "mine.jsonl").write_text('{"text": "no messages"}\n')
     code, _, err = shosei("train", "--run", tmp_path / "run", "--dialogues", tmp_path / "mine.jsonl")
     assert code == 2
-    assert "mine.jsonl:1: not a training row" in err
+    assert "mine.jsonl:1: it has the keys text" in err
     assert not (tmp_path / "run/data").exists()

@@ -52,7 +52,7 @@ def test_transformers_finds_the_same_loss(finished: tuple[Run, Trained, Log]) ->
     peer = LlamaForCausalLM.from_pretrained(run.model, dtype=torch.float32)
     chat = load_chat(run.tokenizer)
     _, held_out = open_batches(
-        run, chat, hashes_of(run), batch_size=1, batch_tokens=1, sequence=CONFIG.sequence, seed=1
+        run, chat, hashes_of(run), batch_size=1, batch_tokens=1, sequence=CONFIG.sequence, seed=1, context=512
     )
     assert held_out is not None
     nats, tokens = 0.0, 0

@@ -26,6 +26,16 @@ def data(
             show_default=False,
         ),
     ] = None,
+    inspect: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="RUN",
+            help="Show this run's conversations as its model sees them instead: tokens, where loss is taken, lengths, "
+            "languages.",
+            show_default=False,
+        ),
+    ] = None,
+    rows: Annotated[int, typer.Option(min=0, help="Conversations that --inspect shows.")] = 3,
     as_json: JsonOption = False,
 ) -> None:
     """Generate training rows, a validation set and held-out suites of checkable Chinese and Japanese questions.
@@ -39,6 +49,9 @@ def data(
     from shosei.data.generation import generate
     from shosei.log import open_run
 
+    if inspect:
+        _inspect(open_run(inspect), rows, [*context.obj.flags, *(["text"] if text else [])], as_json)
+        return
     run = open_run(run_folder, must_exist=False)
     if text:
         _take_text(run, text, context.obj, as_json)
@@ -52,8 +65,8 @@ def data(
         for name, content in files.items():
             run.write(name, content)
         save(run.toml, "data", config)
-    rows = {name: content.count(b"\n") for name, content in files.items()}
-    result({"run": str(run.folder), "rows": rows, "hashes": hashes}, _describe(files), as_json=as_json)
+    counts = {name: content.count(b"\n") for name, content in files.items()}
+    result({"run": str(run.folder), "rows": counts, "hashes": hashes}, _describe(files), as_json=as_json)
 
 
 def tokenizer(context: typer.Context, run_folder: RunOption = None, as_json: JsonOption = False) -> None:
@@ -76,6 +89,15 @@ def tokenizer(context: typer.Context, run_folder: RunOption = None, as_json: Jso
         save(run.toml, "tokenizer", config)
     values = {"run": str(run.folder), "vocab_size": trained.vocab_size, "hash": digest}
     result(values, [f"{run.tokenizer}: {trained.vocab_size:,} entries, sha256 {digest[:12]}"], as_json=as_json)
+
+
+def _inspect(run: Run, rows: int, keys: list[str], as_json: bool) -> None:
+    from shosei.cli.inspect import inspect_rows
+    from shosei.errors import InputError
+
+    for key in keys:
+        raise InputError(f"{flag_of(key)} makes data: leave it out where data is looked at with --inspect")
+    inspect_rows(run, rows, as_json)
 
 
 def _take_text(run: Run, paths: list[Path], given: Given, as_json: bool) -> None:

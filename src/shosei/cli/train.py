@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import contextlib
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from shosei.cli.common import JsonOption, RunOption, result, say
 from shosei.errors import EXIT_OK
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from shosei.data.dialogues import Dialogue
+    from shosei.log import Run
+    from shosei.train import TrainConfig
 
 
 def train(
@@ -18,7 +25,9 @@ def train(
     dialogues: Annotated[
         Path | None,
         typer.Option(
-            help='JSON Lines of {"messages": […]}: put into the run as its training data.', show_default=False
+            help="Conversations, put into the run as its training data: JSON Lines, a JSON array or Parquet, also .gz, "
+            "in OpenAI's, ShareGPT's or Alpaca's form, or of prompt and completion.",
+            show_default=False,
         ),
     ] = None,
     count: Annotated[
@@ -48,7 +57,6 @@ def train(
 
     from shosei.cli import torchrun
     from shosei.config import save
-    from shosei.data.dataset import take_dialogues
     from shosei.engine.engine import answer_greedily
     from shosei.log import open_run
     from shosei.train import TrainConfig, ranks
@@ -69,7 +77,7 @@ def train(
         else:
             held.enter_context(run.alone("train"))  # or it would remove the other's checkpoints
             if dialogues:
-                take_dialogues(run, dialogues)
+                _take(run, dialogues, config)
         again = False if ranks.rank() or ranks.started_again() else None
         prepared = prepare(config, run)
         with run.recording("train", "training", new_attempt=again, rank=ranks.rank(), **prepared.manifest()) as record:
@@ -96,3 +104,21 @@ def train(
         lines.append("held-out text: {bits_per_character:.3f} bits per character".format_map(trained.held_out))
     result(asdict(trained), lines, as_json=as_json)
     return EXIT_OK
+
+
+def _take(run: Run, file: Path, config: TrainConfig) -> None:
+    """Make the dialogues in ``file`` the run's, if the model can learn from them."""
+    from shosei.data.door import take_dialogues
+    from shosei.data.examples import check_learnable
+    from shosei.text import load_chat
+    from shosei.train.preparation import shape_of
+
+    chat = load_chat(run.tokenizer)
+    context = shape_of(config, chat.tokenizer.vocab_size).context_length
+
+    def check(dialogues: Sequence[Dialogue]) -> None:
+        check_learnable(dialogues, chat, context, config.too_long, config.strict)
+
+    intake = take_dialogues(run, file, config.strict, check)
+    for line in intake.lines():
+        say(line)

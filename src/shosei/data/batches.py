@@ -8,8 +8,10 @@ from typing import Protocol
 
 import numpy as np
 
+from shosei.data.config import TooLong
 from shosei.data.corpus import SPLITS, corpus_file, has_text
-from shosei.data.dataset import Batch, DialogueBatches, load_examples
+from shosei.data.dataset import Batch, DialogueBatches
+from shosei.data.examples import load_examples
 from shosei.data.packing import Packed
 from shosei.data.tokens import open_tokens
 from shosei.errors import InputError
@@ -85,18 +87,25 @@ def open_batches(
     batch_tokens: int,
     sequence: int,
     seed: int,
+    context: int,
+    too_long: TooLong = "cut",
+    strict: bool = False,
     say: Callable[[str], None] = lambda line: None,
 ) -> tuple[Batches, Packed | None]:
     """Batches of all that the run trains on, and its held-out text, if it has any; ``hashes`` are those
     of its ``training_files``.
 
-    ``sequence``: tokens of a row of text. A batch holds at most ``batch_size`` rows and ``batch_tokens`` ids, padding
-    included. Raises InputError as ``load_examples`` does.
+    ``sequence``: tokens of a row of text; ``context``: of all that the model reads, beyond which dialogues are treated
+    as ``too_long`` says. A batch holds at most ``batch_size`` rows and ``batch_tokens`` ids, padding included. Raises
+    InputError as ``load_examples`` does, which ``strict`` is for.
     """
     parts: list[Batches] = []
     held_out = None
     if "data" in hashes:
-        parts.append(DialogueBatches(load_examples(run, chat), batch_size, seed, batch_tokens))
+        examples = load_examples(run, chat, context, too_long, strict, say)
+        if alone := sum(len(ids) - 1 > batch_tokens for ids, _ in examples):
+            say(f"{alone:,} examples are longer than the {batch_tokens:,} tokens of a batch: each is a batch by itself")
+        parts.append(DialogueBatches(examples, batch_size, seed, batch_tokens, context))
     if "text:train" in hashes:
         tokens = open_tokens(run, chat.tokenizer, hashes, say)
         parts.append(TextBatches(Packed(tokens["train"], sequence), batch_size, seed, batch_tokens))

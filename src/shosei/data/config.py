@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
 from shosei.config import Config
+
+TooLong = Literal["cut", "split", "drop"]  # what becomes of dialogues that are longer than the model reads
 
 
 class DataConfig(Config):

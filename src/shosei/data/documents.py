@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import gzip
-import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import msgspec
 
+from shosei.data.records import LINE_BYTES, LONG_LINE, Record, lines, opened, parquet_rows, read_records
 from shosei.errors import InputError
 
 FORMATS = (".txt", ".txt.gz", ".jsonl", ".jsonl.gz", ".parquet")
-_LINE_BYTES = 1 << 24  # a document is in memory whole, and encoding takes many times its size
-_PARQUET_ROWS = 1024
 
 
 class Document(msgspec.Struct):
@@ -39,9 +36,9 @@ def read_documents(file: Path) -> Iterator[str]:
     if name.endswith(".parquet"):
         documents = _parquet(file)
     elif name.endswith(".jsonl"):
-        documents = _json_lines(file)
+        documents = _texts(read_records(file))
     else:
-        documents = (line for _, line in _lines(file))
+        documents = _plain_lines(file)
     return (document for document in documents if document.strip())
 
 
@@ -58,48 +55,29 @@ def _files_of(path: Path) -> list[Path]:
     return [path]
 
 
-def _lines(file: Path) -> Iterator[tuple[int, str]]:
-    """Each line's number, from 1, and text, without its end and the file's byte order mark."""
-    number = 0
-    try:
-        with gzip.open(file) if file.name.endswith(".gz") else open(file, "rb") as stream:
-            while line := stream.readline(_LINE_BYTES + 1):
-                number += 1
-                if len(line) > _LINE_BYTES:
-                    raise InputError(
-                        f"{file}:{number}: a line of more than {_LINE_BYTES >> 20} MiB; cut it into several"
-                    )
-                yield number, line.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")
-    except UnicodeDecodeError as error:
-        raise InputError(f"{file}:{number}: not UTF-8 from byte {error.start + 1} on; convert the file") from None
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise InputError(f"{file}:{number + 1}: damaged gzip: {error}") from None
+def _plain_lines(file: Path) -> Iterator[str]:
+    with opened(file) as stream:
+        for number, line in lines(file, stream):
+            if len(line) > LINE_BYTES:
+                raise InputError(f"{file}:{number}: {LONG_LINE}")
+            try:
+                yield line.decode()
+            except UnicodeDecodeError as error:
+                place = f"{file}:{number}: not UTF-8 from byte {error.start + 1} on"
+                raise InputError(f"{place}; convert the file") from None
 
 
-def _json_lines(file: Path) -> Iterator[str]:
-    decode = msgspec.json.Decoder(Document).decode
-    for number, line in _lines(file):
-        if not line.strip():
-            continue
+def _texts(records: Iterable[Record]) -> Iterator[str]:
+    for record in records:
         try:
-            yield decode(line).text
-        except (msgspec.DecodeError, UnicodeError) as error:
-            raise InputError(f'{file}:{number}: not a document {{"text": "…"}}: {error}') from None
+            yield msgspec.convert(record.value, Document).text
+        except msgspec.ValidationError as error:
+            fault = record.fault or error
+            raise InputError(f'{record.where}: not a document {{"text": "…"}}: {fault}') from None
 
 
 def _parquet(file: Path) -> Iterator[str]:
-    import pyarrow  # of an extra
-    from pyarrow import parquet
-
-    try:
-        with parquet.ParquetFile(file) as table:
-            if "text" not in table.schema_arrow.names:
-                raise InputError(f"{file} has no column 'text', but {', '.join(table.schema_arrow.names)}")
-            batches = table.iter_batches(batch_size=_PARQUET_ROWS, columns=["text"])
-            texts = (text for batch in batches for text in batch.column(0).to_pylist())
-            for number, text in enumerate(texts, 1):
-                if not isinstance(text, str):
-                    raise InputError(f"{file}:{number}: column 'text' holds no text there, but {text!r}")
-                yield text
-    except (pyarrow.ArrowException, UnicodeDecodeError, OSError) as error:
-        raise InputError(f"cannot read {file}: {error}") from None
+    for number, row in enumerate(parquet_rows(file, "text"), 1):
+        if not isinstance(row["text"], str):
+            raise InputError(f"{file}:{number}: column 'text' holds no text there, but {row['text']!r}")
+        yield row["text"]

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from shosei.data.corpus import corpus_file, has_text, stored_documents
-from shosei.data.dataset import read_dialogues
+from shosei.data.door import read_dialogues
 from shosei.log import Run
 from shosei.text.chat import compact
 

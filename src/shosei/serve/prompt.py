@@ -12,7 +12,8 @@ from shosei.serve.errors import ApiError
 from shosei.text import ChatFormat, Tokenizer
 from shosei.text.call_format import CallFormat
 from shosei.text.chat import compact
-from shosei.wire.openai import ChatRequest, CompletionRequest, Message, NamedTool, RequestBody, Tool
+from shosei.wire.message import Message
+from shosei.wire.openai import ChatRequest, CompletionRequest, NamedTool, RequestBody, Tool
 
 MAX_STOPS = 4  # as OpenAI's API has it
 MAX_STOP_CHARACTERS = 256
@@ -35,9 +36,6 @@ _UNSUPPORTED = (
     "top_logprobs",
 )
 _NO_EFFECT: dict[str, Any] = {"best_of": 1, "response_format": {"type": "text"}}
-
-# OpenAI's names for roles of the chat format.
-_ROLES = {"developer": "system"}
 
 
 @dataclass(frozen=True)
@@ -66,9 +64,8 @@ def messages(request: ChatRequest) -> list[dict[str, Any]]:
     turns = []
     for number, turn in enumerate(request.messages):
         check_unicode(turn.text, "messages")
-        calls = [call.model_dump() for call in turn.tool_calls or []]
-        check_unicode(compact(calls), "messages")
-        turns.append({"role": _ROLES.get(turn.role, turn.role), "content": turn.text, "tool_calls": calls})
+        turns.append(turn.plain())
+        check_unicode(compact(turns[-1].get("tool_calls", [])), "messages")
         if turn.role == "tool" and turn.tool_call_id not in _asked_before(request.messages, number):
             param = f"messages[{number}].tool_call_id"
             raise ApiError(400, f"{param}: no message before it has a tool call of this id", param=param)

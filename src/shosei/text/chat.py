@@ -15,8 +15,9 @@ from typing import Any
 
 from shosei.errors import InputError
 from shosei.text.call_format import OURS, CallFormat, parsed
-from shosei.text.template import FolderChat, Messages, Tools, load_templates
+from shosei.text.template import FolderChat, Messages, Tools, is_learnt, load_templates
 from shosei.text.tokenizer import Tokenizer
+from shosei.wire.message import text_of
 
 ROLES = ("system", "user", "assistant", "environment", "tool")
 
@@ -25,7 +26,8 @@ class ChatML:
     """Our chat format, as ``chat_template.jinja`` has it. Arguments of calls are made compact first, which a template
     cannot do.
 
-    Messages are OpenAI's: ``role`` and ``content``; an assistant's may hold ``tool_calls``, and ``tool`` is a result.
+    Messages are OpenAI's: ``role`` and ``content``, a text or text parts; an assistant's may hold ``tool_calls``, and
+    ``tool`` is a result.
     A tool is ``{"type": "function", "function": {"name", "description", "parameters"}}``, or what stands under
     ``function`` alone.
     """
@@ -38,7 +40,7 @@ class ChatML:
     def render(self, messages: Messages, tools: Tools = None, add_generation_prompt: bool = True) -> list[int]:
         """Ids of a conversation. No content can forge a special token: its name there is encoded as plain text.
 
-        Raises InputError for a role that the format does not have.
+        Raises InputError for a role that the format does not have, and for content that is no text.
         """
         ids = self._tools(tools) if tools else []
         ids += [token_id for message in messages for token_id in self._message(message)]
@@ -47,7 +49,8 @@ class ChatML:
     def training_example(self, messages: Messages, tools: Tools = None) -> tuple[list[int], list[bool]]:
         """Ids of a conversation up to the end of its last answer, and a mask of equal length.
 
-        The mask is true where loss is taken: on the assistant's words and calls and on the token that ends them.
+        The mask is true where loss is taken: on the assistant's words and calls and on the token that ends them, of
+        each answer whose ``weight`` is not 0. Without such an answer both are empty.
         """
         ids = self._tools(tools) if tools else []
         mask = [False] * len(ids)
@@ -56,7 +59,7 @@ class ChatML:
         for message in messages:
             part = self._message(message)
             end = part.index(self.tokenizer.end_id) + 1
-            answer = message["role"] == "assistant"
+            answer = is_learnt(message)
             if answer:
                 learned = len(ids) + end
             ids += part
@@ -79,7 +82,7 @@ class ChatML:
         return self._enclose(self._plugin("system name=", compact(described)))
 
     def _message(self, message: Mapping[str, Any]) -> list[int]:
-        role, content = message["role"], message.get("content") or ""
+        role, content = message["role"], text_of(message.get("content"))
         if role not in ROLES:
             raise InputError(f"role '{role}' is not one of {', '.join(ROLES)}", param="messages")
         if role == "tool":

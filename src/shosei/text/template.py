@@ -18,6 +18,7 @@ from shosei.errors import InputError
 from shosei.text.call_format import KNOWN, CallFormat, parsed
 from shosei.text.foreign import SPECIAL_TOKENS, TEMPLATE, TOOL_TEMPLATE, token_names
 from shosei.text.tokenizer import Tokenizer
+from shosei.wire.message import text_of
 
 # OpenAI's messages and tools, as ``chat`` says.
 Messages = Sequence[Mapping[str, Any]]
@@ -80,19 +81,38 @@ class FolderChat:
         ids: list[int] = []
         mask: list[bool] = []
         for place, message in enumerate(messages):
-            if message["role"] != "assistant":
+            if not is_learnt(message):
                 continue
             prompt = self._ids(template, messages[:place], tools, True)
-            whole = self._ids(template, messages[: place + 1], tools, False)
+            whole = self._answered(template, messages, place, tools, len(prompt))
             if whole[: len(prompt)] != prompt:
                 raise InputError("the model's chat template lays out answers otherwise than it announces them")
             if prompt[: len(ids)] != ids:  # earlier turns are rewritten: only the last answer stands as it was given
                 ids, mask = [], []
-            ends = (index + 1 for index in range(len(prompt), len(whole)) if whole[index] in self.tokenizer.end_ids)
-            end = next(ends, len(whole))
-            mask += [False] * (len(prompt) - len(ids)) + [True] * (end - len(prompt))
-            ids = whole[:end]
+            mask += [False] * (len(prompt) - len(ids)) + [True] * (len(whole) - len(prompt))
+            ids = whole
         return ids, mask
+
+    def _answered(self, template: Template, messages: Messages, place: int, tools: Tools, start: int) -> list[int]:
+        """Ids up to the end of the answer at ``place``, which begins at ``start``.
+
+        Where a template writes no end token (GLM's), the mark of the next turn is the end, if it is one for the
+        tokenizer; where that is not either, the answer has no end.
+        """
+        whole = self._ids(template, messages[: place + 1], tools, False)
+        if end := self._end(whole, start):
+            return whole[:end]
+        following = messages[place + 1 : place + 2] or [{"role": "user", "content": "?"}]
+        try:
+            longer = self._ids(template, [*messages[: place + 1], *following], tools, False)
+        except InputError:  # it takes no further turn
+            return whole
+        mark = longer[len(whole) : len(whole) + 1]
+        return whole + mark if longer[: len(whole)] == whole and self._end(mark, 0) else whole
+
+    def _end(self, ids: Sequence[int], start: int) -> int:
+        """The place behind the first end token from ``start`` on; 0: there is none."""
+        return next((place + 1 for place in range(start, len(ids)) if ids[place] in self.tokenizer.end_ids), 0)
 
     def _template_of(self, messages: Messages, tools: Tools) -> Template:
         """What lays out this conversation. Raises InputError if there is nothing."""
@@ -122,9 +142,10 @@ class FolderChat:
 
     def _text(self, template: Template, messages: Messages, tools: Tools, prompt: bool) -> str:
         """The layout, with names of special tokens in what a client says parted. Raises InputError as ``render``."""
+        turns = [_as_templates_read(message) for message in messages]
         try:
             return template.render(
-                messages=self._guard([_as_templates_read(message) for message in messages]),
+                messages=self._guard(turns),
                 tools=self._guard(tools) if tools else None,
                 add_generation_prompt=prompt,
                 **self._names,
@@ -169,10 +190,16 @@ def _compiled(source: str) -> Template:
         raise InputError(f"the model's chat template is not Jinja: {error}") from None
 
 
+def is_learnt(message: Mapping[str, Any]) -> bool:
+    """Whether loss is taken on it: an answer that is not told to weigh nothing."""
+    return bool(message["role"] == "assistant" and message.get("weight", 1))
+
+
 def _as_templates_read(message: Mapping[str, Any]) -> dict[str, Any]:
-    """A message of OpenAI's API in the form that templates are written for: some ask whether there is a key
-    ``tool_calls``, and most write arguments as JSON themselves."""
-    plain = {key: value for key, value in message.items() if key != "tool_calls"}
+    """A message of OpenAI's API in the form that templates are written for: content is a text, some ask whether there
+    is a key ``tool_calls``, and most write arguments as JSON themselves."""
+    plain = {key: value for key, value in message.items() if key not in ("tool_calls", "weight")}
+    plain["content"] = text_of(message.get("content"))
     if not message.get("tool_calls"):
         return plain
     return plain | {"tool_calls": [_with_object(call) for call in message["tool_calls"]]}

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from shosei.config import Config
+from shosei.data.config import TooLong
 
 Decay = Annotated[float, Field(ge=0, lt=1)]
 
@@ -20,6 +21,11 @@ class TrainConfig(Config):
     max_steps: int = Field(0, ge=0, description="Optimiser steps, in as many epochs as they take; 0: `epochs` decides.")
     batch_size: int = Field(64, ge=1, description="Examples, or rows of text, in one optimiser step at most.")
     batch_tokens: int = Field(2048, ge=1, description="Token ids in one optimiser step at most, padding included.")
+    too_long: TooLong = Field(
+        "cut",
+        description="What becomes of dialogues that the model cannot read whole: cut, split (between questions), drop.",
+    )
+    strict: bool = Field(False, description="Stop at a row that cannot be used; otherwise it is counted and left out.")
     sequence: int = Field(512, ge=1, description="Tokens of a row of text; documents are packed into such rows.")
     seed: int = Field(1, ge=0, lt=1 << 63, description="Seeds the initial weights and the order of the examples.")
 

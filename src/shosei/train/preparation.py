@@ -60,7 +60,7 @@ class Preparation:
 def prepare(config: TrainConfig, run: Run) -> Preparation:
     """Read what ``config`` names. Raises InputError if data, tokenizer or preset do not serve."""
     files, chat = training_files(run), load_chat(run.tokenizer)
-    spec = _spec(config, chat.tokenizer.vocab_size)
+    spec = shape_of(config, chat.tokenizer.vocab_size)
     if "text:train" in files and config.sequence > spec.context_length:
         raise InputError(
             f"rows of {config.sequence} tokens do not fit into the {spec.context_length} that {spec.name} can read; "
@@ -75,8 +75,8 @@ def prepare(config: TrainConfig, run: Run) -> Preparation:
     return Preparation(config, run, chat, spec, hashes, dtype, gemm_peak(dtype))
 
 
-def _spec(config: TrainConfig, vocab_size: int) -> ModelSpec:
-    """The shape to train, for a tokenizer of ``vocab_size`` entries."""
+def shape_of(config: TrainConfig, vocab_size: int) -> ModelSpec:
+    """The shape to train, for a tokenizer of ``vocab_size`` entries. Raises InputError as ``prepare`` does."""
     if not config.init:
         if config.lora_rank:
             raise InputError("train.lora_rank adapts a trained model; name its folder with --init")

@@ -108,6 +108,9 @@ class _Trainer:
                 batch_tokens=config.batch_tokens,
                 sequence=config.sequence,
                 seed=config.seed,
+                context=self.spec.context_length,
+                too_long=config.too_long,
+                strict=config.strict,
                 say=say,
             )
             torch.manual_seed(config.seed)

@@ -10,6 +10,8 @@ from typing import Annotated, Any, Literal
 import msgspec
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from shosei.wire.message import Message
+
 # The paths at which a model is asked, with what the ids of their answers begin with.
 ID_PREFIXES = {"/v1/chat/completions": "chatcmpl-", "/v1/completions": "cmpl-"}
 
@@ -49,11 +51,6 @@ class StreamOptions(BaseModel):
     include_usage: bool = False
 
 
-class TextPart(BaseModel):
-    type: Literal["text"]
-    text: str
-
-
 class Function(BaseModel):
     """What a tool does and takes; ``parameters`` is a JSON schema."""
 
@@ -88,35 +85,6 @@ class JsonSchema(BaseModel):
 class ResponseFormat(BaseModel):
     type: Literal["text", "json_object", "json_schema"]
     json_schema: JsonSchema | None = None
-
-
-class PastFunction(BaseModel):
-    name: str
-    arguments: str  # JSON, if the model was right
-
-
-class PastCall(BaseModel):
-    """A tool call of an earlier answer."""
-
-    id: str
-    type: Literal["function"] = "function"
-    function: PastFunction
-
-
-class Message(BaseModel):
-    model_config = ConfigDict(extra="allow")
-
-    role: Literal["system", "developer", "user", "assistant", "environment", "tool"]
-    content: str | list[TextPart] | None = None
-    name: str | None = None
-    tool_calls: list[PastCall] | None = None
-    tool_call_id: str | None = None
-
-    @property
-    def text(self) -> str:
-        if isinstance(self.content, list):
-            return "".join(part.text for part in self.content)
-        return self.content or ""
 
 
 class ChatRequest(RequestBody):

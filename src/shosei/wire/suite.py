@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from pydantic import ValidationError
 
 from shosei.errors import InputError
 from shosei.files import write_atomic
 from shosei.text_files import json_lines
+from shosei.wire.message import Message, fault_of
 
 GRADERS = ("exact", "label", "number", "choice", "python", "text", "span", "cmrc2018", "command", "judge")
 
@@ -39,7 +41,7 @@ class Task(msgspec.Struct, kw_only=True, omit_defaults=True):
     suite: str
     lang: str  # zh | ja | en
     cluster: str  # the unit of independence, usually the operand
-    messages: list[dict[str, str]]  # role, content
+    messages: list[dict[str, Any]]  # as ``wire.message`` has them; content is text
     grader: str
     truth: str
     max_tokens: int = 64
@@ -61,7 +63,7 @@ class Task(msgspec.Struct, kw_only=True, omit_defaults=True):
     @property
     def asked(self) -> str:
         """What the user said last; empty if nothing."""
-        return next((message["content"] for message in reversed(self.messages) if message["role"] == "user"), "")
+        return next((str(each["content"]) for each in reversed(self.messages) if each["role"] == "user"), "")
 
 
 def identities(tasks: Iterable[Task], decoding: Mapping[str, object]) -> dict[str, str]:
@@ -109,6 +111,7 @@ def _read(path: Path, seen: set[tuple[str, str]]) -> list[Task]:
     """The tasks of one file; ``seen`` holds suite and id of every task before them."""
     tasks = []
     for where, task in json_lines(path, Task, "a task"):
+        task.messages = [_message(f"{where}: message {place}", each) for place, each in enumerate(task.messages, 1)]
         if fault := _fault(task, seen):
             raise InputError(f"{where}: {fault}")
         seen.add((task.suite, task.id))
@@ -116,6 +119,17 @@ def _read(path: Path, seen: set[tuple[str, str]]) -> list[Task]:
     if not tasks:
         raise InputError(f"{path} holds no tasks")
     return tasks
+
+
+def _message(where: str, message: dict[str, Any]) -> dict[str, Any]:
+    """The message as it is, its content as one text. Raises InputError for one that no server can be sent."""
+    try:
+        text = Message.model_validate(message).text
+    except ValidationError as error:
+        raise InputError(f"{where}: {fault_of(error)}") from None
+    if message.get("content") is None:
+        raise InputError(f"{where} has no content; it has the keys {', '.join(message)}")
+    return message | {"content": text}
 
 
 def _fault(task: Task, seen: set[tuple[str, str]]) -> str:
