@@ -123,12 +123,12 @@ def _beats(log: Log) -> defaultdict[tuple[ProcessKey, str], list[np.ndarray]]:
 def run_again(steps: Sequence[Step]) -> tuple[int, float]:
     """How many steps were run again, those no higher than one before them, and for how many seconds.
 
-    The lowest rank stands for all.
+    The lowest rank stands for all. Steps that were not timed are taken to be as long as those right after them.
     """
     rank = min((step.rank for step in steps), default=0)
-    highest, count, lasted_ns = 0, 0, 0.0
+    highest, count, lasted_ns = -1, 0, 0.0  # some count from 0
     for step in (step for step in steps if step.rank == rank):
-        again = max(0, min(step.step, highest) - (step.step - step.count))
+        again = max(0, min(step.step, highest) - (step.step - step.count - step.untimed))
         count += again
         lasted_ns += step.duration_ns * again / step.count
         highest = max(highest, step.step)
