@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from shosei.log import Fault, Heartbeat, Log, ProcExit, ProcStart, Request, Step
+from shosei.log import Fault, Heartbeat, Log, ProcExit, ProcStart, Step
 from shosei.log.process import ProcessKey
+from shosei.metrics.observed.plausible import plausible
 from shosei.metrics.observed.requests import injected
 from shosei.quantity import NS_PER_S
 
@@ -105,7 +106,7 @@ def _work(log: Log) -> defaultdict[str, list[np.ndarray]]:
     moments: defaultdict[str, list[np.ndarray]] = defaultdict(list)
     for step in log.of(Step):
         moments[step.boot].append(np.array([step.mono_ns]))
-    requests = log.columns(Request)
+    requests = plausible(log)
     answered = requests.at(requests.has("done_ns") & ~requests.has("error"))
     for boot in answered.texts("boot"):
         moments[boot].append(answered["done_ns"][answered.where("boot", boot)])
