@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import io
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.console import Console
 
-from shosei.card.words import Translator
+from shosei.card import build, markdown, terminal
+from shosei.card.words import Translator, translated
+from shosei.compare.comparison import compare_logs
 from shosei.log import Log, RunBegin, Score
 from shosei.metrics.accuracy.classified import matching, mean_overlap
 from shosei.metrics.cells import compute
 from shosei.metrics.grading.cmrc2018 import exact_match, overlap, tokens
 from shosei.metrics.grading.grade import grade
+from shosei.metrics.service_level import ServiceLevel
 
 FEW_HAN = st.text(st.sampled_from("东京都北大"), min_size=1, max_size=9)
 
@@ -93,3 +99,26 @@ def test_the_card_says_by_which_rule(language: str, said: str) -> None:
     cell = next(metric for metric in compute(log) if (metric.id, metric.phase) == ("f1", "inference"))
     assert cell.value == pytest.approx(2 / 3)
     assert said in Translator(language).of(cell.detail)
+    card = build(log, compute(log))
+    console = Console(file=io.StringIO(), width=200)
+    console.print(terminal(card, language))
+    shown = {"terminal": console.file.getvalue(), "markdown": markdown(card, language)}  # type: ignore[attr-defined]
+    for view in shown.values():
+        assert said in " ".join(view.split())
+
+
+@pytest.mark.parametrize(("graders", "compared"), [(("cmrc2018", "span"), False), (("span", "text"), True)])
+def test_free_text_by_two_rules_is_not_compared(graders: tuple[str, str], compared: bool) -> None:
+    sides = []
+    for grader in graders:
+        scores = [
+            Score(
+                suite=grader, item=str(n), cluster=str(n), grader=grader, truth="北京", answer="北", phase="inference"
+            )
+            for n in range(40)
+        ]
+        sides.append((grader, [Log(1, {RunBegin: [RunBegin(verb="exam", argv=[])], Score: scores})]))
+    comparison = compare_logs(*sides, ServiceLevel(), {}, by_turns=False)
+    cell = next(cell for cell in comparison.cells if (cell.id, cell.phase) == ("f1", "inference"))
+    assert ("graded by other rules: cmrc2018 and shosei" in translated(cell.reason)) == (not compared)
+    assert (cell.p is None) == (not compared)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import io
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.console import Console
 
 from handwritten import S, at, cell, log_of, metric
+from shosei.card import Scorecard, build, html, markdown, terminal
 from shosei.card.words import LANGUAGES, translated
 from shosei.log import Event, Rating, Request
+from shosei.metrics.cells import compute
 
 HOUR = 3600.0
 
@@ -20,9 +24,9 @@ def rating(seconds: float, rater: str, value: int, **fields: Any) -> Event:
     return at(seconds, Rating(rater=rater, value=value, **defaults | fields))
 
 
-def answer(id: str, ended: float) -> Event:
+def answer(id: str, ended: float, purpose: str = "chat") -> Event:
     times = {"scheduled_ns": 0, "sent_ns": 0, "done_ns": round(ended * S)}
-    return at(ended, Request(id=id, purpose="chat", seen_by="server", phase="inference", **times))
+    return at(ended, Request(id=id, purpose=purpose, seen_by="server", phase="inference", **times))
 
 
 def crowd(count: int, satisfied: float = 0.6, **fields: Any) -> list[Event]:
@@ -42,9 +46,39 @@ def test_a_crowd_is_not_doubted(count: int) -> None:
 
 
 def test_a_survey_from_a_file_is_not_doubted() -> None:
-    """All of its ratings are written down at once, and several people rate the same answer."""
-    survey = [rating(1 + n / 1e4, f"r{n}", n % 2, live=False, request=f"q{n % 3}") for n in range(90)]
+    """All of its ratings are written down at once, and it names no answers, or several people rate the same one."""
+    survey = [rating(1 + n / 1e4, f"r{n}", n % 2, live=False, request="") for n in range(90)]
     assert doubts(*survey) == []
+    of_answers = [rating(1 + n / 1e4, f"r{n}", n % 2, live=False, request=f"q{n % 3}") for n in range(90)]
+    for purpose in ("chat", "load", "exam"):
+        assert doubts(*of_answers, *[answer(f"q{n}", 0.5, purpose=purpose) for n in range(3)]) == []
+
+
+@pytest.mark.parametrize("purpose", ["", "load"])
+def test_ratings_of_answers_that_nobody_gave_are_named_whoever_served(purpose: str) -> None:
+    """``shosei load`` against a foreign server, or no server at all in the log."""
+    served = [answer(f"a{n}", 0.5, purpose=purpose) for n in range(40)] if purpose else []
+    honest = [rating(1 + n, f"r{n}", 0, live=False, request=f"a{n}") for n in range(40)] if purpose else []
+    made_up = [rating(100 + n, f"u{n}", 1, live=False, request=f"made up {n}") for n in range(60)]
+    log = log_of(*served, *honest, *made_up)
+    notes = metric(log, "satisfaction", "inference").notes
+    of = len(honest) + 60
+    assert any(str(note).startswith(f"60 of {of} ratings name an answer that is not") for note in notes)
+    [said] = doubts(*served, *honest, *made_up)
+    assert said.startswith(f"60 of {of} ratings ({60 / of:.0%}) are from files and of no answer")
+    card = build(log, compute(log))
+    assert said in map(translated, card.warnings)
+    for view in (markdown(card), html(card), printed(card)):
+        flat = " ".join(view.split()).replace("&#39;", "'")
+        words = "are from files and of no answer in this attempt's log"
+        assert words in flat
+        assert flat.index(words) < flat.index("User satisfaction")
+
+
+def printed(card: Scorecard) -> str:
+    console = Console(file=io.StringIO(), width=200)
+    console.print(terminal(card))
+    return console.file.getvalue()  # type: ignore[attr-defined, no-any-return]
 
 
 def test_a_rater_of_a_fifth_is_named_with_what_the_others_say() -> None:
@@ -90,7 +124,7 @@ def test_a_burst_of_many_raters_is_named_and_one_persons_clicks_are_not() -> Non
 
 def test_times_of_a_file_tell_a_burst() -> None:
     begin = 1_790_000_000 * S
-    at_once = [rating(9, f"r{n}", 1, live=False, rated_wall_ns=begin + n * S // 100) for n in range(50)]
+    at_once = [rating(9, f"r{n}", 1, live=False, request="", rated_wall_ns=begin + n * S // 100) for n in range(50)]
     [said] = doubts(*at_once)
     assert said == "50 of 50 ratings (100%) came within 10 seconds, from 50 raters; there are no others"
 

@@ -26,7 +26,7 @@ def load_request(index: int, scheduled: int, took: int, **fields: Any) -> Reques
     return Request(
         id=f"{given['seen_by']}-{index}",
         scheduled_ns=scheduled,
-        sent_ns=scheduled + MS,
+        sent_ns=scheduled + min(MS, took // 2),
         done_ns=scheduled + took,
         first_token_ns=scheduled + took // 2,
         mono_ns=scheduled + took,

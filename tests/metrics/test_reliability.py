@@ -9,7 +9,11 @@ import pytest
 from scipy.stats import chi2
 
 from handwritten import MS, S, at, end, log_of, metric, start, table
-from shosei.log import Event, Fault, Heartbeat, Log, Request, Restart, Step
+from shosei.card import build
+from shosei.card.words import translated
+from shosei.log import Event, Fault, Heartbeat, Log, Request, Restart, Sample, Step, Window
+from shosei.log.events import ClientLimit
+from shosei.metrics.cells import compute
 from shosei.metrics.metric import Metric
 from shosei.metrics.stats import wilson
 
@@ -220,6 +224,71 @@ def test_final_errors_by_type_and_purpose_beside_those_before_retries() -> None:
         "requests as the client saw them",
         "left out: 9 requests that the measuring side itself cancelled, as when it is interrupted",
     ]
+
+
+def test_a_client_that_leaves_is_neither_an_error_nor_a_success() -> None:
+    served = [request(second / 10, purpose="chat", seen_by="server") for second in range(380)]
+    failed = [request(second + 0.01, purpose="chat", seen_by="server", error="5xx") for second in range(20)]
+    left = [request(second + 0.02, purpose="chat", seen_by="server", error="disconnect") for second in range(40)]
+    found = metric(log_of(*served, *failed, *left), "error_rate", "inference")
+    assert (found.value, found.n, found.figures["before_retry"].value) == (0.05, 400, 0.05)
+    assert any("40 of 440 requests ended because their client left" in str(note) for note in found.notes)
+    assert metric(log_of(*left), "error_rate", "inference").status == "not_measured"
+
+
+@pytest.mark.parametrize("lacked", ["", "time"])
+def test_what_a_busy_client_measured_is_no_error_rate(lacked: str) -> None:
+    """A sixth of its requests timed out, and the number in flight grew: of the client, nobody knows of the server."""
+    limit = ClientLimit("time", 812.0, 0.97) if lacked else None
+    window = Window(name="steady", begin_ns=0, end_ns=40 * S, client=limit, phase="inference")
+    load = [request(second / 10, error="timeout" if second % 6 == 0 else "") for second in range(400)]
+    log = log_of(at(41, window), *load)
+    found = metric(log, "error_rate", "inference")
+    assert found.value == pytest.approx(67 / 400)
+    assert found.status == ("invalid" if lacked else "ok")
+    assert ("this machine was too busy to measure" in str(found.reason)) == bool(lacked)
+    speed = metric(log, "inference_speed", "inference")
+    assert any("saturated" in str(note) for note in speed.notes) == (not lacked)
+    assert speed.figures["saturated"].value == (None if lacked else 1.0)
+    exam = [request(second / 10, purpose="exam") for second in range(400)]
+    assert metric(log_of(at(41, window), *exam), "error_rate", "inference").status == "ok"
+
+
+IMPOSSIBLE = [
+    {"done_ns": -5, "tokens_out": -9},
+    {"tokens_out": -9},
+    {"done_ns": 0},
+    {"first_token_ns": 90 * S},
+    {"scheduled_ns": 10**18, "sent_ns": 10**18, "done_ns": 10**18 + MS},
+    {"done_ns": 10**18},
+]
+
+
+@pytest.mark.parametrize("changes", IMPOSSIBLE)
+def test_a_request_that_cannot_have_been_counts_nowhere_and_is_warned_of(changes: dict[str, int]) -> None:
+    window = Window(name="steady", begin_ns=0, end_ns=40 * S, phase="inference")
+    sound = [at(41, window), *[request(second / 10) for second in range(400)]]
+    broken = request(20.05, id="broken")
+    for field, value in changes.items():
+        setattr(broken, field, value)
+    log = log_of(*sound, broken)
+    for before, after in zip(compute(log_of(*sound)), compute(log), strict=True):
+        assert (before.value, before.ci, before.n) == (after.value, after.ci, after.n)
+    [warning] = build(log, compute(log)).warnings[:1]
+    assert translated(warning).startswith("1 of 401 requests in the log have times or counts that cannot be")
+
+
+def test_samples_a_life_apart_are_an_invalid_measurement_and_not_a_machine_without_memory() -> None:
+    samples = [
+        at(second, Sample(scope="tree", name="train", pss_bytes=1, rss_bytes=1, read_bytes=0, write_bytes=0))
+        for second in (1, 2, 3, 10**9)
+    ]
+    for sample in samples:
+        sample.phase = "training"
+    for id in ("memory", "disk_io"):
+        found = metric(log_of(*samples), id, "training")
+        assert (found.status, found.value) == ("invalid", None)
+        assert "11574 days apart" in str(found.reason).replace(",", "")
 
 
 def failing(moments: Iterable[float], fails: Callable[[float], bool]) -> Metric:

@@ -100,6 +100,19 @@ def test_percentile_is_numpys_inverted_cdf(values: list[float], percent: int) ->
     assert stats.percentile(values, percent) == np.percentile(values, percent, method="inverted_cdf")
 
 
+@pytest.mark.parametrize("percent", [50, 90, 95, 99])
+def test_equal_values_bound_their_percentiles(percent: int) -> None:
+    """A server whose tokens come all at once: 732 times 0.0 ms, or all but one or a sixth."""
+    batches = [[0.0] * (19 if index < 12 else 18) for index in range(40)]
+    assert sum(map(len, batches)) == 732
+    assert stats.percentile_interval(batches, percent) == (0.0, 0.0)
+    few = [[5.0, *batch[1:]] if index == 7 else batch for index, batch in enumerate(batches)]
+    # Of one exception nobody sees how they come together: it is too little to bound the highest percentiles.
+    assert stats.percentile_interval(few, percent) == (0.0, 0.0 if percent <= 90 else None)
+    many = [[5.0] * 3 + batch[3:] for batch in batches]  # a sixth
+    assert stats.percentile_interval(many, percent)[0] == (0.0 if percent == 50 else 5.0)
+
+
 def test_clusters_that_agree_count_once() -> None:
     """Ten copies of each outcome carry no more knowledge than one."""
     singles = [[float(index % 3 > 0)] for index in range(60)]

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import itertools
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from handwritten import at, end, log_of, metric, start
 from recorded import rows
 from shosei.card.words import rendered
-from shosei.log import Epoch, Heartbeat, Log, Note, ProcExit, Step, read_log
+from shosei.log import Epoch, Event, Heartbeat, Log, Note, ProcExit, Step, read_log
 from shosei.metrics import Metric
 from shosei.metrics.cells import compute
+from shosei.supervise.steps import StepReader
 from supervised import SHOSEI, linux
 
 PATTERN = r"epoch (?P<epoch>\d+) step (?P<step>\d+) loss (?P<loss>\S+) (?P<tokens>[\d,]+) tokens (?P<samples>\d+)"
@@ -87,6 +90,32 @@ def test_a_restart_in_the_middle_of_an_epoch(tmp_path: Path) -> None:
     second = sum(step.duration_ns for step in log.of(Step) if step.epoch == 2)
     assert (found["training_speed"].value or 0) > second / 1e9  # the start between its steps too
     assert found["crash_rate"].value == 0.5
+    assert found["crash_rate"].figures["lost_steps"].value == 2  # steps 7 and 8
+
+
+@pytest.mark.parametrize(
+    ("starts", "lost"),
+    [
+        ([range(1, 178), range(121, 201)], 57),
+        ([range(1, 152), range(121, 131), range(121, 201)], 41),
+        ([range(1, 151), range(121, 201)], 30),
+        ([range(1, 11), range(1, 21), range(1, 31), range(1, 41)], 60),
+        ([range(10), range(5, 25)], 5),
+        ([range(1, 11), range(11, 21)], 0),
+    ],
+)
+@pytest.mark.parametrize("at_once", [1, 7])
+def test_lost_steps_are_all_that_were_told_of_twice(starts: list[range], lost: int, at_once: int) -> None:
+    events: list[Event] = []
+    reader = StepReader("training", lambda event: events.append(at(len(events), event)))
+    for numbers in starts:
+        take = reader.begin()
+        lines = [re.fullmatch(b"(?P<step>.*)", str(number).encode()) for number in numbers]
+        for first in range(0, len(lines), at_once):
+            take([line for line in lines[first : first + at_once] if line])
+        reader.end()
+    log = log_of(start(0, 1), *events, end(9, 1, ran_s=9))
+    assert metric(log, "crash_rate", "training").figures["lost_steps"].value == lost
 
 
 # Writes down when each step was over, and tells of some: a bar at most every 50 ms, a log of every tenth.
@@ -125,6 +154,43 @@ def test_a_trainer_that_tells_of_some_steps_is_timed_by_all(tmp_path: Path, kind
     assert found["response_time"].figures["p50"].value is None
     assert found["inference_speed"].value == pytest.approx(8000 / truth_ms, rel=0.05)
     assert (found["error_rate"].value, found["error_rate"].n) == (0, len(steps))
+
+
+# Keeps its lines to itself and writes them all at once, in one piece or line by line, after every 25 steps of 8 ms.
+IN_BLOCKS = r"""
+import sys, time
+lines, began = [], None
+for step in range(1, 151):
+    time.sleep(0.008)
+    lines.append(f"step {step} loss {'nan' if step == 60 else 1} samples 8\n")
+    if step % 25 == 0:
+        for piece in ["".join(lines)] if sys.argv[2] == "block" else lines:
+            sys.stdout.write(piece)
+            sys.stdout.flush()
+        lines, now = [], time.monotonic()
+        began = began or (now, step)
+print((now - began[0]) / (step - began[1]), file=open(sys.argv[1], "w"))
+"""
+
+
+@linux
+@pytest.mark.parametrize("kind", ["block", "lines"])
+def test_lines_that_come_at_once_are_no_times_of_steps(tmp_path: Path, kind: str) -> None:
+    command = [SHOSEI, "supervise", "--run", tmp_path / "run", "--step-pattern"]
+    command += [r"step (?P<step>\d+) loss (?P<loss>\S+) samples (?P<samples>\d+)", "--"]
+    command += [sys.executable, "-c", IN_BLOCKS, tmp_path / "truth", kind]
+    subprocess.run(command, check=True, capture_output=True, timeout=60)
+    log = read_log(tmp_path / "run" / "log")
+    assert sum(step.count for step in log.of(Step)) == 125
+    found = cells(log)
+    truth_ms = 1000 * float((tmp_path / "truth").read_text())
+    assert found["response_time"].value == pytest.approx(truth_ms, rel=0.05)
+    assert found["response_time"].figures["p50"].value is None
+    assert any(
+        "percentiles of single steps are not measured" in str(note) for note in rendered(found["response_time"]).notes
+    )
+    assert found["inference_speed"].value == pytest.approx(8000 / truth_ms, rel=0.05)
+    assert found["error_rate"].value == pytest.approx(1 / 125)
 
 
 # Two epochs of 15 steps, a checkpoint after every sixth, and a kill in the second epoch before its first checkpoint.

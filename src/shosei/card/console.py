@@ -38,6 +38,7 @@ def terminal(card: Scorecard, language: str = "en") -> RenderableType:
         word, sentence = verdict
         line = f"{VERDICT_MARKS[word]} {card.profile}{colon}{translator.of(sentence)}"
         parts += ["", Wrapped(Styled(line, _VERDICT_STYLES[word]))]
+    parts += [Wrapped(Styled(f"! {translator.of(doubt)}", "bold yellow")) for doubt in facts.doubts(card)]
     parts += at_a_glance(card, translator)
     phases = facts.phases_in_sight(card)
     heading = _table(phases)
@@ -72,6 +73,8 @@ def _cell(card: Scorecard, metric: Metric, translator: Translator) -> Styled:
         styled.append(f"{' · ' if number.value else ''}{translator.term(f'status.{metric.status}')}")
     if metric.reason:
         styled.append(f"{colon}{translator.of(metric.reason)}")
+    if rule := facts.rule(metric):
+        styled.append(f"\n{translator.of(rule)}", style="default")
     for judgement in facts.judgements_of(card, metric.id, metric.phase):
         name = f" {judgement.figure}" if judgement.figure else ""
         limits = ", ".join(map(translator.of, facts.limits(judgement)))

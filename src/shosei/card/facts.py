@@ -9,11 +9,11 @@ from typing import Any
 
 from shosei.card.agents import Agents
 from shosei.card.judge import Compliance, Judgement, exit_code_of_judgements
-from shosei.card.scorecard import Command, PublishedCount, Scorecard
+from shosei.card.scorecard import DOUBTFUL, Command, PublishedCount, Scorecard
 from shosei.card.words import as_words, named
 from shosei.card.wrong import WrongTask
 from shosei.errors import EXIT_INCONCLUSIVE, EXIT_INVALID, EXIT_OK, EXIT_REGRESSION
-from shosei.metrics.metric import PHASES, Phase, Text, Words, text
+from shosei.metrics.metric import PHASES, Metric, Phase, Text, Words, text
 from shosei.quantity import Shown, number, shown, shown_limit
 
 Fact = tuple[str, Sequence[Words]]  # the parts are set one after the other, with a dot between
@@ -27,6 +27,7 @@ _VERDICTS = {
 }
 _WORST_FIRST: list[Compliance] = ["missed", "invalid", "inconclusive", "insufficient", "not_measured", "na", "pass"]
 _SHAPE = {"d_model", "n_layers", "intermediate_size", "n_heads", "n_kv_heads", "head_dim", "vocab_size"}
+_RULES = ("accuracy.mean_over_items_cmrc2018", "accuracy.by_cmrc2018")
 _UNKNOWN: Sequence[Words] = [text("unknown")]
 
 
@@ -72,6 +73,17 @@ def verdict(card: Scorecard) -> tuple[str, Text] | None:
     )
     word = _VERDICTS[exit_code_of_judgements(card.judgements)]
     return word, text(f"verdict.{word}", passed=outcomes["pass"], missed=outcomes["missed"], of=outcomes.total())
+
+
+def doubts(card: Scorecard) -> list[Words]:
+    """Warnings that cast doubt on numbers of the card: every view shows them before the first number."""
+    return [warning for warning in card.warnings if isinstance(warning, Text) and warning.key in DOUBTFUL]
+
+
+def rule(metric: Metric) -> Words:
+    """The benchmark's own rule by which a cell was graded, where it was: it stands beside the number."""
+    told = [words for words in (metric.detail, *metric.notes) if isinstance(words, Text)]
+    return next((words for words in told if words.key in _RULES), "")
 
 
 def judgements_of(card: Scorecard, id: str, phase: Phase) -> list[Judgement]:

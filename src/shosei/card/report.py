@@ -30,6 +30,8 @@ class _MarkdownCard:
         if verdict := facts.verdict(card):
             word, sentence = verdict
             lines += ["", f"**{VERDICT_MARKS[word]} {escaped(card.profile)}**{self.colon}{self.plain(sentence)}"]
+        for doubt in facts.doubts(card):
+            lines += ["", f"**! {self.plain(doubt)}**"]
         lines += [*self.agents(), *self.wrong()]
         phases = facts.phases_in_sight(card)
         for group, ids in METRIC_IDS.items():
@@ -114,6 +116,8 @@ class _MarkdownCard:
         if number.value:
             value = f"**{escaped(self.translator.number(number))}** {number.interval}"
             parts = [value.rstrip(), f"n = {self.plain(metric.n)}", *parts]
+        if rule := facts.rule(metric):
+            parts.append(self.plain(rule))
         line = " · ".join(parts)
         return f"{line}{self.colon}{self.plain(metric.reason)}" if metric.reason else line
 

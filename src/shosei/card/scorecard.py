@@ -18,12 +18,17 @@ from shosei.card.timeline import Timeline, ends_of_verbs, timeline
 from shosei.card.wrong import Wrong, wrong
 from shosei.log import Event, Exec, Log, Note, RunBegin, RunEnd, Sample, Window
 from shosei.metrics.accuracy.pass_at_1 import judged_inside
+from shosei.metrics.experience.doubts import DOUBTS
 from shosei.metrics.metric import CELL_KEYS, Metric, Phase, Text, Words, text
+from shosei.metrics.observed.plausible import left_out
 from shosei.metrics.observed.requests import why_invalid
 from shosei.metrics.observed.tasks import stopped, submitted
 from shosei.profile.profile import Profile, read_profile, shipped
 from shosei.quantity import NS_PER_S
 from shosei.spec import audit
+
+# Warnings that cast doubt on a number: made-up ratings, requests that cannot have been.
+DOUBTFUL = ("warning.impossible_requests", *(f"experience.{key}" for key in DOUBTS))
 
 
 class Command(msgspec.Struct, frozen=True, kw_only=True):
@@ -114,6 +119,8 @@ def build(
     begins = sorted(log.of(RunBegin), key=_moment)
     warnings: list[Words] = [*log.warnings]
     warnings += [] if begins else [text("cell.no_run_begin")]
+    warnings += left_out(log)
+    warnings += _doubts(metrics)
     warnings += stopped(submitted(log))
     warnings += _samples(begins)
     warnings += judged_inside(log.of(Exec))
@@ -172,6 +179,12 @@ def build(
         warnings=warnings,
         log_digest=log.digest,
     )
+
+
+def _doubts(metrics: Sequence[Metric]) -> list[Words]:
+    """What the metrics' notes say against their own values."""
+    notes = [note for metric in metrics for note in metric.notes]
+    return [note for note in notes if isinstance(note, Text) and note.key in DOUBTFUL]
 
 
 def _description(profile: Profile) -> Words:

@@ -12,7 +12,7 @@ from typing import Any
 from shosei.errors import InputError
 from shosei.log import Log, ProcExit, RunBegin, RunEnd, Score
 from shosei.metrics.cells import cells_of, task_cells
-from shosei.metrics.metric import METRIC_IDS, PHASES, CellKey, Metric, Words, text
+from shosei.metrics.metric import METRIC_IDS, PHASES, CellKey, Metric, Phase, Words, text
 from shosei.metrics.observed.tasks import submitted
 from shosei.metrics.service_level import ServiceLevel
 from shosei.metrics.stats import Burstiness
@@ -22,6 +22,7 @@ NamedAttempts = tuple[str, list[Log]]  # what is compared, and the attempts that
 
 _DECODING = ("temperature", "max_tokens", "samples", "extra_body")  # of an exam: what changes the answers of one model
 _OF_TASKS: list[CellKey] = [(cell.id, cell.phase) for cell in task_cells(ServiceLevel())]
+_TEXT_RULES = {"text": "shosei", "span": "shosei", "cmrc2018": "cmrc2018"}  # by grader
 _AS_LONG = 1.2  # counts of what happened in times that differ more than this say nothing
 _LOAD_ITSELF = ("seed", "model", "suite")  # a turn's own seed; the model's name; a path, whose content is hashed
 
@@ -121,8 +122,8 @@ def differences(a: Log, b: Log) -> list[Words]:
 def incomparable(a: Log, b: Log) -> dict[CellKey, Words]:
     """Cells whose two values mean different things, and why.
 
-    Restarts in times of unequal length; accuracy of models that were also made to answer otherwise; tasks beside
-    single requests.
+    Restarts in times of unequal length; accuracy of models that were also made to answer otherwise, or whose free text
+    was graded by other rules; tasks beside single requests.
     """
     reasons: dict[CellKey, Words] = {}
     for phase in PHASES:
@@ -131,6 +132,11 @@ def incomparable(a: Log, b: Log) -> dict[CellKey, Words]:
             reasons["restart_count", phase] = text("compare.other_length", a=hours[0], b=hours[1])
     if bool(submitted(a)) != bool(submitted(b)):
         reasons |= dict.fromkeys(_OF_TASKS, text("compare.tasks_and_requests"))
+    for phase in PHASES:
+        rules = [_text_rules(log, phase) for log in (a, b)]
+        if all(rules) and rules[0] != rules[1]:
+            otherwise = text("compare.other_text_rule", a=" + ".join(rules[0]), b=" + ".join(rules[1]))
+            reasons |= {(id, phase): otherwise for id in METRIC_IDS["accuracy"]}
     if (names := _differing(_config(a, "exam"), _config(b, "exam"), _DECODING)) and _differing(
         _identities(a), _identities(b)
     ):
@@ -170,6 +176,12 @@ def _identities(log: Log) -> dict[str, Any]:
         if score.identity:
             identities[f"{score.suite} ({score.phase})"].add(score.identity)
     return identities
+
+
+def _text_rules(log: Log, phase: Phase) -> list[str]:
+    """The rules by which free text was graded: a benchmark's by its name, our own as ``shosei``."""
+    graders = {score.grader for score in log.of(Score, phase)}
+    return sorted({_TEXT_RULES[grader] for grader in graders & _TEXT_RULES.keys()})
 
 
 def _differing(a: Mapping[str, Any], b: Mapping[str, Any], among: Iterable[str] | None = None) -> list[str]:

@@ -165,6 +165,7 @@ class Step(Event, tag="step"):
     skipped: bool = False
     flops: Int64 | None = None  # forward and backward, by the model's closed form; what is recomputed does not count
     count: Int64 = 1  # how many steps; more where a foreign trainer does not tell of each
+    untimed: Int64 = 0  # steps right before these that a foreign trainer told of, nobody knows how long they took
 
 
 class Section(Event, tag="section"):

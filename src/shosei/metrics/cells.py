@@ -348,7 +348,9 @@ def _reliability() -> list[Cell]:
         Cell("restart_count", "training", "restarts", "lower", (Restart,), restart_count, command=_SUPERVISE),
         Cell("restart_count", "inference", "restarts", "lower", (Restart,), restart_count, command=_SERVE),
         Cell("error_rate", "training", "", "lower", (Step,), step_errors, command=_TRAIN),
-        Cell("error_rate", "inference", "", "lower", (Request,), request_errors, (Fault, PassedOn), command=_LOAD),
+        Cell(
+            "error_rate", "inference", "", "lower", (Request,), request_errors, (Fault, PassedOn, Window), command=_LOAD
+        ),
     ]
 
 

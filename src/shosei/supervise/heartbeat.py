@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import re
+import select
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -26,6 +27,7 @@ _LINE = 16_384  # what is remembered of a line that does not end
 _DRAIN_S = 2.0
 _POLL_S = 0.25
 _EMIT_S = 1.0
+_AT_ONCE_MS = 1  # so close, lines are no step's time apart but one flush of a buffer
 _NO_MEMORY = re.compile(rb"MemoryError|bad_alloc|out of memory|Cannot allocate memory", re.IGNORECASE)
 
 _log = logging.getLogger(__name__)
@@ -100,15 +102,15 @@ class FilePulse:
 class OutputPulse:
     """A beat is a match of the pattern. The output goes on to ours byte for byte, as soon as it comes.
 
-    Each stream is a pipe and our own descriptor that it is passed on to. ``seen`` is given each match, in the thread
-    that reads; a line is then searched only once it has ended, so that no number is cut.
+    Each stream is a pipe and our own descriptor that it is passed on to. ``seen`` is given the matches that came at
+    once, in the thread that reads; a line is then searched only once it has ended, so that no number is cut.
     """
 
     def __init__(
         self,
         pattern: str,
         streams: Sequence[tuple[IO[bytes], int]],
-        seen: Callable[[re.Match[bytes]], None] | None = None,
+        seen: Callable[[Sequence[re.Match[bytes]]], None] | None = None,
     ) -> None:
         self._pattern = re.compile(pattern.encode(), re.MULTILINE)
         self._seen = seen
@@ -141,6 +143,8 @@ class OutputPulse:
                     return  # nobody reads us: closing the pipe tells the command so, as if it wrote there itself
                 self._tails[place] = (self._tails[place] + block)[-_LINE:]
                 line += block
+                if self._seen and len(line) < _BLOCK and _comes_more(pipe):
+                    continue
                 searched = self._search(place, line, searched, _ended(line) if self._seen else len(line))
                 begin = max(line.rfind(b"\n") + 1, len(line) - _LINE)
                 line, searched = line[begin:], max(0, searched - begin)
@@ -148,12 +152,11 @@ class OutputPulse:
 
     def _search(self, place: int, line: bytes, begin: int, end: int) -> int:
         """Count the matches from ``begin`` to ``end``; return where the last of them ends."""
-        for match in self._pattern.finditer(line, begin, end):
-            self._counts[place] += 1
-            begin = match.end()
-            if self._seen:
-                self._seen(match)
-        return begin
+        matches = list(self._pattern.finditer(line, begin, end))
+        self._counts[place] += len(matches)
+        if self._seen and matches:
+            self._seen(matches)
+        return matches[-1].end() if matches else begin
 
 
 async def watch(process: Process, emit: Callable[[Event], None]) -> None:
@@ -181,6 +184,13 @@ async def watch(process: Process, emit: Callable[[Event], None]) -> None:
 def _ended(line: bytes) -> int:
     """The length of what has ended: progress bars end a line by going back to its beginning."""
     return max(line.rfind(b"\n"), line.rfind(b"\r")) + 1
+
+
+def _comes_more(pipe: IO[bytes]) -> bool:
+    """Whether more is written, or the pipe ends, within a moment: lines that come so close came at once."""
+    poll = select.poll()
+    poll.register(pipe, select.POLLIN)
+    return any(event & select.POLLIN for _, event in poll.poll(_AT_ONCE_MS))
 
 
 def _write_all(target: int, block: bytes) -> bool:

@@ -1,6 +1,6 @@
 """Doubts about ratings: those of one origin that decide too much, and those that nobody can have given in earnest.
 
-Nothing is left out for a doubt: it is named, with what the others say, and the reader decides.
+Nothing is left out for a doubt: it is named, with what the others say, at the top of the card, and the reader decides.
 """
 
 from __future__ import annotations
@@ -33,6 +33,9 @@ class Group:
     values: Mapping[str, str | int] = field(default_factory=dict)
 
 
+DOUBTS = ("early", "one_rater", "one_answer", "burst", "of_no_answer")  # keys of what is told
+
+
 def doubts(people: Population, ended_wall_ns: Mapping[str, int], chats: bool) -> list[Text]:
     """What to tell of people's ratings. ``ended_wall_ns`` has the log's answers; ``chats``: there are any to rate.
 
@@ -54,12 +57,17 @@ def doubts(people: Population, ended_wall_ns: Mapping[str, int], chats: bool) ->
 def _kinds(given: Sequence[Rating], ended_wall_ns: Mapping[str, int], chats: bool) -> list[list[Group]]:
     """Ratings by what they may share: a rater, an answer, a moment, that no answer stands behind them."""
     live = [rating for rating in given if rating.live]  # elsewhere, many may have been asked about one answer
-    unfounded = [rating for rating in given if not rating.live and rating.request not in ended_wall_ns]
+    # A survey that names no answers is founded where there are no chats that it could have named.
+    unfounded = [
+        rating
+        for rating in given
+        if not rating.live and rating.request not in ended_wall_ns and (rating.request or chats)
+    ]
     return [
         _groups("one_rater", given, lambda rating: rating.rater),
         _groups("one_answer", live, lambda rating: rating.request),
         _burst(given),
-        [Group("of_no_answer", unfounded)] if chats else [],
+        [Group("of_no_answer", unfounded)] if unfounded else [],
     ]
 
 

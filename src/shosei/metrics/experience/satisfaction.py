@@ -59,8 +59,8 @@ def _populations(log: Log) -> tuple[Population, Population]:
 def _notes(log: Log, people: Population) -> list[Key | Text]:
     notes: list[Key | Text] = [] if len(people.given) < len(people.asked) else ["experience.no_silence_recorded"]
     chats = bool(len(_chats(log)))
-    ended_wall_ns = _rated_answers(log, people) if chats else {}
-    if chats and (unknown := _of_unknown_answers(people, ended_wall_ns)):
+    ended_wall_ns = _rated_answers(log, people)
+    if unknown := _of_unknown_answers(people, ended_wall_ns):
         notes.append(text("experience.unknown_answers", count=unknown, of=len(people.given)))
     return notes + doubts(people, ended_wall_ns, chats)
 

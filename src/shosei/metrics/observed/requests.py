@@ -9,9 +9,10 @@ from functools import cached_property
 
 import numpy as np
 
-from shosei.log import Columns, Fault, Log, Request, Window
+from shosei.log import Columns, Fault, Log, Window
 from shosei.metrics import stats
 from shosei.metrics.metric import Figure, Text, Words, text
+from shosei.metrics.observed.plausible import plausible
 from shosei.metrics.observed.series import Bins
 from shosei.metrics.value import Unmeasurable
 from shosei.quantity import NS_PER_MS, NS_PER_S
@@ -21,7 +22,7 @@ VANTAGES = ("client", "gateway", "server")  # from the outside in
 
 def of_purpose(log: Log, *purposes: str) -> Columns:
     """The requests that were made for any of these purposes."""
-    requests = log.columns(Request)
+    requests = plausible(log)
     return requests.at(requests.where("purpose", *purposes))
 
 

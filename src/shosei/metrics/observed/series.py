@@ -12,7 +12,7 @@ import numpy as np
 
 from shosei.log import Log, RunBegin, Sample
 from shosei.log.process import ProcessKey
-from shosei.metrics.metric import Phase
+from shosei.metrics.metric import Phase, text
 from shosei.metrics.stats import BATCHES
 from shosei.metrics.value import Unmeasurable
 from shosei.quantity import NS_PER_S
@@ -21,6 +21,8 @@ T = TypeVar("T")
 Increments = tuple[np.ndarray, np.ndarray, np.ndarray]  # begin_ns, end_ns, and by how much a counter rose in between
 
 _POINTS = 300  # a plot needs no more
+_DAY_NS = 24 * 3600 * NS_PER_S
+_LONGEST_NS = 366 * _DAY_NS
 _AT_ONCE = 2**13  # increments that are spread over bins at once
 
 
@@ -31,6 +33,13 @@ def ran_here(log: Log, phase: Phase) -> list[RunBegin]:
         for begin in log.of(RunBegin)
         if begin.phase == phase and (begin.verb in ("train", "serve", "engine") or begin.verb.startswith("supervise:"))
     ]
+
+
+def check_span(begin_ns: int, end_ns: int) -> None:
+    """Raise Unmeasurable where seconds are to be counted between two samples that no attempt has so far apart."""
+    if end_ns - begin_ns > _LONGEST_NS:
+        days = (end_ns - begin_ns) // _DAY_NS
+        raise Unmeasurable("invalid", text("resources.samples_apart", days=days, most=_LONGEST_NS // _DAY_NS))
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +53,7 @@ class Bins:
     @classmethod
     def seconds(cls, begin_ns: int, end_ns: int) -> Bins:
         """The whole seconds from ``begin_ns``; what is left over at the end is not a second."""
+        check_span(begin_ns, end_ns)
         return cls(begin_ns, NS_PER_S, max(0, end_ns - begin_ns) // NS_PER_S)
 
     @classmethod
@@ -176,6 +186,7 @@ def per_second(trees: dict[str, list[Sample]], gauge: str) -> dict[int, int]:
                 readings[second] = max(readings.get(second, 0), reading)
         if not readings:
             continue
+        check_span(NS_PER_S * min(readings), tree[-1].mono_ns)
         last = 0
         for second in range(min(readings), tree[-1].mono_ns // NS_PER_S + 1):
             last = readings.get(second, last)

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from shosei.log import Fault, Heartbeat, Log, ProcExit, ProcStart, Request, Step
+from shosei.log import Fault, Heartbeat, Log, ProcExit, ProcStart, Step
 from shosei.log.process import ProcessKey
+from shosei.metrics.observed.plausible import plausible
 from shosei.metrics.observed.requests import injected
 from shosei.quantity import NS_PER_S
 
@@ -105,7 +106,7 @@ def _work(log: Log) -> defaultdict[str, list[np.ndarray]]:
     moments: defaultdict[str, list[np.ndarray]] = defaultdict(list)
     for step in log.of(Step):
         moments[step.boot].append(np.array([step.mono_ns]))
-    requests = log.columns(Request)
+    requests = plausible(log)
     answered = requests.at(requests.has("done_ns") & ~requests.has("error"))
     for boot in answered.texts("boot"):
         moments[boot].append(answered["done_ns"][answered.where("boot", boot)])
@@ -123,12 +124,12 @@ def _beats(log: Log) -> defaultdict[tuple[ProcessKey, str], list[np.ndarray]]:
 def run_again(steps: Sequence[Step]) -> tuple[int, float]:
     """How many steps were run again, those no higher than one before them, and for how many seconds.
 
-    The lowest rank stands for all.
+    The lowest rank stands for all. Steps that were not timed are taken to be as long as those right after them.
     """
     rank = min((step.rank for step in steps), default=0)
-    highest, count, lasted_ns = 0, 0, 0.0
+    highest, count, lasted_ns = -1, 0, 0.0  # some count from 0
     for step in (step for step in steps if step.rank == rank):
-        again = max(0, min(step.step, highest) - (step.step - step.count))
+        again = max(0, min(step.step, highest) - (step.step - step.count - step.untimed))
         count += again
         lasted_ns += step.duration_ns * again / step.count
         highest = max(highest, step.step)

@@ -20,7 +20,7 @@ from shosei.metrics.observed.requests import (
     time_batches,
     why_invalid,
 )
-from shosei.metrics.observed.saturation import saturation
+from shosei.metrics.observed.saturation import Saturation, saturation
 from shosei.metrics.observed.series import Bins, RatioBatches
 from shosei.metrics.observed.steps import gaps, total, whole_steps
 from shosei.metrics.observed.tasks import as_requests, by_task, calls, names, pauses, submitted, window_of
@@ -121,6 +121,7 @@ def request_rate(service_level: ServiceLevel) -> Callable[[Log], Value]:
 def _add_saturation(details: _Details, load: Offered) -> None:
     """What was offered, how much of it was answered, and whether the client kept to its schedule."""
     achieved, offered = len(load.good) / load.seconds, len(load.scheduled) / load.seconds
+    is_client_bound = bool(why_invalid(load.window))  # then the client was saturated, and nobody knows of the server
     signs = saturation(load)
     batches = time_batches(load.scheduled["scheduled_ns"], load.window.begin_ns, load.window.end_ns)
     holding = len(np.unique(batches))  # neighbours share a queue
@@ -135,18 +136,26 @@ def _add_saturation(details: _Details, load: Offered) -> None:
     details.figures |= {
         "offered": Figure(offered, "requests/s", "higher", n=holding),
         "achieved_over_offered": Figure(achieved / offered, "", "higher", n=holding),
-        "saturated": Figure(float(bool(signs)), "0/1", "lower", n=1),
+        "saturated": Figure(None if is_client_bound else float(bool(signs)), "0/1", "lower", n=1),
     }
+    if not is_client_bound:
+        details.notes += _of_saturation(signs)
+    if len(lag) < (least := stats.PERCENTILE_MIN_N[99]):
+        details.notes.append(text("performance.lag_refused", least=least))
+
+
+def _of_saturation(signs: Saturation) -> list[Text]:
+    """A note for each sign that more came than the server could take."""
+    notes = []
     if signs.turns_away:
-        details.notes.append(
+        notes.append(
             text("performance.turned_away", count=signs.turned_away, share=f"{signs.turned_away / signs.scheduled:.1%}")
         )
     if signs.falls_behind:
-        details.notes.append(text("performance.saturated", ended=signs.ended, due=signs.due))
+        notes.append(text("performance.saturated", ended=signs.ended, due=signs.due))
     if signs.grows:
-        details.notes.append("performance.queue_grows")
-    if len(lag) < (least := stats.PERCENTILE_MIN_N[99]):
-        details.notes.append(text("performance.lag_refused", least=least))
+        notes.append(text("performance.queue_grows"))
+    return notes
 
 
 def _add_tokens(details: _Details, load: Offered) -> None:

@@ -7,14 +7,14 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from shosei.log import Columns, Log, Request, Step, Workflow
+from shosei.log import Columns, Log, Request, Step, Window, Workflow
 from shosei.log.events import UNATTRIBUTED
 from shosei.log.guessed_agent import GUESSED
 from shosei.metrics import stats
 from shosei.metrics.metric import Figure, Key, Row, Table, Text, Words, text
 from shosei.metrics.observed import guessed
 from shosei.metrics.observed.passed_on import passed_on
-from shosei.metrics.observed.requests import Drill, by_time, of_purpose, outermost
+from shosei.metrics.observed.requests import Drill, by_time, of_purpose, outermost, why_invalid
 from shosei.metrics.observed.steps import attempted, gaps
 from shosei.metrics.observed.tasks import by_task, calls, ended_badly, names, stopped, submitted
 from shosei.metrics.observed.tool_calls import asked_tools
@@ -24,6 +24,7 @@ from shosei.metrics.value import Unmeasurable, Value
 from shosei.quantity import NS_PER_S
 
 _PURPOSES = ("load", "exam", "agents", "chat")  # what users of a server do; probes and warm-ups measure nothing
+_BROKEN_OFF = ("cancelled", "disconnect")  # by the harness, by a client
 _ERRORS = {
     "timeout",
     "connect",
@@ -91,21 +92,24 @@ def _is_bad(ranks: Sequence[Step]) -> bool:
 
 
 def request_errors(log: Log) -> Value:
-    """Requests whose final state is an error, per request started, those that the harness cancelled left out.
+    """Requests whose final state is an error, per request started, those that the client itself broke off left out:
+    the harness cancelled them, or a client left, which server and gateway see.
 
     The requests of one vantage, the outermost in the log. Neighbours in time fail together, so the interval rests on
-    fewer than all.
+    fewer than all. What a load measured while its client was the bottleneck is no error rate of the server.
     """
     vantage, seen = outermost(of_purpose(log, *_PURPOSES))
-    requests = seen.at(~seen.where("error", "cancelled"))
+    requests = seen.at(~seen.where("error", *_BROKEN_OFF))
     if not len(requests):
         raise Unmeasurable("not_measured", "reliability.no_requests")
     batches = _batches(requests)
     occupied = sum(len(batch) > 0 for series in batches.values() for batch in series)
     failed, failed_first = requests.has("error"), _failed_first(requests)
     notes = [text("reliability.seen_by", vantage=vantage)]
-    if cancelled := len(seen) - len(requests):
+    if cancelled := int(seen.where("error", "cancelled").sum()):
         notes.append(text("reliability.cancelled", count=cancelled))
+    if left := int(seen.where("error", "disconnect").sum()):
+        notes.append(text("reliability.clients_left", count=left, of=left + len(requests)))
     before, around_before = _rate(failed_first, batches)
     value, ci = _rate(failed, batches)
     parts = {"all_requests": (failed, batches), "before_retries": (failed_first, batches)}
@@ -120,10 +124,17 @@ def request_errors(log: Log) -> Value:
         ci=ci,
         ci_method="reliability.wilson_time_batches",
         detail="reliability.failed_per_request",
+        invalid=_why_invalid(log, requests),
         figures={"before_retry": Figure(before, "", "lower", around_before, occupied)},
         notes=notes,
         breakdown=[_by_type(requests), _parts(parts), *passed_on(log)],
     )
+
+
+def _why_invalid(log: Log, requests: Columns) -> Words:
+    """Why what a load failed in says nothing of the server, where there was one; a window holds for its whole load."""
+    reasons = [why_invalid(window) for window in log.of(Window) if window.name == "steady"]
+    return reasons[-1] if reasons and requests.where("purpose", "load").any() else ""
 
 
 Batches = dict[str, list[np.ndarray]]  # of each purpose the rows of every time batch, in their order

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from shosei.log import Columns, Comm, Log, Request, RunBegin, Sample
+from shosei.log import Columns, Comm, Log, RunBegin, Sample
 from shosei.log.events import LOOPBACK
 from shosei.metrics import stats
 from shosei.metrics.metric import Figure, Key, Row, Table, Text, text
+from shosei.metrics.observed.plausible import plausible
 from shosei.metrics.observed.requests import by_time, offered_load, outermost, steady_window, why_invalid
 from shosei.metrics.observed.series import (
     Bins,
@@ -132,7 +133,7 @@ def _doubts(log: Log, metered: list[_Node], known: int) -> list[Key | Text]:
 
 def client_to_server(log: Log) -> Value:
     """Gbps of request and answer bodies between clients and a server on another host, in the steady window."""
-    _, requests = outermost(log.columns(Request))
+    _, requests = outermost(plausible(log))
     seen = requests.at(requests.where("seen_by", "client"))
     clients = {host: seen.at(seen.where("host", host)).texts("boot")[-1] for host in seen.texts("host")}
     servers = {begin.host: begin.boot for begin in ran_here(log, "inference")}

@@ -106,17 +106,23 @@ def percentile_interval(clusters: Sequence[Values], percent: int) -> Interval:
     """95 % interval of a percentile of clustered values (Woodruff 1952).
 
     The share of values at or below the percentile has a clustered Wilson interval; its ends, read off the ordered
-    values, are the interval. An end is None where the values do not reach that far.
+    values, are the interval. An end is None where the values do not reach that far. Equal values raise that share:
+    where its whole interval lies above ``percent``, the percentile itself is the upper end. Where all values are equal,
+    it is both ends, as it is of their mean: of so many as support the percentile, none was seen above it.
     """
     ordered = np.sort(np.concatenate([*clusters, []]))
     if len(ordered) < PERCENTILE_MIN_N[percent]:
         return None, None
-    point = ordered[math.ceil(percent / 100 * len(ordered)) - 1]
+    point = float(ordered[math.ceil(percent / 100 * len(ordered)) - 1])
+    if ordered[0] == ordered[-1]:
+        return point, point
     low, high = wilson_clustered([(np.asarray(cluster) <= point).astype(float) for cluster in clusters])
     if low is None or high is None:
         return None, None
-    upper = math.ceil(high * len(ordered))
     lowest = float(ordered[max(0, math.ceil(low * len(ordered)) - 1)])
+    if low >= percent / 100:
+        return lowest, point
+    upper = math.ceil(high * len(ordered))
     return lowest, float(ordered[upper - 1]) if upper < len(ordered) else None
 
 
