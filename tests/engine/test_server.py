@@ -21,8 +21,9 @@ from shosei.engine.engine import answer_greedily
 from shosei.engine.protocol import Hello, Submit, Token, frame
 from shosei.engine.server import serve_engine
 from shosei.errors import InputError
-from shosei.log.events import RunBegin, RunEnd, Section
+from shosei.log.events import RunBegin, RunEnd
 from shosei.log.reader import read_log
+from shosei.log.training_events import Section
 from shosei.model import folder
 from shosei.model.transformer import Transformer
 from shosei.spec import ModelSpec

@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shosei.errors import InputError
-from shosei.log.events import Request, Score
+from shosei.log.answer_events import Score
+from shosei.log.events import Request
 from shosei.wire import reply as replies
 from shosei.wire import sse
 from shosei.wire.client import Client

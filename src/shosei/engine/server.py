@@ -21,8 +21,8 @@ from shosei.engine.grammar import Grammars
 from shosei.engine.protocol import ClientMessage, Failed, FrameDecoder, Hello, ProtocolError, Submit, Token, frame
 from shosei.errors import InputError
 from shosei.files import sha256
-from shosei.log.events import Section
 from shosei.log.run import RUN_VARIABLE, recording_if_asked
+from shosei.log.training_events import Section
 from shosei.model import folder
 from shosei.model.device import choose, free_memory
 from shosei.spec import ModelSpec

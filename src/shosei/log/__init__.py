@@ -3,39 +3,31 @@
 In: events as they happen. Out: events by kind. The only corridor between rooms; imports no room.
 """
 
+from shosei.log.answer_events import Exec, Rating, Score, Verdict, Workflow
 from shosei.log.columns import Columns
+from shosei.log.event import Event
 from shosei.log.events import (
     EVENTS,
     ClientLimit,
-    Comm,
-    Epoch,
-    Event,
-    Exec,
     Fault,
     Heartbeat,
-    HeldOut,
     Note,
     PassedOn,
     ProcExit,
     ProcStart,
-    Rating,
     Request,
     Restart,
     RunBegin,
     RunEnd,
     Sample,
-    Score,
-    Section,
-    Step,
     ToolCall,
     ToolResult,
-    Verdict,
     Window,
-    Workflow,
 )
 from shosei.log.log import Log
 from shosei.log.reader import attempts, read_log
 from shosei.log.run import Run, VerbRecord, open_run, recording_if_asked
+from shosei.log.training_events import Comm, Epoch, HeldOut, Section, Step
 from shosei.log.writer import Writer
 
 __all__ = [

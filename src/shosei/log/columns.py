@@ -11,7 +11,8 @@ from typing import Any, Protocol
 import msgspec
 import numpy as np
 
-from shosei.log.events import Event, Request
+from shosei.log.event import Event
+from shosei.log.events import Request
 
 MISSING = np.iinfo(np.int64).min  # stands for None among integers
 

@@ -1,49 +1,20 @@
-"""Every kind of event, one struct each. A field ending in ``_ns`` is nanoseconds of the monotonic clock.
+"""Every kind of event, one struct each: of verbs, processes, requests and meters here, of trainings and answers beside.
 
-Counters are raw and cumulative, never rates; sizes are bytes; ``None`` means "not known". A field may be added with
-a default; a changed meaning takes a new schema version, and readers keep every old one.
+What all have in common is said in ``event.py``.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Any
 
 import msgspec
 
-from shosei.log.process import ProcessKey
+from shosei.log.answer_events import Exec, Rating, Score, Verdict, Workflow
+from shosei.log.event import Event, Int64
+from shosei.log.training_events import Comm, Epoch, HeldOut, Section, Step
 
-SCHEMA_VERSION = 1
 UNATTRIBUTED = "unattributed"  # a gateway's name for an agent that it does not know
 LOOPBACK = "lo"  # the network interface that leads nowhere else
-
-# What clocks and counters reach: 146 years of nanoseconds. The difference of two still fits into an array's 64 bits.
-Int64 = Annotated[int, msgspec.Meta(ge=-(2**62), le=2**62)]
-
-
-class Event(msgspec.Struct, tag_field="kind", kw_only=True, omit_defaults=True):
-    """The envelope. The writer fills it; emitters set ``phase``, ``rank``, ``task`` or ``agent`` where they apply."""
-
-    v: Int64 = 0
-    run: str = ""
-    attempt: Int64 = 0
-    host: str = ""
-    boot: str = ""  # boot id: monotonic times compare only within one
-    pid: Int64 = 0
-    start_ticks: Int64 = 0  # with pid, names a process for good: pids are reused
-    seq: Int64 = -1
-    rank: Int64 = 0
-    phase: str = ""  # training | inference; "" belongs to no phase and feeds no cell
-    mono_ns: Int64 = 0
-    wall_ns: Int64 = 0  # Unix time; only to join hosts and to print dates
-    span: str = ""  # of a gateway: the name that it gave a call, where the id of its answer is the upstream's
-    parent_span: str = ""
-    task: str = ""
-    agent: str = ""
-
-    @property
-    def process(self) -> ProcessKey:
-        """The process that wrote it."""
-        return ProcessKey(self.host, self.boot, self.pid, self.start_ticks)
 
 
 class RunBegin(Event, tag="run.begin"):
@@ -133,60 +104,6 @@ class Restart(Event, tag="restart"):
     manual: Int64 = 0
 
 
-class Epoch(Event, tag="epoch"):
-    """One pass over the training data: first batch request to the end of the last optimiser step.
-
-    What was seen so far may be told at every checkpoint, and by every start of the process: its last word counts.
-    """
-
-    index: Int64  # as the trainer counts: ours from 1
-    begin_ns: Int64
-    end_ns: Int64
-    steps: Int64
-    samples: Int64 | None
-    tokens: Int64 | None
-    fraction: float = 1.0  # share of the epoch that was seen
-
-
-class Step(Event, tag="step"):
-    """An optimiser step, attempted, as this rank saw it, or several in a row: what is counted is the sum over them."""
-
-    step: Int64  # from 1; of several the last one
-    epoch: Int64  # as the trainer counts; 0 where it does not say
-    samples: Int64 | None  # of this rank
-    tokens: Int64 | None  # of this rank, without padding
-    duration_ns: Int64  # data wait included
-    data_wait_ns: Int64 | None
-    loss: float | None  # None: not finite or, where ``finite``, not known
-    finite: bool
-    comm_wait_ns: Int64 | None = 0
-    grad_norm: float | None = None
-    lr: float | None = None
-    skipped: bool = False
-    flops: Int64 | None = None  # forward and backward, by the model's closed form; what is recomputed does not count
-    count: Int64 = 1  # how many steps; more where a foreign trainer does not tell of each
-    untimed: Int64 = 0  # steps right before these that a foreign trainer told of, nobody knows how long they took
-
-
-class Section(Event, tag="section"):
-    """A stretch of a training run that is not a step: load | compile | checkpoint | evaluation."""
-
-    name: str
-    begin_ns: Int64
-    end_ns: Int64
-    epoch: Int64 = 0  # the epoch it happened in; 0: outside every epoch
-
-
-class HeldOut(Event, tag="held_out"):
-    """Cross-entropy on held-out text, at an epoch's end. Per character, it does not depend on the tokenizer."""
-
-    epoch: Int64  # 0: before training
-    step: Int64  # optimiser steps so far
-    nats: float | None  # summed over the predictions; None: not finite
-    tokens: Int64  # predicted, each document's end among them
-    characters: Int64  # code points of the text
-
-
 class ToolCall(msgspec.Struct, omit_defaults=True):
     """A tool that an answer asked for."""
 
@@ -252,99 +169,6 @@ class PassedOn(Event, tag="passed_on"):
     tokens: Int64 | None = None  # of prompt and answer, as the answer says
 
 
-class Workflow(Event, tag="workflow"):
-    """One task given to an agent system, from submission to final answer. ``task`` is in the envelope.
-
-    Its answer is graded from the ``score`` event of the same item and sample; a ``baseline`` has none, since its
-    record is a run folder of its own, and carries what it takes to grade it.
-    """
-
-    system: str
-    suite: str
-    item: str
-    sample: Int64
-    cluster: str
-    scheduled_ns: Int64  # when it should have been submitted; the latency clock starts here
-    begin_ns: Int64
-    end_ns: Int64
-    # "" | raised | timeout | crashed | no answer | flood | budget | unused endpoint (it made no call)
-    error: str = ""
-    message: str = ""  # the first line of what went wrong; of a budget, what was spent: calls | tokens
-    calls: Int64 | None = None  # to the model, as the gateway counted
-    tokens_in: Int64 | None = None
-    tokens_out: Int64 | None = None
-    baseline: bool = False
-    grader: str = ""  # this and the next five only with ``baseline``
-    truth: str = ""
-    answer: str = ""
-    references: list[str] = []
-    choices: list[str] = []
-    outcome: str = ""  # of the command that judged it
-
-
-class Score(Event, tag="score"):
-    """A raw answer beside its truth. Extraction and grading happen when the metrics are computed."""
-
-    suite: str
-    item: str
-    cluster: str  # the unit of independence
-    grader: str  # exact | label | number | choice | python | text | span | cmrc2018 | command | judge
-    truth: str
-    answer: str
-    sample: Int64 = 0
-    lang: str = ""
-    epoch: Int64 = 0  # training: the checkpoint; inference: 0
-    request: str = ""
-    error: str = ""  # the request failed: no answer to grade
-    question: str = ""  # what the user said last; what the naive-Bayes floor reads
-    references: list[str] = []  # further right answers beside ``truth``
-    choices: list[str] = []  # of a choice: what there is to choose from, in the order of its letters
-    identity: str = ""  # SHA-256 of the suite's tasks and of decoding: equal ones can be compared task by task
-    finish_reason: str = ""  # as the server said: stop | length (cut at the limit) | ...; "" where it is not known
-    reasoning: str = ""  # what a thinking model thought, where the server keeps it apart: it is never graded
-
-
-class Exec(Event, tag="exec"):
-    """One candidate program was run against its tests, or a command judged what a task of an agent system left."""
-
-    suite: str
-    item: str
-    sample: Int64
-    backend: str
-    level: str  # isolation that was asked for and proven
-    oracle: str  # outside | in_process | command (the program is then the command, and judges)
-    # pass | wrong | exception | cpu timeout | wall timeout | out of memory | killed by signal | sandbox violation
-    # | no code | infra; of a command: pass | wrong | why it gave no verdict
-    outcome: str
-    cpu_ns: Int64 | None = None
-    needs: str = ""  # the module that the program or its tests could not import: no allowed package has it
-    program: str = ""  # what was run; "" where the answer held none, and in logs that did not keep it
-
-
-class Verdict(Event, tag="verdict"):
-    """What a judge said of one answer: a model with a rubric, or a person who labelled it. Never a grade.
-
-    ``said`` is raw; it is read when the metrics are computed.
-    """
-
-    suite: str
-    item: str
-    sample: Int64
-    by: str  # model | person
-    answer: str  # SHA-256 of what was judged: a verdict on another answer to the same task says nothing
-    said: str  # by a person: pass | fail
-    vote: Int64 = 0  # a judge may be asked several times
-    judge: str = ""  # this and all that follows only of a model; its name
-    rubric: str = ""
-    rubric_version: str = ""
-    rubric_hash: str = ""  # SHA-256 of what the rubric says
-    least: Int64 | None = None  # of 1 to 5 points, that pass; None: the rubric asks for pass or fail
-    identity: str = ""  # SHA-256 of model, rubric, framing and decoding: equal ones judge by the same rule
-    error: str = ""  # the request failed
-    tokens_in: Int64 | None = None
-    tokens_out: Int64 | None = None
-
-
 class Sample(Event, tag="sample"):
     """Raw cumulative counters of one scope, read from outside."""
 
@@ -369,17 +193,6 @@ class Sample(Event, tag="sample"):
     allocated_bytes: Int64 | None = None
 
 
-class Comm(Event, tag="comm"):
-    """One collective operation of distributed training, as this rank saw it."""
-
-    op: str  # all_reduce | all_gather | reduce_scatter
-    bytes: Int64  # payload a rank: the whole tensor, before it is scattered or after it is gathered
-    world: Int64
-    duration_ns: Int64
-    call: Int64  # the same number on every rank
-    inter_node: bool
-
-
 class Fault(Event, tag="fault"):
     """Something was broken, on purpose (``injected``) or from outside, and perhaps mended."""
 
@@ -388,25 +201,6 @@ class Fault(Event, tag="fault"):
     end_ns: Int64 | None = None
     injected: bool = True
     child: str = ""
-
-
-class Rating(Event, tag="rating"):
-    """What a rater thought of one answer."""
-
-    rater: str  # salted hash
-    rater_kind: str  # person | model
-    scale: str  # stars | thumbs
-    value: Int64 | None  # stars 1-5; thumbs 0 or 1; None: was asked and did not answer
-    request: str
-    turn: Int64 = 0
-    rated_wall_ns: Int64 | None = None  # Unix time of the rating, where an imported file tells; None: as it was written
-    live: bool = (
-        False  # written down as it was given; not so where it is from a file, and in logs from before 2026-11-29
-    )
-    tags: list[str] = []
-    comment: str = ""  # this and the next two only where the operator keeps rated text
-    question: str = ""
-    answer: str = ""
 
 
 class Note(Event, tag="note"):

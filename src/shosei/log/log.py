@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from shosei.log.columns import Columns
-from shosei.log.events import Event
+from shosei.log.event import Event
 
 E = TypeVar("E", bound=Event)
 

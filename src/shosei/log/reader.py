@@ -18,7 +18,8 @@ import numpy as np
 
 from shosei.errors import InputError
 from shosei.log.columns import FIELDS, Builder, Columns
-from shosei.log.events import EVENTS, SCHEMA_VERSION, Event, Int64, RunBegin
+from shosei.log.event import SCHEMA_VERSION, Event, Int64
+from shosei.log.events import EVENTS, RunBegin
 from shosei.log.ledger import abandoned
 from shosei.log.log import Log
 from shosei.log.segments import Lines, blocks, line_ends, no_segments, segments

@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 
 from shosei.log.columns import Rows
-from shosei.log.events import Event
+from shosei.log.event import Event
 
 _BLOCK = 2**21
 _OPEN_FILES = 64

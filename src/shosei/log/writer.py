@@ -12,7 +12,8 @@ from pathlib import Path
 
 import msgspec
 
-from shosei.log.events import CRITICAL, SCHEMA_VERSION, Event, Request
+from shosei.log.event import SCHEMA_VERSION, Event
+from shosei.log.events import CRITICAL, Request
 from shosei.log.ledger import SLOT_BYTES, Ledger
 from shosei.log.process import this_process
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple
 
-from shosei.log.events import Exec, Score
+from shosei.log.answer_events import Exec, Score
 from shosei.metrics.grading import cmrc2018
 from shosei.metrics.grading.answer import CUT_IN_THOUGHT, SplitAnswer, normalise, split_thought
 from shosei.metrics.grading.choices import choice

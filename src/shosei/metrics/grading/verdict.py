@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from shosei.log.events import Score, Verdict
+from shosei.log.answer_events import Score, Verdict
 from shosei.metrics.grading.answer import split_thought
 from shosei.metrics.grading.grade import answer_of_score
 
