@@ -8,6 +8,8 @@ import itertools
 from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
 
+import msgspec
+
 from shosei.engine.protocol import (
     Cancel,
     EngineMessage,
@@ -15,6 +17,7 @@ from shosei.engine.protocol import (
     FrameDecoder,
     Grammar,
     Hello,
+    PromptScores,
     ProtocolError,
     Submit,
     Token,
@@ -45,7 +48,7 @@ class EngineClient:
         self.lost = False
         self._writer = writer
         self._numbers = itertools.count(1)
-        self._waiting: dict[int, asyncio.Queue[Token | Failed | None]] = {}
+        self._waiting: dict[int, asyncio.Queue[Token | PromptScores | Failed | None]] = {}
         self._reading = asyncio.create_task(self._read(reader))
 
     @classmethod
@@ -89,11 +92,19 @@ class EngineClient:
 
         Raises GenerationFailed when the engine refuses the request, EngineLost when the engine goes away.
         """
+        request = Submit(0, list(prompt), max_tokens, temperature, top_p, seed, list(stop_ids), grammar)
+        async with contextlib.aclosing(self.submit(request)) as tokens:
+            async for token in tokens:
+                if isinstance(token, Token):
+                    yield token
+
+    async def submit(self, request: Submit) -> AsyncGenerator[Token | PromptScores, None]:
+        """As ``generate``, for all that a request may ask; its id is chosen here."""
         if self.lost:
             raise EngineLost("the engine's connection is closed")
         number = next(self._numbers)
         try:
-            submit = frame(Submit(number, list(prompt), max_tokens, temperature, top_p, seed, list(stop_ids), grammar))
+            submit = frame(msgspec.structs.replace(request, id=number))
         except (OverflowError, ProtocolError) as error:
             raise GenerationFailed(f"the request does not fit a message: {error}", "invalid_request") from None
         messages = self._waiting[number] = asyncio.Queue()
@@ -104,7 +115,7 @@ class EngineClient:
                 message = await messages.get()
                 if message is None:
                     raise EngineLost("the engine went away in the middle of an answer")
-                finished = isinstance(message, Failed) or message.finish != ""
+                finished = isinstance(message, Failed) or (isinstance(message, Token) and message.finish != "")
                 if isinstance(message, Failed):
                     raise GenerationFailed(message.message, message.kind)
                 yield message

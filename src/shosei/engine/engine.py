@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections import deque
 from collections.abc import Sequence
@@ -11,21 +12,22 @@ from torch import Tensor
 
 from shosei.engine.cache import SlotCache
 from shosei.engine.grammar import Constraint, Grammars
-from shosei.engine.protocol import Cancel, Failed, Submit, Token
+from shosei.engine.protocol import Cancel, Failed, LogitRules, PromptScores, Submit, Token, TokenScore
+from shosei.engine.sampling import Adjuster, sample, score, scores
 from shosei.errors import InputError
 from shosei.model.transformer import Transformer
 from shosei.spec import ModelSpec
 from shosei.spec.generation import PREFILL_TOKENS
 
-# Sorting a whole vocabulary is slow; the nucleus nearly always lies within the first few tokens.
-_FIRST_GUESS = 256
+Event = Token | PromptScores | Failed
+_SCORED_AT_ONCE = 256  # tokens of a prompt: each takes the logits of a whole vocabulary
 
 
 class TokenStream:
     """A request on its way: its prompt, what was generated so far, and what may come next."""
 
-    def __init__(self, request: Submit, constraint: Constraint | None) -> None:
-        self.request, self.constraint = request, constraint
+    def __init__(self, request: Submit, constraint: Constraint | None, adjuster: Adjuster | None) -> None:
+        self.request, self.constraint, self.adjuster = request, constraint, adjuster
         self.tokens = list(request.prompt)
         self.random = random.Random(request.seed)
 
@@ -34,6 +36,8 @@ class TokenStream:
         self.tokens.append(token)
         if self.constraint:
             self.constraint.take(token)
+        if self.adjuster:
+            self.adjuster.take(token)
         if token in self.request.stop_ids:
             return "stop"
         generated = len(self.tokens) - len(self.request.prompt)
@@ -82,20 +86,21 @@ class Engine:
         self._inbox.append(Cancel(number))
 
     @torch.inference_mode()
-    def step(self) -> list[Token | Failed]:
+    def step(self) -> list[Event]:
         """Prefill the waiting requests that fit the free slots, or else decode one token for every running one.
 
-        Returns what became of the requests that took part: one event each.
+        Returns what became of the requests that took part: a token or a failure each, behind the scores of its prompt.
         """
-        refused = self._empty_inbox()
+        events = self._empty_inbox()
         if admitted := self._admit():
-            return refused + self._advance(admitted, self._prefill(admitted))
-        if self._running:
-            return refused + self._advance(self._running, self._decode())
-        return refused
+            logits, scored = self._prefill(admitted)
+            events += [*scored, *self._advance(admitted, logits)]
+        elif self._running:
+            events += self._advance(self._running, self._decode())
+        return events
 
-    def _empty_inbox(self) -> list[Token | Failed]:
-        refused: list[Token | Failed] = []
+    def _empty_inbox(self) -> list[Event]:
+        refused: list[Event] = []
         while self._inbox:
             message = self._inbox.popleft()
             if isinstance(message, Cancel):
@@ -104,7 +109,7 @@ class Engine:
                 refused.append(failure)
             else:
                 try:
-                    self._waiting.append(TokenStream(message, self._constraint(message)))
+                    self._waiting.append(TokenStream(message, self._constraint(message), self._adjuster(message)))
                 except InputError as error:
                     refused.append(Failed(message.id, str(error), "invalid_request"))
         return refused
@@ -115,6 +120,9 @@ class Engine:
         if self._grammars is None:
             raise InputError("this engine takes no grammars")
         return self._grammars.constraint(request.grammar)
+
+    def _adjuster(self, request: Submit) -> Adjuster | None:
+        return Adjuster(request, self._spec.vocab_size, self._device) if request.rules else None
 
     def _forget(self, number: int) -> None:
         self._waiting = deque(stream for stream in self._waiting if stream.request.id != number)
@@ -135,15 +143,29 @@ class Engine:
             self._running.append(admitted[-1])
         return admitted
 
-    def _prefill(self, admitted: list[TokenStream]) -> Tensor:
-        """Logits (B, V) after the last token of each admitted prompt."""
+    def _prefill(self, admitted: list[TokenStream]) -> tuple[Tensor, list[PromptScores]]:
+        """Logits (B, V) after the last token of each admitted prompt, and the scores of prompts that ask for them."""
         lengths = [len(stream.tokens) for stream in admitted]
         longest = max(lengths)
         ids = torch.tensor([stream.tokens + [0] * (longest - len(stream.tokens)) for stream in admitted])
         self._cache.begin_prefill(len(self._running) - len(admitted), len(admitted), longest)
         hidden = self._model(ids.to(self._device), self._cache)
         last = hidden[torch.arange(len(admitted)), torch.tensor(lengths) - 1]
-        return self._model.logits(last)
+        scored = [
+            PromptScores(stream.request.id, self._prompt_scores(stream.request, hidden[row]))
+            for row, stream in enumerate(admitted)
+            if stream.request.score_prompt
+        ]
+        return self._model.logits(last), scored
+
+    def _prompt_scores(self, request: Submit, hidden: Tensor) -> list[TokenScore]:
+        """Scores of the prompt's tokens from the second on, from what the model made of it, (T, D) or longer."""
+        prompt, made = request.prompt, list[TokenScore]()
+        for begin in range(0, len(prompt) - 1, _SCORED_AT_ONCE):
+            following = prompt[begin + 1 : begin + 1 + _SCORED_AT_ONCE]
+            logits = self._model.logits(hidden[begin : begin + len(following)])
+            made += scores(logits, following, request.alternatives or 0)
+        return made
 
     def _decode(self) -> Tensor:
         """Logits (B, V) after the newest token of each running stream."""
@@ -153,6 +175,9 @@ class Engine:
 
     def _advance(self, streams: list[TokenStream], logits: Tensor) -> list[Token | Failed]:
         """Choose each stream's next token from its row of ``logits``; let the finished ones go."""
+        raw = {
+            row: logits[row].clone() for row, stream in enumerate(streams) if stream.request.alternatives is not None
+        }
         faults = [_restrict(stream, logits[row]) for row, stream in enumerate(streams)]
         best, greedy = logits.max(dim=-1)
         finite, tokens = best.isfinite().tolist(), greedy.tolist()
@@ -166,8 +191,9 @@ class Engine:
                 events.append(Failed(request.id, "the model computed no finite logits", "engine_error"))
                 continue
             if request.temperature > 0:
-                token = sample(logits[row], request.temperature, request.top_p, stream.random.random())
-            events.append(Token(request.id, token, stream.finish_after(token, self.max_length)))
+                token = _draw(stream, logits[row])
+            its_score = score(raw[row], token, request.alternatives or 0) if row in raw else None
+            events.append(Token(request.id, token, stream.finish_after(token, self.max_length), its_score))
         first = len(self._running) - len(streams)
         # From the last slot down: what moves into a freed slot is then always a stream that goes on.
         for offset, event in reversed(list(enumerate(events))):
@@ -206,19 +232,28 @@ def answer_greedily(
         for event in engine.step():
             if isinstance(event, Failed):
                 raise InputError(f"prompt {event.id}: {event.message}")
-            if event.finish != "stop":
+            if isinstance(event, Token) and event.finish != "stop":
                 answers[event.id].append(event.token)
     return answers
 
 
+def _draw(stream: TokenStream, logits: Tensor) -> int:
+    request = stream.request
+    uniform = stream.random.random()
+    return sample(logits, request.temperature, request.top_p, uniform, request.top_k, request.min_p)
+
+
 def _restrict(stream: TokenStream, logits: Tensor) -> str:
-    """Leave only allowed tokens in ``logits`` (V,), in place; say why that is impossible, if so."""
-    if stream.constraint is None:
-        return ""
-    try:
-        allowed = stream.constraint.allowed()
-    except InputError as error:
-        return str(error)
+    """Apply the request's rules to ``logits`` (V,) and leave only allowed tokens in them, in place; say why that is
+    impossible, if so."""
+    allowed = None
+    if stream.constraint:
+        try:
+            allowed = stream.constraint.allowed()
+        except InputError as error:
+            return str(error)
+    if stream.adjuster:
+        stream.adjuster.adjust(logits, allowed)
     if allowed is not None:
         forbidden = torch.from_numpy(~allowed[: len(logits)]).to(logits.device)
         logits.masked_fill_(forbidden, -torch.inf)
@@ -238,35 +273,18 @@ def _refusal(request: Submit, spec: ModelSpec, max_length: int) -> Failed | None
         problem = "temperature must be 0 (greedy) or a positive number"
     elif not 0 < request.top_p <= 1:
         problem = "top_p must be above 0 and at most 1"
+    elif request.top_k < 0 or not 0 <= request.min_p <= 1:
+        problem = "top_k must be 0 (all) or a number of tokens, and min_p from 0 to 1"
+    elif request.rules and not _are_sound(request.rules, spec.vocab_size):
+        problem = (
+            f"repetition_penalty must be positive, penalties finite, biased tokens from 0 to {spec.vocab_size - 1}"
+        )
     else:
         return None
     return Failed(request.id, problem, "invalid_request")
 
 
-def sample(logits: Tensor, temperature: float, top_p: float, uniform: float) -> int:
-    """One token id from logits (V,), by inverting the distribution at ``uniform`` in [0, 1).
-
-    ``temperature`` > 0 divides the logits. ``top_p`` in (0, 1] keeps the smallest set of most probable tokens whose
-    mass reaches it (nucleus sampling, Holtzman et al. 2020). The same numbers in give the same token out.
-    """
-    # Less the largest first: a tiny temperature then leaves zero and -inf, never inf - inf.
-    probabilities = torch.softmax((logits.double() - logits.max()) / temperature, dim=-1)
-    ids = None
-    if top_p < 1:
-        probabilities, ids = _nucleus(probabilities, top_p)
-    cumulative = probabilities.cumsum(0)
-    # Rounding could put the last point beyond the end.
-    index = min(int(torch.searchsorted(cumulative, uniform * cumulative[-1], right=True)), len(cumulative) - 1)
-    return index if ids is None else int(ids[index])
-
-
-def _nucleus(probabilities: Tensor, top_p: float) -> tuple[Tensor, Tensor]:
-    """The most probable tokens whose mass reaches ``top_p``: probabilities in falling order, and ids."""
-    size = len(probabilities)
-    for count in (min(_FIRST_GUESS, size), size):
-        first, ids = probabilities.topk(count)
-        cumulative = first.cumsum(0)
-        if cumulative[-1] >= top_p:
-            break
-    kept = int((cumulative < top_p).sum()) + 1
-    return first[:kept], ids[:kept]
+def _are_sound(rules: LogitRules, vocab_size: int) -> bool:
+    numbers = [rules.repetition_penalty, rules.presence_penalty, rules.frequency_penalty, *rules.logit_bias.values()]
+    tokens = (0 <= token < vocab_size for token in rules.logit_bias)
+    return rules.repetition_penalty > 0 and all(map(math.isfinite, numbers)) and all(tokens)

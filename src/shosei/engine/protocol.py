@@ -25,8 +25,27 @@ class Grammar(msgspec.Struct, frozen=True):
     trigger: int | None = None
 
 
+class LogitRules(msgspec.Struct, frozen=True):
+    """What changes the logits before a token is chosen, greedily or not; the defaults change nothing.
+
+    A token that prompt or answer has is made less likely by ``repetition_penalty`` (CTRL, Keskar et al. 2019), one that
+    the answer has by ``presence_penalty`` once and by ``frequency_penalty`` for each time (OpenAI's API reference).
+    ``logit_bias`` is added, by token; no stop id may come among the first ``min_tokens`` tokens.
+    """
+
+    repetition_penalty: float = 1.0
+    presence_penalty: float = 0.0
+    frequency_penalty: float = 0.0
+    logit_bias: dict[int, float] = {}
+    min_tokens: int = 0
+
+
 class Submit(msgspec.Struct, tag="submit", frozen=True):
-    """Continue ``prompt`` (token ids) by at most ``max_tokens`` tokens."""
+    """Continue ``prompt`` (token ids) by at most ``max_tokens`` tokens.
+
+    With ``alternatives`` every token comes with its score and those of so many most probable ones; with
+    ``score_prompt`` the prompt's tokens do too, in a ``PromptScores`` before the first token.
+    """
 
     id: int
     prompt: list[int]
@@ -36,6 +55,11 @@ class Submit(msgspec.Struct, tag="submit", frozen=True):
     seed: int | None = None  # None: a different answer every time
     stop_ids: list[int] = []
     grammar: Grammar | None = None
+    top_k: int = 0  # 0: all
+    min_p: float = 0.0
+    rules: LogitRules | None = None
+    alternatives: int | None = None
+    score_prompt: bool = False
 
 
 class Cancel(msgspec.Struct, tag="cancel", frozen=True):
@@ -53,12 +77,30 @@ class Hello(msgspec.Struct, tag="hello", frozen=True):
     slots: int  # requests that run at the same time; more of them wait
 
 
-class Token(msgspec.Struct, tag="token", frozen=True):
+class TokenScore(msgspec.Struct, frozen=True):
+    """Natural log-probabilities as the model computed them: of a token, and of the most probable ones, best first.
+
+    No penalty, temperature, nucleus or grammar is in them.
+    """
+
+    logprob: float
+    best: list[tuple[int, float]]
+
+
+class Token(msgspec.Struct, tag="token", frozen=True, omit_defaults=True):
     """One more token. With ``finish`` "stop" it is the stop id itself and no part of the answer's text."""
 
     id: int
     token: int
     finish: str = ""  # "" | "stop" | "length" (max_tokens reached, or the context is full)
+    score: TokenScore | None = None
+
+
+class PromptScores(msgspec.Struct, tag="prompt_scores", frozen=True):
+    """The scores of a prompt's tokens from the second on; the first has nothing before it."""
+
+    id: int
+    scores: list[TokenScore]
 
 
 class Failed(msgspec.Struct, tag="failed", frozen=True):
@@ -70,7 +112,7 @@ class Failed(msgspec.Struct, tag="failed", frozen=True):
 
 
 ClientMessage = Submit | Cancel
-EngineMessage = Hello | Token | Failed
+EngineMessage = Hello | PromptScores | Token | Failed
 
 M = TypeVar("M")
 _encode = msgspec.msgpack.Encoder().encode

@@ -16,7 +16,7 @@ from pathlib import Path
 import msgspec
 import torch
 
-from shosei.engine.engine import Engine, answer_greedily
+from shosei.engine.engine import Engine, Event, answer_greedily
 from shosei.engine.grammar import Grammars
 from shosei.engine.protocol import ClientMessage, Failed, FrameDecoder, Hello, ProtocolError, Submit, Token, frame
 from shosei.errors import InputError
@@ -145,14 +145,14 @@ class _EngineServer:
         self._engine.cancel(number)
         self._work.set()
 
-    def _deliver(self, events: list[Token | Failed]) -> None:
+    def _deliver(self, events: list[Event]) -> None:
         """Send each client its events of one step, in one write."""
         outgoing: dict[_Connection, list[bytes]] = {}
         for event in events:
             if event.id not in self._owners:
                 continue  # cancelled while the step ran
             connection, theirs = self._owners[event.id]
-            if isinstance(event, Failed) or event.finish:
+            if isinstance(event, Failed) or (isinstance(event, Token) and event.finish):
                 del self._owners[event.id], connection.numbers[theirs]
             outgoing.setdefault(connection, []).append(frame(msgspec.structs.replace(event, id=theirs)))
         for connection, frames in outgoing.items():

@@ -1,0 +1,193 @@
+"""What a request changes in the logits, against transformers' own processors; log-probabilities against log_softmax."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from transformers import (
+    LlamaConfig,
+    LlamaForCausalLM,
+    LogitsProcessorList,
+    MinPLogitsWarper,
+    SequenceBiasLogitsProcessor,
+    TemperatureLogitsWarper,
+    TopKLogitsWarper,
+    TopPLogitsWarper,
+)
+
+from shosei.engine.engine import Engine
+from shosei.engine.protocol import Failed, LogitRules, PromptScores, Submit, Token, TokenScore
+from shosei.engine.sampling import sample
+from shosei.model.hf_config import to_config
+from shosei.model.transformer import Transformer
+from shosei.spec import preset
+
+SPEC = replace(
+    preset("nano"),
+    vocab_size=200,
+    d_model=48,
+    n_layers=2,
+    intermediate_size=64,
+    n_heads=3,
+    n_kv_heads=1,
+    head_dim=16,
+    tied=False,
+    context_length=600,
+)
+PROMPT = [3, 14, 15, 92, 65, 35, 89, 79]
+
+
+@pytest.fixture(scope="module")
+def model() -> Transformer:
+    torch.manual_seed(2)
+    model = Transformer(SPEC).eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.normal_(std=0.3).add_(1.0 if parameter.ndim == 1 else 0.0)
+    return model
+
+
+@pytest.fixture(scope="module")
+def llama(model: Transformer) -> LlamaForCausalLM:
+    llama = LlamaForCausalLM(LlamaConfig(**to_config(SPEC, "float32", {}))).eval()
+    state = {name if name.startswith("lm_head") else f"model.{name}": v for name, v in model.state_dict().items()}
+    llama.load_state_dict(state)
+    return llama
+
+
+def run(model: Transformer, *requests: Submit) -> dict[int, list[Any]]:
+    engine = Engine(model, SPEC, slots=4)
+    for request in requests:
+        engine.submit(request)
+    events: dict[int, list[Any]] = {request.id: [] for request in requests}
+    while engine.busy:
+        for event in engine.step():
+            events[event.id].append(event)
+    return events
+
+
+def ids(events: Sequence[Any]) -> list[int]:
+    return [event.token for event in events if isinstance(event, Token)]
+
+
+def answer(model: Transformer, rules: LogitRules | None = None, **options: Any) -> list[int]:
+    return ids(run(model, Submit(0, PROMPT, options.pop("max_tokens", 24), rules=rules, **options))[0])
+
+
+@pytest.mark.parametrize(
+    ("rules", "theirs"),
+    [
+        (LogitRules(repetition_penalty=1.4), {"repetition_penalty": 1.4}),
+        (LogitRules(repetition_penalty=0.7), {"repetition_penalty": 0.7}),
+        (LogitRules(logit_bias={7: 4.0, 146: -100.0}), {"sequence_bias": {(7,): 4.0, (146,): -100.0}}),
+    ],
+)
+def test_greedy_answers_under_rules_equal_those_of_transformers(
+    model: Transformer, llama: LlamaForCausalLM, rules: LogitRules, theirs: dict[str, Any]
+) -> None:
+    with torch.no_grad():
+        made = llama.generate(
+            torch.tensor([PROMPT]), max_new_tokens=24, do_sample=False, eos_token_id=None, pad_token_id=0, **theirs
+        )
+    assert answer(model, rules) == made[0, len(PROMPT) :].tolist()
+    assert answer(model, rules) != answer(model)
+
+
+def test_penalties_follow_openais_formula(model: Transformer, llama: LlamaForCausalLM) -> None:
+    """logit - count * frequency - [count > 0] * presence, over the answer's tokens alone."""
+    presence, frequency = 0.9, 0.6
+    expected: list[int] = []
+    for _ in range(24):
+        with torch.no_grad():
+            logits = llama(torch.tensor([[*PROMPT, *expected]])).logits[0, -1]
+        for token in set(expected):
+            logits[token] -= expected.count(token) * frequency + presence
+        expected.append(int(logits.argmax()))
+    assert answer(model, LogitRules(presence_penalty=presence, frequency_penalty=frequency)) == expected
+    assert expected != answer(model)
+
+
+def test_no_stop_id_comes_among_the_first_tokens(model: Transformer) -> None:
+    free = answer(model)
+    stop = free[2]
+    assert len(answer(model, stop_ids=[stop])) == free.index(stop) + 1
+    later = answer(model, LogitRules(min_tokens=10), stop_ids=[stop, 9999])
+    assert stop not in later[:10]
+    assert len(later) > 10
+
+
+def test_rules_of_one_request_leave_its_neighbours_alone(model: Transformer) -> None:
+    ruled = Submit(1, PROMPT, 24, rules=LogitRules(repetition_penalty=2.0, frequency_penalty=2.0))
+    events = run(model, Submit(0, PROMPT, 24), ruled, Submit(2, PROMPT[:3], 24, alternatives=2))
+    assert ids(events[0]) == answer(model)
+    assert ids(events[2]) == ids(run(model, Submit(2, PROMPT[:3], 24))[2])
+
+
+@pytest.mark.parametrize("alternatives", [0, 5])
+def test_scores_are_log_softmax_of_what_the_model_says(
+    model: Transformer, llama: LlamaForCausalLM, alternatives: int
+) -> None:
+    """Under temperature and rules too: scores are those of the model itself. Prompt longer than one piece of scores."""
+    prompt = [(7 * place) % SPEC.vocab_size for place in range(300)]
+    rules = LogitRules(repetition_penalty=1.5, logit_bias={5: 3.0})
+    request = Submit(0, prompt, 12, 1.0, seed=4, rules=rules, alternatives=alternatives, score_prompt=True)
+    first, *tokens = run(model, request)[0]
+    assert isinstance(first, PromptScores)
+    whole = [*prompt, *ids(tokens)]
+    with torch.no_grad():
+        logprobs = torch.log_softmax(llama(torch.tensor([whole])).logits[0].double(), -1)
+    found: list[TokenScore] = [*first.scores, *(token.score for token in tokens)]
+    assert len(found) == len(whole) - 1
+    for row, (token, score) in enumerate(zip(whole[1:], found, strict=True)):
+        assert score.logprob == pytest.approx(float(logprobs[row, token]), abs=1e-4)
+        best, places = logprobs[row].topk(alternatives)
+        assert [place for place, _ in score.best] == places.tolist()
+        assert [value for _, value in score.best] == pytest.approx(best.tolist(), abs=1e-4)
+
+
+def test_nothing_is_scored_unasked(model: Transformer) -> None:
+    assert all(event.score is None for event in run(model, Submit(0, PROMPT, 5))[0])
+
+
+@pytest.mark.parametrize(("top_k", "top_p", "min_p"), [(5, 1.0, 0.0), (0, 1.0, 0.2), (40, 0.7, 0.1), (900, 0.9, 0.0)])
+def test_sampling_keeps_what_transformers_keeps(top_k: int, top_p: float, min_p: float) -> None:
+    torch.manual_seed(0)
+    logits, temperature, n = torch.randn(700), 0.8, 4000
+    warpers: list[Any] = [TemperatureLogitsWarper(temperature), *([TopKLogitsWarper(top_k)] if top_k else [])]
+    warpers += [TopPLogitsWarper(top_p), MinPLogitsWarper(min_p)] if min_p else [TopPLogitsWarper(top_p)]
+    left = LogitsProcessorList(warpers)(torch.tensor([[0]]), logits.double()[None])
+    expected = torch.softmax(left[0], 0)
+    drawn = torch.tensor([sample(logits, temperature, top_p, (i + 0.5) / n, top_k, min_p) for i in range(n)])
+    counts = torch.bincount(drawn, minlength=700).double()
+    assert (counts / n - expected).abs().max() < 1.5 / n
+
+
+def test_a_bias_is_the_one_of_transformers() -> None:
+    from shosei.engine.sampling import Adjuster
+
+    logits, bias = torch.randn(SPEC.vocab_size), {3: 1.5, 100: -7.0}
+    expected = SequenceBiasLogitsProcessor({(token,): value for token, value in bias.items()})(
+        torch.tensor([PROMPT]), logits[None].clone()
+    )[0]
+    Adjuster(Submit(0, PROMPT, 1, rules=LogitRules(logit_bias=bias)), SPEC.vocab_size, logits.device).adjust(logits)
+    assert torch.allclose(logits, expected)
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        Submit(9, [1], 1, top_k=-1),
+        Submit(9, [1], 1, min_p=1.5),
+        Submit(9, [1], 1, rules=LogitRules(repetition_penalty=0.0)),
+        Submit(9, [1], 1, rules=LogitRules(frequency_penalty=float("nan"))),
+        Submit(9, [1], 1, rules=LogitRules(logit_bias={SPEC.vocab_size: 1.0})),
+    ],
+)
+def test_a_request_that_cannot_be_followed_fails_alone(model: Transformer, request_: Submit) -> None:
+    events = run(model, Submit(0, PROMPT, 6), request_)
+    assert [event.kind for event in events[9] if isinstance(event, Failed)] == ["invalid_request"]
+    assert ids(events[0]) == answer(model, max_tokens=6)
