@@ -36,6 +36,18 @@ LLAMA = (
 ) + _END
 # No tools at all: InternLM2's released templates, whose tokens know them.
 PLAIN = _TURN + "{{ '<|role|>' + m.role + '\n' + m.content + '<|end|>\n' }}" + _END
+# Thoughts of the last answer go back in, and a switch closes them before they begin; Qwen3's.
+THINKING = HERMES.replace(
+    "{{ '<|role|>' + m.role + '\n' + m.content }}",
+    "{{ '<|role|>' + m.role + '\n' }}{% if m.reasoning_content is string %}"
+    "{{ '<think>\n' + m.reasoning_content.strip('\n') + '\n</think>\n\n' }}{% endif %}{{ m.content }}",
+).replace(
+    "assistant\n' }}{% endif %}",
+    "assistant\n' }}{% if enable_thinking is defined and enable_thinking is false %}"
+    "{{ '<think>\n\n</think>\n\n' }}{% endif %}{% endif %}",
+)
+# The prompt begins the thought; DeepSeek R1's.
+OPENED = PLAIN.replace("assistant\n'", "assistant\n<think>\n'")
 # A format that is known nowhere.
 XML = HERMES.replace('{"name": "', "<function=").replace('", "arguments": ', ">")
 

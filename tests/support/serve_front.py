@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +16,7 @@ import uvicorn
 from shosei.engine.protocol import Cancel, ClientMessage, Failed, FrameDecoder, Hello, Submit, Token, frame
 from shosei.log import Request, Writer, read_log
 from shosei.log.run import Run
-from shosei.serve.app import create_app
+from shosei.serve.app import MAX_BODY_BYTES, HttpRules, create_app
 from shosei.text import Tokenizer
 from shosei.wire import sse
 from shosei.wire.endpoint import listen
@@ -43,11 +43,12 @@ class ScriptedEngine:
     text: str = ""
     after: str = "end"
     slots: int = 4
+    tokenizer: Tokenizer = TOKENIZER
     submitted: list[Submit] = field(default_factory=list)
     cancelled: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(frame(Hello("scripted", TOKENIZER.vocab_size, CONTEXT, self.slots)))
+        writer.write(frame(Hello("scripted", self.tokenizer.vocab_size, CONTEXT, self.slots)))
         decoder = FrameDecoder[ClientMessage](ClientMessage)
         while data := await reader.read(1 << 16):
             for message in decoder.feed(data):
@@ -59,11 +60,11 @@ class ScriptedEngine:
         writer.close()
 
     async def answer(self, request: Submit, writer: asyncio.StreamWriter) -> None:
-        for token in TOKENIZER.encode(self.text, allow_special=True)[: request.max_tokens]:
+        for token in self.tokenizer.encode(self.text, allow_special=True)[: request.max_tokens]:
             writer.write(frame(Token(request.id, token)))
             await asyncio.sleep(0.001)
         if self.after == "end":
-            writer.write(frame(Token(request.id, TOKENIZER.end_id, "stop")))
+            writer.write(frame(Token(request.id, self.tokenizer.end_id, "stop")))
         elif self.after == "fail":
             writer.write(frame(Failed(request.id, "out of memory", "engine_error")))
         elif self.after == "vanish":
@@ -100,13 +101,17 @@ class Front:
 
 
 @asynccontextmanager
-async def serving(folder: Path, **script: Any) -> AsyncIterator[Front]:
-    TOKENIZER.save(folder)
-    engine = ScriptedEngine(folder / "s", **script)
+async def serving(
+    folder: Path, strict: bool = False, origins: Sequence[str] = (), max_body_bytes: int = MAX_BODY_BYTES, **script: Any
+) -> AsyncIterator[Front]:
+    if not (folder / "tokenizer.json").exists():
+        TOKENIZER.save(folder)
+    http_rules = HttpRules(origins, max_body_bytes, strict)
+    engine = ScriptedEngine(folder / "s", tokenizer=Tokenizer.load(folder), **script)
     server = await asyncio.start_unix_server(engine.talk, engine.path)
     with Run(folder / "run").recording("http") as record, listen("127.0.0.1", 0) as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        app = create_app(folder, engine.path, "scripted", writer=record.writer, max_waiting=1)
+        app = create_app(folder, engine.path, "scripted", writer=record.writer, max_waiting=1, http=http_rules)
         front = uvicorn.Server(uvicorn.Config(app, log_level="critical", timeout_graceful_shutdown=1))
         running = asyncio.create_task(front.serve(sockets=[listener]))
         try:

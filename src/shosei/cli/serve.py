@@ -52,6 +52,18 @@ PerMinuteOption = Annotated[
     typer.Option(min=1, max=100_000, help="Ratings that a rater may give in a minute; an address four times as many."),
 ]
 
+OriginOption = Annotated[
+    list[str],
+    typer.Option(
+        metavar="ORIGIN",
+        help="A page's origin that may ask from a browser, such as http://localhost:3000; * for any. Repeatable.",
+    ),
+]
+StrictOption = Annotated[
+    bool, typer.Option("--strict", help="Refuse a field that changes nothing here, instead of naming it in a header.")
+]
+BodyOption = Annotated[int, typer.Option(min=1024, metavar="BYTES", help="The largest body that a request may have.")]
+
 
 def serve(
     model_or_run: Annotated[Path, typer.Argument(metavar="MODEL_OR_RUN", help="Model folder, or run folder.")],
@@ -66,6 +78,9 @@ def serve(
     feedback_keys: KeysOption = None,
     raters_by_address: AddressOption = False,
     ratings_per_minute: PerMinuteOption = 30,
+    allow_origin: OriginOption = [],  # noqa: B006 (typer reads it)
+    body_limit: BodyOption = 1 << 20,
+    strict: StrictOption = False,
     as_json: JsonOption = False,
 ) -> int:
     """Serve a model over an OpenAI-compatible API until interrupted.
@@ -121,6 +136,8 @@ def serve(
         engine += ["--weights", weights, "--context", str(context)]
         front = ["http", "--model", str(folder), "--socket", str(socket), "--name", name]
         front += ["--host", host, "--port", str(port), "--ratings-per-minute", str(ratings_per_minute)]
+        front += ["--body-limit", str(body_limit), *(["--strict"] if strict else [])]
+        front += [word for origin in allow_origin for word in ("--allow-origin", origin)]
         front += ["--keep-rated-text"] if keep_rated_text else []
         front += ["--raters-by-address"] if raters_by_address else []
         front += ["--feedback-keys", str(feedback_keys)] if feedback_keys else []
@@ -176,19 +193,23 @@ def http(
     feedback_keys: KeysOption = None,
     raters_by_address: AddressOption = False,
     ratings_per_minute: PerMinuteOption = 30,
+    allow_origin: OriginOption = [],  # noqa: B006
+    body_limit: BodyOption = 1 << 20,
+    strict: StrictOption = False,
 ) -> None:
     """Answer HTTP requests in front of an engine until told to stop."""
     from shosei.log.run import recording_if_asked
-    from shosei.serve.app import run_server
+    from shosei.serve.app import HttpRules, run_server
     from shosei.serve.feedback import FeedbackRules
     from shosei.serve.rater import read_keys
     from shosei.wire.endpoint import listen
 
     keys = read_keys(feedback_keys) if feedback_keys else frozenset[str]()
     rules = FeedbackRules(keys, raters_by_address, ratings_per_minute, keep_rated_text)
+    asked = HttpRules(allow_origin, body_limit, strict)
     listener = listen(host, port)
     with recording_if_asked("http", "inference", config={"name": name}) as record:
-        run_server(model, socket, name, listener, record.writer if record else None, rules)
+        run_server(model, socket, name, listener, record.writer if record else None, rules, asked)
 
 
 def find_model(path: Path) -> tuple[Path, str]:

@@ -66,6 +66,22 @@ def schema_fault(schema: str) -> str:
         return _one_line(str(error))
 
 
+def grammar_fault(lark: str) -> str:
+    """Why a grammar is none, if so. Raises InputError without llguidance."""
+    return _one_line(_llguidance().LLMatcher.validate_grammar(lark))
+
+
+def lark_of(text: str) -> str:
+    """A grammar in llama.cpp's GBNF, or in Lark, as Lark. Raises InputError: without llguidance, or for neither."""
+    _llguidance()
+    from llguidance.gbnf_to_lark import any_to_lark
+
+    try:
+        return str(any_to_lark(text))
+    except Exception as error:  # its parser raises what it likes
+        raise InputError(f"the grammar is neither GBNF nor Lark: {_one_line(str(error))}") from None
+
+
 def _llguidance() -> ModuleType:
     try:
         import llguidance

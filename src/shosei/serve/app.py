@@ -4,32 +4,39 @@ from __future__ import annotations
 
 import signal
 import socket as sockets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import uvicorn
 from fastapi import FastAPI, Request
+from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
 
 from shosei import __version__
 from shosei.log import Writer
 from shosei.log.secret import RunSecret
-from shosei.serve import errors
+from shosei.serve import errors, tokens
 from shosei.serve.answer_ids import AnswerIds
 from shosei.serve.feedback import DEFAULT_RULES, FeedbackRules, Ratings, RecentAnswers
+from shosei.serve.fields import IGNORED_HEADER
 from shosei.serve.front import EngineLink, Front, PreparedRequest
 from shosei.serve.middleware import Counters, RequestMiddleware
-from shosei.serve.prompt import Prompt, chat_prompt, completion_text
+from shosei.serve.prompt import chat_prompt, completion_prompts, completion_texts
 from shosei.serve.rater import set_cookie
-from shosei.serve.response import ChatWording, TextWording
+from shosei.serve.sampling import SamplingDefaults
+from shosei.serve.wording import ChatWording, TextWording
 from shosei.text import load_chat
+from shosei.wire.answers import ModelList
 from shosei.wire.feedback import Feedback, FeedbackReceipt
-from shosei.wire.openai import ChatRequest, CompletionRequest, ModelList
+from shosei.wire.openai import ChatRequest, CompletionRequest
 
 MAX_WAITING = 64
+MAX_BODY_BYTES = 1 << 20
 DRAIN_S = 5  # for answers in flight when the process is told to stop
 _FEEDBACK_ERRORS: dict[int | str, dict[str, Any]] = {
     401: {"description": "A key that this server does not know, or a user named without a key"},
@@ -40,6 +47,19 @@ _FEEDBACK_ERRORS: dict[int | str, dict[str, Any]] = {
 _KEEP_ALIVE_S = 75  # longer than clients keep an idle connection, so that none is closed as they use it again
 
 
+@dataclass(frozen=True, slots=True)
+class HttpRules:
+    """What the operator decides of requests: the pages that may ask, by origin; the largest body; whether a field that
+    changes nothing is refused."""
+
+    origins: Sequence[str] = ()
+    max_body_bytes: int = MAX_BODY_BYTES
+    strict: bool = False
+
+
+DEFAULT_HTTP = HttpRules()
+
+
 def create_app(
     model_folder: Path,
     socket: Path,
@@ -48,16 +68,26 @@ def create_app(
     writer: Writer | None = None,
     rules: FeedbackRules = DEFAULT_RULES,
     max_waiting: int = MAX_WAITING,
+    http: HttpRules = DEFAULT_HTTP,
 ) -> FastAPI:
     """The API over the engine at ``socket``, under the name ``model_name``.
 
     At most ``max_waiting`` requests wait for a slot of the engine; more are refused with 429. With ``writer``, each
     completion request becomes a ``request`` event and each rating a ``rating`` event, by ``rules``. Raises InputError
-    if the folder's tokenizer or the run's secret cannot be read.
+    if the folder's tokenizer, its sampling defaults or the run's secret cannot be read.
     """
     secret = RunSecret.of(writer.path.parent.parent) if writer else RunSecret.of_process()
     recent = RecentAnswers() if rules.keep_text else None
-    front = Front(model_name, load_chat(model_folder), EngineLink(socket), Counters(), max_waiting, recent)
+    front = Front(
+        model_name,
+        load_chat(model_folder),
+        EngineLink(socket),
+        Counters(),
+        max_waiting,
+        recent,
+        SamplingDefaults.of_folder(model_folder),
+        http.strict,
+    )
     ratings = Ratings(writer, secret, rules, recent)
 
     @asynccontextmanager
@@ -75,58 +105,77 @@ def create_app(
         strict_content_type=False,
         responses={"default": {"description": "An error in OpenAI's form"}},
     )
-    app.add_middleware(RequestMiddleware, counters=front.counters, ids=AnswerIds(secret), writer=writer)
+    app.add_middleware(
+        RequestMiddleware,
+        counters=front.counters,
+        ids=AnswerIds(secret),
+        writer=writer,
+        max_body_bytes=http.max_body_bytes,
+    )
+    if http.origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=http.origins,
+            allow_methods=["GET", "HEAD", "POST"],
+            allow_headers=["*"],
+            expose_headers=[IGNORED_HEADER, "Retry-After"],
+        )
     errors.install(app)
+    tokens.install(app, front)
+
+    read = partial(app.api_route, methods=["GET", "HEAD"])
 
     @app.post("/v1/chat/completions")
-    async def chat_completions(http: Request, body: ChatRequest) -> Response:
+    async def chat_completions(request: Request, body: ChatRequest) -> Response:
         prepared = PreparedRequest(
-            prompt=lambda: chat_prompt(body, front.chat),
+            prompts=lambda: [chat_prompt(body, front.chat)],
             param="messages",
             max_tokens=body.max_completion_tokens or body.max_tokens,
             text=next((turn.text for turn in reversed(body.messages) if turn.role == "user"), ""),
+            alternatives=body.alternatives,
         )
-        return await front.answer(http.scope, body, prepared, ChatWording)
+        return await front.answer(request.scope, body, prepared, ChatWording)
 
     @app.post("/v1/completions")
-    async def completions(http: Request, body: CompletionRequest) -> Response:
-        text = completion_text(body)
+    async def completions(request: Request, body: CompletionRequest) -> Response:
+        first = completion_texts(body)[0]
         prepared = PreparedRequest(
-            prompt=lambda: Prompt(front.chat.tokenizer.encode(text)),
+            prompts=lambda: completion_prompts(body, front.chat.tokenizer),
             param="prompt",
             max_tokens=body.max_tokens if "max_tokens" in body.model_fields_set else None,
             default=body.max_tokens,
-            text=text,
+            text=first if isinstance(first, str) else front.chat.tokenizer.decode(first),
+            alternatives=body.alternatives,
         )
-        return await front.answer(http.scope, body, prepared, TextWording)
+        return await front.answer(request.scope, body, prepared, TextWording)
 
     @app.post("/v1/feedback", responses=_FEEDBACK_ERRORS)
-    async def feedback(http: Request, response: Response, body: Feedback) -> FeedbackReceipt:
+    async def feedback(request: Request, response: Response, body: Feedback) -> FeedbackReceipt:
         """Rate an answer of this run. The answer to this means that the rating is on the server's disk."""
-        receipt, rater = await ratings.take(body, http.headers, http.client.host if http.client else "")
+        receipt, rater = await ratings.take(body, request.headers, request.client.host if request.client else "")
         if rater.cookie:
-            set_cookie(response, rater.cookie, secure=http.url.scheme == "https")
+            set_cookie(response, rater.cookie, secure=request.url.scheme == "https")
         return receipt
 
-    @app.get("/v1/models")
+    @read("/v1/models")
     async def models() -> Response:
         return _json(ModelList([front.card]))
 
-    @app.get("/v1/models/{name:path}")
+    @read("/v1/models/{name:path}")
     async def model(name: str) -> Response:
         front.check_model(name)
         return _json(front.card)
 
-    @app.get("/health")
+    @read("/health")
     async def health() -> Response:
         return _json({"status": "ok"})
 
-    @app.get("/readyz")
+    @read("/readyz")
     async def readyz() -> Response:
         await front.link.probe(front.chat.tokenizer.bos_id)
         return _json({"status": "ready"})
 
-    @app.get("/metrics")
+    @read("/metrics")
     async def metrics() -> Response:
         return Response(front.counters.page(), media_type="text/plain; version=0.0.4")
 
@@ -144,9 +193,10 @@ def run_server(
     listener: sockets.socket,
     writer: Writer | None = None,
     rules: FeedbackRules = DEFAULT_RULES,
+    http: HttpRules = DEFAULT_HTTP,
 ) -> None:
     """Serve on ``listener`` until SIGTERM or SIGINT, then let answers in flight end for ``DRAIN_S``."""
-    app = create_app(model_folder, socket, model_name, writer=writer, rules=rules)
+    app = create_app(model_folder, socket, model_name, writer=writer, rules=rules, http=http)
     config = uvicorn.Config(
         app,
         log_level="warning",

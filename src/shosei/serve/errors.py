@@ -56,6 +56,14 @@ def api_error(error: Exception) -> ApiError:
             return ApiError(500, "The server failed to answer; its log says why")
 
 
+def check_unicode(text: str, param: str) -> None:
+    """Raise ApiError if ``text`` cannot be written down."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ApiError(400, "a lone surrogate is not a character", param=param) from None
+
+
 def install(app: FastAPI) -> None:
     """Answer every exception that leaves a route with an error body."""
 
@@ -64,6 +72,8 @@ def install(app: FastAPI) -> None:
         event = request.scope.get(EVENT)
         if event and error.code == CONTEXT_LENGTH_EXCEEDED:
             event.error = "context limit"
+        if error.status == 405 and request.method == "OPTIONS":
+            error.message = "pages of other origins may not ask this server: start it with --allow-origin ORIGIN"
         headers = {**error.headers, **(getattr(exception, "headers", None) or {})}
         return Response(error.body(), error.status, headers, media_type="application/json")
 
@@ -73,26 +83,29 @@ def install(app: FastAPI) -> None:
 
 
 def _invalid(error: RequestValidationError) -> ApiError:
-    first = error.errors()[0]
-    _, *location = first["loc"]  # the first part is "body"
-    if first["type"] == "json_invalid":
-        return ApiError(400, f"The body is not JSON: {first['ctx']['error']} at character {location[0]}")
+    # Of the branches of a union, the one that came furthest is what the client meant.
+    fault = max(error.errors(), key=lambda each: len(each["loc"]))
+    _, *location = fault["loc"]  # the first part is "body"
+    if fault["type"] == "json_invalid":
+        return ApiError(400, f"The body is not JSON: {fault['ctx']['error']} at character {location[0]}")
     if not location:
         return ApiError(400, "The body must be a JSON object, sent with Content-Type: application/json")
     param = _param(location)
-    if first["type"] == "extra_forbidden":  # only feedback refuses what it does not know
+    if fault["type"] == "extra_forbidden":  # only feedback refuses what it does not know
         return ApiError(400, f"Unknown field '{param}'; known: {', '.join(Feedback.model_fields)}", param=param)
-    return ApiError(400, f"{param}: {first['msg']}", param=param)
+    return ApiError(400, f"{param}: {fault['msg'].removeprefix('Value error, ')}", param=param)
 
 
 def _param(location: list[int | str]) -> str:
-    """``["messages", 0, "content", "str"]`` to ``messages[0].content``: the branch of a union is left out."""
+    """``["messages", 0, "content", "str"]`` to ``messages[0].content``: branches of unions, named by type, are left
+    out."""
     path = ""
     for part in location:
         if isinstance(part, int):
             path += f"[{part}]"
-        elif part == "str" or "[" in part:
-            break
-        else:
+        elif part not in _TYPES and "[" not in part and not part[:1].isupper():
             path += f".{part}" if path else part
     return path
+
+
+_TYPES = ("str", "int", "float", "bool")

@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from shosei.log import Rating, Writer
 from shosei.log.secret import RunSecret
 from shosei.serve.answer_ids import AnswerIds
-from shosei.serve.errors import ApiError
-from shosei.serve.prompt import check_unicode
+from shosei.serve.errors import ApiError, check_unicode
 from shosei.serve.rate_limit import RateLimit
 from shosei.serve.rater import Rater, RaterIdentity
 from shosei.wire.feedback import Feedback, FeedbackReceipt

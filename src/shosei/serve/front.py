@@ -8,19 +8,25 @@ from collections.abc import Callable
 from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 from starlette.types import Scope
 
 from shosei.engine.client import EngineClient, EngineLost, GenerationFailed
 from shosei.log import Request as Event
+from shosei.serve.choices import Choices
 from shosei.serve.errors import CONTEXT_LENGTH_EXCEEDED, ApiError
 from shosei.serve.feedback import RecentAnswers
+from shosei.serve.fields import IGNORED_HEADER, ignored_fields
 from shosei.serve.generation import Generation
 from shosei.serve.middleware import EVENT, Counters
-from shosei.serve.prompt import Prompt, check
-from shosei.serve.response import CompletionResponse, Wording
+from shosei.serve.prompt import Prompt, check, check_ids
+from shosei.serve.response import CompletionResponse
+from shosei.serve.sampling import OPENAI_DEFAULTS, SamplingDefaults, sampling
+from shosei.serve.wording import Wording
 from shosei.text import ChatFormat
-from shosei.wire.openai import ModelCard, RequestBody
+from shosei.wire.answers import ModelCard
+from shosei.wire.openai import RequestBody
 
 _CONNECT_S = 1.0
 _PROBE_S = 3.0
@@ -71,17 +77,22 @@ class EngineLink:
 
 @dataclass(frozen=True)
 class PreparedRequest:
-    """What an endpoint makes of its request. ``param`` is the field that the ids of ``prompt`` come from."""
+    """What an endpoint makes of its request. ``param`` is the field that the ids of ``prompts`` come from."""
 
-    prompt: Callable[[], Prompt]
+    prompts: Callable[[], list[Prompt]]
     param: str
     max_tokens: int | None  # as the client asked; None: ``default``, or all that the context leaves
     default: int | None = None
     text: str = ""  # what was asked, as a person reads it
+    alternatives: int | None = None  # so many scores beside each token's; None: no scores
 
 
 class Front:
-    """One served model: its name, its chat format, and the way to its engine. ``recent`` remembers what it answers."""
+    """One served model: its name, its chat format, and the way to its engine. ``recent`` remembers what it answers.
+
+    ``defaults`` are what a request does not say of sampling. Where it is ``strict``, a field that changes nothing is
+    refused, not only named.
+    """
 
     def __init__(
         self,
@@ -91,10 +102,13 @@ class Front:
         counters: Counters,
         max_waiting: int,
         recent: RecentAnswers | None = None,
+        defaults: SamplingDefaults = OPENAI_DEFAULTS,
+        strict: bool = False,
     ) -> None:
         self.card = ModelCard(id=name, created=int(time.time()))
         self.chat, self.link, self.counters = chat, link, counters
         self._max_waiting, self._recent = max_waiting, recent
+        self._defaults, self._strict = defaults, strict
 
     def check_model(self, name: str) -> None:
         """Raise ApiError (404) unless ``name`` is the served model."""
@@ -103,28 +117,54 @@ class Front:
             raise ApiError(404, message, param="model", code="model_not_found")
 
     async def answer(
-        self, scope: Scope, request: RequestBody, prepared: PreparedRequest, wording: Callable[[str, str], Wording]
+        self, scope: Scope, request: RequestBody, prepared: PreparedRequest, wording: type[Wording]
     ) -> CompletionResponse:
         """The response to ``request``, not yet begun. Raises ApiError, EngineLost."""
         event: Event = scope[EVENT]
         event.stream = request.stream
         self.check_model(request.model or self.card.id)
         check(request)
+        ignored = self._ignored(request)
         engine = await self.link.client()
         if self.counters.in_flight > engine.hello.slots + self._max_waiting:
             raise ApiError(429, f"{self._max_waiting} requests wait already: try again later", retry_after_s=1)
+        check_ids(request, engine.hello.vocab_size)
         # In a thread: a long prompt or a large schema must not hold up the streams of others.
-        prompt = await asyncio.to_thread(prepared.prompt)
-        max_tokens = _answer_limit(len(prompt.ids), engine.hello.context_length, prepared)
-        generation = Generation(engine, self.chat.tokenizer, prompt, max_tokens, request)
+        prompts = await asyncio.to_thread(prepared.prompts)
+        drawn = sampling(request, self._defaults)
+        generations = [
+            Generation(
+                engine,
+                self.chat.tokenizer,
+                prompt,
+                _answer_limit(len(prompt.ids), engine.hello.context_length, prepared),
+                request,
+                drawn,
+                prepared.alternatives,
+                number,
+            )
+            for prompt in prompts
+            for number in range(request.n)
+        ]
+        choices = Choices(generations, request.n, prompts[0].has_thoughts)
         if self._recent is not None:
-            self._recent.add(event.id, prepared.text, generation.texts)
-        return CompletionResponse(generation, wording(event.id, self.card.id), event, request)
+            self._recent.add(event.id, prepared.text, generations[0].texts)
+        worded = wording(event.id, self.card.id, self.chat.tokenizer, prepared.alternatives is not None)
+        return CompletionResponse(choices, worded, event, request, ignored)
+
+    def _ignored(self, request: RequestBody) -> dict[str, str]:
+        """The header that names the fields that change nothing. Raises ApiError where none may be."""
+        names = ignored_fields(request, self.chat)
+        if names and self._strict:
+            raise ApiError(400, f"this server is strict, and does nothing with {', '.join(names)}", param=names[0])
+        return {IGNORED_HEADER: quote(", ".join(names), safe=" ,.[]")} if names else {}
 
 
 def _answer_limit(prompt_tokens: int, context_length: int, prepared: PreparedRequest) -> int:
     """How many tokens the answer may have. Raises ApiError if prompt and answer cannot fit the context."""
     left, wanted = context_length - prompt_tokens, prepared.max_tokens
+    if wanted == 0 and left >= 1:
+        return 0
     if left < (wanted or 1):
         answer = f"up to {wanted}" if wanted else "at least 1"
         raise ApiError(

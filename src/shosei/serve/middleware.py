@@ -13,7 +13,6 @@ from shosei.log import Request, Writer
 from shosei.serve.answer_ids import AnswerIds
 from shosei.wire.openai import ID_PREFIXES
 
-MAX_BODY_BYTES = 1 << 20
 PURPOSE_HEADER = b"x-shosei-purpose"
 PURPOSES = ("load", "exam", "agents", "chat", "judge", "probe", "warm-up")
 EVENT = "shosei.event"  # in the scope of a completion request
@@ -47,14 +46,17 @@ class Counters:
 class RequestMiddleware:
     """ASGI middleware: opens an event for each completion request, watches what comes and goes, and closes it.
 
-    No request of any kind may have a body larger than ``MAX_BODY_BYTES``.
+    No request of any kind may have a body larger than ``max_body_bytes``.
     """
 
-    def __init__(self, app: ASGIApp, counters: Counters, ids: AnswerIds, writer: Writer | None) -> None:
+    def __init__(
+        self, app: ASGIApp, counters: Counters, ids: AnswerIds, writer: Writer | None, max_body_bytes: int
+    ) -> None:
         self._app, self._counters, self._ids, self._writer = app, counters, ids, writer
+        self._max_body_bytes = max_body_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        receive = _limited(receive)
+        receive = _limited(receive, self._max_body_bytes)
         prefix = ID_PREFIXES.get(scope.get("path", ""))
         if prefix is None or scope.get("method") != "POST":
             return await self._app(scope, receive, send)
@@ -96,7 +98,7 @@ class RequestMiddleware:
             self._writer.emit(event)
 
 
-def _limited(receive: Receive) -> Receive:
+def _limited(receive: Receive, most: int) -> Receive:
     """``receive`` that refuses a body which is too large to be kept in memory."""
     received = 0
 
@@ -104,8 +106,8 @@ def _limited(receive: Receive) -> Receive:
         nonlocal received
         message = await receive()
         received += len(message.get("body", b""))
-        if received > MAX_BODY_BYTES:
-            raise HTTPException(413, f"The body is larger than {MAX_BODY_BYTES} bytes")
+        if received > most:
+            raise HTTPException(413, f"The body is larger than {most} bytes, the limit of this server (--body-limit)")
         return message
 
     return limited

@@ -5,9 +5,11 @@ Hugging Face folder.
 Never imports torch or transformers.
 """
 
+from shosei.text.answer import AnswerReader, CallPiece, Piece
 from shosei.text.chat import ChatFormat, ChatML, load_chat
 from shosei.text.foreign import SPECIAL_TOKENS
-from shosei.text.streaming import AnswerReader, CallPiece, Piece, StreamDecoder
+from shosei.text.streaming import StreamDecoder
+from shosei.text.thoughts import ThoughtPiece
 from shosei.text.tokenizer import Tokenizer
 
 __all__ = [
@@ -18,6 +20,7 @@ __all__ = [
     "ChatML",
     "Piece",
     "StreamDecoder",
+    "ThoughtPiece",
     "Tokenizer",
     "load_chat",
 ]

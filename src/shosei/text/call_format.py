@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+
+from pydantic_core import from_json
+
+from shosei.errors import InputError
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +53,12 @@ KNOWN = (
 
 
 def parsed(arguments: Any) -> Any:
-    """A call's arguments as JSON's values. What is not valid JSON, as of a call that was cut off, stays as it is."""
+    """A call's arguments as JSON's values; an empty text, as many clients send it, and ``null`` are no arguments.
+
+    What is not valid JSON, as of a call that was cut off, stays as it is.
+    """
+    if arguments is None or (isinstance(arguments, str) and arguments.strip() in ("", "null")):
+        return {}
     if not isinstance(arguments, str):
         return arguments
     try:
@@ -57,3 +67,17 @@ def parsed(arguments: Any) -> Any:
     except (ValueError, RecursionError):
         return arguments
     return arguments if isinstance(value, str) else value
+
+
+def as_object(arguments: Any) -> dict[str, Any]:
+    """A call's arguments for a layout that takes nothing but an object: of a call that was cut off, what came whole.
+
+    Raises InputError for what is neither an object nor the beginning of one.
+    """
+    value = parsed(arguments)
+    if isinstance(value, str):
+        with contextlib.suppress(ValueError):
+            value = from_json(value, allow_partial="trailing-strings")
+    if not isinstance(value, dict):
+        raise InputError("the arguments of a tool call must be a JSON object", param="messages")
+    return value

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from shosei.errors import InputError
@@ -33,18 +34,40 @@ class ChatML:
     """
 
     call_format: CallFormat | None = OURS  # how the model writes calls of tools; None: unknown
+    has_thoughts = False  # whether its answers begin with thoughts between marks
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self.tokenizer = tokenizer
 
-    def render(self, messages: Messages, tools: Tools = None, add_generation_prompt: bool = True) -> list[int]:
+    def render(
+        self,
+        messages: Messages,
+        tools: Tools = None,
+        add_generation_prompt: bool = True,
+        *,
+        continue_final_message: bool = False,
+        variables: Mapping[str, Any] = MappingProxyType({}),
+    ) -> list[int]:
         """Ids of a conversation. No content can forge a special token: its name there is encoded as plain text.
 
-        Raises InputError for a role that the format does not have, and for content that is no text.
+        With ``continue_final_message`` they end with the last message's words, which the model is to continue.
+        ``variables`` are those of a template, by name; this format reads none. Raises InputError for a role that the
+        format does not have, and for content that is no text.
         """
         ids = self._tools(tools) if tools else []
-        ids += [token_id for message in messages for token_id in self._message(message)]
+        *before, last = messages if continue_final_message else [*messages, None]
+        ids += [token_id for message in before if message for token_id in self._message(message)]
+        if last:
+            return [
+                *ids,
+                self.tokenizer.bos_id,
+                *self.tokenizer.encode(f"{last['role']}\n{text_of(last.get('content'))}"),
+            ]
         return ids + self._answer_header() if add_generation_prompt else ids
+
+    def reads(self, name: str) -> bool:
+        """Whether the layout depends on a variable, or on a key of a message, of this name beside those above."""
+        return False
 
     def training_example(self, messages: Messages, tools: Tools = None) -> tuple[list[int], list[bool]]:
         """Ids of a conversation up to the end of its last answer, and a mask of equal length.

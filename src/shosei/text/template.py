@@ -9,14 +9,16 @@ from datetime import datetime
 from functools import cached_property
 from importlib import resources
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NoReturn
 
 from jinja2 import Template, TemplateError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from shosei.errors import InputError
-from shosei.text.call_format import KNOWN, CallFormat, parsed
+from shosei.text.call_format import KNOWN, CallFormat, as_object
 from shosei.text.foreign import SPECIAL_TOKENS, TEMPLATE, TOOL_TEMPLATE, token_names
+from shosei.text.thoughts import CLOSE
 from shosei.text.tokenizer import Tokenizer
 from shosei.wire.message import text_of
 
@@ -38,6 +40,7 @@ class FolderChat:
     def __init__(self, tokenizer: Tokenizer, names: Mapping[str, str], source: str = "", tool_source: str = "") -> None:
         """Raises InputError if a source is not a template."""
         self.tokenizer, self._names = tokenizer, dict(names)
+        self._source = source + tool_source
         self._template = _compiled(source) if source else None
         self._tool_template = _compiled(tool_source) if tool_source else self._template
         longest_first = sorted(tokenizer.special_names, key=len, reverse=True)
@@ -67,9 +70,40 @@ class FolderChat:
                 return form
         return None
 
-    def render(self, messages: Messages, tools: Tools = None, add_generation_prompt: bool = True) -> list[int]:
+    @cached_property
+    def has_thoughts(self) -> bool:
+        """Whether the model's answers begin with thoughts: its template or its tokenizer knows their end."""
+        return CLOSE in self._source or self.tokenizer.special_id(CLOSE) >= 0
+
+    def reads(self, name: str) -> bool:
+        """As ``ChatML.reads``."""
+        return re.search(rf"\b{re.escape(name)}\b", self._source) is not None
+
+    def render(
+        self,
+        messages: Messages,
+        tools: Tools = None,
+        add_generation_prompt: bool = True,
+        *,
+        continue_final_message: bool = False,
+        variables: Mapping[str, Any] = MappingProxyType({}),
+    ) -> list[int]:
         """As ``ChatML.render``. Raises InputError if the template refuses the messages, or there is none."""
-        return self._ids(self._template_of(messages, tools), messages, tools, add_generation_prompt)
+        template = self._template_of(messages, tools)
+        text = self._text(template, messages, tools, add_generation_prompt, variables)
+        return self._encode(self._up_to_end_of(messages[-1], text) if continue_final_message else text)
+
+    def _up_to_end_of(self, message: Mapping[str, Any], text: str) -> str:
+        """The layout ``text`` without what stands behind the words of its last message, as transformers cuts it."""
+        words = self._guard(message.get("content") or "")
+        begin = text.rfind(words.strip())
+        if not words.strip() or begin < 0:
+            raise InputError(
+                "continue_final_message: the template does not show this message as it is", param="messages"
+            )
+        # Some templates strip the space at the end.
+        kept = words.lstrip() if text.startswith(words.lstrip(), begin) else words.strip()
+        return text[: begin + len(kept)]
 
     def training_example(self, messages: Messages, tools: Tools = None) -> tuple[list[int], list[bool]]:
         """As ``ChatML.training_example``.
@@ -123,8 +157,11 @@ class FolderChat:
         return template
 
     def _ids(self, template: Template, messages: Messages, tools: Tools, prompt: bool) -> list[int]:
+        return self._encode(self._text(template, messages, tools, prompt))
+
+    def _encode(self, text: str) -> list[int]:
         """The template's special tokens become ids; a name of one in a message stays text."""
-        text, tokenizer = self._text(template, messages, tools, prompt), self.tokenizer
+        tokenizer = self.tokenizer
         ids = tokenizer.encode(text, allow_special=True)
         if self._special is None:
             return ids
@@ -140,7 +177,14 @@ class FolderChat:
             for token in tokenizer.encode(piece.replace(_GUARD, ""), allow_special=place % 2 == 1)
         ]
 
-    def _text(self, template: Template, messages: Messages, tools: Tools, prompt: bool) -> str:
+    def _text(
+        self,
+        template: Template,
+        messages: Messages,
+        tools: Tools,
+        prompt: bool,
+        variables: Mapping[str, Any] = MappingProxyType({}),
+    ) -> str:
         """The layout, with names of special tokens in what a client says parted. Raises InputError as ``render``."""
         turns = [_as_templates_read(message) for message in messages]
         try:
@@ -148,8 +192,10 @@ class FolderChat:
                 messages=self._guard(turns),
                 tools=self._guard(tools) if tools else None,
                 add_generation_prompt=prompt,
-                **self._names,
+                **(self._names | self._guard(dict(variables))),
             )
+        except InputError:
+            raise
         except Exception as error:  # a foreign program's: it may fail in any way
             raise InputError(f"the model's chat template refuses this: {error}", param="messages") from None
 
@@ -206,7 +252,7 @@ def _as_templates_read(message: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _with_object(call: Mapping[str, Any]) -> dict[str, Any]:
-    return {**call, "function": {**call["function"], "arguments": parsed(call["function"]["arguments"])}}
+    return {**call, "function": {**call["function"], "arguments": as_object(call["function"]["arguments"])}}
 
 
 def _to_json(

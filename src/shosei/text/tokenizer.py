@@ -55,6 +55,8 @@ class Tokenizer:
             raise ValueError(f"it has no token {missing[0]}")
         # One token ends an answer of ours; some foreign models have several.
         self.end_ids = [self.special_id("<|im_end|>")] if end_ids is None else end_ids
+        # What a foreign tokenizer puts before a text that begins; ours begins documents with one token.
+        self._opening: list[int] = [self.begin_id] if self.is_ours else self._special.encode("").ids
         self._serialized = serialized
         self._token_bytes = _bytes_by_id(self._special)
 
@@ -139,6 +141,14 @@ class Tokenizer:
         """What one id stands for; nothing for a special token."""
         # A model may have more rows than the tokenizer has entries: such an id stands for no text.
         return self._token_bytes[token_id] if token_id < len(self._token_bytes) else b""
+
+    def written(self, token_id: int) -> bytes:
+        """As ``token_bytes``, and of a special token its name."""
+        return self.token_bytes(token_id) or (self._special.id_to_token(token_id) or "").encode()
+
+    def encode_beginning(self, text: str) -> list[int]:
+        """Ids of a text from its first word on: behind the token that a document begins with, as it was trained."""
+        return [*self._opening, *self.encode(text)]
 
     def special_id(self, token: str) -> int:
         """Id of a token that was added to those that are learnt; -1, which no text has, if there is none."""

@@ -35,7 +35,7 @@ class TextPart(BaseModel):
 
 class PastFunction(BaseModel):
     name: str
-    arguments: str  # JSON, if the model was right
+    arguments: str | None = None  # JSON, if the model was right
 
 
 class PastCall(BaseModel):

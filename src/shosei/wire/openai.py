@@ -1,4 +1,4 @@
-"""OpenAI's HTTP bodies: what a client may ask, and what it gets. Requests are checked; unknown fields are let through.
+"""OpenAI's HTTP bodies: what a client may ask, and errors. Requests are checked; unknown fields are kept.
 
 Fields and meanings follow OpenAI's public API reference (Chat Completions, Completions, Models, Errors).
 """
@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-import msgspec
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from shosei.wire.message import Message
 
 # The paths at which a model is asked, with what the ids of their answers begin with.
 ID_PREFIXES = {"/v1/chat/completions": "chatcmpl-", "/v1/completions": "cmpl-"}
+
+MAX_CHOICES = 128  # as OpenAI's API has it
+MAX_ALTERNATIVES = 20
 
 
 class RequestBody(BaseModel):
@@ -24,11 +26,25 @@ class RequestBody(BaseModel):
     model: str = ""
     stream: bool = False
     stream_options: StreamOptions | None = None
-    temperature: Annotated[float, Field(ge=0, le=2)] = 1.0
-    top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
+    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
+    top_p: Annotated[float, Field(gt=0, le=1)] | None = None
+    top_k: Annotated[int, Field(ge=-1)] | None = None
+    min_p: Annotated[float, Field(ge=0, le=1)] | None = None
+    repetition_penalty: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    presence_penalty: Annotated[float, Field(ge=-2, le=2)] = 0.0
+    frequency_penalty: Annotated[float, Field(ge=-2, le=2)] = 0.0
+    logit_bias: dict[int, Annotated[float, Field(ge=-100, le=100)]] = {}
+    min_tokens: Annotated[int, Field(ge=0)] = 0
+    stop_token_ids: list[int] = []
+    ignore_eos: bool = False
     seed: int | None = None
     stop: str | list[str] | None = None
-    n: Literal[1] = 1
+    n: Annotated[int, Field(ge=1, le=MAX_CHOICES)] = 1
+    structured_outputs: StructuredOutputs | None = None
+    guided_json: dict[str, Any] | str | None = None
+    guided_regex: str | None = None
+    guided_choice: list[str] | None = None
+    guided_grammar: str | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -48,7 +64,21 @@ class RequestBody(BaseModel):
 
 
 class StreamOptions(BaseModel):
+    model_config = ConfigDict(extra="allow")
+
     include_usage: bool = False
+
+
+class StructuredOutputs(BaseModel):
+    """vLLM's name for what an answer must be: one of these."""
+
+    model_config = ConfigDict(extra="allow")
+
+    json_schema: Annotated[dict[str, Any] | str | None, Field(alias="json")] = None
+    regex: str | None = None
+    choice: list[str] | None = None
+    grammar: str | None = None
+    json_object: bool | None = None
 
 
 class Function(BaseModel):
@@ -76,6 +106,18 @@ class NamedTool(BaseModel):
     function: FunctionName
 
 
+class AllowedTools(BaseModel):
+    mode: Literal["auto", "required"]
+    tools: list[NamedTool]
+
+
+class ToolSelection(BaseModel):
+    """A ``tool_choice`` among some of the tools."""
+
+    type: Literal["allowed_tools"]
+    allowed_tools: AllowedTools
+
+
 class JsonSchema(BaseModel):
     name: str
     json_schema: Annotated[dict[str, Any], Field(alias="schema")]
@@ -85,6 +127,7 @@ class JsonSchema(BaseModel):
 class ResponseFormat(BaseModel):
     type: Literal["text", "json_object", "json_schema"]
     json_schema: JsonSchema | None = None
+    json_object_schema: Annotated[dict[str, Any] | None, Field(alias="schema")] = None  # llama.cpp's, of json_object
 
 
 class ChatRequest(RequestBody):
@@ -94,9 +137,26 @@ class ChatRequest(RequestBody):
     max_tokens: Annotated[int, Field(ge=1)] | None = None
     max_completion_tokens: Annotated[int, Field(ge=1)] | None = None
     tools: list[Tool] = []
-    tool_choice: Literal["none", "auto", "required"] | NamedTool = "auto"
+    tool_choice: Literal["none", "auto", "required"] | NamedTool | ToolSelection = "auto"
     parallel_tool_calls: bool = True
     response_format: ResponseFormat = ResponseFormat(type="text")
+    logprobs: bool = False
+    top_logprobs: Annotated[int, Field(ge=0, le=MAX_ALTERNATIVES)] = 0
+    chat_template_kwargs: dict[str, Any] = {}
+    reasoning_effort: str | None = None
+    add_generation_prompt: bool | None = None
+    continue_final_message: bool = False
+
+    @property
+    def must_call(self) -> bool:
+        choice = self.tool_choice
+        selected = isinstance(choice, ToolSelection) and choice.allowed_tools.mode == "required"
+        return choice == "required" or isinstance(choice, NamedTool) or selected
+
+    @property
+    def alternatives(self) -> int | None:
+        """How many tokens each token's score is given beside; None: no scores are asked for."""
+        return self.top_logprobs if self.logprobs else None
 
     @property
     def offered(self) -> list[Tool]:
@@ -107,104 +167,39 @@ class ChatRequest(RequestBody):
 class CompletionRequest(RequestBody):
     """``POST /v1/completions``."""
 
-    prompt: str | list[str]
-    max_tokens: Annotated[int, Field(ge=1)] = 16
+    prompt: str | list[str] | list[int] | list[list[int]]
+    max_tokens: Annotated[int, Field(ge=0)] = 16
     echo: bool = False
+    logprobs: Annotated[int, Field(ge=0, le=MAX_ALTERNATIVES)] | None = None
+    add_special_tokens: bool = True  # whether the token that documents begin with stands before a text
+
+    @property
+    def alternatives(self) -> int | None:
+        """As in ``ChatRequest``."""
+        return self.logprobs
 
 
-class Usage(msgspec.Struct):
-    prompt_tokens: int
-    completion_tokens: int
-    total_tokens: int
+class TokenizeRequest(BaseModel):
+    """``POST /tokenize``, vLLM's: of a text, or of a conversation as the model reads it."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    model: str = ""
+    prompt: str | None = None
+    messages: list[Message] | None = None
+    tools: list[Tool] = []
+    add_special_tokens: bool = True
+    add_generation_prompt: bool | None = None
+    continue_final_message: bool = False
+    chat_template_kwargs: dict[str, Any] = {}
+    return_token_strs: bool = False
 
 
-class FunctionCall(msgspec.Struct):
-    name: str | msgspec.UnsetType = msgspec.UNSET  # not in the later pieces of a call
-    arguments: str = ""  # JSON, or more of it
+class DetokenizeRequest(BaseModel):
+    """``POST /detokenize``, vLLM's."""
 
-
-class AnswerCall(msgspec.Struct):
-    id: str
-    function: FunctionCall
-    type: str = "function"
-
-
-class AnswerMessage(msgspec.Struct):
-    content: str | None
-    role: str = "assistant"
-    tool_calls: list[AnswerCall] | msgspec.UnsetType = msgspec.UNSET
-
-
-class ToolCallDelta(msgspec.Struct, omit_defaults=True):
-    """The first of a call has everything; the others have more of its arguments."""
-
-    index: int
-    function: FunctionCall
-    id: str | None = None
-    type: str | None = None
-
-
-class Delta(msgspec.Struct, omit_defaults=True):
-    role: str | None = None
-    content: str | None = None
-    tool_calls: list[ToolCallDelta] | None = None
-
-
-class ChatChoice(msgspec.Struct):
-    message: AnswerMessage
-    finish_reason: str
-    index: int = 0
-
-
-class ChatChunkChoice(msgspec.Struct):
-    delta: Delta
-    finish_reason: str | None = None
-    index: int = 0
-
-
-class TextChoice(msgspec.Struct):
-    text: str
-    finish_reason: str | None = None
-    index: int = 0
-    logprobs: None = None
-
-
-class _Answer(msgspec.Struct, kw_only=True):
-    id: str
-    created: int
-    model: str
-
-
-class ChatCompletion(_Answer):
-    choices: list[ChatChoice]
-    usage: Usage
-    object: str = "chat.completion"
-
-
-class ChatChunk(_Answer, omit_defaults=True):
-    choices: list[ChatChunkChoice]
-    object: str
-    usage: Usage | None = None
-
-
-class Completion(_Answer, omit_defaults=True):
-    """A whole completion, and also one chunk of a streamed one: OpenAI uses the same object for both."""
-
-    choices: list[TextChoice]
-    object: str
-    usage: Usage | None = None
-
-
-class ModelCard(msgspec.Struct):
-    id: str
-    created: int
-    object: str = "model"
-    owned_by: str = "shosei"
-
-
-class ModelList(msgspec.Struct):
-    data: list[ModelCard]
-    object: str = "list"
+    model: str = ""
+    tokens: list[Annotated[int, Field(ge=0, lt=1 << 31)]]
 
 
 # HTTP status -> the API's error type; clients map them to exception classes.

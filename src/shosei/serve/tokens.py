@@ -1,0 +1,60 @@
+"""``/tokenize`` and ``/detokenize``, in vLLM's shapes."""
+
+from __future__ import annotations
+
+import asyncio
+
+import msgspec
+from fastapi import FastAPI
+from starlette.responses import Response
+
+from shosei.serve.errors import ApiError, check_unicode
+from shosei.serve.front import Front
+from shosei.serve.prompt import conversation_ids
+from shosei.wire.openai import ChatRequest, DetokenizeRequest, TokenizeRequest
+
+
+class Tokenized(msgspec.Struct):
+    count: int
+    max_model_len: int
+    tokens: list[int]
+    token_strs: list[str] | None = None
+
+
+class Detokenized(msgspec.Struct):
+    prompt: str
+
+
+def install(app: FastAPI, front: Front) -> None:
+    """Add the routes."""
+    tokenizer = front.chat.tokenizer
+
+    @app.post("/tokenize")
+    async def tokenize(body: TokenizeRequest) -> Response:
+        front.check_model(body.model or front.card.id)
+        engine = await front.link.client()
+        ids = await asyncio.to_thread(_ids, body, front)
+        names = [tokenizer.written(token).decode("utf-8", "replace") for token in ids]
+        strings = names if body.return_token_strs else None
+        return _json(Tokenized(len(ids), engine.hello.context_length, ids, strings))
+
+    @app.post("/detokenize")
+    async def detokenize(body: DetokenizeRequest) -> Response:
+        front.check_model(body.model or front.card.id)
+        return _json(Detokenized(b"".join(map(tokenizer.written, body.tokens)).decode("utf-8", "replace")))
+
+
+def _ids(body: TokenizeRequest, front: Front) -> list[int]:
+    """The ids of the text, or of the conversation. Raises ApiError, InputError."""
+    if (body.prompt is None) == (not body.messages):
+        raise ApiError(400, "send either prompt or messages", param="prompt")
+    if body.prompt is None:
+        request = ChatRequest.model_validate(body.model_dump(exclude={"prompt", "add_special_tokens"}))
+        return conversation_ids(request, front.chat)
+    check_unicode(body.prompt, "prompt")
+    tokenizer = front.chat.tokenizer
+    return tokenizer.encode_beginning(body.prompt) if body.add_special_tokens else tokenizer.encode(body.prompt)
+
+
+def _json(value: msgspec.Struct) -> Response:
+    return Response(msgspec.json.encode(value), media_type="application/json")
