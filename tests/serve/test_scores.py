@@ -17,7 +17,12 @@ from serve_process import make_model, serving
 from shosei.text import Tokenizer
 
 ASK: list[Any] = [{"role": "user", "content": "東京の天気は？"}]
-CITY = {"type": "object", "properties": {"city": {"enum": ["東京", "北京"]}}, "required": ["city"]}
+CITY = {
+    "type": "object",
+    "properties": {"city": {"enum": ["東京", "北京"]}},
+    "required": ["city"],
+    "additionalProperties": False,
+}
 GBNF = 'root ::= "x" digit digit\ndigit ::= [0-9]\n'
 LARK = 'start: "x" DIGIT DIGIT\nDIGIT: /[0-9]/\n'
 

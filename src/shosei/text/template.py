@@ -18,7 +18,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from shosei.errors import InputError
 from shosei.text.call_format import KNOWN, CallFormat, as_object
 from shosei.text.foreign import SPECIAL_TOKENS, TEMPLATE, TOOL_TEMPLATE, token_names
-from shosei.text.thoughts import CLOSE
+from shosei.text.thoughts import MARKS
 from shosei.text.tokenizer import Tokenizer
 from shosei.wire.message import text_of
 
@@ -72,8 +72,8 @@ class FolderChat:
 
     @cached_property
     def has_thoughts(self) -> bool:
-        """Whether the model's answers begin with thoughts: its template or its tokenizer knows their end."""
-        return CLOSE in self._source or self.tokenizer.special_id(CLOSE) >= 0
+        """Whether the model's answers begin with thoughts: its template or its tokenizer knows their marks."""
+        return any(mark in self._source or self.tokenizer.special_id(mark) >= 0 for mark in MARKS)
 
     def reads(self, name: str) -> bool:
         """As ``ChatML.reads``."""
