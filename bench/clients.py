@@ -5,8 +5,8 @@ DIR holds an environment for each client, ``DIR/openai``, ``DIR/langchain`` (lan
 is absent is not measured. MODEL is a model or run folder, by default ``runs/quickstart``.
 
 Each client does in its own words what ``client_scripts/`` says. lm-eval asks the same questions over HTTP as on the
-model folder itself, by transformers: each log-likelihood must be the same within 0.01. What Open WebUI's proxy passes on
-is in ``WEBUI``. Ends with 3 if one fails.
+model folder itself, by transformers: each log-likelihood must be the same within 0.01. What Open WebUI's proxy passes
+on is in ``WEBUI``. Ends with 3 if one fails.
 """
 
 from __future__ import annotations
