@@ -1,8 +1,8 @@
 """Clients that must work unmodified with ``shosei serve``: ``python bench/clients.py --environments DIR [MODEL]``.
 
 DIR holds an environment for each client, ``DIR/openai``, ``DIR/langchain`` (langchain, langchain-openai),
-``DIR/openai-agents`` and ``DIR/lm-eval`` (lm-eval[api], transformers, torch), never the one that Shosei is in. One that
-is absent is not measured. MODEL is a model or run folder, by default ``runs/quickstart``.
+``DIR/openai-agents`` and ``DIR/lm-eval`` (lm-eval[api], transformers, accelerate, torch), never the one that Shosei is
+in. One that is absent is not measured. MODEL is a model or run folder, by default ``runs/quickstart``.
 
 Each client does in its own words what ``client_scripts/`` says. lm-eval asks the same questions over HTTP as on the
 model folder itself, by transformers: each log-likelihood must be the same within 0.01. What Open WebUI's proxy passes

@@ -231,3 +231,15 @@ def test_an_answer_that_was_begun_is_continued(play: Callable[..., None]) -> Non
         assert ended == [*resumed, TOKENIZER.end_id, *TOKENIZER.encode("\n")]
 
     play(scene)
+
+
+@pytest.mark.parametrize("strict", [False, True])
+def test_a_name_that_cannot_be_written_down_is_the_callers_mistake(play: Callable[..., None], strict: bool) -> None:
+    async def scene(front: Front) -> None:
+        for change in ({"model": "\ud800"}, {"\ud800": 1}, {"chat_template_kwargs": {"\ud800": 1}}):
+            body = json.dumps({**ASK, **change})
+            headers = {"Content-Type": "application/json"}
+            async with front.http.post(f"{front.url}/v1/chat/completions", data=body, headers=headers) as response:
+                assert response.status in ((400, 404) if strict or "model" in change else (200, 400))
+
+    play(scene, text="好", strict=strict)

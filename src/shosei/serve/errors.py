@@ -30,7 +30,8 @@ class ApiError(Exception):
         retry_after_s: int | None = None,
     ) -> None:
         super().__init__(message)
-        self.status, self.message, self.param, self.code = status, message, param, code
+        self.status, self.message, self.code = status, _writable(message), code
+        self.param = None if param is None else _writable(param)
         self.headers = {} if retry_after_s is None else {"Retry-After": str(retry_after_s)}
 
     def body(self) -> bytes:
@@ -62,6 +63,11 @@ def check_unicode(text: str, param: str) -> None:
         text.encode()
     except UnicodeEncodeError:
         raise ApiError(400, "a lone surrogate is not a character", param=param) from None
+
+
+def _writable(text: str) -> str:
+    """``text`` with a question mark for each lone surrogate, which a client may have sent in a name."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def install(app: FastAPI) -> None:

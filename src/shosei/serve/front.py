@@ -157,7 +157,7 @@ class Front:
         names = ignored_fields(request, self.chat)
         if names and self._strict:
             raise ApiError(400, f"this server is strict, and does nothing with {', '.join(names)}", param=names[0])
-        return {IGNORED_HEADER: quote(", ".join(names), safe=" ,.[]")} if names else {}
+        return {IGNORED_HEADER: quote(", ".join(names), safe=" ,.[]", errors="replace")} if names else {}
 
 
 def _answer_limit(prompt_tokens: int, context_length: int, prepared: PreparedRequest) -> int:
