@@ -113,7 +113,7 @@ def lm_eval(python: Path, url: str, name: str, folder: Path) -> str:
         tasks = write_tasks(Path(scratch))
         local = f"model={name},tokenizer={folder},num_concurrent=2"
         models = {
-            "hf": f"pretrained={folder},dtype=float32,device=cpu",
+            "hf": f"pretrained={folder},dtype=float32",
             "local-completions": f"{local},base_url={url}/completions",
             "local-chat-completions": f"{local},base_url={url}/chat/completions",
         }
@@ -121,7 +121,17 @@ def lm_eval(python: Path, url: str, name: str, folder: Path) -> str:
         for model, arguments in models.items():
             out = Path(scratch) / model
             chat = ["--tasks", "free", "--apply_chat_template"] if "chat" in model else ["--tasks", "choices,free"]
-            words = ["--model", model, "--model_args", arguments, "--include_path", str(tasks), *chat]
+            words = [
+                "--device",
+                "cpu",
+                "--model",
+                model,
+                "--model_args",
+                arguments,
+                "--include_path",
+                str(tasks),
+                *chat,
+            ]
             offline = {"HF_DATASETS_OFFLINE": "1", "HF_HUB_OFFLINE": "1", "HF_HOME": f"{scratch}/cache"}
             command = ["-m", "lm_eval", "run", *words, "--output_path", str(out), "--log_samples"]
             run(python, *command, OPENAI_API_KEY="none", **offline)

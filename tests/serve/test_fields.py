@@ -86,6 +86,20 @@ def test_a_strict_server_refuses_what_changes_nothing(play: Callable[..., None])
     play(scene, text="好", strict=True)
 
 
+def test_the_token_that_ends_an_answer_has_a_score(play: Callable[..., None]) -> None:
+    """lm-eval leaves out the last score of an echoed prompt, whatever token it is of."""
+
+    async def scene(front: Front) -> None:
+        body = {"prompt": [5, 6, 7], "echo": True, "logprobs": 0, "max_tokens": 1}
+        _, whole = await front.post(body, "/v1/completions")
+        listed = whole["choices"][0]["logprobs"]
+        assert listed["tokens"][-1] == "<|im_end|>"
+        assert listed["token_logprobs"] == [None, -0.25, -0.25, -0.5]
+        assert whole["choices"][0]["finish_reason"] == "stop"
+
+    play(scene, scored=True)
+
+
 @pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/completions"])
 def test_several_answers_have_numbers_whole_and_streamed(play: Callable[..., None], path: str) -> None:
     async def scene(front: Front) -> None:

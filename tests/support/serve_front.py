@@ -13,7 +13,18 @@ from typing import Any
 import aiohttp
 import uvicorn
 
-from shosei.engine.protocol import Cancel, ClientMessage, Failed, FrameDecoder, Hello, Submit, Token, frame
+from shosei.engine.protocol import (
+    Cancel,
+    ClientMessage,
+    Failed,
+    FrameDecoder,
+    Hello,
+    PromptScores,
+    Submit,
+    Token,
+    TokenScore,
+    frame,
+)
 from shosei.log import Request, Writer, read_log
 from shosei.log.run import Run
 from shosei.serve.app import MAX_BODY_BYTES, HttpRules, create_app
@@ -43,6 +54,7 @@ class ScriptedEngine:
     text: str = ""
     after: str = "end"
     slots: int = 4
+    scored: bool = False  # whether the prompt's tokens have the score -0.25 and the end -0.5
     tokenizer: Tokenizer = TOKENIZER
     submitted: list[Submit] = field(default_factory=list)
     cancelled: asyncio.Event = field(default_factory=asyncio.Event)
@@ -64,7 +76,11 @@ class ScriptedEngine:
             writer.write(frame(Token(request.id, token)))
             await asyncio.sleep(0.001)
         if self.after == "end":
-            writer.write(frame(Token(request.id, self.tokenizer.end_id, "stop")))
+            if self.scored:
+                scores = [TokenScore(-0.25, [])] * (len(request.prompt) - 1)
+                writer.write(frame(PromptScores(request.id, scores)))
+            score = TokenScore(-0.5, []) if self.scored else None
+            writer.write(frame(Token(request.id, self.tokenizer.end_id, "stop", score)))
         elif self.after == "fail":
             writer.write(frame(Failed(request.id, "out of memory", "engine_error")))
         elif self.after == "vanish":

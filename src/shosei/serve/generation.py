@@ -115,9 +115,9 @@ class Generation:
                     return
                 self.completion_tokens += 1
                 self.reasoning_tokens += reader.thinking
+                if token.score:
+                    self.scored.append((token.token, token.score))
                 if token.finish != "stop":
-                    if token.score:
-                        self.scored.append((token.token, token.score))
                     for piece in reader.push(token.token):
                         yield piece
         for piece in reader.finish():
