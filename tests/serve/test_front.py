@@ -205,6 +205,7 @@ def test_default_cap_is_the_rest_of_the_context(play: Callable[..., None]) -> No
         ("chat/completions", {"grammar": 'root ::= "x"'}, "grammar", None),
         ("chat/completions", {"repeat_penalty": 1.1}, "repeat_penalty", None),
         ("chat/completions", {"bad_words": ["x"]}, "bad_words", None),
+        ("completions", {"prompt_logprobs": 0}, "prompt_logprobs", None),
         ("chat/completions", {"chat_template_kwargs": {"tools": []}}, "chat_template_kwargs.tools", None),
         ("chat/completions", {"continue_final_message": True}, "continue_final_message", None),
         (

@@ -42,7 +42,7 @@ _REFUSED: dict[str, Any] = {
     "options": {},
     "parse_tool_calls": True,
     "prompt_embeds": None,
-    "prompt_logprobs": 0,
+    "prompt_logprobs": None,
     "reasoning_format": "auto",
     "regex": None,
     "repeat_penalty": 1,
@@ -91,7 +91,8 @@ def check_fields(request: RequestBody) -> None:
     extra = request.model_extra or {}
     for name, neutral in _REFUSED.items():
         value = extra.get(name)
-        if value is None or value == neutral or (not value and not neutral):
+        empty = value is False or value in ("", [], {})
+        if value is None or value == neutral or (empty and not neutral):
             continue
         if name == "best_of" and value == request.n:
             continue
