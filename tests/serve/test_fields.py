@@ -228,7 +228,7 @@ def test_images_are_refused_by_their_name(play: Callable[..., None]) -> None:
     async def scene(front: Front) -> None:
         parts = [{"type": "text", "text": "?"}, {"type": "image_url", "image_url": {"url": "data:,"}}]
         _, body = await front.post({"messages": [{"role": "user", "content": parts}]})
-        assert "reads text only" in body["error"]["message"]
+        assert "only text is read" in body["error"]["message"]
         assert "image_url" in body["error"]["message"]
 
     play(scene)

@@ -31,9 +31,9 @@ from shosei.serve.rater import set_cookie
 from shosei.serve.sampling import SamplingDefaults
 from shosei.serve.wording import ChatWording, TextWording
 from shosei.text import load_chat
-from shosei.wire.answers import ModelList
 from shosei.wire.feedback import Feedback, FeedbackReceipt
 from shosei.wire.openai import ChatRequest, CompletionRequest
+from shosei.wire.openai_answers import ModelList
 
 MAX_WAITING = 64
 MAX_BODY_BYTES = 1 << 20

@@ -10,7 +10,7 @@ import msgspec
 
 from shosei.serve.generation import Generation
 from shosei.text import Piece
-from shosei.wire.answers import ReasoningTokens, Usage
+from shosei.wire.openai_answers import ReasoningTokens, Usage
 
 
 class Choices:

@@ -141,7 +141,7 @@ def _ignored_in_messages(request: ChatRequest, chat: ChatFormat) -> list[str]:
         for name, value in _given(message.model_extra)
         if not (name in _OF_ANSWERS and not value)
     }
-    if any(message.name for message in request.messages):
+    if any(message.name for message in request.messages) and not chat.reads("name"):
         names.add("messages.name")
     thoughts = any(message.reasoning_content for message in request.messages)
     if thoughts and not chat.reads("reasoning_content"):

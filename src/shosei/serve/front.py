@@ -25,8 +25,8 @@ from shosei.serve.response import CompletionResponse
 from shosei.serve.sampling import OPENAI_DEFAULTS, SamplingDefaults, sampling
 from shosei.serve.wording import Wording
 from shosei.text import ChatFormat
-from shosei.wire.answers import ModelCard
 from shosei.wire.openai import RequestBody
+from shosei.wire.openai_answers import ModelCard
 
 _CONNECT_S = 1.0
 _PROBE_S = 3.0

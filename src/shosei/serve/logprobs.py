@@ -8,7 +8,7 @@ import msgspec
 
 from shosei.serve.generation import Scored
 from shosei.text import StreamDecoder, Tokenizer
-from shosei.wire.answers import ChatLogprobs, ChatTokenLogprob, TextLogprobs, TokenLogprob
+from shosei.wire.openai_answers import ChatLogprobs, ChatTokenLogprob, TextLogprobs, TokenLogprob
 
 
 def chat_logprobs(scored: Sequence[Scored], tokenizer: Tokenizer) -> ChatLogprobs:

@@ -14,7 +14,7 @@ from shosei.serve.choices import Choices
 from shosei.serve.generation import Generation, Scored
 from shosei.serve.logprobs import TextLogprobWriter, chat_logprobs
 from shosei.text import CallPiece, Piece, ThoughtPiece, Tokenizer
-from shosei.wire.answers import (
+from shosei.wire.openai_answers import (
     AnswerCall,
     AnswerMessage,
     ChatChoice,
