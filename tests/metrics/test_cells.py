@@ -48,6 +48,7 @@ FED_BY = {
     "fault": set(),
     "run.end": set(),
     "note": set(),
+    "passed_on": set(),
 }
 NO_READING_HERE = {
     **{("gpu_utilization", phase): "na" for phase in ("training", "inference")},
