@@ -31,7 +31,7 @@ def import_model(
     from shosei.text.foreign import tokenizer_files
 
     run = open_run(out, must_exist=False)
-    spec, files = folder.read_spec(source), tokenizer_files(source)
+    (spec, _), files = folder.open_model(source), tokenizer_files(source)
     model = asdict(spec) | {"params": spec.params, "embedding_params": spec.embedding_params}
     taken = run.recording("import", config={"source": str(source)}, model=model)
     with run.alone("import", "train"), taken as record:
@@ -41,7 +41,11 @@ def import_model(
         # Not as the run's model, which a training that goes on from this one replaces.
         record.hashes["init"] = sha256(*folder.weight_files(run.model))
     values = {"model": spec.name, "params": spec.params, "folder": str(run.model)}
-    lines = [f"{spec.name}: {spec.params:,} parameters in {run.model}", f"serve it: shosei serve {run.folder}"]
+    lines = [f"{spec.name}: {spec.params:,} parameters in {run.model}"]
+    if converted := folder.converted_types(source, run.model):
+        counts = ", ".join(f"{count} {name}" for name, count in converted.items())
+        lines.append(f"the checkpoint mixes types: {counts} tensors were written in the type of the input table")
+    lines.append(f"serve it: shosei serve {run.folder}")
     result(values, lines, as_json=as_json)
 
 

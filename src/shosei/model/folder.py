@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -22,8 +23,9 @@ from shosei.spec import ModelSpec
 from shosei.spec.generation import WeightFormat
 from shosei.text.foreign import token_text
 
-__all__ = ["WEIGHTS", "convert", "export", "load", "open_weights", "read_spec", "tensor_shapes", "weight_files"]
+__all__ = ["WEIGHTS", "convert", "export", "load", "open_model", "read_spec", "tensor_shapes", "weight_files"]
 
+_TABLE, _HEAD = "model.embed_tokens.weight", "lm_head.weight"
 _TOKENIZER_FILES = (
     "tokenizer.json",
     "tokenizer_config.json",
@@ -51,13 +53,13 @@ def convert(
     ``dtype`` None keeps the type of the input table; without ``tokenizer_folder`` the tokenizer is ``source``'s.
     Raises InputError as ``load`` and ``export`` do.
     """
-    spec = read_spec(source)
-    stored, shapes = open_weights(source, spec), tensor_shapes(spec)
+    spec, stored = open_model(source)
+    shapes = tensor_shapes(spec)
 
     def read(name: str) -> Tensor:
         return stored.read(name, shapes[name])
 
-    _write(spec, read, dtype or read("model.embed_tokens.weight").dtype, tokenizer_folder or source, out)
+    _write(spec, read, dtype or read(_TABLE).dtype, tokenizer_folder or source, out)
     return spec
 
 
@@ -73,10 +75,9 @@ def load(
     should be bfloat16, as the products then take nothing else. Raises InputError, one line that names the file:
     missing, truncated, a tensor missing or of the wrong shape, an architecture that is not ours.
     """
-    spec = read_spec(path)
+    spec, stored = open_model(path)
     with torch.device("meta"):
         model = Transformer(spec)
-    stored = open_weights(path, spec)
     state = {}
     for name, shape in tensor_shapes(spec).items():
         tensor = stored.read(name, shape)
@@ -94,6 +95,13 @@ def load(
     return model.eval(), spec
 
 
+def converted_types(source: Path, written: Path) -> dict[str, int]:
+    """How many tensors of ``source`` have each type that ``written``, the same model, has none of, by safetensors'
+    names: a folder is written in one type."""
+    kept = Weights(written).types
+    return {name: count for name, count in Weights(source).types.items() if name not in kept}
+
+
 class Stored(Protocol):
     """A folder's tensors by Llama's names."""
 
@@ -101,10 +109,27 @@ class Stored(Protocol):
         """The tensor, of this shape; raises InputError that says what is wrong with it."""
 
 
-def open_weights(path: Path, spec: ModelSpec) -> Stored:
-    """The weights of the folder ``path`` whose model is ``spec``. Raises InputError as ``Weights`` does."""
-    stored = Weights(path)
-    return InternLM2Weights(stored, spec) if read_json(path, "config.json")["model_type"] == "internlm2" else stored
+def open_model(path: Path) -> tuple[ModelSpec, Stored]:
+    """Shape and weights of the folder ``path``, each stored tensor of which is one of the shape's.
+
+    A head that is stored beside tied tables and differs from the input table makes the model an untied one, as
+    transformers has it. Raises InputError as ``read_spec`` and ``Weights`` do, and for tensors missing or unasked for.
+    """
+    spec, weights = read_spec(path), Weights(path)
+    if spec.n_layers > len(weights):
+        raise InputError(f"{path / 'config.json'}: {spec.n_layers} layers, but only {len(weights)} tensors are stored")
+    packed = read_json(path, "config.json")["model_type"] == "internlm2"
+    stored: Stored = InternLM2Weights(weights, spec) if packed else weights
+    stored_name = InternLM2Weights.stored_name if packed else str
+    wanted = [stored_name(name) for name in tensor_shapes(spec)]
+    head = stored_name(_HEAD)
+    if spec.tied and head in weights:
+        shape = (spec.vocab_size, spec.d_model)
+        wanted.append(head)
+        if not torch.equal(stored.read(_HEAD, shape), stored.read(_TABLE, shape)):
+            spec = replace(spec, tied=False)
+    weights.check_names(wanted)
+    return spec, stored
 
 
 def tensor_shapes(spec: ModelSpec) -> dict[str, torch.Size]:
@@ -113,7 +138,7 @@ def tensor_shapes(spec: ModelSpec) -> dict[str, torch.Size]:
         model = Transformer(spec)
     shapes = {_stored_name(name): tensor.shape for name, tensor in model.state_dict().items()}
     if spec.tied:
-        del shapes["lm_head.weight"]
+        del shapes[_HEAD]
     return shapes
 
 

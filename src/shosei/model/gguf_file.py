@@ -17,9 +17,8 @@ from torch import Tensor
 
 from shosei.errors import InputError
 from shosei.files import atomic_path
-from shosei.model.folder import open_weights, tensor_shapes
+from shosei.model.folder import open_model, tensor_shapes
 from shosei.model.gguf_vocabulary import add_vocabulary
-from shosei.model.hf_config import read_spec
 from shosei.spec import ModelSpec
 from shosei.spec.rope import LinearScaling, Llama3Scaling, YarnScaling
 
@@ -55,8 +54,8 @@ def write(source: Path, out: Path, kind: str) -> None:
     them. With q4_0 the tables are q8_0: they lose most. Raises InputError as ``folder.load`` does, and for a tokenizer
     or a RoPE scaling that llama.cpp would read otherwise.
     """
-    spec = read_spec(source)
-    stored, shapes = open_weights(source, spec), tensor_shapes(spec)
+    spec, stored = open_model(source)
+    shapes = tensor_shapes(spec)
     types = {name: _type(name, shape, kind) for name, shape in shapes.items()}
     divisors = _rope_divisors(spec)
     out.parent.mkdir(parents=True, exist_ok=True)

@@ -19,6 +19,7 @@ _NAMES = {
     "mlp.up_proj": "feed_forward.w3",
     "mlp.down_proj": "feed_forward.w2",
 }
+_PACKED = ("q_proj", "k_proj", "v_proj")
 
 
 class InternLM2Weights:
@@ -33,14 +34,25 @@ class InternLM2Weights:
 
     def read(self, name: str, shape: Sequence[int]) -> Tensor:
         """The tensor that a Llama calls ``name``. Raises InputError as ``Weights.read`` does."""
+        part = _part(name)
+        if part not in _PACKED:
+            return self._stored.read(self.stored_name(name), shape)
         spec, queries = self._spec, self._spec.n_heads // self._spec.n_kv_heads
         rows = {"q_proj": slice(queries), "k_proj": slice(queries, queries + 1), "v_proj": slice(queries + 1, None)}
-        module, part = name.removesuffix(".weight").rpartition(".")[::2]
-        if part not in rows:
-            for ours, theirs in _NAMES.items():
-                name = name.replace(ours, theirs)
-            return self._stored.read(name, shape)
-        packed = module.replace("self_attn", "attention.wqkv.weight")
-        tensor = self._stored.read(packed, (spec.n_kv_heads * (queries + 2) * spec.head_dim, spec.d_model))
+        packed = (spec.n_kv_heads * (queries + 2) * spec.head_dim, spec.d_model)
+        tensor = self._stored.read(self.stored_name(name), packed)
         heads = tensor.view(spec.n_kv_heads, queries + 2, spec.head_dim, spec.d_model)
         return heads[:, rows[part]].reshape(tuple(shape))
+
+    @staticmethod
+    def stored_name(name: str) -> str:
+        """What InternLM2 calls the tensor in which Llama's ``name`` is stored."""
+        if _part(name) in _PACKED:
+            return name.removesuffix(f"self_attn.{_part(name)}.weight") + "attention.wqkv.weight"
+        for ours, theirs in _NAMES.items():
+            name = name.replace(ours, theirs)
+        return name
+
+
+def _part(name: str) -> str:
+    return name.removesuffix(".weight").rpartition(".")[2]

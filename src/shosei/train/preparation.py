@@ -81,7 +81,7 @@ def shape_of(config: TrainConfig, vocab_size: int) -> ModelSpec:
         if config.lora_rank:
             raise InputError("train.lora_rank adapts a trained model; name its folder with --init")
         return _fit(preset(config.preset), vocab_size)
-    spec = folder.read_spec(Path(config.init))
+    spec, _ = folder.open_model(Path(config.init))
     if vocab_size > spec.vocab_size:
         raise InputError(
             f"the run's tokenizer has {vocab_size} entries, more than the {spec.vocab_size} rows of {config.init}"
