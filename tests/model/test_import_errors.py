@@ -66,6 +66,15 @@ CASES: dict[str, tuple[Damage, str]] = {
     "sliding window, Qwen": (set_config(use_sliding_window=True), "config.json: use_sliding_window = True .* must be"),
     "another activation": (set_config(hidden_act="gelu"), "config.json: hidden_act = 'gelu' .* must be 'silu'"),
     "biases in a part": (set_config(attention_bias=True), "config.json: biases in only a part"),
+    "a sliding layer": (
+        set_config(layer_types=["sliding_attention"] * 3),
+        "config.json: layer_types other than full_attention",
+    ),
+    "RoPE as a string": (set_config(rope_parameters=None, rope_scaling="yarn"), "rope_scaling = 'yarn' is not supp"),
+    "RoPE by kind of layer": (
+        set_config(rope_parameters={"full_attention": {"rope_theta": 1e4}, "sliding_attention": {"rope_theta": 1e4}}),
+        "config.json: rope_parameters of several kinds of layers",
+    ),
     "GPTQ": (set_config(quantization_config={"quant_method": "gptq", "bits": 4}), "config.json: .* gptq .*unquantised"),
     "AWQ": (set_config(quantization_config={"quant_method": "awq"}), "config.json: .* awq .* unquantised folder"),
     "FP8": (set_config(quantization_config={"quant_method": "fp8"}), "config.json: .* fp8 .* unquantised folder"),

@@ -90,6 +90,8 @@ def test_yarn_answers_as_far_as_it_stretches(tmp_path: Path) -> None:
         ({"rope_type": "longrope", "factor": 4}, "'longrope' is not supported; these are: default, dynamic, linear"),
         ({"rope_type": "yarn", "factor": 4, "mscale": 0.7}, "'yarn' with mscale is not supported"),
         ({"rope_type": "linear", "factor": 4, "partial_rotary_factor": 0.5}, "with partial_rotary_factor"),
+        ({"rope_type": "default", "partial_rotary_factor": 0.5}, "with partial_rotary_factor"),
+        ({"rope_type": ["yarn"], "factor": 4}, "is not supported; these are"),
         ({"rope_type": "yarn"}, "key 'factor' is missing"),
         ({"rope_type": "linear", "factor": "x"}, "not a number of the kind"),
         ({"rope_type": "linear", "factor": 0}, "not a number of the kind"),

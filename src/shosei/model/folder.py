@@ -21,7 +21,8 @@ from shosei.model.transformer import Transformer
 from shosei.model.weights import Weights, write
 from shosei.spec import ModelSpec
 from shosei.spec.generation import WeightFormat
-from shosei.text.foreign import token_text
+from shosei.text.foreign import token_ids
+from shosei.text.generation import end_ids, sampling_defaults, token_text
 
 __all__ = ["WEIGHTS", "convert", "export", "load", "open_model", "read_spec", "tensor_shapes", "weight_files"]
 
@@ -143,33 +144,27 @@ def tensor_shapes(spec: ModelSpec) -> dict[str, torch.Size]:
 
 
 def special_ids(tokenizer_folder: Path, spec: ModelSpec) -> dict[str, Any]:
-    """``eos_token_id``, one or, where the folder has a ``generation_config.json``, what that says, often several; and
-    ``bos_token_id`` and ``pad_token_id`` where the tokenizer names such tokens.
+    """``eos_token_id``, one or all that the folder's files name, often several; and ``bos_token_id`` and
+    ``pad_token_id`` where the tokenizer names such tokens.
 
     Raises InputError if nothing ends an answer, or the tokenizer has more entries than the model has rows.
     """
-    ids = _ids(read_json(tokenizer_folder, "tokenizer.json"))
-    largest = max(ids.values())
+    ids = token_ids(read_json(tokenizer_folder, "tokenizer.json"))
+    largest = max(ids.values(), default=0)
     if largest >= spec.vocab_size:
         raise InputError(
             f"{tokenizer_folder / 'tokenizer.json'}: id {largest} has no row in the model's {spec.vocab_size}; take "
             "the tokenizer that the model was trained with"
         )
-    names = {"eos_token": "<|im_end|>"} | read_json(tokenizer_folder, "tokenizer_config.json")
-    special = {f"{kind}_token_id": ids.get(token_text(names.get(f"{kind}_token"))) for kind in ("bos", "eos", "pad")}
-    if (tokenizer_folder / "generation_config.json").is_file():
-        ends = read_json(tokenizer_folder, "generation_config.json").get("eos_token_id")
-        special["eos_token_id"] = special["eos_token_id"] if ends is None else ends
-    if special["eos_token_id"] is None:
+    names = read_json(tokenizer_folder, "tokenizer_config.json")
+    ends = end_ids(tokenizer_folder, ids) or [ids[name] for name in ("<|im_end|>",) if name in ids]
+    special: dict[str, Any] = {
+        f"{kind}_token_id": ids.get(token_text(names.get(f"{kind}_token"))) for kind in ("bos", "pad")
+    }
+    if not ends:
         raise InputError(f"{tokenizer_folder / 'tokenizer_config.json'} names no eos_token of the tokenizer's")
+    special["eos_token_id"] = ends if ends[1:] else ends[0]
     return {name: value for name, value in special.items() if value is not None}
-
-
-def _ids(tokenizer: dict[str, Any]) -> dict[str, int]:
-    pieces = tokenizer["model"]["vocab"]
-    if isinstance(pieces, list):  # a Unigram model's: pairs of piece and score
-        pieces = {piece: place for place, (piece, _) in enumerate(pieces)}
-    return {**pieces} | {token["content"]: token["id"] for token in tokenizer.get("added_tokens", [])}
 
 
 def _write(
@@ -184,7 +179,7 @@ def _write(
                 (folder / name).parent.mkdir(exist_ok=True)
                 shutil.copy(tokenizer_folder / name, folder / name)
         write_json(folder / "config.json", to_config(spec, str(dtype).removeprefix("torch."), ids))
-        write_json(folder / "generation_config.json", {**ids, "do_sample": False})
+        write_json(folder / "generation_config.json", {"do_sample": False} | sampling_defaults(tokenizer_folder) | ids)
         write(folder, tensor_shapes(spec), read, dtype)
 
 

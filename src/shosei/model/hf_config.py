@@ -22,6 +22,9 @@ ARCHITECTURES = {
 # Settings that change what a model computes, and the only values that this implementation computes.
 _REQUIRED = {"hidden_act": "silu", "pretraining_tp": 1, "use_sliding_window": False, "partial_rotary_factor": 1.0}
 
+# Far beyond any model, and small enough that no product of two of them overflows.
+_LARGEST, _MOST_LAYERS = 1 << 26, 1000
+
 
 def model_type(spec: ModelSpec) -> str:
     """The stock architecture with ``spec``'s extras. Raises InputError if there is none."""
@@ -80,16 +83,16 @@ def read_spec(folder: Path) -> ModelSpec:
     file = folder / "config.json"
     _check(config, file)
     try:
-        heads = int(config["num_attention_heads"])
-        head_dim = int(config.get("head_dim") or config["hidden_size"] // heads)
-        return ModelSpec(
+        heads = _whole(config, "num_attention_heads")
+        head_dim = _whole(config, "head_dim") if config.get("head_dim") else _whole(config, "hidden_size") // heads
+        spec = ModelSpec(
             name=str(config.get("_name_or_path") or folder.resolve().name),
-            vocab_size=int(config["vocab_size"]),
-            d_model=int(config["hidden_size"]),
-            n_layers=int(config["num_hidden_layers"]),
-            intermediate_size=int(config["intermediate_size"]),
+            vocab_size=_whole(config, "vocab_size"),
+            d_model=_whole(config, "hidden_size"),
+            n_layers=_whole(config, "num_hidden_layers"),
+            intermediate_size=_whole(config, "intermediate_size"),
             n_heads=heads,
-            n_kv_heads=int(config.get("num_key_value_heads") or heads),
+            n_kv_heads=_whole(config, "num_key_value_heads") if config.get("num_key_value_heads") else heads,
             head_dim=head_dim,
             tied=bool(config.get("tie_word_embeddings", False)),
             norm_eps=float(config.get("rms_norm_eps", 1e-6)),
@@ -98,15 +101,31 @@ def read_spec(folder: Path) -> ModelSpec:
         )
     except KeyError as error:
         raise InputError(f"{file}: key {error} is missing; take the file of the model's original folder") from None
-    except (TypeError, ValueError, ZeroDivisionError) as error:
+    except (TypeError, ValueError, ArithmeticError) as error:
         raise InputError(f"{file}: a value is not a number of the kind it must be: {error}") from None
+    if spec.n_heads % spec.n_kv_heads or head_dim % 2 or not 0 < head_dim <= _LARGEST or not 0 < spec.norm_eps < 1:
+        raise InputError(
+            f"{file}: {spec.n_heads} heads of {head_dim} over {spec.n_kv_heads} of keys and values, rms_norm_eps "
+            f"{spec.norm_eps:g}: no such model can be computed; take the file of the model's original folder"
+        )
+    return spec
+
+
+def _whole(config: dict[str, Any], key: str) -> int:
+    """A size. Raises KeyError if it is missing, and ValueError if no model has such a one."""
+    value = config[key]
+    largest = _MOST_LAYERS if key == "num_hidden_layers" else _LARGEST
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 < value <= largest:
+        raise ValueError(f"{key} = {value!r} is not a whole number from 1 to {largest:,}")
+    return value
 
 
 def _check(config: dict[str, Any], file: Path) -> None:
     """Refuse what this implementation would compute wrongly."""
     kind = str(config.get("model_type"))
     stock = ARCHITECTURES.get(kind, "")
-    names = [str(name).lower() for name in config.get("architectures") or [stock]]
+    classes = config.get("architectures") or [stock]
+    names = [str(name).lower() for name in classes] if isinstance(classes, list) else []
     # transformers' InternLM3 is its Llama under another configuration.
     if kind not in ARCHITECTURES or names not in ([stock.lower()], ["llamaforcausallm"] * (kind == "internlm3")):
         shown = f"{kind} / {config.get('architectures')}"
@@ -114,6 +133,9 @@ def _check(config: dict[str, Any], file: Path) -> None:
     if quantised := config.get("quantization_config") or config.get("compression_config"):
         method = quantised.get("quant_method", "quantised") if isinstance(quantised, dict) else quantised
         raise InputError(f"{file}: weights stored as {method} are not supported; take the model's unquantised folder")
+    layers = config.get("layer_types") or []
+    if not isinstance(layers, list) or any(kind != "full_attention" for kind in layers):
+        raise InputError(f"{file}: layer_types other than full_attention are not supported")
     for key, value in _REQUIRED.items():
         if config.get(key, value) != value:
             raise InputError(f"{file}: {key} = {config[key]!r} is not supported; it must be {value!r}")

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from shosei.errors import InputError
+from shosei.text import folder_files
 
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
@@ -14,15 +15,9 @@ INDEX = "model.safetensors.index.json"
 
 def read_json(folder: Path, name: str) -> dict[str, Any]:
     """A JSON object of a model folder. Raises InputError that names the missing or malformed file."""
-    file = folder / name
-    try:
-        value = json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"{folder} is not a complete model folder: {name} is missing") from None
-    except (OSError, ValueError) as error:
-        raise InputError(f"cannot read {file}: {error}; copy it again") from None
-    if not isinstance(value, dict):
-        raise InputError(f"{file} must hold a JSON object")
+    value = folder_files.read_json(folder, name)
+    if value is None:
+        raise InputError(f"{folder} is not a complete model folder: {name} is missing")
     return value
 
 
@@ -33,7 +28,7 @@ def write_json(file: Path, value: dict[str, Any]) -> None:
 
 def weight_files(folder: Path) -> list[Path]:
     """The safetensors files of ``folder``, in order. Raises InputError: none, pickled weights, a missing shard."""
-    if (folder / INDEX).is_file():
+    if folder_files.is_there(folder, INDEX):
         weight_map = read_json(folder, INDEX).get("weight_map")
         if not isinstance(weight_map, dict):
             raise InputError(f"{folder / INDEX} has no weight_map; copy the model again")
@@ -41,7 +36,7 @@ def weight_files(folder: Path) -> list[Path]:
     else:
         names, because = [WEIGHTS], ""
     for name in names:
-        if (folder / name).is_file():
+        if folder_files.is_there(folder, name):
             continue
         if pickled := sorted(folder.glob("pytorch_model*.bin")):
             raise InputError(

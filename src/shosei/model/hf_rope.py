@@ -17,6 +17,8 @@ _PLAIN = ("default", "dynamic")
 # Keys that change nothing. Of the others, those that a kind does not have are refused.
 _IDLE = ("type", "rope_type", "rope_theta", "finetuned")
 
+_LONGEST = 1 << 27  # positions that float32 tells apart in RoPE are far fewer
+
 
 def read_rope(config: dict[str, Any], head_dim: int, file: Path) -> dict[str, Any]:
     """``rope_theta``, ``rope_scaling`` and ``context_length`` of a spec, from either spelling.
@@ -24,9 +26,13 @@ def read_rope(config: dict[str, Any], head_dim: int, file: Path) -> dict[str, An
     YaRN's context is what it stretches to, whether or not ``max_position_embeddings`` says so. Raises InputError for
     a kind that is not computed here, and KeyError, TypeError or ValueError for a missing or wrong value.
     """
-    rope: dict[str, Any] = config.get("rope_parameters") or config.get("rope_scaling") or {}
+    rope = _parameters(config, file)
     theta = float(rope.get("rope_theta") or config.get("rope_theta") or 10_000.0)
     context = int(config["max_position_embeddings"])
+    if not 0 < context <= _LONGEST or not 0 < theta < math.inf:
+        raise ValueError(f"max_position_embeddings = {context}, rope_theta = {theta}")
+    if rope.get("partial_rotary_factor", 1.0) != 1.0:
+        raise InputError(f"{file}: RoPE with partial_rotary_factor is not supported")
     scaling = _scaling(rope, context, file)
     if scaling:
         numbers = [*scaling.divisors(theta, head_dim), scaling.magnitude]
@@ -47,11 +53,25 @@ def write_rope(spec: ModelSpec) -> dict[str, Any]:
     return config | {"rope_parameters": parameters | {"rope_theta": spec.rope_theta}}
 
 
+def _parameters(config: dict[str, Any], file: Path) -> dict[str, Any]:
+    """What either spelling says; where kinds of layers have parameters of their own, those of full attention, which is
+    all that is computed here. Raises InputError for what is no object."""
+    key = "rope_parameters" if config.get("rope_parameters") else "rope_scaling"
+    rope = config.get(key) or {}
+    if isinstance(rope, dict) and rope and all(isinstance(part, dict) for part in rope.values()):
+        if list(rope) != ["full_attention"]:
+            raise InputError(f"{file}: {key} of several kinds of layers ({', '.join(rope)}) are not supported")
+        rope = rope["full_attention"]
+    if not isinstance(rope, dict):
+        raise InputError(f"{file}: {key} = {rope!r} is not supported; it must be an object with a rope_type")
+    return rope
+
+
 def _scaling(rope: dict[str, Any], context: int, file: Path) -> RopeScaling | None:
     kind = rope.get("rope_type", rope.get("type", "default"))
     if kind in _PLAIN:
         return None
-    if kind not in _SCALINGS:
+    if not isinstance(kind, str) or kind not in _SCALINGS:
         supported = ", ".join([*_PLAIN, *_SCALINGS])
         raise InputError(f"{file}: RoPE scaling '{kind}' is not supported; these are: {supported}")
     wanted = {field.name: field for field in fields(_SCALINGS[kind]) if field.init}

@@ -9,7 +9,7 @@ import msgspec
 
 from shosei.engine.protocol import LogitRules
 from shosei.errors import InputError
-from shosei.text.foreign import GENERATION
+from shosei.text.generation import GENERATION
 from shosei.wire.openai import RequestBody
 
 _NEUTRAL = LogitRules()

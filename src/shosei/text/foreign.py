@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import tokenizers
 
 from shosei.errors import InputError
+from shosei.text.folder_files import is_there, read_json, read_text
+from shosei.text.generation import GENERATION, end_ids, sampling_defaults, token_text
 
 # Of our chat format, InternLM's.
 SPECIAL_TOKENS = ("<|im_start|>", "<|im_end|>", "<|action_start|>", "<|action_end|>", "<|plugin|>", "<|interpreter|>")
 TOKENIZER, CONFIG, TEMPLATE = "tokenizer.json", "tokenizer_config.json", "chat_template.jinja"
-GENERATION = "generation_config.json"
 TOOL_TEMPLATE = "additional_chat_templates/tool_use.jinja"
 
 
@@ -22,50 +24,57 @@ def tokenizer_files(source: Path) -> dict[str, str]:
 
     A SentencePiece ``tokenizer.model`` becomes JSON. Raises InputError if there is neither, or one is damaged.
     """
-    config = _json(source / CONFIG) or {}
+    config = read_json(source, CONFIG) or {}
     if config.pop("auto_map", None) or not (source / TOKENIZER).is_file():
         config["tokenizer_class"] = "PreTrainedTokenizerFast"  # without the code that the original class needs
     template = config.pop("chat_template", "")
     named = {entry["name"]: entry["template"] for entry in template} if isinstance(template, list) else {}
     templates = {TEMPLATE: named.get("default", "") if named else template, TOOL_TEMPLATE: named.get("tool_use", "")}
     for name in templates:
-        if (source / name).is_file():
-            templates[name] = (source / name).read_text(encoding="utf-8")
-    files = {TOKENIZER: _serialized(source, config), CONFIG: json.dumps(config, indent=2, ensure_ascii=False) + "\n"}
-    ends = [(_json(source / name) or {}).get("eos_token_id") for name in (GENERATION, "config.json")]
-    if any(end is not None for end in ends):
-        files[GENERATION] = json.dumps({"eos_token_id": next(end for end in ends if end is not None)}) + "\n"
+        templates[name] = read_text(source, name) or templates[name]
+    serialized = _serialized(source, config)
+    ends = end_ids(source, token_ids(json.loads(serialized)))
+    generation = sampling_defaults(source) | ({"eos_token_id": ends} if ends else {})
+    files = {TOKENIZER: serialized, CONFIG: _as_text(config)} | (
+        {GENERATION: _as_text(generation)} if generation else {}
+    )
     return files | {name: text for name, text in templates.items() if text}
 
 
 def read_end_ids(folder: Path) -> list[int] | None:
     """The ids that end an answer of a model folder's, or None where its tokenizer is ours: it has our tokens, and
     ``<|im_start|>`` begins conversations."""
-    config, names = _json(folder / CONFIG), token_names(folder)
-    tokenizer = _json(folder / TOKENIZER) or {}
-    added: dict[str, int] = {token["content"]: token["id"] for token in tokenizer.get("added_tokens", [])}
-    if not config or (names.get("bos_token") == SPECIAL_TOKENS[0] and added.keys() >= set(SPECIAL_TOKENS)):
+    config, names = read_json(folder, CONFIG), token_names(folder)
+    tokenizer = read_json(folder, TOKENIZER) or {}
+    added = {token["content"] for token in tokenizer.get("added_tokens", [])}
+    if not config or (names.get("bos_token") == SPECIAL_TOKENS[0] and added >= set(SPECIAL_TOKENS)):
         return None
-    generation = _json(folder / GENERATION) or {}
-    ends = generation.get("eos_token_id", added.get(names.get("eos_token", "")))
-    return ends if ends is None or isinstance(ends, list) else [int(ends)]
+    return end_ids(folder, token_ids(tokenizer)) or None
 
 
 def token_names(folder: Path) -> dict[str, str]:
     """The special tokens that a model folder's configuration names, such as ``bos_token``, and their texts."""
-    config = _json(folder / CONFIG) or {}
+    config = read_json(folder, CONFIG) or {}
     return {key: text for key, token in config.items() if key.endswith("_token") and (text := token_text(token))}
 
 
+def token_ids(tokenizer: Mapping[str, Any]) -> dict[str, int]:
+    """The id of each token of a ``tokenizer.json``, by its text."""
+    pieces = tokenizer.get("model", {}).get("vocab", {})
+    if isinstance(pieces, list):  # a Unigram model's: pairs of piece and score
+        pieces = {piece: place for place, (piece, _) in enumerate(pieces)}
+    return {**pieces} | {token["content"]: token["id"] for token in tokenizer.get("added_tokens", [])}
+
+
 def _serialized(source: Path, config: dict[str, Any]) -> str:
-    if (file := source / TOKENIZER).is_file():
+    serialized = read_text(source, TOKENIZER)
+    if serialized is not None:
         try:
-            serialized = file.read_text(encoding="utf-8")
             tokenizers.Tokenizer.from_str(serialized)
         except Exception as error:  # tokenizers raises bare Exception
-            raise InputError(f"{file} is not a tokenizer ({error}); copy it again") from None
+            raise InputError(f"{source / TOKENIZER} is not a tokenizer ({error}); copy it again") from None
         return serialized
-    if not (source / "tokenizer.model").is_file():
+    if not is_there(source, "tokenizer.model"):
         raise InputError(f"{source} has no tokenizer: neither {TOKENIZER} nor tokenizer.model; copy it again")
     from shosei.text.sentencepiece_model import read_sentencepiece  # of an extra
 
@@ -73,17 +82,5 @@ def _serialized(source: Path, config: dict[str, Any]) -> str:
     return read_sentencepiece(source / "tokenizer.model", added)
 
 
-def _json(file: Path) -> Any:
-    """What ``file`` holds, or None if it is absent. Raises InputError if it is malformed."""
-    try:
-        return json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError) as error:
-        raise InputError(f"cannot read {file}: {error}; copy it again") from None
-
-
-def token_text(token: Any) -> str:
-    """A special token's text, which transformers writes plain or as an object; empty where there is none."""
-    text = token.get("content") if isinstance(token, dict) else token
-    return text if isinstance(text, str) else ""
+def _as_text(value: Mapping[str, Any]) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False) + "\n"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import cached_property
 from importlib import resources
@@ -12,11 +12,14 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NoReturn
 
-from jinja2 import Template, TemplateError
+from jinja2 import Template, TemplateError, nodes
+from jinja2.ext import Extension
+from jinja2.parser import Parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from shosei.errors import InputError
 from shosei.text.call_format import KNOWN, CallFormat, as_object
+from shosei.text.folder_files import read_text
 from shosei.text.foreign import SPECIAL_TOKENS, TEMPLATE, TOOL_TEMPLATE, token_names
 from shosei.text.thoughts import MARKS
 from shosei.text.tokenizer import Tokenizer
@@ -192,7 +195,7 @@ class FolderChat:
                 messages=self._guard(turns),
                 tools=self._guard(tools) if tools else None,
                 add_generation_prompt=prompt,
-                **(self._names | self._guard(dict(variables))),
+                **({"documents": None} | self._names | self._guard(dict(variables))),
             )
         except InputError:
             raise
@@ -211,7 +214,7 @@ class FolderChat:
 def load_templates(folder: Path, tokenizer: Tokenizer) -> FolderChat:
     """The chat format of a model folder that is not ours. Raises InputError for a template that is not valid Jinja."""
     names = token_names(folder)
-    source, tool_source = (_read(folder / name) for name in (TEMPLATE, TOOL_TEMPLATE))
+    source, tool_source = (read_text(folder, name) or "" for name in (TEMPLATE, TOOL_TEMPLATE))
     chat = FolderChat(tokenizer, names, source, tool_source)
     # InternLM2's released templates know no tools, but its tokens do.
     if source and not tool_source and not chat.call_format and set(SPECIAL_TOKENS) <= set(tokenizer.special_names):
@@ -220,13 +223,26 @@ def load_templates(folder: Path, tokenizer: Tokenizer) -> FolderChat:
     return chat
 
 
-def _read(file: Path) -> str:
-    return file.read_text("utf-8") if file.is_file() else ""
+class _GenerationTag(Extension):
+    """``{% generation %}``, which marks the words that are learnt for transformers, and changes nothing in them.
+
+    Its body is a block call's, with variables of its own, as in transformers' ``chat_template_utils``.
+    """
+
+    tags = {"generation"}
+
+    def parse(self, parser: Parser) -> nodes.Node:
+        line = next(parser.stream).lineno
+        body = parser.parse_statements(("name:endgeneration",), drop_needle=True)
+        return nodes.CallBlock(self.call_method("_words"), [], [], body).set_lineno(line)
+
+    def _words(self, caller: Callable[[], str]) -> str:
+        return caller()
 
 
 def _compiled(source: str) -> Template:
     environment = ImmutableSandboxedEnvironment(
-        trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"]
+        trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols", _GenerationTag]
     )
     environment.filters["tojson"] = _to_json
     environment.globals |= {"raise_exception": _refuse, "strftime_now": lambda form: datetime.now().strftime(form)}
