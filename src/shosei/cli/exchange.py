@@ -20,12 +20,15 @@ def import_model(
 ) -> None:
     """Bring a Hugging Face folder into a run, to be served, measured and exported like a model of our own.
 
-    Runs no code of the folder's and reads no pickled weights; keeps its tokenizer and its chat template.
+    Runs no code of the folder's and reads no pickled weights; keeps its tokenizer and its chat template. What was
+    written is tried before it takes the run's place: it must load, lay out a conversation and decode a token.
     """
     require("torch", "tokenizers")
     from dataclasses import asdict
+    from tempfile import TemporaryDirectory
 
-    from shosei.files import sha256, write_atomic
+    from shosei.engine.smoke_test import smoke_test
+    from shosei.files import atomic_path, sha256, write_atomic
     from shosei.log import open_run
     from shosei.model import folder
     from shosei.text.foreign import tokenizer_files
@@ -35,9 +38,13 @@ def import_model(
     model = asdict(spec) | {"params": spec.params, "embedding_params": spec.embedding_params}
     taken = run.recording("import", config={"source": str(source)}, model=model)
     with run.alone("import", "train"), taken as record:
+        with TemporaryDirectory() as temporary, atomic_path(run.model) as tried:
+            for name, text in files.items():
+                write_atomic(Path(temporary, name), text)
+            folder.convert(source, tried, tokenizer_folder=Path(temporary))
+            notes = smoke_test(tried)
         for name, text in files.items():
             write_atomic(run.tokenizer / name, text)
-        folder.convert(source, run.model, tokenizer_folder=run.tokenizer)
         # Not as the run's model, which a training that goes on from this one replaces.
         record.hashes["init"] = sha256(*folder.weight_files(run.model))
     values = {"model": spec.name, "params": spec.params, "folder": str(run.model)}
@@ -45,6 +52,7 @@ def import_model(
     if converted := folder.converted_types(source, run.model):
         counts = ", ".join(f"{count} {name}" for name, count in converted.items())
         lines.append(f"the checkpoint mixes types: {counts} tensors were written in the type of the input table")
+    lines += notes
     lines.append(f"serve it: shosei serve {run.folder}")
     result(values, lines, as_json=as_json)
 

@@ -125,7 +125,7 @@ def _check(config: dict[str, Any], file: Path) -> None:
     kind = str(config.get("model_type"))
     stock = ARCHITECTURES.get(kind, "")
     classes = config.get("architectures") or [stock]
-    names = [str(name).lower() for name in classes] if isinstance(classes, list) else []
+    names = [str(name).lower() for name in classes] if isinstance(classes, list) else [str(classes)]
     # transformers' InternLM3 is its Llama under another configuration.
     if kind not in ARCHITECTURES or names not in ([stock.lower()], ["llamaforcausallm"] * (kind == "internlm3")):
         shown = f"{kind} / {config.get('architectures')}"
