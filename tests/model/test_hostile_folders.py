@@ -17,6 +17,7 @@ from safetensors.torch import load_file, save_file
 from foreign_samples import edit, save
 from shosei.errors import InputError
 from shosei.model import folder
+from shosei.text.foreign import tokenizer_files
 from verb import Shosei
 
 
@@ -121,6 +122,11 @@ def test_a_snapshot_of_a_hubs_cache_links_to_its_blobs(whole: Path, tmp_path: Pa
     assert "serve it" in out
 
 
+SOMETIMES = {
+    "config.json": {"rope_scaling": None, "quantization_config": None, "layer_types": None},
+    "generation_config.json": {"temperature": 0.5, "top_k": 20},
+    "tokenizer_config.json": {"chat_template": "", "auto_map": None},
+}
 _VALUES = st.recursive(
     st.none() | st.booleans() | st.integers(-(10**12), 10**12) | st.floats(allow_nan=False) | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
@@ -130,17 +136,18 @@ _VALUES = st.recursive(
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
-def test_any_config_is_read_or_is_one_line(data: st.DataObject, whole: Path, tmp_path: Path) -> None:
-    """One or two keys of a good config have any value, or are gone."""
+@pytest.mark.parametrize("name", ["config.json", "generation_config.json", "tokenizer_config.json"])
+def test_any_config_is_read_or_is_one_line(name: str, data: st.DataObject, whole: Path, tmp_path: Path) -> None:
+    """One or two keys of a good file have any value, or are gone."""
     theirs = tmp_path / "theirs"
     if not theirs.exists():
         shutil.copytree(whole, theirs)
-    config = json.loads((whole / "config.json").read_text())
+    config = json.loads((whole / name).read_text()) | SOMETIMES.get(name, {})
     for key in data.draw(st.lists(st.sampled_from(sorted(config)), min_size=1, max_size=2, unique=True)):
         value = data.draw(_VALUES | st.just("absent"))
-        config = {name: old for name, old in config.items() if name != key} | (
-            {} if value == "absent" else {key: value}
-        )
-    (theirs / "config.json").write_text(json.dumps(config))
+        config = {other: old for other, old in config.items() if other != key}
+        config |= {} if value == "absent" else {key: value}
+    (theirs / name).write_text(json.dumps(config))
     with contextlib.suppress(InputError):
         folder.open_model(theirs)
+        tokenizer_files(theirs)

@@ -27,9 +27,7 @@ def tokenizer_files(source: Path) -> dict[str, str]:
     config = read_json(source, CONFIG) or {}
     if config.pop("auto_map", None) or not (source / TOKENIZER).is_file():
         config["tokenizer_class"] = "PreTrainedTokenizerFast"  # without the code that the original class needs
-    template = config.pop("chat_template", "")
-    named = {entry["name"]: entry["template"] for entry in template} if isinstance(template, list) else {}
-    templates = {TEMPLATE: named.get("default", "") if named else template, TOOL_TEMPLATE: named.get("tool_use", "")}
+    templates = _configured_templates(config.pop("chat_template", None), source / CONFIG)
     for name in templates:
         templates[name] = read_text(source, name) or templates[name]
     serialized = _serialized(source, config)
@@ -80,6 +78,23 @@ def _serialized(source: Path, config: dict[str, Any]) -> str:
 
     added = {int(row): token for row, token in config.get("added_tokens_decoder", {}).items()}
     return read_sentencepiece(source / "tokenizer.model", added)
+
+
+def _configured_templates(template: Any, file: Path) -> dict[str, str]:
+    """The templates in a ``tokenizer_config.json``, by the files that they become: one text, or several with names.
+
+    Raises InputError for anything else.
+    """
+    try:
+        named = {"default": template or ""}
+        if isinstance(template, list):
+            named |= {entry["name"]: entry["template"] for entry in template}
+        templates = {TEMPLATE: named["default"], TOOL_TEMPLATE: named.get("tool_use", "")}
+        if all(isinstance(text, str) for text in templates.values()):
+            return templates
+    except (KeyError, TypeError):  # entries of another form
+        pass
+    raise InputError(f"{file}: chat_template is neither a text nor a list of names and texts; copy the model again")
 
 
 def _as_text(value: Mapping[str, Any]) -> str:
