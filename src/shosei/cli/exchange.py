@@ -14,7 +14,13 @@ from shosei.quantity import shown_bytes
 
 
 def import_model(
-    source: Annotated[Path, typer.Argument(metavar="HF_FOLDER", help="Llama, Qwen2, Qwen3, InternLM2 or InternLM3.")],
+    source: Annotated[
+        Path,
+        typer.Argument(
+            metavar="HF_FOLDER|ORG/NAME",
+            help="Folder, or name of a downloaded model: Llama, Qwen2, Qwen3, InternLM2 or InternLM3.",
+        ),
+    ],
     out: Annotated[Path, typer.Option("--out", metavar="RUN", help="Run folder to put model and tokenizer into.")],
     as_json: JsonOption = False,
 ) -> None:
@@ -28,8 +34,10 @@ def import_model(
     from shosei.files import sha256, write_atomic
     from shosei.log import open_run
     from shosei.model import folder
+    from shosei.model.hub_cache import find_checkpoint
     from shosei.text.foreign import tokenizer_files
 
+    source = find_checkpoint(source)
     run = open_run(out, must_exist=False)
     spec, files = folder.read_spec(source), tokenizer_files(source)
     model = asdict(spec) | {"params": spec.params, "embedding_params": spec.embedding_params}
