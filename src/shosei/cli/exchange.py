@@ -17,31 +17,45 @@ def import_model(
     source: Annotated[
         Path,
         typer.Argument(
-            metavar="HF_FOLDER|ORG/NAME",
-            help="Folder, or name of a downloaded model: Llama, Qwen2, Qwen3, InternLM2 or InternLM3.",
+            metavar="FOLDER|FILE.gguf|ORG/NAME",
+            help="Folder, file, or name of a downloaded model: Llama, Qwen2, Qwen3, InternLM2 or InternLM3.",
         ),
     ],
     out: Annotated[Path, typer.Option("--out", metavar="RUN", help="Run folder to put model and tokenizer into.")],
     as_json: JsonOption = False,
 ) -> None:
-    """Bring a Hugging Face folder into a run, to be served, measured and exported like a model of our own.
+    """Bring a Hugging Face folder or a GGUF file into a run, to be served, measured and exported like one of our own.
 
     Runs no code of the folder's and reads no pickled weights; keeps its tokenizer and its chat template.
     """
     require("torch", "tokenizers")
+    from shosei.model.hub_cache import find_checkpoint
+
+    found = find_checkpoint(source)
+    if not found.is_file():
+        values, lines = _import_folder(found, found, out)
+    else:
+        require("gguf")
+        from shosei.model.gguf_import import unpacked
+
+        with unpacked(found, beside=out) as folder:
+            values, lines = _import_folder(folder, found, out)
+    result(values, lines, as_json=as_json)
+
+
+def _import_folder(source: Path, named: Path, out: Path) -> tuple[dict[str, object], list[str]]:
+    """Take the folder ``source``, which the user knows as ``named``; what to say of it."""
     from dataclasses import asdict
 
     from shosei.files import sha256, write_atomic
     from shosei.log import open_run
     from shosei.model import folder
-    from shosei.model.hub_cache import find_checkpoint
     from shosei.text.foreign import tokenizer_files
 
-    source = find_checkpoint(source)
     run = open_run(out, must_exist=False)
     spec, files = folder.read_spec(source), tokenizer_files(source)
     model = asdict(spec) | {"params": spec.params, "embedding_params": spec.embedding_params}
-    taken = run.recording("import", config={"source": str(source)}, model=model)
+    taken = run.recording("import", config={"source": str(named)}, model=model)
     with run.alone("import", "train"), taken as record:
         for name, text in files.items():
             write_atomic(run.tokenizer / name, text)
@@ -49,8 +63,7 @@ def import_model(
         # Not as the run's model, which a training that goes on from this one replaces.
         record.hashes["init"] = sha256(*folder.weight_files(run.model))
     values = {"model": spec.name, "params": spec.params, "folder": str(run.model)}
-    lines = [f"{spec.name}: {spec.params:,} parameters in {run.model}", f"serve it: shosei serve {run.folder}"]
-    result(values, lines, as_json=as_json)
+    return values, [f"{spec.name}: {spec.params:,} parameters in {run.model}", f"serve it: shosei serve {run.folder}"]
 
 
 def export(
