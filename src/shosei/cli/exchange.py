@@ -14,16 +14,38 @@ from shosei.quantity import shown_bytes
 
 
 def import_model(
-    source: Annotated[Path, typer.Argument(metavar="HF_FOLDER", help="Llama, Qwen2, Qwen3, InternLM2 or InternLM3.")],
+    source: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FOLDER|FILE.gguf|ORG/NAME",
+            help="Folder, file, or name of a downloaded model: Llama, Qwen2, Qwen3, InternLM2 or InternLM3.",
+        ),
+    ],
     out: Annotated[Path, typer.Option("--out", metavar="RUN", help="Run folder to put model and tokenizer into.")],
     as_json: JsonOption = False,
 ) -> None:
-    """Bring a Hugging Face folder into a run, to be served, measured and exported like a model of our own.
+    """Bring a Hugging Face folder or a GGUF file into a run, to be served, measured and exported like one of our own.
 
     Runs no code of the folder's and reads no pickled weights; keeps its tokenizer and its chat template. What was
     written is tried before it takes the run's place: it must load, lay out a conversation and decode a token.
     """
     require("torch", "tokenizers")
+    from shosei.model.hub_cache import find_checkpoint
+
+    found = find_checkpoint(source)
+    if not found.is_file():
+        values, lines = _import_folder(found, found, out)
+    else:
+        require("gguf")
+        from shosei.model.gguf_import import unpacked
+
+        with unpacked(found, beside=out) as folder:
+            values, lines = _import_folder(folder, found, out)
+    result(values, lines, as_json=as_json)
+
+
+def _import_folder(source: Path, named: Path, out: Path) -> tuple[dict[str, object], list[str]]:
+    """Take the folder ``source``, which the user knows as ``named``; what to say of it."""
     from dataclasses import asdict
     from tempfile import TemporaryDirectory
 
@@ -36,7 +58,7 @@ def import_model(
     run = open_run(out, must_exist=False)
     (spec, _), files = folder.open_model(source), tokenizer_files(source)
     model = asdict(spec) | {"params": spec.params, "embedding_params": spec.embedding_params}
-    taken = run.recording("import", config={"source": str(source)}, model=model)
+    taken = run.recording("import", config={"source": str(named)}, model=model)
     with run.alone("import", "train"), taken as record:
         with TemporaryDirectory() as temporary, atomic_path(run.model) as tried:
             for name, text in files.items():
@@ -54,43 +76,80 @@ def import_model(
         lines.append(f"the checkpoint mixes types: {counts} tensors were written in the type of the input table")
     lines += notes
     lines.append(f"serve it: shosei serve {run.folder}")
-    result(values, lines, as_json=as_json)
+    return values, lines
 
 
 def export(
     model_or_run: Annotated[Path, typer.Argument(metavar="RUN_OR_MODEL", help="Run folder, or model folder.")],
-    out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder (hf) or file (gguf) to write.")],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder (hf), or file (gguf: NAME.gguf) to write.")],
     kind: Annotated[
-        Literal["hf", "gguf"], typer.Option("--format", help="hf: transformers, vLLM, SGLang. gguf: llama.cpp.")
-    ] = "hf",
+        Literal["hf", "gguf", "ollama"] | None,
+        typer.Option(
+            "--format",
+            help="hf: transformers, vLLM, SGLang. gguf: llama.cpp. ollama: gguf and NAME.Modelfile. (default: by OUT)",
+            show_default=False,
+        ),
+    ] = None,
     stored: Annotated[
         Literal["f32", "bf16", "q8_0", "q4_0"] | None,
         typer.Option("--type", help="Of the weights; q8_0 and q4_0 for gguf only (default: as stored; gguf: bf16)."),
+    ] = None,
+    licence: Annotated[
+        str | None,
+        typer.Option("--license", help="For the folder's README.md, such as apache-2.0.", show_default=False),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Write a model as a stock Hugging Face folder or as a GGUF file; a layer at a time, whole or not at all."""
     require("torch", "tokenizers")
     source, name = find_model(model_or_run)
-    if kind == "gguf":
-        require("gguf")
-        from shosei.model import gguf_file
-
-        stored = stored or "bf16"
-        gguf_file.write(source, out, stored)
+    kind = kind or ("gguf" if out.suffix.lower() == ".gguf" else "hf")
+    if kind == "hf":
+        run = model_or_run if model_or_run != source else None
+        after = _export_folder(source, run, out, stored, licence)
+        files = [file for file in out.rglob("*") if file.is_file()]
     else:
-        import torch
-
-        from shosei.model import folder
-
-        if stored in ("q8_0", "q4_0"):
-            raise InputError(f"--type {stored} exists in GGUF only: add --format gguf")
-        if out.exists() and not (out / "config.json").is_file():
-            raise InputError(f"{out} exists and is not a model folder, so it is not replaced; give another name")
-        if out.resolve() == source.resolve():
-            raise InputError(f"{out} is the model itself; give another folder")
-        folder.convert(source, out, {"f32": torch.float32, "bf16": torch.bfloat16}.get(stored or ""))
-    files = [out] if out.is_file() else sorted(file for file in out.iterdir() if file.is_file())
+        files, after = _export_file(source, out, stored or "bf16", modelfile=kind == "ollama")
+        stored = stored or "bf16"
     size = sum(file.stat().st_size for file in files)
     values = {"model": name, "out": str(out), "format": kind, "type": stored, "bytes": size}
-    result(values, [f"{name}: {kind} in {out}, {shown_bytes(size)}"], as_json=as_json)
+    result(values, [f"{name}: {kind} in {out}, {shown_bytes(size)}", after], as_json=as_json)
+
+
+def _export_folder(source: Path, run: Path | None, out: Path, stored: str | None, licence: str | None) -> str:
+    """Write the folder with its model card; what to do with it."""
+    import torch
+
+    from shosei.cli.model_card import model_card, upload_line
+    from shosei.files import write_atomic
+    from shosei.model import folder
+
+    if out.suffix.lower() == ".gguf":
+        raise InputError(f"{out} is a file's name; give a folder's, or leave --format hf away")
+    if stored in ("q8_0", "q4_0"):
+        raise InputError(f"--type {stored} exists in GGUF only: give OUT a name that ends in .gguf, or --format gguf")
+    if out.exists() and not (out / "config.json").is_file():
+        raise InputError(f"{out} exists and is not a model folder, so it is not replaced; give another name")
+    if out.resolve() == source.resolve():
+        raise InputError(f"{out} is the model itself; give another folder")
+    card = model_card(folder.read_spec(source), source, run, licence)
+    folder.convert(source, out, {"f32": torch.float32, "bf16": torch.bfloat16}.get(stored or ""))
+    write_atomic(out / "README.md", card)
+    return f"upload it: {upload_line(out)}"
+
+
+def _export_file(source: Path, out: Path, stored: str, *, modelfile: bool) -> tuple[list[Path], str]:
+    """Write the GGUF, and the Modelfile beside it if asked to; the files, and what to do with them."""
+    require("gguf")
+    from shosei.files import write_atomic
+    from shosei.model import gguf_file, ollama
+
+    if out.is_dir():
+        raise InputError(f"{out} is a folder; give a file's name, such as {out / 'model.gguf'}")
+    recipe = ollama.modelfile(source, out) if modelfile else ""
+    gguf_file.write(source, out, stored)
+    if not modelfile:
+        return [out], f"run it: llama-server -m {out}"
+    beside = out.with_name(f"{out.name.removesuffix('.gguf')}.Modelfile")
+    write_atomic(beside, recipe)
+    return [out, beside], f"run it: ollama create {beside.stem} -f {beside} && ollama run {beside.stem}"

@@ -72,7 +72,7 @@ def write(source: Path, out: Path, kind: str) -> None:
             for name, shape in shapes.items():
                 values, size = gguf.GGML_QUANT_SIZES[types[name]]
                 stored_bytes = math.prod(shape) // values * size
-                writer.add_tensor_info(_gguf_name(name), shape, np.dtype(np.float32), stored_bytes, types[name])
+                writer.add_tensor_info(gguf_name(name), shape, np.dtype(np.float32), stored_bytes, types[name])
             writer.write_header_to_file()
             writer.write_kv_data_to_file()
             writer.write_ti_data_to_file()
@@ -146,7 +146,8 @@ def _type(name: str, shape: torch.Size, kind: str) -> Type:
     return chosen if shape[-1] % gguf.GGML_QUANT_SIZES[chosen][0] == 0 else Type.BF16
 
 
-def _gguf_name(name: str) -> str:
+def gguf_name(name: str) -> str:
+    """What llama.cpp calls the tensor that Llama's folders call ``name``."""
     module, _, kind = name.rpartition(".")
     if not module.startswith("model.layers."):
         return f"{_NAMES[module]}.{kind}"

@@ -108,6 +108,10 @@ class FolderChat:
         kept = words.lstrip() if text.startswith(words.lstrip(), begin) else words.strip()
         return text[: begin + len(kept)]
 
+    def text(self, messages: Messages, tools: Tools = None, add_generation_prompt: bool = True) -> str:
+        """What ``render`` gives the ids of. Raises InputError as it does."""
+        return self._text(self._template_of(messages, tools), messages, tools, add_generation_prompt)
+
     def training_example(self, messages: Messages, tools: Tools = None) -> tuple[list[int], list[bool]]:
         """As ``ChatML.training_example``.
 
