@@ -9,7 +9,8 @@ from gguf import TokenType
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers
 
 from shosei.model.hf_files import write_json
-from shosei.text.foreign import CONFIG, GENERATION, TEMPLATE, TOKENIZER, TOOL_TEMPLATE
+from shosei.text.foreign import CONFIG, TEMPLATE, TOKENIZER, TOOL_TEMPLATE
+from shosei.text.generation import GENERATION
 from shosei.text.tokenizer import QWEN2_PATTERN
 
 if TYPE_CHECKING:

@@ -12,7 +12,8 @@ from shosei.errors import InputError
 from shosei.model.hf_config import read_spec
 from shosei.model.hf_files import read_json
 from shosei.text import Tokenizer
-from shosei.text.foreign import GENERATION, TEMPLATE
+from shosei.text.foreign import TEMPLATE
+from shosei.text.generation import GENERATION
 from shosei.text.template import FolderChat, load_templates
 
 # Of generation_config.json, to Ollama's names.

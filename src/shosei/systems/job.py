@@ -164,8 +164,11 @@ def _written(path: Path) -> bytes | None:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # a pipe would have us wait
     except OSError:
         return None
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):  # a folder would be an error to open
+        os.close(descriptor)
+        return None
     with open(descriptor, "rb") as file:
-        return file.read(LIMIT_BYTES + 1) if stat.S_ISREG(os.fstat(descriptor).st_mode) else None
+        return file.read(LIMIT_BYTES + 1)
 
 
 def _failure(error: str, message: str) -> dict[str, str]:
