@@ -49,7 +49,7 @@ def _import_folder(source: Path, named: Path, out: Path) -> tuple[dict[str, obje
     from dataclasses import asdict
     from tempfile import TemporaryDirectory
 
-    from shosei.engine.smoke_test import smoke_test
+    from shosei.cli.smoke_test import smoke_test
     from shosei.files import atomic_path, sha256, write_atomic
     from shosei.log import open_run
     from shosei.model import folder

@@ -61,7 +61,7 @@ def smoke_test(folder: Path) -> list[str]:
     size = sum(file.stat().st_size for file in model_folder.weight_files(folder))
     fits = size * 1.5 < psutil.virtual_memory().available
     command = [sys.executable, "-P", "-m", __name__, str(folder), str(size if fits else 0)]
-    limit = 10 * (_TEXT_SECONDS + _seconds(size))
+    limit = 4 * (_TEXT_SECONDS + _seconds(size))
     try:
         ended = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=limit)
     except subprocess.TimeoutExpired:

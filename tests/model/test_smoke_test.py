@@ -1,0 +1,55 @@
+"""What an import says of a model that works in part, and how it ends where one takes more than it may."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from foreign_chats import make_chat
+from foreign_samples import edit, save
+from verb import Shosei
+
+NO_TOOLS = "{% for m in messages %}{% if m.role not in ['user', 'assistant'] %}{{ raise_exception('roles alternate') }}"
+NO_TOOLS += "{% endif %}{{ m.content }}{% endfor %}"
+
+
+@pytest.fixture
+def theirs(tmp_path: Path) -> Path:
+    save("llama", tmp_path / "theirs", num_hidden_layers=1)
+    edit(tmp_path / "theirs/tokenizer_config.json", bos_token=None)
+    return tmp_path / "theirs"
+
+
+def test_a_template_without_tools_is_said(theirs: Path, tmp_path: Path, shosei: Shosei) -> None:
+    """The tokenizer has no tokens for calls either."""
+    save("llama", theirs, num_hidden_layers=1, vocab_size=400)
+    make_chat(theirs, NO_TOOLS)
+    code, out, err = shosei("import", theirs, "--out", tmp_path / "run")
+    assert code == 0, err
+    assert "its chat has no tool calls: the model's chat template refuses this: roles alternate" in out
+    assert out.rstrip().endswith(f"serve it: shosei serve {tmp_path / 'run'}")
+
+
+def test_a_base_model_is_said(theirs: Path, tmp_path: Path, shosei: Shosei) -> None:
+    (theirs / "chat_template.jinja").unlink()
+    code, out, err = shosei("import", theirs, "--out", tmp_path / "run")
+    assert code == 0, err
+    assert "it has no chat template" in out
+
+
+def test_a_tokenizer_that_blows_text_up_ends_at_the_limit_of_memory(
+    theirs: Path, tmp_path: Path, shosei: Shosei
+) -> None:
+    """Ten times as long for each of twelve rules."""
+    tokenizer = json.loads((theirs / "tokenizer.json").read_text())
+    rule = {"type": "Replace", "pattern": {"Regex": "."}, "content": "x" * 10}
+    tokenizer["normalizer"] = {"type": "Sequence", "normalizers": [rule] * 12}
+    (theirs / "tokenizer.json").write_text(json.dumps(tokenizer))
+    code, out, err = shosei("import", theirs, "--out", tmp_path / "run")
+    assert code == 2
+    assert err.count("\n") == 1
+    assert "the tokenizer or the chat template: it" in err
+    assert not (tmp_path / "run/model").exists()
+    assert "serve it" not in out
