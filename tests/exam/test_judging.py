@@ -299,6 +299,7 @@ class TestLabels:
         assert judged(shosei, run, "--labels", table)["labels"] == 2
         for words, told in (
             ("item,label\nz,pass\n", "labels.csv:2: the run has no answer to item 'z'"),
+            ("item,label\na,pass\na,fail\n", "labels.csv:3: item 'a' is labelled 'pass' above and 'fail' here"),
             ("item,label\na,yes\n", "labels.csv:2: the label 'yes' is neither 'pass' nor 'fail'"),
             ("task,label\na,pass\n", "labels.csv:2: not a label"),
             ("item,label\na,\n", "holds no labels"),

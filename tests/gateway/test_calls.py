@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import aiohttp
 import openai
@@ -28,6 +28,7 @@ from gateway_upstream import (
     well,
 )
 from shosei.gateway import Gateway
+from shosei.gateway.call import Call
 from shosei.gateway.tool_results import RULE
 from shosei.log import Log, Request, ToolCall, ToolResult
 
@@ -423,3 +424,10 @@ def test_text_of_a_stream_is_never_cut_within_a_character(tmp_path: Path) -> Non
 
     log, _ = through(tmp_path, slowly, talk)
     assert requests(log)[0].tokens_out is None  # this upstream counts nothing; missing is not 0
+
+
+@pytest.mark.parametrize("name", ["%1b%5b31mred", "a%0ab", "%e2%80%ae"])
+def test_a_name_does_not_steer_a_terminal(name: str) -> None:
+    call = Call(cast(Any, None), "POST", f"/a/{name}/v1/chat/completions".encode(), [], b"{}", 0, True, True)
+    assert "\N{REPLACEMENT CHARACTER}" in call.agent
+    assert call.agent.isprintable()

@@ -38,6 +38,14 @@ ERRORS = {
     "Permission denied": "phrase",
     "Failed to fetch the page": "phrase",
     "找不到这个城市": "phrase",
+    "调用工具时出错: timeout": "phrase",
+    "发生错误：无法连接数据库": "phrase",
+    "查询失败：城市不存在": "phrase",
+    "例外が発生しました": "phrase",
+    "データベースに接続できませんでした": "phrase",
+    "panic: runtime error: index out of range": "phrase",
+    "HTTP 500 Internal Server Error": "phrase",
+    "<error>no city</error>": "phrase",
     "その都市は見つかりませんでした。": "phrase",
     "1 validation error:\n```json\n[]\n```\n\nFix the errors and try again.": "phrase",
 }
@@ -51,6 +59,9 @@ ANSWERS = [
     "エラーはありません",
     "Terror at sea: a film of 1998",
     '{"error": null, "result": 5}',
+    '{"error": "none", "result": 5}',
+    "无法无天是一个成语，出自《清史稿》",
+    "この寺は一般の人は入ることができません",
     '{"errors": [], "data": {}}',
     '{"isError": false, "content": []}',
     '{"status": "ok"}',
@@ -67,6 +78,7 @@ NOBODY_KNOWS = [
     "失败",
     "the date is invalid",
     "There is no such city",
+    '{"error": 0.03, "mean": 5.1}',
     '{"message": "internal error"}',
 ]
 

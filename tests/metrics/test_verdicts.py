@@ -47,6 +47,7 @@ def test_two_forms_are_verdicts(text: str, passes: bool, reason: str | None) -> 
         "**VERDICT: pass**",
         'So: {"verdict": "pass"}',
         '{"verdict": "maybe"}',
+        '{"verdict": "fail", "verdict": "pass"}',
         '{"verdict": true}',
         '{"verdict": "pass"} {"verdict": "fail"}',
         '["pass"]',

@@ -71,8 +71,9 @@ def test_an_answer_that_is_too_long_is_a_flood(tmp_path: Path, model: Model, pro
     assert errors(run(tmp_path, model, program)) == {"0": "flood"}
 
 
-def test_an_answer_file_that_is_no_file_is_not_waited_for(tmp_path: Path, model: Model) -> None:
-    assert answer(run(tmp_path, model, 'os.mkfifo(os.environ["SHOSEI_ANSWER_FILE"]); print(said)')) == "42\n"
+@pytest.mark.parametrize("make", ["mkfifo", "mkdir"])
+def test_an_answer_file_that_is_no_file_is_not_waited_for(tmp_path: Path, model: Model, make: str) -> None:
+    assert answer(run(tmp_path, model, f'os.{make}(os.environ["SHOSEI_ANSWER_FILE"]); print(said)')) == "42\n"
 
 
 def test_turns_keep_their_roles(tmp_path: Path, model: Model) -> None:

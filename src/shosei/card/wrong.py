@@ -14,6 +14,7 @@ from shosei.metrics.grading.answer import NONE
 from shosei.metrics.grading.grade import Mark, answer_of_score, classes, mark, outcomes
 from shosei.metrics.metric import Words, text
 from shosei.metrics.observed.tasks import by_task, calls, names, submitted
+from shosei.text_files import printable
 from shosei.wire.suite import GRADERS
 
 MOST = 20  # on the card, which must stay small enough to mail
@@ -140,8 +141,8 @@ def _silent(row: WrongTask) -> WrongTask:
 
 
 def shortened(words: str, longest: int = LONGEST) -> str:
-    """On one line and cut in the middle, as an answer's end counts most; a wide character takes two places."""
-    line = " ".join(words.split())
+    """On one line without control characters, cut in the middle: an answer's end counts. A wide one takes two."""
+    line = printable(" ".join(words.split()))
     if cell_len(line) <= longest:
         return line
     end = longest // 2

@@ -14,6 +14,7 @@ from shosei.gateway.prompt import agent_of
 from shosei.gateway.splice import edited, spans_of
 from shosei.log.events import UNATTRIBUTED
 from shosei.log.guessed_agent import GUESSED
+from shosei.text_files import printable
 from shosei.wire.connection import Headers
 from shosei.wire.reply import UNREADABLE
 
@@ -143,11 +144,11 @@ def path_of(run: str = "", task: str = "", agent: str = "") -> str:
 
 def _name(raw: bytes) -> str:
     """A name out of a path or a header, percent-encoded or plain UTF-8."""
-    return unquote_to_bytes(raw).decode("utf-8", "replace")
+    return printable(unquote_to_bytes(raw).decode("utf-8", "replace"))
 
 
 def _text(value: object) -> str:
-    return value if isinstance(value, str) else ""
+    return printable(value) if isinstance(value, str) else ""
 
 
 def _value(fields: _Fields, name: str) -> Any:

@@ -19,7 +19,7 @@ from shosei.gateway.passage import Passages
 from shosei.gateway.recording import Replay, Tee
 from shosei.gateway.relay import Relay
 from shosei.gateway.upstream import Source, Upstream
-from shosei.log import Event, Request, Writer
+from shosei.log import Event, Note, Request, Writer
 from shosei.wire.endpoint import listen
 
 
@@ -53,6 +53,7 @@ class Gateway:
         self._asks_usage = True  # until the upstream refuses to be asked
         self._passages = Passages(self._emit)
         self._downstreams: set[Downstream] = set()
+        self._not_recorded = 0
         self._name, self._numbers = uuid.uuid4().hex[:16], itertools.count(1)
         self.url = ""  # http://HOST:PORT, once it listens
 
@@ -89,6 +90,9 @@ class Gateway:
         for downstream in left:
             downstream.abort()
         self._source.close()
+        if self._not_recorded:
+            words = "calls were not on the recording and failed: this is no replay of what was recorded"
+            self._emit(Note(level="warning", text=f"{self._not_recorded} {words}"))
 
     @property
     def _run(self) -> str:
@@ -124,6 +128,7 @@ class Gateway:
             self._begin(call)
             if self._admits(call, relay) and not await inject(fault, call, relay, self._config.delay_s, self._emit):
                 await relay.run(self._source)
+                self._not_recorded += relay.not_recorded
                 self._asks_usage = self._asks_usage and not relay.usage_refused
         except asyncio.CancelledError:
             # Many clients leave at a stream's last event, before HTTP's own end: theirs is a whole answer.

@@ -16,7 +16,7 @@ from shosei.gateway.downstream import MAX_BODY_BYTES
 from shosei.gateway.estimate import Estimate, prompt_tokens
 from shosei.gateway.hop import handed_on
 from shosei.gateway.splice import edited, id_edits
-from shosei.gateway.upstream import FAILURES, Source, failure_of
+from shosei.gateway.upstream import FAILURES, NotRecorded, Source, failure_of
 from shosei.log import Request, ToolCall
 from shosei.wire import sse
 from shosei.wire.connection import Broken, Headers
@@ -39,6 +39,7 @@ class Relay:
     def __init__(self, call: Call, api: Api, charge: Charge, *, cut: bool) -> None:
         self.ended = False
         self.reply = Reply(call.id, call.received_ns, bytes_sent=len(call.body))
+        self.not_recorded = False  # a recording was asked for an answer that it does not have
         self.usage_refused = False  # the upstream takes no ``stream_options``, but took the request without
         self._call, self._api, self._downstream, self._cut = call, api, call.downstream, cut
         self._id = _encode(call.id)
@@ -245,6 +246,7 @@ class Relay:
     def _fail(self, error: Exception) -> None:
         """Break the answer off where the upstream did, or else say what it did."""
         failure = failure_of(error, begun=self.reply.status is not None)
+        self.not_recorded = isinstance(error, NotRecorded)
         broke_off = isinstance(error, Broken) and self.reply.status is not None
         if not (self._downstream.begun or broke_off):
             self.refuse(failure.status, failure.message, failure.code, error=failure.error)

@@ -42,7 +42,11 @@ _MESSAGE = re.compile(
     r"(?:no such|permission denied|access denied|connection (?:refused|reset|closed|timed out|aborted)|timed out"
     r"|timeout|operation not permitted|failed to|unable to|could not|couldn't"
     r"|cannot (?:connect|open|find|read|write|access))\b"
-    r"|(?:找不到|无法|無法|没有这个|不存在)|.*(?:見つかりません(?:でした)?|できません(?:でした)?|存在しません|に失敗しました)[。.]?$",
+    r"|(?:找不到|无法(?!无天)|無法(?!無天)|没有这个|不存在)"
+    r"|.{0,30}(?:出错|出錯|发生错误|发生异常|失败|失敗)(?:了|しました)?\s*[:：]|.{0,20}(?:例外|エラー)が発生しました"
+    r"|panic: |HTTP [45]\d\d\b|<error>"
+    r"|.*(?:見つかりません(?:でした)?|存在しません|に失敗しました)[。.]?$"
+    r"|.*(?:接続|取得|実行|処理|検索|アクセス|読み込み)(?:は|が)?できません(?:でした)?[。.]?$",
     re.IGNORECASE,
 )
 _MOST_MESSAGE = 200  # characters
@@ -57,6 +61,7 @@ _HINT = re.compile(
     r"|错误|錯誤|失败|失敗|エラー|無効|无效",
     re.IGNORECASE,
 )
+_NO_ERROR = ("none", "null", "no error", "no", "无", "なし")  # values of "error"
 _FAILED = ("error", "failed", "failure")  # values of "status"
 # What frameworks write before a result that comes as a text of the user's.
 _LEAD_IN = re.compile(r"\s*(?:Call id: \S+\s+)?(?:(?:Observation|Tool result)s?:|<tool_response>)?\s*", re.IGNORECASE)
@@ -155,7 +160,10 @@ def _in_json(text: str) -> str | None:
         return None
     if any(answer.get(key) is True for key in ("isError", "is_error")):
         return "json"
-    if any(answer.get(key) for key in ("error", "errors")):
+    said = [answer[key] for key in ("error", "errors") if key in answer]
+    if any(isinstance(value, int | float) and not isinstance(value, bool) for value in said):
+        return None  # a measured error, or a code
+    if any(value and str(value).strip().lower() not in _NO_ERROR for value in said):
         return "json"
     status = answer.get("status")
     if isinstance(status, str) and status.lower() in _FAILED:

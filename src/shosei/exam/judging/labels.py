@@ -27,18 +27,24 @@ class _Label(msgspec.Struct):
 def read_labels(path: Path, answers: Sequence[Score]) -> list[Verdict]:
     """Each label as a person's verdict on its answer.
 
-    Raises InputError: a line that is no label, or whose answer the run does not have, or could be one of several; none.
+    Raises InputError: a line that is no label, or whose answer the run does not have, or could be one of several; two
+    labels that contradict each other; none.
     """
-    verdicts = []
+    verdicts: dict[tuple[str, str, int], Verdict] = {}
     for where, label in _rows(path):
         if not label.label:
             continue
         if label.label not in ("pass", "fail"):
             raise InputError(f"{where}: the label '{label.label}' is neither 'pass' nor 'fail'")
-        verdicts.append(_verdict(_labelled(where, label, answers), label.label))
+        verdict = _verdict(_labelled(where, label, answers), label.label)
+        earlier = verdicts.setdefault((verdict.suite, verdict.item, verdict.sample), verdict)
+        if earlier.said != verdict.said:
+            raise InputError(
+                f"{where}: item '{label.item}' is labelled '{earlier.said}' above and '{verdict.said}' here"
+            )
     if not verdicts:
         raise InputError(f"{path} holds no labels: give each line {_FIELDS}")
-    return verdicts
+    return list(verdicts.values())
 
 
 def _rows(path: Path) -> Iterator[tuple[str, _Label]]:

@@ -136,9 +136,9 @@ def _cost_per(graded: Sequence[GradedTask], cost: Cost, counted: Callable[[Grade
     if mean_cost(graded, cost) is None or not any(counts):
         return Figure(None, cost.unit, "lower", n=len(clusters))
     spent = [math.fsum(cost.of(sample.task) or 0.0 for sample in cluster) for cluster in clusters.values()]
-    return Figure(
-        math.fsum(spent) / math.fsum(counts), cost.unit, "lower", stats.ratio_interval(spent, counts), len(clusters)
-    )
+    low, high = stats.ratio_interval(spent, counts)
+    interval = (None if low is None else max(0.0, low), high)  # no cost is negative
+    return Figure(math.fsum(spent) / math.fsum(counts), cost.unit, "lower", interval, len(clusters))
 
 
 def beside_single(

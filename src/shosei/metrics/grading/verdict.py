@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from typing import NamedTuple
 
@@ -62,8 +63,11 @@ def _of_json(text: str, least: int | None) -> Reading | None:
     """None for what is no JSON object."""
     try:
         said = _decode(text)
-    except (msgspec.DecodeError, RecursionError):
+        keys = [key for key, _ in json.loads(text, object_pairs_hook=list)]
+    except (ValueError, RecursionError):
         return None
+    if len(set(keys)) < len(keys):  # it says two things
+        return Reading(None, said.reason)
     if least is None:
         return Reading(_PASSES.get((said.verdict or "").lower()), said.reason)
     if said.score is None or said.score not in POINTS:
