@@ -281,6 +281,12 @@ def test_the_pause_after_an_interruption_is_no_time_of_the_system() -> None:
     assert cell("response_time", run).value == 500.0
 
 
+def test_calls_of_a_try_that_was_broken_off_are_none() -> None:
+    earlier = [call(3, "router", -900, 100), call(3, "sums", -700, 100)]
+    for id in ("error_rate", "response_time"):
+        assert cell(id, [*events(), *earlier]).breakdown == cell(id).breakdown
+
+
 def test_retries_are_those_that_the_client_names_or_else_those_after_an_error() -> None:
     """After an error a client may ask something else, and what failed before it came here left no call."""
     failed = {"status": 500, "error": "5xx"}

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from shosei.config import Config
+from shosei.errors import InputError
 from shosei.gateway import GatewayConfig
 
 Count = Annotated[int, Field(ge=1)]
@@ -41,6 +42,14 @@ class AgentsConfig(Config):
         "none", description="Wall around the grader: no network, nothing written but in the task's folder."
     )
     keep_folders: bool = Field(False, description="Keep what each task leaves in its folder, in the run folder.")
+
+    @model_validator(mode="after")
+    def _grades(self) -> Self:
+        """Raise InputError for settings of a grader that nobody named."""
+        for name in ("grader_seconds", "grader_sandbox"):
+            if not self.grade_with and getattr(self, name) != type(self).model_fields[name].default:
+                raise InputError(f"{name} is of the command that judges tasks: name it with --grade-with", param=name)
+        return self
 
     def gateway(self) -> GatewayConfig:
         """The gateway that counts and breaks as told. Raises InputError for unknown faults, or record with replay."""

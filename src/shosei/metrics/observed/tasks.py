@@ -30,9 +30,14 @@ def given_to_baseline(log: Log) -> list[Workflow]:
 
 
 def calls(log: Log) -> tuple[Text, list[Request]]:
-    """The calls of agents in the order in which they were made, as the outermost vantage saw them, and its name."""
+    """The calls of agents in the order in which they were made, as the outermost vantage saw them, and its name.
+
+    Those that a task made before it was submitted are of an earlier try that an interruption broke off: none.
+    """
     vantage, seen = outermost(of_purpose(log, "agents"))
-    return vantage, guessed.settled(sorted(seen, key=lambda call: call.scheduled_ns))
+    since_ns = {(task.boot, task.task): task.scheduled_ns for task in submitted(log)}
+    made = [call for call in seen if call.scheduled_ns >= since_ns.get((call.boot, call.task), call.scheduled_ns)]
+    return vantage, guessed.settled(sorted(made, key=lambda call: call.scheduled_ns))
 
 
 def by_task(made: list[Request]) -> dict[str, list[Request]]:
