@@ -158,7 +158,7 @@ def test_no_server_is_offered_more_than_half_of_what_it_answers_one_at_a_time(
 ) -> None:
     assert _pace(answer_s, profile, []) == options
     pace = f"{options[1]} a second" if options[0] == "--rate" else "1 at a time"
-    assert f"requests {pace} for 30 s" in capsys.readouterr().err
+    assert f"requests {pace} for {90 if profile else 30} s" in capsys.readouterr().err
 
 
 def test_what_somebody_sets_is_what_is_said(capsys: pytest.CaptureFixture[str]) -> None:

@@ -333,13 +333,7 @@ class TestABadServer:
             (b'{"choices": [{"message": {"content": "\xff\xfe"}}]}', "not in the API's form"),
             (b'{"choices": ' + b"[" * 100_000 + b"]" * 100_000 + b"}", "not in the API's form"),
             (b'{"id": ' + b"[" * 100_000 + b"]" * 100_000 + b', "choices": []}', "not in the API's form"),
-            (
-                b'{"choices": [{"message": {"content": "a"}}], "usage": {"prompt_tokens": "many"}}',
-                "not in the API's form",
-            ),
-            (b'{"choices": [{"message": {"content": "a"}}], "usage": {"prompt_tokens": -1}}', "not in the API's form"),
             (b'{"choices": {"0": 1}}', "not in the API's form"),
-            (b'{"choices": [{"message": {"content": "\\ud800"}}]}', "not in the API's form"),
             (b"[]", "not in the API's form"),
             (b"", "not in the API's form"),
             (b'"' + b"x" * (1 << 25) + b'"', "longer than 16 MiB"),
@@ -353,8 +347,25 @@ class TestABadServer:
         code, out, _ = shosei("exam", server.url, "--suite", suite, "--run", tmp_path / "run", "--json")
         assert code == 0
         suite_result = json.loads(out)["suites"]["one"]
-        assert (suite_result["answered"], suite_result["errors"], suite_result["score"]) == (1, {"5xx": 1}, 1.0)
+        assert (suite_result["answered"], suite_result["errors"], suite_result["score"]) == (1, {"malformed": 1}, 1.0)
         assert words in suite_result["first_error"]
+
+    @pytest.mark.parametrize(
+        "body",
+        [
+            b'{"choices": [{"message": {"content": "a"}}], "usage": {"prompt_tokens": "many"}}',
+            b'{"choices": [{"message": {"content": "a"}}], "usage": {"prompt_tokens": -1}}',
+            b'{"choices": [{"message": {"content": "\\ud800"}}]}',
+        ],
+    )
+    def test_what_the_official_client_reads_is_an_answer(
+        self, server: Server, tmp_path: Path, shosei: Shosei, body: bytes
+    ) -> None:
+        server.answers = {"悪": body, "良": "正"}
+        suite = suite_file(tmp_path, "one", "悪", "良")
+        code, out, _ = shosei("exam", server.url, "--suite", suite, "--run", tmp_path / "run", "--json")
+        suite_result = json.loads(out)["suites"]["one"]
+        assert (code, suite_result["answered"], suite_result["errors"], suite_result["score"]) == (0, 2, {}, 0.5)
 
     @pytest.mark.parametrize(
         ("body", "words"),

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import pytest
 from aiohttp import web
 
 from load_server import CHUNK, LAST, load, served, stream
@@ -95,5 +96,8 @@ def test_a_server_that_fails_every_tenth_request_is_not_saturated_and_one_that_q
         with served(behave) as server:
             log = load(tmp_path / name, server.url, rate=20, seconds=6, arrival="constant")
         speed = next(cell for cell in compute(log) if (cell.id, cell.phase) == ("inference_speed", "inference"))
-        signs[name] = speed.figures["saturated"].value, round(speed.figures["achieved_over_offered"].value or 0, 1)
-    assert signs == {"fails": (0.0, 0.9), "queues": (1.0, 0.8)}
+        signs[name] = speed.figures["saturated"].value, speed.figures["achieved_over_offered"].value or 0.0
+    assert signs["fails"] == (0.0, pytest.approx(0.9, abs=0.05))
+    saturated, kept = signs["queues"]
+    assert saturated == 1.0
+    assert kept < 0.8, "fifteen a second at most, of twenty"
