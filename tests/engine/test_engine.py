@@ -7,12 +7,12 @@ import random
 
 import pytest
 import torch
-from transformers import LlamaConfig, LlamaForCausalLM
+from transformers import LlamaForCausalLM
 
+from model_samples import as_llama, peaked_model
 from shosei.engine.engine import Engine, answer_greedily, sample
 from shosei.engine.protocol import Failed, Submit, Token
 from shosei.errors import InputError
-from shosei.model.hf_config import to_config
 from shosei.model.transformer import Transformer
 from shosei.spec import ModelSpec
 
@@ -33,21 +33,12 @@ SPEC = ModelSpec(
 
 @pytest.fixture(scope="module")
 def model() -> Transformer:
-    torch.manual_seed(1)
-    model = Transformer(SPEC).eval()
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.normal_(std=0.3).add_(1.0 if parameter.ndim == 1 else 0.0)
-    return model
+    return peaked_model(SPEC, seed=1)
 
 
 @pytest.fixture(scope="module")
 def llama(model: Transformer) -> LlamaForCausalLM:
-    """The same weights in transformers' class."""
-    llama = LlamaForCausalLM(LlamaConfig(**to_config(SPEC, "float32", {}))).eval()
-    state = {name if name.startswith("lm_head") else f"model.{name}": v for name, v in model.state_dict().items()}
-    llama.load_state_dict(state)
-    return llama
+    return as_llama(model, SPEC)
 
 
 def prompts(count: int, longest: int = 30) -> list[list[int]]:

@@ -9,8 +9,8 @@ from typing import Any
 
 import jsonschema_rs
 import pytest
-import torch
 
+from model_samples import peaked_model
 from shosei.engine.engine import Engine
 from shosei.engine.grammar import Grammars, schema_fault
 from shosei.engine.protocol import Failed, Grammar, Submit, Token
@@ -62,12 +62,7 @@ SCHEMAS: list[dict[str, Any]] = [
 
 @pytest.fixture(scope="module")
 def model() -> Transformer:
-    torch.manual_seed(3)
-    model = Transformer(SPEC).eval()
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.normal_(std=0.3).add_(1.0 if parameter.ndim == 1 else 0.0)
-    return model
+    return peaked_model(SPEC, seed=3)
 
 
 @pytest.fixture(scope="module")

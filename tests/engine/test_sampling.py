@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 import torch
 from transformers import (
-    LlamaConfig,
     LlamaForCausalLM,
     LogitsProcessorList,
     MinPLogitsWarper,
@@ -19,10 +18,10 @@ from transformers import (
     TopPLogitsWarper,
 )
 
+from model_samples import as_llama, peaked_model
 from shosei.engine.engine import Engine
 from shosei.engine.protocol import Failed, LogitRules, PromptScores, Submit, Token, TokenScore
 from shosei.engine.sampling import sample
-from shosei.model.hf_config import to_config
 from shosei.model.transformer import Transformer
 from shosei.spec import preset
 
@@ -43,20 +42,12 @@ PROMPT = [3, 14, 15, 92, 65, 35, 89, 79]
 
 @pytest.fixture(scope="module")
 def model() -> Transformer:
-    torch.manual_seed(2)
-    model = Transformer(SPEC).eval()
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.normal_(std=0.3).add_(1.0 if parameter.ndim == 1 else 0.0)
-    return model
+    return peaked_model(SPEC, seed=2)
 
 
 @pytest.fixture(scope="module")
 def llama(model: Transformer) -> LlamaForCausalLM:
-    llama = LlamaForCausalLM(LlamaConfig(**to_config(SPEC, "float32", {}))).eval()
-    state = {name if name.startswith("lm_head") else f"model.{name}": v for name, v in model.state_dict().items()}
-    llama.load_state_dict(state)
-    return llama
+    return as_llama(model, SPEC)
 
 
 def run(model: Transformer, *requests: Submit) -> dict[int, list[Any]]:

@@ -14,8 +14,8 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
-import torch
 
+from model_samples import peaked_model
 from shosei.engine.client import EngineClient, EngineLost, GenerationFailed
 from shosei.engine.engine import answer_greedily
 from shosei.engine.protocol import Hello, Submit, Token, frame
@@ -25,7 +25,6 @@ from shosei.log.events import RunBegin, RunEnd
 from shosei.log.reader import read_log
 from shosei.log.training_events import Section
 from shosei.model import folder
-from shosei.model.transformer import Transformer
 from shosei.spec import ModelSpec
 
 SPEC = ModelSpec(
@@ -50,12 +49,7 @@ def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tokenizer = {"added_tokens": [{"id": 1, "content": "<|im_end|>"}], "model": {"vocab": {}}}
     (root / "tokenizer/tokenizer.json").write_text(json.dumps(tokenizer))
     (root / "tokenizer/tokenizer_config.json").write_text("{}")
-    torch.manual_seed(2)
-    model = Transformer(SPEC)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.normal_(std=0.3).add_(1.0 if parameter.ndim == 1 else 0.0)
-    folder.export(model, SPEC, root / "tokenizer", root / "model")
+    folder.export(peaked_model(SPEC, seed=2), SPEC, root / "tokenizer", root / "model")
     return root / "model"
 
 

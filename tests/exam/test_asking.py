@@ -1,17 +1,16 @@
-"""How a server is asked: what a user may say, what is tried again, what goes on, and what a bad server can do."""
+"""How a server is asked: what a user may say, what is tried again, and what goes on."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from exam_server import Refusal, Server
+from exam_server import Refusal, Server, suite_file, task
 from shosei.exam import ExamConfig, check, run_exam
 from shosei.exam.exam import Answer
 from shosei.exam.served_model import ServedModel
@@ -20,29 +19,8 @@ from shosei.metrics.cells import compute
 from shosei.metrics.reliability.error_rate import request_errors
 from shosei.wire.client import Client
 from shosei.wire.refusal import tokens_left
-from shosei.wire.suite import Task, write_suite
+from shosei.wire.suite import Task
 from verb import Shosei
-
-
-@pytest.fixture
-def server() -> Iterator[Server]:
-    server = Server()
-    yield server
-    server.stop()
-
-
-def task(item: str, question: str, suite: str = "s", max_tokens: int = 64) -> Task:
-    messages = [{"role": "user", "content": question}]
-    return Task(
-        id=item,
-        suite=suite,
-        lang="ja",
-        cluster=item,
-        messages=messages,
-        grader="exact",
-        truth="正",
-        max_tokens=max_tokens,
-    )
 
 
 def examine(server: Server, folder: Path, tasks: list[Task], **options: Any) -> Log:
@@ -53,12 +31,6 @@ def examine(server: Server, folder: Path, tasks: list[Task], **options: Any) -> 
 
     asyncio.run(main())
     return read_log(folder / "log")
-
-
-def suite_file(folder: Path, name: str, *questions: str) -> Path:
-    path = folder / f"{name}.jsonl"
-    write_suite(path, [task(question, question, name) for question in questions])
-    return path
 
 
 class TestWhatAUserMaySay:
@@ -324,69 +296,6 @@ class TestWhatGoesOn:
         assert (code, said.count("\n")) == (2, 1)
         assert "another 'shosei exam' is at work in" in said
         assert shosei(*words)[0] == 0
-
-
-class TestABadServer:
-    @pytest.mark.parametrize(
-        ("body", "words"),
-        [
-            (b'{"choices": [{"message": {"content": "\xff\xfe"}}]}', "not in the API's form"),
-            (b'{"choices": ' + b"[" * 100_000 + b"]" * 100_000 + b"}", "not in the API's form"),
-            (b'{"id": ' + b"[" * 100_000 + b"]" * 100_000 + b', "choices": []}', "not in the API's form"),
-            (b'{"choices": {"0": 1}}', "not in the API's form"),
-            (b"[]", "not in the API's form"),
-            (b"", "not in the API's form"),
-            (b'"' + b"x" * (1 << 25) + b'"', "longer than 16 MiB"),
-        ],
-    )
-    def test_one_bad_answer_is_an_error_of_its_request_only(
-        self, server: Server, tmp_path: Path, shosei: Shosei, body: bytes, words: str
-    ) -> None:
-        server.answers = {"悪": body, "良": "正"}
-        suite = suite_file(tmp_path, "one", "悪", "良")
-        code, out, _ = shosei("exam", server.url, "--suite", suite, "--run", tmp_path / "run", "--json")
-        assert code == 0
-        suite_result = json.loads(out)["suites"]["one"]
-        assert (suite_result["answered"], suite_result["errors"], suite_result["score"]) == (1, {"malformed": 1}, 1.0)
-        assert words in suite_result["first_error"]
-
-    @pytest.mark.parametrize(
-        "body",
-        [
-            b'{"choices": [{"message": {"content": "a"}}], "usage": {"prompt_tokens": "many"}}',
-            b'{"choices": [{"message": {"content": "a"}}], "usage": {"prompt_tokens": -1}}',
-            b'{"choices": [{"message": {"content": "\\ud800"}}]}',
-        ],
-    )
-    def test_what_the_official_client_reads_is_an_answer(
-        self, server: Server, tmp_path: Path, shosei: Shosei, body: bytes
-    ) -> None:
-        server.answers = {"悪": body, "良": "正"}
-        suite = suite_file(tmp_path, "one", "悪", "良")
-        code, out, _ = shosei("exam", server.url, "--suite", suite, "--run", tmp_path / "run", "--json")
-        suite_result = json.loads(out)["suites"]["one"]
-        assert (code, suite_result["answered"], suite_result["errors"], suite_result["score"]) == (0, 2, {}, 0.5)
-
-    @pytest.mark.parametrize(
-        ("body", "words"),
-        [
-            ({"error": {"message": "no such adapter", "code": 404}}, "no such adapter"),
-            ({"error": "no such adapter"}, "no such adapter"),
-            ({"detail": "no such adapter"}, "no such adapter"),
-            (["no such adapter"], '["no such adapter"]'),
-        ],
-    )
-    def test_the_server_s_own_words_are_told(
-        self, server: Server, tmp_path: Path, shosei: Shosei, body: Any, words: str
-    ) -> None:
-        server.answers = {"い": Refusal(404, body)}
-        _, out, _ = shosei("exam", server.url, "--suite", suite_file(tmp_path, "one", "い"), "--run", tmp_path / "run")
-        assert f"the first failure: 4xx: {words}" in out
-
-    def test_a_wrong_key_is_said_to_be_one(self, server: Server, tmp_path: Path, shosei: Shosei) -> None:
-        server.answers = {"い": Refusal(401, {"error": {"message": "bad key"}})}
-        _, out, _ = shosei("exam", server.url, "--suite", suite_file(tmp_path, "one", "い"), "--run", tmp_path / "run")
-        assert "the server refused the key (401): bad key" in out
 
 
 class TestThoughtsAndLimits:

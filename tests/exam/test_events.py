@@ -10,7 +10,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,13 +26,6 @@ from shosei.wire.suite import Task, write_suite
 from walls import needs_wall
 
 SHOSEI = [sys.executable, "-c", "from shosei.cli.main import main; main()"]
-
-
-@pytest.fixture
-def server() -> Iterator[Server]:
-    server = Server()
-    yield server
-    server.stop()
 
 
 def task(item: str, question: str, truth: str, grader: str = "exact", **fields: Any) -> Task:

@@ -19,13 +19,6 @@ Judges = Callable[..., JudgeServer]
 
 
 @pytest.fixture
-def server() -> Iterator[Server]:
-    server = Server()
-    yield server
-    server.stop()
-
-
-@pytest.fixture
 def judge_at() -> Iterator[Judges]:
     servers = []
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from aiohttp import web
 
 from served import Served
+from shosei.wire.suite import Task, write_suite
 
 
 @dataclass
@@ -79,3 +81,23 @@ class Server(Served):
         choice = {"index": 0, "message": {"role": "assistant", **message}, "finish_reason": reason}
         usage = {"prompt_tokens": len(question), "completion_tokens": len(answer), "total_tokens": 0}
         return web.json_response({"id": f"chat-{question}", "choices": [choice], "usage": usage})
+
+
+def task(item: str, question: str, suite: str = "s", max_tokens: int = 64) -> Task:
+    messages = [{"role": "user", "content": question}]
+    return Task(
+        id=item,
+        suite=suite,
+        lang="ja",
+        cluster=item,
+        messages=messages,
+        grader="exact",
+        truth="正",
+        max_tokens=max_tokens,
+    )
+
+
+def suite_file(folder: Path, name: str, *questions: str) -> Path:
+    path = folder / f"{name}.jsonl"
+    write_suite(path, [task(question, question, name) for question in questions])
+    return path

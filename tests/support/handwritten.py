@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from shosei.card.words import rendered
-from shosei.log import Event, Log, ProcExit, ProcStart, RunBegin
+from shosei.log import Event, Log, ProcExit, ProcStart, Request, RunBegin
 from shosei.metrics.cells import Cell, cells
 from shosei.metrics.metric import Metric, Phase, Row
 from shosei.metrics.service_level import ServiceLevel
@@ -80,3 +80,21 @@ def end(
         phase=phase,
     )
     return at(seconds, exit)
+
+
+def request(seconds: float, took_ms: float, **fields: Any) -> Event:
+    """A streamed answer of 11 tokens, the first of them after a quarter of the time."""
+    scheduled = round(seconds * S)
+    streamed = fields.get("stream", True) and not fields.get("error")
+    defaults = {
+        "id": f"r{seconds}",
+        "purpose": "load",
+        "seen_by": "client",
+        "stream": True,
+        "tokens_out": 11,
+        "first_token_ns": scheduled + round(took_ms / 4 * MS) if streamed else None,
+        "longest_gap_ns": round(took_ms / 8 * MS) if streamed else None,
+    }
+    done = scheduled + round(took_ms * MS)
+    made = Request(scheduled_ns=scheduled, sent_ns=scheduled, done_ns=done, phase="inference", **defaults | fields)
+    return at(seconds + took_ms / 1e3, made)

@@ -6,7 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
+from transformers import LlamaConfig, LlamaForCausalLM
 
+from shosei.model.hf_config import to_config
 from shosei.model.transformer import Transformer
 from shosei.spec import PRESETS, ModelSpec
 from shosei.text import Tokenizer
@@ -39,6 +41,24 @@ def random_model(spec: ModelSpec, dtype: torch.dtype = torch.float32) -> Transfo
             else:
                 parameter.normal_(std=parameter.shape[1] ** -0.5)
     return model
+
+
+def peaked_model(spec: ModelSpec, seed: int) -> Transformer:
+    """Every weight random and large, so that one next token is far more probable than the others."""
+    torch.manual_seed(seed)
+    model = Transformer(spec).eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.normal_(std=0.3).add_(1.0 if parameter.ndim == 1 else 0.0)
+    return model
+
+
+def as_llama(model: Transformer, spec: ModelSpec) -> LlamaForCausalLM:
+    """The same weights in transformers' class."""
+    llama = LlamaForCausalLM(LlamaConfig(**to_config(spec, "float32", {}))).eval()
+    state = {name if name.startswith("lm_head") else f"model.{name}": v for name, v in model.state_dict().items()}
+    llama.load_state_dict(state)
+    return llama
 
 
 def save_tokenizer(folder: Path, rows: int = ROWS) -> Path:

@@ -61,9 +61,11 @@ def _attempts(folder: Path) -> tuple[list[int], list[int]]:
                     numbers.add(header.attempt)
                     if header.kind == _BEGIN:
                         begun.add(header.attempt)
-    first = min(numbers, default=0)
-    strays = {number for number in numbers - begun if number != first and number - 1 not in numbers}
-    return sorted(numbers - strays), sorted(strays)
+    known: list[int] = []
+    for number in sorted(numbers):
+        if number in begun or not known or number - 1 == known[-1]:
+            known.append(number)
+    return known, sorted(numbers.difference(known))
 
 
 def read_log(folder: Path, attempt: int | None = None) -> Log:
