@@ -27,6 +27,7 @@ SCRIPTS = {"openai": "openai_client.py", "langchain": "langchain_client.py", "op
 HERE = Path(__file__).parent / "client_scripts"
 FAILED = 3
 # A chat with usage, and the request that names a chat; ids and files stay in its own back end.
+WEBUI_NAME = "Open WebUI's shapes"
 WEBUI: list[dict[str, Any]] = [
     {
         "stream": True,
@@ -60,17 +61,17 @@ def main() -> int:
     environments = given.environments.absolute()
     folder = given.model / "model" if (given.model / "model").is_dir() else given.model
     checks: dict[str, Callable[[Path, str, str], str]] = dict.fromkeys(SCRIPTS, script)
+    checks[WEBUI_NAME] = lambda _, url, name: open_webui(url, name)
     checks["lm-eval"] = lambda python, url, name: lm_eval(python, url, name, folder.absolute())
     failed = False
     with served(given.model) as (url, name):
         for client, check in checks.items():
-            python = environments / client / "bin" / "python"
+            python = Path(sys.executable) if client == WEBUI_NAME else environments / client / "bin" / "python"
             try:
                 said = check(python, url, name) if python.exists() else f"not measured: no {python}"
-            except (AssertionError, subprocess.CalledProcessError) as error:
+            except (AssertionError, OSError, subprocess.CalledProcessError) as error:
                 failed, said = True, f"FAILED: {(getattr(error, 'stderr', '') or str(error)).strip()[-2000:]}"
             print(f"{client}: {said}", flush=True)
-        print(f"Open WebUI's shapes: {open_webui(url, name)}")
     return FAILED if failed else 0
 
 

@@ -277,6 +277,19 @@ class TestWhatGoesOn:
         (accuracy,) = [m for m in compute(log) if (m.id, m.phase) == ("pass_at_1", "inference")]
         assert (accuracy.n, accuracy.status) != (0, "invalid")
 
+    def test_another_rule_of_grading_is_another_exam(self, server: Server, tmp_path: Path, shosei: Shosei) -> None:
+        table = tmp_path / "texts.jsonl"
+        rows = [{"id": id, "question": f"問{id}", "answer": "正", "grader": "text"} for id in "ab"]
+        table.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        server.answers = {"問a": "正", "問b": 503}
+        words = ["exam", server.url, "--suite", table, "--run", tmp_path / "run", "--retries", "0", "--json"]
+        assert shosei(*words)[0] == 0
+        server.answers = {}
+        assert shosei(*words, "--f1", "cmrc2018")[0] == 0
+        log = read_log(tmp_path / "run" / "log")
+        assert log.attempt == 2
+        assert len({score.grader for score in log.of(Score)}) == 1
+
     @pytest.mark.parametrize("body", [b'{"choices": []}', b'{"choices": null}', b"{}"])
     def test_an_answer_without_a_choice_is_asked_again(
         self, server: Server, tmp_path: Path, shosei: Shosei, body: bytes

@@ -31,6 +31,8 @@ DAMAGED = {
     "no number": b'{"kind":"note","v":1,"attempt":1,"level":"info","text":"","mono_ns":NaN}',
     "nulls": b"\0" * 4096,
     "a very long line": b"x" * 50_000_000,
+    "no step": b'{"kind":"step","v":1,"attempt":1,"step":1,"epoch":1,"samples":1,"tokens":1,"duration_ns":1,'
+    b'"data_wait_ns":null,"loss":1.0,"finite":true,"count":0}',
     "no object": b"[]",
 }
 

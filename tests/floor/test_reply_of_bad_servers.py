@@ -20,7 +20,7 @@ from shosei.wire import sse
 from shosei.wire.client import Client
 from shosei.wire.endpoint import Endpoint
 from shosei.wire.reply import Reply, ReplyReader
-from shosei.wire.thoughts import text_of
+from shosei.wire.thoughts import said_in
 
 GOOD: dict[str, Any] = {
     "id": "chatcmpl-1",
@@ -148,7 +148,7 @@ def test_thoughts_among_the_parts_are_no_text() -> None:
         {"text": "え"},
         "?",
     ]
-    assert (text_of(parts), text_of(parts, thoughts=True)) == ("答え", "考え")
+    assert (said_in(parts), said_in(parts, thoughts=True)) == ("答え", "考え")
 
 
 def models(status: int, body: Any, name: str = "") -> str:
@@ -175,6 +175,8 @@ def test_an_address_may_be_that_of_a_page(page: str) -> None:
     endpoint = Endpoint.of(f"https://h:1/team{page}?v=1")
     assert (endpoint.base_url, endpoint.path, endpoint.query) == ("https://h:1/team", "/team", "?v=1")
     assert Endpoint.of(f"http://h{page}").path == ""
+    for host in ("models", "completions", "responses", "v1"):
+        assert Endpoint.of(f"http://{host}{page}").base_url == f"http://{host}"
 
 
 def test_a_model_is_the_first_that_is_served_or_the_one_that_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

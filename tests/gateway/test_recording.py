@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
+import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -194,3 +196,61 @@ def test_bodies_are_kept_only_if_that_is_asked_for(tmp_path: Path, keep: bool) -
 def test_bodies_need_a_run() -> None:
     with pytest.raises(InputError, match="there is no run"):
         Gateway(NOWHERE, None, GatewayConfig(keep_bodies=True))
+
+
+@pytest.mark.parametrize("seed", [b"1e999", b'"\xff"'])
+def test_a_question_that_only_the_upstream_can_read_is_recorded_and_answered(tmp_path: Path, seed: bytes) -> None:
+    body = b'{"model":"m","messages":[{"role":"user","content":"x"}],"seed":%s}' % seed
+    heard: list[tuple[int, bytes]] = []
+
+    async def talk(gateway: Gateway) -> None:
+        async with aiohttp.ClientSession() as http:
+            async with http.post(f"{gateway.base_url()}/chat/completions", data=body) as answer:
+                heard.append((answer.status, await answer.read()))
+
+    log, _ = through(tmp_path / "run", well, talk, record=tmp_path / "tape")
+    assert [request.error for request in log.of(Request)] == [""]
+    replayed(tmp_path / "tape", talk)
+    assert [status for status, _ in heard] == [200, 200]
+    assert len({json.loads(said)["choices"][0]["message"]["content"] for _, said in heard}) == 1
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_full_disk_changes_no_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, stream: bool
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "tape")
+
+    monkeypatch.setattr("shosei.gateway.recording.write_atomic", full)
+    heard: list[Any] = []
+
+    async def talk(gateway: Gateway) -> None:
+        answered = await client(gateway).chat.completions.create(**QUESTION, stream=stream)
+        heard.append([part async for part in answered] if stream else answered)
+
+    log, _ = through(tmp_path / "run", well, talk, record=tmp_path / "tape")
+    assert [request.error for request in log.of(Request)] == [""]
+    assert heard
+    assert "No space left" in caplog.text
+    assert "1 answers could not be written down" in caplog.text
+
+
+def test_a_stream_whose_client_left_at_its_last_event_is_recorded(tmp_path: Path) -> None:
+    async def hangs_on(asked: Asked) -> None:
+        await asked.say(STREAM, *CHUNKS, DONE.removesuffix(b"0\r\n\r\n"))
+        await asyncio.sleep(0.5)
+
+    async def talk(gateway: Gateway) -> None:
+        async with aiohttp.ClientSession() as http:
+            question = QUESTION | {"stream": True, "stream_options": {"include_usage": True}}
+            async with http.post(f"{gateway.base_url()}/chat/completions", json=question) as answer:
+                async for line in answer.content:
+                    if line.startswith(b"data: [DONE]"):
+                        answer.close()
+                        break
+        await asyncio.sleep(0.1)
+
+    log, _ = through(tmp_path / "run", hangs_on, talk, record=tmp_path / "tape")
+    assert [request.error for request in log.of(Request)] == [""]
+    assert len(list((tmp_path / "tape").glob("*-1.json"))) == 1

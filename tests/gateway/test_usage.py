@@ -26,7 +26,9 @@ from gateway_upstream import (
     through,
     well,
 )
-from shosei.gateway import Gateway
+from shosei.gateway import Gateway, TaskBudget
+from shosei.gateway.budget import TaskBudgets
+from shosei.gateway.estimate import prompt_tokens
 from shosei.log import Request
 
 LENIENT = b'{ "n": 1.0, "n": 2e0,\t"model": "\\u6708", "messages": [{"role":"user","content":"x"}], "stream":true%s }\n'
@@ -262,3 +264,19 @@ def test_what_the_upstream_refused_costs_nothing(tmp_path: Path) -> None:
         assert (spent.calls, spent.tokens_in, spent.tokens_out) == (1, 0, 0)
 
     through(tmp_path, refuse, talk)
+
+
+def test_tokens_hold_after_the_calls_have_run_out() -> None:
+    stopped: list[str] = []
+    budgets = TaskBudgets(TaskBudget(calls=1, tokens=10), stopped.append)
+    assert budgets.admit("t")
+    charge = budgets.charge("t")
+    assert charge.grow(5, 5)
+    assert not budgets.admit("t")
+    assert not charge.grow(5, 6)
+    assert (stopped, budgets.account("t").exceeded) == (["t"], "calls")
+
+
+def test_a_prompt_is_looked_through_in_time() -> None:
+    """Runs just too short for what is left out are looked at once each, not from each of their bytes."""
+    assert prompt_tokens(b" ".join([b"a" * 511] * 40_000)) == 512 * 40_000 // 4

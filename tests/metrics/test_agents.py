@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -12,9 +13,11 @@ from scipy.stats import binomtest
 import agent_samples
 import recorded
 from agent_samples import MS, START, TASKS, S, call, events, score, solved, solved_by_single, task
-from shosei.log import Event, Request, RunBegin, Score, Window, Workflow
+from shosei.log import Event, Request, RunBegin, Score, Window, Workflow, open_run, read_log
 from shosei.metrics import Metric
+from shosei.metrics.accuracy.over_single import by_baseline, by_system
 from shosei.metrics.service_level import ServiceLevel
+from shosei.systems.baseline import relay
 
 Found = dict[str, Any]
 
@@ -346,3 +349,17 @@ def test_the_window_of_tasks_needs_no_other() -> None:
     other = Window(name="steady", begin_ns=0, end_ns=S, phase="inference")
     assert cell("inference_speed", [other, *bare]).value == cell("inference_speed").value
     assert agent_samples.SYSTEM in rows(cell("response_time"), "Time of a task")
+
+
+def test_the_single_agent_is_graded_by_the_rules_of_the_task_s_language(tmp_path: Path) -> None:
+    """English articles do not count, whoever says them."""
+    said = msgspec.structs.replace(score(0), grader="text", truth="Beatles", answer="the Beatles", lang="en", error="")
+    alone = open_run(tmp_path / "alone", must_exist=False)
+    with alone.recording("agents", "inference") as record:
+        record.writer.emit(task(0))
+        record.writer.emit(said)
+    beside = open_run(tmp_path / "system", must_exist=False)
+    with beside.recording("agents", "inference") as record:
+        relay(read_log(alone.log), record.writer)
+    assert [graded.solved for graded in by_system(read_log(alone.log))] == [True]
+    assert [graded.solved for graded in by_baseline(read_log(beside.log))] == [True]

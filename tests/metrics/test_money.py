@@ -84,3 +84,18 @@ def test_a_model_without_a_price_and_tokens_that_nobody_counted_leave_the_cost_u
     uncounted = costs(prices(), tokens_out=None)
     assert figure(uncounted, "cost_per_task") is None
     assert any("120 of 120 calls" in str(note) for note in uncounted.notes)
+
+
+BROKEN_OFF = [("disconnect", 1, False), ("budget", 1, False), ("timeout", 1, False)]
+
+
+@pytest.mark.parametrize(("error", "sent_ns", "is_free"), [("429", 1, True), ("budget", None, True), *BROKEN_OFF])
+def test_an_answer_that_was_broken_off_has_a_price_that_nobody_knows(
+    error: str, sent_ns: int | None, is_free: bool
+) -> None:
+    def changed(event: Event) -> Event:
+        of_task = isinstance(event, Request) and event.error
+        return msgspec.structs.replace(event, error=error, sent_ns=sent_ns) if of_task else event
+
+    metric = recorded.metric_of([changed(event) for event in events()], "pass_at_1", "inference", prices=prices())
+    assert (figure(metric, "cost_per_task") is not None) == is_free

@@ -250,6 +250,9 @@ def test_what_a_busy_client_measured_is_no_error_rate(lacked: str) -> None:
     speed = metric(log, "inference_speed", "inference")
     assert any("saturated" in str(note) for note in speed.notes) == (not lacked)
     assert speed.figures["saturated"].value == (None if lacked else 1.0)
+    calls = [request(n, purpose="agents", seen_by="gateway", agent="a", id=f"call{n}") for n in range(3)]
+    beside = metric(log_of(at(41, window), *load, *calls), "error_rate", "inference")
+    assert beside.status == ("invalid" if lacked else "ok"), "agents behind a gateway change nothing of it"
     exam = [request(second / 10, purpose="exam") for second in range(400)]
     assert metric(log_of(at(41, window), *exam), "error_rate", "inference").status == "ok"
 

@@ -279,3 +279,8 @@ def test_the_training_rates_interval_is_students_over_batches() -> None:
     expected = stats.t.interval(0.95, 39, loc=sum(batches) / 40, scale=stats.sem(batches))
     assert metric.ci == pytest.approx(expected)
     assert (metric.clusters, metric.status) == (40, "ok")
+
+
+def test_epochs_of_steps_that_a_coarse_clock_cannot_tell_apart_are_no_traceback() -> None:
+    events = [BEGIN, step(1, 5, epoch=1), epoch(4, 5, steps=1), step(2, 5, epoch=2), epoch(5, 5, steps=1, index=2)]
+    assert metric_of(events, "training_speed", "training").status != "ok"

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from random import Random
 
+import msgspec
 import pytest
 
 from shosei.log import Request, ToolCall, ToolResult
@@ -151,6 +152,17 @@ def test_a_stream_ends_for_its_client_at_the_last_token() -> None:
     before = task.calls[0]
     before.stream, before.last_token_ns = True, round((end - 2) * MS)
     assert task.counted()[0] == Counter([("a", "b")])
+
+
+def test_calls_that_took_no_time_follow_what_came_before() -> None:
+    def call(agent: str, begin: int, **ends: int) -> Request:
+        return Request(id=agent, purpose="agents", seen_by="gateway", agent=agent, scheduled_ns=begin, **ends)
+
+    at_once = [call("a", 5, done_ns=5), call("b", 5, done_ns=5), call("a", 9, done_ns=9)]
+    assert transfers({"t": at_once}) == {("a", "b"): 1, ("b", "a"): 1}
+    assert loops({"t": at_once}) == {("a", "b"): 1}
+    early = msgspec.structs.replace(call("a", 5, done_ns=9, last_token_ns=3), stream=True)
+    assert not transfers({"t": [early]})
 
 
 def test_an_agent_that_has_no_answer_yet_is_followed_by_nobody() -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from handwritten import at, end, log_of, metric, start
+from handwritten import S, at, end, log_of, metric, start
 from recorded import rows
 from shosei.card.words import rendered
 from shosei.log import Epoch, Event, Heartbeat, Log, Note, ProcExit, Step, read_log
@@ -116,6 +116,27 @@ def test_lost_steps_are_all_that_were_told_of_twice(starts: list[range], lost: i
         reader.end()
     log = log_of(start(0, 1), *events, end(9, 1, ran_s=9))
     assert metric(log, "crash_rate", "training").figures["lost_steps"].value == lost
+
+
+@pytest.mark.parametrize("steps_an_epoch", [50, 20])
+def test_an_epoch_s_time_is_right_though_its_end_is_told_of_late(
+    steps_an_epoch: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Steps of 10 ms, told of every 0.3 s, so that one flush holds the end of an epoch and the next one's beginning."""
+    events: list[Event] = []
+    now = 0.0
+    monkeypatch.setattr("shosei.supervise.steps.time.monotonic_ns", lambda: round(now * S))
+    reader = StepReader("training", lambda event: events.append(at(now, event)))
+    take = reader.begin()
+    for flush in range(1, 11):
+        now = flush * 0.3
+        numbers = range((flush - 1) * 30 + 1, flush * 30 + 1)
+        lines = [b"%d %d" % (number, (number - 1) // steps_an_epoch + 1) for number in numbers]
+        take([match for line in lines if (match := re.fullmatch(rb"(?P<step>\d+) (?P<epoch>\d+)", line))])
+    now += 0.01
+    reader.end()
+    found = metric(log_of(*events), "training_speed", "training")
+    assert found.value == pytest.approx(steps_an_epoch / 100, rel=0.05)
 
 
 # Writes down when each step was over, and tells of some: a bar at most every 50 ms, a log of every tenth.

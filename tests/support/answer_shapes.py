@@ -166,6 +166,7 @@ STREAMS: Mapping[str, bytes] = {
     "usage below zero": stream(NI, HAO, STOP, COUNT | {"usage": {"prompt_tokens": -1, "completion_tokens": -3}}),
     "created is no number": PLAIN.replace(b'"created":1', b'"created":NaN'),
     "half a surrogate pair": stream(NI, chunk({"content": "@"}), HAO, STOP).replace(b'"@"', b'"\\ud800"'),
+    "half a surrogate pair in a key": stream(NI, chunk({"content": "好"}, at=1), STOP).replace(b'"at"', b'"\\ud800"'),
     "content is parts": stream(chunk({"content": [{"type": "text", "text": "你"}]}), STOP),
     "content null": stream(chunk({"role": "assistant", "content": None}), NI, STOP),
     "ids are integers": stream(*(part | {"id": 17} for part in (NI, HAO, STOP))),

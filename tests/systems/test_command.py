@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ from agents_model import Model
 from agents_runs import asking_command, errors, measure, tasks
 from shosei.log import Log, Score, Workflow
 from shosei.systems.system import System
+from shosei.systems.task_folder import task_folder
 from shosei.wire.suite import Task
 
 TURNS = [
@@ -111,3 +113,22 @@ print(folder)
 def test_the_reason_of_a_failure_is_the_exception(tmp_path: Path, model: Model, program: str, message: str) -> None:
     [workflow] = run(tmp_path, model, program).of(Workflow)
     assert (workflow.error, workflow.message) == ("raised", message)
+
+
+def test_folders_that_are_kept_have_names_that_a_disk_takes(tmp_path: Path) -> None:
+    async def keep(*tasks: str) -> None:
+        for task in tasks:
+            async with task_folder(task, tmp_path) as folder:
+                (folder.files / "made").write_text(task)
+
+    tasks = ["漢" * 90 + "#0", "漢" * 90 + "#1", "a/b", "a%2Fb", "..#0", "任务 1#0"]
+    asyncio.run(keep(*tasks))
+    kept = {(folder / "files" / "made").read_text() for folder in tmp_path.iterdir()}
+    assert kept == set(tasks)
+
+
+def test_a_reason_does_not_steer_a_terminal(tmp_path: Path, model: Model) -> None:
+    log = run(tmp_path, model, 'raise ValueError("\\x1b]0;owned\\x07 no")')
+    (workflow,) = log.of(Workflow)
+    assert workflow.error == "raised"
+    assert workflow.message.isprintable()

@@ -125,7 +125,8 @@ def _was_busy(run: Run, attempt: int) -> bool:
     """Whether the load's client could not keep its schedule."""
     from shosei.log import Window, read_log
 
-    return any(window.name == "steady" and window.invalid for window in read_log(run.log, attempt).of(Window))
+    limits = [window.client for window in read_log(run.log, attempt).of(Window) if window.name == "steady"]
+    return any(limit is not None and limit.lacked == "time" for limit in limits)
 
 
 def _serving(verbs: Verbs, target: Target, folder: str) -> AbstractContextManager[Any]:

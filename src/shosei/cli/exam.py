@@ -75,6 +75,8 @@ def exam(
     Called again after an interruption or an outage, with the same suites and settings, it goes on. Exit code 5 if not
     one request was answered.
     """
+    from dataclasses import asdict
+
     from shosei.cli.regrade import regrade as run_again
     from shosei.cli.regrade import suites_asked
     from shosei.config import save
@@ -113,6 +115,7 @@ def exam(
         "drawn": asked.drawn,
         "url": url,
         "packages": proof.packages if proof else "",
+        "understood": asdict(schema),
     }
     manifest: dict[str, Any] = {
         "argv": settings.recordable_words(sys.argv),

@@ -1,8 +1,8 @@
 """The exam: puts every task of the suites to a subject, and runs the programs among its answers.
 
 In: suites (``wire.suite``, or public benchmarks) and a URL; ``systems`` brings a subject of its own. Out: ``request``,
-raw ``score`` and ``exec`` events. Grades nothing: that is the metrics' work. Imports the floor, ``metrics`` and
-``sandbox``; never the build wing or the card.
+raw ``score``, ``exec`` and, of judges, ``verdict`` events. Grades nothing: that is the metrics' work. Imports the
+floor, ``metrics`` and ``sandbox``; never the build wing or the card.
 """
 
 from shosei.exam.config import ExamConfig

@@ -1,6 +1,7 @@
 """A measuring proxy for OpenAI's API: who called, how long it took, how many tokens, what failed.
 
-In: HTTP requests of any client. Out: the upstream's answers, and ``request`` events. Never imports the build wing.
+In: HTTP requests of any client. Out: the upstream's answers, ``request`` events, and ``passed_on`` of
+what is not measured. Never imports the build wing.
 """
 
 from shosei.gateway.budget import Spent, TaskBudget

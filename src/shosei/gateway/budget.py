@@ -47,10 +47,11 @@ class TaskBudgets:
     def is_left(self, task: str) -> bool:
         """Whether the task has spent no more tokens than it may; where it has, its calls under way are to end."""
         spent, most = self.account(task), self._budget.tokens
-        if most is not None and spent.tokens_in + spent.tokens_out > most and not spent.exceeded:
+        over = most is not None and spent.tokens_in + spent.tokens_out > most
+        if over and not spent.exceeded:
             spent.exceeded = "tokens"
             self._on_exceeded(task)
-        return spent.exceeded != "tokens"
+        return not over and spent.exceeded != "tokens"
 
     def admit(self, task: str) -> bool:
         """Count one more call, unless that would exceed the task's budget."""

@@ -10,7 +10,7 @@ from shosei.wire.answer import AnswerBody
 
 BYTES_A_TOKEN = 4  # of UTF-8: English has about 4 letters a token, Chinese and Japanese 3 bytes a character
 _ESCAPED = re.compile(rb"\\u[0-9a-fA-F]{4}")  # a character, as some clients write those that are not ASCII
-_BINARY = re.compile(rb"[A-Za-z0-9+/=_-]{512,}")  # base64 of an image or a sound, which is no text
+_BINARY = re.compile(rb"(?<![A-Za-z0-9+/=_-])[A-Za-z0-9+/=_-]{512,}")  # base64 of an image or a sound, which is no text
 
 
 @dataclass(slots=True)

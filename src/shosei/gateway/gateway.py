@@ -22,6 +22,8 @@ from shosei.gateway.upstream import Source, Upstream
 from shosei.log import Event, Note, Request, Writer
 from shosei.wire.endpoint import listen
 
+_USAGE_REFUSED = "the upstream refuses stream_options: of later streams it is not known what they cost in tokens"
+
 
 def ignore(_task: str) -> None:
     """Nothing is done about a task that exceeds its budget but to refuse its calls."""
@@ -129,7 +131,9 @@ class Gateway:
             if self._admits(call, relay) and not await inject(fault, call, relay, self._config.delay_s, self._emit):
                 await relay.run(self._source)
                 self._not_recorded += relay.not_recorded
-                self._asks_usage = self._asks_usage and not relay.usage_refused
+                if relay.usage_refused and self._asks_usage:
+                    self._asks_usage = False
+                    self._emit(Note(level="warning", text=_USAGE_REFUSED))
         except asyncio.CancelledError:
             # Many clients leave at a stream's last event, before HTTP's own end: theirs is a whole answer.
             if relay.complete:

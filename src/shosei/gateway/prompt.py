@@ -13,7 +13,7 @@ import msgspec
 from shosei.gateway import tools
 from shosei.log.guessed_agent import GuessedAgent
 from shosei.wire.reply import UNREADABLE
-from shosei.wire.thoughts import text_of
+from shosei.wire.thoughts import said_in
 
 _WORDS = 24  # characters of a name
 _BEGINNING = 200  # characters of a system text, by which texts are taken for one template
@@ -74,11 +74,11 @@ def _system_text(fields: Mapping[str, msgspec.Raw]) -> str:
     texts = []
     try:
         if "instructions" in fields:
-            texts.append(text_of(msgspec.json.decode(fields["instructions"])))
+            texts.append(said_in(msgspec.json.decode(fields["instructions"])))
         for opening in _conversation(fields):
             if opening.role not in _SYSTEM:
                 break
-            texts.append(text_of(msgspec.json.decode(opening.content)))
+            texts.append(said_in(msgspec.json.decode(opening.content)))
     except UNREADABLE:  # the upstream will say so; or its input is a text
         pass
     return "\n".join(texts)

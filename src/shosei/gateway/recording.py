@@ -22,10 +22,12 @@ from shosei.errors import InputError
 from shosei.files import write_atomic
 from shosei.gateway.call import Call
 from shosei.gateway.downstream import MAX_BODY_BYTES
+from shosei.gateway.relay import Relay
 from shosei.gateway.upstream import NotRecorded, Source
 from shosei.log.events import UNATTRIBUTED
 from shosei.log.guessed_agent import GUESSED
 from shosei.wire.connection import Broken, Headers, Reader
+from shosei.wire.reply import UNREADABLE
 
 # Fields that do not change what a model answers.
 _IRRELEVANT = frozenset(
@@ -64,13 +66,14 @@ class Tee:
     """Asks ``source`` and keeps its answers, refusals and broken ones included.
 
     In ``folder`` as recordings, which take the place of those that stand there already; what nobody waited for to the
-    end is not one. In ``bodies`` with the questions, one JSON object a line, which only its owner can read. Raises
-    InputError if there is a file where the folder is to be.
+    end is not one. In ``bodies`` with the questions, one JSON object a line, which only its owner can read. A disk that
+    takes no more is warned of, and changes no answer. Raises InputError if there is a file where the folder is to be.
     """
 
     def __init__(self, source: Source, folder: Path | None, bodies: Path | None) -> None:
         self._source, self._folder, self._bodies = source, folder, -1
         self._counts: Counter[str] = Counter()
+        self._lost = 0  # answers that could not be written down
         if folder:
             if folder.exists() and not folder.is_dir():
                 raise InputError(f"--record {folder} is a file: name a folder")
@@ -90,7 +93,7 @@ class Tee:
                 await self._record(call, copy, whole=False)
                 raise
             except asyncio.CancelledError:
-                if copy.arrived and not call.id:  # its client has it all, and left without waiting for us
+                if copy.is_whole:  # its client has it all, and left without waiting for us
                     await self._record(call, copy, whole=True)
                 raise
             await self._record(call, copy, whole=True)
@@ -102,6 +105,8 @@ class Tee:
         self._source.close()
         if self._bodies >= 0:
             os.close(self._bodies)
+        if self._lost:
+            _log.warning("%d answers could not be written down: the recording lacks them", self._lost)
 
     async def _record(self, call: Call, copy: _Copy, *, whole: bool) -> None:
         if self._folder and copy.kept:
@@ -110,13 +115,26 @@ class Tee:
             path = self._folder / _name(key, self._counts[key])
             # Waiting for the disk must not hold up other clients' answers, nor end when this client leaves.
             data = msgspec.json.encode(copy.recording(whole=whole))
-            await asyncio.shield(asyncio.get_running_loop().run_in_executor(None, write_atomic, path, data))
+            try:
+                await asyncio.shield(asyncio.get_running_loop().run_in_executor(None, write_atomic, path, data))
+            except OSError as error:
+                self._lose(error)
 
     def _keep_bodies(self, call: Call, copy: _Copy) -> None:
         if self._bodies >= 0 and call.id:
             answer = b"".join(copy.pieces).decode("utf-8", "replace")
             line = {"id": call.id, "request": call.fields, "status": copy.status, "answer": answer}
-            os.write(self._bodies, msgspec.json.encode(line) + b"\n")
+            rest = memoryview(msgspec.json.encode(line) + b"\n")
+            try:
+                while rest:
+                    rest = rest[os.write(self._bodies, rest) :]
+            except OSError as error:
+                self._lose(error)
+
+    def _lose(self, error: OSError) -> None:
+        if not self._lost:
+            _log.warning("an answer cannot be written down: %s", error)
+        self._lost += 1
 
 
 class _Copy:
@@ -148,8 +166,10 @@ class _Copy:
         return self.status > 0 and not self.ended and self._bytes <= MAX_BODY_BYTES
 
     @property
-    def arrived(self) -> bool:
-        """As many bytes came as the header promised."""
+    def is_whole(self) -> bool:
+        """A stream's last event came, or as many bytes as the header promised of what is not measured."""
+        if isinstance(self._reader, Relay):
+            return self._reader.complete
         return dict(self._headers).get(b"content-length") == b"%d" % self._bytes
 
     def recording(self, *, whole: bool) -> Recording:
@@ -213,7 +233,11 @@ class Replay:
 
 def _key(call: Call) -> str:
     """The hash of the question in canonical JSON, and of who asks it for which task."""
-    asked: Any = {name: msgspec.json.decode(raw) for name, raw in call.fields.items() if name not in _IRRELEVANT}
+    asked: Any
+    try:
+        asked = {name: msgspec.json.decode(raw) for name, raw in call.fields.items() if name not in _IRRELEVANT}
+    except UNREADABLE:  # nobody but the upstream can read it
+        asked = hashlib.sha256(call.body).hexdigest()
     # Of what is not a call to a model, nobody is asked who calls.
     task, agent = (call.task, call.agent) if call.id else ("", "")
     if call.attribution == GUESSED:  # what is asked says it

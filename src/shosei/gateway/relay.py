@@ -155,8 +155,8 @@ class Relay:
         self._unread = False  # it is too large to be an answer, and passes as it comes
 
     async def _ask(self, source: Source) -> None:
+        self._charge.settle(self._prompt_tokens, 0)  # so that calls beside this one count on what is left
         self.reply.sent_ns, self.reply.stream = time.monotonic_ns(), self._call.stream
-        self._charge.settle(*self.spent())  # the prompt, so that calls beside this one count on what is left
         self.reply.done_ns = await source.answer(self._call, self)
 
     def _refuses_usage(self) -> bool:

@@ -7,6 +7,8 @@ from collections.abc import Iterable
 
 import msgspec
 
+from shosei.wire.reply import UNREADABLE
+
 Edit = tuple[int, int, bytes]  # from where to where, and what is to stand there
 
 _TOKEN = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[{}\[\]:,]', re.DOTALL)
@@ -30,7 +32,10 @@ def spans_of(name: str, text: bytes) -> list[tuple[int, int]]:
                 spans.append((begin, begin + len(value.strip())))
             begin = -1
         elif depth == 1 and begin < 0 and mark.startswith(b'"'):
-            key = msgspec.json.decode(mark)
+            try:
+                key = msgspec.json.decode(mark)
+            except UNREADABLE:  # half a character: no name that anybody looks for
+                key = ""
     return spans
 
 

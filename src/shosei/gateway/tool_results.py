@@ -10,7 +10,7 @@ import msgspec
 
 from shosei.log import ToolResult
 from shosei.wire.reply import UNREADABLE
-from shosei.wire.thoughts import text_of
+from shosei.wire.thoughts import said_in
 
 RULE = 2  # of ``judge``; docs/agents.md states it
 UNDECIDED = "undecided"
@@ -104,7 +104,7 @@ def of_messages(messages: bytes, *, tools_offered: bool) -> list[ToolResult]:
     results = [result for message, content in news for result in _of_message(message, content)]
     if results or not tools_offered:
         return results
-    texts = [text_of(content) for message, content in news if message.role == "user"]
+    texts = [said_in(content) for message, content in news if message.role == "user"]
     return _as_text("\n".join(texts), resumed=spoke >= 0) if texts else []
 
 
@@ -123,7 +123,7 @@ def of_input(conversation: bytes) -> list[ToolResult]:
 def of_items(items: Iterable[Mapping[str, Any]]) -> list[ToolResult]:
     """The ``function_call_output`` items of the Responses API's ``input``."""
     return [
-        _result(item.get("call_id"), text_of(item.get("output")), item.get("is_error"))
+        _result(item.get("call_id"), said_in(item.get("output")), item.get("is_error"))
         for item in items
         if item.get("type") == "function_call_output"
     ]
@@ -173,10 +173,10 @@ def _in_json(text: str) -> str | None:
 
 def _of_message(message: _Message, content: Any) -> list[ToolResult]:
     if message.role in ("tool", "function"):
-        return [_result(message.tool_call_id, text_of(content), message.is_error)]
+        return [_result(message.tool_call_id, said_in(content), message.is_error)]
     parts: Sequence[Any] = content if isinstance(content, list) else ()
     return [
-        _result(part.get("tool_use_id"), text_of(part.get("content")), part.get("is_error"))
+        _result(part.get("tool_use_id"), said_in(part.get("content")), part.get("is_error"))
         for part in parts
         if isinstance(part, dict) and part.get("type") == "tool_result"
     ]

@@ -12,7 +12,7 @@ from shosei.load.share import Share
 from shosei.load.stage import Stage
 from shosei.load.tally import Tally
 from shosei.load.team import Team
-from shosei.load.watch import Verdict
+from shosei.load.watch import ClientVerdict
 from shosei.log import Writer
 from shosei.wire.client import Client
 
@@ -68,7 +68,7 @@ async def _offer(config: LoadConfig, url: str, writer: Writer, tally: Tally, pur
         )
         stage = Stage.soon(config, purpose)
 
-        def watched(verdict: Verdict) -> None:
+        def watched(verdict: ClientVerdict) -> None:
             tally.client = verdict.line
             stage.close_steady(writer, verdict)
 

@@ -18,7 +18,7 @@ from shosei.load.schedule import arrivals
 from shosei.load.stage import Stage
 from shosei.load.tally import Tally
 from shosei.load.timer import Timer
-from shosei.load.watch import Verdict, Watch
+from shosei.load.watch import ClientVerdict, Watch
 from shosei.log import ClientLimit, Writer
 from shosei.quantity import NS_PER_S
 from shosei.wire.client import Client
@@ -36,10 +36,10 @@ class Share:
         self._conversations = Conversations(config, prompts_of(config))
         self._numbers = itertools.count(worker, config.workers)
         self._offsets = arrivals(config)[worker :: config.workers]
-        self._exhausted: Verdict | None = None  # where a request could not be sent from here
+        self._exhausted: ClientVerdict | None = None  # where a request could not be sent from here
         self._places = len(range(worker, config.concurrency or 0, config.workers))
 
-    async def send(self, stage: Stage, watched: Callable[[Verdict], None]) -> None:
+    async def send(self, stage: Stage, watched: Callable[[ClientVerdict], None]) -> None:
         """Offer it; ``watched`` is given the client's verdict on itself when the steady window ends.
 
         Cancelling keeps what was measured: requests under way are recorded as cancelled.
@@ -97,7 +97,7 @@ class Share:
                     self._conversations.answered(conversation, reply.text)
                 elif reply.error == "cancelled":
                     line = f"load client is out of connections: {reply.message}; raise ulimit -n"
-                    self._exhausted = Verdict(line, ClientLimit("connections"))
+                    self._exhausted = ClientVerdict(line, ClientLimit("connections"))
                 return reply.error
         except asyncio.CancelledError:
             reply.error = "cancelled"

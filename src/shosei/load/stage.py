@@ -7,7 +7,7 @@ import time
 import msgspec
 
 from shosei.load.config import LoadConfig
-from shosei.load.watch import Verdict
+from shosei.load.watch import ClientVerdict
 from shosei.log import Window, Writer
 from shosei.quantity import NS_PER_S
 
@@ -35,7 +35,7 @@ class Stage(msgspec.Struct, frozen=True):
         end_ns = steady_ns + int(config.seconds * NS_PER_S)
         return cls(purpose, config.rate, begin_ns, steady_ns, end_ns, end_ns + int(config.drain_s * NS_PER_S))
 
-    def close_steady(self, writer: Writer, verdict: Verdict) -> None:
+    def close_steady(self, writer: Writer, verdict: ClientVerdict) -> None:
         """Write the windows up to now, or to the steady one's end: warm-up and steady, or the probe."""
         if self.purpose == "probe":
             _close(writer, "probe", self.steady_ns, self.end_ns, verdict, self.rate)
@@ -50,7 +50,12 @@ class Stage(msgspec.Struct, frozen=True):
 
 
 def _close(
-    writer: Writer, name: str, begin_ns: int, end_ns: int, verdict: Verdict | None = None, rate: float | None = None
+    writer: Writer,
+    name: str,
+    begin_ns: int,
+    end_ns: int,
+    verdict: ClientVerdict | None = None,
+    rate: float | None = None,
 ) -> None:
     end_ns = min(end_ns, time.monotonic_ns())
     limit = verdict.limit if verdict else None

@@ -23,7 +23,7 @@ from shosei.load.config import LoadConfig
 from shosei.load.share import Share
 from shosei.load.stage import Stage
 from shosei.load.tally import Tally, TallyIncrement
-from shosei.load.watch import Verdict
+from shosei.load.watch import ClientVerdict
 from shosei.log import Writer
 
 _REPORT_S = 1.0
@@ -46,7 +46,7 @@ class Report(msgspec.Struct):
     """How far a worker is, with its verdict once its steady window has ended; ``dropped``: events not written."""
 
     increment: TallyIncrement
-    verdict: Verdict | None = None
+    verdict: ClientVerdict | None = None
     dropped: int = 0
 
 
@@ -73,9 +73,9 @@ class Team:
     async def __aexit__(self, *_: object) -> None:
         await self._end()
 
-    async def send(self, stage: Stage, watched: Callable[[Verdict], None]) -> None:
+    async def send(self, stage: Stage, watched: Callable[[ClientVerdict], None]) -> None:
         """As a ``Share``'s; the load is client-bound where one of the workers is."""
-        verdicts: list[Verdict] = []
+        verdicts: list[ClientVerdict] = []
 
         async def follow(process: asyncio.subprocess.Process) -> None:
             assert process.stdin
@@ -93,7 +93,7 @@ class Team:
                 raise MeasurementInvalid(f"a worker of the load ended with exit code {code}: the rest is incomplete")
 
         def close() -> None:
-            watched(max(verdicts, key=lambda verdict: verdict.limit is not None, default=Verdict()))
+            watched(max(verdicts, key=lambda verdict: verdict.limit is not None, default=ClientVerdict()))
 
         try:
             async with asyncio.TaskGroup() as group:

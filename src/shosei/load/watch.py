@@ -19,7 +19,7 @@ _PERIOD_S = 0.02
 _SAMPLE_S = 1.0
 
 
-class Verdict(msgspec.Struct, frozen=True):
+class ClientVerdict(msgspec.Struct, frozen=True):
     """How the client did, in one line, and what it lacked, if anything."""
 
     line: str = ""
@@ -32,7 +32,7 @@ class Watch:
     The text of that note is the line of its ``verdict`` on the client.
     """
 
-    verdict = Verdict()
+    verdict = ClientVerdict()
 
     def __init__(self, writer: Writer, begin_ns: int = 0) -> None:
         self._writer, self._begin_ns = writer, begin_ns
@@ -51,7 +51,7 @@ class Watch:
         self._writer.emit(Note(level="info", text=self.verdict.line))
 
     @staticmethod
-    def judge(lags_s: list[float], cpu: float) -> Verdict:
+    def judge(lags_s: list[float], cpu: float) -> ClientVerdict:
         """The client lacks time if its event loop was late (p99) or the process short of CPU."""
         lag_ms = float(np.percentile(lags_s, 99)) * 1000 if lags_s else 0.0
         bound = lag_ms > LAG_LIMIT_MS or cpu > CPU_LIMIT
@@ -60,9 +60,9 @@ class Watch:
             f"(limit {LAG_LIMIT_MS:g} ms), CPU wanted {cpu:.0%} of one core (limit {CPU_LIMIT:.0%})"
         )
         if not bound:
-            return Verdict(line)
+            return ClientVerdict(line)
         remedy = "this machine was too busy: fewer requests a second, or the client on another machine"
-        return Verdict(f"{line}; {remedy}", ClientLimit("time", lag_ms, cpu))
+        return ClientVerdict(f"{line}; {remedy}", ClientLimit("time", lag_ms, cpu))
 
     def _busiest(self) -> float:
         """CPU wanted, in cores, by the second: the 90th percentile, because a ramp may be too much only at its end."""

@@ -27,12 +27,14 @@ class Workflow(Event, tag="workflow"):
     tokens_in: Int64 | None = None
     tokens_out: Int64 | None = None
     baseline: bool = False
-    grader: str = ""  # this and the next five only with ``baseline``
+    grader: str = ""  # this and the next seven only with ``baseline``
     truth: str = ""
     answer: str = ""
     references: list[str] = []
     choices: list[str] = []
     outcome: str = ""  # of the command that judged it
+    lang: str = ""
+    question: str = ""
 
 
 class Score(Event, tag="score"):

@@ -57,7 +57,8 @@ class Ledger:
 def abandoned(folder: Path) -> Iterator[Path]:
     """The ledgers in a run's ``log/`` folder whose process has ended, in reading order."""
     for path in sorted(folder.glob(f"*.{_SUFFIX}")):
-        if path.is_file():
-            with path.open("rb") as file, contextlib.suppress(BlockingIOError):
-                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        with contextlib.suppress(BlockingIOError, FileNotFoundError):  # it lives, or has just ended well
+            if path.is_file():
+                with path.open("rb") as file:
+                    fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
                 yield path

@@ -6,7 +6,6 @@ import contextlib
 import hashlib
 import itertools
 import sys
-from codecs import BOM_UTF8
 from collections import Counter, defaultdict
 from functools import reduce
 from operator import attrgetter, or_
@@ -23,7 +22,7 @@ from shosei.log.events import EVENTS, RunBegin
 from shosei.log.ledger import abandoned
 from shosei.log.log import Log
 from shosei.log.segments import Lines, blocks, line_ends, no_segments, segments
-from shosei.text_files import UNREADABLE
+from shosei.text_files import BYTE_ORDER_MARK, UNREADABLE
 
 _ANY_KIND: Any = reduce(or_, EVENTS.values())
 _BEGIN = str(RunBegin.__struct_config__.tag)
@@ -57,7 +56,7 @@ def _attempts(folder: Path) -> tuple[list[int], list[int]]:
         with segment.open("rb") as lines:
             for line in lines:
                 with contextlib.suppress(*UNREADABLE):
-                    header = _decode_header(line.removeprefix(BOM_UTF8))
+                    header = _decode_header(line.removeprefix(BYTE_ORDER_MARK))
                     numbers.add(header.attempt)
                     if header.kind == _BEGIN:
                         begun.add(header.attempt)
@@ -133,7 +132,7 @@ class _Reader:
     def _take_lines(self, block: bytes, place: int, begin: int, ends: np.ndarray, number: int) -> None:
         """Take what is an event of the attempt; what cannot be read is a warning."""
         self._as_written = False
-        mark = len(BOM_UTF8) if begin == 0 and block.startswith(BOM_UTF8) else 0  # an editor's
+        mark = len(BYTE_ORDER_MARK) if begin == 0 and block.startswith(BYTE_ORDER_MARK) else 0  # an editor's
         for since, until in itertools.pairwise([mark, *ends.tolist()]):
             try:
                 if event := self._event(block[since:until]):

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+import msgspec
+
 from shosei.log.event import Event, Int64
+
+_Some = Annotated[int, msgspec.Meta(ge=1, le=2**31)]
+_Count = Annotated[int, msgspec.Meta(ge=0, le=2**31)]
 
 
 class Epoch(Event, tag="epoch"):
@@ -36,8 +43,14 @@ class Step(Event, tag="step"):
     lr: float | None = None
     skipped: bool = False
     flops: Int64 | None = None  # forward and backward, by the model's closed form; what is recomputed does not count
-    count: Int64 = 1  # how many steps; more where a foreign trainer does not tell of each
-    untimed: Int64 = 0  # steps right before these that a foreign trainer told of, nobody knows how long they took
+    count: _Some = 1  # how many steps; more where a foreign trainer does not tell of each
+    untimed: _Count = 0  # steps right before these that a foreign trainer told of, nobody knows how long they took
+    end_ns: Int64 | None = None  # where it was told of later than it ended; else it ended as it was written down
+
+    @property
+    def ended_ns(self) -> int:
+        """When it ended."""
+        return self.mono_ns if self.end_ns is None else self.end_ns
 
 
 class Section(Event, tag="section"):

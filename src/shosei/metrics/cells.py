@@ -270,7 +270,7 @@ def call_cells(service_level: ServiceLevel) -> list[Cell]:
             "lower",
             (Request,),
             with_agents(request_errors, errors),
-            (Fault, PassedOn),
+            (Fault, PassedOn, Window),
             command=_LOAD,
         ),
         Cell(

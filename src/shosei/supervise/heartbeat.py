@@ -187,7 +187,7 @@ def _ended(line: bytes) -> int:
 
 
 def _comes_more(pipe: IO[bytes]) -> bool:
-    """Whether more is written, or the pipe ends, within a moment: lines that come so close came at once."""
+    """Whether more is written within a moment: lines that come so close came at once."""
     poll = select.poll()
     poll.register(pipe, select.POLLIN)
     return any(event & select.POLLIN for _, event in poll.poll(_AT_ONCE_MS))

@@ -139,14 +139,14 @@ class StepReader:
             last = told[-1].step
             end_ns = begin_ns + (now_ns - begin_ns) * (last - before) // (run[-1].step - before)
             if is_timed:
-                self._emit(self._event(told, end_ns - self._at_ns))
+                self._emit(self._event(told, end_ns))
             if told[0].epoch is not None:
                 self._pass(told[0].epoch, last, end_ns, is_timed)
             self._untimed = 0 if is_timed else last - before
             self._step, self._epoch, self._at_ns = last, told[0].epoch or 0, end_ns
 
-    def _event(self, told: Sequence[_Printed], duration_ns: int) -> Step:
-        """Steps of one epoch that took so long in all; what is printed of one stands for each that it tells of."""
+    def _event(self, told: Sequence[_Printed], end_ns: int) -> Step:
+        """Steps of one epoch that ended at ``end_ns``; what is printed of one stands for each that it tells of."""
         last = told[-1]
         counts = [after - before for before, after in itertools.pairwise([self._step, *(each.step for each in told)])]
         return Step(
@@ -154,7 +154,8 @@ class StepReader:
             epoch=last.epoch or 0,
             samples=_sum([each.samples for each in told], counts),
             tokens=_sum([each.tokens for each in told], counts),
-            duration_ns=duration_ns,
+            duration_ns=end_ns - self._at_ns,
+            end_ns=end_ns,
             data_wait_ns=None,
             loss=last.loss if last.finite else None,
             finite=last.finite,

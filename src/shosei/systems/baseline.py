@@ -41,6 +41,8 @@ def relay(baseline: Log, writer: Writer) -> None:
                 answer=score.answer,
                 references=score.references,
                 choices=score.choices,
+                lang=score.lang,
+                question=score.question,
                 outcome=verdicts.get(key, ""),
             )
         )

@@ -56,8 +56,8 @@ async def _model(config: AgentsConfig, url: str) -> str:
 
 def _recorded_model(recording: Path) -> str:
     try:
-        return (recording / _MODEL_FILE).read_text(encoding="utf-8")
-    except OSError:
+        return (recording / _MODEL_FILE).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError):
         raise InputError(
             f"{recording} is no recording of 'shosei agents run --record', which has a file {_MODEL_FILE}: "
             "name another folder, or say which model it is by --model NAME"

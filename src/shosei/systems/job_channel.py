@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from shosei.text_files import printable
+
 _LINE_LIMIT = 1 << 23  # bytes; an answer may have 2^20, which JSON can make six times as long
 _KILL_S = 10.0  # for a killed job to be reported
 
@@ -89,6 +91,7 @@ class JobChannel:
         with contextlib.suppress(ConnectionError):
             async for line in reader:
                 report = json.loads(line)
+                report["message"] = printable(report.get("message", ""))  # others' words are shown to people
                 waiting = self._waiting.get(report.pop("name"))
                 if waiting and not waiting.done():
                     waiting.set_result(Outcome(**report))

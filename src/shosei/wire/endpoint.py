@@ -40,8 +40,8 @@ class Endpoint:
         if not host or parts.scheme not in ("http", "https") or "@" in parts.netloc or not url.isascii():
             raise InputError(f"{url.rpartition('@')[2]} is not a URL: write it as http://host:port")
         tls = parts.scheme == "https"
-        base_url = _NOT_OF_A_SERVER.sub("", url.partition("#")[0].partition("?")[0])
-        path = base_url.partition("://")[2].removeprefix(parts.netloc)
+        path = _NOT_OF_A_SERVER.sub("", parts.path)
+        base_url = f"{parts.scheme}://{parts.netloc}{path}"
         query = f"?{parts.query}" if parts.query else ""
         return cls(base_url, parts.netloc, path, query, host, port or (443 if tls else 80), tls)
 

@@ -16,7 +16,7 @@ from shosei.wire import sse
 from shosei.wire.answer import AnswerBody, LooseCall, LooseChoice, LooseMessage, Usage
 from shosei.wire.connection import Headers
 from shosei.wire.loose_json import LooseDecoder, NotAnObject
-from shosei.wire.thoughts import TaggedThoughts, text_of, thought_of
+from shosei.wire.thoughts import TaggedThoughts, said_in, thought_of
 
 
 @dataclass(slots=True)
@@ -275,7 +275,7 @@ class ReplyReader:
         message = choice.delta or choice.message or _NOTHING
         content, thoughts = message.content or choice.text, thought_of(message.thoughts)
         if isinstance(content, list):
-            content, thoughts = text_of(content), thoughts or text_of(content, thoughts=True)
+            content, thoughts = said_in(content), thoughts or said_in(content, thoughts=True)
         words = content if isinstance(content, str) else ""
         if message.tool_calls or message.function_call:
             self._add_calls(choice.index or 0, message.tool_calls or [LooseCall(function=message.function_call)])

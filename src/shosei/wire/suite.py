@@ -132,14 +132,17 @@ def _message(where: str, message: dict[str, Any]) -> dict[str, Any]:
     return message | {"content": text}
 
 
+_TAKE_REFERENCES = ("exact", "text", "span", "cmrc2018", "judge")
+
+
 def _fault(task: Task, seen: set[tuple[str, str]]) -> str:
     """What keeps ``task`` from being asked and graded; empty if nothing does."""
     if task.grader not in GRADERS:
         return f"grader '{task.grader}' is not one of {', '.join(GRADERS)}"
     if task.grader == "python" and not (task.entry_point and (task.tests or task.test)):
         return "grader 'python' needs an 'entry_point' and at least one of 'tests', or a 'test'"
-    if task.references and task.grader not in ("exact", "text", "span", "cmrc2018", "judge"):
-        return f"grader '{task.grader}' takes no 'references': only 'exact', 'text', 'span' and 'judge' do"
+    if task.references and task.grader not in _TAKE_REFERENCES:
+        return f"grader '{task.grader}' takes no 'references': only {', '.join(_TAKE_REFERENCES)} do"
     if (task.suite, task.id) in seen:
         return f"suite '{task.suite}' already has a task with the id '{task.id}'; give each task an id of its own"
     return ""

@@ -14,14 +14,14 @@ _TYPES = ("thinking", "reasoning")  # of a message's parts
 _TEXTS = ("text", "summary", "thinking", "content")  # fields of a part that have a thought's text
 
 
-def text_of(content: Any, *, thoughts: bool = False) -> str:
+def said_in(content: Any, *, thoughts: bool = False) -> str:
     """The text of a message's content, a string or a list of parts; empty for anything else.
 
     Of parts, either what the model says or what it thought.
     """
     if isinstance(content, list):
         parts = [part for part in content if isinstance(part, dict) and (part.get("type") in _TYPES) == thoughts]
-        return "".join(text_of(part.get("text") or part.get("thinking")) for part in parts)
+        return "".join(said_in(part.get("text") or part.get("thinking")) for part in parts)
     return content if isinstance(content, str) and not thoughts else ""
 
 

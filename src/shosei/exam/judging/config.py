@@ -25,7 +25,7 @@ class JudgeConfig(AskingConfig):
     def of_vote(self, vote: int) -> ExamConfig:
         """How the requests of a vote are sent."""
         shared = self.model_dump(exclude={"votes", "seed", "extra_body"})
-        return ExamConfig.model_validate({**shared, "extra_body": {"seed": self.seed + vote, **self.extra_body}})
+        return ExamConfig.model_validate({**shared, "extra_body": {**self.extra_body, "seed": self.seed + vote}})
 
     @property
     def decoding(self) -> dict[str, object]:

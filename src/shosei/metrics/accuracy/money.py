@@ -11,14 +11,16 @@ from shosei.metrics.metric import Figure, Key, Row, Table, Text, Words, text
 from shosei.metrics.observed.tasks import by_task, calls, names, submitted
 from shosei.metrics.prices import Prices
 
+_FREE = ("connect", "4xx", "429", "5xx", "context limit")  # errors of calls that no model has answered
+
 
 def money(log: Log, graded: Sequence[GradedTask], prices: Prices) -> tuple[dict[str, Figure], list[Table], list[Words]]:
     """The cost of a task and of a solved one, each agent's share of it, and what is not known.
 
-    A cost is None where a call is of a model without a price, or nobody counted its tokens. A call that failed without
-    having cost tokens is free.
+    A cost is None where a call is of a model without a price, or nobody counted its tokens. What was refused or never
+    reached the model is free; an answer that was broken off has its price, which nobody knows.
     """
-    model_calls = [call for call in calls(log)[1] if not call.error or call.tokens_in is not None]
+    model_calls = [call for call in calls(log)[1] if call.tokens_in is not None or not _is_free(call)]
     by_id = {task: _sum(of_task, prices) for task, of_task in by_task(model_calls).items()}
     cost = Cost(prices.currency, lambda task: by_id.get(task.task, 0.0))
     figures = {"cost_per_task": cost_per_task(graded, cost), "cost_per_solved": cost_per_solved(graded, cost)}
@@ -30,6 +32,10 @@ def money(log: Log, graded: Sequence[GradedTask], prices: Prices) -> tuple[dict[
             *_uncounted(model_calls),
         ],
     )
+
+
+def _is_free(call: Request) -> bool:
+    return call.error in _FREE or (bool(call.error) and call.sent_ns is None)
 
 
 def _sum(model_calls: Iterable[Request], prices: Prices) -> float | None:

@@ -53,6 +53,8 @@ def _score(task: Workflow) -> Score:
         sample=task.sample,
         references=task.references,
         choices=task.choices,
+        lang=task.lang,
+        question=task.question,
         error=task.error,
     )
 

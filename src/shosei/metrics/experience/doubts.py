@@ -39,8 +39,8 @@ DOUBTS = ("early", "one_rater", "one_answer", "burst", "of_no_answer")  # keys o
 def doubts(people: Population, ended_wall_ns: Mapping[str, int], chats: bool) -> list[Text]:
     """What to tell of people's ratings. ``ended_wall_ns`` has the log's answers; ``chats``: there are any to rate.
 
-    A group of 30 ratings or more is named where it holds more than 20 % of them, or moves the share of the satisfied
-    by more than half of its interval's width.
+    From 30 ratings on, a group is named where it holds more than 20 % of them, or moves the share of the satisfied by
+    more than half of its interval's width.
     """
     given = people.given
     early = [rating for rating in given if _is_early(rating, ended_wall_ns)]

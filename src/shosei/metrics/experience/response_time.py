@@ -143,10 +143,10 @@ def step_latency(log: Log) -> Value:
     sections = [section for section in log.of(Section) if section.boot == first.boot]
     begin = min(
         [start.mono_ns for start in log.of(ProcStart) if start.boot == first.boot]
-        or [section.begin_ns for section in sections] + [first.mono_ns - first.duration_ns]
+        or [section.begin_ns for section in sections] + [first.ended_ns - first.duration_ns]
     )
     saved = [section.end_ns for section in sections if section.name == "checkpoint"]
-    first_step = (first.mono_ns - begin) / NS_PER_S if first.count == 1 else None
+    first_step = (first.ended_ns - begin) / NS_PER_S if first.count == 1 else None
     first_checkpoint = (min(saved) - begin) / NS_PER_S if saved else None
     figures = _percentile_figures(times) | {
         "first_step_s": Figure(first_step, "s", "lower", n=1),

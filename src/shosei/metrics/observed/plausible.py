@@ -11,6 +11,8 @@ from shosei.metrics.metric import Text, text
 
 _YEAR_NS = 365 * 24 * 3600 * 10**9  # no request lasts so long, nor does a boot's log
 _IN_ORDER = [
+    ("scheduled_ns", "first_token_ns"),
+    ("scheduled_ns", "last_token_ns"),
     ("scheduled_ns", "done_ns"),
     ("sent_ns", "first_token_ns"),
     ("first_token_ns", "first_answer_ns"),

@@ -53,7 +53,7 @@ def wall_time(log: Log) -> WallTime:
     ranks: dict[tuple[str, int], list[Stretch]] = {}  # by boot, within which a clock holds, and rank
     for step in log.of(Step):
         part = "step" if id(step) in last else "lost_work"
-        stretch = Stretch(step.mono_ns - step.duration_ns, step.mono_ns, part, step)
+        stretch = Stretch(step.ended_ns - step.duration_ns, step.ended_ns, part, step)
         ranks.setdefault((step.boot, step.rank), []).append(stretch)
     for section in log.of(Section):
         if section.name in _PART_OF_SECTION and (section.boot, section.rank) in ranks:

@@ -114,15 +114,15 @@ def _pass(log: Log, steps: list[Step], events: list[Epoch]) -> _Pass:
 
     counting = [step for step in steps if step.epoch == last.index and same(step)]
     final = counting[-1]
-    earlier_end = max((step.mono_ns for step in steps if step.step < counting[0].step and same(step)), default=0)
+    earlier_end = max((step.ended_ns for step in steps if step.step < counting[0].step and same(step)), default=0)
     begins = [event.begin_ns for event in events if event.end_ns > earlier_end]
     begins += [
-        step.mono_ns - step.duration_ns
+        step.ended_ns - step.duration_ns
         for step in log.of(Step)
-        if step.epoch == last.index and same(step) and step.mono_ns > earlier_end
+        if step.epoch == last.index and same(step) and step.ended_ns > earlier_end
     ]
-    begin = max(earlier_end, min(begins))
-    end = last.end_ns if last.end_ns > final.mono_ns - final.duration_ns else final.mono_ns
+    begin = max(earlier_end, min(begins, default=earlier_end))
+    end = last.end_ns if last.end_ns > final.ended_ns - final.duration_ns else final.ended_ns
     evaluations = [
         Stretch(section.begin_ns, section.end_ns, section.name)
         for section in log.of(Section)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -38,7 +38,11 @@ class _Chain:
                 self._carried.setdefault(tool.carried, []).append(tool)
                 self._asked.setdefault(tool.asked, []).append(tool)
         self._apart = _side_by_side(calls)
-        ended = sorted((end, place) for place, call in enumerate(calls) if (end := _end_ns(call)) is not None)
+        ended = sorted(
+            (max(end, call.scheduled_ns), place)
+            for place, call in enumerate(calls)
+            if (end := _end_ns(call)) is not None
+        )
         self._ended: dict[str, list[tuple[int, int]]] = {}  # of each agent its calls' ends and places
         for end, place in ended:
             self._ended.setdefault(calls[place].agent, []).append((end, place))
@@ -51,20 +55,22 @@ class _Chain:
             self._waiting = [tool for tool in self._waiting if tool.carried != place]
             own = [tool.asked for tool in carried if tool.agent == call.agent]
             handed = [tool.asked for tool in carried if tool.agent != call.agent]
-            before = handed[-1] if handed else self._resumed(call, own[-1]) if own else self._new(call)
+            before = handed[-1] if handed else self._resumed(place, own[-1]) if own else self._new(place)
             continued = own[-1] if own else before
             goes_on = continued is not None and self._calls[continued].agent == call.agent
             self._begun_ns.append(self._begun_ns[continued] if goes_on and continued is not None else call.scheduled_ns)
             self._waiting += self._asked.get(place, [])
             yield before
 
-    def _resumed(self, call: Request, asked: int) -> int:
+    def _resumed(self, place: int, asked: int) -> int:
         """Of the calls that ended since ``asked``, the last of an agent that began since then; else ``asked``."""
         since = _end_ns(self._calls[asked]) or self._calls[asked].scheduled_ns
-        within = [(end, place) for end, place in self._last(call) if self._begun_ns[place] >= since]
-        return max([it for it in within if self._calls[it[1]].agent != call.agent], default=(0, asked))[1]
+        agent = self._calls[place].agent
+        within = [(end, last) for end, last in self._last(place) if self._begun_ns[last] >= since]
+        return max([it for it in within if self._calls[it[1]].agent != agent], default=(0, asked))[1]
 
-    def _new(self, call: Request) -> int | None:
+    def _new(self, place: int) -> int | None:
+        call = self._calls[place]
         waiting = [
             (call.agent.lower() in tool.tool.lower(), tool.asked, number)  # a tool that bears the agent's name first
             for number, tool in enumerate(self._waiting)
@@ -72,7 +78,7 @@ class _Chain:
         ]
         if waiting:
             return self._waiting.pop(max(waiting)[-1]).asked
-        return max(self._last(call), default=(0, None))[1]
+        return max(self._last(place), default=(0, None))[1]
 
     def _can_begin(self, tool: AskedTool, call: Request) -> bool:
         """Whether the tool's call may have begun the agent of this one, its own agent waiting all the while."""
@@ -80,11 +86,11 @@ class _Chain:
         is_other = tool.agent != call.agent and frozenset((tool.agent, call.agent)) not in self._apart
         return is_other and asked_ns is not None and asked_ns <= call.scheduled_ns
 
-    def _last(self, call: Request) -> list[tuple[int, int]]:
+    def _last(self, place: int) -> list[tuple[int, int]]:
         """End and place of each agent's last call that ended before this one, of those not side by side with it."""
-        found = []
+        call, found = self._calls[place], []
         for agent, ended in self._ended.items():
-            count = bisect_right(ended, (call.scheduled_ns, len(self._calls)))
+            count = bisect_left(ended, (call.scheduled_ns, place))  # one that took no time did not end before itself
             if count and frozenset((agent, call.agent)) not in self._apart:
                 found.append(ended[count - 1])
         return found
