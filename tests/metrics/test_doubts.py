@@ -106,7 +106,7 @@ def test_one_rater_alone_has_no_others() -> None:
 def test_one_answer_rated_over_and_over_is_named() -> None:
     same = [rating(HOUR * 100 + 60 * n, f"fresh {n}", 1, request="chatcmpl-0123456789") for n in range(40)]
     [said] = doubts(*crowd(60), *same)
-    assert said.startswith("40 of 100 ratings (40%) are of one answer (chatcmpl-012…)")
+    assert said.startswith("40 of 100 ratings (40%) are of one answer (0123456789…)")
 
 
 def test_a_burst_of_many_raters_is_named_and_one_persons_clicks_are_not() -> None:

@@ -6,6 +6,7 @@ import asyncio
 import shlex
 import shutil
 import subprocess
+import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -23,6 +24,7 @@ from shosei.systems.system import System
 from shosei.wire.suite import Task
 from shosei.wire.system import FOLDER_VARIABLE, Assignment
 
+_POLL_S = 0.02
 _START_S = 60.0
 _SOLVED, _NOT_SOLVED = 0, 1  # exit codes
 _NO_FILE = Path("/dev/null")  # a grader has no answer file: all that it prints is a log
@@ -80,14 +82,26 @@ class RunningGrader:
         await self._channel.__aenter__()
         system = System("grader", ("--command", "--", *self._grader.argv))
         argv = system.command_line(self._channel.socket, str(self._output.absolute()))
-        self._process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, start_new_session=True)
         try:
-            async with asyncio.timeout(_START_S):
-                await self._channel.connected.wait()
-        except TimeoutError:
+            self._process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, start_new_session=True)
+        except OSError:
+            await self._channel.__aexit__()
+            raise
+        try:
+            if not await self._connects():
+                raise MeasurementInvalid("the grader's process does not start")
+        except BaseException:  # Ctrl-C too: nothing of it is left
+            self._process.kill()
             await self.__aexit__()
-            raise MeasurementInvalid(f"the grader's process does not start within {_START_S:g} s") from None
+            raise
         return self
+
+    async def _connects(self) -> bool:
+        """Wait for the process, which may also end at once; whether it is there."""
+        until = time.monotonic() + _START_S
+        while not self._channel.connected.is_set() and self._process.poll() is None and time.monotonic() < until:
+            await asyncio.sleep(_POLL_S)
+        return self._channel.connected.is_set()
 
     async def __aexit__(self, *_: object) -> None:
         await self._channel.__aexit__()  # it ends with its connection

@@ -75,7 +75,7 @@ def _groups(key: str, ratings: Sequence[Rating], origin: Key) -> list[Group]:
     found: dict[str, list[Rating]] = {}
     for rating in ratings:
         found.setdefault(origin(rating), []).append(rating)
-    return [Group(key, of_one, {"name": name[:_SHOWN]}) for name, of_one in found.items()]
+    return [Group(key, of_one, {"name": name.rpartition("-")[2][:_SHOWN]}) for name, of_one in found.items()]
 
 
 def _burst(given: Sequence[Rating]) -> list[Group]:
