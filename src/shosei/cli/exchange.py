@@ -106,6 +106,8 @@ def export(
         run = model_or_run if model_or_run != source else None
         after = _export_folder(source, run, out, stored, licence)
         files = [file for file in out.rglob("*") if file.is_file()]
+    elif licence:
+        raise InputError("--license goes into a folder's README.md: leave it out for a GGUF file")
     else:
         files, after = _export_file(source, out, stored or "bf16", modelfile=kind == "ollama")
         stored = stored or "bf16"
