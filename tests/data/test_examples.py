@@ -117,6 +117,19 @@ def test_a_dialogue_is_cut_behind_an_answer_and_not_within_the_next_question(cha
     assert encode([dialogue("q", "x" * 200)], chat, CONTEXT)[1].cut_answers == 1
 
 
+@pytest.mark.parametrize("too_long", ["cut", "split"])
+def test_answers_that_are_lost_whole_are_counted(chat: ChatML, too_long: TooLong) -> None:
+    """Behind the cut, or of a part whose question alone is longer than the model reads."""
+    rows = [dialogue("q", "one", "x" * 200, "two"), dialogue("q", "a")]
+    examples, counts = encode(rows, chat, CONTEXT, too_long)
+    assert [learnt(example, chat) for example in examples] == [["one<|im_end|>"], ["a<|im_end|>"]]
+    assert (counts.lost_answers, counts.cut_answers) == (1, 0)
+    (line,) = counts.lines(CONTEXT, too_long)
+    assert ", 1 answers are lost whole (--too-long" in line
+    unlost = encode([dialogue("q", "one", "q", "x" * 200)], chat, CONTEXT, too_long)[1]
+    assert (unlost.lost_answers, unlost.cut_answers) == (0, 1)
+
+
 def test_a_dropped_dialogue_is_gone_and_a_short_one_stays(chat: ChatML) -> None:
     examples, counts = encode([dialogue("q", "x" * 200), dialogue("q", "a")], chat, CONTEXT, "drop")
     assert examples == [chat.training_example(dialogue("q", "a").messages)]

@@ -147,3 +147,28 @@ def test_a_folder_has_a_model_card_and_a_line_that_uploads_it(run: Path, tmp_pat
     assert "license: mit\n" in (tmp_path / "out/README.md").read_text()
     assert "an identifier" in shosei("export", run, tmp_path / "new", "--license", "see the file")[2]
     assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize("kind", ["gguf", "ollama"])
+def test_a_licence_is_not_swallowed_where_there_is_no_card(
+    kind: str, run: Path, tmp_path: Path, shosei: Shosei
+) -> None:
+    out = tmp_path / "nano.gguf"
+    code, _, err = shosei("export", run, out, "--format", kind, "--license", "mit")
+    assert (code, err.count("\n")) == (2, 1)
+    assert "--license goes into a folder's README.md: leave it out for a GGUF file" in err
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("stated", "written"), [("Apache-2.0", "apache-2.0"), ("[mit]", None), ("'MIT'", "mit"), ("如文件", None)]
+)
+def test_what_a_models_own_card_says_never_stops_its_export(
+    stated: str, written: str | None, run: Path, tmp_path: Path, shosei: Shosei
+) -> None:
+    """It is somebody else's file; hubs write identifiers in small letters."""
+    (run / "model/README.md").write_text(f"---\nlicense: {stated}\n---\n")
+    code, _, err = shosei("export", run, tmp_path / "out")
+    assert code == 0, err
+    header = yaml.safe_load((tmp_path / "out/README.md").read_text().split("---\n")[1])
+    assert header.get("license") == written

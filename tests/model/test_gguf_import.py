@@ -52,6 +52,8 @@ def rewritten(source: Path, out: Path, kind: Type = Type.F32, **changes: Any) ->
     reader = GGUFReader(source)
     writer = GGUFWriter(out, changes.pop("general.architecture", reader.fields["general.architecture"].contents()))
     for name, field in reader.fields.items():
+        if changes.get(name) is not None:
+            continue  # with its own type, below
         value = changes.pop(name, field.contents())
         if not name.startswith("GGUF.") and name != "general.architecture" and value is not None:
             writer.add_key_value(name, value, field.types[0], field.types[-1] if len(field.types) > 1 else None)
@@ -184,6 +186,18 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "tensor too few": ({"blk.1.attn_q.weight": None}, "tensor blk.1.attn_q.weight is missing"),
     "shape": ({"output_norm.weight": np.ones(9, np.float32)}, "output_norm.weight is [9], not [64]"),
     "end": ({"tokenizer.ggml.eos_token_id": 9999}, "eos_token_id 9999 is no token"),
+    "end in words": ({"tokenizer.ggml.bos_token_id": "first"}, "bos_token_id first is no token"),
+    "end below 0": ({"tokenizer.ggml.bos_token_id": -2}, "bos_token_id -2 is no token"),
+    "heads by layer": ({"llama.attention.head_count": [8, 4]}, "attention.head_count is [8, 4], not one whole number"),
+    "no heads": ({"llama.attention.head_count": 0}, "attention.head_count is 0, not one whole number above 0"),
+    "widths by layer": ({"llama.feed_forward_length": [9, 9]}, "feed_forward_length is [9, 9], not one whole number"),
+    "keys by layer": ({"llama.attention.head_count_kv": [2, 4]}, "attention.head_count_kv is [2, 4], not one whole"),
+    "layers in words": ({"llama.block_count": "two"}, "block_count is 'two', not one whole number above 0"),
+    "base in words": ({"llama.rope.freq_base": "1e4"}, "rope.freq_base is '1e4', not one number above 0"),
+    "legacy scaling": ({"llama.rope.scale_linear": 4.0}, "rope.scale_linear 4 is not supported"),
+    "merge of no token": ({"tokenizer.ggml.merges": ["龘 龘"]}, "merge '龘 龘' is not of two tokens"),
+    "merge to no token": ({"tokenizer.ggml.merges": ["! ~"]}, "merge '! ~' is not of two tokens that make a third"),
+    "half a merge": ({"tokenizer.ggml.merges": ["a"]}, "merge 'a' is not of two tokens"),
 }
 
 

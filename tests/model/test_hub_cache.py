@@ -100,6 +100,39 @@ def test_a_name_that_no_cache_has_is_told_how_to_get_it(tmp_path: Path, shosei: 
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize("cache", ["huggingface/hub", "modelscope"])
+def test_a_configuration_alone_is_no_model(cache: str, checkpoint: Path, tmp_path: Path, shosei: Shosei) -> None:
+    """As a program leaves it that only looked at what the model is."""
+    if cache == "modelscope":
+        folder_of_it = tmp_path / "home/.cache/modelscope/models/An-Org/Tiny-0.5B"
+        folder_of_it.mkdir(parents=True)
+        (folder_of_it / "config.json").write_text((checkpoint / "config.json").read_text())
+    else:
+        snapshots = hub_snapshot(tmp_path / "home/.cache" / cache, checkpoint, "c0ffee") / "snapshots"
+        (snapshots / "c0ffee/model.safetensors").unlink()
+    code, _, err = shosei("import", NAME, "--out", tmp_path / "run")
+    assert code == 2
+    assert f"hf download {NAME}" in err
+    if cache == "huggingface/hub":
+        hub_snapshot(tmp_path / "home/.cache" / cache, checkpoint, "whole")
+        assert shosei("import", NAME, "--out", tmp_path / "run")[0] == 0
+
+
+def test_a_model_that_is_there_pickled_is_told_so(checkpoint: Path, tmp_path: Path, shosei: Shosei) -> None:
+    (checkpoint / "model.safetensors").rename(checkpoint / "pytorch_model.bin")
+    hub_snapshot(tmp_path / "home/.cache/huggingface/hub", checkpoint, "c0ffee")
+    assert "pytorch_model.bin is pickled" in shosei("import", NAME, "--out", tmp_path / "run")[2]
+
+
+def test_a_model_that_is_there_as_gguf_is_named_by_its_file(tmp_path: Path, shosei: Shosei) -> None:
+    snapshot = tmp_path / "home/.cache/huggingface/hub/models--An-Org--Tiny-0.5B/snapshots/c0ffee"
+    snapshot.mkdir(parents=True)
+    (snapshot / "tiny-q8_0.gguf").write_bytes(b"GGUF")
+    code, _, err = shosei("import", NAME, "--out", tmp_path / "run")
+    assert (code, err.count("\n")) == (2, 1)
+    assert f"import the file: shosei import {snapshot / 'tiny-q8_0.gguf'}" in err
+
+
 def test_a_folder_of_that_name_comes_first(checkpoint: Path, tmp_path: Path, shosei: Shosei) -> None:
     (tmp_path / NAME).parent.mkdir()
     checkpoint.rename(tmp_path / NAME)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -166,6 +167,61 @@ def test_an_imported_model_learns_from_dialogues(tmp_path: Path, shosei: Shosei)
     prompt = chat.render(turns[:1])
     answers = answer_greedily(model, spec, [prompt], [8], chat.tokenizer.end_ids)
     assert chat.tokenizer.decode(answers[0]) == "世界"
+
+
+def with_template(path: Path) -> Path:
+    """A model whose folder has all that a tokenizer may bring."""
+    save("llama", path, num_hidden_layers=1)
+    template = (path / "chat_template.jinja").read_text()
+    (path / "additional_chat_templates").mkdir()
+    (path / "additional_chat_templates/tool_use.jinja").write_text(template)
+    edit(path / "generation_config.json", temperature=0.5, do_sample=True)
+    return path
+
+
+def tokenizer_of(run: Path) -> set[str]:
+    folder = run / "tokenizer"
+    return {str(file.relative_to(folder)) for file in folder.rglob("*") if file.is_file()}
+
+
+def test_nothing_of_an_earlier_tokenizer_stays(tmp_path: Path, shosei: Shosei) -> None:
+    """Whatever stays would lay out another model's dialogues, or end its answers."""
+    run, base, mine = tmp_path / "run", tmp_path / "base", tmp_path / "mine.txt"
+    assert shosei("import", with_template(tmp_path / "chat"), "--out", run)[0] == 0
+    of_chat = tokenizer_of(run)
+    assert {"chat_template.jinja", "additional_chat_templates/tool_use.jinja", "generation_config.json"} < of_chat
+    save("llama", base, num_hidden_layers=1)
+    (base / "chat_template.jinja").unlink()
+    (base / "generation_config.json").unlink()
+    assert shosei("import", base, "--out", tmp_path / "new")[0] == 0
+    assert shosei("import", base, "--out", run)[0] == 0
+    assert tokenizer_of(run) == tokenizer_of(tmp_path / "new") < of_chat
+
+    assert shosei("import", tmp_path / "chat", "--out", run)[0] == 0
+    mine.write_text("今天天气很好。\n" * 20)
+    assert shosei("data", "--run", run, "--text", mine)[0] == 0
+    assert shosei("tokenizer", "--run", run, "--vocab-size", "300")[0] == 0
+    assert tokenizer_of(run) == {"tokenizer.json", "tokenizer_config.json", "chat_template.jinja"}
+
+
+def test_a_new_model_never_stands_beside_an_old_tokenizer(
+    tmp_path: Path, shosei: Shosei, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Wherever a kill falls: as the new model takes its place, the tokenizer is its own."""
+    run, base, replace = tmp_path / "run", tmp_path / "base", os.replace
+    assert shosei("import", with_template(tmp_path / "chat"), "--out", run)[0] == 0
+    save("llama", base, num_hidden_layers=1)
+    (base / "chat_template.jinja").write_text("{% for m in messages %}{{ m.content }}{% endfor %}")
+    beside: list[str] = []
+
+    def watched(source: Path, target: Path) -> None:
+        if target == run / "model":
+            beside.append((run / "tokenizer/chat_template.jinja").read_text())
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", watched)
+    assert shosei("import", base, "--out", run)[0] == 0
+    assert beside == [(base / "chat_template.jinja").read_text()]
 
 
 def test_dialogues_that_cannot_be_read_change_nothing(tmp_path: Path, shosei: Shosei) -> None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import resource
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -53,3 +56,16 @@ def test_a_tokenizer_that_blows_text_up_ends_at_the_limit_of_memory(
     assert "the tokenizer or the chat template: it" in err
     assert not (tmp_path / "run/model").exists()
     assert "serve it" not in out
+
+
+def test_a_lower_limit_of_the_systems_is_kept(theirs: Path, tmp_path: Path) -> None:
+    """As ``ulimit -d`` sets it for a whole session, below what an import would allow its child."""
+    limits = (2 << 30, 2 << 30)
+    ended = subprocess.run(
+        [sys.executable, "-m", "shosei", "import", theirs, "--out", tmp_path / "run"],
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_DATA, limits),
+        capture_output=True,
+        text=True,
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert "serve it" in ended.stdout

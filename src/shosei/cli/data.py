@@ -76,6 +76,7 @@ def tokenizer(context: typer.Context, run_folder: RunOption = None, as_json: Jso
     from shosei.config import save
     from shosei.data import TokenizerConfig
     from shosei.data.vocabulary import tokenizer_texts
+    from shosei.files import atomic_path
     from shosei.log import open_run
     from shosei.text import Tokenizer
 
@@ -85,7 +86,8 @@ def tokenizer(context: typer.Context, run_folder: RunOption = None, as_json: Jso
     digest = hashlib.sha256(trained.files()["tokenizer.json"].encode()).hexdigest()
     hashes = {"tokenizer": digest}
     with run.alone("tokenizer", "train"), run.recording("tokenizer", config=config.model_dump(), hashes=hashes):
-        trained.save(run.tokenizer)
+        with atomic_path(run.tokenizer) as folder:  # nothing of an imported one stays
+            trained.save(folder)
         save(run.toml, "tokenizer", config)
     values = {"run": str(run.folder), "vocab_size": trained.vocab_size, "hash": digest}
     result(values, [f"{run.tokenizer}: {trained.vocab_size:,} entries, sha256 {digest[:12]}"], as_json=as_json)

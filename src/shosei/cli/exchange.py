@@ -47,7 +47,6 @@ def import_model(
 def _import_folder(source: Path, named: Path, out: Path) -> tuple[dict[str, object], list[str]]:
     """Take the folder ``source``, which the user knows as ``named``; what to say of it."""
     from dataclasses import asdict
-    from tempfile import TemporaryDirectory
 
     from shosei.cli.smoke_test import smoke_test
     from shosei.files import atomic_path, sha256, write_atomic
@@ -60,13 +59,12 @@ def _import_folder(source: Path, named: Path, out: Path) -> tuple[dict[str, obje
     model = asdict(spec) | {"params": spec.params, "embedding_params": spec.embedding_params}
     taken = run.recording("import", config={"source": str(named)}, model=model)
     with run.alone("import", "train"), taken as record:
-        with TemporaryDirectory() as temporary, atomic_path(run.model) as tried:
+        # Both whole before either takes its place: a file of an earlier tokenizer would lay out dialogues its own way.
+        with atomic_path(run.model) as tried, atomic_path(run.tokenizer) as tokenizer:
             for name, text in files.items():
-                write_atomic(Path(temporary, name), text)
-            folder.convert(source, tried, tokenizer_folder=Path(temporary))
+                write_atomic(tokenizer / name, text)
+            folder.convert(source, tried, tokenizer_folder=tokenizer)
             notes = smoke_test(tried)
-        for name, text in files.items():
-            write_atomic(run.tokenizer / name, text)
         # Not as the run's model, which a training that goes on from this one replaces.
         record.hashes["init"] = sha256(*folder.weight_files(run.model))
     values = {"model": spec.name, "params": spec.params, "folder": str(run.model)}
@@ -108,6 +106,8 @@ def export(
         run = model_or_run if model_or_run != source else None
         after = _export_folder(source, run, out, stored, licence)
         files = [file for file in out.rglob("*") if file.is_file()]
+    elif licence:
+        raise InputError("--license goes into a folder's README.md: leave it out for a GGUF file")
     else:
         files, after = _export_file(source, out, stored or "bf16", modelfile=kind == "ollama")
         stored = stored or "bf16"

@@ -19,14 +19,14 @@ def model_card(spec: ModelSpec, source: Path, run: Path | None, licence: str | N
     """Markdown with the front matter that hubs read: licence, languages, tags; and the results of the run's card.
 
     ``source``: the model folder that was exported, whose own ``README.md`` says the licence where ``licence`` does not;
-    what nobody says is left out. Languages are those of the run's suites. Raises InputError for a licence that is no
+    what nobody says is left out. Languages are those of the run's suites. Raises InputError if ``licence`` is no
     identifier.
     """
     from shosei.model.hf_config import model_type
 
-    licence = licence or _stated_licence(source)
     if licence and not _LICENCE.fullmatch(licence):
         raise InputError(f"--license {licence}: give an identifier such as apache-2.0, mit or other")
+    licence = licence or _stated_licence(source)
     chat = (source / "chat_template.jinja").is_file()
     languages = _languages(run) if run else []
     header = [
@@ -54,12 +54,14 @@ def upload_line(out: Path) -> str:
 
 
 def _stated_licence(source: Path) -> str | None:
+    """The identifier in the card of the model's makers, None if there is none that hubs would take."""
     try:
         header = _FRONT_MATTER.match((source / "README.md").read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError):
         return None
     stated = re.search(r"^license:[ \t]*[\"']?([^\s\"'#]+)", header[1], re.MULTILINE) if header else None
-    return stated[1] if stated else None
+    identifier = stated[1].lower() if stated else ""
+    return identifier if _LICENCE.fullmatch(identifier) else None
 
 
 def _languages(run: Path) -> list[str]:

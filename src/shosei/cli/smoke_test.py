@@ -126,11 +126,13 @@ def _decode_one(folder: Path, prompt: Sequence[int]) -> None:
 
 
 def _limit(seconds: float, size: int) -> None:
-    """So much CPU time from now on, then SIGPROF; and so much more memory than now, where the system counts it."""
+    """So much CPU time from now on, then SIGPROF; and so much more memory than now, where the system counts it, or as
+    much as it allows."""
     signal.setitimer(signal.ITIMER_PROF, seconds)
     if held := proc.numbers("/proc/self/status").get("VmData"):
         _, hard = resource.getrlimit(resource.RLIMIT_DATA)
-        resource.setrlimit(resource.RLIMIT_DATA, (held + size, hard))
+        wanted = held + size if hard == resource.RLIM_INFINITY else min(held + size, hard)
+        resource.setrlimit(resource.RLIMIT_DATA, (wanted, hard))
 
 
 def _tell(kind: str, text: str) -> None:

@@ -19,8 +19,8 @@ Example = tuple[list[int], list[bool]]  # a dialogue's token ids, and where in i
 @dataclass(slots=True)
 class ExampleCounts:
     """What became of dialogues: those that the chat format refuses, that teach nothing, that are longer than the model
-    reads, that another repeats; answers, those that are cut before their end, and those that the chat format gives
-    none."""
+    reads, that another repeats; answers, those that are cut before their end, those that are cut away whole, and those
+    that the chat format gives no end."""
 
     dialogues: int = 0
     examples: int = 0
@@ -29,6 +29,7 @@ class ExampleCounts:
     too_long: int = 0
     longest: int = 0  # tokens of a dialogue, before any is cut
     cut_answers: int = 0
+    lost_answers: int = 0
     answers: int = 0
     without_end: int = 0
     duplicates: int = 0
@@ -38,6 +39,7 @@ class ExampleCounts:
         of_rows = f"of {self.dialogues:,} rows"
         became = {"cut": "cut there", "split": "split between questions", "drop": "left out"}[too_long]
         endless = f", {self.cut_answers:,} answers before their end" if self.cut_answers else ""
+        lost = f", {self.lost_answers:,} answers are lost whole" if self.lost_answers else ""
         told = [f"  {fault}" for fault in self.refused.first]
         if self.refused.count:
             told.insert(0, f"{self.refused.count:,} {of_rows} do not fit the model's chat format: left out")
@@ -46,7 +48,7 @@ class ExampleCounts:
         if self.too_long:
             told.append(
                 f"{self.too_long:,} {of_rows} are longer than the {context:,} tokens that the model reads, the longest "
-                f"{self.longest:,}: {became}{endless} (--too-long cut, split or drop)"
+                f"{self.longest:,}: {became}{endless}{lost} (--too-long cut, split or drop)"
             )
         if self.without_end:
             told.append(
@@ -80,6 +82,8 @@ def encode(
         _count(counts, whole, chat, context)
         if not _fits(whole, context):
             counts.cut_answers += sum(ids[-1] not in chat.tokenizer.end_ids for ids, _ in learnt)
+            kept = sum(len(_ends(mask)) for _, mask in learnt)
+            counts.lost_answers += len(_ends(whole[1])) - kept if too_long != "drop" else 0
         counts.nothing_learnt += not learnt and (too_long != "drop" or _fits(whole, context))
         if (digest := hash((tuple(whole[0]), tuple(whole[1])))) in seen:
             counts.duplicates += bool(learnt)
@@ -165,8 +169,13 @@ def _parts(dialogue: Dialogue, chat: ChatFormat, context: int) -> Iterator[Dialo
 
 def _count(counts: ExampleCounts, whole: Example, chat: ChatFormat, context: int) -> None:
     ids, mask = whole
-    ends = [place for place in range(len(ids)) if mask[place] and not (place + 1 < len(ids) and mask[place + 1])]
+    ends = _ends(mask)
     counts.answers += len(ends)
     counts.without_end += sum(ids[place] not in chat.tokenizer.end_ids for place in ends)
     counts.too_long += not _fits(whole, context)
     counts.longest = max(counts.longest, len(ids))
+
+
+def _ends(mask: Sequence[bool]) -> list[int]:
+    """Where each answer ends: the last place of each stretch with loss."""
+    return [place for place, loss in enumerate(mask) if loss and not any(mask[place + 1 : place + 2])]

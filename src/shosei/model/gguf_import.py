@@ -67,7 +67,7 @@ class Values:
         self.architecture = str(self.fields.get("general.architecture"))
         if self.architecture not in _SUPPORTED:
             raise self.error(f"architecture {self.architecture} is not supported; these are: {', '.join(_SUPPORTED)}")
-        if int(self.fields.get("split.count", 1)) > 1:
+        if self.fields.get("split.count", 1) not in (0, 1):
             raise self.error("is one part of several; join them with llama-gguf-split --merge")
 
     def error(self, what: str) -> InputError:
@@ -79,6 +79,20 @@ class Values:
         if value is None:
             raise self.error(f"{self.architecture}.{key} is missing; download it again")
         return value
+
+    def whole(self, key: str, default: int | None = None) -> int:
+        """As ``setting``. Raises InputError for anything but a whole number above 0, such as one for each layer."""
+        value = self.setting(key, default)
+        if not isinstance(value, int) or isinstance(value, bool) or value <= 0:
+            raise self.error(f"{self.architecture}.{key} is {_shown(value)}, not one whole number above 0")
+        return value
+
+    def number(self, key: str, default: float | None = None) -> float:
+        """As ``setting``. Raises InputError for anything but a finite number above 0."""
+        value = self.setting(key, default)
+        if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value < math.inf:
+            raise self.error(f"{self.architecture}.{key} is {_shown(value)}, not one number above 0")
+        return float(value)
 
     def has(self, tensor: str) -> bool:
         return tensor in self.tensors
@@ -102,22 +116,21 @@ class Values:
         return self.tensors[name]
 
 
+def _shown(value: Any) -> str:
+    """Short enough for a line, whatever the file has."""
+    return repr(value) if len(repr(value)) <= 40 else f"{repr(value)[:40]}…"
+
+
 def _config(values: Values) -> dict[str, Any]:
     """``config.json``, in Hugging Face's words."""
     for key in _REFUSED:
         if values.fields.get(f"{values.architecture}.{key}"):
             raise values.error(f"{key} is not supported")
-    heads, width = int(values.setting("attention.head_count")), int(values.setting("embedding_length"))
-    head_dim = int(values.setting("attention.key_length", width // heads))
-    sizes = {
-        head_dim,
-        *(int(values.setting(key, head_dim)) for key in ("attention.value_length", "rope.dimension_count")),
-    }
+    heads, width = values.whole("attention.head_count"), values.whole("embedding_length")
+    head_dim = values.whole("attention.key_length", width // heads)
+    sizes = {head_dim, *(values.whole(key, head_dim) for key in ("attention.value_length", "rope.dimension_count"))}
     if len(sizes) > 1:
         raise values.error("heads whose keys, values and rotated parts differ in size are not supported")
-    kv_heads = values.setting("attention.head_count_kv", heads)
-    if isinstance(kv_heads, list):
-        raise values.error("layers with different numbers of heads are not supported")
     kind, biased = _kind(values)
     return {
         "architectures": [ARCHITECTURES[kind]],
@@ -125,15 +138,15 @@ def _config(values: Values) -> dict[str, Any]:
         "_name_or_path": str(values.fields.get("general.name") or values.file.stem),
         "vocab_size": values.rows("token_embd.weight"),
         "hidden_size": width,
-        "num_hidden_layers": int(values.setting("block_count")),
-        "intermediate_size": int(values.setting("feed_forward_length")),
+        "num_hidden_layers": values.whole("block_count"),
+        "intermediate_size": values.whole("feed_forward_length"),
         "num_attention_heads": heads,
-        "num_key_value_heads": int(kv_heads),
+        "num_key_value_heads": values.whole("attention.head_count_kv", heads),
         "head_dim": head_dim,
         "tie_word_embeddings": not values.has("output.weight"),
-        "rms_norm_eps": float(values.setting("attention.layer_norm_rms_epsilon")),
-        "max_position_embeddings": int(values.setting("context_length")),
-        "rope_theta": float(values.setting("rope.freq_base", 10_000.0)),
+        "rms_norm_eps": values.number("attention.layer_norm_rms_epsilon"),
+        "max_position_embeddings": values.whole("context_length"),
+        "rope_theta": values.number("rope.freq_base", 10_000.0),
         "rope_scaling": _scaling(values, head_dim),
         "attention_bias": biased,
         "mlp_bias": biased,
@@ -153,15 +166,17 @@ def _scaling(values: Values, head_dim: int) -> dict[str, Any] | None:
     prefix = f"{values.architecture}.rope.scaling."
     unknown = [key for key in values.fields if key.startswith(prefix) and key.removeprefix(prefix) not in _SCALING_KEYS]
     kind = values.setting("rope.scaling.type", "none")
+    if (legacy := values.number("rope.scale_linear", 1.0)) != 1.0:  # of files older than rope.scaling
+        raise values.error(f"rope.scale_linear {legacy:g} is not supported; take a newer file, which has rope.scaling")
     if unknown or kind not in ("none", "linear", "yarn"):
         raise values.error(f"{(unknown or [f'RoPE scaling {kind}'])[0]} is not supported")
     if values.has(_DIVISORS):
         return _llama3(values, head_dim)
     if kind == "none":
         return None
-    scaling = {"rope_type": kind, "factor": float(values.setting("rope.scaling.factor"))}
+    scaling = {"rope_type": kind, "factor": values.number("rope.scaling.factor")}
     if kind == "yarn":
-        scaling["original_max_position_embeddings"] = int(values.setting("rope.scaling.original_context_length"))
+        scaling["original_max_position_embeddings"] = values.whole("rope.scaling.original_context_length")
     return scaling
 
 
@@ -170,7 +185,7 @@ def _llama3(values: Values, head_dim: int) -> dict[str, Any]:
     its four numbers; the fourth is the largest divisor."""
     divisors = values.tensor(_DIVISORS)
     scaling = Llama3Scaling(float(divisors.max()), 1.0, 4.0, 8192)
-    computed = torch.tensor(scaling.divisors(float(values.setting("rope.freq_base", 10_000.0)), head_dim))
+    computed = torch.tensor(scaling.divisors(values.number("rope.freq_base", 10_000.0), head_dim))
     if computed.shape != divisors.shape or not torch.allclose(computed.float(), divisors, rtol=1e-4):
         raise values.error(f"{_DIVISORS} is not Llama 3's scaling; no other is supported")
     return {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -51,8 +52,11 @@ def write_tokenizer(values: Values, folder: Path) -> None:
 
 
 def _row(values: Values, key: str) -> int | None:
-    row: int | None = values.fields.get(f"tokenizer.ggml.{key}_token_id")
-    if row is not None and row >= len(values.fields["tokenizer.ggml.tokens"]):
+    """The row of the token that the file names for ``key``; None if it names none. Raises InputError if it is none."""
+    row = values.fields.get(f"tokenizer.ggml.{key}_token_id")
+    if row is None:
+        return None
+    if not isinstance(row, int) or not 0 <= row < len(values.fields["tokenizer.ggml.tokens"]):
         raise values.error(f"{key}_token_id {row} is no token; download it again")
     return row
 
@@ -68,7 +72,7 @@ def _entries(values: Values) -> list[tuple[str, int]]:
 def _byte_level(values: Values) -> str:
     entries = _entries(values)
     vocabulary = {token: row for row, (token, kind) in enumerate(entries) if kind != TokenType.UNUSED}
-    merges = [tuple(merge.split(" ")) for merge in values.fields.get("tokenizer.ggml.merges", [])]
+    merges = _merges(values, vocabulary)
     before, whole_words = _pre_tokenizer(values)
     tokenizer = Tokenizer(models.BPE(vocabulary, merges, ignore_merges=whole_words))
     tokenizer.pre_tokenizer = before
@@ -79,6 +83,21 @@ def _byte_level(values: Values) -> str:
         added = [AddedToken(name, special=special, normalized=False) for name in names]
         (tokenizer.add_special_tokens if special else tokenizer.add_tokens)(added)
     return str(tokenizer.to_str())
+
+
+def _merges(values: Values, vocabulary: Mapping[str, int]) -> list[tuple[str, str]]:
+    """The pairs that are joined. Raises InputError unless each is two tokens that make a third: the library ends the
+    process otherwise."""
+    written = values.fields.get("tokenizer.ggml.merges", [])
+    if not isinstance(written, list):
+        raise values.error("its list of merges is none; download it again")
+    merges = []
+    for merge in written:
+        left, _, right = str(merge).partition(" ")
+        if not {left, right, left + right} <= vocabulary.keys():
+            raise values.error(f"merge {str(merge)[:40]!r} is not of two tokens that make a third; download it again")
+        merges.append((left, right))
+    return merges
 
 
 def _pre_tokenizer(values: Values) -> tuple[Any, bool]:

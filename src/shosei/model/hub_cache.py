@@ -22,23 +22,27 @@ SMALL_MODELS = (
 def find_checkpoint(source: Path) -> Path:
     """``source`` if it exists, or else the folder in which a cache holds the model of that name, ``ORG/NAME``.
 
-    Nothing is downloaded. Raises InputError, with the commands that download the model, if no cache has it; a path of
-    another form is the caller's to refuse.
+    Nothing is downloaded. Raises InputError, with the commands that download the model, if no cache has it whole, or
+    with its GGUF files, if there is nothing else of it; a path of another form is the caller's to refuse.
     """
     name = source.as_posix()
     if source.exists() or not _NAME.fullmatch(name):
         return source
-    for folder in (*_hub_snapshots(name), *_modelscope_folders(name)):
-        if (folder / "config.json").is_file():
-            return folder
+    folders = [*_hub_snapshots(name), *_modelscope_folders(name)]
+    for weights in ("*.safetensors", "*.bin"):  # pickled ones are refused by name
+        for folder in folders:
+            if (folder / "config.json").is_file() and any(folder.glob(weights)):
+                return folder
+    if files := sorted(file for folder in folders for file in folder.glob("*.gguf")):
+        raise InputError(f"{name} is in the cache as GGUF; import the file: shosei import {files[0]}")
     raise InputError("\n".join(_missing(name)))
 
 
 def _missing(name: str) -> list[str]:
     small = [f"  {model:<36} {what}" for model, what in SMALL_MODELS]
     return [
-        f"no folder '{name}' here, and no model of that name in the hub's or ModelScope's cache; download it, and "
-        "import it again:",
+        f"no folder '{name}' here, and no whole model of that name in the hub's or ModelScope's cache; download it, "
+        "and import it again:",
         f"  hf download {name}",
         f"  HF_ENDPOINT=https://MIRROR hf download {name}      # where the hub is not reached, from a mirror of it",
         f"  modelscope download --model {name}                 # most names are the hub's",
