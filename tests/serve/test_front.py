@@ -183,6 +183,8 @@ def test_default_cap_is_the_rest_of_the_context(play: Callable[..., None]) -> No
         ("completions", {"prompt": ["a", ""]}, "prompt", None),
         ("completions", {"prompt": ["a"] * 65, "n": 2}, "prompt", None),
         ("completions", {"prompt": [5, 9999]}, "prompt", None),
+        ("completions", {"prompt": [-1_000_000]}, "prompt", None),
+        ("completions", {"prompt": [2**40]}, "prompt", None),
         ("completions", {"max_tokens": 0}, "max_tokens", None),
         ("completions", {"prompt": ""}, "prompt", None),
         ("completions", {"suffix": "x"}, "suffix", None),

@@ -131,7 +131,7 @@ def create_app(
             prompts=lambda: [chat_prompt(body, front.chat)],
             param="messages",
             max_tokens=body.max_completion_tokens or body.max_tokens,
-            text=next((turn.text for turn in reversed(body.messages) if turn.role == "user"), ""),
+            text=lambda: next((turn.text for turn in reversed(body.messages) if turn.role == "user"), ""),
             alternatives=body.alternatives,
         )
         return await front.answer(request.scope, body, prepared, ChatWording)
@@ -144,7 +144,7 @@ def create_app(
             param="prompt",
             max_tokens=body.max_tokens if "max_tokens" in body.model_fields_set else None,
             default=body.max_tokens,
-            text=first if isinstance(first, str) else front.chat.tokenizer.decode(first),
+            text=lambda: first if isinstance(first, str) else front.chat.tokenizer.decode(first),
             alternatives=body.alternatives,
         )
         return await front.answer(request.scope, body, prepared, TextWording)
