@@ -204,6 +204,7 @@ def test_default_cap_is_the_rest_of_the_context(play: Callable[..., None]) -> No
             None,
         ),
         ("chat/completions", {"ignore_eos": True, "guided_choice": ["a"]}, "ignore_eos", None),
+        ("completions", {"ignore_eos": True, "guided_choice": ["a"]}, "ignore_eos", None),
         ("chat/completions", {"grammar": 'root ::= "x"'}, "grammar", None),
         ("chat/completions", {"repeat_penalty": 1.1}, "repeat_penalty", None),
         ("chat/completions", {"bad_words": ["x"]}, "bad_words", None),
