@@ -190,6 +190,8 @@ def test_default_cap_is_the_rest_of_the_context(play: Callable[..., None]) -> No
         ("completions", {"suffix": "x"}, "suffix", None),
         ("chat/completions", {"top_k": -2}, "top_k", None),
         ("chat/completions", {"repetition_penalty": 0}, "repetition_penalty", None),
+        ("chat/completions", {"repetition_penalty": 1e-300}, "repetition_penalty", None),
+        ("completions", {"repetition_penalty": 1e4}, "repetition_penalty", None),
         ("chat/completions", {"presence_penalty": 3}, "presence_penalty", None),
         ("chat/completions", {"logit_bias": {"9999": 1}}, "logit_bias", None),
         ("chat/completions", {"stop_token_ids": [-1]}, "stop_token_ids", None),

@@ -28,9 +28,9 @@ from shosei.serve.front import EngineLink, Front, PreparedRequest
 from shosei.serve.middleware import Counters, RequestMiddleware
 from shosei.serve.prompt import chat_prompt, completion_prompts, completion_texts
 from shosei.serve.rater import set_cookie
-from shosei.serve.sampling import SamplingDefaults
 from shosei.serve.wording import ChatWording, TextWording
 from shosei.text import load_chat
+from shosei.text.generation import SamplingDefaults
 from shosei.wire.feedback import Feedback, FeedbackReceipt
 from shosei.wire.openai import ChatRequest, CompletionRequest
 from shosei.wire.openai_answers import ModelList

@@ -22,9 +22,10 @@ from shosei.serve.generation import Generation
 from shosei.serve.middleware import EVENT, Counters
 from shosei.serve.prompt import Prompt, check, check_ids
 from shosei.serve.response import CompletionResponse
-from shosei.serve.sampling import OPENAI_DEFAULTS, SamplingDefaults, sampling
+from shosei.serve.sampling import OPENAI_DEFAULTS, sampling
 from shosei.serve.wording import Wording
 from shosei.text import ChatFormat
+from shosei.text.generation import SamplingDefaults
 from shosei.wire.openai import RequestBody
 from shosei.wire.openai_answers import ModelCard
 
