@@ -10,8 +10,8 @@ import torch
 from transformers import LlamaForCausalLM
 
 from model_samples import as_llama, peaked_model
-from shosei.engine.engine import Engine, answer_greedily, sample
-from shosei.engine.protocol import Failed, Submit, Token
+from shosei.engine.engine import Engine, Event, answer_greedily, sample
+from shosei.engine.protocol import Failed, PromptScores, Submit, Token
 from shosei.errors import InputError
 from shosei.model.transformer import Transformer
 from shosei.spec import ModelSpec
@@ -46,8 +46,8 @@ def prompts(count: int, longest: int = 30) -> list[list[int]]:
     return [[rng.randrange(SPEC.vocab_size) for _ in range(rng.randint(1, longest))] for _ in range(count)]
 
 
-def run(engine: Engine) -> dict[int, list[Token | Failed]]:
-    events: dict[int, list[Token | Failed]] = {}
+def run(engine: Engine) -> dict[int, list[Event]]:
+    events: dict[int, list[Event]] = {}
     while engine.busy:
         for event in engine.step():
             events.setdefault(event.id, []).append(event)
@@ -69,6 +69,21 @@ def test_an_answer_does_not_depend_on_its_neighbours(model: Transformer, slots: 
     limits = [1 + i % 20 for i in range(40)]
     alone = [answer_greedily(model, SPEC, [p], [n], [5, 6])[0] for p, n in zip(asked, limits, strict=True)]
     assert answer_greedily(model, SPEC, asked, limits, [5, 6], slots=slots) == alone
+
+
+def test_a_prompt_whose_scores_fit_no_message_is_refused_alone(model: Transformer) -> None:
+    engine = Engine(model, SPEC, slots=2, max_length=4_000)
+    engine.submit(Submit(0, [1] * 3_900, 1, alternatives=SPEC.vocab_size, score_prompt=True))
+    engine.submit(Submit(1, [1] * 3_900, 1, alternatives=5, score_prompt=True))
+    events = run(engine)
+    (refused,) = events[0]
+    assert isinstance(refused, Failed)
+    assert refused.kind == "invalid_request"
+    assert "a smaller logprobs" in refused.message
+    scores, token = events[1]
+    assert isinstance(scores, PromptScores)
+    assert len(scores.scores) == 3_899
+    assert isinstance(token, Token)
 
 
 def test_a_stop_id_ends_the_answer_and_is_not_part_of_it(model: Transformer) -> None:

@@ -16,10 +16,13 @@ from shosei.engine.protocol import (
     ClientMessage,
     FrameDecoder,
     Hello,
+    PromptScores,
     ProtocolError,
     Submit,
     Token,
+    TokenScore,
     frame,
+    most_score_bytes,
 )
 
 ids = st.integers(min_value=0, max_value=2**63 - 1)
@@ -55,6 +58,12 @@ def test_frames_cut_anywhere_arrive_whole_and_in_order(sent: list[ClientMessage]
 def test_garbage_is_a_protocol_error_or_an_unfinished_frame(garbage: bytes) -> None:
     with contextlib.suppress(ProtocolError):
         assert FrameDecoder[ClientMessage](ClientMessage).feed(garbage) == []
+
+
+@pytest.mark.parametrize("alternatives", [0, 1, 20, 40_000])
+def test_no_scores_take_more_than_is_reckoned_with(alternatives: int) -> None:
+    largest = TokenScore(-0.1, [(2**31, -0.1)] * alternatives)
+    assert len(frame(PromptScores(2**31, [largest] * 10))) <= 11 * most_score_bytes(alternatives)
 
 
 def test_a_message_from_the_wrong_side_is_refused() -> None:

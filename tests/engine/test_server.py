@@ -136,6 +136,29 @@ def test_a_refused_request_is_one_typed_error_and_harms_nobody(shared: Path, mod
     assert kinds == ["context_length_exceeded", "invalid_request", "invalid_request"]
 
 
+def test_an_answer_that_fits_no_message_ends_its_own_request(model_folder: Path, socket: Path) -> None:
+    small = (
+        "import sys; from pathlib import Path; from shosei.engine import protocol, server; "
+        "protocol.MAX_FRAME_BYTES = 400; server.serve_engine(Path(sys.argv[1]), Path(sys.argv[2]), 2)"
+    )
+    process = subprocess.Popen([sys.executable, "-c", small, model_folder, socket])
+
+    async def ask() -> list[int]:
+        client = await EngineClient.connect(socket, 60)
+        with pytest.raises(GenerationFailed, match="does not fit a message"):
+            async for _ in client.submit(Submit(0, [1] * 50, 20, score_prompt=True)):
+                pass
+        answer = await collect(client, [5, 6])
+        await client.close()
+        return answer
+
+    try:
+        assert [asyncio.run(ask())] == expected(model_folder, [[5, 6]])
+    finally:
+        process.kill()
+        process.wait()
+
+
 @pytest.mark.parametrize("garbage", [b"\0\0\0\4abcd", b"\xff" * 9, frame(Token(1, 1))])
 def test_a_client_that_breaks_the_protocol_is_hung_up_on_alone(shared: Path, garbage: bytes) -> None:
     async def ask() -> int:

@@ -66,8 +66,27 @@ def test_ollama_gets_a_modelfile_beside_the_file(run: Path, tmp_path: Path, shos
     assert shosei("export", run, tmp_path / "bot.gguf", "--format", "ollama")[0] == 0
     lines = (tmp_path / "bot.Modelfile").read_text().splitlines()
     assert lines[0] == "FROM ./bot.gguf"
-    assert {'PARAMETER stop "<|im_end|>"', "PARAMETER temperature 0", "PARAMETER num_ctx 512"} <= set(lines)
+    assert {'PARAMETER stop "<|im_end|>"', "PARAMETER temperature 1.0", "PARAMETER num_ctx 512"} <= set(lines)
     assert gguf.GGUFReader(tmp_path / "bot.gguf").tensors
+
+
+@pytest.mark.parametrize(
+    ("stated", "drawn"),
+    [
+        ({}, {"temperature": 1, "top_p": 1, "top_k": 0, "min_p": 0, "repeat_penalty": 1}),
+        ({"do_sample": False}, {"temperature": 1}),
+        ({"do_sample": False, "temperature": 0.6, "top_k": None}, {"temperature": 0.6, "top_k": 0}),
+        ({"do_sample": True, "temperature": 0, "repetition_penalty": 1.1}, {"temperature": 0, "repeat_penalty": 1.1}),
+    ],
+)
+def test_ollama_draws_as_our_server_does(
+    stated: dict[str, object], drawn: dict[str, float], run: Path, tmp_path: Path
+) -> None:
+    model = shutil.copytree(run / "model", tmp_path / "model")
+    (model / "generation_config.json").write_text(json.dumps(stated))
+    lines = [line.split() for line in ollama.modelfile(model, tmp_path / "m.gguf").splitlines()]
+    parameters = {line[1]: float(line[2]) for line in lines if line[:1] == ["PARAMETER"] and line[1] != "stop"}
+    assert drawn.items() <= parameters.items()
 
 
 @pytest.mark.parametrize("default", ["", "<|role|>system\nBe kind.<|end|>\n"])

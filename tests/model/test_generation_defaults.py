@@ -9,6 +9,8 @@ import pytest
 from transformers import GenerationConfig
 
 from foreign_samples import edit, save
+from shosei.errors import InputError
+from shosei.serve.app import create_app
 from shosei.text import load_chat
 from verb import Shosei
 
@@ -74,9 +76,23 @@ def test_sampling_defaults_survive_import_and_export(tmp_path: Path, shosei: Sho
         assert {name: getattr(written, name) for name in SAMPLING} == SAMPLING
 
 
-@pytest.mark.parametrize("wrong", [{"temperature": "hot"}, {"top_p": 1.5}, {"top_k": True}, {"min_p": -1}])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"temperature": "hot"},
+        {"top_p": 1.5},
+        {"top_p": 0},
+        {"top_k": True},
+        {"top_k": 50.0},
+        {"min_p": -1},
+        {"typical_p": 2},
+        {"repetition_penalty": 1e-300},
+    ],
+)
 def test_a_default_that_no_sampler_takes_is_one_line(wrong: dict[str, object], tmp_path: Path, shosei: Shosei) -> None:
     edit(foreign(tmp_path / "theirs") / "generation_config.json", **wrong)
     code, _, err = shosei("import", tmp_path / "theirs", "--out", tmp_path / "run")
     assert code == 2
     assert f"generation_config.json: {next(iter(wrong))} = " in err
+    with pytest.raises(InputError, match=f"{next(iter(wrong))} = "):  # and the server refuses it as well
+        create_app(tmp_path / "theirs", tmp_path / "s", "theirs")

@@ -32,6 +32,19 @@ def test_fields_of_sampling_reach_the_engine(play: Callable[..., None]) -> None:
     play(scene, text="好")
 
 
+@pytest.mark.parametrize("temperature", [None, 0.6])
+def test_do_sample_is_not_read(play: Callable[..., None], tmp_path: Path, temperature: float | None) -> None:
+    """Our own exports and many others' say false; the temperature says whether an answer is greedy."""
+    said = {"temperature": temperature, "do_sample": False}
+    (tmp_path / "generation_config.json").write_text(json.dumps(said))
+
+    async def scene(front: Front) -> None:
+        await front.post(ASK)
+        assert front.engine.submitted[0].temperature == (temperature or 1)
+
+    play(scene)
+
+
 def test_what_a_request_does_not_say_the_models_folder_does(play: Callable[..., None], tmp_path: Path) -> None:
     said = {"temperature": 0.6, "top_p": 0.95, "top_k": 20, "repetition_penalty": 1.1, "do_sample": True}
     (tmp_path / "generation_config.json").write_text(json.dumps(said))

@@ -113,7 +113,7 @@ def test_prompts_with_thoughts_and_switches_are_those_of_transformers(tmp_path: 
     assert "考える" in theirs.decode(expected)
 
 
-@pytest.mark.parametrize("content", ["今日は", "  今日は\n", "<think>\n考え"])
+@pytest.mark.parametrize("content", ["今日は", "  今日は\n", "<think>\n考え", "|", "end", "<"])
 def test_a_continued_message_is_cut_as_transformers_cuts_it(tmp_path: Path, content: str) -> None:
     make_chat(tmp_path, THINKING)
     messages = [{"role": "user", "content": "今日は？"}, {"role": "assistant", "content": content}]

@@ -12,7 +12,17 @@ from torch import Tensor
 
 from shosei.engine.cache import SlotCache
 from shosei.engine.grammar import Constraint, Grammars
-from shosei.engine.protocol import Cancel, Failed, LogitRules, PromptScores, Submit, Token, TokenScore
+from shosei.engine.protocol import (
+    MAX_FRAME_BYTES,
+    Cancel,
+    Failed,
+    LogitRules,
+    PromptScores,
+    Submit,
+    Token,
+    TokenScore,
+    most_score_bytes,
+)
 from shosei.engine.sampling import Adjuster, sample, score, scores
 from shosei.errors import InputError
 from shosei.model.transformer import Transformer
@@ -267,6 +277,8 @@ def _refusal(request: Submit, spec: ModelSpec, max_length: int) -> Failed | None
         return Failed(request.id, message, "context_length_exceeded")
     if not request.prompt or not all(0 <= token < spec.vocab_size for token in request.prompt):
         problem = f"the prompt must be one token or more, each from 0 to {spec.vocab_size - 1}"
+    elif request.score_prompt and len(request.prompt) * most_score_bytes(request.alternatives or 0) > MAX_FRAME_BYTES:
+        problem = "the scores of so long a prompt do not fit a message: send less of it, or a smaller logprobs"
     elif request.max_tokens < 1:
         problem = "max_tokens must be at least 1"
     elif not 0 <= request.temperature < float("inf"):

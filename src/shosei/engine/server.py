@@ -152,9 +152,16 @@ class _EngineServer:
             if event.id not in self._owners:
                 continue  # cancelled while the step ran
             connection, theirs = self._owners[event.id]
-            if isinstance(event, Failed) or (isinstance(event, Token) and event.finish):
+            ends = isinstance(event, Failed) or (isinstance(event, Token) and event.finish)
+            try:
+                data = frame(msgspec.structs.replace(event, id=theirs))
+            except ProtocolError as error:  # its request ends, and nobody else's
+                data = frame(Failed(theirs, f"the answer does not fit a message: {error}", "engine_error"))
+                self._engine.cancel(event.id)
+                ends = True
+            if ends:
                 del self._owners[event.id], connection.numbers[theirs]
-            outgoing.setdefault(connection, []).append(frame(msgspec.structs.replace(event, id=theirs)))
+            outgoing.setdefault(connection, []).append(data)
         for connection, frames in outgoing.items():
             connection.writer.write(b"".join(frames))
 

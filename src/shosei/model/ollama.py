@@ -10,13 +10,12 @@ from typing import Any
 
 from shosei.errors import InputError
 from shosei.model.hf_config import read_spec
-from shosei.model.hf_files import read_json
 from shosei.text import Tokenizer
 from shosei.text.foreign import TEMPLATE
-from shosei.text.generation import GENERATION
+from shosei.text.generation import SamplingDefaults
 from shosei.text.template import FolderChat, load_templates
 
-# Of generation_config.json, to Ollama's names.
+# Of ``SamplingDefaults``, to Ollama's names.
 _SAMPLING = {
     "temperature": "temperature",
     "top_p": "top_p",
@@ -44,10 +43,9 @@ def modelfile(folder: Path, gguf: Path) -> str:
 
 
 def _sampling(folder: Path) -> dict[str, Any]:
-    generation = read_json(folder, GENERATION) if (folder / GENERATION).is_file() else {}
-    if not generation.get("do_sample", True):
-        return {"temperature": 0}
-    return {name: generation[key] for key, name in _SAMPLING.items() if key in generation}
+    """As our server draws: all of it is stated, for Ollama has defaults of its own."""
+    defaults = SamplingDefaults.of_folder(folder)
+    return {name: getattr(defaults, key) for key, name in _SAMPLING.items()}
 
 
 def _go_template(chat: FolderChat, file: Path) -> str:

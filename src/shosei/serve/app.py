@@ -28,9 +28,9 @@ from shosei.serve.front import EngineLink, Front, PreparedRequest
 from shosei.serve.middleware import Counters, RequestMiddleware
 from shosei.serve.prompt import chat_prompt, completion_prompts, completion_texts
 from shosei.serve.rater import set_cookie
-from shosei.serve.sampling import SamplingDefaults
 from shosei.serve.wording import ChatWording, TextWording
 from shosei.text import load_chat
+from shosei.text.generation import SamplingDefaults
 from shosei.wire.feedback import Feedback, FeedbackReceipt
 from shosei.wire.openai import ChatRequest, CompletionRequest
 from shosei.wire.openai_answers import ModelList
@@ -131,7 +131,7 @@ def create_app(
             prompts=lambda: [chat_prompt(body, front.chat)],
             param="messages",
             max_tokens=body.max_completion_tokens or body.max_tokens,
-            text=next((turn.text for turn in reversed(body.messages) if turn.role == "user"), ""),
+            text=lambda: next((turn.text for turn in reversed(body.messages) if turn.role == "user"), ""),
             alternatives=body.alternatives,
         )
         return await front.answer(request.scope, body, prepared, ChatWording)
@@ -144,7 +144,7 @@ def create_app(
             param="prompt",
             max_tokens=body.max_tokens if "max_tokens" in body.model_fields_set else None,
             default=body.max_tokens,
-            text=first if isinstance(first, str) else front.chat.tokenizer.decode(first),
+            text=lambda: first if isinstance(first, str) else front.chat.tokenizer.decode(first),
             alternatives=body.alternatives,
         )
         return await front.answer(request.scope, body, prepared, TextWording)

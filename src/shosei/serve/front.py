@@ -22,9 +22,10 @@ from shosei.serve.generation import Generation
 from shosei.serve.middleware import EVENT, Counters
 from shosei.serve.prompt import Prompt, check, check_ids
 from shosei.serve.response import CompletionResponse
-from shosei.serve.sampling import OPENAI_DEFAULTS, SamplingDefaults, sampling
+from shosei.serve.sampling import OPENAI_DEFAULTS, sampling
 from shosei.serve.wording import Wording
 from shosei.text import ChatFormat
+from shosei.text.generation import SamplingDefaults
 from shosei.wire.openai import RequestBody
 from shosei.wire.openai_answers import ModelCard
 
@@ -80,10 +81,10 @@ class PreparedRequest:
     """What an endpoint makes of its request. ``param`` is the field that the ids of ``prompts`` come from."""
 
     prompts: Callable[[], list[Prompt]]
+    text: Callable[[], str]  # what was asked, as a person reads it
     param: str
     max_tokens: int | None  # as the client asked; None: ``default``, or all that the context leaves
     default: int | None = None
-    text: str = ""  # what was asked, as a person reads it
     alternatives: int | None = None  # so many scores beside each token's; None: no scores
 
 
@@ -148,7 +149,7 @@ class Front:
         ]
         choices = Choices(generations, request.n, prompts[0].has_thoughts)
         if self._recent is not None:
-            self._recent.add(event.id, prepared.text, generations[0].texts)
+            self._recent.add(event.id, prepared.text(), generations[0].texts)
         worded = wording(event.id, self.card.id, self.chat.tokenizer, prepared.alternatives is not None)
         return CompletionResponse(choices, worded, event, request, ignored)
 

@@ -84,7 +84,13 @@ def _asked_before(turns: list[Message], number: int) -> list[str]:
 def completion_prompts(request: CompletionRequest, tokenizer: Tokenizer) -> list[Prompt]:
     """The texts to continue; those that come as ids are taken as they are. Raises ApiError, InputError."""
     form = answer_grammar(request)
+    _check_end(request, form)
     return [_completion_prompt(request, part, form, tokenizer) for part in completion_texts(request)]
+
+
+def _check_end(request: RequestBody, form: Grammar | None) -> None:
+    if form and request.ignore_eos:
+        raise ApiError(400, "ignore_eos: an answer that has a form ends where the form does", param="ignore_eos")
 
 
 def completion_texts(request: CompletionRequest) -> list[str | list[int]]:
@@ -120,8 +126,7 @@ def chat_prompt(request: ChatRequest, chat: ChatFormat) -> Prompt:
     continued = request.messages[-1].text if request.continue_final_message else end
     within = chat.has_thoughts and is_open(continued)
     form = chat_grammar(request, chat, within)
-    if form and request.ignore_eos:
-        raise ApiError(400, "ignore_eos: an answer that has a form ends where the form does", param="ignore_eos")
+    _check_end(request, form)
     return Prompt(ids, form, chat.call_format if request.offered else None, chat.has_thoughts, within)
 
 

@@ -2,42 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated
-
 import msgspec
 
 from shosei.engine.protocol import LogitRules
-from shosei.errors import InputError
-from shosei.text.generation import GENERATION
+from shosei.text.generation import SamplingDefaults
 from shosei.wire.openai import RequestBody
 
 _NEUTRAL = LogitRules()
-
-
-class SamplingDefaults(msgspec.Struct, frozen=True):
-    """As ``generation_config.json`` names them; without it OpenAI's, which change nothing."""
-
-    temperature: Annotated[float, msgspec.Meta(ge=0)] = 1.0
-    top_p: Annotated[float, msgspec.Meta(gt=0, le=1)] = 1.0
-    top_k: Annotated[int, msgspec.Meta(ge=-1)] = 0
-    min_p: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.0
-    repetition_penalty: Annotated[float, msgspec.Meta(gt=0)] = 1.0
-
-    @classmethod
-    def of_folder(cls, folder: Path) -> SamplingDefaults:
-        """Those of a model folder. Raises InputError for a value that no request may have."""
-        file = folder / GENERATION
-        if not file.is_file():
-            return cls()
-        try:
-            values = msgspec.json.decode(file.read_bytes(), type=dict)
-            stated = {name: values[name] for name in cls.__struct_fields__ if values.get(name) is not None}
-            return msgspec.convert(stated, cls)
-        except (msgspec.DecodeError, OSError) as error:
-            raise InputError(f"{file} cannot be used: {error}; mend or remove it") from None
-
-
 OPENAI_DEFAULTS = SamplingDefaults()
 
 

@@ -4,23 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+import msgspec
 
 from shosei.errors import InputError
 from shosei.text.folder_files import read_json
+from shosei.wire.openai import LEAST_REPETITION_PENALTY, MOST_REPETITION_PENALTY
 
 GENERATION = "generation_config.json"
 # Where a folder may say what ends an answer, and under which key. None of them is complete in all folders.
 _ENDS = ((GENERATION, "eos_token_id"), ("tokenizer_config.json", "eos_token"), ("config.json", "eos_token_id"))
-# Least and largest value of what a server draws tokens by.
-_RANGES = {
-    "temperature": (0, 1e3),
-    "top_p": (0, 1),
-    "top_k": (-1, 1e9),
-    "min_p": (0, 1),
-    "typical_p": (0, 1),
-    "repetition_penalty": (1e-6, 1e3),
-}
 # What is written anew with a model, or speaks of the library that wrote the file.
 _OF_THE_FILE = ("bos_token_id", "eos_token_id", "pad_token_id", "transformers_version", "_from_model_config")
 
@@ -41,16 +35,42 @@ def end_ids(folder: Path, ids: Mapping[str, int]) -> list[int]:
     return list(ends)
 
 
+class SamplingDefaults(msgspec.Struct, frozen=True):
+    """How tokens are drawn where a request does not say, as ``generation_config.json`` names it; without the file as in
+    OpenAI's API, which changes nothing.
+
+    ``do_sample`` is none of them: the temperature alone says whether an answer is greedy.
+    """
+
+    temperature: Annotated[float, msgspec.Meta(ge=0, le=1e3)] = 1.0
+    top_p: Annotated[float, msgspec.Meta(gt=0, le=1)] = 1.0
+    top_k: Annotated[int, msgspec.Meta(ge=-1, le=10**9)] = 0
+    min_p: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.0
+    typical_p: Annotated[float, msgspec.Meta(gt=0, le=1)] = 1.0  # for other servers: ours does not draw by it
+    repetition_penalty: Annotated[float, msgspec.Meta(ge=LEAST_REPETITION_PENALTY, le=MOST_REPETITION_PENALTY)] = 1.0
+
+    @classmethod
+    def of_folder(cls, folder: Path) -> SamplingDefaults:
+        """Those of a model folder. Raises InputError for a value that no server draws by."""
+        settings = read_json(folder, GENERATION) or {}
+        stated = {name: settings[name] for name in cls.__struct_fields__ if settings.get(name) is not None}
+        for name, value in stated.items():
+            try:
+                msgspec.convert({name: value}, cls)
+            except msgspec.ValidationError as error:
+                fault = str(error).partition(" - at ")[0]
+                message = (
+                    f"{folder / GENERATION}: {name} = {value!r} cannot be used: {fault}; correct it or take it out"
+                )
+                raise InputError(message) from None
+        return msgspec.convert(stated, cls)
+
+
 def sampling_defaults(folder: Path) -> dict[str, Any]:
     """What ``generation_config.json`` says of drawing tokens, as transformers names it; empty where there is no such
-    file. Raises InputError for a value that no sampler takes."""
+    file. Raises InputError as ``SamplingDefaults.of_folder``."""
+    SamplingDefaults.of_folder(folder)
     settings = read_json(folder, GENERATION) or {}
-    for name, (least, largest) in _RANGES.items():
-        value = settings.get(name)
-        if value is None:
-            continue
-        if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= largest:
-            raise InputError(f"{folder / GENERATION}: {name} = {value!r} is not from {least:g} to {largest:g}")
     return {name: value for name, value in settings.items() if name not in _OF_THE_FILE}
 
 

@@ -31,6 +31,8 @@ Tools = Sequence[Mapping[str, Any]] | None
 
 # No character, and so in no user's text. It parts the names of special tokens until they are encoded as text.
 _GUARD = "\ufdd0"
+# No character either: it stands behind the words of a message that is continued.
+_END_MARK = "\ufdd1"
 
 
 class FolderChat:
@@ -93,20 +95,26 @@ class FolderChat:
     ) -> list[int]:
         """As ``ChatML.render``. Raises InputError if the template refuses the messages, or there is none."""
         template = self._template_of(messages, tools)
-        text = self._text(template, messages, tools, add_generation_prompt, variables)
-        return self._encode(self._up_to_end_of(messages[-1], text) if continue_final_message else text)
+        if continue_final_message:
+            return self._encode(self._up_to_end(template, messages, tools, variables))
+        return self._encode(self._text(template, messages, tools, add_generation_prompt, variables))
 
-    def _up_to_end_of(self, message: Mapping[str, Any], text: str) -> str:
-        """The layout ``text`` without what stands behind the words of its last message, as transformers cuts it."""
-        words = self._guard(message.get("content") or "")
-        begin = text.rfind(words.strip())
-        if not words.strip() or begin < 0:
+    def _up_to_end(self, template: Template, messages: Messages, tools: Tools, variables: Mapping[str, Any]) -> str:
+        """The layout up to the end of the last message's words, found by a mark behind them, as transformers does it.
+
+        The words themselves may also stand in what the template writes behind them.
+        """
+        *before, last = messages
+        words = text_of(last.get("content"))
+        mark = _END_MARK + " "
+        text = self._text(template, [*before, {**last, "content": words + mark}], tools, False, variables)
+        end = text.rfind(_END_MARK)
+        if end < 0 or not words.strip() or self._guard(words).strip() not in text:
             raise InputError(
                 "continue_final_message: the template does not show this message as it is", param="messages"
             )
         # Some templates strip the space at the end.
-        kept = words.lstrip() if text.startswith(words.lstrip(), begin) else words.strip()
-        return text[: begin + len(kept)]
+        return text[:end] if text.startswith(mark, end) else text[:end].rstrip()
 
     def text(self, messages: Messages, tools: Tools = None, add_generation_prompt: bool = True) -> str:
         """What ``render`` gives the ids of. Raises InputError as it does."""

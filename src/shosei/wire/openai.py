@@ -16,6 +16,8 @@ ID_PREFIXES = {"/v1/chat/completions": "chatcmpl-", "/v1/completions": "cmpl-"}
 
 MAX_CHOICES = 128  # as OpenAI's API has it
 MAX_ALTERNATIVES = 20
+# Beyond them logits become infinite, or nothing.
+LEAST_REPETITION_PENALTY, MOST_REPETITION_PENALTY = 1e-3, 1e3
 
 
 class RequestBody(BaseModel):
@@ -30,7 +32,9 @@ class RequestBody(BaseModel):
     top_p: Annotated[float, Field(gt=0, le=1)] | None = None
     top_k: Annotated[int, Field(ge=-1)] | None = None
     min_p: Annotated[float, Field(ge=0, le=1)] | None = None
-    repetition_penalty: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    repetition_penalty: (
+        Annotated[float, Field(ge=LEAST_REPETITION_PENALTY, le=MOST_REPETITION_PENALTY, allow_inf_nan=False)] | None
+    ) = None
     presence_penalty: Annotated[float, Field(ge=-2, le=2)] = 0.0
     frequency_penalty: Annotated[float, Field(ge=-2, le=2)] = 0.0
     logit_bias: dict[int, Annotated[float, Field(ge=-100, le=100)]] = {}
