@@ -3,48 +3,16 @@
 from __future__ import annotations
 
 import json
-import tomllib
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
-from pydantic import Field
 
-from shosei import config
 from shosei.errors import InputError
 from shosei.wire.suite import Task, read_suites, suite_files, write_suite
 
 
-class Recipe(config.Config):
-    lr: float = Field(1e-3, gt=0, description="Peak learning rate.")
-    name: str = "nano"
-    steps: int = 10
-
-
-def test_file_and_overrides_make_one_config_and_run_toml_keeps_it(tmp_path: Path) -> None:
-    (tmp_path / "c.toml").write_text("[train]\nlr = 0.5\n[load]\nrate = 1\n")
-    recipe = config.load(Recipe, "train", tmp_path / "c.toml", ["train.steps=7", "train.name=ja-small"])
-    assert (recipe.lr, recipe.steps, recipe.name) == (0.5, 7, "ja-small")
-    run_toml = tmp_path / "run" / "run.toml"
-    config.save(run_toml, "train", recipe)
-    config.save(run_toml, "data", Recipe())
-    tables = tomllib.loads(run_toml.read_text())
-    assert tables["train"] == {"lr": 0.5, "name": "ja-small", "steps": 7}
-    assert config.load(Recipe, "train", run_toml) == recipe
-
-
-@pytest.mark.parametrize(
-    ("override", "words"),
-    [
-        ("train.stepz=3", "did you mean 'steps'"),
-        ("train.lr=-1", "train.lr"),
-        ("train.steps=many", "train.steps"),
-        ("train.steps=true", "whole number"),
-        ("lr=3", "section.key=value"),
-        ("data.lr=3", "reads section 'train'"),
-    ],
-)
 def test_suites_travel_by_file(tmp_path: Path) -> None:
     task = Task(
         id="1",

@@ -213,6 +213,8 @@ def test_a_killed_supervisor_leaves_nothing_behind(tmp_path: Path) -> None:
 
     with cli(tmp_path / "run", "sh", "-c", "sleep 600 & sleep 600 & wait") as supervisor:
         assert eventually(lambda: sum(process.name() == "sleep" for process in tree()) == 2)
+        # A process is there before its event is.
+        assert eventually(lambda: read_log(tmp_path / "run" / "log").of(ProcStart))
         left = tree()
         supervisor.kill()
         assert eventually(lambda: not any(p.is_running() and p.status() != psutil.STATUS_ZOMBIE for p in left))

@@ -167,7 +167,16 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     except Exception as error:
         usage = getattr(error, "format_message", None)  # a usage error, whichever click typer was built with
         code = _fail(usage(), EXIT_INPUT) if usage else _bug()
-    sys.exit(code if isinstance(code, int) else 0)
+    _end(code if isinstance(code, int) else 0)
+
+
+def _end(code: int) -> NoReturn:
+    if "TORCHELASTIC_RUN_ID" in os.environ:
+        # Gloo's threads may still drop the last tensors that a rank exchanged, which aborts an ending interpreter.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 def _terminate(_signum: int, _frame: FrameType | None) -> NoReturn:
