@@ -118,7 +118,7 @@ async def _give(
             finally:
                 writer.emit(Window(name="steady", begin_ns=begin_ns, end_ns=time.monotonic_ns()))
             if running.interrupted:
-                raise KeyboardInterrupt
+                raise running.interruption
 
 
 @dataclass(frozen=True)
