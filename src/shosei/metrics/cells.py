@@ -36,12 +36,27 @@ from shosei.log import (
 from shosei.metrics import gateway_alone
 from shosei.metrics.accuracy.classification import classification
 from shosei.metrics.accuracy.confusion import MEASURES
+from shosei.metrics.accuracy.money import cost_of_tasks
 from shosei.metrics.accuracy.pass_at_1 import pass_at_1
 from shosei.metrics.accuracy.solved_tasks import solved_tasks
 from shosei.metrics.experience.response_time import response_time, step_latency, task_time
 from shosei.metrics.experience.satisfaction import satisfaction
 from shosei.metrics.gateway_alone import of_load, with_agents
-from shosei.metrics.metric import POINTS, Figure, Key, Metric, Phase, Plot, Status, Table, Text, Words, text, worded
+from shosei.metrics.metric import (
+    COST_KEYS,
+    POINTS,
+    Figure,
+    Key,
+    Metric,
+    Phase,
+    Plot,
+    Status,
+    Table,
+    Text,
+    Words,
+    text,
+    worded,
+)
 from shosei.metrics.observed.series import ran_here
 from shosei.metrics.observed.tasks import behind_gateway_alone, submitted
 from shosei.metrics.performance.gpu_utilization import gpu_utilization
@@ -245,6 +260,23 @@ def task_cells(service_level: ServiceLevel, prices: Prices | None = None) -> lis
         ),
         Cell("error_rate", "inference", "", "lower", (Workflow,), task_errors, (Request, PassedOn), command=_AGENTS),
         Cell("response_time", "inference", "ms", "lower", (Workflow,), task_time, (Request,), command=_AGENTS),
+    ]
+
+
+def cost_cells(prices: Prices) -> list[Cell]:
+    """What an agent system's tasks cost, for a comparison: the card has it as figures of pass@1."""
+    return [
+        Cell(
+            id,
+            phase,
+            prices.currency,
+            "lower",
+            (Score, Workflow),
+            cost_of_tasks(id.partition(".")[2], prices),
+            (Exec, Verdict, Request),
+            command=_AGENTS,
+        )
+        for id, phase in COST_KEYS
     ]
 
 
