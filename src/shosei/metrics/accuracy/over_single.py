@@ -41,6 +41,11 @@ def by_baseline(log: Log) -> list[GradedTask]:
     return _graded([(task, _score(task)) for task in tasks], verdicts)
 
 
+def baseline_answers(log: Log) -> list[Score]:
+    """What the single agent answered, and what it takes to grade it."""
+    return list(map(_score, given_to_baseline(log)))
+
+
 def _score(task: Workflow) -> Score:
     """What a baseline's task carries to be graded."""
     return Score(
