@@ -224,7 +224,7 @@ def cells_of(log: Log, service_level: ServiceLevel, prices: Prices | None = None
     """
     if submitted(log):
         return cells(service_level, task_cells(service_level, prices))
-    return cells(service_level, call_cells(service_level) if behind_gateway_alone(log) else ())
+    return cells(service_level, call_cells(service_level, prices) if behind_gateway_alone(log) else ())
 
 
 def cells(service_level: ServiceLevel, instead: Sequence[Cell] = ()) -> list[Cell]:
@@ -280,10 +280,10 @@ def cost_cells(prices: Prices) -> list[Cell]:
     ]
 
 
-def call_cells(service_level: ServiceLevel) -> list[Cell]:
+def call_cells(service_level: ServiceLevel, prices: Prices | None = None) -> list[Cell]:
     """The cells of requests where only a gateway recorded an agent system."""
     rate, time = of_load(request_rate(service_level)), of_load(response_time)
-    errors, windows = gateway_alone.errors, (Window, Fault)
+    errors, windows = gateway_alone.errors(prices), (Window, Fault)
     return [
         Cell(
             "inference_speed",

@@ -6,10 +6,17 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 
 from shosei.log import Log, Request
-from shosei.metrics.accuracy.over_single import Cost, GradedTask, by_system, cost_per_solved, cost_per_task
+from shosei.metrics.accuracy.over_single import (
+    Cost,
+    GradedTask,
+    by_system,
+    cost_of_each,
+    cost_per_solved,
+    cost_per_task,
+)
 from shosei.metrics.metric import Figure, Key, Row, Table, Text, text
 from shosei.metrics.observed.answers import cluster_of, task_key
-from shosei.metrics.observed.tasks import by_task, calls, names, submitted
+from shosei.metrics.observed.tasks import as_seen, by_named_task, by_task, calls, names, submitted
 from shosei.metrics.prices import Prices
 from shosei.metrics.stats.observations import Observation, Observations, ratio
 from shosei.metrics.value import Unmeasurable, Value
@@ -18,6 +25,7 @@ _FIGURES: dict[str, Callable[[Sequence[GradedTask], Cost], Figure]] = {
     "cost_per_task": cost_per_task,
     "cost_per_solved": cost_per_solved,
 }
+_OF = {"cost_per_task": "agents.a_task", "cost_per_solved": "agents.a_solved_task"}
 _FREE = ("connect", "4xx", "429", "5xx", "context limit")  # errors of calls that no model has answered
 
 
@@ -27,21 +35,31 @@ def money(log: Log, graded: Sequence[GradedTask], prices: Prices) -> tuple[dict[
     A cost is None where a call is of a model without a price, or nobody counted its tokens. What was refused or never
     reached the model is free; an answer that was broken off has its price, which nobody knows.
     """
-    paid = paid_calls(log)
+    paid = _paid(calls(log)[1])
     cost = _cost(paid, prices)
     figures = {name: per(graded, cost) for name, per in _FIGURES.items()}
-    tables = [_totals(figures, prices), agents_table(paid, len(submitted(log)), prices)]
-    return figures, tables, unknown_costs(paid, prices)
+    tables = [_totals(figures, prices), _agents(paid, len(submitted(log)), prices)]
+    return figures, tables, _unknown(paid, prices)
+
+
+def money_as_seen(made: list[Request], prices: Prices) -> tuple[list[Table], list[Text]]:
+    """The cost of calls that only a gateway saw: each agent's and, where each call names its task, a task's."""
+    paid, tasks = _paid(made), by_named_task(made)
+    if any(not call.task for call in made):
+        return [_agents(paid, None, prices)], _unknown(paid, prices)
+    cost = _cost(paid, prices)
+    of_tasks = {"cost_per_task": cost_of_each(as_seen(tasks), cost)}
+    return [_totals(of_tasks, prices), _agents(paid, len(tasks), prices)], _unknown(paid, prices)
 
 
 def cost_of_tasks(name: str, prices: Prices) -> Callable[[Log], Value]:
     """One of the figures of ``money`` as a value of its own, with what each task adds to it."""
 
     def compute(log: Log) -> Value:
-        paid, graded = paid_calls(log), by_system(log)
+        paid, graded = _paid(calls(log)[1]), by_system(log)
         figure = _FIGURES[name](graded, _cost(paid, prices))
         if figure.value is None:
-            unknown = unknown_costs(paid, prices)
+            unknown = _unknown(paid, prices)
             raise Unmeasurable("not_measured", unknown[0] if unknown else "agents.none_solved")
         return Value(
             figure.value,
@@ -68,9 +86,9 @@ def _observations(graded: Sequence[GradedTask], cost: Cost, name: str) -> Observ
     return Observations(each, ratio, paired=True)
 
 
-def paid_calls(log: Log) -> list[Request]:
-    """The calls to a model that cost something, or whose cost nobody knows."""
-    return [call for call in calls(log)[1] if call.tokens_in is not None or not _is_free(call)]
+def _paid(made: Iterable[Request]) -> list[Request]:
+    """The calls that cost something, or whose cost nobody knows."""
+    return [call for call in made if call.tokens_in is not None or not _is_free(call)]
 
 
 def _cost(paid: list[Request], prices: Prices) -> Cost:
@@ -79,7 +97,7 @@ def _cost(paid: list[Request], prices: Prices) -> Cost:
     return Cost(prices.currency, lambda task: by_id.get(task.task, 0.0))
 
 
-def unknown_costs(paid: Sequence[Request], prices: Prices) -> list[Text]:
+def _unknown(paid: Sequence[Request], prices: Prices) -> list[Text]:
     """Why a cost is not known; nothing where it is."""
     return [*_without_price(paid, prices), *_uncounted(paid)]
 
@@ -102,15 +120,14 @@ def _sum(model_calls: Iterable[Request], prices: Prices) -> float | None:
 
 def _totals(figures: dict[str, Figure], prices: Prices) -> Table:
     rows: list[Row] = [
-        [text(f"agents.{name}"), figure.value, *(figure.ci or (None, None))]
-        for name, figure in zip(("a_task", "a_solved_task"), figures.values(), strict=True)
+        [text(_OF[name]), figure.value, *(figure.ci or (None, None))] for name, figure in figures.items()
     ]
     amount = text("agents.money_in", currency=prices.currency)
     columns: list[Key | Text] = ["agents.money_of", amount, "term.low_95", "term.high_95"]
     return Table.of("agents.money", columns, rows)
 
 
-def agents_table(model_calls: Sequence[Request], tasks: int | None, prices: Prices) -> Table:
+def _agents(model_calls: Sequence[Request], tasks: int | None, prices: Prices) -> Table:
     """Tokens and cost of each agent, and its cost a task where it is known how many ``tasks`` there were."""
     whole = _sum(model_calls, prices)
     rows: list[Row] = []
