@@ -43,7 +43,16 @@ class MeasurementInvalid(Exception):
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM: it ends a verb as Ctrl-C does."""
+    """SIGTERM, or another ``signum`` than Ctrl-C's: it ends a verb as that does."""
+
+    def __init__(self, signum: int = signal.SIGTERM) -> None:
+        super().__init__()
+        self.signum = signum
+
+
+def interruption(signum: int) -> KeyboardInterrupt:
+    """What ends a verb that ``signum`` told to stop."""
+    return KeyboardInterrupt() if signum == signal.SIGINT else Terminated(signum)
 
 
 def exit_code_of_error(error: BaseException) -> int:
@@ -54,7 +63,7 @@ def exit_code_of_error(error: BaseException) -> int:
         case MeasurementInvalid():
             return EXIT_INVALID
         case Terminated():
-            return 128 + signal.SIGTERM
+            return 128 + error.signum
         case KeyboardInterrupt():
             return 128 + signal.SIGINT
         case BrokenPipeError():

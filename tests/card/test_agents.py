@@ -251,6 +251,14 @@ def test_a_gateway_alone_gives_the_agents_and_tells_which_are_guessed(tmp_path: 
     assert not any(row["guessed"] for row in named["agents"]["rows"])
 
 
+def test_a_gateway_alone_gives_what_agents_cost_where_the_profile_has_prices(tmp_path: Path) -> None:
+    log = read_log(gateway_alone(tmp_path) / "log")
+    prices = Prices.model_validate({"currency": "JPY", "default": {"in": 1.0, "out": 10.0}})
+    built = build(log, compute(log, None, prices))
+    for view in (html(built), markdown(built)):
+        assert "0.00280 JPY" in view
+
+
 @pytest.mark.parametrize(("language", "title"), [("en", "Agents"), ("zh-CN", "各智能体"), ("ja", "各エージェント")])
 def test_every_view_of_a_gateway_alone_begins_with_the_agents(tmp_path: Path, language: str, title: str) -> None:
     built = build(*of_log(gateway_alone(tmp_path)))

@@ -154,21 +154,26 @@ def test_after_a_kill_the_same_command_takes_the_turns_that_are_missing(tmp_path
     assert [taken(log) for log in logs(run)] == [(1, "a", 0), (2, "b", None), (2, "b", 0)]
 
 
-def test_an_interrupt_and_a_failing_turn_keep_what_was_measured(tmp_path: Path, fast: Server) -> None:
+def test_a_failing_turn_keeps_what_was_measured(tmp_path: Path, fast: Server) -> None:
     run, files = tmp_path / "run", (target(tmp_path, "a", fast.url), target(tmp_path, "b", "http://127.0.0.1:9"))
     failed = alternate(*files, "--repeats", "1", "--out", run)
     assert failed.returncode == 2
     assert "turn 2 (b) failed" in failed.stderr
     assert [taken(log) for log in logs(run)] == [(1, "a", 0), (2, "b", 2)]
-    stopped = tmp_path / "stopped"
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_keeps_what_was_measured(tmp_path: Path, fast: Server, signum: signal.Signals) -> None:
+    stopped, more = tmp_path / "stopped", LOAD.replace("0.6", "60")
+    files = target(tmp_path, "a", fast.url, more), target(tmp_path, "b", "http://127.0.0.1:9", more)
     with started(*files, "--repeats", "1", "--out", stopped) as process:
         wait_for_requests(fast, len(fast.bodies) + 3)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(signum)
         _, said = process.communicate()
-    assert process.returncode == 130
+    assert process.returncode == 128 + signum
     assert "turn 1 (a) was broken off; the same command goes on from there" in said
     (log,) = logs(stopped)
-    assert taken(log) == (1, "a", 130)
+    assert taken(log) == (1, "a", 128 + signum)
     assert {end.verb for end in log.of(RunEnd)} == {"load", "alternate"}
     assert log.of(Request)
 

@@ -4,48 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import re
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from exam_server import Server
+from exam_tasks import function, shosei, task
 from shosei.errors import InputError
 from shosei.exam import ExamConfig, check, run_exam
 from shosei.files import sha256
-from shosei.log import Exec, Log, Note, Request, RunBegin, RunEnd, Score, attempts, open_run, read_log
+from shosei.log import Exec, Log, Note, Request, RunBegin, RunEnd, Score, open_run, read_log
 from shosei.metrics.accuracy.items import items
 from shosei.metrics.grading.grade import grade, outcomes
 from shosei.wire.suite import Task, write_suite
 from walls import needs_wall
-
-SHOSEI = [sys.executable, "-c", "from shosei.cli.main import main; main()"]
-
-
-def task(item: str, question: str, truth: str, grader: str = "exact", **fields: Any) -> Task:
-    messages = [{"role": "user", "content": question}]
-    return Task(
-        id=item,
-        suite=fields.pop("suite", "kana"),
-        lang=fields.pop("lang", "ja"),
-        cluster=f"c-{item}",
-        messages=messages,
-        grader=grader,
-        truth=truth,
-        **fields,
-    )
-
-
-def function(item: str, question: str) -> Task:
-    tests: list[tuple[list[Any], Any]] = [([1], 3), ([-2], 0)]
-    fields: dict[str, Any] = {"suite": "functions", "lang": "zh", "entry_point": "加二", "tests": tests}
-    return task(item, question, "def 加二(x):\n    return x + 2", "python", **fields)
 
 
 def examine(server: Server, folder: Path, tasks: list[Task], **options: Any) -> Log:
@@ -57,11 +33,6 @@ def examine(server: Server, folder: Path, tasks: list[Task], **options: Any) -> 
 
     asyncio.run(main())
     return read_log(folder / "log")
-
-
-def shosei(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("SHOSEI_")}
-    return subprocess.run([*SHOSEI, *map(str, arguments)], capture_output=True, text=True, env=environment)
 
 
 def test_every_task_becomes_one_request_and_one_score(server: Server, tmp_path: Path) -> None:
@@ -284,59 +255,6 @@ def test_the_command(server: Server, tmp_path: Path) -> None:
     assert read_log(run / "log").attempt == 2
 
 
-def test_programs_are_run_again_without_the_server(server: Server, tmp_path: Path) -> None:
-    server.answers = {"写": "def 加二(x): return x + 2", "编": "def 加二(x): return x"}
-    suite, run = tmp_path / "functions.jsonl", tmp_path / "run"
-    write_suite(suite, [function("f", "写"), function("g", "编"), task("a", "かな", "かな")])
-    options = ("--sandbox", "rlimits")
-    assert shosei("exam", server.url, "--suite", suite, "--run", run, *options).returncode == 0
-    asked, before = len(server.bodies), read_log(run / "log")
-    (segment,) = (run / "log").glob("*.jsonl")  # as an earlier version found the programs
-    segment.write_text(segment.read_text("utf-8").replace('"outcome":"pass"', '"outcome":"exception"'), "utf-8")
-    listed = run / "items.jsonl"  # as an earlier version graded the answers
-    older = [json.loads(line) | {"grading_version": 1, "right": False} for line in listed.read_text().splitlines()]
-    listed.write_text("".join(json.dumps(item) + "\n" for item in older), "utf-8")
-    done = shosei("exam", "--regrade", run, *options, "--json")
-    assert done.returncode == 0, done.stderr
-    values = json.loads(done.stdout)
-    assert values["changed"] == [{"task": "functions/f", "before": "exception", "after": "pass"}]
-    assert (values["executed"], values["attempt"], len(server.bodies)) == (2, 1, asked)
-    after = read_log(run / "log")
-    assert sorted(event.outcome for event in after.of(Exec)) == ["exception", "pass", "wrong", "wrong"]
-    assert [event.exit_code for event in after.of(RunEnd)] == [0, 0]
-    items = {item["item"]: item["right"] for item in map(json.loads, (run / "items.jsonl").read_text().splitlines())}
-    assert items == {"f": True, "g": False, "a": True}
-    regraded = [json.loads(line) for line in (run / "regraded.jsonl").read_text().splitlines()]
-    assert sorted((each["after"]["item"], each["before"]["right"]) for each in regraded) == [("a", False), ("f", False)]
-    assert shosei("card", run).returncode == 0
-    (warning,) = [line for line in json.loads((run / "card.json").read_bytes())["warnings"] if "items.jsonl" in line]
-    assert "written by version 1" in warning
-    assert "2 as wrong that are right now" in warning
-    identities = {score.item: score.identity for score in after.of(Score)}
-    assert identities["a"] == {score.item: score.identity for score in before.of(Score)}["a"]
-    assert identities["f"] != {score.item: score.identity for score in before.of(Score)}["f"]
-    suite.write_text(suite.read_text("utf-8").replace("写", "書"), "utf-8")
-    refused = shosei("exam", "--regrade", run, *options)
-    assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
-    assert "is not the one that was asked" in refused.stderr
-    suite.unlink()
-    assert "name it with --suite" in shosei("exam", "--regrade", run, *options).stderr
-    assert "name the URL of a server" in shosei("exam", "--run", run).stderr
-
-
-def test_sigterm_ends_the_command_with_its_record(server: Server, tmp_path: Path) -> None:
-    write_suite(tmp_path / "kana.jsonl", [task(str(number), "かな", "かな") for number in range(5000)])
-    arguments = ["exam", server.url, "--suite", str(tmp_path / "kana.jsonl"), "--run", str(tmp_path / "run")]
-    with subprocess.Popen([*SHOSEI, *arguments], stderr=subprocess.DEVNULL) as process:
-        while not server.bodies:
-            time.sleep(0.02)
-        process.terminate()
-    assert process.returncode == 128 + signal.SIGTERM
-    log = read_log(tmp_path / "run" / "log")
-    assert [end.exit_code for end in log.of(RunEnd)] == [128 + signal.SIGTERM]
-    assert len(log.of(Score)) < 5000
-
-
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -354,50 +272,6 @@ def test_bad_input_is_one_line_and_leaves_no_trace(tmp_path: Path, arguments: li
     assert done.stderr.count("\n") == 1
     assert message in done.stderr
     assert not (tmp_path / "run").exists()
-
-
-def test_a_killed_exam_goes_on_and_asks_nothing_twice(server: Server, tmp_path: Path) -> None:
-    server.answers = {"写": "def 加二(x): return x + 2", "等": "hang"}
-    suite, run = tmp_path / "mixed.jsonl", tmp_path / "run"
-    write_suite(
-        suite, [*(task(f"t{n}", f"第{n}题", "x") for n in range(5)), function("f", "写"), task("late", "等", "x")]
-    )
-    arguments = ["exam", server.url, "--suite", str(suite), "--run", str(run), "--sandbox", "rlimits"]
-    with subprocess.Popen([*SHOSEI, *arguments], stderr=subprocess.DEVNULL) as exam:
-        deadline = time.monotonic() + 60
-        while not attempts(run / "log") or len(read_log(run / "log").of(Score)) < 6:
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
-        exam.kill()
-    server.answers["等"] = "x"
-    asked = len(server.bodies)
-    done = shosei(*arguments, "--concurrency", "2", "--json")
-    assert done.returncode == 0, done.stderr
-    assert "6 answers and 0 executions are kept" in done.stderr
-    assert [body["messages"][0]["content"] for body in server.bodies[asked:]] == ["等"]
-    log = read_log(run / "log")
-    assert log.attempt == 1
-    assert sorted(score.item for score in log.of(Score)) == ["f", "late", "t0", "t1", "t2", "t3", "t4"]
-    assert [event.outcome for event in log.of(Exec)] == ["pass"]
-    assert len((run / "items.jsonl").read_text().splitlines()) == 7
-    assert shosei(*arguments).returncode == 0  # that one was whole: this is another
-    assert len(server.bodies) == asked + 1 + 7
-    assert read_log(run / "log").attempt == 2
-
-
-def test_other_settings_or_tasks_are_another_exam(server: Server, tmp_path: Path) -> None:
-    suite, run = tmp_path / "kana.jsonl", tmp_path / "run"
-    server.answers = {"等": "hang"}
-    write_suite(suite, [task("a", "かな", "かな"), task("b", "等", "x")])
-    arguments = ["exam", server.url, "--suite", str(suite), "--run", str(run)]
-    with subprocess.Popen([*SHOSEI, *arguments], stderr=subprocess.DEVNULL) as exam:
-        while not attempts(run / "log") or not read_log(run / "log").of(Score):
-            time.sleep(0.02)
-        exam.kill()
-    server.answers["等"] = "x"
-    assert shosei(*arguments, "--temperature", "0.5").returncode == 0
-    assert read_log(run / "log").attempt == 2
-    assert len(read_log(run / "log").of(Score)) == 2
 
 
 def test_completion_prompting_and_worked_examples(server: Server, tmp_path: Path) -> None:
@@ -426,25 +300,6 @@ def test_an_exam_without_a_single_answer_is_invalid(server: Server, tmp_path: Pa
     write_suite(tmp_path / "kana.jsonl", [task("a", "坏", "x")])
     done = shosei("exam", server.url, "--suite", tmp_path / "kana.jsonl", "--run", tmp_path / "run", "--retries", "0")
     assert done.returncode == 5
-
-
-def test_what_was_answered_before_an_interruption_is_kept(server: Server, tmp_path: Path) -> None:
-    server.answers = {"等": "hang"}
-    write_suite(tmp_path / "kana.jsonl", [task("a", "かな", "かな"), task("b", "等", "x"), task("c", "カナ", "カナ")])
-    arguments = ["exam", server.url, "--suite", str(tmp_path / "kana.jsonl"), "--run", str(tmp_path / "run")]
-    exam = subprocess.Popen([*SHOSEI, *arguments], stderr=subprocess.PIPE, text=True)
-    deadline = time.monotonic() + 60
-    # Recorded, not only answered: buffered events reach the log within a second.
-    log = tmp_path / "run" / "log"
-    while not attempts(log) or len(read_log(log).of(Score)) < 2:
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    exam.send_signal(signal.SIGINT)
-    assert "Traceback" not in exam.communicate()[1]
-    assert exam.returncode == 130
-    events = read_log(log)
-    assert sorted(score.item for score in events.of(Score)) == ["a", "c"]
-    assert [end.exit_code for end in events.of(RunEnd)] == [130]
 
 
 def test_nothing_heavy_is_loaded() -> None:

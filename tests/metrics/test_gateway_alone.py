@@ -16,6 +16,7 @@ from shosei.gateway import Gateway
 from shosei.log import Event, Request, RunBegin
 from shosei.metrics import Metric, Table
 from shosei.metrics.cells import compute
+from shosei.metrics.prices import Price, Prices
 
 ON_PATH = "share of a task's time, on the critical path"
 
@@ -60,6 +61,33 @@ def test_figures_are_those_of_calls_and_tools() -> None:
     assert alone.status == "ok"
     for name in ("calls", "tool_success"):
         assert alone.figures[name] == given.figures[name]
+
+
+PRICES = Prices(currency="CNY", default=Price(**{"in": 2.0, "out": 8.0}))
+SPENT = 120 * (20 * 2.0 + 5 * 8.0) / 1e6  # of 128 calls 8 failed
+
+
+def test_with_prices_each_agent_and_each_task_has_its_cost() -> None:
+    found = tables(recorded.metric_of(calls(), "error_rate", "inference", prices=PRICES))
+    [a_task] = found["agents.money"].rows
+    assert a_task[1] == pytest.approx(SPENT / agent_samples.TASKS)
+    given = tables(recorded.metric_of(agent_samples.events(), "pass_at_1", "inference", prices=PRICES))
+    assert found["agents.money_by_agent"] == given["agents.money_by_agent"]
+
+
+def test_where_calls_name_no_task_only_agents_have_a_cost() -> None:
+    one_unnamed = [*calls()[:-1], *calls(task="")[-1:]]
+    metric = recorded.metric_of(one_unnamed, "error_rate", "inference", prices=PRICES)
+    assert "agents.money" not in tables(metric)
+    assert column(tables(metric)["agents.money_by_agent"], "cost (CNY)")["kana"] == pytest.approx(SPENT / 3)
+    assert set(column(tables(metric)["agents.money_by_agent"], "CNY a task").values()) == {None}
+
+
+def test_tokens_that_nobody_counted_leave_the_cost_unknown() -> None:
+    metric = recorded.metric_of(calls(tokens_out=None), "error_rate", "inference", prices=PRICES)
+    assert tables(metric)["agents.money"].rows[0][1] is None
+    assert any("nobody counted the tokens" in str(note) for note in metric.notes)
+    assert "agents.money" not in tables(cell("error_rate", calls()))
 
 
 def test_a_task_lasts_from_its_first_call_to_its_last_answer() -> None:

@@ -8,14 +8,13 @@ import functools
 import os
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
 
+from programs import task
 from shosei.errors import InputError
 from shosei.exam import ExamConfig
 from shosei.sandbox import choose, sandbox
@@ -28,7 +27,10 @@ from shosei.sandbox.sandbox import End
 from shosei.wire.suite import Task
 from walls import STANDING, needs_sandlock, needs_wall
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the runner needs Linux")
+pytestmark = [
+    pytest.mark.usefixtures("folders"),
+    pytest.mark.skipif(sys.platform != "linux", reason="the runner needs Linux"),
+]
 
 RUNGS = [*STANDING, "rlimits"]
 LIMITS = ExamConfig(cpu_s=2, wall_s=20)
@@ -52,25 +54,6 @@ UNSEEN = (
     "put descriptors in flight",
     "change a folder outside",
 )
-
-
-@pytest.fixture(autouse=True)
-def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-
-
-def task(*tests: tuple[list[Any], Any]) -> Task:
-    return Task(
-        id="i",
-        suite="s",
-        lang="zh",
-        cluster="c",
-        messages=[],
-        grader="python",
-        truth="",
-        entry_point="f",
-        tests=list(tests),
-    )
 
 
 def outcomes(programs: list[str], item: Task, backend: str, config: ExamConfig = LIMITS) -> list[str]:

@@ -60,7 +60,8 @@ def measure(folder: Path, system: System, url: str, given: list[Task], **setting
 
     async def measured() -> None:
         asked = AgentsConfig(**settings)
-        config, judged, grader = await check(asked, url, given), judged_by_command(given, asked), command_grader(asked)
+        judged, grader = judged_by_command(given, asked), command_grader(asked)
+        config = await check(asked, url, judged)
         output = folder / "agents.txt"
         await run_agents(config, system, url, judged, record.writer, output, grader=grader)
 

@@ -26,11 +26,12 @@ class Server(Served):
     """An OpenAI-compatible server in a thread. It answers a question by ``answers[question]``: a text, an HTTP status,
     ``cut`` (the connection breaks within the answer) or ``hang``, bytes (the whole body), a dictionary (fields of the
     message, and ``finish_reason``), a ``Refusal``, or a list of these, one after the other, of which the last stays;
-    other questions are echoed.
+    other questions are answered by ``otherwise``, or echoed.
     """
 
     def __init__(self) -> None:
         self.answers: dict[str, Any] = {}
+        self.otherwise: Any = None
         self.headers: list[dict[str, str]] = []
         self.bodies: list[dict[str, Any]] = []
         self.purposes: set[str] = set()
@@ -57,7 +58,7 @@ class Server(Served):
         return web.json_response({"id": "cmpl", "choices": [{"index": 0, "text": self.answers["prompt"]}]})
 
     async def _answer(self, request: web.Request, question: str) -> web.StreamResponse:
-        answer = self.answers.get(question, question)
+        answer = self.answers.get(question, self.otherwise or question)
         if isinstance(answer, list):
             answer = answer.pop(0) if len(answer) > 1 else answer[0]
         if isinstance(answer, Refusal):

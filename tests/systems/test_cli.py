@@ -171,8 +171,10 @@ def test_where_no_task_comes_to_an_answer_the_measurement_is_invalid(
     assert "0/2 solved, 2 unused endpoint" in out
 
 
-@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGKILL])
-def test_an_interrupted_run_keeps_what_ended_and_goes_on(tmp_path: Path, signum: int) -> None:
+@pytest.mark.parametrize(
+    ("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGKILL, -9)]
+)
+def test_an_interrupted_run_keeps_what_ended_and_goes_on(tmp_path: Path, signum: int, code: int) -> None:
     server = Model(lambda _body: "42")
     run, asked = tmp_path / "run", suite(tmp_path, [f"问{number}" for number in range(4)])
     argv = [
@@ -194,7 +196,8 @@ def test_an_interrupted_run_keeps_what_ended_and_goes_on(tmp_path: Path, signum:
     with subprocess.Popen(argv, env=environment) as first:
         assert eventually(lambda: _ended(run) == 2)
         first.send_signal(signum)
-        assert first.wait() == (130 if signum == signal.SIGINT else -9)
+        assert first.wait() == code
+    assert [end.exit_code for end in read_log(run / "log").of(RunEnd)] == ([] if signum == signal.SIGKILL else [code])
     again = subprocess.run(argv, env={**environment, "WAITS": "0"}, capture_output=True, text=True)
     server.stop()
     assert (again.returncode, "2 tasks are kept" in again.stderr) == (0, True)

@@ -43,11 +43,11 @@ class Agents(msgspec.Struct, frozen=True, kw_only=True):
 def agents(log: Log, metrics: Sequence[Metric]) -> Agents | msgspec.UnsetType:
     """The agents as the tables of the cells have them; nothing where no call of an agent is in the log."""
     made, tasks = calls(log)[1], submitted(log)
-    counted = _lines(metrics, "error_rate", "agents.agents")
+    counted = _lines(metrics, "agents.agents")
     if not counted:
         return msgspec.UNSET
-    timed = _lines(metrics, "response_time", "agents.time")
-    paid = _lines(metrics, "pass_at_1", "agents.money_by_agent")
+    timed = _lines(metrics, "agents.time")
+    paid = _lines(metrics, "agents.money_by_agent")
     asked = asked_tools(by_task(made) if tasks else in_stretches(made), ended_badly(tasks))
     guessed = {call.agent for call in made if call.attribution == "prompt"}
     rows = [
@@ -58,9 +58,9 @@ def agents(log: Log, metrics: Sequence[Metric]) -> Agents | msgspec.UnsetType:
     return Agents(rows=rows[:MOST], more=len(rows[MOST:]), currency=_currency(metrics))
 
 
-def _lines(metrics: Sequence[Metric], id: str, key: str) -> list[Line]:
-    """The rows of one table of a cell of inference."""
-    cells = [metric for metric in metrics if (metric.id, metric.phase) == (id, "inference")]
+def _lines(metrics: Sequence[Metric], key: str) -> list[Line]:
+    """The rows of one table of inference, in whichever cell it stands."""
+    cells = [metric for metric in metrics if metric.phase == "inference"]
     tables = [table for metric in cells for table in metric.breakdown if table.key == key]
     return [_line(table, row) for table in tables for row in table.rows]
 

@@ -10,22 +10,13 @@ from rich.table import Table
 from rich.text import Text as Styled
 
 from shosei.card import facts
-from shosei.card.agents import Agents
+from shosei.card.agents import Agent, Agents
 from shosei.card.scorecard import Scorecard
 from shosei.card.words import Translator, Wrapped
 from shosei.card.wrong import LONGEST, Wrong, WrongTask, shortened
 from shosei.metrics.metric import text
+from shosei.quantity import Shown
 
-_AGENT_COLUMNS = (
-    "agents.agent",
-    "glance.path",
-    "agents.calls",
-    "agents.tokens_in",
-    "agents.tokens_out",
-    "reliability.errors",
-    "glance.tool_calls",
-    "glance.tool_success",
-)
 ALL_WRONG = "shosei card RUN --wrong"  # the command that prints all of them
 _FEW = 5  # wrong tasks before a table of 15 rows
 _SHORT = 60  # characters of each of their texts
@@ -42,22 +33,19 @@ def at_a_glance(card: Scorecard, translator: Translator) -> list[RenderableType]
 
 
 def agent_columns(agents: Agents) -> list[str]:
-    """Keys of the columns; what agents cost is one where the profile has prices."""
-    return [*_AGENT_COLUMNS, "glance.cost"] if agents.currency else [*_AGENT_COLUMNS]
+    """Keys of the columns."""
+    return [facts.AGENT_NAME, *facts.agent_columns(agents)]
 
 
 def agent_rows(agents: Agents, translator: Translator) -> list[list[str]]:
     """Each agent's line below ``agent_columns``, in words."""
-    return [
-        [
-            translator.of(agent.name),
-            translator.number(facts.share(agent.path_share)) or "–",
-            *map(translator.of, (agent.calls, agent.tokens_in, agent.tokens_out, agent.errors, agent.tool_calls)),
-            translator.number(facts.share(agent.tool_success)) or "–",
-            *([translator.of(facts.money(agent.cost, agents))] if agents.currency else []),
-        ]
-        for agent in agents.rows
-    ]
+
+    def said(agent: Agent, field: str) -> str:
+        value = facts.agent_value(agents, agent, field)
+        return translator.number(value) or "–" if isinstance(value, Shown) else translator.of(value)
+
+    fields = facts.agent_columns(agents).values()
+    return [[translator.of(agent.name), *(said(agent, field) for field in fields)] for agent in agents.rows]
 
 
 def steps(task: WrongTask, translator: Translator) -> str:

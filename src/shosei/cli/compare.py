@@ -42,16 +42,18 @@ def compare(
     from shosei import compare as comparing
     from shosei.card.words import language
     from shosei.files import write_atomic
-    from shosei.metrics.metric import METRIC_IDS
+    from shosei.metrics.metric import COST_KEYS, METRIC_IDS
     from shosei.metrics.service_level import ServiceLevel
     from shosei.profile.profile import read_profile
 
-    ids = [id for group in METRIC_IDS.values() for id in group]
+    ids = [*(id for group in METRIC_IDS.values() for id in group), *(id for id, _ in COST_KEYS)]
     for id in metric or []:
         if id not in ids:
             raise InputError(f"unknown metric '{id}'{nearest(id, ids)}")
     lang = language(lang)
     asked = read_profile(profile) if profile else None
+    if (costs := [id for id, _ in COST_KEYS if id in (metric or [])]) and not (asked and asked.prices):
+        raise InputError(f"--metric {costs[0]} needs prices: name a --profile that has a table [prices]")
     service_level = asked.service_level if asked else ServiceLevel()
     if markdown and markdown != "-" and not (parent := Path(markdown).parent).is_dir():
         raise InputError(f"--markdown {markdown}: the folder {parent} does not exist; make it first")
@@ -64,6 +66,7 @@ def compare(
         comparing.margins(asked) if asked else {},
         by_turns=b is None,
         asked=comparing.asked_for(metric or [], asked),
+        prices=asked.prices if asked else None,
     )
     decision = comparing.Decision.of(comparison, metric or [], asked)
     page = comparing.markdown(decision, lang) if markdown else ""

@@ -54,9 +54,10 @@ def judge(
     if not (judge_url or labels):
         raise InputError("name the judge's server with --judge-url URL, or people's verdicts with --labels FILE")
     folder = open_run(run)
-    answers = _answers(read_log(folder.log))
+    log = read_log(folder.log)
+    answers = _answers(log)
     given = read_labels(labels, answers) if labels else []
-    work = _Work(folder, settings, answers, given, labels)
+    work = _Work(folder, settings, answers, _others_of_baseline(log, answers), given, labels)
     with folder.alone("judge"):
         code = work.judge(judge_url, read_rubric(rubric)) if judge_url else work.label()
     _say_results(folder, len(given), as_json)
@@ -81,13 +82,25 @@ def _answers(log: Log) -> list[Score]:
     return answers
 
 
+def _others_of_baseline(log: Log, answers: list[Score]) -> list[Score]:
+    """What a baseline answered beside an agent system, where the system did not answer the same."""
+    from shosei.metrics.accuracy.over_single import baseline_answers
+    from shosei.metrics.grading.verdict import digest_of
+    from shosei.metrics.observed.judges import judged_part, key_of
+
+    judged = {(key_of(score), digest_of(score)) for score in answers}
+    beside = [score for score in baseline_answers(judged_part(log)) if not score.error]
+    return [score for score in beside if (key_of(score), digest_of(score)) not in judged]
+
+
 @dataclass(frozen=True, slots=True)
 class _Work:
-    """The answers of a run and what people said of them."""
+    """The answers of a run, those of a baseline that differ, and what people said of the run's."""
 
     run: Run
     settings: JudgeConfig
     answers: list[Score]
+    of_baseline: list[Score]
     labels: list[Verdict]
     labels_file: Path | None
 
@@ -107,7 +120,7 @@ class _Work:
             log = read_log(self.run.log, record.writer.attempt)
             cast = judging.cast(log)
             _warn_of_itself(log, settings.model, record.writer)
-            work = judging.judge(url, self.answers, record.writer, progress_of("judge"), cast)
+            work = judging.judge(url, [*self.answers, *self.of_baseline], record.writer, progress_of("judge"), cast)
             counts = run_async(work)
             code = EXIT_OK if any(count.answered for count in counts.values()) else EXIT_INVALID
             record.exit_code = code
@@ -157,6 +170,7 @@ def _say_results(folder: Run, labelled: int, as_json: bool) -> None:
     from shosei.log import read_log
     from shosei.metrics.accuracy.judged import judge_agreements, judged_shares
     from shosei.metrics.accuracy.judged_list import judged_list
+    from shosei.metrics.accuracy.over_single import baseline_answers
     from shosei.metrics.observed.answers import answered
     from shosei.metrics.observed.judges import judged_part
 
@@ -166,9 +180,12 @@ def _say_results(folder: Run, labelled: int, as_json: bool) -> None:
     shares, agreements = judged_shares(part, scores), judge_agreements(part, scores)
     written = folder.write("verdicts.jsonl", judged_list(part, scores))
     values = {"run": str(folder.folder), "attempt": log.attempt, "verdicts": str(written), "labels": labelled}
+    single = judged_shares(part, baseline_answers(part))
     values |= {"judged": msgspec.to_builtins(shares), "agreement": msgspec.to_builtins(agreements)}
+    values |= {"judged_baseline": msgspec.to_builtins(single)}
     lines = [f"{labelled} labels are kept"] if labelled else []
-    lines += [*map(_share_line, shares), *map(_agreement_line, agreements)]
+    lines += [*map(_share_line, shares), *(f"the baseline: {_share_line(share)}" for share in single)]
+    lines += map(_agreement_line, agreements)
     lines += [f"each verdict with its reason, and a place for your label: {written}"]
     result(values, [*lines, f"on the card: shosei card {folder.folder}"], as_json=as_json)
 

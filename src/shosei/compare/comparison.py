@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -10,7 +11,8 @@ import msgspec
 
 from shosei.compare.sides import NamedAttempts, Side, differences, incomparable
 from shosei.errors import EXIT_INCONCLUSIVE, EXIT_INVALID, EXIT_OK, EXIT_REGRESSION
-from shosei.metrics.metric import CELL_KEYS, PHASES, CellKey, Metric, Phase, Words, text
+from shosei.metrics.metric import CELL_KEYS, COST_KEYS, PHASES, CellKey, Metric, Phase, Words, text
+from shosei.metrics.prices import Prices
 from shosei.metrics.service_level import ServiceLevel
 from shosei.metrics.stats import MIN_CLUSTERS, Interval, mean
 from shosei.metrics.stats.difference import (
@@ -109,8 +111,7 @@ class Decision:
             ids = {cell.id for cell in compared}
             asked = [cell for cell in comparison.cells if cell.id in metrics]
             return cls(comparison, [cell for cell in asked if cell in compared or cell.id not in ids], [], "metric")
-        if profile:
-            required = asked_for((), profile)
+        if profile and (required := asked_for((), profile)):
             cells = [cell for cell in comparison.cells if (cell.id, cell.phase) in required]
             return cls(comparison, cells, [], "profile")
         left_out = [cell for cell in compared if not comparison.pairs and cell.reason in _UNDECIDABLE]
@@ -134,11 +135,12 @@ class Decision:
 def asked_for(metrics: Collection[str], profile: Profile | None) -> set[CellKey]:
     """The cells that somebody named before looking: those of ``metrics``, else what the profile requires."""
     if metrics:
-        return {key for key in CELL_KEYS if key[0] in metrics}
+        return {key for key in (*CELL_KEYS, *COST_KEYS) if key[0] in metrics}
     if not profile:
         return set()
+    priced = COST_KEYS if profile.prices else []
     return {
-        (key.partition(".")[0], phase)
+        (key if (key, phase) in priced else key.partition(".")[0], phase)
         for phase in PHASES
         for key, requirement in profile.requirements(phase).items()
         if requirement.required
@@ -146,8 +148,8 @@ def asked_for(metrics: Collection[str], profile: Profile | None) -> set[CellKey]
 
 
 def margins(profile: Profile) -> dict[CellKey, float]:
-    """The margins that a profile sets for metrics' own values."""
-    requirements = {(id, phase): profile.requirements(phase).get(id) for id, phase in CELL_KEYS}
+    """The margins that a profile sets for metrics' own values, and for costs."""
+    requirements = {(id, phase): profile.requirements(phase).get(id) for id, phase in (*CELL_KEYS, *COST_KEYS)}
     return {key: asked.margin for key, asked in requirements.items() if asked and asked.margin}
 
 
@@ -159,12 +161,16 @@ def compare_logs(
     *,
     by_turns: bool,
     asked: Collection[CellKey] = (),
+    prices: Prices | None = None,
 ) -> Comparison:
-    """Compare two sides by their logs: one attempt each or, ``by_turns``, as many, of which the k-th are a pair."""
+    """Compare two sides by their logs: one attempt each or, ``by_turns``, as many, of which the k-th are a pair.
+
+    With ``prices`` what tasks cost in money is compared too.
+    """
     before, after = a[1][0], b[1][0]  # the conditions do not change from turn to turn
     comparison = compare(
-        Side.of(a, service_level),
-        Side.of(b, service_level),
+        Side.of(a, service_level, prices),
+        Side.of(b, service_level, prices),
         by_turns=by_turns,
         margins=margins,
         incomparable=incomparable(before, after),
@@ -191,14 +197,14 @@ def compare(
     incomparable: Mapping[CellKey, Words] = {},
     asked: Collection[CellKey] = (),
 ) -> Comparison:
-    """Compare every cell of ``b``, the candidate, with that of ``a``. A pure function.
+    """Compare every cell of ``b``, the candidate, with that of ``a``, where both have it. A pure function.
 
     ``by_turns``: the k-th turns of both are a pair. ``margins`` are absolute for shares and relative for the rest.
     ``incomparable`` says why the two values of cells mean different things. The cells that were ``asked`` for are
     corrected for each other alone; all others for all.
     """
     tested: dict[CellKey, Tested] = {}
-    cells = {key: _untested_cell(a, b, key) for key in CELL_KEYS}
+    cells = {key: _untested_cell(a, b, key) for key in a.keys if key in b.keys}
     for key, cell in cells.items():
         try:
             tested[key] = _tested(a, b, key, incomparable.get(key, ""), by_turns=by_turns)
@@ -316,6 +322,8 @@ def _of_observations(a: Observations, b: Observations) -> Tested:
             if left := len(keys[0] ^ keys[1]):
                 notes.append(text("compare.left_out", left=left, common=len(common)))
             _enough([it for it in a.each if it.key in common], text("compare.common_clusters"))
+            if any(math.isnan(side.among(common).value()) for side in (a, b)):
+                raise _Untested("inconclusive", text("compare.none_solved"))
             return paired_tasks(a, b), notes
         notes.append(text("compare.no_common_tasks"))
     if not is_exact(a, b):

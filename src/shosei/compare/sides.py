@@ -11,9 +11,10 @@ from typing import Any
 
 from shosei.errors import InputError
 from shosei.log import Log, ProcExit, RunBegin, RunEnd, Score
-from shosei.metrics.cells import cells_of, task_cells
-from shosei.metrics.metric import METRIC_IDS, PHASES, CellKey, Metric, Phase, Words, text
+from shosei.metrics.cells import cells_of, cost_cells, task_cells
+from shosei.metrics.metric import CELL_KEYS, COST_KEYS, METRIC_IDS, PHASES, CellKey, Metric, Phase, Words, text
 from shosei.metrics.observed.tasks import submitted
+from shosei.metrics.prices import Prices
 from shosei.metrics.service_level import ServiceLevel
 from shosei.metrics.stats import Burstiness
 from shosei.metrics.stats.observations import Observation, Observations
@@ -35,9 +36,10 @@ class Measured:
     observations: dict[CellKey, Observations] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, log: Log, service_level: ServiceLevel) -> Measured:
-        """Compute all cells of an attempt."""
-        measured = {(cell.id, cell.phase): cell.measure(log) for cell in cells_of(log, service_level)}
+    def of(cls, log: Log, service_level: ServiceLevel, prices: Prices | None = None) -> Measured:
+        """Compute all cells of an attempt; with ``prices`` also what an agent system's tasks cost."""
+        cells = [*cells_of(log, service_level), *(cost_cells(prices) if prices else ())]
+        measured = {(cell.id, cell.phase): cell.measure(log) for cell in cells}
         return cls(
             {key: metric for key, (metric, _) in measured.items()},
             {key: observations for key, (_, observations) in measured.items() if observations},
@@ -52,10 +54,15 @@ class Side:
     turns: Sequence[Measured]
 
     @classmethod
-    def of(cls, attempts: NamedAttempts, service_level: ServiceLevel) -> Side:
+    def of(cls, attempts: NamedAttempts, service_level: ServiceLevel, prices: Prices | None = None) -> Side:
         """Compute all cells of all attempts."""
         name, logs = attempts
-        return cls(name, [Measured.of(log, service_level) for log in logs])
+        return cls(name, [Measured.of(log, service_level, prices) for log in logs])
+
+    @property
+    def keys(self) -> list[CellKey]:
+        """The cells that every turn has: those of every card, and with prices those in money."""
+        return [key for key in (*CELL_KEYS, *COST_KEYS) if all(key in turn.metrics for turn in self.turns)]
 
     def metrics(self, key: CellKey) -> list[Metric]:
         """A cell's metric in each turn."""

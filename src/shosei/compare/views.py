@@ -106,13 +106,18 @@ class _View:
         ]
 
     def name(self, compared: Compared) -> str:
-        return f"{self.term(f'{compared.id}.name')} ({self.term(f'phase.{compared.phase}')})"
+        return f"{self.metric(compared.id)} ({self.term(f'phase.{compared.phase}')})"
+
+    def metric(self, id: str) -> str:
+        """The metric's name, or what is told of it in money."""
+        metric, _, figure = id.partition(".")
+        return self.term(f"compare.{figure}" if figure else f"{metric}.name")
 
     def names(self, cells: Iterable[Compared]) -> str:
         """The cells in a row, each metric once."""
         comma = self.term("compare.comma")
         return comma.join(
-            f"{self.term(f'{id}.name')} ({comma.join(self.term(f'phase.{cell.phase}') for cell in phases)})"
+            f"{self.metric(id)} ({comma.join(self.term(f'phase.{cell.phase}') for cell in phases)})"
             for id, phases in groupby(cells, key=lambda cell: cell.id)
         )
 

@@ -36,12 +36,27 @@ from shosei.log import (
 from shosei.metrics import gateway_alone
 from shosei.metrics.accuracy.classification import classification
 from shosei.metrics.accuracy.confusion import MEASURES
+from shosei.metrics.accuracy.money import cost_of_tasks
 from shosei.metrics.accuracy.pass_at_1 import pass_at_1
 from shosei.metrics.accuracy.solved_tasks import solved_tasks
 from shosei.metrics.experience.response_time import response_time, step_latency, task_time
 from shosei.metrics.experience.satisfaction import satisfaction
 from shosei.metrics.gateway_alone import of_load, with_agents
-from shosei.metrics.metric import POINTS, Figure, Key, Metric, Phase, Plot, Status, Table, Text, Words, text, worded
+from shosei.metrics.metric import (
+    COST_KEYS,
+    POINTS,
+    Figure,
+    Key,
+    Metric,
+    Phase,
+    Plot,
+    Status,
+    Table,
+    Text,
+    Words,
+    text,
+    worded,
+)
 from shosei.metrics.observed.series import ran_here
 from shosei.metrics.observed.tasks import behind_gateway_alone, submitted
 from shosei.metrics.performance.gpu_utilization import gpu_utilization
@@ -209,7 +224,7 @@ def cells_of(log: Log, service_level: ServiceLevel, prices: Prices | None = None
     """
     if submitted(log):
         return cells(service_level, task_cells(service_level, prices))
-    return cells(service_level, call_cells(service_level) if behind_gateway_alone(log) else ())
+    return cells(service_level, call_cells(service_level, prices) if behind_gateway_alone(log) else ())
 
 
 def cells(service_level: ServiceLevel, instead: Sequence[Cell] = ()) -> list[Cell]:
@@ -248,10 +263,27 @@ def task_cells(service_level: ServiceLevel, prices: Prices | None = None) -> lis
     ]
 
 
-def call_cells(service_level: ServiceLevel) -> list[Cell]:
+def cost_cells(prices: Prices) -> list[Cell]:
+    """What an agent system's tasks cost, for a comparison: the card has it as figures of pass@1."""
+    return [
+        Cell(
+            id,
+            phase,
+            prices.currency,
+            "lower",
+            (Score, Workflow),
+            cost_of_tasks(id.partition(".")[2], prices),
+            (Exec, Verdict, Request),
+            command=_AGENTS,
+        )
+        for id, phase in COST_KEYS
+    ]
+
+
+def call_cells(service_level: ServiceLevel, prices: Prices | None = None) -> list[Cell]:
     """The cells of requests where only a gateway recorded an agent system."""
     rate, time = of_load(request_rate(service_level)), of_load(response_time)
-    errors, windows = gateway_alone.errors, (Window, Fault)
+    errors, windows = gateway_alone.errors(prices), (Window, Fault)
     return [
         Cell(
             "inference_speed",

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from shosei.log import Log, Request, Window
+from shosei.metrics.accuracy.money import money_as_seen
 from shosei.metrics.experience.critical_path import agent_times, timing_tables
 from shosei.metrics.experience.response_time import times_as_seen
 from shosei.metrics.experience.tool_time import tool_times
@@ -13,6 +14,7 @@ from shosei.metrics.metric import Figure, Key, Table, Text, text
 from shosei.metrics.observed.tasks import as_seen, by_named_task, by_task, calls, in_stretches, names
 from shosei.metrics.observed.tool_calls import asked_tools
 from shosei.metrics.performance import transfers
+from shosei.metrics.prices import Prices
 from shosei.metrics.reliability.error_rate import failed_calls, table, unattributed
 from shosei.metrics.reliability.tool_success import tool_success
 from shosei.metrics.value import Unmeasurable, Value
@@ -65,13 +67,21 @@ def work(log: Log) -> Beside:
     return Beside(transfers.tables(by_named_task(made), names(made)), _unnamed(made))
 
 
-def errors(log: Log) -> Beside:
-    """Each agent's calls and tools. Calls that name no task are one stretch: their tool results are known by id."""
-    made = calls(log)[1]
-    tried = in_stretches(made)
-    figures, tools, undecided = tool_success(asked_tools(tried))
-    notes = [*unattributed(made), *undecided]
-    return Beside([table(tried, names(made)), *tools], notes, failed_calls(tried) | figures)
+def errors(prices: Prices | None) -> Callable[[Log], Beside]:
+    """Each agent's calls and tools, and what they cost by ``prices``.
+
+    Calls that name no task are one stretch: their tool results are known by id.
+    """
+
+    def beside(log: Log) -> Beside:
+        made = calls(log)[1]
+        tried = in_stretches(made)
+        figures, tools, undecided = tool_success(asked_tools(tried))
+        paid, unknown = money_as_seen(made, prices) if prices else ([], [])
+        notes = [*unattributed(made), *undecided, *unknown]
+        return Beside([table(tried, names(made)), *paid, *tools], notes, failed_calls(tried) | figures)
+
+    return beside
 
 
 def times(log: Log) -> Beside:

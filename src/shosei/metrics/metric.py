@@ -22,6 +22,8 @@ METRIC_IDS: dict[str, tuple[str, ...]] = {
 }
 CellKey = tuple[str, Phase]
 CELL_KEYS: list[CellKey] = [(id, phase) for ids in METRIC_IDS.values() for id in ids for phase in PHASES]
+# Figures in money, which a comparison takes for cells of their own.
+COST_KEYS: list[CellKey] = [(f"pass_at_1.{figure}", "inference") for figure in ("cost_per_task", "cost_per_solved")]
 
 
 class Text(msgspec.Struct, frozen=True):

@@ -117,6 +117,11 @@ class Supervisor:
         return self._stopping.is_set()
 
     @property
+    def stop_signal(self) -> int:
+        """The signal that the children are stopped by: the one that we were told to stop by, if any."""
+        return self._stop_signal
+
+    @property
     def lost(self) -> bool:
         """Whether a child failed for good. If not, all of them finished or were told to stop."""
         return self._lost is not None

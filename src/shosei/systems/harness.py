@@ -16,7 +16,7 @@ from shosei.exam.resume import NOTHING, Kept
 from shosei.files import write_atomic
 from shosei.gateway import Gateway, Spent
 from shosei.log import Window, Workflow, Writer
-from shosei.systems.command_grader import CommandGrader, RunningGrader, judged_by_command
+from shosei.systems.command_grader import CommandGrader, RunningGrader
 from shosei.systems.config import AgentsConfig
 from shosei.systems.job_channel import Outcome
 from shosei.systems.running_system import RunningSystem
@@ -32,12 +32,11 @@ _MODEL_FILE = "model.txt"  # of a recording: which model was asked
 async def check(config: AgentsConfig, url: str, tasks: Sequence[Task]) -> AgentsConfig:
     """Make sure that the tasks can be given, and return the configuration with the served model's name filled in.
 
-    Raises InputError: no OpenAI-compatible server at ``url``, or no model in it; programs, or states without a command,
-    to be judged; two tasks of one name; a recording that names no model. Call it before the run begins, so that a
-    failed start leaves nothing in the log.
+    ``tasks`` are those of ``judged_by_command``. Raises InputError: no OpenAI-compatible server at ``url``, or no model
+    in it; programs to be judged; two tasks of one name; a recording that names no model. Call it before the run begins,
+    so that a failed start leaves nothing in the log.
     """
     config.gateway()
-    tasks = judged_by_command(tasks, config)
     for task, count in Counter(task.id for task in tasks).items():
         if count > 1:
             raise InputError(f"{count} suites have a task with the id '{task}': give each suite a run of its own")
@@ -118,7 +117,7 @@ async def _give(
             finally:
                 writer.emit(Window(name="steady", begin_ns=begin_ns, end_ns=time.monotonic_ns()))
             if running.interrupted:
-                raise KeyboardInterrupt
+                raise running.interruption
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import asdict
 from pathlib import Path
 
-from shosei.errors import MeasurementInvalid
+from shosei.errors import MeasurementInvalid, interruption
 from shosei.log import Writer
 from shosei.supervise import Child, Supervisor
 from shosei.systems.job_channel import JobChannel, Outcome
@@ -47,6 +47,11 @@ class RunningSystem:
     def interrupted(self) -> bool:
         """Whether we were told to stop, so that what is under way cannot end."""
         return self._supervisor.stopping and not self._supervisor.lost
+
+    @property
+    def interruption(self) -> KeyboardInterrupt:
+        """What we were told to stop by."""
+        return interruption(self._supervisor.stop_signal)
 
     async def run(self, name: str, task: Assignment, base_url: str, folder: TaskFolder, seconds: float) -> Outcome:
         """Give the system a task and wait for its end, ``seconds`` at most. Raises CancelledError if interrupted."""

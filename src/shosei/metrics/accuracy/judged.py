@@ -8,6 +8,7 @@ import msgspec
 
 from shosei.log import Exec, Log, Score
 from shosei.metrics import stats
+from shosei.metrics.accuracy.over_single import baseline_answers
 from shosei.metrics.grading.grade import JUDGE, classes, mark, outcomes
 from shosei.metrics.metric import Row, Table, Words, text
 from shosei.metrics.observed.answers import by_task, cluster_of
@@ -85,7 +86,7 @@ def judge_agreements(log: Log, scores: Sequence[Score]) -> list[JudgeAgreement]:
 
 
 def judged_tables(log: Log, scores: Sequence[Score]) -> list[Table]:
-    """The card's tables of both; none where nobody judged."""
+    """The card's tables of both, and of what the judges say of a single agent beside; none where nobody judged."""
     shares = judged_shares(log, scores)
     if not shares:
         return []
@@ -96,8 +97,10 @@ def judged_tables(log: Log, scores: Sequence[Score]) -> list[Table]:
     beside = ["accuracy.judge", "accuracy.rubric", "accuracy.beside", "accuracy.agreement"]
     beside += ["term.low_95", "term.high_95", "accuracy.kappa", "term.low_95", "term.high_95", "accuracy.answers"]
     beside += ["accuracy.both_pass", "accuracy.only_judge_passes", "accuracy.only_judge_fails", "accuracy.both_fail"]
+    single = judged_shares(log, baseline_answers(log))
     return [
-        Table.of("accuracy.judged", columns, [_share_row(share) for share in shares]),
+        Table.of("accuracy.judged", columns, list(map(_share_row, shares))),
+        *([Table.of("accuracy.judged_single", columns, list(map(_share_row, single)))] if single else []),
         Table.of("accuracy.judge_agreement", beside, [_agreement_row(each) for each in judge_agreements(log, scores)]),
     ]
 

@@ -41,6 +41,11 @@ def by_baseline(log: Log) -> list[GradedTask]:
     return _graded([(task, _score(task)) for task in tasks], verdicts)
 
 
+def baseline_answers(log: Log) -> list[Score]:
+    """What the single agent answered, and what it takes to grade it."""
+    return list(map(_score, given_to_baseline(log)))
+
+
 def _score(task: Workflow) -> Score:
     """What a baseline's task carries to be graded."""
     return Score(
@@ -130,6 +135,15 @@ def cost_per_task(graded: Sequence[GradedTask], cost: Cost) -> Figure:
     return _cost_per(graded, cost, lambda _: 1.0)
 
 
+def cost_of_each(tasks: Sequence[Workflow], cost: Cost) -> Figure:
+    """What a task costs, likewise; tasks that nobody graded are independent of each other."""
+    costs = [cost.of(task) for task in tasks]
+    known = [value for value in costs if value is not None]
+    if not known or len(known) < len(costs):
+        return Figure(None, cost.unit, "lower", n=len(costs))
+    return _ratio_of_sums(known, [1.0] * len(known), cost)
+
+
 def _cost_per(graded: Sequence[GradedTask], cost: Cost, counted: Callable[[GradedTask], float]) -> Figure:
     clusters: dict[str, list[GradedTask]] = {}
     for sample in graded:
@@ -138,9 +152,13 @@ def _cost_per(graded: Sequence[GradedTask], cost: Cost, counted: Callable[[Grade
     if mean_cost(graded, cost) is None or not any(counts):
         return Figure(None, cost.unit, "lower", n=len(clusters))
     spent = [math.fsum(cost.of(sample.task) or 0.0 for sample in cluster) for cluster in clusters.values()]
+    return _ratio_of_sums(spent, counts, cost)
+
+
+def _ratio_of_sums(spent: Sequence[float], counts: Sequence[float], cost: Cost) -> Figure:
     low, high = stats.ratio_interval(spent, counts)
     interval = (None if low is None else max(0.0, low), high)  # no cost is negative
-    return Figure(math.fsum(spent) / math.fsum(counts), cost.unit, "lower", interval, len(clusters))
+    return Figure(math.fsum(spent) / math.fsum(counts), cost.unit, "lower", interval, len(spent))
 
 
 def beside_single(

@@ -23,6 +23,7 @@ from shosei.metrics.stats.observations import (
     by_cluster,
     is_single_outcome,
     of_resamples,
+    ratio,
     share,
     total,
 )
@@ -122,7 +123,9 @@ def paired_t_test(a: Sequence[float], b: Sequence[float], *, shares: bool = Fals
 
 
 def paired_tasks(a: Observations, b: Observations) -> Difference:
-    """The test of the tasks that both have: exact McNemar of single outcomes, else a paired cluster bootstrap."""
+    """The test of the tasks that both have: exact McNemar of single outcomes, of amounts the delta method, else a
+    paired cluster bootstrap. Of amounts both sides must have counted something.
+    """
     after = {it.key: it for it in b.each}
     before = [it for it in a.each if it.key in after]
     matching = [after[it.key] for it in before]
@@ -130,6 +133,8 @@ def paired_tasks(a: Observations, b: Observations) -> Difference:
         return mcnemar([it.adds.get("top", 0.0) > 0 for it in before], [it.adds.get("top", 0.0) > 0 for it in matching])
     clusters = by_cluster(before)
     matched = [[after[it.key] for it in cluster] for cluster in clusters]
+    if a.statistic is ratio:
+        return _paired_ratios(clusters, matched)
     return _paired_bootstrap(a, clusters, b, matched)
 
 
@@ -188,6 +193,26 @@ def _paired_bootstrap(
     value = float(difference(np.ones((1, groups), dtype=np.int64))[0])
     error = stats.bootstrap_error(groups, difference) or math.sqrt(2) / (groups + 2)
     return student(value, error, groups - 1, tasks, text("compare.paired_bootstrap", clusters=groups))
+
+
+def _paired_ratios(before: Sequence[Sequence[Observation]], after: Sequence[Sequence[Observation]]) -> Difference:
+    """The t test of the difference of two ratios of sums by what each cluster adds to both (Cochran 1977)."""
+    groups = len(before)
+    (was, adds_before), (now, adds_after) = (_linearised(side) for side in (before, after))
+    changes = [b - a for a, b in zip(adds_before, adds_after, strict=True)]
+    error = math.sqrt(math.fsum(change**2 for change in changes) * groups / (groups - 1))
+    method = text("compare.paired_ratios", clusters=groups)
+    return student(now - was, error, groups - 1, sum(map(len, before)), method)
+
+
+def _linearised(clusters: Sequence[Sequence[Observation]]) -> tuple[float, list[float]]:
+    """A ratio of sums, and how far each cluster moves it."""
+    tops, bottoms = (
+        [math.fsum(it.adds.get(name, 0.0) for it in cluster) for cluster in clusters] for name in ("top", "bottom")
+    )
+    whole = math.fsum(bottoms)
+    value = math.fsum(tops) / whole
+    return value, [(top - value * bottom) / whole for top, bottom in zip(tops, bottoms, strict=True)]
 
 
 def is_exact(a: Observations, b: Observations) -> bool:

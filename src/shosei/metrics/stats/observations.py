@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -46,6 +46,10 @@ class Observations:
         """How many clusters they are of."""
         return len({observation.cluster for observation in self.each})
 
+    def among(self, keys: Collection[str]) -> Observations:
+        """Those of these keys."""
+        return replace(self, each=[observation for observation in self.each if observation.key in keys])
+
     def value(self) -> float:
         """The statistic of all."""
         names, sums = added_up([self.each])
@@ -64,6 +68,15 @@ def share(names: Sequence[str], sums: np.ndarray) -> np.ndarray:
     bottom = sums[..., names.index("bottom")]
     shares: np.ndarray = np.divide(top, bottom, out=zero.copy(), where=bottom > 0)
     return shares
+
+
+def ratio(names: Sequence[str], sums: np.ndarray) -> np.ndarray:
+    """The statistic of an amount for each of what is counted: ``top`` over ``bottom``; NaN where nothing is counted."""
+    bottom = sums[..., names.index("bottom")]
+    amounts: np.ndarray = np.divide(
+        sums[..., names.index("top")], bottom, out=np.full(bottom.shape, np.nan), where=bottom > 0
+    )
+    return amounts
 
 
 def total(names: Sequence[str], sums: np.ndarray) -> np.ndarray:
