@@ -104,16 +104,16 @@ def export(
     kind = kind or ("gguf" if out.suffix.lower() == ".gguf" else "hf")
     if kind == "hf":
         run = model_or_run if model_or_run != source else None
-        after = _export_folder(source, run, out, stored, licence)
+        after = [_export_folder(source, run, out, stored, licence)]
         files = [file for file in out.rglob("*") if file.is_file()]
     elif licence:
         raise InputError("--license goes into a folder's README.md: leave it out for a GGUF file")
     else:
-        files, after = _export_file(source, out, stored or "bf16", modelfile=kind == "ollama")
         stored = stored or "bf16"
+        files, after = _export_file(source, out, stored, modelfile=kind == "ollama")
     size = sum(file.stat().st_size for file in files)
     values = {"model": name, "out": str(out), "format": kind, "type": stored, "bytes": size}
-    result(values, [f"{name}: {kind} in {out}, {shown_bytes(size)}", after], as_json=as_json)
+    result(values, [f"{name}: {kind} in {out}, {shown_bytes(size)}", *after], as_json=as_json)
 
 
 def _export_folder(source: Path, run: Path | None, out: Path, stored: str | None, licence: str | None) -> str:
@@ -138,8 +138,8 @@ def _export_folder(source: Path, run: Path | None, out: Path, stored: str | None
     return f"upload it: {upload_line(out)}"
 
 
-def _export_file(source: Path, out: Path, stored: str, *, modelfile: bool) -> tuple[list[Path], str]:
-    """Write the GGUF, and the Modelfile beside it if asked to; the files, and what to do with them."""
+def _export_file(source: Path, out: Path, stored: str, *, modelfile: bool) -> tuple[list[Path], list[str]]:
+    """Write the GGUF, and the Modelfile beside it if asked to; the files, and what to know of them and to do."""
     require("gguf")
     from shosei.files import write_atomic
     from shosei.model import gguf_file, ollama
@@ -147,9 +147,9 @@ def _export_file(source: Path, out: Path, stored: str, *, modelfile: bool) -> tu
     if out.is_dir():
         raise InputError(f"{out} is a folder; give a file's name, such as {out / 'model.gguf'}")
     recipe = ollama.modelfile(source, out) if modelfile else ""
-    gguf_file.write(source, out, stored)
+    notes = gguf_file.write(source, out, stored)
     if not modelfile:
-        return [out], f"run it: llama-server -m {out}"
+        return [out], [*notes, f"run it: llama-server -m {out}"]
     beside = out.with_name(f"{out.name.removesuffix('.gguf')}.Modelfile")
     write_atomic(beside, recipe)
-    return [out, beside], f"run it: ollama create {beside.stem} -f {beside} && ollama run {beside.stem}"
+    return [out, beside], [*notes, f"run it: ollama create {beside.stem} -f {beside} && ollama run {beside.stem}"]
