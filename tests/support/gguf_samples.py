@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 import sentencepiece
 from gguf import GGMLQuantizationType as Type
 from gguf import GGUFReader, GGUFValueType, GGUFWriter
+from numpy.typing import NDArray
 
 from model_samples import ROWS
 
@@ -22,9 +24,11 @@ IDENTITY = {
 }
 
 
-def rewritten(source: Path, out: Path, kind: Type = Type.F32, **changes: Any) -> Path:
+def rewritten(
+    source: Path, out: Path, kind: Type = Type.F32, raw: Mapping[str, NDArray[np.uint8]] | None = None, **changes: Any
+) -> Path:
     """A copy with its matrices as ``kind`` and with ``changes``: settings by key, tensors as arrays, None to leave one
-    out."""
+    out. With ``raw``, the bytes of some matrices, only those are of ``kind``."""
     reader = GGUFReader(source)
     writer = GGUFWriter(out, changes.pop("general.architecture", reader.fields["general.architecture"].contents()))
     for name, field in reader.fields.items():
@@ -39,6 +43,10 @@ def rewritten(source: Path, out: Path, kind: Type = Type.F32, **changes: Any) ->
             tensors[name] = value
         else:
             writer.add_key_value(name, value, GGUFValueType.get_type(value))
+    for name, blocks in (raw or {}).items():
+        del tensors[name]
+        writer.add_tensor(name, blocks, raw_dtype=kind)
+    kind = Type.F32 if raw else kind
     for name, values in tensors.items():
         if values is not None:
             stored = kind if values.ndim == 2 else Type.F32
