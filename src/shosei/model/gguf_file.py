@@ -19,6 +19,7 @@ from shosei.errors import InputError
 from shosei.files import atomic_path
 from shosei.model.folder import open_model, tensor_shapes
 from shosei.model.gguf_vocabulary import add_vocabulary
+from shosei.model.licence import stated_licence
 from shosei.spec import ModelSpec
 from shosei.spec.rope import LinearScaling, Llama3Scaling, YarnScaling
 
@@ -47,12 +48,14 @@ _NAMES = {
 }
 
 
-def write(source: Path, out: Path, kind: str) -> list[str]:
+def write(source: Path, out: Path, kind: str, licence: str | None = None) -> list[str]:
     """Write the model folder ``source`` as the file ``out``, whole or not at all; one tensor in memory at a time.
 
     ``kind`` (a key of ``FILE_TYPES``) is the type of the matrices; norms and biases stay float32, as llama.cpp has
-    them. With q4_0 the tables are q8_0: they lose most. Returns what llama.cpp does otherwise, for the user to know.
-    Raises InputError as ``folder.load`` does, and for a tokenizer or RoPE scaling that llama.cpp would read otherwise.
+    them. With q4_0 the tables are q8_0: they lose most. ``licence`` None: what the folder states.
+
+    Returns what llama.cpp does otherwise, for the user to know. Raises InputError as ``folder.load`` does, and for a
+    tokenizer or RoPE scaling that llama.cpp would read otherwise.
     """
     spec, stored = open_model(source)
     shapes = tensor_shapes(spec)
@@ -63,6 +66,8 @@ def write(source: Path, out: Path, kind: str) -> list[str]:
         writer = GGUFWriter(file, _architecture(spec))
         try:
             _add_shape(writer, spec)
+            if licence := licence or stated_licence(source):
+                writer.add_license(licence)
             writer.add_file_type(FILE_TYPES[kind])
             writer.add_quantization_version(gguf.GGML_QUANT_VERSION)
             _add_rope(writer, spec)
