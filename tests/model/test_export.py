@@ -173,10 +173,11 @@ def test_a_licence_is_not_swallowed_where_there_is_no_card(
     kind: str, run: Path, tmp_path: Path, shosei: Shosei
 ) -> None:
     out = tmp_path / "nano.gguf"
-    code, _, err = shosei("export", run, out, "--format", kind, "--license", "mit")
+    assert shosei("export", run, out, "--format", kind, "--license", "mit")[0] == 0
+    assert gguf.GGUFReader(out).fields["general.license"].contents() == "mit"
+    code, _, err = shosei("export", run, tmp_path / "other.gguf", "--format", kind, "--license", "see the file")
     assert (code, err.count("\n")) == (2, 1)
-    assert "--license goes into a folder's README.md: leave it out for a GGUF file" in err
-    assert not out.exists()
+    assert not (tmp_path / "other.gguf").exists()
 
 
 @pytest.mark.parametrize(

@@ -49,14 +49,17 @@ def test_a_checkpoint_is_imported_tuned_served_examined_and_carded(tmp_path: Pat
     }
     run = tmp_path / "run"
     options = ["--set", "train.epochs=1", "--set", "train.table_lr=0.01"]
+    theirs = checkpoint(tmp_path / "theirs")
+    (theirs / "README.md").write_text("---\nlicense: mit\n---\n")
     done = subprocess.run(
-        [EXAMPLE / "recipe.sh", checkpoint(tmp_path / "theirs"), run, *options],
+        [EXAMPLE / "recipe.sh", theirs, run, *options],
         env={**os.environ, **settings},
         capture_output=True,
         text=True,
     )
     assert done.returncode == 0, done.stderr
     assert json.loads((run / "model/config.json").read_text())["model_type"] == "qwen2"
+    assert "license: mit\n" in (run / "model/README.md").read_text()
     log = read_log(run / "log", 1)
     assert {score.suite for score in log.of(Score)} == {"bookshop"}
     assert all(request.status == 200 for request in log.of(Request))

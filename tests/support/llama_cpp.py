@@ -18,7 +18,8 @@ NANO = replace(reduced("nano"), d_model=64, intermediate_size=96)
 SHAPES = {
     "grouped, tied": NANO,
     "one KV head, untied, biased": replace(NANO, n_kv_heads=1, tied=False, qkv_bias=True, bias=True),
-    "qwen2": replace(NANO, qkv_bias=True),
+    "qwen2": replace(NANO, qkv_bias=True, head_dim=16),
+    "qwen2, wide heads": replace(NANO, qkv_bias=True),
     "qwen3": replace(NANO, qk_norm=True),
     "linear": replace(NANO, rope_scaling=LinearScaling(3.0)),
     "llama3": replace(NANO, rope_scaling=Llama3Scaling(8.0, 1.0, 4.0, 24)),

@@ -52,6 +52,7 @@ def _import_folder(source: Path, named: Path, out: Path) -> tuple[dict[str, obje
     from shosei.files import atomic_path, sha256, write_atomic
     from shosei.log import open_run
     from shosei.model import folder
+    from shosei.model.licence import licence_files, stated_licence
     from shosei.text.foreign import tokenizer_files
 
     run = open_run(out, must_exist=False)
@@ -64,6 +65,8 @@ def _import_folder(source: Path, named: Path, out: Path) -> tuple[dict[str, obje
             for name, text in files.items():
                 write_atomic(tokenizer / name, text)
             folder.convert(source, tried, tokenizer_folder=tokenizer)
+            for name, content in licence_files(source).items():
+                (tried / name).write_bytes(content)
             notes = smoke_test(tried)
         # Not as the run's model, which a training that goes on from this one replaces.
         record.hashes["init"] = sha256(*folder.weight_files(run.model))
@@ -72,6 +75,8 @@ def _import_folder(source: Path, named: Path, out: Path) -> tuple[dict[str, obje
     if converted := folder.converted_types(source, run.model):
         counts = ", ".join(f"{count} {name}" for name, count in converted.items())
         lines.append(f"the checkpoint mixes types: {counts} tensors were written in the type of the input table")
+    if licence := stated_licence(run.model):
+        lines.append(f"licence: {licence}, as its makers state")
     lines += notes
     lines.append(f"serve it: shosei serve {run.folder}")
     return values, lines
@@ -94,26 +99,30 @@ def export(
     ] = None,
     licence: Annotated[
         str | None,
-        typer.Option("--license", help="For the folder's README.md, such as apache-2.0.", show_default=False),
+        typer.Option(
+            "--license", help="Such as apache-2.0 (default: what the model's makers state).", show_default=False
+        ),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Write a model as a stock Hugging Face folder or as a GGUF file; a layer at a time, whole or not at all."""
     require("torch", "tokenizers")
+    from shosei.model.licence import is_identifier
+
+    if licence and not is_identifier(licence):
+        raise InputError(f"--license {licence}: give an identifier such as apache-2.0, mit or other")
     source, name = find_model(model_or_run)
     kind = kind or ("gguf" if out.suffix.lower() == ".gguf" else "hf")
     if kind == "hf":
         run = model_or_run if model_or_run != source else None
-        after = _export_folder(source, run, out, stored, licence)
+        after = [_export_folder(source, run, out, stored, licence)]
         files = [file for file in out.rglob("*") if file.is_file()]
-    elif licence:
-        raise InputError("--license goes into a folder's README.md: leave it out for a GGUF file")
     else:
-        files, after = _export_file(source, out, stored or "bf16", modelfile=kind == "ollama")
         stored = stored or "bf16"
+        files, after = _export_file(source, out, stored, licence, modelfile=kind == "ollama")
     size = sum(file.stat().st_size for file in files)
     values = {"model": name, "out": str(out), "format": kind, "type": stored, "bytes": size}
-    result(values, [f"{name}: {kind} in {out}, {shown_bytes(size)}", after], as_json=as_json)
+    result(values, [f"{name}: {kind} in {out}, {shown_bytes(size)}", *after], as_json=as_json)
 
 
 def _export_folder(source: Path, run: Path | None, out: Path, stored: str | None, licence: str | None) -> str:
@@ -123,6 +132,7 @@ def _export_folder(source: Path, run: Path | None, out: Path, stored: str | None
     from shosei.cli.model_card import model_card, upload_line
     from shosei.files import write_atomic
     from shosei.model import folder
+    from shosei.model.licence import licence_texts
 
     if out.suffix.lower() == ".gguf":
         raise InputError(f"{out} is a file's name; give a folder's, or leave --format hf away")
@@ -135,11 +145,15 @@ def _export_folder(source: Path, run: Path | None, out: Path, stored: str | None
     card = model_card(folder.read_spec(source), source, run, licence)
     folder.convert(source, out, {"f32": torch.float32, "bf16": torch.bfloat16}.get(stored or ""))
     write_atomic(out / "README.md", card)
+    for name, content in licence_texts(source).items():
+        (out / name).write_bytes(content)
     return f"upload it: {upload_line(out)}"
 
 
-def _export_file(source: Path, out: Path, stored: str, *, modelfile: bool) -> tuple[list[Path], str]:
-    """Write the GGUF, and the Modelfile beside it if asked to; the files, and what to do with them."""
+def _export_file(
+    source: Path, out: Path, stored: str, licence: str | None, *, modelfile: bool
+) -> tuple[list[Path], list[str]]:
+    """Write the GGUF, and the Modelfile beside it if asked to; the files, and what to know of them and to do."""
     require("gguf")
     from shosei.files import write_atomic
     from shosei.model import gguf_file, ollama
@@ -147,9 +161,9 @@ def _export_file(source: Path, out: Path, stored: str, *, modelfile: bool) -> tu
     if out.is_dir():
         raise InputError(f"{out} is a folder; give a file's name, such as {out / 'model.gguf'}")
     recipe = ollama.modelfile(source, out) if modelfile else ""
-    gguf_file.write(source, out, stored)
+    notes = gguf_file.write(source, out, stored, licence)
     if not modelfile:
-        return [out], f"run it: llama-server -m {out}"
+        return [out], [*notes, f"run it: llama-server -m {out}"]
     beside = out.with_name(f"{out.name.removesuffix('.gguf')}.Modelfile")
     write_atomic(beside, recipe)
-    return [out, beside], f"run it: ollama create {beside.stem} -f {beside} && ollama run {beside.stem}"
+    return [out, beside], [*notes, f"run it: ollama create {beside.stem} -f {beside} && ollama run {beside.stem}"]

@@ -3,35 +3,27 @@
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 from typing import Any
 
-from shosei.errors import InputError
 from shosei.quantity import shown
 from shosei.spec import ModelSpec
-
-_LICENCE = re.compile(r"[a-z0-9.+-]+")
-_FRONT_MATTER = re.compile(r"\A---\n(.*?)\n---\n", re.DOTALL)
 
 
 def model_card(spec: ModelSpec, source: Path, run: Path | None, licence: str | None) -> str:
     """Markdown with the front matter that hubs read: licence, languages, tags; and the results of the run's card.
 
-    ``source``: the model folder that was exported, whose own ``README.md`` says the licence where ``licence`` does not;
-    what nobody says is left out. Languages are those of the run's suites. Raises InputError if ``licence`` is no
-    identifier.
+    ``source``: the model folder that was exported, which says the licence where ``licence`` does not; what nobody says
+    is left out. Languages are those of the run's suites.
     """
     from shosei.model.hf_config import model_type
+    from shosei.model.licence import licence_lines, stated_licence
 
-    if licence and not _LICENCE.fullmatch(licence):
-        raise InputError(f"--license {licence}: give an identifier such as apache-2.0, mit or other")
-    licence = licence or _stated_licence(source)
     chat = (source / "chat_template.jinja").is_file()
     languages = _languages(run) if run else []
     header = [
         "---",
-        *([f"license: {licence}"] if licence else []),
+        *licence_lines(licence or stated_licence(source), source),
         *(["language:", *(f"- {json.dumps(language)}" for language in languages)] if languages else []),
         "library_name: transformers",
         "pipeline_tag: text-generation",
@@ -51,17 +43,6 @@ def model_card(spec: ModelSpec, source: Path, run: Path | None, licence: str | N
 def upload_line(out: Path) -> str:
     """The command that puts the folder on the hub."""
     return f"hf upload YOUR_NAME/{out.resolve().name} {out}"
-
-
-def _stated_licence(source: Path) -> str | None:
-    """The identifier in the card of the model's makers, None if there is none that hubs would take."""
-    try:
-        header = _FRONT_MATTER.match((source / "README.md").read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError):
-        return None
-    stated = re.search(r"^license:[ \t]*[\"']?([^\s\"'#]+)", header[1], re.MULTILINE) if header else None
-    identifier = stated[1].lower() if stated else ""
-    return identifier if _LICENCE.fullmatch(identifier) else None
 
 
 def _languages(run: Path) -> list[str]:

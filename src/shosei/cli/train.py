@@ -59,6 +59,7 @@ def train(
     from shosei.config import save
     from shosei.engine.engine import answer_greedily
     from shosei.log import open_run
+    from shosei.model.licence import licence_files
     from shosei.train import TrainConfig, ranks
     from shosei.train.memory import keep_freed_memory
     from shosei.train.preparation import prepare
@@ -80,6 +81,9 @@ def train(
                 _take(run, dialogues, config)
         again = False if ranks.rank() or ranks.started_again() else None
         prepared = prepare(config, run)
+        licence = (
+            licence_files(Path(config.init)) if config.init else {}
+        )  # before the model, if it is the run's, is replaced
         with run.recording("train", "training", new_attempt=again, rank=ranks.rank(), **prepared.manifest()) as record:
             tuned = keep_freed_memory()
             if ranks.rank():
@@ -90,6 +94,8 @@ def train(
                 if tuned:
                     say("malloc keeps what a step frees; set MALLOC_TRIM_THRESHOLD_ or the like to decide yourself")
                 trained = run_training(prepared, record.writer, answer_greedily, say)
+                for name, content in licence.items():
+                    (run.model / name).write_bytes(content)
             record.hashes["model.safetensors"] = trained.sha256
         if ranks.rank():
             return EXIT_OK

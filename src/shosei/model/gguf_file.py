@@ -19,6 +19,7 @@ from shosei.errors import InputError
 from shosei.files import atomic_path
 from shosei.model.folder import open_model, tensor_shapes
 from shosei.model.gguf_vocabulary import add_vocabulary
+from shosei.model.licence import stated_licence
 from shosei.spec import ModelSpec
 from shosei.spec.rope import LinearScaling, Llama3Scaling, YarnScaling
 
@@ -47,12 +48,14 @@ _NAMES = {
 }
 
 
-def write(source: Path, out: Path, kind: str) -> None:
+def write(source: Path, out: Path, kind: str, licence: str | None = None) -> list[str]:
     """Write the model folder ``source`` as the file ``out``, whole or not at all; one tensor in memory at a time.
 
     ``kind`` (a key of ``FILE_TYPES``) is the type of the matrices; norms and biases stay float32, as llama.cpp has
-    them. With q4_0 the tables are q8_0: they lose most. Raises InputError as ``folder.load`` does, and for a tokenizer
-    or a RoPE scaling that llama.cpp would read otherwise.
+    them. With q4_0 the tables are q8_0: they lose most. ``licence`` None: what the folder states.
+
+    Returns what llama.cpp does otherwise, for the user to know. Raises InputError as ``folder.load`` does, and for a
+    tokenizer or RoPE scaling that llama.cpp would read otherwise.
     """
     spec, stored = open_model(source)
     shapes = tensor_shapes(spec)
@@ -63,10 +66,12 @@ def write(source: Path, out: Path, kind: str) -> None:
         writer = GGUFWriter(file, _architecture(spec))
         try:
             _add_shape(writer, spec)
+            if licence := licence or stated_licence(source):
+                writer.add_license(licence)
             writer.add_file_type(FILE_TYPES[kind])
             writer.add_quantization_version(gguf.GGML_QUANT_VERSION)
             _add_rope(writer, spec)
-            add_vocabulary(writer, source, spec)
+            notes = add_vocabulary(writer, source, spec)
             if divisors is not None:
                 writer.add_tensor_info("rope_freqs.weight", divisors.shape, divisors.dtype, divisors.nbytes)
             for name, shape in shapes.items():
@@ -83,6 +88,7 @@ def write(source: Path, out: Path, kind: str) -> None:
                 _write_data(writer, gguf.quantize(tensor.float().contiguous().numpy(), types[name]))
         finally:
             writer.close()
+    return notes
 
 
 def _write_data(writer: GGUFWriter, values: NDArray[Any]) -> None:
@@ -109,8 +115,12 @@ def _add_shape(writer: GGUFWriter, spec: ModelSpec) -> None:
 
 
 def _architecture(spec: ModelSpec) -> str:
-    """llama.cpp's ``llama`` takes biases and any head size; its ``qwen2`` only heads that divide the width."""
-    return "qwen3" if spec.qk_norm else "llama"
+    """Of llama.cpp's: ``llama`` takes biases, any head size and Llama 3's RoPE, ``qwen2`` none of them."""
+    if spec.qk_norm:
+        return "qwen3"
+    whole = spec.n_heads * spec.head_dim == spec.d_model
+    is_qwen2 = spec.qkv_bias and not spec.bias and whole and not isinstance(spec.rope_scaling, Llama3Scaling)
+    return "qwen2" if is_qwen2 else "llama"
 
 
 def _add_rope(writer: GGUFWriter, spec: ModelSpec) -> None:
@@ -157,7 +167,7 @@ def gguf_name(name: str) -> str:
 
 def _as_llama_cpp_has_it(name: str, tensor: Tensor, spec: ModelSpec) -> Tensor:
     """llama.cpp rotates neighbours where its architecture is ``llama``: of each head's rows, i and i + head_dim / 2,
-    which RoPE pairs, are brought together. In ``qwen3`` they stay in halves."""
+    which RoPE pairs, are brought together. In Qwen's they stay in halves."""
     if _architecture(spec) != "llama" or not any(part in name for part in ("q_proj", "k_proj")):
         return tensor
     pairs = tensor.view(-1, 2, spec.head_dim // 2, *tensor.shape[1:]).transpose(1, 2)

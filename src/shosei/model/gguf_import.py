@@ -20,6 +20,7 @@ from shosei.model.gguf_file import gguf_name
 from shosei.model.gguf_tokenizer import write_tokenizer
 from shosei.model.hf_config import ARCHITECTURES, read_spec
 from shosei.model.hf_files import write_json
+from shosei.model.licence import CARD, is_identifier
 from shosei.model.weights import write
 from shosei.spec import ModelSpec
 from shosei.spec.rope import Llama3Scaling
@@ -47,6 +48,7 @@ def unpacked(file: Path, beside: Path) -> Iterator[Path]:
         folder = Path(name)
         write_json(folder / "config.json", _config(values))
         write_tokenizer(values, folder)
+        _write_licence(values, folder)
         spec = read_spec(folder)
         _write_weights(values, spec, folder)
         yield folder
@@ -195,6 +197,13 @@ def _llama3(values: Values, head_dim: int) -> dict[str, Any]:
         "high_freq_factor": 4.0,
         "original_max_position_embeddings": 8192,
     }
+
+
+def _write_licence(values: Values, folder: Path) -> None:
+    """As a card states it; nothing where the file has none that hubs would take."""
+    licence = str(values.fields.get("general.license", "")).lower()
+    if is_identifier(licence):
+        (folder / CARD).write_text(f"---\nlicense: {licence}\n---\n", encoding="utf-8")
 
 
 def _write_weights(values: Values, spec: ModelSpec, folder: Path) -> None:

@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from gguf import TokenType
-from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers
+from tokenizers import AddedToken, Tokenizer, decoders, models
 
+from shosei.model.gguf_pretokenizer import NAMES, begins_texts, pre_tokenizer, takes_whole_words
 from shosei.model.hf_files import write_json
 from shosei.text.foreign import CONFIG, TEMPLATE, TOKENIZER, TOOL_TEMPLATE
 from shosei.text.generation import GENERATION
-from shosei.text.tokenizer import QWEN2_PATTERN
 
 if TYPE_CHECKING:
     from shosei.model.gguf_import import Values
 
-_LLAMA3_PATTERN = QWEN2_PATTERN.replace(r"|\p{N}|", r"|\p{N}{1,3}|")
-# llama.cpp's names of the ways in which byte-level BPE divides text first.
-_BY_PATTERN = {"qwen2": QWEN2_PATTERN, "llama-bpe": _LLAMA3_PATTERN}
-_BY_DIGITS = ("smollm", "starcoder", "refact", "command-r")  # digits alone, then as GPT-2
-_LIKE_GPT2 = ("gpt-2",)
 _NAMES = {"bos": "bos", "eos": "eos", "pad": "padding", "unk": "unknown"}  # Hugging Face's to GGUF's
 _ENDS = ("eos", "eot", "eom")
 
@@ -40,9 +36,10 @@ def write_tokenizer(values: Values, folder: Path) -> None:
         raise values.error(f"tokenizer {kind} is not supported; byte-level BPE (gpt2) and SentencePiece (llama) are")
     tokens = values.fields["tokenizer.ggml.tokens"]
     names = {f"{name}_token": tokens[row] for name, key in _NAMES.items() if (row := _row(values, key)) is not None}
-    begins = values.fields.get("tokenizer.ggml.add_bos_token", kind == "llama")
+    by_default = kind == "llama" or begins_texts(values.fields.get("tokenizer.ggml.pre"))
+    begins = bool(values.fields.get("tokenizer.ggml.add_bos_token", by_default))
     write_json(folder / CONFIG, {"tokenizer_class": "PreTrainedTokenizerFast", "add_bos_token": begins, **names})
-    ends = sorted({row for key in _ENDS if (row := _row(values, key)) is not None})
+    ends = list(dict.fromkeys(row for key in _ENDS if (row := _row(values, key)) is not None))
     if ends:
         write_json(folder / GENERATION, {"eos_token_id": ends})
     for key, name in (("tokenizer.chat_template", TEMPLATE), ("tokenizer.chat_template.tool_use", TOOL_TEMPLATE)):
@@ -73,16 +70,17 @@ def _byte_level(values: Values) -> str:
     entries = _entries(values)
     vocabulary = {token: row for row, (token, kind) in enumerate(entries) if kind != TokenType.UNUSED}
     merges = _merges(values, vocabulary)
-    before, whole_words = _pre_tokenizer(values)
-    tokenizer = Tokenizer(models.BPE(vocabulary, merges, ignore_merges=whole_words))
-    tokenizer.pre_tokenizer = before
+    name = values.fields.get("tokenizer.ggml.pre")
+    if name not in NAMES:
+        raise values.error(f"pre-tokenizer {name} is not supported; these are: {', '.join(NAMES)}")
+    tokenizer = Tokenizer(models.BPE(vocabulary, merges, ignore_merges=takes_whole_words(name)))
     tokenizer.decoder = decoders.ByteLevel()
     for kind in (TokenType.CONTROL, TokenType.USER_DEFINED):
         special = kind == TokenType.CONTROL
         names = [token for token, given in entries if given == kind]
         added = [AddedToken(name, special=special, normalized=False) for name in names]
         (tokenizer.add_special_tokens if special else tokenizer.add_tokens)(added)
-    return str(tokenizer.to_str())
+    return json.dumps(json.loads(tokenizer.to_str()) | {"pre_tokenizer": pre_tokenizer(name)}, ensure_ascii=False)
 
 
 def _merges(values: Values, vocabulary: Mapping[str, int]) -> list[tuple[str, str]]:
@@ -98,22 +96,6 @@ def _merges(values: Values, vocabulary: Mapping[str, int]) -> list[tuple[str, st
             raise values.error(f"merge {str(merge)[:40]!r} is not of two tokens that make a third; download it again")
         merges.append((left, right))
     return merges
-
-
-def _pre_tokenizer(values: Values) -> tuple[Any, bool]:
-    """What divides text first, and whether a word that is a token is taken whole, as Llama 3 has it."""
-    name = values.fields.get("tokenizer.ggml.pre")
-    if name in _BY_PATTERN:
-        split = pre_tokenizers.Split(Regex(_BY_PATTERN[name]), behavior="isolated")
-        joined = [split, pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)]
-        return pre_tokenizers.Sequence(joined), name == "llama-bpe"
-    like_gpt2 = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
-    if name in _BY_DIGITS:
-        return pre_tokenizers.Sequence([pre_tokenizers.Digits(individual_digits=True), like_gpt2]), False
-    if name not in _LIKE_GPT2:
-        known = ", ".join((*_BY_PATTERN, *_BY_DIGITS, *_LIKE_GPT2))
-        raise values.error(f"pre-tokenizer {name} is not supported; these are: {known}")
-    return like_gpt2, False
 
 
 def _sentencepiece(values: Values) -> bytes:

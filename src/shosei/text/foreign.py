@@ -30,7 +30,7 @@ def tokenizer_files(source: Path) -> dict[str, str]:
     templates = _configured_templates(config.pop("chat_template", None), source / CONFIG)
     for name in templates:
         templates[name] = read_text(source, name) or templates[name]
-    serialized = _serialized(source, config)
+    serialized = _with_opening(_serialized(source, config), config)
     ends = end_ids(source, token_ids(json.loads(serialized)))
     generation = sampling_defaults(source) | ({"eos_token_id": ends} if ends else {})
     files = {TOKENIZER: serialized, CONFIG: _as_text(config)} | (
@@ -78,6 +78,24 @@ def _serialized(source: Path, config: dict[str, Any]) -> str:
 
     added = {int(row): token for row, token in config.get("added_tokens_decoder", {}).items()}
     return read_sentencepiece(source / "tokenizer.model", added)
+
+
+def _with_opening(serialized: str, config: Mapping[str, Any]) -> str:
+    """As transformers has it: with ``add_bos_token`` a text begins with that token, also where the tokenizer alone puts
+    nothing before it."""
+    begin, value = token_text(config.get("bos_token")), json.loads(serialized)
+    row = token_ids(value).get(begin)
+    if not config.get("add_bos_token") or row is None or tokenizers.Tokenizer.from_str(serialized).encode("").ids:
+        return serialized
+    first: dict[str, Any] = {"SpecialToken": {"id": begin, "type_id": 0}}
+    texts = [{"Sequence": {"id": name, "type_id": place}} for place, name in enumerate("AB")]
+    value["post_processor"] = {
+        "type": "TemplateProcessing",
+        "single": [first, texts[0]],
+        "pair": [first, *texts],
+        "special_tokens": {begin: {"id": begin, "ids": [row], "tokens": [begin]}},
+    }
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _configured_templates(template: Any, file: Path) -> dict[str, str]:
