@@ -12,6 +12,7 @@ import pytest
 
 from serve_front import ASK, TOKENIZER, Front, player, tool
 from shosei.engine.protocol import LogitRules
+from verb import Shosei
 
 
 @pytest.fixture
@@ -231,6 +232,23 @@ def test_pages_of_allowed_origins_may_ask(play: Callable[..., None]) -> None:
                 assert response.status == 200
 
     play(scene, text="好", origins=[origin])
+
+
+def test_an_answer_may_be_read_by_any_page_where_the_operator_says_so(play: Callable[..., None]) -> None:
+    async def scene(front: Front) -> None:
+        url, headers = f"{front.url}/v1/chat/completions", {"Origin": "https://of.anybody", "Cookie": "a=b"}
+        for body in (ASK, {}):
+            async with front.http.post(url, json=body, headers=headers) as response:
+                assert response.headers["Access-Control-Allow-Origin"] == "*"
+                assert "Access-Control-Allow-Credentials" not in response.headers
+
+    play(scene, text="好", origins=["*"])
+
+
+@pytest.mark.parametrize("origin", ["localhost:3000", "http://localhost:3000/", "http://Local:3000", "http://a/b", ""])
+def test_an_origin_that_no_browser_sends_is_refused(shosei: Shosei, tmp_path: Path, origin: str) -> None:
+    code, _, err = shosei("serve", tmp_path, "--allow-origin", "http://a", "--allow-origin", origin)
+    assert (code, "http://localhost:3000, or *" in err) == (2, True)
 
 
 def test_a_preflight_that_is_refused_says_what_to_do(play: Callable[..., None]) -> None:
