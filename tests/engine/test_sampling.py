@@ -75,6 +75,10 @@ def answer(model: Transformer, rules: LogitRules | None = None, **options: Any) 
         (LogitRules(repetition_penalty=1.4), {"repetition_penalty": 1.4}),
         (LogitRules(repetition_penalty=0.7), {"repetition_penalty": 0.7}),
         (LogitRules(logit_bias={7: 4.0, 146: -100.0}), {"sequence_bias": {(7,): 4.0, (146,): -100.0}}),
+        (
+            LogitRules(repetition_penalty=3.0, logit_bias={7: 4.0}),
+            {"repetition_penalty": 3.0, "sequence_bias": {(7,): 4.0}},
+        ),
     ],
 )
 def test_greedy_answers_under_rules_equal_those_of_transformers(

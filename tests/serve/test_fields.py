@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 
 from serve_front import ASK, TOKENIZER, Front, player, tool
 from shosei.engine.protocol import LogitRules
+from verb import Shosei
 
 
 @pytest.fixture
@@ -66,7 +68,7 @@ def test_what_a_request_does_not_say_the_models_folder_does(play: Callable[..., 
         ({"metadata": {"a": "b"}, "store": False, "user": "x"}, "metadata, store, user"),
         ({"of_tomorrow": 1, "nothing": None}, "of_tomorrow"),
         ({"chat_template_kwargs": {"enable_thinking": False}}, "chat_template_kwargs.enable_thinking"),
-        ({"reasoning_effort": "low"}, "reasoning_effort"),
+        ({"reasoning_effort": "low", "enable_thinking": False}, "reasoning_effort, enable_thinking"),
         (
             {"stream_options": {"include_usage": True, "include_obfuscation": False}},
             "stream_options.include_obfuscation",
@@ -76,7 +78,7 @@ def test_what_a_request_does_not_say_the_models_folder_does(play: Callable[..., 
             {"messages": [{"role": "assistant", "content": "x", "refusal": None, "annotations": [], "cache": 1}]},
             "messages.cache",
         ),
-        ({"best_of": 1, "use_beam_search": False, "logprobs": False}, None),
+        ({"best_of": 1, "use_beam_search": False, "logprobs": False, "echo": False}, None),
         ({}, None),
     ],
 )
@@ -145,6 +147,47 @@ def test_no_stop_text_ends_an_answer_before_its_least_length(play: Callable[...,
     play(scene, text="一二一二一")
 
 
+def test_no_stop_text_is_looked_for_in_an_echo(play: Callable[..., None]) -> None:
+    async def scene(front: Front) -> None:
+        body = {"prompt": "一二一", "echo": True, "stop": ["一"], "logprobs": 0}
+        _, whole = await front.post(body, "/v1/completions")
+        assert whole["choices"][0]["text"] == "一二一二"
+        *chunks, _ = await front.stream(body, "/v1/completions")
+        assert "".join(choice["text"] for chunk in chunks for choice in chunk["choices"]) == "一二一二"
+
+    play(scene, text="二一二")
+
+
+@pytest.mark.parametrize(
+    ("path", "change", "named"),
+    [
+        ("/v1/chat/completions", {"echo": True}, "echo"),
+        ("/v1/chat/completions", {"add_special_tokens": True}, "add_special_tokens"),
+        ("/v1/chat/completions", {"top_logprobs": 2}, "top_logprobs"),
+        ("/v1/chat/completions", {"thinking_token_budget": 5}, "thinking_token_budget"),
+        ("/v1/chat/completions", {"reasoning": {"effort": "low"}}, "reasoning"),
+        ("/v1/chat/completions", {"samplers": ["top_k"]}, "samplers"),
+        ("/v1/chat/completions", {"min_tokens": 9, "max_completion_tokens": 8}, "min_tokens"),
+        ("/v1/chat/completions", {"stop": "\ud800"}, "stop"),
+        ("/v1/completions", {"min_tokens": 17}, "min_tokens"),
+        ("/v1/completions", {"max_completion_tokens": 5}, "max_completion_tokens"),
+        ("/v1/completions", {"top_logprobs": 2}, "top_logprobs"),
+        ("/v1/completions", {"response_format": {"type": "json_object"}}, "response_format"),
+        ("/v1/completions", {"presence_penalty": float("nan")}, "presence_penalty"),
+    ],
+)
+def test_what_would_change_the_answer_and_is_not_done_is_refused_by_name(
+    play: Callable[..., None], path: str, change: dict[str, Any], named: str
+) -> None:
+    async def scene(front: Front) -> None:
+        status, body = await front.post({**ASK, "prompt": "一"} | change, path)
+        assert (status, body["error"]["param"]) == (400, named)
+        assert named in body["error"]["message"] or "surrogate" in body["error"]["message"]
+        assert not front.engine.submitted
+
+    play(scene, text="好")
+
+
 def test_a_tool_without_parameters_takes_none_and_a_named_one_is_called_once(play: Callable[..., None]) -> None:
     async def scene(front: Front) -> None:
         bare = {"type": "function", "function": {"name": "ping"}}
@@ -170,6 +213,7 @@ def test_pages_of_allowed_origins_may_ask(play: Callable[..., None]) -> None:
     origin = "http://localhost:3000"
     preflight = {"Origin": origin, "Access-Control-Request-Method": "POST"}
     preflight["Access-Control-Request-Headers"] = "authorization,content-type"
+    preflight["Access-Control-Request-Private-Network"] = "true"
 
     async def scene(front: Front) -> None:
         url = f"{front.url}/v1/chat/completions"
@@ -177,6 +221,7 @@ def test_pages_of_allowed_origins_may_ask(play: Callable[..., None]) -> None:
             assert response.status == 200
             assert response.headers["Access-Control-Allow-Origin"] == origin
             assert "authorization" in response.headers["Access-Control-Allow-Headers"]
+            assert response.headers["Access-Control-Allow-Private-Network"] == "true"
         async with front.http.options(url, headers={**preflight, "Origin": "http://other"}) as response:
             assert "Access-Control-Allow-Origin" not in response.headers
         for body in (ASK, {"messages": []}):
@@ -187,6 +232,23 @@ def test_pages_of_allowed_origins_may_ask(play: Callable[..., None]) -> None:
                 assert response.status == 200
 
     play(scene, text="好", origins=[origin])
+
+
+def test_an_answer_may_be_read_by_any_page_where_the_operator_says_so(play: Callable[..., None]) -> None:
+    async def scene(front: Front) -> None:
+        url, headers = f"{front.url}/v1/chat/completions", {"Origin": "https://of.anybody", "Cookie": "a=b"}
+        for body in (ASK, {}):
+            async with front.http.post(url, json=body, headers=headers) as response:
+                assert response.headers["Access-Control-Allow-Origin"] == "*"
+                assert "Access-Control-Allow-Credentials" not in response.headers
+
+    play(scene, text="好", origins=["*"])
+
+
+@pytest.mark.parametrize("origin", ["localhost:3000", "http://localhost:3000/", "http://Local:3000", "http://a/b", ""])
+def test_an_origin_that_no_browser_sends_is_refused(shosei: Shosei, tmp_path: Path, origin: str) -> None:
+    code, _, err = shosei("serve", tmp_path, "--allow-origin", "http://a", "--allow-origin", origin)
+    assert (code, "http://localhost:3000, or *" in err) == (2, True)
 
 
 def test_a_preflight_that_is_refused_says_what_to_do(play: Callable[..., None]) -> None:
@@ -220,8 +282,47 @@ def test_text_and_conversations_become_ids_and_text_again(play: Callable[..., No
         await front.post({**ASK, "model": ""})
         assert chat["tokens"] == front.engine.submitted[0].prompt
         assert (await front.post({}, "/tokenize"))[0] == 400
-        assert (await front.post({"tokens": [-1]}, "/detokenize"))[0] == 400
+        for strange in (-1, TOKENIZER.vocab_size):
+            assert (await front.post({"tokens": [strange]}, "/detokenize"))[0] == 400
         assert (await front.post({"prompt": "x", "model": "other"}, "/tokenize"))[0] == 404
+
+    play(scene)
+
+
+@pytest.mark.parametrize(
+    ("body", "headers", "words"),
+    [
+        (b'{"messages": "\xff"}', {}, "not UTF-8 at byte 14"),
+        (gzip.compress(b"{}"), {"Content-Encoding": "gzip"}, "Content-Encoding gzip"),
+        (b"{}", {"Content-Type": "text/plain; charset=utf-8"}, "Content-Type is text/plain"),
+        (b"a=b", {"Content-Type": "application/x-www-form-urlencoded"}, "application/x-www-form-urlencoded"),
+        (b'{"a":' + b"[" * 5000 + b"]" * 5000 + b"}", {}, "nested too deeply"),
+        (b"", {}, "empty"),
+        (b"[]", {}, "must be a JSON object"),
+        (b"{'a': 1}", {}, "not JSON"),
+        (b'{"\\ud800": 1, "messages": []}', {}, "surrogate"),
+    ],
+)
+def test_a_body_that_cannot_be_read_is_told_why(
+    play: Callable[..., None], body: bytes, headers: dict[str, str], words: str
+) -> None:
+    async def scene(front: Front) -> None:
+        headers_sent = {"Content-Type": "application/json"} | headers
+        url = f"{front.url}/v1/chat/completions"
+        async with front.http.post(url, data=body, headers=headers_sent) as response:
+            assert response.status == 400
+            assert words in (await response.json())["error"]["message"]
+
+    play(scene)
+
+
+def test_a_wrong_path_or_method_is_told_the_right_one(play: Callable[..., None]) -> None:
+    async def scene(front: Front) -> None:
+        status, body = await front.post(ASK, "/chat/completions")
+        assert (status, "base URL ends with /v1" in body["error"]["message"]) == (404, True)
+        async with front.http.get(f"{front.url}/v1/chat/completions") as response:
+            assert response.status == 405
+            assert (await response.json())["error"]["message"] == "/v1/chat/completions takes POST, not GET"
 
     play(scene)
 

@@ -113,6 +113,43 @@ def test_prompts_with_thoughts_and_switches_are_those_of_transformers(tmp_path: 
     assert "考える" in theirs.decode(expected)
 
 
+@pytest.mark.parametrize(
+    ("asked", "same"),
+    [
+        ({"reasoning_effort": "none"}, {"enable_thinking": False}),
+        ({"reasoning_effort": "low"}, {"enable_thinking": True}),
+        ({"reasoning_effort": "low", "enable_thinking": False}, {"enable_thinking": False}),
+        ({"reasoning_effort": "none", "chat_template_kwargs": {"enable_thinking": True}}, {"enable_thinking": True}),
+    ],
+)
+def test_an_effort_switches_thoughts_unless_a_switch_is_given(
+    play: Callable[..., None], tmp_path: Path, asked: dict[str, Any], same: dict[str, Any]
+) -> None:
+    make_chat(tmp_path, THINKING, AS_TOKENS)
+
+    async def scene(front: Front) -> None:
+        async with front.http.post(f"{front.url}/v1/chat/completions", json={**ASK, **asked}) as response:
+            assert response.status == 200
+            assert "x-shosei-ignored" not in response.headers
+        await front.post({**ASK, "chat_template_kwargs": same})
+        by_effort, by_switch = front.engine.submitted
+        assert by_effort.prompt == by_switch.prompt
+
+    play(scene, text="晴れ")
+
+
+def test_thoughts_go_back_in_by_either_name(play: Callable[..., None], tmp_path: Path) -> None:
+    make_chat(tmp_path, THINKING, AS_TOKENS)
+
+    async def scene(front: Front) -> None:
+        for thoughts in ({"reasoning_content": "考える"}, {"reasoning": "考える"}, {}):
+            await front.post({"messages": [*ASK["messages"], {"role": "assistant", "content": "晴れ", **thoughts}]})
+        ours, of_vllm, without = (submitted.prompt for submitted in front.engine.submitted)
+        assert ours == of_vllm != without
+
+    play(scene, text="晴れ")
+
+
 @pytest.mark.parametrize("content", ["今日は", "  今日は\n", "<think>\n考え", "|", "end", "<"])
 def test_a_continued_message_is_cut_as_transformers_cuts_it(tmp_path: Path, content: str) -> None:
     make_chat(tmp_path, THINKING)

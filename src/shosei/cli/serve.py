@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -15,6 +16,7 @@ from shosei.spec.generation import WeightFormat
 
 _POLL_S = 0.1
 _GRACE_S = 20.0  # for answers in flight, and then for the engine
+_ORIGIN = re.compile(r"\*|null|[a-z][a-z0-9+.-]*://[^/?#@\sA-Z]+")  # as browsers send it; a file's page sends null
 
 ModelOption = Annotated[Path, typer.Option(help="Model folder.")]
 HostOption = Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 for every one.")]
@@ -102,6 +104,7 @@ def serve(
     from shosei.wire.endpoint import is_ready, listen
 
     require("torch", "tokenizers", "uvicorn")
+    _check_origins(allow_origin)
     folder, model_name = find_model(model_or_run)
     name = name or model_name
     context = slot_context(read_spec(folder), context)
@@ -210,6 +213,13 @@ def http(
     listener = listen(host, port)
     with recording_if_asked("http", "inference", config={"name": name}) as record:
         run_server(model, socket, name, listener, record.writer if record else None, rules, asked)
+
+
+def _check_origins(origins: list[str]) -> None:
+    """Raise InputError for one that no browser sends, and which would therefore allow nothing."""
+    if strange := [origin for origin in origins if not _ORIGIN.fullmatch(origin)]:
+        message = "is no page's origin: write scheme, host and port in small letters, as in http://localhost:3000, or *"
+        raise InputError(f"--allow-origin '{strange[0]}' {message}")
 
 
 def find_model(path: Path) -> tuple[Path, str]:

@@ -36,16 +36,17 @@ class Adjuster:
         self._counts[token] += 1
 
     def adjust(self, logits: Tensor, allowed: NDArray[np.bool_] | None = None) -> None:
-        """Change ``logits`` (V,) in place. Where only a stop id is ``allowed`` (V,), one may come."""
+        """Change ``logits`` (V,) in place, biases first, as transformers and vLLM have it. Where only a stop id is
+        ``allowed`` (V,), one may come."""
         rules = self._rules
+        if len(self._biased):
+            logits[self._biased] += self._bias.to(logits.dtype)
         if rules.repetition_penalty != 1:
             penalty = rules.repetition_penalty
             less_likely = torch.where(logits < 0, logits * penalty, logits / penalty)
             logits.copy_(torch.where(self._seen, less_likely, logits))
         if rules.presence_penalty or rules.frequency_penalty:
             logits -= rules.frequency_penalty * self._counts + rules.presence_penalty * (self._counts > 0)
-        if len(self._biased):
-            logits[self._biased] += self._bias.to(logits.dtype)
         if self._made < rules.min_tokens and (allowed is None or np.delete(allowed, self._stops.cpu()).any()):
             logits[self._stops] = -torch.inf
 

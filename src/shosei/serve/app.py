@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import signal
 import socket as sockets
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +33,8 @@ from shosei.text.generation import SamplingDefaults
 from shosei.wire.feedback import Feedback, FeedbackReceipt
 from shosei.wire.openai import ChatRequest, CompletionRequest
 from shosei.wire.openai_answers import ModelList
+
+_Route = Callable[..., Coroutine[Any, Any, Response]]
 
 MAX_WAITING = 64
 MAX_BODY_BYTES = 1 << 20
@@ -118,12 +119,14 @@ def create_app(
             allow_origins=http.origins,
             allow_methods=["GET", "HEAD", "POST"],
             allow_headers=["*"],
+            allow_private_network=True,  # a page of the public network may ask a server at home
             expose_headers=[IGNORED_HEADER, "Retry-After"],
         )
     errors.install(app)
     tokens.install(app, front)
 
-    read = partial(app.api_route, methods=["GET", "HEAD"])
+    def read(path: str) -> Callable[[_Route], _Route]:
+        return lambda route: app.get(path)(app.head(path, include_in_schema=False)(route))
 
     @app.post("/v1/chat/completions")
     async def chat_completions(request: Request, body: ChatRequest) -> Response:

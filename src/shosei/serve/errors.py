@@ -11,6 +11,7 @@ from starlette.responses import Response
 from shosei.engine.client import EngineLost, GenerationFailed
 from shosei.errors import InputError
 from shosei.serve.middleware import EVENT
+from shosei.serve.unreadable import cause
 from shosei.wire.feedback import Feedback
 from shosei.wire.openai import error_body
 
@@ -75,11 +76,10 @@ def install(app: FastAPI) -> None:
 
     async def answer(request: Request, exception: Exception) -> Response:
         error = api_error(exception)
+        error.message = _writable(cause(request, exception)) or error.message
         event = request.scope.get(EVENT)
         if event and error.code == CONTEXT_LENGTH_EXCEEDED:
             event.error = "context limit"
-        if error.status == 405 and request.method == "OPTIONS":
-            error.message = "pages of other origins may not ask this server: start it with --allow-origin ORIGIN"
         headers = {**error.headers, **(getattr(exception, "headers", None) or {})}
         return Response(error.body(), error.status, headers, media_type="application/json")
 
@@ -94,8 +94,6 @@ def _invalid(error: RequestValidationError) -> ApiError:
     _, *location = fault["loc"]  # the first part is "body"
     if fault["type"] == "json_invalid":
         return ApiError(400, f"The body is not JSON: {fault['ctx']['error']} at character {location[0]}")
-    if not location:
-        return ApiError(400, "The body must be a JSON object, sent with Content-Type: application/json")
     param = _param(location)
     if fault["type"] == "extra_forbidden":  # only feedback refuses what it does not know
         return ApiError(400, f"Unknown field '{param}'; known: {', '.join(Feedback.model_fields)}", param=param)

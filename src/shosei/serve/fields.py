@@ -6,7 +6,7 @@ from typing import Any
 
 from shosei.serve.errors import ApiError
 from shosei.text import ChatFormat
-from shosei.wire.openai import ChatRequest, CompletionRequest, RequestBody
+from shosei.wire.openai import ChatRequest, RequestBody
 
 IGNORED_HEADER = "x-shosei-ignored"
 
@@ -30,10 +30,14 @@ _REFUSED: dict[str, Any] = {
     "grammar": None,
     "include_reasoning": True,
     "include_stop_str_in_output": False,
+    "input_ids": [],
     "json_schema": None,
     "length_penalty": 1,
     "logits_processors": [],
+    "logprob_token_ids": [],
+    "lora": [],
     "lora_path": None,
+    "max_new_tokens": None,
     "mirostat": 0,
     "modalities": ["text"],
     "n_predict": -1,
@@ -43,19 +47,29 @@ _REFUSED: dict[str, Any] = {
     "parse_tool_calls": True,
     "prompt_embeds": None,
     "prompt_logprobs": None,
+    "reasoning": {},
+    "reasoning_budget": -1,
     "reasoning_format": "auto",
     "regex": None,
     "repeat_penalty": 1,
+    "repetition_detection": None,
     "response_format": {"type": "text"},
+    "return_prompt_text": False,
     "return_token_ids": False,
     "return_tokens_as_token_ids": False,
+    "samplers": None,
     "separate_reasoning": True,
     "skip_special_tokens": True,
+    "spaces_between_special_tokens": True,
     "stop_regex": None,
     "structural_tag": None,
     "suffix": "",
+    "t_max_predict_ms": 0,
     "tfs_z": 1,
+    "think": None,
     "thinking": None,
+    "thinking_budget_tokens": -1,
+    "thinking_token_budget": None,
     "tools": [],
     "top_a": 0,
     "top_n_sigma": -1,
@@ -66,21 +80,32 @@ _REFUSED: dict[str, Any] = {
     "web_search_options": None,
     "xtc_probability": 0,
 }
+# The same, of fields that only the other endpoint does.
+_REFUSED_IN_CHATS = {"add_special_tokens": False, "echo": False}
+_REFUSED_IN_TEXTS = {"max_completion_tokens": None, "top_logprobs": 0}
 _INSTEAD = {
     "chat_template": "start the server on a folder that has this template",
+    "echo": "send the conversation as a prompt to /v1/completions",
     "ebnf": "send guided_grammar",
     "format": "send response_format",
     "functions": "send tools",
     "function_call": "send tool_choice",
     "grammar": "send guided_grammar",
     "json_schema": "send response_format or guided_json",
+    "max_completion_tokens": "send max_tokens",
+    "max_new_tokens": "send max_tokens",
     "n_predict": "send max_tokens",
     "options": "send its fields by OpenAI's names beside messages",
     "prompt_logprobs": "send echo with logprobs to /v1/completions",
+    "reasoning": "send reasoning_effort",
     "regex": "send guided_regex",
     "repeat_penalty": "send repetition_penalty",
+    "response_format": "send structured_outputs",
+    "think": "send chat_template_kwargs",
     "thinking": "send chat_template_kwargs",
+    "top_logprobs": "send logprobs as a number",
 }
+_SWITCH = "enable_thinking"  # as Qwen3's, GLM's and others' templates call it
 _TEMPLATE_ARGUMENTS = ("messages", "tools", "add_generation_prompt", "continue_final_message")
 # An answer's own fields, which clients send back in the history with nothing in them.
 _OF_ANSWERS = ("refusal", "annotations", "audio", "function_call", "id", "type")
@@ -89,7 +114,7 @@ _OF_ANSWERS = ("refusal", "annotations", "audio", "function_call", "id", "type")
 def check_fields(request: RequestBody) -> None:
     """Raise ApiError for a field that would change the answer and is not done here."""
     extra = request.model_extra or {}
-    for name, neutral in _REFUSED.items():
+    for name, neutral in _refused(request).items():
         value = extra.get(name)
         empty = value is False or value in ("", [], {})
         if value is None or value == neutral or (empty and not neutral):
@@ -101,30 +126,36 @@ def check_fields(request: RequestBody) -> None:
     wanted = request.structured_outputs
     if wanted and (wanted.model_extra or {}).get("structural_tag"):
         raise ApiError(400, "structural_tag is not supported", param="structured_outputs.structural_tag")
-    if isinstance(request, CompletionRequest):
+    if not isinstance(request, ChatRequest):
         return
+    if request.top_logprobs and not request.logprobs:
+        raise ApiError(400, "top_logprobs needs logprobs: send it as true", param="top_logprobs")
     if name := next((name for name in _TEMPLATE_ARGUMENTS if name in template_variables(request)), ""):
         message = f"{name} stands beside chat_template_kwargs, not in it"
         raise ApiError(400, message, param=f"chat_template_kwargs.{name}")
 
 
+def _refused(request: RequestBody) -> dict[str, Any]:
+    return _REFUSED | (_REFUSED_IN_CHATS if isinstance(request, ChatRequest) else _REFUSED_IN_TEXTS)
+
+
 def template_variables(request: RequestBody) -> dict[str, Any]:
-    """What the request gives the chat template beside messages and tools, by name."""
+    """What the request gives the chat template beside messages and tools, by name.
+
+    An effort also switches thoughts on or, where it is "none", off, as in vLLM and SGLang, unless a switch is given.
+    """
     if not isinstance(request, ChatRequest):
         return {}
-    effort = {} if request.reasoning_effort is None else {"reasoning_effort": request.reasoning_effort}
-    extra = request.model_extra or {}
-    switch = {name: extra[name] for name in ("enable_thinking",) if extra.get(name) is not None}
-    return effort | switch | request.chat_template_kwargs
+    effort, switch = request.reasoning_effort, (request.model_extra or {}).get(_SWITCH)
+    by_effort = {} if effort is None else {"reasoning_effort": effort, _SWITCH: effort != "none"}
+    return by_effort | ({} if switch is None else {_SWITCH: switch}) | request.chat_template_kwargs
 
 
 def ignored_fields(request: RequestBody, chat: ChatFormat) -> list[str]:
     """Names of the fields that change nothing here, in the order of the request."""
-    variables = template_variables(request)
-    unread = [name for name in variables if not chat.reads(name)]
-    in_kwargs = request.chat_template_kwargs if isinstance(request, ChatRequest) else {}
-    names = [f"chat_template_kwargs.{name}" if name in in_kwargs else name for name in unread]
-    names += [name for name, value in _given(request.model_extra) if name not in _REFUSED and name not in variables]
+    extra, refused = request.model_extra, _refused(request)
+    names = _ignored_variables(request, chat) if isinstance(request, ChatRequest) else []
+    names += [name for name, _ in _given(extra) if name not in refused and name not in template_variables(request)]
     names += [f"stream_options.{name}" for name, _ in _given(getattr(request.stream_options, "model_extra", None))]
     names += [
         f"structured_outputs.{name}" for name, _ in _given(getattr(request.structured_outputs, "model_extra", None))
@@ -132,6 +163,15 @@ def ignored_fields(request: RequestBody, chat: ChatFormat) -> list[str]:
     if isinstance(request, ChatRequest):
         names += _ignored_in_messages(request, chat)
     return names
+
+
+def _ignored_variables(request: ChatRequest, chat: ChatFormat) -> list[str]:
+    """Of the fields that are variables of the template, those that change nothing in it."""
+    by_effort = request.reasoning_effort is not None and not any(map(chat.reads, ("reasoning_effort", _SWITCH)))
+    names = ["reasoning_effort"] if by_effort else []
+    if (request.model_extra or {}).get(_SWITCH) is not None and not chat.reads(_SWITCH):
+        names.append(_SWITCH)
+    return names + [f"chat_template_kwargs.{name}" for name in request.chat_template_kwargs if not chat.reads(name)]
 
 
 def _ignored_in_messages(request: ChatRequest, chat: ChatFormat) -> list[str]:

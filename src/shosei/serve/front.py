@@ -138,7 +138,7 @@ class Front:
                 engine,
                 self.chat.tokenizer,
                 prompt,
-                _answer_limit(len(prompt.ids), engine.hello.context_length, prepared),
+                _answer_limit(len(prompt.ids), engine.hello.context_length, prepared, request.min_tokens),
                 request,
                 drawn,
                 prepared.alternatives,
@@ -161,11 +161,10 @@ class Front:
         return {IGNORED_HEADER: quote(", ".join(names), safe=" ,.[]", errors="replace")} if names else {}
 
 
-def _answer_limit(prompt_tokens: int, context_length: int, prepared: PreparedRequest) -> int:
-    """How many tokens the answer may have. Raises ApiError if prompt and answer cannot fit the context."""
+def _answer_limit(prompt_tokens: int, context_length: int, prepared: PreparedRequest, least: int) -> int:
+    """How many tokens the answer may have. Raises ApiError if that is fewer than ``least``, or if prompt and answer
+    cannot fit the context."""
     left, wanted = context_length - prompt_tokens, prepared.max_tokens
-    if wanted == 0 and left >= 1:
-        return 0
     if left < (wanted or 1):
         answer = f"up to {wanted}" if wanted else "at least 1"
         raise ApiError(
@@ -175,4 +174,8 @@ def _answer_limit(prompt_tokens: int, context_length: int, prepared: PreparedReq
             param=prepared.param,
             code=CONTEXT_LENGTH_EXCEEDED,
         )
-    return wanted or min(left, prepared.default or left)
+    limit = min(left, prepared.default or left) if wanted is None else wanted
+    if least > limit:
+        message = f"min_tokens is {least}, and the answer may have at most {limit} tokens"
+        raise ApiError(400, message, param="min_tokens")
+    return limit

@@ -83,12 +83,12 @@ class Generation:
             self.texts.append(piece)
 
     async def _until_stop(self) -> AsyncGenerator[Piece, None]:
-        """Stops are looked for in words alone, and not among the first ``min_tokens`` tokens."""
+        """Stops are looked for in words alone: not in an echo, nor among the first ``min_tokens`` tokens."""
         stops = StopFilter(self._request.stops)
         async with aclosing(self._read()) as pieces:
             async for piece in pieces:
                 if isinstance(piece, str):
-                    if self.completion_tokens < self._request.min_tokens:
+                    if self.completion_tokens <= self._request.min_tokens:  # none yet: the echo
                         yield piece
                         continue
                     yield stops.push(piece)

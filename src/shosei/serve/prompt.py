@@ -40,6 +40,7 @@ def check(request: RequestBody) -> None:
     check_fields(request)
     if len(request.stops) > MAX_STOPS or not all(0 < len(stop) <= MAX_STOP_CHARACTERS for stop in request.stops):
         raise ApiError(400, f"stop: at most {MAX_STOPS} texts of 1 to {MAX_STOP_CHARACTERS} characters", param="stop")
+    check_unicode("".join(request.stops), "stop")
     if request.seed is not None and not -(2**63) <= request.seed < 2**63:
         raise ApiError(400, "seed must fit into 64 bits", param="seed")
 
@@ -53,8 +54,13 @@ def check_ids(request: RequestBody, vocab_size: int) -> None:
         ("stop_token_ids", request.stop_token_ids),
         ("prompt", prompt_ids),
     ):
-        if strange := [token for token in ids if not 0 <= token < vocab_size]:
-            raise ApiError(400, f"{param}: the model's tokens are 0 to {vocab_size - 1}, not {strange[0]}", param=param)
+        check_range(param, ids, vocab_size)
+
+
+def check_range(param: str, ids: list[int], vocab_size: int) -> None:
+    """Raise ApiError for an id in the field ``param`` that is no token of the model's."""
+    if strange := [token for token in ids if not 0 <= token < vocab_size]:
+        raise ApiError(400, f"{param}: the model's tokens are 0 to {vocab_size - 1}, not {strange[0]}", param=param)
 
 
 def _ids(part: int | list[int]) -> list[int]:
@@ -65,10 +71,8 @@ def messages(request: ChatRequest) -> list[dict[str, Any]]:
     """The conversation in the chat format's own roles. Raises ApiError."""
     turns = []
     for number, turn in enumerate(request.messages):
-        check_unicode(turn.text, "messages")
-        check_unicode(turn.reasoning_content or "", "messages")
         turns.append(turn.plain())
-        check_unicode(compact(turns[-1].get("tool_calls", [])), "messages")
+        check_unicode(compact(turns[-1]), "messages")
         if turn.role == "tool" and turn.tool_call_id not in _asked_before(request.messages, number):
             param = f"messages[{number}].tool_call_id"
             raise ApiError(400, f"{param}: no message before it has a tool call of this id", param=param)

@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from shosei.serve.errors import ApiError, check_unicode
 from shosei.serve.front import Front
-from shosei.serve.prompt import conversation_ids
+from shosei.serve.prompt import check_range, conversation_ids
 from shosei.wire.openai import ChatRequest, DetokenizeRequest, TokenizeRequest
 
 
@@ -41,6 +41,7 @@ def install(app: FastAPI, front: Front) -> None:
     @app.post("/detokenize")
     async def detokenize(body: DetokenizeRequest) -> Response:
         front.check_model(body.model or front.card.id)
+        check_range("tokens", body.tokens, (await front.link.client()).hello.vocab_size)
         return _json(Detokenized(b"".join(map(tokenizer.written, body.tokens)).decode("utf-8", "replace")))
 
 

@@ -30,8 +30,9 @@ Piece = str | ThoughtPiece | CallPiece
 class AnswerReader:
     """Reads one answer token by token: words go out once they are whole characters, calls as their text comes.
 
-    A call whose text is cut off lacks the end of its arguments; one that never names a tool is left out. Without a
-    ``call_format`` all text is words, and without ``thoughts`` none is a thought.
+    A call whose text is cut off lacks the end of its arguments; one that never names a tool is left out. White space
+    between two calls, or behind the last, is no words. Without a ``call_format`` all text is words, and without
+    ``thoughts`` none is a thought.
     """
 
     def __init__(
@@ -41,6 +42,7 @@ class AnswerReader:
         self._thought_ids = {tokenizer.special_id(mark): mark for mark in MARKS} if thoughts else {}
         self._decoder = StreamDecoder(tokenizer.token_bytes)
         self._call: _CallReader | None = None
+        self._space: str | None = None  # behind a call, as long as nothing else is
         self._mark_id = -1  # of the token that ends words, or a call; -1 where a text does
         self._passing: StopFilter | _OpeningFilter = StopFilter([])
         if self._format:
@@ -68,8 +70,8 @@ class AnswerReader:
         if self._thoughts:
             thought, words = self._thoughts.finish()
             pieces += [*([ThoughtPiece(thought)] if thought else []), *self._read_answer(words)]
-        held = self._passing.finish()
-        return [*pieces, held] if held and not self._call else pieces
+        words = "" if self._call else self._without_space(self._passing.finish())
+        return [*pieces, words] if words else pieces
 
     def _is_quoted(self, token_id: int) -> bool:
         """Whether a mark that is also a text stands within a call's arguments."""
@@ -95,12 +97,23 @@ class AnswerReader:
             called, behind = self._call.push(text)
             self._passing.push(behind)
             return [*called]
-        words = self._passing.push(text)
+        words = self._without_space(self._passing.push(text))
         return [words] if words else []
+
+    def _without_space(self, words: str) -> str:
+        """``words``, behind a call from the first that is not white space on, with the space before it."""
+        if self._space is None:
+            return words
+        self._space += words
+        if not self._space.strip():
+            return ""
+        words, self._space = self._space, None
+        return words
 
     def _change(self) -> None:
         """From words to a call, or from a call to words."""
         assert self._format
+        self._space = "" if self._call else None
         self._call = None if self._call else _CallReader(self._format.key)
         self._await(self._format.end if self._call else self._format.begin)
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from shosei.errors import InputError
 
@@ -54,7 +54,10 @@ class Message(BaseModel):
     name: str | None = None
     tool_calls: list[PastCall] | None = None
     tool_call_id: str | None = None
-    reasoning_content: str | None = None  # thoughts of an earlier answer
+    # Thoughts of an earlier answer; vLLM calls them ``reasoning``.
+    reasoning_content: Annotated[str | None, Field(validation_alias=AliasChoices("reasoning_content", "reasoning"))] = (
+        None
+    )
 
     @property
     def text(self) -> str:

@@ -23,7 +23,7 @@ LEAST_REPETITION_PENALTY, MOST_REPETITION_PENALTY = 1e-3, 1e3
 class RequestBody(BaseModel):
     """What both kinds of request share."""
 
-    model_config = ConfigDict(extra="allow")
+    model_config = ConfigDict(extra="allow", allow_inf_nan=False)
 
     model: str = ""
     stream: bool = False
@@ -32,9 +32,7 @@ class RequestBody(BaseModel):
     top_p: Annotated[float, Field(gt=0, le=1)] | None = None
     top_k: Annotated[int, Field(ge=-1)] | None = None
     min_p: Annotated[float, Field(ge=0, le=1)] | None = None
-    repetition_penalty: (
-        Annotated[float, Field(ge=LEAST_REPETITION_PENALTY, le=MOST_REPETITION_PENALTY, allow_inf_nan=False)] | None
-    ) = None
+    repetition_penalty: Annotated[float, Field(ge=LEAST_REPETITION_PENALTY, le=MOST_REPETITION_PENALTY)] | None = None
     presence_penalty: Annotated[float, Field(ge=-2, le=2)] = 0.0
     frequency_penalty: Annotated[float, Field(ge=-2, le=2)] = 0.0
     logit_bias: dict[int, Annotated[float, Field(ge=-100, le=100)]] = {}
@@ -203,7 +201,7 @@ class DetokenizeRequest(BaseModel):
     """``POST /detokenize``, vLLM's."""
 
     model: str = ""
-    tokens: list[Annotated[int, Field(ge=0, lt=1 << 31)]]
+    tokens: list[int]
 
 
 # HTTP status -> the API's error type; clients map them to exception classes.
