@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-BETWEEN_LINES_S = 2.0  # of progress
-
 RunOption = Annotated[
     Path | None, typer.Option("--run", help="Run folder (default: the SHOSEI_RUN variable).", show_default=False)
 ]

@@ -10,6 +10,7 @@ import typer
 from shosei.cli.common import JsonOption, require, result
 from shosei.cli.serve import find_model
 from shosei.errors import InputError
+from shosei.progress import progress
 from shosei.quantity import shown_bytes
 
 
@@ -64,7 +65,8 @@ def _import_folder(source: Path, named: Path, out: Path) -> tuple[dict[str, obje
             for name, text in files.items():
                 write_atomic(tokenizer / name, text)
             folder.convert(source, tried, tokenizer_folder=tokenizer)
-            notes = smoke_test(tried)
+            with progress("trying the model"):
+                notes = smoke_test(tried)
         # Not as the run's model, which a training that goes on from this one replaces.
         record.hashes["init"] = sha256(*folder.weight_files(run.model))
     values = {"model": spec.name, "params": spec.params, "folder": str(run.model)}

@@ -17,6 +17,7 @@ from shosei.metrics.observed.tasks import submitted
 from shosei.metrics.service_level import ServiceLevel
 from shosei.metrics.stats import Burstiness
 from shosei.metrics.stats.observations import Observation, Observations
+from shosei.progress import progress
 
 NamedAttempts = tuple[str, list[Log]]  # what is compared, and the attempts that measured it
 
@@ -37,7 +38,9 @@ class Measured:
     @classmethod
     def of(cls, log: Log, service_level: ServiceLevel) -> Measured:
         """Compute all cells of an attempt."""
-        measured = {(cell.id, cell.phase): cell.measure(log) for cell in cells_of(log, service_level)}
+        cells = cells_of(log, service_level)
+        with progress("computing the metrics", len(cells), "cells") as work:
+            measured = {(cell.id, cell.phase): cell.measure(log) for cell in work.over(cells)}
         return cls(
             {key: metric for key, (metric, _) in measured.items()},
             {key: observations for key, (_, observations) in measured.items() if observations},

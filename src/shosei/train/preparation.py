@@ -14,6 +14,7 @@ from shosei.files import sha256
 from shosei.log import Run
 from shosei.model import folder
 from shosei.model.device import compute_dtype, gemm_peak
+from shosei.progress import progress
 from shosei.spec import ModelSpec, preset
 from shosei.spec.training import lora_params
 from shosei.text import ChatFormat, load_chat
@@ -72,7 +73,9 @@ def prepare(config: TrainConfig, run: Run) -> Preparation:
     if config.threads:
         torch.set_num_threads(config.threads)
     dtype = compute_dtype(config.dtype)
-    return Preparation(config, run, chat, spec, hashes, dtype, gemm_peak(dtype))
+    with progress("measuring the GEMM peak"):
+        peak = gemm_peak(dtype)
+    return Preparation(config, run, chat, spec, hashes, dtype, peak)
 
 
 def shape_of(config: TrainConfig, vocab_size: int) -> ModelSpec:
