@@ -7,6 +7,8 @@ import json
 import os
 import pty
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,6 +32,16 @@ def piped() -> Iterator[tuple[ProgressDisplay, Clock, io.StringIO]]:
     display = ProgressDisplay(stream, clock)
     with shown_on(display):
         yield display, clock, stream
+
+
+# A verb of its own process, all of whose work takes long.
+_SLOW_VERB = """
+import sys
+from progress_display import slow_display
+from shosei.cli import main as cli
+cli.ProgressDisplay = slow_display
+cli.main(sys.argv[1:])
+"""
 
 
 class Terminal:
@@ -95,7 +107,7 @@ def test_time_to_go_does_not_count_what_was_done_before() -> None:
             work.advance(10)
             display.look()
             work.advance(10)
-    assert stream.getvalue().splitlines()[0] == "asking: 90/100 answers, 10 s, 10 s to go"
+    assert stream.getvalue().splitlines()[0] == "asking: 90 of 100 answers, 10 s, 10 s to go"
 
 
 def test_short_works_one_after_the_other_are_waited_for_in_one_go() -> None:
@@ -122,7 +134,7 @@ def test_work_within_work_is_what_is_shown() -> None:
             clock.now += 10
             display.look()
     assert stream.getvalue().splitlines() == [
-        "encoding: 1/4 rows, 2 s, 6 s to go",
+        "encoding: 1 of 4 rows, 2 s, 6 s to go",
         "preparing: 14 s",
         "preparing: 14 s",
     ]
@@ -151,10 +163,10 @@ def test_a_terminal_has_one_line_that_changes(terminal: Terminal) -> None:
             work.advance(1)
             display.look()
         changing = terminal.written()
-        assert all(f"{done}/4 rows" in changing for done in (1, 2, 3))
+        assert all(f"{done} of 4 rows" in changing for done in (1, 2, 3))
         assert "\n" not in changing
     ended = terminal.written()
-    assert "encoding: 3/4 rows, 8 s" in ended
+    assert "encoding: 3 of 4 rows, 8 s" in ended
     assert ended.endswith("\x1b[2K"), "the line that changed is gone"
     assert "\x1b[?25h" in ended, "and the cursor is back"
 
@@ -167,6 +179,19 @@ def test_a_terminal_that_cannot_go_back_gets_lines(terminal: Terminal, monkeypat
         clock.now += 5
         display.look()
     assert terminal.written().split("\r\n") == ["encoding: 5 s", "encoding: 5 s", ""]
+
+
+def test_standard_output_is_the_results_alone(terminal: Terminal, tmp_path: Path) -> None:
+    text = write_lines(tmp_path / "text.txt", sentences(300))
+    done = subprocess.run(
+        [sys.executable, "-c", _SLOW_VERB, "data", "--run", str(tmp_path / "run"), "--text", str(text), "--json"],
+        stdout=subprocess.PIPE,
+        stderr=terminal.stream,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        check=True,
+    )
+    assert set(json.loads(done.stdout)) >= {"run", "documents", "characters"}
+    assert "reading text: 300 documents, file 1 of 1, text.txt" in terminal.written()
 
 
 @pytest.fixture
@@ -218,7 +243,7 @@ def test_flops_are_told_to_who_asks(shosei: Shosei, tmp_path: Path) -> None:
     run = text_run(tmp_path / "run", sentences(300))
     run.log.mkdir()
     quiet, verbose = (shosei("train", "--run", run.folder, *_THREE_STEPS, *flag) for flag in ([], ["--verbose"]))
-    assert "3/3 steps, loss" in quiet[2]
+    assert "3 of 3 steps, loss" in quiet[2]
     assert "GFLOP/s" not in quiet[1] + quiet[2]
     assert "GFLOP/s" in verbose[1]
-    assert re.search(r"3/3 steps, loss .* GFLOP/s \(.*% of the GEMM peak\)", verbose[2])
+    assert re.search(r"3 of 3 steps, loss .* GFLOP/s \(.*% of the GEMM peak\)", verbose[2])

@@ -11,16 +11,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TextIO
 
 from shosei.progress import BYTES, Progress
-from shosei.quantity import shown_bytes
+from shosei.quantity import shown_bytes, shown_count
 
 if TYPE_CHECKING:
     from rich.live import Live
 
 AFTER_S = 3.0  # what ends sooner is not shown
 BETWEEN_LINES_S = 10.0  # where there is no terminal
-_BETWEEN_LOOKS_S = 0.5
+_BETWEEN_LOOKS_S = 1.0
 _AT_ONCE_S = 1.0  # work that follows so soon is waited for in one go with the one before
 _BAR_WIDTH = 20
+_MANY = 10_000_000  # of which nobody reads every digit
 
 
 @dataclass(slots=True)
@@ -105,19 +106,17 @@ class ProgressDisplay:
         from rich.table import Table
         from rich.text import Text
 
-        row = Table.grid(padding=(0, 1))
-        row.add_column(no_wrap=True, overflow="ellipsis")
-        cells = [Text(line, no_wrap=True, overflow="ellipsis")]
-        if work.total:
-            row.add_column(width=_BAR_WIDTH)
-            row.add_row(*cells, ProgressBar(work.total, work.done, _BAR_WIDTH))
-        else:
-            row.add_row(*cells)
         if self._live is None:
             # What others write to standard error meanwhile appears above the line; standard output is not ours.
             console = Console(file=self._stream, force_terminal=True)
             self._live = Live(console=console, auto_refresh=False, transient=True, redirect_stdout=False)
             self._live.start()
+        text = Text(line, no_wrap=True, overflow="ellipsis")
+        row = Table.grid(padding=(0, 1))
+        if work.total and text.cell_len + _BAR_WIDTH < self._live.console.width:
+            row.add_row(text, ProgressBar(work.total, work.done, _BAR_WIDTH))
+        else:
+            row.add_row(text)
         self._live.update(row, refresh=True)
 
     def _stop(self) -> None:
@@ -146,10 +145,9 @@ def _amount(work: Progress) -> str:
     if not (work.total or work.done):
         return ""
     if work.unit == BYTES:
-        amounts = [shown_bytes(number) for number in (work.done, work.total)[: 2 if work.total else 1]]
-        return " of ".join(amounts)
-    amount = f"{work.done:,}/{work.total:,}" if work.total else f"{work.done:,}"
-    return f"{amount} {work.unit}".rstrip()
+        return " of ".join(shown_bytes(number) for number in ([work.done, work.total] if work.total else [work.done]))
+    done, total = (shown_count(number) if work.total >= _MANY else f"{number:,}" for number in (work.done, work.total))
+    return f"{done} of {total} {work.unit}" if work.total else f"{done} {work.unit}"
 
 
 def _duration(seconds: float) -> str:

@@ -7,11 +7,12 @@ from typing import Annotated, Literal
 
 import typer
 
-from shosei.cli.common import JsonOption, require, result
+from shosei.cli.common import JsonOption, load_torch, require, result
 from shosei.cli.serve import find_model
 from shosei.errors import InputError
 from shosei.progress import progress
 from shosei.quantity import shown_bytes
+from shosei.wrong_path import MODEL, wrong_path
 
 
 def import_model(
@@ -31,10 +32,13 @@ def import_model(
     written is tried before it takes the run's place: it must load, lay out a conversation and decode a token.
     """
     require("torch", "tokenizers")
+    load_torch()
     from shosei.model.hub_cache import find_checkpoint
 
     found = find_checkpoint(source)
     if not found.is_file():
+        if not MODEL.is_at(found):
+            raise wrong_path(found, MODEL)
         values, lines = _import_folder(found, found, out)
     else:
         require("gguf")
@@ -102,6 +106,7 @@ def export(
 ) -> None:
     """Write a model as a stock Hugging Face folder or as a GGUF file; a layer at a time, whole or not at all."""
     require("torch", "tokenizers")
+    load_torch()
     source, name = find_model(model_or_run)
     kind = kind or ("gguf" if out.suffix.lower() == ".gguf" else "hf")
     if kind == "hf":

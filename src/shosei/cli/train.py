@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from shosei.cli.common import JsonOption, RunOption, result, say
+from shosei.cli.common import JsonOption, RunOption, load_torch, result, say
 from shosei.errors import EXIT_OK
 from shosei.progress import shown_on
 
@@ -57,6 +57,7 @@ def train(
     """
     from dataclasses import asdict
 
+    load_torch()
     from shosei.cli import torchrun
     from shosei.config import save
     from shosei.engine.engine import answer_greedily
@@ -76,6 +77,7 @@ def train(
         return torchrun.launch(["train", *arguments], count, nodes, rendezvous, run.name)
     with ranks.joined(), contextlib.ExitStack() as held:
         if ranks.rank():
+            held.enter_context(shown_on(None))  # rank 0 speaks for all
             ranks.wait()  # until rank 0 has the data in place and has begun the attempt that all ranks record into
         else:
             held.enter_context(run.alone("train"))  # or it would remove the other's checkpoints
@@ -86,8 +88,7 @@ def train(
         with run.recording("train", "training", new_attempt=again, rank=ranks.rank(), **prepared.manifest()) as record:
             tuned = keep_freed_memory()
             if ranks.rank():
-                with shown_on(None):  # rank 0 speaks for all
-                    trained = run_training(prepared, record.writer, answer_greedily)
+                trained = run_training(prepared, record.writer, answer_greedily)
             else:
                 save(run.toml, "train", config)
                 ranks.wait()

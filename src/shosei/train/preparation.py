@@ -19,6 +19,7 @@ from shosei.spec import ModelSpec, preset
 from shosei.spec.training import lora_params
 from shosei.text import ChatFormat, load_chat
 from shosei.train.config import TrainConfig
+from shosei.wrong_path import MODEL, wrong_path
 
 # The preset that has no tokenizer of its own: its table has as many rows as the run's tokenizer has entries.
 _FOLLOWS_TOKENIZER = "nano"
@@ -84,6 +85,8 @@ def shape_of(config: TrainConfig, vocab_size: int) -> ModelSpec:
         if config.lora_rank:
             raise InputError("train.lora_rank adapts a trained model; name its folder with --init")
         return _fit(preset(config.preset), vocab_size)
+    if not MODEL.is_at(Path(config.init)):
+        raise wrong_path(Path(config.init), MODEL)
     spec, _ = folder.open_model(Path(config.init))
     if vocab_size > spec.vocab_size:
         raise InputError(
