@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from shosei.errors import InputError
+from shosei.train import TrainConfig
+from shosei.train.preparation import shape_of
 from verb import Shosei
 
 
@@ -138,6 +141,13 @@ def test_a_model_to_be_used(shosei: Shosei, verb: str, given: str, advised: str)
 def test_a_checkpoint_to_be_imported(shosei: Shosei, given: str, advised: str) -> None:
     assert told(shosei, "import", given, "--out", "runs/new").endswith(f"; {advised}")
     assert not Path("runs/new").exists()
+
+
+@pytest.mark.usefixtures("here")
+def test_a_model_to_be_trained_further() -> None:
+    for given, meant in (("runs/quickstart", "runs/quickstart/model"), ("theirz", "theirs")):
+        with pytest.raises(InputError, match=f"; did you mean {meant}\\?$"):
+            shape_of(TrainConfig(init=given), 300)
 
 
 @pytest.mark.usefixtures("here")

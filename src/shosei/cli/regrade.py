@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from shosei.cli.common import result, run_async, say
 from shosei.errors import EXIT_OK, InputError
 from shosei.progress import progress
+from shosei.wrong_path import SUITE, advice
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -94,7 +95,8 @@ def suites_asked(log: Log) -> list[Path]:
         raise InputError("the run has no exam whose suites are known: name them with --suite")
     for path in paths:
         if not path.exists():
-            raise InputError(f"the suite that was asked, {path}, is not there: name it with --suite")
+            near = advice(path, SUITE) or "take it from where it is now"
+            raise InputError(f"the suite that was asked, {path}, is not there: name it with --suite; {near}")
     return paths
 
 
