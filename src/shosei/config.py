@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from shosei.errors import InputError, nearest
 from shosei.files import locked, write_atomic
+from shosei.wrong_path import unreadable
 
 # A run.toml may hold all of them.
 SECTIONS = ("data", "text", "tokenizer", "train", "load", "exam", "gateway", "agents", "judge")
@@ -84,7 +85,9 @@ def read_toml(file: Path) -> dict[str, Any]:
     """Parse a TOML file; raise InputError if it is missing or malformed."""
     try:
         return tomllib.loads(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except OSError as error:
+        raise unreadable(file, error) from None
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise InputError(f"cannot read {file}: {error}") from None
 
 

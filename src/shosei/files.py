@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from shosei.errors import OF_THE_DISK
+from shosei.progress import BYTES, progress
 
 
 def write_atomic(path: Path, data: bytes | str) -> None:
@@ -71,10 +72,12 @@ def locked(path: Path, *, wait: bool = True) -> Iterator[None]:
 def sha256(*paths: Path) -> str:
     """Hex SHA-256 of the files' bytes, read in the given order."""
     digest = hashlib.sha256()
-    for path in paths:
-        with open(path, "rb") as file:
-            while block := file.read(1 << 20):
-                digest.update(block)
+    with progress("reading checksums", sum(path.stat().st_size for path in paths), BYTES) as work:
+        for path in paths:
+            with open(path, "rb") as file:
+                while block := file.read(1 << 20):
+                    digest.update(block)
+                    work.advance(len(block))
     return digest.hexdigest()
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from shosei.errors import InputError
+from shosei.wrong_path import unreadable
 
 UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)  # what decoding bytes of others' can raise
 BYTE_ORDER_MARK = codecs.BOM_UTF8
@@ -36,7 +37,7 @@ def read_text(path: Path) -> str:
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise InputError(f"cannot read {path}: damaged gzip: {error}") from None
     except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror or error}") from None
+        raise unreadable(path, error) from None
     if path.suffix == ".gz" and len(data) > UNPACKED_BYTES:
         raise InputError(f"{path} unpacks to more than {UNPACKED_BYTES >> 20} MiB: unpack it, and name a part of it")
     try:

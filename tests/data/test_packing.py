@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
@@ -13,12 +14,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from progress_display import Recorder
 from shosei.data.batches import Batches, TextBatches, open_batches
 from shosei.data.corpus import corpus_file, stored_documents
 from shosei.data.dataset import NO_LOSS, Batch
 from shosei.data.packing import Packed, best_fit
 from shosei.data.tokens import Tokens, open_tokens
 from shosei.log import Run
+from shosei.progress import shown_on
 from shosei.text import Tokenizer, load_chat
 from text_samples import hashes_of, sentences, text_run
 from train_samples import make_run
@@ -105,11 +108,16 @@ def test_what_is_trained_on_is_the_text_and_nothing_that_is_held_out(run: Run) -
         assert sorted(read) == sorted(stored_documents(corpus_file(run, split)))
 
 
-def test_text_is_encoded_once_and_anew_where_it_must_be(tmp_path: Path) -> None:
+@pytest.fixture
+def recorder() -> Iterator[Recorder]:
+    with shown_on(recorder := Recorder()):
+        yield recorder
+
+
+def test_text_is_encoded_once_and_anew_where_it_must_be(tmp_path: Path, recorder: Recorder) -> None:
     run = text_run(tmp_path, sentences(40))
     tokenizer = Tokenizer.load(run.tokenizer)
-    said: list[str] = []
-    tokens = open_tokens(run, tokenizer, hashes_of(run), said.append)["train"]
+    tokens = open_tokens(run, tokenizer, hashes_of(run))["train"]
     assert tokens.ids.dtype == np.uint16
     documents = list(stored_documents(corpus_file(run, "train")))
     assert tokens.characters == sum(map(len, documents))
@@ -117,13 +125,13 @@ def test_text_is_encoded_once_and_anew_where_it_must_be(tmp_path: Path) -> None:
         [tokenizer.begin_id, *tokenizer.encode(document), tokenizer.end_id] for document in documents
     ]
     before = tokens.ids.tolist()
-    open_tokens(run, tokenizer, hashes_of(run), said.append)
-    assert len(said) == 1
+    open_tokens(run, tokenizer, hashes_of(run))
+    assert recorder.names.count("encoding the text") == 1
     (run.data / "tokens/train.ids").write_bytes(b"\0" * 10)
-    assert open_tokens(run, tokenizer, hashes_of(run), said.append)["train"].ids.tolist() == before
+    assert open_tokens(run, tokenizer, hashes_of(run))["train"].ids.tolist() == before
     Tokenizer.train([], (1 << 16) + 1).save(run.tokenizer)
-    assert open_tokens(run, Tokenizer.load(run.tokenizer), hashes_of(run), said.append)["train"].ids.dtype == np.uint32
-    assert len(said) == 3
+    assert open_tokens(run, Tokenizer.load(run.tokenizer), hashes_of(run))["train"].ids.dtype == np.uint32
+    assert recorder.names.count("encoding the text") == 3
 
 
 KILLED = """

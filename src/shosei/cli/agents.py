@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from shosei.cli.common import JsonOption, ProfileOption, RunOption, fast_loop, result, run_async, say
-from shosei.cli.exam import progress_of
 from shosei.cli.options import options_of
 from shosei.errors import EXIT_INVALID, EXIT_OK, InputError, nearest
 
@@ -139,7 +138,7 @@ class _Work:
                 save(folder.toml, "agents", settings)
                 if kept:
                     say(f"agents: goes on; {len(kept.answers)} tasks are kept")
-                output, progress = folder.folder / "agents.txt", progress_of("agents")
+                output = folder.folder / "agents.txt"
                 measured = run_agents(
                     settings,
                     system,
@@ -147,7 +146,6 @@ class _Work:
                     self.tasks,
                     record.writer,
                     output,
-                    progress,
                     kept or NOTHING,
                     self.grader,
                 )

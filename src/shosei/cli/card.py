@@ -20,6 +20,7 @@ from shosei.errors import (
     as_input_error,
     nearest,
 )
+from shosei.progress import progress
 
 if TYPE_CHECKING:
     from shosei.log import Log, Run
@@ -83,17 +84,17 @@ def card(
     log = read_log(chosen.log, attempt)
     if wrong:
         return _print_wrong(log, spoken, answers=answers, as_json=as_json)
-    noticed, regraded = _regraded(chosen, log)
+    with progress("grading the answers by today's rules"):
+        noticed, regraded = _regraded(chosen, log)
     metrics = compute(log, asked.service_level, asked.prices) if asked else compute(log)
-    scorecard = build(log, metrics, asked, noticed, answers=answers)
+    with progress("building the card"):
+        scorecard = build(log, metrics, asked, noticed, answers=answers)
     for warning in scorecard.warnings:
         say(f"warning: {translated(warning, spoken)}")
     data = to_json(scorecard)
-    page, code = _written(
-        chosen,
-        regraded
-        | {"card.json": data, "card.md": markdown(scorecard, spoken), "card.html": html(scorecard, lang and spoken)},
-    )
+    with progress("writing the card"):
+        views: dict[str, bytes | str] = {"card.md": markdown(scorecard, spoken), "card.html": html(scorecard, lang and spoken)}
+    page, code = _written(chosen, regraded | {"card.json": data} | views)
     if as_json:
         print(data, end="", flush=True)
     else:

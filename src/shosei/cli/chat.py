@@ -9,16 +9,25 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from typing import IO, Annotated
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from shosei.cli.common import JsonOption, result, run_async, say
-from shosei.cli.serve import ContextOption, WeightsOption
+from shosei.cli.common import JsonOption, require, result, run_async, say
+from shosei.cli.serve import ContextOption, WeightsOption, find_model
 from shosei.errors import InputError, Terminated
+from shosei.progress import progress
 from shosei.spec.generation import WeightFormat
 
+if TYPE_CHECKING:
+    from shosei.wire.client import Reply
+
 Conversation = list[dict[str, str]]
+
+_CONTINUED_TOKENS = 256
+_CONTINUE = "shosei chat --complete continues the text that you type"
 
 
 def chat(
@@ -27,26 +36,142 @@ def chat(
     single_turn: Annotated[
         bool, typer.Option("--single-turn", help="Ask each line by itself, for a model that knows no conversations.")
     ] = False,
+    complete: Annotated[
+        bool,
+        typer.Option("--complete", help="Continue each line as it is, by itself: for a base model."),
+    ] = False,
+    max_tokens: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help=f"Most tokens of an answer (default: what the context leaves; with --complete {_CONTINUED_TOKENS}).",
+            show_default=False,
+        ),
+    ] = None,
     weights: WeightsOption = WeightFormat.STORED,
     context: ContextOption = 0,
     as_json: JsonOption = False,
 ) -> None:
     """Chat with a model. Ctrl-C stops an answer; /exit or Ctrl-D leaves. From a pipe, each line is one turn."""
-    messages: Conversation = [{"role": "system", "content": _readable(system)}] if system else []
-    opening = len(messages)
     is_url = "://" in run_or_url
     if is_url and (context or weights is not WeightFormat.STORED):
         raise InputError("--weights and --context are for a model that is served here; leave them out with a URL")
+    if complete and system:
+        raise InputError("--system begins a conversation: leave it out where text is continued with --complete")
+    if not is_url:
+        _check_model(Path(run_or_url), complete)
     server = contextlib.nullcontext(run_or_url) if is_url else _served(run_or_url, weights, context)
     with server as url:
-        model = _first_model(url)
-        for line in _lines(model):
-            messages.append({"role": "user", "content": _readable(line)})
-            asked = [*messages[:opening], messages[-1]] if single_turn else messages
-            answer = _answer(url, model, asked, quiet=as_json)
-            messages.append({"role": "assistant", "content": answer})
+        asking = _Asking(url, _first_model(url), max_tokens, quiet=as_json)
+        if complete:
+            values = {"completions": [{"prompt": line, "text": asking.continued(line)} for line in asking.lines()]}
+        else:
+            values = {"messages": asking.conversation(_readable(system), single_turn)}
     if as_json:
-        result({"model": model, "messages": messages}, [], as_json=True)
+        result({"model": asking.model, **values}, [], as_json=True)
+
+
+def _check_model(path: Path, complete: bool) -> None:
+    """Raise InputError before anything is loaded: no usable model there, or one that cannot chat and is to."""
+    require("torch", "tokenizers")
+    from shosei.text import load_chat
+    from shosei.text.folder_files import is_there
+    from shosei.text.foreign import TEMPLATE
+
+    folder, _ = find_model(path)
+    is_ours = load_chat(folder).tokenizer.is_ours
+    if not (complete or is_ours or is_there(folder, TEMPLATE)):
+        raise InputError(f"{path} is a base model without a chat template; {_CONTINUE}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Asking:
+    """A server's model and how it is asked; answers are printed as they come, unless ``quiet``."""
+
+    url: str
+    model: str
+    max_tokens: int | None
+    quiet: bool
+
+    def lines(self) -> Iterator[str]:
+        """What the user types, until /exit or the end of input. Raises InputError for what is not UTF-8."""
+        if sys.stdin.isatty():
+            import readline  # noqa: F401 (gives input() editing and history)
+
+            say(f"{self.model}: /exit or Ctrl-D leaves, Ctrl-C stops an answer")
+        while True:
+            try:
+                line = input("> ") if sys.stdin.isatty() else input()
+            except EOFError:
+                return
+            if line.strip() == "/exit":
+                return
+            if line.strip():
+                yield _readable(line)
+
+    def conversation(self, system: str, single_turn: bool) -> Conversation:
+        """The user's turns with the model's; in ``single_turn``, none knows of those before."""
+        messages: Conversation = [{"role": "system", "content": system}] if system else []
+        opening = len(messages)
+        for line in self.lines():
+            messages.append({"role": "user", "content": line})
+            asked = [*messages[:opening], messages[-1]] if single_turn else messages
+            messages.append({"role": "assistant", "content": self.answer(asked)})
+        return messages
+
+    def answer(self, messages: Conversation) -> str:
+        """The model's next turn. The oldest turns are dropped where the context is too small."""
+        limit = {"max_tokens": self.max_tokens} if self.max_tokens else {}
+        reply, text = self._stream("/v1/chat/completions", {"messages": messages, **limit})
+        if reply and reply.error == "context limit" and _forget_oldest(messages):
+            return self.answer(messages)
+        self._check(reply)
+        return text
+
+    def continued(self, text: str) -> str:
+        """What the model puts behind ``text``; less of it where the context is too small."""
+        from shosei.wire.refusal import tokens_left
+
+        limit = self.max_tokens or _CONTINUED_TOKENS
+        reply, continuation = self._stream("/v1/completions", {"prompt": text, "max_tokens": limit})
+        if reply and reply.error in ("4xx", "context limit") and (left := tokens_left(reply.message, limit)):
+            reply, continuation = self._stream("/v1/completions", {"prompt": text, "max_tokens": left})
+        self._check(reply)
+        return continuation
+
+    def _stream(self, path: str, body: dict[str, Any]) -> tuple[Reply | None, str]:
+        """Ask and print; the reply, unless the user has stopped it, and the text that came."""
+        from shosei.wire.client import Client
+
+        parts: list[str] = []
+
+        def show(text: str) -> None:
+            parts.append(text)
+            if not self.quiet:
+                print(text, end="", flush=True)
+
+        async def ask() -> Reply:
+            async with Client(self.url) as client:
+                return await client.ask(
+                    path, {"model": self.model, "stream": True, "temperature": 0, **body}, on_text=show
+                )
+
+        try:
+            reply = run_async(ask())
+        except KeyboardInterrupt as stop:
+            if isinstance(stop, Terminated) or not sys.stdin.isatty():
+                raise
+            reply = None
+        if not self.quiet and not (reply and reply.error and not parts):
+            print(flush=True)
+        return reply, "".join(parts)
+
+    def _check(self, reply: Reply | None) -> None:
+        if not (reply and reply.error):
+            return
+        if "chat template" in reply.message:  # as ours, transformers and vLLM say it of a base model
+            raise InputError(f"{self.model} did not answer ({reply.error}): {reply.message}; {_CONTINUE}")
+        raise InputError(f"{self.url} did not answer ({reply.error}): {reply.message}")
 
 
 def _readable(text: str) -> str:
@@ -56,54 +181,6 @@ def _readable(text: str) -> str:
     except UnicodeEncodeError:
         raise InputError("the input is not UTF-8; convert it first, for example with iconv -f GBK -t UTF-8") from None
     return text
-
-
-def _lines(model: str) -> Iterator[str]:
-    """The user's turns, until /exit or the end of input."""
-    if sys.stdin.isatty():
-        import readline  # noqa: F401 (gives input() editing and history)
-
-        say(f"{model}: /exit or Ctrl-D leaves, Ctrl-C stops an answer")
-    while True:
-        try:
-            line = input("> ") if sys.stdin.isatty() else input()
-        except EOFError:
-            return
-        if line.strip() == "/exit":
-            return
-        if line.strip():
-            yield line
-
-
-def _answer(url: str, model: str, messages: Conversation, *, quiet: bool) -> str:
-    """Ask, print the answer as it comes, return it. The oldest turns are dropped where the context is too small."""
-    from shosei.wire.client import Client, Reply
-
-    parts: list[str] = []
-
-    def show(text: str) -> None:
-        parts.append(text)
-        if not quiet:
-            print(text, end="", flush=True)
-
-    async def ask() -> Reply:
-        async with Client(url) as client:
-            body = {"model": model, "messages": messages, "stream": True, "temperature": 0}
-            return await client.ask("/v1/chat/completions", body, on_text=show)
-
-    try:
-        reply = run_async(ask())
-    except KeyboardInterrupt as stop:
-        if isinstance(stop, Terminated) or not sys.stdin.isatty():
-            raise
-        reply = None
-    if not quiet:
-        print(flush=True)
-    if reply and reply.error == "context limit" and _forget_oldest(messages):
-        return _answer(url, model, messages, quiet=quiet)
-    if reply and reply.error:
-        raise InputError(f"{url} did not answer ({reply.error}): {reply.message}")
-    return "".join(parts)
 
 
 def _forget_oldest(messages: Conversation) -> bool:
@@ -150,7 +227,9 @@ def _served(folder: str, weights: WeightFormat, context: int) -> Iterator[str]:
             start_new_session=True,
         )
         try:
-            yield _url(server, messages)
+            with progress(f"loading {folder}"):
+                url = _url(server, messages)
+            yield url
         finally:
             server.terminate()
             server.wait()

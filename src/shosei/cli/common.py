@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from shosei.errors import InputError, Terminated
+from shosei.progress import progress
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
 T = TypeVar("T")
-
-BETWEEN_LINES_S = 2.0  # of progress
 
 RunOption = Annotated[
     Path | None, typer.Option("--run", help="Run folder (default: the SHOSEI_RUN variable).", show_default=False)
@@ -94,6 +93,12 @@ def require(*packages: str) -> None:
     for package in packages:
         if importlib.util.find_spec(package) is None:
             raise ModuleNotFoundError(f"No module named '{package}'", name=package)
+
+
+def load_torch() -> None:
+    """Import torch, which takes seconds, before what needs it is imported."""
+    with progress("loading torch"):
+        import torch  # noqa: F401
 
 
 def pairs_of(option: str, given: Sequence[str] | None) -> dict[str, str]:

@@ -9,6 +9,7 @@ import typer
 
 from shosei.cli.common import JsonOption, ProfileOption, print_page, say
 from shosei.errors import InputError, nearest
+from shosei.progress import progress
 
 if TYPE_CHECKING:
     from shosei.compare import NamedAttempts
@@ -60,14 +61,15 @@ def compare(
     if b is None and (attempt_a, attempt_b) != (None, None):
         raise InputError("--attempt-a and --attempt-b are for two runs: a folder of turns is compared as a whole")
     sides = _turns(a) if b is None else _runs((a, attempt_a), (b, attempt_b))
-    comparison = comparing.compare_logs(
-        *sides,
-        service_level,
-        comparing.margins(asked) if asked else {},
-        by_turns=b is None,
-        asked=comparing.asked_for(metric or [], asked),
-        prices=asked.prices if asked else None,
-    )
+    with progress("comparing"):
+        comparison = comparing.compare_logs(
+            *sides,
+            service_level,
+            comparing.margins(asked) if asked else {},
+            by_turns=b is None,
+            asked=comparing.asked_for(metric or [], asked),
+            prices=asked.prices if asked else None,
+        )
     decision = comparing.Decision.of(comparison, metric or [], asked)
     page = comparing.markdown(decision, lang) if markdown else ""
     if markdown and markdown != "-":

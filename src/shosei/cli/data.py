@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from shosei.cli.common import JsonOption, RunOption, require, result, say
+from shosei.cli.common import JsonOption, RunOption, require, result
 from shosei.cli.options import Given, flag_of
+from shosei.progress import progress
 
 if TYPE_CHECKING:
     from shosei.log import Run
@@ -57,8 +58,8 @@ def data(
         _take_text(run, text, context.obj, as_json)
         return
     config: DataConfig = context.obj.load(DataConfig)
-    say("generating questions")
-    files = generate(config)
+    with progress("generating questions"):
+        files = generate(config)
     hashes = {_hash_name(name): hashlib.sha256(content).hexdigest() for name, content in files.items()}
     seeds = {"data": config.seed}
     with run.alone("data", "train"), run.recording("data", config=config.model_dump(), hashes=hashes, seeds=seeds):
@@ -121,7 +122,7 @@ def _take_text(run: Run, paths: list[Path], given: Given, as_json: bool) -> None
     if any(file.suffix == ".parquet" for file in files):
         require("pyarrow")
     with run.alone("data", "train"), run.recording("data", config=config.model_dump()) as record:
-        counts = take_text(run, files, config, say)
+        counts = take_text(run, files, config)
         record.hashes |= {f"text:{split}": sha256(corpus_file(run, split)) for split in SPLITS}
         save(run.toml, "text", config)
     lines = [

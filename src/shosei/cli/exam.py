@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from shosei.cli.common import BETWEEN_LINES_S, JsonOption, RunOption, pairs_of, result, run_async, say
+from shosei.cli.common import JsonOption, RunOption, pairs_of, result, run_async, say
 from shosei.cli.exam_results import held_truth_lines, missing_packages, results_of, results_table
 from shosei.errors import EXIT_INVALID, EXIT_OK
+from shosei.progress import progress
 
 if TYPE_CHECKING:
-    from shosei.exam import Counts, ExamConfig, OnProgress
+    from shosei.exam import ExamConfig
     from shosei.exam.benchmarks import Schema
     from shosei.wire.suite import Task
 
@@ -107,7 +108,8 @@ def exam(
             return run_again(again, settings, read_benchmarks(*paths, schema=schema), as_json)
     if not (url and suite):
         raise InputError("name the URL of a server and a --suite, or a run to --regrade")
-    asked = _read(settings, suite, schema, shots_from)
+    with progress("reading the suites"):
+        asked = _read(settings, suite, schema, shots_from)
     folder = open_run(run, must_exist=False)
     settings, proof = run_async(check(settings, url, asked.tasks))
     config = settings.recordable().model_dump() | {
@@ -137,7 +139,7 @@ def exam(
                     f"exam: goes on; {len(kept.answers)} answers and {len(kept.executed)} executions are kept; "
                     "for an exam from the beginning name another --run"
                 )
-            work = run_exam(settings, proof, url, asked.tasks, record.writer, progress_of("exam"), kept or NOTHING)
+            work = run_exam(settings, proof, url, asked.tasks, record.writer, kept or NOTHING)
             counts = run_async(work)
             record.exit_code = EXIT_OK if any(count.answered for count in counts.values()) else EXIT_INVALID
         log = read_log(folder.log, record.writer.attempt)
@@ -222,27 +224,3 @@ def not_used(suites: Sequence[Path], schema: Schema) -> list[str]:
 
     columns = {file: unused_columns(file, schema) for file in benchmark_files(*suites)}
     return [f"exam: {file}: columns not used: {', '.join(names)}" for file, names in columns.items() if names]
-
-
-def progress_of(verb: str) -> OnProgress:
-    """A progress line every two seconds, and one at the end of each stage: asking, then running programs."""
-    import time
-
-    from shosei.exam.counts import summed
-
-    begin = shown = time.monotonic()
-
-    def show(counts: Counts) -> None:
-        nonlocal shown
-        count, now = summed(counts), time.monotonic()
-        is_last = count.executed == count.programs if count.executed else count.done == count.total
-        if not is_last and now - shown < BETWEEN_LINES_S:
-            return
-        shown = now
-        if count.executed:
-            say(f"{verb}: {count.executed}/{count.programs} programs run")
-            return
-        left_s = (now - begin) / (count.done - count.kept) * (count.total - count.done)
-        say(f"{verb}: {count.done}/{count.total} asked, {count.failed} failed, {left_s:.0f} s left to ask")
-
-    return show

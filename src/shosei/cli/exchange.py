@@ -7,10 +7,12 @@ from typing import Annotated, Literal
 
 import typer
 
-from shosei.cli.common import JsonOption, require, result
+from shosei.cli.common import JsonOption, load_torch, require, result
 from shosei.cli.serve import find_model
 from shosei.errors import InputError
+from shosei.progress import progress
 from shosei.quantity import shown_bytes
+from shosei.wrong_path import MODEL, wrong_path
 
 
 def import_model(
@@ -30,10 +32,13 @@ def import_model(
     written is tried before it takes the run's place: it must load, lay out a conversation and decode a token.
     """
     require("torch", "tokenizers")
+    load_torch()
     from shosei.model.hub_cache import find_checkpoint
 
     found = find_checkpoint(source)
     if not found.is_file():
+        if not MODEL.is_at(found):
+            raise wrong_path(found, MODEL)
         values, lines = _import_folder(found, found, out)
     else:
         require("gguf")
@@ -67,7 +72,8 @@ def _import_folder(source: Path, named: Path, out: Path) -> tuple[dict[str, obje
             folder.convert(source, tried, tokenizer_folder=tokenizer)
             for name, content in licence_files(source).items():
                 (tried / name).write_bytes(content)
-            notes = smoke_test(tried)
+            with progress("trying the model"):
+                notes = smoke_test(tried)
         # Not as the run's model, which a training that goes on from this one replaces.
         record.hashes["init"] = sha256(*folder.weight_files(run.model))
     values = {"model": spec.name, "params": spec.params, "folder": str(run.model)}
@@ -107,6 +113,7 @@ def export(
 ) -> None:
     """Write a model as a stock Hugging Face folder or as a GGUF file; a layer at a time, whole or not at all."""
     require("torch", "tokenizers")
+    load_torch()
     from shosei.model.licence import is_identifier
 
     if licence and not is_identifier(licence):

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from shosei.cli.common import JsonOption, result, run_async, say
-from shosei.cli.exam import progress_of
 from shosei.errors import EXIT_INVALID, EXIT_OK, InputError
 
 if TYPE_CHECKING:
@@ -120,7 +119,7 @@ class _Work:
             log = read_log(self.run.log, record.writer.attempt)
             cast = judging.cast(log)
             _warn_of_itself(log, settings.model, record.writer)
-            work = judging.judge(url, [*self.answers, *self.of_baseline], record.writer, progress_of("judge"), cast)
+            work = judging.judge(url, [*self.answers, *self.of_baseline], record.writer, cast)
             counts = run_async(work)
             code = EXIT_OK if any(count.answered for count in counts.values()) else EXIT_INVALID
             record.exit_code = code

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from shosei.cli.common import BETWEEN_LINES_S, JsonOption, ProfileOption, RunOption, fast_loop, result, run_async, say
+from shosei.cli.common import JsonOption, ProfileOption, RunOption, fast_loop, result, run_async
 from shosei.errors import EXIT_INVALID, EXIT_OK
+from shosei.progress import Progress, progress
 
 if TYPE_CHECKING:
     from shosei.cli.options import Given
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from shosei.profile.profile import Profile
 
 T = TypeVar("T")
+
+_BETWEEN_NOTES_S = 2.0
 
 
 def load(
@@ -111,16 +114,17 @@ def _report(folder: Path, attempt: int, tally: Tally, as_json: bool) -> None:
 
 
 async def _with_progress(work: Coroutine[Any, Any, T], tally: Tally) -> T:
-    """Do ``work`` and show the tally every two seconds."""
+    """Do ``work`` and show the tally."""
     import asyncio
 
-    async def show() -> None:
+    async def note(shown: Progress) -> None:
         while True:
-            await asyncio.sleep(BETWEEN_LINES_S)
-            say(f"load: {tally.line()}")
+            await asyncio.sleep(_BETWEEN_NOTES_S)
+            shown.note = tally.line()
 
-    shown = asyncio.create_task(show())
-    try:
-        return await work
-    finally:
-        shown.cancel()
+    with progress("load") as shown:
+        noting = asyncio.create_task(note(shown))
+        try:
+            return await work
+        finally:
+            noting.cancel()

@@ -34,6 +34,7 @@ from shosei.cli import (
     supervise,
     train,
 )
+from shosei.cli.display import ProgressDisplay
 from shosei.cli.options import Verb, options_of
 from shosei.errors import (
     EXIT_BUG,
@@ -46,6 +47,7 @@ from shosei.errors import (
     installing,
     nearest,
 )
+from shosei.progress import shown_on
 
 _WHOLE = 1000  # no description is cut off; long ones are wrapped
 
@@ -143,7 +145,7 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
         arguments = list(sys.argv[1:] if argv is None else argv) or ["--help"]
         # Not app(arguments): that makes one exit code of every interruption.
         command = typer.main.get_command(app)
-        with command.make_context("shosei", arguments) as context:
+        with command.make_context("shosei", arguments) as context, shown_on(ProgressDisplay()):
             code = command.invoke(context)
     except typer.Exit as end:
         code = end.exit_code

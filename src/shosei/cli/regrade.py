@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 from shosei.cli.common import result, run_async, say
 from shosei.errors import EXIT_OK, InputError
+from shosei.progress import progress
+from shosei.wrong_path import SUITE, advice
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,7 +25,6 @@ def regrade(folder: Run, settings: ExamConfig, tasks: Sequence[Task], as_json: b
     Where the run's list of answers was graded by older rules, what today's change in it is noted in the log, as the
     list is written anew.
     """
-    from shosei.cli.exam import progress_of
     from shosei.cli.exam_results import missing_packages
     from shosei.exam.regrade import programs_of, run_again, tasks_of
     from shosei.log import Note, read_log
@@ -35,13 +36,14 @@ def regrade(folder: Run, settings: ExamConfig, tasks: Sequence[Task], as_json: b
     asked = tasks_of(kept, tasks)
     if not settings.executes:
         raise InputError("--regrade runs programs: leave out --sandbox none")
-    proof = run_async(choose(settings))
+    with progress("trying the sandbox"):
+        proof = run_async(choose(settings))
     settings = settings.model_copy(update={"sandbox": proof.backend})
     say(f"exam: programs run in {proof}")
     config = settings.model_dump(include={"sandbox", "cpu_s", "wall_s", "memory_bytes"})
     config["packages"] = proof.packages
     with folder.recording("exam", "inference", new_attempt=False, sandbox=proof.level, config=config) as record:
-        counts = run_async(run_again(settings, proof, kept, asked, record.writer, progress_of("exam")))
+        counts = run_async(run_again(settings, proof, kept, asked, record.writer))
         record.writer.flush()
         after = read_log(folder.log, log.attempt)
         regraded = _keep_regraded(folder, after)
@@ -93,7 +95,8 @@ def suites_asked(log: Log) -> list[Path]:
         raise InputError("the run has no exam whose suites are known: name them with --suite")
     for path in paths:
         if not path.exists():
-            raise InputError(f"the suite that was asked, {path}, is not there: name it with --suite")
+            near = advice(path, SUITE) or "take it from where it is now"
+            raise InputError(f"the suite that was asked, {path}, is not there: name it with --suite; {near}")
     return paths
 
 

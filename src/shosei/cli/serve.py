@@ -10,9 +10,10 @@ from typing import Annotated
 
 import typer
 
-from shosei.cli.common import JsonOption, RunOption, require, result, say
+from shosei.cli.common import JsonOption, RunOption, load_torch, require, result, say
 from shosei.errors import InputError
 from shosei.spec.generation import WeightFormat
+from shosei.wrong_path import MODEL_OR_RUN, wrong_path
 
 _POLL_S = 0.1
 _GRACE_S = 20.0  # for answers in flight, and then for the engine
@@ -181,6 +182,7 @@ def engine(
     context: ContextOption = 0,
 ) -> None:
     """Load a model and answer token requests on a Unix socket until told to stop."""
+    load_torch()
     from shosei.engine.server import serve_engine
 
     serve_engine(model, socket, slots, weights, context)
@@ -230,9 +232,9 @@ def find_model(path: Path) -> tuple[Path, str]:
     from shosei.model.hf_config import read_spec
     from shosei.model.hf_files import weight_files
 
+    if not MODEL_OR_RUN.is_at(path):
+        raise wrong_path(path, MODEL_OR_RUN)
     folder = path / "model" if (path / "model").is_dir() or (path / "log").is_dir() else path
-    if not folder.is_dir():
-        raise InputError(f"{path} has no model: give a model folder, or a run folder in which 'shosei train' has ended")
     spec = read_spec(folder)
     weight_files(folder)
     if not (folder / "tokenizer.json").is_file():

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from shosei.cli.common import JsonOption, RunOption, result, say
+from shosei.cli.common import JsonOption, RunOption, load_torch, result, say
 from shosei.errors import EXIT_OK
+from shosei.progress import shown_on
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,6 +45,7 @@ def train(
         str | None,
         typer.Option("--rdzv", metavar="HOST:PORT", help="Where the hosts meet: a port of one.", show_default=False),
     ] = None,
+    verbose: Annotated[bool, typer.Option("--verbose", help="Tell of FLOP/s beside the GEMM peak, too.")] = False,
     as_json: JsonOption = False,
 ) -> int:
     """Train a preset on the run's data; write checkpoints, and the model as a Hugging Face folder.
@@ -55,6 +57,7 @@ def train(
     """
     from dataclasses import asdict
 
+    load_torch()
     from shosei.cli import torchrun
     from shosei.config import save
     from shosei.engine.engine import answer_greedily
@@ -69,11 +72,13 @@ def train(
     config: TrainConfig = context.obj.load(TrainConfig)
     torchrun.check_ranks(count, nodes, rendezvous)
     if count:
-        arguments = ["--run", str(run.folder), *context.obj.words(), *(["--json"] if as_json else [])]
+        arguments = ["--run", str(run.folder), *context.obj.words()]
+        arguments += [flag for flag, given in (("--verbose", verbose), ("--json", as_json)) if given]
         arguments += ["--dialogues", str(dialogues)] if dialogues else []
         return torchrun.launch(["train", *arguments], count, nodes, rendezvous, run.name)
     with ranks.joined(), contextlib.ExitStack() as held:
         if ranks.rank():
+            held.enter_context(shown_on(None))  # rank 0 speaks for all
             ranks.wait()  # until rank 0 has the data in place and has begun the attempt that all ranks record into
         else:
             held.enter_context(run.alone("train"))  # or it would remove the other's checkpoints
@@ -93,7 +98,7 @@ def train(
                 ranks.wait()
                 if tuned:
                     say("malloc keeps what a step frees; set MALLOC_TRIM_THRESHOLD_ or the like to decide yourself")
-                trained = run_training(prepared, record.writer, answer_greedily, say)
+                trained = run_training(prepared, record.writer, answer_greedily, say, verbose=verbose)
                 for name, content in licence.items():
                     (run.model / name).write_bytes(content)
             record.hashes["model.safetensors"] = trained.sha256
@@ -102,10 +107,9 @@ def train(
 
     lines = [f"{trained.model}: {trained.steps} steps, {trained.skipped} skipped, sha256 {trained.sha256[:12]}"]
     if rates := trained.rates:
-        lines.append(
-            f"{rates['seconds_in_steps']:.0f} s in steps, {rates['tokens_per_second']:,.0f} tokens/s, "
-            f"{rates['gflops']:.0f} GFLOP/s of {rates['gemm_peak_gflops']:.0f} at the GEMM peak"
-        )
+        lines.append(f"{rates['seconds_in_steps']:.0f} s in steps, {rates['tokens_per_second']:,.0f} tokens/s")
+        if verbose:
+            lines.append(f"{rates['gflops']:.0f} GFLOP/s of {rates['gemm_peak_gflops']:.0f} at the GEMM peak")
     if trained.held_out:
         lines.append("held-out text: {bits_per_character:.3f} bits per character".format_map(trained.held_out))
     result(asdict(trained), lines, as_json=as_json)

@@ -18,6 +18,7 @@ from shosei.metrics.prices import Prices
 from shosei.metrics.service_level import ServiceLevel
 from shosei.metrics.stats import Burstiness
 from shosei.metrics.stats.observations import Observation, Observations
+from shosei.progress import progress
 
 NamedAttempts = tuple[str, list[Log]]  # what is compared, and the attempts that measured it
 
@@ -39,7 +40,8 @@ class Measured:
     def of(cls, log: Log, service_level: ServiceLevel, prices: Prices | None = None) -> Measured:
         """Compute all cells of an attempt; with ``prices`` also what an agent system's tasks cost."""
         cells = [*cells_of(log, service_level), *(cost_cells(prices) if prices else ())]
-        measured = {(cell.id, cell.phase): cell.measure(log) for cell in cells}
+        with progress("computing the metrics", len(cells), "cells") as work:
+            measured = {(cell.id, cell.phase): cell.measure(log) for cell in work.over(cells)}
         return cls(
             {key: metric for key, (metric, _) in measured.items()},
             {key: observations for key, (_, observations) in measured.items() if observations},

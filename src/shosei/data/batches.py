@@ -107,7 +107,7 @@ def open_batches(
             say(f"{alone:,} examples are longer than the {batch_tokens:,} tokens of a batch: each is a batch by itself")
         parts.append(DialogueBatches(examples, batch_size, seed, batch_tokens, context))
     if "text:train" in hashes:
-        tokens = open_tokens(run, chat.tokenizer, hashes, say)
+        tokens = open_tokens(run, chat.tokenizer, hashes)
         parts.append(TextBatches(Packed(tokens["train"], sequence), batch_size, seed, batch_tokens))
         held_out = Packed(tokens["held_out"], sequence)
     return parts[0] if len(parts) == 1 else MixedBatches(parts, seed), held_out if held_out else None

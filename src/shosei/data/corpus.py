@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from shosei.data.documents import Document, read_documents
 from shosei.errors import InputError
 from shosei.files import atomic_path, locked
 from shosei.log import Run
+from shosei.progress import Progress, progress
 
 SPLITS = ("train", "held_out")
 
@@ -39,9 +40,7 @@ def has_text(run: Run) -> bool:
     return corpus_file(run, "train").is_file()
 
 
-def take_text(
-    run: Run, files: Iterable[Path], config: TextConfig, say: Callable[[str], None] = lambda line: None
-) -> CorpusCounts:
+def take_text(run: Run, files: Sequence[Path], config: TextConfig) -> CorpusCounts:
     """Make the documents in ``files`` the run's text, whole or not at all. Memory does not grow with them.
 
     Which side a document is on depends on nothing but its characters; exact duplicates are dropped. Raises InputError
@@ -56,30 +55,31 @@ def take_text(
             )
         with atomic_path(run.data / "text") as folder:
             folder.mkdir()
-            counts = _write(folder, files, config, say)
+            counts = _write(folder, files, config)
             if not counts.documents["train"]:
                 raise InputError("there is no document to train on: the files are empty, or text.held_out is too large")
     return counts
 
 
-def stored_documents(file: Path, every: int = 1) -> Iterator[str]:
-    """One in ``every`` documents of a file that ``take_text`` wrote, in order."""
+def stored_documents(file: Path, every: int = 1, work: Progress | None = None) -> Iterator[str]:
+    """One in ``every`` documents of a file that ``take_text`` wrote, in order; ``work`` counts the bytes read."""
     decode = msgspec.json.Decoder(Document).decode
     with open(file, "rb") as lines:
-        for number, line in enumerate(lines):
+        for number, line in enumerate(work.over(lines, len) if work else lines):
             if number % every == 0:
                 yield decode(line).text
 
 
-def _write(folder: Path, files: Iterable[Path], config: TextConfig, say: Callable[[str], None]) -> CorpusCounts:
+def _write(folder: Path, files: Sequence[Path], config: TextConfig) -> CorpusCounts:
     counts = CorpusCounts(dict.fromkeys(SPLITS, 0), dict.fromkeys(SPLITS, 0))
     encode = msgspec.json.Encoder().encode
     with contextlib.ExitStack() as stack:
         out = {split: stack.enter_context(open(folder / f"{split}.jsonl", "wb")) for split in SPLITS}
         seen = stack.enter_context(_Digests())
-        for file in files:
-            say(f"reading {file}")
-            for text in read_documents(file):
+        work = stack.enter_context(progress("reading text", unit="documents"))
+        for number, file in enumerate(files, 1):
+            work.note = f"file {number} of {len(files)}, {file.name}"
+            for text in work.over(read_documents(file)):
                 digest = hashlib.sha256(text.encode()).digest()
                 if not seen.add(digest):
                     counts.duplicates += 1

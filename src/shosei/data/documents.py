@@ -9,6 +9,7 @@ import msgspec
 
 from shosei.data.records import LINE_BYTES, LONG_LINE, Record, lines, opened, parquet_rows, read_records
 from shosei.errors import InputError
+from shosei.wrong_path import FILE, advice
 
 FORMATS = (".txt", ".txt.gz", ".jsonl", ".jsonl.gz", ".parquet")
 
@@ -49,7 +50,8 @@ def _files_of(path: Path) -> list[Path]:
             raise InputError(f"{path} holds no text: no file that ends in {', '.join(FORMATS)}")
         return files
     if not path.exists():
-        raise InputError(f"{path} does not exist; name a file or folder of text")
+        near = advice(path, FILE) or "name a file or folder of text"
+        raise InputError(f"{path} does not exist; {near}")
     if not path.name.endswith(FORMATS):
         raise InputError(f"{path} is not text that can be read: its name must end in {', '.join(FORMATS)}")
     return [path]

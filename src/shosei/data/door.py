@@ -10,9 +10,10 @@ from pathlib import Path
 import msgspec
 
 from shosei.data.dialogues import Dialogue, RowFault, dialogue_of
-from shosei.data.records import read_records
+from shosei.data.records import Record, read_records
 from shosei.errors import InputError
 from shosei.log import Run
+from shosei.progress import progress
 
 _SHOWN_FAULTS = 5
 _SHOWN_CHARACTERS = 300  # of each
@@ -57,25 +58,31 @@ def read_file(file: Path, strict: bool = False) -> tuple[list[Dialogue], Intake]
 
     Raises InputError: the file cannot be read, has no row that can be used, or, where ``strict``, one that cannot.
     """
-    dialogues, intake = [], Intake(file)
-    for record in read_records(file):
-        intake.rows += 1
-        try:
-            if record.fault:
-                raise RowFault(record.fault)
-            dialogue, ignored = dialogue_of(record.value)
-        except RowFault as fault:
-            intake.faults.add(record.where, fault)
-            if strict:
-                raise InputError(f"{intake.faults.first[0]}; mend the row, or leave --strict out") from None
-        else:
-            dialogues.append(dialogue)
-            intake.ignored.update(ignored)
+    dialogues: list[Dialogue] = []
+    intake = Intake(file)
+    with progress("reading dialogues", unit="rows") as work:
+        for record in work.over(read_records(file)):
+            _take(record, dialogues, intake, strict)
     if not intake.rows:
         raise InputError(f'{file} has no rows: write a JSON object a line, such as {{"messages": […]}}')
     if not dialogues:
         raise InputError(f"{file}: none of {intake.rows:,} rows can be used; the first: {intake.faults.first[0]}")
     return dialogues, intake
+
+
+def _take(record: Record, dialogues: list[Dialogue], intake: Intake, strict: bool) -> None:
+    intake.rows += 1
+    try:
+        if record.fault:
+            raise RowFault(record.fault)
+        dialogue, ignored = dialogue_of(record.value)
+    except RowFault as fault:
+        intake.faults.add(record.where, fault)
+        if strict:
+            raise InputError(f"{intake.faults.first[0]}; mend the row, or leave --strict out") from None
+    else:
+        dialogues.append(dialogue)
+        intake.ignored.update(ignored)
 
 
 def take_dialogues(
@@ -102,7 +109,8 @@ def read_dialogues(run: Run) -> list[Dialogue]:
     file = run.data / "train.jsonl"
     if not file.is_file():
         raise InputError(f"{file} is missing; 'shosei data --run {run.folder}' makes it")
-    return [_own(record.where, record.fault, record.value) for record in read_records(file)]
+    with progress("reading dialogues", unit="rows") as work:
+        return [_own(record.where, record.fault, record.value) for record in work.over(read_records(file))]
 
 
 def _own(where: str, fault: str, value: object) -> Dialogue:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import takewhile
 
@@ -11,6 +11,7 @@ from shosei.data.dialogues import Dialogue
 from shosei.data.door import Faults, read_dialogues
 from shosei.errors import InputError
 from shosei.log import Run
+from shosei.progress import progress
 from shosei.text import ChatFormat
 
 Example = tuple[list[int], list[bool]]  # a dialogue's token ids, and where in it loss is taken
@@ -69,6 +70,20 @@ def encode(
     part that is too long by itself is cut. ``place`` and a dialogue's number name one that the chat format refuses.
     """
     counts = ExampleCounts(len(dialogues))
+    with progress("encoding dialogues", len(dialogues), "rows") as work:
+        examples = _encode(work.over(dialogues), counts, chat, context, too_long, place)
+    counts.examples = len(examples)
+    return examples, counts
+
+
+def _encode(
+    dialogues: Iterable[Dialogue],
+    counts: ExampleCounts,
+    chat: ChatFormat,
+    context: int,
+    too_long: TooLong,
+    place: str = "row",
+) -> list[Example]:
     examples: list[Example] = []
     seen: set[int] = set()
     for number, dialogue in enumerate(dialogues, 1):
@@ -89,8 +104,7 @@ def encode(
             counts.duplicates += bool(learnt)
         seen.add(digest)
         examples += learnt
-    counts.examples = len(examples)
-    return examples, counts
+    return examples
 
 
 def check_learnable(
@@ -98,7 +112,7 @@ def check_learnable(
 ) -> None:
     """Raise InputError if a model that reads ``context`` tokens would learn nothing from any of ``dialogues``; where
     ``strict``, if the chat format refuses one."""
-    if strict or not any(encode([dialogue], chat, context, too_long)[0] for dialogue in dialogues):
+    if strict or not any(_encode([dialogue], ExampleCounts(), chat, context, too_long) for dialogue in dialogues):
         _check(*encode(dialogues, chat, context, too_long), context, too_long, strict)
 
 

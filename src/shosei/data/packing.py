@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from shosei.data.dataset import NO_LOSS, PADDING, Batch
 from shosei.data.tokens import Tokens
+from shosei.progress import progress
 
 
 def best_fit(lengths: NDArray[np.int64], capacity: int) -> NDArray[np.int64]:
@@ -53,7 +54,8 @@ class Packed:
         document = np.repeat(np.arange(len(pieces)), pieces)
         before = (np.arange(len(document)) - np.repeat(np.cumsum(pieces) - pieces, pieces)) * sequence
         lengths = np.minimum(predictions[document] - before, sequence)
-        rows = best_fit(lengths, sequence)
+        with progress("packing the text into rows"):
+            rows = best_fit(lengths, sequence)
         by_row = np.argsort(rows, kind="stable")
         self._starts = (tokens.starts[:-1][document] + before)[by_row]
         self._lengths = lengths[by_row]

@@ -15,6 +15,7 @@ import msgspec
 
 from shosei.errors import InputError
 from shosei.text_files import BYTE_ORDER_MARK, UNPACKED_BYTES, UNREADABLE, encoding_remedy
+from shosei.wrong_path import unreadable
 
 LINE_BYTES = 1 << 24  # a line is in memory whole, and encoding takes many times its size
 LONG_LINE = f"a line of more than {LINE_BYTES >> 20} MiB; cut it into several"
@@ -64,7 +65,7 @@ def opened(file: Path) -> Iterator[io.BufferedReader]:
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise InputError(f"{file}: damaged gzip: {error}") from None
     except OSError as error:
-        raise InputError(f"cannot read {file}: {error.strerror or error}") from None
+        raise unreadable(file, error) from None
 
 
 def lines(file: Path, stream: BinaryIO) -> Iterator[tuple[int, bytes]]:

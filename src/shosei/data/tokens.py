@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from shosei.data.corpus import SPLITS, corpus_file, stored_documents
 from shosei.files import atomic_path, locked, sha256
 from shosei.log import Run
+from shosei.progress import BYTES, progress
 from shosei.text import Tokenizer
 
 _MANIFEST = "manifest.json"
@@ -42,9 +43,7 @@ class _Manifest(msgspec.Struct, frozen=True, kw_only=True):
     files: dict[str, str]
 
 
-def open_tokens(
-    run: Run, tokenizer: Tokenizer, hashes: dict[str, str], say: Callable[[str], None] = lambda line: None
-) -> dict[str, Tokens]:
+def open_tokens(run: Run, tokenizer: Tokenizer, hashes: dict[str, str]) -> dict[str, Tokens]:
     """The run's text by split, encoded with the run's ``tokenizer``; ``hashes`` are those of its ``training_files``.
 
     Whoever comes first encodes it, others wait. What is damaged, or of other text or another tokenizer, is replaced.
@@ -54,7 +53,6 @@ def open_tokens(
     with locked(run.data / ".lock"):
         manifest = _read_whole(folder)
         if manifest is None or manifest.sources != sources:
-            say("encoding the text")
             with atomic_path(folder) as temporary:
                 temporary.mkdir()
                 manifest = _encode(run, tokenizer, sources, temporary)
@@ -81,9 +79,11 @@ def _read_whole(folder: Path) -> _Manifest | None:
 def _encode(run: Run, tokenizer: Tokenizer, sources: dict[str, str], folder: Path) -> _Manifest:
     dtype = "uint16" if tokenizer.vocab_size <= 1 << 16 else "uint32"
     characters = {}
-    for split in SPLITS:
-        documents = stored_documents(corpus_file(run, split))
-        characters[split] = _encode_split(documents, tokenizer, dtype, folder / split)
+    size = sum(corpus_file(run, split).stat().st_size for split in SPLITS)
+    with progress("encoding the text", size, BYTES) as work:
+        for split in SPLITS:
+            documents = stored_documents(corpus_file(run, split), work=work)
+            characters[split] = _encode_split(documents, tokenizer, dtype, folder / split)
     files = {path.name: sha256(path) for path in sorted(folder.iterdir())}
     manifest = _Manifest(dtype=dtype, characters=characters, sources=sources, files=files)
     (folder / _MANIFEST).write_bytes(msgspec.json.format(msgspec.json.encode(manifest)))

@@ -25,6 +25,7 @@ from shosei.log.run import RUN_VARIABLE, recording_if_asked
 from shosei.log.training_events import Section
 from shosei.model import folder
 from shosei.model.device import choose, free_memory
+from shosei.progress import progress
 from shosei.spec import ModelSpec
 from shosei.spec.generation import WeightFormat, require_memory, slot_context
 
@@ -54,8 +55,9 @@ def serve_engine(
     model, spec = folder.load(model_folder, dtype, weights, device)
     if spec.matmul_params < _ONE_THREAD_PARAMETERS:
         torch.set_num_threads(1)
-    model.pack()
-    answer_greedily(model, spec, [[0]], [2], [])  # the first step is slow: let no client wait for it
+    with progress("first step"):  # which is slow: let no client wait for it
+        model.pack()
+        answer_greedily(model, spec, [[0]], [2], [])
     manifest = {
         "config": {
             "slots": slots,

@@ -6,7 +6,7 @@ floor, ``metrics`` and ``sandbox``; never the build wing or the card.
 """
 
 from shosei.exam.config import ExamConfig
-from shosei.exam.counts import Counts, OnProgress, SuiteCount
+from shosei.exam.counts import Counts, SuiteCount
 from shosei.exam.served_model import check, run_exam
 
-__all__ = ["Counts", "ExamConfig", "OnProgress", "SuiteCount", "check", "run_exam"]
+__all__ = ["Counts", "ExamConfig", "SuiteCount", "check", "run_exam"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 import msgspec
 
@@ -43,7 +43,6 @@ class SuiteCount(msgspec.Struct):
 
 
 Counts = dict[str, SuiteCount]  # by suite
-OnProgress = Callable[[Counts], None]
 
 
 def counts_of(tasks: Iterable[Task], samples: int) -> Counts:

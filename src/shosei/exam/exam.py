@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
-from shosei.exam.counts import OnProgress, SuiteCount, counts_of
+from shosei.exam.counts import SuiteCount, counts_of, summed
 from shosei.exam.resume import SampleKey
 from shosei.log import Request, Score, Workflow, Writer
 from shosei.metrics.grading.programs import EXTRACTION_VERSION
 from shosei.metrics.observed.answers import CUT
+from shosei.progress import Progress, progress
 from shosei.quantity import NS_PER_S
 from shosei.wire.suite import Task, identities
 
@@ -57,7 +59,7 @@ async def drain(pending: deque[T], concurrency: int, work: Callable[[T], Awaitab
 
 
 class Exam:
-    """Tasks × ``samples``, of which those in ``kept`` are answered. Whenever one ends, ``progress`` is told ``counts``.
+    """Tasks × ``samples``, of which those in ``kept`` are answered.
 
     ``decoding`` is what decides on grades beside the tasks and the subject; ``packages`` decide on those of programs.
     """
@@ -67,7 +69,6 @@ class Exam:
         tasks: Sequence[Task],
         samples: int,
         writer: Writer,
-        progress: OnProgress,
         *,
         decoding: Mapping[str, object],
         kept: Mapping[SampleKey, Score],
@@ -75,7 +76,7 @@ class Exam:
     ) -> None:
         self.counts = counts_of(tasks, samples)
         self.answered: list[tuple[Task, Score]] = []
-        self._writer, self._progress = writer, progress
+        self._writer, self._work = writer, Progress("asking")
         decoding = {**decoding, "extraction": EXTRACTION_VERSION}
         self._identity = identities(tasks, decoding)
         if packages:
@@ -101,17 +102,19 @@ class Exam:
         async def ask(pending: tuple[Task, int]) -> None:
             await self._ask(subject, *pending, time.monotonic_ns())
 
-        await drain(self._pending, concurrency, ask)
+        with self._shown():
+            await drain(self._pending, concurrency, ask)
 
     async def open(self, subject: Subject, rate: float, seed: int) -> None:
         """Ask what is left as a Poisson process of ``rate`` a second, whether or not earlier tasks have ended."""
         arrivals, due_ns = random.Random(seed), time.monotonic_ns()
-        async with asyncio.TaskGroup() as group:
-            while self._pending:
-                task, sample = self._pending.popleft()
-                due_ns += int(arrivals.expovariate(rate) * NS_PER_S)
-                await asyncio.sleep(max(0.0, (due_ns - time.monotonic_ns()) / NS_PER_S))
-                group.create_task(self._ask(subject, task, sample, due_ns))
+        with self._shown():
+            async with asyncio.TaskGroup() as group:
+                while self._pending:
+                    task, sample = self._pending.popleft()
+                    due_ns += int(arrivals.expovariate(rate) * NS_PER_S)
+                    await asyncio.sleep(max(0.0, (due_ns - time.monotonic_ns()) / NS_PER_S))
+                    group.create_task(self._ask(subject, task, sample, due_ns))
 
     async def _ask(self, subject: Subject, task: Task, sample: int, due_ns: int) -> None:
         try:
@@ -124,7 +127,14 @@ class Exam:
         self._writer.emit(score)
         self._writer.flush()
         self._count(task, score, answer.message)
-        self._progress(self.counts)
+        self._work.advance()
+        self._work.note = f"{summed(self.counts).failed} failed"
+
+    @contextlib.contextmanager
+    def _shown(self) -> Iterator[None]:
+        count = summed(self.counts)
+        with progress("asking", count.total, "answers", done=count.done) as self._work:
+            yield
 
     def _count(self, task: Task, score: Score, message: str = "") -> SuiteCount:
         self.answered.append((task, score))

@@ -8,11 +8,11 @@ from collections import deque
 from collections.abc import Collection, Sequence
 
 from shosei.exam.config import ExamConfig
-from shosei.exam.counts import OnProgress
 from shosei.exam.exam import Exam
 from shosei.exam.resume import SampleKey
 from shosei.log import Exec, Note, Writer
 from shosei.metrics.grading.programs import build_program
+from shosei.progress import progress
 from shosei.sandbox.proof import Proof
 from shosei.sandbox.runner import IN_PROCESS, OUTSIDE, Runner
 from shosei.wire.suite import Task
@@ -27,7 +27,7 @@ _FAULTS = {
 
 
 async def run_programs(
-    config: ExamConfig, proof: Proof, exam: Exam, writer: Writer, progress: OnProgress, executed: Collection[SampleKey]
+    config: ExamConfig, proof: Proof, exam: Exam, writer: Writer, executed: Collection[SampleKey]
 ) -> None:
     """Run the programs among the answers of ``exam``, but for those ``executed`` before, each into an ``exec`` event.
 
@@ -43,9 +43,10 @@ async def run_programs(
             if (task.suite, task.id, score.sample) not in executed:
                 writer.emit(await programs.run(task, score.sample, score.answer))
             exam.counts[task.suite].executed += 1
-            progress(exam.counts)
+            shown.advance()
 
     async with contextlib.AsyncExitStack() as stack:
+        shown = stack.enter_context(progress("running programs", len(pending), "programs"))
         workers = [await stack.enter_async_context(Programs(config, proof)) for _ in range(min(_AT_ONCE, len(pending)))]
         async with asyncio.TaskGroup() as group:
             for programs in workers:

@@ -9,7 +9,7 @@ import msgspec
 
 from shosei.errors import InputError
 from shosei.exam.config import ExamConfig
-from shosei.exam.counts import Counts, OnProgress
+from shosei.exam.counts import Counts
 from shosei.exam.exam import Exam
 from shosei.exam.programs import run_programs
 from shosei.exam.resume import SampleKey
@@ -52,7 +52,6 @@ async def run_again(
     kept: dict[SampleKey, Score],
     tasks: Sequence[Task],
     writer: Writer,
-    progress: OnProgress = lambda counts: None,
 ) -> Counts:
     """Run each of the programs ``kept`` against the tests of its task; return counts by suite.
 
@@ -60,10 +59,10 @@ async def run_again(
     otherwise are not compared. Its last ``score`` and ``exec`` event counts.
     """
     samples = 1 + max(sample for _, _, sample in kept)
-    exam = Exam(tasks, samples, writer, progress, decoding={}, kept=kept)
+    exam = Exam(tasks, samples, writer, decoding={}, kept=kept)
     for _, score in exam.answered:
         writer.emit(msgspec.structs.replace(score, identity=_identity(score.identity, proof.packages)))
-    await run_programs(config, proof, exam, writer, progress, ())
+    await run_programs(config, proof, exam, writer, ())
     return exam.counts
 
 

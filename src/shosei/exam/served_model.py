@@ -13,13 +13,14 @@ import msgspec
 
 from shosei.errors import InputError
 from shosei.exam.config import ExamConfig
-from shosei.exam.counts import Counts, OnProgress
+from shosei.exam.counts import Counts
 from shosei.exam.exam import Answer, Exam
 from shosei.exam.programs import run_programs
 from shosei.exam.prompting import request
 from shosei.exam.resume import NOTHING, Kept
 from shosei.log import Note, Score, Writer
 from shosei.metrics.grading.grade import COMMAND
+from shosei.progress import progress
 from shosei.sandbox.proof import Proof, choose
 from shosei.wire.client import Client, Reply
 from shosei.wire.refusal import tokens_left
@@ -132,7 +133,8 @@ async def check(config: ExamConfig, url: str, tasks: Sequence[Task]) -> tuple[Ex
         config = config.model_copy(update={"model": await client.model(config.model, "--model NAME")})
     if not config.executes or not any(task.grader == "python" for task in tasks):
         return config, None
-    proof = await choose(config)
+    with progress("trying the sandbox"):
+        proof = await choose(config)
     return config.model_copy(update={"sandbox": proof.backend}), proof
 
 
@@ -142,14 +144,13 @@ async def run_exam(
     url: str,
     tasks: Sequence[Task],
     writer: Writer,
-    progress: OnProgress = lambda counts: None,
     kept: Kept = NOTHING,
 ) -> Counts:
     """Ask each task ``config.samples`` times, with what ``check`` returned; return counts by suite.
 
     Each answer becomes a ``request`` and a raw ``score`` event, in the log before the next is asked. Programs are
     executed when everything has been answered, so that the server is not timed while they take the processor. What is
-    ``kept`` is not done again. ``progress`` is called after each answer and after each program.
+    ``kept`` is not done again.
     """
     programs = sum(task.grader == "python" for task in tasks)
     if programs and not proof:
@@ -159,7 +160,6 @@ async def run_exam(
         tasks,
         config.samples,
         writer,
-        progress,
         decoding=_decoding(config, tasks),
         kept=kept.answers,
         packages=proof.packages if proof else "",
@@ -168,7 +168,7 @@ async def run_exam(
     async with Client(url, timeout_s=config.timeout_s, headers=headers) as client:
         await exam.closed(ServedModel(client, config), config.concurrency)
     if proof:
-        await run_programs(config, proof, exam, writer, progress, kept.executed)
+        await run_programs(config, proof, exam, writer, kept.executed)
     return exam.counts
 
 

@@ -22,6 +22,7 @@ from shosei.log.events import EVENTS, RunBegin
 from shosei.log.ledger import abandoned
 from shosei.log.log import Log
 from shosei.log.segments import Lines, blocks, line_ends, no_segments, segments
+from shosei.progress import BYTES, Progress, progress
 from shosei.text_files import BYTE_ORDER_MARK, UNREADABLE
 
 _ANY_KIND: Any = reduce(or_, EVENTS.values())
@@ -49,7 +50,7 @@ def attempts(folder: Path) -> list[int]:
     return _attempts(folder)[0]
 
 
-def _attempts(folder: Path) -> tuple[list[int], list[int]]:
+def _attempts(folder: Path, work: Progress | None = None) -> tuple[list[int], list[int]]:
     """The attempts, and numbers that are none: they have no begin, which may be lost, and follow on no attempt."""
     numbers, begun = set(), set()
     for segment in segments(folder):
@@ -60,6 +61,8 @@ def _attempts(folder: Path) -> tuple[list[int], list[int]]:
                     numbers.add(header.attempt)
                     if header.kind == _BEGIN:
                         begun.add(header.attempt)
+        if work:
+            work.advance(segment.stat().st_size)
     known: list[int] = []
     for number in sorted(numbers):
         if number in begun or not known or number - 1 == known[-1]:
@@ -72,14 +75,20 @@ def read_log(folder: Path, attempt: int | None = None) -> Log:
 
     Raises InputError: no log there, or no such attempt. Bad lines become warnings.
     """
-    known, strays = _attempts(folder)
+    size = sum(path.stat().st_size for path in segments(folder))
+    with progress("reading the log", 2 * size, BYTES) as work:  # it is read twice
+        return _read_log(folder, attempt, work)
+
+
+def _read_log(folder: Path, attempt: int | None, work: Progress) -> Log:
+    known, strays = _attempts(folder, work)
     if not known:
         raise InputError(f"{folder} holds no events; a run folder has log/*.jsonl, written by any shosei verb")
     if attempt is None:
         attempt = known[-1]
     elif attempt not in known:
         raise InputError(f"attempt {attempt} is not in {folder}; it has {', '.join(map(str, known))}")
-    log = _Reader(attempt, [*segments(folder), *abandoned(folder)]).read()
+    log = _Reader(attempt, [*segments(folder), *abandoned(folder)]).read(work)
     log.warnings += [f"lines of an attempt {number}, which nobody began, are left out" for number in strays]
     log.warnings += [f"{path.name} is no file, left out" for path in no_segments(folder)]
     return log
@@ -96,12 +105,12 @@ class _Reader:
         self._as_written = True
         self._bad = Counter[int]()  # lines that cannot be read, by their segment's place
 
-    def read(self) -> Log:
-        """The log, in order of time."""
+    def read(self, work: Progress) -> Log:
+        """The log, in order of time; ``work`` counts the bytes read."""
         for place, path in enumerate(self._files):
             begin, number = 0, 1
             with path.open("rb") as file:
-                for block in blocks(file):
+                for block in work.over(blocks(file), len):
                     ends = line_ends(block)
                     if not self._take(block, place, begin, ends):
                         self._take_lines(block, place, begin, ends, number)

@@ -17,6 +17,7 @@ from shosei.log.hardware import hardware, versions
 from shosei.log.log import Log
 from shosei.log.reader import attempts, read_log
 from shosei.log.writer import Writer
+from shosei.wrong_path import RUN, newest_run, wrong_path
 
 RUN_VARIABLE = "SHOSEI_RUN"
 ATTEMPT_VARIABLE = "SHOSEI_ATTEMPT"
@@ -168,16 +169,14 @@ def open_run(folder: str | Path | None = None, *, must_exist: bool = True) -> Ru
     """The run at ``folder``, or at ``SHOSEI_RUN``. Raises InputError if it must exist and is not a run folder."""
     chosen = folder or os.environ.get(RUN_VARIABLE)
     if not chosen:
-        raise InputError(f"no run folder: name one, such as runs/NAME, or set {RUN_VARIABLE}")
+        raise InputError(f"no run folder: name one, such as {newest_run() or 'runs/NAME'}, or set {RUN_VARIABLE}")
     run = Run(Path(chosen))
     if run.folder == Path() and not run.log.is_dir():
         raise InputError(
             "an empty run folder name, or the current folder, which is not a run: name one, such as runs/NAME"
         )
-    if must_exist and not run.log.is_dir():
-        raise InputError(
-            f"{run.folder} is not a run folder: it has no log/; 'shosei quickstart --out {run.folder}' makes one"
-        )
+    if must_exist and not RUN.is_at(run.folder):
+        raise wrong_path(run.folder, RUN)
     if run.folder.exists() and not run.folder.is_dir():
         raise InputError(f"{run.folder} is a file; a run needs a folder of its own")
     return run

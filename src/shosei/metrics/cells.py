@@ -73,6 +73,7 @@ from shosei.metrics.service_level import ServiceLevel
 from shosei.metrics.stats import MIN_CLUSTERS, Interval
 from shosei.metrics.stats.observations import Observations
 from shosei.metrics.value import Unmeasurable, Value
+from shosei.progress import progress
 from shosei.quantity import rounded
 
 
@@ -213,7 +214,9 @@ def compute(log: Log, service_level: ServiceLevel | None = None, prices: Prices 
 
     ``service_level`` is what goodput counts by, ``prices`` what tasks cost by.
     """
-    return [cell.compute(log) for cell in cells_of(log, service_level or ServiceLevel(), prices)]
+    measured = cells_of(log, service_level or ServiceLevel(), prices)
+    with progress("computing the metrics", len(measured), "cells") as work:
+        return [cell.compute(log) for cell in work.over(measured)]
 
 
 def cells_of(log: Log, service_level: ServiceLevel, prices: Prices | None = None) -> list[Cell]:

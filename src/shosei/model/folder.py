@@ -19,6 +19,7 @@ from shosei.model.internlm2 import InternLM2Weights
 from shosei.model.linear import Linear
 from shosei.model.transformer import Transformer
 from shosei.model.weights import Weights, write
+from shosei.progress import progress
 from shosei.spec import ModelSpec
 from shosei.spec.generation import WeightFormat
 from shosei.text.foreign import token_ids
@@ -79,20 +80,23 @@ def load(
     spec, stored = open_model(path)
     with torch.device("meta"):
         model = Transformer(spec)
+    in_4_bits = weights is WeightFormat.INT4
     state = {}
-    for name, shape in tensor_shapes(spec).items():
-        tensor = stored.read(name, shape)
-        own_name = name.removeprefix("model.")
-        module = model.get_submodule(own_name.rpartition(".")[0])
-        if weights is WeightFormat.INT4 and tensor.ndim == 2 and isinstance(module, Linear):
-            module.quantize(tensor.to(device, dtype))
-        else:
-            # A copy: the file is mapped no longer than it is read.
-            state[own_name] = tensor.to(device, dtype, copy=True)
-    model.load_state_dict(state, strict=False, assign=True)
-    model.tie()
-    if weights is WeightFormat.INT4 and spec.tied:
-        model.lm_head.quantize(model.embed_tokens.weight)
+    with progress(f"loading the weights{' in 4 bits' if in_4_bits else ''}", spec.params, "parameters") as work:
+        for name, shape in tensor_shapes(spec).items():
+            tensor = stored.read(name, shape)
+            own_name = name.removeprefix("model.")
+            module = model.get_submodule(own_name.rpartition(".")[0])
+            if in_4_bits and tensor.ndim == 2 and isinstance(module, Linear):
+                module.quantize(tensor.to(device, dtype))
+            else:
+                # A copy: the file is mapped no longer than it is read.
+                state[own_name] = tensor.to(device, dtype, copy=True)
+            work.advance(tensor.numel())
+        model.load_state_dict(state, strict=False, assign=True)
+        model.tie()
+        if in_4_bits and spec.tied:
+            model.lm_head.quantize(model.embed_tokens.weight)
     return model.eval(), spec
 
 

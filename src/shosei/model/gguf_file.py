@@ -20,6 +20,7 @@ from shosei.files import atomic_path
 from shosei.model.folder import open_model, tensor_shapes
 from shosei.model.gguf_vocabulary import add_vocabulary
 from shosei.model.licence import stated_licence
+from shosei.progress import progress
 from shosei.spec import ModelSpec
 from shosei.spec.rope import LinearScaling, Llama3Scaling, YarnScaling
 
@@ -83,9 +84,11 @@ def write(source: Path, out: Path, kind: str, licence: str | None = None) -> lis
             writer.write_ti_data_to_file()
             if divisors is not None:
                 _write_data(writer, divisors)
-            for name, shape in shapes.items():
-                tensor = _as_llama_cpp_has_it(name, stored.read(name, shape), spec)
-                _write_data(writer, gguf.quantize(tensor.float().contiguous().numpy(), types[name]))
+            with progress(f"writing the weights as {kind}", spec.params, "parameters") as work:
+                for name, shape in shapes.items():
+                    tensor = _as_llama_cpp_has_it(name, stored.read(name, shape), spec)
+                    _write_data(writer, gguf.quantize(tensor.float().contiguous().numpy(), types[name]))
+                    work.advance(tensor.numel())
         finally:
             writer.close()
     return notes

@@ -22,6 +22,7 @@ from shosei.model.hf_config import ARCHITECTURES, read_spec
 from shosei.model.hf_files import write_json
 from shosei.model.licence import CARD, is_identifier
 from shosei.model.weights import write
+from shosei.progress import progress
 from shosei.spec import ModelSpec
 from shosei.spec.rope import Llama3Scaling
 
@@ -42,12 +43,14 @@ def unpacked(file: Path, beside: Path) -> Iterator[Path]:
     Text is divided as llama.cpp divides it, which normalises none. Raises InputError, one line that names the file: not
     GGUF, damaged, of another architecture, with a tensor, a setting or a tokenizer that is not computed here.
     """
-    values = Values(file)
+    with progress(f"reading {file.name}"):
+        values = Values(file)
     beside.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=beside.parent, prefix=".gguf-") as name:
         folder = Path(name)
         write_json(folder / "config.json", _config(values))
-        write_tokenizer(values, folder)
+        with progress(f"reading the tokenizer of {file.name}"):
+            write_tokenizer(values, folder)
         _write_licence(values, folder)
         spec = read_spec(folder)
         _write_weights(values, spec, folder)

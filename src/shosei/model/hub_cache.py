@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from shosei.errors import InputError
+from shosei.wrong_path import MODEL, advice, wrong_path
 
 _NAME = re.compile(r"[\w.-]+/[\w.-]+", re.ASCII)
 
@@ -35,6 +36,8 @@ def find_checkpoint(source: Path) -> Path:
                 return folder
     if files := sorted(file for folder in folders for file in folder.glob("*.gguf")):
         raise InputError(f"{name} is in the cache as GGUF; import the file: shosei import {files[0]}")
+    if advice(source, MODEL):
+        raise wrong_path(source, MODEL)
     raise InputError("\n".join(_missing(name)))
 
 

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from shosei.errors import InputError
 from shosei.model.hf_files import INDEX, WEIGHTS, weight_files, write_json
+from shosei.progress import BYTES, progress
 
 SHARD_BYTES = 4_000_000_000
 # Those of weights that stand for themselves, by safetensors' names.
@@ -96,11 +97,13 @@ def write(folder: Path, shapes: Mapping[str, Sequence[int]], read: Callable[[str
     sizes = {name: math.prod(shape) * dtype.itemsize for name, shape in shapes.items()}
     shards = _shards(sizes)
     weight_map: dict[str, str] = {}
-    for number, names in enumerate(shards, 1):
-        file = WEIGHTS if len(shards) == 1 else f"model-{number:05}-of-{len(shards):05}.safetensors"
-        save_file({name: read(name).to(dtype).contiguous() for name in names}, folder / file, {"format": "pt"})
-        (folder / file).chmod(0o644)  # safetensors keeps it from everyone else, such as another server's user
-        weight_map |= dict.fromkeys(names, file)
+    with progress("writing the weights", sum(sizes.values()), BYTES) as work:
+        for number, names in enumerate(shards, 1):
+            file = WEIGHTS if len(shards) == 1 else f"model-{number:05}-of-{len(shards):05}.safetensors"
+            shard = {name: read(name).to(dtype).contiguous() for name in work.over(names, sizes.__getitem__)}
+            save_file(shard, folder / file, {"format": "pt"})
+            (folder / file).chmod(0o644)  # safetensors keeps it from everyone else, such as another server's user
+            weight_map |= dict.fromkeys(names, file)
     if len(shards) > 1:
         write_json(folder / INDEX, {"metadata": {"total_size": sum(sizes.values())}, "weight_map": weight_map})
 

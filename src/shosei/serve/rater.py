@@ -16,6 +16,7 @@ from shosei.log.raters import Raters
 from shosei.log.secret import RunSecret
 from shosei.serve.errors import ApiError
 from shosei.wire.feedback import Feedback
+from shosei.wrong_path import unreadable
 
 COOKIE = "shosei_rater"
 _COOKIE_DAYS = 180
@@ -89,7 +90,7 @@ def read_keys(path: Path) -> frozenset[str]:
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror}") from None
+        raise unreadable(path, error) from None
     except UnicodeDecodeError:
         raise InputError(f"{path} is no file of keys: it is not UTF-8 text") from None
     keys = set()

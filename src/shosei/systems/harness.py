@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from shosei.errors import InputError
-from shosei.exam.counts import Counts, OnProgress
+from shosei.exam.counts import Counts
 from shosei.exam.exam import Answer, Exam
 from shosei.exam.resume import NOTHING, Kept
 from shosei.files import write_atomic
@@ -70,7 +70,6 @@ async def run_agents(
     tasks: Sequence[Task],
     writer: Writer,
     output: Path,
-    progress: OnProgress = lambda counts: None,
     kept: Kept = NOTHING,
     grader: CommandGrader | None = None,
 ) -> Counts:
@@ -82,7 +81,7 @@ async def run_agents(
     told to stop: what has ended is in the log. Raises MeasurementInvalid: the system does not start.
     """
     decoding = {"grade_with": config.grade_with} if config.grade_with else {}
-    exam = Exam(tasks, config.samples, writer, progress, decoding=decoding, kept=kept.answers)
+    exam = Exam(tasks, config.samples, writer, decoding=decoding, kept=kept.answers)
     if not exam.ended:
         await _give(exam, config, system, url, writer, output, grader)
     return exam.counts

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from importlib import resources
 from pathlib import Path
 from typing import Self
@@ -14,6 +14,7 @@ from tokenizers import AddedToken, Regex, decoders, models, pre_tokenizers, trai
 
 from shosei.errors import InputError
 from shosei.files import write_atomic
+from shosei.progress import Progress, progress
 from shosei.text.foreign import SPECIAL_TOKENS, read_end_ids, token_names
 
 BYTES = 256
@@ -80,7 +81,8 @@ class Tokenizer:
         trainer = trainers.BpeTrainer(
             vocab_size=learned, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False
         )
-        tokenizer.train_from_iterator(texts, trainer)
+        with progress("reading text for the tokenizer", unit="characters") as work:
+            tokenizer.train_from_iterator(_read_through(texts, work), trainer)
         reserved = learned - tokenizer.get_vocab_size()
         names = [*SPECIAL_TOKENS, *(f"<|reserved_{number}|>" for number in range(reserved))]
         tokenizer.add_special_tokens([AddedToken(name, special=True, normalized=False) for name in names])
@@ -172,6 +174,12 @@ class Tokenizer:
     @property
     def end_id(self) -> int:
         return self.end_ids[0]
+
+
+def _read_through(texts: Iterable[str], work: Progress) -> Iterator[str]:
+    """``texts``; once they are read, merges are learnt, of which the library says nothing until the end."""
+    yield from work.over(texts, len)
+    work.what = "learning the tokenizer's merges"
 
 
 def _hide_special(tokenizer: tokenizers.Tokenizer, serialized: str) -> None:

@@ -12,6 +12,7 @@ import torch
 from shosei.data.packing import Packed
 from shosei.log import HeldOut, Score, Writer
 from shosei.model.transformer import Transformer
+from shosei.progress import progress
 from shosei.spec import ModelSpec
 from shosei.text import ChatFormat
 from shosei.train.loss import answer_loss
@@ -42,7 +43,8 @@ def validate(
 ) -> None:
     """Answer every task and emit one raw ``score`` each. Nothing is graded here."""
     prompts = [chat.render(task.messages) for task in tasks]
-    answers = decode(model, spec, prompts, [task.max_tokens for task in tasks], chat.tokenizer.end_ids)
+    with progress(f"answering {len(tasks):,} validation tasks"):
+        answers = decode(model, spec, prompts, [task.max_tokens for task in tasks], chat.tokenizer.end_ids)
     identity = identities(tasks, {"temperature": 0.0})
     for task, ids in zip(tasks, answers, strict=True):
         writer.emit(
@@ -71,11 +73,12 @@ def held_out_loss(
     """The cross-entropy on ``text``, summed over its predictions, computed as the training loss is."""
     where = next(model.parameters()).device
     nats, tokens = 0.0, 0
-    for batch in text.in_order(batch_tokens):
-        ids, targets = torch.from_numpy(batch.ids).to(where), torch.from_numpy(batch.targets).to(where)
-        mean = answer_loss(model, ids, targets, dtype)
-        nats += mean.item() * batch.tokens
-        tokens += batch.tokens
+    with progress("evaluating on held-out text", len(text), "rows") as work:
+        for batch in work.over(text.in_order(batch_tokens), lambda batch: len(batch.ids)):
+            ids, targets = torch.from_numpy(batch.ids).to(where), torch.from_numpy(batch.targets).to(where)
+            mean = answer_loss(model, ids, targets, dtype)
+            nats += mean.item() * batch.tokens
+            tokens += batch.tokens
     finite = nats if math.isfinite(nats) else None
     return HeldOut(epoch=epoch, step=step, nats=finite, tokens=tokens, characters=text.characters)
 

@@ -14,10 +14,12 @@ from shosei.files import sha256
 from shosei.log import Run
 from shosei.model import folder
 from shosei.model.device import compute_dtype, gemm_peak
+from shosei.progress import progress
 from shosei.spec import ModelSpec, preset
 from shosei.spec.training import lora_params
 from shosei.text import ChatFormat, load_chat
 from shosei.train.config import TrainConfig
+from shosei.wrong_path import MODEL, wrong_path
 
 # The preset that has no tokenizer of its own: its table has as many rows as the run's tokenizer has entries.
 _FOLLOWS_TOKENIZER = "nano"
@@ -72,7 +74,9 @@ def prepare(config: TrainConfig, run: Run) -> Preparation:
     if config.threads:
         torch.set_num_threads(config.threads)
     dtype = compute_dtype(config.dtype)
-    return Preparation(config, run, chat, spec, hashes, dtype, gemm_peak(dtype))
+    with progress("measuring the GEMM peak"):
+        peak = gemm_peak(dtype)
+    return Preparation(config, run, chat, spec, hashes, dtype, peak)
 
 
 def shape_of(config: TrainConfig, vocab_size: int) -> ModelSpec:
@@ -81,6 +85,8 @@ def shape_of(config: TrainConfig, vocab_size: int) -> ModelSpec:
         if config.lora_rank:
             raise InputError("train.lora_rank adapts a trained model; name its folder with --init")
         return _fit(preset(config.preset), vocab_size)
+    if not MODEL.is_at(Path(config.init)):
+        raise wrong_path(Path(config.init), MODEL)
     spec, _ = folder.open_model(Path(config.init))
     if vocab_size > spec.vocab_size:
         raise InputError(

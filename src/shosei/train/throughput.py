@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 
+from shosei.progress import Progress
 from shosei.spec import ModelSpec
 from shosei.spec.training import lora_params
 from shosei.train import ranks
 
-_BETWEEN_LINES_S = 3.0  # between two lines
+_WINDOW_S = 3.0  # over so many seconds of steps a rate is taken
 
 
 def step_flops(spec: ModelSpec, tokens: int, answers: int, sequence: int, lora_rank: int = 0) -> int:
@@ -30,10 +29,13 @@ def step_flops(spec: ModelSpec, tokens: int, answers: int, sequence: int, lora_r
 
 
 class Throughput:
-    """Says a line every few seconds: mean loss, tokens/s, FLOP/s beside the GEMM peak, time to go; of all ranks."""
+    """Counts the steps of a training, and notes every few seconds their mean loss and tokens/s, of all ranks.
 
-    def __init__(self, start: int, steps: int, peak: float, say: Callable[[str], None]) -> None:
-        self._start, self._steps, self._say = start, steps, say
+    ``peak``: FLOP/s at the GEMM peak of a rank; ``verbose`` notes the FLOP/s beside it, too.
+    """
+
+    def __init__(self, work: Progress, peak: float, *, verbose: bool = False) -> None:
+        self._work, self._verbose = work, verbose
         self._peak = peak * ranks.count()
         # Sums over steps: their number, seconds within them, tokens without padding, FLOPs, losses.
         self._recent, self._total = np.zeros(5), np.zeros(5)
@@ -42,9 +44,9 @@ class Throughput:
         """Count one step."""
         self._recent += (1, seconds, tokens, flops, loss)
         self._total += (1, seconds, tokens, flops, loss)
-        step = self._start + int(self._total[0])
-        if self._recent[1] >= _BETWEEN_LINES_S or step == self._steps:
-            self._report(step)
+        self._work.advance()
+        if self._recent[1] >= _WINDOW_S or not self._work.note or self._work.done == self._work.total:
+            self._work.note = self._rates()
             self._recent[:] = 0
 
     def summary(self) -> dict[str, float]:
@@ -59,11 +61,10 @@ class Throughput:
             "gemm_peak_gflops": self._peak / 1e9,
         }
 
-    def _report(self, step: int) -> None:
+    def _rates(self) -> str:
         steps, seconds, tokens, flops, loss = self._recent.tolist()
-        left, flops_per_second = (self._steps - step) * seconds / steps, flops / seconds
-        self._say(
-            f"step {step}/{self._steps}  loss {loss / steps:.3f}  {tokens / seconds:,.0f} tokens/s  "
-            f"{flops_per_second / 1e9:.0f} GFLOP/s ({flops_per_second / self._peak:.0%} of the GEMM peak)  "
-            f"{left:.0f} s to go"
-        )
+        rates = f"loss {loss / steps:.3f}, {tokens / seconds:,.0f} tokens/s"
+        if not self._verbose:
+            return rates
+        per_second = flops / seconds
+        return f"{rates}, {per_second / 1e9:.0f} GFLOP/s ({per_second / self._peak:.0%} of the GEMM peak)"

@@ -20,6 +20,7 @@ from shosei.files import sha256
 from shosei.log import Epoch, Section, Step, Writer
 from shosei.model import device, folder, lora
 from shosei.model.transformer import Transformer
+from shosei.progress import progress
 from shosei.quantity import NS_PER_S
 from shosei.train import checkpoint, ranks
 from shosei.train.checkpoint import Position
@@ -48,14 +49,22 @@ class Trained:
 
 
 def train(
-    prepared: Preparation, writer: Writer, decode: Decode, say: Callable[[str], None] = lambda line: None
+    prepared: Preparation,
+    writer: Writer,
+    decode: Decode,
+    say: Callable[[str], None] = lambda line: None,
+    *,
+    verbose: bool = False,
 ) -> Trained:
     """Train ``config.preset``, or the model ``config.init`` further, on the run's data; export it to ``run.model``.
 
     Emits ``step``, ``epoch``, ``section`` and, at each epoch's end, ``score`` events. The same configuration and data
-    give the same weights on the same machine. Raises InputError for data that cannot be used.
+    give the same weights on the same machine. ``verbose`` progress tells of FLOP/s. Raises InputError for data that
+    cannot be used.
     """
-    return _Trainer(prepared, writer, decode, say).run()
+    with progress("preparing the training"):
+        trainer = _Trainer(prepared, writer, decode, say)
+    return trainer.run(verbose)
 
 
 def learn(
@@ -125,21 +134,15 @@ class _Trainer:
         self.steps = config.max_steps or config.epochs * self.batches.steps_per_epoch
         self.step, self.skipped = self.start.step, 0
         self.held_out_rates: dict[str, float] = {}
-        self.throughput = Throughput(self.step, self.steps, prepared.gemm_flops, say)
+        self._gemm_flops = prepared.gemm_flops
 
-    def run(self) -> Trained:
+    def run(self, verbose: bool) -> Trained:
         if self.step == 0 and self.held_out:
             with self._section("evaluation"):
                 self._evaluate(0)
-        epochs = math.ceil(self.steps / self.batches.steps_per_epoch)
-        for epoch in range(self.start.epoch, epochs + 1):
-            taken = self.start.batch if epoch == self.start.epoch else 0
-            last = min(self.batches.steps_per_epoch, taken + self.steps - self.step)
-            if taken < last:
-                self._train_epoch(epoch, taken, last)
-                self._checkpoint(Position(self.step, epoch, last))
-            with self._section("evaluation"):
-                self._evaluate(epoch)
+        with progress("training", self.steps, "steps", done=self.step) as work:
+            self.throughput = Throughput(work, self._gemm_flops, verbose=verbose)
+            self._train()
         with self._section("checkpoint"):
             exported = ranks.of_first(self._export())
         return Trained(
@@ -150,6 +153,17 @@ class _Trainer:
             rates=self.throughput.summary(),
             held_out=self.held_out_rates,
         )
+
+    def _train(self) -> None:
+        epochs = math.ceil(self.steps / self.batches.steps_per_epoch)
+        for epoch in range(self.start.epoch, epochs + 1):
+            taken = self.start.batch if epoch == self.start.epoch else 0
+            last = min(self.batches.steps_per_epoch, taken + self.steps - self.step)
+            if taken < last:
+                self._train_epoch(epoch, taken, last)
+                self._checkpoint(Position(self.step, epoch, last))
+            with self._section("evaluation"):
+                self._evaluate(epoch)
 
     def _model(self) -> Transformer:
         """The weights to begin with, and what the configuration does to them. They are rank 0's: the others have their
@@ -296,17 +310,18 @@ class _Trainer:
         with self._section("checkpoint", epoch):
             self.writer.flush(sync=True)  # the log must hold every step that a resume will not repeat
             where = self._run.checkpoints
-            checkpoint.save(
-                where,
-                self.model,
-                self.optimizers,
-                position,
-                self.writer.attempt,
-                self.config,
-                self.spec,
-                self.hashes,
-                self.threads if ranks.count() == 1 else None,
-            )
+            with progress("writing a checkpoint"):
+                checkpoint.save(
+                    where,
+                    self.model,
+                    self.optimizers,
+                    position,
+                    self.writer.attempt,
+                    self.config,
+                    self.spec,
+                    self.hashes,
+                    self.threads if ranks.count() == 1 else None,
+                )
             if not ranks.rank():
                 checkpoint.prune(where, self.config.keep_checkpoints)
             ranks.wait()

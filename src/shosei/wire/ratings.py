@@ -17,6 +17,7 @@ from shosei.wire.feedback import (
     MAX_TAGS,
     MAX_TURN,
 )
+from shosei.wrong_path import unreadable
 
 COLUMNS = ("rater", "value", "stars", "thumbs", "request", "turn", "tags", "comment", "time")
 _VALUES = ("value", "stars", "thumbs")
@@ -50,7 +51,7 @@ def read_ratings(path: Path) -> list[RatingRow]:
         with open(path, encoding="utf-8-sig", newline="") as file:
             return _rows(path, file)
     except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror}") from None
+        raise unreadable(path, error) from None
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: {error.reason} at byte {error.start}: save the file as UTF-8") from None
 

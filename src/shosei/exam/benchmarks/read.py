@@ -17,8 +17,8 @@ from shosei.files import sha256
 from shosei.metrics.grading.numbers import true_number
 from shosei.text_files import read_text
 from shosei.wire.suite import Task, read_suite
+from shosei.wrong_path import SUITE, SUITE_ENDINGS, wrong_path
 
-_ENDINGS = (".jsonl", ".csv", ".tsv", ".json", ".jsonl.gz", ".csv.gz", ".tsv.gz", ".json.gz")
 _FOREIGN = (".xlsx", ".xls", ".ods", ".parquet", ".txt", ".docx", ".pdf", ".arrow")
 
 _FREE_TEXT = ("text", "span")
@@ -48,12 +48,9 @@ def benchmark_hashes(*paths: Path) -> dict[str, str]:
 
 
 def _files_of(path: Path) -> list[Path]:
-    if not path.is_dir():
-        return [path]
-    files = sorted(file for file in path.iterdir() if file.name.endswith(_ENDINGS))
-    if not files:
-        raise InputError(f"{path} holds no {', '.join('*' + ending for ending in _ENDINGS[:4])} files")
-    return files
+    if not path.exists() or (path.is_dir() and not SUITE.is_at(path)):
+        raise wrong_path(path, SUITE)
+    return sorted(file for file in path.iterdir() if file.name.endswith(SUITE_ENDINGS)) if path.is_dir() else [path]
 
 
 def read_benchmarks(*paths: Path, schema: Schema = AS_IT_LOOKS) -> list[Task]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from shosei.exam.counts import Counts, OnProgress, SuiteCount
+from shosei.exam.counts import Counts, SuiteCount
 from shosei.exam.exam import Answer, drain
 from shosei.exam.judging.config import JudgeConfig
 from shosei.exam.judging.framing import FRAMING_VERSION, framed
@@ -20,6 +20,7 @@ from shosei.log import Log, Score, Verdict, Writer
 from shosei.log.secret import RunSecret
 from shosei.metrics.grading.grade import JUDGE
 from shosei.metrics.grading.verdict import digest_of
+from shosei.progress import progress
 from shosei.wire.client import Client
 from shosei.wire.suite import Task
 
@@ -60,9 +61,7 @@ class Judging:
         name = f"{score.suite}/{score.item}/{score.sample} {digest_of(score)}"
         return framed(self.rubric, score, self.secret.sign("judge", name, _NONCE_CHARACTERS))
 
-    async def judge(
-        self, url: str, answers: Sequence[Score], writer: Writer, progress: OnProgress, cast: Collection[Vote]
-    ) -> Counts:
+    async def judge(self, url: str, answers: Sequence[Score], writer: Writer, cast: Collection[Vote]) -> Counts:
         """Ask for each vote on each answer that is not ``cast``; return counts by suite.
 
         Each becomes a ``verdict`` event, in the log before the next is asked; a request that failed does too, and is
@@ -87,9 +86,11 @@ class Judging:
                 writer.emit(self._verdict(score, vote, answer))
                 writer.flush()
                 counts[score.suite].end(answer.event.error, answer.message)
-                progress(counts)
+                work.advance()
+                work.note = f"{sum(count.failed for count in counts.values())} failed"
 
-            await drain(pending, self.config.concurrency, ask)
+            with progress("judging", len(votes), "verdicts", done=len(votes) - len(pending)) as work:
+                await drain(pending, self.config.concurrency, ask)
         return counts
 
     def _task(self, score: Score) -> Task:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import msgspec
 
-from shosei.log import Exec, Log
+from shosei.log import Exec, Log, Score
 from shosei.metrics.grading.grade import COMMAND, GRADING_VERSION, answer_of_score, classes, mark, outcomes
 from shosei.metrics.observed.answers import by_epoch
+from shosei.progress import progress
 
 
 class Item(msgspec.Struct, kw_only=True):
@@ -33,8 +34,9 @@ def items(log: Log) -> bytes:
     scores = [score for last in list(by_epoch(log).values())[-1:] for score in last]
     executions = {(event.suite, event.item, event.sample): event for event in log.of(Exec)}
     ended, of_suite = outcomes(executions.values()), classes(scores)
-    lines = []
-    for score in sorted(scores, key=lambda score: (score.suite, score.item, score.sample)):
+    ordered = sorted(scores, key=lambda score: (score.suite, score.item, score.sample))
+
+    def line(score: Score) -> bytes:
         execution = executions.get((score.suite, score.item, score.sample))
         parts, marked = answer_of_score(score), mark(score, ended, of_suite)
         item = Item(
@@ -53,8 +55,10 @@ def items(log: Log) -> bytes:
             oracle=execution.oracle if execution else "",
             grading_version=GRADING_VERSION,
         )
-        lines.append(msgspec.json.encode(item) + b"\n")
-    return b"".join(lines)
+        return msgspec.json.encode(item) + b"\n"
+
+    with progress("grading the answers", len(ordered), "answers") as work:
+        return b"".join(map(line, work.over(ordered)))
 
 
 def _program(execution: Exec | None) -> str:
