@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from foreign_chats import make_chat
+from foreign_chats import PLAIN, XML, make_chat
 from foreign_samples import edit, save
 from verb import Shosei
 
@@ -25,13 +25,23 @@ def theirs(tmp_path: Path) -> Path:
     return tmp_path / "theirs"
 
 
-def test_a_template_without_tools_is_said(theirs: Path, tmp_path: Path, shosei: Shosei) -> None:
+@pytest.mark.parametrize(
+    ("template", "note"),
+    [
+        (NO_TOOLS, "its chat has no tool calls: the model's chat template refuses this: roles alternate"),
+        (PLAIN, "its chat template has no tools: a request's tools stand in the system's words"),
+        (XML, "its chat template writes tool calls in a form that is not known here: tools are refused"),
+    ],
+)
+def test_a_template_without_tools_is_said(
+    theirs: Path, tmp_path: Path, shosei: Shosei, template: str, note: str
+) -> None:
     """The tokenizer has no tokens for calls either."""
     save("llama", theirs, num_hidden_layers=1, vocab_size=400)
-    make_chat(theirs, NO_TOOLS)
+    make_chat(theirs, template)
     code, out, err = shosei("import", theirs, "--out", tmp_path / "run")
     assert code == 0, err
-    assert "its chat has no tool calls: the model's chat template refuses this: roles alternate" in out
+    assert note in out
     assert out.rstrip().endswith(f"serve it: shosei serve {tmp_path / 'run'}")
 
 

@@ -13,7 +13,7 @@ import openai
 import pytest
 import torch
 
-from foreign_chats import CHATS, PLAIN, XML, make_chat
+from foreign_chats import CHATS, XML, make_chat
 from serve_process import serving
 from shosei.engine.engine import Engine
 from shosei.engine.grammar import Grammars
@@ -143,13 +143,12 @@ def test_where_the_model_may_choose_only_right_calls_are_allowed(name: str, tmp_
 
 
 def test_a_format_that_is_not_known_is_one_clear_line(tmp_path: Path) -> None:
-    for number, template in enumerate((XML, PLAIN)):
-        chat = load_chat(make_chat(tmp_path / str(number), template))
-        request = ChatRequest.model_validate({"messages": ASK, "tools": TOOLS})
-        with pytest.raises(ApiError, match="tool format of this model's chat template is not known") as error:
-            chat_prompt(request, chat)
-        assert (error.value.status, error.value.param) == (400, "tools")
-        chat_prompt(ChatRequest.model_validate({"messages": ASK, "tools": TOOLS, "tool_choice": "none"}), chat)
+    chat = load_chat(make_chat(tmp_path, XML))
+    request = ChatRequest.model_validate({"messages": ASK, "tools": TOOLS})
+    with pytest.raises(ApiError, match="tool format of this model's chat template is not known") as error:
+        chat_prompt(request, chat)
+    assert (error.value.status, error.value.param) == (400, "tools")
+    chat_prompt(ChatRequest.model_validate({"messages": ASK, "tools": TOOLS, "tool_choice": "none"}), chat)
 
 
 @pytest.fixture(scope="module")

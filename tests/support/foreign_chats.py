@@ -86,4 +86,5 @@ CHATS = {
     "Hermes, tags are text": {"template": HERMES},
     "Llama": {"template": LLAMA},
     "InternLM, template without tools": {"template": PLAIN, "internlm": True},
+    "template without tools": {"template": PLAIN},
 }

@@ -78,7 +78,31 @@ def test_internlms_layout_with_tools_is_its_documented_one(tmp_path: Path) -> No
     )
 
 
-@pytest.mark.parametrize(("template", "tokens"), [(XML, TAGS), (PLAIN, ()), ("{{ raise_exception('no') }}", ())])
+def test_a_template_without_tools_gets_them_in_the_words_of_messages(tmp_path: Path) -> None:
+    """As a template with tools in Hermes' form lays them out, but for the words that explain them."""
+    plain, hermes = (load_chat(make_chat(tmp_path / name, HERMES if name else PLAIN)) for name in ("", "h"))
+    results = [{"role": "tool", "content": "晴れ"}, {"role": "tool", "content": "雨"}]
+    asked = [QUESTION, answer("はい", ("天気", '{"日":[1]}'), ("天気", ""))]
+    system, user, called, told, *_ = plain.text([*asked, *results], TOOLS).split("<|role|>")[1:]
+    assert system.startswith("system\n# Tools")
+    assert f"<tools>\n{json.dumps(TOOLS[0], ensure_ascii=False)}\n</tools>" in system
+    assert hermes.text(asked, TOOLS, False).endswith(f"<|role|>{user}<|role|>{called}")
+    assert told == ("user\n<tool_response>\n晴れ\n</tool_response>\n<tool_response>\n雨\n</tool_response><|end|>\n")
+    own = plain.text([{"role": "system", "content": "短く"}, QUESTION], TOOLS)
+    assert "<|role|>system\n短く\n\n# Tools" in own
+    assert plain.text([QUESTION]) == hermes.text([QUESTION])
+
+
+def test_a_call_is_learnt_where_the_template_has_no_tools(tmp_path: Path) -> None:
+    chat = load_chat(make_chat(tmp_path, PLAIN))
+    messages = [QUESTION, answer("", ("天気", "{}")), {"role": "tool", "content": "晴れ"}, answer("晴れです")]
+    ids, mask = chat.training_example(messages, TOOLS)
+    learned = [token for token, loss in zip(ids, mask, strict=True) if loss]
+    assert chat.tokenizer.decode(learned) == '<tool_call>\n{"name": "天気", "arguments": {}}\n</tool_call>晴れです'
+    assert learned.count(chat.tokenizer.end_id) == 2
+
+
+@pytest.mark.parametrize(("template", "tokens"), [(XML, TAGS), (XML, ())])
 def test_a_format_that_is_not_known_is_none(template: str, tokens: tuple[str, ...], tmp_path: Path) -> None:
     chat = load_chat(make_chat(tmp_path, template, tokens))
     assert chat.call_format is None

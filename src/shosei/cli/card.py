@@ -93,7 +93,10 @@ def card(
         say(f"warning: {translated(warning, spoken)}")
     data = to_json(scorecard)
     with progress("writing the card"):
-        views: dict[str, bytes | str] = {"card.md": markdown(scorecard, spoken), "card.html": html(scorecard, lang and spoken)}
+        views: dict[str, bytes | str] = {
+            "card.md": markdown(scorecard, spoken),
+            "card.html": html(scorecard, lang and spoken),
+        }
     page, code = _written(chosen, regraded | {"card.json": data} | views)
     if as_json:
         print(data, end="", flush=True)

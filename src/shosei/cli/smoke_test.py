@@ -110,10 +110,15 @@ def _laid_out(chat: ChatFormat) -> list[int]:
     """The ids of a conversation. Raises InputError if even a question is refused."""
     question = chat.render(_QUESTION)
     try:
-        return chat.render(_CONVERSATION, _TOOLS)
+        ids = chat.render(_CONVERSATION, _TOOLS)
     except InputError as error:
         _tell("note", f"its chat has no tool calls: {error}")
         return question
+    if chat.worded_tools:
+        _tell("note", "its chat template has no tools: a request's tools stand in the system's words, in Hermes' form")
+    elif chat.call_format is None:
+        _tell("note", "its chat template writes tool calls in a form that is not known here: tools are refused")
+    return ids
 
 
 def _decode_one(folder: Path, prompt: Sequence[int]) -> None:

@@ -43,11 +43,12 @@ class CallFormat:
 
 _INTERNLM = ("<|action_start|>", ("<|plugin|>", "\n"), "parameters", (), "<|action_end|>", ())
 OURS = CallFormat(*_INTERNLM, separators=(",", ":"))
+HERMES = CallFormat("<tool_call>", ("\n",), "arguments", ("\n",), "</tool_call>", ("\n",))  # Qwen's too
 # The last has no begin and so could be found within another.
 KNOWN = (
     OURS,
     CallFormat(*_INTERNLM),
-    CallFormat("<tool_call>", ("\n",), "arguments", ("\n",), "</tool_call>", ("\n",)),  # Hermes', and so Qwen's
+    HERMES,
     CallFormat("", (), "parameters", (), "", None),  # Llama 3's
 )
 

@@ -35,6 +35,7 @@ class ChatML:
 
     call_format: CallFormat | None = OURS  # how the model writes calls of tools; None: unknown
     has_thoughts = False  # whether its answers begin with thoughts between marks
+    worded_tools = False  # whether tools stand in the messages' words, as the template has no place for them
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self.tokenizer = tokenizer

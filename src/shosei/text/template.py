@@ -18,11 +18,12 @@ from jinja2.parser import Parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from shosei.errors import InputError
-from shosei.text.call_format import KNOWN, CallFormat, as_object
+from shosei.text.call_format import HERMES, KNOWN, CallFormat, as_object
 from shosei.text.folder_files import read_text
 from shosei.text.foreign import SPECIAL_TOKENS, TEMPLATE, TOOL_TEMPLATE, token_names
 from shosei.text.thoughts import MARKS
 from shosei.text.tokenizer import Tokenizer
+from shosei.text.worded_tools import without_tools
 from shosei.wire.message import text_of
 
 # OpenAI's messages and tools, as ``chat`` says.
@@ -39,11 +40,19 @@ class FolderChat:
     """The chat format of a folder that is not ours: Jinja with ``bos_token`` and the like in ``names``.
 
     ``source`` empty: a base model's folder, which has no chat. ``tool_source``: of conversations with tools, where that
-    is another.
+    is another. ``worded_tools``: the template knows no tools, so they stand in the messages' words.
     """
 
-    def __init__(self, tokenizer: Tokenizer, names: Mapping[str, str], source: str = "", tool_source: str = "") -> None:
+    def __init__(
+        self,
+        tokenizer: Tokenizer,
+        names: Mapping[str, str],
+        source: str = "",
+        tool_source: str = "",
+        worded_tools: bool = False,
+    ) -> None:
         """Raises InputError if a source is not a template."""
+        self.worded_tools = worded_tools
         self.tokenizer, self._names = tokenizer, dict(names)
         self._source = source + tool_source
         self._template = _compiled(source) if source else None
@@ -54,6 +63,8 @@ class FolderChat:
     @cached_property
     def call_format(self) -> CallFormat | None:
         """The known format that the template gives a call of an earlier turn; None: it has none, or another."""
+        if self.worded_tools:
+            return HERMES
         name, arguments = "f", {"x": [1, 2]}
         schema = {"type": "object", "properties": {"x": {"type": "array", "description": ""}}}
         tools = [{"type": "function", "function": {"name": name, "description": "", "parameters": schema}}]
@@ -201,6 +212,8 @@ class FolderChat:
         variables: Mapping[str, Any] = MappingProxyType({}),
     ) -> str:
         """The layout, with names of special tokens in what a client says parted. Raises InputError as ``render``."""
+        if self.worded_tools:
+            messages, tools = without_tools(messages, tools), None
         turns = [_as_templates_read(message) for message in messages]
         try:
             return template.render(
@@ -228,11 +241,14 @@ def load_templates(folder: Path, tokenizer: Tokenizer) -> FolderChat:
     names = token_names(folder)
     source, tool_source = (read_text(folder, name) or "" for name in (TEMPLATE, TOOL_TEMPLATE))
     chat = FolderChat(tokenizer, names, source, tool_source)
+    if not source or tool_source or chat.call_format:
+        return chat
     # InternLM2's released templates know no tools, but its tokens do.
-    if source and not tool_source and not chat.call_format and set(SPECIAL_TOKENS) <= set(tokenizer.special_names):
+    if set(SPECIAL_TOKENS) <= set(tokenizer.special_names):
         internlm = resources.files(__package__).joinpath("internlm.jinja").read_text("utf-8")
         return FolderChat(tokenizer, names, source, internlm)
-    return chat
+    has_tools = chat.reads("tools") or chat.reads("tool_calls")  # in a format that is not known here
+    return chat if has_tools else FolderChat(tokenizer, names, source, worded_tools=True)
 
 
 class _GenerationTag(Extension):
