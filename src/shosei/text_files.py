@@ -63,7 +63,9 @@ def json_lines(path: Path, kind: Any, what: str) -> Iterator[tuple[str, Any]]:
 
 def encoding_remedy(path: Path, data: bytes) -> str:
     """What follows "not UTF-8": how to convert a file of this text, if it looks like an encoding that is known here."""
-    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+    if data.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):  # the first of them begins as UTF-16's does
+        name = "UTF-32"
+    elif data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         name = "UTF-16"
     elif _share(_KANA, data, "cp932") > _LEAST_SHARE_OF_SCRIPT:
         name = "Shift_JIS"

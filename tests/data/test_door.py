@@ -130,6 +130,8 @@ def test_what_nothing_is_made_of_is_told() -> None:
     row = {"messages": [ASKED | {"time": 3}, ANSWERED], "id": 7, "lang": "zh", "source": None}
     dialogue, ignored = dialogue_of(row)
     assert (dialogue.lang, ignored) == ("zh", {"id", "messages[].time"})
+    for key in ("loss", "train"):  # others' names of a weight of 0
+        assert dialogue_of(answering(content="a", **{key: False}))[1] == {f"messages[].{key}"}
 
 
 FAULTS: list[tuple[Any, str]] = [
@@ -144,8 +146,17 @@ FAULTS: list[tuple[Any, str]] = [
     ({"messages": [{"role": "bot", "content": "hi"}]}, "message 1: role: Input should be 'system'"),
     ({"messages": [{"content": "hi"}]}, "message 1: role: Field required"),
     ({"messages": [{"role": "user", "from": "human", "value": "a", "content": "a"}]}, "'role' and 'from'"),
-    ({"messages": [{"role": "user", "content": 5}]}, "message 1: content"),
-    ({"messages": [{"role": "user", "content": {"type": "text", "text": "a"}}]}, "message 1: content"),
+    *(
+        (
+            {"messages": [{"role": "user", "content": content}]},
+            "message 1: content: a message's content is text or a list",
+        )
+        for content in (5, True, {"type": "text", "text": "a"})
+    ),
+    *(
+        ({"messages": [{"role": "user", "content": [part]}]}, "message 1: content[0]: a part is an object with a type")
+        for part in (5, None, "a", part("a"))
+    ),
     (
         {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {}}]}]},
         "message 1: content[0]: only text is read, and this part is of the type 'image_url'",
@@ -158,13 +169,23 @@ FAULTS: list[tuple[Any, str]] = [
     (answering(tool_calls=[{"function": {"arguments": "{}"}}]), "tool_calls[0].function.name: Field required"),
     (answering(tool_calls=[{"function": {"name": "f", "arguments": '{"x": '}}]), "arguments of a call are not JSON"),
     (answering(tool_calls=[{"function": {"name": "f", "arguments": "[1]"}}]), "are a JSON object, not a list"),
+    (answering(tool_calls=[{"function": {"name": "", "arguments": "{}"}}]), "message 2: a call has no name"),
+    *(
+        (answering(tool_calls=[{"function": {"name": "f", "arguments": f'{{"x": {number}}}'}}]), "are not JSON")
+        for number in ("1e999", "-1e999", "NaN", "Infinity")
+    ),
+    (answering(tool_calls=[None]), "message 2: tool_calls[0]: it must be a JSON object"),
     (answering(function_call={"name": "f"}), "'function_call' is an old form: write 'tool_calls'"),
     (GOOD | {"functions": [TOOL]}, "'functions' is an old form: write 'tools'"),
     (GOOD | {"tools": [{"type": "function", "function": {}}]}, "tool 1: function.name: Field required"),
     (GOOD | {"tools": "[{"}, "tools are not JSON"),
+    (GOOD | {"tools": '[{"name": "f", "parameters": {"maximum": 1e999}}]'}, "tools are not JSON"),
+    (GOOD | {"tools": ["f"]}, "tool 1: it must be a JSON object"),
     (GOOD | {"prompt": "a", "completion": "b"}, "messages and prompt/completion, and could be read either way"),
     ({"conversations": [{"from": "bing", "value": "a"}]}, "from 'bing' is not one of human, "),
-    ({"conversations": [{"from": "gpt"}]}, "message 1 has no content"),
+    ({"conversations": [{"from": "gpt"}]}, "message 1 has no content; it has the keys from"),
+    ({"conversations": [{"from": "function_call"}]}, "message 1 has no content; it has the keys from"),
+    ({"conversations": [{"from": "function_call", "value": "f()"}]}, "a function_call is not JSON"),
     ({"instruction": "a", "input": ["b"], "output": "c"}, "instruction and input are texts"),
     ({"instruction": "a", "output": ""}, "message 2, an answer, is empty"),
     ({"instruction": "a"}, "it has the keys instruction"),
@@ -222,6 +243,29 @@ def test_rows_of_parquet(tmp_path: Path) -> None:
     assert not intake.ignored
 
 
+def test_fields_of_structs_that_a_row_of_parquet_has_not(tmp_path: Path) -> None:
+    """A struct has the keys of all rows: the arguments of one tool's call are null in the calls of another."""
+    pyarrow = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    calls = [{"id": "", "type": "function", "function": {"name": "f", "arguments": {key: 1}}} for key in "xy"]
+    table = pyarrow.Table.from_pylist([answering(tool_calls=[call]) for call in calls])
+    parquet.write_table(table, tmp_path / "mine")
+    taught = [dialogue.messages[1]["tool_calls"] for dialogue in read_file(tmp_path / "mine")[0]]
+    assert [call["function"]["arguments"] for (call,) in taught] == ['{"x":1}', '{"y":1}']
+    (tmp_path / "packed").write_bytes(gzip.compress((tmp_path / "mine").read_bytes()))
+    with pytest.raises(InputError, match="packed by gzip"):
+        read_file(tmp_path / "packed")
+
+
+@pytest.mark.parametrize("number", ["NaN", "-Infinity", "1e999", "9" * 5000])
+def test_an_array_with_a_number_that_is_none_keeps_its_other_rows(tmp_path: Path, number: str) -> None:
+    (tmp_path / "mine").write_text(f'[{json.dumps(GOOD)},\n{{"prompt": "a", "score": {number}}},\n{json.dumps(GOOD)}]')
+    dialogues, intake = read_file(tmp_path / "mine")
+    assert (len(dialogues), intake.rows) == (2, 3)
+    assert intake.faults.first[0].startswith(f"{tmp_path / 'mine'}:2: not JSON")
+
+
 def test_parquet_without_its_library_is_one_line(
     tmp_path: Path, shosei: Shosei, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -240,7 +284,10 @@ def test_parquet_without_its_library_is_one_line(
         (b"", "has no rows"),
         (b"\n \n", "has no rows"),
         (b"[]", "has no rows"),
-        (b'[{"messages": ', "not a JSON array"),
+        (b'[{"messages": ', "mine:1: not a JSON array"),
+        (b'[\n{"prompt": "a"},\n]', "mine:3: not a JSON array"),
+        (b'[\n{"prompt": "a"}\n{"prompt": "b"}]', "mine:3: not a JSON array"),
+        (b"[" * 100_000, "not a JSON array"),
         (gzip.compress(b'{"messages": []}\n' * 99, mtime=0)[:-9], "damaged gzip"),
         (b"\x1f\x8bno", "damaged gzip"),
         ('{"prompt": "今天天气怎么样", "completion": "很好"}\n'.encode("gbk"), "mine:1: not UTF-8 but, it seems, GBK"),
@@ -249,6 +296,7 @@ def test_parquet_without_its_library_is_one_line(
             "mine:1: not UTF-8 but, it seems, Shift_JIS",
         ),
         ('{"prompt": "a", "completion": "b"}\n'.encode("utf-16"), "mine:1: not UTF-8 but, it seems, UTF-16"),
+        ('{"prompt": "a", "completion": "b"}\n'.encode("utf-32"), "mine:1: not UTF-8 but, it seems, UTF-32"),
     ],
 )
 def test_a_file_that_cannot_be_used_is_one_line(tmp_path: Path, data: bytes, words: str) -> None:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from foreign_chats import make_chat
+from foreign_chats import HERMES, PLAIN, THINKING, make_chat
 from shosei.data.config import TooLong
 from shosei.data.dataset import DialogueBatches
 from shosei.data.dialogues import Dialogue
@@ -185,6 +185,49 @@ def test_what_a_template_refuses_is_left_out_and_shown(tmp_path: Path) -> None:
     head, fault, *_ = counts.lines(512, "cut")
     assert head == "1 of 2 rows do not fit the model's chat format: left out"
     assert fault.strip() == "row 1: the model's chat template refuses this: not this"
+
+
+def test_a_template_without_tools_does_not_teach_empty_answers(tmp_path: Path) -> None:
+    function = {"name": "f", "arguments": "{}"}
+    calling = Dialogue(
+        [*dialogue("q").messages, {"role": "assistant", "content": "", "tool_calls": [{"function": function}]}]
+    )
+    offered = dialogue("q", "a", tools=[{"type": "function", "function": {"name": "f"}}])
+    without, knowing = (load_chat(make_chat(tmp_path / name, source)) for name, source in (("a", PLAIN), ("b", HERMES)))
+    examples, counts = encode([calling, offered, dialogue("q", "a")], without, 512)
+    assert [learnt(example, without) for example in examples] == [["a<|end|>"]]
+    assert [fault.split(": ")[1] for fault in counts.refused.first] == [
+        "the model's chat template shows no calls of tools",
+        "the model's chat template shows no tools",
+    ]
+    assert len(encode([calling, offered], knowing, 512)[0]) == 2
+
+
+@pytest.mark.parametrize("too_long", ["cut", "split"])
+def test_answers_that_a_template_shows_otherwise_later_on_are_told_of(tmp_path: Path, too_long: TooLong) -> None:
+    """Qwen3's template takes thoughts away from all answers but the last."""
+    rewriting = PLAIN.replace(
+        "'\n' + m.content", "'\n' + ('<think></think>' if loop.last and m.role == 'assistant' else '') + m.content"
+    )
+    chat = load_chat(make_chat(tmp_path, rewriting))
+    row = dialogue("q", "one", "q", "two", "q", "three")
+    whole, counts = encode([row], chat, 512, too_long)
+    assert [learnt(example, chat) for example in whole] == [["<think></think>three<|end|>"]]
+    assert (counts.rewritten, counts.lost_answers) == (2, 0)
+    assert any(line.startswith("2 answers have no loss") for line in counts.lines(512, too_long))
+    examples, counts = encode([row], chat, len(whole[0][0]) - 2, too_long)
+    answers = sum(len(learnt(example, chat)) for example in examples)
+    assert answers + counts.rewritten + counts.lost_answers == 3
+    assert min(counts.rewritten, counts.lost_answers) >= 0
+
+
+def test_thoughts_that_are_not_shown_are_told_of(chat: ChatML, tmp_path: Path) -> None:
+    row = dialogue("q", "a")
+    row.messages[1]["reasoning_content"] = "hm"
+    (line,) = encode([row], chat, 512)[1].lines(512, "cut")
+    assert line.startswith("1 of 1 rows have thoughts")
+    shown = load_chat(make_chat(tmp_path, THINKING))
+    assert encode([row], shown, 512)[1].lines(512, "cut") == []
 
 
 def test_strict_stops_at_what_a_template_refuses(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any
 
 import msgspec
 from pydantic import ValidationError, field_validator
@@ -87,7 +87,8 @@ def dialogue_of(row: Any) -> tuple[Dialogue, set[str]]:
     try:
         turns = [_turn(place, each) for place, each in enumerate(form.read(given), 1)]
         tools = [_tool(place, each) for place, each in enumerate(_listed_tools(given.get("tools")), 1)]
-        ignored |= {f"messages[].{key}" for turn in turns for key, value in (turn.model_extra or {}).items() if value}
+        extras = [pair for turn in turns for pair in (turn.model_extra or {}).items()]
+        ignored |= {f"messages[].{key}" for key, value in extras if value or value is False}
         weight = _Turn(role="assistant", weight=given.get("weight", 1)).weight
         dialogue = Dialogue([_plain(turn, weight) for turn in turns], tools=tools, **labels)
         msgspec.json.encode(dialogue)
@@ -137,6 +138,8 @@ def _turn(place: int, value: Any) -> _Turn:
         raise RowFault(f"message {place}: only an assistant calls tools, not {turn.role}")
     if turn.content is None and not turn.tool_calls:
         raise RowFault(f"message {place} has no content; it has the keys {', '.join(given)}")
+    if any(not call.function.name for call in turn.tool_calls or []):
+        raise RowFault(f"message {place}: a call has no name")
     if turn.role == "assistant" and turn.weight and not (turn.text.strip() or turn.tool_calls):
         raise RowFault(f"message {place}, an answer, is empty")
     return turn
@@ -149,16 +152,17 @@ def _call(call: Any) -> Any:
         return {"id": "", **call} if isinstance(call, dict) else call
     arguments = function.get("arguments")
     if isinstance(arguments, str):
-        arguments = _json(arguments, "arguments of a call") if arguments.strip() else {}
+        arguments = _json(arguments, "arguments of a call are") if arguments.strip() else {}
     if not isinstance(arguments or {}, dict):
         raise RowFault(f"arguments of a call are a JSON object, not {_kind(arguments)}")
     given = {key: value for key, value in call.items() if value is not None}
+    json.dumps(arguments, allow_nan=False)  # tables hold numbers that JSON does not
     return {"id": "", **given, "function": {**function, "arguments": compact(arguments or {})}}
 
 
 def _listed_tools(value: Any) -> list[Any]:
     """A row's tools: a list, or JSON of one."""
-    tools = _json(value, "tools") if isinstance(value, str) and value.strip() else value or []
+    tools = _json(value, "tools are") if isinstance(value, str) and value.strip() else value or []
     if not isinstance(tools, list):
         raise RowFault(f"tools are a list, not {_kind(tools)}")
     return tools
@@ -197,10 +201,12 @@ def _spoken(place: int, turn: Any) -> Any:
     speaker, value = turn["from"], turn.get("value")
     if not isinstance(speaker, str) or speaker not in _SPEAKERS:
         raise RowFault(f"message {place}: from {speaker!r} is not one of {', '.join(_SPEAKERS)}")
+    if value is None and turn.get("content") is None:
+        raise RowFault(f"message {place} has no content; it has the keys {', '.join(turn)}")
     rest = {key: each for key, each in turn.items() if key not in ("from", "value")}
     if speaker != "function_call":
         return {"role": _SPEAKERS[speaker], "content": value, **rest}
-    call = _json(value, f"message {place}: a function_call") if isinstance(value, str) else value
+    call = _json(value, f"message {place}: a function_call is") if isinstance(value, str) else value
     return {"role": "assistant", "tool_calls": [{"function": one} for one in _listed(call)], **rest}
 
 
@@ -245,13 +251,11 @@ _FORMS = (
 
 def _json(text: Any, what: str) -> Any:
     try:
-        return json.loads(text, parse_constant=_no_number)
+        value = json.loads(text)
+        json.dumps(value, allow_nan=False)
+        return value
     except (ValueError, RecursionError):
-        raise RowFault(f"{what} are not JSON: {text[:40]!r}") from None
-
-
-def _no_number(name: str) -> NoReturn:
-    raise ValueError(name)
+        raise RowFault(f"{what} not JSON: {text[:40]!r}") from None
 
 
 def _listed(value: Any) -> Iterable[Any]:

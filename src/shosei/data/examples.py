@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import takewhile
+from typing import Any
 
 from shosei.data.config import TooLong
 from shosei.data.dialogues import Dialogue
@@ -13,7 +14,9 @@ from shosei.errors import InputError
 from shosei.log import Run
 from shosei.progress import progress
 from shosei.text import ChatFormat
+from shosei.text.template import is_learnt
 
+Messages = Sequence[Mapping[str, Any]]
 Example = tuple[list[int], list[bool]]  # a dialogue's token ids, and where in it loss is taken
 
 
@@ -21,7 +24,8 @@ Example = tuple[list[int], list[bool]]  # a dialogue's token ids, and where in i
 class ExampleCounts:
     """What became of dialogues: those that the chat format refuses, that teach nothing, that are longer than the model
     reads, that another repeats; answers, those that are cut before their end, those that are cut away whole, and those
-    that the chat format gives no end."""
+    that the chat format gives no end, those that it shows otherwise later on and so gives no loss; dialogues with
+    thoughts that it does not show."""
 
     dialogues: int = 0
     examples: int = 0
@@ -33,7 +37,21 @@ class ExampleCounts:
     lost_answers: int = 0
     answers: int = 0
     without_end: int = 0
+    rewritten: int = 0
+    unshown_thoughts: int = 0
     duplicates: int = 0
+
+    def add(self, messages: Messages, example: Example, cut: Example, chat: ChatFormat) -> None:
+        """Count an example of ``messages``, of which ``cut`` is learnt, its beginning or all of it."""
+        (ids, mask), end = example, len(cut[0])
+        ends = _ends(mask)
+        self.answers += len(ends)
+        self.without_end += sum(ids[place] not in chat.tokenizer.end_ids for place in ends)
+        self.cut_answers += end > 0 and any(mask[end : end + 1])
+        self.lost_answers += len(ends) - len(_ends(cut[1]))
+        self.rewritten += sum(map(is_learnt, messages)) - len(ends)
+        thoughts = any(message.get("reasoning_content") for message in messages)
+        self.unshown_thoughts += thoughts and not chat.reads("reasoning_content")
 
     def lines(self, context: int, too_long: TooLong) -> list[str]:
         """For a person: what is not as it may seem, nothing if all is. ``context``: tokens that the model reads."""
@@ -55,6 +73,16 @@ class ExampleCounts:
             told.append(
                 f"{self.without_end:,} of {self.answers:,} answers have no loss on their end: the chat format writes "
                 "no token there that ends an answer, and the model does not learn to stop"
+            )
+        if self.rewritten:
+            told.append(
+                f"{self.rewritten:,} answers have no loss: the chat format shows an answer otherwise once others "
+                "follow, as without its thoughts, and so only the last of a dialogue is learnt"
+            )
+        if self.unshown_thoughts:
+            told.append(
+                f"{self.unshown_thoughts:,} {of_rows} have thoughts (reasoning_content), which the chat format does "
+                "not show: they are not learnt"
             )
         if self.duplicates:
             told.append(f"{self.duplicates:,} {of_rows} are exact duplicates of others: kept, each counts")
@@ -88,18 +116,20 @@ def _encode(
     seen: set[int] = set()
     for number, dialogue in enumerate(dialogues, 1):
         try:
-            whole = _example(dialogue, chat)
-            fitted = list(_fitted(dialogue, whole, chat, context, too_long))
+            whole = chat.training_example(dialogue.messages, dialogue.tools)
+            parts = list(_parts(dialogue, whole, chat, context, too_long))
         except InputError as error:
             counts.refused.add(f"{place} {number}", error)
             continue
-        learnt = [example for example in fitted if any(example[1])]
-        _count(counts, whole, chat, context)
-        if not _fits(whole, context):
-            counts.cut_answers += sum(ids[-1] not in chat.tokenizer.end_ids for ids, _ in learnt)
-            kept = sum(len(_ends(mask)) for _, mask in learnt)
-            counts.lost_answers += len(_ends(whole[1])) - kept if too_long != "drop" else 0
-        counts.nothing_learnt += not learnt and (too_long != "drop" or _fits(whole, context))
+        learnt = []
+        for messages, example in parts:
+            cut = _cut(example, context)
+            counts.add(messages, example, cut, chat)
+            if any(cut[1]):
+                learnt.append(cut)
+        counts.too_long += not _fits(whole, context)
+        counts.longest = max(counts.longest, len(whole[0]))
+        counts.nothing_learnt += bool(parts) and not learnt
         if (digest := hash((tuple(whole[0]), tuple(whole[1])))) in seen:
             counts.duplicates += bool(learnt)
         seen.add(digest)
@@ -142,21 +172,8 @@ def _check(examples: list[Example], counts: ExampleCounts, context: int, too_lon
         raise InputError(f"there is nothing to learn: {'; '.join(counts.lines(context, too_long)) or 'no rows'}")
 
 
-def _example(dialogue: Dialogue, chat: ChatFormat) -> Example:
-    return chat.training_example(dialogue.messages, dialogue.tools)
-
-
 def _fits(example: Example, context: int) -> bool:
     return len(example[0]) - 1 <= context  # the last token is only ever a target
-
-
-def _fitted(dialogue: Dialogue, whole: Example, chat: ChatFormat, context: int, too_long: TooLong) -> list[Example]:
-    if _fits(whole, context):
-        return [whole]
-    if too_long == "drop":
-        return []
-    parts = [_example(part, chat) for part in _parts(dialogue, chat, context)] if too_long == "split" else [whole]
-    return [_cut(part, context) for part in parts]
 
 
 def _cut(example: Example, context: int) -> Example:
@@ -166,28 +183,29 @@ def _cut(example: Example, context: int) -> Example:
     return ids[:end], mask[:end]
 
 
-def _parts(dialogue: Dialogue, chat: ChatFormat, context: int) -> Iterator[Dialogue]:
-    """As many exchanges at a time, each a question with all that follows it, as fit behind the system's messages."""
+def _parts(
+    dialogue: Dialogue, whole: Example, chat: ChatFormat, context: int, too_long: TooLong
+) -> Iterator[tuple[Messages, Example]]:
+    """What is taken of a dialogue: all of it, nothing, or, of one that is too long, one after the other as many
+    exchanges as fit behind the system's messages, each a question with all that follows it."""
+    if _fits(whole, context) or too_long == "cut":
+        yield dialogue.messages, whole
+        return
+    if too_long == "drop":
+        return
     messages = dialogue.messages
     system = list(takewhile(lambda message: message["role"] == "system", messages))
     starts = [place for place in range(len(system), len(messages)) if messages[place]["role"] == "user"]
-    part: list[dict[str, object]] = []
+    part, example = system, None
     for start, end in zip([len(system), *starts[1:]], [*starts[1:], len(messages)], strict=True):
-        longer = Dialogue([*system, *part, *messages[start:end]], tools=dialogue.tools)
-        if part and not _fits(_example(longer, chat), context):
-            yield Dialogue([*system, *part], tools=dialogue.tools)
-            part = []
-        part += messages[start:end]
-    yield Dialogue([*system, *part], tools=dialogue.tools)
-
-
-def _count(counts: ExampleCounts, whole: Example, chat: ChatFormat, context: int) -> None:
-    ids, mask = whole
-    ends = _ends(mask)
-    counts.answers += len(ends)
-    counts.without_end += sum(ids[place] not in chat.tokenizer.end_ids for place in ends)
-    counts.too_long += not _fits(whole, context)
-    counts.longest = max(counts.longest, len(ids))
+        longer = chat.training_example([*part, *messages[start:end]], dialogue.tools)
+        if example and not _fits(longer, context):
+            yield part, example
+            part = system
+            longer = chat.training_example([*part, *messages[start:end]], dialogue.tools)
+        part, example = [*part, *messages[start:end]], longer
+    if example:
+        yield part, example
 
 
 def _ends(mask: Sequence[bool]) -> list[int]:

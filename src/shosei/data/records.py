@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import gzip
 import io
+import json
+import re
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,6 +23,7 @@ LINE_BYTES = 1 << 24  # a line is in memory whole, and encoding takes many times
 LONG_LINE = f"a line of more than {LINE_BYTES >> 20} MiB; cut it into several"
 _GZIP, _PARQUET = b"\x1f\x8b", b"PAR1"
 _PARQUET_ROWS = 1024
+_SPACE = re.compile(r"[ \t\n\r]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +43,10 @@ def read_records(file: Path) -> Iterator[Record]:
     with opened(file) as stream:
         head = stream.peek(len(_PARQUET))
         if head.startswith(_PARQUET):
+            if isinstance(stream.raw, gzip.GzipFile):
+                raise InputError(f"{file}: a Parquet file packed by gzip; unpack it: gunzip")
             for number, row in enumerate(parquet_rows(file), 1):
-                yield Record(f"{file}:{number}", row)
+                yield Record(f"{file}:{number}", _without_nulls(row))
             return
         start = head.removeprefix(BYTE_ORDER_MARK).lstrip()
         if start.startswith(b"["):
@@ -118,20 +123,23 @@ def _record(file: Path, number: int, text: bytes) -> Record:
 
 
 def _array(file: Path, stream: BinaryIO) -> Iterator[Record]:
-    """The elements of one array, each with the line in which it begins; or, where each line is one, the lines."""
+    """The elements of one array, each with the line in which it begins; or, where each line is one, the lines.
+
+    An array in which only a number is none of JSON's is read element by element, so that the others can be used.
+    """
     data = stream.read(UNPACKED_BYTES + 1).removeprefix(BYTE_ORDER_MARK)
     if len(data) > UNPACKED_BYTES:
         raise InputError(f"{file}: an array of more than {UNPACKED_BYTES >> 20} MiB; write it as JSON Lines")
     try:
         elements = msgspec.json.decode(data, type=list[msgspec.Raw])
-    except UNREADABLE as error:
+    except UNREADABLE:
         if not _is_utf8(data):
             raise InputError(f"{file}: not UTF-8{encoding_remedy(file, data)}") from None
         first, *more = data.strip().splitlines()
         if more and not _record(file, 1, first).fault:
             yield from (_record(file, number, line) for number, line in enumerate(data.splitlines(), 1) if line.strip())
             return
-        raise InputError(f"{file}: not a JSON array: {error}") from None
+        elements = _elements(file, data)
     number, end = 1, 0
     for element in elements:
         text = bytes(element)
@@ -139,6 +147,41 @@ def _array(file: Path, stream: BinaryIO) -> Iterator[Record]:
         number += data.count(b"\n", end, begin)
         yield _record(file, number, text)
         number, end = number + text.count(b"\n"), begin + len(text)
+
+
+def _elements(file: Path, data: bytes) -> list[msgspec.Raw]:
+    """The elements of an array, cut apart by a reader that passes over numbers such as NaN, as others write them.
+
+    Raises InputError that names the line in which it is no array.
+    """
+    text, read, elements = data.decode(), json.JSONDecoder().raw_decode, []
+    place, sign = text.index("[") + 1, ","
+    try:
+        while sign == ",":
+            begin = place = _behind_space(text, place)
+            _, place = read(text, begin)
+            elements.append(msgspec.Raw(text[begin:place].encode()))
+            place = _behind_space(text, place)
+            sign, place = text[place : place + 1], place + 1
+        if sign != "]" or text[place:].strip():
+            raise ValueError("a comma or the end of the array is missing")
+    except (ValueError, RecursionError) as error:
+        line = text.count("\n", 0, place) + 1
+        reason = error.msg if isinstance(error, json.JSONDecodeError) else error
+        raise InputError(f"{file}:{line}: not a JSON array: {reason}") from None
+    return elements
+
+
+def _behind_space(text: str, place: int) -> int:
+    space = _SPACE.match(text, place)
+    return space.end() if space else place
+
+
+def _without_nulls(value: Any) -> Any:
+    """A table's value without what is not there: a struct has the fields of all rows, null where a row has none."""
+    if isinstance(value, dict):
+        return {key: _without_nulls(each) for key, each in value.items() if each is not None}
+    return [_without_nulls(each) for each in value] if isinstance(value, list) else value
 
 
 def _is_utf8(data: bytes) -> bool:

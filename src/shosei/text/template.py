@@ -135,8 +135,11 @@ class FolderChat:
         """As ``ChatML.training_example``.
 
         Loss is taken on the last answer alone if the template rewrites earlier turns, as those do that drop their
-        thoughts. Raises InputError if the template lays out an answer otherwise than its prompt announced.
+        thoughts. Raises InputError if the template lays out an answer otherwise than its prompt announced, or leaves
+        tools out.
         """
+        if tools and not self.reads("tools"):
+            raise InputError("the model's chat template shows no tools", param="tools")
         template = self._template_of(messages, tools)
         ids: list[int] = []
         mask: list[bool] = []
@@ -211,12 +214,13 @@ class FolderChat:
         prompt: bool,
         variables: Mapping[str, Any] = MappingProxyType({}),
     ) -> str:
-        """The layout, with names of special tokens in what a client says parted. Raises InputError as ``render``."""
+        """The layout, with names of special tokens in what a client says parted. Raises InputError as ``render``, and
+        where the template would leave calls of tools out."""
         if self.worded_tools:
             messages, tools = without_tools(messages, tools), None
         turns = [_as_templates_read(message) for message in messages]
         try:
-            return template.render(
+            text = template.render(
                 messages=self._guard(turns),
                 tools=self._guard(tools) if tools else None,
                 add_generation_prompt=prompt,
@@ -226,6 +230,9 @@ class FolderChat:
             raise
         except Exception as error:  # a foreign program's: it may fail in any way
             raise InputError(f"the model's chat template refuses this: {error}", param="messages") from None
+        if any(message.get("tool_calls") for message in messages) and not self.reads("tool_calls"):
+            raise InputError("the model's chat template shows no calls of tools", param="messages")
+        return text
 
     def _guard(self, value: Any) -> Any:
         """``value`` with every name of a special token in it parted, which no template can put together again."""

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from shosei.errors import InputError
 
 # OpenAI's names of roles that chat formats call otherwise.
 _ROLES = {"developer": "system"}
+
+_NO_OBJECT = ("model_type", "model_attributes_type")  # pydantic's names of that fault, whose words name our classes
 
 _TEXTS = ("text", "refusal")  # types of parts that are text, and the key under which each has it
 
@@ -24,7 +26,7 @@ class TextPart(BaseModel):
     @classmethod
     def _is_text(cls, part: Any) -> Any:
         if not isinstance(part, dict):
-            return part
+            raise ValueError(f"a part is an object with a type, not {part!r:.40}")
         kind = part.get("type")
         if kind not in _TEXTS:
             raise ValueError(f"only text is read, and this part is of the type {kind!r}")
@@ -59,6 +61,13 @@ class Message(BaseModel):
         None
     )
 
+    @field_validator("content", mode="before")
+    @classmethod
+    def _is_text_or_parts(cls, content: Any) -> Any:
+        if content is None or isinstance(content, str | list):
+            return content
+        raise ValueError(_no_text(content))
+
     @property
     def text(self) -> str:
         if isinstance(self.content, list):
@@ -89,7 +98,11 @@ def text_of(content: Any) -> str:
             return "".join(TextPart.model_validate(part).text for part in content)
     except ValidationError as error:
         raise InputError(f"a message's content: {fault_of(error)}", param="messages") from None
-    raise InputError(f"a message's content is text or a list of text parts, not {content!r:.40}", param="messages")
+    raise InputError(_no_text(content), param="messages")
+
+
+def _no_text(content: Any) -> str:
+    return f"a message's content is text or a list of text parts, not {content!r:.40}"
 
 
 def fault_of(error: ValidationError) -> str:
@@ -101,5 +114,5 @@ def fault_of(error: ValidationError) -> str:
             path += f"[{part}]"
         elif part != "str" and not part.startswith("list["):
             path += f".{part}" if path else part
-    words = fault["msg"].removeprefix("Value error, ")
+    words = "it must be a JSON object" if fault["type"] in _NO_OBJECT else fault["msg"].removeprefix("Value error, ")
     return f"{path}: {words}" if path else words
