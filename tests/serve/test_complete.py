@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import json
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -19,6 +22,7 @@ from verb import Shosei
 
 TEXT = "  今天天气"
 BEGIN = "<|plugin|>"
+HALF = "\ufffd"  # what stands for half a character
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="processes die with their parent on Linux")
 
 
@@ -57,13 +61,14 @@ def typed(shosei: Shosei, monkeypatch: pytest.MonkeyPatch) -> Shosei:
     return call
 
 
+@functools.cache
 def expected(folder: Path, text: str, tokens: int) -> str:
-    """transformers' greedy continuation; half a character at its end is not shown."""
+    """transformers' greedy continuation, without half a character at its end."""
     tokenizer, model = AutoTokenizer.from_pretrained(folder), AutoModelForCausalLM.from_pretrained(folder)
     ids = tokenizer(text, return_tensors="pt")
     with torch.no_grad():
         made = model.generate(**ids, max_new_tokens=tokens, do_sample=False)[0, ids["input_ids"].shape[1] :]
-    return str(tokenizer.decode(made, skip_special_tokens=True))
+    return str(tokenizer.decode(made, skip_special_tokens=True)).removesuffix(HALF)
 
 
 def test_a_text_is_continued_as_it_is(base: Path, url: str, typed: Shosei) -> None:
@@ -72,6 +77,55 @@ def test_a_text_is_continued_as_it_is(base: Path, url: str, typed: Shosei) -> No
     (completion,) = json.loads(out)["completions"]
     assert completion == {"prompt": TEXT, "text": expected(base, TEXT, 12)}
     assert typed(TEXT, "chat", url, "--complete", "--single-turn", "--max-tokens", "12")[1] == f"{completion['text']}\n"
+
+
+class _Pieces(BaseHTTPRequestHandler):
+    """A server that streams what it is asked to continue, a piece after each bar; the last is why it ends."""
+
+    def do_GET(self) -> None:
+        self._send(b'{"data": [{"id": "m"}]}', "application/json")
+
+    def do_POST(self) -> None:
+        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        *pieces, reason = asked["prompt"].split("|")
+        choices = [{"index": 0, "text": piece, "finish_reason": None} for piece in pieces]
+        choices.append({"index": 0, "text": "", "finish_reason": reason})
+        events = [json.dumps({"id": "c", "object": "text_completion", "choices": [choice]}) for choice in choices]
+        self._send("".join(f"data: {event}\n\n" for event in [*events, "[DONE]"]).encode(), "text/event-stream")
+
+    def _send(self, body: bytes, kind: str) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def pieces() -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Pieces) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+@pytest.mark.parametrize(
+    ("asked", "shown"),
+    [
+        (f"東|京{HALF}|length", "東京"),  # no token was left for the other half
+        (f"東|京{HALF}|stop", f"東京{HALF}"),  # the model itself ended there
+        (f"東{HALF}|京|length", f"東{HALF}京"),
+        (f"{HALF}|{HALF}|length", HALF),
+        ("東|京|length", "東京"),
+    ],
+)
+def test_what_the_limit_cuts_in_two_is_not_shown(pieces: str, typed: Shosei, asked: str, shown: str) -> None:
+    assert typed(asked, "chat", pieces, "--complete")[1] == f"{shown}\n"
+    completions = json.loads(typed(asked, "chat", pieces, "--complete", "--json")[1])["completions"]
+    assert completions == [{"prompt": asked, "text": shown}]
 
 
 def test_a_continuation_is_as_long_as_the_context_leaves(url: str, typed: Shosei) -> None:

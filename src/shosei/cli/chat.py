@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 Conversation = list[dict[str, str]]
 
 _CONTINUED_TOKENS = 256
+_HALF = "\ufffd"
 _CONTINUE = "shosei chat --complete continues the text that you type"
 
 
@@ -143,18 +144,12 @@ class _Asking:
         """Ask and print; the reply, unless the user has stopped it, and the text that came."""
         from shosei.wire.client import Client
 
-        parts: list[str] = []
-
-        def show(text: str) -> None:
-            parts.append(text)
-            if not self.quiet:
-                print(text, end="", flush=True)
+        answer = _Answer(self.quiet)
 
         async def ask() -> Reply:
             async with Client(self.url) as client:
-                return await client.ask(
-                    path, {"model": self.model, "stream": True, "temperature": 0, **body}, on_text=show
-                )
+                wanted = {"model": self.model, "stream": True, "temperature": 0, **body}
+                return await client.ask(path, wanted, on_text=answer.add)
 
         try:
             reply = run_async(ask())
@@ -162,9 +157,8 @@ class _Asking:
             if isinstance(stop, Terminated) or not sys.stdin.isatty():
                 raise
             reply = None
-        if not self.quiet and not (reply and reply.error and not parts):
-            print(flush=True)
-        return reply, "".join(parts)
+        answer.end(reply)
+        return reply, answer.text
 
     def _check(self, reply: Reply | None) -> None:
         if not (reply and reply.error):
@@ -172,6 +166,32 @@ class _Asking:
         if "chat template" in reply.message:  # as ours, transformers and vLLM say it of a base model
             raise InputError(f"{self.model} did not answer ({reply.error}): {reply.message}; {_CONTINUE}")
         raise InputError(f"{self.url} did not answer ({reply.error}): {reply.message}")
+
+
+class _Answer:
+    """An answer as it comes, printed unless ``quiet``. What may be half a character waits for its other half: where the
+    tokens run out before it comes, the server sends a mark in its place, which is nobody's word."""
+
+    def __init__(self, quiet: bool) -> None:
+        self.text, self._waiting, self._quiet = "", "", quiet
+
+    def add(self, piece: str) -> None:
+        piece = self._waiting + piece
+        whole = piece.removesuffix(_HALF)
+        self._waiting = piece[len(whole) :]
+        self._print(whole)
+
+    def end(self, reply: Reply | None) -> None:
+        """``reply``: how it ended; None: the user has stopped it."""
+        if reply and reply.finish_reason != "length":
+            self._print(self._waiting)
+        if self.text or not (reply and reply.error):
+            self._print("\n", kept=False)
+
+    def _print(self, piece: str, *, kept: bool = True) -> None:
+        self.text += piece if kept else ""
+        if not self._quiet:
+            print(piece, end="", flush=True)
 
 
 def _readable(text: str) -> str:
