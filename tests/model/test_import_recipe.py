@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
-import socket
 import subprocess
-import sys
 from pathlib import Path
 
 from foreign_chats import HERMES, TAGS, make_chat
 from foreign_samples import TINY
+from recipes import environment
 from shosei.log import Request, Score, Step, read_log
 from shosei.text import load_chat
 
@@ -29,29 +27,12 @@ def checkpoint(path: Path) -> Path:
     return path
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def test_a_checkpoint_is_imported_tuned_served_examined_and_carded(tmp_path: Path) -> None:
-    program = tmp_path / "bin/shosei"
-    program.parent.mkdir()
-    program.write_text(f'#!/bin/sh\nexec {sys.executable} -m shosei "$@"\n')
-    program.chmod(0o755)
-    settings = {
-        "PATH": f"{program.parent}:{os.environ['PATH']}",
-        "PORT": str(free_port()),
-        "RATE": "4",
-        "SECONDS_OF_LOAD": "1",
-        "OMP_NUM_THREADS": "1",
-    }
     run = tmp_path / "run"
     options = ["--set", "train.epochs=1", "--set", "train.table_lr=0.01"]
     done = subprocess.run(
         [EXAMPLE / "recipe.sh", checkpoint(tmp_path / "theirs"), run, *options],
-        env={**os.environ, **settings},
+        env=environment(tmp_path, RATE="4", SECONDS_OF_LOAD="1"),
         capture_output=True,
         text=True,
     )
