@@ -95,6 +95,10 @@ def test_damaged_and_missing_models_are_one_line(corpus: Path, tmp_path: Path) -
     (tmp_path / "theirs/tokenizer.model").write_bytes(b"\xff" * 100)
     with pytest.raises(InputError, match="not a SentencePiece model, or is damaged"):
         tokenizer_files(tmp_path / "theirs")
+    for added in ({"x": {"content": "a"}}, [1], {"1": "a"}, 5):
+        (tmp_path / "theirs/tokenizer_config.json").write_text(json.dumps({"added_tokens_decoder": added}))
+        with pytest.raises(InputError, match="added_tokens_decoder is not tokens by their ids"):
+            tokenizer_files(tmp_path / "theirs")
     (tmp_path / "theirs/tokenizer.model").unlink()
     with pytest.raises(InputError, match="has no tokenizer"):
         tokenizer_files(tmp_path / "theirs")
@@ -117,6 +121,16 @@ def foreign(tmp_path: Path) -> Path:
     }
     (folder / "tokenizer_config.json").write_text(json.dumps(config))
     return folder
+
+
+def test_templates_with_names_may_lack_the_common_one(foreign: Path) -> None:
+    for name, file in (("default", "chat_template.jinja"), ("tool_use", "additional_chat_templates/tool_use.jinja")):
+        config = {
+            "eos_token": "<|end|>",
+            "chat_template": [{"name": name, "template": "T"}, {"name": "rag", "template": "R"}],
+        }
+        (foreign / "tokenizer_config.json").write_text(json.dumps(config))
+        assert {key for key in tokenizer_files(foreign) if key.endswith(".jinja")} == {file}
 
 
 def test_a_folders_own_template_is_rendered_as_transformers_does(foreign: Path, tmp_path: Path) -> None:
