@@ -144,6 +144,29 @@ def test_a_folders_own_template_is_rendered_as_transformers_does(foreign: Path, 
         chat.render([{"role": "system", "content": "x"}])
 
 
+NO_TEMPLATES = {
+    "nested too deep": "{{ " + "(" * 5000 + "1" + ")" * 5000 + " }}",
+    "blocks in blocks": "{% for a in [1] %}" * 30 + "{% endfor %}" * 30,
+    "indented too deep": "{% if 1 %}" * 200 + "{% endif %}" * 200,
+    "a number of 5,000 digits": "{{ 1" + "0" * 5000 + " }}",
+    "a break outside": "{% break %}",
+}
+
+
+@pytest.mark.parametrize("source", NO_TEMPLATES.values(), ids=NO_TEMPLATES)
+def test_what_python_refuses_of_a_template_is_one_line(source: str, foreign: Path) -> None:
+    (foreign / "chat_template.jinja").write_text(source)
+    with pytest.raises(InputError, match="the model's chat template is not Jinja") as error:
+        load_chat(foreign)
+    assert "\n" not in str(error.value)
+
+
+def test_a_template_that_writes_no_text_is_refused(foreign: Path) -> None:
+    (foreign / "chat_template.jinja").write_text(r"{{ '\ud800' }}")
+    with pytest.raises(InputError, match="the model's chat template refuses this"):
+        load_chat(foreign).render(QUESTION)
+
+
 OF_TRANSFORMERS = {
     "generation": "{% for m in messages %}[{{ m.role }}]{% if m.role == 'assistant' %}"
     "{%- generation %} {{ m.content }}<|end|>{%- endgeneration %}{% else %}{{ m.content }}{% endif %}{% endfor %}",
