@@ -115,6 +115,11 @@ def test_no_stop_id_comes_among_the_first_tokens(model: Transformer) -> None:
     assert len(later) > 10
 
 
+def test_where_every_token_is_a_stop_id_one_comes(model: Transformer) -> None:
+    (only,) = answer(model, LogitRules(min_tokens=3), stop_ids=range(model.embed_tokens.num_embeddings))
+    assert only == answer(model)[0]
+
+
 def test_rules_of_one_request_leave_its_neighbours_alone(model: Transformer) -> None:
     ruled = Submit(1, PROMPT, 24, rules=LogitRules(repetition_penalty=2.0, frequency_penalty=2.0))
     events = run(model, Submit(0, PROMPT, 24), ruled, Submit(2, PROMPT[:3], 24, alternatives=2))

@@ -58,7 +58,17 @@ def test_ends_may_be_named_by_their_text(tmp_path: Path) -> None:
     assert set(load_chat(theirs).tokenizer.end_ids) == {token(theirs, "<|plugin|>"), token(theirs, "<|im_end|>")}
 
 
-@pytest.mark.parametrize("end", ["no such token", 1.5, -3, True, {"id": 5}])
+def test_a_number_among_texts_is_no_end(tmp_path: Path) -> None:
+    """``eos_token`` is a text; whatever stands there instead does not replace what the other files say."""
+    theirs = foreign(tmp_path / "theirs")
+    edit(theirs / "tokenizer_config.json", eos_token=5)
+    edit(theirs / "generation_config.json", eos_token_id=token(theirs, "<|plugin|>"))
+    ends = load_chat(theirs).tokenizer.end_ids
+    assert token(theirs, "<|plugin|>") in ends
+    assert 5 not in ends
+
+
+@pytest.mark.parametrize("end", ["no such token", 1.5, -3, True, {"id": 5}, 10**6, 10**30])
 def test_an_end_that_is_no_token_is_one_line(end: object, tmp_path: Path, shosei: Shosei) -> None:
     edit(foreign(tmp_path / "theirs") / "generation_config.json", eos_token_id=end)
     code, _, err = shosei("import", tmp_path / "theirs", "--out", tmp_path / "run")

@@ -130,6 +130,14 @@ def test_a_head_size_that_is_not_written_is_the_widths_share(tmp_path: Path) -> 
         assert (ours.logits(ours(IDS)) - theirs(IDS).logits).abs().max() < 1e-4
 
 
+def test_a_models_name_steers_no_terminal(tmp_path: Path) -> None:
+    save("llama", tmp_path)
+    edit(tmp_path / "config.json", _name_or_path="\x1b[31m" + "x" * 100_000)
+    name = folder.read_spec(tmp_path).name
+    assert name.isprintable()
+    assert len(name) <= 200
+
+
 def test_internlm3s_own_names_of_its_biases_are_read(tmp_path: Path) -> None:
     """As in its own configuration; with a bias on queries, keys and values alone it is Qwen2."""
     theirs = save("qwen2", tmp_path)

@@ -80,8 +80,31 @@ CASES: dict[str, tuple[Damage, str]] = {
     "FP8": (set_config(quantization_config={"quant_method": "fp8"}), "config.json: .* fp8 .* unquantised folder"),
     "torn config": (cut("config.json", 90), "cannot read .*config.json: .*; copy it again"),
     "config without a key": (set_config(hidden_size=None), "config.json: a value is not a number"),
+    "a context in words": (
+        set_config(max_position_embeddings="4096"),
+        "max_position_embeddings = '4096' is not a num",
+    ),
+    "a part of a position": (set_config(max_position_embeddings=64.5), "max_position_embeddings = 64.5 is not a whole"),
+    "true for a number": (set_config(rms_norm_eps=True), "config.json: .* rms_norm_eps = True is not a number"),
+    "a text for false": (set_config(tie_word_embeddings="false"), "tie_word_embeddings = 'false' is neither true nor"),
+    "a bias in words": (
+        set_config(attention_bias="no"),
+        "config.json: attention_bias = 'no' is neither true nor",
+    ),
+    "two scalings": (
+        set_config(rope_scaling={"type": "linear", "factor": 2.0}, rope_parameters={"rope_type": "default"}),
+        "config.json: rope_parameters and rope_scaling say different things",
+    ),
     "no config": (remove("config.json"), "config.json is missing"),
+    "adapter beside a model": (
+        lambda path: (path / "adapter_config.json").write_text("{}"),
+        "adapter_config.json: an adapter is not a whole model; .*take it away",
+    ),
     "adapter": (become_adapter, "adapter_config.json: an adapter is not a whole model; merge it"),
+    "a shard of a long name": (
+        lambda path: edit(path / "model.safetensors.index.json", weight_map={"a": "x" * 5000}),
+        "'x{40}' is not the name of a file",
+    ),
     "missing shard": (remove(SECOND), f"{SECOND} is missing, which model.safetensors.index.json names"),
     "truncated shard": (cut(SECOND, 1000), f"{SECOND} is truncated or damaged .*copy"),
     "torn index": (cut("model.safetensors.index.json", 50), "cannot read .*index.json: .*; copy it again"),

@@ -95,6 +95,10 @@ def test_yarn_answers_as_far_as_it_stretches(tmp_path: Path) -> None:
         ({"rope_type": "yarn"}, "key 'factor' is missing"),
         ({"rope_type": "linear", "factor": "x"}, "not a number of the kind"),
         ({"rope_type": "linear", "factor": 0}, "not a number of the kind"),
+        ({"rope_type": "linear", "factor": "2"}, "factor = '2' is not a number"),
+        ({"rope_type": "default", "rope_theta": True}, "rope_theta = True is not a number"),
+        ({"factor": 2.0}, "factor = 2.0 says nothing without a rope_type"),
+        ({"rope_type": "yarn", "factor": 4, "truncate": "false"}, "truncate = 'false' is neither true nor false"),
         ({"rope_type": "llama3", "factor": 8, "low_freq_factor": 1, "high_freq_factor": 1}, "not a number of the kind"),
     ],
 )

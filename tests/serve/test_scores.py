@@ -14,7 +14,10 @@ import torch
 from transformers import AutoTokenizer, LlamaForCausalLM
 
 from serve_process import make_model, serving
+from shosei.errors import InputError
+from shosei.serve.answer_grammar import answer_grammar
 from shosei.text import Tokenizer
+from shosei.wire.openai import CompletionRequest
 
 ASK: list[Any] = [{"role": "user", "content": "東京の天気は？"}]
 CITY = {
@@ -133,6 +136,19 @@ def test_an_answer_has_the_form_that_is_asked_for(client: openai.OpenAI, form: d
         text = client.completions.create(prompt="x", **body).choices[0].text
         assert re.fullmatch(pattern, chat or "")
         assert re.fullmatch(pattern, text)
+
+
+@pytest.mark.parametrize(
+    ("form", "param"),
+    [
+        ({"guided_grammar": "((("}, "guided_grammar"),
+        ({"structured_outputs": {"grammar": ""}}, "structured_outputs.grammar"),
+    ],
+)
+def test_a_grammar_that_is_none_names_its_field(form: dict[str, Any], param: str) -> None:
+    with pytest.raises(InputError, match="neither GBNF nor Lark") as error:
+        answer_grammar(CompletionRequest.model_validate({"prompt": "x", **form}))
+    assert error.value.param == param
 
 
 def test_a_schema_may_stand_beside_json_object(client: openai.OpenAI) -> None:

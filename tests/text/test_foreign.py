@@ -95,6 +95,10 @@ def test_damaged_and_missing_models_are_one_line(corpus: Path, tmp_path: Path) -
     (tmp_path / "theirs/tokenizer.model").write_bytes(b"\xff" * 100)
     with pytest.raises(InputError, match="not a SentencePiece model, or is damaged"):
         tokenizer_files(tmp_path / "theirs")
+    for added in ({"x": {"content": "a"}}, [1], {"1": "a"}, 5):
+        (tmp_path / "theirs/tokenizer_config.json").write_text(json.dumps({"added_tokens_decoder": added}))
+        with pytest.raises(InputError, match="added_tokens_decoder is not tokens by their ids"):
+            tokenizer_files(tmp_path / "theirs")
     (tmp_path / "theirs/tokenizer.model").unlink()
     with pytest.raises(InputError, match="has no tokenizer"):
         tokenizer_files(tmp_path / "theirs")
@@ -119,6 +123,16 @@ def foreign(tmp_path: Path) -> Path:
     return folder
 
 
+def test_templates_with_names_may_lack_the_common_one(foreign: Path) -> None:
+    for name, file in (("default", "chat_template.jinja"), ("tool_use", "additional_chat_templates/tool_use.jinja")):
+        config = {
+            "eos_token": "<|end|>",
+            "chat_template": [{"name": name, "template": "T"}, {"name": "rag", "template": "R"}],
+        }
+        (foreign / "tokenizer_config.json").write_text(json.dumps(config))
+        assert {key for key in tokenizer_files(foreign) if key.endswith(".jinja")} == {file}
+
+
 def test_a_folders_own_template_is_rendered_as_transformers_does(foreign: Path, tmp_path: Path) -> None:
     chat = load(foreign, tmp_path / "ours")
     theirs = AutoTokenizer.from_pretrained(tmp_path / "ours")
@@ -128,6 +142,29 @@ def test_a_folders_own_template_is_rendered_as_transformers_does(foreign: Path, 
     assert chat.tokenizer.decode(chat.tokenizer.encode("我们散步")) == "我们散步"
     with pytest.raises(InputError, match="no system here"):
         chat.render([{"role": "system", "content": "x"}])
+
+
+NO_TEMPLATES = {
+    "nested too deep": "{{ " + "(" * 5000 + "1" + ")" * 5000 + " }}",
+    "blocks in blocks": "{% for a in [1] %}" * 30 + "{% endfor %}" * 30,
+    "indented too deep": "{% if 1 %}" * 200 + "{% endif %}" * 200,
+    "a number of 5,000 digits": "{{ 1" + "0" * 5000 + " }}",
+    "a break outside": "{% break %}",
+}
+
+
+@pytest.mark.parametrize("source", NO_TEMPLATES.values(), ids=NO_TEMPLATES)
+def test_what_python_refuses_of_a_template_is_one_line(source: str, foreign: Path) -> None:
+    (foreign / "chat_template.jinja").write_text(source)
+    with pytest.raises(InputError, match="the model's chat template is not Jinja") as error:
+        load_chat(foreign)
+    assert "\n" not in str(error.value)
+
+
+def test_a_template_that_writes_no_text_is_refused(foreign: Path) -> None:
+    (foreign / "chat_template.jinja").write_text(r"{{ '\ud800' }}")
+    with pytest.raises(InputError, match="the model's chat template refuses this"):
+        load_chat(foreign).render(QUESTION)
 
 
 OF_TRANSFORMERS = {

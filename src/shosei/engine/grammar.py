@@ -71,15 +71,16 @@ def grammar_fault(lark: str) -> str:
     return _one_line(_llguidance().LLMatcher.validate_grammar(lark))
 
 
-def lark_of(text: str) -> str:
-    """A grammar in llama.cpp's GBNF, or in Lark, as Lark. Raises InputError: without llguidance, or for neither."""
+def lark_of(text: str, param: str) -> str:
+    """A grammar in llama.cpp's GBNF, or in Lark, as Lark. Raises InputError: without llguidance, or, about the field
+    ``param``, for neither."""
     _llguidance()
     from llguidance.gbnf_to_lark import any_to_lark
 
     try:
         return str(any_to_lark(text))
     except Exception as error:  # its parser raises what it likes
-        raise InputError(f"the grammar is neither GBNF nor Lark: {_one_line(str(error))}") from None
+        raise InputError(f"the grammar is neither GBNF nor Lark: {_one_line(str(error))}", param=param) from None
 
 
 def _llguidance() -> ModuleType:

@@ -28,6 +28,7 @@ class Adjuster:
         self._bias = torch.tensor([*bias.values()], device=device)
         stops = [token for token in request.stop_ids if 0 <= token < vocab_size]
         self._stops = torch.tensor(stops, dtype=torch.long, device=device)
+        self._only_stops = len({*stops}) == vocab_size
 
     def take(self, token: int) -> None:
         """``token`` was chosen."""
@@ -47,7 +48,9 @@ class Adjuster:
             logits.copy_(torch.where(self._seen, less_likely, logits))
         if rules.presence_penalty or rules.frequency_penalty:
             logits -= rules.frequency_penalty * self._counts + rules.presence_penalty * (self._counts > 0)
-        if self._made < rules.min_tokens and (allowed is None or np.delete(allowed, self._stops.cpu()).any()):
+        # Where all tokens are stop ids too, one may come.
+        others = not self._only_stops if allowed is None else np.delete(allowed, self._stops.cpu()).any()
+        if self._made < rules.min_tokens and others:
             logits[self._stops] = -torch.inf
 
 

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from shosei.errors import InputError
-from shosei.model.hf_files import read_json
+from shosei.model.hf_files import flag, number, read_json
 from shosei.model.hf_rope import read_rope, write_rope
 from shosei.spec import ModelSpec
+from shosei.text_files import printable
 
 # As ``model_type`` and, but for capitals, in the name of the class. All are one decoder with different extras.
 ARCHITECTURES = {
@@ -24,6 +25,7 @@ _REQUIRED = {"hidden_act": "silu", "pretraining_tp": 1, "use_sliding_window": Fa
 
 # Far beyond any model, and small enough that no product of two of them overflows.
 _LARGEST, _MOST_LAYERS = 1 << 26, 1000
+_LONGEST_NAME = 200
 
 
 def model_type(spec: ModelSpec) -> str:
@@ -74,10 +76,10 @@ def to_config(spec: ModelSpec, dtype: str, special_ids: dict[str, Any]) -> dict[
 def read_spec(folder: Path) -> ModelSpec:
     """The shape of the model in ``folder``. Raises InputError: another architecture, an incomplete config, or no whole
     model."""
-    if (folder / "adapter_config.json").is_file() and not any(folder.glob("model*.safetensors")):
+    if (folder / "adapter_config.json").is_file():
         raise InputError(
             f"{folder / 'adapter_config.json'}: an adapter is not a whole model; merge it into its base model with the "
-            "library that made it, and import that"
+            "library that made it, and import that, or take it away from a model that is to be without it"
         )
     config = read_json(folder, "config.json")
     file = folder / "config.json"
@@ -86,7 +88,7 @@ def read_spec(folder: Path) -> ModelSpec:
         heads = _whole(config, "num_attention_heads")
         head_dim = _whole(config, "head_dim") if config.get("head_dim") else _whole(config, "hidden_size") // heads
         spec = ModelSpec(
-            name=str(config.get("_name_or_path") or folder.resolve().name),
+            name=printable(str(config.get("_name_or_path") or folder.resolve().name))[:_LONGEST_NAME],
             vocab_size=_whole(config, "vocab_size"),
             d_model=_whole(config, "hidden_size"),
             n_layers=_whole(config, "num_hidden_layers"),
@@ -94,8 +96,8 @@ def read_spec(folder: Path) -> ModelSpec:
             n_heads=heads,
             n_kv_heads=_whole(config, "num_key_value_heads") if config.get("num_key_value_heads") else heads,
             head_dim=head_dim,
-            tied=bool(config.get("tie_word_embeddings", False)),
-            norm_eps=float(config.get("rms_norm_eps", 1e-6)),
+            tied=flag(config, file, "tie_word_embeddings"),
+            norm_eps=number(config.get("rms_norm_eps", 1e-6), "rms_norm_eps"),
             **read_rope(config, head_dim, file),
             **_extras(config, file),
         )
@@ -116,7 +118,7 @@ def _whole(config: dict[str, Any], key: str) -> int:
     value = config[key]
     largest = _MOST_LAYERS if key == "num_hidden_layers" else _LARGEST
     if isinstance(value, bool) or not isinstance(value, int) or not 0 < value <= largest:
-        raise ValueError(f"{key} = {value!r} is not a whole number from 1 to {largest:,}")
+        raise ValueError(f"{key} = {value!r:.40} is not a whole number from 1 to {largest:,}")
     return value
 
 
@@ -147,8 +149,7 @@ def _extras(config: dict[str, Any], file: Path) -> dict[str, Any]:
     if kind == "qwen2":
         return {"qkv_bias": True}
     # InternLM3 writes qkv_bias and bias, transformers' own version of it Llama's names.
-    attention = bool(config.get("attention_bias", config.get("qkv_bias", False)))
-    other = bool(config.get("mlp_bias", config.get("bias", False)))
+    attention, other = flag(config, file, "attention_bias", "qkv_bias"), flag(config, file, "mlp_bias", "bias")
     if (kind in ("qwen3", "internlm2") and (attention or other)) or (kind == "llama" and attention != other):
         raise InputError(f"{file}: biases in only a part of the {kind} layers are not supported")
     return {"qkv_bias": attention, "bias": other, "qk_norm": kind == "qwen3"}

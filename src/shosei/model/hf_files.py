@@ -21,6 +21,25 @@ def read_json(folder: Path, name: str) -> dict[str, Any]:
     return value
 
 
+def number(value: Any, key: str) -> float:
+    """The number that ``key`` of a config has. Raises ValueError for anything else, such as a text or true."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError(f"{key} = {value!r:.40} is not a number")
+    return float(value)
+
+
+def flag(config: dict[str, Any], file: Path, *keys: str) -> bool:
+    """What the first of ``keys`` that ``config`` has says, false where it has none.
+
+    Raises InputError for what is neither true nor false: a text such as "false" would count as true.
+    """
+    key = next((key for key in keys if key in config), keys[0])
+    value = config.get(key)
+    if value not in (None, False, True):
+        raise InputError(f"{file}: {key} = {value!r:.40} is neither true nor false")
+    return bool(value)
+
+
 def write_json(file: Path, value: dict[str, Any]) -> None:
     """Write a JSON object of a model folder, for people to read too."""
     file.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from shosei.errors import InputError
+from shosei.model.hf_files import flag, number
 from shosei.spec import ModelSpec
 from shosei.spec.rope import LinearScaling, Llama3Scaling, RopeScaling, YarnScaling
 
@@ -27,8 +28,8 @@ def read_rope(config: dict[str, Any], head_dim: int, file: Path) -> dict[str, An
     a kind that is not computed here, and KeyError, TypeError or ValueError for a missing or wrong value.
     """
     rope = _parameters(config, file)
-    theta = float(rope.get("rope_theta") or config.get("rope_theta") or 10_000.0)
-    context = int(config["max_position_embeddings"])
+    theta = number(rope.get("rope_theta") or config.get("rope_theta") or 10_000.0, "rope_theta")
+    context = _whole(config["max_position_embeddings"], "max_position_embeddings")
     if not 0 < context <= _LONGEST or not 0 < theta < math.inf:
         raise ValueError(f"max_position_embeddings = {context}, rope_theta = {theta}")
     if rope.get("partial_rotary_factor", 1.0) != 1.0:
@@ -53,11 +54,29 @@ def write_rope(spec: ModelSpec) -> dict[str, Any]:
     return config | {"rope_parameters": parameters | {"rope_theta": spec.rope_theta}}
 
 
+def _whole(value: Any, key: str) -> int:
+    if not number(value, key).is_integer():
+        raise ValueError(f"{key} = {value!r:.40} is not a whole number")
+    return int(value)
+
+
 def _parameters(config: dict[str, Any], file: Path) -> dict[str, Any]:
-    """What either spelling says; where kinds of layers have parameters of their own, those of full attention, which is
-    all that is computed here. Raises InputError for what is no object."""
-    key = "rope_parameters" if config.get("rope_parameters") else "rope_scaling"
-    rope = config.get(key) or {}
+    """What the spellings say. Raises InputError for what is no object, and where each says something else."""
+    spellings = [_spelt(config, key, file) for key in ("rope_parameters", "rope_scaling") if config.get(key)]
+    if any(_scaling_of(rope) != _scaling_of(spellings[0]) for rope in spellings):
+        raise InputError(f"{file}: rope_parameters and rope_scaling say different things; take the wrong one out")
+    return spellings[0] if spellings else {}
+
+
+def _scaling_of(rope: dict[str, Any]) -> dict[str, Any]:
+    given = {key: value for key, value in rope.items() if value is not None and key not in _IDLE}
+    return given | {"rope_type": rope.get("rope_type", rope.get("type", "default"))}
+
+
+def _spelt(config: dict[str, Any], key: str, file: Path) -> dict[str, Any]:
+    """One spelling; where kinds of layers have parameters of their own, those of full attention, which is all that is
+    computed here. Raises InputError for what is no object."""
+    rope = config[key]
     if isinstance(rope, dict) and rope and all(isinstance(part, dict) for part in rope.values()):
         if list(rope) != ["full_attention"]:
             raise InputError(f"{file}: {key} of several kinds of layers ({', '.join(rope)}) are not supported")
@@ -70,6 +89,8 @@ def _parameters(config: dict[str, Any], file: Path) -> dict[str, Any]:
 def _scaling(rope: dict[str, Any], context: int, file: Path) -> RopeScaling | None:
     kind = rope.get("rope_type", rope.get("type", "default"))
     if kind in _PLAIN:
+        if kind == "default" and rope.get("factor") not in (None, 1):
+            raise InputError(f"{file}: RoPE's factor = {rope['factor']!r:.40} says nothing without a rope_type")
         return None
     if not isinstance(kind, str) or kind not in _SCALINGS:
         supported = ", ".join([*_PLAIN, *_SCALINGS])
@@ -80,7 +101,7 @@ def _scaling(rope: dict[str, Any], context: int, file: Path) -> RopeScaling | No
         given.setdefault("original_max_position_embeddings", context)
     if unknown := sorted(given.keys() - wanted.keys()):
         raise InputError(f"{file}: RoPE scaling '{kind}' with {unknown[0]} is not supported")
-    kinds = {"original_max_position_embeddings": int, "truncate": bool}
+    kinds = {"original_max_position_embeddings": _whole, "truncate": lambda *_: flag(given, file, "truncate")}
     present = [key for key, field in wanted.items() if key in given or field.default is MISSING]
-    scaling: RopeScaling = _SCALINGS[kind](**{key: kinds.get(key, float)(given[key]) for key in present})
+    scaling: RopeScaling = _SCALINGS[kind](**{key: kinds.get(key, number)(given[key], key) for key in present})
     return scaling

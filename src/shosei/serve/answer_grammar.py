@@ -109,7 +109,9 @@ def _forms(request: RequestBody) -> dict[str, str]:
             check_unicode("".join(choice), f"{prefix}choice")
             forms[f"{prefix}choice"] = " | ".join(map(compact, choice))
         if grammar is not None:
-            forms[f"{prefix}grammar"] = _checked(f"%lark {{\n{lark_of(grammar)}\n}}", f"{prefix}grammar")
+            forms[f"{prefix}grammar"] = _checked(
+                f"%lark {{\n{lark_of(grammar, f'{prefix}grammar')}\n}}", f"{prefix}grammar"
+            )
     if asked.json_object:
         forms["structured_outputs.json_object"] = _json({"type": "object"}, True, "structured_outputs.json_object")
     return forms

@@ -32,8 +32,11 @@ def inside(folder: Path, name: str) -> Path:
 def is_there(folder: Path, name: str) -> bool:
     """Whether ``folder`` has a file ``name``. Raises InputError for what is none, such as a pipe, and as ``inside``."""
     file = inside(folder, name)
-    if not file.exists():
-        return False
+    try:
+        if not file.exists():
+            return False
+    except OSError:  # a name that is too long
+        raise InputError(f"{folder}: {name[:40]!r} is not the name of a file; copy the model again") from None
     if not file.is_file():
         raise InputError(f"{file} is not a regular file; copy the model again")
     return True

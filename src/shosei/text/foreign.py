@@ -76,7 +76,10 @@ def _serialized(source: Path, config: dict[str, Any]) -> str:
         raise InputError(f"{source} has no tokenizer: neither {TOKENIZER} nor tokenizer.model; copy it again")
     from shosei.text.sentencepiece_model import read_sentencepiece  # of an extra
 
-    added = {int(row): token for row, token in config.get("added_tokens_decoder", {}).items()}
+    try:
+        added = {int(row): {**token} for row, token in (config.get("added_tokens_decoder") or {}).items()}
+    except (AttributeError, TypeError, ValueError):
+        raise InputError(f"{source / CONFIG}: added_tokens_decoder is not tokens by their ids; copy it again") from None
     return read_sentencepiece(source / "tokenizer.model", added)
 
 
@@ -104,10 +107,9 @@ def _configured_templates(template: Any, file: Path) -> dict[str, str]:
     Raises InputError for anything else.
     """
     try:
-        named = {"default": template or ""}
-        if isinstance(template, list):
-            named |= {entry["name"]: entry["template"] for entry in template}
-        templates = {TEMPLATE: named["default"], TOOL_TEMPLATE: named.get("tool_use", "")}
+        entries = template if isinstance(template, list) else [{"name": "default", "template": template or ""}]
+        named = {entry["name"]: entry["template"] for entry in entries}
+        templates = {TEMPLATE: named.get("default", ""), TOOL_TEMPLATE: named.get("tool_use", "")}
         if all(isinstance(text, str) for text in templates.values()):
             return templates
     except (KeyError, TypeError):  # entries of another form

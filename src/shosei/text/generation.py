@@ -25,13 +25,14 @@ def end_ids(folder: Path, ids: Mapping[str, int]) -> list[int]:
     Raises InputError for an end that is neither an id nor a token.
     """
     ends: dict[int, None] = {}
+    last = max(ids.values(), default=0)
     for name, key in _ENDS:
         for token in _each((read_json(folder, name) or {}).get(key)):
-            row = token if isinstance(token, int) and not isinstance(token, bool) else ids.get(token_text(token))
-            if row is not None and row >= 0:
+            row = token if type(token) is int and key == "eos_token_id" else ids.get(token_text(token))
+            if row is not None and 0 <= row <= last:
                 ends[row] = None
             elif key == "eos_token_id":
-                raise InputError(f"{folder / name}: {key} {token!r} is no token of the tokenizer's; correct it")
+                raise InputError(f"{folder / name}: {key} {token!r:.40} is no token of the tokenizer's; correct it")
     return list(ends)
 
 

@@ -220,12 +220,13 @@ class FolderChat:
             messages, tools = without_tools(messages, tools), None
         turns = [_as_templates_read(message) for message in messages]
         try:
-            text = template.render(
+            text: str = template.render(
                 messages=self._guard(turns),
                 tools=self._guard(tools) if tools else None,
                 add_generation_prompt=prompt,
                 **({"documents": None} | self._names | self._guard(dict(variables))),
             )
+            text.encode()  # a template can write half a surrogate pair, which is no text
         except InputError:
             raise
         except Exception as error:  # a foreign program's: it may fail in any way
@@ -283,7 +284,7 @@ def _compiled(source: str) -> Template:
     environment.globals |= {"raise_exception": _refuse, "strftime_now": lambda form: datetime.now().strftime(form)}
     try:
         return environment.from_string(source)
-    except TemplateError as error:
+    except Exception as error:  # Jinja makes Python of it, which refuses in ways of its own, such as too deep nesting
         raise InputError(f"the model's chat template is not Jinja: {error}") from None
 
 
