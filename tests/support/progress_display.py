@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Callable
 
 from shosei.cli.display import ProgressDisplay
@@ -45,3 +46,9 @@ def leaping_clock() -> Callable[[], float]:
 def slow_display() -> ProgressDisplay:
     """A verb's display, to which all work takes long."""
     return ProgressDisplay(clock=leaping_clock())
+
+
+def but_progress(errors: str) -> list[str]:
+    """The lines that say anything else than how far work is, which may take long on any machine."""
+    told_of_time = re.compile(r"(^|: |, )\d+ (s|min \d\d s|h \d\d min)( to go)?$")
+    return [line for line in errors.splitlines() if not told_of_time.search(line)]
