@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -187,20 +188,26 @@ def test_what_a_template_refuses_is_left_out_and_shown(tmp_path: Path) -> None:
     assert fault.strip() == "row 1: the model's chat template refuses this: not this"
 
 
-def test_a_template_without_tools_does_not_teach_empty_answers(tmp_path: Path) -> None:
+def test_a_template_with_a_part_of_tools_does_not_teach_empty_answers(tmp_path: Path) -> None:
+    """One that knows neither tools nor calls has both in words; one that knows either would leave the other out."""
     function = {"name": "f", "arguments": "{}"}
     calling = Dialogue(
         [*dialogue("q").messages, {"role": "assistant", "content": "", "tool_calls": [{"function": function}]}]
     )
     offered = dialogue("q", "a", tools=[{"type": "function", "function": {"name": "f"}}])
-    without, knowing = (load_chat(make_chat(tmp_path / name, source)) for name, source in (("a", PLAIN), ("b", HERMES)))
-    examples, counts = encode([calling, offered, dialogue("q", "a")], without, 512)
-    assert [learnt(example, without) for example in examples] == [["a<|end|>"]]
-    assert [fault.split(": ")[1] for fault in counts.refused.first] == [
-        "the model's chat template shows no calls of tools",
-        "the model's chat template shows no tools",
-    ]
-    assert len(encode([calling, offered], knowing, 512)[0]) == 2
+    shown = "the model's chat template shows no"
+    sources = {
+        "all": (HERMES, []),
+        "none": (PLAIN, []),
+        "tools": ("{% if tools %}{{ tools }}{% endif %}" + PLAIN, [f"{shown} calls of tools"]),
+        "calls": (re.sub(r"\btools\b", "t", HERMES), [f"{shown} tools"]),
+    }
+    for name, (source, faults) in sources.items():
+        chat = load_chat(make_chat(tmp_path / name, source))
+        examples, counts = encode([calling, offered], chat, 512)
+        assert [fault.split(": ")[1] for fault in counts.refused.first] == faults
+        assert len(examples) == 2 - len(faults)
+        assert all(len(learnt(example, chat)[0]) > len("<|end|>") for example in examples)
 
 
 @pytest.mark.parametrize("too_long", ["cut", "split"])

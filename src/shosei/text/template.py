@@ -138,7 +138,7 @@ class FolderChat:
         thoughts. Raises InputError if the template lays out an answer otherwise than its prompt announced, or leaves
         tools out.
         """
-        if tools and not self.reads("tools"):
+        if tools and not (self.worded_tools or self.reads("tools")):
             raise InputError("the model's chat template shows no tools", param="tools")
         template = self._template_of(messages, tools)
         ids: list[int] = []
