@@ -92,9 +92,9 @@ def _laid_out(chat: ChatFormat) -> list[int]:
         note(f"its chat has no tool calls: {error}")
         return question
     if chat.worded_tools:
-        _tell("note", "its chat template has no tools: a request's tools stand in the system's words, in Hermes' form")
+        note("its chat template has no tools: a request's tools stand in the system's words, in Hermes' form")
     elif chat.call_format is None:
-        _tell("note", "its chat template writes tool calls in a form that is not known here: tools are refused")
+        note("its chat template writes tool calls in a form that is not known here: tools are refused")
     return ids
 
 
