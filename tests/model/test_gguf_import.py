@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -167,3 +168,21 @@ def test_a_damaged_file_is_one_line(size: int, nano: Path, tmp_path: Path, shose
     assert code == 2
     assert "is not a GGUF file, or is damaged" in err
     assert len(err.splitlines()) == 1
+
+
+@pytest.mark.parametrize("counts", [(1 << 60, 1), (1, 1 << 60), (1, 50_000_000)], ids=["keys", "beyond", "vast"])
+def test_counts_that_no_model_has_are_one_line(
+    counts: tuple[int, int], nano: Path, tmp_path: Path, shosei: Shosei
+) -> None:
+    """Of keys, and of the numbers in a list, each of which Python would keep as objects."""
+    content, (keys, numbers) = nano.read_bytes(), counts
+    entry = struct.pack("<Q", 5) + b"a.key" + struct.pack("<IIQ", 9, 0, numbers)
+    keys += int.from_bytes(content[16:24], "little")
+    with (tmp_path / "vast.gguf").open("wb") as file:
+        file.write(content[:16] + struct.pack("<Q", keys) + entry)
+        file.seek(min(numbers, 50_000_000), 1)
+        file.write(content[24:])
+    code, _, err = shosei("import", tmp_path / "vast.gguf", "--out", tmp_path / "run")
+    assert (code, err.count("\n")) == (2, 1)
+    assert "vast.gguf is not a GGUF file, or is damaged" in err
+    assert not (tmp_path / "run/model").exists()

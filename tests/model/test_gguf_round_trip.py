@@ -22,7 +22,7 @@ from sentencepiece_samples import sentencepiece_folder
 from shosei.errors import InputError
 from shosei.files import write_atomic
 from shosei.model import folder, gguf_file
-from shosei.model.gguf_import import unpacked
+from shosei.model.gguf_import import Values, unpack_description, unpack_weights
 from shosei.spec import ModelSpec
 from shosei.text import Tokenizer
 from shosei.text.foreign import tokenizer_files
@@ -54,10 +54,13 @@ def write(spec: ModelSpec, tokenizer_folder: Path, path: Path) -> Path:
 
 def imported(file: Path, out: Path) -> Path:
     """The model folder that an import makes of ``file``, without its smoke test."""
-    with unpacked(file, beside=out) as source:
-        for name, text in tokenizer_files(source).items():
-            write_atomic(out / "tokenizer" / name, text)
-        folder.convert(source, out / "model", tokenizer_folder=out / "tokenizer")
+    source, values = out / "source", Values(file)
+    source.mkdir(parents=True)
+    unpack_description(values, source)
+    unpack_weights(values, source)
+    for name, text in tokenizer_files(source).items():
+        write_atomic(out / "tokenizer" / name, text)
+    folder.convert(source, out / "model", tokenizer_folder=out / "tokenizer")
     return out / "model"
 
 

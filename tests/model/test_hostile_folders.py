@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
+from sentencepiece import sentencepiece_model_pb2
 
 from foreign_samples import edit, save
 from shosei.errors import InputError
@@ -60,6 +61,40 @@ def not_finite(path: Path) -> None:
     save_file(tensors, path / "model.safetensors", {"format": "pt"})
 
 
+def sparse(file: Path) -> None:
+    with file.open("w") as opened:
+        opened.truncate(1 << 30)
+
+
+def pieces_alone(by: Callable[[Path], object]) -> Callable[[Path], object]:
+    """A SentencePiece model in the tokenizer's place."""
+
+    def damage(path: Path) -> None:
+        (path / "tokenizer.json").unlink()
+        by(path / "tokenizer.model")
+
+    return damage
+
+
+def one_long_piece(file: Path) -> None:
+    proto = sentencepiece_model_pb2.ModelProto()
+    proto.trainer_spec.model_type = 2  # BPE
+    for piece in ("<unk>", "a", "a" * 300_000):
+        proto.pieces.add(piece=piece, score=0.0)
+    file.write_bytes(proto.SerializeToString())
+
+
+def backtracking(path: Path) -> None:
+    """A pattern that tries exponentially many ways to divide a text."""
+    split = {
+        "type": "Split",
+        "pattern": {"Regex": "((((.+)+)+)+)+(?!.)(?<!？)"},
+        "behavior": "Isolated",
+        "invert": False,
+    }
+    edit(path / "tokenizer.json", pre_tokenizer=split)
+
+
 LOOP = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}"
 HARM: dict[str, tuple[Callable[[Path], object], str]] = {
     "a number beyond all": (number("hidden_size", "1e999"), "1e999 is not a finite number"),
@@ -84,6 +119,14 @@ HARM: dict[str, tuple[Callable[[Path], object], str]] = {
     "a device": (replaced("tokenizer.json", lambda file: file.symlink_to("/dev/zero")), "leads out of the folder"),
     "an endless template": (text("chat_template.jinja", LOOP), "chat template: it does not end within"),
     "a vast template": (text("chat_template.jinja", "{{ 'a' * 10**11 }}"), "refuses this"),
+    "a gigabyte of tokenizer": (replaced("tokenizer.json", sparse), "tokenizer.json has more than 200,000,000 bytes"),
+    "a deep tokenizer": (text("tokenizer.json", '{"model":' * 100_000), "is not a tokenizer"),
+    "a gigabyte of pieces": (pieces_alone(sparse), "tokenizer.model has more than 200,000,000 bytes"),
+    "a piece that is a book": (
+        pieces_alone(one_long_piece),
+        "list of weights and tokenizer: it fails, or takes more memory",
+    ),
+    "a pattern without an end": (backtracking, "the tokenizer or the chat template"),
     "no template": (text("chat_template.jinja", "{% for %}"), "is not Jinja"),
     "weights without numbers": (not_finite, "no finite numbers"),
 }

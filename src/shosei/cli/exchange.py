@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -42,10 +43,13 @@ def import_model(
         values, lines = _import_folder(found, found, out)
     else:
         require("gguf")
-        from shosei.model.gguf_import import unpacked
+        from shosei.cli.trial_reading import unpack_limited
 
-        with unpacked(found, beside=out) as folder:
-            values, lines = _import_folder(folder, found, out)
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=out.parent, prefix=".gguf-") as unpacked:
+            with progress(f"unpacking {found.name}"):
+                unpack_limited(found, Path(unpacked))
+            values, lines = _import_folder(Path(unpacked), found, out)
     result(values, lines, as_json=as_json)
 
 
@@ -54,6 +58,7 @@ def _import_folder(source: Path, named: Path, out: Path) -> tuple[dict[str, obje
     from dataclasses import asdict
 
     from shosei.cli.smoke_test import smoke_test
+    from shosei.cli.trial_reading import try_reading
     from shosei.files import atomic_path, sha256, write_atomic
     from shosei.log import open_run
     from shosei.model import folder
@@ -61,6 +66,8 @@ def _import_folder(source: Path, named: Path, out: Path) -> tuple[dict[str, obje
     from shosei.text.foreign import tokenizer_files
 
     run = open_run(out, must_exist=False)
+    with progress("reading config and tokenizer"):
+        try_reading(source, temporary=source != named)
     (spec, _), files = folder.open_model(source), tokenizer_files(source)
     model = asdict(spec) | {"params": spec.params, "embedding_params": spec.embedding_params}
     taken = run.recording("import", config={"source": str(named)}, model=model)

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +14,12 @@ from torch import Tensor
 from shosei.errors import InputError
 from shosei.model.folder import tensor_shapes
 from shosei.model.gguf_file import gguf_name
+from shosei.model.gguf_header import check_header
 from shosei.model.gguf_tokenizer import write_tokenizer
 from shosei.model.hf_config import ARCHITECTURES, read_spec
 from shosei.model.hf_files import write_json
 from shosei.model.licence import CARD, is_identifier
 from shosei.model.weights import write
-from shosei.progress import progress
-from shosei.spec import ModelSpec
 from shosei.spec.rope import Llama3Scaling
 
 # llama.cpp's architectures; those that rotate neighbours have the rows of queries and keys rearranged for it.
@@ -36,25 +32,36 @@ _SCALING_KEYS = ("type", "factor", "original_context_length", "finetuned")
 _REFUSED = ("expert_count", "attention.sliding_window", "attention.scale", "logit_scale", "embedding_scale")
 
 
-@contextlib.contextmanager
-def unpacked(file: Path, beside: Path) -> Iterator[Path]:
-    """A temporary folder, next to ``beside``, with the model in ``file``: its weights exactly, as float32.
+def unpack_description(values: Values, folder: Path) -> None:
+    """Write config, tokenizer and licence into ``folder``. Text is divided as llama.cpp divides it, which normalises
+    none.
 
-    Text is divided as llama.cpp divides it, which normalises none. Raises InputError, one line that names the file: not
-    GGUF, damaged, of another architecture, with a tensor, a setting or a tokenizer that is not computed here.
+    Raises InputError, one line that names the file: a setting or a tokenizer that is not computed here.
     """
-    with progress(f"reading {file.name}"):
-        values = Values(file)
-    beside.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=beside.parent, prefix=".gguf-") as name:
-        folder = Path(name)
-        write_json(folder / "config.json", _config(values))
-        with progress(f"reading the tokenizer of {file.name}"):
-            write_tokenizer(values, folder)
-        _write_licence(values, folder)
-        spec = read_spec(folder)
-        _write_weights(values, spec, folder)
-        yield folder
+    write_json(folder / "config.json", _config(values))
+    write_tokenizer(values, folder)
+    _write_licence(values, folder)
+
+
+def unpack_weights(values: Values, folder: Path) -> None:
+    """Write the weights exactly, as float32, beside what ``unpack_description`` has written. Every tensor of the file
+    is used; raises InputError that names it otherwise."""
+    spec = read_spec(folder)
+    shapes = tensor_shapes(spec)
+    wanted = {gguf_name(name) for name in shapes} | {_DIVISORS}
+    if unused := sorted(values.tensors.keys() - wanted):
+        raise values.error(f"tensor {unused[0]} is not one of this architecture's here; the model is not supported")
+
+    def read(name: str) -> Tensor:
+        tensor = values.tensor(gguf_name(name))
+        if tensor.numel() != math.prod(shapes[name]) or tensor.shape[0] != shapes[name][0]:
+            raise values.error(
+                f"{gguf_name(name)} is {list(tensor.shape)}, not {list(shapes[name])}; download it again"
+            )
+        rearranged = values.architecture in _NEIGHBOURS and ("q_proj" in name or "k_proj" in name)
+        return _in_halves(tensor, spec.head_dim) if rearranged else tensor
+
+    write(folder, shapes, read, torch.float32)
 
 
 class Values:
@@ -64,6 +71,7 @@ class Values:
         """Raises InputError if it is not a whole GGUF file of one of our architectures."""
         self.file = file
         try:
+            check_header(file)
             reader = gguf.GGUFReader(file)
             self.fields = {name: field.contents() for name, field in reader.fields.items()}
         except Exception as error:  # of whatever kind: the reader trusts what it reads
@@ -207,25 +215,6 @@ def _write_licence(values: Values, folder: Path) -> None:
     licence = str(values.fields.get("general.license", "")).lower()
     if is_identifier(licence):
         (folder / CARD).write_text(f"---\nlicense: {licence}\n---\n", encoding="utf-8")
-
-
-def _write_weights(values: Values, spec: ModelSpec, folder: Path) -> None:
-    """Every tensor of the file is used, or refused by name."""
-    shapes = tensor_shapes(spec)
-    wanted = {gguf_name(name) for name in shapes} | {_DIVISORS}
-    if unused := sorted(values.tensors.keys() - wanted):
-        raise values.error(f"tensor {unused[0]} is not one of this architecture's here; the model is not supported")
-
-    def read(name: str) -> Tensor:
-        tensor = values.tensor(gguf_name(name))
-        if tensor.numel() != math.prod(shapes[name]) or tensor.shape[0] != shapes[name][0]:
-            raise values.error(
-                f"{gguf_name(name)} is {list(tensor.shape)}, not {list(shapes[name])}; download it again"
-            )
-        rearranged = values.architecture in _NEIGHBOURS and ("q_proj" in name or "k_proj" in name)
-        return _in_halves(tensor, spec.head_dim) if rearranged else tensor
-
-    write(folder, shapes, read, torch.float32)
 
 
 def _in_halves(tensor: Tensor, head_dim: int) -> Tensor:

@@ -42,16 +42,26 @@ def is_there(folder: Path, name: str) -> bool:
     return True
 
 
-def read_text(folder: Path, name: str) -> str | None:
-    """The text of the file ``name``; None if it is absent. Raises InputError: unreadable, not UTF-8, too large."""
+def read_bytes(folder: Path, name: str) -> bytes | None:
+    """What is in the file ``name``; None if it is absent. Raises InputError: unreadable, too large."""
     if not is_there(folder, name):
         return None
     file = folder / name
     try:
         if file.stat().st_size > _MAX_BYTES:
             raise InputError(f"{file} has more than {_MAX_BYTES:,} bytes, which no model's has; take another copy")
-        return file.read_text(encoding="utf-8")
-    except (OSError, ValueError) as error:
+        return file.read_bytes()
+    except OSError as error:
+        raise InputError(f"cannot read {file}: {error}; copy it again") from None
+
+
+def read_text(folder: Path, name: str) -> str | None:
+    """The text of the file ``name``; None if it is absent. Raises InputError as ``read_bytes``, and if it is not
+    UTF-8."""
+    file, content = folder / name, read_bytes(folder, name)
+    try:
+        return None if content is None else content.decode("utf-8").replace("\r\n", "\n").replace("\r", "\n")
+    except ValueError as error:
         raise InputError(f"cannot read {file}: {error}; copy it again") from None
 
 

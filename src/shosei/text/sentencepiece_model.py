@@ -13,6 +13,7 @@ from sentencepiece import sentencepiece_model_pb2
 from tokenizers import Regex, decoders, models, normalizers
 
 from shosei.errors import InputError
+from shosei.text.folder_files import read_bytes
 
 schema: Any = sentencepiece_model_pb2  # its classes are made when it is imported
 _SPACE = "▁"
@@ -28,7 +29,7 @@ def read_sentencepiece(file: Path, added: Mapping[int, Mapping[str, Any]]) -> st
     """
     proto = schema.ModelProto()
     try:
-        proto.ParseFromString(file.read_bytes())
+        proto.ParseFromString(read_bytes(file.parent, file.name) or b"")
     except DecodeError:
         proto.Clear()
     if not proto.pieces:
