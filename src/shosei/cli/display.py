@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rich.live import Live
 
 AFTER_S = 3.0  # what ends sooner is not shown
-BETWEEN_LINES_S = 10.0  # where there is no terminal
+BETWEEN_LINES_S = 10.0  # where there is no terminal, and before the first
 _BETWEEN_LOOKS_S = 1.0
 _AT_ONCE_S = 1.0  # work that follows so soon is waited for in one go with the one before
 _BAR_WIDTH = 20
@@ -34,7 +34,7 @@ class _Shown:
 
 
 class ProgressDisplay:
-    """Shows work that has taken 3 s on standard error. Standard output stays the result's alone."""
+    """Shows work that has taken 3 s on a terminal, 10 s elsewhere: on standard error, as the output is the result's."""
 
     def __init__(self, stream: TextIO | None = None, clock: Callable[[], float] = time.monotonic) -> None:
         self._given, self._clock = stream, clock
@@ -60,7 +60,7 @@ class ProgressDisplay:
             shown = next(each for each in self._stack if each.work is work)
             self._stack.remove(shown)
             now = self._clock()
-            if now - shown.begin >= AFTER_S and not failed:
+            if now - shown.begin >= self._soonest_s and not failed:
                 self._print(amount_line(work, now - shown.begin))
                 self._line_at = now
             if not self._stack:
@@ -72,7 +72,7 @@ class ProgressDisplay:
         """Show what is done now, if it is time to."""
         with self._lock:
             now = self._clock()
-            if not self._stack or now - self._since < AFTER_S:
+            if not self._stack or now - self._since < self._soonest_s:
                 return
             current = self._stack[-1]
             line = progress_line(current.work, now - current.begin, current.done_before)
@@ -92,6 +92,10 @@ class ProgressDisplay:
 
     def _is_terminal(self) -> bool:
         return self._live is not None or (self._stream.isatty() and os.environ.get("TERM", "") not in ("", "dumb"))
+
+    @property
+    def _soonest_s(self) -> float:
+        return AFTER_S if self._is_terminal() else BETWEEN_LINES_S
 
     def _print(self, line: str) -> None:
         if self._live:
