@@ -14,7 +14,7 @@ step() { # says when it begins, so that one sees what takes how long
 }
 
 measure() { # the model of run $1, served: its speed, its answers to held-out questions, its programs, its card
-  shosei serve "$1" --run "$1" --port "${PORT:-8000}" >"$1/served.txt" &
+  shosei serve "$1" --run "$1" --slots 8 --context 2048 --port "${PORT:-8000}" >"$1/served.txt" &
   server=$!
   trap 'kill $server; wait $server || true' EXIT
   until [ -s "$1/served.txt" ]; do # one line, once it is ready
@@ -22,7 +22,7 @@ measure() { # the model of run $1, served: its speed, its answers to held-out qu
     sleep 1
   done
   step shosei load "$url" --run "$1" --prompt-characters 60 --max-tokens 64 --rate 1 --seconds "${SECONDS_OF_LOAD:-30}"
-  step shosei exam "$url" --run "$1" --suite "$before/suites" --limit "$limit" --max-tokens 256 --timeout-s 600
+  step shosei exam "$url" --run "$1" --suite "$before/suites" --limit "$limit" --max-tokens 192 --timeout-s 600
   kill $server
   wait $server || true
   trap - EXIT

@@ -121,15 +121,16 @@ def test_a_type_is_kept_or_changed(tokenizer_folder: Path, tmp_path: Path) -> No
     assert folder.load(tmp_path / "model", dtype=None)[0].norm.weight.dtype == torch.bfloat16
 
 
-def test_packed_products_stay_close(tokenizer_folder: Path) -> None:
+@pytest.mark.parametrize(("dtype", "share"), [(torch.bfloat16, 0.03), (torch.float32, 1e-5)])
+def test_packed_products_stay_close(dtype: torch.dtype, share: float) -> None:
     spec = SHAPES["one KV head, own head"]
     ids = torch.randint(0, spec.vocab_size, (2, 12))
     with torch.no_grad():
-        plain = random_model(spec).bfloat16()
+        plain = random_model(spec).to(dtype)
         expected = plain.logits(plain(ids)).float()
         plain.pack()
         actual = plain.logits(plain(ids)).float()
-    assert (actual - expected).norm() < 0.03 * expected.norm()
+    assert (actual - expected).norm() < share * expected.norm()
 
 
 def edit_config(path: Path, **values: object) -> None:

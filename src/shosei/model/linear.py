@@ -53,9 +53,11 @@ class Linear(nn.Module):
 
 
 def _onednn_takes(weight: Tensor) -> bool:
-    built = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
-    able = built and torch.ops.mkldnn._is_mkldnn_bf16_supported()
-    return bool(weight.device.type == "cpu" and weight.dtype == torch.bfloat16 and able)
+    if weight.device.type != "cpu" or not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
+        return False
+    return weight.dtype == torch.float32 or bool(
+        weight.dtype == torch.bfloat16 and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    )
 
 
 def _onednn_product(weight: Tensor) -> Callable[[Tensor, Tensor | None], Tensor]:
