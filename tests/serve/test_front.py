@@ -158,7 +158,7 @@ def test_default_cap_is_the_rest_of_the_context(play: Callable[..., None]) -> No
         ("chat/completions", {"tools": [tool("f"), tool("f")]}, "tools", None),
         ("chat/completions", {"tools": [tool("a b")]}, "tools[0].function.name", None),
         ("chat/completions", {"tools": [tool("f", enum=[])]}, "tools[0].function.parameters", None),
-        ("chat/completions", {"tools": [tool("f", title="\ud800")]}, "tools", None),
+        ("chat/completions", {"tools": [tool("f", title="\ud800")]}, "tools[0].function.parameters.title", None),
         ("chat/completions", {"tool_choice": "required"}, "tool_choice", None),
         ("chat/completions", {"tool_choice": "sometimes"}, "tool_choice", None),
         ("chat/completions", {"tools": [tool("f")], "tool_choice": tool("g")}, "tool_choice", None),
