@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -123,19 +123,27 @@ def test_a_gateway_that_anybody_could_use_does_not_start(
     assert not run.exists()
 
 
-def test_the_record_has_no_key(tmp_path: Path) -> None:
-    async def scene() -> None:
-        command = ["gateway", "--upstream", "http://127.0.0.1:9", "--host", "0.0.0.0", "--port", "0", "--run", tmp_path]
-        words = [*map(str, command), "--api-key", SECRET]
-        running = await asyncio.create_subprocess_exec(
-            *[sys.executable, "-m", "shosei", *words], stdout=asyncio.subprocess.PIPE
-        )
-        assert running.stdout
-        assert b"ready" in await running.stdout.readline()
-        running.terminate()
-        assert await running.wait() == 0
+def told_by_gateway(run: Path, *options: str) -> str:
+    """What a gateway that others can reach says until it is ready; then it is stopped."""
+    words = ["gateway", "--upstream", "http://127.0.0.1:9", "--host", "0.0.0.0", "--port", "0", "--run", str(run)]
+    command, lines = [sys.executable, "-m", "shosei", *words, *options], [""]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        assert process.stdout
+        while not lines[-1].startswith("ready"):
+            lines.append(process.stdout.readline())
+            assert lines[-1], lines
+        process.terminate()
+        assert process.wait(30) == 0
+    return "".join(lines)
 
-    asyncio.run(scene())
+
+def test_the_record_has_no_key(tmp_path: Path) -> None:
+    told_by_gateway(tmp_path, "--api-key", SECRET)
     [begin] = read_log(tmp_path / "log").of(RunBegin)
     assert begin.argv[-2:] == ["--api-key", "…"]
     assert SECRET.encode() not in b"".join(file.read_bytes() for file in tmp_path.rglob("*") if file.is_file())
+
+
+def test_an_open_gateway_says_once_what_that_means(tmp_path: Path) -> None:
+    told = told_by_gateway(tmp_path, "--open")
+    assert told.count("without a key, as much as they like") == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -41,6 +42,14 @@ OriginOption = Annotated[
         help="A page's origin that may ask from a browser, such as http://localhost:3000; * for any. Repeatable.",
     ),
 ]
+
+
+def client_environment() -> dict[str, str]:
+    """What clients of a server of ours, started from this environment, need in theirs: the key that it will ask for."""
+    from shosei.wire import endpoint
+
+    api_key = os.environ.get(KEY_VARIABLE, "")
+    return {endpoint.KEY_VARIABLE: api_key} if api_key else {}
 
 
 def words_without(api_key: str) -> list[str]:

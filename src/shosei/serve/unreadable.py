@@ -1,5 +1,5 @@
-"""Requests that no route can read: a wrong path or method, or a body that is no JSON object. The framework's own words name
-no cause."""
+"""Requests that no route can read: a wrong path or method, or a body that is no JSON object. The framework's own words
+name no cause."""
 
 from __future__ import annotations
 
