@@ -203,6 +203,9 @@ def test_a_file_is_read_again_when_it_changes(
     os.replace(tmp_path / "new", file)
     now += 2
     assert (keys.find(SECRET), keys.find(OTHER)) == (None, school)
+    file.write_text("# the school has left\n")
+    now += 2
+    assert (keys.find(OTHER), bool(keys)) == (None, True), "the last key can be taken back, and one is still asked for"
 
 
 @pytest.mark.parametrize(

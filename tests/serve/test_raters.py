@@ -23,7 +23,7 @@ from shosei.log.secret import RunSecret
 from shosei.serve.answer_ids import AnswerIds
 from shosei.serve.rater import COOKIE
 from shosei.wire import rate_limit
-from shosei.wire.api_keys import read_keys
+from shosei.wire.api_keys import ApiKeys
 from shosei.wire.rate_limit import RateLimit
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="processes die with their parent on Linux")
@@ -276,7 +276,7 @@ def test_a_file_of_keys_that_is_none_is_named(tmp_path: Path, text: bytes, words
     file = tmp_path / "keys.txt"
     file.write_bytes(text)
     with pytest.raises(InputError) as error:
-        read_keys(file, hashed=False)
+        ApiKeys(file=file, hashed=False)
     assert str(file) in str(error.value)
     assert words in str(error.value)
 

@@ -61,7 +61,10 @@ class ApiKeys:
     def __init__(self, single: str = "", file: Path | None = None, *, hashed: bool = True) -> None:
         self._single = [ApiKey(_SINGLE, digest_of(checked(single, "--api-key")))] if single else []
         self._file, self._hashed = file, hashed
-        self._keys = self._single + (read_keys(file, hashed=hashed) if file else [])
+        of_file = read_keys(file, hashed=hashed) if file else []
+        if file and not of_file:
+            raise InputError(f"{file} holds no keys: {_MAKE}")
+        self._keys = self._single + of_file
         self._version, self._looked = self._stamp(), time.monotonic()
 
     def __bool__(self) -> bool:
@@ -115,16 +118,15 @@ def entry_of(key: ApiKey) -> str:
 def read_keys(path: Path, *, hashed: bool = True) -> list[ApiKey]:
     """The keys of a TOML file with a table each, or, unless they must be ``hashed``, plain ones, one a line.
 
-    Lines of plain keys that begin with # are comments. Raises InputError.
+    Lines of plain keys that begin with # are comments. A file without keys is one that lets nobody in. Raises
+    InputError.
     """
     text = read_text(path)
     lines = [(number, line.strip()) for number, line in enumerate(text.splitlines(), 1)]
     lines = [(number, line) for number, line in lines if line and not line.startswith("#")]
-    if not lines:
-        raise InputError(f"{path} holds no keys: {_MAKE}")
-    if lines[0][1].startswith("["):
+    if lines and lines[0][1].startswith("["):
         return _tables(path, text)
-    if hashed:
+    if lines and hashed:
         raise InputError(f"{path} is no file of hashed keys: {_MAKE}")
     return [ApiKey(f"line {number}", digest_of(checked(line, f"{path}:{number}"))) for number, line in lines]
 
