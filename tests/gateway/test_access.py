@@ -1,4 +1,4 @@
-"""The gateway's door: who may spend the upstream's key."""
+"""Access to the gateway: who may spend the upstream's key."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The server's door over HTTP: keys, names, pages, and bodies whose text is none."""
+"""Access to the server over HTTP: keys, names, pages, and bodies whose text is none."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_a_key_is_asked_for_and_its_name_is_what_the_log_has(play: Callable[...,
             assert (await told(front, "GET", path))[0] == 200
         assert (await front.post(ASK, Authorization="Bearer no such key at all"))[0] == 401
         assert (await front.post(ASK, **KEYED))[0] == 200
-        event = await front.event()  # the one: whoever is refused at the door writes nothing
+        event = await front.event()  # the one: whoever is refused before writes nothing
         assert (event.api_key, event.status) == ("shop", 200)
         assert SECRET.encode() not in front.writer.path.read_bytes()
 

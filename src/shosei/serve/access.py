@@ -1,4 +1,4 @@
-"""The server's door: every request passes it before anything else sees it."""
+"""Access to the model server: every request passes here before anything else sees it."""
 
 from __future__ import annotations
 

@@ -118,7 +118,7 @@ def create_app(
         max_body_bytes=http.max_body_bytes,
     )
     app.add_middleware(AccessMiddleware, access=access)
-    if access.origins:  # around the door, so that a page may read why it was refused
+    if access.origins:  # outside, so that a page may read why it was refused
         app.add_middleware(
             CORSMiddleware,
             allow_origins=access.origins,

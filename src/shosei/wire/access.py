@@ -97,14 +97,16 @@ class Access:
         if parts is None:
             raise ApiError(400, "A request has one Host header, such as localhost:8000")
         name = parts[1] or parts[2]
-        address = _address(name)
-        if name not in self._names and (address is None or (self._is_local and not address.is_loopback)):
+        if not (name in self._names or self._is_own(_address(name))):
             raise ApiError(
                 421,
                 f"'{name[:_SHOWN_CHARACTERS]}' is no name of this server; if it is to be, start it with "
                 f"--allow-host {name[:_SHOWN_CHARACTERS]}",
             )
         return hosts[0].lower()
+
+    def _is_own(self, address: _Address | None) -> bool:
+        return address is not None and (address.is_loopback or not self._is_local)
 
     def _check_page(self, headers: Headers, authority: str) -> None:
         """Raise ApiError for a page of another origin that may not ask. Browsers name a page's origin, others none."""
