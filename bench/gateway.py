@@ -89,7 +89,10 @@ def cpu_s(process: psutil.Process) -> float:
 async def latencies_ms(url: str, stream: bool, seconds: float) -> list[float]:
     """Milliseconds from sending a request to its answer's last byte, at a constant rate over kept connections."""
     body = json.dumps(BODY | {"stream": stream}).encode()
-    request = b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
+    request = (
+        b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\n"
+        b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n%s"
+    ) % (len(body), body)
     last = b"0\r\n\r\n" if stream else b"}"
     host, port = url.removeprefix("http://").split(":")
     loop = asyncio.get_running_loop()

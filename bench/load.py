@@ -106,7 +106,10 @@ def raw(url: str, stream: bool, seconds: float) -> float:
 
 async def _raw(url: str, stream: bool, seconds: float) -> float:
     body = json.dumps(BODY | {"stream": stream}).encode()
-    request = b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
+    request = (
+        b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\n"
+        b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n%s"
+    ) % (len(body), body)
     last = b"0\r\n\r\n" if stream else b"}"
     host, port = url.removeprefix("http://").split(":")
     answered, end = 0, time.monotonic() + seconds
@@ -155,7 +158,10 @@ def ttft_bias_ms(url: str, seconds: float) -> float:
 def raw_ttft_ms(url: str, count: int) -> list[float]:
     host, port = url.removeprefix("http://").split(":")
     body = json.dumps(BODY | {"stream": True}).encode()
-    request = b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
+    request = (
+        b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\n"
+        b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n%s"
+    ) % (len(body), body)
     times = []
     with socket.create_connection((host, int(port))) as connection:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

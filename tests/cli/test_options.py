@@ -41,7 +41,7 @@ FIELDS = [(verb, field) for verb, (_, kind) in VERBS.items() for field in kind.m
 PANELS = {
     "Begin": "quickstart",
     "Build": "models plan data tokenizer train import export",
-    "Serve": "serve chat",
+    "Serve": "serve chat key",
     "Measure": "load exam judge gateway supervise alternate ratings agents",
     "Judge": "card compare metrics log",
 }
@@ -70,6 +70,9 @@ VALUES: dict[str, tuple[str, Any]] = {
     "memory_bytes": ("99999999", 99_999_999),
     "trace": ("2026", Path("2026")),
     "suite": ("2026", Path("2026")),
+    "api_keys": ("2026", Path("2026")),
+    "allow_host": ("gpu1 --allow-host gpu2", ["gpu1", "gpu2"]),
+    "allow_origin": ("http://a --allow-origin *", ["http://a", "*"]),
     "record": ("2026", Path("2026")),
     "replay": ("2026", Path("2026")),
     "rate_to": ("5e-1", 0.5),

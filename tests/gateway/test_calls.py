@@ -14,6 +14,7 @@ from yarl import URL
 
 from gateway_upstream import (
     DONE,
+    JSON,
     OK,
     QUESTION,
     STREAM,
@@ -233,7 +234,7 @@ def test_a_client_says_which_of_its_requests_are_retries(tmp_path: Path) -> None
             await client(gateway, "t1", "a", max_retries=3).chat.completions.create(**QUESTION)
         async with aiohttp.ClientSession() as http:
             for count in ("", "2.5", "one"):
-                headers = {"x-stainless-retry-count": count} if count else {}
+                headers = JSON | ({"x-stainless-retry-count": count} if count else {})
                 body = json.dumps(QUESTION)
                 async with http.post(f"{gateway.base_url()}/chat/completions", data=body[:-1], headers=headers) as told:
                     assert told.status == 400
@@ -253,7 +254,9 @@ def test_a_body_that_is_no_object_is_the_upstreams_to_refuse(tmp_path: Path) -> 
     async def talk(gateway: Gateway) -> None:
         async with aiohttp.ClientSession() as session:
             for data in bodies:
-                async with session.post(f"{gateway.base_url('t1', 'solver')}/chat/completions", data=data) as answer:
+                async with session.post(
+                    f"{gateway.base_url('t1', 'solver')}/chat/completions", data=data, headers=JSON
+                ) as answer:
                     assert (answer.status, await answer.json()) == (400, refusal)
 
     log, upstream = through(tmp_path, refuse, talk)
@@ -267,7 +270,7 @@ def test_what_is_no_request_is_refused_in_openais_form(tmp_path: Path) -> None:
         async with aiohttp.ClientSession() as session:
             async with session.get(f"{gateway.url}/health") as answer:
                 assert (answer.status, await answer.json()) == (200, {"status": "ok"})
-            async with session.post(f"{gateway.url}/r/other/v1/chat/completions", data=b"{}") as answer:
+            async with session.post(f"{gateway.url}/r/other/v1/chat/completions", json={}) as answer:
                 assert (answer.status, (await answer.json())["error"]["code"]) == (404, "unknown_run")
 
     log, upstream = through(tmp_path, well, talk)
@@ -299,7 +302,10 @@ def test_pipelined_requests_are_answered_in_their_order(tmp_path: Path) -> None:
         reader, writer = await asyncio.open_connection(host, int(port))
         body = json.dumps(QUESTION).encode()
         for agent in "abcdef":
-            writer.write(b"POST /a/%s/v1/chat/completions HTTP/1.1\r\nHost: x\r\n" % agent.encode())
+            writer.write(
+                b"POST /a/%s/v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+                % agent.encode()
+            )
             writer.write(b"Content-Length: %d\r\n\r\n%s" % (len(body), body))
         for _ in range(6):
             head = await reader.readuntil(b"\r\n\r\n")

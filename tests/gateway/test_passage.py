@@ -14,7 +14,7 @@ import openai
 import pytest
 import uvloop
 
-from gateway_upstream import QUESTION, Asked, client, exchanged, page, through, unchunked, well
+from gateway_upstream import JSON, QUESTION, Asked, client, exchanged, page, through, unchunked, well
 from shosei.gateway import Gateway, GatewayConfig
 from shosei.log import PassedOn, Request
 from shosei.metrics.cells import compute
@@ -34,7 +34,7 @@ def test_any_method_and_path_passes_with_its_headers_and_bytes(tmp_path: Path, m
     sent = json.dumps({"n": 1.0, "x": "\u0000"}).encode()
 
     async def talk(gateway: Gateway) -> None:
-        head = f"{method} /t/t1/a/solver{path} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(sent)}\r\n"
+        head = f"{method} /t/t1/a/solver{path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(sent)}\r\n"
         head += (
             "Authorization: Basic abc\r\nX-Mine: 2\r\nAccept-Encoding: br\r\nX-Hop: 1\r\nConnection: close, x-hop\r\n"
         )
@@ -90,7 +90,7 @@ def test_what_passed_is_counted_by_its_path(tmp_path: Path) -> None:
         for number in range(12):
             told = await client(gateway, f"t{number}").embeddings.create(model="m", input="x", encoding_format="float")
             assert told.data[0].embedding == [0.5]
-        await exchanged(gateway.url, b"GET /v1/files/f-1 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        await exchanged(gateway.url, b"GET /v1/files/f-1 HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
 
     log, _ = through(tmp_path, answer, talk)
     assert len(log.of(Request)) == 1
@@ -140,7 +140,7 @@ def test_what_got_no_answer_is_counted_too(tmp_path: Path) -> None:
 
     async def talk(gateway: Gateway) -> None:
         for number in range(60):
-            request = b"GET /v%d/x HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n" % number
+            request = b"GET /v%d/x HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n" % number
             assert b" 502 " in await exchanged(gateway.url, request)
 
     log, _ = through(tmp_path, hang_up, talk)
@@ -163,7 +163,7 @@ def test_an_upload_of_any_size_passes_unless_it_is_to_be_measured(tmp_path: Path
             yield piece
 
     async def talk(gateway: Gateway) -> None:
-        headers = {} if chunked else {"Content-Length": str(count * len(piece))}
+        headers = JSON if chunked else JSON | {"Content-Length": str(count * len(piece))}
         async with aiohttp.ClientSession() as session:
             for path, status in (("/files", 201), ("/chat/completions", 413)):
                 async with session.post(gateway.base_url() + path, data=pieces(), headers=headers) as answer:
@@ -221,7 +221,7 @@ def test_what_breaks_off_breaks_off_and_who_is_not_there_is_said_to_be_so(tmp_pa
         raise ConnectionError
 
     async def talk(gateway: Gateway) -> None:
-        request = b"GET /x HTTP/1.1\r\nHost: x\r\n\r\n"
+        request = b"GET /x HTTP/1.1\r\nHost: localhost\r\n\r\n"
         assert (await exchanged(gateway.url, request)).endswith(b"content-length: 900\r\n\r\nabc")
 
     through(tmp_path, cut, talk)

@@ -17,6 +17,7 @@ import pytest
 from gateway_upstream import (
     CHUNKS,
     DONE,
+    JSON,
     OK,
     QUESTION,
     STREAM,
@@ -205,7 +206,7 @@ def test_a_question_that_only_the_upstream_can_read_is_recorded_and_answered(tmp
 
     async def talk(gateway: Gateway) -> None:
         async with aiohttp.ClientSession() as http:
-            async with http.post(f"{gateway.base_url()}/chat/completions", data=body) as answer:
+            async with http.post(f"{gateway.base_url()}/chat/completions", data=body, headers=JSON) as answer:
                 heard.append((answer.status, await answer.read()))
 
     log, _ = through(tmp_path / "run", well, talk, record=tmp_path / "tape")

@@ -147,7 +147,10 @@ def test_every_byte_is_the_upstreams(tmp_path: Path, stream: bool) -> None:
 
     async def talk(gateway: Gateway) -> None:
         body = json.dumps({**QUESTION, "stream": stream, "tools": [LOOKUP]}).encode()
-        head = b"POST /v1/responses HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: %d\r\n\r\n"
+        head = (
+            b"POST /v1/responses HTTP/1.1\r\nHost: localhost\r\n"
+            b"Content-Type: application/json\r\nConnection: close\r\nContent-Length: %d\r\n\r\n"
+        )
         assert unchunked(await exchanged(gateway.url, head % len(body) + body)) == sent
 
     log, _ = through(tmp_path, answer, talk)
@@ -225,7 +228,10 @@ def test_a_stream_that_breaks_off_anywhere_passes_as_far_as_it_came(tmp_path: Pa
 
     async def talk(gateway: Gateway) -> None:
         body = json.dumps({**QUESTION, "stream": True}).encode()
-        head = b"POST /v1/responses HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: %d\r\n\r\n"
+        head = (
+            b"POST /v1/responses HTTP/1.1\r\nHost: localhost\r\n"
+            b"Content-Type: application/json\r\nConnection: close\r\nContent-Length: %d\r\n\r\n"
+        )
         for cut in cuts:
             assert unchunked(await exchanged(gateway.url, head % len(body) + body)) == data[:cut]
 

@@ -96,7 +96,10 @@ def test_a_client_sees_what_it_would_see_without_the_gateway(tmp_path: Path, fra
             if direct != through:
                 different.append(f"{shape.name}: {direct} became {through}")
             body = json.dumps({**QUESTION, "stream": shape.stream, **options}).encode()
-            head = b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: %d\r\n\r\n"
+            head = (
+                b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\n"
+                b"Content-Type: application/json\r\nConnection: close\r\nContent-Length: %d\r\n\r\n"
+            )
             direct_bytes, bytes_ = [
                 await exchanged(url, head % len(body) + body) for url in (upstream_of(gateway), gateway.url)
             ]

@@ -60,7 +60,10 @@ def test_only_stream_options_are_added_to_a_body(tmp_path: Path, options: bytes,
         port = server.sockets[0].getsockname()[1]
         async with Gateway(f"http://127.0.0.1:{port}", None) as gateway:
             body = LENIENT % options
-            head = b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: %d\r\n\r\n"
+            head = (
+                b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\n"
+                b"Content-Type: application/json\r\nConnection: close\r\nContent-Length: %d\r\n\r\n"
+            )
             answer = await exchanged(gateway.url, head % len(body) + body)
             assert answer.startswith(b"HTTP/1.1 200")
         server.close()

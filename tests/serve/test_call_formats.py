@@ -20,10 +20,10 @@ from shosei.engine.grammar import Grammars
 from shosei.engine.protocol import Submit, Token
 from shosei.model import folder
 from shosei.model.transformer import Transformer
-from shosei.serve.errors import ApiError
 from shosei.serve.prompt import chat_prompt
 from shosei.spec import preset
 from shosei.text import AnswerReader, load_chat
+from shosei.wire.api_error import ApiError
 from shosei.wire.openai import ChatRequest
 
 WEATHER = {

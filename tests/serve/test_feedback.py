@@ -26,8 +26,8 @@ from shosei.log.secret import RunSecret
 from shosei.metrics.cells import cells
 from shosei.metrics.service_level import ServiceLevel
 from shosei.serve.answer_ids import AnswerIds
-from shosei.serve.errors import ApiError
 from shosei.serve.feedback import DEFAULT_RULES, Ratings, RecentAnswers
+from shosei.wire.api_error import ApiError
 from shosei.wire.feedback import Feedback
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="processes die with their parent on Linux")

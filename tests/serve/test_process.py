@@ -146,7 +146,9 @@ def test_a_server_that_is_started_again_goes_on_in_its_attempt(model: Path, tmp_
 def test_the_streams_of_a_killed_front_are_errors(model: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     body = b'{"prompt": "secret words", "max_tokens": 100, "stream": true}'
-    request = b"POST /v1/completions HTTP/1.1\r\nHost: here\r\nContent-Type: application/json\r\nContent-Length: %d\r\n"
+    request = (
+        b"POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: %d\r\n"
+    )
     with serving(model, "--run", run) as (server, url), ExitStack() as clients:
         child(server, "engine").send_signal(signal.SIGSTOP)  # or the small model would have answered by then
         place = ("127.0.0.1", int(url.rpartition(":")[2]))

@@ -20,10 +20,11 @@ from serve_process import SHOSEI, Browser, Reply, child, make_model, serving, st
 from shosei.errors import InputError
 from shosei.log import Rating, read_log
 from shosei.log.secret import RunSecret
-from shosei.serve import rate_limit
 from shosei.serve.answer_ids import AnswerIds
-from shosei.serve.rate_limit import RateLimit
-from shosei.serve.rater import COOKIE, read_keys
+from shosei.serve.rater import COOKIE
+from shosei.wire import rate_limit
+from shosei.wire.api_keys import ApiKeys
+from shosei.wire.rate_limit import RateLimit
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="processes die with their parent on Linux")
 
@@ -275,7 +276,7 @@ def test_a_file_of_keys_that_is_none_is_named(tmp_path: Path, text: bytes, words
     file = tmp_path / "keys.txt"
     file.write_bytes(text)
     with pytest.raises(InputError) as error:
-        read_keys(file)
+        ApiKeys(file=file, hashed=False)
     assert str(file) in str(error.value)
     assert words in str(error.value)
 

@@ -24,6 +24,7 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
 STREAM = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
 USAGE = {"prompt_tokens": 11, "completion_tokens": 7, "total_tokens": 18, "prompt_tokens_details": {"cached_tokens": 4}}
 DONE = b"e\r\ndata: [DONE]\n\n\r\n0\r\n\r\n"
+JSON = {"Content-Type": "application/json"}  # of a request
 QUESTION: dict[str, Any] = {"model": "m", "messages": [{"role": "user", "content": "今日は何曜日？"}]}
 MESSAGE = {"role": "assistant", "content": "月曜日です。"}
 

@@ -27,9 +27,11 @@ from shosei.engine.protocol import (
 )
 from shosei.log import Request, Writer, read_log
 from shosei.log.run import Run
+from shosei.serve.access import server_access
 from shosei.serve.app import MAX_BODY_BYTES, HttpRules, create_app
 from shosei.text import Tokenizer
 from shosei.wire import sse
+from shosei.wire.access import Access, AccessRules
 from shosei.wire.endpoint import listen
 
 Scene = Callable[["Front"], Any]
@@ -118,16 +120,24 @@ class Front:
 
 @asynccontextmanager
 async def serving(
-    folder: Path, strict: bool = False, origins: Sequence[str] = (), max_body_bytes: int = MAX_BODY_BYTES, **script: Any
+    folder: Path,
+    strict: bool = False,
+    origins: Sequence[str] = (),
+    max_body_bytes: int = MAX_BODY_BYTES,
+    access: Access | None = None,
+    **script: Any,
 ) -> AsyncIterator[Front]:
     if not (folder / "tokenizer.json").exists():
         TOKENIZER.save(folder)
-    http_rules = HttpRules(origins, max_body_bytes, strict)
+    http_rules = HttpRules(max_body_bytes, strict)
+    access = access or server_access(AccessRules(origins=origins))
     engine = ScriptedEngine(folder / "s", tokenizer=Tokenizer.load(folder), **script)
     server = await asyncio.start_unix_server(engine.talk, engine.path)
     with Run(folder / "run").recording("http") as record, listen("127.0.0.1", 0) as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        app = create_app(folder, engine.path, "scripted", writer=record.writer, max_waiting=1, http=http_rules)
+        app = create_app(
+            folder, engine.path, "scripted", writer=record.writer, max_waiting=1, http=http_rules, access=access
+        )
         front = uvicorn.Server(uvicorn.Config(app, log_level="critical", timeout_graceful_shutdown=1))
         running = asyncio.create_task(front.serve(sockets=[listener]))
         try:

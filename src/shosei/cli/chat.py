@@ -15,6 +15,7 @@ from typing import IO, TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from shosei.cli.access import KEY_VARIABLE
 from shosei.cli.common import JsonOption, require, result, run_async, say
 from shosei.cli.serve import ContextOption, WeightsOption, find_model
 from shosei.errors import InputError, Terminated
@@ -234,7 +235,8 @@ def _served(folder: str, weights: WeightFormat, context: int) -> Iterator[str]:
 
     command = [sys.executable, "-m", "shosei", "serve", folder, "--port", "0", "--slots", "1", "--json"]
     command += ["--weights", weights, "--context", str(context)]
-    environment = {key: value for key, value in os.environ.items() if key != RUN_VARIABLE}
+    # It records nothing, and is nobody else's: no key is asked for.
+    environment = {name: value for name, value in os.environ.items() if name not in (RUN_VARIABLE, KEY_VARIABLE)}
     environment[PARENT_VARIABLE] = str(os.getpid())
     with tempfile.TemporaryFile("w+") as messages:
         server = subprocess.Popen(

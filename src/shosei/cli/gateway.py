@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from shosei.cli.access import ApiKeyOption, say_open, words_without
 from shosei.cli.common import JsonOption, RunOption, fast_loop, result, run_async, say
 from shosei.errors import EXIT_OK, InputError
 
 if TYPE_CHECKING:
-    from shosei.gateway import GatewayConfig
-    from shosei.log import Writer
+    from shosei.gateway import Gateway, GatewayConfig
 
 _NO_UPSTREAM = "http://127.0.0.1"  # where answers are read back, nobody is asked
 
@@ -20,6 +20,7 @@ _NO_UPSTREAM = "http://127.0.0.1"  # where answers are read back, nobody is aske
 def gateway(
     context: typer.Context,
     upstream: Annotated[str, typer.Option(metavar="URL", help="The OpenAI-compatible server that answers.")] = "",
+    api_key: ApiKeyOption = "",
     run: RunOption = None,
     as_json: JsonOption = False,
 ) -> int:
@@ -31,9 +32,10 @@ def gateway(
     from contextlib import nullcontext, suppress
 
     from shosei.config import save
-    from shosei.gateway import GatewayConfig
+    from shosei.gateway import Gateway, GatewayConfig
     from shosei.log.run import RUN_VARIABLE, open_run
-    from shosei.wire.endpoint import KEY_VARIABLE, Endpoint
+    from shosei.wire.access import Access
+    from shosei.wire.endpoint import KEY_VARIABLE, Endpoint, listen
 
     config: GatewayConfig = context.obj.load(GatewayConfig)
     if not upstream and not config.replay:
@@ -44,29 +46,32 @@ def gateway(
             raise InputError(f"--upstream {upstream} is where the gateway itself would listen: choose another --port")
     if config.key_variable not in os.environ and config.key_variable != KEY_VARIABLE:
         raise InputError(f"--upstream-key-env {config.key_variable}: no such variable is set")
+    with listen(config.host, config.port) as listener:  # who may ask is settled before anything is written
+        Access(config.access_rules(api_key), config.host, listener.getsockname()[0])
     target = open_run(run, must_exist=False) if run or os.environ.get(RUN_VARIABLE) else None
-    manifest = {
+    settings = {
         "upstream": upstream,
         "budget": {"calls": config.calls, "tokens": config.tokens},
         "inject": config.inject,
     }
-    seeds = {"faults": config.seed}
-    recording = target.recording("gateway", "inference", config=manifest, seeds=seeds) if target else nullcontext()
+    manifest: dict[str, Any] = {"config": settings, "seeds": {"faults": config.seed}, "argv": words_without(api_key)}
+    recording = target.recording("gateway", "inference", **manifest) if target else nullcontext()
     with recording as record, suppress(KeyboardInterrupt):  # being told to stop is how it ends
         if target and record:
             save(target.toml, "gateway", config)
             say(f"recording into attempt {record.writer.attempt} of {target.folder}")
-        run_async(_serve(upstream or _NO_UPSTREAM, record.writer if record else None, config, as_json), fast_loop())
+        running = Gateway(upstream or _NO_UPSTREAM, record.writer if record else None, config, api_key=api_key)
+        run_async(_serve(running, config, upstream, as_json), fast_loop())
     return EXIT_OK
 
 
-async def _serve(upstream: str, writer: Writer | None, config: GatewayConfig, as_json: bool) -> None:
+async def _serve(gateway: Gateway, config: GatewayConfig, upstream: str, as_json: bool) -> None:
     import asyncio
 
-    from shosei.gateway import Gateway
-
-    async with Gateway(upstream, writer, config) as running:
+    async with gateway as running:
         url = running.base_url()
+        if config.open:
+            say_open(running.url, "the server behind it, with its key," if upstream else "the recording")
         lines = [f"ready: {config.replay or upstream} behind {url} (Ctrl-C stops it)", f"export OPENAI_BASE_URL={url}"]
         result({"url": running.url, "base_url": url}, lines, as_json=as_json)
         await asyncio.Event().wait()

@@ -16,6 +16,7 @@ import typer.main
 
 from shosei import __version__
 from shosei.cli import (
+    access,
     agents,
     alternate,
     card,
@@ -115,7 +116,7 @@ _PANELS: dict[str, dict[str, Callable[..., Any]]] = {
         "import": exchange.import_model,
         "export": exchange.export,
     },
-    "Serve": {"serve": serve.serve, "chat": chat.chat},
+    "Serve": {"serve": serve.serve, "chat": chat.chat, "key": access.key},
     "Measure": {
         "load": load.load,
         "exam": exam.exam,

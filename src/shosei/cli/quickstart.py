@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from shosei.cli.access import client_environment
 from shosei.cli.common import JsonOption, ProfileOption, SetOption, require, result, run_async, say
 from shosei.cli.server_quickstart import measure
 from shosei.cli.verbs import Verbs, activation, by_step, code_of, command, printed
@@ -80,7 +81,7 @@ def quickstart(
 
     # The record ends before the card is made: the card reads a finished log and says the same whenever it is asked.
     with run.recording("quickstart", new_attempt=True, seeds={"quickstart": seed}) as record:
-        verbs = Verbs(record.writer.attempt)
+        verbs = Verbs(record.writer.attempt, client_environment())
         record.exit_code = code_of(lambda: measured_steps(verbs))
     code = record.exit_code or code_of(lambda: card(verbs))
     if not code:

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import os
-import re
 import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from shosei.cli.access import (
+    KEY_VARIABLE,
+    AllowHostOption,
+    ApiKeyOption,
+    ApiKeysOption,
+    OpenOption,
+    OriginOption,
+    say_open,
+    words_without,
+)
 from shosei.cli.common import JsonOption, RunOption, load_torch, require, result, say
 from shosei.errors import InputError
 from shosei.spec.generation import WeightFormat
@@ -17,7 +26,6 @@ from shosei.wrong_path import MODEL_OR_RUN, wrong_path
 
 _POLL_S = 0.1
 _GRACE_S = 20.0  # for answers in flight, and then for the engine
-_ORIGIN = re.compile(r"\*|null|[a-z][a-z0-9+.-]*://[^/?#@\sA-Z]+")  # as browsers send it; a file's page sends null
 
 ModelOption = Annotated[Path, typer.Option(help="Model folder.")]
 HostOption = Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 for every one.")]
@@ -40,7 +48,8 @@ KeepOption = Annotated[
 KeysOption = Annotated[
     Path | None,
     typer.Option(
-        metavar="FILE", help="API keys, one a line, whose holders may name the user who rates; others get a cookie."
+        metavar="FILE",
+        help="Keys that no request needs, one a line or as in --api-keys; their holders may name the user who rates.",
     ),
 ]
 AddressOption = Annotated[
@@ -55,13 +64,6 @@ PerMinuteOption = Annotated[
     typer.Option(min=1, max=100_000, help="Ratings that a rater may give in a minute; an address four times as many."),
 ]
 
-OriginOption = Annotated[
-    list[str],
-    typer.Option(
-        metavar="ORIGIN",
-        help="A page's origin that may ask from a browser, such as http://localhost:3000; * for any. Repeatable.",
-    ),
-]
 StrictOption = Annotated[
     bool, typer.Option("--strict", help="Refuse a field that changes nothing here, instead of naming it in a header.")
 ]
@@ -81,7 +83,11 @@ def serve(
     feedback_keys: KeysOption = None,
     raters_by_address: AddressOption = False,
     ratings_per_minute: PerMinuteOption = 30,
-    allow_origin: OriginOption = [],  # noqa: B006 (typer reads it)
+    api_key: ApiKeyOption = "",
+    api_keys: ApiKeysOption = None,
+    open: OpenOption = False,
+    allow_host: AllowHostOption = [],  # noqa: B006 (typer reads it)
+    allow_origin: OriginOption = [],  # noqa: B006
     body_limit: BodyOption = 1 << 20,
     strict: StrictOption = False,
     as_json: JsonOption = False,
@@ -102,15 +108,21 @@ def serve(
     from shosei.serve.startup import must_be_new, private_folder
     from shosei.spec.generation import slot_context
     from shosei.supervise import Child, Supervisor
+    from shosei.wire.access import Access, AccessRules
+    from shosei.wire.api_keys import ApiKeys
     from shosei.wire.endpoint import is_ready, listen
 
     require("torch", "tokenizers", "uvicorn")
-    _check_origins(allow_origin)
+    # What is wrong with who may ask is said before the model is loaded.
+    rules = AccessRules(ApiKeys(api_key, api_keys), open, allow_host, allow_origin)
+    if feedback_keys and rules.keys:
+        raise InputError("--feedback-keys: the holders of API keys may name users as they are; leave it out")
     folder, model_name = find_model(model_or_run)
     name = name or model_name
     context = slot_context(read_spec(folder), context)
     with listen(host, port) as listener:
-        port = listener.getsockname()[1]
+        address, port, *_ = listener.getsockname()
+    Access(rules, host, address)
     url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
     target = open_run(run, must_exist=False) if run or os.environ.get(RUN_VARIABLE) else None
@@ -119,15 +131,16 @@ def serve(
     if (feedback_keys or raters_by_address) and target is None:
         raise InputError("ratings are written into a run folder, and none is named: name one with --run")
     if feedback_keys:
-        from shosei.serve.rater import read_keys
-
-        read_keys(feedback_keys)  # what is wrong with it is said before the model is loaded
+        ApiKeys(file=feedback_keys, hashed=False)
+    if open:
+        say_open(url, f"the model {name}")
     config = {"model": str(folder), "name": name, "url": url, "slots": slots, "keep_rated_text": keep_rated_text}
     config |= {"weights": weights, "context": context}
     hashes = {WEIGHTS: sha256(*weight_files(folder))} if target else {}
     new_attempt = partial(must_be_new, config=config, hashes=hashes)
+    words = words_without(api_key)
     recording = (
-        target.recording("serve", "inference", new_attempt=new_attempt, config=config, hashes=hashes)
+        target.recording("serve", "inference", new_attempt=new_attempt, config=config, hashes=hashes, argv=words)
         if target
         else nullcontext()
     )
@@ -142,12 +155,15 @@ def serve(
         front += ["--host", host, "--port", str(port), "--ratings-per-minute", str(ratings_per_minute)]
         front += ["--body-limit", str(body_limit), *(["--strict"] if strict else [])]
         front += [word for origin in allow_origin for word in ("--allow-origin", origin)]
+        front += [word for other in allow_host for word in ("--allow-host", other)]
+        front += ["--api-keys", str(api_keys)] if api_keys else []
+        front += ["--open"] if open else []
         front += ["--keep-rated-text"] if keep_rated_text else []
         front += ["--raters-by-address"] if raters_by_address else []
         front += ["--feedback-keys", str(feedback_keys)] if feedback_keys else []
         children = [
             Child("engine", [*shosei, *engine], phase="inference"),
-            Child("http", [*shosei, *front], phase="inference"),
+            Child("http", [*shosei, *front], {KEY_VARIABLE: api_key}, phase="inference"),
         ]
         supervisor = Supervisor(record.writer if record else None, children, grace_s=_GRACE_S)
         say(f"loading {name} from {folder}")
@@ -198,30 +214,31 @@ def http(
     feedback_keys: KeysOption = None,
     raters_by_address: AddressOption = False,
     ratings_per_minute: PerMinuteOption = 30,
+    api_key: ApiKeyOption = "",
+    api_keys: ApiKeysOption = None,
+    open: OpenOption = False,
+    allow_host: AllowHostOption = [],  # noqa: B006
     allow_origin: OriginOption = [],  # noqa: B006
     body_limit: BodyOption = 1 << 20,
     strict: StrictOption = False,
 ) -> None:
     """Answer HTTP requests in front of an engine until told to stop."""
     from shosei.log.run import recording_if_asked
+    from shosei.serve.access import server_access
     from shosei.serve.app import HttpRules, run_server
     from shosei.serve.feedback import FeedbackRules
-    from shosei.serve.rater import read_keys
+    from shosei.wire.access import AccessRules
+    from shosei.wire.api_keys import ApiKeys
     from shosei.wire.endpoint import listen
 
-    keys = read_keys(feedback_keys) if feedback_keys else frozenset[str]()
-    rules = FeedbackRules(keys, raters_by_address, ratings_per_minute, keep_rated_text)
-    asked = HttpRules(allow_origin, body_limit, strict)
+    keys = ApiKeys(api_key, api_keys)
     listener = listen(host, port)
-    with recording_if_asked("http", "inference", config={"name": name}) as record:
-        run_server(model, socket, name, listener, record.writer if record else None, rules, asked)
-
-
-def _check_origins(origins: list[str]) -> None:
-    """Raise InputError for one that no browser sends, and which would therefore allow nothing."""
-    if strange := [origin for origin in origins if not _ORIGIN.fullmatch(origin)]:
-        message = "is no page's origin: write scheme, host and port in small letters, as in http://localhost:3000, or *"
-        raise InputError(f"--allow-origin '{strange[0]}' {message}")
+    access = server_access(AccessRules(keys, open, allow_host, allow_origin), host, listener.getsockname()[0])
+    raters = ApiKeys(file=feedback_keys, hashed=False) if feedback_keys else keys
+    rules = FeedbackRules(raters, raters_by_address, ratings_per_minute, keep_rated_text)
+    asked = HttpRules(body_limit, strict)
+    with recording_if_asked("http", "inference", config={"name": name}, argv=words_without(api_key)) as record:
+        run_server(model, socket, name, listener, record.writer if record else None, rules, asked, access)
 
 
 def find_model(path: Path) -> tuple[Path, str]:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from shosei.cli.common import say
@@ -31,13 +32,17 @@ class VerbFailed(Exception):
 
 
 class Verbs:
-    """Runs verbs that record into one attempt of a run, and that end with this process."""
+    """Runs verbs that record into one attempt of a run, and that end with this process.
 
-    def __init__(self, attempt: int) -> None:
+    ``environment`` is theirs beside this process's own.
+    """
+
+    def __init__(self, attempt: int, environment: Mapping[str, str] = MappingProxyType({})) -> None:
         from shosei.lineage import PARENT_VARIABLE
         from shosei.log.run import ATTEMPT_VARIABLE
 
-        self._environment = os.environ | {PARENT_VARIABLE: str(os.getpid()), ATTEMPT_VARIABLE: str(attempt)}
+        own = {PARENT_VARIABLE: str(os.getpid()), ATTEMPT_VARIABLE: str(attempt)}
+        self._environment = {**os.environ, **environment, **own}
 
     def run(self, name: str, *arguments: str, fine: Collection[int] = (EXIT_OK,)) -> float:
         """Run a verb to its end; return the seconds it took. Raises VerbFailed unless its exit code is ``fine``."""

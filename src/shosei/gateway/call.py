@@ -15,12 +15,15 @@ from shosei.gateway.splice import edited, spans_of
 from shosei.log.events import UNATTRIBUTED
 from shosei.log.guessed_agent import GUESSED
 from shosei.text_files import printable
+from shosei.wire.api_keys import bearer
 from shosei.wire.connection import Headers
 from shosei.wire.reply import UNREADABLE
 
 if TYPE_CHECKING:
     from shosei.gateway.downstream import Downstream
     from shosei.gateway.spool import Spool
+    from shosei.wire.api_error import ApiError
+    from shosei.wire.api_keys import ApiKey
 
 KEY_PREFIX = "agent:"  # of an API key that is a name, and no key
 
@@ -46,6 +49,8 @@ class Call:
     keep_alive: bool
     chunked: bool  # the client can take an answer in chunks
     spool: Spool | None = None  # has the body, instead of ``body``, where it is large and not measured
+    key: ApiKey | None = None  # that let it in; None where none was asked for
+    refusal: ApiError | None = None  # why it was not let in; then there is no body
 
     # What the target says: ``[/r/RUN][/t/TASK][/a/AGENT]/…``, each name percent-encoded.
     run: str = ""
@@ -118,7 +123,7 @@ class Call:
         headers = dict(self.headers)
         count = headers.get(_RETRY_COUNT, b"")
         self.retry = int(count) if _COUNT.fullmatch(count) else None
-        key = bearer(headers.get(b"authorization", b""))
+        key = bearer(headers.get(b"authorization", b"").decode("latin-1"))
         named = (
             ("path", self.agent),
             ("header", _name(headers.get(b"x-agent", b""))),
@@ -128,12 +133,6 @@ class Call:
         )
         self.attribution, self.agent = next((way, name) for way, name in named if name)
         self.task = self.task or _name(headers.get(b"x-task", b"")) or _text(metadata.get("task"))
-
-
-def bearer(authorization: bytes) -> str:
-    """The key in an ``Authorization`` header; empty if it holds none."""
-    scheme, _, key = authorization.partition(b" ")
-    return key.strip().decode("latin-1") if scheme.lower() == b"bearer" else ""
 
 
 def path_of(run: str = "", task: str = "", agent: str = "") -> str:

@@ -16,6 +16,8 @@ import msgspec
 
 from shosei.gateway.call import Call
 from shosei.gateway.spool import Spool
+from shosei.wire.api_error import ApiError
+from shosei.wire.api_keys import ApiKey
 from shosei.wire.connection import Headers
 from shosei.wire.openai import error_body
 
@@ -35,6 +37,8 @@ class _Incoming:
     parts: list[bytes] = field(default_factory=list)
     size: int = 0
     spool: Spool | None = None  # of a body that is too large for memory, instead of its parts
+    key: ApiKey | None = None
+    refusal: ApiError | None = None  # then the body is not kept
 
     def head(self, method: bytes) -> bytes:
         """The header again, without an offer of another protocol."""
@@ -45,12 +49,19 @@ class _Incoming:
 class Downstream(asyncio.Protocol):
     """A client's connection, one of ``others``. ``handle`` answers a call; it is cancelled if the client leaves.
 
+    ``key_of`` lets a call in by its header, or raises ApiError: the body of one that is refused is not kept.
+
     ``whole`` to ``attach`` are for whoever makes the answer, ``drain`` to ``abort`` for the gateway. asyncio calls
     ``connection_…``, ``data_received`` and ``…_writing``; httptools calls ``on_…``.
     """
 
-    def __init__(self, handle: Callable[[Call], Awaitable[None]], others: set[Downstream]) -> None:
-        self._handle, self._others = handle, others
+    def __init__(
+        self,
+        handle: Callable[[Call], Awaitable[None]],
+        others: set[Downstream],
+        key_of: Callable[[Call], ApiKey | None],
+    ) -> None:
+        self._handle, self._others, self._key_of = handle, others, key_of
         self._parser = httptools.HttpRequestParser(self)
         self._transport: asyncio.Transport
         self._incoming = _Incoming()
@@ -175,11 +186,19 @@ class Downstream(asyncio.Protocol):
 
     def on_headers_complete(self) -> None:
         self._incoming.size = 0
+        try:
+            self._incoming.key = self._key_of(self._call_of(self._incoming))
+        except ApiError as error:
+            self._incoming.refusal = error
+            return
         if self._task is None and (b"expect", b"100-continue") in self._incoming.headers:
             self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def on_body(self, data: bytes) -> None:
         incoming = self._incoming
+        if incoming.refusal:
+            self._measure(data, MAX_BODY_BYTES, 413)
+            return
         try:
             if incoming.spool:
                 incoming.spool.add(data)
@@ -216,6 +235,8 @@ class Downstream(asyncio.Protocol):
             parser.should_keep_alive(),
             parser.get_http_version() != "1.0",
             incoming.spool,
+            incoming.key,
+            incoming.refusal,
         )
 
     def _write(self, data: bytes) -> None:

@@ -20,7 +20,11 @@ from shosei.gateway.recording import Replay, Tee
 from shosei.gateway.relay import Relay
 from shosei.gateway.upstream import Source, Upstream
 from shosei.log import Event, Note, Request, Writer
+from shosei.wire.access import Access
+from shosei.wire.api_error import ApiError
+from shosei.wire.api_keys import ApiKey
 from shosei.wire.endpoint import listen
+from shosei.wire.key_limits import KeyLimits
 
 _USAGE_REFUSED = "the upstream refuses stream_options: of later streams it is not known what they cost in tokens"
 
@@ -38,7 +42,8 @@ class Gateway:
     """Between clients and ``upstream``, for the length of an ``async with``. Calls become events of ``writer``.
 
     ``on_exceeded`` is told once of each task that asks for more than its budget; calls of a task that is not open are
-    refused. Raises InputError for an upstream, a key or an address that cannot be one.
+    refused. ``api_key`` lets clients in beside those of ``config.api_keys``. Raises InputError for an upstream, a key
+    or an address that cannot be one, and for one that others reach without keys or ``config.open``.
     """
 
     def __init__(
@@ -48,9 +53,11 @@ class Gateway:
         config: GatewayConfig = GatewayConfig(port=0),  # noqa: B008 - immutable
         on_exceeded: Callable[[str], None] = ignore,
         is_open: Callable[[str], bool] = any_task,
+        api_key: str = "",
     ) -> None:
         self._writer, self._config, self._is_open = writer, config, is_open
         self._source = _source(upstream, writer, config)
+        self._access_rules, self._limits = config.access_rules(api_key), KeyLimits()
         self._budgets = TaskBudgets(config.budget, on_exceeded)
         self._asks_usage = True  # until the upstream refuses to be asked
         self._passages = Passages(self._emit)
@@ -70,11 +77,18 @@ class Gateway:
     async def __aenter__(self) -> Gateway:
         host = self._config.host
         listener = listen(host, self._config.port)
-        port = listener.getsockname()[1]
+        address, port, *_ = listener.getsockname()
+        try:
+            self._access = Access(self._access_rules, host, address)
+        except InputError:
+            listener.close()
+            raise
         self.url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
-        loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(lambda: Downstream(self._handle, self._downstreams), sock=listener)
+        self._server = await asyncio.get_running_loop().create_server(self._connected, sock=listener)
         return self
+
+    def _connected(self) -> Downstream:
+        return Downstream(self._handle, self._downstreams, self._key_of)
 
     async def __aexit__(self, *_: object) -> None:
         """Let the answers in flight end for ``drain_s``, then cancel them."""
@@ -104,7 +118,21 @@ class Gateway:
         if self._writer:
             self._writer.emit(event)
 
+    def _key_of(self, call: Call) -> ApiKey | None:
+        """The key that lets a call in. What is not measured has whatever type its upstream takes. Raises ApiError."""
+        return self._access.key_of(call.method, call.path, call.headers, json=call.api is not None)
+
     async def _handle(self, call: Call) -> None:
+        try:
+            if call.refusal:
+                raise call.refusal
+            with self._limits.request(call.key):
+                await self._answer(call)
+        except ApiError as error:
+            headers = [(name.lower().encode(), value.encode()) for name, value in error.headers.items()]
+            call.downstream.refuse(error.status, error.message, code=error.code, headers=headers)
+
+    async def _answer(self, call: Call) -> None:
         downstream = call.downstream
         if not call.path:
             downstream.refuse(400, "The target is no path, such as [/r/RUN][/t/TASK][/a/AGENT]/v1/chat/completions")
@@ -162,6 +190,7 @@ class Gateway:
                     phase="inference",
                     task=call.task,
                     agent=call.agent,
+                    api_key=call.key.name if call.key else "",
                     attribution=call.attribution,
                 )
             )

@@ -56,6 +56,7 @@ class Relay:
             phase="inference",
             task=call.task,
             agent=call.agent,
+            api_key=call.key.name if call.key else "",
             model=call.model,
             attribution=call.attribution,
             retry=call.retry,

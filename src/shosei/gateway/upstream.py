@@ -6,8 +6,9 @@ import asyncio
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple, Protocol
 
-from shosei.gateway.call import KEY_PREFIX, Call, bearer
+from shosei.gateway.call import KEY_PREFIX, Call
 from shosei.gateway.hop import sent_on
+from shosei.wire.api_keys import bearer
 from shosei.wire.connection import Broken, Connection, Headers, NotConnected, Pool, Reader
 from shosei.wire.endpoint import Endpoint, read_key
 
@@ -92,16 +93,17 @@ class Upstream:
             lines.append(_ENCODING + b": identity")
         if call.spool or call.body_upstream or call.method in _WITH_BODY:
             lines.append(b"content-length: %d" % (call.spool.size if call.spool else len(call.body_upstream)))
-        if authorization := self._authorization(call.headers):
+        if authorization := self._authorization(call):
             lines.append(b"authorization: " + authorization)
         return b"\r\n".join([*lines, b"", call.body_upstream])
 
-    def _authorization(self, headers: Headers) -> bytes:
-        """By our key, or else the client's, unless that is the name of an agent."""
+    def _authorization(self, call: Call) -> bytes:
+        """By our key, or else the client's, unless that let it in here, or is the name of an agent."""
         if self._key:
             return b"Bearer " + self._key.encode("latin-1")
-        authorization = dict(headers).get(b"authorization", b"")
-        return b"" if bearer(authorization).startswith(KEY_PREFIX) else authorization
+        authorization = dict(call.headers).get(b"authorization", b"")
+        is_ours = call.key or bearer(authorization.decode("latin-1")).startswith(KEY_PREFIX)
+        return b"" if is_ours else authorization
 
 
 class _Paced:

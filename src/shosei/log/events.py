@@ -154,6 +154,7 @@ class Request(Event, tag="request"):
     first_try_error: str = ""
     waited_ns: Int64 = 0  # between the tries, all together
     longest_gap_ns: Int64 | None = None  # streamed: longest wait between two pieces after the first token
+    api_key: str = ""  # server, gateway: the name of the key that the client showed; never the key
     model: str = ""  # gateway: that the request asked for
     retry: Int64 | None = None  # gateway: how often the client had sent it before, where it says so
     attribution: str = ""  # gateway: how it knew the agent: path | key | header | metadata | prompt | unattributed

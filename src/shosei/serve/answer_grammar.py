@@ -8,11 +8,12 @@ from typing import Any
 
 from shosei.engine.grammar import grammar_fault, lark_of, schema_fault
 from shosei.engine.protocol import Grammar
-from shosei.serve.errors import ApiError, check_unicode
+from shosei.serve.errors import check_unicode
 from shosei.text import ChatFormat, Tokenizer
 from shosei.text.call_format import CallFormat
 from shosei.text.chat import compact
 from shosei.text.thoughts import CLOSE
+from shosei.wire.api_error import ApiError
 from shosei.wire.openai import ChatRequest, NamedTool, RequestBody, StructuredOutputs, Tool, ToolSelection
 
 

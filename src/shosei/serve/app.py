@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import socket as sockets
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +20,9 @@ from shosei import __version__
 from shosei.log import Writer
 from shosei.log.secret import RunSecret
 from shosei.serve import errors, tokens
+from shosei.serve.access import AccessMiddleware, server_access
 from shosei.serve.answer_ids import AnswerIds
+from shosei.serve.body import JsonRoute
 from shosei.serve.feedback import DEFAULT_RULES, FeedbackRules, Ratings, RecentAnswers
 from shosei.serve.fields import IGNORED_HEADER
 from shosei.serve.front import EngineLink, Front, PreparedRequest
@@ -30,6 +32,7 @@ from shosei.serve.rater import set_cookie
 from shosei.serve.wording import ChatWording, TextWording
 from shosei.text import load_chat
 from shosei.text.generation import SamplingDefaults
+from shosei.wire.access import Access
 from shosei.wire.feedback import Feedback, FeedbackReceipt
 from shosei.wire.openai import ChatRequest, CompletionRequest
 from shosei.wire.openai_answers import ModelList
@@ -50,10 +53,8 @@ _KEEP_ALIVE_S = 75  # longer than clients keep an idle connection, so that none 
 
 @dataclass(frozen=True, slots=True)
 class HttpRules:
-    """What the operator decides of requests: the pages that may ask, by origin; the largest body; whether a field that
-    changes nothing is refused."""
+    """What the operator decides of requests: the largest body; whether a field that changes nothing is refused."""
 
-    origins: Sequence[str] = ()
     max_body_bytes: int = MAX_BODY_BYTES
     strict: bool = False
 
@@ -70,13 +71,16 @@ def create_app(
     rules: FeedbackRules = DEFAULT_RULES,
     max_waiting: int = MAX_WAITING,
     http: HttpRules = DEFAULT_HTTP,
+    access: Access | None = None,
 ) -> FastAPI:
     """The API over the engine at ``socket``, under the name ``model_name``.
 
     At most ``max_waiting`` requests wait for a slot of the engine; more are refused with 429. With ``writer``, each
-    completion request becomes a ``request`` event and each rating a ``rating`` event, by ``rules``. Raises InputError
-    if the folder's tokenizer, its sampling defaults or the run's secret cannot be read.
+    completion request becomes a ``request`` event and each rating a ``rating`` event, by ``rules``. Without ``access``
+    this machine may ask, and needs no key. Raises InputError if the folder's tokenizer, its sampling defaults or the
+    run's secret cannot be read.
     """
+    access = access or server_access()
     secret = RunSecret.of(writer.path.parent.parent) if writer else RunSecret.of_process()
     recent = RecentAnswers() if rules.keep_text else None
     front = Front(
@@ -113,15 +117,17 @@ def create_app(
         writer=writer,
         max_body_bytes=http.max_body_bytes,
     )
-    if http.origins:
+    app.add_middleware(AccessMiddleware, access=access)
+    if access.origins:  # outside, so that a page may read why it was refused
         app.add_middleware(
             CORSMiddleware,
-            allow_origins=http.origins,
+            allow_origins=access.origins,
             allow_methods=["GET", "HEAD", "POST"],
             allow_headers=["*"],
             allow_private_network=True,  # a page of the public network may ask a server at home
             expose_headers=[IGNORED_HEADER, "Retry-After"],
         )
+    app.router.route_class = JsonRoute
     errors.install(app)
     tokens.install(app, front)
 
@@ -197,9 +203,10 @@ def run_server(
     writer: Writer | None = None,
     rules: FeedbackRules = DEFAULT_RULES,
     http: HttpRules = DEFAULT_HTTP,
+    access: Access | None = None,
 ) -> None:
     """Serve on ``listener`` until SIGTERM or SIGINT, then let answers in flight end for ``DRAIN_S``."""
-    app = create_app(model_folder, socket, model_name, writer=writer, rules=rules, http=http)
+    app = create_app(model_folder, socket, model_name, writer=writer, rules=rules, http=http, access=access)
     config = uvicorn.Config(
         app,
         log_level="warning",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import msgspec
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
@@ -12,31 +11,10 @@ from shosei.engine.client import EngineLost, GenerationFailed
 from shosei.errors import InputError
 from shosei.serve.middleware import EVENT
 from shosei.serve.unreadable import cause
+from shosei.wire.api_error import ApiError
 from shosei.wire.feedback import Feedback
-from shosei.wire.openai import error_body
 
 CONTEXT_LENGTH_EXCEEDED = "context_length_exceeded"
-
-
-class ApiError(Exception):
-    """An error that the client is to see. ``param`` names the field at fault, ``code`` is for programs."""
-
-    def __init__(
-        self,
-        status: int,
-        message: str,
-        *,
-        param: str | None = None,
-        code: str | None = None,
-        retry_after_s: int | None = None,
-    ) -> None:
-        super().__init__(message)
-        self.status, self.message, self.code = status, _writable(message), code
-        self.param = None if param is None else _writable(param)
-        self.headers = {} if retry_after_s is None else {"Retry-After": str(retry_after_s)}
-
-    def body(self) -> bytes:
-        return msgspec.json.encode(error_body(self.status, self.message, param=self.param, code=self.code))
 
 
 def api_error(error: Exception) -> ApiError:
@@ -66,17 +44,12 @@ def check_unicode(text: str, param: str) -> None:
         raise ApiError(400, "a lone surrogate is not a character", param=param) from None
 
 
-def _writable(text: str) -> str:
-    """``text`` with a question mark for each lone surrogate, which a client may have sent in a name."""
-    return text.encode("utf-8", "replace").decode()
-
-
 def install(app: FastAPI) -> None:
     """Answer every exception that leaves a route with an error body."""
 
     async def answer(request: Request, exception: Exception) -> Response:
         error = api_error(exception)
-        error.message = _writable(cause(request, exception)) or error.message
+        error.message = cause(request, exception) or error.message
         event = request.scope.get(EVENT)
         if event and error.code == CONTEXT_LENGTH_EXCEEDED:
             event.error = "context limit"

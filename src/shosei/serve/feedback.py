@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from shosei.log import Rating, Writer
 from shosei.log.secret import RunSecret
 from shosei.serve.answer_ids import AnswerIds
-from shosei.serve.errors import ApiError, check_unicode
-from shosei.serve.rate_limit import RateLimit
 from shosei.serve.rater import Rater, RaterIdentity
+from shosei.wire.api_error import ApiError
+from shosei.wire.api_keys import ApiKeys
 from shosei.wire.feedback import Feedback, FeedbackReceipt
+from shosei.wire.rate_limit import RateLimit
 
 _REMEMBERED = 1_000  # answers
 _LONGEST_TEXT = 10_000  # characters of a question or an answer that are kept
@@ -48,9 +49,9 @@ class RecentAnswers:
 
 @dataclass(frozen=True, slots=True)
 class FeedbackRules:
-    """What the operator decides: who may name users, who is one rater, how often a rater rates, what is kept."""
+    """What the operator decides: whose keys may name users, who is one rater, how often a rater rates, what is kept."""
 
-    keys: frozenset[str] = frozenset()
+    keys: ApiKeys = ApiKeys()  # noqa: RUF009 - an empty one never changes
     by_address: bool = False
     per_minute: int = 30
     keep_text: bool = False
@@ -146,6 +147,3 @@ def _check(feedback: Feedback) -> None:
     """Raise ApiError for what the fields' own types cannot say."""
     if (feedback.thumbs is None) == (feedback.stars is None):
         raise ApiError(400, "Give either thumbs ('up' or 'down') or stars (1 to 5)", param="thumbs")
-    for param, texts in (("tags", feedback.tags), ("comment", [feedback.comment]), ("user", [feedback.user or ""])):
-        for text in texts:
-            check_unicode(text, param)

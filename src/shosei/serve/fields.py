@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from shosei.serve.errors import ApiError
 from shosei.text import ChatFormat
+from shosei.wire.api_error import ApiError
 from shosei.wire.openai import ChatRequest, RequestBody
 
 IGNORED_HEADER = "x-shosei-ignored"

@@ -15,7 +15,7 @@ from starlette.types import Scope
 from shosei.engine.client import EngineClient, EngineLost, GenerationFailed
 from shosei.log import Request as Event
 from shosei.serve.choices import Choices
-from shosei.serve.errors import CONTEXT_LENGTH_EXCEEDED, ApiError
+from shosei.serve.errors import CONTEXT_LENGTH_EXCEEDED
 from shosei.serve.feedback import RecentAnswers
 from shosei.serve.fields import IGNORED_HEADER, ignored_fields
 from shosei.serve.generation import Generation
@@ -26,6 +26,7 @@ from shosei.serve.sampling import OPENAI_DEFAULTS, sampling
 from shosei.serve.wording import Wording
 from shosei.text import ChatFormat
 from shosei.text.generation import SamplingDefaults
+from shosei.wire.api_error import ApiError
 from shosei.wire.openai import RequestBody
 from shosei.wire.openai_answers import ModelCard
 

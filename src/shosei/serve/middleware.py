@@ -10,6 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shosei.log import Request, Writer
+from shosei.serve.access import API_KEY
 from shosei.serve.answer_ids import AnswerIds
 from shosei.wire.openai import ID_PREFIXES
 
@@ -122,6 +123,7 @@ def _open(id: str, scope: Scope) -> Request:
         seen_by="server",
         scheduled_ns=now,
         sent_ns=now,
+        api_key=scope.get(API_KEY, ""),
     )
 
 

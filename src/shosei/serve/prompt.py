@@ -7,12 +7,11 @@ from typing import Any
 
 from shosei.engine.protocol import Grammar
 from shosei.serve.answer_grammar import answer_grammar, chat_grammar
-from shosei.serve.errors import ApiError, check_unicode
 from shosei.serve.fields import check_fields, template_variables
 from shosei.text import ChatFormat, Tokenizer
 from shosei.text.call_format import CallFormat
-from shosei.text.chat import compact
 from shosei.text.thoughts import is_open
+from shosei.wire.api_error import ApiError
 from shosei.wire.message import Message
 from shosei.wire.openai import ChatRequest, CompletionRequest, RequestBody
 
@@ -40,7 +39,6 @@ def check(request: RequestBody) -> None:
     check_fields(request)
     if len(request.stops) > MAX_STOPS or not all(0 < len(stop) <= MAX_STOP_CHARACTERS for stop in request.stops):
         raise ApiError(400, f"stop: at most {MAX_STOPS} texts of 1 to {MAX_STOP_CHARACTERS} characters", param="stop")
-    check_unicode("".join(request.stops), "stop")
     if request.seed is not None and not -(2**63) <= request.seed < 2**63:
         raise ApiError(400, "seed must fit into 64 bits", param="seed")
 
@@ -72,7 +70,6 @@ def messages(request: ChatRequest) -> list[dict[str, Any]]:
     turns = []
     for number, turn in enumerate(request.messages):
         turns.append(turn.plain())
-        check_unicode(compact(turns[-1]), "messages")
         if turn.role == "tool" and turn.tool_call_id not in _asked_before(request.messages, number):
             param = f"messages[{number}].tool_call_id"
             raise ApiError(400, f"{param}: no message before it has a tool call of this id", param=param)
@@ -107,9 +104,6 @@ def completion_texts(request: CompletionRequest) -> list[str | list[int]]:
         raise ApiError(400, message, param="prompt")
     if not request.echo and request.max_tokens == 0:
         raise ApiError(400, "max_tokens must be at least 1, or 0 with echo", param="max_tokens")
-    for part in parts:
-        if isinstance(part, str):
-            check_unicode(part, "prompt")
     return parts
 
 
@@ -146,7 +140,8 @@ def conversation_ids(request: ChatRequest, chat: ChatFormat) -> list[int]:
         raise ApiError(400, message, param="continue_final_message")
     header = not resumed if request.add_generation_prompt is None else request.add_generation_prompt
     variables = template_variables(request)
-    check_unicode(compact(variables), "chat_template_kwargs")
     tools = [tool.model_dump(exclude_none=True) for tool in request.offered]
-    check_unicode(compact(tools), "tools")
-    return chat.render(turns, tools, header, continue_final_message=resumed, variables=variables)
+    try:
+        return chat.render(turns, tools, header, continue_final_message=resumed, variables=variables)
+    except UnicodeEncodeError:  # of a call's arguments, which are JSON in a text
+        raise ApiError(400, "messages: a lone surrogate is not a character", param="messages") from None

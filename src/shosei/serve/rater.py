@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import hashlib
 import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from starlette.requests import cookie_parser
 from starlette.responses import Response
 
-from shosei.errors import InputError
 from shosei.log.raters import Raters
 from shosei.log.secret import RunSecret
-from shosei.serve.errors import ApiError
+from shosei.wire.api_error import ApiError
+from shosei.wire.api_keys import ApiKeys, bearer
 from shosei.wire.feedback import Feedback
-from shosei.wrong_path import unreadable
 
 COOKIE = "shosei_rater"
 _COOKIE_DAYS = 180
 _PURPOSE = "cookie"
 _TOKEN_CHARACTERS = _SIGNATURE_CHARACTERS = 32
-_LEAST_KEY_CHARACTERS = 16
 _IPV6_HOUSE = 64  # bits that one house has in common
 
 
@@ -39,15 +35,15 @@ class Rater:
 class RaterIdentity:
     """Tells who sent a rating. ``by_address``: without a key, a network is one rater, and no cookie is set."""
 
-    def __init__(self, secret: RunSecret, keys: frozenset[str], by_address: bool) -> None:
+    def __init__(self, secret: RunSecret, keys: ApiKeys, by_address: bool) -> None:
         self._secret, self._raters = secret, Raters(secret)
-        self._keys, self._by_address = {_digest(key) for key in keys}, by_address
+        self._keys, self._by_address = keys, by_address
 
     def of(self, feedback: Feedback, headers: Mapping[str, str], address: str) -> Rater:
         """The rater of ``feedback``. Raises ApiError (401) for an unknown key, or a user named without one."""
         network = _network(address)
-        if key := _bearer(headers.get("authorization", "")):
-            if _digest(key) not in self._keys:
+        if key := bearer(headers.get("authorization", "")):
+            if not self._keys.find(key):
                 raise ApiError(401, _UNKNOWN_KEY, code="invalid_api_key")
             return Rater(self._raters.of_key(key, feedback.user or ""), network, has_key=True)
         if feedback.user:
@@ -71,51 +67,18 @@ class RaterIdentity:
 
 
 _UNKNOWN_KEY = (
-    "This server does not know the key in 'Authorization': send one that is in the file of 'shosei serve "
-    "--feedback-keys FILE', or none"
+    "This server does not know the key in 'Authorization': send one of 'shosei serve --api-keys FILE' or "
+    "'--feedback-keys FILE', or none"
 )
 _USER_NEEDS_KEY = (
-    "Only the holder of a key may name a user: send 'Authorization: Bearer KEY', a key in the file of 'shosei serve "
-    "--feedback-keys FILE'; without 'user' a cookie tells browsers apart"
+    "Only the holder of a key may name a user: send 'Authorization: Bearer KEY', of 'shosei serve --api-keys FILE' or "
+    "'--feedback-keys FILE'; without 'user' a cookie tells browsers apart"
 )
 
 
 def set_cookie(response: Response, value: str, *, secure: bool) -> None:
     """Have the browser keep its cookie: scripts cannot read it, and no other site's pages send it."""
     response.set_cookie(COOKIE, value, max_age=_COOKIE_DAYS * 86_400, secure=secure, httponly=True, samesite="lax")
-
-
-def read_keys(path: Path) -> frozenset[str]:
-    """The keys in a file, one a line; lines that begin with # are comments. Raises InputError."""
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except OSError as error:
-        raise unreadable(path, error) from None
-    except UnicodeDecodeError:
-        raise InputError(f"{path} is no file of keys: it is not UTF-8 text") from None
-    keys = set()
-    for number, line in enumerate(map(str.strip, lines), 1):
-        if not line or line.startswith("#"):
-            continue
-        if len(line) < _LEAST_KEY_CHARACTERS or not line.isascii() or not line.isprintable() or " " in line:
-            raise InputError(
-                f"{path}:{number}: a key has at least {_LEAST_KEY_CHARACTERS} ASCII characters and no spaces; "
-                "'openssl rand -hex 32' makes one"
-            )
-        keys.add(line)
-    if not keys:
-        raise InputError(f"{path} holds no keys: write one a line")
-    return frozenset(keys)
-
-
-def _digest(key: str) -> bytes:
-    """Compared in place of the key, so that the time which that takes tells nothing about it."""
-    return hashlib.sha256(key.encode()).digest()
-
-
-def _bearer(authorization: str) -> str:
-    scheme, _, key = authorization.partition(" ")
-    return key.strip() if scheme.lower() == "bearer" else ""
 
 
 def _network(address: str) -> str:

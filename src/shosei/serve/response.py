@@ -12,10 +12,11 @@ from starlette.types import Message, Receive, Scope, Send
 
 from shosei.log import Request as Event
 from shosei.serve.choices import Choices
-from shosei.serve.errors import ApiError, api_error
+from shosei.serve.errors import api_error
 from shosei.serve.wording import Wording
 from shosei.text import Piece
 from shosei.wire import sse
+from shosei.wire.api_error import ApiError
 from shosei.wire.openai import RequestBody
 
 _log = logging.getLogger(__name__)

@@ -8,9 +8,9 @@ import msgspec
 from fastapi import FastAPI
 from starlette.responses import Response
 
-from shosei.serve.errors import ApiError, check_unicode
 from shosei.serve.front import Front
 from shosei.serve.prompt import check_range, conversation_ids
+from shosei.wire.api_error import ApiError
 from shosei.wire.openai import ChatRequest, DetokenizeRequest, TokenizeRequest
 
 
@@ -52,7 +52,6 @@ def _ids(body: TokenizeRequest, front: Front) -> list[int]:
     if body.prompt is None:
         request = ChatRequest.model_validate(body.model_dump(exclude={"prompt", "add_special_tokens"}))
         return conversation_ids(request, front.chat)
-    check_unicode(body.prompt, "prompt")
     tokenizer = front.chat.tokenizer
     return tokenizer.encode_beginning(body.prompt) if body.add_special_tokens else tokenizer.encode(body.prompt)
 

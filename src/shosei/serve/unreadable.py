@@ -1,5 +1,5 @@
-"""Requests that no route can read: a wrong path or method, or a body that is not JSON. The framework's own words name
-no cause."""
+"""Requests that no route can read: a wrong path or method, or a body that is no JSON object. The framework's own words
+name no cause."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from starlette.requests import Request
 
 _SHOWN = 100  # characters of what a client sent
 _NO_PATH = "This server has no {path}: OpenAI's paths begin with /v1, and so a client's base URL ends with /v1"
-_PREFLIGHT = "Pages of other origins may not ask this server: start it with --allow-origin ORIGIN"
 
 
 def cause(request: Request, exception: Exception) -> str:
@@ -19,14 +18,12 @@ def cause(request: Request, exception: Exception) -> str:
     match exception:
         case HTTPException(status_code=404, detail="Not Found"):
             return _NO_PATH.format(path=path)
-        case HTTPException(status_code=405) if method == "OPTIONS" and "origin" in request.headers:
-            return _PREFLIGHT
         case HTTPException(status_code=405):
             return f"{path} takes {(exception.headers or {}).get('Allow', 'another method')}, not {method}"
         case HTTPException(status_code=400):
             return _of_bytes(request.headers, exception.__cause__)
         case RequestValidationError():
-            return _of_body(request.headers, exception)
+            return _of_body(exception)
     return ""
 
 
@@ -34,21 +31,14 @@ def _of_bytes(headers: Headers, error: BaseException | None) -> str:
     """Why the bytes of a body could not be read as JSON."""
     if coding := headers.get("content-encoding"):
         return f"Content-Encoding {coding[:_SHOWN]} is not read: send the body as it is"
-    if isinstance(error, UnicodeDecodeError):
-        return f"The body is not UTF-8 at byte {error.start}"
     return "The body is nested too deeply" if isinstance(error, RecursionError) else ""
 
 
-def _of_body(headers: Headers, error: RequestValidationError) -> str:
+def _of_body(error: RequestValidationError) -> str:
     """What is wrong with the whole of a body; empty where only a field of it is."""
     fault = max(error.errors(), key=lambda each: len(each["loc"]))
     if len(fault["loc"]) > 1:
         return ""
-    kind, _, _ = headers.get("content-type", "").partition(";")
-    if kind and not kind.strip().lower().endswith(("/json", "+json")):
-        return f"Content-Type is {kind[:_SHOWN]}: send a JSON object as application/json"
     if fault["type"] == "missing":
         return "The body is empty: send a JSON object"
-    if fault["type"] == "string_unicode":
-        return "The name of a field is no text: a lone surrogate is not a character"
     return "The body must be a JSON object"

@@ -125,9 +125,16 @@ class Tokenizer:
             write_atomic(folder / name, text)
 
     def encode(self, text: str, *, allow_special: bool = False) -> list[int]:
-        """Ids of ``text``. The name of a special token is plain text like any other, unless ``allow_special``."""
+        """Ids of ``text``. The name of a special token is plain text like any other, unless ``allow_special``.
+
+        Raises UnicodeEncodeError for half a surrogate pair.
+        """
         tokenizer = self._special if allow_special else self._plain
-        ids: list[int] = tokenizer.encode(text, add_special_tokens=False).ids
+        try:
+            ids: list[int] = tokenizer.encode(text, add_special_tokens=False).ids
+        except TypeError:  # by which the library says that it is no text
+            text.encode()
+            raise
         return ids
 
     def encode_documents(self, texts: list[str]) -> list[list[int]]:
