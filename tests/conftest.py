@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from shosei.cli.main import main
+from shosei.cli import main as cli
+from shosei.cli.display import ProgressDisplay
 from verb import Shosei
 
 # A shell starts what runs in its background with interrupts ignored, and children inherit that: tests send them some.
@@ -21,14 +22,15 @@ settings.load_profile("house")
 
 @pytest.fixture
 def shosei(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Shosei:
-    """Run a verb; return its exit code and what it wrote to the two streams."""
+    """Run a verb; return its exit code and what it wrote to the two streams, but not of progress: that needs time."""
+    monkeypatch.setattr(cli, "ProgressDisplay", lambda: ProgressDisplay(clock=lambda: 0.0))
     monkeypatch.delenv("SHOSEI_RUN", raising=False)
     monkeypatch.delenv("SHOSEI_ATTEMPT", raising=False)
 
     def call(*arguments: str | Path) -> tuple[int, str, str]:
         capsys.readouterr()
         with pytest.raises(SystemExit) as exit:
-            main([str(argument) for argument in arguments])
+            cli.main([str(argument) for argument in arguments])
         streams = capsys.readouterr()
         return int(exit.value.code or 0), streams.out, streams.err
 

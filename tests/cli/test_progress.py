@@ -195,7 +195,7 @@ def test_standard_output_is_the_results_alone(terminal: Terminal, tmp_path: Path
 
 
 @pytest.fixture
-def slow(monkeypatch: pytest.MonkeyPatch) -> None:
+def slow(shosei: Shosei, monkeypatch: pytest.MonkeyPatch) -> None:
     """All work of a verb takes long."""
     monkeypatch.setattr(cli, "ProgressDisplay", slow_display)
 

@@ -31,7 +31,7 @@ def end_ids(folder: Path, ids: Mapping[str, int]) -> list[int]:
             row = token if type(token) is int and key == "eos_token_id" else ids.get(token_text(token))
             if row is not None and 0 <= row <= last:
                 ends[row] = None
-            elif key == "eos_token_id":
+            elif key == "eos_token_id" and ids:  # without any, the tokenizer's own fault is told
                 raise InputError(f"{folder / name}: {key} {token!r:.40} is no token of the tokenizer's; correct it")
     return list(ends)
 
