@@ -87,6 +87,7 @@ def test_generation_and_decoding_by_hand() -> None:
     memory = generation_memory(tiny, 2, 1000)
     assert memory.weights == 2 * 580_019_200
     assert memory.cache == 2000 * 6144
+    assert generation_memory(tiny, 2, 1000, value_bytes=4).cache == 2 * memory.cache  # as float32 is served
     assert memory.peak == 2 * (580_019_200 + 128_064 * 1024)  # as the head is packed; a prefill takes less
     read = 2 * (317_744_128 - 25 * 1024 + 128_064 * 1024)  # every matrix, the head's too, and no norm
     assert decode_seconds(tiny, 100, 1e9, streams=3) == pytest.approx((read + 300 * 6144) / 1e9)

@@ -50,7 +50,7 @@ def serve_engine(
     spec = folder.read_spec(model_folder)
     context = slot_context(spec, context)
     device = choose()
-    require_memory(spec, slots, context, weights, free_memory(device))
+    require_memory(spec, slots, context, weights, free_memory(device), folder.stored_bytes(model_folder))
     dtype = torch.bfloat16 if weights is WeightFormat.INT4 else None
     model, spec = folder.load(model_folder, dtype, weights, device)
     if spec.matmul_params < _ONE_THREAD_PARAMETERS:

@@ -18,7 +18,7 @@ from shosei.model.hf_files import WEIGHTS, read_json, weight_files, write_json
 from shosei.model.internlm2 import InternLM2Weights
 from shosei.model.linear import Linear
 from shosei.model.transformer import Transformer
-from shosei.model.weights import Weights, write
+from shosei.model.weights import TYPES, Weights, write
 from shosei.progress import progress
 from shosei.spec import ModelSpec
 from shosei.spec.generation import WeightFormat
@@ -105,6 +105,12 @@ def converted_types(source: Path, written: Path) -> dict[str, int]:
     names: a folder is written in one type."""
     kept = Weights(written).types
     return {name: count for name, count in Weights(source).types.items() if name not in kept}
+
+
+def stored_bytes(path: Path) -> int:
+    """Bytes of a value in the type that most tensors of the folder ``path`` have. Raises InputError as ``Weights``."""
+    [(name, _)] = Weights(path).types.most_common(1)
+    return TYPES[name].itemsize
 
 
 class Stored(Protocol):

@@ -26,8 +26,9 @@ class WeightFormat(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class GenerationMemory:
-    """Bytes: weights and cache in bfloat16, or the matrices in 4 bits; what a prefill holds while it passes through one
-    layer; and, before there is a cache, the matrix that is there twice while it is packed or quantised."""
+    """Bytes: weights and cache, in bfloat16 unless another type is stored, or the matrices in 4 bits; what a prefill
+    holds while it passes through one layer; and, before there is a cache, the matrix that is there twice while it is
+    packed or quantised."""
 
     weights: int
     cache: int
@@ -40,9 +41,13 @@ class GenerationMemory:
 
 
 def generation_memory(
-    spec: ModelSpec, streams: int, context: int, weights: WeightFormat = WeightFormat.STORED
+    spec: ModelSpec,
+    streams: int,
+    context: int,
+    weights: WeightFormat = WeightFormat.STORED,
+    value_bytes: int = _BF16,
 ) -> GenerationMemory:
-    """Memory of ``streams`` sequences of up to ``context`` tokens each.
+    """Memory of ``streams`` sequences of up to ``context`` tokens each; a stored value has ``value_bytes``.
 
     A tied table is there twice, to look tokens up in and packed for the head's product.
     """
@@ -51,21 +56,21 @@ def generation_memory(
     # The residual stream and its norm; both branches and the product.
     live = tokens * (2 * spec.d_model + 3 * spec.intermediate_size) + streams * spec.vocab_size
     return GenerationMemory(
-        weights=product_bytes(spec, weights) + _BF16 * (table + spec.norm_params),
-        cache=streams * context * spec.kv_bytes_per_token(_BF16),
-        prefill=_BF16 * live,
-        packing=_BF16 * max(spec.d_model * spec.intermediate_size, 0 if spec.tied else table),
+        weights=product_bytes(spec, weights, value_bytes) + value_bytes * (table + spec.norm_params),
+        cache=streams * context * spec.kv_bytes_per_token(value_bytes),
+        prefill=value_bytes * live,
+        packing=value_bytes * max(spec.d_model * spec.intermediate_size, 0 if spec.tied else table),
     )
 
 
-def product_bytes(spec: ModelSpec, weights: WeightFormat) -> int:
-    """Bytes of all that is multiplied with: the layers' matrices, the head and the few biases.
+def product_bytes(spec: ModelSpec, weights: WeightFormat, value_bytes: int = _BF16) -> int:
+    """Bytes of all that is multiplied with: the layers' matrices, the head and the few biases, of ``value_bytes`` each.
 
     In 4 bits every group has a scale and an offset in bfloat16 besides; matrices whose inputs are not a whole number of
     groups, and biases, stay in bfloat16.
     """
     if weights is WeightFormat.STORED:
-        return _BF16 * spec.matmul_params
+        return value_bytes * spec.matmul_params
     attention = spec.n_heads * spec.head_dim
     # Weights by the inputs of their matrices.
     by_inputs = [
@@ -94,9 +99,15 @@ def slot_context(spec: ModelSpec, context: int) -> int:
     return context or spec.context_length
 
 
-def require_memory(spec: ModelSpec, slots: int, context: int, weights: WeightFormat, available: int) -> None:
-    """Raise InputError that says what to lower unless ``available`` bytes hold the weights and every slot's cache."""
-    needed = generation_memory(spec, slots, context, weights)
+def require_memory(
+    spec: ModelSpec, slots: int, context: int, weights: WeightFormat, available: int, stored_bytes: int
+) -> None:
+    """Raise InputError that says what to lower unless ``available`` bytes hold the weights and every slot's cache.
+
+    A value of the model's files has ``stored_bytes``; beside weights in 4 bits it is held in bfloat16.
+    """
+    value_bytes = stored_bytes if weights is WeightFormat.STORED else _BF16
+    needed = generation_memory(spec, slots, context, weights, value_bytes)
     if needed.peak <= available:
         return
     remedies = ["lower --slots or --context"] if needed.weights < available else []
