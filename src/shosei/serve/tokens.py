@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import msgspec
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
 from starlette.responses import Response
 
 from shosei.serve.front import Front
@@ -30,13 +28,18 @@ def install(app: FastAPI, front: Front) -> None:
     tokenizer = front.chat.tokenizer
 
     @app.post("/tokenize")
-    async def tokenize(body: TokenizeRequest) -> Response:
+    async def tokenize(request: Request, body: TokenizeRequest) -> Response:
         front.check_model(body.model or front.card.id)
         engine = await front.link.client()
-        ids = await asyncio.to_thread(_ids, body, front)
-        names = [tokenizer.written(token).decode("utf-8", "replace") for token in ids]
-        strings = names if body.return_token_strs else None
-        return _json(Tokenized(len(ids), engine.hello.context_length, ids, strings))
+
+        def work() -> Response:
+            ids = _ids(body, front)
+            names = [tokenizer.written(token).decode("utf-8", "replace") for token in ids if body.return_token_strs]
+            strings = names if body.return_token_strs else None
+            return _json(Tokenized(len(ids), engine.hello.context_length, ids, strings))
+
+        client = request.client.host if request.client else ""
+        return await front.in_thread(work, len(await request.body()), client)
 
     @app.post("/detokenize")
     async def detokenize(body: DetokenizeRequest) -> Response:
