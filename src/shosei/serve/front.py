@@ -14,7 +14,9 @@ from urllib.parse import quote
 from starlette.requests import Request as HttpRequest
 
 from shosei.engine.client import EngineClient, EngineLost, GenerationFailed
+from shosei.engine.protocol import Hello
 from shosei.log import Request as Event
+from shosei.serve.access import API_KEY
 from shosei.serve.choices import Choices
 from shosei.serve.errors import CONTEXT_LENGTH_EXCEEDED
 from shosei.serve.feedback import RecentAnswers
@@ -138,8 +140,7 @@ class Front:
         engine = await self.link.client()
         if self.counters.in_flight > engine.hello.slots + self._max_waiting:
             raise ApiError(429, f"{self._max_waiting} requests wait already: try again later", retry_after_s=1)
-        check_ids(request, engine.hello.vocab_size)
-        prompts = await self._prompts(http, request, prepared, engine.hello.context_length)
+        prompts = await self._prompts(http, request, prepared, engine.hello)
         drawn = sampling(request, self._defaults)
         generations = [
             Generation(
@@ -162,21 +163,25 @@ class Front:
         return CompletionResponse(choices, worded, event, request, ignored)
 
     async def _prompts(
-        self, http: HttpRequest, request: RequestBody, prepared: PreparedRequest, room: int
+        self, http: HttpRequest, request: RequestBody, prepared: PreparedRequest, hello: Hello
     ) -> list[Prompt]:
         """The prompts, whose grammars have been tried. Raises ApiError."""
-        client = http.client.host if http.client else ""
+        client = client_of(http)
 
-        async def made() -> list[Prompt]:
-            await self.grammars.in_lark(request, client)
+        def encoded() -> list[Prompt]:
+            check_ids(request, hello.vocab_size)
             try:
-                prompts = await self.in_thread(lambda: prepared.prompts(room), len(await http.body()), client)
+                return prepared.prompts(hello.context_length)
             except TooManyTokens as error:
-                raise _too_long(room, f"at least {error.least}", prepared) from None
+                raise _too_long(hello.context_length, f"at least {error.least}", prepared) from None
+
+        async def tried() -> list[Prompt]:
+            await self.grammars.in_lark(request, client)
+            prompts = await self.in_thread(encoded, len(await http.body()), client)
             await self.grammars.check(prompts[0].rules, client)
             return prompts
 
-        return await while_connected(http, made())
+        return await while_connected(http, tried())
 
     async def in_thread(self, work: Callable[[], T], body_bytes: int, client: str) -> T:
         """``work``, which encodes a text, outside of the event loop. Long ones take turns, so that they leave the
@@ -192,6 +197,11 @@ class Front:
         if names and self._strict:
             raise ApiError(400, f"this server is strict, and does nothing with {', '.join(names)}", param=names[0])
         return {IGNORED_HEADER: quote(", ".join(names), safe=" ,.[]", errors="replace")} if names else {}
+
+
+def client_of(http: HttpRequest) -> str:
+    """Who takes turns with others: the API key that the request showed, by its name, or the address that it came from."""
+    return http.scope.get(API_KEY) or (http.client.host if http.client else "")
 
 
 def _answer_limit(prompt_tokens: int, context_length: int, prepared: PreparedRequest, least: int) -> int:

@@ -6,7 +6,7 @@ import msgspec
 from fastapi import FastAPI, Request
 from starlette.responses import Response
 
-from shosei.serve.front import Front
+from shosei.serve.front import Front, client_of
 from shosei.serve.prompt import check_range, conversation_ids
 from shosei.wire.api_error import ApiError
 from shosei.wire.openai import ChatRequest, DetokenizeRequest, TokenizeRequest
@@ -38,8 +38,7 @@ def install(app: FastAPI, front: Front) -> None:
             strings = names if body.return_token_strs else None
             return _json(Tokenized(len(ids), engine.hello.context_length, ids, strings))
 
-        client = request.client.host if request.client else ""
-        return await front.in_thread(work, len(await request.body()), client)
+        return await front.in_thread(work, len(await request.body()), client_of(request))
 
     @app.post("/detokenize")
     async def detokenize(body: DetokenizeRequest) -> Response:
