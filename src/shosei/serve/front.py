@@ -200,7 +200,7 @@ class Front:
 
 
 def client_of(http: HttpRequest) -> str:
-    """Who takes turns with others: the API key that the request showed, by its name, or the address that it came from."""
+    """Who takes turns with others: the API key that a request showed, by its name, or the address it came from."""
     return http.scope.get(API_KEY) or (http.client.host if http.client else "")
 
 
