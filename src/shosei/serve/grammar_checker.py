@@ -76,7 +76,7 @@ class GrammarChecker:
             (request.structured_outputs, "grammar", "structured_outputs.grammar"),
             (request, "guided_grammar", "guided_grammar"),
         ):
-            if text := getattr(holder, field, None):
+            if (text := getattr(holder, field, None)) is not None:
                 check_unicode(text, param)
                 result = await self.check([Rule(Trial(text, convert=True), param)], client)
                 setattr(holder, field, result.lark)
