@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 
 from model_samples import peaked_model
 from shosei.engine.engine import Engine
-from shosei.engine.grammar import Grammars, schema_fault
+from shosei.engine.grammar import Grammars, lark_of
 from shosei.engine.protocol import Failed, Grammar, Submit, Token
 from shosei.errors import InputError
 from shosei.model.transformer import Transformer
@@ -145,6 +146,26 @@ def test_a_bad_grammar_fails_alone(model: Transformer, grammars: Grammars, lark:
     assert len(ids(answers[1])) == 3
 
 
+def test_a_grammar_that_becomes_too_complex_ends_its_own_answer_only(model: Transformer, grammars: Grammars) -> None:
+    """The parses of this one are more with every token."""
+    ambiguous = submit(0, Grammar("start: s{60,}\ns: s s s | s s | /./"))
+    free = submit(1, None, max_tokens=100)
+    answers = run(Engine(model, SPEC, slots=2, grammars=grammars), [ambiguous, free])
+    failed = answers[0][-1]
+    assert isinstance(failed, Failed)
+    assert (failed.kind, "cannot be followed" in failed.message) == ("invalid_request", True)
+    assert ids(answers[1]) == ids(run(Engine(model, SPEC, slots=2), [free])[1])
+
+
+def test_a_grammar_that_is_compiled_again_begins_anew(model: Transformer, tmp_path: Path) -> None:
+    TOKENIZER.save(tmp_path)
+    grammars = Grammars(tmp_path, SPEC.vocab_size, kept=1)
+    first, other = Grammar('start: "東京" "北京"'), Grammar('start: "大阪"')
+    for grammar, text in ((first, "東京北京"), (first, "東京北京"), (other, "大阪"), (first, "東京北京")):
+        answer = run(Engine(model, SPEC, slots=1, grammars=grammars), [submit(0, grammar)])[0]
+        assert TOKENIZER.decode(ids(answer)) == text
+
+
 def test_an_engine_without_grammars_refuses_them(model: Transformer) -> None:
     answer = run(Engine(model, SPEC, slots=1), [submit(0, of_schema({}))])[0]
     assert isinstance(answer[0], Failed)
@@ -154,16 +175,15 @@ def test_an_engine_without_grammars_refuses_them(model: Transformer) -> None:
     ("schema", "fault"),
     [({"type": "string"}, ""), ({"type": "nonsense"}, "nonsense"), ({"pattern": "(", "type": "string"}, "unclosed")],
 )
-def test_a_schema_is_checked_before_it_is_used(schema: dict[str, Any], fault: str) -> None:
-    found = schema_fault(json.dumps(schema))
-    assert fault in found
-    assert bool(fault) == bool(found)
-    assert "\n" not in found
+def test_a_schema_is_checked_before_it_is_used(grammars: Grammars, schema: dict[str, Any], fault: str) -> None:
+    refused = pytest.raises(InputError, match=fault) if fault else nullcontext()
+    with refused:
+        grammars.check(of_schema(schema).lark)
 
 
 def test_without_the_library_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "llguidance", None)
     with pytest.raises(InputError, match=r"'\.\[structured\]'"):
-        schema_fault("{}")
+        lark_of("start: 'x'")
     with pytest.raises(InputError, match=r"'\.\[structured\]'"):
         Grammars(Path("nowhere"), 300).constraint(Grammar("start: 'x'"))

@@ -14,10 +14,7 @@ import torch
 from transformers import AutoTokenizer, LlamaForCausalLM
 
 from serve_process import make_model, serving
-from shosei.errors import InputError
-from shosei.serve.answer_grammar import answer_grammar
 from shosei.text import Tokenizer
-from shosei.wire.openai import CompletionRequest
 
 ASK: list[Any] = [{"role": "user", "content": "東京の天気は？"}]
 CITY = {
@@ -145,9 +142,9 @@ def test_an_answer_has_the_form_that_is_asked_for(client: openai.OpenAI, form: d
         ({"structured_outputs": {"grammar": ""}}, "structured_outputs.grammar"),
     ],
 )
-def test_a_grammar_that_is_none_names_its_field(form: dict[str, Any], param: str) -> None:
-    with pytest.raises(InputError, match="neither GBNF nor Lark") as error:
-        answer_grammar(CompletionRequest.model_validate({"prompt": "x", **form}))
+def test_a_grammar_that_is_none_names_its_field(client: openai.OpenAI, form: dict[str, Any], param: str) -> None:
+    with pytest.raises(openai.BadRequestError, match="neither GBNF nor Lark") as error:
+        client.completions.create(model="nano", prompt="x", extra_body=form)
     assert error.value.param == param
 
 

@@ -78,7 +78,7 @@ class Engine:
         self._model, self._spec = model, spec
         self._device = model.norm.weight.device
         self._cache = SlotCache(spec, slots, self.max_length, like=model.norm.weight)
-        self._inbox: deque[Submit | Cancel] = deque()
+        self._inbox: deque[tuple[Submit, Constraint | InputError | None] | Cancel] = deque()
         self._waiting: deque[TokenStream] = deque()
         self._running: list[TokenStream] = []  # the stream at index i has slot i
 
@@ -88,8 +88,12 @@ class Engine:
         return bool(self._inbox or self._waiting or self._running)
 
     def submit(self, request: Submit) -> None:
-        """Queue a request; ids must be unique among the requests that are not finished."""
-        self._inbox.append(request)
+        """Queue a request; ids must be unique among the requests that are not finished.
+
+        Its grammar is compiled before this returns, which may take seconds; steps go on meanwhile. Requests that have
+        one must come from one thread.
+        """
+        self._inbox.append((request, self._constraint(request)))
 
     def cancel(self, number: int) -> None:
         """Forget the request with this id and free its slot; nothing happens if it is finished or unknown."""
@@ -115,21 +119,26 @@ class Engine:
             message = self._inbox.popleft()
             if isinstance(message, Cancel):
                 self._forget(message.id)
-            elif failure := _refusal(message, self._spec, self.max_length):
+                continue
+            request, constraint = message
+            if failure := _refusal(request, self._spec, self.max_length):
                 refused.append(failure)
+            elif isinstance(constraint, InputError):
+                refused.append(Failed(request.id, str(constraint), "invalid_request"))
             else:
-                try:
-                    self._waiting.append(TokenStream(message, self._constraint(message), self._adjuster(message)))
-                except InputError as error:
-                    refused.append(Failed(message.id, str(error), "invalid_request"))
+                self._waiting.append(TokenStream(request, constraint, self._adjuster(request)))
         return refused
 
-    def _constraint(self, request: Submit) -> Constraint | None:
+    def _constraint(self, request: Submit) -> Constraint | InputError | None:
+        """None: the answer is free. An error: it cannot be held to its grammar."""
         if request.grammar is None:
             return None
         if self._grammars is None:
-            raise InputError("this engine takes no grammars")
-        return self._grammars.constraint(request.grammar)
+            return InputError("this engine takes no grammars")
+        try:
+            return self._grammars.constraint(request.grammar)
+        except InputError as error:
+            return error
 
     def _adjuster(self, request: Submit) -> Adjuster | None:
         return Adjuster(request, self._spec.vocab_size, self._device) if request.rules else None

@@ -83,7 +83,8 @@ class _Connection:
 
 
 class _EngineServer:
-    """Between the sockets and the engine. Steps run in a thread, so the sockets are served meanwhile."""
+    """Between the sockets and the engine. Steps run in a thread, so the sockets are served meanwhile; grammars are
+    compiled in another, so that no step waits for one."""
 
     def __init__(self, engine: Engine, spec: ModelSpec) -> None:
         self._engine = engine
@@ -91,6 +92,7 @@ class _EngineServer:
         self._numbers = itertools.count()
         self._owners: dict[int, tuple[_Connection, int]] = {}  # the engine's id -> whose it is, and the client's id
         self._work = asyncio.Event()
+        self._compiling = ThreadPoolExecutor(1, "grammars")
 
     async def serve(self, path: Path) -> None:
         stepping = asyncio.create_task(self._step_forever())
@@ -103,6 +105,7 @@ class _EngineServer:
         finally:
             server.close()
             path.unlink(missing_ok=True)
+            self._compiling.shutdown(wait=False, cancel_futures=True)
 
     async def _step_forever(self) -> None:
         loop = asyncio.get_running_loop()
@@ -139,8 +142,19 @@ class _EngineServer:
         number = next(self._numbers)
         connection.numbers[message.id] = number
         self._owners[number] = connection, message.id
-        self._engine.submit(msgspec.structs.replace(message, id=number))
-        self._work.set()
+        request = msgspec.structs.replace(message, id=number)
+        if request.grammar is None:
+            self._engine.submit(request)
+            self._work.set()
+        else:
+            compiled = asyncio.get_running_loop().run_in_executor(self._compiling, self._submit, request)
+            compiled.add_done_callback(lambda _: self._work.set())
+
+    def _submit(self, request: Submit) -> None:
+        if request.id in self._owners:  # nobody has cancelled it while others were compiled
+            self._engine.submit(request)
+        if request.id not in self._owners:
+            self._engine.cancel(request.id)
 
     def _cancel(self, number: int) -> None:
         del self._owners[number]

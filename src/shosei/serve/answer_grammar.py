@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from shosei.engine.grammar import grammar_fault, lark_of, schema_fault
+from shosei.engine.grammar_process import Trial
 from shosei.engine.protocol import Grammar
 from shosei.serve.errors import check_unicode
+from shosei.serve.grammar_checker import Rule
 from shosei.text import ChatFormat, Tokenizer
 from shosei.text.call_format import CallFormat
 from shosei.text.chat import compact
@@ -17,11 +20,19 @@ from shosei.wire.api_error import ApiError
 from shosei.wire.openai import ChatRequest, NamedTool, RequestBody, StructuredOutputs, Tool, ToolSelection
 
 
+@dataclass(frozen=True)
+class AnswerForm:
+    """The grammar of an answer, which nobody has tried yet, and what must be tried before it is used."""
+
+    grammar: Grammar
+    rules: Sequence[Rule]
+
+
 def callable_tools(request: ChatRequest) -> list[Tool]:
     """The tools that the answer may call. Raises ApiError."""
     tools, choice = request.offered, request.tool_choice
-    names = [tool.function.name for tool in tools]
-    if twice := next((name for name in names if names.count(name) > 1), None):
+    named = {tool.function.name: tool for tool in tools}
+    if twice := next((tool.function.name for tool in tools if named[tool.function.name] is not tool), None):
         raise ApiError(400, f"tools: two are named '{twice}'", param="tools")
     if request.must_call and not tools:
         raise ApiError(400, "tool_choice 'required' needs tools", param="tool_choice")
@@ -31,20 +42,21 @@ def callable_tools(request: ChatRequest) -> list[Tool]:
         chosen = choice.allowed_tools.tools
     else:
         return tools
-    if strange := [tool.function.name for tool in chosen if tool.function.name not in names]:
+    if strange := [tool.function.name for tool in chosen if tool.function.name not in named]:
         raise ApiError(400, f"tool_choice: no tool is named '{strange[0]}'", param="tool_choice")
-    return [tools[names.index(tool.function.name)] for tool in chosen]
+    return [named[tool.function.name] for tool in chosen]
 
 
-def chat_grammar(request: ChatRequest, chat: ChatFormat, within_thought: bool = False) -> Grammar | None:
-    """The grammar of the answer; None where it is free.
+def chat_form(request: ChatRequest, chat: ChatFormat, within_thought: bool = False) -> AnswerForm | None:
+    """What the answer must be; None where it is free.
 
     Where the model may choose between words and calls, the grammar begins with the first call if a token begins it.
     Where the prompt has begun a thought, an answer of a form begins behind it. Raises ApiError that names the field at
-    fault, and InputError where llguidance is not installed.
+    fault.
     """
     callables = callable_tools(request)
-    rules = {} if request.must_call else _answer_rules(request)
+    asked = [] if request.must_call else _asked(request)
+    rules = {"answer": asked[0].body} if asked else {}
     free = not (request.must_call or rules)
     trigger = None
     if callables:
@@ -54,15 +66,34 @@ def chat_grammar(request: ChatRequest, chat: ChatFormat, within_thought: bool = 
             raise ApiError(400, message, param="tools")
         begin = chat.tokenizer.special_id(form.begin)
         trigger = begin if free and begin >= 0 else None
-        rules |= _call_rules(request, callables, chat.tokenizer, form)
+        arguments = _arguments(request, callables, form)
+        rules |= _call_rules(request, callables, chat.tokenizer, form, arguments)
+        asked += arguments
         if free and trigger is None:
             rules |= _words_before(form, rules["calls"])
     if not rules:
         return None
     start = " | ".join(name for name in ("answer", "words", "calls") if name in rules)
     if within_thought and trigger is None:
-        return _behind_thought(start, rules, chat.tokenizer.special_id(CLOSE))
-    return Grammar(_lark(start, rules), trigger)
+        return _form(_behind_thought(start, rules, chat.tokenizer.special_id(CLOSE)), asked)
+    return _form(Grammar(_lark(start, rules), trigger), asked)
+
+
+@dataclass(frozen=True)
+class _Part:
+    """The rule that one field of the request makes."""
+
+    body: str
+    param: str
+    problem: str = "answers cannot be held to this"
+
+
+def _form(grammar: Grammar, parts: Sequence[_Part]) -> AnswerForm:
+    """What is tried is the whole; before it, where there are several parts, each, so that the one at fault is named."""
+    alone = parts if len(parts) > 1 else []
+    rules = [Rule(Trial(_lark(part.body, {})), part.param, part.problem) for part in alone]
+    last = parts[-1]
+    return AnswerForm(grammar, [*rules, Rule(Trial(grammar.lark), last.param, last.problem)])
 
 
 def _behind_thought(start: str, rules: dict[str, str], close: int) -> Grammar:
@@ -72,28 +103,27 @@ def _behind_thought(start: str, rules: dict[str, str], close: int) -> Grammar:
     return Grammar(_lark(f"{end} BREAK ({start})", rules), close if close >= 0 else None)
 
 
-def answer_grammar(request: RequestBody) -> Grammar | None:
-    """The grammar of a plain completion; None where it is free. Raises ApiError, InputError."""
-    rules = _answer_rules(request)
-    return Grammar(_lark("answer", rules)) if rules else None
+def answer_form(request: RequestBody) -> AnswerForm | None:
+    """What a plain completion must be; None where it is free. Raises ApiError."""
+    asked = _asked(request)
+    return _form(Grammar(_lark("answer", {"answer": asked[0].body})), asked) if asked else None
 
 
 def _lark(start: str, rules: dict[str, str]) -> str:
     return "\n".join(f"{name}: {body}" for name, body in {"start": start, **rules}.items())
 
 
-def _answer_rules(request: RequestBody) -> dict[str, str]:
-    """``answer``, of the one field that says what the answer must be. Raises ApiError."""
+def _asked(request: RequestBody) -> list[_Part]:
+    """Of the one field that says what the answer must be, if any. Raises ApiError."""
     forms = _forms(request)
     if len(forms) > 1:
         first, second = list(forms)[:2]
         raise ApiError(400, f"{second}: {first} says already what the answer must be; send one", param=second)
-    rules = list(forms.values())
-    return {"answer": rules[0]} if rules else {}
+    return list(forms.values())
 
 
-def _forms(request: RequestBody) -> dict[str, str]:
-    """The rule that each field makes of the answer."""
+def _forms(request: RequestBody) -> dict[str, _Part]:
+    """The rule that each field makes of the answer. A grammar is in Lark already."""
     asked = request.structured_outputs or StructuredOutputs()
     forms = _response_format(request) if isinstance(request, ChatRequest) else {}
     for prefix, schema, regex, choice, grammar in (
@@ -103,16 +133,13 @@ def _forms(request: RequestBody) -> dict[str, str]:
         if schema is not None:
             forms[f"{prefix}json"] = _json(_schema(schema, f"{prefix}json"), False, f"{prefix}json")
         if regex is not None:
-            forms[f"{prefix}regex"] = _checked("/" + _escaped(regex) + "/", f"{prefix}regex")
+            forms[f"{prefix}regex"] = _plain("/" + _escaped(regex) + "/", f"{prefix}regex")
         if choice is not None:
             if not choice or not all(choice):
                 raise ApiError(400, f"{prefix}choice must be texts, none of them empty", param=f"{prefix}choice")
-            check_unicode("".join(choice), f"{prefix}choice")
-            forms[f"{prefix}choice"] = " | ".join(map(compact, choice))
+            forms[f"{prefix}choice"] = _plain(" | ".join(map(compact, choice)), f"{prefix}choice")
         if grammar is not None:
-            forms[f"{prefix}grammar"] = _checked(
-                f"%lark {{\n{lark_of(grammar, f'{prefix}grammar')}\n}}", f"{prefix}grammar"
-            )
+            forms[f"{prefix}grammar"] = _plain(f"%lark {{\n{grammar}\n}}", f"{prefix}grammar")
     if asked.json_object:
         forms["structured_outputs.json_object"] = _json({"type": "object"}, True, "structured_outputs.json_object")
     return forms
@@ -136,15 +163,12 @@ def _escaped(regex: str) -> str:
     return escaped.replace("\\\n", "\\n").replace("\n", "\\n")
 
 
-def _checked(rule: str, param: str) -> str:
-    """``rule``, if a grammar can be made of it. Raises ApiError."""
-    check_unicode(rule, param)
-    if fault := grammar_fault(f"start: answer\nanswer: {rule}"):
-        raise ApiError(400, f"{param}: answers cannot be held to this: {fault}", param=param)
-    return rule
+def _plain(body: str, param: str) -> _Part:
+    check_unicode(body, param)
+    return _Part(body, param)
 
 
-def _response_format(request: ChatRequest) -> dict[str, str]:
+def _response_format(request: ChatRequest) -> dict[str, _Part]:
     form = request.response_format
     if form.type == "text":
         return {}
@@ -157,7 +181,24 @@ def _response_format(request: ChatRequest) -> dict[str, str]:
     return {"response_format": _json(wanted.json_schema, wanted.strict, "response_format.json_schema.schema")}
 
 
-def _call_rules(request: ChatRequest, tools: list[Tool], tokenizer: Tokenizer, form: CallFormat) -> dict[str, str]:
+def _arguments(request: ChatRequest, tools: Sequence[Tool], form: CallFormat) -> list[_Part]:
+    """What the arguments of each of ``tools`` must be."""
+    numbers = {tool.function.name: number for number, tool in enumerate(request.tools)}
+    parts = []
+    for tool in tools:
+        function = tool.function
+        # What says nothing of its parameters has none.
+        schema = {"type": "object", **(function.parameters or {"properties": {}})}
+        if "properties" in schema:  # what a tool does not name, it does not take
+            schema.setdefault("additionalProperties", False)
+        param = f"tools[{numbers[function.name]}].function.parameters"
+        parts.append(_json(schema, function.strict, param, form.separators))
+    return parts
+
+
+def _call_rules(
+    request: ChatRequest, tools: Sequence[Tool], tokenizer: Tokenizer, form: CallFormat, arguments: Sequence[_Part]
+) -> dict[str, str]:
     """``calls``: at least one of ``tools``, as the model writes it, its JSON as one text."""
 
     def marks(*parts: str) -> str:
@@ -165,23 +206,16 @@ def _call_rules(request: ChatRequest, tools: list[Tool], tokenizer: Tokenizer, f
         tokens = ((tokenizer.special_id(part), part) for part in parts if part)
         return " ".join(f"<[{token}]>" if token >= 0 else compact(part) for token, part in tokens)
 
-    numbers = [request.tools.index(tool) for tool in tools]
-    one_of = " | ".join(f"call_{number}" for number in numbers)
+    one_of = " | ".join(f"call_{number}" for number in range(len(tools)))
     rules = {
         "calls": f"{marks(form.begin)} call",
         "call": f"{marks(*form.head)} ({one_of}) {marks(*form.tail, form.end)}",
     }
     if request.parallel_tool_calls and not isinstance(request.tool_choice, NamedTool) and form.between is not None:
         rules["calls"] += f" ({marks(*form.between, form.begin)} call)*"
-    for number, tool in zip(numbers, tools, strict=True):
-        function = tool.function
-        # What says nothing of its parameters has none.
-        schema = {"type": "object", **(function.parameters or {"properties": {}})}
-        if "properties" in schema:  # what a tool does not name, it does not take
-            schema.setdefault("additionalProperties", False)
-        param = f"tools[{number}].function.parameters"
-        rules[f"call_{number}"] = f'{compact(form.head_of(function.name))} arguments_{number} "}}"'
-        rules[f"arguments_{number}"] = _json(schema, function.strict, param, form.separators)
+    for number, (tool, part) in enumerate(zip(tools, arguments, strict=True)):
+        rules[f"call_{number}"] = f'{compact(form.head_of(tool.function.name))} arguments_{number} "}}"'
+        rules[f"arguments_{number}"] = part.body
     return rules
 
 
@@ -199,13 +233,11 @@ def _words_before(form: CallFormat, calls: str) -> dict[str, str]:
     }
 
 
-def _json(schema: dict[str, Any], strict: bool | None, param: str, separators: tuple[str, str] = (",", ":")) -> str:
+def _json(schema: dict[str, Any], strict: bool | None, param: str, separators: tuple[str, str] = (",", ":")) -> _Part:
     """JSON of ``schema`` without white space but what ``separators`` have. What llguidance cannot enforce is an error
     where ``strict``."""
     item, colon = separators
     spacing = {"whitespace_flexible": False, "item_separator": item, "key_separator": colon}
     text = compact(schema | {"x-guidance": {**spacing, "lenient": not strict}})
     check_unicode(text, param)
-    if fault := schema_fault(text):
-        raise ApiError(400, f"{param}: answers cannot be held to this schema: {fault}", param=param)
-    return f"%json {text}"
+    return _Part(f"%json {text}", param, "answers cannot be held to this schema")

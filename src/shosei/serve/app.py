@@ -26,6 +26,7 @@ from shosei.serve.body import JsonRoute
 from shosei.serve.feedback import DEFAULT_RULES, FeedbackRules, Ratings, RecentAnswers
 from shosei.serve.fields import IGNORED_HEADER
 from shosei.serve.front import EngineLink, Front, PreparedRequest
+from shosei.serve.grammar_checker import GrammarChecker
 from shosei.serve.middleware import Counters, RequestMiddleware
 from shosei.serve.prompt import chat_prompt, completion_prompts, completion_texts
 from shosei.serve.rater import set_cookie
@@ -87,6 +88,7 @@ def create_app(
         model_name,
         load_chat(model_folder),
         EngineLink(socket),
+        GrammarChecker(model_folder),
         Counters(),
         max_waiting,
         recent,
@@ -98,6 +100,7 @@ def create_app(
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         yield
+        await front.grammars.close()
         await front.link.close()
 
     app = FastAPI(
@@ -137,26 +140,26 @@ def create_app(
     @app.post("/v1/chat/completions")
     async def chat_completions(request: Request, body: ChatRequest) -> Response:
         prepared = PreparedRequest(
-            prompts=lambda: [chat_prompt(body, front.chat)],
+            prompts=lambda room: [chat_prompt(body, front.chat, room)],
             param="messages",
             max_tokens=body.max_completion_tokens or body.max_tokens,
             text=lambda: next((turn.text for turn in reversed(body.messages) if turn.role == "user"), ""),
             alternatives=body.alternatives,
         )
-        return await front.answer(request.scope, body, prepared, ChatWording)
+        return await front.answer(request, body, prepared, ChatWording)
 
     @app.post("/v1/completions")
     async def completions(request: Request, body: CompletionRequest) -> Response:
         first = completion_texts(body)[0]
         prepared = PreparedRequest(
-            prompts=lambda: completion_prompts(body, front.chat.tokenizer),
+            prompts=lambda room: completion_prompts(body, front.chat.tokenizer, room),
             param="prompt",
             max_tokens=body.max_tokens if "max_tokens" in body.model_fields_set else None,
             default=body.max_tokens,
             text=lambda: first if isinstance(first, str) else front.chat.tokenizer.decode(first),
             alternatives=body.alternatives,
         )
-        return await front.answer(request.scope, body, prepared, TextWording)
+        return await front.answer(request, body, prepared, TextWording)
 
     @app.post("/v1/feedback", responses=_FEEDBACK_ERRORS)
     async def feedback(request: Request, response: Response, body: Feedback) -> FeedbackReceipt:

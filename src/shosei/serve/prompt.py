@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from shosei.engine.protocol import Grammar
-from shosei.serve.answer_grammar import answer_grammar, chat_grammar
+from shosei.serve.answer_grammar import AnswerForm, answer_form, chat_form
 from shosei.serve.fields import check_fields, template_variables
+from shosei.serve.grammar_checker import Rule
 from shosei.text import ChatFormat, Tokenizer
 from shosei.text.call_format import CallFormat
 from shosei.text.thoughts import is_open
@@ -28,6 +30,7 @@ class Prompt:
 
     ids: list[int]
     grammar: Grammar | None = None
+    rules: Sequence[Rule] = ()  # what must be tried before the grammar is used
     calls: CallFormat | None = None
     has_thoughts: bool = False  # whether the answer may begin with thoughts that stand apart
     within_thought: bool = False  # whether the prompt has begun them
@@ -82,14 +85,15 @@ def _asked_before(turns: list[Message], number: int) -> list[str]:
     return [call.id for call in (before.tool_calls if before else None) or []]
 
 
-def completion_prompts(request: CompletionRequest, tokenizer: Tokenizer) -> list[Prompt]:
-    """The texts to continue; those that come as ids are taken as they are. Raises ApiError, InputError."""
-    form = answer_grammar(request)
+def completion_prompts(request: CompletionRequest, tokenizer: Tokenizer, room: int | None = None) -> list[Prompt]:
+    """The texts to continue; those that come as ids are taken as they are. Raises ApiError, InputError, and
+    TooManyTokens for a text that has more than ``room`` tokens by its bytes alone."""
+    form = answer_form(request)
     _check_end(request, form)
-    return [_completion_prompt(request, part, form, tokenizer) for part in completion_texts(request)]
+    return [_completion_prompt(request, part, form, tokenizer, room) for part in completion_texts(request)]
 
 
-def _check_end(request: RequestBody, form: Grammar | None) -> None:
+def _check_end(request: RequestBody, form: AnswerForm | None) -> None:
     if form and request.ignore_eos:
         raise ApiError(400, "ignore_eos: an answer that has a form ends where the form does", param="ignore_eos")
 
@@ -108,28 +112,33 @@ def completion_texts(request: CompletionRequest) -> list[str | list[int]]:
 
 
 def _completion_prompt(
-    request: CompletionRequest, part: str | list[int], form: Grammar | None, tokenizer: Tokenizer
+    request: CompletionRequest, part: str | list[int], form: AnswerForm | None, tokenizer: Tokenizer, room: int | None
 ) -> Prompt:
     if not isinstance(part, str):
         ids, text = part, b"".join(map(tokenizer.written, part)).decode("utf-8", "replace")
     else:
+        tokenizer.check_room([part], room)
         ids, text = tokenizer.encode_beginning(part) if request.add_special_tokens else tokenizer.encode(part), part
-    return Prompt(ids, form, echo=text if request.echo else "")
+    return Prompt(ids, *_to_try(form), echo=text if request.echo else "")
 
 
-def chat_prompt(request: ChatRequest, chat: ChatFormat) -> Prompt:
-    """The conversation and its tools as the model reads them, and the grammar. Raises ApiError, InputError."""
-    ids = conversation_ids(request, chat)
+def _to_try(form: AnswerForm | None) -> tuple[Grammar | None, Sequence[Rule]]:
+    return (form.grammar, form.rules) if form else (None, ())
+
+
+def chat_prompt(request: ChatRequest, chat: ChatFormat, room: int | None = None) -> Prompt:
+    """The conversation and its tools as the model reads them, and the grammar. Raises as ``completion_prompts``."""
+    ids = conversation_ids(request, chat, room)
     end = b"".join(map(chat.tokenizer.written, ids[-_LAST_TOKENS:])).decode("utf-8", "replace")
     continued = request.messages[-1].text if request.continue_final_message else end
     within = chat.has_thoughts and is_open(continued)
-    form = chat_grammar(request, chat, within)
+    form = chat_form(request, chat, within)
     _check_end(request, form)
-    return Prompt(ids, form, chat.call_format if request.offered else None, chat.has_thoughts, within)
+    return Prompt(ids, *_to_try(form), chat.call_format if request.offered else None, chat.has_thoughts, within)
 
 
-def conversation_ids(request: ChatRequest, chat: ChatFormat) -> list[int]:
-    """The conversation and its tools as the model reads them. Raises ApiError, InputError."""
+def conversation_ids(request: ChatRequest, chat: ChatFormat, room: int | None = None) -> list[int]:
+    """The conversation and its tools as the model reads them. Raises as ``completion_prompts``."""
     turns, last = messages(request), request.messages[-1]
     resumed = request.continue_final_message
     if resumed and request.add_generation_prompt:
@@ -142,6 +151,6 @@ def conversation_ids(request: ChatRequest, chat: ChatFormat) -> list[int]:
     variables = template_variables(request)
     tools = [tool.model_dump(exclude_none=True) for tool in request.offered]
     try:
-        return chat.render(turns, tools, header, continue_final_message=resumed, variables=variables)
+        return chat.render(turns, tools, header, continue_final_message=resumed, variables=variables, room=room)
     except UnicodeEncodeError:  # of a call's arguments, which are JSON in a text
         raise ApiError(400, "messages: a lone surrogate is not a character", param="messages") from None

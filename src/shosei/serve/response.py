@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import aclosing
+from typing import Any, TypeVar
 
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
 from shosei.log import Request as Event
 from shosei.serve.choices import Choices
 from shosei.serve.errors import api_error
+from shosei.serve.middleware import EVENT
 from shosei.serve.wording import Wording
 from shosei.text import Piece
 from shosei.wire import sse
 from shosei.wire.api_error import ApiError
 from shosei.wire.openai import RequestBody
 
+T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
 
@@ -115,6 +119,23 @@ class CompletionResponse(Response):
 
 def _event(data: bytes) -> Message:
     return {"type": "http.response.body", "body": sse.encode(data), "more_body": True}
+
+
+async def while_connected(http: Request, work: Coroutine[Any, Any, T]) -> T:
+    """What ``work`` returns or raises; it is cancelled where the client leaves first, which is ApiError (499)."""
+    working = asyncio.create_task(work)
+    gone = asyncio.create_task(_disconnected(http.receive))
+    gone.add_done_callback(lambda _: working.cancel())
+    try:
+        return await working
+    except asyncio.CancelledError:
+        if not gone.done():
+            raise
+        http.scope[EVENT].error = "disconnect"
+        raise ApiError(499, "The client has left", code="disconnect") from None
+    finally:
+        working.cancel()
+        gone.cancel()
 
 
 async def _disconnected(receive: Receive) -> None:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import msgspec
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
 from starlette.responses import Response
 
-from shosei.serve.front import Front
+from shosei.serve.front import Front, client_of
 from shosei.serve.prompt import check_range, conversation_ids
 from shosei.wire.api_error import ApiError
 from shosei.wire.openai import ChatRequest, DetokenizeRequest, TokenizeRequest
@@ -30,13 +28,17 @@ def install(app: FastAPI, front: Front) -> None:
     tokenizer = front.chat.tokenizer
 
     @app.post("/tokenize")
-    async def tokenize(body: TokenizeRequest) -> Response:
+    async def tokenize(request: Request, body: TokenizeRequest) -> Response:
         front.check_model(body.model or front.card.id)
         engine = await front.link.client()
-        ids = await asyncio.to_thread(_ids, body, front)
-        names = [tokenizer.written(token).decode("utf-8", "replace") for token in ids]
-        strings = names if body.return_token_strs else None
-        return _json(Tokenized(len(ids), engine.hello.context_length, ids, strings))
+
+        def work() -> Response:
+            ids = _ids(body, front)
+            names = [tokenizer.written(token).decode("utf-8", "replace") for token in ids if body.return_token_strs]
+            strings = names if body.return_token_strs else None
+            return _json(Tokenized(len(ids), engine.hello.context_length, ids, strings))
+
+        return await front.in_thread(work, len(await request.body()), client_of(request))
 
     @app.post("/detokenize")
     async def detokenize(body: DetokenizeRequest) -> Response:

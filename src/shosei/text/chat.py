@@ -48,13 +48,16 @@ class ChatML:
         *,
         continue_final_message: bool = False,
         variables: Mapping[str, Any] = MappingProxyType({}),
+        room: int | None = None,
     ) -> list[int]:
         """Ids of a conversation. No content can forge a special token: its name there is encoded as plain text.
 
         With ``continue_final_message`` they end with the last message's words, which the model is to continue.
         ``variables`` are those of a template, by name; this format reads none. Raises InputError for a role that the
-        format does not have, and for content that is no text.
+        format does not have, and for content that is no text; TooManyTokens, before anything is encoded, for one that
+        has more than ``room`` tokens by its bytes alone.
         """
+        self.tokenizer.check_room((text_of(message.get("content")) for message in messages), room)
         ids = self._tools(tools) if tools else []
         *before, last = messages if continue_final_message else [*messages, None]
         ids += [token_id for message in before if message for token_id in self._message(message)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -62,6 +63,38 @@ def token_ids(tokenizer: Mapping[str, Any]) -> dict[str, int]:
     if isinstance(pieces, list):  # a Unigram model's: pairs of piece and score
         pieces = {piece: place for place, (piece, _) in enumerate(pieces)}
     return {**pieces} | {token["content"]: token["id"] for token in tokenizer.get("added_tokens", [])}
+
+
+def most_shrinkage(tokenizer: Mapping[str, Any]) -> int:
+    """How many bytes of a text may come to one byte of its tokens, at most; 0 where that is not known.
+
+    A text is changed first by the normaliser and by what cuts it into words, of a ``tokenizer.json``. NFC makes 2 bytes
+    of 7 (U+1FBE with two accents becomes U+0390), and nothing shrinks more.
+    """
+    takes_space = any(token.get("lstrip") or token.get("rstrip") for token in tokenizer.get("added_tokens", []))
+    kept = all(_keeps_bytes(step) for step in _steps(tokenizer.get("pre_tokenizer"), "pretokenizers"))
+    if takes_space or not kept or tokenizer.get("truncation") or tokenizer.get("model", {}).get("type") != "BPE":
+        return 0
+    return math.prod(_factor(step) for step in _steps(tokenizer.get("normalizer"), "normalizers"))
+
+
+def _steps(step: Mapping[str, Any] | None, name: str) -> list[Mapping[str, Any]]:
+    """The steps of a pipeline, one or several."""
+    if step is None:
+        return []
+    return [inner for outer in step[name] for inner in _steps(outer, name)] if step["type"] == "Sequence" else [step]
+
+
+def _factor(normalizer: Mapping[str, Any]) -> int:
+    if normalizer["type"] == "Replace":  # SentencePiece's: each token has its spaces back
+        return int(normalizer["pattern"] == {"String": " "} and normalizer["content"] == "▁")
+    return {"NFC": 4, "Prepend": 1}.get(normalizer["type"], 0)
+
+
+def _keeps_bytes(step: Mapping[str, Any]) -> bool:
+    return step["type"] in ("ByteLevel", "Digits", "Metaspace") or (
+        step["type"] == "Split" and step.get("behavior") != "Removed"
+    )
 
 
 def _serialized(source: Path, config: dict[str, Any]) -> str:

@@ -103,12 +103,16 @@ class FolderChat:
         *,
         continue_final_message: bool = False,
         variables: Mapping[str, Any] = MappingProxyType({}),
+        room: int | None = None,
     ) -> list[int]:
         """As ``ChatML.render``. Raises InputError if the template refuses the messages, or there is none."""
         template = self._template_of(messages, tools)
         if continue_final_message:
-            return self._encode(self._up_to_end(template, messages, tools, variables))
-        return self._encode(self._text(template, messages, tools, add_generation_prompt, variables))
+            text = self._up_to_end(template, messages, tools, variables)
+        else:
+            text = self._text(template, messages, tools, add_generation_prompt, variables)
+        self.tokenizer.check_room([text.replace(_GUARD, "")], room)
+        return self._encode(text)
 
     def _up_to_end(self, template: Template, messages: Messages, tools: Tools, variables: Mapping[str, Any]) -> str:
         """The layout up to the end of the last message's words, found by a mark behind them, as transformers does it.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator
+from functools import cached_property
 from importlib import resources
 from pathlib import Path
 from typing import Self
@@ -15,7 +16,7 @@ from tokenizers import AddedToken, Regex, decoders, models, pre_tokenizers, trai
 from shosei.errors import InputError
 from shosei.files import write_atomic
 from shosei.progress import Progress, progress
-from shosei.text.foreign import SPECIAL_TOKENS, read_end_ids, token_names
+from shosei.text.foreign import SPECIAL_TOKENS, most_shrinkage, read_end_ids, token_names
 
 BYTES = 256
 
@@ -24,6 +25,15 @@ QWEN2_PATTERN = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
 _TOKENIZER_FILE = "tokenizer.json"
+_LONG = 1 << 12  # characters, which take some milliseconds
+
+
+class TooManyTokens(InputError):
+    """A text has ``least`` tokens or more, as its bytes tell: it was not encoded."""
+
+    def __init__(self, least: int, most: int) -> None:
+        super().__init__(f"the text has at least {least} tokens, and {most} fit")
+        self.least = least
 
 
 class Tokenizer:
@@ -131,11 +141,34 @@ class Tokenizer:
         """
         tokenizer = self._special if allow_special else self._plain
         try:
-            ids: list[int] = tokenizer.encode(text, add_special_tokens=False).ids
+            if len(text) > _LONG:  # a batch does not hold the interpreter's lock meanwhile
+                (encoding,) = tokenizer.encode_batch_fast([text], add_special_tokens=False)
+            else:
+                encoding = tokenizer.encode(text, add_special_tokens=False)
         except TypeError:  # by which the library says that it is no text
             text.encode()
             raise
+        ids: list[int] = encoding.ids
         return ids
+
+    def check_room(self, texts: Iterable[str], room: int | None) -> None:
+        """Raise TooManyTokens if ``texts`` cannot be ``room`` tokens together, told by bytes and the longest token.
+
+        Where ``room`` is None, and where a token may be any number of bytes, all pass.
+        """
+        if room is None:
+            return
+        size = sum(len(text.encode("utf-8", "replace")) for text in texts)
+        if size > room and self._bytes_a_token and (least := -(-size // self._bytes_a_token)) > room:
+            raise TooManyTokens(least, room)
+
+    @cached_property
+    def _bytes_a_token(self) -> int:
+        """How many bytes of a text one token may be, at most; 0 where that is not known."""
+        if not {bytes([byte]) for byte in range(BYTES)} <= set(self._token_bytes):
+            return 0  # what no token stands for is left out, or is one unknown token together
+        longest = max(len(self.written(token)) for token in range(len(self._token_bytes)))
+        return longest * most_shrinkage(json.loads(self._serialized))
 
     def encode_documents(self, texts: list[str]) -> list[list[int]]:
         """Ids of each of ``texts``, from its begin token to its end token; on all of the library's threads."""
