@@ -52,8 +52,8 @@ _FEEDBACK_ERRORS: dict[int | str, dict[str, Any]] = {
 
 @dataclass(frozen=True, slots=True)
 class HttpRules:
-    """What the operator decides of requests: the largest body; whether a field that changes nothing is refused; how many
-    seconds those under way have once the server is to stop."""
+    """What the operator decides of requests: the largest body; whether a field that changes nothing is refused; how
+    many seconds those under way have once the server is to stop."""
 
     max_body_bytes: int = MAX_BODY_BYTES
     strict: bool = False
