@@ -26,6 +26,7 @@ from gateway_upstream import (
     client,
     completion,
     page,
+    silent,
     text_of,
     through,
     unchunked,
@@ -50,11 +51,6 @@ def saying(*parts: bytes, close: bool = False) -> Handler:
             raise ConnectionError
 
     return handle
-
-
-async def silent(asked: Asked) -> None:
-    await asked.reader.read()
-    raise asyncio.IncompleteReadError(b"", None)
 
 
 def stalling(*parts: bytes) -> Handler:

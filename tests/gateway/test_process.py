@@ -11,6 +11,8 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -172,9 +174,12 @@ def test_a_busy_port_is_said(shosei: Shosei) -> None:
 
 
 def refuses(url: str) -> bool:
-    host, port = url.removeprefix("http://").split("/")[0].split(":")
-    with socket.socket() as probe:
-        return probe.connect_ex((host, int(port))) != 0
+    """Whether further calls are refused, to be tried again elsewhere."""
+    try:
+        urllib.request.urlopen(f"{url}/models", timeout=30).close()
+    except urllib.error.HTTPError as error:
+        return error.code == 503 and "Retry-After" in error.headers
+    return False
 
 
 def until(holds: Callable[[], bool]) -> None:

@@ -97,6 +97,29 @@ def test_readiness_follows_the_engine_and_nothing_outlives_a_killed_server(model
         until(lambda: not any(process.is_running() for process in family))
 
 
+def test_a_server_drains_for_as_long_as_it_is_told_and_ends_at_a_second_signal(tmp_path: Path) -> None:
+    model = make_model(tmp_path / "model", context=4096)
+    with serving(model, "--drain-s", "600", "--run", tmp_path / "run") as (server, url):
+        body = json.dumps({"prompt": "今天", "max_tokens": 3000, "stream": True, "ignore_eos": True}).encode()
+        request = urllib.request.Request(f"{url}/v1/completions", body, {"Content-Type": "application/json"})
+        with urllib.request.urlopen(request, timeout=60) as response:
+            response.readline()
+            engine = child(server, "engine")
+            engine.send_signal(signal.SIGSTOP)  # so that the answer does not end by itself
+            try:
+                server.terminate()
+                until(lambda: status(f"{url}/v1/models") == 503)
+                assert status(f"{url}/readyz") == 503
+                assert status(f"{url}/livez") == 200
+                server.terminate()
+                assert b'"code":"stopped"' in response.read()
+            finally:
+                engine.send_signal(signal.SIGCONT)
+        assert server.wait(timeout=60) == 0
+    (event,) = read_log(tmp_path / "run" / "log", 1).of(Request)
+    assert (event.status, event.error) == (200, "5xx")
+
+
 def test_without_a_run_nothing_is_recorded_and_the_next_server_clears_up_after_a_killed_one(model: Path) -> None:
     with tempfile.TemporaryDirectory() as temporary:
         with serving(model, TMPDIR=temporary) as (server, url):

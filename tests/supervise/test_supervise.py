@@ -248,6 +248,26 @@ def test_a_signal_is_passed_on_and_the_commands_code_comes_back(tmp_path: Path, 
     assert [event.exit_code for event in log.of(RunEnd)] == [42]
 
 
+def test_a_second_signal_is_passed_on_to_a_command_that_still_finishes_its_work(tmp_path: Path) -> None:
+    program = """
+import pathlib, signal, sys, time
+def finish(*_):
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(43))
+    pathlib.Path(sys.argv[1] + "finishing").touch()
+    time.sleep(600)
+signal.signal(signal.SIGTERM, finish)
+pathlib.Path(sys.argv[1]).touch()
+time.sleep(600)
+"""
+    options = ["--grace", "600", "--", sys.executable, "-c", program, f"{tmp_path}/out"]
+    with subprocess.Popen([SHOSEI, "supervise", "--run", tmp_path / "run", *options]) as supervisor:
+        assert eventually((tmp_path / "out").exists)
+        supervisor.send_signal(signal.SIGTERM)
+        assert eventually((tmp_path / "outfinishing").exists)
+        supervisor.send_signal(signal.SIGTERM)
+        assert supervisor.wait(60) == 43
+
+
 def test_output_passes_through(tmp_path: Path) -> None:
     options = ["--run", tmp_path / "run", "--max-restarts", "1", "--json"]
     shown = subprocess.run(

@@ -151,6 +151,12 @@ async def well(asked: Asked) -> None:
     await asked.say(STREAM, *CHUNKS, chunk({}, "stop"), *counted, DONE)
 
 
+async def silent(asked: Asked) -> None:
+    """Says nothing until the gateway leaves."""
+    await asked.reader.read()
+    raise asyncio.IncompleteReadError(b"", None)
+
+
 async def text_of(stream: Any) -> str:
     """The text of a streamed answer."""
     return "".join([part.choices[0].delta.content or "" async for part in stream if part.choices])

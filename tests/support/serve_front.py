@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -11,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
-import uvicorn
 
 from shosei.engine.protocol import (
     Cancel,
@@ -29,8 +29,10 @@ from shosei.log import Request, Writer, read_log
 from shosei.log.run import Run
 from shosei.serve.access import server_access
 from shosei.serve.app import MAX_BODY_BYTES, HttpRules, create_app
+from shosei.serve.http_server import HttpServer
 from shosei.text import Tokenizer
 from shosei.wire import sse
+from shosei.wire.accepted import ConnectionLimits
 from shosei.wire.access import Access, AccessRules
 from shosei.wire.endpoint import listen
 
@@ -50,7 +52,7 @@ def of_schema(schema: dict[str, Any]) -> dict[str, Any]:
 
 @dataclass
 class ScriptedEngine:
-    """Answers every request with ``text``; ``after`` says what then: end, fail, vanish or hang."""
+    """Answers every request with ``text``; ``after`` says what then: end, wait for ``go_on``, fail, vanish, hang."""
 
     path: Path
     text: str = ""
@@ -60,6 +62,7 @@ class ScriptedEngine:
     tokenizer: Tokenizer = TOKENIZER
     submitted: list[Submit] = field(default_factory=list)
     cancelled: asyncio.Event = field(default_factory=asyncio.Event)
+    go_on: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(frame(Hello("scripted", self.tokenizer.vocab_size, CONTEXT, self.slots)))
@@ -77,7 +80,9 @@ class ScriptedEngine:
         for token in self.tokenizer.encode(self.text, allow_special=True)[: request.max_tokens]:
             writer.write(frame(Token(request.id, token)))
             await asyncio.sleep(0.001)
-        if self.after == "end":
+        if self.after == "wait":
+            await self.go_on.wait()
+        if self.after in ("end", "wait"):
             if self.scored:
                 scores = [TokenScore(-0.25, [])] * (len(request.prompt) - 1)
                 writer.write(frame(PromptScores(request.id, scores)))
@@ -95,7 +100,7 @@ class Front:
     engine: ScriptedEngine
     http: aiohttp.ClientSession
     writer: Writer
-    server: uvicorn.Server
+    server: HttpServer
 
     async def post(self, body: dict[str, Any], path: str = "/v1/chat/completions", **headers: str) -> tuple[int, Any]:
         async with self.http.post(self.url + path, json=body, headers=headers) as response:
@@ -125,6 +130,8 @@ async def serving(
     origins: Sequence[str] = (),
     max_body_bytes: int = MAX_BODY_BYTES,
     access: Access | None = None,
+    limits: ConnectionLimits = ConnectionLimits(),  # noqa: B008 - immutable
+    drain_s: float = 1.0,
     **script: Any,
 ) -> AsyncIterator[Front]:
     if not (folder / "tokenizer.json").exists():
@@ -134,11 +141,12 @@ async def serving(
     engine = ScriptedEngine(folder / "s", tokenizer=Tokenizer.load(folder), **script)
     server = await asyncio.start_unix_server(engine.talk, engine.path)
     with Run(folder / "run").recording("http") as record, listen("127.0.0.1", 0) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 8192)  # so that a client that does not read is noticed
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         app = create_app(
             folder, engine.path, "scripted", writer=record.writer, max_waiting=1, http=http_rules, access=access
         )
-        front = uvicorn.Server(uvicorn.Config(app, log_level="critical", timeout_graceful_shutdown=1))
+        front = HttpServer(app, limits, drain_s, log_level="critical")
         running = asyncio.create_task(front.serve(sockets=[listener]))
         try:
             async with aiohttp.ClientSession() as http:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -34,6 +35,7 @@ def gateway(
     from shosei.config import save
     from shosei.gateway import Gateway, GatewayConfig
     from shosei.log.run import RUN_VARIABLE, open_run
+    from shosei.wire.accepted import ConnectionLimits
     from shosei.wire.access import Access
     from shosei.wire.endpoint import KEY_VARIABLE, Endpoint, listen
 
@@ -60,18 +62,34 @@ def gateway(
         if target and record:
             save(target.toml, "gateway", config)
             say(f"recording into attempt {record.writer.attempt} of {target.folder}")
-        running = Gateway(upstream or _NO_UPSTREAM, record.writer if record else None, config, api_key=api_key)
+        writer = record.writer if record else None
+        limits = ConnectionLimits().within_open_files(files_each=2)  # the client's and the upstream's
+        running = Gateway(upstream or _NO_UPSTREAM, writer, config, api_key=api_key, limits=limits)
         run_async(_serve(running, config, upstream, as_json), fast_loop())
     return EXIT_OK
 
 
 async def _serve(gateway: Gateway, config: GatewayConfig, upstream: str, as_json: bool) -> None:
-    import asyncio
-
     async with gateway as running:
         url = running.base_url()
         if config.open:
             say_open(running.url, "the server behind it, with its key," if upstream else "the recording")
         lines = [f"ready: {config.replay or upstream} behind {url} (Ctrl-C stops it)", f"export OPENAI_BASE_URL={url}"]
         result({"url": running.url, "base_url": url}, lines, as_json=as_json)
-        await asyncio.Event().wait()
+        await _told_to_stop(running)
+
+
+async def _told_to_stop(gateway: Gateway) -> None:
+    """Wait for SIGTERM or Ctrl-C; a second one hurries the gateway's end."""
+    import asyncio
+
+    told = asyncio.Event()
+
+    def stop() -> None:
+        if told.is_set():
+            gateway.hurry()
+        told.set()
+
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(signum, stop)
+    await told.wait()

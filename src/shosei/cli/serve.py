@@ -25,7 +25,7 @@ from shosei.spec.generation import WeightFormat
 from shosei.wrong_path import MODEL_OR_RUN, wrong_path
 
 _POLL_S = 0.1
-_GRACE_S = 20.0  # for answers in flight, and then for the engine
+_GRACE_S = 15.0  # beyond the drain, for the front to end and then the engine
 
 ModelOption = Annotated[Path, typer.Option(help="Model folder.")]
 HostOption = Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 for every one.")]
@@ -67,6 +67,9 @@ PerMinuteOption = Annotated[
 StrictOption = Annotated[
     bool, typer.Option("--strict", help="Refuse a field that changes nothing here, instead of naming it in a header.")
 ]
+DrainOption = Annotated[
+    float, typer.Option(min=0, help="Seconds that requests under way have to end when the server is to stop.")
+]
 BodyOption = Annotated[int, typer.Option(min=1024, metavar="BYTES", help="The largest body that a request may have.")]
 
 
@@ -89,6 +92,7 @@ def serve(
     allow_host: AllowHostOption = [],  # noqa: B006 (typer reads it)
     allow_origin: OriginOption = [],  # noqa: B006
     body_limit: BodyOption = 1 << 20,
+    drain_s: DrainOption = 20.0,
     strict: StrictOption = False,
     as_json: JsonOption = False,
 ) -> int:
@@ -153,7 +157,7 @@ def serve(
         engine += ["--weights", weights, "--context", str(context)]
         front = ["http", "--model", str(folder), "--socket", str(socket), "--name", name]
         front += ["--host", host, "--port", str(port), "--ratings-per-minute", str(ratings_per_minute)]
-        front += ["--body-limit", str(body_limit), *(["--strict"] if strict else [])]
+        front += ["--body-limit", str(body_limit), "--drain-s", str(drain_s), *(["--strict"] if strict else [])]
         front += [word for origin in allow_origin for word in ("--allow-origin", origin)]
         front += [word for other in allow_host for word in ("--allow-host", other)]
         front += ["--api-keys", str(api_keys)] if api_keys else []
@@ -165,7 +169,7 @@ def serve(
             Child("engine", [*shosei, *engine], phase="inference"),
             Child("http", [*shosei, *front], {KEY_VARIABLE: api_key}, phase="inference"),
         ]
-        supervisor = Supervisor(record.writer if record else None, children, grace_s=_GRACE_S)
+        supervisor = Supervisor(record.writer if record else None, children, grace_s=drain_s + _GRACE_S)
         say(f"loading {name} from {folder}")
         if target and record:
             say(f"recording into attempt {record.writer.attempt} of {target.folder}")
@@ -220,6 +224,7 @@ def http(
     allow_host: AllowHostOption = [],  # noqa: B006
     allow_origin: OriginOption = [],  # noqa: B006
     body_limit: BodyOption = 1 << 20,
+    drain_s: DrainOption = 20.0,
     strict: StrictOption = False,
 ) -> None:
     """Answer HTTP requests in front of an engine until told to stop."""
@@ -236,7 +241,7 @@ def http(
     access = server_access(AccessRules(keys, open, allow_host, allow_origin), host, listener.getsockname()[0])
     raters = ApiKeys(file=feedback_keys, hashed=False) if feedback_keys else keys
     rules = FeedbackRules(raters, raters_by_address, ratings_per_minute, keep_rated_text)
-    asked = HttpRules(body_limit, strict)
+    asked = HttpRules(body_limit, strict, drain_s)
     with recording_if_asked("http", "inference", config={"name": name}, argv=words_without(api_key)) as record:
         run_server(model, socket, name, listener, record.writer if record else None, rules, asked, access)
 

@@ -38,7 +38,7 @@ class GatewayConfig(Config):
         description="Environment variable with the upstream's key; without one the client's own is used.",
     )
     stall_s: float = Field(default=120.0, ge=0.1, description="Longest silence of the upstream, in seconds.")
-    drain_s: float = Field(default=5.0, ge=0, description="For answers in flight when the gateway closes, in seconds.")
+    drain_s: float = Field(default=20.0, ge=0, description="For answers under way when it is to stop, in seconds.")
     calls: Count | None = Field(default=None, description="Most calls of one task.")
     tokens: Count | None = Field(default=None, description="Most tokens of one task, of prompts and of answers.")
     inject: list[str] = Field(

@@ -16,13 +16,14 @@ import msgspec
 
 from shosei.gateway.call import Call
 from shosei.gateway.spool import Spool
+from shosei.wire.accepted import AcceptedConnection, AcceptedConnections, HeaderTooLarge
 from shosei.wire.api_error import ApiError
 from shosei.wire.api_keys import ApiKey
 from shosei.wire.connection import Headers
 from shosei.wire.openai import error_body
 
 MAX_BODY_BYTES = 64 << 20
-MAX_HEADER_BYTES = 64 << 10
+STOPPED = "The gateway is being stopped"
 JSON = [(b"content-type", b"application/json")]
 _BODILESS = (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED)
 _MOST_WAITING = 2  # requests that were sent before the answer to the first; more are left in the kernel
@@ -52,7 +53,7 @@ class Downstream(asyncio.Protocol):
     ``key_of`` lets a call in by its header, or raises ApiError: the body of one that is refused is not kept.
 
     ``whole`` to ``attach`` are for whoever makes the answer, ``drain`` to ``abort`` for the gateway. asyncio calls
-    ``connection_…``, ``data_received`` and ``…_writing``; httptools calls ``on_…``.
+    ``connection_…``, ``data_received`` and ``…_writing``; httptools calls ``on_…``. ``connections`` counts it.
     """
 
     def __init__(
@@ -60,8 +61,11 @@ class Downstream(asyncio.Protocol):
         handle: Callable[[Call], Awaitable[None]],
         others: set[Downstream],
         key_of: Callable[[Call], ApiKey | None],
+        connections: AcceptedConnections,
     ) -> None:
-        self._handle, self._others, self._key_of = handle, others, key_of
+        self._handle, self._others, self._key_of, self._connections = handle, others, key_of, connections
+        self._accepted: AcceptedConnection
+        self._error: Exception | None = None  # why what came is no request
         self._parser = httptools.HttpRequestParser(self)
         self._transport: asyncio.Transport
         self._incoming = _Incoming()
@@ -84,6 +88,13 @@ class Downstream(asyncio.Protocol):
         """An error in OpenAI's form."""
         body = msgspec.json.encode(error_body(status, message, code=code))
         self.whole(status, body, [*JSON, *(headers or [])])
+
+    def turns_away(self, path: str) -> bool:
+        """Whether no call for ``path`` can be answered now. If so, it has been refused."""
+        if reason := self._accepted.refusal(path):
+            self._closing = True
+            self.refuse(503, reason, code="unavailable", headers=[(b"retry-after", b"1")])
+        return bool(reason)
 
     def begin(self, status: int, headers: Headers) -> None:
         """The header. Pieces follow, unless the answer has no body; in chunks where it has no ``content-length``."""
@@ -148,14 +159,21 @@ class Downstream(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)  # uvloop's is not one of asyncio's classes
         self._others.add(self)
+        self._accepted = AcceptedConnection(self._connections, self._transport, self._reject)
 
     def connection_lost(self, error: Exception | None) -> None:
         self.gone = True
+        self._accepted.lost()
         self._others.discard(self)
         self._waiting.clear()
         self.cancel()
 
     def data_received(self, data: bytes) -> None:
+        if self._accepted.takes(data):
+            self._parse(data)
+            self._accepted.parsed(self._error)
+
+    def _parse(self, data: bytes) -> None:
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
@@ -163,29 +181,32 @@ class Downstream(asyncio.Protocol):
             if method == b"CONNECT":
                 self._reject(405, "This is not a tunnel")
             else:  # an offer of HTTP/2, as Java's client makes it: not taken, so the request is read as if without it
-                self.data_received(self._incoming.head(method) + data[upgrade.args[0] :])
+                self._parse(self._incoming.head(method) + data[upgrade.args[0] :])
         except httptools.HttpParserError as error:
-            self._reject(400, f"The request is not HTTP: {error}")
+            self._error = self._error or error
 
     def pause_writing(self) -> None:
+        self._accepted.paused(True)
         self._pause(True)
 
     def resume_writing(self) -> None:
+        self._accepted.paused(False)
         self._pause(False)
 
     def on_message_begin(self) -> None:
+        self._accepted.begun()
         self._incoming = _Incoming()
 
     def on_url(self, url: bytes) -> None:
         self._incoming.target += url
-        self._measure(url, MAX_HEADER_BYTES, 431)
+        self._note(len(url), fields=0)
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self._incoming.headers.append((name.lower(), value))
-        self._measure(name + value, MAX_HEADER_BYTES, 431)
+        self._note(len(name) + len(value))
 
     def on_headers_complete(self) -> None:
-        self._incoming.size = 0
+        self._accepted.header_ended()
         try:
             self._incoming.key = self._key_of(self._call_of(self._incoming))
         except ApiError as error:
@@ -195,9 +216,10 @@ class Downstream(asyncio.Protocol):
             self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def on_body(self, data: bytes) -> None:
+        self._accepted.body(len(data))
         incoming = self._incoming
         if incoming.refusal:
-            self._measure(data, MAX_BODY_BYTES, 413)
+            self._measure(len(data))
             return
         try:
             if incoming.spool:
@@ -210,11 +232,12 @@ class Downstream(asyncio.Protocol):
         except OSError as error:
             self._reject(507, f"The body is larger than {MAX_BODY_BYTES} bytes and cannot be kept: {error.strerror}")
             return
-        self._measure(data, MAX_BODY_BYTES, 413)
+        self._measure(len(data))
 
     def on_message_complete(self) -> None:
         if self._closing or self._parser.should_upgrade():
             return
+        self._accepted.whole()
         call = self._call_of(self._incoming)
         if self._task is None:
             self._start(call)
@@ -248,17 +271,27 @@ class Downstream(asyncio.Protocol):
         if self._on_pause:
             self._on_pause(waits)
 
-    def _measure(self, data: bytes, most: int, status: int) -> None:
-        self._incoming.size += len(data)
-        if self._incoming.size > most:
-            self._reject(status, f"{'The body' if status == 413 else 'The header'} is larger than {most} bytes")
+    def _measure(self, size: int) -> None:
+        """So many bytes of a body that is kept in memory, or read past."""
+        self._incoming.size += size
+        if self._incoming.size > MAX_BODY_BYTES:
+            self._reject(413, f"The body is larger than {MAX_BODY_BYTES} bytes")
+
+    def _note(self, size: int, *, fields: int = 1) -> None:
+        try:
+            self._accepted.header(size, fields=fields)
+        except HeaderTooLarge as error:
+            self._error = error  # httptools would tell of it only that there was one
+            raise
 
     def _reject(self, status: int, message: str) -> None:
         """Refuse what is not a whole request; nothing that follows it can be told apart."""
-        if not self._closing and self._task is None:
+        if self._task is not None:
+            self._transport.close()
+        elif not self._closing:
             self._closing = True
             self.refuse(status, message)
-        self._transport.close()
+            self._accepted.linger()
 
     def _start(self, call: Call) -> None:
         self._call, self.begun = call, False
@@ -268,6 +301,7 @@ class Downstream(asyncio.Protocol):
     def _ended(self, task: asyncio.Task[None]) -> None:
         """The call under way has its answer, whatever it is; on with the next."""
         self._task, self._on_pause = None, None
+        self._accepted.answered()
         if self._call and self._call.spool:
             self._call.spool.close()
         if not task.cancelled() and (error := task.exception()):
@@ -277,6 +311,8 @@ class Downstream(asyncio.Protocol):
                 self.refuse(500, "The gateway failed; its log says why")
         elif task.cancelled():
             self._closing = True
+            if not self.begun:
+                self.refuse(503, STOPPED, code="stopped", headers=[(b"retry-after", b"1")])
         if self._closing:
             self._transport.close()
         elif self._waiting:

@@ -20,12 +20,14 @@ from shosei.gateway.recording import Replay, Tee
 from shosei.gateway.relay import Relay
 from shosei.gateway.upstream import Source, Upstream
 from shosei.log import Event, Note, Request, Writer
+from shosei.wire.accepted import AcceptedConnections, ConnectionLimits
 from shosei.wire.access import Access
 from shosei.wire.api_error import ApiError
 from shosei.wire.api_keys import ApiKey
 from shosei.wire.endpoint import listen
 from shosei.wire.key_limits import KeyLimits
 
+_LAST_S = 1.0  # for clients to read what was written
 _USAGE_REFUSED = "the upstream refuses stream_options: of later streams it is not known what they cost in tokens"
 
 
@@ -54,6 +56,7 @@ class Gateway:
         on_exceeded: Callable[[str], None] = ignore,
         is_open: Callable[[str], bool] = any_task,
         api_key: str = "",
+        limits: ConnectionLimits = ConnectionLimits(),  # noqa: B008 - immutable
     ) -> None:
         self._writer, self._config, self._is_open = writer, config, is_open
         self._source = _source(upstream, writer, config)
@@ -62,6 +65,8 @@ class Gateway:
         self._asks_usage = True  # until the upstream refuses to be asked
         self._passages = Passages(self._emit)
         self._downstreams: set[Downstream] = set()
+        self._connections = AcceptedConnections(limits)
+        self._hurried = False
         self._not_recorded = 0
         self._name, self._numbers = uuid.uuid4().hex[:16], itertools.count(1)
         self.url = ""  # http://HOST:PORT, once it listens
@@ -85,30 +90,40 @@ class Gateway:
             raise
         self.url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
         self._server = await asyncio.get_running_loop().create_server(self._connected, sock=listener)
+        self._watching = asyncio.create_task(self._connections.watch())
         return self
 
     def _connected(self) -> Downstream:
-        return Downstream(self._handle, self._downstreams, self._key_of)
+        return Downstream(self._handle, self._downstreams, self._key_of, self._connections)
 
     async def __aexit__(self, *_: object) -> None:
-        """Let the answers in flight end for ``drain_s``, then cancel them."""
-        self._server.close()
-        for downstream in [*self._downstreams]:
-            downstream.drain()
+        """Let the answers in flight end for ``drain_s``, while further calls are refused; then cancel them."""
+        self._connections.draining = True
         until = time.monotonic() + self._config.drain_s
-        while self._downstreams and time.monotonic() < until:
+        while any(downstream.busy for downstream in self._downstreams) and not self._hurried:
+            if time.monotonic() > until:
+                break
             await asyncio.sleep(0.01)
+        self._server.close()
         left = [*self._downstreams]
         for downstream in left:
+            downstream.drain()
             downstream.cancel()
         while any(downstream.busy for downstream in left):
             await asyncio.sleep(0)
-        for downstream in left:
-            downstream.abort()
+        until = time.monotonic() + _LAST_S
+        while self._downstreams and time.monotonic() < until:
+            await asyncio.sleep(0.01)
+        self._connections.abort()
+        self._watching.cancel()
         self._source.close()
         if self._not_recorded:
             words = "calls were not on the recording and failed: this is no replay of what was recorded"
             self._emit(Note(level="warning", text=f"{self._not_recorded} {words}"))
+
+    def hurry(self) -> None:
+        """Wait no longer for the answers in flight."""
+        self._hurried = True
 
     @property
     def _run(self) -> str:
@@ -134,11 +149,13 @@ class Gateway:
 
     async def _answer(self, call: Call) -> None:
         downstream = call.downstream
+        if downstream.turns_away(call.path):
+            return
         if not call.path:
             downstream.refuse(400, "The target is no path, such as [/r/RUN][/t/TASK][/a/AGENT]/v1/chat/completions")
         elif call.run and self._run and call.run != self._run:
             downstream.refuse(404, f"This gateway records run '{self._run}', not '{call.run}'", code="unknown_run")
-        elif call.path == "/health":
+        elif call.path in ("/health", "/livez"):
             downstream.whole(200, b'{"status":"ok"}')
         elif call.api:
             number = next(self._numbers)
@@ -168,6 +185,7 @@ class Gateway:
                 relay.finish()
             else:
                 reply.error = reply.error or ("disconnect" if call.downstream.gone else "cancelled")
+                relay.break_off()
             raise
         except Exception:
             reply.status, reply.error = 500, "5xx"

@@ -12,7 +12,7 @@ from shosei.gateway.apis import Api
 from shosei.gateway.blocks import Blocks, Renaming
 from shosei.gateway.budget import BUDGET_CODE, Charge, words_over
 from shosei.gateway.call import Call
-from shosei.gateway.downstream import MAX_BODY_BYTES
+from shosei.gateway.downstream import MAX_BODY_BYTES, STOPPED
 from shosei.gateway.estimate import Estimate, prompt_tokens
 from shosei.gateway.hop import handed_on
 from shosei.gateway.splice import edited, id_edits
@@ -99,6 +99,12 @@ class Relay:
         self.reply.status, self.reply.error = status, error
         self._downstream.refuse(status, message, code=code, headers=_RETRY_AFTER if status == 429 else [])
 
+    def break_off(self) -> None:
+        """The gateway is being stopped: end a stream with an error that says so."""
+        if self._downstream.begun and self._reader.streams:
+            self._say(503, STOPPED, "stopped")
+            self._downstream.end()
+
     @functools.cached_property
     def _prompt_tokens(self) -> int:
         return prompt_tokens(self._call.body)
@@ -183,8 +189,11 @@ class Relay:
         ends = self.ended or self._reader.complete or self.reply.finish_reason
         if not self._charge.grow(*self.spent()) and not ends:
             self.reply.error, self.ended = "budget", True
-            error = error_body(403, words_over(self._call.task), code=BUDGET_CODE)
-            self._downstream.piece(sse.encode(_encode(error)))
+            self._say(403, words_over(self._call.task), BUDGET_CODE)
+
+    def _say(self, status: int, message: str, code: str) -> None:
+        """An error within a stream."""
+        self._downstream.piece(sse.encode(_encode(error_body(status, message, code=code))))
 
     def _changed(self, block: bytes, now_ns: int) -> bytes:
         """A part of a stream as the client is to see it: chunks under our id, without usage that only we want."""

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import uvicorn
 from fastapi import FastAPI, Request
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
@@ -27,12 +26,14 @@ from shosei.serve.feedback import DEFAULT_RULES, FeedbackRules, Ratings, RecentA
 from shosei.serve.fields import IGNORED_HEADER
 from shosei.serve.front import EngineLink, Front, PreparedRequest
 from shosei.serve.grammar_checker import GrammarChecker
+from shosei.serve.http_server import DRAIN_S, HttpServer
 from shosei.serve.middleware import Counters, RequestMiddleware
 from shosei.serve.prompt import chat_prompt, completion_prompts, completion_texts
 from shosei.serve.rater import set_cookie
 from shosei.serve.wording import ChatWording, TextWording
 from shosei.text import load_chat
 from shosei.text.generation import SamplingDefaults
+from shosei.wire.accepted import ConnectionLimits
 from shosei.wire.access import Access
 from shosei.wire.feedback import Feedback, FeedbackReceipt
 from shosei.wire.openai import ChatRequest, CompletionRequest
@@ -42,22 +43,22 @@ _Route = Callable[..., Coroutine[Any, Any, Response]]
 
 MAX_WAITING = 64
 MAX_BODY_BYTES = 1 << 20
-DRAIN_S = 5  # for answers in flight when the process is told to stop
 _FEEDBACK_ERRORS: dict[int | str, dict[str, Any]] = {
     401: {"description": "A key that this server does not know, or a user named without a key"},
     404: {"description": "This run gave no such answer"},
     429: {"description": "Too many ratings at once; Retry-After says when there is room again"},
     503: {"description": "Not recorded: no run folder, or its disk failed"},
 }
-_KEEP_ALIVE_S = 75  # longer than clients keep an idle connection, so that none is closed as they use it again
 
 
 @dataclass(frozen=True, slots=True)
 class HttpRules:
-    """What the operator decides of requests: the largest body; whether a field that changes nothing is refused."""
+    """What the operator decides of requests: the largest body; whether a field that changes nothing is refused; how
+    many seconds those under way have once the server is to stop."""
 
     max_body_bytes: int = MAX_BODY_BYTES
     strict: bool = False
+    drain_s: float = DRAIN_S
 
 
 DEFAULT_HTTP = HttpRules()
@@ -179,7 +180,8 @@ def create_app(
         return _json(front.card)
 
     @read("/health")
-    async def health() -> Response:
+    @read("/livez")
+    async def livez() -> Response:
         return _json({"status": "ok"})
 
     @read("/readyz")
@@ -208,17 +210,9 @@ def run_server(
     http: HttpRules = DEFAULT_HTTP,
     access: Access | None = None,
 ) -> None:
-    """Serve on ``listener`` until SIGTERM or SIGINT, then let answers in flight end for ``DRAIN_S``."""
+    """Serve on ``listener`` until SIGTERM or SIGINT, and then for as long as ``HttpServer`` has it."""
     app = create_app(model_folder, socket, model_name, writer=writer, rules=rules, http=http, access=access)
-    config = uvicorn.Config(
-        app,
-        log_level="warning",
-        access_log=False,
-        server_header=False,
-        timeout_keep_alive=_KEEP_ALIVE_S,
-        timeout_graceful_shutdown=DRAIN_S,
-    )
     # uvicorn raises the signal again once it has drained; the caller is to go on and end its run.
     for signum in (signal.SIGTERM, signal.SIGINT):
         signal.signal(signum, lambda *_: None)
-    uvicorn.Server(config).run(sockets=[listener])
+    HttpServer(app, ConnectionLimits().within_open_files(), http.drain_s).run(sockets=[listener])

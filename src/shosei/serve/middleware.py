@@ -25,9 +25,9 @@ class Counters:
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
         self.in_flight = 0
-        Gauge("shosei_requests_in_flight", "Requests being answered", registry=self._registry).set_function(
-            lambda: self.in_flight
-        )
+        Gauge(
+            "shosei_requests_in_flight", "Requests being answered, their body there", registry=self._registry
+        ).set_function(lambda: self.in_flight)
         self._requests = Counter("shosei_requests", "Requests answered", ["status"], registry=self._registry)
         self._errors = Counter("shosei_errors", "Requests failed, by type", ["type"], registry=self._registry)
         self._prompt = Counter("shosei_prompt_tokens", "Tokens in prompts", registry=self._registry)
@@ -65,9 +65,15 @@ class RequestMiddleware:
         if self._writer:
             self._writer.begin(event)
 
+        admitted = False  # once the body is there, so that whoever sends none takes nobody's place
+
         async def watched_receive() -> Message:
+            nonlocal admitted
             message = await receive()
             event.bytes_received = (event.bytes_received or 0) + len(message.get("body", b""))
+            if not (admitted or message.get("more_body")):
+                admitted = True
+                self._counters.in_flight += 1
             return message
 
         async def watched_send(message: Message) -> None:
@@ -77,17 +83,16 @@ class RequestMiddleware:
             event.bytes_sent = (event.bytes_sent or 0) + len(message.get("body", b""))
             await send(message)
 
-        self._counters.in_flight += 1
         try:
             await self._app(scope, watched_receive, watched_send)
-        except asyncio.CancelledError:
-            event.error = "disconnect"
+        except asyncio.CancelledError:  # the server is being stopped
+            event.status, event.error = event.status or 503, "5xx"
             raise
         except Exception:
             event.status = 500
             raise
         finally:
-            self._counters.in_flight -= 1
+            self._counters.in_flight -= admitted
             self._close(event)
 
     def _close(self, event: Request) -> None:

@@ -71,11 +71,12 @@ class Supervisor:
     async def run(self) -> int:
         """Supervise; call it in the main thread. Return the lost child's exit code, or else the first that is not 0.
 
-        A death by signal counts as 128 + signal. SIGTERM, SIGINT and SIGHUP end the children and then this; SIGUSR1 and
-        SIGUSR2 are passed on to the commands alone. A signal that we were started to ignore stays ignored.
+        A death by signal counts as 128 + signal. SIGTERM, SIGINT and SIGHUP end the children and then this; a second
+        one is passed on to all of them. SIGUSR1 and SIGUSR2 are passed on to the commands alone. A signal that we were
+        started to ignore stays ignored.
         """
         loop = asyncio.get_running_loop()
-        handlers = dict.fromkeys(_STOPPING, self.stop) | dict.fromkeys(_FORWARDED, self._forward)
+        handlers = dict.fromkeys(_STOPPING, self._interrupt) | dict.fromkeys(_FORWARDED, self._forward)
         handlers = {signum: act for signum, act in handlers.items() if signal.getsignal(signum) != signal.SIG_IGN}
         for signum, act in handlers.items():
             loop.add_signal_handler(signum, act, signum)
@@ -125,6 +126,13 @@ class Supervisor:
     def lost(self) -> bool:
         """Whether a child failed for good. If not, all of them finished or were told to stop."""
         return self._lost is not None
+
+    def _interrupt(self, signum: int) -> None:
+        """Stop; again, for whoever will not wait, all children at once: many commands end at a second signal."""
+        if self._stopping.is_set():
+            for process in self._running.values():
+                process.stop(signum)
+        self.stop(signum)
 
     def _forward(self, signum: int) -> None:
         for process in self._running.values():

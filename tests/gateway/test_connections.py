@@ -1,0 +1,121 @@
+"""Connections to a gateway: clients that send without end or not at all, that do not read; the end of a gateway."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from pathlib import Path
+
+import uvloop
+
+from gateway_upstream import CHUNKS, OK, QUESTION, STREAM, Asked, completion, page, serving, silent, through, unchunked
+from plain_client import PlainClient, feed, post
+from shosei.gateway import Gateway
+from shosei.log import Request
+from shosei.wire.accepted import ConnectionLimits
+
+CHAT = "/v1/chat/completions"
+
+
+async def well(asked: Asked) -> None:
+    await asked.say(OK + page(completion()))
+
+
+def test_what_is_no_whole_request_is_refused_while_others_are_answered() -> None:
+    async def talk(gateway: Gateway) -> None:
+        endless = await PlainClient.connect(gateway.url)
+        sending = asyncio.create_task(feed(endless, b"GET / HTTP/1.1\r\nX: " + b"a" * 400_000))
+        many = await PlainClient.connect(gateway.url)
+        await many.send(b"GET / HTTP/1.1\r\n" + b"X: y\r\n" * 101 + b"\r\n")
+        header, body = [await PlainClient.connect(gateway.url) for _ in range(2)]
+        await header.send(b"GET / HTTP/1.1\r\n")
+        await body.send(post(CHAT, b"{", length=100))
+        for client, status in ((endless, 431), (many, 431), (header, 408), (body, 408)):
+            answer = await client.answer()
+            assert (answer.status, answer.headers["connection"]) == (status, "close")
+            assert answer.message
+            assert await client.ended()
+            client.close()
+        await sending
+        good = await PlainClient.connect(gateway.url)
+        await good.send(post(CHAT, QUESTION))
+        assert (await good.answer()).status == 200
+        assert await good.ended()  # it idles
+        good.close()
+
+    async def run() -> None:
+        limits = ConnectionLimits(header_s=0.5, body_s=0.5, idle_s=0.5)
+        async with serving(well) as upstream:
+            async with Gateway(upstream.url, None, limits=limits) as gateway, asyncio.timeout(30):
+                await talk(gateway)
+
+    uvloop.run(run())
+
+
+def test_a_client_that_reads_nothing_is_left_and_others_have_places_meanwhile() -> None:
+    left = asyncio.Event()
+
+    async def endless(asked: Asked) -> None:
+        with contextlib.suppress(ConnectionError):
+            await asked.say(STREAM)
+            while True:
+                await asked.say(*CHUNKS * 50)
+        left.set()
+
+    async def run() -> None:
+        limits = ConnectionLimits(connections=1, unread_s=0.5)
+        async with serving(endless) as upstream, asyncio.timeout(30):
+            async with Gateway(upstream.url, None, limits=limits) as gateway:
+                client = await PlainClient.connect(gateway.url, receive_bytes=2048)
+                await client.send(post(CHAT, {**QUESTION, "stream": True}))
+                while not upstream.asked:
+                    await asyncio.sleep(0.01)
+                other = await PlainClient.connect(gateway.url)
+                assert (await other.ask("/livez")).status == 200
+                await other.send(post(CHAT, QUESTION))
+                answer = await other.answer()
+                assert (answer.status, answer.headers["retry-after"]) == (503, "1")
+                await left.wait()
+                client.close()
+                other.close()
+
+    uvloop.run(run())
+
+
+def test_a_gateway_that_ends_refuses_further_calls_and_says_so_in_a_stream_that_it_cuts(tmp_path: Path) -> None:
+    heard: list[bytes] = []
+
+    async def hanging(asked: Asked) -> None:
+        await asked.say(STREAM, *CHUNKS)
+        await silent(asked)
+
+    async def listen(client: PlainClient) -> None:
+        heard.append(await client.reader.read(-1))
+
+    async def late(gateway: Gateway) -> None:
+        """Ask while the gateway ends."""
+        client = await PlainClient.connect(gateway.url)
+        while (await client.ask("/livez")).status == 200:
+            await client.send(post(CHAT, b"no call"))
+            if (answer := await client.answer()).status == 503:
+                assert (answer.headers["connection"], answer.headers["retry-after"]) == ("close", "1")
+                heard.append(answer.body)
+                return
+            await asyncio.sleep(0.02)
+
+    tasks: list[asyncio.Task[None]] = []
+
+    async def talk(gateway: Gateway) -> None:
+        client = await PlainClient.connect(gateway.url)
+        await client.send(post(CHAT, {**QUESTION, "stream": True}))
+        await client.reader.readuntil(b"\r\n\r\n")
+        tasks.append(asyncio.create_task(listen(client)))
+        tasks.append(asyncio.create_task(late(gateway)))
+
+    log, _ = through(tmp_path, hanging, talk, drain_s=1.0)
+    refused, stream = sorted(heard, key=len)
+    assert json.loads(refused)["error"]["message"] == "The server is being stopped"
+    events = unchunked(b"transfer-encoding: chunked\r\n\r\n" + stream).split(b"\n\n")
+    assert json.loads(events[-2].removeprefix(b"data: "))["error"]["code"] == "stopped"
+    assert [event.error for event in log.of(Request) if event.stream] == ["cancelled"]
