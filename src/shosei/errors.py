@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import errno
 import signal
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 # The public contract: scripts rely on all of these, whether or not a verb of this version ends with each of them.
 # A process that a signal ended counts as 128 + signal, as in the shell.
@@ -30,12 +30,14 @@ _PATH_ERRORS = (FileNotFoundError, PermissionError, FileExistsError, IsADirector
 class InputError(Exception):
     """The user's input is wrong. The message is one line: what is wrong, and what to do. Exit code 2.
 
-    ``param`` names the field at fault, for the HTTP API's error body.
+    ``param`` names the field at fault, for the HTTP API's error body. ``commands`` are lines to copy from below the
+    message, where the verbs print it.
     """
 
-    def __init__(self, message: str, *, param: str | None = None) -> None:
+    def __init__(self, message: str, *, param: str | None = None, commands: Sequence[str] = ()) -> None:
         super().__init__(" ".join(message.split()))
         self.param = param
+        self.commands = tuple(commands)
 
 
 class MeasurementInvalid(Exception):

@@ -21,6 +21,7 @@ UNPACKED_BYTES = 1 << 28  # of a compressed file that is read whole
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 _KANA, _HAN = re.compile(r"[\u3041-\u30fe]"), re.compile(r"[\u4e00-\u9fff]")  # full-width: others come by accident
 _LEAST_SHARE_OF_SCRIPT = 0.1  # of characters that are not ASCII, for a text to be in that encoding
+_SHARE_OF_KANJI_ALONE = 0.9  # Chinese encodings read as Shift_JIS are half-width kana for the most part
 
 
 def read_text(path: Path) -> str:
@@ -71,6 +72,8 @@ def encoding_remedy(path: Path, data: bytes) -> str:
         name = "Shift_JIS"
     elif _share(_KANA, data, "euc_jp") > _LEAST_SHARE_OF_SCRIPT:
         name = "EUC-JP"
+    elif _share(_HAN, data, "cp932") > _SHARE_OF_KANJI_ALONE:
+        name = "Shift_JIS"
     elif _share(_HAN, data, "gb18030") > _LEAST_SHARE_OF_SCRIPT:
         name = "BIG5" if _is_big5(data) else "GBK"
     else:

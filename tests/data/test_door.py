@@ -295,6 +295,8 @@ def test_parquet_without_its_library_is_one_line(
             '{"prompt": "お元気ですか", "completion": "はい"}\n'.encode("cp932"),
             "mine:1: not UTF-8 but, it seems, Shift_JIS",
         ),
+        ('{"prompt": "日本国首都", "completion": "東京"}\n'.encode("cp932"), "it seems, Shift_JIS"),
+        ('{"prompt": "中国的首都是", "completion": "北京"}\n'.encode("gbk"), "it seems, GBK"),
         ('{"prompt": "a", "completion": "b"}\n'.encode("utf-16"), "mine:1: not UTF-8 but, it seems, UTF-16"),
         ('{"prompt": "a", "completion": "b"}\n'.encode("utf-32"), "mine:1: not UTF-8 but, it seems, UTF-32"),
     ],

@@ -320,6 +320,10 @@ def test_a_wrong_path_or_method_is_told_the_right_one(play: Callable[..., None])
     async def scene(front: Front) -> None:
         status, body = await front.post(ASK, "/chat/completions")
         assert (status, "base URL ends with /v1" in body["error"]["message"]) == (404, True)
+        status, body = await front.post(ASK, "/v1/embeddings")
+        assert (status, "it has /v1/chat/completions" in body["error"]["message"]) == (404, True)
+        async with front.http.put(f"{front.url}/v1/models") as response:
+            assert (await response.json())["error"]["message"] == "/v1/models takes GET, not PUT"
         async with front.http.get(f"{front.url}/v1/chat/completions") as response:
             assert response.status == 405
             assert (await response.json())["error"]["message"] == "/v1/chat/completions takes POST, not GET"

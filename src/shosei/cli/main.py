@@ -152,6 +152,8 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
         code = end.exit_code
     except (InputError, MeasurementInvalid) as error:
         code = _fail(str(error), exit_code_of_error(error))
+        for line in getattr(error, "commands", ()):
+            print(line, file=sys.stderr)
     except Terminated as error:  # without a word, as ever: often a process of ours that another one stops
         code = exit_code_of_error(error)
     except KeyboardInterrupt as error:

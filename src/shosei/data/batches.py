@@ -11,6 +11,7 @@ import numpy as np
 from shosei.data.config import TooLong
 from shosei.data.corpus import SPLITS, corpus_file, has_text
 from shosei.data.dataset import Batch, DialogueBatches
+from shosei.data.door import how_to_get_rows
 from shosei.data.examples import load_examples
 from shosei.data.packing import Packed
 from shosei.data.tokens import open_tokens
@@ -73,8 +74,8 @@ def training_files(run: Run) -> dict[str, Path]:
     files["tokenizer"] = run.tokenizer / "tokenizer.json"
     for name, path in files.items():
         if not path.is_file():
-            verb = "tokenizer" if name == "tokenizer" else "data"
-            raise InputError(f"{path} is missing; 'shosei {verb} --run {run.folder}' makes it")
+            remedy = f"'shosei tokenizer --run {run.folder}' makes it" if name == "tokenizer" else how_to_get_rows(run)
+            raise InputError(f"{path} is missing; {remedy}")
     return files
 
 

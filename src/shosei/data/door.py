@@ -104,11 +104,17 @@ def take_dialogues(
     return intake
 
 
+def how_to_get_rows(run: Run) -> str:
+    """What to do where the run has no training rows; an imported model is given the user's, not generated questions."""
+    folder = run.folder
+    return f"'shosei train --run {folder} --dialogues FILE' takes yours, 'shosei data --run {folder}' generates some"
+
+
 def read_dialogues(run: Run) -> list[Dialogue]:
     """The run's training rows. Raises InputError that names the file, the line and what is wrong with it."""
     file = run.data / "train.jsonl"
     if not file.is_file():
-        raise InputError(f"{file} is missing; 'shosei data --run {run.folder}' makes it")
+        raise InputError(f"{file} is missing; {how_to_get_rows(run)}")
     with progress("reading dialogues", unit="rows") as work:
         return [_own(record.where, record.fault, record.value) for record in work.over(read_records(file))]
 

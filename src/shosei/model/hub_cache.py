@@ -38,14 +38,16 @@ def find_checkpoint(source: Path) -> Path:
         raise InputError(f"{name} is in the cache as GGUF; import the file: shosei import {files[0]}")
     if advice(source, MODEL):
         raise wrong_path(source, MODEL)
-    raise InputError("\n".join(_missing(name)))
-
-
-def _missing(name: str) -> list[str]:
-    small = [f"  {model:<36} {what}" for model, what in SMALL_MODELS]
-    return [
+    raise InputError(
         f"no folder '{name}' here, and no whole model of that name in the hub's or ModelScope's cache; download it, "
         "and import it again:",
+        commands=_downloads(name),
+    )
+
+
+def _downloads(name: str) -> list[str]:
+    small = [f"  {model:<36} {what}" for model, what in SMALL_MODELS]
+    return [
         f"  hf download {name}",
         f"  HF_ENDPOINT=https://MIRROR hf download {name}      # where the hub is not reached, from a mirror of it",
         f"  modelscope download --model {name}                 # most names are the hub's",

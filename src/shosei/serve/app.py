@@ -136,7 +136,7 @@ def create_app(
     tokens.install(app, front)
 
     def read(path: str) -> Callable[[_Route], _Route]:
-        return lambda route: app.get(path)(app.head(path, include_in_schema=False)(route))
+        return lambda route: app.head(path, include_in_schema=False)(app.get(path)(route))
 
     @app.post("/v1/chat/completions")
     async def chat_completions(request: Request, body: ChatRequest) -> Response:

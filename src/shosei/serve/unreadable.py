@@ -10,6 +10,10 @@ from starlette.requests import Request
 
 _SHOWN = 100  # characters of what a client sent
 _NO_PATH = "This server has no {path}: OpenAI's paths begin with /v1, and so a client's base URL ends with /v1"
+_NOT_OURS = (
+    "This server has no {path}: of OpenAI's API it has /v1/chat/completions, /v1/completions and /v1/models, "
+    "and /v1/feedback of its own"
+)
 
 
 def cause(request: Request, exception: Exception) -> str:
@@ -17,7 +21,7 @@ def cause(request: Request, exception: Exception) -> str:
     path, method = request.url.path[:_SHOWN], request.method
     match exception:
         case HTTPException(status_code=404, detail="Not Found"):
-            return _NO_PATH.format(path=path)
+            return (_NOT_OURS if path.startswith("/v1/") else _NO_PATH).format(path=path)
         case HTTPException(status_code=405):
             return f"{path} takes {(exception.headers or {}).get('Allow', 'another method')}, not {method}"
         case HTTPException(status_code=400):
