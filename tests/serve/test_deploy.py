@@ -22,6 +22,7 @@ from documented import ROOT
 from serve_front import ASK, Front
 from serve_front import serving as fronting
 from shosei.config import load
+from shosei.serve.access import server_access
 from shosei.serve.app import MAX_BODY_BYTES
 from shosei.serve.config import ServeConfig
 from shosei.wire.endpoint import listen
@@ -32,7 +33,9 @@ NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
 
 
 def test_the_configuration_is_one_and_nginx_has_the_same_limit() -> None:
-    assert load(ServeConfig, "serve", DEPLOY / "serve.toml").body_limit == MAX_BODY_BYTES
+    config = load(ServeConfig, "serve", DEPLOY / "serve.toml")
+    assert config.api_keys
+    assert (config.allow_host, config.body_limit) == ([NAME], MAX_BODY_BYTES)
     assert "client_max_body_size 1m;" in (DEPLOY / "nginx.conf").read_text()
 
 
@@ -154,13 +157,15 @@ def test_nginx_spreads_requests_passes_tokens_on_as_they_come_and_goes_on_with_o
         folders = [tmp_path / name for name in ("a", "b")]
         for folder in folders:
             folder.mkdir()
+        config = load(ServeConfig, "serve", DEPLOY / "serve.toml").model_copy(update={"api_keys": None})
+        access = server_access(config.access_rules())
         async with (
             asyncio.timeout(60),
             contextlib.AsyncExitStack() as both,
-            fronting(folders[0], text="天气") as first,
+            fronting(folders[0], text="天气", access=access) as first,
             aiohttp.ClientSession() as http,
         ):
-            second = await both.enter_async_context(fronting(folders[1], text="天气"))
+            second = await both.enter_async_context(fronting(folders[1], text="天气", access=access))
             async with nginx(tmp_path, [front.url.removeprefix("http://") for front in (first, second)]) as url:
                 await scene(first, second, both, Client(http, url, tmp_path))
 

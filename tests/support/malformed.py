@@ -166,6 +166,9 @@ def _not_utf8() -> Iterator[Malformed]:
             Malformed(path, json.dumps(body, ensure_ascii=False).encode(encoding)) for path, body in GOOD.items()
         )
 
+    asked = json.dumps({"prompt": "x", "stop": ["\ud800"]})  # its escape is not found in these bytes
+    yield from (Malformed(COMPLETION, asked.encode(encoding)) for encoding in ("utf-16-le", "utf-16-be"))
+
 
 @_kind("half of a surrogate pair")
 def _surrogates() -> Iterator[Malformed]:
@@ -203,7 +206,7 @@ _OTHER_TYPES += ["multipart/form-data; boundary=x", "application/octet-stream", 
 @_kind("of another content type")
 def _content_types() -> Iterator[Malformed]:
     for path, body in GOOD.items():
-        yield from (Malformed(path, _bytes(body), kind) for kind in _OTHER_TYPES)
+        yield from (Malformed(path, _bytes(body), kind) for kind in (*_OTHER_TYPES, None))
 
 
 @_kind("compressed")
