@@ -129,7 +129,7 @@ class Client:
 @pytest.mark.system
 @pytest.mark.skipif(not (NGINX and shutil.which("openssl")), reason="no nginx or openssl on this machine")
 def test_nginx_spreads_requests_passes_tokens_on_as_they_come_and_goes_on_with_one_server(tmp_path: Path) -> None:
-    async def scene(first: Front, second: Front, both: contextlib.AsyncExitStack, client: Client) -> None:
+    async def scene(first: Front, second: Front, ends: list[contextlib.AsyncExitStack], client: Client) -> None:
         for _ in range(4):
             assert (await client.status(ASK))[0] == 200
         assert first.engine.submitted
@@ -149,9 +149,12 @@ def test_nginx_spreads_requests_passes_tokens_on_as_they_come_and_goes_on_with_o
         with pytest.raises(aiohttp.ClientError):
             await client.ask(ASK, name="other.example.org")
 
-        await both.aclose()  # the second one ends
+        await ends[1].aclose()
         for _ in range(4):
             assert (await client.status(ASK))[0] == 200
+        await ends[0].aclose()
+        status, refused = await client.status(ASK)
+        assert (status, refused["error"]["type"]) == (503, "server_error")
 
     async def all_of_it() -> None:
         folders = [tmp_path / name for name in ("a", "b")]
@@ -161,12 +164,16 @@ def test_nginx_spreads_requests_passes_tokens_on_as_they_come_and_goes_on_with_o
         access = server_access(config.access_rules())
         async with (
             asyncio.timeout(60),
-            contextlib.AsyncExitStack() as both,
-            fronting(folders[0], text="天气", access=access) as first,
+            contextlib.AsyncExitStack() as first_end,
+            contextlib.AsyncExitStack() as second_end,
             aiohttp.ClientSession() as http,
         ):
-            second = await both.enter_async_context(fronting(folders[1], text="天气", access=access))
+            ends = [first_end, second_end]
+            first, second = [
+                await end.enter_async_context(fronting(folder, text="天气", access=access))
+                for end, folder in zip(ends, folders, strict=True)
+            ]
             async with nginx(tmp_path, [front.url.removeprefix("http://") for front in (first, second)]) as url:
-                await scene(first, second, both, Client(http, url, tmp_path))
+                await scene(first, second, ends, Client(http, url, tmp_path))
 
     asyncio.run(all_of_it())
