@@ -29,7 +29,7 @@ from shosei.wire.endpoint import listen
 
 DEPLOY = ROOT / "examples/deploy"
 NAME = "llm.example.org"
-NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
+NGINX = shutil.which("nginx")
 
 
 def test_the_configuration_is_one_and_nginx_has_the_same_limit() -> None:
