@@ -16,7 +16,7 @@ from shosei.files import locked, write_atomic
 from shosei.wrong_path import unreadable
 
 # A run.toml may hold all of them.
-SECTIONS = ("data", "text", "tokenizer", "train", "load", "exam", "gateway", "agents", "judge")
+SECTIONS = ("data", "text", "tokenizer", "train", "serve", "load", "exam", "gateway", "agents", "judge")
 
 
 class Config(BaseModel):

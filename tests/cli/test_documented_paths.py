@@ -1,4 +1,4 @@
-"""What README, docs/architecture.md and docs/glossary.md say of files and folders is so."""
+"""What README and the documents below say of files and folders is so."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from documented import ROOT
 PACKAGE = ROOT / "src/shosei"
 README = ROOT / "README.md"
 DOCUMENTS = [README, ROOT / "docs/architecture.md", ROOT / "docs/glossary.md"]
+DOCUMENTS += [ROOT / "docs/deploy.md", ROOT / "docs/security.md"]
 _PATH = re.compile(r"[\w.-]+(?:/[\w.-]+)*(?:/|/[\w.-]+\.\w+|\.(?:py|md|toml))")
 
 

@@ -21,6 +21,7 @@ from shosei.exam import ExamConfig
 from shosei.exam.judging.config import JudgeConfig
 from shosei.gateway import GatewayConfig
 from shosei.load import LoadConfig
+from shosei.serve.config import ServeConfig
 from shosei.systems.config import AgentsConfig
 from shosei.train import TrainConfig
 from verb import Shosei
@@ -31,6 +32,7 @@ VERBS: dict[str, tuple[list[str], type[Config]]] = {
     "data": (["data"], DataConfig),
     "tokenizer": (["tokenizer"], TokenizerConfig),
     "train": (["train"], TrainConfig),
+    "serve": (["serve", "none"], ServeConfig),
     "load": (["load", URL], LoadConfig),
     "exam": (["exam", URL, "--suite", "none"], ExamConfig),
     "judge": (["judge", "none", "--judge-url", URL], JudgeConfig),
@@ -60,6 +62,9 @@ VALUES: dict[str, tuple[str, Any]] = {
     "betas": ("0.8 0.9", (0.8, 0.9)),
     "optimizer": ("adamw", "adamw"),
     "too_long": ("split", "split"),
+    "body_limit": ("4096", 4096),
+    "weights": ("int4", "int4"),
+    "feedback_keys": ("2026", Path("2026")),
     "dtype": ("float32", "float32"),
     "arrival": ("constant", "constant"),
     "max_tokens_field": ("max_completion_tokens", "max_completion_tokens"),
@@ -153,6 +158,8 @@ def test_the_help_tells_limits(shosei: Shosei) -> None:
         ("load", ["--rate", "fast"], "--rate"),
         ("load", ["--arrival", "never"], "--arrival"),
         ("gateway", ["--port", "70000"], "gateway.port: Input should be less than or equal to 65535"),
+        ("serve", ["--set", "serve.slot=8"], "unknown key 'serve.slot'; did you mean 'slots'?"),
+        ("serve", ["--weights", "int5"], "--weights"),
         ("train", ["--betas", "0.9", "1"], "train.betas.1: Input should be less than 1"),
         ("exam", ["--shot", "3"], "--shots"),
         ("exam", ["--seed", "1", "--limit", "3", "--seed=2"], "--seed is given 2 times"),

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import tomllib
 import urllib.request
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -133,6 +134,20 @@ def test_without_a_run_nothing_is_recorded_and_the_next_server_clears_up_after_a
             assert not private.exists()
             assert len(list(Path(temporary).glob("shosei-*"))) == 1
         assert not list(Path(temporary).glob("shosei-*"))
+
+
+def test_a_file_says_what_flags_say_and_the_run_keeps_it(model: Path, tmp_path: Path) -> None:
+    file, run = tmp_path / "serve.toml", tmp_path / "run"
+    file.write_text('[serve]\nname = "file"\nslots = 3\nbody_limit = 1024\nstrict = true\nweights = "int4"\n')
+    with serving(model, "--run", run, "--config", file, "--name", "flag", "--set", "serve.slots=2") as (_, url):
+        browser = Browser(url)
+        assert browser.post({"model": "flag", "prompt": "x", "max_tokens": 1}, "/v1/completions").status == 200
+        assert browser.post({"prompt": "x" * 1024}, "/v1/completions").status == 413
+        assert browser.post({"prompt": "x", "of_tomorrow": 1}, "/v1/completions").body["param"] == "of_tomorrow"
+    [begin] = [begin for begin in read_log(run / "log", 1).of(RunBegin) if begin.verb == "serve"]
+    assert begin.config.items() >= {"name": "flag", "slots": 2, "weights": "int4"}.items()
+    kept = tomllib.loads((run / "run.toml").read_text())["serve"]
+    assert kept.items() >= {"name": "flag", "slots": 2, "body_limit": 1024, "weights": "int4"}.items()
 
 
 def test_interrupted_server_finishes_its_run_and_keeps_no_words(model: Path, tmp_path: Path) -> None:

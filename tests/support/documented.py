@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 # Decisions and benchmarks tell what was typed on a day; nobody is to type it today.
 DOCUMENTS = [
     ROOT / "README.md",
-    *(ROOT / "docs" / f"{name}.md" for name in ("install", "build", "serve", "measure", "agents", "compare")),
+    *(ROOT / "docs" / f"{name}.md" for name in ("install", "build", "serve", "deploy", "measure", "agents", "compare")),
     *(ROOT / "docs" / f"{name}.md" for name in ("metrics", "models", "profiles")),
     *sorted(ROOT.glob("examples/*/README.md")),
 ]

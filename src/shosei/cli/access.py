@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -23,23 +22,6 @@ ApiKeyOption = Annotated[
         metavar="KEY",
         help="A key that clients must show. All users of this machine see a command line: set the variable "
         f"{KEY_VARIABLE} instead, or use --api-keys.",
-    ),
-]
-ApiKeysOption = Annotated[
-    Path | None,
-    typer.Option(
-        metavar="FILE", help="File of the keys that clients may show, which 'shosei key' makes; others are refused."
-    ),
-]
-OpenOption = Annotated[bool, typer.Option("--open", help="Let in everybody who reaches the address, without a key.")]
-AllowHostOption = Annotated[
-    list[str], typer.Option(metavar="NAME", help="A further name of the server in its clients' URLs. Repeatable.")
-]
-OriginOption = Annotated[
-    list[str],
-    typer.Option(
-        metavar="ORIGIN",
-        help="A page's origin that may ask from a browser, such as http://localhost:3000; * for any. Repeatable.",
     ),
 ]
 

@@ -98,6 +98,8 @@ _CONFIGURED = {
     "data": options_of("data", "shosei.data.config:DataConfig"),
     "tokenizer": options_of("tokenizer", "shosei.data.config:TokenizerConfig"),
     "train": options_of("train", "shosei.train.config:TrainConfig"),
+    "serve": options_of("serve", "shosei.serve.config:ServeConfig"),
+    "http": options_of("serve", "shosei.serve.config:ServeConfig"),
     "load": options_of("load", "shosei.load.config:LoadConfig"),
     "exam": options_of("exam", "shosei.exam.config:ExamConfig"),
     "judge": options_of("judge", "shosei.exam.judging.config:JudgeConfig"),

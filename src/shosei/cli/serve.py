@@ -5,31 +5,24 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from shosei.cli.access import (
-    KEY_VARIABLE,
-    AllowHostOption,
-    ApiKeyOption,
-    ApiKeysOption,
-    OpenOption,
-    OriginOption,
-    say_open,
-    words_without,
-)
+from shosei.cli.access import KEY_VARIABLE, ApiKeyOption, say_open, words_without
 from shosei.cli.common import JsonOption, RunOption, load_torch, require, result, say
+from shosei.cli.options import Given
 from shosei.errors import InputError
 from shosei.spec.generation import WeightFormat
 from shosei.wrong_path import MODEL_OR_RUN, wrong_path
+
+if TYPE_CHECKING:
+    from shosei.serve.config import ServeConfig
 
 _POLL_S = 0.1
 _GRACE_S = 15.0  # beyond the drain, for the front to end and then the engine
 
 ModelOption = Annotated[Path, typer.Option(help="Model folder.")]
-HostOption = Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 for every one.")]
-PortOption = Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 for any free one.")]
 WeightsOption = Annotated[
     WeightFormat,
     typer.Option(help="stored: in the type of the model's files; int4: matrices in 4 bits, the rest bf16."),
@@ -37,63 +30,13 @@ WeightsOption = Annotated[
 ContextOption = Annotated[
     int, typer.Option(min=0, help="Most tokens of a prompt with its answer (0: the model's context).")
 ]
-KeepOption = Annotated[
-    bool,
-    typer.Option(
-        "--keep-rated-text",
-        help="Write the question, the answer and the comment of each rated answer into the run's log, in plain text; "
-        "without it only the rating and its tags. Tell your users.",
-    ),
-]
-KeysOption = Annotated[
-    Path | None,
-    typer.Option(
-        metavar="FILE",
-        help="Keys that no request needs, one a line or as in --api-keys; their holders may name the user who rates.",
-    ),
-]
-AddressOption = Annotated[
-    bool,
-    typer.Option(
-        "--raters-by-address",
-        help="Take an address for one rater, instead of a cookie: a house or an office with one address is then one.",
-    ),
-]
-PerMinuteOption = Annotated[
-    int,
-    typer.Option(min=1, max=100_000, help="Ratings that a rater may give in a minute; an address four times as many."),
-]
-
-StrictOption = Annotated[
-    bool, typer.Option("--strict", help="Refuse a field that changes nothing here, instead of naming it in a header.")
-]
-DrainOption = Annotated[
-    float, typer.Option(min=0, help="Seconds that requests under way have to end when the server is to stop.")
-]
-BodyOption = Annotated[int, typer.Option(min=1024, metavar="BYTES", help="The largest body that a request may have.")]
 
 
 def serve(
+    context: typer.Context,
     model_or_run: Annotated[Path, typer.Argument(metavar="MODEL_OR_RUN", help="Model folder, or run folder.")],
-    host: HostOption = "127.0.0.1",
-    port: PortOption = 8000,
-    slots: Annotated[int, typer.Option(min=1, max=1024, help="Requests that are answered at the same time.")] = 16,
-    weights: WeightsOption = WeightFormat.STORED,
-    context: ContextOption = 0,
-    name: Annotated[str, typer.Option(help="Name that clients call the model by (default: its own).")] = "",
     run: RunOption = None,
-    keep_rated_text: KeepOption = False,
-    feedback_keys: KeysOption = None,
-    raters_by_address: AddressOption = False,
-    ratings_per_minute: PerMinuteOption = 30,
     api_key: ApiKeyOption = "",
-    api_keys: ApiKeysOption = None,
-    open: OpenOption = False,
-    allow_host: AllowHostOption = [],  # noqa: B006 (typer reads it)
-    allow_origin: OriginOption = [],  # noqa: B006
-    body_limit: BodyOption = 1 << 20,
-    drain_s: DrainOption = 20.0,
-    strict: StrictOption = False,
     as_json: JsonOption = False,
 ) -> int:
     """Serve a model over an OpenAI-compatible API until interrupted.
@@ -104,72 +47,68 @@ def serve(
     from contextlib import nullcontext
     from functools import partial
 
+    from shosei.config import save
     from shosei.files import sha256
     from shosei.log.run import RUN_VARIABLE, open_run
     from shosei.log.secret import RunSecret
     from shosei.model.hf_config import read_spec
     from shosei.model.hf_files import WEIGHTS, weight_files
+    from shosei.serve.config import ServeConfig
     from shosei.serve.startup import must_be_new, private_folder
     from shosei.spec.generation import slot_context
     from shosei.supervise import Child, Supervisor
-    from shosei.wire.access import Access, AccessRules
-    from shosei.wire.api_keys import ApiKeys
+    from shosei.wire.access import Access
     from shosei.wire.endpoint import is_ready, listen
 
     require("torch", "tokenizers", "uvicorn")
-    # What is wrong with who may ask is said before the model is loaded.
-    rules = AccessRules(ApiKeys(api_key, api_keys), open, allow_host, allow_origin)
-    if feedback_keys and rules.keys:
+    config: ServeConfig = context.obj.load(ServeConfig)
+    rules = config.access_rules(api_key)  # what is wrong with who may ask is said before the model is loaded
+    if config.feedback_keys and rules.keys:
         raise InputError("--feedback-keys: the holders of API keys may name users as they are; leave it out")
     folder, model_name = find_model(model_or_run)
-    name = name or model_name
-    context = slot_context(read_spec(folder), context)
-    with listen(host, port) as listener:
+    with listen(config.host, config.port) as listener:
         address, port, *_ = listener.getsockname()
-    Access(rules, host, address)
+    Access(rules, config.host, address)
+    # What the children are told: what was left open here is settled.
+    asked = config.model_copy(
+        update={
+            "name": config.name or model_name,
+            "port": port,
+            "context": slot_context(read_spec(folder), config.context),
+        }
+    )
+    name, host = asked.name, asked.host
     url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
     target = open_run(run, must_exist=False) if run or os.environ.get(RUN_VARIABLE) else None
-    if keep_rated_text and target is None:
-        raise InputError("--keep-rated-text keeps text in a run folder: name one with --run")
-    if (feedback_keys or raters_by_address) and target is None:
-        raise InputError("ratings are written into a run folder, and none is named: name one with --run")
-    if feedback_keys:
-        ApiKeys(file=feedback_keys, hashed=False)
-    if open:
+    _check_ratings(asked, recorded=target is not None)
+    if asked.open:
         say_open(url, f"the model {name}")
-    config = {"model": str(folder), "name": name, "url": url, "slots": slots, "keep_rated_text": keep_rated_text}
-    config |= {"weights": weights, "context": context}
+    manifest = {"model": str(folder), "name": name, "url": url, "slots": asked.slots}
+    manifest |= {"keep_rated_text": asked.keep_rated_text, "weights": asked.weights, "context": asked.context}
     hashes = {WEIGHTS: sha256(*weight_files(folder))} if target else {}
-    new_attempt = partial(must_be_new, config=config, hashes=hashes)
+    new_attempt = partial(must_be_new, config=manifest, hashes=hashes)
     words = words_without(api_key)
     recording = (
-        target.recording("serve", "inference", new_attempt=new_attempt, config=config, hashes=hashes, argv=words)
+        target.recording("serve", "inference", new_attempt=new_attempt, config=manifest, hashes=hashes, argv=words)
         if target
         else nullcontext()
     )
     with private_folder() as private, recording as record:
         if target:
             RunSecret.of(target.folder)
+            save(target.toml, "serve", config)
         socket = private / "engine.sock"
         shosei = [sys.executable, "-m", "shosei"]
-        engine = ["engine", "--model", str(folder), "--socket", str(socket), "--slots", str(slots)]
-        engine += ["--weights", weights, "--context", str(context)]
-        front = ["http", "--model", str(folder), "--socket", str(socket), "--name", name]
-        front += ["--host", host, "--port", str(port), "--ratings-per-minute", str(ratings_per_minute)]
-        front += ["--body-limit", str(body_limit), "--drain-s", str(drain_s), *(["--strict"] if strict else [])]
-        front += [word for origin in allow_origin for word in ("--allow-origin", origin)]
-        front += [word for other in allow_host for word in ("--allow-host", other)]
-        front += ["--api-keys", str(api_keys)] if api_keys else []
-        front += ["--open"] if open else []
-        front += ["--keep-rated-text"] if keep_rated_text else []
-        front += ["--raters-by-address"] if raters_by_address else []
-        front += ["--feedback-keys", str(feedback_keys)] if feedback_keys else []
+        common = ["--model", str(folder), "--socket", str(socket)]
+        engine = ["engine", *common, "--slots", str(asked.slots), "--weights", asked.weights]
+        engine += ["--context", str(asked.context)]
+        front = ["http", *common, *Given("serve", asked.model_dump(mode="json", exclude_none=True)).words()]
         children = [
             Child("engine", [*shosei, *engine], phase="inference"),
             Child("http", [*shosei, *front], {KEY_VARIABLE: api_key}, phase="inference"),
         ]
-        supervisor = Supervisor(record.writer if record else None, children, grace_s=drain_s + _GRACE_S)
+        supervisor = Supervisor(record.writer if record else None, children, grace_s=asked.drain_s + _GRACE_S)
         say(f"loading {name} from {folder}")
         if target and record:
             say(f"recording into attempt {record.writer.attempt} of {target.folder}")
@@ -209,41 +148,41 @@ def engine(
 
 
 def http(
+    context: typer.Context,
     model: ModelOption,
     socket: Annotated[Path, typer.Option(help="The engine's Unix socket.")],
-    name: Annotated[str, typer.Option(help="Name that clients call the model by.")],
-    host: HostOption = "127.0.0.1",
-    port: PortOption = 8000,
-    keep_rated_text: KeepOption = False,
-    feedback_keys: KeysOption = None,
-    raters_by_address: AddressOption = False,
-    ratings_per_minute: PerMinuteOption = 30,
     api_key: ApiKeyOption = "",
-    api_keys: ApiKeysOption = None,
-    open: OpenOption = False,
-    allow_host: AllowHostOption = [],  # noqa: B006
-    allow_origin: OriginOption = [],  # noqa: B006
-    body_limit: BodyOption = 1 << 20,
-    drain_s: DrainOption = 20.0,
-    strict: StrictOption = False,
 ) -> None:
     """Answer HTTP requests in front of an engine until told to stop."""
     from shosei.log.run import recording_if_asked
     from shosei.serve.access import server_access
     from shosei.serve.app import HttpRules, run_server
+    from shosei.serve.config import ServeConfig
     from shosei.serve.feedback import FeedbackRules
-    from shosei.wire.access import AccessRules
     from shosei.wire.api_keys import ApiKeys
     from shosei.wire.endpoint import listen
 
-    keys = ApiKeys(api_key, api_keys)
-    listener = listen(host, port)
-    access = server_access(AccessRules(keys, open, allow_host, allow_origin), host, listener.getsockname()[0])
-    raters = ApiKeys(file=feedback_keys, hashed=False) if feedback_keys else keys
-    rules = FeedbackRules(raters, raters_by_address, ratings_per_minute, keep_rated_text)
-    asked = HttpRules(body_limit, strict, drain_s)
+    config: ServeConfig = context.obj.load(ServeConfig)
+    rules, name = config.access_rules(api_key), config.name
+    listener = listen(config.host, config.port)
+    access = server_access(rules, config.host, listener.getsockname()[0])
+    raters = ApiKeys(file=config.feedback_keys, hashed=False) if config.feedback_keys else rules.keys
+    ratings = FeedbackRules(raters, config.raters_by_address, config.ratings_per_minute, config.keep_rated_text)
+    asked = HttpRules(config.body_limit, config.strict, config.drain_s)
     with recording_if_asked("http", "inference", config={"name": name}, argv=words_without(api_key)) as record:
-        run_server(model, socket, name, listener, record.writer if record else None, rules, asked, access)
+        run_server(model, socket, name, listener, record.writer if record else None, ratings, asked, access)
+
+
+def _check_ratings(config: ServeConfig, *, recorded: bool) -> None:
+    """Raise InputError where ratings have nowhere to go, or for a file of keys that is none."""
+    if config.keep_rated_text and not recorded:
+        raise InputError("--keep-rated-text keeps text in a run folder: name one with --run")
+    if (config.feedback_keys or config.raters_by_address) and not recorded:
+        raise InputError("ratings are written into a run folder, and none is named: name one with --run")
+    if config.feedback_keys:
+        from shosei.wire.api_keys import ApiKeys
+
+        ApiKeys(file=config.feedback_keys, hashed=False)  # before the model is loaded
 
 
 def find_model(path: Path) -> tuple[Path, str]:

@@ -8,31 +8,21 @@ from typing import Annotated, ClassVar, Self
 
 from pydantic import Field, model_validator
 
-from shosei.config import Config
 from shosei.errors import InputError
 from shosei.gateway.budget import TaskBudget
 from shosei.gateway.faults import FaultRates
-from shosei.wire.access import AccessRules
-from shosei.wire.api_keys import ApiKeys
+from shosei.wire.access_config import AccessConfig
 from shosei.wire.endpoint import KEY_VARIABLE
 
 Count = Annotated[int, Field(ge=1)]
 
 
-class GatewayConfig(Config):
+class GatewayConfig(AccessConfig):
     """Everything but the upstream and the log."""
 
     purpose: ClassVar[str] = "agents"
 
-    host: str = Field(default="127.0.0.1", description="Address to listen on; 0.0.0.0 for every one.")
     port: int = Field(default=8100, ge=0, le=65535, description="Port to listen on; 0 for any free one.")
-    api_keys: Path | None = Field(
-        default=None,
-        description="File of the keys that clients may show, which 'shosei key' makes; others are refused.",
-    )
-    open: bool = Field(default=False, description="Let in everybody who reaches the address, without a key.")
-    allow_host: list[str] = Field(default=[], description="A further name of the gateway in its clients' URLs.")
-    allow_origin: list[str] = Field(default=[], description="Origin of a page that may ask from a browser; * for any.")
     key_variable: str = Field(
         default=KEY_VARIABLE,
         description="Environment variable with the upstream's key; without one the client's own is used.",
@@ -50,10 +40,6 @@ class GatewayConfig(Config):
     record: Path | None = Field(default=None, description="Folder to write every answer down in.")
     replay: Path | None = Field(default=None, description="Folder to read answers from; nobody is asked.")
     keep_bodies: bool = Field(default=False, description="Keep questions and answers in the run folder, in plain text.")
-
-    def access_rules(self, api_key: str = "") -> AccessRules:
-        """Who may ask; ``api_key`` lets in as well. Raises InputError for what is no key, or no file of them."""
-        return AccessRules(ApiKeys(api_key, self.api_keys), self.open, self.allow_host, self.allow_origin)
 
     @cached_property
     def budget(self) -> TaskBudget:

@@ -39,6 +39,8 @@ def check_text(body: bytes) -> None:
         body.decode()
     except UnicodeDecodeError as error:
         raise ApiError(400, f"The body is not UTF-8 at byte {error.start}") from None
+    if b"\0" in body:  # no JSON has it, but UTF-16 without its mark is read as JSON by whoever guesses encodings
+        raise ApiError(400, f"The body is not UTF-8: byte {body.index(0)} is zero")
     if not _SURROGATE.search(body):
         return
     try:
