@@ -26,6 +26,8 @@ from shosei.wrong_path import MODEL_OR_RUN, wrong_path
 
 _POLL_S = 0.1
 _GRACE_S = 20.0  # for answers in flight, and then for the engine
+# A server is to outlive its bad days: only what fails again and again is given up.
+_MAX_RESTARTS, _PER_S, _BACKOFF_S = 6, 600.0, 0.1
 
 ModelOption = Annotated[Path, typer.Option(help="Model folder.")]
 HostOption = Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 for every one.")]
@@ -68,6 +70,10 @@ StrictOption = Annotated[
     bool, typer.Option("--strict", help="Refuse a field that changes nothing here, instead of naming it in a header.")
 ]
 BodyOption = Annotated[int, typer.Option(min=1024, metavar="BYTES", help="The largest body that a request may have.")]
+SpareOption = Annotated[
+    bool,
+    typer.Option("--no-spare", help="Keep no second engine process that waits with torch loaded (240 MB) for a crash."),
+]
 
 
 def serve(
@@ -90,6 +96,7 @@ def serve(
     allow_origin: OriginOption = [],  # noqa: B006
     body_limit: BodyOption = 1 << 20,
     strict: StrictOption = False,
+    no_spare: SpareOption = False,
     as_json: JsonOption = False,
 ) -> int:
     """Serve a model over an OpenAI-compatible API until interrupted.
@@ -162,10 +169,11 @@ def serve(
         front += ["--raters-by-address"] if raters_by_address else []
         front += ["--feedback-keys", str(feedback_keys)] if feedback_keys else []
         children = [
-            Child("engine", [*shosei, *engine], phase="inference"),
+            Child("engine", [*shosei, *engine], phase="inference", spare=not no_spare),
             Child("http", [*shosei, *front], {KEY_VARIABLE: api_key}, phase="inference"),
         ]
-        supervisor = Supervisor(record.writer if record else None, children, grace_s=_GRACE_S)
+        writer = record.writer if record else None
+        supervisor = Supervisor(writer, children, _MAX_RESTARTS, _BACKOFF_S, grace_s=_GRACE_S, per_s=_PER_S)
         say(f"loading {name} from {folder}")
         if target and record:
             say(f"recording into attempt {record.writer.attempt} of {target.folder}")
@@ -198,9 +206,14 @@ def engine(
     context: ContextOption = 0,
 ) -> None:
     """Load a model and answer token requests on a Unix socket until told to stop."""
-    load_torch()
-    from shosei.engine.server import serve_engine
+    from shosei.lineage import is_spare, wait_until_needed
 
+    load_torch()
+    from shosei.engine.server import rehearse, serve_engine
+
+    if is_spare():
+        rehearse()
+        wait_until_needed()
     serve_engine(model, socket, slots, weights, context)
 
 
