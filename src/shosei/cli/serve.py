@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -70,6 +71,18 @@ StrictOption = Annotated[
     bool, typer.Option("--strict", help="Refuse a field that changes nothing here, instead of naming it in a header.")
 ]
 BodyOption = Annotated[int, typer.Option(min=1024, metavar="BYTES", help="The largest body that a request may have.")]
+
+
+class LogFormat(StrEnum):
+    """Of the access log."""
+
+    NONE = "none"
+    JSON = "json"
+
+
+LogOption = Annotated[
+    LogFormat, typer.Option("--log", help="json: a line for each request on standard error, without its words.")
+]
 SpareOption = Annotated[
     bool,
     typer.Option("--no-spare", help="Keep no second engine process that waits with torch loaded (240 MB) for a crash."),
@@ -97,6 +110,7 @@ def serve(
     body_limit: BodyOption = 1 << 20,
     strict: StrictOption = False,
     no_spare: SpareOption = False,
+    log: LogOption = LogFormat.NONE,
     as_json: JsonOption = False,
 ) -> int:
     """Serve a model over an OpenAI-compatible API until interrupted.
@@ -160,7 +174,7 @@ def serve(
         engine += ["--weights", weights, "--context", str(context)]
         front = ["http", "--model", str(folder), "--socket", str(socket), "--name", name]
         front += ["--host", host, "--port", str(port), "--ratings-per-minute", str(ratings_per_minute)]
-        front += ["--body-limit", str(body_limit), *(["--strict"] if strict else [])]
+        front += ["--body-limit", str(body_limit), *(["--strict"] if strict else []), "--log", log]
         front += [word for origin in allow_origin for word in ("--allow-origin", origin)]
         front += [word for other in allow_host for word in ("--allow-host", other)]
         front += ["--api-keys", str(api_keys)] if api_keys else []
@@ -234,6 +248,7 @@ def http(
     allow_origin: OriginOption = [],  # noqa: B006
     body_limit: BodyOption = 1 << 20,
     strict: StrictOption = False,
+    log: LogOption = LogFormat.NONE,
 ) -> None:
     """Answer HTTP requests in front of an engine until told to stop."""
     from shosei.log.run import recording_if_asked
@@ -249,7 +264,7 @@ def http(
     access = server_access(AccessRules(keys, open, allow_host, allow_origin), host, listener.getsockname()[0])
     raters = ApiKeys(file=feedback_keys, hashed=False) if feedback_keys else keys
     rules = FeedbackRules(raters, raters_by_address, ratings_per_minute, keep_rated_text)
-    asked = HttpRules(body_limit, strict)
+    asked = HttpRules(body_limit, strict, log is LogFormat.JSON)
     with recording_if_asked("http", "inference", config={"name": name}, argv=words_without(api_key)) as record:
         run_server(model, socket, name, listener, record.writer if record else None, rules, asked, access)
 
