@@ -135,7 +135,8 @@ class _OlderName(Collector):
 
     def collect(self) -> Iterable[Metric]:
         older = Metric("vllm:time_per_output_token_seconds", "Between tokens", "histogram")
-        for metric in self._registry.restricted_registry([f"{_NEXT_TOKEN}_bucket"]).collect():
+        parts = [f"{_NEXT_TOKEN}_{part}" for part in ("bucket", "count", "sum")]
+        for metric in self._registry.restricted_registry(parts).collect():
             for sample in metric.samples:
                 older.samples.append(sample._replace(name=sample.name.replace(_NEXT_TOKEN, older.name)))
         yield older
