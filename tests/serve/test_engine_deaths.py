@@ -11,7 +11,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from serve_front import ASK, CONTEXT, TOKENIZER, Front, player
-from shosei.engine.protocol import Failed, Submit, Token, frame
+from shosei.engine.protocol import Failed, LogitRules, Submit, Token, frame
 from shosei.serve import quarantine
 from shosei.serve.counters import Counters
 
@@ -116,7 +116,8 @@ def test_requests_that_differ_in_anything_but_their_number_have_keys_of_their_ow
     request = Submit(1, [1, 2], 5)
     assert quarantine.key_of(request) == quarantine.key_of(Submit(2, [1, 2], 5))
     others = [Submit(1, [1, 3], 5), Submit(1, [1, 2], 6), Submit(1, [1, 2], 5, seed=1), Submit(1, [1, 2], 5, top_k=3)]
-    assert len({quarantine.key_of(each) for each in [request, *others]}) == 5
+    others.append(Submit(1, [1, 2], 5, rules=LogitRules(logit_bias={5: -1.0})))
+    assert len({quarantine.key_of(each) for each in [request, *others]}) == 6
 
 
 @pytest.mark.parametrize("by", ["field", "header"])

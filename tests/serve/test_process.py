@@ -76,7 +76,7 @@ def test_no_folder_and_no_server(tmp_path: Path) -> None:
 
 def test_readiness_follows_the_engine_and_nothing_outlives_a_killed_server(model: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
-    with serving(model, "--run", run) as (server, url):
+    with serving(model, "--run", run, "--no-spare") as (server, url):  # a spare may answer before anybody can look
         engine = child(server, "engine")
         engine.send_signal(signal.SIGSTOP)
         assert status(f"{url}/readyz") == 503
