@@ -1,4 +1,6 @@
-"""A process of ours ends with its parent, even if that is killed with SIGKILL, and adopts orphans (Linux)."""
+"""A process of ours ends with its parent, even if that is killed with SIGKILL, and adopts orphans (Linux).
+
+One that is started as a spare waits until its parent has need of it."""
 
 from __future__ import annotations
 
@@ -13,6 +15,8 @@ from shosei.proc import scan
 
 # A parent of ours leaves its pid here for a child of ours.
 PARENT_VARIABLE = "SHOSEI_PARENT"
+# Set for a spare; its parent writes a line to its standard input once it is needed.
+SPARE_VARIABLE = "SHOSEI_SPARE"
 
 _PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 _PR_SET_CHILD_SUBREAPER = 36
@@ -27,6 +31,18 @@ def die_with(parent: int) -> None:
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:  # it died before the call: its signal will never come
         os._exit(128 + signal.SIGKILL)
+
+
+def is_spare() -> bool:
+    """Whether this process is to wait before it does its work."""
+    return SPARE_VARIABLE in os.environ
+
+
+def wait_until_needed() -> None:
+    """In a spare: return once its parent needs it; end where the parent has ended."""
+    del os.environ[SPARE_VARIABLE]
+    if not sys.stdin.buffer.readline():
+        raise SystemExit(0)
 
 
 def adopt_orphans(adopt: bool = True) -> None:

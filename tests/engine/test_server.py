@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import json
-import os
 import signal
 import subprocess
 import sys
@@ -15,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from model_samples import peaked_model
+from engine_process import SPEC, engine_at_work, engine_process, greeting, make_engine_model
 from progress_display import but_progress
 from shosei.engine.client import EngineClient, EngineLost, GenerationFailed
 from shosei.engine.engine import answer_greedily
@@ -26,47 +23,11 @@ from shosei.log.events import RunBegin, RunEnd
 from shosei.log.reader import read_log
 from shosei.log.training_events import Section
 from shosei.model import folder
-from shosei.spec import ModelSpec
-
-SPEC = ModelSpec(
-    name="small",
-    vocab_size=300,
-    d_model=48,
-    n_layers=2,
-    intermediate_size=96,
-    n_heads=4,
-    n_kv_heads=1,
-    head_dim=16,
-    tied=True,
-    rope_theta=1e4,
-    context_length=4000,
-)
 
 
 @pytest.fixture(scope="module")
 def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("exported")
-    (root / "tokenizer").mkdir()
-    tokenizer = {"added_tokens": [{"id": 1, "content": "<|im_end|>"}], "model": {"vocab": {}}}
-    (root / "tokenizer/tokenizer.json").write_text(json.dumps(tokenizer))
-    (root / "tokenizer/tokenizer_config.json").write_text("{}")
-    folder.export(peaked_model(SPEC, seed=2), SPEC, root / "tokenizer", root / "model")
-    return root / "model"
-
-
-@contextlib.contextmanager
-def engine_process(model_folder: Path, socket: Path, slots: int = 4, **env: str) -> Iterator[subprocess.Popen[str]]:
-    process = subprocess.Popen(
-        [sys.executable, "-m", "shosei", "engine", "--model", model_folder, "--socket", socket, "--slots", str(slots)],
-        env=os.environ | {"OMP_NUM_THREADS": "1"} | env,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.communicate()
+    return make_engine_model(tmp_path_factory.mktemp("exported"))
 
 
 @pytest.fixture
@@ -79,17 +40,8 @@ def socket() -> Iterator[Path]:
 @pytest.fixture(scope="module")
 def shared(model_folder: Path) -> Iterator[Path]:
     """One engine for the tests that do not end it."""
-    with tempfile.TemporaryDirectory() as short:
-        path = Path(short) / "engine.sock"
-        with engine_process(model_folder, path):
-            asyncio.run(_greeting(path))
-            yield path
-
-
-async def _greeting(path: Path) -> Hello:
-    client = await EngineClient.connect(path, 60)
-    await client.close()
-    return client.hello
+    with engine_at_work(model_folder) as path:
+        yield path
 
 
 async def collect(client: EngineClient, prompt: list[int], max_tokens: int = 8, **options: object) -> list[int]:
@@ -107,7 +59,7 @@ def expected(model_folder: Path, prompts: list[list[int]], max_tokens: int = 8) 
 
 
 def test_it_says_what_it_serves(shared: Path) -> None:
-    assert asyncio.run(_greeting(shared)) == Hello("small", 300, 4000, 4)
+    assert asyncio.run(greeting(shared)) == Hello("small", 300, 4000, 4)
 
 
 def test_two_fronts_ask_at_once_and_each_gets_its_own_answers(shared: Path, model_folder: Path) -> None:
@@ -226,7 +178,7 @@ def test_a_killed_engine_is_lost_and_its_successor_takes_the_socket_over(model_f
         asyncio.run(ask(process))
     assert socket.exists()
     with engine_process(model_folder, socket):
-        assert asyncio.run(_greeting(socket)).model == "small"
+        assert asyncio.run(greeting(socket)).model == "small"
 
 
 def test_told_to_stop_it_ends_cleanly_and_tells_the_log(model_folder: Path, socket: Path, tmp_path: Path) -> None:
@@ -266,4 +218,4 @@ def test_a_socket_that_cannot_be_is_refused_before_the_model_is_read(shared: Pat
         with pytest.raises(InputError, match=says):
             serve_engine(tmp_path / "no model", socket, 4)
     assert (tmp_path / "file").read_text() == "mine"
-    assert asyncio.run(_greeting(shared)).model == "small"
+    assert asyncio.run(greeting(shared)).model == "small"

@@ -14,6 +14,7 @@ import time
 import tomllib
 import urllib.request
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -76,7 +77,7 @@ def test_no_folder_and_no_server(tmp_path: Path) -> None:
 
 def test_readiness_follows_the_engine_and_nothing_outlives_a_killed_server(model: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
-    with serving(model, "--run", run) as (server, url):
+    with serving(model, "--run", run, "--no-spare") as (server, url):  # a spare may answer before anybody can look
         engine = child(server, "engine")
         engine.send_signal(signal.SIGSTOP)
         assert status(f"{url}/readyz") == 503
@@ -179,6 +180,56 @@ def test_a_server_that_is_started_again_goes_on_in_its_attempt(model: Path, tmp_
     assert found["satisfaction"].n == 2
     processes = [lane for lane in timeline(log).lanes if lane.kind == "process"]
     assert [(lane.label, len(lane.bars)) for lane in processes] == [("engine", 2), ("http", 2)]
+
+
+def test_a_kill_under_load_is_an_error_for_what_was_in_flight_and_twice_is_enough(model: Path) -> None:
+    with serving(model) as (server, url):
+        until(lambda: len(engines(server)) == 2)  # the second is the spare
+        for _ in range(2):
+            first = engines(server)[0]
+            first.send_signal(signal.SIGSTOP)  # or the small model would have answered by then
+            with ThreadPoolExecutor() as clients:
+                poison = clients.submit(Browser(url).post, POISON, "/v1/completions")
+                until(lambda: in_flight(url) == 1)
+                first.kill()
+                answer = poison.result()
+            assert (answer.status, answer.body["code"]) == (503, "engine_lost")
+            until(lambda: status(f"{url}/readyz") == 200)
+        answer = Browser(url).post(POISON, "/v1/completions")
+        assert (answer.status, answer.body["code"]) == (400, "quarantined")
+        Browser(url).ask()
+        assert "shosei_engine_restarts_total 2.0" in text_at(f"{url}/metrics")
+
+
+def test_the_access_log_is_a_line_of_json_for_each_request_without_its_words(model: Path, tmp_path: Path) -> None:
+    with (tmp_path / "log").open("wb") as log, serving(model, "--log", "json", "--no-spare", stderr=log) as (_, url):
+        answer = Browser(url).post({"prompt": "secret words", "max_tokens": 3}, "/v1/completions")
+        assert Browser(url).post({"prompt": "secret words", "model": "none"}, "/v1/completions").status == 404
+        assert status(f"{url}/secret?words") == 404
+    text = (tmp_path / "log").read_text()
+    lines = [json.loads(line) for line in text.splitlines() if line.startswith("{")]
+    completed, refused = [line for line in lines if line["path"] == "/v1/completions"]
+    assert (completed["id"], completed["method"], completed["status"]) == (answer.body["id"], "POST", 200)
+    assert completed["tokens_in"] == answer.body["usage"]["prompt_tokens"]
+    assert completed["tokens_out"] == answer.body["usage"]["completion_tokens"]
+    assert 0 < completed["first_token_s"] <= completed["duration_s"]
+    assert (refused["status"], refused["error"], refused["tokens_out"]) == (404, "model_not_found", None)
+    assert [line["status"] for line in lines if line["path"] == "/secret"] == [404]
+    assert "words" not in text
+
+
+POISON = {"prompt": "毒", "max_tokens": 50, "temperature": 0}
+
+
+def engines(server: subprocess.Popen[str]) -> list[psutil.Process]:
+    """The engine and its spare, the older one first."""
+    family = psutil.Process(server.pid).children()
+    return sorted((it for it in family if "engine" in it.cmdline()), key=psutil.Process.create_time)
+
+
+def in_flight(url: str) -> float:
+    (line,) = (line for line in text_at(f"{url}/metrics").splitlines() if line.startswith("vllm:num_requests_running"))
+    return float(line.split()[-1])
 
 
 def test_the_streams_of_a_killed_front_are_errors(model: Path, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from dataclasses import replace
 from email.message import Message
 from http.cookiejar import CookieJar
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import psutil
 import torch
@@ -57,11 +57,17 @@ class Reply(NamedTuple):
 
 
 @contextmanager
-def serving(*arguments: str | Path, **environment: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+def serving(
+    *arguments: str | Path, stderr: IO[bytes] | None = None, **environment: str
+) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """``shosei serve`` with these arguments on a free port: the process and its URL, once it is ready."""
     command = [*SHOSEI, "serve", *map(str, arguments), "--port", "0", "--json"]
     with subprocess.Popen(
-        command, stdout=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": "1", **environment}
+        command,
+        stdout=subprocess.PIPE,
+        stderr=stderr,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
     ) as server:
         assert server.stdout
         try:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 _POLL_S = 0.1
 _GRACE_S = 15.0  # beyond the drain, for the front to end and then the engine
+# A server is to outlive its bad days: only what fails again and again is given up.
+_MAX_RESTARTS, _PER_S, _BACKOFF_S = 6, 600.0, 0.1
 
 ModelOption = Annotated[Path, typer.Option(help="Model folder.")]
 WeightsOption = Annotated[
@@ -105,10 +107,11 @@ def serve(
         engine += ["--context", str(asked.context)]
         front = ["http", *common, *Given("serve", asked.model_dump(mode="json", exclude_none=True)).words()]
         children = [
-            Child("engine", [*shosei, *engine], phase="inference"),
+            Child("engine", [*shosei, *engine], phase="inference", spare=asked.spare),
             Child("http", [*shosei, *front], {KEY_VARIABLE: api_key}, phase="inference"),
         ]
-        supervisor = Supervisor(record.writer if record else None, children, grace_s=asked.drain_s + _GRACE_S)
+        writer, grace_s = record.writer if record else None, asked.drain_s + _GRACE_S
+        supervisor = Supervisor(writer, children, _MAX_RESTARTS, _BACKOFF_S, grace_s=grace_s, per_s=_PER_S)
         say(f"loading {name} from {folder}")
         if target and record:
             say(f"recording into attempt {record.writer.attempt} of {target.folder}")
@@ -141,9 +144,14 @@ def engine(
     context: ContextOption = 0,
 ) -> None:
     """Load a model and answer token requests on a Unix socket until told to stop."""
-    load_torch()
-    from shosei.engine.server import serve_engine
+    from shosei.lineage import is_spare, wait_until_needed
 
+    load_torch()
+    from shosei.engine.server import rehearse, serve_engine
+
+    if is_spare():
+        rehearse()
+        wait_until_needed()
     serve_engine(model, socket, slots, weights, context)
 
 
@@ -168,7 +176,7 @@ def http(
     access = server_access(rules, config.host, listener.getsockname()[0])
     raters = ApiKeys(file=config.feedback_keys, hashed=False) if config.feedback_keys else rules.keys
     ratings = FeedbackRules(raters, config.raters_by_address, config.ratings_per_minute, config.keep_rated_text)
-    asked = HttpRules(config.body_limit, config.strict, config.drain_s)
+    asked = HttpRules(config.body_limit, config.strict, config.drain_s, config.log == "json")
     with recording_if_asked("http", "inference", config={"name": name}, argv=words_without(api_key)) as record:
         run_server(model, socket, name, listener, record.writer if record else None, ratings, asked, access)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import random
 from collections import deque
@@ -14,6 +15,7 @@ from shosei.engine.cache import SlotCache
 from shosei.engine.grammar import Constraint, Grammars
 from shosei.engine.protocol import (
     MAX_FRAME_BYTES,
+    OUT_OF_MEMORY,
     Cancel,
     Failed,
     LogitRules,
@@ -30,14 +32,18 @@ from shosei.spec import ModelSpec
 from shosei.spec.generation import PREFILL_TOKENS
 
 Event = Token | PromptScores | Failed
+_NO_MEMORY = "there is no memory left for this request beside the others; try again later"
 _SCORED_AT_ONCE = 256  # tokens of a prompt: each takes the logits of a whole vocabulary
 
 
 class TokenStream:
-    """A request on its way: its prompt, what was generated so far, and what may come next."""
+    """A request on its way: its prompt, what was generated so far, and what may come next.
 
-    def __init__(self, request: Submit, constraint: Constraint | None, adjuster: Adjuster | None) -> None:
-        self.request, self.constraint, self.adjuster = request, constraint, adjuster
+    ``turn`` numbers the requests in the order in which they came.
+    """
+
+    def __init__(self, request: Submit, constraint: Constraint | None, adjuster: Adjuster | None, turn: int) -> None:
+        self.request, self.constraint, self.adjuster, self.turn = request, constraint, adjuster, turn
         self.tokens = list(request.prompt)
         self.random = random.Random(request.seed)
 
@@ -81,6 +87,7 @@ class Engine:
         self._inbox: deque[tuple[Submit, Constraint | InputError | None] | Cancel] = deque()
         self._waiting: deque[TokenStream] = deque()
         self._running: list[TokenStream] = []  # the stream at index i has slot i
+        self._turns = itertools.count()
 
     @property
     def busy(self) -> bool:
@@ -104,14 +111,32 @@ class Engine:
         """Prefill the waiting requests that fit the free slots, or else decode one token for every running one.
 
         Returns what became of the requests that took part: a token or a failure each, behind the scores of its prompt.
+        Where there is no memory for it, the newest of them fails, and the others take part in the next step.
         """
         events = self._empty_inbox()
-        if admitted := self._admit():
-            logits, scored = self._prefill(admitted)
-            events += [*scored, *self._advance(admitted, logits)]
-        elif self._running:
-            events += self._advance(self._running, self._decode())
+        admitted = self._admit()
+        try:
+            if admitted:
+                logits, scored = self._prefill(admitted)
+                events += [*scored, *self._advance(admitted, logits)]
+            elif self._running:
+                events += self._advance(self._running, self._decode())
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+            events.append(self._give_up_newest(len(admitted)))
         return events
+
+    def _give_up_newest(self, admitted: int) -> Failed:
+        """Free the slot of the request that came last; those ``admitted`` with it, in the last slots, wait again."""
+        if admitted:
+            newest, again = self._running[-1], self._running[-admitted:-1]
+            del self._running[-admitted:]
+            self._waiting.extendleft(reversed(again))
+        else:
+            slot, newest = max(enumerate(self._running), key=lambda running: running[1].turn)
+            self._free(slot)
+        return Failed(newest.request.id, _NO_MEMORY, OUT_OF_MEMORY)
 
     def _empty_inbox(self) -> list[Event]:
         refused: list[Event] = []
@@ -126,7 +151,13 @@ class Engine:
             elif isinstance(constraint, InputError):
                 refused.append(Failed(request.id, str(constraint), "invalid_request"))
             else:
-                self._waiting.append(TokenStream(request, constraint, self._adjuster(request)))
+                try:
+                    stream = TokenStream(request, constraint, self._adjuster(request), next(self._turns))
+                    self._waiting.append(stream)
+                except (MemoryError, RuntimeError) as error:
+                    if not is_out_of_memory(error):
+                        raise
+                    refused.append(Failed(request.id, _NO_MEMORY, OUT_OF_MEMORY))
         return refused
 
     def _constraint(self, request: Submit) -> Constraint | InputError | None:
@@ -193,26 +224,33 @@ class Engine:
         return self._model.logits(self._model(ids, self._cache)[:, -1])
 
     def _advance(self, streams: list[TokenStream], logits: Tensor) -> list[Token | Failed]:
-        """Choose each stream's next token from its row of ``logits``; let the finished ones go."""
+        """Choose each stream's next token from its row of ``logits``; let the finished ones go.
+
+        No stream moves on before all have their token: a step for which there is no memory is taken again.
+        """
         raw = {
             row: logits[row].clone() for row, stream in enumerate(streams) if stream.request.alternatives is not None
         }
         faults = [_restrict(stream, logits[row]) for row, stream in enumerate(streams)]
         best, greedy = logits.max(dim=-1)
         finite, tokens = best.isfinite().tolist(), greedy.tolist()
+        scored: dict[int, TokenScore] = {}
+        for row, stream in enumerate(streams):
+            if faults[row] or not finite[row]:
+                continue
+            if stream.request.temperature > 0:
+                tokens[row] = _draw(stream, logits[row])
+            if row in raw:
+                scored[row] = score(raw[row], tokens[row], stream.request.alternatives or 0)
         events: list[Token | Failed] = []
         for row, stream in enumerate(streams):
-            request, token = stream.request, tokens[row]
+            number, token = stream.request.id, tokens[row]
             if faults[row]:
-                events.append(Failed(request.id, faults[row], "invalid_request"))
-                continue
-            if not finite[row]:
-                events.append(Failed(request.id, "the model computed no finite logits", "engine_error"))
-                continue
-            if request.temperature > 0:
-                token = _draw(stream, logits[row])
-            its_score = score(raw[row], token, request.alternatives or 0) if row in raw else None
-            events.append(Token(request.id, token, stream.finish_after(token, self.max_length), its_score))
+                events.append(Failed(number, faults[row], "invalid_request"))
+            elif not finite[row]:
+                events.append(Failed(number, "the model computed no finite logits", "engine_error"))
+            else:
+                events.append(Token(number, token, stream.finish_after(token, self.max_length), scored.get(row)))
         first = len(self._running) - len(streams)
         # From the last slot down: what moves into a freed slot is then always a stream that goes on.
         for offset, event in reversed(list(enumerate(events))):
@@ -226,6 +264,11 @@ class Engine:
         if slot < len(self._running):
             self._cache.move(len(self._running), slot, len(last.tokens))
             self._running[slot] = last
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether an allocation failed, on whatever device. torch's own for memory of the CPU is no more than its words."""
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error)
 
 
 def answer_greedily(

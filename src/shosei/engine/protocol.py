@@ -13,6 +13,7 @@ import msgspec
 
 _LENGTH_BYTES = 4
 MAX_FRAME_BYTES = 1 << 24
+OUT_OF_MEMORY = "out_of_memory"  # of ``Failed.kind``: the request may succeed another time
 
 
 class Grammar(msgspec.Struct, frozen=True):
@@ -113,7 +114,7 @@ class Failed(msgspec.Struct, tag="failed", frozen=True):
 
     id: int
     message: str
-    kind: str  # context_length_exceeded | invalid_request | engine_error
+    kind: str  # context_length_exceeded | invalid_request | engine_error | out_of_memory
 
 
 ClientMessage = Submit | Cancel

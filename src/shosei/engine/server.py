@@ -10,7 +10,7 @@ import signal
 import socket as sockets
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import msgspec
@@ -25,8 +25,9 @@ from shosei.log.run import RUN_VARIABLE, recording_if_asked
 from shosei.log.training_events import Section
 from shosei.model import folder
 from shosei.model.device import choose, free_memory
+from shosei.model.transformer import Transformer
 from shosei.progress import progress
-from shosei.spec import ModelSpec
+from shosei.spec import ModelSpec, preset
 from shosei.spec.generation import WeightFormat, require_memory, slot_context
 
 _READ_BYTES = 1 << 16
@@ -74,6 +75,14 @@ def serve_engine(
             record.writer.emit(Section(name="load", begin_ns=begin_ns, end_ns=time.monotonic_ns()))
         engine = Engine(model, spec, slots, context, grammars=Grammars(model_folder, spec.vocab_size))
         asyncio.run(_EngineServer(engine, spec).serve(socket))
+
+
+def rehearse() -> None:
+    """Have torch import, in a spare, what it imports only as the first model is loaded and steps."""
+    spec = replace(preset("nano"), vocab_size=8, d_model=16, intermediate_size=16, n_layers=1)
+    with torch.device("meta"):
+        Transformer(spec)
+    answer_greedily(Transformer(spec).eval(), spec, [[0]], [2], [])
 
 
 @dataclass(eq=False)

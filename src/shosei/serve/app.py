@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import socket as sockets
+import sys
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -20,14 +21,17 @@ from shosei.log import Writer
 from shosei.log.secret import RunSecret
 from shosei.serve import errors, tokens
 from shosei.serve.access import AccessMiddleware, server_access
+from shosei.serve.access_log import AccessLogMiddleware
 from shosei.serve.answer_ids import AnswerIds
 from shosei.serve.body import JsonRoute
+from shosei.serve.counters import Counters
+from shosei.serve.engine_link import EngineLink
 from shosei.serve.feedback import DEFAULT_RULES, FeedbackRules, Ratings, RecentAnswers
 from shosei.serve.fields import IGNORED_HEADER
-from shosei.serve.front import EngineLink, Front, PreparedRequest
+from shosei.serve.front import Front, PreparedRequest
 from shosei.serve.grammar_checker import GrammarChecker
 from shosei.serve.http_server import DRAIN_S, HttpServer
-from shosei.serve.middleware import Counters, RequestMiddleware
+from shosei.serve.middleware import RequestMiddleware
 from shosei.serve.prompt import chat_prompt, completion_prompts, completion_texts
 from shosei.serve.rater import set_cookie
 from shosei.serve.wording import ChatWording, TextWording
@@ -59,6 +63,7 @@ class HttpRules:
     max_body_bytes: int = MAX_BODY_BYTES
     strict: bool = False
     drain_s: float = DRAIN_S
+    log_json: bool = False  # a line on standard error for each request
 
 
 DEFAULT_HTTP = HttpRules()
@@ -85,12 +90,13 @@ def create_app(
     access = access or server_access()
     secret = RunSecret.of(writer.path.parent.parent) if writer else RunSecret.of_process()
     recent = RecentAnswers() if rules.keep_text else None
+    counters = Counters(model_name)
     front = Front(
         model_name,
         load_chat(model_folder),
-        EngineLink(socket),
+        EngineLink(socket, counters),
         GrammarChecker(model_folder),
-        Counters(),
+        counters,
         max_waiting,
         recent,
         SamplingDefaults.of_folder(model_folder),
@@ -131,6 +137,8 @@ def create_app(
             allow_private_network=True,  # a page of the public network may ask a server at home
             expose_headers=[IGNORED_HEADER, "Retry-After"],
         )
+    if http.log_json:
+        app.add_middleware(AccessLogMiddleware, write=lambda line: print(line, file=sys.stderr, flush=True))
     app.router.route_class = JsonRoute
     errors.install(app)
     tokens.install(app, front)

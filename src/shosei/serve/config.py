@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 
 from pydantic import Field
 
 from shosei.spec.generation import WeightFormat
 from shosei.wire.access_config import AccessConfig
+
+
+class AccessLog(StrEnum):
+    """The form of the access log."""
+
+    NONE = "none"
+    JSON = "json"
 
 
 class ServeConfig(AccessConfig):
@@ -29,6 +37,13 @@ class ServeConfig(AccessConfig):
     )
     strict: bool = Field(
         False, description="Refuse a field that changes nothing here, instead of naming it in a header."
+    )
+
+    spare: bool = Field(
+        True, description="Keep a second engine process that waits with torch loaded (240 MB) for a crash."
+    )
+    log: AccessLog = Field(
+        AccessLog.NONE, description="json: a line for each request on standard error, without its words."
     )
 
     feedback_keys: Path | None = Field(

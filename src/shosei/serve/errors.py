@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from shosei.engine.client import EngineLost, GenerationFailed
 from shosei.errors import InputError
-from shosei.serve.middleware import EVENT
+from shosei.serve.middleware import EVENT, REFUSAL
 from shosei.serve.unreadable import cause
 from shosei.wire.api_error import ApiError
 from shosei.wire.feedback import Feedback
@@ -28,6 +28,8 @@ def api_error(error: Exception) -> ApiError:
             return _invalid(error)
         case EngineLost():
             return ApiError(503, str(error), code="engine_lost", retry_after_s=1)
+        case GenerationFailed(kind="out_of_memory"):
+            return ApiError(503, str(error), code=error.kind, retry_after_s=1)
         case GenerationFailed():
             return ApiError(500 if error.kind == "engine_error" else 400, str(error), code=error.kind)
         case HTTPException():
@@ -50,6 +52,7 @@ def install(app: FastAPI) -> None:
     async def answer(request: Request, exception: Exception) -> Response:
         error = api_error(exception)
         error.message = cause(request, exception) or error.message
+        request.scope[REFUSAL] = error.code or str(error.status)
         event = request.scope.get(EVENT)
         if event and error.code == CONTEXT_LENGTH_EXCEEDED:
             event.error = "context limit"

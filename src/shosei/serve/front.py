@@ -1,29 +1,29 @@
-"""From a request to its answer: the connection to the engine, admission, room in the context."""
+"""From a request to its answer: admission, room in the context, the time that it has."""
 
 from __future__ import annotations
 
 import asyncio
 import time
 from collections.abc import Callable
-from contextlib import aclosing
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TypeVar
 from urllib.parse import quote
 
 from starlette.requests import Request as HttpRequest
 
-from shosei.engine.client import EngineClient, EngineLost, GenerationFailed
 from shosei.engine.protocol import Hello
 from shosei.log import Request as Event
 from shosei.serve.access import API_KEY
 from shosei.serve.choices import Choices
+from shosei.serve.counters import Counters
+from shosei.serve.deadline import Deadline
+from shosei.serve.engine_link import EngineLink
 from shosei.serve.errors import CONTEXT_LENGTH_EXCEEDED
 from shosei.serve.feedback import RecentAnswers
 from shosei.serve.fields import IGNORED_HEADER, ignored_fields
 from shosei.serve.generation import Generation
 from shosei.serve.grammar_checker import GrammarChecker
-from shosei.serve.middleware import EVENT, Counters
+from shosei.serve.middleware import EVENT
 from shosei.serve.prompt import Prompt, check, check_ids
 from shosei.serve.response import CompletionResponse, while_connected
 from shosei.serve.sampling import OPENAI_DEFAULTS, sampling
@@ -36,53 +36,8 @@ from shosei.wire.api_error import ApiError
 from shosei.wire.openai import RequestBody
 from shosei.wire.openai_answers import ModelCard
 
-_CONNECT_S = 1.0
-_PROBE_S = 3.0
 _LONG_BODY_BYTES = 1 << 16  # whose text takes some tens of milliseconds to encode
 T = TypeVar("T")
-
-
-class EngineLink:
-    """The front's connection to the engine, made again when the engine comes back.
-
-    Hands out one shared client for the engine at ``socket``, and proves that it works.
-    """
-
-    def __init__(self, socket: Path) -> None:
-        self._socket = socket
-        self._client: EngineClient | None = None
-        self._connecting: asyncio.Task[EngineClient] | None = None
-
-    async def client(self) -> EngineClient:
-        """The living connection. Raises EngineLost if there is none and none can be made at once."""
-        if self._client is None or self._client.lost:
-            if self._connecting is None or self._connecting.done():
-                self._connecting = asyncio.create_task(EngineClient.connect(self._socket, _CONNECT_S))
-            try:
-                self._client = await asyncio.shield(self._connecting)
-            except EngineLost:
-                raise EngineLost("The engine does not answer: it is loading, lost or hanging") from None
-        return self._client
-
-    async def probe(self, token: int) -> None:
-        """Decode one token for real, after ``token``. Raises ApiError (503) that says why it was impossible."""
-        try:
-            engine = await self.client()
-            async with asyncio.timeout(_PROBE_S), aclosing(engine.generate([token], max_tokens=1)) as tokens:
-                await anext(tokens)
-        except TimeoutError:
-            reason = f"the engine made no token within {_PROBE_S:g} s: it hangs or is overloaded"
-        except (EngineLost, GenerationFailed) as error:
-            reason = str(error)
-        else:
-            return
-        raise ApiError(503, reason, code="not_ready", retry_after_s=1)
-
-    async def close(self) -> None:
-        if self._connecting:
-            self._connecting.cancel()
-        if self._client:
-            await self._client.close()
 
 
 @dataclass(frozen=True)
@@ -139,12 +94,14 @@ class Front:
         ignored = self._ignored(request)
         engine = await self.link.client()
         if self.counters.in_flight > engine.hello.slots + self._max_waiting:
-            raise ApiError(429, f"{self._max_waiting} requests wait already: try again later", retry_after_s=1)
+            wait_s = self.counters.wait_s(self._max_waiting)
+            message = f"{self._max_waiting} requests wait already, for about {wait_s} s: try again then"
+            raise ApiError(429, message, code="queue_full", retry_after_s=wait_s)
         prompts = await self._prompts(http, request, prepared, engine.hello)
         drawn = sampling(request, self._defaults)
         generations = [
             Generation(
-                engine,
+                self.link,
                 self.chat.tokenizer,
                 prompt,
                 _answer_limit(len(prompt.ids), engine.hello.context_length, prepared, request.min_tokens),
@@ -160,7 +117,8 @@ class Front:
         if self._recent is not None:
             self._recent.add(event.id, prepared.text(), generations[0].texts)
         worded = wording(event.id, self.card.id, self.chat.tokenizer, prepared.alternatives is not None)
-        return CompletionResponse(choices, worded, event, request, ignored)
+        deadline = Deadline.of(event, request, http.scope)
+        return CompletionResponse(choices, worded, event, request, ignored, deadline, self.counters)
 
     async def _prompts(
         self, http: HttpRequest, request: RequestBody, prepared: PreparedRequest, hello: Hello

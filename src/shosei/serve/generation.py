@@ -6,8 +6,8 @@ import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
-from shosei.engine.client import EngineClient
 from shosei.engine.protocol import PromptScores, Submit, TokenScore
+from shosei.serve.engine_link import EngineLink
 from shosei.serve.prompt import Prompt
 from shosei.serve.sampling import Sampling
 from shosei.text import AnswerReader, Piece, ThoughtPiece, Tokenizer
@@ -26,7 +26,7 @@ class Generation:
 
     def __init__(
         self,
-        engine: EngineClient,
+        engine: EngineLink,
         tokenizer: Tokenizer,
         prompt: Prompt,
         max_tokens: int,
@@ -61,7 +61,7 @@ class Generation:
         """The answer's thoughts, its words, in pieces of whole characters, up to a stop, and its calls. Closing it
         cancels the engine's work.
 
-        Raises EngineLost, GenerationFailed.
+        Raises EngineLost, GenerationFailed, ApiError.
         """
         called = False
         async with aclosing(self._until_stop()) as pieces:

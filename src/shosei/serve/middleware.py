@@ -1,47 +1,23 @@
-"""What became of each completion request: a ``request`` event in the run's log, and counters for operators."""
+"""What became of each completion request: a ``request`` event in the run's log, and counts for operators."""
 
 from __future__ import annotations
 
 import asyncio
 import time
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shosei.log import Request, Writer
 from shosei.serve.access import API_KEY
 from shosei.serve.answer_ids import AnswerIds
+from shosei.serve.counters import Counters
 from shosei.wire.openai import ID_PREFIXES
 
 PURPOSE_HEADER = b"x-shosei-purpose"
 PURPOSES = ("load", "exam", "agents", "chat", "judge", "probe", "warm-up")
 EVENT = "shosei.event"  # in the scope of a completion request
-
-
-class Counters:
-    """The Prometheus page. An operational read-out: nothing on the card is computed from it."""
-
-    def __init__(self) -> None:
-        self._registry = CollectorRegistry()
-        self.in_flight = 0
-        Gauge(
-            "shosei_requests_in_flight", "Requests being answered, their body there", registry=self._registry
-        ).set_function(lambda: self.in_flight)
-        self._requests = Counter("shosei_requests", "Requests answered", ["status"], registry=self._registry)
-        self._errors = Counter("shosei_errors", "Requests failed, by type", ["type"], registry=self._registry)
-        self._prompt = Counter("shosei_prompt_tokens", "Tokens in prompts", registry=self._registry)
-        self._completion = Counter("shosei_completion_tokens", "Tokens generated", registry=self._registry)
-
-    def count(self, event: Request) -> None:
-        self._requests.labels(str(event.status or "none")).inc()
-        if event.error:
-            self._errors.labels(event.error).inc()
-        self._prompt.inc(event.tokens_in or 0)
-        self._completion.inc(event.tokens_out or 0)
-
-    def page(self) -> bytes:
-        return generate_latest(self._registry)
+REFUSAL = "shosei.refusal"  # in the scope of a request that was refused: why, in a word
 
 
 class RequestMiddleware:
@@ -93,13 +69,13 @@ class RequestMiddleware:
             raise
         finally:
             self._counters.in_flight -= admitted
-            self._close(event)
+            self._close(event, scope.get(REFUSAL, ""))
 
-    def _close(self, event: Request) -> None:
+    def _close(self, event: Request, refusal: str) -> None:
         event.done_ns = time.monotonic_ns()
         event.error = event.error or _error_of(event.status)
         event.first_try_error = event.error
-        self._counters.count(event)
+        self._counters.count(event, refusal)
         if self._writer:
             self._writer.emit(event)
 

@@ -14,6 +14,8 @@ from starlette.types import Message, Receive, Scope, Send
 
 from shosei.log import Request as Event
 from shosei.serve.choices import Choices
+from shosei.serve.counters import Counters
+from shosei.serve.deadline import Deadline
 from shosei.serve.errors import api_error
 from shosei.serve.middleware import EVENT
 from shosei.serve.wording import Wording
@@ -30,15 +32,23 @@ class CompletionResponse(Response):
     """An HTTP response that reads ``choices`` and words them as ``wording`` has it.
 
     The status line waits for the first piece, so that an engine that fails before it is an HTTP error; one that fails
-    later is an error event, and the stream ends there.
+    later is an error event, and the stream ends there; so does one that is not done by ``deadline``.
     """
 
     def __init__(
-        self, choices: Choices, wording: Wording, event: Event, request: RequestBody, headers: Mapping[str, str]
+        self,
+        choices: Choices,
+        wording: Wording,
+        event: Event,
+        request: RequestBody,
+        headers: Mapping[str, str],
+        deadline: Deadline,
+        counters: Counters,
     ) -> None:
         super().__init__(media_type="text/event-stream" if request.stream else "application/json", headers=headers)
         del self.headers["content-length"]  # of a body that is not there yet
         self._choices, self._wording, self._event, self._request = choices, wording, event, request
+        self._deadline, self._counters = deadline, counters
         self._streaming = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -46,15 +56,20 @@ class CompletionResponse(Response):
         gone = asyncio.create_task(_disconnected(receive))
         gone.add_done_callback(lambda _: work.cancel())
         try:
-            await work
+            async with asyncio.timeout(self._deadline.left_s) as limit:
+                await work
         except asyncio.CancelledError:
             if gone.done():
                 self._event.error = "disconnect"
             else:
                 await self._fail(ApiError(503, "The server is being stopped", code="stopped"), send)
         except Exception as exception:
-            await self._fail(exception, send)
+            if limit.expired():
+                self._event.error = "timeout"
+            await self._fail(self._deadline.error() if limit.expired() else exception, send)
         finally:
+            for generation in self._choices.generations:
+                self._counters.finished(generation.finish_reason)
             gone.cancel()
             self._event.first_token_ns = self._choices.first_piece_ns
             self._event.first_answer_ns = self._choices.first_answer_ns
@@ -86,8 +101,8 @@ class CompletionResponse(Response):
         """Before the first chunk an error is an HTTP status; after it, an error event, and the stream ends."""
         if not self._streaming:
             raise exception
-        self._event.error = "5xx"
         error = api_error(exception)
+        self._event.error = self._event.error or "5xx"
         if error.status == 500:
             _log.error("an answer broke off", exc_info=exception)
         await send(_event(error.body()))

@@ -36,9 +36,10 @@ class TreeMeter:
         self._height = 0  # the highest RSS at which PSS was read
         self.pids: list[int] = []  # the tree's, when it was last read
 
-    def restarted(self) -> None:
-        """From here on, another start of the child is read."""
-        self._base = self._totals
+    def restarted(self, spare: TreeMeter | None = None) -> None:
+        """From here on, another start of the child is read; if it was the spare, less what was counted of that."""
+        counted = {name: value - spare._base.get(name, 0) for name, value in spare._totals.items()} if spare else {}
+        self._base = {name: value - counted.get(name, 0) for name, value in self._totals.items()}
 
     def read(self, process: Process) -> list[Sample]:
         """The tree's counters now and, where it has a control group, the kernel's own of its memory.

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import IO
 
 from shosei.errors import InputError
-from shosei.lineage import die_with
+from shosei.lineage import SPARE_VARIABLE, die_with
 from shosei.log import Fault
 from shosei.proc import stat
 from shosei.supervise.cgroup import Cgroup
@@ -32,6 +32,7 @@ _numbers = itertools.count(1)
 class Child:
     """A command to supervise. ``name`` is stable over its restarts; ``phase`` (training | inference) marks its events.
 
+    With ``spare`` a second start of it is kept, which must call ``lineage.wait_until_needed`` before its work.
     Raises InputError if the command is empty or not to be found.
     """
 
@@ -40,6 +41,7 @@ class Child:
     env: Mapping[str, str] = field(default_factory=dict)
     phase: str = ""
     heartbeat: HeartbeatConfig = field(default_factory=HeartbeatConfig)
+    spare: bool = False
 
     def __post_init__(self) -> None:
         if not self.argv:
@@ -59,8 +61,10 @@ class Process:
     ``tree`` is that process and all below it, ``cgroup`` the group that holds them, if one could be made.
     """
 
-    def __init__(self, child: Child, env: Mapping[str, str], steps: StepReader | None = None) -> None:
-        self.child = child
+    def __init__(
+        self, child: Child, env: Mapping[str, str], steps: StepReader | None = None, is_spare: bool = False
+    ) -> None:
+        self.child, self.was_spare = child, is_spare
         self._steps = steps
         self.told_to_stop = False
         self.hung = False  # the watchdog has ended it
@@ -68,7 +72,9 @@ class Process:
         self.faults: list[Fault] = []  # injected; they last until its end
         self.start_ns = time.monotonic_ns()
         mark = f"{mark_of(os.getpid())}{next(_numbers)}"
-        self._popen, self.cgroup = _start(child, {**env, MARK_VARIABLE: mark}, Cgroup.create(f"shosei-{mark}"))
+        env = {**env, MARK_VARIABLE: mark} | ({SPARE_VARIABLE: "1"} if is_spare else {})
+        stdin = subprocess.PIPE if is_spare else subprocess.DEVNULL
+        self._popen, self.cgroup = _start(child, env, Cgroup.create(f"shosei-{mark}"), stdin)
         self.pid = self._popen.pid
         self.tree = Tree(self.pid, mark, self.cgroup)
         self._guard = _guard(self.pid, self.cgroup)
@@ -87,6 +93,15 @@ class Process:
     def counts_oom_kills(self) -> bool:
         """Whether the kernel counts those of this tree apart from the machine's."""
         return self.cgroup is not None and self.cgroup.memory_bytes() is not None
+
+    def begin(self) -> bool:
+        """Have a spare do its work; say whether it still lives to do so."""
+        assert self._popen.stdin, "a spare has a pipe"
+        self.start_ns = time.monotonic_ns()
+        with contextlib.suppress(OSError), self._popen.stdin:
+            self._popen.stdin.write(b"\n")
+            return self._popen.poll() is None
+        return False
 
     async def ended(self) -> None:
         """Wait for the end of the process; on Linux it stays a zombie, whose last counters can still be read."""
@@ -137,6 +152,8 @@ class Process:
         """Kill what is left of the tree, collect the process; return its exit code, or minus its signal."""
         self.kill()
         code = self._popen.wait()
+        if self._popen.stdin:
+            self._popen.stdin.close()
         if isinstance(self.pulse, OutputPulse):
             self.pulse.drain()
         if self._steps:
@@ -158,7 +175,7 @@ def mark_of(supervisor: int) -> str:
 
 
 def _start(
-    child: Child, env: Mapping[str, str], cgroup: Cgroup | None
+    child: Child, env: Mapping[str, str], cgroup: Cgroup | None, stdin: int
 ) -> tuple[subprocess.Popen[bytes], Cgroup | None]:
     """The command, started, and the group that it has joined: none if it cannot join ``cgroup``."""
     supervisor, doors = os.getpid(), cgroup.doors() if cgroup else []
@@ -178,7 +195,7 @@ def _start(
         return subprocess.Popen(
             child.argv,
             env=env,
-            stdin=subprocess.DEVNULL,
+            stdin=stdin,
             stdout=stdout,
             stderr=stderr,
             bufsize=0,
@@ -189,7 +206,7 @@ def _start(
         if cgroup:
             cgroup.remove()
             if isinstance(error, subprocess.SubprocessError):  # ``enter`` failed
-                return _start(child, env, None)
+                return _start(child, env, None, stdin)
         raise
     finally:
         for door in doors:

@@ -21,15 +21,24 @@ class Sampler:
     def __init__(self, writer: Writer, children: Sequence[Child]) -> None:
         self._writer = writer
         self._trees = {child.name: TreeMeter(child.name, child.phase) for child in children}
+        self._spares = {child.name: TreeMeter(f"{child.name} spare", child.phase) for child in children if child.spare}
         self._gpus = GpuMeter()
 
-    def restarted(self, child: Child) -> None:
-        """From here on, another start of the child is read."""
-        self._trees[child.name].restarted()
+    def restarted(self, process: Process) -> None:
+        """From here on, ``process`` is what is read of its child."""
+        spare = self._spares.get(process.child.name) if process.was_spare else None
+        self._trees[process.child.name].restarted(spare)
+        if spare:
+            spare.restarted()
 
     def tree(self, process: Process) -> None:
         """One tree, now."""
         self._write(self._trees[process.child.name].read(process))
+
+    def spares(self, processes: Iterable[Process]) -> None:
+        """The trees that wait in case they are needed: what they hold is held for the child."""
+        for process in processes:
+            self._write(self._spares[process.child.name].read(process))
 
     def machine(self) -> None:
         """What all trees share, now; and our own CPU time."""

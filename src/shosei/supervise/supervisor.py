@@ -21,6 +21,7 @@ from shosei.supervise.faults import Injection, inject
 from shosei.supervise.heartbeat import watch
 from shosei.supervise.process import Child, Process
 from shosei.supervise.sampler import Sampler
+from shosei.supervise.spares import SPARE_DELAY_S, Spares
 from shosei.supervise.steps import StepReader
 
 _STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
@@ -38,7 +39,8 @@ class Supervisor:
     reverse order (so list what others depend on first), with ``grace_s`` for all of them together before SIGKILL.
     Samples are taken every ``interval_s``, and more often in the first second of a start; without a ``writer`` nothing
     is recorded, by the children neither.
-    ``injections`` strike the last of the children.
+    ``injections`` strike the last of the children. The spare of a child that has one stands in ``spare_delay_s`` after
+    each of its starts.
     """
 
     def __init__(
@@ -51,6 +53,7 @@ class Supervisor:
         grace_s: float = 10.0,
         injections: Sequence[Injection] = (),
         per_s: float | None = None,
+        spare_delay_s: float = SPARE_DELAY_S,
     ) -> None:
         self._writer = writer
         self._sampler = Sampler(writer, children) if writer else None
@@ -60,6 +63,7 @@ class Supervisor:
         self._injections = injections
         self._restarts = {child.name: Counter[str]() for child in children}  # by kind
         self._running: dict[str, Process] = {}
+        self._spares = Spares(lambda child: Process(child, self._environment(child), is_spare=True), spare_delay_s)
         # The orphans of trees that have no control group to hold them; as process 1, of all.
         self._adopts = os.getpid() == 1
         self._stopping = asyncio.Event()
@@ -95,6 +99,7 @@ class Supervisor:
         finally:
             for task in (*helpers, *keepers.values()):
                 task.cancel()
+            self._spares.give_up()
             for process in self._running.values():
                 process.reap()
                 process.forget()
@@ -148,6 +153,7 @@ class Supervisor:
             helpers = [
                 asyncio.create_task(watch(process, self._emit)),
                 asyncio.create_task(self._sample_early(process)),
+                asyncio.create_task(self._spares.keep(child)),
             ]
             try:
                 await process.ended()
@@ -169,7 +175,7 @@ class Supervisor:
 
     def _start(self, child: Child, start: int) -> Process:
         adopt_orphans()  # a command may leave one behind before we know whether a control group holds it
-        process = Process(child, self._environment(child), self._steps.get(child.name))
+        process = self._spares.take(child) or Process(child, self._environment(child), self._steps.get(child.name))
         self._running[child.name] = process
         self._adopts = self._adopts or process.cgroup is None
         adopt_orphans(self._adopts)
@@ -179,7 +185,7 @@ class Supervisor:
         if start > 1:
             self._count_restarts(child)
             if self._sampler:
-                self._sampler.restarted(child)
+                self._sampler.restarted(process)
         self._sample(process)
         return process
 
@@ -229,6 +235,7 @@ class Supervisor:
 
     async def _stop_in_order(self, keepers: dict[str, asyncio.Task[int]]) -> None:
         await self._stopping.wait()
+        self._spares.give_up()
         deadline = time.monotonic() + self._grace_s
         for name, keeper in reversed(keepers.items()):
             process = self._running.get(name)
@@ -250,8 +257,10 @@ class Supervisor:
         while True:
             await asyncio.sleep(self._interval_s)
             self._oom_kills.look()
+            self._spares.give_up(only_if_short=True)
             self._sample(*self._running.values())
             if self._sampler:
+                self._sampler.spares(self._spares.waiting)
                 self._sampler.machine()
             self._collect_adopted()
 
@@ -268,7 +277,8 @@ class Supervisor:
 
     def _collect_adopted(self) -> None:
         if self._adopts:
-            collect_adopted(set().union(*(process.own_pids for process in self._running.values())))
+            ours = [*self._running.values(), *self._spares.waiting]
+            collect_adopted(set().union(*(process.own_pids for process in ours)))
 
     def _count_restarts(self, child: Child) -> None:
         counts = self._restarts[child.name]

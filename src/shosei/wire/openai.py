@@ -42,6 +42,7 @@ class RequestBody(BaseModel):
     seed: int | None = None
     stop: str | list[str] | None = None
     n: Annotated[int, Field(ge=1, le=MAX_CHOICES)] = 1
+    timeout: Annotated[float, Field(gt=0)] | None = None  # seconds; no field of OpenAI's
     structured_outputs: StructuredOutputs | None = None
     guided_json: dict[str, Any] | str | None = None
     guided_regex: str | None = None

@@ -1,0 +1,135 @@
+"""The connection to the engine: what is in flight on it, what becomes of that when the engine dies."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import time
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass
+from pathlib import Path
+
+from shosei.engine.client import EngineClient, EngineLost, GenerationFailed
+from shosei.engine.protocol import PromptScores, Submit, Token
+from shosei.serve.counters import Counters, EngineLoad
+from shosei.serve.quarantine import Quarantine, key_of
+from shosei.wire.api_error import ApiError
+
+_CONNECT_S = 1.0
+_PROBE_S = 3.0
+
+
+@dataclass(slots=True)
+class InFlight:
+    """A request that the engine has: what it is known by, on which connection, and its tokens, prompt and answer."""
+
+    key: bytes
+    client: EngineClient
+    tokens: int
+    last_token_s: float | None = None
+
+    def next_token(self) -> float | None:
+        """Count one more; the seconds since the one before, if there was one."""
+        now_s, before_s = time.perf_counter(), self.last_token_s
+        self.tokens, self.last_token_s = self.tokens + 1, now_s
+        return None if before_s is None else now_s - before_s
+
+
+class EngineLink:
+    """The front's connection to the engine at ``socket``, made again when the engine comes back.
+
+    Knows what is in flight; what dies with the engine twice is kept from it.
+    """
+
+    def __init__(self, socket: Path, counters: Counters) -> None:
+        self._socket, self._counters = socket, counters
+        self._client: EngineClient | None = None
+        self._connecting: asyncio.Task[EngineClient] | None = None
+        self._quarantine = Quarantine()
+        self._in_flight: dict[int, InFlight] = {}  # in the order in which the engine got them
+        self._numbers = itertools.count()
+        self._blamed: EngineClient | None = None  # the last one whose requests were
+        self._counted: EngineClient | None = None  # the last one that was counted as a restart
+        counters.watch(self.load)
+
+    def load(self) -> EngineLoad:
+        """What the engine does now, as far as the front can tell: it starts the oldest requests first."""
+        if self._client is None or self._client.lost:
+            return EngineLoad(0, len(self._in_flight), 0.0)
+        hello = self._client.hello
+        running = self._running()
+        held = sum(request.tokens for request in running)
+        return EngineLoad(
+            len(running), len(self._in_flight) - len(running), held / (hello.slots * hello.context_length)
+        )
+
+    def _running(self) -> list[InFlight]:
+        slots = self._client.hello.slots if self._client else 0
+        return list(itertools.islice(self._in_flight.values(), slots))
+
+    async def submit(self, request: Submit) -> AsyncGenerator[Token | PromptScores, None]:
+        """As ``EngineClient.submit``. Raises ApiError too: for a request that the engine has died of."""
+        key = key_of(request)
+        async with self._quarantine.admitted(key):
+            client = await self.client()
+            number = next(self._numbers)
+            flight = self._in_flight[number] = InFlight(key, client, len(request.prompt))
+            try:
+                async with aclosing(client.submit(request)) as messages:
+                    async for message in messages:
+                        if isinstance(message, Token):
+                            self._counters.token(flight.next_token())
+                        yield message
+                self._quarantine.clear(key)
+            except GenerationFailed:
+                self._quarantine.clear(key)  # the engine has refused it, and lives
+                raise
+            except EngineLost:
+                self._blame(client)
+                raise
+            finally:
+                del self._in_flight[number]
+
+    def _blame(self, client: EngineClient) -> None:
+        """Once a connection: whatever the lost engine was at may have been its end."""
+        if client is self._blamed:
+            return
+        self._blamed = client
+        running = itertools.islice((it for it in self._in_flight.values() if it.client is client), client.hello.slots)
+        self._quarantine.blame({it.key for it in running})
+
+    async def client(self) -> EngineClient:
+        """The living connection. Raises EngineLost if there is none and none can be made at once."""
+        if self._client is None or self._client.lost:
+            if self._connecting is None or self._connecting.done():
+                self._connecting = asyncio.create_task(EngineClient.connect(self._socket, _CONNECT_S))
+            before = self._client
+            try:
+                self._client = await asyncio.shield(self._connecting)
+            except EngineLost:
+                raise EngineLost("The engine does not answer: it is loading, lost or hanging") from None
+            if before is not None and self._client is not self._counted:
+                self._counters.engine_restarts.inc()
+                self._counted = self._client
+        return self._client
+
+    async def probe(self, token: int) -> None:
+        """Decode one token for real, after ``token``. Raises ApiError (503) that says why it was impossible."""
+        try:
+            engine = await self.client()
+            async with asyncio.timeout(_PROBE_S), aclosing(engine.generate([token], max_tokens=1)) as tokens:
+                await anext(tokens)
+        except TimeoutError:
+            reason = f"the engine made no token within {_PROBE_S:g} s: it hangs or is overloaded"
+        except (EngineLost, GenerationFailed) as error:
+            reason = str(error)
+        else:
+            return
+        raise ApiError(503, reason, code="not_ready", retry_after_s=1)
+
+    async def close(self) -> None:
+        if self._connecting:
+            self._connecting.cancel()
+        if self._client:
+            await self._client.close()
