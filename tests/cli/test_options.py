@@ -62,6 +62,7 @@ VALUES: dict[str, tuple[str, Any]] = {
     "betas": ("0.8 0.9", (0.8, 0.9)),
     "optimizer": ("adamw", "adamw"),
     "too_long": ("split", "split"),
+    "log": ("json", "json"),
     "body_limit": ("4096", 4096),
     "weights": ("int4", "int4"),
     "feedback_keys": ("2026", Path("2026")),
