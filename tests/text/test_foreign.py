@@ -14,6 +14,7 @@ from model_samples import save_tokenizer
 from sentencepiece_samples import sentencepiece_folder
 from shosei.errors import InputError
 from shosei.text import ChatFormat, Tokenizer, load_chat
+from shosei.text.chat import ChatML
 from shosei.text.foreign import tokenizer_files
 
 PROBES = [
@@ -36,6 +37,7 @@ TEMPLATE = """{{ bos_token }}
 {%- if add_generation_prompt %}
 [ASSISTANT]{{ ' ' }}
 {%- endif %}"""
+TOOL = {"type": "function", "function": {"name": "weather"}}
 QUESTION = [
     {"role": "user", "content": " 你好 "},
     {"role": "assistant", "content": "好"},
@@ -208,3 +210,43 @@ def test_several_tokens_may_end_an_answer(foreign: Path, tmp_path: Path) -> None
     own = Tokenizer.load(tmp_path / "ours").end_ids
     (tmp_path / "ours/generation_config.json").write_text('{"eos_token_id": [5, 7]}')
     assert Tokenizer.load(tmp_path / "ours").end_ids == [5, 7, *own]
+
+
+@pytest.mark.parametrize("place", ["file", "configuration", "for tools"])
+def test_another_template_beside_our_tokens_is_used(tmp_path: Path, place: str) -> None:
+    """As of someone who edits the template of a model of ours."""
+    ours, edited = (
+        save_tokenizer(tmp_path),
+        "{% for m in messages %}{{ m.role }}: {{ m.content }}<|im_end|>{% endfor %}",
+    )
+    assert isinstance(load_chat(ours), ChatML)
+    template, config = ours / "chat_template.jinja", ours / "tokenizer_config.json"
+    if place == "configuration":
+        template.unlink()
+        assert isinstance(load_chat(ours), ChatML)
+        config.write_text(json.dumps({**json.loads(config.read_text()), "chat_template": edited}))
+    else:
+        file = template if place == "file" else ours / "additional_chat_templates/tool_use.jinja"
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(edited)
+    chat = load_chat(ours)
+    ids = chat.render([{"role": "user", "content": "你好"}], [TOOL] if place == "for tools" else None, False)
+    assert b"".join(map(chat.tokenizer.written, ids)).decode() == "user: 你好<|im_end|>"
+    assert chat.tokenizer.end_ids == [chat.tokenizer.special_id("<|im_end|>")]
+    assert chat.tokenizer.encode_beginning("你好")[0] == chat.tokenizer.special_id("<|im_start|>")
+
+
+def test_a_broken_template_beside_our_tokens_is_refused(tmp_path: Path) -> None:
+    (save_tokenizer(tmp_path) / "chat_template.jinja").write_text("{% for %}")
+    with pytest.raises(InputError, match="is not Jinja"):
+        load_chat(tmp_path)
+
+
+def test_our_template_of_before_tools_is_ours(tmp_path: Path) -> None:
+    """Byte for byte as it was; its format is the same."""
+    (save_tokenizer(tmp_path) / "chat_template.jinja").write_text(
+        "{%- for message in messages -%}\n"
+        "{{- '<|im_start|>' + message['role'] + '\\n' + message['content'] + '<|im_end|>\\n' -}}\n"
+        "{%- endfor -%}\n{%- if add_generation_prompt -%}\n{{- '<|im_start|>assistant\\n' -}}\n{%- endif -%}\n"
+    )
+    assert isinstance(load_chat(tmp_path), ChatML)

@@ -77,12 +77,11 @@ def _check_model(path: Path, complete: bool) -> None:
     """Raise InputError before anything is loaded: no usable model there, or one that cannot chat and is to."""
     require("torch", "tokenizers")
     from shosei.text import load_chat
-    from shosei.text.folder_files import is_there
-    from shosei.text.foreign import TEMPLATE
+    from shosei.text.foreign import TEMPLATE, read_templates
 
     folder, _ = find_model(path)
     is_ours = load_chat(folder).tokenizer.is_ours
-    if not (complete or is_ours or is_there(folder, TEMPLATE)):
+    if not (complete or is_ours or read_templates(folder)[TEMPLATE]):
         raise InputError(f"{path} is a base model without a chat template; {_CONTINUE}")
 
 

@@ -14,8 +14,7 @@ from shosei.model.gguf_pretokenizer import name_of
 from shosei.model.gguf_sentencepiece import add_sentencepiece, is_sentencepiece, normalizer_steps
 from shosei.model.hf_files import read_json
 from shosei.spec import ModelSpec
-from shosei.text.folder_files import read_text
-from shosei.text.foreign import TEMPLATE, TOKENIZER, TOOL_TEMPLATE, token_ids, token_names
+from shosei.text.foreign import TEMPLATE, TOKENIZER, TOOL_TEMPLATE, read_templates, token_ids, token_names
 
 # Changes to a token's surroundings that llama.cpp does not make.
 _AROUND = ("lstrip", "rstrip", "single_word")
@@ -45,7 +44,8 @@ def add_vocabulary(writer: GGUFWriter, folder: Path, spec: ModelSpec) -> list[st
             f"{folder / TOKENIZER}: {error}, which llama.cpp does not do, or not so; export with --format hf"
         ) from None
     notes += _add_special(writer, folder, special)
-    templates = {"default": read_text(folder, TEMPLATE), "tool_use": read_text(folder, TOOL_TEMPLATE)}
+    written = read_templates(folder)
+    templates = {"default": written[TEMPLATE], "tool_use": written[TOOL_TEMPLATE]}
     writer.add_chat_template([{"name": name, "template": text} for name, text in templates.items() if text])
     return notes
 

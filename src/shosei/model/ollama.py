@@ -11,7 +11,7 @@ from typing import Any
 from shosei.errors import InputError
 from shosei.model.hf_config import read_spec
 from shosei.text import Tokenizer
-from shosei.text.foreign import TEMPLATE
+from shosei.text.foreign import TEMPLATE, read_templates
 from shosei.text.generation import SamplingDefaults
 from shosei.text.template import FolderChat, load_templates
 
@@ -34,7 +34,7 @@ def modelfile(folder: Path, gguf: Path) -> str:
     """
     tokenizer = Tokenizer.load(folder)
     lines = [f"FROM ./{gguf.name}"]
-    if (folder / TEMPLATE).is_file():
+    if read_templates(folder)[TEMPLATE]:
         lines.append(f'TEMPLATE """{_go_template(load_templates(folder, tokenizer), folder / TEMPLATE)}"""')
     names = {tokenizer.special_id(name): name for name in tokenizer.special_names}
     lines += [f'PARAMETER stop "{names[end]}"' for end in tokenizer.end_ids if end in names]

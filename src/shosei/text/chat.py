@@ -16,6 +16,7 @@ from typing import Any
 
 from shosei.errors import InputError
 from shosei.text.call_format import OURS, CallFormat, parsed
+from shosei.text.foreign import has_our_format
 from shosei.text.template import FolderChat, Messages, Tools, is_learnt, load_templates
 from shosei.text.tokenizer import Tokenizer
 from shosei.wire.message import text_of
@@ -142,7 +143,7 @@ def load_chat(folder: Path) -> ChatFormat:
     """The chat format of a model folder with its tokenizer. Raises InputError as ``Tokenizer.load`` does, and for a
     template that is not one."""
     tokenizer = Tokenizer.load(folder)
-    return ChatML(tokenizer) if tokenizer.is_ours else load_templates(folder, tokenizer)
+    return ChatML(tokenizer) if tokenizer.is_ours and has_our_format(folder) else load_templates(folder, tokenizer)
 
 
 def compact(value: Any) -> str:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from collections.abc import Mapping
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,8 @@ from shosei.text.generation import GENERATION, end_ids, sampling_defaults, token
 SPECIAL_TOKENS = ("<|im_start|>", "<|im_end|>", "<|action_start|>", "<|action_end|>", "<|plugin|>", "<|interpreter|>")
 TOKENIZER, CONFIG, TEMPLATE = "tokenizer.json", "tokenizer_config.json", "chat_template.jinja"
 TOOL_TEMPLATE = "additional_chat_templates/tool_use.jinja"
+# Of our template before it laid out tools: the same format, in folders that were written with it.
+_EARLIER_TEMPLATE = "26334ac15ba40cf100c88540c98122c14710e60f488df3de63e5f061dd9bca57"
 
 
 def tokenizer_files(source: Path) -> dict[str, str]:
@@ -28,9 +32,8 @@ def tokenizer_files(source: Path) -> dict[str, str]:
     config = read_json(source, CONFIG) or {}
     if config.pop("auto_map", None) or not (source / TOKENIZER).is_file():
         config["tokenizer_class"] = "PreTrainedTokenizerFast"  # without the code that the original class needs
-    templates = _configured_templates(config.pop("chat_template", None), source / CONFIG)
-    for name in templates:
-        templates[name] = read_text(source, name) or templates[name]
+    config.pop("chat_template", None)  # it becomes a file
+    templates = read_templates(source)
     serialized = _with_opening(_serialized(source, config), config)
     ends = end_ids(source, token_ids(json.loads(serialized)))
     generation = sampling_defaults(source) | ({"eos_token_id": ends} if ends else {})
@@ -40,15 +43,33 @@ def tokenizer_files(source: Path) -> dict[str, str]:
     return files | {name: text for name, text in templates.items() if text}
 
 
-def read_end_ids(folder: Path) -> list[int] | None:
-    """The ids that end an answer of a model folder's, or None where its tokenizer is ours: it has our tokens, and
-    ``<|im_start|>`` begins conversations."""
-    config, names = read_json(folder, CONFIG), token_names(folder)
-    tokenizer = read_json(folder, TOKENIZER) or {}
-    added = {token["content"] for token in tokenizer.get("added_tokens", [])}
-    if not config or (names.get("bos_token") == SPECIAL_TOKENS[0] and added >= set(SPECIAL_TOKENS)):
-        return None
-    return end_ids(folder, token_ids(tokenizer)) or None
+def read_templates(folder: Path) -> dict[str, str]:
+    """A model folder's chat templates, by their files; empty where there is none. A file goes before what stands in
+    ``tokenizer_config.json``. Raises InputError for one that cannot be read."""
+    configured = _configured_templates((read_json(folder, CONFIG) or {}).get("chat_template"), folder / CONFIG)
+    return {name: read_text(folder, name) or text for name, text in configured.items()}
+
+
+def has_our_format(folder: Path) -> bool:
+    """Whether conversations of a folder whose tokenizer is ours are laid out as ours: it has no template but ours."""
+    return all(not text or _is_our_template(text) for text in read_templates(folder).values())
+
+
+def own_template() -> str:
+    """Our chat format as a template, for the readers of our folders."""
+    return resources.files(__package__).joinpath(TEMPLATE).read_text("utf-8")
+
+
+def read_end_ids(folder: Path) -> list[int]:
+    """The ids that end an answer of a model folder's; none where its files name none."""
+    return end_ids(folder, token_ids(read_json(folder, TOKENIZER) or {}))
+
+
+def has_our_tokens(folder: Path) -> bool:
+    """Whether a folder's tokenizer is ours: it has our tokens, and ``<|im_start|>`` begins conversations."""
+    added = {token["content"] for token in (read_json(folder, TOKENIZER) or {}).get("added_tokens", [])}
+    begins = token_names(folder).get("bos_token") == SPECIAL_TOKENS[0]
+    return not read_json(folder, CONFIG) or (begins and added >= set(SPECIAL_TOKENS))
 
 
 def token_names(folder: Path) -> dict[str, str]:
@@ -132,6 +153,10 @@ def _with_opening(serialized: str, config: Mapping[str, Any]) -> str:
         "special_tokens": {begin: {"id": begin, "ids": [row], "tokens": [begin]}},
     }
     return json.dumps(value, ensure_ascii=False)
+
+
+def _is_our_template(text: str) -> bool:
+    return text.strip() == own_template().strip() or hashlib.sha256(text.encode()).hexdigest() == _EARLIER_TEMPLATE
 
 
 def _configured_templates(template: Any, file: Path) -> dict[str, str]:

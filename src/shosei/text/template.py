@@ -19,8 +19,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from shosei.errors import InputError
 from shosei.text.call_format import HERMES, KNOWN, CallFormat, as_object
-from shosei.text.folder_files import read_text
-from shosei.text.foreign import SPECIAL_TOKENS, TEMPLATE, TOOL_TEMPLATE, token_names
+from shosei.text.foreign import SPECIAL_TOKENS, TEMPLATE, TOOL_TEMPLATE, read_templates, token_names
 from shosei.text.thoughts import MARKS
 from shosei.text.tokenizer import Tokenizer
 from shosei.text.worded_tools import without_tools
@@ -251,7 +250,8 @@ class FolderChat:
 def load_templates(folder: Path, tokenizer: Tokenizer) -> FolderChat:
     """The chat format of a model folder that is not ours. Raises InputError for a template that is not valid Jinja."""
     names = token_names(folder)
-    source, tool_source = (read_text(folder, name) or "" for name in (TEMPLATE, TOOL_TEMPLATE))
+    templates = read_templates(folder)
+    source, tool_source = templates[TEMPLATE], templates[TOOL_TEMPLATE]
     chat = FolderChat(tokenizer, names, source, tool_source)
     if not source or tool_source or chat.call_format:
         return chat

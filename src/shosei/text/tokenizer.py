@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
-from importlib import resources
 from pathlib import Path
 from typing import Self
 
@@ -16,7 +15,15 @@ from tokenizers import AddedToken, Regex, decoders, models, pre_tokenizers, trai
 from shosei.errors import InputError
 from shosei.files import write_atomic
 from shosei.progress import Progress, progress
-from shosei.text.foreign import SPECIAL_TOKENS, most_shrinkage, read_end_ids, token_names
+from shosei.text.foreign import (
+    SPECIAL_TOKENS,
+    TEMPLATE,
+    has_our_tokens,
+    most_shrinkage,
+    own_template,
+    read_end_ids,
+    token_names,
+)
 
 BYTES = 256
 
@@ -43,9 +50,11 @@ class Tokenizer:
     is ever added. ``<|im_end|>`` ends an answer and fills padding.
     """
 
-    def __init__(self, serialized: str, end_ids: list[int] | None = None, begin: str = SPECIAL_TOKENS[0]) -> None:
-        """``serialized``: the text of a ``tokenizer.json``; ``end_ids``: the tokens that end an answer, where it is not
-        ours; ``begin``: the token that a document begins with, empty where there is none.
+    def __init__(
+        self, serialized: str, end_ids: Sequence[int] = (), begin: str = SPECIAL_TOKENS[0], is_ours: bool = True
+    ) -> None:
+        """``serialized``: the text of a ``tokenizer.json``; ``end_ids``: the tokens that end an answer, ``<|im_end|>``
+        where none is named; ``begin``: the token that a document begins with, empty where there is none.
 
         Raises ValueError if it is not one, or is to be ours and lacks a token of our chat format.
         """
@@ -60,12 +69,12 @@ class Tokenizer:
         added = self._plain.get_added_tokens_decoder()
         self._special_ids = {token.content: token_id for token_id, token in added.items()}
         self.special_names = [token.content for token in added.values() if token.special]
-        self.is_ours = end_ids is None
+        self.is_ours = is_ours
         missing = [token for token in SPECIAL_TOKENS if token not in self._special_ids]
         if missing and self.is_ours:
             raise ValueError(f"it has no token {missing[0]}")
         # One token ends an answer of ours; some foreign models have several.
-        self.end_ids = [self.special_id("<|im_end|>")] if end_ids is None else end_ids
+        self.end_ids = [*end_ids] or [self.special_id("<|im_end|>")]
         # What a foreign tokenizer puts before a text that begins; ours begins documents with one token.
         self._opening: list[int] = [self.begin_id] if self.is_ours else self._special.encode("").ids
         self._serialized = serialized
@@ -104,7 +113,8 @@ class Tokenizer:
         file = folder / _TOKENIZER_FILE
         begin = token_names(folder).get("bos_token", "")
         try:
-            return cls(file.read_text(encoding="utf-8"), read_end_ids(folder), begin)
+            ends = read_end_ids(folder)
+            return cls(file.read_text(encoding="utf-8"), ends, begin, not ends or has_our_tokens(folder))
         except OSError as error:
             raise InputError(f"cannot read {file}: {error.strerror}; 'shosei tokenizer' makes one") from None
         except ValueError as error:
@@ -126,7 +136,7 @@ class Tokenizer:
         return {
             _TOKENIZER_FILE: self._serialized,
             "tokenizer_config.json": json.dumps(settings, indent=2) + "\n",
-            "chat_template.jinja": resources.files(__package__).joinpath("chat_template.jinja").read_text("utf-8"),
+            TEMPLATE: own_template(),
         }
 
     def save(self, folder: Path) -> None:
