@@ -52,7 +52,8 @@ def of_schema(schema: dict[str, Any]) -> dict[str, Any]:
 
 @dataclass
 class ScriptedEngine:
-    """Answers every request with ``text``; ``after`` says what then: end, wait for ``go_on``, fail, vanish, hang."""
+    """Answers every request with ``text``; ``after`` says what then: end, cut (at the limit), wait for ``go_on``, fail,
+    vanish, hang."""
 
     path: Path
     text: str = ""
@@ -77,8 +78,10 @@ class ScriptedEngine:
         writer.close()
 
     async def answer(self, request: Submit, writer: asyncio.StreamWriter) -> None:
-        for token in self.tokenizer.encode(self.text, allow_special=True)[: request.max_tokens]:
-            writer.write(frame(Token(request.id, token)))
+        tokens = self.tokenizer.encode(self.text, allow_special=True)[: request.max_tokens]
+        for place, token in enumerate(tokens, 1):
+            finish = "length" if self.after == "cut" and place == len(tokens) else ""
+            writer.write(frame(Token(request.id, token, finish)))
             await asyncio.sleep(0.001)
         if self.after == "wait":
             await self.go_on.wait()

@@ -120,7 +120,7 @@ class Generation:
                 if token.finish != "stop":
                     for piece in reader.push(token.token):
                         yield piece
-        for piece in reader.finish():
+        for piece in reader.finish(cut_off=self.finish_reason == "length"):
             yield piece
 
     def _submit(self) -> Submit:

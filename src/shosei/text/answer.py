@@ -64,13 +64,14 @@ class AnswerReader:
             return rest
         return self._read(self._thought_ids.get(token_id) or self._decoder.push(token_id))
 
-    def finish(self) -> list[Piece]:
-        """What is left when no more tokens come."""
-        pieces = self._read(self._decoder.finish())
+    def finish(self, cut_off: bool = False) -> list[Piece]:
+        """What is left when no more tokens come. Of an answer that was ``cut_off``, half a character and half a mark
+        are nothing: more tokens would have made them whole."""
+        pieces = self._read("" if cut_off else self._decoder.finish())
         if self._thoughts:
-            thought, words = self._thoughts.finish()
+            thought, words = self._thoughts.finish(cut_off)
             pieces += [*([ThoughtPiece(thought)] if thought else []), *self._read_answer(words)]
-        words = "" if self._call else self._without_space(self._passing.finish())
+        words = "" if self._call or cut_off else self._without_space(self._passing.finish())
         return [*pieces, words] if words else pieces
 
     def _is_quoted(self, token_id: int) -> bool:

@@ -48,8 +48,10 @@ class ThoughtFilter:
         self.open, self._at_edge = False, True
         return thought, self._from_edge(self._close.rest)
 
-    def finish(self) -> tuple[str, str]:
-        """What is left when no more text comes."""
+    def finish(self, cut_off: bool = False) -> tuple[str, str]:
+        """What is left when no more text comes; half a mark at the end of what was ``cut_off`` is nothing."""
+        if cut_off:
+            return "", ""
         if self._start is not None:
             words, self._start = self._start, None
             return "", words
