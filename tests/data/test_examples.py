@@ -237,6 +237,17 @@ def test_thoughts_that_are_not_shown_are_told_of(chat: ChatML, tmp_path: Path) -
     assert encode([row], shown, 512)[1].lines(512, "cut") == []
 
 
+def test_names_of_messages_are_used_or_told_of(chat: ChatML, tmp_path: Path) -> None:
+    rows = [dialogue("q", "a"), dialogue("q", "b")]
+    rows[1].messages[0]["name"] = "松子"
+    (line,) = encode(rows, chat, 512)[1].lines(512, "cut")
+    assert line.startswith("1 of 2 rows have messages with a name")
+    naming = load_chat(make_chat(tmp_path, MARKS_ALONE.replace("m.content }}", "m.name | default('') + m.content }}")))
+    examples, counts = encode(rows, naming, 512)
+    assert "松子" in naming.tokenizer.decode(examples[1][0])
+    assert not counts.unshown_names
+
+
 def test_strict_stops_at_what_a_template_refuses(tmp_path: Path) -> None:
     refusing = "{% if 'c' in messages[0].content %}{{ raise_exception('not this') }}{% endif %}" + MARKS_ALONE
     run = make_run(tmp_path / "run")

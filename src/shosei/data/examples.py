@@ -25,7 +25,7 @@ class ExampleCounts:
     """What became of dialogues: those that the chat format refuses, that teach nothing, that are longer than the model
     reads, that another repeats; answers, those that are cut before their end, those that are cut away whole, and those
     that the chat format gives no end, those that it shows otherwise later on and so gives no loss; dialogues with
-    thoughts that it does not show."""
+    thoughts, and with names of messages, that it does not show."""
 
     dialogues: int = 0
     examples: int = 0
@@ -39,6 +39,7 @@ class ExampleCounts:
     without_end: int = 0
     rewritten: int = 0
     unshown_thoughts: int = 0
+    unshown_names: int = 0
     duplicates: int = 0
 
     def add(self, messages: Messages, example: Example, cut: Example, chat: ChatFormat) -> None:
@@ -84,6 +85,11 @@ class ExampleCounts:
                 f"{self.unshown_thoughts:,} {of_rows} have thoughts (reasoning_content), which the chat format does "
                 "not show: they are not learnt"
             )
+        if self.unshown_names:
+            told.append(
+                f"{self.unshown_names:,} {of_rows} have messages with a name, which the chat format does not show: it "
+                "is not used"
+            )
         if self.duplicates:
             told.append(f"{self.duplicates:,} {of_rows} are exact duplicates of others: kept, each counts")
         return told
@@ -127,6 +133,7 @@ def _encode(
             counts.add(messages, example, cut, chat)
             if any(cut[1]):
                 learnt.append(cut)
+        counts.unshown_names += _hides_names(dialogue, whole, chat)
         counts.too_long += not _fits(whole, context)
         counts.longest = max(counts.longest, len(whole[0]))
         counts.nothing_learnt += bool(parts) and not learnt
@@ -170,6 +177,17 @@ def _check(examples: list[Example], counts: ExampleCounts, context: int, too_lon
         raise InputError(f"{counts.refused.first[0]}; mend the row, or leave --strict out")
     if not examples:
         raise InputError(f"there is nothing to learn: {'; '.join(counts.lines(context, too_long)) or 'no rows'}")
+
+
+def _hides_names(dialogue: Dialogue, example: Example, chat: ChatFormat) -> bool:
+    """Whether messages have names and ``example``, the whole dialogue, would be the same without them."""
+    if not any(message.get("name") for message in dialogue.messages):
+        return False
+    nameless = [{key: value for key, value in message.items() if key != "name"} for message in dialogue.messages]
+    try:
+        return chat.training_example(nameless, dialogue.tools) == example
+    except InputError:  # a template that asks for names
+        return False
 
 
 def _fits(example: Example, context: int) -> bool:
