@@ -466,3 +466,36 @@ def test_a_file_that_teaches_nothing_replaces_nothing(
     assert (code, err.count("\n")) == (2, 1), err
     assert words in err
     assert (small_run.data / "train.jsonl").read_bytes() == before
+
+
+def test_where_no_row_can_be_used_five_are_shown(tmp_path: Path) -> None:
+    file = write(tmp_path / "mine.jsonl", *[{"messages": []}] * 7)
+    with pytest.raises(InputError, match="none of 7 rows can be used: ") as raised:
+        read_file(file)
+    assert [f"{file}:{number}: it has no messages" in str(raised.value) for number in range(1, 8)] == [True] * 5 + [
+        False
+    ] * 2
+    assert str(raised.value).endswith("; and 2 more")
+
+
+@pytest.mark.parametrize("count", [1, 2])
+@pytest.mark.parametrize("indent", [2, 0])
+def test_an_object_over_several_lines_is_named(tmp_path: Path, count: int, indent: int) -> None:
+    file = tmp_path / "mine.json"
+    file.write_text("\n".join([json.dumps(GOOD, indent=indent)] * count))
+    with pytest.raises(InputError, match="a JSON object over several lines; write each row as one line, or all"):
+        read_file(file)
+    assert read_file(write(tmp_path / "mine.jsonl", *[GOOD] * count))[1].rows == count
+
+
+def test_a_broken_first_line_is_a_row_at_fault(tmp_path: Path) -> None:
+    file = tmp_path / "mine.jsonl"
+    file.write_text('{"messages": [\n' + json.dumps(GOOD) + "\n")
+    assert read_file(file)[1].faults.count == 1
+
+
+def test_a_fault_of_an_array_has_its_place(tmp_path: Path) -> None:
+    file = tmp_path / "mine.json"
+    file.write_text('[\n{"messages": []},\n    oops\n]')
+    with pytest.raises(InputError, match=r"mine\.json:3: .*\(line 3, column 5\)"):
+        read_file(file)

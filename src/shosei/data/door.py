@@ -31,6 +31,12 @@ class Faults:
         if len(self.first) < _SHOWN_FAULTS:
             self.first.append(f"{where}: {_one_line(str(fault))}")
 
+    @property
+    def summary(self) -> str:
+        """For an error's one line."""
+        more = self.count - len(self.first)
+        return "; ".join([*self.first, *([f"and {more:,} more"] if more else [])])
+
 
 @dataclass(slots=True)
 class Intake:
@@ -66,7 +72,7 @@ def read_file(file: Path, strict: bool = False) -> tuple[list[Dialogue], Intake]
     if not intake.rows:
         raise InputError(f'{file} has no rows: write a JSON object a line, such as {{"messages": […]}}')
     if not dialogues:
-        raise InputError(f"{file}: none of {intake.rows:,} rows can be used; the first: {intake.faults.first[0]}")
+        raise InputError(f"{file}: none of {intake.rows:,} rows can be used: {intake.faults.summary}")
     return dialogues, intake
 
 

@@ -51,10 +51,15 @@ def read_records(file: Path) -> Iterator[Record]:
         start = head.removeprefix(BYTE_ORDER_MARK).lstrip()
         if start.startswith(b"["):
             yield from _array(file, stream)
-        else:
-            for number, line in lines(file, stream):
-                if line.strip():
-                    yield _record(file, number, line)
+            return
+        for number, line in lines(file, stream):
+            if line.strip():
+                record = _record(file, number, line)
+                if number == 1 and record.fault and _spans_lines(file):
+                    raise InputError(
+                        f"{file}: a JSON object over several lines; write each row as one line, or all as a JSON array"
+                    )
+                yield record
 
 
 @contextlib.contextmanager
@@ -122,6 +127,17 @@ def _record(file: Path, number: int, text: bytes) -> Record:
         )
 
 
+def _spans_lines(file: Path) -> bool:
+    """Whether the file begins with a JSON object that does not end in its first line."""
+    with opened(file) as stream:
+        text = stream.read(LINE_BYTES).removeprefix(BYTE_ORDER_MARK).decode("utf-8", "ignore").lstrip()
+    try:
+        value, end = json.JSONDecoder().raw_decode(text)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(value, dict) and "\n" in text[:end]
+
+
 def _array(file: Path, stream: BinaryIO) -> Iterator[Record]:
     """The elements of one array, each with the line in which it begins; or, where each line is one, the lines.
 
@@ -166,9 +182,9 @@ def _elements(file: Path, data: bytes) -> list[msgspec.Raw]:
         if sign != "]" or text[place:].strip():
             raise ValueError("a comma or the end of the array is missing")
     except (ValueError, RecursionError) as error:
-        line = text.count("\n", 0, place) + 1
-        reason = error.msg if isinstance(error, json.JSONDecodeError) else error
-        raise InputError(f"{file}:{line}: not a JSON array: {reason}") from None
+        reason, place = (error.msg, error.pos) if isinstance(error, json.JSONDecodeError) else (error, place)
+        line, column = text.count("\n", 0, place) + 1, place - text.rfind("\n", 0, place)
+        raise InputError(f"{file}:{line}: not a JSON array: {reason} (line {line}, column {column})") from None
     return elements
 
 
