@@ -240,3 +240,24 @@ def test_dialogues_that_cannot_be_read_change_nothing(tmp_path: Path, shosei: Sh
     assert code == 2
     assert "mine.jsonl:1: it has the keys text" in err
     assert not (tmp_path / "run/data").exists()
+
+
+def test_a_model_and_dialogues_begin_a_run(tmp_path: Path, shosei: Shosei) -> None:
+    """With the model's tokenizer and template; a wrong model, or rows of which none can be used, put nothing there."""
+    theirs, mine, run = with_template(tmp_path / "theirs"), tmp_path / "mine.jsonl", tmp_path / "run"
+    turns = [{"role": "user", "content": "你好"}, {"role": "assistant", "content": "世界"}]
+    options = ["--run", run, "--dialogues", mine, "--set", "train.max_steps=1"]
+    mine.write_text('{"text": "no messages"}\n')
+    code, _, err = shosei("train", *options, "--init", theirs)
+    assert (code, err.count("\n")) == (2, 1), err
+    assert "none of 1 rows" in err
+    assert not (run / "tokenizer").exists()
+    mine.write_text(json.dumps({"messages": turns}) + "\n")
+    assert "is not a model folder" in shosei("train", *options, "--init", tmp_path / "nowhere")[2]
+    code, _, err = shosei("train", *options, "--init", theirs)
+    assert code == 0, err
+    assert (run / "model/tokenizer.json").read_bytes() == (theirs / "tokenizer.json").read_bytes()
+    assert "additional_chat_templates/tool_use.jinja" in tokenizer_of(run)
+    code, _, err = shosei("train", "--run", tmp_path / "other", "--dialogues", mine)
+    assert code == 2
+    assert "is not a run folder" in err

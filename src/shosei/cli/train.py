@@ -11,9 +11,10 @@ import typer
 from shosei.cli.common import JsonOption, RunOption, load_torch, result, say
 from shosei.errors import EXIT_OK
 from shosei.progress import shown_on
+from shosei.wrong_path import MODEL, wrong_path
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from shosei.data.dialogues import Dialogue
     from shosei.log import Run
@@ -52,6 +53,8 @@ def train(
 
     On several devices, or several hosts that share the run's folder: --ranks.
 
+    Begins a new run where --init names a model and --dialogues what it is to learn; it takes the model's tokenizer.
+
     A training that was ended goes on from its newest checkpoint under 'shosei supervise', or with SHOSEI_ATTEMPT=N;
     else it starts from the beginning.
     """
@@ -61,15 +64,14 @@ def train(
     from shosei.cli import torchrun
     from shosei.config import save
     from shosei.engine.engine import answer_greedily
-    from shosei.log import open_run
     from shosei.model.licence import licence_files
     from shosei.train import TrainConfig, ranks
     from shosei.train.memory import keep_freed_memory
     from shosei.train.preparation import prepare
     from shosei.train.trainer import train as run_training
 
-    run = open_run(run_folder)
     config: TrainConfig = context.obj.load(TrainConfig)
+    run = _open(run_folder, dialogues, config.init)
     torchrun.check_ranks(count, nodes, rendezvous)
     if count:
         arguments = ["--run", str(run.folder), *context.obj.words()]
@@ -116,6 +118,33 @@ def train(
     return EXIT_OK
 
 
+def _open(folder: Path | None, dialogues: Path | None, init: str) -> Run:
+    """The run; a model to go on from and dialogues are all that a new one needs."""
+    from shosei.log import open_run
+
+    if not (dialogues and init):
+        return open_run(folder)
+    if not MODEL.is_at(Path(init)):
+        raise wrong_path(Path(init), MODEL)
+    return open_run(folder, must_exist=False)
+
+
+@contextlib.contextmanager
+def _tokenizer(run: Run, init: str) -> Iterator[Path]:
+    """The folder of the run's tokenizer. A run without one gets the model ``init``'s if the block ends well."""
+    from shosei.files import atomic_path, write_atomic
+    from shosei.text.foreign import tokenizer_files
+
+    if run.tokenizer.is_dir() or not init:
+        yield run.tokenizer
+        return
+    files = tokenizer_files(Path(init))
+    with atomic_path(run.tokenizer) as folder:
+        for name, text in files.items():
+            write_atomic(folder / name, text)
+        yield folder
+
+
 def _take(run: Run, file: Path, config: TrainConfig) -> None:
     """Make the dialogues in ``file`` the run's, if the model can learn from them."""
     from shosei.data.door import take_dialogues
@@ -123,12 +152,13 @@ def _take(run: Run, file: Path, config: TrainConfig) -> None:
     from shosei.text import load_chat
     from shosei.train.preparation import shape_of
 
-    chat = load_chat(run.tokenizer)
-    context = shape_of(config, chat.tokenizer.vocab_size).context_length
+    with _tokenizer(run, config.init) as tokenizer:
+        chat = load_chat(tokenizer)
+        context = shape_of(config, chat.tokenizer.vocab_size).context_length
 
-    def check(dialogues: Sequence[Dialogue]) -> None:
-        check_learnable(dialogues, chat, context, config.too_long, config.strict)
+        def check(dialogues: Sequence[Dialogue]) -> None:
+            check_learnable(dialogues, chat, context, config.too_long, config.strict)
 
-    intake = take_dialogues(run, file, config.strict, check)
+        intake = take_dialogues(run, file, config.strict, check)
     for line in intake.lines():
         say(line)
