@@ -60,6 +60,10 @@ def test_a_name_that_ends_in_gguf_makes_a_file(run: Path, tmp_path: Path, shosei
     assert "a file's name" in shosei("export", run, tmp_path / "n.gguf", "--format", "hf")[2]
     (tmp_path / "folder").mkdir()
     assert "is a folder" in shosei("export", run, tmp_path / "folder", "--format", "gguf")[2]
+    code, _, err = shosei("export", run, tmp_path / "no/such/x.gguf")
+    assert (code, err.count("\n")) == (2, 1), err
+    assert "there is no folder" in err
+    assert not (tmp_path / "no").exists()
 
 
 def test_ollama_gets_a_modelfile_beside_the_file(run: Path, tmp_path: Path, shosei: Shosei) -> None:

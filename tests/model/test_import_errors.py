@@ -13,6 +13,7 @@ from transformers import AutoConfig, AutoModelForCausalLM
 
 from foreign_samples import TINY, edit, save
 from model_samples import ROWS, save_tokenizer
+from shosei.cli import exchange
 from verb import Shosei
 
 Damage = Callable[[Path], object]
@@ -149,3 +150,22 @@ def test_a_token_that_is_null_is_none(tmp_path: Path, shosei: Shosei) -> None:
     (tmp_path / "theirs/tokenizer.json").write_text(text.replace(json.dumps(piece)[1:-1], "None"))
     assert shosei("import", tmp_path / "theirs", "--out", tmp_path / "run")[0] == 0
     assert "bos_token_id" not in json.loads((tmp_path / "run/model/config.json").read_text())
+
+
+@pytest.mark.parametrize(
+    ("path", "says"),
+    [
+        ("theirs/model.safetensors", "is one file of a model; name its folder: shosei import .*theirs --out"),
+        ("theirs/config.json", "name its folder"),
+        ("nowhere", "there is no such path"),
+    ],
+)
+def test_a_wrong_path_is_told_before_torch_is_loaded(
+    tmp_path: Path, shosei: Shosei, monkeypatch: pytest.MonkeyPatch, path: str, says: str
+) -> None:
+    save("llama", tmp_path / "theirs", num_hidden_layers=1)
+    monkeypatch.setattr(exchange, "load_torch", lambda: pytest.fail("torch is loaded"))
+    code, _, err = shosei("import", tmp_path / path, "--out", tmp_path / "run")
+    assert (code, err.count("\n")) == (2, 1), err
+    assert re.search(says, err), err
+    assert not (tmp_path / "run").exists()

@@ -33,13 +33,9 @@ def import_model(
     written is tried before it takes the run's place: it must load, lay out a conversation and decode a token.
     """
     require("torch", "tokenizers")
+    found = _checkpoint_at(source)
     load_torch()
-    from shosei.model.hub_cache import find_checkpoint
-
-    found = find_checkpoint(source)
     if not found.is_file():
-        if not MODEL.is_at(found):
-            raise wrong_path(found, MODEL)
         values, lines = _import_folder(found, found, out)
     else:
         require("gguf")
@@ -51,6 +47,18 @@ def import_model(
                 unpack_limited(found, Path(unpacked))
             values, lines = _import_folder(Path(unpacked), found, out)
     result(values, lines, as_json=as_json)
+
+
+def _checkpoint_at(source: Path) -> Path:
+    """The folder or GGUF file that ``source`` names. Raises InputError for a path that is neither."""
+    from shosei.model.hub_cache import find_checkpoint
+
+    found = find_checkpoint(source)
+    if not (found.is_file() or MODEL.is_at(found)):
+        raise wrong_path(found, MODEL)
+    if found.is_file() and found.suffix not in ("", ".gguf") and MODEL.is_at(found.parent):
+        raise InputError(f"{found} is one file of a model; name its folder: shosei import {found.parent} --out RUN")
+    return found
 
 
 def _import_folder(source: Path, named: Path, out: Path) -> tuple[dict[str, object], list[str]]:
@@ -174,6 +182,8 @@ def _export_file(
 
     if out.is_dir():
         raise InputError(f"{out} is a folder; give a file's name, such as {out / 'model.gguf'}")
+    if not out.parent.is_dir():
+        raise InputError(f"there is no folder {out.parent} to write {out.name} into; make it, or give another")
     recipe = ollama.modelfile(source, out) if modelfile else ""
     notes = gguf_file.write(source, out, stored, licence)
     if not modelfile:
