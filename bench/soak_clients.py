@@ -103,7 +103,7 @@ class Clients:
         """Rate every fifth answer."""
         if exchange.outcome == "answered" and self._random.random() < 0.2:
             stars = self._random.randint(1, 5)
-            body = {"request": exchange.answer, "stars": stars, "user": f"user-{self._random.randrange(10**9)}"}
+            body = {"request": exchange.answer, "stars": stars, "user": f"user-{self._random.randrange(1000)}"}
             rating = Exchange("rating", time.monotonic())
             await self._send(rating, self._post("rating", RATING, json.dumps(body).encode()), None, 0.0)
             self.ledger.ratings[rating.status] += 1

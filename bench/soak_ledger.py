@@ -108,7 +108,7 @@ class Account:
         requests: list[Request] = log.of(Request)
         events = {event.id: event for event in requests}
         rated = {(event.request, event.value) for event in log.of(Rating)}
-        dropped = sum(end.dropped for end in log.of(RunEnd))
+        dropped = sum(end.dropped for end in log.of(RunEnd) if end.verb == "http")
         named = [each for each in ledger.exchanges if each.answer]
         missing = [each for each in named if each.answer not in events]
         unlogged, phantom, nameless = _compare_nameless(ledger, named, requests)
