@@ -18,7 +18,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import psutil
@@ -60,7 +60,7 @@ def main() -> int:
         if not all(promise.kept for promise in promises):
             print("the server's last words:", *errors.read_text().splitlines()[-20:], sep="\n  ")
     if options.json:
-        options.json.write_text(json.dumps({each.name: [each.kept, each.seen] for each in promises}, indent=1))
+        options.json.write_text(json.dumps(soak.figures(promises)))
     return 0 if all(promise.kept for promise in promises) else 1
 
 
@@ -144,6 +144,14 @@ class Soak:
         filler.unlink()
         full.end_s = time.monotonic()
 
+    def figures(self, promises: list[Promise]) -> dict[str, object]:
+        """For a file: what was promised and seen; the memory of each process, by second."""
+        rss = {
+            name: [(pid, round(at - self._begin, 1), size) for pid, at, size in samples]
+            for name, samples in self._server.rss.items()
+        }
+        return {"promises": [asdict(promise) for promise in promises], "capacity": self.capacity, "rss": rss}
+
     def promises(self, account: Account) -> Iterator[Promise]:
         unexplained = self.ledger.unexplained()
         ends = [f"{each.kind}: {each.outcome} {each.status or ''}" for each in unexplained]
@@ -154,8 +162,9 @@ class Soak:
         lost = len(account.lost_ratings)
         seen = f"{lost} of {len(self.ledger.acknowledged)} lost; all, by status: {dict(self.ledger.ratings)}"
         yield Promise("no acknowledged rating is lost", not lost, seen)
-        livez, small = self.ledger.longest_probe_s()
-        seen = f"/livez {livez:.2f} s, one token {small:.2f} s"
+        (livez_at, livez), (small_at, small) = self.ledger.longest_probes()
+        seen = f"/livez {livez:.2f} s (in second {livez_at - self._begin:.0f}), "
+        seen += f"one token {small:.2f} s (in second {small_at - self._begin:.0f})"
         yield Promise(f"a probe waits at most {LONGEST_PROBE_S:g} s", max(livez, small) <= LONGEST_PROBE_S, seen)
         yield from self._memory()
         together = max(each.first_s or float("inf") for each in self.round) < min(each.end_s for each in self.round)

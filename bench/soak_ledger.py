@@ -71,14 +71,17 @@ class Ledger:
             and not self.in_outage(exchange.begin_s, exchange.end_s)
         ]
 
-    def longest_probe_s(self) -> tuple[float, float]:
-        """Of /livez and of the small completion, outside kills."""
+    def longest_probes(self) -> list[tuple[float, float]]:
+        """Of /livez and of the small completion, outside kills: when it began, and its seconds."""
         completions = [(each.begin_s, each.took_s) for each in self.exchanges if each.kind == "probe"]
-        livez, small = (
-            max((took for begin, took in waits if not self.in_outage(begin, begin + min(took, 1e9))), default=0.0)
-            for waits in (self.livez, completions)
-        )
-        return livez, small
+        return [
+            max(
+                (probe for probe in probes if not self.in_outage(probe[0], sum(probe))),
+                key=lambda probe: probe[1],
+                default=(0.0, 0.0),
+            )
+            for probes in (self.livez, completions)
+        ]
 
     def table(self) -> Iterator[str]:
         kinds = sorted({exchange.kind for exchange in self.exchanges})

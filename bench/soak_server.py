@@ -117,7 +117,7 @@ class Slope:
         seconds, rss = np.array(samples, dtype=float).T
         x, y = (np.array([block.mean() for block in np.array_split(values, _BLOCKS)]) for values in (seconds, rss))
         median, _, low, high = theilslopes(y, x, 0.95)
-        return cls(float(np.median(y)), median, low, high, float(x[-1] - x[0]))
+        return cls(*map(float, (np.median(y), median, low, high, x[-1] - x[0])))
 
     @property
     def surely_grown(self) -> float:
