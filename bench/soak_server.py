@@ -25,6 +25,8 @@ from shosei.wire.api_keys import ApiKey, digest_of, entry_of, new_key
 
 SLOTS, CONTEXT = 8, 1024
 VERBS = {"front": "http", "engine": "engine"}
+# oneDNN compiles for each new shape, of batch and length, for minutes.
+WARM_UP_S = {"front": 20.0, "engine": 240.0}
 _DISK_BYTES = 256 << 20
 _BLOCKS = 30  # means of so many stretches: neighbouring samples say the same
 
@@ -97,9 +99,16 @@ class Server:
 
     def memory(self, name: str, since_s: float) -> Slope | None:
         """How the memory of the process that lived to the end grew since then; None where that is too short to say."""
-        samples = self.rss.get(name, [])
-        chosen = [(at, rss) for pid, at, rss in samples if pid == samples[-1][0] and at >= since_s]
+        chosen = [(at, rss) for at, rss in self._of_last(name) if at >= since_s]
         return Slope.of(chosen) if len(chosen) >= _BLOCKS else None
+
+    def warm_s(self, name: str) -> float:
+        """When the process that lived to the end had done what is done but once, such as compiling for each shape."""
+        return next((at for at, _ in self._of_last(name)), 0.0) + WARM_UP_S[name]
+
+    def _of_last(self, name: str) -> list[tuple[float, int]]:
+        samples = self.rss.get(name, [])
+        return [(at, rss) for pid, at, rss in samples if pid == samples[-1][0]]
 
 
 @dataclass(frozen=True)
