@@ -32,7 +32,7 @@ KILLS = ((0.03, "engine"), (0.09, "engine"), (0.15, "engine"), (0.21, "front")) 
 FULL = (0.5, 0.55)
 STEADY = 1 / 3  # from here on memory is looked at
 LONGEST_PROBE_S = 2.0
-MOST_GROWN_BYTES = 4e6
+MOST_GROWN_BYTES = 4e6  # for certain
 _VERDICTS = {True: "kept", False: "BROKEN", None: "not judged"}
 KEYS = ["whole", "stream", *NUISANCES_S, "probe", "round", "rating"]
 
@@ -171,15 +171,21 @@ class Soak:
         lost = len(account.lost_ratings)
         seen = f"{lost} of {len(self.ledger.acknowledged)} lost; all, by status: {dict(self.ledger.ratings)}"
         yield Promise("no acknowledged rating is lost", not lost, seen)
-        (livez_at, livez), (small_at, small) = self.ledger.longest_probes()
-        seen = f"/livez {livez:.2f} s (in second {livez_at - self._begin:.0f}), "
-        seen += f"one token {small:.2f} s (in second {small_at - self._begin:.0f})"
-        yield Promise(f"a probe waits at most {LONGEST_PROBE_S:g} s", max(livez, small) <= LONGEST_PROBE_S, seen)
+        yield from self._probes()
         yield from self._memory()
         together = max(each.first_s or float("inf") for each in self.round) < min(each.end_s for each in self.round)
         whole = all(each.outcome == "answered" for each in self.round)
         seen = f"{SLOTS} answers {'side by side' if together else 'one after another'}"
         yield Promise("no slot is stuck", together and whole, seen)
+
+    def _probes(self) -> Iterator[Promise]:
+        (livez_at, livez), (small_at, small) = self.ledger.longest_probes()
+        seen = f"{livez:.2f} s (second {livez_at - self._begin:.0f})"
+        yield Promise(f"/livez waits at most {LONGEST_PROBE_S:g} s", livez <= LONGEST_PROBE_S, seen)
+        seen, kept = f"{small:.2f} s (second {small_at - self._begin:.0f})", small <= LONGEST_PROBE_S
+        if not kept and (refused := self.ledger.overloaded()):
+            kept, seen = None, f"{seen}; {refused} were refused for a full queue: the machine has become slower"
+        yield Promise(f"one token waits at most {LONGEST_PROBE_S:g} s", kept, seen)
 
     def _memory(self) -> Iterator[Promise]:
         for name in ("front", "engine"):

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from shosei.log import Rating, Request, RunEnd, read_log
 
-BACK_S = 2.0  # after a server answers again, for what waited meanwhile
+BACK_S = 2.0  # after a server answers again, for what was cut off meanwhile
+DRAINED_S = 10.0  # the same, for the queue to be as long as before: at 80 % of the capacity it is slow to shrink
 
 
 @dataclass
@@ -46,8 +47,8 @@ class Outage:
     def took_s(self) -> float:
         return self.end_s - self.begin_s
 
-    def touches(self, begin_s: float, end_s: float) -> bool:
-        return begin_s <= self.end_s + BACK_S and end_s >= self.begin_s
+    def touches(self, begin_s: float, end_s: float, back_s: float = BACK_S) -> bool:
+        return begin_s <= self.end_s + back_s and end_s >= self.begin_s
 
 
 @dataclass
@@ -59,8 +60,8 @@ class Ledger:
     outages: list[Outage] = field(default_factory=list)  # kills
     full: list[Outage] = field(default_factory=list)  # disks
 
-    def in_outage(self, begin_s: float, end_s: float) -> bool:
-        return any(outage.touches(begin_s, end_s) for outage in self.outages)
+    def in_outage(self, begin_s: float, end_s: float, back_s: float = BACK_S) -> bool:
+        return any(outage.touches(begin_s, end_s, back_s) for outage in self.outages)
 
     def unexplained(self) -> list[Exchange]:
         """What no client should see while nothing is killed: silence, cut answers, errors of the server."""
@@ -76,12 +77,18 @@ class Ledger:
         completions = [(each.begin_s, each.took_s) for each in self.exchanges if each.kind == "probe"]
         return [
             max(
-                (probe for probe in probes if not self.in_outage(probe[0], sum(probe))),
+                (probe for probe in probes if not self.in_outage(probe[0], sum(probe), DRAINED_S)),
                 key=lambda probe: probe[1],
                 default=(0.0, 0.0),
             )
             for probes in (self.livez, completions)
         ]
+
+    def overloaded(self) -> int:
+        """How many were refused for a full queue that no kill had filled: more was asked than the machine could do."""
+        return sum(
+            each.status == 429 and not self.in_outage(each.begin_s, each.end_s, DRAINED_S) for each in self.exchanges
+        )
 
     def table(self) -> Iterator[str]:
         kinds = sorted({exchange.kind for exchange in self.exchanges})

@@ -25,8 +25,8 @@ from shosei.wire.api_keys import ApiKey, digest_of, entry_of, new_key
 
 SLOTS, CONTEXT = 8, 1024
 VERBS = {"front": "http", "engine": "engine"}
-# oneDNN compiles for each new shape, of batch and length, for minutes.
-WARM_UP_S = {"front": 20.0, "engine": 240.0}
+# A process grows for minutes, ever more rarely: by the shapes that oneDNN compiles for, by its largest bursts.
+WARM_UP_S = 240.0
 _DISK_BYTES = 256 << 20
 _BLOCKS = 30  # means of so many stretches: neighbouring samples say the same
 
@@ -103,8 +103,8 @@ class Server:
         return Slope.of(chosen) if len(chosen) >= _BLOCKS else None
 
     def warm_s(self, name: str) -> float:
-        """When the process that lived to the end had done what is done but once, such as compiling for each shape."""
-        return next((at for at, _ in self._of_last(name)), 0.0) + WARM_UP_S[name]
+        """When the process that lived to the end is past its first minutes."""
+        return next((at for at, _ in self._of_last(name)), 0.0) + WARM_UP_S
 
     def _of_last(self, name: str) -> list[tuple[float, int]]:
         samples = self.rss.get(name, [])
