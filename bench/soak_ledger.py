@@ -12,6 +12,7 @@ from shosei.log import Rating, Request, RunEnd, read_log
 
 BACK_S = 2.0  # after a server answers again, for what was cut off meanwhile
 DRAINED_S = 10.0  # the same, for the queue to be as long as before: at 80 % of the capacity it is slow to shrink
+WRONG = ("malformed", "oversize", "bomb")  # kinds of clients whose requests cannot be answered
 
 
 @dataclass
@@ -64,12 +65,11 @@ class Ledger:
         return any(outage.touches(begin_s, end_s, back_s) for outage in self.outages)
 
     def unexplained(self) -> list[Exchange]:
-        """What no client should see while nothing is killed: silence, cut answers, errors of the server."""
+        """What no client should see while nothing is killed."""
         return [
             exchange
             for exchange in self.exchanges
-            if (exchange.outcome in ("cut", "silent", "no connection", "error event") or (exchange.status or 0) >= 500)
-            and not self.in_outage(exchange.begin_s, exchange.end_s)
+            if not _as_promised(exchange) and not self.in_outage(exchange.begin_s, exchange.end_s)
         ]
 
     def longest_probes(self) -> list[tuple[float, float]]:
@@ -175,6 +175,15 @@ def _agree(exchange: Exchange, event: Request | None, ledger: Ledger) -> bool:
     if event.error == "lost":  # killed after the last byte, and before it was written down that it was the last
         return any(kill.touches(exchange.begin_s, exchange.end_s) for kill in ledger.outages)
     return (event.error == "") == (exchange.outcome == "answered")
+
+
+def _as_promised(exchange: Exchange) -> bool:
+    """Who asks for what can be done gets it, or is told to come later; others are told that it cannot be done."""
+    if exchange.outcome == "left":
+        return True
+    if exchange.kind in WRONG:
+        return exchange.outcome == "refused" and 400 <= (exchange.status or 0) < 500
+    return exchange.outcome == "answered" or (exchange.outcome == "refused" and exchange.status == 429)
 
 
 def _outcome(exchange: Exchange) -> str:

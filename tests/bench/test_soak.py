@@ -87,6 +87,17 @@ def test_only_a_kill_explains_an_answer_without_an_end() -> None:
     assert ledger.unexplained() == [ledger.exchanges[1]]
 
 
+def test_who_asks_wrongly_is_refused_and_nobody_else() -> None:
+    wrong = [
+        Exchange("malformed", 1, 1, 2, 200, "answered"),
+        Exchange("bomb", 1, 0, 2, 500, "refused"),
+        refused(400),
+        refused(503),
+    ]
+    right = [Exchange("malformed", 1, 0, 2, 400, "refused"), refused(429), answered("a")]
+    assert Ledger(wrong + right).unexplained() == wrong
+
+
 @pytest.mark.parametrize(
     ("answer", "outcome"),
     [
