@@ -184,7 +184,7 @@ class Soak:
         yield Promise(f"/livez waits at most {LONGEST_PROBE_S:g} s", livez <= LONGEST_PROBE_S, seen)
         seen, kept = f"{small:.2f} s (second {small_at - self._begin:.0f})", small <= LONGEST_PROBE_S
         if not kept and (refused := self.ledger.overloaded()):
-            kept, seen = None, f"{seen}; {refused} were refused for a full queue: the machine has become slower"
+            kept, seen = None, f"{seen}; {refused} were refused for a full queue: more was asked than could be done"
         yield Promise(f"one token waits at most {LONGEST_PROBE_S:g} s", kept, seen)
 
     def _memory(self) -> Iterator[Promise]:
