@@ -232,7 +232,10 @@ def test_without_a_key_its_variable_is_named(
     [
         (["--url", CLOSED], "--questions FILE is missing"),
         (["--url", "nowhere", "--questions", "mine.csv"], "nowhere is not a URL"),
-        (["--url", CLOSED, "--questions", "none.csv"], "cannot read none.csv: No such file"),
+        (
+            ["--url", CLOSED, "--questions", "none.csv"],
+            "none.csv is not a suite (there is no such path); did you mean mine.csv?",
+        ),
         (["--url", CLOSED, "--questions", "empty.csv"], "empty.csv holds no rows"),
         (["--url", CLOSED, "--questions", "other.csv"], "no 'answer'; the row has question, remark"),
         (["--url", CLOSED, "--questions", "mine.csv", "--map", "answer=a", "--map", "answer=b"], "two values, a and b"),

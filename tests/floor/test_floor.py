@@ -63,8 +63,8 @@ def test_a_wrong_override_is_one_line_that_helps(override: str, words: str) -> N
     [
         ("[trian]\nlr = 1\n", "no verb reads section 'trian'; did you mean 'train'"),
         (
-            "seed = 3\n",
-            "no verb reads section 'seed'; known: agents, data, exam, gateway, judge, load, text, tokenizer, train",
+            "m = 3\n",
+            "no verb reads section 'm'; known: agents, data, exam, gateway, judge, load, serve, text, tokenizer, train",
         ),
         ("train = 3\n", "'train' is a section"),
         ("load = 3\n", "'load' is a section"),
