@@ -83,10 +83,12 @@ def test_a_killed_process_is_started_again(server: tuple[psutil.Process, str]) -
     front, url = server
     browser = Browser(url)
     browser.ask(tools=[tool("before")])
-    process_for_grammars(front).kill()
+    killed = process_for_grammars(front)
+    killed.kill()
     while browser.post({**ASK, "max_tokens": 3, "tools": [tool("after")]}, CHAT).status == 503:
         pass  # it was not seen to be gone yet
     browser.ask(tools=[tool("later")])
+    assert process_for_grammars(front) != killed
 
 
 @pytest.mark.parametrize("field", ["guided_regex", "guided_grammar"])
