@@ -25,6 +25,7 @@ from shosei.log.run import RUN_VARIABLE, recording_if_asked
 from shosei.log.training_events import Section
 from shosei.model import folder
 from shosei.model.device import choose, free_memory
+from shosei.model.linear import bound_products
 from shosei.model.transformer import Transformer
 from shosei.progress import progress
 from shosei.spec import ModelSpec, preset
@@ -48,6 +49,7 @@ def serve_engine(
     """
     _claim(socket)
     begin_ns = time.monotonic_ns()
+    bound_products(slots)
     spec = folder.read_spec(model_folder)
     context = slot_context(spec, context)
     device = choose()

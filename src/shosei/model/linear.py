@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 
 import torch
@@ -10,6 +11,9 @@ from torch.nn import functional as F
 
 from shosei.model.int4 import Int4Weight
 from shosei.spec.generation import fits_int4
+
+_PRODUCTS_A_STEP = 8  # of different shapes in one step of a model, and a few to spare
+_PRODUCTS_BESIDE = 64  # of prompts
 
 
 class Linear(nn.Module):
@@ -50,6 +54,17 @@ class Linear(nn.Module):
             return
         self._product = Int4Weight(weight).multiply
         del self.weight
+
+
+def bound_products(rows: int) -> None:
+    """Have oneDNN keep few of the products that it has prepared; those of up to ``rows`` rows, which recur, all fit.
+
+    It prepares one for each shape, and so for each length of a prompt, and keeps 1,024; torch's own layer as many more.
+    In a server that costs hundreds of megabytes over hours. Takes effect before the first product, and where the
+    operator has not set the variables.
+    """
+    for variable in ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY"):
+        os.environ.setdefault(variable, str(_PRODUCTS_A_STEP * rows + _PRODUCTS_BESIDE))
 
 
 def _onednn_takes(weight: Tensor) -> bool:
