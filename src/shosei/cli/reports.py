@@ -39,7 +39,7 @@ def add_to_job_summary(page: str) -> None:
         return
     try:
         with open(name, "ab") as file:
-            text = (f"\n{page}" if file.tell() else page).encode()
+            text = (f"\n{page}" if file.tell() else page).encode(errors="replace")  # names of folders need not be text
             if file.tell() + len(text) > _MOST_BYTES:
                 raise OSError(errno.EFBIG, "GitHub shows at most 1 MiB of a step")
             file.write(text)
