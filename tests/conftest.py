@@ -24,8 +24,8 @@ settings.load_profile("house")
 def shosei(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Shosei:
     """Run a verb; return its exit code and what it wrote to the two streams, but not of progress: that needs time."""
     monkeypatch.setattr(cli, "ProgressDisplay", lambda: ProgressDisplay(clock=lambda: 0.0))
-    monkeypatch.delenv("SHOSEI_RUN", raising=False)
-    monkeypatch.delenv("SHOSEI_ATTEMPT", raising=False)
+    for name in ("SHOSEI_RUN", "SHOSEI_ATTEMPT", "GITHUB_STEP_SUMMARY"):
+        monkeypatch.delenv(name, raising=False)
 
     def call(*arguments: str | Path) -> tuple[int, str, str]:
         capsys.readouterr()

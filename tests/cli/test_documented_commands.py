@@ -47,6 +47,7 @@ ELSEWHERE = {
     r"python bench/.*": "measurements of minutes to hours, by hand; here the file is looked up",
     r"pip download .*|python -m zipfile .*": "downloads; here a model of the fixture has its place",
     r"\./recipe\.sh .*": "tests/model/test_import_recipe.py, tests/model/test_real_model_recipe.py",
+    r"ci/measure\.sh .*": "tests/cli/test_ci_examples.py",
     r"shosei (serve|gateway) .* --api-keys .*": "tests/serve/test_keyed.py, tests/gateway/test_access.py",
     r"shosei supervise .* --ranks .*": "tests/train/test_launch.py",
     r"shosei train .* --nodes .*": "tests/train/test_launch.py",
@@ -66,6 +67,7 @@ STAND_INS = {
     r"CMD…": "true",
     r"chat runs/bookshop": "chat {url}",
     r" --name train": "",
+    "/var/lib/node_exporter/textfile/": "",
     "langgraph_two_agents": "openai_two_agents",  # the one whose framework the tests have
     r"last-week\.toml mine\.toml": "one.toml many.toml",
     r"runs/both": "runs/slots",
@@ -304,6 +306,8 @@ def found_elsewhere(command: Shown) -> None:
             assert not wanted or wanted in EXTRAS
         case "python" if words[1] != "-m":
             assert (ROOT / words[1]).is_file()
+        case "ci/measure.sh":
+            assert (ROOT / "examples" / words[0]).is_file()
         case "./recipe.sh":
             assert (ROOT / Path(command.document).with_name("recipe.sh")).is_file()
 

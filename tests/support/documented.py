@@ -14,11 +14,14 @@ ROOT = Path(__file__).parents[2]
 # Decisions and benchmarks tell what was typed on a day; nobody is to type it today.
 DOCUMENTS = [
     ROOT / "README.md",
-    *(ROOT / "docs" / f"{name}.md" for name in ("install", "build", "serve", "deploy", "measure", "agents", "compare")),
+    *(
+        ROOT / "docs" / f"{name}.md"
+        for name in ("install", "build", "serve", "deploy", "measure", "agents", "compare", "ci")
+    ),
     *(ROOT / "docs" / f"{name}.md" for name in ("metrics", "models", "profiles")),
     *sorted(ROOT.glob("examples/*/README.md")),
 ]
-_PROGRAMS = ("shosei", "torchrun", "make", "pip", "python", "curl", ".", "./recipe.sh", "case")
+_PROGRAMS = ("shosei", "torchrun", "make", "pip", "python", "curl", ".", "./recipe.sh", "ci/measure.sh", "case")
 _BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.M | re.S)
 _SPAN = re.compile(r"`([^`]+)`")
 _UNFENCED = re.compile(r"^    (?:shosei|torchrun|make|pip|python) .*", re.M)

@@ -66,7 +66,7 @@ def exit_code_of_judgements(judgements: list[Judgement]) -> int:
 
 
 def _judgement(metric: Metric, figure: str, requirement: Requirement) -> Judgement:
-    measured = _measured(metric, figure)
+    measured = figure_of(metric, figure)
     if not (figure or metric.unit):
         _check_share(metric.id, requirement)
     outcome, reason = _outcome(metric, figure, measured, requirement)
@@ -91,8 +91,8 @@ def _check_share(id: str, requirement: Requirement) -> None:
             raise InputError(f"{id} is a share of 1: its limit {limit:g} must lie from 0 to 1, such as 0.95 for 95 %")
 
 
-def _measured(metric: Metric, figure: str) -> Figure | None:
-    """The figure of that name; "" names the metric's own value."""
+def figure_of(metric: Metric, figure: str) -> Figure | None:
+    """The figure of that name; "" names the metric's own value. None where this run has no such figure."""
     if figure:
         return metric.figures.get(figure)
     return Figure(metric.value, metric.unit, metric.direction or "higher", metric.ci, metric.clusters)

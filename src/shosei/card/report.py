@@ -17,6 +17,18 @@ def markdown(card: Scorecard, language: str = "en") -> str:
     return _MarkdownCard(card, language).page()
 
 
+def summary(card: Scorecard, language: str = "en") -> str:
+    """For the page of a CI job: verdict, doubts and limits; the card is folded away. Without a profile, the card."""
+    view, verdict = _MarkdownCard(card, language), facts.verdict(card)
+    if not verdict:
+        return view.page()
+    word, sentence = verdict
+    lines = [f"# {VERDICT_MARKS[word]} {escaped(card.profile)}{view.colon}{view.plain(sentence)}"]
+    lines += [f"\n**! {view.plain(doubt)}**" for doubt in facts.doubts(card)]
+    lines += [*view.judgements(), "", "<details>", f"<summary>{view.term('scorecard')}</summary>", ""]
+    return "\n".join([*lines, view.page(), "</details>"]) + "\n"
+
+
 class _MarkdownCard:
     def __init__(self, card: Scorecard, language: str) -> None:
         self.card, self.translator = card, Translator(language)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from shosei.cli.common import JsonOption, LanguageOption, ProfileOption, print_page, result, say
+from shosei.cli.reports import JunitOption, add_to_job_summary, check_file
 from shosei.errors import (
     EXIT_INCONCLUSIVE,
     EXIT_INPUT,
@@ -23,6 +24,7 @@ from shosei.errors import (
 from shosei.progress import progress
 
 if TYPE_CHECKING:
+    from shosei.card import Scorecard
     from shosei.log import Log, Run
     from shosei.metrics.metric import Words
 
@@ -61,6 +63,11 @@ def card(
         bool,
         typer.Option("--answers/--no-answers", help="Whether wrong tasks are told with question and answer."),
     ] = True,
+    junit: JunitOption = None,
+    openmetrics: Annotated[
+        Path | None,
+        typer.Option("--openmetrics", metavar="FILE", help="Write the card in OpenMetrics.", show_default=False),
+    ] = None,
     lang: LanguageOption = None,
     as_json: JsonOption = False,
 ) -> int:
@@ -68,9 +75,19 @@ def card(
 
     With a profile the exit code is its verdict: 0 all kept, 3 a limit missed, 4 not shown to be kept, 5 invalid. The
     card of an agent system also has its agents and the first 20 tasks that it got wrong, their texts cut at 200
-    characters.
+    characters. In a job on GitHub the card is added to the job's summary.
     """
-    from shosei.card import build, exit_code_of_judgements, html, language, markdown, terminal, to_json, translated
+    from shosei.card import (
+        build,
+        exit_code_of_judgements,
+        html,
+        language,
+        markdown,
+        summary,
+        terminal,
+        to_json,
+        translated,
+    )
     from shosei.cli.verbs import printed
     from shosei.log import attempts, open_run, read_log
     from shosei.metrics.cells import compute
@@ -81,6 +98,7 @@ def card(
     asked = read_profile(profile) if profile else None
     if asked and not (asked.training or asked.inference or asked.prices):
         raise InputError(f"profile {asked.name} requires nothing: name metrics below [inference] or [training]")
+    _check_files(junit, openmetrics, judged=bool(asked), wrong=wrong)
     log = read_log(chosen.log, attempt)
     if wrong:
         return _print_wrong(log, spoken, answers=answers, as_json=as_json)
@@ -98,6 +116,8 @@ def card(
             "card.html": html(scorecard, lang and spoken),
         }
     page, code = _written(chosen, regraded | {"card.json": data} | views)
+    _write_for_programs(scorecard, junit, openmetrics)
+    add_to_job_summary(summary(scorecard, spoken))
     if as_json:
         print(data, end="", flush=True)
     else:
@@ -113,6 +133,25 @@ def card(
     verdict = exit_code_of_judgements(scorecard.judgements)
     say(f"profile {asked.name}: exit code {verdict}, {_VERDICTS[verdict]}")
     return verdict or code
+
+
+def _check_files(junit: Path | None, openmetrics: Path | None, *, judged: bool, wrong: bool) -> None:
+    check_file("--junit", junit)
+    check_file("--openmetrics", openmetrics)
+    if wrong and (junit or openmetrics):
+        raise InputError("--wrong writes nothing: leave out --junit and --openmetrics, or --wrong")
+    if junit and not judged:
+        raise InputError("--junit needs --profile: its tests are what a profile requires, such as --profile chatbot")
+
+
+def _write_for_programs(scorecard: Scorecard, junit: Path | None, openmetrics: Path | None) -> None:
+    from shosei import card as views
+    from shosei.files import write_atomic
+
+    if junit:
+        write_atomic(junit, views.junit(scorecard))
+    if openmetrics:
+        write_atomic(openmetrics, views.openmetrics(scorecard))
 
 
 def _print_wrong(log: Log, language: str, *, answers: bool, as_json: bool) -> int:

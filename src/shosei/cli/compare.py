@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from shosei.cli.common import JsonOption, ProfileOption, print_page, say
+from shosei.cli.reports import JunitOption, add_to_job_summary, check_file
 from shosei.errors import InputError, nearest
 from shosei.progress import progress
 
@@ -31,6 +32,7 @@ def compare(
         str | None,
         typer.Option("--markdown", metavar="FILE", help="Write Markdown for a pull request; - prints it."),
     ] = None,
+    junit: JunitOption = None,
     as_json: JsonOption = False,
 ) -> int:
     """Say of every metric whether B is better, worse or equivalent, or that it cannot be told.
@@ -38,7 +40,8 @@ def compare(
     Exit code 3: something is worse; 5: a measurement is invalid; 4: something is undecided. What decides: --metric,
     else what the profile requires, else all that can be decided: of single runs not speeds, times and sizes, which
     only 'shosei alternate' can decide, nor errors, crashes and restarts that neither side had. p values are corrected
-    for as many comparisons as decide; without --metric and --profile for all, and at least 15.
+    for as many comparisons as decide; without --metric and --profile for all, and at least 15. In a job on GitHub the
+    Markdown is added to the job's summary.
     """
     from shosei import compare as comparing
     from shosei.card.words import language
@@ -56,8 +59,8 @@ def compare(
     if (costs := [id for id, _ in COST_KEYS if id in (metric or [])]) and not (asked and asked.prices):
         raise InputError(f"--metric {costs[0]} needs prices: name a --profile that has a table [prices]")
     service_level = asked.service_level if asked else ServiceLevel()
-    if markdown and markdown != "-" and not (parent := Path(markdown).parent).is_dir():
-        raise InputError(f"--markdown {markdown}: the folder {parent} does not exist; make it first")
+    check_file("--markdown", Path(markdown) if markdown and markdown != "-" else None)
+    check_file("--junit", junit)
     if b is None and (attempt_a, attempt_b) != (None, None):
         raise InputError("--attempt-a and --attempt-b are for two runs: a folder of turns is compared as a whole")
     sides = _turns(a) if b is None else _runs((a, attempt_a), (b, attempt_b))
@@ -71,9 +74,12 @@ def compare(
             prices=asked.prices if asked else None,
         )
     decision = comparing.Decision.of(comparison, metric or [], asked)
-    page = comparing.markdown(decision, lang) if markdown else ""
+    page = comparing.markdown(decision, lang)
     if markdown and markdown != "-":
         write_atomic(Path(markdown), page)
+    if junit:
+        write_atomic(junit, comparing.junit(decision))
+    add_to_job_summary(page)
     if as_json:
         print(comparing.as_json(decision), end="", flush=True)
     elif markdown == "-":

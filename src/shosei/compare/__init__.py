@@ -5,6 +5,7 @@ card for its numbers and words; nothing imports it but ``cli``.
 """
 
 from shosei.compare.comparison import MIN_PAIRS, Decision, asked_for, compare_logs, margins
+from shosei.compare.junit import junit
 from shosei.compare.sides import NamedAttempts, pairs_of_turns
 from shosei.compare.views import as_json, markdown, terminal
 
@@ -15,6 +16,7 @@ __all__ = [
     "as_json",
     "asked_for",
     "compare_logs",
+    "junit",
     "margins",
     "markdown",
     "pairs_of_turns",

@@ -34,7 +34,7 @@ _STYLES: dict[Verdict, str] = {
     "not_compared": "dim",
 }
 _FIRST: tuple[Verdict, ...] = ("worse", "invalid", "better", "inconclusive", "not_compared")
-_COLUMNS = (
+COLUMNS = (
     "metric",
     "compare.a",
     "compare.b",
@@ -59,7 +59,7 @@ def as_json(decision: Decision) -> str:
 
 def markdown(decision: Decision, language: str = "en") -> str:
     """For a pull request: the verdict, the rows that made it, the rest folded away. Foreign text is escaped."""
-    view = _View(decision, language)
+    view = View(decision, language)
     shown_first = [cell for verdict in _FIRST for cell in decision.cells if cell.verdict == verdict]
     equal = [cell for cell in decision.cells if cell.verdict == "equivalent"]
     lines = [f"**{escaped(view.headline())}**", ""]
@@ -78,10 +78,10 @@ def markdown(decision: Decision, language: str = "en") -> str:
 
 def terminal(decision: Decision, language: str = "en") -> RenderableType:
     """The headline, the rows that count and then the others, reasons and tests, for rich's ``Console.print``."""
-    view = _View(decision, language)
+    view = View(decision, language)
     rows = Table(box=None, padding=(0, 1), pad_edge=False, header_style="dim")
-    for number, column in enumerate(_COLUMNS):
-        rows.add_column(view.term(column), justify="right" if 0 < number < len(_COLUMNS) - 1 else "left")
+    for number, column in enumerate(COLUMNS):
+        rows.add_column(view.term(column), justify="right" if 0 < number < len(COLUMNS) - 1 else "left")
     for compared in decision.cells:
         *row, verdict = view.row(compared)
         rows.add_row(*row, Styled(verdict, style=_STYLES[compared.verdict]))
@@ -95,8 +95,8 @@ def terminal(decision: Decision, language: str = "en") -> RenderableType:
     return Group(*parts, "", *(Wrapped(Styled(line, style="dim")) for line in view.small_print()))
 
 
-class _View:
-    """The comparison's words in one language."""
+class View:
+    """The comparison's words in one language, for every view of it."""
 
     def __init__(self, decision: Decision, language: str) -> None:
         self.decision, self.comparison, self.translator = decision, decision.comparison, Translator(language)
@@ -146,11 +146,11 @@ class _View:
 
     def table(self, cells: Iterable[Compared]) -> list[str]:
         """One row a cell, escaped."""
-        columns = [self.term(column) for column in _COLUMNS]
+        columns = [self.term(column) for column in COLUMNS]
         return markdown_table(columns, [list(map(escaped, self.row(compared))) for compared in cells])
 
     def row(self, compared: Compared) -> list[str]:
-        """One text a column of ``_COLUMNS``."""
+        """One text a column of ``COLUMNS``."""
         sign = "+" if (compared.difference or 0.0) > 0 else ""
         return [
             self.name(compared),
