@@ -76,7 +76,7 @@ def test_every_key_that_a_metric_names_by_itself_is_a_text_without_values() -> N
 
 
 def test_every_text_is_used() -> None:
-    constants, beginnings = set(), {"unit.", "timeline.cause.", "timeline.name.", "part."}
+    constants, beginnings = set(), {"unit.", "timeline.cause.", "timeline.name.", "part.", "fact."}
     for file in SOURCES.rglob("*.jinja"):
         constants |= set(re.findall(r"\"([^\"<>]+)\"", file.read_text(encoding="utf-8")))
     for node in trees():
@@ -90,7 +90,7 @@ def test_every_text_is_used() -> None:
     sentences = {row.reason for row in audit()} | {read_profile(name).description for name in shipped()}
 
     def used(key: str) -> bool:
-        if key in constants or texts("en")[key] in sentences or key.split(".")[0] in IDS:
+        if key in constants or texts("en")[key] in sentences or key.split(".")[0] in {*IDS, "note"}:
             return True
         endings = {key.removeprefix(beginning) for beginning in beginnings if "." in beginning} - {key}
         return any(ending.replace("_", mark) in constants for ending in endings for mark in "_ -")

@@ -95,7 +95,7 @@ def test_the_terminal_table_fits_a_hundred_columns() -> None:
         assert any(line.strip().startswith(name) for line in lines)
 
 
-@pytest.mark.parametrize(("language", "begin"), [("ja", "△ 標本不足："), ("zh-CN", "△ 样本不足：")])
+@pytest.mark.parametrize(("language", "begin"), [("ja", "△ サンプル不足："), ("zh-CN", "△ 样本不足：")])
 def test_a_reason_begins_on_the_line_of_its_mark(language: str, begin: str) -> None:
     out = io.StringIO()
     reason = text("cell.too_few", units=text("term.time_batches"), clusters=3, least=30)
@@ -161,7 +161,7 @@ def test_a_card_with_much_to_show_is_small_enough_to_mail() -> None:
     assert len(html(build(card_samples.log(), metrics)).encode()) < 1_000_000
 
 
-@pytest.mark.parametrize(("language", "said"), [("zh-CN", "样本不足"), ("ja", "標本不足")])
+@pytest.mark.parametrize(("language", "said"), [("zh-CN", "样本不足"), ("ja", "サンプル不足")])
 def test_every_view_but_json_speaks_the_language_that_was_asked_for(language: str, said: str) -> None:
     made = card()
     source = html(made, language)
@@ -188,10 +188,13 @@ def test_each_text_is_kept_once_and_in_three_languages() -> None:
     assert phrases.count(["Recall", "召回率", "再現率"]) == 1
 
 
-def test_foreign_text_claims_no_language_and_a_process_s_warning_is_english() -> None:
-    source = html(card(), "ja")
+def test_foreign_text_claims_no_language_and_a_sentence_of_an_earlier_version_is_english() -> None:
+    log = card_samples.log()
+    log.warnings.append("a swan was left out")
+    source = html(build(log, card_samples.metrics()), "ja")
     assert '<span lang="">直す.zh</span>' in source
-    assert '<li lang="en">box-b-12-1.jsonl:9: torn last line, left out</li>' in source
+    assert '<li lang="en">a swan was left out</li>' in source
+    assert "box-b-12-1.jsonl:9：途中で切れた最終行を除外しました</span></li>" in source
 
 
 def test_a_profile_s_verdict_heads_the_card_and_its_limits_stand_in_the_cells() -> None:

@@ -170,7 +170,7 @@ def test_the_same_log_on_both_sides_is_said_and_never_passes(shosei: Shosei, a: 
     [
         ("en", "p is not corrected: one comparison", "p is corrected for 4 comparisons", "no metric was named"),
         ("zh-CN", "p 值未作校正", "p 值按 4 项比较校正", "没有指定指标"),
-        ("ja", "p は補正しない", "p は 4 件の比較について補正", "指標の指定がなく"),
+        ("ja", "p 値は補正していません", "p 値は 4 件の比較について補正", "指標の指定がなく"),
     ],
 )
 def test_it_is_said_for_how_many_comparisons_p_is_corrected_and_why(
@@ -269,7 +269,9 @@ def test_a_phase_that_neither_side_measured_is_one_line(shosei: Shosei, tmp_path
     assert of_training == "- nothing was measured on either side in training"
     assert out.count("no value on either side") == 1
     assert "events" not in out
-    assert "no 'epoch' events" in str(cells(shosei("compare", folder, "--json")[1])["training_speed", "training"])
+    assert "no epoch was recorded in training" in str(
+        cells(shosei("compare", folder, "--json")[1])["training_speed", "training"]
+    )
 
 
 def test_the_baseline_is_who_began_also_if_its_first_turn_broke_off(shosei: Shosei, tmp_path: Path) -> None:

@@ -49,7 +49,8 @@ def model_name(card: Scorecard) -> Words:
 
 def header(card: Scorecard) -> list[Fact]:
     """Who, when and where, in one line each."""
-    facts: list[Fact] = [("run", [card.run]), ("attempt", [str(card.attempt)]), ("started", _date(card.started))]
+    attempt = text("nth_attempt", number=card.attempt)
+    facts: list[Fact] = [("run", [card.run]), ("attempt", [attempt]), ("started", _date(card.started))]
     if card.turn:
         facts.insert(2, ("target", [card.target, text("of_turn", turn=card.turn)]))
     facts[:0] = _model(card.model)
@@ -67,7 +68,7 @@ def conditions(card: Scorecard) -> list[Fact]:
         if card.meter.share is not None:
             meter.append(text("meter_share", percent=100 * card.meter.share))
     facts: list[Fact] = [("profile", [card.profile])] if card.profile else []  # chosen or not: nothing to be unknown
-    facts += [("arrival", [card.arrival]), ("sandbox", [card.sandbox])]
+    facts += [("arrival", [named("arrival", card.arrival)]), ("sandbox", [card.sandbox])]
     facts += [("meter", meter), ("log_digest", [card.log_digest])]
     return [(key, parts if any(parts) else _UNKNOWN) for key, parts in facts]
 
@@ -119,6 +120,12 @@ def limits(judgement: Judgement) -> Sequence[Words]:
             number = Shown(f"{limit:,.10g}") if unknown else shown_limit(limit, judgement.unit)
             parts.append(text(key, limit=number.value, unit=named("unit", number.unit)))
     return parts or [text("verdict.no_limit")]
+
+
+def outcome(judgement: Judgement) -> Text:
+    """How a requirement was kept, and whether it decides."""
+    word = text(f"outcome.{judgement.outcome}")
+    return word if judgement.required else text("in_brackets", name=word, within=text("verdict.optional"))
 
 
 def judged_value(judgement: Judgement) -> Shown:
@@ -179,11 +186,11 @@ def steps(task: WrongTask) -> Sequence[Words]:
     return [*turns, text("wrong.more_steps", count=task.more_steps)] if task.more_steps else turns
 
 
-def hardware(card: Scorecard) -> list[tuple[str, Words]]:
+def hardware(card: Scorecard) -> list[tuple[Words, Words]]:
     """Host by host, every recorded fact as (name, text)."""
     several = len(card.hardware) > 1
     return [
-        ((f"{host}: {name}" if several else name).removesuffix("_bytes"), _plain(name, value))
+        (_fact_name(name.removesuffix("_bytes"), host if several else ""), _plain(name, value))
         for host, facts in card.hardware.items()
         for name, value in facts.items()
     ]
@@ -245,6 +252,11 @@ def _model(model: dict[str, Any]) -> list[Fact]:
 
 def _date(started: str) -> Sequence[Words]:
     return [started.replace("T", " ").replace("Z", " UTC")] if started else _UNKNOWN
+
+
+def _fact_name(name: str, host: str) -> Words:
+    words = named("fact", name)
+    return text("fact.of_host", host=host, name=words) if host else words
 
 
 def _machine(facts: dict[str, Any]) -> list[Words]:

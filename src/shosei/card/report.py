@@ -66,7 +66,7 @@ class _MarkdownCard:
         for key, pairs in manifest.items():
             if pairs:
                 lines += ["", f"### {term(key)}", ""]
-                lines += [f"- {escaped(name)}: {self.plain(value)}" for name, value in pairs]
+                lines += [f"- {self.plain(name)}{self.colon}{self.plain(value)}" for name, value in pairs]
         lines += ["", f"### {term('commands')}", ""]
         rows = [
             [escaped(facts.command_line(command)), " · ".join(map(self.plain, facts.exit_text(command, times)))]
@@ -139,9 +139,7 @@ class _MarkdownCard:
         rows = []
         for judgement in self.card.judgements:
             name = ".".join(filter(None, (judgement.id, judgement.figure)))
-            outcome = f"{COMPLIANCE_MARKS[judgement.outcome]} {self.term(f'outcome.{judgement.outcome}')}"
-            if not judgement.required:
-                outcome += f" ({self.term('verdict.optional')})"
+            outcome = f"{COMPLIANCE_MARKS[judgement.outcome]} {self.plain(facts.outcome(judgement))}"
             limits = ", ".join(map(self.plain, facts.limits(judgement)))
             value = escaped(self.translator.number(facts.judged_value(judgement)))
             rows.append([self.term(judgement.phase), f"`{escaped(name)}`", limits, value, outcome])

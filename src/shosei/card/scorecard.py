@@ -14,6 +14,7 @@ import msgspec
 
 from shosei.card.agents import Agents, agents
 from shosei.card.judge import Judgement, judge
+from shosei.card.notes import recognised
 from shosei.card.timeline import Timeline, ends_of_verbs, timeline
 from shosei.card.wrong import Wrong, wrong
 from shosei.log import Event, Exec, Log, Note, RunBegin, RunEnd, Sample, Window
@@ -92,7 +93,7 @@ class Scorecard(msgspec.Struct, frozen=True, kw_only=True):
     judgements: list[Judgement] = []
     timeline: Timeline
     audit: list[PublishedCount]
-    warnings: list[Words]  # a str is a process's own, in English
+    warnings: list[Words]  # a str is foreign: a sentence of an earlier version, in English
     log_digest: str
 
     def cell(self, id: str, phase: Phase) -> Metric:
@@ -117,7 +118,7 @@ def build(
     if sorted(CELL_KEYS) != sorted((metric.id, metric.phase) for metric in metrics):
         raise ValueError(f"a scorecard takes each of {len(CELL_KEYS)} cells once")
     begins = sorted(log.of(RunBegin), key=_moment)
-    warnings: list[Words] = [*log.warnings]
+    warnings: list[Words] = [recognised(sentence) for sentence in log.warnings]
     warnings += [] if begins else [text("cell.no_run_begin")]
     warnings += left_out(log)
     warnings += _doubts(metrics)
@@ -125,7 +126,7 @@ def build(
     warnings += _samples(begins)
     warnings += judged_inside(log.of(Exec))
     warnings += [why_invalid(window) for window in log.of(Window) if window.name == "steady" and window.client]
-    warnings += [note.text for note in sorted(log.of(Note), key=_moment) if note.level == "warning"]
+    warnings += [recognised(note.text) for note in sorted(log.of(Note), key=_moment) if note.level == "warning"]
     ends = ends_of_verbs(log)
     commands = [_command(begin, ends.get((begin.process, begin.verb))) for begin in begins]
     unended = Counter(command.verb for command in commands if command.exit_code is None)

@@ -94,8 +94,15 @@ def translated(words: Words, language: str = "en") -> str:
     """``words`` in ``language``; a plain str is foreign and stays as it is."""
     if isinstance(words, str):
         return words
-    values = {name: translated(as_words(value), language) for name, value in words.values.items()}
+    values = {name: _said(value, language) for name, value in words.values.items()}
     return texts(language)[words.key].format(**values)
+
+
+def _said(value: object, language: str) -> str:
+    """A value that stands in a text; names are set one after the other as the language does."""
+    if isinstance(value, list) and value:
+        return texts(language)["compare.comma"].join(map(str, value))
+    return translated(as_words(value), language)
 
 
 def named(section: str, name: str) -> Words:

@@ -105,9 +105,6 @@ class View:
             cell for cell in self.comparison.cells if cell.verdict != "not_compared" and cell not in decision.cells
         ]
 
-    def name(self, compared: Compared) -> str:
-        return f"{self.metric(compared.id)} ({self.term(f'phase.{compared.phase}')})"
-
     def metric(self, id: str) -> str:
         """The metric's name, or what is told of it in money."""
         metric, _, figure = id.partition(".")
@@ -116,10 +113,12 @@ class View:
     def names(self, cells: Iterable[Compared]) -> str:
         """The cells in a row, each metric once."""
         comma = self.term("compare.comma")
-        return comma.join(
-            f"{self.metric(id)} ({comma.join(self.term(f'phase.{cell.phase}') for cell in phases)})"
-            for id, phases in groupby(cells, key=lambda cell: cell.id)
-        )
+        return comma.join(self.in_phases(id, phases) for id, phases in groupby(cells, key=lambda cell: cell.id))
+
+    def in_phases(self, id: str, cells: Iterable[Compared]) -> str:
+        """A metric's name with the phases in which it was compared."""
+        phases = self.term("compare.comma").join(self.term(f"phase.{cell.phase}") for cell in cells)
+        return self.of(text("in_brackets", name=self.metric(id), within=phases))
 
     def headline(self) -> str:
         """What the cells that decide say together, and how many cannot be decided from single runs."""
@@ -153,7 +152,7 @@ class View:
         """One text a column of ``COLUMNS``."""
         sign = "+" if (compared.difference or 0.0) > 0 else ""
         return [
-            self.name(compared),
+            self.in_phases(compared.id, [compared]),
             *(self.translator.number(shown(value, compared.unit)) or "–" for value in (compared.a, compared.b)),
             sign + self.change(compared, compared.difference, compared.ci),
             self.of(compared.n or None),

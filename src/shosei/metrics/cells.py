@@ -93,7 +93,7 @@ class Cell:
     function: Callable[[Log], Value]
     may_read: tuple[type[Event], ...] = ()
     command: str = ""
-    absent: Key = ""  # why it is not measured when an event kind is missing; by default the kind's name
+    absent: Key = ""  # why it is not measured when an event kind is missing; by default what that kind is
 
     def view(self, log: Log) -> Log:
         """What of the log the cell's functions may see: its kinds of events, in its phase, and every run.begin."""
@@ -111,8 +111,8 @@ class Cell:
         view = self.view(log)
         for kind in self.needs:
             if not view.part(kind):
-                name = str(kind.__struct_config__.tag)
-                reason = worded(self.absent) or text("cell.no_events", kind=name, phase=text(f"phase.{self.phase}"))
+                what = text(f"kind.{kind.__struct_config__.tag}")
+                reason = worded(self.absent) or text("cell.no_events", kind=what, phase=text(f"phase.{self.phase}"))
                 return self._without_value("not_measured", reason), None
         try:
             value = self.function(view)

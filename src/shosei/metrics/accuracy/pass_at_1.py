@@ -322,11 +322,16 @@ def program_outcomes(executions: Iterable[Exec]) -> list[Table]:
     for outcome in (*OUTCOMES, *sorted({found for found, _, _ in counts} - {*OUTCOMES})):
         name = text(f"accuracy.{outcome.replace(' ', '_')}") if outcome in OUTCOMES else outcome
         found = sorted(key for key in counts if key[0] == outcome)
-        rows += [[name, level, oracle, counts[outcome, level, oracle]] for _, level, oracle in found]
+        rows += [[name, level, _oracle(oracle), counts[outcome, level, oracle]] for _, level, oracle in found]
         if not found:
             rows.append([name, None, None, 0])
     columns = ["accuracy.outcome", "accuracy.isolation", "accuracy.oracle", "term.n"]
     return [Table.of("accuracy.programs", columns, rows)]
+
+
+def _oracle(where: str) -> Words:
+    """Where a program's tests ran."""
+    return text(f"accuracy.oracle_{where}") if where in ("outside", "in_process") else where
 
 
 def judged_inside(executions: Iterable[Exec]) -> list[Key | Text]:

@@ -23,7 +23,8 @@ from shosei.metrics.accuracy.classified import (
 )
 from shosei.metrics.accuracy.confusion import AVERAGES, MEASURES, Confusion, Measure
 from shosei.metrics.grading.grade import GRADING_VERSION
-from shosei.metrics.metric import Key, Row, Table, text
+from shosei.metrics.grading.labels import NO_LABEL
+from shosei.metrics.metric import Key, Row, Table, Words, text
 from shosei.metrics.observed.answers import by_task
 
 _SHOWN_DIGITS = 12
@@ -70,7 +71,7 @@ def _averages(suite: str, scores: Sequence[Score], confusion: Confusion, measure
 def _per_class(suite: str, confusion: Confusion) -> Table:
     values = [confusion.per_class(measure) for measure in MEASURES]
     rows: list[Row] = [
-        [label, *(float(value[i]) for value in values), int(confusion.true[i]), int(confusion.predicted[i])]
+        [_class(label), *(float(value[i]) for value in values), int(confusion.true[i]), int(confusion.predicted[i])]
         for i, label in enumerate(confusion.labels)
     ]
     columns = [f"accuracy.{name}" for name in ("class", *MEASURES, "true", "predicted")]
@@ -78,8 +79,17 @@ def _per_class(suite: str, confusion: Confusion) -> Table:
 
 
 def _matrix(suite: str, labels: Sequence[str], counts: Counter[tuple[str, str]]) -> Table:
-    rows: list[Row] = [[truth, *(counts[truth, prediction] for prediction in labels)] for truth in labels]
-    return Table.of(text("accuracy.matrix", suite=suite), ["accuracy.true_predicted"], rows, labels)
+    classes = [_class(label) for label in labels]
+    rows: list[Row] = [
+        [named, *(counts[truth, prediction] for prediction in labels)]
+        for truth, named in zip(labels, classes, strict=True)
+    ]
+    return Table.of(text("accuracy.matrix", suite=suite), ["accuracy.true_predicted"], rows, classes)
+
+
+def _class(label: str) -> Words:
+    """What a class is called: by its own name, but for answers that name none."""
+    return text("accuracy.no_label") if label == NO_LABEL else label
 
 
 def _free_text(suite: str, scores: Sequence[Score]) -> Table:

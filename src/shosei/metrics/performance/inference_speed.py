@@ -10,7 +10,7 @@ import numpy as np
 
 from shosei.log import Log, RunBegin, Step
 from shosei.metrics import stats
-from shosei.metrics.metric import Curve, Figure, Key, Plot, Row, Table, Text, text
+from shosei.metrics.metric import Curve, Figure, Key, Plot, Row, Table, Text, Words, text
 from shosei.metrics.observed.requests import (
     Drill,
     Offered,
@@ -31,6 +31,8 @@ from shosei.metrics.value import Unmeasurable, Value
 from shosei.quantity import NS_PER_MS, NS_PER_S
 
 _COMMAND = "shosei supervise --run RUN --step-pattern '... (?P<samples>[0-9]+)' -- CMD"
+
+_ARRIVALS = ("poisson", "constant", "ramp", "trace", "closed")
 
 
 def training_rate(log: Log) -> Value:
@@ -92,8 +94,7 @@ def request_rate(service_level: ServiceLevel) -> Callable[[Log], Value]:
         if not len(load.good):
             raise Unmeasurable("not_measured", text("performance.no_success", requests=len(load.scheduled)))
         rate = load.rate(load.good, "requests/s")
-        arrival = next((begin.arrival for begin in log.of(RunBegin) if begin.arrival), text("term.not_recorded"))
-        details = _Details({"term.vantage": [load.vantage], "performance.arrival": [arrival]})
+        details = _Details({"term.vantage": [load.vantage], "performance.arrival": [_arrival(log)]})
         _add_saturation(details, load)
         _add_tokens(details, load)
         _add_goodput(details, load, service_level)
@@ -116,6 +117,12 @@ def request_rate(service_level: ServiceLevel) -> Callable[[Log], Value]:
         )
 
     return compute
+
+
+def _arrival(log: Log) -> Words:
+    """What the load's arrival process is called."""
+    arrival = next((begin.arrival for begin in log.of(RunBegin) if begin.arrival), "")
+    return text(f"arrival.{arrival}") if arrival in _ARRIVALS else arrival or text("term.not_recorded")
 
 
 def _add_saturation(details: _Details, load: Offered) -> None:
