@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import reduce
 
 import numpy as np
 
@@ -25,6 +26,7 @@ from shosei.quantity import NS_PER_S
 
 _PURPOSES = ("load", "exam", "agents", "chat")  # what users of a server do; probes and warm-ups measure nothing
 _BROKEN_OFF = ("cancelled", "disconnect")  # by the harness, by a client
+_ATTRIBUTIONS = ("path", "header", "metadata", "key", GUESSED)
 _ERRORS = {
     "timeout",
     "connect",
@@ -318,7 +320,7 @@ def table(tasks: Mapping[str, Sequence[Request]], named: Mapping[str, Words]) ->
                 _tokens([call.tokens_out for call in of_agent]),
                 sum(bool(call.error) for call in of_agent),
                 sum(map(retries, per_task)),
-                ", ".join(sorted(known_by)) or None,
+                _known_by(known_by),
             ]
         )
     columns = [
@@ -326,6 +328,12 @@ def table(tasks: Mapping[str, Sequence[Request]], named: Mapping[str, Words]) ->
         *("reliability.errors", "agents.retries", "agents.known_by"),
     ]
     return Table.of("agents.agents", columns, rows)
+
+
+def _known_by(ways: Collection[str]) -> Words | None:
+    """By what the gateway knew an agent; None where it did not."""
+    words: list[Words] = [text(f"agents.by_{way}") if way in _ATTRIBUTIONS else way for way in sorted(ways)]
+    return reduce(lambda one, other: text("term.and", one=one, other=other), words) if words else None
 
 
 def unattributed(model_calls: Sequence[Request]) -> list[Key | Text]:
