@@ -233,8 +233,8 @@ def test_the_agents_are_switched_with_the_page(browser: Any, agents_address: str
     visit = Visit(browser, agents_address, locale="en-GB")
     assert visit.page.locator("#wrong").inner_text() == "Wrong tasks 9 of 40"
     visit.page.get_by_role("button", name="简体中文").click()
-    assert visit.page.locator("#wrong").inner_text() == "答错的任务 40 个中有 9 个"
-    assert visit.page.locator("table.wrong .why").first.inner_text() == "判为错误"
+    assert visit.page.locator("#wrong").inner_text() == "未解出的任务 40 个中有 9 个"
+    assert visit.page.locator("table.wrong .why").first.inner_text() == "答错"
     assert visit.trouble == []
 
 

@@ -105,7 +105,7 @@ def test_events_that_a_full_disk_took_are_counted(shosei: Shosei, run: Path) -> 
         record.writer.flush()
         os.dup2(disk, record.writer._file)
     assert "warning: load: 3 events were lost" in shosei("card", run)[2]
-    assert "warning: load：有 3 个事件未能写入而丢失" in shosei("card", run, "--lang", "zh")[2]
+    assert "警告：load：有 3 个事件未能写入而丢失" in shosei("card", run, "--lang", "zh")[2]
 
 
 def test_a_turn_says_whose_it_is_and_how_to_compare(shosei: Shosei, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from shosei.metrics.cells import cells, compute, task_cells
 from shosei.metrics.metric import Text
 from shosei.metrics.service_level import ServiceLevel
 from shosei.profile.profile import read_profile
+from verb import Shosei
 
 FROZEN = Path(__file__).parents[1] / "frozen"
 SOURCES = Path(shosei.__file__).parent
@@ -245,6 +247,21 @@ def test_every_sentence_that_is_looked_for_stands_in_the_source() -> None:
         if key.startswith("note."):
             for piece in re.split(r"{\w+}|: |, ", words):
                 assert piece.strip(" :;,()'") in joined, f"{key}: {piece}"
+
+
+def test_what_is_said_beside_the_card_is_in_its_language(shosei: Shosei, tmp_path: Path) -> None:
+    run = shutil.copytree(FROZEN / "faults", tmp_path / "faults")
+    begins = {"en": "warning: 'train' ended", "zh-CN": "警告：“train”没有结束记录", "ja": "警告：「train」の終了が"}
+    ends = {
+        "en": "exit code 4, not everything",
+        "zh-CN": "退出码 4，所要求的未能",
+        "ja": "終了コード 4、一部の要件で達成を示せず",
+    }
+    for language in LANGUAGES:
+        code, _, said = shosei("card", run, "--profile", "pretrain", "--lang", language)
+        assert code == 4
+        assert begins[language] in said
+        assert ends[language] in said
 
 
 def note(words: str, level: str = "warning") -> Note:

@@ -19,7 +19,7 @@ from shosei.quantity import Shown, number, shown, shown_limit
 Fact = tuple[str, Sequence[Words]]  # the parts are set one after the other, with a dot between
 
 _STARTED_BY_SERVE = ("engine", "http")
-_VERDICTS = {
+VERDICTS = {  # the word of each exit code
     EXIT_OK: "passed",
     EXIT_REGRESSION: "missed",
     EXIT_INCONCLUSIVE: "inconclusive",
@@ -83,7 +83,7 @@ def verdict(card: Scorecard) -> tuple[str, Text] | None:
     outcomes = Counter(
         judgement.outcome for judgement in card.judgements if judgement.required or judgement.outcome == "missed"
     )
-    word = _VERDICTS[exit_code_of_judgements(card.judgements)]
+    word = VERDICTS[exit_code_of_judgements(card.judgements)]
     return word, text(f"verdict.{word}", passed=outcomes["pass"], missed=outcomes["missed"], of=outcomes.total())
 
 

@@ -12,11 +12,8 @@ import typer
 from shosei.cli.common import JsonOption, LanguageOption, ProfileOption, print_page, result, say
 from shosei.cli.reports import JunitOption, add_to_job_summary, check_file
 from shosei.errors import (
-    EXIT_INCONCLUSIVE,
     EXIT_INPUT,
-    EXIT_INVALID,
     EXIT_OK,
-    EXIT_REGRESSION,
     InputError,
     as_input_error,
     nearest,
@@ -43,13 +40,6 @@ IdArgument = Annotated[
 ]
 
 _FOR_READING = (errno.EROFS, errno.EACCES, errno.EPERM)
-
-_VERDICTS = {
-    EXIT_OK: "everything that it requires is kept",
-    EXIT_REGRESSION: "a limit is missed",
-    EXIT_INCONCLUSIVE: "not everything that it requires is shown to be kept",
-    EXIT_INVALID: "a measurement that it requires is invalid",
-}
 
 
 def card(
@@ -80,6 +70,7 @@ def card(
     from shosei.card import (
         build,
         exit_code_of_judgements,
+        facts,
         html,
         language,
         markdown,
@@ -91,6 +82,7 @@ def card(
     from shosei.cli.verbs import printed
     from shosei.log import attempts, open_run, read_log
     from shosei.metrics.cells import compute
+    from shosei.metrics.metric import text
     from shosei.profile.profile import read_profile
 
     chosen = open_run(run)
@@ -108,7 +100,7 @@ def card(
     with progress("building the card"):
         scorecard = build(log, metrics, asked, noticed, answers=answers)
     for warning in scorecard.warnings:
-        say(f"warning: {translated(warning, spoken)}")
+        say(translated(text("a_warning", words=warning), spoken))
     data = to_json(scorecard)
     with progress("writing the card"):
         views: dict[str, bytes | str] = {
@@ -131,7 +123,8 @@ def card(
     if not asked:
         return code
     verdict = exit_code_of_judgements(scorecard.judgements)
-    say(f"profile {asked.name}: exit code {verdict}, {_VERDICTS[verdict]}")
+    what = text(f"verdict.exit_{facts.VERDICTS[verdict]}")
+    say(translated(text("verdict.exit_code", profile=asked.name, code=verdict, what=what), spoken))
     return verdict or code
 
 
