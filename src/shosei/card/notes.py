@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import string
+from dataclasses import dataclass
 from functools import cache
 
 from shosei.card.words import texts
@@ -16,24 +17,33 @@ from shosei.metrics.metric import Text, Words
 _SECTIONS = ("note.", "warning.")
 
 
+@dataclass(frozen=True, slots=True)
+class _Sentence:
+    """One of our sentences. ``longest``: its longest fixed words, without which no pattern need be tried."""
+
+    key: str
+    pattern: re.Pattern[str]
+    fixed: int
+    longest: str
+
+    @classmethod
+    def of(cls, key: str, words: str) -> _Sentence:
+        parts = [(fixed, name) for fixed, name, _, _ in string.Formatter().parse(words)]
+        pattern = "".join(re.escape(fixed) + (f"(?P<{name}>.+?)" if name else "") for fixed, name in parts)
+        pieces = [fixed for fixed, _ in parts]
+        return cls(key, re.compile(pattern, re.DOTALL), sum(map(len, pieces)), max(pieces, key=len))
+
+
 def recognised(sentence: str) -> Words:
     """The card's own text for an English ``sentence`` of ours; one that it does not know is foreign and stays."""
-    for key, pattern in _patterns():
-        if match := pattern.fullmatch(sentence):
-            return Text(key, dict(match.groupdict()))
+    for ours in _sentences():
+        if ours.longest in sentence and (match := ours.pattern.fullmatch(sentence)):
+            return Text(ours.key, dict(match.groupdict()))
     return sentence
 
 
 @cache
-def _patterns() -> list[tuple[str, re.Pattern[str]]]:
+def _sentences() -> list[_Sentence]:
     """Those with most fixed words first: one sentence may begin as another does."""
-    english = {key: words for key, words in texts("en").items() if key.startswith(_SECTIONS)}
-    longest_first = sorted(english.items(), key=lambda entry: -len(re.sub(r"{\w+}", "", entry[1])))
-    return [(key, _pattern(words)) for key, words in longest_first]
-
-
-def _pattern(words: str) -> re.Pattern[str]:
-    pieces = [
-        re.escape(fixed) + (f"(?P<{name}>.+?)" if name else "") for fixed, name, _, _ in string.Formatter().parse(words)
-    ]
-    return re.compile("".join(pieces), re.DOTALL)
+    ours = [_Sentence.of(key, words) for key, words in texts("en").items() if key.startswith(_SECTIONS)]
+    return sorted(ours, key=lambda sentence: -sentence.fixed)
