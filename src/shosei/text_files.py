@@ -18,7 +18,7 @@ from shosei.wrong_path import unreadable
 UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)  # what decoding bytes of others' can raise
 BYTE_ORDER_MARK = codecs.BOM_UTF8
 UNPACKED_BYTES = 1 << 28  # of a compressed file that is read whole
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 _KANA, _HAN = re.compile(r"[\u3041-\u30fe]"), re.compile(r"[\u4e00-\u9fff]")  # full-width: others come by accident
 _LEAST_SHARE_OF_SCRIPT = 0.1  # of characters that are not ASCII, for a text to be in that encoding
 _SHARE_OF_KANJI_ALONE = 0.9  # Chinese encodings read as Shift_JIS are half-width kana for the most part
@@ -112,5 +112,7 @@ def _share(characters: re.Pattern[str], data: bytes, codec: str) -> float:
 
 
 def printable(text: str) -> str:
-    """``text`` without control characters, each of which becomes U+FFFD: others' words do not steer our terminals."""
+    """``text`` without control characters and halves of pairs, each of which becomes U+FFFD: others' words do not
+    steer our terminals.
+    """
     return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,22 +16,15 @@ import recorded
 from shosei.card import build, html
 from shosei.log import Event, Score, read_log
 from shosei.metrics.cells import compute
+from visits import CONTRAST, NEEDS_BROWSER, Visit, launched
 
-sync_api = pytest.importorskip("playwright.sync_api")
-
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
-pytestmark = [
-    pytest.mark.system,
-    pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine"),
-]
+pytestmark = NEEDS_BROWSER
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+    with launched() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")
@@ -58,58 +50,6 @@ def agents_address(tmp_path_factory: pytest.TempPathFactory) -> str:
     log = read_log(run / "log")
     (run / "card.html").write_text(html(build(log, compute(log))), encoding="utf-8")
     return (run / "card.html").as_uri()
-
-
-# Every text whose colour is too near to the nearest ground behind it, as "text: ratio".
-CONTRAST = """() => {
-  const canvas = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
-  const rgba = (color) => {
-    canvas.clearRect(0, 0, 1, 1);
-    canvas.fillStyle = color;
-    canvas.fillRect(0, 0, 1, 1);
-    return canvas.getImageData(0, 0, 1, 1).data;
-  };
-  const light = (color) => {
-    const linear = (v) => (v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
-    const [r, g, b] = [...rgba(color)].map((v) => linear(v / 255));
-    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
-  };
-  const ground = (element) => {
-    for (; element; element = element.parentElement) {
-      const color = getComputedStyle(element).backgroundColor;
-      if (rgba(color)[3] > 250) return color;
-    }
-    return "white";
-  };
-  const poor = new Set();
-  const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
-  while (texts.nextNode()) {
-    const element = texts.currentNode.parentElement;
-    const aside = element.closest("script, style, .uplot") || !element.checkVisibility();
-    if (aside || !texts.currentNode.data.trim()) continue;
-    const pair = [light(getComputedStyle(element).color), light(ground(element))].sort();
-    const ratio = (Math.max(...pair) + 0.05) / (Math.min(...pair) + 0.05);
-    if (ratio < 4.5) poor.add(`${texts.currentNode.data.trim()}: ${ratio.toFixed(2)}`);
-  }
-  return [...poor];
-}"""
-
-
-class Visit:
-    """A page and everything it complained of or asked for."""
-
-    def __init__(self, browser: Any, address: str, **options: Any) -> None:
-        self.page = browser.new_page(**options)
-        self.trouble: list[str] = []
-        self.page.on("console", lambda message: self.trouble.append(message.text))
-        self.page.on("pageerror", lambda error: self.trouble.append(str(error)))
-        self.page.on("dialog", lambda dialog: self.trouble.append(dialog.message))
-        self.page.on("request", lambda request: request.url == address or self.trouble.append(request.url))
-        self.page.goto(address)
-
-    @property
-    def language(self) -> str:
-        return str(self.page.evaluate("document.documentElement.lang"))
 
 
 def test_it_opens_without_errors_or_requests_and_shows_thirty_cells(browser: Any, address: str) -> None:

@@ -6,6 +6,7 @@ function of the log: no clock, no path, no network; equal logs give equal bytes.
 a profile's load, the load's settings; never the build wing, and no other room imports it but ``compare``.
 """
 
+from shosei.card.answers import answers
 from shosei.card.console import terminal
 from shosei.card.judge import exit_code_of_judgements
 from shosei.card.junit import junit
@@ -20,6 +21,7 @@ __all__ = [
     "Meter",
     "PublishedCount",
     "Scorecard",
+    "answers",
     "build",
     "exit_code_of_judgements",
     "html",

@@ -9,9 +9,11 @@ from rich.table import Table
 from rich.text import Text as Styled
 
 from shosei.card import facts
-from shosei.card.glance import at_a_glance
+from shosei.card.answers import Answers
+from shosei.card.glance import FEW, SHORT, at_a_glance
 from shosei.card.scorecard import Scorecard
 from shosei.card.words import COMPLIANCE_MARKS, MARKS, VERDICT_MARKS, Translator, Wrapped
+from shosei.card.wrong_answers import in_terminal
 from shosei.metrics.metric import METRIC_IDS, Metric, Phase, Status
 from shosei.quantity import shown
 
@@ -25,8 +27,10 @@ _STYLES: dict[Status, str] = {
 _VERDICT_STYLES = {"passed": "bold green", "missed": "bold red", "inconclusive": "bold yellow", "invalid": "bold red"}
 
 
-def terminal(card: Scorecard, language: str = "en") -> RenderableType:
-    """A header line, the profile's verdict and the table of 30 cells, for rich's ``Console.print``."""
+def terminal(card: Scorecard, language: str = "en", *, answers: Answers | None = None) -> RenderableType:
+    """A header line, the profile's verdict, the table of 30 cells and the first wrong answers, for rich's
+    ``Console.print``.
+    """
     translator = Translator(language)
     term, colon = translator.term, translator.term("colon")
     parts: list[RenderableType] = [Styled(translator.of(facts.model_name(card)), style="bold")]
@@ -52,6 +56,8 @@ def terminal(card: Scorecard, language: str = "en") -> RenderableType:
         parts += ["", Styled(term(f"group.{group}"), style="bold"), rows]
     if facts.folded(card):
         parts += ["", Wrapped(Styled(term("training_elsewhere"), style="dim"))]
+    if answers and answers.count("wrong") and not card.wrong:
+        parts += ["", in_terminal(answers, translator, FEW, SHORT)]
     return Group(*parts)
 
 

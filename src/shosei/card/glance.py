@@ -14,12 +14,12 @@ from shosei.card.agents import Agent, Agents
 from shosei.card.scorecard import Scorecard
 from shosei.card.words import Translator, Wrapped
 from shosei.card.wrong import LONGEST, Wrong, WrongTask, shortened
+from shosei.card.wrong_answers import ALL_WRONG
 from shosei.metrics.metric import text
 from shosei.quantity import Shown
 
-ALL_WRONG = "shosei card RUN --wrong"  # the command that prints all of them
-_FEW = 5  # wrong tasks before a table of 15 rows
-_SHORT = 60  # characters of each of their texts
+FEW = 5  # wrong tasks before a table of 15 rows
+SHORT = 60  # characters of each of their texts
 
 
 def at_a_glance(card: Scorecard, translator: Translator) -> list[RenderableType]:
@@ -28,7 +28,7 @@ def at_a_glance(card: Scorecard, translator: Translator) -> list[RenderableType]
     if card.agents:
         parts += ["", Styled(translator.term("glance.title"), style="bold"), _agents(card.agents, translator)]
     if card.wrong:
-        parts += ["", wrong_tasks(card.wrong, translator, _FEW, _SHORT)]
+        parts += ["", wrong_tasks(card.wrong, translator, FEW, SHORT)]
     return parts
 
 

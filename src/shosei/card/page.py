@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -15,7 +15,9 @@ from markupsafe import Markup
 
 from shosei import __version__
 from shosei.card import facts
+from shosei.card.answers import STANDING_MARKS, Answers, fitting
 from shosei.card.axis import Axis, moment
+from shosei.card.excerpt import excerpt, one_line
 from shosei.card.reference import references
 from shosei.card.scorecard import Scorecard
 from shosei.card.timeline import Bar
@@ -23,25 +25,53 @@ from shosei.card.words import COMPLIANCE_MARKS, LANGUAGES, MARKS, VERDICT_MARKS,
 from shosei.metrics.metric import METRIC_IDS, Metric, Phase, Plot, Row, Status, Table, Text, Words, text
 from shosei.quantity import rounded, shown
 
+MOST_BYTES = 980_000  # of the file, which can be mailed below 1 MB: as many answers are shown as fit
 _MOST_POINTS = 600  # a curve needs no more pixels than this, and the page must stay small enough to mail
 
 
-def html(card: Scorecard, language: str | None = None) -> str:
+def html(card: Scorecard, language: str | None = None, *, answers: Answers | None = None) -> str:
     """The whole page, in ``language`` until the reader switches; without one, in the language of the browser.
 
-    Foreign text is escaped, and only the two scripts named by hash in the page's policy can run.
+    Foreign text is escaped, and only the scripts named by hash in the page's policy can run.
     """
     phrases = Phrases(language or "en")
+    if not answers:
+        return _page(card, phrases, chosen=language is not None)
+    bare = _page(card, phrases, answers, [0] * len(answers.suites), chosen=language is not None)
+    columns = [suite.columns for suite in answers.suites]
+    row = row_of("answer_parts.html.jinja", phrases=phrases)
+    counts = fitting(
+        answers.in_turn(),
+        len(columns),
+        MOST_BYTES - len(bare.encode()),
+        lambda place, answer: len(row(answer, columns[place]).encode()),
+    )
+    return _page(card, Phrases(language or "en"), answers, counts, chosen=language is not None)
+
+
+def _page(
+    card: Scorecard,
+    phrases: Phrases,
+    answers: Answers | None = None,
+    shown_of: Sequence[int] = (),
+    *,
+    chosen: bool,
+) -> str:
+    """The page with the first answers of each suite, so many as ``shown_of`` says."""
     plots: list[dict[str, Any]] = []
     first_plot = {}
     for metric in card.metrics:
         first_plot[metric.id, metric.phase] = len(plots)
         plots += [_thinned(plot, phrases) for plot in metric.plots]
-    scripts = [_asset("vendor/uplot/uPlot.iife.min.js"), _asset("templates/page.js")]
-    return _template().render(
+    names = ["vendor/uplot/uPlot.iife.min.js", "templates/page.js", *(["templates/answers.js"] if answers else [])]
+    scripts = [asset(name) for name in names]
+    template = environment().get_template("page.html.jinja")
+    return template.render(
         card=card,
+        answers=answers,
+        shown_of=shown_of,
         phrases=phrases,
-        chosen=language is not None,
+        chosen=chosen,
         cells={(metric.id, metric.phase): metric for metric in card.metrics},
         references={reference.id: reference for reference in references()},
         first_plot=first_plot,
@@ -49,9 +79,9 @@ def html(card: Scorecard, language: str | None = None) -> str:
         phases=facts.phases_in_sight(card),
         folded=facts.folded(card),
         plots=plots,
-        style=_asset("vendor/uplot/uPlot.min.css") + _asset("templates/page.css"),
+        style="".join(map(asset, ("vendor/uplot/uPlot.min.css", "templates/page.css", "templates/answers.css"))),
         scripts=scripts,
-        script_hashes=[_policy_hash(script) for script in scripts],
+        script_hashes=[policy_hash(script) for script in scripts],
         version=__version__,
     )
 
@@ -66,12 +96,18 @@ class Phrases:
         self.said: list[list[str]] = []  # each in the order of LANGUAGES
         self._index: dict[bytes, int] = {}
 
-    def index(self, phrase: Text) -> int:
-        """The phrase's place in ``said``."""
+    def index(self, phrase: Text | Sequence[str]) -> int:
+        """The place in ``said`` of a phrase, or of one that is worded already in each of LANGUAGES."""
         index = self._index.setdefault(msgspec.json.encode(phrase), len(self.said))
         if index == len(self.said):
-            self.said.append([translated(phrase, language) for language in LANGUAGES])
+            worded = [translated(phrase, each) for each in LANGUAGES] if isinstance(phrase, Text) else [*phrase]
+            self.said.append(worded)
         return index
+
+    def worded(self, wordings: Sequence[str]) -> Markup:
+        """A phrase to be switched that is worded already in each of LANGUAGES."""
+        place = [*LANGUAGES].index(self.language)
+        return Markup('<span data-t="{}">{}</span>').format(self.index(wordings), wordings[place])
 
     def html(self, value: object) -> Markup:
         """A phrase to be switched, or a value that is the same in every language. Foreign text is of no known one."""
@@ -96,9 +132,10 @@ class Phrases:
 
 
 @cache
-def _template() -> jinja2.Template:
+def environment(package: str = "shosei.card") -> jinja2.Environment:
+    """That of the templates of ``package``, which can use the card's."""
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("shosei.card"),
+        loader=jinja2.ChoiceLoader([jinja2.PackageLoader(package), jinja2.PackageLoader("shosei.card")]),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
@@ -121,8 +158,17 @@ def _template() -> jinja2.Template:
         "marks": MARKS,
         "compliance_marks": COMPLIANCE_MARKS,
         "verdict_marks": VERDICT_MARKS,
+        "standing_marks": STANDING_MARKS,
+        "excerpt": excerpt,
+        "one_line": one_line,
     }
-    return environment.get_template("page.html.jinja")
+    return environment
+
+
+def row_of(template: str, package: str = "shosei.card", **context: object) -> Callable[..., str]:
+    """The macro ``row`` of a template, for rows that are measured before the page is made."""
+    module: Any = environment(package).get_template(template).make_module(context)
+    return module.row  # type: ignore[no-any-return]
 
 
 def _counts_of(card: Scorecard, phases: Sequence[Phase]) -> dict[Status, int]:
@@ -132,11 +178,13 @@ def _counts_of(card: Scorecard, phases: Sequence[Phase]) -> dict[Status, int]:
     }
 
 
-def _asset(name: str) -> str:
+def asset(name: str) -> str:
+    """A text file of this package: a stylesheet or a script."""
     return files("shosei.card").joinpath(name).read_text(encoding="utf-8")
 
 
-def _policy_hash(script: str) -> str:
+def policy_hash(script: str) -> str:
+    """What a page's policy names a script by that may run in it."""
     return "sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
 
 

@@ -5,21 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from shosei.card import facts
-from shosei.card.glance import ALL_WRONG, agent_columns, agent_rows, steps
+from shosei.card.answers import Answers
+from shosei.card.glance import agent_columns, agent_rows, steps
 from shosei.card.scorecard import Scorecard
 from shosei.card.words import COMPLIANCE_MARKS, MARKS, VERDICT_MARKS, Translator, escaped, markdown_table, named
+from shosei.card.wrong_answers import ALL_WRONG, in_markdown
 from shosei.metrics.metric import METRIC_IDS, Metric, text
 from shosei.quantity import shown
 
 
-def markdown(card: Scorecard, language: str = "en") -> str:
+def markdown(card: Scorecard, language: str = "en", *, answers: Answers | None = None) -> str:
     """GitHub-flavoured Markdown. Foreign text is escaped: it can end no table cell and open no tag."""
-    return _MarkdownCard(card, language).page()
+    return _MarkdownCard(card, language, answers).page()
 
 
-def summary(card: Scorecard, language: str = "en") -> str:
+def summary(card: Scorecard, language: str = "en", *, answers: Answers | None = None) -> str:
     """For the page of a CI job: verdict, doubts and limits; the card is folded away. Without a profile, the card."""
-    view, verdict = _MarkdownCard(card, language), facts.verdict(card)
+    view, verdict = _MarkdownCard(card, language, answers), facts.verdict(card)
     if not verdict:
         return view.page()
     word, sentence = verdict
@@ -30,8 +32,8 @@ def summary(card: Scorecard, language: str = "en") -> str:
 
 
 class _MarkdownCard:
-    def __init__(self, card: Scorecard, language: str) -> None:
-        self.card, self.translator = card, Translator(language)
+    def __init__(self, card: Scorecard, language: str, answers: Answers | None) -> None:
+        self.card, self.translator, self.answers = card, Translator(language), answers
         self.term = self.translator.term
         self.colon = self.term("colon")
 
@@ -52,6 +54,8 @@ class _MarkdownCard:
             lines += markdown_table([term("metric"), *map(term, phases)], rows)
         lines += ["", term("training_elsewhere")] if facts.folded(card) else []
         lines += self.judgements()
+        if self.answers and self.answers.count("wrong") and not card.wrong:
+            lines += in_markdown(self.answers, self.translator)
         lines += ["", f"## {term('warnings')}", ""]
         lines += [f"- {self.plain(warning)}" for warning in card.warnings] or [term("no_warnings")]
         lines += ["", f"## {term('manifest')}", ""]

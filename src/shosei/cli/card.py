@@ -46,12 +46,10 @@ def card(
     run: RunArgument = None,
     attempt: AttemptOption = None,
     profile: ProfileOption = None,
-    wrong: Annotated[
-        bool, typer.Option("--wrong", help="Only print every task that an agent system got wrong; write nothing.")
-    ] = False,
+    wrong: Annotated[bool, typer.Option("--wrong", help="Only print every wrong answer; write nothing.")] = False,
     answers: Annotated[
         bool,
-        typer.Option("--answers/--no-answers", help="Whether wrong tasks are told with question and answer."),
+        typer.Option("--answers/--no-answers", help="Whether the card shows questions and answers."),
     ] = True,
     junit: JunitOption = None,
     openmetrics: Annotated[
@@ -63,10 +61,12 @@ def card(
 ) -> int:
     """Compute the 15 metrics of a run; write card.json, card.html and card.md into it; print the table.
 
-    With a profile the exit code is its verdict: 0 all kept, 3 a limit missed, 4 not shown to be kept, 5 invalid. The
-    card of an agent system also has its agents and the first 20 tasks that it got wrong, their texts cut at 200
-    characters. In a job on GitHub the card is added to the job's summary.
+    With a profile the exit code is its verdict: 0 all kept, 3 a limit missed, 4 not shown to be kept, 5 invalid.
+    card.html has the answers, wrong ones first, as many as keep it below 1 MB. The card of an agent system also has its
+    agents and the first 20 tasks that it got wrong, their texts cut at 200 characters. In a job on GitHub the card is
+    added to the job's summary.
     """
+    from shosei.card import answers as answers_of
     from shosei.card import (
         build,
         exit_code_of_judgements,
@@ -99,21 +99,22 @@ def card(
     metrics = compute(log, asked.service_level, asked.prices) if asked else compute(log)
     with progress("building the card"):
         scorecard = build(log, metrics, asked, noticed, answers=answers)
+        told = answers_of(log) if answers else None
     for warning in scorecard.warnings:
         say(translated(text("a_warning", words=warning), spoken))
     data = to_json(scorecard)
     with progress("writing the card"):
         views: dict[str, bytes | str] = {
-            "card.md": markdown(scorecard, spoken),
-            "card.html": html(scorecard, lang and spoken),
+            "card.md": markdown(scorecard, spoken, answers=told),
+            "card.html": html(scorecard, lang and spoken, answers=told),
         }
     page, code = _written(chosen, regraded | {"card.json": data} | views)
     _write_for_programs(scorecard, junit, openmetrics)
-    add_to_job_summary(summary(scorecard, spoken))
+    add_to_job_summary(summary(scorecard, spoken, answers=told))
     if as_json:
         print(data, end="", flush=True)
     else:
-        print_page(terminal(scorecard, spoken), 100)
+        print_page(terminal(scorecard, spoken, answers=told), 100)
         if page:
             say(f"\nthe whole card, with its plots: {page}")
         if others := [str(number) for number in attempts(chosen.log) if number != log.attempt]:
@@ -148,18 +149,24 @@ def _write_for_programs(scorecard: Scorecard, junit: Path | None, openmetrics: P
 
 
 def _print_wrong(log: Log, language: str, *, answers: bool, as_json: bool) -> int:
-    """Every wrong task of an agent system, not only those that stand on the card."""
+    """Every wrong task of an agent system, or every wrong answer; not only those that stand on the card."""
+    from shosei.card import answers as answers_of
     from shosei.card.glance import wrong_tasks
     from shosei.card.words import Translator, to_json
     from shosei.card.wrong import wrong
+    from shosei.card.wrong_answers import in_terminal
 
     tasks = wrong(log, None, answers=answers)
-    if not tasks:
-        raise InputError("--wrong: no agent system's task was graded here; the answers of an exam are in items.jsonl")
+    told = answers_of(log)
+    if not tasks and not told.suites:
+        raise InputError("--wrong: no agent system's task was graded here, no question asked; 'shosei exam' asks some")
+    if not tasks and not answers:
+        raise InputError("--wrong prints questions and answers of an exam: leave --no-answers out")
     if as_json:
-        print(to_json(tasks), end="", flush=True)
+        print(to_json(tasks or told.wrong), end="", flush=True)
     else:
-        print_page(wrong_tasks(tasks, Translator(language)), 100)
+        translator = Translator(language)
+        print_page(wrong_tasks(tasks, translator) if tasks else in_terminal(told, translator), 100)
     return EXIT_OK
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from shosei.cli.common import JsonOption, ProfileOption, print_page, say
+from shosei.cli.common import JsonOption, LanguageOption, ProfileOption, print_page, say
 from shosei.cli.reports import JunitOption, add_to_job_summary, check_file
 from shosei.errors import InputError, nearest
 from shosei.progress import progress
@@ -27,12 +27,18 @@ def compare(
     ] = None,
     attempt_a: Annotated[int | None, typer.Option(help="Attempt of A (default: the latest).")] = None,
     attempt_b: Annotated[int | None, typer.Option(help="Attempt of B (default: the latest).")] = None,
-    lang: Annotated[str, typer.Option(help="Language of what is printed: en, zh-CN or ja.")] = "en",
+    lang: LanguageOption = None,
     markdown: Annotated[
         str | None,
         typer.Option("--markdown", metavar="FILE", help="Write Markdown for a pull request; - prints it."),
     ] = None,
     junit: JunitOption = None,
+    html: Annotated[
+        Path | None, typer.Option("--html", metavar="FILE", help="Write one HTML page that opens offline.")
+    ] = None,
+    answers: Annotated[
+        bool, typer.Option("--answers/--no-answers", help="Whether to show the answers that changed.")
+    ] = True,
     as_json: JsonOption = False,
 ) -> int:
     """Say of every metric whether B is better, worse or equivalent, or that it cannot be told.
@@ -40,8 +46,9 @@ def compare(
     Exit code 3: something is worse; 5: a measurement is invalid; 4: something is undecided. What decides: --metric,
     else what the profile requires, else all that can be decided: of single runs not speeds, times and sizes, which
     only 'shosei alternate' can decide, nor errors, crashes and restarts that neither side had. p values are corrected
-    for as many comparisons as decide; without --metric and --profile for all, and at least 15. In a job on GitHub the
-    Markdown is added to the job's summary.
+    for as many comparisons as decide; without --metric and --profile for all, and at least 15.
+    Of tasks that both were asked it shows the answers that were right and no longer are, and the other way round. In a
+    job on GitHub the Markdown is added to the job's summary.
     """
     from shosei import compare as comparing
     from shosei.card.words import language
@@ -54,12 +61,13 @@ def compare(
     for id in metric or []:
         if id not in ids:
             raise InputError(f"unknown metric '{id}'{nearest(id, ids)}")
-    lang = language(lang)
+    spoken = language(lang or "en")
     asked = read_profile(profile) if profile else None
     if (costs := [id for id, _ in COST_KEYS if id in (metric or [])]) and not (asked and asked.prices):
         raise InputError(f"--metric {costs[0]} needs prices: name a --profile that has a table [prices]")
     service_level = asked.service_level if asked else ServiceLevel()
     check_file("--markdown", Path(markdown) if markdown and markdown != "-" else None)
+    check_file("--html", html)
     check_file("--junit", junit)
     if b is None and (attempt_a, attempt_b) != (None, None):
         raise InputError("--attempt-a and --attempt-b are for two runs: a folder of turns is compared as a whole")
@@ -72,11 +80,14 @@ def compare(
             by_turns=b is None,
             asked=comparing.asked_for(metric or [], asked),
             prices=asked.prices if asked else None,
+            answers=answers,
         )
     decision = comparing.Decision.of(comparison, metric or [], asked)
-    page = comparing.markdown(decision, lang)
+    page = comparing.markdown(decision, spoken)
     if markdown and markdown != "-":
         write_atomic(Path(markdown), page)
+    if html:
+        write_atomic(html, comparing.html(decision, lang and spoken))
     if junit:
         write_atomic(junit, comparing.junit(decision))
     add_to_job_summary(page)
@@ -85,7 +96,7 @@ def compare(
     elif markdown == "-":
         print(page, end="", flush=True)
     else:
-        print_page(comparing.terminal(decision, lang), 160)
+        print_page(comparing.terminal(decision, spoken), 160)
     return decision.exit_code
 
 

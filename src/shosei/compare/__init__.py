@@ -6,6 +6,7 @@ card for its numbers and words; nothing imports it but ``cli``.
 
 from shosei.compare.comparison import MIN_PAIRS, Decision, asked_for, compare_logs, margins
 from shosei.compare.junit import junit
+from shosei.compare.page import html
 from shosei.compare.sides import NamedAttempts, pairs_of_turns
 from shosei.compare.views import as_json, markdown, terminal
 
@@ -16,6 +17,7 @@ __all__ = [
     "as_json",
     "asked_for",
     "compare_logs",
+    "html",
     "junit",
     "margins",
     "markdown",

@@ -9,6 +9,7 @@ from typing import Literal
 
 import msgspec
 
+from shosei.compare.answers import ChangedAnswers, changed_answers
 from shosei.compare.sides import NamedAttempts, Side, differences, incomparable
 from shosei.errors import EXIT_INCONCLUSIVE, EXIT_INVALID, EXIT_OK, EXIT_REGRESSION
 from shosei.metrics.metric import CELL_KEYS, COST_KEYS, PHASES, CellKey, Metric, Phase, Words, text
@@ -86,6 +87,7 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     cells: list[Compared]
     same_log: bool = False
     warnings: Sequence[Words] = ()
+    answers: ChangedAnswers | msgspec.UnsetType = msgspec.UNSET  # where both sides were asked the same tasks
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,10 +164,11 @@ def compare_logs(
     by_turns: bool,
     asked: Collection[CellKey] = (),
     prices: Prices | None = None,
+    answers: bool = True,
 ) -> Comparison:
     """Compare two sides by their logs: one attempt each or, ``by_turns``, as many, of which the k-th are a pair.
 
-    With ``prices`` what tasks cost in money is compared too.
+    With ``prices`` what tasks cost in money is compared too; ``answers``: also the answers that changed.
     """
     before, after = a[1][0], b[1][0]  # the conditions do not change from turn to turn
     comparison = compare(
@@ -177,7 +180,8 @@ def compare_logs(
         asked=asked,
     )
     same_log = before.digest == after.digest != ""
-    return msgspec.structs.replace(comparison, warnings=differences(before, after), same_log=same_log)
+    changed = changed_answers(a[1], b[1]) if answers else msgspec.UNSET
+    return msgspec.structs.replace(comparison, warnings=differences(before, after), same_log=same_log, answers=changed)
 
 
 class _Untested(Exception):

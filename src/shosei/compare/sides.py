@@ -19,6 +19,7 @@ from shosei.metrics.service_level import ServiceLevel
 from shosei.metrics.stats import Burstiness
 from shosei.metrics.stats.observations import Observation, Observations
 from shosei.progress import progress
+from shosei.text_files import printable
 
 NamedAttempts = tuple[str, list[Log]]  # what is compared, and the attempts that measured it
 
@@ -59,7 +60,7 @@ class Side:
     def of(cls, attempts: NamedAttempts, service_level: ServiceLevel, prices: Prices | None = None) -> Side:
         """Compute all cells of all attempts."""
         name, logs = attempts
-        return cls(name, [Measured.of(log, service_level, prices) for log in logs])
+        return cls(printable(name), [Measured.of(log, service_level, prices) for log in logs])
 
     @property
     def keys(self) -> list[CellKey]:

@@ -9,10 +9,11 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text as Styled
 
-from shosei.card.words import Translator, Wrapped, escaped, markdown_table, named, to_json
+from shosei.card.words import Translator, Wrapped, escaped, markdown_table, named, to_json, translated
+from shosei.compare.answer_views import answers_in_markdown, answers_in_terminal
 from shosei.compare.comparison import Compared, Decision
 from shosei.errors import EXIT_INCONCLUSIVE, EXIT_INVALID, EXIT_REGRESSION
-from shosei.metrics.metric import PHASES, Text, text
+from shosei.metrics.metric import PHASES, Text, Words, text
 from shosei.metrics.stats import Interval
 from shosei.metrics.stats.difference import Verdict, family_size
 from shosei.quantity import shown
@@ -60,11 +61,13 @@ def as_json(decision: Decision) -> str:
 def markdown(decision: Decision, language: str = "en") -> str:
     """For a pull request: the verdict, the rows that made it, the rest folded away. Foreign text is escaped."""
     view = View(decision, language)
-    shown_first = [cell for verdict in _FIRST for cell in decision.cells if cell.verdict == verdict]
+    shown_first = view.first_cells()
     equal = [cell for cell in decision.cells if cell.verdict == "equivalent"]
     lines = [f"**{escaped(view.headline())}**", ""]
     if shown_first:
         lines += [*view.table(shown_first), ""]
+    if answers := decision.comparison.answers:
+        lines += [f"**{escaped(view.of(answers.told))}**", ""]
     summary = view.of(text("compare.folded", equal=len(equal), uncounted=len(view.uncounted)))
     lines += ["<details>", f"<summary>{escaped(summary)}</summary>", ""]
     if equal:
@@ -73,6 +76,7 @@ def markdown(decision: Decision, language: str = "en") -> str:
         lines += [escaped(view.term("compare.uncounted")), "", *view.table(view.uncounted), ""]
     lines += [f"- {escaped(reason)}" for reason in view.reasons()]
     lines += ["", "</details>", ""]
+    lines += answers_in_markdown(decision.comparison, view.translator)
     return "\n".join([*lines, *(f"- {escaped(line)}" for line in view.small_print())]) + "\n"
 
 
@@ -91,6 +95,7 @@ def terminal(decision: Decision, language: str = "en") -> RenderableType:
         for compared in view.uncounted:
             rows.add_row(*view.row(compared), style="dim")
     parts: list[RenderableType] = [Wrapped(Styled(view.headline(), style="bold")), "", rows, ""]
+    parts += answers_in_terminal(decision.comparison, view.translator)
     parts += [Wrapped(Styled(f"- {reason}", style="dim")) for reason in view.reasons()]
     return Group(*parts, "", *(Wrapped(Styled(line, style="dim")) for line in view.small_print()))
 
@@ -104,6 +109,11 @@ class View:
         self.uncounted = [
             cell for cell in self.comparison.cells if cell.verdict != "not_compared" and cell not in decision.cells
         ]
+
+    def first_cells(self) -> list[Compared]:
+        """Those of the cells that count that are not equivalent, in the order in which they matter."""
+        cells = self.decision.cells
+        return [cell for verdict in _FIRST for cell in cells if cell.verdict == verdict]
 
     def metric(self, id: str) -> str:
         """The metric's name, or what is told of it in money."""
@@ -179,13 +189,13 @@ class View:
             if cell.verdict == "not_compared" and cell.a is None and cell.b is None and cell not in self.decision.cells
         ]
         measured = {cell.phase for cell in self.comparison.cells if cell not in absent}
-        cells: dict[str, list[Compared]] = {}
+        cells: dict[str, tuple[Words, list[Compared]]] = {}  # by the English sentence
         for compared in self.comparison.cells:
             reason = text("compare.no_value") if compared in absent else compared.reason
             for words in (reason, *compared.notes):
                 if words and compared.phase in measured:
-                    cells.setdefault(self.of(words), []).append(compared)
-        lines = [text("compare.because", names=self.names(those), reason=why) for why, those in cells.items()]
+                    cells.setdefault(translated(words), (words, []))[1].append(compared)
+        lines = [text("compare.because", names=self.names(those), reason=why) for why, those in cells.values()]
         lines += [
             text("compare.phase_not_measured", phase=text(f"phase.{phase}"))
             for phase in PHASES

@@ -42,7 +42,7 @@ def pairs(scores: Sequence[Score]) -> list[tuple[str, str]]:
 
 def mean_overlap(scores: Sequence[Score], measure: Measure) -> float:
     """Mean overlap of free-text answers with the best of their references."""
-    overlaps = [_overlap(score) for score in scores]
+    overlaps = [overlap_of(score) for score in scores]
     return stats.mean([getattr(overlap, measure) for overlap in overlaps])
 
 
@@ -51,7 +51,8 @@ def matching(scores: Sequence[Score]) -> list[float]:
     return [float(_matches(score)) for score in scores]
 
 
-def _overlap(score: Score) -> Overlap:
+def overlap_of(score: Score) -> Overlap:
+    """Overlap of a free-text answer with the best of its references, by the rule of its grader."""
     answer, references = _text_and_references(score)
     if score.grader == "cmrc2018":
         return max((cmrc2018.overlap(answer, each) for each in references), key=lambda overlap: overlap.f1)
