@@ -7,6 +7,7 @@ a profile's load, the load's settings; never the build wing, and no other room i
 """
 
 from shosei.card.console import terminal
+from shosei.card.hint import nearest_profile
 from shosei.card.judge import exit_code_of_judgements
 from shosei.card.junit import junit
 from shosei.card.openmetrics import openmetrics
@@ -26,6 +27,7 @@ __all__ = [
     "junit",
     "language",
     "markdown",
+    "nearest_profile",
     "openmetrics",
     "summary",
     "terminal",

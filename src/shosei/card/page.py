@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -16,19 +15,25 @@ from markupsafe import Markup
 from shosei import __version__
 from shosei.card import facts
 from shosei.card.axis import Axis, moment
+from shosei.card.concerns import concerns
+from shosei.card.headline import headline
+from shosei.card.held_out import held_out_rows, held_out_tables, is_held_out
+from shosei.card.hint import Hint, command, told
 from shosei.card.reference import references
+from shosei.card.remark import remark, tally
 from shosei.card.scorecard import Scorecard
 from shosei.card.timeline import Bar
-from shosei.card.words import COMPLIANCE_MARKS, LANGUAGES, MARKS, VERDICT_MARKS, as_words, named, translated
-from shosei.metrics.metric import METRIC_IDS, Metric, Phase, Plot, Row, Status, Table, Text, Words, text
+from shosei.card.words import COMPLIANCE_MARKS, LANGUAGES, VERDICT_MARKS, as_words, named, translated
+from shosei.metrics.metric import METRIC_IDS, Metric, Plot, Row, Table, Text, Words, text
 from shosei.quantity import rounded, shown
 
 _MOST_POINTS = 600  # a curve needs no more pixels than this, and the page must stay small enough to mail
 
 
-def html(card: Scorecard, language: str | None = None) -> str:
+def html(card: Scorecard, language: str | None = None, hint: Hint | None = None) -> str:
     """The whole page, in ``language`` until the reader switches; without one, in the language of the browser.
 
+    ``hint``: what the nearest profile would make of a run that no profile judged.
     Foreign text is escaped, and only the two scripts named by hash in the page's policy can run.
     """
     phrases = Phrases(language or "en")
@@ -47,7 +52,11 @@ def html(card: Scorecard, language: str | None = None) -> str:
         first_plot=first_plot,
         groups=METRIC_IDS,
         phases=facts.phases_in_sight(card),
-        folded=facts.folded(card),
+        unrecorded=facts.phases_unrecorded(card),
+        headline=headline(card),
+        hint=hint,
+        concerns=concerns(card, hint),
+        held_out=held_out_rows(card),
         plots=plots,
         style=_asset("vendor/uplot/uPlot.min.css") + _asset("templates/page.css"),
         scripts=scripts,
@@ -106,7 +115,6 @@ def _template() -> jinja2.Template:
     )
     environment.policies["json.dumps_kwargs"] = {"sort_keys": False, "ensure_ascii": False, "separators": (",", ":")}
     environment.globals |= {
-        "counts_of": _counts_of,
         "facts": facts,
         "shown": shown,
         "band": band,
@@ -118,18 +126,16 @@ def _template() -> jinja2.Template:
         "bar_title": _bar_title,
         "seconds": _seconds,
         "languages": LANGUAGES,
-        "marks": MARKS,
+        "remark": remark,
+        "tally": tally,
+        "told": told,
+        "command_of": command,
+        "held_out_tables": held_out_tables,
+        "is_held_out": is_held_out,
         "compliance_marks": COMPLIANCE_MARKS,
         "verdict_marks": VERDICT_MARKS,
     }
     return environment.get_template("page.html.jinja")
-
-
-def _counts_of(card: Scorecard, phases: Sequence[Phase]) -> dict[Status, int]:
-    """How many cells of these phases have each status."""
-    return {
-        status: sum(metric.status == status and metric.phase in phases for metric in card.metrics) for status in MARKS
-    }
 
 
 def _asset(name: str) -> str:

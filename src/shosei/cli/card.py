@@ -63,9 +63,10 @@ def card(
 ) -> int:
     """Compute the 15 metrics of a run; write card.json, card.html and card.md into it; print the table.
 
-    With a profile the exit code is its verdict: 0 all kept, 3 a limit missed, 4 not shown to be kept, 5 invalid. The
-    card of an agent system also has its agents and the first 20 tasks that it got wrong, their texts cut at 200
-    characters. In a job on GitHub the card is added to the job's summary.
+    With a profile the exit code is its verdict: 0 all kept, 3 a limit missed, 4 not shown to be kept, 5 invalid.
+    Without one it is 0, and the card says what a shipped profile would make of the run. The card of an agent system
+    also has its agents and the first 20 tasks that it got wrong, their texts cut at 200 characters. In a job on GitHub
+    the card is added to the job's summary.
     """
     from shosei.card import (
         build,
@@ -74,6 +75,7 @@ def card(
         html,
         language,
         markdown,
+        nearest_profile,
         summary,
         terminal,
         to_json,
@@ -99,21 +101,22 @@ def card(
     metrics = compute(log, asked.service_level, asked.prices) if asked else compute(log)
     with progress("building the card"):
         scorecard = build(log, metrics, asked, noticed, answers=answers)
+        hint = None if asked else nearest_profile(metrics, log)
     for warning in scorecard.warnings:
         say(translated(text("a_warning", words=warning), spoken))
     data = to_json(scorecard)
     with progress("writing the card"):
         views: dict[str, bytes | str] = {
-            "card.md": markdown(scorecard, spoken),
-            "card.html": html(scorecard, lang and spoken),
+            "card.md": markdown(scorecard, spoken, hint),
+            "card.html": html(scorecard, lang and spoken, hint),
         }
     page, code = _written(chosen, regraded | {"card.json": data} | views)
     _write_for_programs(scorecard, junit, openmetrics)
-    add_to_job_summary(summary(scorecard, spoken))
+    add_to_job_summary(summary(scorecard, spoken, hint))
     if as_json:
         print(data, end="", flush=True)
     else:
-        print_page(terminal(scorecard, spoken), 100)
+        print_page(terminal(scorecard, spoken, hint), 100)
         if page:
             say(f"\nthe whole card, with its plots: {page}")
         if others := [str(number) for number in attempts(chosen.log) if number != log.attempt]:
