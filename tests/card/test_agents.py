@@ -276,17 +276,17 @@ def test_without_tasks_the_block_says_where_the_critical_path_is_explained(tmp_p
 def test_a_run_without_training_folds_it_away(card: Scorecard) -> None:
     report = markdown(card)
     assert "| Metric | Inference |" in report
-    assert "No training in this run" in report
+    assert "Training was not recorded." in report
     assert "Published and computed" not in report
     page = html(card, "en")
-    before, _, after = page.partition('<details class="folded">')
+    before, _, after = page.partition('<details class="folded strip">')
     assert 'data-phase="training"' not in before
     assert after.count('data-phase="training"') == 15
 
 
 def test_a_card_without_agents_has_both_columns_and_no_block() -> None:
     built = build(card_samples.log(), card_samples.metrics())
-    assert '<details class="folded">' not in html(built)
+    assert '<details class="folded strip">' not in html(built)
     assert "| Metric | Training | Inference |" in markdown(built)
     assert not {"agents", "wrong"} & json.loads(to_json(built)).keys()
 

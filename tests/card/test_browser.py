@@ -13,7 +13,7 @@ import pytest
 import agent_samples
 import card_samples
 import recorded
-from shosei.card import build, html
+from shosei.card import build, html, nearest_profile
 from shosei.log import Event, Score, read_log
 from shosei.metrics.cells import compute
 from visits import CONTRAST, NEEDS_BROWSER, Visit, launched
@@ -31,7 +31,8 @@ def browser() -> Iterator[Any]:
 def address(tmp_path_factory: pytest.TempPathFactory) -> str:
     path: Path = tmp_path_factory.mktemp("card") / "card.html"
     log = card_samples.log(name=card_samples.HOSTILE)
-    path.write_text(html(build(log, card_samples.metrics())), encoding="utf-8")
+    card = msgspec.structs.replace(build(log, card_samples.metrics()), run=card_samples.HOSTILE)
+    path.write_text(html(card), encoding="utf-8")
     return path.as_uri()
 
 
@@ -70,10 +71,11 @@ def test_the_language_switch_changes_the_page_and_is_remembered(browser: Any, ad
     visit.page.get_by_role("button", name="简体中文").click()
     assert (visit.language, names.nth(4).inner_text()) == ("zh-CN", "召回率")
     assert visit.page.get_by_role("button", name="简体中文").get_attribute("aria-pressed") == "true"
-    assert visit.page.locator("#satisfaction-training .status").first.inner_text() == "未测量"
+    assert visit.page.locator("#satisfaction-training .unseen").first.text_content() == "训练, 未测量："
     visit.page.reload()
     assert visit.language == "zh-CN"
-    reason = visit.page.locator("#disk_io-training .why, #training_speed-training .why").first
+    visit.page.locator("#training_speed-training > summary").click()
+    reason = visit.page.locator("#training_speed-training .reason")
     assert "至少需要 30" in reason.inner_text()
     visit.page.get_by_role("button", name="English").click()
     assert "too few time batches (2)" in reason.inner_text()
@@ -88,11 +90,56 @@ def test_a_language_that_was_asked_for_comes_before_the_browser_s(browser: Any, 
     assert (visit.language, visit.page.locator(".row h3").nth(4).inner_text()) == ("ja", "再現率")
 
 
-def test_all_thirty_cells_are_seen_at_a_glance(browser: Any, address: str) -> None:
-    visit = Visit(browser, address, viewport={"width": 1280, "height": 800}, locale="ja-JP")
-    last = visit.page.locator("#satisfaction-inference").bounding_box()
-    assert last["y"] + last["height"] <= 800
+def test_the_sentences_and_all_thirty_cells_are_seen_at_a_glance(browser: Any, address: str) -> None:
+    visit = Visit(browser, address, viewport={"width": 1280, "height": 900}, locale="ja-JP")
+    said, worst, last = (
+        visit.page.locator(place).bounding_box() for place in (".said", ".concerns", "#satisfaction-inference")
+    )
+    assert said["y"] < worst["y"] < 300
+    assert last["y"] + last["height"] <= 900
     assert visit.page.evaluate("document.documentElement.scrollWidth") <= 1280
+
+
+@pytest.mark.parametrize("locale", ["en-GB", "zh-CN", "ja-JP"])
+def test_a_phone_s_first_screen_has_the_sentences_and_the_worst_cells(
+    browser: Any, tmp_path: Path, locale: str
+) -> None:
+    log = card_samples.log()
+    metrics = card_samples.metrics()
+    path = tmp_path / "card.html"
+    path.write_text(html(build(log, metrics), hint=nearest_profile(metrics, log)), encoding="utf-8")
+    visit = Visit(
+        browser, path.as_uri(), viewport={"width": 390, "height": 844}, locale=locale, reduced_motion="reduce"
+    )
+    links = visit.page.locator(".concerns a")
+    last = links.last.bounding_box()
+    assert 3 <= links.count() <= 5
+    assert last["y"] + last["height"] <= 844
+    assert visit.page.evaluate("document.documentElement.scrollWidth") <= 390
+    links.first.click()
+    opened = visit.page.locator("details.cell[open]")
+    assert opened.count() == 1
+    assert f"#{opened.get_attribute('id')}" == links.first.get_attribute("href")
+    heading, columns = opened.locator("h4").bounding_box(), visit.page.locator(".columns").first.bounding_box()
+    assert columns["y"] + columns["height"] <= heading["y"] <= 844, "not hidden below what stays in place"
+
+
+# Every text of the page that its box cuts off.
+CUT = """() => [...document.querySelectorAll("main *, header *")]
+  .filter((e) => e.checkVisibility() && !e.closest(".unseen, .lanes, .uplot, .scroll"))
+  .filter((e) => getComputedStyle(e).overflow !== "visible" && e.scrollWidth > e.clientWidth)
+  .map((e) => e.textContent)"""
+
+
+@pytest.mark.parametrize("width", [360, 900, 1280])
+@pytest.mark.parametrize("locale", ["en-GB", "zh-CN", "ja-JP"])
+def test_no_text_is_cut_off(browser: Any, address: str, locale: str, width: int) -> None:
+    visit = Visit(browser, address, viewport={"width": width, "height": 844}, locale=locale)
+    assert visit.page.evaluate(CUT) == []
+    ellipses = (
+        "() => [...document.querySelectorAll('.cell *')].filter((e) => getComputedStyle(e).textOverflow !== 'clip')"
+    )
+    assert visit.page.evaluate(f"({ellipses})().length") == 0
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

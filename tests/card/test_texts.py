@@ -87,7 +87,9 @@ def test_every_text_is_used() -> None:
         elif isinstance(node, ast.arg | ast.keyword | ast.Name | ast.Attribute):
             constants.add(str(getattr(node, "arg", None) or getattr(node, "id", None) or getattr(node, "attr", "")))
     beginnings |= {constant for constant in constants if constant.endswith(".")}
-    sentences = {row.reason for row in audit()} | {read_profile(name).description for name in shipped()}
+    profiles = [read_profile(name) for name in shipped()]
+    sentences = {row.reason for row in audit()} | {profile.description for profile in profiles}
+    constants |= {f"figure_name.{key.partition('.')[2]}" for it in profiles for key in it.training | it.inference}
 
     def used(key: str) -> bool:
         if key in constants or texts("en")[key] in sentences or key.split(".")[0] in {*IDS, "note"}:

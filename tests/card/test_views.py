@@ -95,9 +95,10 @@ def test_the_terminal_table_fits_a_hundred_columns() -> None:
         assert any(line.strip().startswith(name) for line in lines)
 
 
-@pytest.mark.parametrize(("language", "begin"), [("ja", "△ サンプル不足："), ("zh-CN", "△ 样本不足：")])
-def test_a_reason_begins_on_the_line_of_its_mark(language: str, begin: str) -> None:
+@pytest.mark.parametrize("language", ["ja", "zh-CN"])
+def test_a_reason_begins_on_the_line_of_its_mark(language: str) -> None:
     out = io.StringIO()
+    begin = f"△ {texts(language)['term.time_batches']}："
     reason = text("cell.too_few", units=text("term.time_batches"), clusters=3, least=30)
     made = card(status="insufficient", value=None, reason=reason)
     Console(file=out, width=100, force_terminal=False).print(terminal(made, language))

@@ -8,6 +8,7 @@ a profile's load, the load's settings; never the build wing, and no other room i
 
 from shosei.card.answers import answers
 from shosei.card.console import terminal
+from shosei.card.hint import nearest_profile
 from shosei.card.judge import exit_code_of_judgements
 from shosei.card.junit import junit
 from shosei.card.openmetrics import openmetrics
@@ -28,6 +29,7 @@ __all__ = [
     "junit",
     "language",
     "markdown",
+    "nearest_profile",
     "openmetrics",
     "summary",
     "terminal",

@@ -25,7 +25,7 @@ VERDICTS = {  # the word of each exit code
     EXIT_INCONCLUSIVE: "inconclusive",
     EXIT_INVALID: "invalid",
 }
-_WORST_FIRST: list[Compliance] = ["missed", "invalid", "inconclusive", "insufficient", "not_measured", "na", "pass"]
+WORST_FIRST: list[Compliance] = ["missed", "invalid", "inconclusive", "insufficient", "not_measured", "na", "pass"]
 _SHAPE = {"d_model", "n_layers", "intermediate_size", "n_heads", "n_kv_heads", "head_dim", "vocab_size"}
 _RULES = ("accuracy.mean_over_items_cmrc2018", "accuracy.by_cmrc2018")
 AGENT_NAME = "agents.agent"
@@ -39,20 +39,24 @@ _AGENT_COLUMNS = {
     "glance.tool_calls": "tool_calls",
     "glance.tool_success": "tool_success",
 }
+_RECORDS: dict[Phase, str] = {
+    "training": "shosei train --run RUN",
+    "inference": "shosei quickstart --url URL",
+}
 _UNKNOWN: Sequence[Words] = [text("unknown")]
 
 
-def model_name(card: Scorecard) -> Words:
-    """The model's name, or the run's where no verb said which model it had."""
-    return str(card.model.get("name") or card.run) or text("unknown")
+def title(card: Scorecard) -> Words:
+    """The run's name; the model's, where the run has none."""
+    return card.run or str(card.model.get("name") or "") or text("unknown")
 
 
 def header(card: Scorecard) -> list[Fact]:
-    """Who, when and where, in one line each."""
+    """What, when and where, in a few words each."""
     attempt = text("nth_attempt", number=card.attempt)
-    facts: list[Fact] = [("run", [card.run]), ("attempt", [attempt]), ("started", _date(card.started))]
+    facts: list[Fact] = [("attempt", [attempt]), ("started", _date(card.started))]
     if card.turn:
-        facts.insert(2, ("target", [card.target, text("of_turn", turn=card.turn)]))
+        facts.insert(1, ("target", [card.target, text("of_turn", turn=card.turn)]))
     facts[:0] = _model(card.model)
     if card.system:
         facts.insert(0, ("system", [card.system]))
@@ -67,24 +71,30 @@ def conditions(card: Scorecard) -> list[Fact]:
         meter.append(text("meter_cpu", seconds=card.meter.cpu_seconds))
         if card.meter.share is not None:
             meter.append(text("meter_share", percent=100 * card.meter.share))
-    facts: list[Fact] = [("profile", [card.profile])] if card.profile else []  # chosen or not: nothing to be unknown
+    facts: list[Fact] = _shape(card.model)
+    facts += [("profile", [card.profile])] if card.profile else []  # chosen or not: nothing to be unknown
     facts += [("arrival", [named("arrival", card.arrival)]), ("sandbox", [card.sandbox])]
     facts += [("meter", meter), ("log_digest", [card.log_digest])]
     return [(key, parts if any(parts) else _UNKNOWN) for key, parts in facts]
 
 
 def verdict(card: Scorecard) -> tuple[str, Text] | None:
-    """Whether the profile's limits are kept: a word for it, and the sentence; None where no profile judged.
-
-    What is not required counts only where it is missed, as in the exit code.
-    """
+    """Whether the profile's limits are kept: a word for it, and the sentence; None where no profile judged."""
     if not card.judgements:
         return None
-    outcomes = Counter(
-        judgement.outcome for judgement in card.judgements if judgement.required or judgement.outcome == "missed"
-    )
-    word = VERDICTS[exit_code_of_judgements(card.judgements)]
+    outcomes = Counter(judgement.outcome for judgement in card.judgements if counts(judgement))
+    word = verdict_word(card.judgements)
     return word, text(f"verdict.{word}", passed=outcomes["pass"], missed=outcomes["missed"], of=outcomes.total())
+
+
+def verdict_word(judgements: list[Judgement]) -> str:
+    """What the exit code of these judgements means."""
+    return VERDICTS[exit_code_of_judgements(judgements)]
+
+
+def counts(judgement: Judgement) -> bool:
+    """Whether it has a part in the verdict: what is not required has one only where it is missed."""
+    return judgement.required or judgement.outcome == "missed"
 
 
 def doubts(card: Scorecard) -> list[Words]:
@@ -108,7 +118,7 @@ def of_figures(judgements: list[Judgement]) -> tuple[Compliance, Text] | None:
     outcomes = [judgement.outcome for judgement in judgements if judgement.figure]
     if not outcomes:
         return None
-    return min(outcomes, key=_WORST_FIRST.index), text("verdict.kept", kept=outcomes.count("pass"), of=len(outcomes))
+    return min(outcomes, key=WORST_FIRST.index), text("verdict.kept", kept=outcomes.count("pass"), of=len(outcomes))
 
 
 def limits(judgement: Judgement) -> Sequence[Words]:
@@ -133,15 +143,25 @@ def judged_value(judgement: Judgement) -> Shown:
     return shown(judgement.value, judgement.unit)
 
 
-def folded(card: Scorecard) -> bool:
-    """Whether training is out of sight: on the card of an agent system that was not trained here."""
-    training = [metric.status for metric in card.metrics if metric.phase == "training"]
-    return bool(card.agents) and all(status in ("not_measured", "na") for status in training)
+def is_recorded(card: Scorecard, phase: Phase) -> bool:
+    """Whether any cell of the phase has a value, be it a poor one."""
+    return any(metric.phase == phase and metric.status not in ("not_measured", "na") for metric in card.metrics)
 
 
 def phases_in_sight(card: Scorecard) -> Sequence[Phase]:
-    """The phases whose cells every view shows."""
-    return PHASES[1:] if folded(card) else PHASES
+    """The phases whose cells every view shows: those that were recorded; of a run without any, inference."""
+    return [phase for phase in PHASES if is_recorded(card, phase)] or PHASES[1:]
+
+
+def cells_in(card: Scorecard, phases: Sequence[Phase]) -> list[Metric]:
+    """The cells of these phases."""
+    return [metric for metric in card.metrics if metric.phase in phases]
+
+
+def phases_unrecorded(card: Scorecard) -> list[tuple[Phase, Text, str]]:
+    """The others, each with the sentence and the command that stand in place of its 15 cells."""
+    sight = phases_in_sight(card)
+    return [(phase, text(f"strip.{phase}"), _RECORDS[phase]) for phase in PHASES if phase not in sight]
 
 
 def share(value: float | None) -> Shown:
@@ -228,13 +248,18 @@ def difference(count: PublishedCount) -> str:
 
 
 def _model(model: dict[str, Any]) -> list[Fact]:
-    """Parameters and shape, as far as a verb said them."""
-    facts: list[Fact] = []
+    """Its name and parameters, as far as a verb said them."""
+    facts: list[Fact] = [("model", [str(model["name"])])] if model.get("name") else []
     if "params" in model:
-        parts = [as_words(model["params"])]
-        if embedding := model.get("embedding_params"):
-            parts.append(text("parts", embedding=embedding, rest=model["params"] - embedding))
-        facts.append(("parameters", parts))
+        facts.append(("parameters", [as_words(model["params"])]))
+    return facts
+
+
+def _shape(model: dict[str, Any]) -> list[Fact]:
+    """How its parameters are divided, and its dimensions."""
+    facts: list[Fact] = []
+    if embedding := model.get("embedding_params"):
+        facts.append(("parameters", [text("parts", embedding=embedding, rest=model["params"] - embedding)]))
     if model.keys() >= _SHAPE:
         shape = text(
             "dimensions",

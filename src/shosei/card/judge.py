@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 
@@ -42,16 +42,26 @@ def judge(metrics: list[Metric], profile: Profile, log: Log) -> list[Judgement]:
     ``log`` tells under which load they were measured. What a load feeds is ``inconclusive`` under another load than the
     profile's. Raises InputError for a limit that a share cannot have.
     """
-    other_load = _other_load(profile.load_settings(), log)
+    other_load = under_other_load(profile, log)
+    if not other_load:
+        return against_limits(metrics, profile)
+    by_load = {(metric.id, metric.phase) for metric in metrics if _is_under_load(metric)}
+    return [
+        msgspec.structs.replace(judgement, outcome="inconclusive", reason=other_load)
+        if (judgement.id, judgement.phase) in by_load and judgement.outcome in ("pass", "missed")
+        else judgement
+        for judgement in against_limits(metrics, profile)
+    ]
+
+
+def against_limits(metrics: list[Metric], profile: Profile) -> list[Judgement]:
+    """The same whatever load they were measured under."""
     judgements = []
     for metric in metrics:
         for key, requirement in profile.requirements(metric.phase).items():
             id, _, figure = key.partition(".")
             if id == metric.id:
-                judgement = _judgement(metric, figure, requirement)
-                if other_load and _is_under_load(metric) and judgement.outcome in ("pass", "missed"):
-                    judgement = msgspec.structs.replace(judgement, outcome="inconclusive", reason=other_load)
-                judgements.append(judgement)
+                judgements.append(_judgement(metric, figure, requirement))
     return judgements
 
 
@@ -109,12 +119,10 @@ def _outcome(
         return "insufficient", text("profile.too_few", n=measured.n, least=requirement.min_n)
     if measured.value is None:
         return "not_measured", text("profile.no_value", n=measured.n)
-    return _against_limits(measured.value, measured.ci or (None, None), requirement)
+    return _within(measured.value, measured.ci or (None, None), requirement)
 
 
-def _against_limits(
-    value: float, ci: tuple[float | None, float | None], requirement: Requirement
-) -> tuple[Compliance, Words]:
+def _within(value: float, ci: tuple[float | None, float | None], requirement: Requirement) -> tuple[Compliance, Words]:
     low, high = ci
     reason: Words = ""
     if low is None and high is None:
@@ -134,8 +142,9 @@ def _is_under_load(metric: Metric) -> bool:
     return metric.phase == "inference" and metric.id in _UNDER_LOAD
 
 
-def _other_load(wanted: dict[str, Any], log: Log) -> Text | None:
+def under_other_load(profile: Profile, log: Log) -> Text | None:
     """The first setting in which a load of this attempt differs from the profile's."""
+    wanted = profile.load_settings()
     for begin in log.of(RunBegin):
         if begin.verb == "load":
             for setting, value in wanted.items():

@@ -17,27 +17,35 @@ from shosei import __version__
 from shosei.card import facts
 from shosei.card.answers import STANDING_MARKS, Answers, fitting
 from shosei.card.axis import Axis, moment
+from shosei.card.concerns import concerns
 from shosei.card.excerpt import excerpt, one_line
+from shosei.card.headline import headline
+from shosei.card.held_out import held_out_rows, held_out_tables, is_held_out
+from shosei.card.hint import Hint, command, told
 from shosei.card.reference import references
+from shosei.card.remark import remark, tally
 from shosei.card.scorecard import Scorecard
 from shosei.card.timeline import Bar
-from shosei.card.words import COMPLIANCE_MARKS, LANGUAGES, MARKS, VERDICT_MARKS, as_words, named, translated
-from shosei.metrics.metric import METRIC_IDS, Metric, Phase, Plot, Row, Status, Table, Text, Words, text
+from shosei.card.words import COMPLIANCE_MARKS, LANGUAGES, VERDICT_MARKS, as_words, named, translated
+from shosei.metrics.metric import METRIC_IDS, Metric, Plot, Row, Table, Text, Words, text
 from shosei.quantity import rounded, shown
 
 MOST_BYTES = 980_000  # of the file, which can be mailed below 1 MB: as many answers are shown as fit
 _MOST_POINTS = 600  # a curve needs no more pixels than this, and the page must stay small enough to mail
 
 
-def html(card: Scorecard, language: str | None = None, *, answers: Answers | None = None) -> str:
+def html(
+    card: Scorecard, language: str | None = None, hint: Hint | None = None, *, answers: Answers | None = None
+) -> str:
     """The whole page, in ``language`` until the reader switches; without one, in the language of the browser.
 
+    ``hint``: what the nearest profile would make of a run that no profile judged.
     Foreign text is escaped, and only the scripts named by hash in the page's policy can run.
     """
     phrases = Phrases(language or "en")
     if not answers:
-        return _page(card, phrases, chosen=language is not None)
-    bare = _page(card, phrases, answers, [0] * len(answers.suites), chosen=language is not None)
+        return _page(card, phrases, hint, chosen=language is not None)
+    bare = _page(card, phrases, hint, answers, [0] * len(answers.suites), chosen=language is not None)
     columns = [suite.columns for suite in answers.suites]
     row = row_of("answer_parts.html.jinja", phrases=phrases)
     counts = fitting(
@@ -46,12 +54,13 @@ def html(card: Scorecard, language: str | None = None, *, answers: Answers | Non
         MOST_BYTES - len(bare.encode()),
         lambda place, answer: len(row(answer, columns[place]).encode()),
     )
-    return _page(card, Phrases(language or "en"), answers, counts, chosen=language is not None)
+    return _page(card, Phrases(language or "en"), hint, answers, counts, chosen=language is not None)
 
 
 def _page(
     card: Scorecard,
     phrases: Phrases,
+    hint: Hint | None,
     answers: Answers | None = None,
     shown_of: Sequence[int] = (),
     *,
@@ -77,7 +86,11 @@ def _page(
         first_plot=first_plot,
         groups=METRIC_IDS,
         phases=facts.phases_in_sight(card),
-        folded=facts.folded(card),
+        unrecorded=facts.phases_unrecorded(card),
+        headline=headline(card),
+        hint=hint,
+        concerns=concerns(card, hint),
+        held_out=held_out_rows(card),
         plots=plots,
         style="".join(map(asset, ("vendor/uplot/uPlot.min.css", "templates/page.css", "templates/answers.css"))),
         scripts=scripts,
@@ -143,7 +156,6 @@ def environment(package: str = "shosei.card") -> jinja2.Environment:
     )
     environment.policies["json.dumps_kwargs"] = {"sort_keys": False, "ensure_ascii": False, "separators": (",", ":")}
     environment.globals |= {
-        "counts_of": _counts_of,
         "facts": facts,
         "shown": shown,
         "band": band,
@@ -155,7 +167,12 @@ def environment(package: str = "shosei.card") -> jinja2.Environment:
         "bar_title": _bar_title,
         "seconds": _seconds,
         "languages": LANGUAGES,
-        "marks": MARKS,
+        "remark": remark,
+        "tally": tally,
+        "told": told,
+        "command_of": command,
+        "held_out_tables": held_out_tables,
+        "is_held_out": is_held_out,
         "compliance_marks": COMPLIANCE_MARKS,
         "verdict_marks": VERDICT_MARKS,
         "standing_marks": STANDING_MARKS,
@@ -169,13 +186,6 @@ def row_of(template: str, package: str = "shosei.card", **context: object) -> Ca
     """The macro ``row`` of a template, for rows that are measured before the page is made."""
     module: Any = environment(package).get_template(template).make_module(context)
     return module.row  # type: ignore[no-any-return]
-
-
-def _counts_of(card: Scorecard, phases: Sequence[Phase]) -> dict[Status, int]:
-    """How many cells of these phases have each status."""
-    return {
-        status: sum(metric.status == status and metric.phase in phases for metric in card.metrics) for status in MARKS
-    }
 
 
 def asset(name: str) -> str:

@@ -2,26 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from shosei.card import facts
 from shosei.card.answers import Answers
+from shosei.card.clauses import listed
+from shosei.card.concerns import concerns
 from shosei.card.glance import agent_columns, agent_rows, steps
+from shosei.card.headline import headline
+from shosei.card.held_out import held_out_rows
+from shosei.card.hint import Hint, command, told
+from shosei.card.remark import remark, tally
 from shosei.card.scorecard import Scorecard
-from shosei.card.words import COMPLIANCE_MARKS, MARKS, VERDICT_MARKS, Translator, escaped, markdown_table, named
+from shosei.card.words import COMPLIANCE_MARKS, VERDICT_MARKS, Translator, escaped, markdown_table, named
 from shosei.card.wrong_answers import ALL_WRONG, in_markdown
-from shosei.metrics.metric import METRIC_IDS, Metric, text
+from shosei.metrics.metric import METRIC_IDS, Metric, Phase, text
 from shosei.quantity import shown
 
 
-def markdown(card: Scorecard, language: str = "en", *, answers: Answers | None = None) -> str:
-    """GitHub-flavoured Markdown. Foreign text is escaped: it can end no table cell and open no tag."""
-    return _MarkdownCard(card, language, answers).page()
+def markdown(card: Scorecard, language: str = "en", hint: Hint | None = None, *, answers: Answers | None = None) -> str:
+    """GitHub-flavoured Markdown. Foreign text is escaped: it can end no table cell and open no tag.
+
+    ``hint``: what the nearest profile would make of a run that no profile judged.
+    """
+    return _MarkdownCard(card, language, hint, answers).page()
 
 
-def summary(card: Scorecard, language: str = "en", *, answers: Answers | None = None) -> str:
+def summary(card: Scorecard, language: str = "en", hint: Hint | None = None, *, answers: Answers | None = None) -> str:
     """For the page of a CI job: verdict, doubts and limits; the card is folded away. Without a profile, the card."""
-    view, verdict = _MarkdownCard(card, language, answers), facts.verdict(card)
+    view, verdict = _MarkdownCard(card, language, hint, answers), facts.verdict(card)
     if not verdict:
         return view.page()
     word, sentence = verdict
@@ -32,53 +41,94 @@ def summary(card: Scorecard, language: str = "en", *, answers: Answers | None = 
 
 
 class _MarkdownCard:
-    def __init__(self, card: Scorecard, language: str, answers: Answers | None) -> None:
-        self.card, self.translator, self.answers = card, Translator(language), answers
+    def __init__(self, card: Scorecard, language: str, hint: Hint | None, answers: Answers | None) -> None:
+        self.card, self.hint, self.answers, self.translator = card, hint, answers, Translator(language)
         self.term = self.translator.term
         self.colon = self.term("colon")
 
     def page(self) -> str:
         card, term = self.card, self.term
-        lines = [f"# {self.plain(facts.model_name(card))}{self.colon}{term('scorecard').lower()}", ""]
+        lines = [f"# {self.plain(facts.title(card))}{self.colon}{term('scorecard').lower()}", ""]
+        lines += [*self.opening(), *self.concerns(), ""]
         lines += self.facts(facts.header(card))
-        if verdict := facts.verdict(card):
-            word, sentence = verdict
-            lines += ["", f"**{VERDICT_MARKS[word]} {escaped(card.profile)}**{self.colon}{self.plain(sentence)}"]
-        for doubt in facts.doubts(card):
-            lines += ["", f"**! {self.plain(doubt)}**"]
-        lines += [*self.agents(), *self.wrong()]
-        phases = facts.phases_in_sight(card)
-        for group, ids in METRIC_IDS.items():
-            rows = [[term(f"{id}.name"), *(self.cell(card.cell(id, phase)) for phase in phases)] for id in ids]
-            lines += ["", f"## {term(f'group.{group}')}", ""]
-            lines += markdown_table([term("metric"), *map(term, phases)], rows)
-        lines += ["", term("training_elsewhere")] if facts.folded(card) else []
-        lines += self.judgements()
+        lines += [*self.agents(), *self.wrong(), *self.cells(), *self.judgements()]
         if self.answers and self.answers.count("wrong") and not card.wrong:
             lines += in_markdown(self.answers, self.translator)
         lines += ["", f"## {term('warnings')}", ""]
         lines += [f"- {self.plain(warning)}" for warning in card.warnings] or [term("no_warnings")]
-        lines += ["", f"## {term('manifest')}", ""]
-        lines += self.facts(facts.conditions(card))
-        manifest = {
-            "model": card.model.items(),
-            "hardware": facts.hardware(card),
-            "versions": card.versions.items(),
-            "seeds": facts.seeds(card),
-            "hashes": card.hashes.items(),
-        }
-        for key, pairs in manifest.items():
-            if pairs:
-                lines += ["", f"### {term(key)}", ""]
-                lines += [f"- {self.plain(name)}{self.colon}{self.plain(value)}" for name, value in pairs]
-        lines += ["", f"### {term('commands')}", ""]
+        lines += ["", f"## {term('commands')}", ""]
         rows = [
             [escaped(facts.command_line(command)), " · ".join(map(self.plain, facts.exit_text(command, times)))]
             for command, times in facts.commands(card)
         ]
         lines += markdown_table([term("command"), term("exit_code")], rows)
-        lines += [] if facts.folded(card) else self.audit()
+        lines += [*_folded(term("fold.manifest"), self.manifest()), *_folded(term("audit_folded"), self.audit())]
         return "\n".join(lines) + "\n"
+
+    def opening(self) -> list[str]:
+        """Verdict, doubts, headline, hint."""
+        card, paragraphs = self.card, []
+        if verdict := facts.verdict(card):
+            word, sentence = verdict
+            paragraphs.append(f"**{VERDICT_MARKS[word]} {escaped(card.profile)}**{self.colon}{self.plain(sentence)}")
+        paragraphs += [f"**! {self.plain(doubt)}**" for doubt in facts.doubts(card)]
+        opening = headline(card)
+        paragraphs.append(self.plain(opening.said))
+        paragraphs += [self.plain(opening.missing)] if opening.missing else []
+        if self.hint:
+            ask = f"{self.term('hint.ask')}{self.colon}`{command(self.hint)}`"
+            paragraphs.append(
+                f"> {VERDICT_MARKS[self.hint.word]} {self.plain(listed(told(self.hint), 'sentence'))} {ask}"
+            )
+        return "\n\n".join(paragraphs).split("\n")
+
+    def concerns(self) -> list[str]:
+        found = concerns(self.card, self.hint)
+        lines = ["", f"**{self.term('concern.title')}**", ""] if found else []
+        for concern in found:
+            number = escaped(self.translator.number(concern.number))
+            why = " · ".join(filter(None, (number, *map(self.plain, concern.why))))
+            lines.append(f"- {COMPLIANCE_MARKS[concern.outcome]} {self.plain(concern.name)}{self.colon}{why}")
+        return lines
+
+    def cells(self) -> list[str]:
+        """A table a group of metrics; what the marks mean; which phases were not recorded."""
+        card, term, phases = self.card, self.term, facts.phases_in_sight(self.card)
+        lines = []
+        for group, ids in METRIC_IDS.items():
+            rows = [[term(f"{id}.name"), *(self.cell(card.cell(id, phase)) for phase in phases)] for id in ids]
+            rows += self.held_out(phases) if group == "accuracy" else []
+            lines += ["", f"## {term(f'group.{group}')}", ""]
+            lines += markdown_table([term("metric"), *map(term, phases)], rows)
+        counts = tally(facts.cells_in(card, phases))
+        lines += ["", " · ".join(f"{count} {said.mark} {self.plain(said.name)}" for said, count in counts)]
+        for _, sentence, records_it in facts.phases_unrecorded(card):
+            lines += ["", f"{self.plain(sentence)} {term('strip.how')}{self.colon}`{records_it}`"]
+        return lines
+
+    def held_out(self, phases: Sequence[Phase]) -> list[list[str]]:
+        """Of the training alone."""
+        rows = held_out_rows(self.card) if "training" in phases else []
+        numbers = [escaped(self.translator.number(shown(row.value, row.unit))) or "–" for row in rows]
+        return [
+            [self.plain(row.name), f"**{number}**", *([""] * (len(phases) - 1))]
+            for row, number in zip(rows, numbers, strict=True)
+        ]
+
+    def manifest(self) -> list[str]:
+        lines = self.facts(facts.conditions(self.card))
+        manifest = {
+            "model": self.card.model.items(),
+            "hardware": facts.hardware(self.card),
+            "versions": self.card.versions.items(),
+            "seeds": facts.seeds(self.card),
+            "hashes": self.card.hashes.items(),
+        }
+        for key, pairs in manifest.items():
+            if pairs:
+                lines += ["", f"### {self.term(key)}", ""]
+                lines += [f"- {self.plain(name)}{self.colon}{self.plain(value)}" for name, value in pairs]
+        return lines
 
     def audit(self) -> list[str]:
         columns = ["model", "part", "published", "computed", "difference", "reason"]
@@ -93,7 +143,7 @@ class _MarkdownCard:
             ]
             for row in self.card.audit
         ]
-        return ["", f"## {self.term('audit')}", "", *markdown_table([*map(self.term, columns)], rows)]
+        return markdown_table([*map(self.term, columns)], rows)
 
     def agents(self) -> list[str]:
         if not self.card.agents:
@@ -127,15 +177,18 @@ class _MarkdownCard:
         return escaped(self.translator.of(value))
 
     def cell(self, metric: Metric) -> str:
-        number = shown(metric.value, metric.unit, metric.ci)
-        parts = [f"{MARKS[metric.status]} {self.term(f'status.{metric.status}')}"]
+        number, said = shown(metric.value, metric.unit, metric.ci), remark(metric)
+        parts = [said.mark]
         if number.value:
             value = f"**{escaped(self.translator.number(number))}** {number.interval}"
-            parts = [value.rstrip(), f"n = {self.plain(metric.n)}", *parts]
+            parts = [f"{said.mark} {value}".rstrip(), f"n = {self.plain(metric.n)}"]
         if rule := facts.rule(metric):
             parts.append(self.plain(rule))
-        line = " · ".join(parts)
-        return f"{line}{self.colon}{self.plain(metric.reason)}" if metric.reason else line
+        if said.tone == "invalid":
+            parts.append(f"{self.term('status.invalid')}{self.colon}{self.plain(said.words)}")
+        elif said.words:
+            parts.append(self.plain(said.words))
+        return " · ".join(parts) + (f"{self.colon}`{said.command}`" if said.command else "")
 
     def judgements(self) -> list[str]:
         if not self.card.judgements:
@@ -154,3 +207,8 @@ class _MarkdownCard:
 
     def facts(self, pairs: Iterable[facts.Fact]) -> list[str]:
         return [f"- {self.term(key)}{self.colon}{' · '.join(map(self.plain, words))}" for key, words in pairs]
+
+
+def _folded(summary: str, lines: list[str]) -> list[str]:
+    """As GitHub folds it away."""
+    return ["", "<details>", f"<summary>{summary}</summary>", "", *lines, "", "</details>"]

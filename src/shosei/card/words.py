@@ -21,13 +21,12 @@ from rich.text import Text as Styled
 
 from shosei.card.judge import Compliance
 from shosei.errors import InputError, nearest
-from shosei.metrics.metric import Status, Text, Words, text
+from shosei.metrics.metric import Text, Words, text
 from shosei.quantity import Shown, number, rounded, three_digits
 
 LANGUAGES = {"en": "English", "zh-CN": "简体中文", "ja": "日本語"}
 
 # Told apart by shape, so that colour is never needed.
-MARKS: dict[Status, str] = {"ok": "✓", "insufficient": "△", "invalid": "✗", "not_measured": "○", "na": "–"}
 COMPLIANCE_MARKS: dict[Compliance, str] = {
     "pass": "✓",
     "missed": "✗",

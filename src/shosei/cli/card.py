@@ -62,9 +62,10 @@ def card(
     """Compute the 15 metrics of a run; write card.json, card.html and card.md into it; print the table.
 
     With a profile the exit code is its verdict: 0 all kept, 3 a limit missed, 4 not shown to be kept, 5 invalid.
-    card.html has the answers, wrong ones first, as many as keep it below 1 MB. The card of an agent system also has its
-    agents and the first 20 tasks that it got wrong, their texts cut at 200 characters. In a job on GitHub the card is
-    added to the job's summary.
+    Without one it is 0, and the card says what a shipped profile would make of the run. card.html has the answers,
+    wrong ones first, as many as keep it below 1 MB. The card of an agent system also has its agents and the first 20
+    tasks that it got wrong, their texts cut at 200 characters. In a job on GitHub the card is added to the job's
+    summary.
     """
     from shosei.card import answers as answers_of
     from shosei.card import (
@@ -74,6 +75,7 @@ def card(
         html,
         language,
         markdown,
+        nearest_profile,
         summary,
         terminal,
         to_json,
@@ -99,22 +101,23 @@ def card(
     metrics = compute(log, asked.service_level, asked.prices) if asked else compute(log)
     with progress("building the card"):
         scorecard = build(log, metrics, asked, noticed, answers=answers)
+        hint = None if asked else nearest_profile(metrics, log)
         told = answers_of(log) if answers else None
     for warning in scorecard.warnings:
         say(translated(text("a_warning", words=warning), spoken))
     data = to_json(scorecard)
     with progress("writing the card"):
         views: dict[str, bytes | str] = {
-            "card.md": markdown(scorecard, spoken, answers=told),
-            "card.html": html(scorecard, lang and spoken, answers=told),
+            "card.md": markdown(scorecard, spoken, hint, answers=told),
+            "card.html": html(scorecard, lang and spoken, hint, answers=told),
         }
     page, code = _written(chosen, regraded | {"card.json": data} | views)
     _write_for_programs(scorecard, junit, openmetrics)
-    add_to_job_summary(summary(scorecard, spoken, answers=told))
+    add_to_job_summary(summary(scorecard, spoken, hint, answers=told))
     if as_json:
         print(data, end="", flush=True)
     else:
-        print_page(terminal(scorecard, spoken, answers=told), 100)
+        print_page(terminal(scorecard, spoken, hint, answers=told), 100)
         if page:
             say(f"\nthe whole card, with its plots: {page}")
         if others := [str(number) for number in attempts(chosen.log) if number != log.attempt]:

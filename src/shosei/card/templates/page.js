@@ -88,7 +88,7 @@
   all.addEventListener("click", () => {
     const open = all.ariaPressed !== "true";
     all.ariaPressed = String(open);
-    for (const details of $("details.cell, details.folded")) details.open = open;
+    for (const details of $("details.cell, details.strip")) details.open = open;
   });
 
   // A link to one cell opens it, and what it is folded away in.

@@ -87,6 +87,7 @@ def epoch_time(log: Log) -> Value:
                 n=len(passes),
             ),
             "goodput": Figure(None if unknown else wall.parts_ns["compute"] / wall.total_ns, "", "higher", n=1),
+            **held_out_figures(log),
         },
         breakdown=[_wall_table(wall, unknown), _epoch_table(passes, steps, tokens), *held_out_table(log)],
         plots=[_loss_curve(steps), *held_out_curve(log)],
@@ -180,11 +181,22 @@ def _loss_curve(steps: list[Step]) -> Plot:
     )
 
 
+def held_out_figures(log: Log) -> dict[str, Figure]:
+    """Cross-entropy at the end of the last epoch, by token and by character; none where nobody measured it."""
+    return {
+        name: figure
+        for loss in _measured(log)[-1:]
+        for name, figure in (
+            ("held_out_loss", Figure(_nats_per_token(loss), "nats/token", "lower", n=1)),
+            ("bits_per_character", Figure(_bits_per_character(loss), "bits/character", "lower", n=1)),
+        )
+    }
+
+
 def held_out_table(log: Log) -> list[Table]:
     """Mean cross-entropy at each epoch's end; none where nobody measured it."""
     rows: list[Row] = [
-        [loss.epoch, loss.step, None if loss.nats is None else loss.nats / loss.tokens, _bits_per_character(loss)]
-        for loss in _measured(log)
+        [loss.epoch, loss.step, _nats_per_token(loss), _bits_per_character(loss)] for loss in _measured(log)
     ]
     columns = ["term.epoch", "term.step", "performance.nats_per_token", "performance.bits_per_character"]
     return [Table.of("performance.held_out", columns, rows)] if rows else []
@@ -204,6 +216,10 @@ def held_out_curve(log: Log) -> list[Plot]:
 def _measured(log: Log) -> list[HeldOut]:
     """The last of each epoch: a restart measures again, and every rank the same."""
     return sorted({loss.epoch: loss for loss in log.of(HeldOut)}.values(), key=lambda loss: loss.epoch)
+
+
+def _nats_per_token(loss: HeldOut) -> float | None:
+    return None if loss.nats is None else loss.nats / loss.tokens
 
 
 def _bits_per_character(loss: HeldOut) -> float | None:
