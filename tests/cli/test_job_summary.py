@@ -33,7 +33,7 @@ def test_a_step_s_summary_has_all_that_its_commands_judged(shosei: Shosei, tmp_p
     )
     assert (b / "card.md").read_text(encoding="utf-8") in text
     assert text.index("b is worse than a: pass@1") > text.index("# ✗ mine")
-    folded = ("card", "cells", "answers of the exam", "answers of the training")
+    folded = ("card", "what it was measured on", "audit", "cells", "answers of the exam", "answers of the training")
     assert text.count("<details>") == text.count("</details>") == len(folded)
     lines = text.splitlines()
     for place, line in enumerate(lines):  # GitHub reads Markdown within an element only behind an empty line

@@ -36,7 +36,7 @@ _VERDICT_STYLES = {"passed": "bold green", "missed": "bold red", "inconclusive":
 def terminal(
     card: Scorecard, language: str = "en", hint: Hint | None = None, *, answers: Answers | None = None
 ) -> RenderableType:
-    """The profile's verdict, the headline, the table of 30 cells, the first wrong answers, for rich's ``Console.print``.
+    """The verdict, the headline, the table of 30 cells and the first wrong answers, for rich's ``Console.print``.
 
     ``hint``: what the nearest profile would make of a run that no profile judged.
     """
