@@ -14,6 +14,8 @@ from shosei.quantity import shown
 def amount(value: float | None, unit: str) -> Text:
     """A number in the unit that suits it, with the card's word for the unit."""
     number = shown(value, unit)
+    if number.unit == "%":
+        return text("clause.percent", value=number.value)
     return text("clause.amount", value=number.value or "–", unit=named("unit", number.unit))
 
 
