@@ -19,6 +19,7 @@ def nano(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write(NANO, save_tokenizer(root / "tokenizer", ROWS - 20), root)
 
 
+@pytest.mark.usefixtures("in_one_process")
 @pytest.mark.parametrize("size", [0, 3, 40, 5000])
 def test_a_damaged_file_is_one_line(size: int, nano: Path, tmp_path: Path, shosei: Shosei) -> None:
     (tmp_path / "cut.gguf").write_bytes(nano.read_bytes()[:size])

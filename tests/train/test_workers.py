@@ -156,7 +156,7 @@ def test_a_run_that_goes_on_with_fewer_cores_ends_with_the_same_weights(
     run = make_run(tmp_path / "killed")
     with monkeypatch.context() as patch:
         patch.setenv("ONE_CORE_AFTER_THE_KILL", "1")
-        patch.setenv("OMP_NUM_THREADS", "")  # which pytest's own workers have at 1
+        patch.setenv("OMP_NUM_THREADS", "")  # which is 1 in tests
         assert train_killed_once(run, config, 2, patch) == 0
     newest = checkpoint.checkpoints(run.checkpoints)[-1]
     assert checkpoint.read_manifest(newest).threads == Threads(2, 2)
