@@ -16,8 +16,8 @@ from verb import Shosei
 # A shell starts what runs in its background with interrupts ignored, and children inherit that: tests send them some.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# Tests share the cores with each other and with processes that they start. Where there are more threads than cores, those
-# of torch wait for each other in busy loops: ten times the CPU time. Set before torch is loaded; children inherit it.
+# Tests share the cores with each other and with processes that they start, which inherit this. Where threads are more
+# than cores, torch's wait for each other in busy loops: ten times the CPU time. It is set before torch is loaded.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # No test depends on time: a busy machine is slow at any example.
