@@ -182,6 +182,7 @@ def test_a_server_that_is_started_again_goes_on_in_its_attempt(model: Path, tmp_
     assert [(lane.label, len(lane.bars)) for lane in processes] == [("engine", 2), ("http", 2)]
 
 
+@pytest.mark.long  # test_engine_deaths.py has the rules, this two real kills
 def test_a_kill_under_load_is_an_error_for_what_was_in_flight_and_twice_is_enough(model: Path) -> None:
     with serving(model, "--spare") as (server, url):
         until(lambda: len(engines(server)) == 2)  # the second is the spare
