@@ -8,7 +8,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet -c constraints.txt $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 
-.PHONY: quickstart test clean
+.PHONY: quickstart test test-long clean
 
 quickstart: $(VENV)/.quickstart
 	$(BIN)/shosei quickstart --out $(OUT)
@@ -18,7 +18,10 @@ test: $(VENV)/.dev
 	$(BIN)/ruff format --check src tests bench
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest
+	$(BIN)/pytest -m "not long"
+
+test-long: $(VENV)/.dev
+	$(BIN)/pytest -m long
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from pathlib import Path
 
@@ -14,6 +15,10 @@ from verb import Shosei
 
 # A shell starts what runs in its background with interrupts ignored, and children inherit that: tests send them some.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# Tests share the cores with each other and with processes that they start, which inherit this. Where threads are more
+# than cores, torch's wait for each other in busy loops: ten times the CPU time. It is set before torch is loaded.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # No test depends on time: a busy machine is slow at any example.
 settings.register_profile("house", deadline=None)

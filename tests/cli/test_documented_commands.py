@@ -86,7 +86,7 @@ LESS = {
     "quickstart": "--set load.seconds=1 --set load.warmup_s=0",
     "exam": "--sandbox rlimits",
     "alternate": "--repeats 1",
-    "serve": "--port 0 --json",
+    "serve": "--port 0 --json --no-spare",
     "gateway": "--port 0 --json",
 }
 
@@ -105,8 +105,8 @@ if __name__ == "__main__":
 """
 
 
-def marks(command: Shown) -> list[pytest.MarkDecorator]:
-    return [pytest.mark.system] if command.program == "curl" else []
+# tests/train/test_ranks.py has torchrun too, and nothing here needs what it leaves.
+MARKS = {"curl": [pytest.mark.system], "torchrun": [pytest.mark.long]}
 
 
 class Mock(Model):
@@ -237,7 +237,7 @@ def _main(line: str, folder: Path) -> None:
 TYPED: set[str] = set()  # a command that is shown twice is run once
 
 
-@pytest.mark.parametrize("command", [pytest.param(one, marks=marks(one), id=str(one)) for one in SHOWN])
+@pytest.mark.parametrize("command", [pytest.param(one, marks=MARKS.get(one.program, []), id=str(one)) for one in SHOWN])
 def test_a_shown_command_does_what_it_is_shown_for(
     command: Shown,
     folder: Path,

@@ -26,6 +26,7 @@ from shosei.systems.config import AgentsConfig
 from shosei.train import TrainConfig
 from verb import Shosei
 
+COMMAND: Any = typer.main.get_command(app)
 URL = "http://127.0.0.1:9"
 AGENTS = ["agents", "run", "single", "--tasks", "none", "--base-url", URL]
 VERBS: dict[str, tuple[list[str], type[Config]]] = {
@@ -97,7 +98,7 @@ def values_of(verb: str, words: list[str], monkeypatch: pytest.MonkeyPatch) -> d
     """What the configuration is made from, before it is checked."""
     monkeypatch.setattr("shosei.config.validate", lambda kind, values, section: values)
     arguments, kind = VERBS[verb]
-    command: Any = typer.main.get_command(app)
+    command: Any = COMMAND
     for name in arguments[: 2 if verb == "agents" else 1]:
         command = command.commands[name]
     rest = arguments[2 if verb == "agents" else 1 :]
@@ -205,7 +206,7 @@ def test_verbs_are_grouped_and_their_descriptions_whole(
     monkeypatch.setenv("COLUMNS", str(columns))
     _, out, _ = shosei("--help")
     panels = {block.partition(":")[0]: block for block in out.split("\n\n")}
-    commands: dict[str, Any] = vars(typer.main.get_command(app))["commands"]
+    commands: dict[str, Any] = COMMAND.commands
     assert max(map(len, out.splitlines())) <= columns
     for panel, names in PANELS.items():
         listed = [line.split()[0] for line in panels[panel].splitlines()[1:] if line[2] != " "]

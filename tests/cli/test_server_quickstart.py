@@ -304,6 +304,7 @@ def test_after_an_interruption_it_goes_on_and_asks_nothing_twice(server: TeamSer
     assert Counter(score.question for score in read_log(log).of(Score)) == Counter(list(TRUTHS))
 
 
+@pytest.mark.long
 def test_a_load_that_was_broken_off_is_taken_anew(server: TeamServer, questions: Path) -> None:
     with subprocess.Popen(command(server, questions), env=environment(), stderr=subprocess.PIPE) as process:
         while not server.count("load"):

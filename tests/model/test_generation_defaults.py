@@ -14,6 +14,8 @@ from shosei.serve.app import create_app
 from shosei.text import load_chat
 from verb import Shosei
 
+pytestmark = pytest.mark.usefixtures("in_one_process")
+
 SAMPLING = {
     "do_sample": True,
     "temperature": 0.6,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +12,15 @@ from gguf import GGMLQuantizationType as Type
 from gguf import GGUFReader
 from transformers import AutoTokenizer
 
-from gguf_samples import IDENTITY, as_gguf, rewritten
+from gguf_samples import IDENTITY, as_gguf, rewritten, write
 from llama_cpp import NANO, SHAPES, logits
-from model_samples import ROWS, TEXTS, random_model, save_tokenizer
+from model_samples import ROWS, TEXTS, save_tokenizer
 from sentencepiece_samples import sentencepiece_folder
-from shosei.model import folder, gguf_file
+from shosei.model import folder
 from shosei.text import Tokenizer, load_chat
 from verb import Shosei
+
+pytestmark = pytest.mark.usefixtures("in_one_process")
 
 
 @pytest.fixture(scope="module")
@@ -29,20 +30,14 @@ def tokenizer_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def nano(tokenizer_folder: Path, tmp_path: Path) -> Path:
-    return write("grouped, tied", tokenizer_folder, tmp_path)
-
-
-def write(name: str, tokenizer_folder: Path, path: Path) -> Path:
-    folder.export(random_model(SHAPES[name]), SHAPES[name], tokenizer_folder, path / "model")
-    gguf_file.write(path / "model", path / "model.gguf", "f32")
-    return path / "model.gguf"
+    return write(SHAPES["grouped, tied"], tokenizer_folder, tmp_path)
 
 
 @pytest.mark.parametrize("name", SHAPES)
 def test_a_file_becomes_the_model_that_it_was_made_of(
     name: str, tokenizer_folder: Path, tmp_path: Path, shosei: Shosei
 ) -> None:
-    file = write(name, tokenizer_folder, tmp_path)
+    file = write(SHAPES[name], tokenizer_folder, tmp_path)
     if name == "llama3":  # its numbers are those of no released model
         assert "rope_freqs.weight is not Llama 3's scaling" in shosei("import", file, "--out", tmp_path / "run")[2]
         return
@@ -158,31 +153,4 @@ def test_what_is_not_computed_is_refused_in_one_line(name: str, nano: Path, tmp_
     assert code == 2
     assert words in err
     assert len(err.splitlines()) == 1
-    assert not (tmp_path / "run/model").exists()
-
-
-@pytest.mark.parametrize("size", [0, 3, 40, 5000])
-def test_a_damaged_file_is_one_line(size: int, nano: Path, tmp_path: Path, shosei: Shosei) -> None:
-    (tmp_path / "cut.gguf").write_bytes(nano.read_bytes()[:size])
-    code, _, err = shosei("import", tmp_path / "cut.gguf", "--out", tmp_path / "run")
-    assert code == 2
-    assert "is not a GGUF file, or is damaged" in err
-    assert len(err.splitlines()) == 1
-
-
-@pytest.mark.parametrize("counts", [(1 << 60, 1), (1, 1 << 60), (1, 50_000_000)], ids=["keys", "beyond", "vast"])
-def test_counts_that_no_model_has_are_one_line(
-    counts: tuple[int, int], nano: Path, tmp_path: Path, shosei: Shosei
-) -> None:
-    """Of keys, and of the numbers in a list, each of which Python would keep as objects."""
-    content, (keys, numbers) = nano.read_bytes(), counts
-    entry = struct.pack("<Q", 5) + b"a.key" + struct.pack("<IIQ", 9, 0, numbers)
-    keys += int.from_bytes(content[16:24], "little")
-    with (tmp_path / "vast.gguf").open("wb") as file:
-        file.write(content[:16] + struct.pack("<Q", keys) + entry)
-        file.seek(min(numbers, 50_000_000), 1)
-        file.write(content[24:])
-    code, _, err = shosei("import", tmp_path / "vast.gguf", "--out", tmp_path / "run")
-    assert (code, err.count("shosei: ")) == (2, 1)  # beside how far it is
-    assert "vast.gguf is not a GGUF file, or is damaged" in err
     assert not (tmp_path / "run/model").exists()

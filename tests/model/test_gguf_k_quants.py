@@ -21,6 +21,8 @@ from model_samples import ROWS, random_model, save_tokenizer
 from shosei.model import folder, gguf_file
 from verb import Shosei
 
+pytestmark = pytest.mark.usefixtures("in_one_process")
+
 WIDTH = 256
 SPEC = replace(NANO, d_model=WIDTH, intermediate_size=WIDTH)
 # Where a block of 256 values has its scales in half precision, as ggml-common.h lays it out.

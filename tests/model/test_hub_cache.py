@@ -11,6 +11,8 @@ from foreign_samples import save
 from shosei.model import folder
 from verb import Shosei
 
+pytestmark = pytest.mark.usefixtures("in_one_process")
+
 NAME = "An-Org/Tiny-0.5B"
 
 

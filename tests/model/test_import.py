@@ -17,6 +17,8 @@ from shosei.model import folder
 from shosei.text import load_chat
 from verb import Shosei
 
+pytestmark = pytest.mark.usefixtures("in_one_process")
+
 EXTRAS: dict[str, dict[str, object]] = {
     "llama": {},
     "llama, biased": {"attention_bias": True, "mlp_bias": True},

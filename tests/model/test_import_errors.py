@@ -16,6 +16,8 @@ from model_samples import ROWS, save_tokenizer
 from shosei.cli import exchange
 from verb import Shosei
 
+pytestmark = pytest.mark.usefixtures("in_one_process")
+
 Damage = Callable[[Path], object]
 
 

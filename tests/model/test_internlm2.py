@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
 import torch
 from safetensors.torch import save_file
 from torch import Tensor
@@ -13,6 +14,8 @@ from torch.nn import functional as F
 from model_samples import ROWS, save_tokenizer
 from shosei.model import folder
 from verb import Shosei
+
+pytestmark = pytest.mark.usefixtures("in_one_process")
 
 WIDTH, LAYERS, HEADS, KV, HIDDEN, EPS, THETA = 256, 2, 8, 2, 512, 1e-5, 1e6  # InternLM2 1.8B's at an eighth
 SIZE = WIDTH // HEADS

@@ -11,6 +11,8 @@ from gguf import GGUFReader
 from foreign_samples import save
 from verb import Shosei
 
+pytestmark = pytest.mark.usefixtures("in_one_process")
+
 
 @pytest.fixture
 def theirs(tmp_path: Path) -> Path:

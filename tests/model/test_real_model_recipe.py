@@ -7,6 +7,8 @@ import subprocess
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from llama_cpp import NANO
 from model_samples import random_model, save_tokenizer
 from recipes import environment
@@ -37,6 +39,7 @@ def pairs(file: Path, question: str) -> Path:
     return file
 
 
+@pytest.mark.long  # test_import_recipe.py goes most of the way
 def test_a_model_is_measured_before_and_after_and_judged(tmp_path: Path) -> None:
     settings = environment(tmp_path, LIMIT="1", SECONDS_OF_LOAD="1", TRAIN="--set train.threads=1")
     (tmp_path / "programs.jsonl").write_text(json.dumps(PROGRAM) + "\n")

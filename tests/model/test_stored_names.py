@@ -15,6 +15,8 @@ from model_samples import ROWS
 from shosei.model import folder
 from verb import Shosei
 
+pytestmark = pytest.mark.usefixtures("in_one_process")
+
 IDS = torch.randint(0, ROWS, (2, 40), generator=torch.Generator().manual_seed(0))
 ATTENTION = "model.layers.0.self_attn"
 UNASKED = {

@@ -36,6 +36,7 @@ def document(url: str) -> Any:
     return schemathesis.openapi.from_url(f"{url}/openapi.json")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("mode", GenerationMode, ids=lambda mode: str(mode.value))
 def test_no_request_makes_the_server_fail(document: Any, mode: GenerationMode) -> None:
     operations = [operation.ok() for operation in document.get_all_operations()]

@@ -77,7 +77,7 @@ def test_no_folder_and_no_server(tmp_path: Path) -> None:
 
 def test_readiness_follows_the_engine_and_nothing_outlives_a_killed_server(model: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
-    with serving(model, "--run", run, "--no-spare") as (server, url):  # a spare may answer before anybody can look
+    with serving(model, "--run", run) as (server, url):  # without a spare, which may answer before anybody can look
         engine = child(server, "engine")
         engine.send_signal(signal.SIGSTOP)
         assert status(f"{url}/readyz") == 503
@@ -182,8 +182,9 @@ def test_a_server_that_is_started_again_goes_on_in_its_attempt(model: Path, tmp_
     assert [(lane.label, len(lane.bars)) for lane in processes] == [("engine", 2), ("http", 2)]
 
 
+@pytest.mark.long  # test_engine_deaths.py has the rules, this two real kills
 def test_a_kill_under_load_is_an_error_for_what_was_in_flight_and_twice_is_enough(model: Path) -> None:
-    with serving(model) as (server, url):
+    with serving(model, "--spare") as (server, url):
         until(lambda: len(engines(server)) == 2)  # the second is the spare
         for _ in range(2):
             first = engines(server)[0]
@@ -202,7 +203,7 @@ def test_a_kill_under_load_is_an_error_for_what_was_in_flight_and_twice_is_enoug
 
 
 def test_the_access_log_is_a_line_of_json_for_each_request_without_its_words(model: Path, tmp_path: Path) -> None:
-    with (tmp_path / "log").open("wb") as log, serving(model, "--log", "json", "--no-spare", stderr=log) as (_, url):
+    with (tmp_path / "log").open("wb") as log, serving(model, "--log", "json", stderr=log) as (_, url):
         answer = Browser(url).post({"prompt": "secret words", "max_tokens": 3}, "/v1/completions")
         assert Browser(url).post({"prompt": "secret words", "model": "none"}, "/v1/completions").status == 404
         assert status(f"{url}/secret?words") == 404

@@ -228,6 +228,7 @@ def test_2480_made_up_ratings_are_refused(url: str, run: Path) -> None:
     assert not any(len(rating.request) < 20 for rating in read_log(run / "log").of(Rating))
 
 
+@pytest.mark.long  # tests/metrics/test_doubts.py has the note
 def test_2480_made_up_ratings_of_a_file_are_named_on_the_card(model: Path, tmp_path: Path) -> None:
     run, file = tmp_path / "run", tmp_path / "made-up.csv"
     with serving(model, "--run", run) as (_, url):

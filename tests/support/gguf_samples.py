@@ -13,7 +13,9 @@ from gguf import GGMLQuantizationType as Type
 from gguf import GGUFReader, GGUFValueType, GGUFWriter
 from numpy.typing import NDArray
 
-from model_samples import ROWS
+from model_samples import ROWS, random_model
+from shosei.model import folder, gguf_file
+from shosei.spec import ModelSpec
 
 # llama.cpp's converter keeps no rules of normalisation: the models of this kind have none.
 IDENTITY = {
@@ -22,6 +24,13 @@ IDENTITY = {
     "normalization_rule_name": "identity",
     "remove_extra_whitespaces": False,
 }
+
+
+def write(spec: ModelSpec, tokenizer_folder: Path, path: Path) -> Path:
+    """A file of random weights, whose folder stands beside it."""
+    folder.export(random_model(spec), spec, tokenizer_folder, path / "model")
+    gguf_file.write(path / "model", path / "model.gguf", "f32")
+    return path / "model.gguf"
 
 
 def rewritten(

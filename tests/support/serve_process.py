@@ -60,8 +60,11 @@ class Reply(NamedTuple):
 def serving(
     *arguments: str | Path, stderr: IO[bytes] | None = None, **environment: str
 ) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """``shosei serve`` with these arguments on a free port: the process and its URL, once it is ready."""
-    command = [*SHOSEI, "serve", *map(str, arguments), "--port", "0", "--json"]
+    """``shosei serve`` with these arguments on a free port: the process and its URL, once it is ready.
+
+    There is no spare engine, which takes as long to start as the first, unless the arguments have ``--spare``.
+    """
+    command = [*SHOSEI, "serve", "--no-spare", *map(str, arguments), "--port", "0", "--json"]
     with subprocess.Popen(
         command,
         stdout=subprocess.PIPE,

@@ -13,6 +13,7 @@ import pytest
 _CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
 NEEDS_BROWSER = [
     pytest.mark.system,
+    pytest.mark.long,
     pytest.mark.skipif(importlib.util.find_spec("playwright") is None, reason="playwright is not installed"),
     pytest.mark.skipif(_CHROMIUM is None, reason="no chromium on this machine"),
 ]

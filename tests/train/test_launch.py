@@ -94,6 +94,7 @@ def test_what_every_rank_refuses_is_one_line(start: Start, run: Run) -> None:
     assert err.count("shosei: ") == 1
 
 
+@pytest.mark.long
 def test_a_killed_rank_costs_a_restart_and_an_end_on_purpose_none(start: Start, run: Run) -> None:
     process = start([*SHOSEI, "supervise", "--run", str(run.folder), "--", *train(run, "--ranks", "2")])
     assert eventually(lambda: both_train(run))
@@ -108,6 +109,7 @@ def test_a_killed_rank_costs_a_restart_and_an_end_on_purpose_none(start: Start, 
     assert {begin.attempt for begin in log.of(RunBegin)} == {1}
 
 
+@pytest.mark.long
 def test_two_hosts_train_together_and_end_when_they_are_told_to(start: Start, run: Run) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         place = f"127.0.0.1:{free.getsockname()[1]}"

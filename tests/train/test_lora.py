@@ -99,6 +99,7 @@ def test_merged_matrices_give_the_logits_of_the_adapted_ones() -> None:
     assert (adapted - plain).abs().max() > 0.01
 
 
+@pytest.mark.long  # test_workers.py kills one too
 def test_a_killed_training_of_adapters_ends_with_the_same_weights(
     base: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -84,6 +84,7 @@ def test_a_checkpoint_of_two_ranks_is_gone_on_from_by_one(tmp_path: Path, alone:
     assert [step.rank for step in log.of(Step) if step.step == len(losses(expected))] == [0]
 
 
+@pytest.mark.long
 def test_a_checkpoint_of_two_workers_is_gone_on_from_by_two_ranks(tmp_path: Path, alone: tuple[Path, Log]) -> None:
     with pytest.raises(AssertionError):
         train(tmp_path / "run", 1, "threads=2", die_at=7)

@@ -89,6 +89,7 @@ def test_the_log_names_the_text(finished: tuple[Run, Trained, Log]) -> None:
     assert begin.hashes["text:train"] == sha256(corpus_file(run, "train"))
 
 
+@pytest.mark.long  # test_workers.py kills one too
 def test_a_killed_training_on_text_ends_with_the_same_weights(
     finished: tuple[Run, Trained, Log], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -232,7 +232,7 @@ def _served(folder: str, weights: WeightFormat, context: int) -> Iterator[str]:
     from shosei.lineage import PARENT_VARIABLE
     from shosei.log.run import RUN_VARIABLE
 
-    command = [sys.executable, "-m", "shosei", "serve", folder, "--port", "0", "--slots", "1", "--json"]
+    command = [sys.executable, "-m", "shosei", "serve", folder, "--no-spare", "--port", "0", "--slots", "1", "--json"]
     command += ["--weights", weights, "--context", str(context)]
     # It records nothing, and is nobody else's: no key is asked for.
     environment = {name: value for name, value in os.environ.items() if name not in (RUN_VARIABLE, KEY_VARIABLE)}
