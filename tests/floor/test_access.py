@@ -8,12 +8,11 @@ from pathlib import Path
 import pytest
 
 from shosei.errors import InputError
-from shosei.wire import api_keys, rate_limit
+from shosei.wire import api_keys
 from shosei.wire.access import Access, AccessRules
 from shosei.wire.api_error import ApiError
-from shosei.wire.api_keys import ApiKey, ApiKeys, digest_of, entry_of, new_key
+from shosei.wire.api_keys import ApiKey, ApiKeys, KeyLimits, digest_of, entry_of, new_key
 from shosei.wire.connection import Headers
-from shosei.wire.key_limits import KeyLimits
 from verb import Shosei
 
 SECRET, OTHER = "a-key-of-the-shop", "a-key-of-the-school"
@@ -240,7 +239,7 @@ def test_a_single_key_that_can_be_guessed_is_refused_unsaid(key: str) -> None:
 
 def test_a_key_asks_so_often_a_minute_and_so_many_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 1_000.0
-    monkeypatch.setattr(rate_limit.time, "monotonic", lambda: now)
+    monkeypatch.setattr(api_keys.time, "monotonic", lambda: now)
     limits, often, many = KeyLimits(), ApiKey("often", b"1", requests_per_minute=3), ApiKey("many", b"2", concurrent=2)
 
     def wait_s(key: ApiKey | None) -> str:

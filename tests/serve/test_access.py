@@ -12,7 +12,7 @@ import pytest
 
 from foreign_chats import CHATS, make_chat
 from serve_front import ASK, Front, of_schema, player, tool
-from shosei.serve.access import server_access
+from shosei.serve.exchange import server_access
 from shosei.wire.access import AccessRules
 from shosei.wire.api_keys import ApiKey, ApiKeys, digest_of, entry_of
 from shosei.wire.client import Client

@@ -20,7 +20,7 @@ from shosei.engine.grammar import Grammars
 from shosei.engine.protocol import Submit, Token
 from shosei.model import folder
 from shosei.model.transformer import Transformer
-from shosei.serve.prompt import chat_prompt
+from shosei.serve.prompt import PreparedChat
 from shosei.spec import preset
 from shosei.text import AnswerReader, load_chat
 from shosei.wire.api_error import ApiError
@@ -62,7 +62,8 @@ def model() -> Transformer:
 def answers(model: Transformer, path: Path, request: dict[str, Any], seeds: int) -> list[tuple[str, list[Any], str]]:
     """Words, calls and finish of an answer a seed."""
     chat = load_chat(path)
-    prompt = chat_prompt(ChatRequest.model_validate({"messages": ASK, "tools": TOOLS, **request}), chat)
+    asked = ChatRequest.model_validate({"messages": ASK, "tools": TOOLS, **request})
+    (prompt,) = PreparedChat(asked, chat).prompts()
     engine = Engine(model, SPEC, slots=4, grammars=Grammars(path, SPEC.vocab_size))
     readers = [AnswerReader(chat.tokenizer, chat.call_format) for _ in range(seeds)]
     made: list[tuple[str, list[Any], str]] = [("", [], "") for _ in range(seeds)]
@@ -119,7 +120,8 @@ def test_where_the_model_may_choose_only_right_calls_are_allowed(name: str, tmp_
     path = make_chat(tmp_path, **CHATS[name])
     chat, grammars = load_chat(path), Grammars(path, SPEC.vocab_size)
     tokenizer, form = chat.tokenizer, chat.call_format
-    grammar = chat_prompt(ChatRequest.model_validate({"messages": ASK, "tools": TOOLS}), chat).grammar
+    asked = ChatRequest.model_validate({"messages": ASK, "tools": TOOLS})
+    grammar = PreparedChat(asked, chat).prompts()[0].grammar
     assert form
     assert grammar
 
@@ -146,9 +148,10 @@ def test_a_format_that_is_not_known_is_one_clear_line(tmp_path: Path) -> None:
     chat = load_chat(make_chat(tmp_path, XML))
     request = ChatRequest.model_validate({"messages": ASK, "tools": TOOLS})
     with pytest.raises(ApiError, match="tool format of this model's chat template is not known") as error:
-        chat_prompt(request, chat)
+        PreparedChat(request, chat).prompts()
     assert (error.value.status, error.value.param) == (400, "tools")
-    chat_prompt(ChatRequest.model_validate({"messages": ASK, "tools": TOOLS, "tool_choice": "none"}), chat)
+    without = ChatRequest.model_validate({"messages": ASK, "tools": TOOLS, "tool_choice": "none"})
+    PreparedChat(without, chat).prompts()
 
 
 @pytest.fixture(scope="module")

@@ -22,9 +22,9 @@ from documented import ROOT
 from serve_front import ASK, Front
 from serve_front import serving as fronting
 from shosei.config import load
-from shosei.serve.access import server_access
 from shosei.serve.app import MAX_BODY_BYTES
 from shosei.serve.config import ServeConfig
+from shosei.serve.exchange import server_access
 from shosei.wire.endpoint import listen
 
 DEPLOY = ROOT / "examples/deploy"

@@ -12,7 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from serve_front import ASK, CONTEXT, TOKENIZER, Front, player
 from shosei.engine.protocol import Failed, LogitRules, Submit, Token, frame
-from shosei.serve import quarantine
+from shosei.serve import engine_link
 from shosei.serve.counters import Counters
 
 OTHER = {"messages": [{"role": "user", "content": "東京の天気は？"}]}
@@ -91,8 +91,8 @@ def test_a_bystander_is_told_from_the_guilty(play: Callable[..., None]) -> None:
 
 def test_a_quarantine_ends_and_its_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     async def scene() -> None:
-        kept = quarantine.Quarantine()
-        keys = [quarantine.key_of(Submit(1, [number], 1)) for number in range(3000)]
+        kept = engine_link.Quarantine()
+        keys = [engine_link.key_of(Submit(1, [number], 1)) for number in range(3000)]
         kept.blame(keys)
         for _ in range(2):
             for number in range(1500):
@@ -104,8 +104,8 @@ def test_a_quarantine_ends_and_its_memory_is_bounded(monkeypatch: pytest.MonkeyP
         with pytest.raises(Exception, match="died twice"):
             async with kept.admitted(newest):
                 pass
-        now = quarantine.time.monotonic()
-        monkeypatch.setattr(quarantine.time, "monotonic", lambda: now + 601)
+        now = engine_link.time.monotonic()
+        monkeypatch.setattr(engine_link.time, "monotonic", lambda: now + 601)
         async with kept.admitted(newest):
             pass
 
@@ -114,10 +114,10 @@ def test_a_quarantine_ends_and_its_memory_is_bounded(monkeypatch: pytest.MonkeyP
 
 def test_requests_that_differ_in_anything_but_their_number_have_keys_of_their_own() -> None:
     request = Submit(1, [1, 2], 5)
-    assert quarantine.key_of(request) == quarantine.key_of(Submit(2, [1, 2], 5))
+    assert engine_link.key_of(request) == engine_link.key_of(Submit(2, [1, 2], 5))
     others = [Submit(1, [1, 3], 5), Submit(1, [1, 2], 6), Submit(1, [1, 2], 5, seed=1), Submit(1, [1, 2], 5, top_k=3)]
     others.append(Submit(1, [1, 2], 5, rules=LogitRules(logit_bias={5: -1.0})))
-    assert len({quarantine.key_of(each) for each in [request, *others]}) == 6
+    assert len({engine_link.key_of(each) for each in [request, *others]}) == 6
 
 
 @pytest.mark.parametrize("by", ["field", "header"])

@@ -22,10 +22,9 @@ from hypothesis import strategies as st
 
 from serve_process import Browser, child, make_model, serving, status
 from shosei.log import Rating, Writer, read_log
-from shosei.log.secret import RunSecret
+from shosei.log.secret import AnswerIds, RunSecret
 from shosei.metrics.cells import cells
 from shosei.metrics.service_level import ServiceLevel
-from shosei.serve.answer_ids import AnswerIds
 from shosei.serve.feedback import DEFAULT_RULES, Ratings, RecentAnswers
 from shosei.wire.api_error import ApiError
 from shosei.wire.feedback import Feedback

@@ -29,7 +29,7 @@ from shosei.card.words import rendered
 from shosei.log import Log, ProcExit, Request, Restart, RunBegin, RunEnd, attempts, read_log
 from shosei.log.process import this_process
 from shosei.metrics.cells import compute
-from shosei.serve.startup import must_be_new
+from shosei.serve.config import must_be_new
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="processes die with their parent on Linux")
 

@@ -19,12 +19,10 @@ from hypothesis import strategies as st
 from serve_process import SHOSEI, Browser, Reply, child, make_model, serving, status
 from shosei.errors import InputError
 from shosei.log import Rating, read_log
-from shosei.log.secret import RunSecret
-from shosei.serve.answer_ids import AnswerIds
-from shosei.serve.rater import COOKIE
-from shosei.wire import rate_limit
-from shosei.wire.api_keys import ApiKeys
-from shosei.wire.rate_limit import RateLimit
+from shosei.log.secret import AnswerIds, RunSecret
+from shosei.serve.feedback import COOKIE
+from shosei.wire import api_keys
+from shosei.wire.api_keys import ApiKeys, RateLimit
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="processes die with their parent on Linux")
 
@@ -308,7 +306,7 @@ def test_no_text_is_an_id_by_chance(text: str) -> None:
 
 def test_the_limit_comes_back_with_time_and_remembers_few(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 1_000.0
-    monkeypatch.setattr(rate_limit.time, "monotonic", lambda: now)
+    monkeypatch.setattr(api_keys.time, "monotonic", lambda: now)
     limit = RateLimit(30)
     assert [limit.wait_s("a") for _ in range(32)] == [0] * 30 + [2, 2]
     assert limit.wait_s("b") == 0

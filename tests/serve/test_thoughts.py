@@ -12,7 +12,7 @@ from transformers import AutoTokenizer
 from foreign_chats import OPENED, PLAIN, THINKING, make_chat
 from serve_front import ASK, Front, player, tool
 from shosei.engine.grammar import Grammars
-from shosei.serve.prompt import chat_prompt
+from shosei.serve.prompt import PreparedChat
 from shosei.text import load_chat
 from shosei.wire.openai import ChatRequest
 
@@ -109,7 +109,7 @@ def test_prompts_with_thoughts_and_switches_are_those_of_transformers(tmp_path: 
     asked = ChatRequest.model_validate({"messages": messages, "chat_template_kwargs": kwargs})
     theirs = AutoTokenizer.from_pretrained(tmp_path)
     expected = theirs.apply_chat_template(messages, add_generation_prompt=True, **kwargs)["input_ids"]
-    assert chat_prompt(asked, load_chat(tmp_path)).ids == expected
+    assert PreparedChat(asked, load_chat(tmp_path)).prompts()[0].ids == expected
     assert "考える" in theirs.decode(expected)
 
 
@@ -157,7 +157,7 @@ def test_a_continued_message_is_cut_as_transformers_cuts_it(tmp_path: Path, cont
     asked = ChatRequest.model_validate({"messages": messages, "continue_final_message": True})
     theirs = AutoTokenizer.from_pretrained(tmp_path)
     expected = theirs.apply_chat_template(messages, continue_final_message=True)["input_ids"]
-    prompt = chat_prompt(asked, load_chat(tmp_path))
+    (prompt,) = PreparedChat(asked, load_chat(tmp_path)).prompts()
     assert prompt.ids == expected
     assert prompt.within_thought == ("<think>" in content)
 
@@ -167,7 +167,7 @@ def test_an_answer_of_a_form_begins_behind_the_thought(tmp_path: Path, tokens: t
     """Where the prompt has begun it: whatever is thought is free, and what follows is held to the form."""
     chat = load_chat(make_chat(tmp_path, OPENED, tokens))
     asked = ChatRequest.model_validate({**ASK, "guided_choice": ["晴れ", "雨"]})
-    grammar = chat_prompt(asked, chat).grammar
+    grammar = PreparedChat(asked, chat).prompts()[0].grammar
     assert grammar
 
     def allowed(text: str) -> bool:

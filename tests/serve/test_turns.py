@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shosei.serve.turns import Turns
+from shosei.serve.grammar_checker import Turns
 from shosei.wire.api_error import ApiError
 
 

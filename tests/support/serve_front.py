@@ -27,8 +27,8 @@ from shosei.engine.protocol import (
 )
 from shosei.log import Request, Writer, read_log
 from shosei.log.run import Run
-from shosei.serve.access import server_access
 from shosei.serve.app import MAX_BODY_BYTES, HttpRules, create_app
+from shosei.serve.exchange import server_access
 from shosei.serve.http_server import HttpServer
 from shosei.text import Tokenizer
 from shosei.wire import sse

@@ -55,8 +55,7 @@ def serve(
     from shosei.log.secret import RunSecret
     from shosei.model.hf_config import read_spec
     from shosei.model.hf_files import WEIGHTS, weight_files
-    from shosei.serve.config import ServeConfig
-    from shosei.serve.startup import must_be_new, private_folder
+    from shosei.serve.config import ServeConfig, must_be_new, private_folder
     from shosei.spec.generation import slot_context
     from shosei.supervise import Child, Supervisor
     from shosei.wire.access import Access
@@ -163,9 +162,9 @@ def http(
 ) -> None:
     """Answer HTTP requests in front of an engine until told to stop."""
     from shosei.log.run import recording_if_asked
-    from shosei.serve.access import server_access
     from shosei.serve.app import HttpRules, run_server
     from shosei.serve.config import ServeConfig
+    from shosei.serve.exchange import server_access
     from shosei.serve.feedback import FeedbackRules
     from shosei.wire.api_keys import ApiKeys
     from shosei.wire.endpoint import listen

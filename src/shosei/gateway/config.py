@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 from shosei.errors import InputError
 from shosei.gateway.budget import TaskBudget
 from shosei.gateway.faults import FaultRates
-from shosei.wire.access_config import AccessConfig
+from shosei.wire.access import AccessConfig
 from shosei.wire.endpoint import KEY_VARIABLE
 
 Count = Annotated[int, Field(ge=1)]

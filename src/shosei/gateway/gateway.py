@@ -23,9 +23,8 @@ from shosei.log import Event, Note, Request, Writer
 from shosei.wire.accepted import AcceptedConnections, ConnectionLimits
 from shosei.wire.access import Access
 from shosei.wire.api_error import ApiError
-from shosei.wire.api_keys import ApiKey
+from shosei.wire.api_keys import ApiKey, KeyLimits
 from shosei.wire.endpoint import listen
-from shosei.wire.key_limits import KeyLimits
 
 _LAST_S = 1.0  # for clients to read what was written
 _USAGE_REFUSED = "the upstream refuses stream_options: of later streams it is not known what they cost in tokens"

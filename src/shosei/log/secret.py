@@ -12,6 +12,9 @@ from shosei.files import atomic_path, locked
 
 _FILE = "rater.salt"  # it began as the salt of raters' hashes
 _BYTES = 32
+_ANSWER = "answer"  # the purpose of a signature in an id
+_RANDOM_BYTES = 12  # of an answer's id: 96 bits, no two of 10^9 answers are alike
+_SIGNATURE_CHARACTERS = 16  # of an answer's id: 64 bits, which only asking the server can test
 
 
 class RunSecret:
@@ -49,8 +52,30 @@ class RunSecret:
 
     def has_signed(self, signature: str, purpose: str, text: str) -> bool:
         """Whether ``signature`` is that of ``text``. An empty one is not: the caller knows how long his are."""
-        own = self.sign(purpose, text, len(signature))
-        return bool(signature) and hmac.compare_digest(signature.encode(), own.encode())
+        expected = self.sign(purpose, text, len(signature))
+        return bool(signature) and hmac.compare_digest(signature.encode(), expected.encode())
+
+
+class AnswerIds:
+    """Makes the ids of a run's answers, and knows them again: whoever shows one was given it, with an answer.
+
+    No table of answers is kept, so an answer can be rated after any restart, by way of any front of the run, and
+    however many came since. An id leaves the server only within an answer: a request that failed before its first token
+    shows none. An answer that broke off later did show one, and may be rated: its reader has an opinion.
+    """
+
+    def __init__(self, secret: RunSecret) -> None:
+        self._secret = secret
+
+    def new(self, prefix: str) -> str:
+        """An id that begins with ``prefix``, such as ``chatcmpl-``."""
+        unsigned = prefix + secrets.token_hex(_RANDOM_BYTES)
+        return unsigned + self._secret.sign(_ANSWER, unsigned, _SIGNATURE_CHARACTERS)
+
+    def is_own(self, id: str) -> bool:
+        """Whether this run made ``id``."""
+        unsigned, signature = id[:-_SIGNATURE_CHARACTERS], id[-_SIGNATURE_CHARACTERS:]
+        return len(signature) == _SIGNATURE_CHARACTERS and self._secret.has_signed(signature, _ANSWER, unsigned)
 
 
 def _make(path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import socket as sockets
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,30 +18,26 @@ from starlette.responses import Response
 
 from shosei import __version__
 from shosei.log import Writer
-from shosei.log.secret import RunSecret
-from shosei.serve import errors, tokens
-from shosei.serve.access import AccessMiddleware, server_access
-from shosei.serve.access_log import AccessLogMiddleware
-from shosei.serve.answer_ids import AnswerIds
-from shosei.serve.body import JsonRoute
+from shosei.log.secret import AnswerIds, RunSecret
+from shosei.serve import errors
 from shosei.serve.counters import Counters
 from shosei.serve.engine_link import EngineLink
-from shosei.serve.feedback import DEFAULT_RULES, FeedbackRules, Ratings, RecentAnswers
-from shosei.serve.fields import IGNORED_HEADER
-from shosei.serve.front import Front, PreparedRequest
+from shosei.serve.exchange import AccessLogMiddleware, AccessMiddleware, EventMiddleware, server_access
+from shosei.serve.feedback import DEFAULT_RULES, FeedbackRules, Ratings, RecentAnswers, set_cookie
+from shosei.serve.fields import check_range
+from shosei.serve.front import IGNORED_HEADER, Front
 from shosei.serve.grammar_checker import GrammarChecker
 from shosei.serve.http_server import DRAIN_S, HttpServer
-from shosei.serve.middleware import RequestMiddleware
-from shosei.serve.prompt import chat_prompt, completion_prompts, completion_texts
-from shosei.serve.rater import set_cookie
+from shosei.serve.prompt import PreparedChat, PreparedText, conversation_ids
 from shosei.serve.wording import ChatWording, TextWording
-from shosei.text import load_chat
+from shosei.text import ChatFormat, load_chat
 from shosei.text.generation import SamplingDefaults
 from shosei.wire.accepted import ConnectionLimits
 from shosei.wire.access import Access
+from shosei.wire.api_error import ApiError
 from shosei.wire.feedback import Feedback, FeedbackReceipt
-from shosei.wire.openai import ChatRequest, CompletionRequest
-from shosei.wire.openai_answers import ModelList
+from shosei.wire.openai import ChatRequest, CompletionRequest, DetokenizeRequest, TokenizeRequest
+from shosei.wire.openai_answers import Detokenized, ModelList, Tokenized
 
 _Route = Callable[..., Coroutine[Any, Any, Response]]
 
@@ -87,7 +83,6 @@ def create_app(
     this machine may ask, and needs no key. Raises InputError if the folder's tokenizer, its sampling defaults or the
     run's secret cannot be read.
     """
-    access = access or server_access()
     secret = RunSecret.of(writer.path.parent.parent) if writer else RunSecret.of_process()
     recent = RecentAnswers() if rules.keep_text else None
     counters = Counters(model_name)
@@ -120,13 +115,17 @@ def create_app(
         strict_content_type=False,
         responses={"default": {"description": "An error in OpenAI's form"}},
     )
-    app.add_middleware(
-        RequestMiddleware,
-        counters=front.counters,
-        ids=AnswerIds(secret),
-        writer=writer,
-        max_body_bytes=http.max_body_bytes,
-    )
+    _install_middleware(app, front.counters, AnswerIds(secret), writer, http, access or server_access())
+    errors.install(app)
+    _install_routes(app, front, ratings)
+    return app
+
+
+def _install_middleware(
+    app: FastAPI, counters: Counters, ids: AnswerIds, writer: Writer | None, http: HttpRules, access: Access
+) -> None:
+    """What a request passes before its route, from the inside out."""
+    app.add_middleware(EventMiddleware, counters=counters, ids=ids, writer=writer, max_body_bytes=http.max_body_bytes)
     app.add_middleware(AccessMiddleware, access=access)
     if access.origins:  # outside, so that a page may read why it was refused
         app.add_middleware(
@@ -139,36 +138,37 @@ def create_app(
         )
     if http.log_json:
         app.add_middleware(AccessLogMiddleware, write=lambda line: print(line, file=sys.stderr, flush=True))
-    app.router.route_class = JsonRoute
-    errors.install(app)
-    tokens.install(app, front)
 
+
+def _install_routes(app: FastAPI, front: Front, ratings: Ratings) -> None:
     def read(path: str) -> Callable[[_Route], _Route]:
         return lambda route: app.head(path, include_in_schema=False)(app.get(path)(route))
 
     @app.post("/v1/chat/completions")
     async def chat_completions(request: Request, body: ChatRequest) -> Response:
-        prepared = PreparedRequest(
-            prompts=lambda room: [chat_prompt(body, front.chat, room)],
-            param="messages",
-            max_tokens=body.max_completion_tokens or body.max_tokens,
-            text=lambda: next((turn.text for turn in reversed(body.messages) if turn.role == "user"), ""),
-            alternatives=body.alternatives,
-        )
-        return await front.answer(request, body, prepared, ChatWording)
+        return await front.answer(request, PreparedChat(body, front.chat), ChatWording)
 
     @app.post("/v1/completions")
     async def completions(request: Request, body: CompletionRequest) -> Response:
-        first = completion_texts(body)[0]
-        prepared = PreparedRequest(
-            prompts=lambda room: completion_prompts(body, front.chat.tokenizer, room),
-            param="prompt",
-            max_tokens=body.max_tokens if "max_tokens" in body.model_fields_set else None,
-            default=body.max_tokens,
-            text=lambda: first if isinstance(first, str) else front.chat.tokenizer.decode(first),
-            alternatives=body.alternatives,
-        )
-        return await front.answer(request, body, prepared, TextWording)
+        return await front.answer(request, PreparedText(body, front.chat), TextWording)
+
+    @app.post("/tokenize")
+    async def tokenize(request: Request, body: TokenizeRequest) -> Response:
+        front.check_model(body.model or front.card.id)
+        engine = await front.link.client()
+
+        def work() -> Response:
+            ids = _ids(body, front.chat)
+            names = [_text(front.chat, [token]) for token in ids] if body.return_token_strs else None
+            return _json(Tokenized(len(ids), engine.hello.context_length, ids, names))
+
+        return await front.in_thread(work, request)
+
+    @app.post("/detokenize")
+    async def detokenize(body: DetokenizeRequest) -> Response:
+        front.check_model(body.model or front.card.id)
+        check_range("tokens", body.tokens, (await front.link.client()).hello.vocab_size)
+        return _json(Detokenized(_text(front.chat, body.tokens)))
 
     @app.post("/v1/feedback", responses=_FEEDBACK_ERRORS)
     async def feedback(request: Request, response: Response, body: Feedback) -> FeedbackReceipt:
@@ -201,7 +201,20 @@ def create_app(
     async def metrics() -> Response:
         return Response(front.counters.page(), media_type="text/plain; version=0.0.4")
 
-    return app
+
+def _ids(body: TokenizeRequest, chat: ChatFormat) -> list[int]:
+    """The ids of the text, or of the conversation. Raises ApiError, InputError."""
+    if (body.prompt is None) == (not body.messages):
+        raise ApiError(400, "send either prompt or messages", param="prompt")
+    if body.prompt is None:
+        request = ChatRequest.model_validate(body.model_dump(exclude={"prompt", "add_special_tokens"}))
+        return conversation_ids(request, chat)
+    tokenizer = chat.tokenizer
+    return tokenizer.encode_beginning(body.prompt) if body.add_special_tokens else tokenizer.encode(body.prompt)
+
+
+def _text(chat: ChatFormat, ids: Sequence[int]) -> str:
+    return b"".join(map(chat.tokenizer.written, ids)).decode("utf-8", "replace")
 
 
 def _json(value: object) -> Response:

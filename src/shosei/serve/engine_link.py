@@ -1,26 +1,35 @@
-"""The connection to the engine: what is in flight on it, what becomes of that when the engine dies."""
+"""The connection to the engine: what is in flight on it, and what becomes of that when the engine dies."""
 
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import itertools
 import time
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from collections import OrderedDict
+from collections.abc import AsyncGenerator, Iterable
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from shosei.engine.client import EngineClient, EngineLost, GenerationFailed
 from shosei.engine.protocol import PromptScores, Submit, Token
 from shosei.serve.counters import Counters, EngineLoad
-from shosei.serve.quarantine import Quarantine, key_of
 from shosei.wire.api_error import ApiError
 
+QUARANTINED = "quarantined"
 _CONNECT_S = 1.0
 _PROBE_S = 3.0
+_QUARANTINE_S = 600.0
+_SUSPECT_S = 600.0
+_KEPT = 1024  # of each kind; the oldest are forgotten
+
+_encode = msgspec.msgpack.Encoder().encode
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class InFlight:
     """A request that the engine has: what it is known by, on which connection, and its tokens, prompt and answer."""
 
@@ -47,8 +56,7 @@ class EngineLink:
         self._client: EngineClient | None = None
         self._connecting: asyncio.Task[EngineClient] | None = None
         self._quarantine = Quarantine()
-        self._in_flight: dict[int, InFlight] = {}  # in the order in which the engine got them
-        self._numbers = itertools.count()
+        self._in_flight: dict[InFlight, None] = {}  # in the order in which the engine got them
         self._blamed: EngineClient | None = None  # the last one whose requests were
         self._counted: EngineClient | None = None  # the last one that was counted as a restart
         counters.watch(self.load)
@@ -66,15 +74,15 @@ class EngineLink:
 
     def _running(self) -> list[InFlight]:
         slots = self._client.hello.slots if self._client else 0
-        return list(itertools.islice(self._in_flight.values(), slots))
+        return list(itertools.islice(self._in_flight, slots))
 
     async def submit(self, request: Submit) -> AsyncGenerator[Token | PromptScores, None]:
         """As ``EngineClient.submit``. Raises ApiError too: for a request that the engine has died of."""
         key = key_of(request)
         async with self._quarantine.admitted(key):
             client = await self.client()
-            number = next(self._numbers)
-            flight = self._in_flight[number] = InFlight(key, client, len(request.prompt))
+            flight = InFlight(key, client, len(request.prompt))
+            self._in_flight[flight] = None
             try:
                 async with aclosing(client.submit(request)) as messages:
                     async for message in messages:
@@ -89,14 +97,14 @@ class EngineLink:
                 self._blame(client)
                 raise
             finally:
-                del self._in_flight[number]
+                del self._in_flight[flight]
 
     def _blame(self, client: EngineClient) -> None:
         """Once a connection: whatever the lost engine was at may have been its end."""
         if client is self._blamed:
             return
         self._blamed = client
-        running = itertools.islice((it for it in self._in_flight.values() if it.client is client), client.hello.slots)
+        running = itertools.islice((it for it in self._in_flight if it.client is client), client.hello.slots)
         self._quarantine.blame({it.key for it in running})
 
     async def client(self) -> EngineClient:
@@ -133,3 +141,68 @@ class EngineLink:
             self._connecting.cancel()
         if self._client:
             await self._client.close()
+
+
+class Quarantine:
+    """Which requests may reach the engine: one that it died of twice in a row is refused for a while.
+
+    All that an engine was at when it died are suspects. The engine gets one suspect at a time, so that the next death
+    tells who is guilty; whoever is answered is none any more.
+    """
+
+    def __init__(self) -> None:
+        self._suspects: OrderedDict[bytes, float] = OrderedDict()  # until when, by the monotonic clock
+        self._refused: OrderedDict[bytes, float] = OrderedDict()
+        self._one_suspect = asyncio.Lock()
+
+    @asynccontextmanager
+    async def admitted(self, key: bytes) -> AsyncGenerator[None, None]:
+        """Wait until a request may go to the engine. Raises ApiError where it may not."""
+        self._check(key)
+        if not _holds(self._suspects, key):
+            yield
+            return
+        async with self._one_suspect:
+            self._check(key)  # one of the same words may have gone before
+            yield
+
+    def blame(self, keys: Iterable[bytes]) -> None:
+        """The engine died at these requests."""
+        for key in keys:
+            if _holds(self._suspects, key):
+                del self._suspects[key]
+                _add(self._refused, key, _QUARANTINE_S)
+            else:
+                _add(self._suspects, key, _SUSPECT_S)
+
+    def clear(self, key: bytes) -> None:
+        """The engine has answered such a request, and lives."""
+        self._suspects.pop(key, None)
+
+    def _check(self, key: bytes) -> None:
+        if _holds(self._refused, key):
+            left_s = self._refused[key] - time.monotonic()
+            raise ApiError(
+                400,
+                "The engine died twice while it answered this request, which is refused for another "
+                f"{left_s / 60:.0f} min: change it, and tell who runs this server",
+                code=QUARANTINED,
+            )
+
+
+def key_of(request: Submit) -> bytes:
+    """What all requests have in common that ask the engine for the same: nothing of its words can be read in it."""
+    return hashlib.sha256(_encode(msgspec.structs.replace(request, id=0))).digest()
+
+
+def _holds(until: OrderedDict[bytes, float], key: bytes) -> bool:
+    """Whether ``key`` is there and its time has not run out."""
+    if key in until and until[key] <= time.monotonic():
+        del until[key]
+    return key in until
+
+
+def _add(until: OrderedDict[bytes, float], key: bytes, seconds: float) -> None:
+    until[key] = time.monotonic() + seconds
+    if len(until) > _KEPT:
+        until.popitem(last=False)

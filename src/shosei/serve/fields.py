@@ -1,110 +1,22 @@
-"""Fields beside those that ``wire.openai`` knows: refused where they would change the answer, otherwise named."""
+"""Which fields of a request this server does: others are refused where they would change the answer, and otherwise
+named; never quietly left out."""
 
 from __future__ import annotations
 
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from shosei.text import ChatFormat
 from shosei.wire.api_error import ApiError
-from shosei.wire.openai import ChatRequest, RequestBody
+from shosei.wire.openai import ChatRequest, CompletionRequest, RequestBody
 
-IGNORED_HEADER = "x-shosei-ignored"
-
-# Fields of OpenAI's API, vLLM, SGLang, llama.cpp and Ollama that would change the answer and are not done, each with
-# the value that changes nothing; null never does.
-_REFUSED: dict[str, Any] = {
-    "allowed_token_ids": [],
-    "audio": None,
-    "bad_words": [],
-    "best_of": 1,
-    "chat_template": None,
-    "custom_logit_processor": None,
-    "documents": [],
-    "dry_multiplier": 0,
-    "dynatemp_range": 0,
-    "early_stopping": False,
-    "ebnf": None,
-    "format": None,
-    "function_call": None,
-    "functions": [],
-    "grammar": None,
-    "include_reasoning": True,
-    "include_stop_str_in_output": False,
-    "input_ids": [],
-    "json_schema": None,
-    "length_penalty": 1,
-    "logits_processors": [],
-    "logprob_token_ids": [],
-    "lora": [],
-    "lora_path": None,
-    "max_new_tokens": None,
-    "mirostat": 0,
-    "modalities": ["text"],
-    "n_predict": -1,
-    "n_probs": 0,
-    "no_stop_trim": False,
-    "options": {},
-    "parse_tool_calls": True,
-    "prompt_embeds": None,
-    "prompt_logprobs": None,
-    "reasoning": {},
-    "reasoning_budget": -1,
-    "reasoning_format": "auto",
-    "regex": None,
-    "repeat_penalty": 1,
-    "repetition_detection": None,
-    "response_format": {"type": "text"},
-    "return_prompt_text": False,
-    "return_token_ids": False,
-    "return_tokens_as_token_ids": False,
-    "samplers": None,
-    "separate_reasoning": True,
-    "skip_special_tokens": True,
-    "spaces_between_special_tokens": True,
-    "stop_regex": None,
-    "structural_tag": None,
-    "suffix": "",
-    "t_max_predict_ms": 0,
-    "tfs_z": 1,
-    "think": None,
-    "thinking": None,
-    "thinking_budget_tokens": -1,
-    "thinking_token_budget": None,
-    "tools": [],
-    "top_a": 0,
-    "top_n_sigma": -1,
-    "truncate_prompt_tokens": None,
-    "typical_p": 1,
-    "use_beam_search": False,
-    "verbosity": "medium",
-    "web_search_options": None,
-    "xtc_probability": 0,
-}
-# The same, of fields that only the other endpoint does.
-_REFUSED_IN_CHATS = {"add_special_tokens": False, "echo": False}
-_REFUSED_IN_TEXTS = {"max_completion_tokens": None, "top_logprobs": 0}
-_INSTEAD = {
-    "chat_template": "start the server on a folder that has this template",
-    "echo": "send the conversation as a prompt to /v1/completions",
-    "ebnf": "send guided_grammar",
-    "format": "send response_format",
-    "functions": "send tools",
-    "function_call": "send tool_choice",
-    "grammar": "send guided_grammar",
-    "json_schema": "send response_format or guided_json",
-    "max_completion_tokens": "send max_tokens",
-    "max_new_tokens": "send max_tokens",
-    "n_predict": "send max_tokens",
-    "options": "send its fields by OpenAI's names beside messages",
-    "prompt_logprobs": "send echo with logprobs to /v1/completions",
-    "reasoning": "send reasoning_effort",
-    "regex": "send guided_regex",
-    "repeat_penalty": "send repetition_penalty",
-    "response_format": "send structured_outputs",
-    "think": "send chat_template_kwargs",
-    "thinking": "send chat_template_kwargs",
-    "top_logprobs": "send logprobs as a number",
-}
+MAX_STOPS = 16  # OpenAI's API has 4; public benchmarks send more
+MAX_STOP_CHARACTERS = 256
+_TABLES = tomllib.loads(Path(__file__).with_name("fields.toml").read_text())
+_REFUSED_IN_CHATS: dict[str, Any] = _TABLES["refused"] | _TABLES["refused_in_chats"]
+_REFUSED_IN_TEXTS: dict[str, Any] = _TABLES["refused"] | _TABLES["refused_in_texts"]
 _SWITCH = "enable_thinking"  # as Qwen3's, GLM's and others' templates call it
 _TEMPLATE_ARGUMENTS = ("messages", "tools", "add_generation_prompt", "continue_final_message")
 # An answer's own fields, which clients send back in the history with nothing in them.
@@ -112,7 +24,7 @@ _OF_ANSWERS = ("refusal", "annotations", "audio", "function_call", "id", "type")
 
 
 def check_fields(request: RequestBody) -> None:
-    """Raise ApiError for a field that would change the answer and is not done here."""
+    """Raise ApiError for a field that would change the answer and is not done here, or not with such a value."""
     extra = request.model_extra or {}
     for name, neutral in _refused(request).items():
         value = extra.get(name)
@@ -121,13 +33,20 @@ def check_fields(request: RequestBody) -> None:
             continue
         if name == "best_of" and value == request.n:
             continue
-        instead = f": {_INSTEAD[name]}" if name in _INSTEAD else ""
+        instead = f": {_TABLES['instead'][name]}" if name in _TABLES["instead"] else ""
         raise ApiError(400, f"{name} is not supported{instead}", param=name)
     wanted = request.structured_outputs
     if wanted and (wanted.model_extra or {}).get("structural_tag"):
         raise ApiError(400, "structural_tag is not supported", param="structured_outputs.structural_tag")
-    if not isinstance(request, ChatRequest):
-        return
+    if isinstance(request, ChatRequest):
+        _check_chat(request)
+    if len(request.stops) > MAX_STOPS or not all(0 < len(stop) <= MAX_STOP_CHARACTERS for stop in request.stops):
+        raise ApiError(400, f"stop: at most {MAX_STOPS} texts of 1 to {MAX_STOP_CHARACTERS} characters", param="stop")
+    if request.seed is not None and not -(2**63) <= request.seed < 2**63:
+        raise ApiError(400, "seed must fit into 64 bits", param="seed")
+
+
+def _check_chat(request: ChatRequest) -> None:
     if request.top_logprobs and not request.logprobs:
         raise ApiError(400, "top_logprobs needs logprobs: send it as true", param="top_logprobs")
     if name := next((name for name in _TEMPLATE_ARGUMENTS if name in template_variables(request)), ""):
@@ -136,7 +55,24 @@ def check_fields(request: RequestBody) -> None:
 
 
 def _refused(request: RequestBody) -> dict[str, Any]:
-    return _REFUSED | (_REFUSED_IN_CHATS if isinstance(request, ChatRequest) else _REFUSED_IN_TEXTS)
+    return _REFUSED_IN_CHATS if isinstance(request, ChatRequest) else _REFUSED_IN_TEXTS
+
+
+def check_ids(request: RequestBody, vocab_size: int) -> None:
+    """Raise ApiError for a token id that the model does not have."""
+    check_range("logit_bias", [*request.logit_bias], vocab_size)
+    check_range("stop_token_ids", request.stop_token_ids, vocab_size)
+    if isinstance(request, CompletionRequest) and not isinstance(request.prompt, str):
+        ids = [part for part in request.prompt if not isinstance(part, str)]
+        check_range(
+            "prompt", [token for part in ids for token in ([part] if isinstance(part, int) else part)], vocab_size
+        )
+
+
+def check_range(param: str, ids: Sequence[int], vocab_size: int) -> None:
+    """Raise ApiError for an id in the field ``param`` that is no token of the model's."""
+    if strange := [token for token in ids if not 0 <= token < vocab_size]:
+        raise ApiError(400, f"{param}: the model's tokens are 0 to {vocab_size - 1}, not {strange[0]}", param=param)
 
 
 def template_variables(request: RequestBody) -> dict[str, Any]:

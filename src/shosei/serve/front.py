@@ -1,55 +1,42 @@
-"""From a request to its answer: admission, room in the context, the time that it has."""
+"""From a request to its answer: admission, prompts, the engine's work on them, and the response to the client."""
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TypeVar
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import aclosing
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 from starlette.requests import Request as HttpRequest
+from starlette.responses import Response
+from starlette.types import Message, Receive, Scope, Send
 
 from shosei.engine.protocol import Hello
-from shosei.log import Request as Event
-from shosei.serve.access import API_KEY
-from shosei.serve.choices import Choices
 from shosei.serve.counters import Counters
-from shosei.serve.deadline import Deadline
 from shosei.serve.engine_link import EngineLink
-from shosei.serve.errors import CONTEXT_LENGTH_EXCEEDED
+from shosei.serve.errors import api_error
+from shosei.serve.exchange import Exchange, timeout_in_header
 from shosei.serve.feedback import RecentAnswers
-from shosei.serve.fields import IGNORED_HEADER, ignored_fields
-from shosei.serve.generation import Generation
-from shosei.serve.grammar_checker import GrammarChecker
-from shosei.serve.middleware import EVENT
-from shosei.serve.prompt import Prompt, check, check_ids
-from shosei.serve.response import CompletionResponse, while_connected
-from shosei.serve.sampling import OPENAI_DEFAULTS, sampling
-from shosei.serve.turns import Turns
+from shosei.serve.fields import check_fields, check_ids, ignored_fields
+from shosei.serve.generation import Choices, Generation
+from shosei.serve.grammar_checker import GrammarChecker, Turns
+from shosei.serve.prompt import PreparedRequest, Prompt
 from shosei.serve.wording import Wording
-from shosei.text import ChatFormat
+from shosei.text import ChatFormat, Piece
 from shosei.text.generation import SamplingDefaults
-from shosei.text.tokenizer import TooManyTokens
+from shosei.wire import sse
 from shosei.wire.api_error import ApiError
 from shosei.wire.openai import RequestBody
 from shosei.wire.openai_answers import ModelCard
 
+IGNORED_HEADER = "x-shosei-ignored"
 _LONG_BODY_BYTES = 1 << 16  # whose text takes some tens of milliseconds to encode
+_OPENAI_DEFAULTS = SamplingDefaults()
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class PreparedRequest:
-    """What an endpoint makes of its request. ``param`` is the field that the ids of ``prompts`` come from."""
-
-    prompts: Callable[[int], list[Prompt]]  # of so many tokens at most, each
-    text: Callable[[], str]  # what was asked, as a person reads it
-    param: str
-    max_tokens: int | None  # as the client asked; None: ``default``, or all that the context leaves
-    default: int | None = None
-    alternatives: int | None = None  # so many scores beside each token's; None: no scores
+_log = logging.getLogger(__name__)
 
 
 class Front:
@@ -68,7 +55,7 @@ class Front:
         counters: Counters,
         max_waiting: int,
         recent: RecentAnswers | None = None,
-        defaults: SamplingDefaults = OPENAI_DEFAULTS,
+        defaults: SamplingDefaults = _OPENAI_DEFAULTS,
         strict: bool = False,
     ) -> None:
         self.card = ModelCard(id=name, created=int(time.time()))
@@ -83,104 +70,182 @@ class Front:
             message = f"The model '{name}' does not exist here: this server has '{self.card.id}'"
             raise ApiError(404, message, param="model", code="model_not_found")
 
-    async def answer(
-        self, http: HttpRequest, request: RequestBody, prepared: PreparedRequest, wording: type[Wording]
-    ) -> CompletionResponse:
+    async def answer(self, http: HttpRequest, request: PreparedRequest, wording: type[Wording]) -> CompletionResponse:
         """The response to ``request``, not yet begun. Raises ApiError, EngineLost."""
-        event: Event = http.scope[EVENT]
-        event.stream = request.stream
-        self.check_model(request.model or self.card.id)
-        check(request)
-        ignored = self._ignored(request)
-        engine = await self.link.client()
-        if self.counters.in_flight > engine.hello.slots + self._max_waiting:
+        exchange, body = Exchange.of(http.scope), request.body
+        exchange.event.stream = body.stream
+        self.check_model(body.model or self.card.id)
+        check_fields(body)
+        exchange.ignored = ignored_fields(body, self.chat)
+        if exchange.ignored and self._strict:
+            fields = ", ".join(exchange.ignored)
+            raise ApiError(400, f"this server is strict, and does nothing with {fields}", param=exchange.ignored[0])
+        hello = (await self.link.client()).hello
+        self._admit(hello.slots)
+        prompts = await _while_connected(http, self._prompts(http, request, hello))
+        tokenizer = self.chat.tokenizer
+        generations = [
+            Generation(self.link, tokenizer, prompt, most, body, self._defaults, number)
+            for prompt in prompts
+            for most in [request.answer_tokens(prompt, hello.context_length)]
+            for number in range(body.n)
+        ]
+        if self._recent is not None:
+            self._recent.add(exchange.event.id, request.text, generations[0].texts)
+        exchange.limit_time(body.timeout, timeout_in_header(http.scope))
+        choices = Choices(generations, body.n, prompts[0].has_thoughts)
+        worded = wording(exchange.event.id, self.card.id, tokenizer, body.alternatives is not None)
+        return CompletionResponse(exchange, body, choices, worded, self.counters)
+
+    def _admit(self, slots: int) -> None:
+        """Raise ApiError (429) where too many requests wait for a slot already."""
+        if self.counters.in_flight > slots + self._max_waiting:
             wait_s = self.counters.wait_s(self._max_waiting)
             message = f"{self._max_waiting} requests wait already, for about {wait_s} s: try again then"
             raise ApiError(429, message, code="queue_full", retry_after_s=wait_s)
-        prompts = await self._prompts(http, request, prepared, engine.hello)
-        drawn = sampling(request, self._defaults)
-        generations = [
-            Generation(
-                self.link,
-                self.chat.tokenizer,
-                prompt,
-                _answer_limit(len(prompt.ids), engine.hello.context_length, prepared, request.min_tokens),
-                request,
-                drawn,
-                prepared.alternatives,
-                number,
-            )
-            for prompt in prompts
-            for number in range(request.n)
-        ]
-        choices = Choices(generations, request.n, prompts[0].has_thoughts)
-        if self._recent is not None:
-            self._recent.add(event.id, prepared.text(), generations[0].texts)
-        worded = wording(event.id, self.card.id, self.chat.tokenizer, prepared.alternatives is not None)
-        deadline = Deadline.of(event, request, http.scope)
-        return CompletionResponse(choices, worded, event, request, ignored, deadline, self.counters)
 
-    async def _prompts(
-        self, http: HttpRequest, request: RequestBody, prepared: PreparedRequest, hello: Hello
-    ) -> list[Prompt]:
+    async def _prompts(self, http: HttpRequest, request: PreparedRequest, hello: Hello) -> list[Prompt]:
         """The prompts, whose grammars have been tried. Raises ApiError."""
-        client = client_of(http)
 
         def encoded() -> list[Prompt]:
-            check_ids(request, hello.vocab_size)
-            try:
-                return prepared.prompts(hello.context_length)
-            except TooManyTokens as error:
-                raise _too_long(hello.context_length, f"at least {error.least}", prepared) from None
+            check_ids(request.body, hello.vocab_size)
+            return request.fitting_prompts(hello.context_length)
 
-        async def tried() -> list[Prompt]:
-            await self.grammars.in_lark(request, client)
-            prompts = await self.in_thread(encoded, len(await http.body()), client)
-            await self.grammars.check(prompts[0].rules, client)
-            return prompts
+        client = Exchange.of(http.scope).client
+        await self.grammars.in_lark(request.body, client)
+        prompts = await self.in_thread(encoded, http)
+        await self.grammars.check(prompts[0].rules, client)
+        return prompts
 
-        return await while_connected(http, tried())
-
-    async def in_thread(self, work: Callable[[], T], body_bytes: int, client: str) -> T:
-        """``work``, which encodes a text, outside of the event loop. Long ones take turns, so that they leave the
-        threads that all share to others. Raises ApiError where too many wait."""
-        if body_bytes <= _LONG_BODY_BYTES:
+    async def in_thread(self, work: Callable[[], T], http: HttpRequest) -> T:
+        """``work``, which encodes a text of this request, outside of the event loop. Long ones take turns, so that they
+        leave the threads that all share to others. Raises ApiError where too many wait."""
+        if len(await http.body()) <= _LONG_BODY_BYTES:
             return await asyncio.to_thread(work)
-        async with self._long_prompts.turn(client):
+        async with self._long_prompts.turn(Exchange.of(http.scope).client):
             return await asyncio.to_thread(work)
 
-    def _ignored(self, request: RequestBody) -> dict[str, str]:
-        """The header that names the fields that change nothing. Raises ApiError where none may be."""
-        names = ignored_fields(request, self.chat)
-        if names and self._strict:
-            raise ApiError(400, f"this server is strict, and does nothing with {', '.join(names)}", param=names[0])
-        return {IGNORED_HEADER: quote(", ".join(names), safe=" ,.[]", errors="replace")} if names else {}
+
+class CompletionResponse(Response):
+    """An HTTP response that reads ``choices`` and words them as ``wording`` has it.
+
+    The status line waits for the first piece, so that an engine that fails before it is an HTTP error; one that fails
+    later is an error event, and the stream ends there; so does one that is late.
+    """
+
+    def __init__(
+        self, exchange: Exchange, body: RequestBody, choices: Choices, wording: Wording, counters: Counters
+    ) -> None:
+        names = quote(", ".join(exchange.ignored), safe=" ,.[]", errors="replace")
+        super().__init__(
+            media_type="text/event-stream" if body.stream else "application/json",
+            headers={IGNORED_HEADER: names} if names else {},
+        )
+        del self.headers["content-length"]  # of a body that is not there yet
+        self._exchange, self._body, self._choices, self._wording = exchange, body, choices, wording
+        self._counters, self._streaming = counters, False
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        event, choices = self._exchange.event, self._choices
+        work = asyncio.create_task(self._send_stream(send) if self._body.stream else self._send_whole(send))
+        gone = asyncio.create_task(_disconnected(receive))
+        gone.add_done_callback(lambda _: work.cancel())
+        try:
+            async with asyncio.timeout(self._exchange.left_s) as limit:
+                await work
+        except asyncio.CancelledError:
+            if gone.done():
+                event.error = "disconnect"
+            else:
+                await self._fail(ApiError(503, "The server is being stopped", code="stopped"), send)
+        except Exception as exception:
+            if limit.expired():
+                event.error = "timeout"
+            await self._fail(self._exchange.late() if limit.expired() else exception, send)
+        finally:
+            for generation in choices.generations:
+                self._counters.finished(generation.finish_reason)
+            gone.cancel()
+            event.first_token_ns, event.last_token_ns = choices.first_piece_ns, choices.last_piece_ns
+            event.first_answer_ns = choices.first_answer_ns
+            event.tokens_in, event.tokens_out = choices.prompt_tokens, choices.completion_tokens
+
+    async def _send_whole(self, send: Send) -> None:
+        whole: list[list[Piece]] = [[] for _ in self._choices.generations]
+        async with aclosing(self._choices.pieces()) as pieces:
+            async for number, piece in pieces:
+                if piece:
+                    whole[number].append(piece)
+        body = self._wording.whole(whole, self._choices)
+        self.headers["content-length"] = str(len(body))
+        await send(self._head())
+        await send({"type": "http.response.body", "body": body})
+
+    async def _send_stream(self, send: Send) -> None:
+        async with aclosing(self._choices.pieces()) as pieces:
+            first = await anext(pieces)
+            self._streaming = True
+            await send(self._head())
+            async for chunk in self._chunks(first, pieces):
+                await send(_event(chunk))
+        await send({"type": "http.response.body", "body": b""})
+
+    async def _fail(self, exception: Exception, send: Send) -> None:
+        """Before the first chunk an error is an HTTP status; after it, an error event, and the stream ends."""
+        if not self._streaming:
+            raise exception
+        error = api_error(exception)
+        self._exchange.event.error = self._exchange.event.error or "5xx"
+        if error.status == 500:
+            _log.error("an answer broke off", exc_info=exception)
+        await send(_event(error.body()))
+        await send({"type": "http.response.body", "body": b""})
+
+    async def _chunks(
+        self, first: tuple[int, Piece | None], rest: AsyncIterator[tuple[int, Piece | None]]
+    ) -> AsyncIterator[bytes]:
+        for number in range(len(self._choices.generations)):
+            if opening := self._wording.opening(number):
+                yield opening
+        yield self._chunk(*first)
+        async for number, piece in rest:
+            yield self._chunk(number, piece)
+        if self._body.include_usage:
+            yield self._wording.usage(self._choices.usage)
+        yield sse.DONE
+
+    def _chunk(self, number: int, piece: Piece | None) -> bytes:
+        generation = self._choices.generations[number]
+        scored = generation.take_scored()
+        if piece is None:
+            return self._wording.closing(number, generation.finish_reason, scored)
+        return self._wording.piece(number, piece, scored)
+
+    def _head(self) -> Message:
+        return {"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers}
 
 
-def client_of(http: HttpRequest) -> str:
-    """Who takes turns with others: the API key that a request showed, by its name, or the address it came from."""
-    return http.scope.get(API_KEY) or (http.client.host if http.client else "")
+def _event(data: bytes) -> Message:
+    return {"type": "http.response.body", "body": sse.encode(data), "more_body": True}
 
 
-def _answer_limit(prompt_tokens: int, context_length: int, prepared: PreparedRequest, least: int) -> int:
-    """How many tokens the answer may have. Raises ApiError if that is fewer than ``least``, or if prompt and answer
-    cannot fit the context."""
-    left, wanted = context_length - prompt_tokens, prepared.max_tokens
-    if left < (wanted or 1):
-        raise _too_long(context_length, str(prompt_tokens), prepared)
-    limit = min(left, prepared.default or left) if wanted is None else wanted
-    if least > limit:
-        message = f"min_tokens is {least}, and the answer may have at most {limit} tokens"
-        raise ApiError(400, message, param="min_tokens")
-    return limit
+async def _while_connected(http: HttpRequest, work: Coroutine[Any, Any, T]) -> T:
+    """What ``work`` returns or raises; it is cancelled where the client leaves first, which is ApiError (499)."""
+    working = asyncio.create_task(work)
+    gone = asyncio.create_task(_disconnected(http.receive))
+    gone.add_done_callback(lambda _: working.cancel())
+    try:
+        return await working
+    except asyncio.CancelledError:
+        if not gone.done():
+            raise
+        Exchange.of(http.scope).event.error = "disconnect"
+        raise ApiError(499, "The client has left", code="disconnect") from None
+    finally:
+        working.cancel()
+        gone.cancel()
 
 
-def _too_long(context_length: int, prompt_tokens: str, prepared: PreparedRequest) -> ApiError:
-    answer = f"up to {prepared.max_tokens}" if prepared.max_tokens else "at least 1"
-    return ApiError(
-        400,
-        f"This model's context is {context_length} tokens; the prompt has {prompt_tokens} and the answer is to "
-        f"have {answer}: shorten {prepared.param} or lower max_tokens",
-        param=prepared.param,
-        code=CONTEXT_LENGTH_EXCEEDED,
-    )
+async def _disconnected(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass

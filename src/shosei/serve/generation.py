@@ -1,27 +1,60 @@
-"""One answer as the engine sees it, and its tokens as text. Both endpoints and both modes go through here."""
+"""The answers to one request while they are made: each as the engine's tokens and as text, all read in one stream."""
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 
-from shosei.engine.protocol import PromptScores, Submit, TokenScore
+import msgspec
+
+from shosei.engine.protocol import LogitRules, PromptScores, Submit, TokenScore
 from shosei.serve.engine_link import EngineLink
 from shosei.serve.prompt import Prompt
-from shosei.serve.sampling import Sampling
 from shosei.text import AnswerReader, Piece, ThoughtPiece, Tokenizer
+from shosei.text.generation import SamplingDefaults
 from shosei.text.streaming import StopFilter
 from shosei.text.thoughts import ThoughtFilter
 from shosei.wire.openai import RequestBody
+from shosei.wire.openai_answers import ReasoningTokens, Usage
 
 Scored = tuple[int, TokenScore | None]  # a token with its score; the first of a prompt has none
+_NO_RULES = LogitRules()
+
+
+def engine_request(
+    body: RequestBody, prompt: Prompt, max_tokens: int, tokenizer: Tokenizer, defaults: SamplingDefaults
+) -> Submit:
+    """What the engine is asked; where ``body`` says nothing of sampling, ``defaults`` do."""
+
+    def stated(name: str) -> float:
+        value = getattr(body, name)
+        return float(getattr(defaults, name) if value is None else value)
+
+    penalties = stated("repetition_penalty"), body.presence_penalty, body.frequency_penalty
+    rules = LogitRules(*penalties, body.logit_bias, body.min_tokens)
+    return Submit(
+        id=0,
+        prompt=prompt.ids,
+        max_tokens=max(max_tokens, 1),
+        temperature=stated("temperature"),
+        top_p=stated("top_p"),
+        seed=body.seed,
+        stop_ids=[*([] if body.ignore_eos else tokenizer.end_ids), *body.stop_token_ids],
+        grammar=prompt.grammar,
+        top_k=max(int(stated("top_k")), 0),
+        min_p=stated("min_p"),
+        rules=None if rules == _NO_RULES else rules,
+        alternatives=body.alternatives,
+        score_prompt=bool(prompt.echo) and body.alternatives is not None,
+    )
 
 
 class Generation:
     """An answer that is made while ``pieces`` is read; its counts and ``finish_reason`` are final afterwards.
 
-    ``seed_offset`` makes it differ from other answers to the same request, which have the same seed.
+    ``number`` makes it differ from other answers to the same request, which have the same seed.
     """
 
     def __init__(
@@ -30,27 +63,23 @@ class Generation:
         tokenizer: Tokenizer,
         prompt: Prompt,
         max_tokens: int,
-        request: RequestBody,
-        sampling: Sampling,
-        alternatives: int | None = None,
-        seed_offset: int = 0,
+        body: RequestBody,
+        defaults: SamplingDefaults,
+        number: int = 0,
     ) -> None:
-        self._engine, self._tokenizer = engine, tokenizer
-        self._prompt, self._max_tokens, self._request = prompt, max_tokens, request
-        self._sampling, self._alternatives, self._seed_offset = sampling, alternatives, seed_offset
+        self._engine, self._prompt, self._max_tokens, self._body = engine, prompt, max_tokens, body
+        self._asked = engine_request(body, prompt, max_tokens, tokenizer, defaults)
+        if body.seed is not None:
+            self._asked = msgspec.structs.replace(self._asked, seed=_wrapped(body.seed + number))
         thoughts = ThoughtFilter(prompt.within_thought) if prompt.has_thoughts else None
         self._reader = AnswerReader(tokenizer, prompt.calls, thoughts)
         self.texts: list[str] = []  # words that ``pieces`` has given so far
         self.scored: list[Scored] = []  # what came since it was last taken away
-        self.completion_tokens = self.reasoning_tokens = 0
+        self.prompt_tokens, self.completion_tokens, self.reasoning_tokens = len(prompt.ids), 0, 0
         self.first_piece_ns: int | None = None
         self.first_answer_ns: int | None = None  # of the first piece that is no thought
         self.last_piece_ns: int | None = None
         self.finish_reason = ""
-
-    @property
-    def prompt_tokens(self) -> int:
-        return len(self._prompt.ids)
 
     def take_scored(self) -> list[Scored]:
         """The tokens with their scores, as far as they came and were not taken before."""
@@ -84,11 +113,11 @@ class Generation:
 
     async def _until_stop(self) -> AsyncGenerator[Piece, None]:
         """Stops are looked for in words alone: not in an echo, nor among the first ``min_tokens`` tokens."""
-        stops = StopFilter(self._request.stops)
+        stops = StopFilter(self._body.stops)
         async with aclosing(self._read()) as pieces:
             async for piece in pieces:
                 if isinstance(piece, str):
-                    if self.completion_tokens <= self._request.min_tokens:  # none yet: the echo
+                    if self.completion_tokens <= self._body.min_tokens:  # none yet: the echo
                         yield piece
                         continue
                     yield stops.push(piece)
@@ -102,7 +131,7 @@ class Generation:
 
     async def _read(self) -> AsyncGenerator[Piece, None]:
         reader, echo = self._reader, self._prompt.echo
-        async with aclosing(self._engine.submit(self._submit())) as tokens:
+        async with aclosing(self._engine.submit(self._asked)) as tokens:
             async for token in tokens:
                 if isinstance(token, PromptScores):
                     self.scored += zip(self._prompt.ids, [None, *token.scores], strict=True)
@@ -123,24 +152,87 @@ class Generation:
         for piece in reader.finish(cut_off=self.finish_reason == "length"):
             yield piece
 
-    def _submit(self) -> Submit:
-        request, sampling = self._request, self._sampling
-        ends = [] if request.ignore_eos else self._tokenizer.end_ids
-        return Submit(
-            0,
-            self._prompt.ids,
-            max(self._max_tokens, 1),
-            sampling.temperature,
-            sampling.top_p,
-            None if request.seed is None else _wrapped(request.seed + self._seed_offset),
-            [*ends, *request.stop_token_ids],
-            self._prompt.grammar,
-            sampling.top_k,
-            sampling.min_p,
-            sampling.rules,
-            self._alternatives,
-            bool(self._prompt.echo) and self._alternatives is not None,
-        )
+
+class Choices:
+    """``generations`` of the same request, ``each`` of them to every prompt, made side by side."""
+
+    def __init__(self, generations: Sequence[Generation], each: int, has_thoughts: bool) -> None:
+        self.generations, self._each, self._has_thoughts = generations, each, has_thoughts
+
+    @property
+    def prompt_tokens(self) -> int:
+        """Tokens of the prompts, each counted once."""
+        return sum(generation.prompt_tokens for generation in self.generations[:: self._each])
+
+    @property
+    def completion_tokens(self) -> int:
+        return sum(generation.completion_tokens for generation in self.generations)
+
+    @property
+    def usage(self) -> Usage:
+        thoughts = sum(generation.reasoning_tokens for generation in self.generations)
+        details = ReasoningTokens(thoughts) if self._has_thoughts else msgspec.UNSET
+        return Usage(self.prompt_tokens, self.completion_tokens, self.prompt_tokens + self.completion_tokens, details)
+
+    @property
+    def first_piece_ns(self) -> int | None:
+        return _least([generation.first_piece_ns for generation in self.generations])
+
+    @property
+    def first_answer_ns(self) -> int | None:
+        """When the first piece came that is no thought."""
+        return _least([generation.first_answer_ns for generation in self.generations])
+
+    @property
+    def last_piece_ns(self) -> int | None:
+        return max((generation.last_piece_ns or 0 for generation in self.generations), default=0) or None
+
+    async def pieces(self) -> AsyncGenerator[tuple[int, Piece | None], None]:
+        """Pieces as they come, each with the number of its answer; None: this one has ended.
+
+        Closing it cancels the engine's work. Raises EngineLost, GenerationFailed.
+        """
+        if len(self.generations) > 1:
+            async with aclosing(self._side_by_side()) as pieces:
+                async for numbered in pieces:
+                    yield numbered
+            return
+        async with aclosing(self.generations[0].pieces()) as pieces:
+            async for piece in pieces:
+                yield 0, piece
+        yield 0, None
+
+    async def _side_by_side(self) -> AsyncGenerator[tuple[int, Piece | None], None]:
+        queue: asyncio.Queue[tuple[int, Piece | Exception | None]] = asyncio.Queue()
+        tasks = [
+            asyncio.create_task(_fill(queue, number, generation)) for number, generation in enumerate(self.generations)
+        ]
+        running = len(tasks)
+        try:
+            while running:
+                number, piece = await queue.get()
+                if isinstance(piece, Exception):
+                    raise piece
+                running -= piece is None
+                yield number, piece
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _fill(queue: asyncio.Queue[tuple[int, Piece | Exception | None]], number: int, answer: Generation) -> None:
+    try:
+        async with aclosing(answer.pieces()) as pieces:
+            async for piece in pieces:
+                queue.put_nowait((number, piece))
+        queue.put_nowait((number, None))
+    except Exception as error:
+        queue.put_nowait((number, error))
+
+
+def _least(times: Sequence[int | None]) -> int | None:
+    return min((time for time in times if time is not None), default=None)
 
 
 def _wrapped(seed: int) -> int:

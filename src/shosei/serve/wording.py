@@ -10,10 +10,8 @@ from collections.abc import Sequence
 
 import msgspec
 
-from shosei.serve.choices import Choices
-from shosei.serve.generation import Generation, Scored
-from shosei.serve.logprobs import TextLogprobWriter, chat_logprobs
-from shosei.text import CallPiece, Piece, ThoughtPiece, Tokenizer
+from shosei.serve.generation import Choices, Generation, Scored
+from shosei.text import CallPiece, Piece, StreamDecoder, ThoughtPiece, Tokenizer
 from shosei.wire.openai_answers import (
     AnswerCall,
     AnswerMessage,
@@ -22,11 +20,13 @@ from shosei.wire.openai_answers import (
     ChatChunkChoice,
     ChatCompletion,
     ChatLogprobs,
+    ChatTokenLogprob,
     Completion,
     Delta,
     FunctionCall,
     TextChoice,
     TextLogprobs,
+    TokenLogprob,
     ToolCallDelta,
     Usage,
 )
@@ -114,7 +114,7 @@ class ChatWording(Wording):
         return self._chunk([], usage)
 
     def _logprobs(self, scored: Sequence[Scored]) -> ChatLogprobs | msgspec.UnsetType:
-        return chat_logprobs(scored, self._tokenizer) if self._scores else msgspec.UNSET
+        return _chat_logprobs(scored, self._tokenizer) if self._scores else msgspec.UNSET
 
     def _chunk(self, choices: list[ChatChunkChoice], usage: Usage | None = None) -> bytes:
         return _encode(
@@ -134,7 +134,7 @@ class TextWording(Wording):
 
     def __init__(self, id: str, model: str, tokenizer: Tokenizer, scores: bool) -> None:
         super().__init__(id, model, tokenizer, scores)
-        self._writers: dict[int, TextLogprobWriter] = {}  # by answer
+        self._writers: dict[int, _TextLogprobWriter] = {}  # by answer
 
     def whole(self, answers: Sequence[Sequence[Piece]], choices: Choices) -> bytes:
         texts = [
@@ -157,7 +157,7 @@ class TextWording(Wording):
     def _logprobs(self, number: int, scored: Sequence[Scored]) -> TextLogprobs | None:
         if not self._scores:
             return None
-        return self._writers.setdefault(number, TextLogprobWriter(self._tokenizer)).write(scored)
+        return self._writers.setdefault(number, _TextLogprobWriter(self._tokenizer)).write(scored)
 
     def _completion(self, choices: list[TextChoice], usage: Usage | None = None) -> bytes:
         return _encode(
@@ -193,3 +193,51 @@ def _calls(pieces: Sequence[Piece]) -> list[AnswerCall]:
 
 def _call_id() -> str:
     return f"call_{uuid.uuid4().hex}"
+
+
+def _chat_logprobs(scored: Sequence[Scored], tokenizer: Tokenizer) -> ChatLogprobs:
+    """Chat Completions': a token with its bytes, beside the most probable ones."""
+
+    def one(token: int, logprob: float) -> TokenLogprob:
+        written = tokenizer.written(token)
+        return TokenLogprob(written.decode("utf-8", "replace"), logprob, [*written])
+
+    return ChatLogprobs(
+        [
+            ChatTokenLogprob(
+                **msgspec.structs.asdict(one(token, score.logprob)), top_logprobs=[one(*best) for best in score.best]
+            )
+            for token, score in scored
+            if score
+        ]
+    )
+
+
+class _TextLogprobWriter:
+    """Completions': lists side by side, with where each token begins in the text of its answer."""
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self._tokenizer = tokenizer
+        self._decoder, self._offset = StreamDecoder(tokenizer.token_bytes), 0
+
+    def write(self, scored: Sequence[Scored]) -> TextLogprobs:
+        """The next tokens of the answer."""
+        lists = TextLogprobs([], [], [], [])
+        for token, score in scored:
+            lists.tokens.append(_name(token, self._tokenizer))
+            lists.text_offset.append(self._offset)
+            lists.token_logprobs.append(score.logprob if score else None)
+            # The token itself is among them even where it is not one of the most probable.
+            best = [*score.best, (token, score.logprob)] if score else []
+            lists.top_logprobs.append({_name(each, self._tokenizer): logprob for each, logprob in best} or None)
+            self._offset += len(self._decoder.push(token))
+        return lists
+
+
+def _name(token: int, tokenizer: Tokenizer) -> str:
+    """A token's text; where that is a part of a character, ``bytes:`` and the bytes, as OpenAI's API has it."""
+    written = tokenizer.written(token)
+    try:
+        return written.decode()
+    except UnicodeDecodeError:
+        return "bytes:" + "".join(f"\\x{byte:02x}" for byte in written)

@@ -1,4 +1,4 @@
-"""API keys that a server of ours knows: each has a name, and is kept as its hash.
+"""API keys that a server of ours knows: each has a name, is kept as its hash, and may have limits.
 
 A key is random and has at least 128 bits, so that a plain SHA-256 of it cannot be turned back; passwords, which people
 choose, would need a slow hash.
@@ -9,10 +9,14 @@ from __future__ import annotations
 import hashlib
 import hmac
 import logging
+import math
 import re
 import secrets
 import time
 import tomllib
+from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -21,6 +25,7 @@ import msgspec
 
 from shosei.errors import InputError
 from shosei.text_files import read_text
+from shosei.wire.api_error import ApiError
 
 LEAST_CHARACTERS = 16
 _PREFIX = "shosei-"  # so that scanners for secrets, and people, know one when they see it
@@ -28,6 +33,9 @@ _RANDOM_BYTES = 32
 _NAME = "[A-Za-z0-9_-]{1,64}"  # a bare key of TOML
 _SINGLE = "api-key"  # the name of the one that has no file
 _LOOK_AGAIN_S = 1.0
+_RETRY_AFTER_S = 1  # where as many are under way as may be: nobody knows when the first will end
+_MOST_NAMES = 10_000  # that a rate limit remembers, about 2 MB
+_WINDOW_S = 60.0  # of a rate limit
 _MAKE = "'shosei key --name NAME' makes one, and the lines to append"
 
 _log = logging.getLogger(__name__)
@@ -99,6 +107,74 @@ class ApiKeys:
         except OSError:
             status = None
         return (status.st_mtime_ns, status.st_size, status.st_ino) if status else (0, 0, 0)
+
+
+class RateLimit:
+    """How often somebody may do something, in bounded memory: each name may pass ``per_minute`` times at
+    once, and again as they come back, evenly over a minute.
+
+    The generic cell rate algorithm (ITU-T I.371), which is a token bucket that needs one number a name: when its bucket
+    will be full again. A full bucket is forgotten; of more than 10,000 others, the one that was used longest ago.
+    """
+
+    def __init__(self, per_minute: int) -> None:
+        self._interval = _WINDOW_S / per_minute
+        self._full_at: OrderedDict[str, float] = OrderedDict()  # in order of their last use
+
+    def wait_s(self, name: str) -> int:
+        """Take one of ``name``'s turns: 0; where it has none left, the whole seconds until it has one."""
+        now = time.monotonic()
+        full_at = max(now, self._full_at.get(name, now)) + self._interval
+        if (excess := full_at - now - _WINDOW_S) > 1e-6:
+            return math.ceil(excess)
+        self._full_at[name] = full_at
+        self._full_at.move_to_end(name)
+        while len(self._full_at) > _MOST_NAMES or next(iter(self._full_at.values())) <= now:
+            self._full_at.popitem(last=False)
+        return 0
+
+
+@dataclass(slots=True)
+class _Use:
+    minute: RateLimit | None
+    running: int = 0
+
+
+class KeyLimits:
+    """Counts what each key uses in this process. A key whose limits have changed begins anew."""
+
+    def __init__(self) -> None:
+        self._uses: dict[ApiKey, _Use] = {}
+
+    @contextmanager
+    def request(self, key: ApiKey | None) -> Iterator[None]:
+        """A request of ``key`` is under way for the length of the block. Raises ApiError (429) where it may not be."""
+        if key is None:
+            yield
+            return
+        use = self._use(key)
+        if key.concurrent and use.running >= key.concurrent:
+            raise ApiError(
+                429,
+                f"The key '{key.name}' may have {key.concurrent} requests under way at once: wait for one of them",
+                retry_after_s=_RETRY_AFTER_S,
+            )
+        if use.minute and (wait_s := use.minute.wait_s(key.name)):
+            raise ApiError(
+                429,
+                f"The key '{key.name}' may ask {key.requests_per_minute} times a minute: try again in {wait_s} s",
+                retry_after_s=wait_s,
+            )
+        use.running += 1
+        try:
+            yield
+        finally:
+            use.running -= 1
+
+    def _use(self, key: ApiKey) -> _Use:
+        if key not in self._uses:
+            self._uses[key] = _Use(RateLimit(key.requests_per_minute) if key.requests_per_minute else None)
+        return self._uses[key]
 
 
 def new_key() -> str:

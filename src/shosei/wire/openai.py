@@ -62,6 +62,11 @@ class RequestBody(BaseModel):
         return self.stream_options is not None and self.stream_options.include_usage
 
     @property
+    def alternatives(self) -> int | None:
+        """How many tokens each token's score is given beside; None: no scores are asked for."""
+        return None
+
+    @property
     def stops(self) -> list[str]:
         return [self.stop] if isinstance(self.stop, str) else list(self.stop or [])
 
@@ -158,7 +163,6 @@ class ChatRequest(RequestBody):
 
     @property
     def alternatives(self) -> int | None:
-        """How many tokens each token's score is given beside; None: no scores are asked for."""
         return self.top_logprobs if self.logprobs else None
 
     @property
@@ -178,7 +182,6 @@ class CompletionRequest(RequestBody):
 
     @property
     def alternatives(self) -> int | None:
-        """As in ``ChatRequest``."""
         return self.logprobs
 
 

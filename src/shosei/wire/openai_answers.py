@@ -134,3 +134,18 @@ class ModelCard(msgspec.Struct):
 class ModelList(msgspec.Struct):
     data: list[ModelCard]
     object: str = "list"
+
+
+class Tokenized(msgspec.Struct):
+    """The answer to ``POST /tokenize``, in vLLM's shape."""
+
+    count: int
+    max_model_len: int
+    tokens: list[int]
+    token_strs: list[str] | None = None
+
+
+class Detokenized(msgspec.Struct):
+    """The answer to ``POST /detokenize``, in vLLM's shape."""
+
+    prompt: str
