@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from shosei.card import build, to_json
-from shosei.card.facts import header
+from shosei.card.facts import conditions, header
 from shosei.card.words import LANGUAGES, translated
 from shosei.log import read_log
 from shosei.metrics.cells import compute
@@ -47,6 +47,10 @@ def test_a_presets_numbers_are_the_same_everywhere(
         assert on_card[key] == listed[key] == planned[key] == getattr(spec, key)
     assert listed["non_embedding_params"] == planned["non_embedding_params"] == spec.non_embedding_params
     for language in LANGUAGES:
-        said = {key: " · ".join(translated(part, language) for part in parts) for key, parts in header(card)}
-        assert numbers(said["parameters"]) == [spec.params, spec.embedding_params, spec.non_embedding_params]
-        assert numbers(said["shape"]) == [getattr(spec, key) for key in SHAPE]
+        on_top, below = (
+            {key: " · ".join(translated(part, language) for part in parts) for key, parts in facts}
+            for facts in (header(card), conditions(card))
+        )
+        assert numbers(on_top["parameters"]) == [spec.params]
+        assert numbers(below["parameters"]) == [spec.embedding_params, spec.non_embedding_params]
+        assert numbers(below["shape"]) == [getattr(spec, key) for key in SHAPE]
