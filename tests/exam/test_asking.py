@@ -62,7 +62,7 @@ class TestWhatAUserMaySay:
             assert "two: 2 tasks;" in said
             assert out.count(f"a sample of 5 of 40, seed {seed}") == 1
             asked.append([score.item for score in read_log(run / "log").of(Score)])
-        cards = {"en": "5 of 40", "ja": "40 問中 5 問", "zh-CN": "40 道题中抽取 5 道"}
+        cards = {"en": "5 of 40", "ja": "40 問から抽出した 5 問", "zh-CN": "40 道题中抽取 5 道"}
         for language, words in cards.items():
             assert shosei("card", run, "--lang", language)[0] == 0
             (line,) = [line for line in (run / "card.md").read_text("utf-8").splitlines() if words in line]
