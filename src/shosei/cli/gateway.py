@@ -80,7 +80,8 @@ async def _serve(gateway: Gateway, config: GatewayConfig, upstream: str, as_json
 
 
 async def _told_to_stop(gateway: Gateway) -> None:
-    """Wait for SIGTERM or Ctrl-C; a second one hurries the gateway's end."""
+    """Wait for SIGTERM, Ctrl-C or the terminal's end, unless started to outlive that; a second one hurries the
+    gateway's end."""
     import asyncio
 
     told = asyncio.Event()
@@ -90,6 +91,7 @@ async def _told_to_stop(gateway: Gateway) -> None:
             gateway.hurry()
         told.set()
 
-    for signum in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(signum, stop)
+    for signum in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        if signal.getsignal(signum) != signal.SIG_IGN:
+            asyncio.get_running_loop().add_signal_handler(signum, stop)
     await told.wait()
