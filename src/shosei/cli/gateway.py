@@ -35,7 +35,6 @@ def gateway(
     from shosei.config import save
     from shosei.gateway import Gateway, GatewayConfig
     from shosei.log.run import RUN_VARIABLE, open_run
-    from shosei.wire.accepted import ConnectionLimits
     from shosei.wire.access import Access
     from shosei.wire.endpoint import KEY_VARIABLE, Endpoint, listen
 
@@ -63,7 +62,7 @@ def gateway(
             save(target.toml, "gateway", config)
             say(f"recording into attempt {record.writer.attempt} of {target.folder}")
         writer = record.writer if record else None
-        limits = ConnectionLimits().within_open_files(files_each=2)  # the client's and the upstream's
+        limits = config.limits().within_open_files(files_each=2)  # the client's and the upstream's
         running = Gateway(upstream or _NO_UPSTREAM, writer, config, api_key=api_key, limits=limits)
         run_async(_serve(running, config, upstream, as_json), fast_loop())
     return EXIT_OK
