@@ -139,10 +139,11 @@ def _install_middleware(
             expose_headers=[IGNORED_HEADER, "Retry-After"],
         )
     if http.log_json:
-        app.add_middleware(AccessLogMiddleware, write=_log_line)
+        app.add_middleware(AccessLogMiddleware, write=log_line)
 
 
-def _log_line(line: str) -> None:
+def log_line(line: str) -> None:
+    """Write a line of the access log to standard error."""
     with contextlib.suppress(OSError):  # a full disk, or nobody who reads: the answer has come all the same
         print(line, file=sys.stderr, flush=True)
 
