@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import NamedTuple
 
 _NS_PER_TICK = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
@@ -52,6 +54,31 @@ def oom_kills() -> int | None:
     """How many processes the kernel has killed for want of memory since it started, control groups' too."""
     counters = dict(line.split() for line in read("/proc/vmstat").splitlines())
     return int(counters[b"oom_kill"]) if b"oom_kill" in counters else None
+
+
+def own_cgroups() -> list[Path]:
+    """The control groups that this process is in: of the unified hierarchy first (v2), then the memory controller's
+    (v1)."""
+    folders: dict[str, Path] = {}
+    groups = dict(_groups())
+    for line in read("/proc/self/mountinfo").decode(errors="replace").splitlines():
+        before, _, after = line.partition(" - ")
+        kind, _, options = after.split(" ", 2) if after else ("", "", "")
+        name = {"cgroup2": "", "cgroup": "memory"}.get(kind)
+        if name is None or name not in groups or (name and name not in options.split(",")):
+            continue
+        root, mount = before.split(" ")[3:5]
+        with contextlib.suppress(ValueError):
+            folders[name] = Path(mount) / Path(groups[name]).relative_to(root)
+    return [folders[name] for name in ("", "memory") if name in folders]
+
+
+def _groups() -> Iterator[tuple[str, str]]:
+    """``(controller, path)`` of our own groups; the unified hierarchy has no controller's name."""
+    for line in read("/proc/self/cgroup").decode(errors="replace").splitlines():
+        _, controllers, path = line.split(":", 2)
+        for controller in controllers.split(","):
+            yield controller, path
 
 
 def read(path: str) -> bytes:

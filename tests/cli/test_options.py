@@ -65,6 +65,7 @@ VALUES: dict[str, tuple[str, Any]] = {
     "too_long": ("split", "split"),
     "log": ("json", "json"),
     "body_limit": ("4096", 4096),
+    "body_memory": ("99999999", 99999999),
     "weights": ("int4", "int4"),
     "feedback_keys": ("2026", Path("2026")),
     "dtype": ("float32", "float32"),

@@ -347,6 +347,8 @@ def test_text_of_a_stream_is_never_cut_within_a_character(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("name", ["%1b%5b31mred", "a%0ab", "%e2%80%ae"])
 def test_a_name_does_not_steer_a_terminal(name: str) -> None:
-    call = Call(cast(Any, None), "POST", f"/a/{name}/v1/chat/completions".encode(), [], b"{}", 0, True, True)
+    call = Call(
+        cast(Any, None), "POST", f"/a/{name}/v1/chat/completions".encode(), [], b"{}", 0, True, True, cast(Any, None)
+    )
     assert "\N{REPLACEMENT CHARACTER}" in call.agent
     assert call.agent.isprintable()

@@ -5,13 +5,31 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
+import pytest
 import uvloop
 
-from gateway_upstream import CHUNKS, OK, QUESTION, STREAM, Asked, completion, page, serving, silent, through, unchunked
+from gateway_upstream import (
+    CHUNKS,
+    OK,
+    QUESTION,
+    STREAM,
+    Asked,
+    Handler,
+    completion,
+    page,
+    serving,
+    silent,
+    through,
+    unchunked,
+)
 from plain_client import PlainClient, feed, post
-from shosei.gateway import Gateway
+from shosei.gateway import Gateway, GatewayConfig
 from shosei.log import Request
 from shosei.wire.accepted import ConnectionLimits
 
@@ -79,6 +97,95 @@ def test_a_client_that_reads_nothing_is_left_and_others_have_places_meanwhile() 
                 await left.wait()
                 client.close()
                 other.close()
+
+    uvloop.run(run())
+
+
+def large(mebibytes: int) -> bytes:
+    """The body of a call that is measured."""
+    return json.dumps({**QUESTION, "user": "x" * (mebibytes << 20)}).encode()
+
+
+@asynccontextmanager
+async def gateway_with_room_for_one(handler: Handler) -> AsyncIterator[Gateway]:
+    """A gateway whose calls may hold 64 MiB together, before a server that answers by ``handler``."""
+    async with serving(handler) as upstream, asyncio.timeout(60):
+        async with Gateway(upstream.url, None, GatewayConfig(port=0, body_memory=64 << 20)) as gateway:
+            yield gateway
+
+
+def test_the_body_that_has_been_coming_for_longest_makes_room() -> None:
+    async def run() -> None:
+        async with gateway_with_room_for_one(well) as gateway:
+            slow, quick, small = [await PlainClient.connect(gateway.url) for _ in range(3)]
+            await slow.send(post(CHAT, large(40), length=60 << 20))
+            await small.send(post(CHAT, b"{", length=len(json.dumps(QUESTION))))  # comes slowly, too
+            await quick.send(post(CHAT, large(40)))
+            answer = await slow.answer()
+            assert (answer.status, answer.headers["retry-after"]) == (503, "1")
+            assert "--body-memory" in answer.message
+            assert (await quick.answer()).status == 200
+            await small.send(json.dumps(QUESTION)[1:].encode())
+            assert (await small.answer()).status == 200
+            for client in (slow, quick, small):
+                client.close()
+
+    uvloop.run(run())
+
+
+def test_bodies_whose_answers_take_long_keep_large_ones_out_and_no_small_ones() -> None:
+    hanging = asyncio.Event()
+
+    async def answer(asked: Asked) -> None:
+        if len(asked.raw) > 1 << 20 and not hanging.is_set():
+            hanging.set()
+            await silent(asked)
+        await well(asked)
+
+    async def status(gateway: Gateway, body: bytes) -> int:
+        client = await PlainClient.connect(gateway.url)
+        await feed(client, post(CHAT, body))
+        answer = await client.answer()
+        client.close()
+        return answer.status
+
+    async def run() -> None:
+        async with gateway_with_room_for_one(answer) as gateway:
+            holder = await PlainClient.connect(gateway.url)
+            await holder.send(post(CHAT, large(40)))
+            await hanging.wait()
+            assert await status(gateway, large(40)) == 503
+            assert [await status(gateway, json.dumps(QUESTION).encode()) for _ in range(20)] == [200] * 20
+            holder.close()
+            while await status(gateway, large(40)) != 200:  # until the gateway has seen that it left
+                await asyncio.sleep(0.01)
+            assert [await status(gateway, large(40)) for _ in range(4)] == [200] * 4
+
+    uvloop.run(run())
+
+
+def test_a_large_upload_leaves_room_on_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    nearly_full = SimpleNamespace(f_bavail=1 << 18, f_blocks=1 << 28, f_frsize=4096)  # 1 GiB of 1 TiB is left
+    taken: list[int] = []
+
+    def disk(_descriptor: int) -> SimpleNamespace:
+        taken.append(1)
+        return SimpleNamespace(**vars(nearly_full) | {"f_bavail": (1 << 18) - (len(taken) > 20)})
+
+    monkeypatch.setattr(os, "fstatvfs", disk)
+
+    async def run() -> None:
+        async with gateway_with_room_for_one(well) as gateway:
+            client = await PlainClient.connect(gateway.url)
+            await feed(client, post("/v1/files", b"x" * (70 << 20)))
+            answer = await client.answer()
+            assert (answer.status, answer.headers["connection"]) == (507, "close")
+            assert "nearly full" in answer.message
+            other = await PlainClient.connect(gateway.url)
+            await other.send(post("/v1/files", b"x" * (20 << 20)))  # in memory
+            assert (await other.answer()).status == 200
+            client.close()
+            other.close()
 
     uvloop.run(run())
 

@@ -50,7 +50,8 @@ def asking(url: str, key: str = "agent:solver") -> openai.OpenAI:
     return openai.OpenAI(base_url=url, api_key=key, max_retries=0)
 
 
-def test_sigterm_lets_answers_end_and_closes_the_record(tmp_path: Path) -> None:
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_lets_answers_end_and_closes_the_record(tmp_path: Path, signum: int) -> None:
     entered, go_on = threading.Event(), threading.Event()
 
     async def late(number: int, request: web.Request) -> None:
@@ -68,7 +69,7 @@ def test_sigterm_lets_answers_end_and_closes_the_record(tmp_path: Path) -> None:
         client = threading.Thread(target=ask, args=(url,))
         client.start()
         assert entered.wait(30)
-        process.send_signal(signal.SIGTERM)
+        process.send_signal(signum)
         until(lambda: refuses(url))
         go_on.set()
         assert process.wait(30) == 0

@@ -66,6 +66,51 @@ def test_a_header_within_the_limits_and_a_body_in_small_pieces_are_read(play: Ca
     play(scene)
 
 
+def test_an_offer_of_another_protocol_is_not_taken_and_the_request_is_answered(play: Callable[..., None]) -> None:
+    """Java's client offers HTTP/2 with each request over http."""
+    offer = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAEAAEAAAAIAAAAB\r\n"
+
+    async def scene(front: Front) -> None:
+        client = await PlainClient.connect(front.url)
+        for request in (post(CHAT, ASK), START + b"\r\n", post(CHAT, ASK)):
+            await client.send(request.replace(b"Host:", offer + b"Host:"))
+            assert (await client.answer()).status == 200
+        tunnel = await PlainClient.connect(front.url)
+        await tunnel.send(b"CONNECT example.org:443 HTTP/1.1\r\nHost: example.org:443\r\n\r\n")
+        assert (await tunnel.answer()).status == 405
+        assert await tunnel.ended()
+        client.close()
+        tunnel.close()
+
+    play(scene)
+
+
+def test_of_requests_that_are_sent_all_at_once_the_first_is_answered(play: Callable[..., None]) -> None:
+    async def scene(front: Front) -> None:
+        client = await PlainClient.connect(front.url)
+        await feed(client, post(CHAT, ASK) * 3000)
+        answer = await client.answer()
+        assert (answer.status, answer.headers["connection"]) == (200, "close")
+        assert await client.ended()
+        assert len(front.engine.submitted) == 1
+        client.close()
+
+    play(scene)
+
+
+def test_a_client_that_leaves_behind_requests_sent_at_once_frees_the_engine(play: Callable[..., None]) -> None:
+    async def scene(front: Front) -> None:
+        client = await PlainClient.connect(front.url)
+        await client.send(post(CHAT, ASK) * 3)
+        while not front.engine.submitted:
+            await asyncio.sleep(0.01)
+        client.close()
+        await front.engine.cancelled.wait()
+        assert len(front.engine.submitted) == 1
+
+    play(scene, after="hang")
+
+
 @pytest.mark.parametrize(
     ("begun", "what"), [(START, "header"), (b"G", "header"), (post(CHAT, b"{", length=100), "body")]
 )

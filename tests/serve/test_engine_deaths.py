@@ -10,10 +10,14 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from serve_front import ASK, CONTEXT, TOKENIZER, Front, player
-from shosei.engine.protocol import Failed, LogitRules, Submit, Token, frame
+from serve_front import ASK, CONTEXT, TOKENIZER, Front, player, serving
+from shosei.engine.protocol import Failed, Hello, LogitRules, Submit, Token, frame
 from shosei.serve import engine_link
 from shosei.serve.counters import Counters
+from shosei.serve.engine_link import EngineLink
+from shosei.serve.exchange import server_access
+from shosei.wire.access import AccessRules
+from shosei.wire.api_keys import ApiKeys
 
 OTHER = {"messages": [{"role": "user", "content": "東京の天気は？"}]}
 
@@ -62,6 +66,61 @@ def test_an_answer_between_two_deaths_clears_a_request(play: Callable[..., None]
     play(scene)
 
 
+def test_an_answer_that_a_stop_text_ends_clears_a_request_and_one_that_is_left_does_not(
+    play: Callable[..., None],
+) -> None:
+    asked = ASK | {"stop": "東"}
+
+    async def dies(front: Front) -> int:
+        front.engine.after = "vanish"
+        return (await front.post(asked))[0]
+
+    async def scene(front: Front) -> None:
+        assert await dies(front) == 503
+        front.engine.after, front.engine.text = "hang", "東京"
+        status, body = await front.post(asked)
+        assert (status, body["choices"][0]["finish_reason"]) == (200, "stop")
+        front.engine.text = "今天"
+        assert await dies(front) == 503
+        front.engine.after = "hang"
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.2):
+                await front.post(asked)
+        assert await dies(front) == 503
+        status, body = await front.post(asked)
+        assert (status, body["error"]["code"]) == (400, "quarantined")
+
+    play(scene, text="今天")
+
+
+def test_a_connection_to_the_engine_is_used_by_the_next_who_asks_though_the_first_has_left(tmp_path: Path) -> None:
+    async def scene() -> None:
+        accepted, greet = 0, asyncio.Event()
+
+        async def engine(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            nonlocal accepted
+            accepted += 1
+            await greet.wait()
+            writer.write(frame(Hello("scripted", 320, CONTEXT, 1)))
+            await reader.read()
+            writer.close()
+
+        async with await asyncio.start_unix_server(engine, tmp_path / "s"):
+            link = EngineLink(tmp_path / "s", Counters("scripted"))
+            first = asyncio.create_task(link.client())
+            while not accepted:
+                await asyncio.sleep(0.01)
+            first.cancel()
+            await asyncio.wait([first])
+            greet.set()
+            await asyncio.sleep(0.1)  # the connection is made, and nobody is there to take it
+            assert not (await link.client()).lost
+            assert accepted == 1
+            await link.close()
+
+    asyncio.run(scene())
+
+
 def test_a_bystander_is_told_from_the_guilty(play: Callable[..., None]) -> None:
     """Both are in flight when the engine dies; afterwards they run one after the other."""
 
@@ -81,8 +140,8 @@ def test_a_bystander_is_told_from_the_guilty(play: Callable[..., None]) -> None:
         await together.wait()
         assert (await front.post(ASK))[0] == 503
         assert (await bystander)[0] == 503
-        again = await asyncio.gather(front.post(OTHER), front.post(ASK), front.post(OTHER))
-        assert [status for status, _ in again] == [200, 503, 200]
+        again = await asyncio.gather(front.post(OTHER), front.post(ASK))
+        assert [status for status, _ in again] == [200, 503]
         assert (await front.post(ASK))[0] == 400
         assert (await front.post(OTHER))[0] == 200
 
@@ -185,6 +244,27 @@ def test_the_metrics_page_counts_what_was_answered(play: Callable[..., None]) ->
             assert 0.001 * gaps / 2 < page[f"vllm:{name}_sum",] < 20
 
     play(scene, text="今天天气")
+
+
+def test_what_is_refused_at_the_door_is_counted_by_its_reason(tmp_path: Path) -> None:
+    async def scene() -> None:
+        access = server_access(AccessRules(ApiKeys("a-key-of-sixteen-characters")))
+        async with serving(tmp_path, access=access) as front:
+            key = {"Authorization": "Bearer a-key-of-sixteen-characters"}
+            for headers, status in [
+                ({}, 401),
+                ({"Authorization": "Bearer none"}, 401),
+                (key | {"Host": "evil.example"}, 421),
+                (key | {"Origin": "http://evil.example"}, 403),
+                (key | {"Content-Type": "text/plain"}, 415),
+                (key, 200),
+            ]:
+                assert (await front.post(ASK, **headers))[0] == status
+            page = await metrics(front)
+            refused = {labels[1]: count for labels, count in page.items() if labels[0] == "shosei_rejections_total"}
+            assert refused == {"key_required": 1, "invalid_api_key": 1, "421": 1, "403": 1, "415": 1}
+
+    asyncio.run(scene())
 
 
 def test_running_and_waiting_requests_and_the_cache_they_hold(play: Callable[..., None]) -> None:

@@ -91,6 +91,17 @@ def test_what_changes_nothing_is_named(play: Callable[..., None], change: dict[s
     play(scene, text="好")
 
 
+def test_names_of_thousands_of_fields_do_not_make_a_header_that_nobody_takes(play: Callable[..., None]) -> None:
+    async def scene(front: Front) -> None:
+        many = {f"field{number}": 1 for number in range(5000)}
+        async with front.http.post(f"{front.url}/v1/chat/completions", json=ASK | many) as response:
+            first, *_, last = response.headers["x-shosei-ignored"].split(", ")
+            assert (first, last) == ("field0", "...")
+            assert len(response.headers["x-shosei-ignored"]) < 2_100
+
+    play(scene, text="好")
+
+
 def test_a_strict_server_refuses_what_changes_nothing(play: Callable[..., None]) -> None:
     async def scene(front: Front) -> None:
         status, body = await front.post({**ASK, "metadata": {}, "of_tomorrow": 1})

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import io
+import os
+import sys
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -11,6 +15,7 @@ from typing import Any
 import pytest
 
 from serve_front import ASK, CONTEXT, TOKENIZER, Front, of_schema, player, tool
+from shosei.serve.app import log_line
 from shosei.wire import sse
 
 
@@ -262,3 +267,12 @@ def test_purpose_comes_from_the_header(play: Callable[..., None]) -> None:
         assert (await front.event()).purpose == "exam"
 
     play(scene)
+
+
+def test_an_access_log_that_cannot_be_written_ends_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Full(io.StringIO):
+        def flush(self) -> None:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(sys, "stderr", Full())
+    log_line("{}")

@@ -79,6 +79,11 @@ def test_the_refusal_says_which_limit_and_is_remembered(server: tuple[psutil.Pro
     assert process_for_grammars(front) == process, "it was tried again, and the process killed"
 
 
+def test_a_timeout_counts_while_a_grammar_is_tried(server: tuple[psutil.Process, str]) -> None:
+    refused = Browser(server[1]).post(endless("late") | {"timeout": 0.3}, CHAT)
+    assert (refused.status, refused.body["code"]) == (504, "timeout")
+
+
 def test_a_killed_process_is_started_again(server: tuple[psutil.Process, str]) -> None:
     front, url = server
     browser = Browser(url)

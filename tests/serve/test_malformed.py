@@ -5,11 +5,14 @@ from __future__ import annotations
 import http.client
 import json
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
+from pydantic import BaseModel, ValidationError
 
 from malformed import CHAT, GOOD, JSON, KINDS, Malformed
 from serve_process import make_model, serving
+from shosei.wire.openai import ChatRequest, CompletionRequest, DetokenizeRequest
 
 _BETWEEN_GOOD_ONES = 100
 _FEW = 8
@@ -61,6 +64,34 @@ def test_is_refused_in_openais_form(kind: str, most: int | None, server: http.cl
             assert answers_good_ones(server)
     assert not wrong
     assert answers_good_ones(server)
+
+
+@pytest.mark.parametrize(
+    ("model", "field", "items"),
+    [
+        (CompletionRequest, "prompt", [5] * 9999 + ["x"]),
+        (CompletionRequest, "prompt", [{}] * 9999),
+        (CompletionRequest, "prompt", [[5]] * 9999),
+        (CompletionRequest, "stop_token_ids", ["x"] * 9999),
+        (CompletionRequest, "guided_choice", [1] * 9999),
+        (ChatRequest, "messages", [{}] * 9999),
+        (ChatRequest, "messages", [{"role": "user", "content": [{}] * 9999}]),
+        (ChatRequest, "messages", [{"role": "assistant", "tool_calls": [{}] * 9999}]),
+        (ChatRequest, "tools", [{}] * 9999),
+        (
+            ChatRequest,
+            "tool_choice",
+            {"type": "allowed_tools", "allowed_tools": {"mode": "auto", "tools": [{}] * 9999}},
+        ),
+        (DetokenizeRequest, "tokens", ["x"] * 9999),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_not_every_fault_of_many_is_gathered(model: type[BaseModel], field: str, items: Any) -> None:
+    """A megabyte of faulty items held the server up for seconds, to tell of the first."""
+    with pytest.raises(ValidationError) as error:
+        model.model_validate({"prompt": "x", "messages": [{"role": "user", "content": "x"}], field: items})
+    assert error.value.error_count() < 10
 
 
 def test_there_are_more_than_four_hundred_of_them_and_each_is_another() -> None:

@@ -99,7 +99,8 @@ def test_readiness_follows_the_engine_and_nothing_outlives_a_killed_server(model
         until(lambda: not any(process.is_running() for process in family))
 
 
-def test_a_server_drains_for_as_long_as_it_is_told_and_ends_at_a_second_signal(tmp_path: Path) -> None:
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGHUP])
+def test_a_server_drains_for_as_long_as_it_is_told_and_ends_at_a_second_signal(tmp_path: Path, signum: int) -> None:
     model = make_model(tmp_path / "model", context=4096)
     with serving(model, "--drain-s", "600", "--run", tmp_path / "run") as (server, url):
         body = json.dumps({"prompt": "今天", "max_tokens": 3000, "stream": True, "ignore_eos": True}).encode()
@@ -109,11 +110,11 @@ def test_a_server_drains_for_as_long_as_it_is_told_and_ends_at_a_second_signal(t
             engine = child(server, "engine")
             engine.send_signal(signal.SIGSTOP)  # so that the answer does not end by itself
             try:
-                server.terminate()
+                server.send_signal(signum)
                 until(lambda: status(f"{url}/v1/models") == 503)
                 assert status(f"{url}/readyz") == 503
                 assert status(f"{url}/livez") == 200
-                server.terminate()
+                server.send_signal(signum)
                 assert b'"code":"stopped"' in response.read()
             finally:
                 engine.send_signal(signal.SIGCONT)

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from shosei.supervise import cgroup
 from shosei.supervise.cgroup import Cgroup
 from supervised import eventually, linux, lives
 
@@ -46,31 +45,6 @@ def test_a_group_without_the_memory_controller_knows_no_memory(tmp_path: Path) -
     group = Cgroup([tmp_path])
     assert (group.memory_bytes(), group.peak_bytes(), group.oom_kills()) == (None, None, 0)
     assert not group.limit_memory(77)
-
-
-MOUNTS = """\
-30 23 0:25 / /sys/fs/cgroup rw - tmpfs tmpfs rw
-31 30 0:26 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu,cpuacct
-32 30 0:27 /docker/abc /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory
-33 30 0:28 / /sys/fs/cgroup/unified rw shared:9 - cgroup2 cgroup2 rw,nsdelegate
-"""
-
-
-@pytest.mark.parametrize(
-    ("mounts", "groups", "expected"),
-    [
-        (MOUNTS, "4:memory:/docker/abc/job\n1:cpu,cpuacct:/x\n0::/user.slice\n", ["unified/user.slice", "memory/job"]),
-        (MOUNTS, "4:memory:/elsewhere\n0::/\n", ["unified"]),  # our group is not below what is mounted
-        ("33 1 0:28 / /sys/fs/cgroup rw - cgroup2 none rw\n", "0::/a/b\n", ["a/b"]),
-        ("", "", []),
-    ],
-)
-def test_our_own_group_is_found_in_every_layout(
-    monkeypatch: pytest.MonkeyPatch, mounts: str, groups: str, expected: list[str]
-) -> None:
-    files = {"/proc/self/mountinfo": mounts, "/proc/self/cgroup": groups}
-    monkeypatch.setattr(cgroup, "read", lambda path: files[path].encode())
-    assert cgroup._own_folders() == [Path("/sys/fs/cgroup") / name for name in expected]
 
 
 @linux

@@ -69,7 +69,7 @@ def test_no_spare_is_kept_where_memory_is_short(tmp_path: Path, monkeypatch: pyt
 
 
 def test_a_spare_is_given_up_where_memory_becomes_short(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(spares, "_available_bytes", lambda: 0 if list(tmp_path.glob("[0-9]*")) else 1 << 40)
+    monkeypatch.setattr(spares, "available_memory", lambda: 0 if list(tmp_path.glob("[0-9]*")) else 1 << 40)
     program = (
         "import os, pathlib, sys, time\nfrom shosei.lineage import is_spare, wait_until_needed\n"
         "folder = pathlib.Path(sys.argv[1])\n"

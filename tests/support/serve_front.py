@@ -139,16 +139,14 @@ async def serving(
 ) -> AsyncIterator[Front]:
     if not (folder / "tokenizer.json").exists():
         TOKENIZER.save(folder)
-    http_rules = HttpRules(max_body_bytes, strict)
+    http_rules = HttpRules(max_body_bytes, strict, max_waiting=1)
     access = access or server_access(AccessRules(origins=origins))
     engine = ScriptedEngine(folder / "s", tokenizer=Tokenizer.load(folder), **script)
     server = await asyncio.start_unix_server(engine.talk, engine.path)
     with Run(folder / "run").recording("http") as record, listen("127.0.0.1", 0) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 8192)  # so that a client that does not read is noticed
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        app = create_app(
-            folder, engine.path, "scripted", writer=record.writer, max_waiting=1, http=http_rules, access=access
-        )
+        app = create_app(folder, engine.path, "scripted", writer=record.writer, http=http_rules, access=access)
         front = HttpServer(app, limits, drain_s, log_level="critical")
         running = asyncio.create_task(front.serve(sockets=[listener]))
         try:

@@ -35,7 +35,6 @@ def gateway(
     from shosei.config import save
     from shosei.gateway import Gateway, GatewayConfig
     from shosei.log.run import RUN_VARIABLE, open_run
-    from shosei.wire.accepted import ConnectionLimits
     from shosei.wire.access import Access
     from shosei.wire.endpoint import KEY_VARIABLE, Endpoint, listen
 
@@ -63,7 +62,7 @@ def gateway(
             save(target.toml, "gateway", config)
             say(f"recording into attempt {record.writer.attempt} of {target.folder}")
         writer = record.writer if record else None
-        limits = ConnectionLimits().within_open_files(files_each=2)  # the client's and the upstream's
+        limits = config.limits().within_open_files(files_each=2)  # the client's and the upstream's
         running = Gateway(upstream or _NO_UPSTREAM, writer, config, api_key=api_key, limits=limits)
         run_async(_serve(running, config, upstream, as_json), fast_loop())
     return EXIT_OK
@@ -80,7 +79,8 @@ async def _serve(gateway: Gateway, config: GatewayConfig, upstream: str, as_json
 
 
 async def _told_to_stop(gateway: Gateway) -> None:
-    """Wait for SIGTERM or Ctrl-C; a second one hurries the gateway's end."""
+    """Wait for SIGTERM, Ctrl-C or the terminal's end, unless started to outlive that; a second one hurries the
+    gateway's end."""
     import asyncio
 
     told = asyncio.Event()
@@ -90,6 +90,7 @@ async def _told_to_stop(gateway: Gateway) -> None:
             gateway.hurry()
         told.set()
 
-    for signum in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(signum, stop)
+    for signum in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        if signal.getsignal(signum) != signal.SIG_IGN:
+            asyncio.get_running_loop().add_signal_handler(signum, stop)
     await told.wait()

@@ -175,7 +175,9 @@ def http(
     access = server_access(rules, config.host, listener.getsockname()[0])
     raters = ApiKeys(file=config.feedback_keys, hashed=False) if config.feedback_keys else rules.keys
     ratings = FeedbackRules(raters, config.raters_by_address, config.ratings_per_minute, config.keep_rated_text)
-    asked = HttpRules(config.body_limit, config.strict, config.drain_s, config.log == "json")
+    asked = HttpRules(
+        config.body_limit, config.strict, config.drain_s, config.log == "json", config.waiting, config.limits()
+    )
     with recording_if_asked("http", "inference", config={"name": name}, argv=words_without(api_key)) as record:
         run_server(model, socket, name, listener, record.writer if record else None, ratings, asked, access)
 

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import psutil
 import torch
 
 from shosei.cli.limited import begin_step, limited_main, note, run_limited
 from shosei.engine.engine import answer_greedily
 from shosei.errors import InputError
+from shosei.memory import available_memory
 from shosei.model import folder as model_folder
 from shosei.quantity import shown_bytes
 from shosei.text import ChatFormat, load_chat
@@ -56,7 +56,7 @@ def smoke_test(folder: Path) -> list[str]:
     one line, for whatever fails, or takes longer or more memory than it may.
     """
     size = sum(file.stat().st_size for file in model_folder.weight_files(folder))
-    fits = size * 1.5 < psutil.virtual_memory().available
+    fits = size * 1.5 < available_memory()
     limit = 4 * (_TEXT_SECONDS + _seconds(size))
     notes = run_limited(__name__, [str(folder), str(size if fits else 0)], limit, within=folder)
     unheld = f"the weights were not tried: {shown_bytes(size)} are more than the memory that is free now"

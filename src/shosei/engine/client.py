@@ -128,6 +128,7 @@ class EngineClient:
         """Close the connection; the engine cancels what still runs for it."""
         self._reading.cancel()
         self._drop()
+        await asyncio.gather(self._reading, return_exceptions=True)
         with contextlib.suppress(OSError):
             await self._writer.wait_closed()
 

@@ -41,7 +41,7 @@ _ONE_THREAD_PARAMETERS = 20_000_000
 def serve_engine(
     model_folder: Path, socket: Path, slots: int, weights: WeightFormat = WeightFormat.STORED, context: int = 0
 ) -> None:
-    """Load the model, listen on ``socket``, answer until SIGTERM or SIGINT; then remove the socket and return.
+    """Load the model, listen on ``socket``, answer until SIGTERM, SIGINT or SIGHUP; then remove the socket and return.
 
     Each of ``slots`` holds ``context`` tokens, prompt and answer together; as many as the model has, if that is 0.
     Writes ``run.begin``, the section ``load`` and ``run.end`` to the run in ``SHOSEI_RUN``, if that is set. Raises
@@ -107,8 +107,9 @@ class _EngineServer:
 
     async def serve(self, path: Path) -> None:
         stepping = asyncio.create_task(self._step_forever())
-        for number in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(number, stepping.cancel)
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            if signal.getsignal(number) != signal.SIG_IGN:
+                asyncio.get_running_loop().add_signal_handler(number, stepping.cancel)
         server = await asyncio.start_unix_server(self._talk, path)
         try:
             with contextlib.suppress(asyncio.CancelledError):

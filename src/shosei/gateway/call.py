@@ -20,6 +20,7 @@ from shosei.wire.connection import Headers
 from shosei.wire.reply import UNREADABLE
 
 if TYPE_CHECKING:
+    from shosei.gateway.bodies import Body
     from shosei.gateway.downstream import Downstream
     from shosei.gateway.spool import Spool
     from shosei.wire.api_error import ApiError
@@ -48,7 +49,7 @@ class Call:
     received_ns: int
     keep_alive: bool
     chunked: bool  # the client can take an answer in chunks
-    spool: Spool | None = None  # has the body, instead of ``body``, where it is large and not measured
+    kept: Body  # what ``body`` was read from
     key: ApiKey | None = None  # that let it in; None where none was asked for
     refusal: ApiError | None = None  # why it was not let in; then there is no body
 
@@ -101,6 +102,11 @@ class Call:
     def as_it_came(self) -> None:
         """Send on what the client sent, and nothing else."""
         self.body_upstream, self.shows_usage = self.body, True
+
+    @property
+    def spool(self) -> Spool | None:
+        """Has the body, instead of ``body``, where it is large and not measured."""
+        return self.kept.spool
 
     def raw(self, name: str) -> bytes:
         """The JSON of a field of the body; empty if it is absent."""

@@ -9,6 +9,7 @@ from typing import Annotated, ClassVar, Self
 from pydantic import Field, model_validator
 
 from shosei.errors import InputError
+from shosei.gateway.bodies import BODY_MEMORY_BYTES, MAX_BODY_BYTES
 from shosei.gateway.budget import TaskBudget
 from shosei.gateway.faults import FaultRates
 from shosei.wire.access import AccessConfig
@@ -29,6 +30,11 @@ class GatewayConfig(AccessConfig):
     )
     stall_s: float = Field(default=120.0, ge=0.1, description="Longest silence of the upstream, in seconds.")
     drain_s: float = Field(default=20.0, ge=0, description="For answers under way when it is to stop, in seconds.")
+    body_memory: int = Field(
+        default=BODY_MEMORY_BYTES,
+        ge=MAX_BODY_BYTES,
+        description="Bytes that the bodies of all requests may take together; others are refused (503).",
+    )
     calls: Count | None = Field(default=None, description="Most calls of one task.")
     tokens: Count | None = Field(default=None, description="Most tokens of one task, of prompts and of answers.")
     inject: list[str] = Field(

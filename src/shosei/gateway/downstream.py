@@ -14,17 +14,17 @@ from typing import Any, cast
 import httptools
 import msgspec
 
+from shosei.gateway.bodies import Bodies, Body
 from shosei.gateway.call import Call
-from shosei.gateway.spool import Spool
 from shosei.wire.accepted import AcceptedConnection, AcceptedConnections, HeaderTooLarge
 from shosei.wire.api_error import ApiError
 from shosei.wire.api_keys import ApiKey
 from shosei.wire.connection import Headers
 from shosei.wire.openai import error_body
 
-MAX_BODY_BYTES = 64 << 20
 STOPPED = "The gateway is being stopped"
 JSON = [(b"content-type", b"application/json")]
+_RETRY_LATER = [(b"retry-after", b"1")]
 _BODILESS = (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED)
 _MOST_WAITING = 2  # requests that were sent before the answer to the first; more are left in the kernel
 
@@ -33,11 +33,9 @@ _log = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class _Incoming:
+    body: Body
     target: bytes = b""
     headers: Headers = field(default_factory=list)
-    parts: list[bytes] = field(default_factory=list)
-    size: int = 0
-    spool: Spool | None = None  # of a body that is too large for memory, instead of its parts
     key: ApiKey | None = None
     refusal: ApiError | None = None  # then the body is not kept
 
@@ -53,7 +51,8 @@ class Downstream(asyncio.Protocol):
     ``key_of`` lets a call in by its header, or raises ApiError: the body of one that is refused is not kept.
 
     ``whole`` to ``attach`` are for whoever makes the answer, ``drain`` to ``abort`` for the gateway. asyncio calls
-    ``connection_…``, ``data_received`` and ``…_writing``; httptools calls ``on_…``. ``connections`` counts it.
+    ``connection_…``, ``data_received`` and ``…_writing``; httptools calls ``on_…``. ``connections`` counts it,
+    ``bodies`` what its requests hold.
     """
 
     def __init__(
@@ -62,13 +61,15 @@ class Downstream(asyncio.Protocol):
         others: set[Downstream],
         key_of: Callable[[Call], ApiKey | None],
         connections: AcceptedConnections,
+        bodies: Bodies,
     ) -> None:
         self._handle, self._others, self._key_of, self._connections = handle, others, key_of, connections
+        self._bodies = bodies
         self._accepted: AcceptedConnection
         self._error: Exception | None = None  # why what came is no request
         self._parser = httptools.HttpRequestParser(self)
         self._transport: asyncio.Transport
-        self._incoming = _Incoming()
+        self._incoming = self._nothing_yet()
         self._waiting: deque[Call] = deque()
         self._call: Call | None = None
         self._task: asyncio.Task[None] | None = None
@@ -93,7 +94,7 @@ class Downstream(asyncio.Protocol):
         """Whether no call for ``path`` can be answered now. If so, it has been refused."""
         if reason := self._accepted.refusal(path):
             self._closing = True
-            self.refuse(503, reason, code="unavailable", headers=[(b"retry-after", b"1")])
+            self.refuse(503, reason, code="unavailable", headers=_RETRY_LATER)
         return bool(reason)
 
     def begin(self, status: int, headers: Headers) -> None:
@@ -165,6 +166,8 @@ class Downstream(asyncio.Protocol):
         self.gone = True
         self._accepted.lost()
         self._others.discard(self)
+        for body in (self._incoming.body, *(call.kept for call in self._waiting)):
+            body.release()
         self._waiting.clear()
         self.cancel()
 
@@ -195,7 +198,7 @@ class Downstream(asyncio.Protocol):
 
     def on_message_begin(self) -> None:
         self._accepted.begun()
-        self._incoming = _Incoming()
+        self._incoming = self._nothing_yet()
 
     def on_url(self, url: bytes) -> None:
         self._incoming.target += url
@@ -207,38 +210,29 @@ class Downstream(asyncio.Protocol):
 
     def on_headers_complete(self) -> None:
         self._accepted.header_ended()
+        call, body = self._call_of(self._incoming), self._incoming.body
+        body.measured = call.api is not None
         try:
-            self._incoming.key = self._key_of(self._call_of(self._incoming))
+            self._incoming.key = self._key_of(call)
         except ApiError as error:
-            self._incoming.refusal = error
+            self._incoming.refusal, body.unwanted = error, True
             return
         if self._task is None and (b"expect", b"100-continue") in self._incoming.headers:
             self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def on_body(self, data: bytes) -> None:
         self._accepted.body(len(data))
-        incoming = self._incoming
-        if incoming.refusal:
-            self._measure(len(data))
-            return
         try:
-            if incoming.spool:
-                incoming.spool.add(data)
-                return
-            incoming.parts.append(data)
-            if incoming.size + len(data) > MAX_BODY_BYTES and self._call_of(incoming).api is None:
-                incoming.spool, incoming.parts = Spool(incoming.parts), []
-                return
-        except OSError as error:
-            self._reject(507, f"The body is larger than {MAX_BODY_BYTES} bytes and cannot be kept: {error.strerror}")
-            return
-        self._measure(len(data))
+            self._incoming.body.add(data)
+        except ApiError as error:
+            self._reject(error.status, error.message)
 
     def on_message_complete(self) -> None:
         if self._closing or self._parser.should_upgrade():
             return
         self._accepted.whole()
-        call = self._call_of(self._incoming)
+        call = self._call_of(self._incoming, self._incoming.body.whole())
+        self._incoming = self._nothing_yet()  # what came is the call's now
         if self._task is None:
             self._start(call)
         else:
@@ -246,18 +240,21 @@ class Downstream(asyncio.Protocol):
             if len(self._waiting) >= _MOST_WAITING:
                 self._transport.pause_reading()
 
-    def _call_of(self, incoming: _Incoming) -> Call:
+    def _nothing_yet(self) -> _Incoming:
+        return _Incoming(Body(self._bodies, self._give_up))
+
+    def _call_of(self, incoming: _Incoming, body: bytes = b"") -> Call:
         parser = self._parser
         return Call(
             self,
             parser.get_method().decode("latin-1"),
             incoming.target,
             incoming.headers,
-            b"".join(incoming.parts) if incoming.size <= MAX_BODY_BYTES else b"",
+            body,
             time.monotonic_ns(),
             parser.should_keep_alive(),
             parser.get_http_version() != "1.0",
-            incoming.spool,
+            incoming.body,
             incoming.key,
             incoming.refusal,
         )
@@ -271,11 +268,13 @@ class Downstream(asyncio.Protocol):
         if self._on_pause:
             self._on_pause(waits)
 
-    def _measure(self, size: int) -> None:
-        """So many bytes of a body that is kept in memory, or read past."""
-        self._incoming.size += size
-        if self._incoming.size > MAX_BODY_BYTES:
-            self._reject(413, f"The body is larger than {MAX_BODY_BYTES} bytes")
+    def _give_up(self) -> None:
+        """The memory of the body that is coming is needed for others."""
+        self._reject(
+            503,
+            f"All bodies together may take {self._bodies.limit} bytes (--body-memory), and this one was the slowest "
+            "to come: try again later",
+        )
 
     def _note(self, size: int, *, fields: int = 1) -> None:
         try:
@@ -290,7 +289,8 @@ class Downstream(asyncio.Protocol):
             self._transport.close()
         elif not self._closing:
             self._closing = True
-            self.refuse(status, message)
+            self._incoming.body.release()
+            self.refuse(status, message, headers=_RETRY_LATER if status == HTTPStatus.SERVICE_UNAVAILABLE else None)
             self._accepted.linger()
 
     def _start(self, call: Call) -> None:
@@ -302,8 +302,8 @@ class Downstream(asyncio.Protocol):
         """The call under way has its answer, whatever it is; on with the next."""
         self._task, self._on_pause = None, None
         self._accepted.answered()
-        if self._call and self._call.spool:
-            self._call.spool.close()
+        if self._call:
+            self._call.kept.release()
         if not task.cancelled() and (error := task.exception()):
             _log.error("a call failed", exc_info=error)
             self._closing = True
@@ -312,7 +312,7 @@ class Downstream(asyncio.Protocol):
         elif task.cancelled():
             self._closing = True
             if not self.begun:
-                self.refuse(503, STOPPED, code="stopped", headers=[(b"retry-after", b"1")])
+                self.refuse(503, STOPPED, code="stopped", headers=_RETRY_LATER)
         if self._closing:
             self._transport.close()
         elif self._waiting:

@@ -7,9 +7,11 @@ import itertools
 import time
 import uuid
 from collections.abc import Callable
+from dataclasses import replace
 
 from shosei.errors import InputError
 from shosei.gateway.apis import Api
+from shosei.gateway.bodies import MAX_BODY_BYTES, Bodies
 from shosei.gateway.budget import BUDGET_CODE, Spent, TaskBudgets, words_over
 from shosei.gateway.call import Call, path_of
 from shosei.gateway.config import GatewayConfig
@@ -64,7 +66,8 @@ class Gateway:
         self._asks_usage = True  # until the upstream refuses to be asked
         self._passages = Passages(self._emit)
         self._downstreams: set[Downstream] = set()
-        self._connections = AcceptedConnections(limits)
+        self._connections = AcceptedConnections(replace(limits, discarded=MAX_BODY_BYTES))
+        self._bodies = Bodies(config.body_memory)
         self._hurried = False
         self._not_recorded = 0
         self._name, self._numbers = uuid.uuid4().hex[:16], itertools.count(1)
@@ -93,7 +96,7 @@ class Gateway:
         return self
 
     def _connected(self) -> Downstream:
-        return Downstream(self._handle, self._downstreams, self._key_of, self._connections)
+        return Downstream(self._handle, self._downstreams, self._key_of, self._connections, self._bodies)
 
     async def __aexit__(self, *_: object) -> None:
         """Let the answers in flight end for ``drain_s``, while further calls are refused; then cancel them."""

@@ -20,8 +20,8 @@ import msgspec
 
 from shosei.errors import InputError
 from shosei.files import write_atomic
+from shosei.gateway.bodies import MAX_BODY_BYTES
 from shosei.gateway.call import Call
-from shosei.gateway.downstream import MAX_BODY_BYTES
 from shosei.gateway.relay import Relay
 from shosei.gateway.upstream import NotRecorded, Source
 from shosei.log.events import UNATTRIBUTED

@@ -10,9 +10,10 @@ import msgspec
 from shosei.gateway import tool_results, tools
 from shosei.gateway.apis import Api
 from shosei.gateway.blocks import Blocks, Renaming
+from shosei.gateway.bodies import MAX_BODY_BYTES
 from shosei.gateway.budget import BUDGET_CODE, Charge, words_over
 from shosei.gateway.call import Call
-from shosei.gateway.downstream import MAX_BODY_BYTES, STOPPED
+from shosei.gateway.downstream import STOPPED
 from shosei.gateway.estimate import Estimate, prompt_tokens
 from shosei.gateway.hop import handed_on
 from shosei.gateway.splice import edited, id_edits

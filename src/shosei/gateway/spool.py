@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import os
 import tempfile
 from collections.abc import Iterable, Iterator
 
 _PIECE_BYTES = 1 << 18
+_LEFT_BYTES = 1 << 30  # of the disk, to others: a log, for one; of a small disk a tenth
 
 
 class Spool:
-    """Takes a body as it comes and gives it again, piece by piece. Raises OSError where the disk is full."""
+    """Takes a body as it comes and gives it again, piece by piece. Raises OSError where the disk is full, or nearly."""
 
     def __init__(self, parts: Iterable[bytes]) -> None:
         self.size = 0
@@ -20,6 +23,9 @@ class Spool:
             self.add(part)
 
     def add(self, data: bytes) -> None:
+        disk = os.fstatvfs(self._file.fileno())
+        if disk.f_bavail * disk.f_frsize < min(_LEFT_BYTES, disk.f_blocks * disk.f_frsize // 10):
+            raise OSError(errno.ENOSPC, "the disk of temporary files is nearly full")
         self._file.write(data)
         self._hash.update(data)
         self.size += len(data)

@@ -6,9 +6,9 @@ import os
 import time
 from functools import cache
 
-import psutil
 import torch
 
+from shosei.memory import available_memory
 from shosei.spec.device import Device
 
 _PEAK_SIZE = {"cpu": 1024}  # an accelerator wants more to do
@@ -26,9 +26,9 @@ def choose() -> torch.device:
 
 
 def free_memory(device: torch.device) -> int:
-    """Bytes that are free on ``device``; on the CPU, what this process may take without swapping."""
+    """Bytes that are free on ``device``; on the CPU, what this process may take without swapping or being killed."""
     if device.type == "cpu":
-        return int(psutil.virtual_memory().available)
+        return available_memory()
     return int(torch.accelerator.get_memory_info(device)[0])
 
 
@@ -64,7 +64,7 @@ def this_machine() -> Device:
     dtype = compute_dtype("auto")
     threads = torch.get_num_threads()
     source = f"measured: {threads} thread{'s' * (threads > 1)}, {str(dtype).removeprefix('torch.')}"
-    return Device("this machine", psutil.virtual_memory().available, gemm_peak(dtype), _read_bandwidth(), source)
+    return Device("this machine", available_memory(), gemm_peak(dtype), _read_bandwidth(), source)
 
 
 def _read_bandwidth() -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import socket as sockets
 import sys
@@ -54,12 +55,15 @@ _FEEDBACK_ERRORS: dict[int | str, dict[str, Any]] = {
 @dataclass(frozen=True, slots=True)
 class HttpRules:
     """What the operator decides of requests: the largest body; whether a field that changes nothing is refused; how
-    many seconds those under way have once the server is to stop."""
+    many seconds those under way have once the server is to stop; whether each has a line on standard error; how many
+    may wait for a slot of the engine, beyond which they are refused (429); what connections may take."""
 
     max_body_bytes: int = MAX_BODY_BYTES
     strict: bool = False
     drain_s: float = DRAIN_S
-    log_json: bool = False  # a line on standard error for each request
+    log_json: bool = False
+    max_waiting: int = MAX_WAITING
+    limits: ConnectionLimits = ConnectionLimits()  # noqa: RUF009 - immutable
 
 
 DEFAULT_HTTP = HttpRules()
@@ -72,16 +76,14 @@ def create_app(
     *,
     writer: Writer | None = None,
     rules: FeedbackRules = DEFAULT_RULES,
-    max_waiting: int = MAX_WAITING,
     http: HttpRules = DEFAULT_HTTP,
     access: Access | None = None,
 ) -> FastAPI:
     """The API over the engine at ``socket``, under the name ``model_name``.
 
-    At most ``max_waiting`` requests wait for a slot of the engine; more are refused with 429. With ``writer``, each
-    completion request becomes a ``request`` event and each rating a ``rating`` event, by ``rules``. Without ``access``
-    this machine may ask, and needs no key. Raises InputError if the folder's tokenizer, its sampling defaults or the
-    run's secret cannot be read.
+    With ``writer``, each completion request becomes a ``request`` event and each rating a ``rating`` event, by
+    ``rules``. Without ``access`` this machine may ask, and needs no key. Raises InputError if the folder's tokenizer,
+    its sampling defaults or the run's secret cannot be read.
     """
     secret = RunSecret.of(writer.path.parent.parent) if writer else RunSecret.of_process()
     recent = RecentAnswers() if rules.keep_text else None
@@ -92,7 +94,7 @@ def create_app(
         EngineLink(socket, counters),
         GrammarChecker(model_folder),
         counters,
-        max_waiting,
+        http.max_waiting,
         recent,
         SamplingDefaults.of_folder(model_folder),
         http.strict,
@@ -126,7 +128,7 @@ def _install_middleware(
 ) -> None:
     """What a request passes before its route, from the inside out."""
     app.add_middleware(EventMiddleware, counters=counters, ids=ids, writer=writer, max_body_bytes=http.max_body_bytes)
-    app.add_middleware(AccessMiddleware, access=access)
+    app.add_middleware(AccessMiddleware, access=access, counters=counters)
     if access.origins:  # outside, so that a page may read why it was refused
         app.add_middleware(
             CORSMiddleware,
@@ -137,7 +139,13 @@ def _install_middleware(
             expose_headers=[IGNORED_HEADER, "Retry-After"],
         )
     if http.log_json:
-        app.add_middleware(AccessLogMiddleware, write=lambda line: print(line, file=sys.stderr, flush=True))
+        app.add_middleware(AccessLogMiddleware, write=log_line)
+
+
+def log_line(line: str) -> None:
+    """Write a line of the access log to standard error."""
+    with contextlib.suppress(OSError):  # a full disk, or nobody who reads: the answer has come all the same
+        print(line, file=sys.stderr, flush=True)
 
 
 def _install_routes(app: FastAPI, front: Front, ratings: Ratings) -> None:
@@ -165,10 +173,15 @@ def _install_routes(app: FastAPI, front: Front, ratings: Ratings) -> None:
         return await front.in_thread(work, request)
 
     @app.post("/detokenize")
-    async def detokenize(body: DetokenizeRequest) -> Response:
+    async def detokenize(request: Request, body: DetokenizeRequest) -> Response:
         front.check_model(body.model or front.card.id)
-        check_range("tokens", body.tokens, (await front.link.client()).hello.vocab_size)
-        return _json(Detokenized(_text(front.chat, body.tokens)))
+        entries = (await front.link.client()).hello.vocab_size
+
+        def work() -> Response:
+            check_range("tokens", body.tokens, entries)
+            return _json(Detokenized(_text(front.chat, body.tokens)))
+
+        return await front.in_thread(work, request)
 
     @app.post("/v1/feedback", responses=_FEEDBACK_ERRORS)
     async def feedback(request: Request, response: Response, body: Feedback) -> FeedbackReceipt:
@@ -236,4 +249,4 @@ def run_server(
     # uvicorn raises the signal again once it has drained; the caller is to go on and end its run.
     for signum in (signal.SIGTERM, signal.SIGINT):
         signal.signal(signum, lambda *_: None)
-    HttpServer(app, ConnectionLimits().within_open_files(), http.drain_s).run(sockets=[listener])
+    HttpServer(app, http.limits.within_open_files(), http.drain_s).run(sockets=[listener])

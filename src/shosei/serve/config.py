@@ -46,6 +46,7 @@ class ServeConfig(AccessConfig):
     context: int = Field(0, ge=0, description="Most tokens of a prompt with its answer; 0: the model's context.")
 
     body_limit: int = Field(1 << 20, ge=1024, description="The largest body that a request may have, in bytes.")
+    waiting: int = Field(64, ge=0, description="Requests that may wait beyond those that are answered; more get 429.")
     drain_s: float = Field(
         20.0, ge=0, description="Seconds that requests under way have to end when the server is to stop."
     )

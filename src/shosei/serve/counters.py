@@ -95,13 +95,17 @@ class Counters:
         """One answer has ended: stop, length, tool_calls, or "" where it was broken off."""
         self._success["stop" if reason == "tool_calls" else reason or "abort"].inc()
 
+    def refused(self, reason: str) -> None:
+        """A request was refused, for a reason in a word."""
+        self._rejections.labels(reason).inc()
+
     def count(self, event: Request, refusal: str) -> None:
         """A request is over; ``refusal`` is why it was refused, in a word, if it was."""
         self._requests.labels(str(event.status or "none")).inc()
         if event.error:
             self._errors.labels(event.error).inc()
         if refusal:
-            self._rejections.labels(refusal).inc()
+            self.refused(refusal)
         self._prompt.inc(event.tokens_in or 0)
         self._generation.inc(event.tokens_out or 0)
         if event.status == 200 and event.sent_ns is not None and event.done_ns is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import itertools
 import time
@@ -77,7 +78,8 @@ class EngineLink:
         return list(itertools.islice(self._in_flight, slots))
 
     async def submit(self, request: Submit) -> AsyncGenerator[Token | PromptScores, None]:
-        """As ``EngineClient.submit``. Raises ApiError too: for a request that the engine has died of."""
+        """As ``EngineClient.submit``; ``answered`` is to follow. Raises ApiError too: for a request that the engine has
+        died of."""
         key = key_of(request)
         async with self._quarantine.admitted(key):
             client = await self.client()
@@ -89,7 +91,6 @@ class EngineLink:
                         if isinstance(message, Token):
                             self._counters.token(flight.next_token())
                         yield message
-                self._quarantine.clear(key)
             except GenerationFailed:
                 self._quarantine.clear(key)  # the engine has refused it, and lives
                 raise
@@ -110,17 +111,26 @@ class EngineLink:
     async def client(self) -> EngineClient:
         """The living connection. Raises EngineLost if there is none and none can be made at once."""
         if self._client is None or self._client.lost:
-            if self._connecting is None or self._connecting.done():
-                self._connecting = asyncio.create_task(EngineClient.connect(self._socket, _CONNECT_S))
             before = self._client
             try:
-                self._client = await asyncio.shield(self._connecting)
+                self._client = await asyncio.shield(self._connection())
             except EngineLost:
                 raise EngineLost("The engine does not answer: it is loading, lost or hanging") from None
             if before is not None and self._client is not self._counted:
                 self._counters.engine_restarts.inc()
                 self._counted = self._client
         return self._client
+
+    def _connection(self) -> asyncio.Task[EngineClient]:
+        """The attempt to connect that is under way, or whose connection nobody stayed to take; or else another."""
+        attempt = self._connecting
+        if attempt is None or (attempt.done() and (attempt.exception() or attempt.result().lost)):
+            attempt = self._connecting = asyncio.create_task(EngineClient.connect(self._socket, _CONNECT_S))
+        return attempt
+
+    def answered(self, request: Submit) -> None:
+        """Its answer is whole, and the engine lives."""
+        self._quarantine.clear(key_of(request))
 
     async def probe(self, token: int) -> None:
         """Decode one token for real, after ``token``. Raises ApiError (503) that says why it was impossible."""
@@ -139,8 +149,8 @@ class EngineLink:
     async def close(self) -> None:
         if self._connecting:
             self._connecting.cancel()
-        if self._client:
-            await self._client.close()
+            with contextlib.suppress(asyncio.CancelledError, EngineLost):
+                await (await self._connecting).close()
 
 
 class Quarantine:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import re
@@ -22,6 +23,7 @@ from shosei.wire.api_error import ApiError
 from shosei.wire.feedback import Feedback
 
 CONTEXT_LENGTH_EXCEEDED = "context_length_exceeded"
+LONG_BODY_BYTES = 1 << 16  # whose text takes some tens of milliseconds to look through, or to encode
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")  # escaped; those of a pair are one character
 _SHOWN = 100  # characters of what a client sent
 _NO_PATH = "This server has no {path}: OpenAI's paths begin with /v1, and so a client's base URL ends with /v1"
@@ -41,7 +43,8 @@ class JsonRoute(APIRoute):
         async def checked(request: Request) -> Response:
             with contextlib.suppress(ClientDisconnect):  # which the handler meets, too
                 if "content-encoding" not in request.headers:
-                    check_text(await request.body())
+                    body = await request.body()
+                    await asyncio.to_thread(check_text, body) if len(body) > LONG_BODY_BYTES else check_text(body)
             return await handle(request)
 
         return checked

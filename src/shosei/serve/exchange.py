@@ -106,8 +106,8 @@ class AccessMiddleware:
     What is refused here is read no further, and leaves no event: whoever has no key cannot fill the disk.
     """
 
-    def __init__(self, app: ASGIApp, access: Access) -> None:
-        self._app, self._access, self._limits = app, access, KeyLimits()
+    def __init__(self, app: ASGIApp, access: Access, counters: Counters) -> None:
+        self._app, self._access, self._limits, self._counters = app, access, KeyLimits(), counters
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -119,6 +119,8 @@ class AccessMiddleware:
                 exchange.event.api_key = key.name if key else ""
                 await self._app(scope, receive, send)
         except ApiError as error:
+            exchange.refusal = error.code or str(error.status)
+            self._counters.refused(exchange.refusal)
             response = Response(error.body(), error.status, error.headers, media_type="application/json")
             await response(scope, receive, send)
 

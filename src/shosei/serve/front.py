@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import aclosing
 from typing import Any, TypeVar
 from urllib.parse import quote
@@ -17,7 +17,7 @@ from starlette.types import Message, Receive, Scope, Send
 from shosei.engine.protocol import Hello
 from shosei.serve.counters import Counters
 from shosei.serve.engine_link import EngineLink
-from shosei.serve.errors import api_error
+from shosei.serve.errors import LONG_BODY_BYTES, api_error
 from shosei.serve.exchange import Exchange, timeout_in_header
 from shosei.serve.feedback import RecentAnswers
 from shosei.serve.fields import check_fields, check_ids, ignored_fields
@@ -33,7 +33,8 @@ from shosei.wire.openai import RequestBody
 from shosei.wire.openai_answers import ModelCard
 
 IGNORED_HEADER = "x-shosei-ignored"
-_LONG_BODY_BYTES = 1 << 16  # whose text takes some tens of milliseconds to encode
+_MOST_IGNORED = 2_000  # characters of that header: clients and proxies refuse an answer with a large one
+_SHOWN = 100  # of what a client sent
 _OPENAI_DEFAULTS = SamplingDefaults()
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
@@ -67,7 +68,7 @@ class Front:
     def check_model(self, name: str) -> None:
         """Raise ApiError (404) unless ``name`` is the served model."""
         if name != self.card.id:
-            message = f"The model '{name}' does not exist here: this server has '{self.card.id}'"
+            message = f"The model '{name[:_SHOWN]}' does not exist here: this server has '{self.card.id}'"
             raise ApiError(404, message, param="model", code="model_not_found")
 
     async def answer(self, http: HttpRequest, request: PreparedRequest, wording: type[Wording]) -> CompletionResponse:
@@ -80,9 +81,10 @@ class Front:
         if exchange.ignored and self._strict:
             fields = ", ".join(exchange.ignored)
             raise ApiError(400, f"this server is strict, and does nothing with {fields}", param=exchange.ignored[0])
+        exchange.limit_time(body.timeout, timeout_in_header(http.scope))
         hello = (await self.link.client()).hello
         self._admit(hello.slots)
-        prompts = await _while_connected(http, self._prompts(http, request, hello))
+        prompts = await _in_time(exchange, _while_connected(http, self._prompts(http, request, hello)))
         tokenizer = self.chat.tokenizer
         generations = [
             Generation(self.link, tokenizer, prompt, most, body, self._defaults, number)
@@ -92,7 +94,6 @@ class Front:
         ]
         if self._recent is not None:
             self._recent.add(exchange.event.id, request.text, generations[0].texts)
-        exchange.limit_time(body.timeout, timeout_in_header(http.scope))
         choices = Choices(generations, body.n, prompts[0].has_thoughts)
         worded = wording(exchange.event.id, self.card.id, tokenizer, body.alternatives is not None)
         return CompletionResponse(exchange, body, choices, worded, self.counters)
@@ -120,7 +121,7 @@ class Front:
     async def in_thread(self, work: Callable[[], T], http: HttpRequest) -> T:
         """``work``, which encodes a text of this request, outside of the event loop. Long ones take turns, so that they
         leave the threads that all share to others. Raises ApiError where too many wait."""
-        if len(await http.body()) <= _LONG_BODY_BYTES:
+        if len(await http.body()) <= LONG_BODY_BYTES:
             return await asyncio.to_thread(work)
         async with self._long_prompts.turn(Exchange.of(http.scope).client):
             return await asyncio.to_thread(work)
@@ -136,7 +137,7 @@ class CompletionResponse(Response):
     def __init__(
         self, exchange: Exchange, body: RequestBody, choices: Choices, wording: Wording, counters: Counters
     ) -> None:
-        names = quote(", ".join(exchange.ignored), safe=" ,.[]", errors="replace")
+        names = _header_of(exchange.ignored)
         super().__init__(
             media_type="text/event-stream" if body.stream else "application/json",
             headers={IGNORED_HEADER: names} if names else {},
@@ -227,6 +228,24 @@ class CompletionResponse(Response):
 
 def _event(data: bytes) -> Message:
     return {"type": "http.response.body", "body": sse.encode(data), "more_body": True}
+
+
+def _header_of(names: Sequence[str]) -> str:
+    """Names of fields in a header; where they are too long for one, as many as fit and an ellipsis."""
+    text = quote(", ".join(names), safe=" ,.[]", errors="replace")
+    return text if len(text) <= _MOST_IGNORED else f"{text[:_MOST_IGNORED].rpartition(', ')[0]}, ..."
+
+
+async def _in_time(exchange: Exchange, work: Coroutine[Any, Any, T]) -> T:
+    """What ``work`` returns or raises; ApiError (504) where the answer would be late."""
+    try:
+        async with asyncio.timeout(exchange.left_s) as limit:
+            return await work
+    except TimeoutError:
+        if not limit.expired():
+            raise
+        exchange.event.error = "timeout"
+        raise exchange.late() from None
 
 
 async def _while_connected(http: HttpRequest, work: Coroutine[Any, Any, T]) -> T:

@@ -100,6 +100,7 @@ class Generation:
                 self._note(piece)
                 called = called or not isinstance(piece, str | ThoughtPiece)
                 yield piece
+        self._engine.answered(self._asked)  # to its end, or to a stop text
         if called and self.finish_reason == "stop":
             self.finish_reason = "tool_calls"
 

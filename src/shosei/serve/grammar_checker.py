@@ -29,6 +29,7 @@ WAIT_S = 20.0
 _START_S = 60.0
 _MAX_LINE_BYTES = 1 << 26  # of an answer: a grammar of the largest body, in Lark, as JSON
 _KEPT = 1024  # results
+_LONGEST_KEPT = 1 << 16  # characters of a grammar in Lark that one has
 _KEPT_LIMIT_S = 60.0  # a busy moment must not refuse a grammar for ever
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Result).decode
@@ -172,6 +173,8 @@ class GrammarChecker:
         return result if time.monotonic() < until else None
 
     def _keep(self, trial: Trial, result: Result, seconds: float) -> None:
+        if len(result.lark) > _LONGEST_KEPT:
+            return
         key = _digest(trial)
         self._results[key] = time.monotonic() + seconds, result
         self._results.move_to_end(key)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from http import HTTPStatus
 from types import FrameType
 from typing import Any, cast
 
+import httptools
 import uvicorn
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -27,8 +30,8 @@ _log = logging.getLogger(__name__)
 
 
 class HttpServer(uvicorn.Server):
-    """Serves ``app`` until SIGTERM or SIGINT; then requests under way have ``drain_s`` to end, further ones are refused
-    (503), and the port closes last. A second signal, or the end of that time, cuts what is left."""
+    """Serves ``app`` until SIGTERM, SIGINT or SIGHUP; then requests under way have ``drain_s`` to end, further ones are
+    refused (503), and the port closes last. A second signal, or the end of that time, cuts what is left."""
 
     def __init__(self, app: ASGIApp, limits: ConnectionLimits, drain_s: float, log_level: str = "warning") -> None:
         self._connections = connections = AcceptedConnections(limits)
@@ -48,6 +51,14 @@ class HttpServer(uvicorn.Server):
             timeout_graceful_shutdown=1,
         )
         super().__init__(config)
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """uvicorn's signals, and that of a terminal which has gone, unless we were started to outlive it."""
+        if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+            signal.signal(signal.SIGHUP, self.handle_exit)
+        with super().capture_signals():
+            yield
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """A signal came."""
@@ -88,6 +99,10 @@ class HttpServer(uvicorn.Server):
             await asyncio.sleep(_POLL_S)
 
 
+class _AnswerFirst(Exception):
+    """A request came before the one before it was answered."""
+
+
 class _Connection(HttpToolsProtocol):
     """A client's connection. asyncio calls ``connection_…``, ``data_received`` and ``…_writing``; httptools calls
     ``on_…``; uvicorn calls the rest."""
@@ -97,6 +112,7 @@ class _Connection(HttpToolsProtocol):
         self._connections = connections
         self._accepted: AcceptedConnection
         self._error: Exception | None = None
+        self._closing = False  # after the answer under way
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -107,13 +123,28 @@ class _Connection(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        if self._accepted.takes(data):
-            super().data_received(data)
+        if self._accepted.takes(data) and not self._closing:
+            self._unset_keepalive_if_required()
+            self._parse(data)
             self._accepted.parsed(self._error)
 
-    def send_400_response(self, msg: str) -> None:
-        """The parser met what is not HTTP, or what we raised."""
-        self._error = self._error or ValueError(msg)
+    def _parse(self, data: bytes) -> None:
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            method, self.parser = self.parser.get_method(), httptools.HttpRequestParser(self)
+            if method == b"CONNECT":
+                self._refuse(405, "This is not a tunnel")
+            else:  # an offer of HTTP/2, as Java's client makes it: not taken, so the request is read as if without it
+                self._parse(self._head(method) + data[upgrade.args[0] :])
+        except httptools.HttpParserError as error:
+            if not self._closing:
+                self._error = self._error or error
+
+    def _head(self, method: bytes) -> bytes:
+        """The header again, without its offer."""
+        lines = [b"%s: %s" % header for header in self.headers if header[0] != b"upgrade"]
+        return b"\r\n".join([b"%s %s HTTP/1.1" % (method, self.url), *lines, b"", b""])
 
     def pause_writing(self) -> None:
         self._accepted.paused(True)
@@ -124,6 +155,11 @@ class _Connection(HttpToolsProtocol):
         super().resume_writing()
 
     def on_message_begin(self) -> None:
+        if self.cycle is not None and not self.cycle.response_complete:
+            # Sent before the answer to the last one. It may be left unanswered, and is (RFC 9112, 9.3.2): thousands
+            # would be read at once, and the client's leaving be seen by the last of them alone.
+            self._closing, self.cycle.keep_alive = True, False
+            raise _AnswerFirst
         self._accepted.begun()
         super().on_message_begin()
 
@@ -136,6 +172,8 @@ class _Connection(HttpToolsProtocol):
         super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
+        if self.parser.should_upgrade():
+            return
         self._accepted.header_ended()
         reason = self._accepted.refusal(self.url.partition(b"?")[0].decode("latin-1"))
         self.app = cast(Any, _Unavailable(reason) if reason else self._answer)
@@ -146,6 +184,8 @@ class _Connection(HttpToolsProtocol):
         super().on_body(body)
 
     def on_message_complete(self) -> None:
+        if self.parser.should_upgrade():
+            return
         self._accepted.whole()
         super().on_message_complete()
 

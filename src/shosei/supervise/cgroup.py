@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from shosei.proc import read
+from shosei.proc import own_cgroups, read
 
 _EMPTY_S = 2.0  # for the kernel to end processes that are killed
 _GONE_S = 0.2  # for one that has ended to leave its group
@@ -32,7 +32,7 @@ class Cgroup:
     def create(cls, name: str) -> Cgroup | None:
         """A new group below ours; None where none can be made, without the rights or off Linux."""
         made = []
-        for own in _own_folders():
+        for own in own_cgroups():
             with contextlib.suppress(OSError):
                 (own / name).mkdir()
                 made.append(own / name)
@@ -102,30 +102,6 @@ class Cgroup:
     def _number(self, names: tuple[str, ...]) -> int | None:
         texts = (read(f"{folder}/{name}") for folder in self.folders for name in names)
         return next((int(text) for text in texts if text), None)
-
-
-def _own_folders() -> list[Path]:
-    """Where our own process stands: in the unified hierarchy first, then in the memory controller's."""
-    folders: dict[str, Path] = {}
-    groups = dict(_groups())
-    for line in read("/proc/self/mountinfo").decode(errors="replace").splitlines():
-        before, _, after = line.partition(" - ")
-        kind, _, options = after.split(" ", 2) if after else ("", "", "")
-        name = {"cgroup2": "", "cgroup": "memory"}.get(kind)
-        if name is None or name not in groups or (name and name not in options.split(",")):
-            continue
-        root, mount = before.split(" ")[3:5]
-        with contextlib.suppress(ValueError):
-            folders[name] = Path(mount) / Path(groups[name]).relative_to(root)
-    return [folders[name] for name in ("", "memory") if name in folders]
-
-
-def _groups() -> Iterator[tuple[str, str]]:
-    """``(controller, path)`` of our own groups; the unified hierarchy has no controller's name."""
-    for line in read("/proc/self/cgroup").decode(errors="replace").splitlines():
-        _, controllers, path = line.split(":", 2)
-        for controller in controllers.split(","):
-            yield controller, path
 
 
 def _with_subgroups(folder: Path) -> Iterator[Path]:

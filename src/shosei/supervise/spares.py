@@ -5,16 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Collection
 
-from shosei.proc import numbers
+from shosei.memory import available_memory
 from shosei.supervise.process import Child, Process
 
 SPARE_DELAY_S = 5.0  # after a start, whose own loading comes first
-_LEAST_MEMORY_BYTES = 1 << 30  # available on the machine, for a spare to be started
+_LEAST_MEMORY_BYTES = 1 << 30  # available, for a spare to be started
 _SHORT_OF_MEMORY_BYTES = 1 << 28  # a spare is given up below it
 
 
 class Spares:
-    """At most one spare for each child that asks for one, made by ``start``. None where memory is short, or unknown."""
+    """At most one spare for each child that asks for one, made by ``start``. None where memory is short."""
 
     def __init__(self, start: Callable[[Child], Process], delay_s: float) -> None:
         self._start, self._delay_s = start, delay_s
@@ -29,7 +29,7 @@ class Spares:
         if not child.spare:
             return
         await asyncio.sleep(self._delay_s)
-        if child.name not in self._waiting and _available_bytes() >= _LEAST_MEMORY_BYTES:
+        if child.name not in self._waiting and available_memory() >= _LEAST_MEMORY_BYTES:
             self._waiting[child.name] = self._start(child)
 
     def take(self, child: Child) -> Process | None:
@@ -42,7 +42,7 @@ class Spares:
 
     def give_up(self, only_if_short: bool = False) -> None:
         """End all spares; with ``only_if_short`` only where others need their memory."""
-        if self._waiting and not (only_if_short and _available_bytes() >= _SHORT_OF_MEMORY_BYTES):
+        if self._waiting and not (only_if_short and available_memory() >= _SHORT_OF_MEMORY_BYTES):
             while self._waiting:
                 _end(self._waiting.popitem()[1])
 
@@ -50,7 +50,3 @@ class Spares:
 def _end(process: Process) -> None:
     process.reap()
     process.forget()
-
-
-def _available_bytes() -> int:
-    return numbers("/proc/meminfo").get("MemAvailable", 0)

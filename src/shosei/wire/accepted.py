@@ -12,7 +12,6 @@ PROBES = ("/livez", "/health", "/metrics", "/readyz")
 _STOPPED = ("/readyz",)  # whoever asks for readiness is told while the server is being stopped
 _OTHER_FILES = 128  # that a server has open beside its connections
 _TICK_S = 0.5
-_MOST_DISCARDED = 4 << 20  # bytes that follow a refusal, so that the client comes to read it
 
 _log = logging.getLogger(__name__)
 
@@ -21,7 +20,8 @@ _log = logging.getLogger(__name__)
 class ConnectionLimits:
     """What clients may take. ``header_s`` and ``idle_s`` are seconds for a header and between two requests; a body has
     ``body_s`` and a second more for each ``body_bytes_per_s``; a client that reads has to empty our buffer within
-    ``unread_s``. Beyond so many ``connections``, ``kept`` further ones may ask how the server is."""
+    ``unread_s``; of what follows a refusal so many bytes are ``discarded``, so that the client comes to read it. Beyond
+    so many ``connections``, ``kept`` further ones may ask how the server is."""
 
     connections: int = 800  # fits the usual 1,024 open files
     kept: int = 16
@@ -32,6 +32,7 @@ class ConnectionLimits:
     body_bytes_per_s: int = 1024
     idle_s: float = 75.0  # longer than clients keep an idle connection, so that none is closed as they use it again
     unread_s: float = 30.0
+    discarded: int = 4 << 20
 
     def within_open_files(self, files_each: int = 1) -> ConnectionLimits:
         """These limits, with no more connections than the files that this process may open; that is raised if it can
@@ -80,7 +81,7 @@ class AcceptedConnection:
         self._unparsed += len(data)
         if self._ending_since is None:
             return True
-        if self._unparsed > _MOST_DISCARDED:
+        if self._unparsed > self._limits.discarded:
             self.abort()
         return False
 

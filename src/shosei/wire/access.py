@@ -13,6 +13,7 @@ from pydantic import Field
 
 from shosei.config import Config
 from shosei.errors import InputError
+from shosei.wire.accepted import ConnectionLimits
 from shosei.wire.api_error import ApiError
 from shosei.wire.api_keys import ApiKey, ApiKeys, bearer
 from shosei.wire.connection import Headers
@@ -21,6 +22,7 @@ LOOPBACK = "127.0.0.1"
 _AUTHORITY = re.compile(r"(?:\[([0-9a-f:.]+)\]|([^\s\[\]:@/?#]+?))\.?(?::\d{0,5})?")
 _ORIGIN = re.compile(r"\*|null|[a-z][a-z0-9+.-]*://[^/?#@\sA-Z]+")  # as browsers send it; a file's page sends null
 _SHOWN_CHARACTERS = 80  # of what a client sent
+_LIMITS = ConnectionLimits()
 _CHALLENGE = {"WWW-Authenticate": "Bearer"}
 
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -59,6 +61,18 @@ class AccessConfig(Config):
         default=[],
         description="A page's origin that may ask from a browser, such as http://localhost:3000; * for any.",
     )
+
+    connections: int = Field(default=_LIMITS.connections, ge=1, description="Most connections at once, but for probes.")
+    idle_s: float = Field(
+        default=_LIMITS.idle_s, gt=0, description="How long a connection may be kept between two requests, in seconds."
+    )
+    unread_s: float = Field(
+        default=_LIMITS.unread_s, gt=0, description="How long a client may leave its answer unread, in seconds."
+    )
+
+    def limits(self) -> ConnectionLimits:
+        """What connections may take."""
+        return ConnectionLimits(self.connections, idle_s=self.idle_s, unread_s=self.unread_s)
 
     def access_rules(self, api_key: str = "") -> AccessRules:
         """Who may ask; ``api_key`` lets in as well. Raises InputError for what is no key, or no file of them."""

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from shosei.wire.message import Message
+from shosei.wire.message import Items, Message
 
 # The paths at which a model is asked, with what the ids of their answers begin with.
 ID_PREFIXES = {"/v1/chat/completions": "chatcmpl-", "/v1/completions": "cmpl-"}
@@ -37,16 +37,16 @@ class RequestBody(BaseModel):
     frequency_penalty: Annotated[float, Field(ge=-2, le=2)] = 0.0
     logit_bias: dict[int, Annotated[float, Field(ge=-100, le=100)]] = {}
     min_tokens: Annotated[int, Field(ge=0)] = 0
-    stop_token_ids: list[int] = []
+    stop_token_ids: Items[int] = []
     ignore_eos: bool = False
     seed: int | None = None
-    stop: str | list[str] | None = None
+    stop: str | Items[str] | None = None
     n: Annotated[int, Field(ge=1, le=MAX_CHOICES)] = 1
     timeout: Annotated[float, Field(gt=0)] | None = None  # seconds; no field of OpenAI's
     structured_outputs: StructuredOutputs | None = None
     guided_json: dict[str, Any] | str | None = None
     guided_regex: str | None = None
-    guided_choice: list[str] | None = None
+    guided_choice: Items[str] | None = None
     guided_grammar: str | None = None
 
     @model_validator(mode="before")
@@ -84,7 +84,7 @@ class StructuredOutputs(BaseModel):
 
     json_schema: Annotated[dict[str, Any] | str | None, Field(alias="json")] = None
     regex: str | None = None
-    choice: list[str] | None = None
+    choice: Items[str] | None = None
     grammar: str | None = None
     json_object: bool | None = None
 
@@ -116,7 +116,7 @@ class NamedTool(BaseModel):
 
 class AllowedTools(BaseModel):
     mode: Literal["auto", "required"]
-    tools: list[NamedTool]
+    tools: Items[NamedTool]
 
 
 class ToolSelection(BaseModel):
@@ -141,10 +141,10 @@ class ResponseFormat(BaseModel):
 class ChatRequest(RequestBody):
     """``POST /v1/chat/completions``."""
 
-    messages: Annotated[list[Message], Field(min_length=1)]
+    messages: Annotated[Items[Message], Field(min_length=1)]
     max_tokens: Annotated[int, Field(ge=1)] | None = None
     max_completion_tokens: Annotated[int, Field(ge=1)] | None = None
-    tools: list[Tool] = []
+    tools: Items[Tool] = []
     tool_choice: Literal["none", "auto", "required"] | NamedTool | ToolSelection = "auto"
     parallel_tool_calls: bool = True
     response_format: ResponseFormat = ResponseFormat(type="text")
@@ -174,11 +174,19 @@ class ChatRequest(RequestBody):
 class CompletionRequest(RequestBody):
     """``POST /v1/completions``."""
 
-    prompt: str | list[str] | list[int] | list[list[int]]
+    prompt: str | Items[str] | Items[int] | Items[Items[int]]
     max_tokens: Annotated[int, Field(ge=0)] = 16
     echo: bool = False
     logprobs: Annotated[int, Field(ge=0, le=MAX_ALTERNATIVES)] | None = None
     add_special_tokens: bool = True  # whether the token that documents begin with stands before a text
+
+    @field_validator("prompt", mode="before")
+    @classmethod
+    def _are_few(cls, prompt: Any) -> Any:
+        """Only ids may be many. Many lists of them would take long to be looked at."""
+        if isinstance(prompt, list) and len(prompt) > MAX_CHOICES and not isinstance(prompt[0], int):
+            raise ValueError(f"one text or several, at most {MAX_CHOICES}, or their ids")
+        return prompt
 
     @property
     def alternatives(self) -> int | None:
@@ -192,8 +200,8 @@ class TokenizeRequest(BaseModel):
 
     model: str = ""
     prompt: str | None = None
-    messages: list[Message] | None = None
-    tools: list[Tool] = []
+    messages: Items[Message] | None = None
+    tools: Items[Tool] = []
     add_special_tokens: bool = True
     add_generation_prompt: bool | None = None
     continue_final_message: bool = False
@@ -205,7 +213,7 @@ class DetokenizeRequest(BaseModel):
     """``POST /detokenize``, vLLM's."""
 
     model: str = ""
-    tokens: list[int]
+    tokens: Items[int]
 
 
 # HTTP status -> the API's error type; clients map them to exception classes.
