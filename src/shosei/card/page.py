@@ -92,7 +92,7 @@ def _page(
         concerns=concerns(card, hint),
         held_out=held_out_rows(card),
         plots=plots,
-        style="".join(map(asset, ("vendor/uplot/uPlot.min.css", "templates/page.css", "templates/answers.css"))),
+        style=style("vendor/uplot/uPlot.min.css", "templates/page.css", "templates/answers.css"),
         scripts=scripts,
         script_hashes=[policy_hash(script) for script in scripts],
         version=__version__,
@@ -191,6 +191,12 @@ def row_of(template: str, package: str = "shosei.card", **context: object) -> Ca
 def asset(name: str) -> str:
     """A text file of this package: a stylesheet or a script."""
     return files("shosei.card").joinpath(name).read_text(encoding="utf-8")
+
+
+def style(*names: str) -> str:
+    """What all pages look like, and these stylesheets of this package."""
+    theme = files("shosei").joinpath("theme.css").read_text(encoding="utf-8")
+    return "".join([theme, *map(asset, names)])
 
 
 def policy_hash(script: str) -> str:

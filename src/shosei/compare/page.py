@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from shosei import __version__
 from shosei.card.answers import fitting
-from shosei.card.page import MOST_BYTES, Phrases, asset, environment, policy_hash, row_of
+from shosei.card.page import MOST_BYTES, Phrases, asset, environment, policy_hash, row_of, style
 from shosei.card.words import LANGUAGES
 from shosei.compare.answer_views import count_of
 from shosei.compare.answers import CHANGE_MARKS
@@ -71,7 +71,7 @@ def _page(decision: Decision, phrases: Phrases, shown_of: Sequence[int], *, chos
         count_of=count_of,
         change_marks=CHANGE_MARKS,
         shown_of=shown_of,
-        style="".join(map(asset, ("templates/page.css", "templates/answers.css"))),
+        style=style("templates/page.css", "templates/answers.css"),
         scripts=scripts,
         script_hashes=[policy_hash(script) for script in scripts],
         version=__version__,

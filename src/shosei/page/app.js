@@ -1,0 +1,300 @@
+// The page: puts its parts together.
+
+import { Api } from "./api.js";
+import { Chat } from "./chat.js";
+import { Composer } from "./composer.js";
+import { Connection } from "./connection.js";
+import { Conversation, merged } from "./conversation.js";
+import { askKey, openSettings } from "./dialogs.js";
+import { iconButton, textButton } from "./dom.js";
+import { History } from "./history.js";
+import { Outbox } from "./outbox.js";
+import { Problem } from "./problem.js";
+import { keepSettings, lastSettings } from "./settings.js";
+import { Store } from "./store.js";
+import { Survey } from "./survey.js";
+import { asJson, asMarkdown, download, fileName, imported } from "./transfer.js";
+import { Transcript } from "./transcript.js";
+import { welcome } from "./welcome.js";
+import { preferredLanguage, say, speak } from "./words.js";
+
+const LEFT_MS = 5000; // an answer that no tab has added to for so long was left by the tab that asked for it
+const $ = (id) => document.getElementById(id);
+
+class App {
+  #open = new Map(); // conversations that this tab has read, by id
+
+  constructor(api, store, connection, about, models) {
+    Object.assign(this, { api, store, connection, about, models });
+    this.model = about.model || models[0] || "";
+    this.outbox = new Outbox(api, store.outbox);
+    this.chat = new Chat(api, store, connection, (problem) => this.#askKey(problem), this.model);
+    this.composer = new Composer($("composer"), (text) => this.#ask(text), () => this.#stop());
+    this.history = new History($("history"), store, (id) => this.#go(id), () => this.#begin());
+    this.survey = new Survey($("survey"), about.ratings, this.outbox);
+    const act = (does) => (node) => does(this.conversation, node);
+    this.transcript = new Transcript($("messages"), $("scroller"), {
+      again: act((conversation, node) => (this.chat.again(conversation, conversation.node(node.parent)), this.#show())),
+      retry: act((conversation, node) => this.chat.retry(conversation, node)),
+      goOn: act((conversation, node) => this.chat.goOn(conversation, node)),
+      edit: (node, text) => this.#askBelow(node.parent, text),
+      choose: act((conversation, node) => (conversation.choose(node), store.keep(conversation.record), this.#show())),
+    }, about.ratings && { form: about.ratings, state: (id) => this.outbox.state(id), send: (node, body) => this.#rate(node, body) }, (node) => this.chat.isRunning(node));
+  }
+
+  async start() {
+    this.draw();
+    this.chat.addEventListener("change", ({ detail }) => this.#answering(detail));
+    this.outbox.addEventListener("change", ({ detail }) => this.#rated(detail));
+    this.connection.addEventListener("change", () => this.#showConnection());
+    this.store.addEventListener("change", ({ detail }) => this.#changedElsewhere(detail));
+    addEventListener("hashchange", () => this.#openHash());
+    addEventListener("keydown", (event) => event.key === "Escape" && !event.isComposing && !document.querySelector("dialog[open]") && this.#escape());
+    $("scroller").addEventListener("scroll", () => ($("below").hidden = this.transcript.isAtEnd), { passive: true });
+    $("veil").addEventListener("click", () => this.#fold());
+    setInterval(() => this.#tick(), 1000);
+    await this.#openHash();
+    this.outbox.flush();
+    this.composer.focus();
+  }
+
+  /** Draw all that has words, in the language of the page. */
+  draw() {
+    document.querySelectorAll("[data-say]").forEach((each) => (each.textContent = say(each.dataset.say)));
+    document.querySelectorAll("[data-label]").forEach((each) => each.setAttribute("aria-label", say(each.dataset.label)));
+    const menu = iconButton("menu", say("conversations"), () => this.#unfold(), { id: "menu", "aria-controls": "history", "aria-expanded": "false" });
+    const begin = iconButton("write", say("new_conversation"), () => this.#begin());
+    $("left").replaceChildren(menu, begin);
+    $("right").replaceChildren(iconButton("settings", say("settings"), () => this.#settings()));
+    $("below").replaceChildren(iconButton("below", say("to_end"), () => this.transcript.toEnd()));
+    this.composer.draw();
+    this.history.draw();
+    this.#showConnection();
+    if (this.conversation) this.#show(true);
+  }
+
+  async #openHash() {
+    const id = location.hash.slice(1);
+    this.conversation = (id && (await this.#read(id))) || Conversation.begin(lastSettings(this.about));
+    this.composer.open(this.conversation.isEmpty ? "" : this.conversation.id);
+    this.#fold();
+    this.#show(true);
+  }
+
+  /** The conversation that the browser keeps, in the one copy that this tab has of it; undefined where there is none. */
+  async #read(id) {
+    const record = await this.store.conversations.get(id);
+    if (!record) return undefined;
+    const conversation = this.#open.get(id) ?? new Conversation(record);
+    conversation.record = merged(record, conversation.record);
+    this.#settle(conversation);
+    this.#open.set(id, conversation);
+    return conversation;
+  }
+
+  /** Say of answers that nobody is at any more that they broke off. */
+  #settle(conversation) {
+    for (const node of Object.values(conversation.record.nodes)) {
+      if (!["waiting", "streaming"].includes(node.state) || this.chat.isRunning(node)) continue;
+      if (Date.now() - node.changed < LEFT_MS) setTimeout(() => this.#changedElsewhere(conversation.id), LEFT_MS);
+      else Object.assign(node, { state: node.content ? "broken" : "failed", problem: { kind: "left" }, wait: null });
+    }
+  }
+
+  #go(id) {
+    if (location.hash.slice(1) === id) this.#fold();
+    else location.hash = id;
+  }
+
+  #begin() {
+    history.pushState(null, "", location.pathname + location.search);
+    return this.#openHash().then(() => this.composer.focus());
+  }
+
+  #show(anew = false) {
+    const { conversation } = this;
+    const { isEmpty } = conversation;
+    document.title = conversation.record.title ? `${conversation.record.title} · Shosei 書生` : `${this.model || "Shosei"} · Shosei 書生`;
+    $("title").textContent = conversation.record.title || this.model;
+    $("first").replaceChildren(...(isEmpty ? [welcome(this.about, this.model, (text) => this.#ask(text))] : []));
+    this.transcript.show(conversation, anew);
+    this.#showRunning();
+    this.history.refresh(conversation.id);
+  }
+
+  #showRunning() {
+    this.composer.setRunning(this.conversation.path.some((node) => this.chat.isRunning(node)));
+  }
+
+  #ask(text) {
+    return this.#askBelow(this.conversation.path.at(-1)?.id ?? "", text);
+  }
+
+  async #askBelow(parent, text) {
+    const { conversation } = this;
+    const isFirst = conversation.isEmpty;
+    this.#open.set(conversation.id, conversation);
+    await this.chat.ask(conversation, parent, text);
+    if (isFirst) {
+      history.pushState(null, "", `#${conversation.id}`);
+      this.composer.place = conversation.id;
+    }
+    this.#show();
+    this.transcript.toEnd();
+  }
+
+  #stop() {
+    for (const node of this.conversation.path) this.chat.stop(node);
+  }
+
+  #answering({ conversation, node }) {
+    const running = this.chat.isRunning(node);
+    if (conversation === this.conversation) {
+      if (running && this.transcript.view(node)) this.transcript.refresh(node);
+      else this.#show();
+      if (!running) this.#tell(node);
+    }
+    if (!running && node.state === "done") this.survey.count();
+  }
+
+  /** Say to a screen reader, once, what a reader sees grow. */
+  #tell(node) {
+    const view = this.transcript.view(node);
+    $("live").lang = view?.language ?? "";
+    $("live").textContent = node.problem ? new Problem(node.problem.kind, node.problem.detail).words : (view?.body.textContent ?? "");
+  }
+
+  #rate(node, body) {
+    const { conversation } = this;
+    conversation.touch(node);
+    this.store.keep(conversation.record);
+    this.outbox.add(node.answer, "v1/feedback", body, { conversation: conversation.id, node: node.id });
+  }
+
+  async #rated({ id, place }) {
+    if (!place) return;
+    const conversation = this.#open.get(place.conversation) ?? (await this.#read(place.conversation));
+    const node = conversation?.node(place.node);
+    if (!node?.rating) return;
+    if (this.outbox.state(id).state === "saved") {
+      node.rating.saved = true;
+      conversation.touch(node);
+      await this.store.keep(conversation.record);
+    }
+    if (conversation === this.conversation) this.transcript.refresh(node);
+  }
+
+  async #changedElsewhere(id) {
+    if (!this.#open.has(id)) return;
+    const conversation = await this.#read(id);
+    if (!conversation) {
+      this.#open.get(id).path.forEach((node) => this.chat.stop(node));
+      this.#open.delete(id);
+    }
+    if (id !== this.conversation.id) return;
+    if (conversation) this.#show();
+    else this.#begin();
+  }
+
+  #tick() {
+    if (this.connection.gone) this.#showConnection();
+    for (const node of this.conversation?.path ?? []) {
+      const isWaiting = node.wait || this.outbox.state(node.answer)?.state === "waiting";
+      if (isWaiting) this.transcript.refresh(node);
+    }
+  }
+
+  #showConnection() {
+    const banner = $("banner");
+    banner.hidden = !this.connection.gone && this.store.lasting;
+    const seconds = Math.max(0, Math.ceil((this.connection.nextTry - Date.now()) / 1000));
+    const again = textButton(say("try_now"), () => this.connection.tryNow(), { class: "small" });
+    banner.replaceChildren(...(this.connection.gone ? [say("gone", { seconds }), " ", again] : this.store.lasting ? [] : [say("not_kept")]));
+  }
+
+  async #askKey(problem) {
+    const key = await askKey(problem.kind === "key" && this.api.key !== "");
+    if (key) this.api.useKey(key);
+    return key !== "";
+  }
+
+  #settings() {
+    const { conversation } = this;
+    openSettings({ settings: conversation.settings, models: this.models, about: this.about, isEmpty: conversation.isEmpty }, {
+      changed: (settings) => {
+        keepSettings(settings);
+        conversation.record.changed = Date.now();
+        if (!conversation.isEmpty) this.store.keep(conversation.record);
+      },
+      spoken: () => this.draw(),
+      exportJson: () => download(fileName(conversation, "json"), "application/json", asJson(conversation)),
+      exportMarkdown: () => download(fileName(conversation, "md"), "text/markdown", asMarkdown(conversation)),
+      importFile: (file) => this.#import(file),
+      removeAll: () => this.#removeAll(),
+      forgetKey: this.api.key ? () => this.api.useKey("") : null,
+    });
+  }
+
+  async #import(file) {
+    try {
+      const conversation = await imported(file);
+      await this.store.keep(conversation.record, true);
+      this.#go(conversation.id);
+    } catch (error) {
+      $("banner").hidden = false;
+      $("banner").replaceChildren(error.message, " ", textButton(say("close"), () => this.#showConnection(), { class: "small" }));
+    }
+  }
+
+  async #removeAll() {
+    for (const { id } of await this.store.records()) await this.store.remove(id);
+    await this.#begin();
+  }
+
+  #escape() {
+    if (document.body.classList.contains("unfolded")) this.#fold();
+    else this.#stop();
+  }
+
+  /** Show the list of conversations, where the screen has no room for it beside the rest. */
+  #unfold() {
+    document.body.classList.add("unfolded");
+    $("menu").setAttribute("aria-expanded", "true");
+    $("history").querySelector("button").focus();
+  }
+
+  #fold() {
+    if (!document.body.classList.contains("unfolded")) return;
+    document.body.classList.remove("unfolded");
+    $("menu").setAttribute("aria-expanded", "false");
+    $("menu").focus();
+  }
+}
+
+/** What the host says, once it says it: after a key, if it wants one, and after a while, if it is not there. */
+async function toldBy(api, connection, ask) {
+  for (;;) {
+    try {
+      return await ask();
+    } catch (problem) {
+      if (problem.kind === "key") api.useKey(await askKey(api.key !== ""));
+      else if (["gone", "busy", "upstream"].includes(problem.kind)) await connection.back();
+      else throw problem;
+    }
+  }
+}
+
+async function start() {
+  await speak(preferredLanguage());
+  const api = new Api();
+  const connection = new Connection(api);
+  const say_gone = () => (($("banner").hidden = !connection.gone), ($("banner").textContent = say("gone", { seconds: 1 })));
+  connection.addEventListener("change", say_gone);
+  const about = await toldBy(api, connection, () => api.about());
+  connection.removeEventListener("change", say_gone);
+  const models = await api.models().catch(() => []); // the page asks the one that the host named
+  await new App(api, await Store.open(), connection, about, models).start();
+  document.body.classList.add("ready");
+}
+
+start();

@@ -1,0 +1,144 @@
+// Asking: sends questions, takes answers in, and waits where the server cannot answer now.
+
+import { Answer } from "./answer.js";
+import { Problem } from "./problem.js";
+import { requestBody } from "./settings.js";
+
+const KEPT_EVERY_MS = 1000;
+const BUSY_S = [2, 4, 8, 15, 30]; // where the server does not say when
+
+export class Chat extends EventTarget {
+  #api;
+  #store;
+  #connection;
+  #askKey;
+  #running = new Map(); // by message, what ends its answer
+
+  /** `askKey` resolves once the reader gave a key, with false where they would not. Fires `change` with `{conversation, node}`. */
+  constructor(api, store, connection, askKey, model) {
+    super();
+    this.#api = api;
+    this.#store = store;
+    this.#connection = connection;
+    this.#askKey = askKey;
+    this.model = model;
+  }
+
+  isRunning(node) {
+    return this.#running.has(node.id);
+  }
+
+  /** Ask `text` below the message `parent` ("" for a first one). Resolves once the browser keeps the question. */
+  async ask(conversation, parent, text) {
+    const isNew = conversation.isEmpty;
+    const question = conversation.add(parent, "user", { content: text });
+    await this.#store.keep(conversation.record, isNew);
+    this.again(conversation, question);
+  }
+
+  /** Have a question answered, beside the answers that it has. */
+  again(conversation, question) {
+    this.#answer(conversation, conversation.add(question.id, "assistant", { state: "waiting" }), false);
+  }
+
+  /** Have an answer that failed tried again, in its place. */
+  retry(conversation, node) {
+    this.#answer(conversation, node, false);
+  }
+
+  /** Have an answer go on where it ended. */
+  goOn(conversation, node) {
+    this.#answer(conversation, node, true);
+  }
+
+  stop(node) {
+    this.#running.get(node.id)?.abort();
+  }
+
+  async #answer(conversation, node, continuing) {
+    const stop = new AbortController();
+    this.#running.set(node.id, stop);
+    const messages = [...conversation.above(node), ...(continuing ? [node] : [])].filter((each) => each.content);
+    const body = requestBody(conversation.settings, messages, this.model, continuing);
+    Object.assign(node, { state: "waiting", problem: null, figures: null, rating: null }, continuing ? {} : { content: "", thoughts: "", calls: [] });
+    const answer = new Answer(node, performance.now());
+    try {
+      await this.#untilAnswered(conversation, answer, body, stop.signal);
+    } catch (error) {
+      if (stop.signal.aborted) node.state = "stopped";
+      else Object.assign(node, { state: answer.begun ? "broken" : "failed", problem: asProblem(error).record });
+    }
+    this.#running.delete(node.id);
+    node.wait = null;
+    answer.end();
+    conversation.touch(node);
+    await this.#keep(conversation);
+    this.#changed(conversation, node);
+  }
+
+  async #untilAnswered(conversation, answer, body, signal) {
+    for (let turns = 0; ; turns++) {
+      this.#changed(conversation, answer.node);
+      try {
+        return await this.#stream(conversation, answer, body, signal);
+      } catch (error) {
+        if (!(error instanceof Problem)) throw error;
+        if (error.kind === "gone" || error.kind === "broken") this.#connection.back();
+        if (answer.begun) throw error;
+        await this.#room(conversation, answer.node, error, turns, signal);
+      }
+    }
+  }
+
+  /** Wait until it is worth asking again; throws `problem` where it never is. */
+  async #room(conversation, node, problem, turns, signal) {
+    if (problem.kind === "gone") {
+      node.wait = { kind: "gone" };
+      this.#changed(conversation, node);
+      await this.#wait(signal, this.#connection.back());
+    } else if (problem.kind === "busy" && (problem.retryAfter !== null || turns < BUSY_S.length)) {
+      const wait_s = problem.retryAfter ?? BUSY_S[turns];
+      node.wait = { kind: "busy", until: Date.now() + wait_s * 1000 };
+      this.#changed(conversation, node);
+      await this.#wait(signal, new Promise((resolve) => setTimeout(resolve, wait_s * 1000)));
+    } else if (!(problem.kind === "key" && (await this.#askKey(problem)))) throw problem;
+    node.wait = null;
+  }
+
+  async #stream(conversation, answer, body, signal) {
+    let kept_ms = performance.now();
+    for await (const chunk of this.#api.chat(body, signal)) {
+      answer.take(chunk);
+      if (answer.begun && answer.node.state === "waiting") answer.node.state = "streaming";
+      this.#changed(conversation, answer.node);
+      if (performance.now() - kept_ms > KEPT_EVERY_MS) {
+        kept_ms = performance.now();
+        conversation.touch(answer.node);
+        this.#keep(conversation);
+      }
+    }
+    if (answer.node.state === "waiting") answer.node.state = "done"; // an empty answer is one
+  }
+
+  #wait(signal, promise) {
+    const stopped = new Promise((_, reject) => {
+      const stop = () => reject(signal.reason);
+      if (signal.aborted) stop();
+      signal.addEventListener("abort", stop, { once: true });
+    });
+    return Promise.race([promise, stopped]);
+  }
+
+  /** `wait` says what happens now, in this tab: it is not kept. */
+  #keep(conversation) {
+    return this.#store.keep(conversation.record);
+  }
+
+  #changed(conversation, node) {
+    this.dispatchEvent(new CustomEvent("change", { detail: { conversation, node } }));
+  }
+}
+
+function asProblem(error) {
+  return error instanceof Problem ? error : new Problem("refused", error.message);
+}

@@ -1,0 +1,118 @@
+// Where the reader writes. Enter sends, but never while an input method composes; nothing typed is lost.
+
+import { element, iconButton } from "./dom.js";
+import { say } from "./words.js";
+
+const ENTER = "shosei.enter";
+const MOST_PX = 240;
+const TOUCH = matchMedia("(hover: none) and (pointer: coarse)"); // its Enter key begins a line
+
+/** Whether Enter sends, or begins a line as Shift+Enter does. */
+export function enterSends() {
+  return localStorage.getItem(ENTER) !== "line" && !TOUCH.matches;
+}
+
+export function setEnter(sends) {
+  localStorage.setItem(ENTER, sends ? "send" : "line");
+}
+
+export class Composer {
+  #composing = false;
+
+  /** `send` gets the text and resolves once the browser keeps it; `stop` ends the answer under way. */
+  constructor(root, send, stop) {
+    Object.assign(this, { root, send, stop, place: "", running: false });
+    root.addEventListener("submit", (event) => {
+      event.preventDefault();
+      this.#send();
+    });
+    addEventListener("storage", ({ key }) => key === this.#draft && this.#showDraft());
+  }
+
+  /** Build the form in the language of the page. */
+  draw() {
+    this.field = element("textarea", {
+      id: "question",
+      rows: "1",
+      "aria-label": say("question"),
+      placeholder: say("question"),
+      enterkeyhint: enterSends() ? "send" : "enter",
+      oninput: () => this.#typed(),
+      onkeydown: (event) => this.#key(event),
+      oncompositionstart: () => (this.#composing = true),
+      // Safari tells of the end first and of its Enter afterwards, in the same turn of the loop.
+      oncompositionend: () => setTimeout(() => (this.#composing = false)),
+    });
+    this.button = iconButton("send", say("send"), null, { class: "send", type: "submit" });
+    this.halt = iconButton("stop", say("stop"), this.stop, { class: "send stop" });
+    this.root.replaceChildren(this.field, this.button, this.halt);
+    this.#showDraft();
+    this.setRunning(this.running);
+  }
+
+  /** Write for the conversation `place`, "" for a new one. */
+  open(place) {
+    this.place = place;
+    this.#showDraft();
+  }
+
+  setRunning(running) {
+    const hadFocus = [this.button, this.halt].includes(document.activeElement);
+    this.running = running;
+    this.button.hidden = running;
+    this.halt.hidden = !running;
+    if (hadFocus) this.field.focus();
+  }
+
+  focus() {
+    this.field.focus();
+  }
+
+  /** Take `text` in place of what stands there, if nothing does. */
+  fill(text) {
+    if (this.field.value.trim()) return;
+    this.field.value = text;
+    this.#typed();
+  }
+
+  #key(event) {
+    // 229 is what browsers call a key that goes to the input method.
+    if (event.key !== "Enter" || event.isComposing || event.keyCode === 229 || this.#composing) return;
+    const sends = enterSends() ? !event.shiftKey : event.ctrlKey || event.metaKey;
+    if (!sends) return;
+    event.preventDefault();
+    this.#send();
+  }
+
+  async #send() {
+    const text = this.field.value;
+    if (!text.trim() || this.running || this.sending) return;
+    this.sending = true;
+    const draft = this.#draft;
+    try {
+      await this.send(text);
+      if (this.field.value === text) this.field.value = "";
+      localStorage.removeItem(draft);
+      this.#typed();
+    } finally {
+      this.sending = false;
+    }
+  }
+
+  #typed() {
+    this.field.style.height = "auto";
+    this.field.style.height = `${Math.min(this.field.scrollHeight, MOST_PX)}px`;
+    this.button.disabled = !this.field.value.trim();
+    if (this.field.value) localStorage.setItem(this.#draft, this.field.value);
+    else localStorage.removeItem(this.#draft);
+  }
+
+  get #draft() {
+    return `shosei.draft.${this.place}`;
+  }
+
+  #showDraft() {
+    this.field.value = localStorage.getItem(this.#draft) ?? "";
+    this.#typed();
+  }
+}

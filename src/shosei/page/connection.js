@@ -1,0 +1,45 @@
+// Whether the server is there, and the wait until it is again.
+
+const LONGEST_S = 15;
+
+export class Connection extends EventTarget {
+  #api;
+  #waiting = null; // for the server to be back
+  #hurry = () => {};
+
+  constructor(api) {
+    super();
+    this.#api = api;
+    this.nextTry = 0; // in milliseconds since 1970, while it is gone
+    addEventListener("online", () => this.tryNow());
+  }
+
+  get gone() {
+    return this.#waiting !== null;
+  }
+
+  /** Resolves once the server lives. Asks after 1, 2, 4 … 15 seconds, and fires `change` on the way. */
+  back() {
+    this.#waiting ??= this.#reconnect();
+    return this.#waiting;
+  }
+
+  /** Ask at once. */
+  tryNow() {
+    this.#hurry();
+  }
+
+  async #reconnect() {
+    for (let wait_s = 1; ; wait_s = Math.min(2 * wait_s, LONGEST_S)) {
+      this.nextTry = Date.now() + wait_s * 1000;
+      this.dispatchEvent(new Event("change"));
+      await new Promise((resolve) => {
+        const timer = setTimeout(resolve, wait_s * 1000);
+        this.#hurry = () => (clearTimeout(timer), resolve());
+      });
+      if (await this.#api.lives()) break;
+    }
+    this.#waiting = null;
+    this.dispatchEvent(new Event("change"));
+  }
+}

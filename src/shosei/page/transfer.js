@@ -1,0 +1,94 @@
+// A conversation as a file, and back.
+
+import { parts } from "./answer.js";
+import { Conversation, newId } from "./conversation.js";
+import { element } from "./dom.js";
+import { known } from "./settings.js";
+import { say } from "./words.js";
+
+const VERSION = 1;
+const MOST_BYTES = 32 << 20;
+
+/** All of a conversation, versions too, as JSON. */
+export function asJson(conversation) {
+  const { id, nodes, ...rest } = conversation.record;
+  return JSON.stringify({ shosei_conversation: VERSION, ...rest, nodes: Object.values(nodes).map(({ wait, ...node }) => node) }, null, 2);
+}
+
+/** What is shown of a conversation, as Markdown. */
+export function asMarkdown(conversation) {
+  const { system } = conversation.settings;
+  const turns = conversation.path.map((node) => `## ${say(node.role === "user" ? "you" : "model")}\n\n${parts(node).words}`);
+  return [`# ${conversation.record.title}`, ...(system ? [`> ${system.replaceAll("\n", "\n> ")}`] : []), ...turns, ""].join("\n\n");
+}
+
+/** Give the reader a file. */
+export function download(name, type, text) {
+  const address = URL.createObjectURL(new Blob([text], { type }));
+  element("a", { href: address, download: name }).click();
+  setTimeout(() => URL.revokeObjectURL(address));
+}
+
+/** A name that every system takes. */
+export function fileName(conversation, ending) {
+  const title = conversation.record.title.replace(/[\\/:*?"<>|\u0000-\u001f]/g, " ").trim().slice(0, 40);
+  return `${title || "shosei"}.${ending}`;
+}
+
+/**
+ * A conversation out of a file: of this page's, or messages as OpenAI's API has them. It gets ids of its own, and of
+ * what is foreign in it nothing is taken. Throws Error with words for the reader.
+ */
+export async function imported(file) {
+  if (file.size > MOST_BYTES) throw new Error(say("import_large"));
+  let data;
+  try {
+    data = JSON.parse(await file.text());
+  } catch {
+    throw new Error(say("import_no_json"));
+  }
+  if (data?.shosei_conversation === VERSION && Array.isArray(data.nodes)) return ofTree(data);
+  const messages = Array.isArray(data) ? data : data?.messages;
+  if (Array.isArray(messages)) return ofMessages(messages);
+  throw new Error(say("import_unknown"));
+}
+
+function ofTree(data) {
+  const conversation = Conversation.begin(known(data.settings));
+  const ids = new Map([["", ""]]);
+  for (const node of data.nodes) ids.set(String(node?.id), newId());
+  for (const node of data.nodes) {
+    if (!isMessage(node) || !ids.has(node.parent)) throw new Error(say("import_unknown"));
+    const id = ids.get(String(node.id));
+    const texts = { content: node.content, thoughts: text(node.thoughts), answer: text(node.answer), model: text(node.model) };
+    const calls = (Array.isArray(node.calls) ? node.calls : []).map((call) => ({ name: text(call?.name), arguments: text(call?.arguments) }));
+    const created = Number(node.created) || Date.now();
+    const state = ["done", "stopped", "cut"].includes(node.state) ? node.state : "done";
+    conversation.record.nodes[id] = { id, parent: ids.get(node.parent), role: node.role, ...texts, calls, state, created, changed: created };
+  }
+  for (const [parent, child] of Object.entries(data.chosen ?? {})) {
+    if (ids.has(parent) && ids.has(child)) conversation.record.chosen[ids.get(parent)] = ids.get(child);
+  }
+  conversation.record.title = text(data.title).slice(0, 200);
+  return conversation;
+}
+
+function ofMessages(messages) {
+  const system = messages.find((message) => message?.role === "system");
+  const conversation = Conversation.begin(known({ system: text(system?.content) }));
+  let parent = "";
+  for (const message of messages.filter((each) => each !== system)) {
+    if (!isMessage(message)) throw new Error(say("import_unknown"));
+    parent = conversation.add(parent, message.role, { content: message.content }).id;
+  }
+  if (conversation.isEmpty) throw new Error(say("import_unknown"));
+  return conversation;
+}
+
+function isMessage(node) {
+  return ["user", "assistant"].includes(node?.role) && typeof node.content === "string";
+}
+
+function text(value) {
+  return typeof value === "string" ? value : "";
+}
