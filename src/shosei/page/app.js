@@ -115,7 +115,7 @@ class App {
     const { conversation } = this;
     const { isEmpty } = conversation;
     document.title = conversation.record.title ? `${conversation.record.title} · Shosei 書生` : `${this.model || "Shosei"} · Shosei 書生`;
-    $("title").textContent = conversation.record.title || this.model;
+    $("title").textContent = conversation.record.title || "Shosei 書生";
     $("first").replaceChildren(...(isEmpty ? [welcome(this.about, this.model, (text) => this.#ask(text))] : []));
     this.transcript.show(conversation, anew);
     this.#showRunning();

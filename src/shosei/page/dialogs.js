@@ -4,7 +4,7 @@ import { setEnter, enterSends } from "./composer.js";
 import { element, iconButton, textButton } from "./dom.js";
 import { storedWords } from "./rating.js";
 import { NUMBERS } from "./settings.js";
-import { choose, language, LANGUAGES, say } from "./words.js";
+import { choose, language, LANGUAGES, say, sentences } from "./words.js";
 
 /** Show a dialog; it is gone once it is closed. */
 function open(title, ...content) {
@@ -77,7 +77,7 @@ export function openSettings({ settings, models, about, isEmpty }, actions) {
         confirmed(say("delete_all"), say("delete_all_sure"), () => (dialog.close(), actions.removeAll())),
         actions.forgetKey && textButton(say("forget_key"), () => (dialog.close(), actions.forgetKey())),
       ),
-      element("p", { class: "fine" }, say("kept_here"), " ", about.ratings ? storedWords(about.ratings) : say("no_ratings")),
+      element("p", { class: "fine" }, sentences(say("kept_here"), about.ratings ? storedWords(about.ratings) : say("no_ratings"))),
     ),
   );
 }

@@ -1,14 +1,14 @@
 // Rating an answer: thumbs or stars at once, then reasons and words if the reader likes.
 
 import { element, icon, iconButton, textButton } from "./dom.js";
-import { inLanguage, language, say } from "./words.js";
+import { inLanguage, language, say, sentences } from "./words.js";
 
 const TOLD = "shosei.rated"; // that this browser has rated, and so was told what is stored
 const GOOD_STARS = 4;
 
 /** What a rating stores, in one or two sentences. */
 export function storedWords(form) {
-  return [say("stored_rating"), say(`stored_rater_${form.rater}`), say(form.keep_text ? "stored_text" : "stored_no_text")].join(" ");
+  return sentences(say("stored_rating"), say(`stored_rater_${form.rater}`), say(form.keep_text ? "stored_text" : "stored_no_text"));
 }
 
 /** `form` is what the host says of ratings; `send` gets a rated message with the body to send; `state` tells how far one is. */

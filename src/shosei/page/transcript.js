@@ -89,7 +89,9 @@ export class Transcript {
   #setBeside(node) {
     if (!this.#beside.delete(node.parent)) this.#beside.add(node.parent);
     this.show(this.conversation);
-    this.#views.get(node.id).root.querySelector('[data-does="beside"]')?.focus();
+    const { root } = this.#views.get(node.id);
+    root.scrollIntoView({ block: "nearest", inline: "center" });
+    root.querySelector('[data-does="beside"]')?.focus({ preventScroll: true });
   }
 
   /** Have exactly these elements, and move none that stands where it should: a moved one would lose the focus. */

@@ -2,7 +2,7 @@
 
 import { element, textButton } from "./dom.js";
 import { storedWords } from "./rating.js";
-import { language, say } from "./words.js";
+import { language, say, sentences } from "./words.js";
 
 const CHIPS = 3;
 
@@ -18,7 +18,7 @@ export function welcome(about, model, ask) {
     about.single_turn && element("p", { class: "fine" }, say("single_turn")),
     examples(about).length > 0 && element("p", { class: "try", id: "try" }, say("try")),
     element("ul", { class: "chips", "aria-labelledby": "try" }, ...examples(about).map((example) => element("li", {}, chip(example, ask)))),
-    element("p", { class: "fine kept" }, say("kept_here"), " ", form ? storedWords(form) : say("no_ratings")),
+    element("p", { class: "fine kept" }, sentences(say("kept_here"), form ? storedWords(form) : say("no_ratings"))),
   );
 }
 

@@ -38,6 +38,11 @@ export function say(key, values = {}) {
   return (texts[key] ?? key).replace(/\{(\w+)\}/g, (place, name) => values[name] ?? place);
 }
 
+/** Sentences after each other; Chinese and Japanese have no space between them. */
+export function sentences(...all) {
+  return all.join(language === "en" ? " " : "");
+}
+
 /** What a table of an operator's says in the language of the page, or else in any. */
 export function inLanguage(table) {
   return table[language] ?? table[language.split("-")[0]] ?? table.en ?? Object.values(table)[0] ?? "";
