@@ -126,6 +126,7 @@ class PageServer(Served):
                 while not self.gate.is_set():
                     await asyncio.sleep(0.01)
             elif step == CUT:
+                await asyncio.sleep(0.1)  # a reset overtakes what was sent just before it
                 assert request.transport
                 request.transport.abort()
                 return response

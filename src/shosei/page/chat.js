@@ -62,17 +62,21 @@ export class Chat extends EventTarget {
     const body = requestBody(conversation.settings, messages, this.model, continuing);
     Object.assign(node, { state: "waiting", problem: null, figures: null, rating: null }, continuing ? {} : { content: "", thoughts: "", calls: [] });
     const answer = new Answer(node, performance.now());
+    // Other tabs see by it that this one is still at it.
+    const keep = () => (conversation.touch(node), this.#store.keep(conversation.record));
+    const keeping = setInterval(keep, KEPT_EVERY_MS);
+    keep();
     try {
       await this.#untilAnswered(conversation, answer, body, stop.signal);
     } catch (error) {
       if (stop.signal.aborted) node.state = "stopped";
       else Object.assign(node, { state: answer.begun ? "broken" : "failed", problem: asProblem(error).record });
     }
+    clearInterval(keeping);
     this.#running.delete(node.id);
     node.wait = null;
     answer.end();
-    conversation.touch(node);
-    await this.#keep(conversation);
+    await keep();
     this.#changed(conversation, node);
   }
 
@@ -92,7 +96,7 @@ export class Chat extends EventTarget {
 
   /** Wait until it is worth asking again; throws `problem` where it never is. */
   async #room(conversation, node, problem, turns, signal) {
-    if (problem.kind === "gone") {
+    if (problem.kind === "gone" || (problem.kind === "broken" && turns === 0)) {
       node.wait = { kind: "gone" };
       this.#changed(conversation, node);
       await this.#wait(signal, this.#connection.back());
@@ -106,16 +110,10 @@ export class Chat extends EventTarget {
   }
 
   async #stream(conversation, answer, body, signal) {
-    let kept_ms = performance.now();
     for await (const chunk of this.#api.chat(body, signal)) {
       answer.take(chunk);
       if (answer.begun && answer.node.state === "waiting") answer.node.state = "streaming";
       this.#changed(conversation, answer.node);
-      if (performance.now() - kept_ms > KEPT_EVERY_MS) {
-        kept_ms = performance.now();
-        conversation.touch(answer.node);
-        this.#keep(conversation);
-      }
     }
     if (answer.node.state === "waiting") answer.node.state = "done"; // an empty answer is one
   }
@@ -127,11 +125,6 @@ export class Chat extends EventTarget {
       signal.addEventListener("abort", stop, { once: true });
     });
     return Promise.race([promise, stopped]);
-  }
-
-  /** `wait` says what happens now, in this tab: it is not kept. */
-  #keep(conversation) {
-    return this.#store.keep(conversation.record);
   }
 
   #changed(conversation, node) {
