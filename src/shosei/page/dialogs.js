@@ -21,17 +21,21 @@ export function askKey(wrong) {
   return new Promise((resolve) => {
     const field = element("input", { type: "password", autocomplete: "off", spellcheck: "false" });
     let key = "";
-    const use = () => {
+    const use = (event) => {
+      event.preventDefault();
       key = field.value.trim();
       dialog.close();
     };
-    field.addEventListener("keydown", (event) => event.key === "Enter" && !event.isComposing && use());
     const dialog = open(
       say("key"),
       element("p", {}, say(wrong ? "key_wrong" : "key_wanted")),
-      element("label", { class: "field" }, say("key"), field),
-      element("p", { class: "fine" }, say("key_kept")),
-      element("div", { class: "row" }, textButton(say("use_key"), use, { class: "primary" })),
+      element(
+        "form",
+        { class: "fields", onsubmit: use },
+        element("label", { class: "field" }, say("key"), field),
+        element("p", { class: "fine" }, say("key_kept")),
+        element("div", { class: "row" }, element("button", { class: "primary" }, say("use_key"))),
+      ),
     );
     dialog.addEventListener("close", () => resolve(key));
     field.focus();
@@ -52,7 +56,7 @@ export function openSettings({ settings, models, about, isEmpty }, actions) {
     dialog.close();
     actions.spoken();
   });
-  const imports = element("input", { type: "file", accept: ".json,application/json", class: "unseen", tabindex: "-1", onchange: () => imports.files[0] && (dialog.close(), actions.importFile(imports.files[0])) });
+  const imports = element("input", { type: "file", accept: ".json,application/json", hidden: true, onchange: () => imports.files[0] && (dialog.close(), actions.importFile(imports.files[0])) });
   const dialog = open(
     say("settings"),
     element(
