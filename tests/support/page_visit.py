@@ -13,9 +13,9 @@ LOAD_ERROR = re.compile(r"Failed to load resource")  # what the browser writes o
 
 
 class Visit:
-    """One tab at ``server``'s page, in a browser ``context`` that it makes unless another visit's is given."""
+    """One tab at the page of ``server``, or of a URL, in a ``context`` of its own unless another visit's is given."""
 
-    def __init__(self, browser: Any, server: PageServer, context: Any = None, path: str = "/", **options: Any) -> None:
+    def __init__(self, browser: Any, server: PageServer | str, context: Any = None, **options: Any) -> None:
         self.context = context or browser.new_context(**{"locale": "ja-JP"} | options)
         self.page = self.context.new_page()
         self.trouble: list[str] = []
@@ -24,7 +24,7 @@ class Visit:
         self.page.on("pageerror", lambda error: self.trouble.append(str(error)))
         self.page.on("dialog", lambda dialog: (self.trouble.append(dialog.message), dialog.dismiss()))
         self.page.on("request", lambda request: self.requests.append(request.url))
-        self.page.goto(server.url + server.prefix + path)
+        self.page.goto(f"{server if isinstance(server, str) else server.url + server.prefix}/")
         self.field: Locator = self.page.locator("#question")
         self.answers: Locator = self.page.locator(".message.assistant")
         self.questions: Locator = self.page.locator(".message.user")

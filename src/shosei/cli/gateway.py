@@ -14,6 +14,7 @@ from shosei.errors import EXIT_OK, InputError
 
 if TYPE_CHECKING:
     from shosei.gateway import Gateway, GatewayConfig
+    from shosei.wire.chat_page import ChatPage
 
 _NO_UPSTREAM = "http://127.0.0.1"  # where answers are read back, nobody is asked
 
@@ -63,9 +64,19 @@ def gateway(
             say(f"recording into attempt {record.writer.attempt} of {target.folder}")
         writer = record.writer if record else None
         limits = config.limits().within_open_files(files_each=2)  # the client's and the upstream's
-        running = Gateway(upstream or _NO_UPSTREAM, writer, config, api_key=api_key, limits=limits)
+        page = _chat_page() if config.page else None
+        running = Gateway(upstream or _NO_UPSTREAM, writer, config, api_key=api_key, limits=limits, page=page)
         run_async(_serve(running, config, upstream, as_json), fast_loop())
     return EXIT_OK
+
+
+def _chat_page() -> ChatPage:
+    """The page before a foreign server: of its model nothing is known but the name that it says itself."""
+    from shosei import page
+    from shosei.wire.about import About
+    from shosei.wire.chat_page import ChatPage
+
+    return ChatPage(page.static_files(), About())
 
 
 async def _serve(gateway: Gateway, config: GatewayConfig, upstream: str, as_json: bool) -> None:
@@ -74,6 +85,8 @@ async def _serve(gateway: Gateway, config: GatewayConfig, upstream: str, as_json
         if config.open:
             say_open(running.url, "the server behind it, with its key," if upstream else "the recording")
         lines = [f"ready: {config.replay or upstream} behind {url} (Ctrl-C stops it)", f"export OPENAI_BASE_URL={url}"]
+        if config.page:
+            lines.append(f"chat page: {running.url}/")
         result({"url": running.url, "base_url": url}, lines, as_json=as_json)
         await _told_to_stop(running)
 

@@ -45,6 +45,7 @@ class GatewayConfig(AccessConfig):
     delay_s: float = Field(default=1.0, ge=0, description="How late a delayed call is sent on, in seconds.")
     record: Path | None = Field(default=None, description="Folder to write every answer down in.")
     replay: Path | None = Field(default=None, description="Folder to read answers from; nobody is asked.")
+    page: bool = Field(default=False, description="Serve the chat page at /, in front of the upstream.")
     keep_bodies: bool = Field(default=False, description="Keep questions and answers in the run folder, in plain text.")
 
     @cached_property

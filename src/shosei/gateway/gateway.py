@@ -26,8 +26,10 @@ from shosei.wire.accepted import AcceptedConnections, ConnectionLimits
 from shosei.wire.access import Access
 from shosei.wire.api_error import ApiError
 from shosei.wire.api_keys import ApiKey, KeyLimits
+from shosei.wire.chat_page import ChatPage
 from shosei.wire.endpoint import listen
 
+_KEYLESS = frozenset({"/health", "/livez"})
 _LAST_S = 1.0  # for clients to read what was written
 _USAGE_REFUSED = "the upstream refuses stream_options: of later streams it is not known what they cost in tokens"
 
@@ -45,8 +47,9 @@ class Gateway:
     """Between clients and ``upstream``, for the length of an ``async with``. Calls become events of ``writer``.
 
     ``on_exceeded`` is told once of each task that asks for more than its budget; calls of a task that is not open are
-    refused. ``api_key`` lets clients in beside those of ``config.api_keys``. Raises InputError for an upstream, a key
-    or an address that cannot be one, and for one that others reach without keys or ``config.open``.
+    refused. ``api_key`` lets clients in beside those of ``config.api_keys``. ``page`` stands before the upstream's own.
+    Raises InputError for an upstream, a key or an address that cannot be one, and for one that others reach without
+    keys or ``config.open``.
     """
 
     def __init__(
@@ -58,7 +61,9 @@ class Gateway:
         is_open: Callable[[str], bool] = any_task,
         api_key: str = "",
         limits: ConnectionLimits = ConnectionLimits(),  # noqa: B008 - immutable
+        page: ChatPage | None = None,
     ) -> None:
+        self._page = page
         self._writer, self._config, self._is_open = writer, config, is_open
         self._source = _source(upstream, writer, config)
         self._access_rules, self._limits = config.access_rules(api_key), KeyLimits()
@@ -86,7 +91,7 @@ class Gateway:
         listener = listen(host, self._config.port)
         address, port, *_ = listener.getsockname()
         try:
-            self._access = Access(self._access_rules, host, address)
+            self._access = Access(self._access_rules, host, address, self._keyless)
         except InputError:
             listener.close()
             raise
@@ -128,6 +133,10 @@ class Gateway:
         self._hurried = True
 
     @property
+    def _keyless(self) -> frozenset[str]:
+        return _KEYLESS | (self._page.keyless if self._page else frozenset())
+
+    @property
     def _run(self) -> str:
         return self._writer.run if self._writer else ""
 
@@ -159,6 +168,8 @@ class Gateway:
             downstream.refuse(404, f"This gateway records run '{self._run}', not '{call.run}'", code="unknown_run")
         elif call.path in ("/health", "/livez"):
             downstream.whole(200, b'{"status":"ok"}')
+        elif self._page and (page := self._page.answer(call.method, call.path, call.headers)):
+            downstream.whole(page.status, page.body, page.headers)
         elif call.api:
             number = next(self._numbers)
             call.id = f"{call.api.id_prefix}{self._name}{number:08x}"

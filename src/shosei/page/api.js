@@ -30,10 +30,10 @@ export class Api {
     return data.map((model) => model.id);
   }
 
-  /** Whether the server's process answers at all. */
+  /** Whether the server's process answers at all, be it that it wants a key. */
   async lives() {
     try {
-      return (await fetch(new URL("livez", this.base), { cache: "no-store", signal: AbortSignal.timeout(5000) })).ok;
+      return (await fetch(new URL("livez", this.base), { cache: "no-store", signal: AbortSignal.timeout(5000) })).status < 500;
     } catch {
       return false;
     }

@@ -1,0 +1,84 @@
+"""The page where users meet it: hosted by the verbs, before real servers."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("playwright.sync_api")
+
+from playwright.sync_api import expect
+
+from chromium import NEEDS_CHROMIUM, chromium
+from page_server import PageServer
+from page_visit import Visit
+from shosei.log import Request, read_log
+
+pytestmark = NEEDS_CHROMIUM
+KEY = "a-key-of-this-gateway"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with chromium() as browser:
+        yield browser
+
+
+@contextmanager
+def gateway(upstream: str, *arguments: str | Path, **environment: str) -> Iterator[str]:
+    """``shosei gateway --page`` before ``upstream``: its URL."""
+    command = [sys.executable, "-m", "shosei", "gateway", "--upstream", upstream, "--page", "--port", "0", "--json"]
+    with subprocess.Popen(
+        [*command, *map(str, arguments)], stdout=subprocess.PIPE, text=True, env={**os.environ, **environment}
+    ) as process:
+        assert process.stdout
+        try:
+            yield json.loads(process.stdout.readline())["url"]
+        finally:
+            process.terminate()
+            process.wait(timeout=30)
+
+
+def test_a_gateway_puts_the_page_before_any_server(browser: Any, tmp_path: Path) -> None:
+    upstream = PageServer()
+    upstream.key = "the-upstream-s-own-key"
+    run = tmp_path / "run"
+    with gateway(upstream.url, "--run", run, OPENAI_API_KEY=upstream.key, SHOSEI_API_KEY=KEY) as url:
+        visit = Visit(browser, url, locale="zh-CN")
+        visit.page.get_by_label("API 密钥").last.fill(KEY)
+        visit.press("使用密钥")
+        visit.ready()
+        expect(visit.page.get_by_role("heading", name="書生", exact=True)).to_be_visible()
+        expect(visit.page.locator(".kept")).to_contain_text("这里不能评价回答。")
+        visit.ask("你好")
+        visit.answered("はい、そうです。")
+        assert upstream.key not in visit.page.content()
+        with urllib.request.urlopen(f"{url}/page/app.js") as answer:
+            assert "script-src 'self'" in answer.headers["content-security-policy"]
+        assert visit.trouble == []
+        visit.context.close()
+    assert upstream.asked[0]["model"] == "書生", "as the upstream names it"
+    [request] = read_log(run / "log").of(Request)
+    assert (request.status, request.error) == (200, "")
+    upstream.stop()
+
+
+def test_a_server_behind_the_gateway_that_is_gone_is_told_of(browser: Any) -> None:
+    upstream = PageServer()
+    with gateway(upstream.url) as url:
+        visit = Visit(browser, url).ready()
+        upstream.stop()
+        visit.ask("一")
+        expect(visit.answers.locator(".state.bad")).to_have_text(
+            "このページの先にあるモデルのサーバーにつながりません。 やり直す"
+        )
+        visit.context.close()
