@@ -5,11 +5,13 @@ import { say } from "./words.js";
 
 const ENTER = "shosei.enter";
 const MOST_PX = 240;
-const TOUCH = matchMedia("(hover: none) and (pointer: coarse)"); // its Enter key begins a line
+
+/** Whether one types on the screen. Its Enter begins a line, and its keyboard covers half of what there is to read. */
+export const touch = matchMedia("(hover: none) and (pointer: coarse)").matches;
 
 /** Whether Enter sends, or begins a line as Shift+Enter does. */
 export function enterSends() {
-  return localStorage.getItem(ENTER) !== "line" && !TOUCH.matches;
+  return localStorage.getItem(ENTER) !== "line" && !touch;
 }
 
 export function setEnter(sends) {
@@ -61,18 +63,12 @@ export class Composer {
     this.running = running;
     this.button.hidden = running;
     this.halt.hidden = !running;
-    if (hadFocus) this.field.focus();
+    if (hadFocus) this.focus();
   }
 
+  /** Be ready for typing, but call up no keyboard that nobody asked for. */
   focus() {
-    this.field.focus();
-  }
-
-  /** Take `text` in place of what stands there, if nothing does. */
-  fill(text) {
-    if (this.field.value.trim()) return;
-    this.field.value = text;
-    this.#typed();
+    if (!touch) this.field.focus();
   }
 
   #key(event) {

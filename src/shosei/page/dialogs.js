@@ -1,6 +1,6 @@
 // The dialogs: settings, and the key that a server asks for.
 
-import { setEnter, enterSends } from "./composer.js";
+import { enterSends, setEnter, touch } from "./composer.js";
 import { element, iconButton, textButton } from "./dom.js";
 import { storedWords } from "./rating.js";
 import { NUMBERS } from "./settings.js";
@@ -63,7 +63,7 @@ export function openSettings({ settings, models, about, isEmpty }, actions) {
       "div",
       { class: "fields" },
       field("language", languages),
-      field("enter", select([["send", say("enter_sends")], ["line", say("enter_line")]], enterSends() ? "send" : "line", (value) => (setEnter(value === "send"), actions.spoken()))),
+      !touch && field("enter", select([["send", say("enter_sends")], ["line", say("enter_line")]], enterSends() ? "send" : "line", (value) => (setEnter(value === "send"), actions.spoken()))),
       element("h3", {}, say("this_conversation")),
       models.length > 1 && field("model_name", select(models.map((name) => [name, name]), settings.model || models[0], (name) => change("model", name))),
       field("system", element("textarea", { rows: "3", value: settings.system, oninput: ({ target }) => change("system", target.value) })),
