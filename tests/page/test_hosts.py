@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 pytest.importorskip("playwright.sync_api")
@@ -21,7 +22,8 @@ from playwright.sync_api import expect
 from chromium import NEEDS_CHROMIUM, chromium
 from page_server import PageServer
 from page_visit import Visit
-from shosei.log import Request, read_log
+from serve_process import make_model, serving
+from shosei.log import Rating, Request, read_log
 
 pytestmark = NEEDS_CHROMIUM
 KEY = "a-key-of-this-gateway"
@@ -82,3 +84,35 @@ def test_a_server_behind_the_gateway_that_is_gone_is_told_of(browser: Any) -> No
             "このページの先にあるモデルのサーバーにつながりません。 やり直す"
         )
         visit.context.close()
+
+
+def test_our_own_server_takes_questions_and_ratings(browser: Any, tmp_path: Path) -> None:
+    """Ratings that were acknowledged outlive the server's kill; those that were not are sent again."""
+    run = tmp_path / "run"
+    make_model(run / "model", context=512)
+    with serving(run, "--run", run) as (server, url):
+        port = url.rpartition(":")[2]
+        visit = Visit(browser, url).ready()
+        visit.page.get_by_role("button", name="設定").click()
+        visit.page.get_by_label("温度").fill("0")
+        visit.page.get_by_label("回答の最大トークン数").fill("16")
+        visit.page.keyboard.press("Escape")
+        for place, question in enumerate(("你好", "東京は？")):
+            visit.ask(question)
+            expect(visit.answers.nth(place).locator(".figures")).to_be_visible(timeout=30_000)
+        visit.answers.nth(0).get_by_role("button", name="良い回答").click()
+        expect(visit.answers.nth(0).locator(".rating-status")).to_have_text("保存しました")
+        for process in (*psutil.Process(server.pid).children(recursive=True), server):
+            process.kill()
+        server.wait()
+        visit.answers.nth(1).get_by_role("button", name="良くない回答").click()
+        expect(visit.answers.nth(1).locator(".rating-status")).to_contain_text("まだ保存されていません")
+    with serving(run, "--run", run, "--set", f"serve.port={port}"):
+        expect(visit.answers.nth(1).locator(".rating-status")).to_have_text("保存しました", timeout=60_000)
+        visit.ask("三たび")
+        expect(visit.answers.nth(2).locator(".figures")).to_be_visible(timeout=30_000)
+        assert visit.trouble == []
+        visit.context.close()
+    ratings = read_log(run / "log").of(Rating)
+    assert [rating.value for rating in ratings] == [1, 0]
+    assert len({rating.rater for rating in ratings}) == 1, "the cookie is the same browser's"

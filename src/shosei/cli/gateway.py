@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from shosei.cli.access import ApiKeyOption, say_open, words_without
+from shosei.cli.chat_page import page_of
 from shosei.cli.common import JsonOption, RunOption, fast_loop, result, run_async, say
 from shosei.errors import EXIT_OK, InputError
 
 if TYPE_CHECKING:
     from shosei.gateway import Gateway, GatewayConfig
-    from shosei.wire.chat_page import ChatPage
 
 _NO_UPSTREAM = "http://127.0.0.1"  # where answers are read back, nobody is asked
 
@@ -64,19 +64,10 @@ def gateway(
             say(f"recording into attempt {record.writer.attempt} of {target.folder}")
         writer = record.writer if record else None
         limits = config.limits().within_open_files(files_each=2)  # the client's and the upstream's
-        page = _chat_page() if config.page else None
+        page = page_of("") if config.page else None
         running = Gateway(upstream or _NO_UPSTREAM, writer, config, api_key=api_key, limits=limits, page=page)
         run_async(_serve(running, config, upstream, as_json), fast_loop())
     return EXIT_OK
-
-
-def _chat_page() -> ChatPage:
-    """The page before a foreign server: of its model nothing is known but the name that it says itself."""
-    from shosei import page
-    from shosei.wire.about import About
-    from shosei.wire.chat_page import ChatPage
-
-    return ChatPage(page.static_files(), About())
 
 
 async def _serve(gateway: Gateway, config: GatewayConfig, upstream: str, as_json: bool) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from shosei.cli.access import KEY_VARIABLE, ApiKeyOption, say_open, words_without
+from shosei.cli.chat_page import page_of_server, read_form
 from shosei.cli.common import JsonOption, RunOption, load_torch, require, result, say
 from shosei.cli.options import Given
 from shosei.errors import InputError
@@ -83,6 +84,7 @@ def serve(
 
     target = open_run(run, must_exist=False) if run or os.environ.get(RUN_VARIABLE) else None
     _check_ratings(asked, recorded=target is not None)
+    read_form(asked.rating_form)
     if asked.open:
         say_open(url, f"the model {name}")
     manifest = {"model": str(folder), "name": name, "url": url, "slots": asked.slots}
@@ -119,7 +121,9 @@ def serve(
             while not await asyncio.to_thread(is_ready, url):
                 await asyncio.sleep(_POLL_S)
             line = f"ready: {name} at {url}/v1 (Ctrl-C stops it)"
-            result({"url": url, "model": name}, [line], as_json=as_json)
+            page = f"{url}/" if asked.page else None
+            lines = [line, *([f"chat page: {page}"] if page else [])]
+            result({"url": url, "model": name, "page": page}, lines, as_json=as_json)
 
         async def supervise() -> int:
             announcing = asyncio.create_task(announce())
@@ -172,14 +176,16 @@ def http(
     config: ServeConfig = context.obj.load(ServeConfig)
     rules, name = config.access_rules(api_key), config.name
     listener = listen(config.host, config.port)
-    access = server_access(rules, config.host, listener.getsockname()[0])
     raters = ApiKeys(file=config.feedback_keys, hashed=False) if config.feedback_keys else rules.keys
     ratings = FeedbackRules(raters, config.raters_by_address, config.ratings_per_minute, config.keep_rated_text)
     asked = HttpRules(
         config.body_limit, config.strict, config.drain_s, config.log == "json", config.waiting, config.limits()
     )
     with recording_if_asked("http", "inference", config={"name": name}, argv=words_without(api_key)) as record:
-        run_server(model, socket, name, listener, record.writer if record else None, ratings, asked, access)
+        page = page_of_server(config, model, recorded=bool(record), keyed=bool(rules.keys)) if config.page else None
+        access = server_access(rules, config.host, listener.getsockname()[0], page.keyless if page else ())
+        writer = record.writer if record else None
+        run_server(model, socket, name, listener, writer, ratings, asked, access, page)
 
 
 def _check_ratings(config: ServeConfig, *, recorded: bool) -> None:

@@ -36,6 +36,7 @@ from shosei.text.generation import SamplingDefaults
 from shosei.wire.accepted import ConnectionLimits
 from shosei.wire.access import Access
 from shosei.wire.api_error import ApiError
+from shosei.wire.chat_page import ABOUT, ChatPage
 from shosei.wire.feedback import Feedback, FeedbackReceipt
 from shosei.wire.openai import ChatRequest, CompletionRequest, DetokenizeRequest, TokenizeRequest
 from shosei.wire.openai_answers import Detokenized, ModelList, Tokenized
@@ -78,12 +79,13 @@ def create_app(
     rules: FeedbackRules = DEFAULT_RULES,
     http: HttpRules = DEFAULT_HTTP,
     access: Access | None = None,
+    page: ChatPage | None = None,
 ) -> FastAPI:
     """The API over the engine at ``socket``, under the name ``model_name``.
 
     With ``writer``, each completion request becomes a ``request`` event and each rating a ``rating`` event, by
-    ``rules``. Without ``access`` this machine may ask, and needs no key. Raises InputError if the folder's tokenizer,
-    its sampling defaults or the run's secret cannot be read.
+    ``rules``. Without ``access`` this machine may ask, and needs no key. ``page`` is the chat page, at ``/``. Raises
+    InputError if the folder's tokenizer, its sampling defaults or the run's secret cannot be read.
     """
     secret = RunSecret.of(writer.path.parent.parent) if writer else RunSecret.of_process()
     recent = RecentAnswers() if rules.keep_text else None
@@ -120,6 +122,8 @@ def create_app(
     _install_middleware(app, front.counters, AnswerIds(secret), writer, http, access or server_access())
     errors.install(app)
     _install_routes(app, front, ratings)
+    if page:
+        _install_page(app, page)
     return app
 
 
@@ -230,6 +234,18 @@ def _text(chat: ChatFormat, ids: Sequence[int]) -> str:
     return b"".join(map(chat.tokenizer.written, ids)).decode("utf-8", "replace")
 
 
+def _install_page(app: FastAPI, page: ChatPage) -> None:
+    async def answer(request: Request) -> Response:
+        found = page.answer(request.method, request.scope["path"], request.headers.raw)
+        assert found, "the routes are the page's own"
+        response = Response(found.body, found.status)
+        response.raw_headers += found.headers
+        return response
+
+    for path in (*page.keyless, ABOUT):
+        app.add_route(path, answer, methods=["GET", "HEAD"], include_in_schema=False)
+
+
 def _json(value: object) -> Response:
     return Response(msgspec.json.encode(value), media_type="application/json")
 
@@ -243,9 +259,10 @@ def run_server(
     rules: FeedbackRules = DEFAULT_RULES,
     http: HttpRules = DEFAULT_HTTP,
     access: Access | None = None,
+    page: ChatPage | None = None,
 ) -> None:
     """Serve on ``listener`` until SIGTERM or SIGINT, and then for as long as ``HttpServer`` has it."""
-    app = create_app(model_folder, socket, model_name, writer=writer, rules=rules, http=http, access=access)
+    app = create_app(model_folder, socket, model_name, writer=writer, rules=rules, http=http, access=access, page=page)
     # uvicorn raises the signal again once it has drained; the caller is to go on and end its run.
     for signum in (signal.SIGTERM, signal.SIGINT):
         signal.signal(signum, lambda *_: None)

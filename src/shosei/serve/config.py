@@ -61,6 +61,10 @@ class ServeConfig(AccessConfig):
         AccessLog.NONE, description="json: a line for each request on standard error, without its words."
     )
 
+    page: bool = Field(True, description="Serve the chat page at /.")
+    rating_form: Path | None = Field(
+        None, description="TOML file of what the chat page asks raters: scale, reasons, survey; ours unless given."
+    )
     feedback_keys: Path | None = Field(
         None,
         description="File of keys that no request needs, one a line or as in api_keys; their holders may name the user "

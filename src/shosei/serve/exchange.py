@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -95,9 +95,11 @@ def server_access(
     rules: AccessRules = AccessRules(),  # noqa: B008 - immutable
     host: str = LOOPBACK,
     address: str = LOOPBACK,
+    keyless: Iterable[str] = (),
 ) -> Access:
-    """Who may ask a model server that was to listen on ``host``, and does so at ``address``. Raises InputError."""
-    return Access(rules, host, address, _KEYLESS, _KEYLESS_HERE)
+    """Who may ask a model server that was to listen on ``host``, and does so at ``address``. ``keyless`` are further
+    paths that ask for no key. Raises InputError."""
+    return Access(rules, host, address, {*_KEYLESS, *keyless}, _KEYLESS_HERE)
 
 
 class AccessMiddleware:
