@@ -68,6 +68,7 @@ VALUES: dict[str, tuple[str, Any]] = {
     "body_memory": ("99999999", 99999999),
     "weights": ("int4", "int4"),
     "feedback_keys": ("2026", Path("2026")),
+    "rating_form": ("2026", Path("2026")),
     "dtype": ("float32", "float32"),
     "arrival": ("constant", "constant"),
     "max_tokens_field": ("max_completion_tokens", "max_completion_tokens"),

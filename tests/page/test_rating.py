@@ -158,7 +158,7 @@ def test_stars_comments_and_a_survey_as_the_operator_has_them(browser: Any) -> N
     survey.get_by_role("button", name="送信").click()
     expect(survey).to_have_count(0)
     visit.page.wait_for_timeout(300)
-    assert server.surveys == [{"csat": 4, "answers": {"useful": 5, "more": "速さ"}}]
+    assert server.surveys == [{"request": "chatcmpl-2", "csat": 4, "answers": {"useful": 5, "more": "速さ"}}]
     assert visit.trouble == []
     visit.context.close()
     server.stop()

@@ -154,7 +154,7 @@ class App {
       else this.#show();
       if (!running) this.#tell(node);
     }
-    if (!running && node.state === "done") this.survey.count();
+    if (!running && node.state === "done" && node.answer) this.survey.count(node.answer);
   }
 
   /** Say to a screen reader, once, what a reader sees grow. */

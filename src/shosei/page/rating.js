@@ -57,6 +57,7 @@ export class RatingView {
     const { tags, comment, ...value } = rating;
     const body = { request: node.answer, ...value, ...(tags.length && { tags }), ...(comment && { comment }) };
     this.send(node, body);
+    this.#showStatus();
   }
 
   #fillPanel() {

@@ -1,7 +1,6 @@
 // A survey after some answers: how content the reader is on the whole, and what the operator wants to know.
 
 import { element, textButton } from "./dom.js";
-import { newId } from "./conversation.js";
 import { storedWords } from "./rating.js";
 import { inLanguage, say } from "./words.js";
 
@@ -14,15 +13,15 @@ export class Survey {
     this.survey = form?.survey;
   }
 
-  /** An answer was read to its end. */
-  count() {
+  /** An answer was read to its end; `answer` is its id, by which the server knows that this reader had one. */
+  count(answer) {
     if (!this.survey?.after) return;
     const seen = Number(localStorage.getItem(SEEN) ?? 0) + 1;
     localStorage.setItem(SEEN, String(seen));
-    if (seen >= this.survey.after && this.root.hidden) this.#ask();
+    if (seen >= this.survey.after && this.root.hidden) this.#ask(answer);
   }
 
-  #ask() {
+  #ask(request) {
     const questions = this.survey.questions.filter(({ kind }) => kind !== "text" || this.form.keep_text).map(asQuestion);
     const csat = starsQuestion("csat", say("csat"));
     const end = () => {
@@ -31,7 +30,7 @@ export class Survey {
     };
     const send = textButton(say("survey_send"), () => {
       const answers = Object.fromEntries(questions.map(({ id, value }) => [id, value()]).filter(([, value]) => value));
-      this.outbox.add(`survey-${newId()}`, "v1/survey", { csat: csat.value(), answers });
+      this.outbox.add(`survey-${request}`, "v1/survey", { request, csat: csat.value(), answers });
       end();
     }, { class: "primary", disabled: true });
     csat.root.addEventListener("change", () => (send.disabled = false));
