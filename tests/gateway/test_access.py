@@ -147,3 +147,21 @@ def test_the_record_has_no_key(tmp_path: Path) -> None:
 def test_an_open_gateway_says_once_what_that_means(tmp_path: Path) -> None:
     told = told_by_gateway(tmp_path, "--open")
     assert told.count("without a key, as much as they like") == 1
+
+
+def test_a_page_of_the_gateway_s_own_is_none_to_the_upstream(tmp_path: Path) -> None:
+    """The upstream knows neither the gateway's origin nor its cookies; what another page sends is passed on."""
+    other = {"Origin": "http://elsewhere.example", "Cookie": "session=1"}
+
+    async def talk(gateway: Gateway) -> None:
+        ours = {"Origin": gateway.url, "Referer": f"{gateway.url}/", "Cookie": "shosei_rater=1"}
+        assert await status(gateway.url, json=QUESTION, headers=ours) == 200
+        listed = {"Sec-Fetch-Site": "same-origin", "Cookie": "shosei_rater=1"}
+        assert await status(gateway.url, "GET", "/v1/models", headers=listed) == 200
+        assert await status(gateway.url, json=QUESTION, headers=other) == 200
+
+    _, upstream = through(tmp_path, well, talk, allow_origin=[other["Origin"]])
+    heads = [asked.head.lower() for asked in upstream.asked]
+    assert not [head for head in heads[:2] for name in ("origin:", "referer:", "cookie:") if name in head]
+    assert "origin: http://elsewhere.example" in heads[2]
+    assert "cookie: session=1" in heads[2]

@@ -75,6 +75,7 @@ def test_an_answer_streams_in_and_says_what_it_cost(visit: Visit, server: PageSe
     visit.ask("17と52の和は？")
     expect(visit.answers.locator(".words")).to_have_text("六十")
     expect(visit.page.get_by_role("button", name="停止")).to_be_visible()
+    visit.page.wait_for_timeout(100)
     server.gate.set()
     answer = visit.answered("六十九")
     assert re.fullmatch(

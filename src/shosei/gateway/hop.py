@@ -22,9 +22,23 @@ _OF_A_CONNECTION = frozenset(
 _NOT_SENT_ON = _OF_A_CONNECTION | {b"authorization", b"content-length", b"host", b"x-agent", b"x-task"}
 
 
+_OF_OUR_PAGE = frozenset({b"cookie", b"origin", b"referer"})
+
+
 def sent_on(headers: Headers) -> Headers:
-    """A request's headers for the upstream, but for host, length and key."""
-    return _without(headers, _NOT_SENT_ON)
+    """A request's headers for the upstream, but for host, length and key.
+
+    A page of the gateway's own, which the gateway let in, would be a stranger's to the upstream; its cookies are none
+    of the upstream's.
+    """
+    return _without(headers, _NOT_SENT_ON | _OF_OUR_PAGE if _is_of_our_page(headers) else _NOT_SENT_ON)
+
+
+def _is_of_our_page(headers: Headers) -> bool:
+    """Whether a page of the same origin asks: browsers say so, or name the origin that the request goes to."""
+    said = dict(headers)
+    origin = said.get(b"origin", b"").lower().partition(b"://")[2]
+    return said.get(b"sec-fetch-site") == b"same-origin" or (origin != b"" and origin == said.get(b"host", b"").lower())
 
 
 def handed_on(headers: Headers) -> Headers:

@@ -1,5 +1,7 @@
 // An answer while it comes: its words, its thoughts, its calls, its times.
 
+const LEAST_S = 0.05; // what came within less came at once, and shows no rate
+
 /** Adds chunks of a chat completion to the message `node`. `asked_ms` is when its reader asked, by `performance.now()`. */
 export class Answer {
   #asked_ms;
@@ -52,7 +54,7 @@ export class Answer {
     this.node.figures = {
       first_s: (this.#first_ms - this.#asked_ms) / 1000,
       tokens: count,
-      per_s: count > 1 && seconds > 0 ? (count - 1) / seconds : null,
+      per_s: count > 1 && seconds >= LEAST_S ? (count - 1) / seconds : null,
       guessed: tokens === null,
     };
   }

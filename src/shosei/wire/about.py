@@ -60,6 +60,8 @@ def about_model(model: str, run: Path | None, ratings: RatingAbout | None = None
     suites = run / "suites"
     tasks = read_suites(suites) if any(suites.glob("*.jsonl")) else []
     trained_on = _trained_on(run)
+    place = {name: place for place, name in enumerate(trained_on)}
+    tasks.sort(key=lambda task: place.get(task.suite, len(place)))  # as the run made them, not by name
     return About(model, trained_on, bool(trained_on), _examples(tasks), ratings)
 
 
