@@ -29,12 +29,17 @@ class Chat:
         self.words = self.answer.locator(".words")
 
     def ask(self, text: str = QUESTION) -> None:
+        asked = self.page.locator(".message.user")
+        before = asked.count()
         self.page.locator("#question").fill(text)
         self.page.locator("#question").press("Enter")
+        expect(asked).to_have_count(before + 1)
+        self.page.wait_for_timeout(100)  # for the answer's place below it
 
     def ended(self) -> str:
         """What is said below the last answer, once it has ended with words; raises where it has none."""
-        expect(self.answer.locator(".buttons button").first).to_be_visible(timeout=PATIENCE_MS)
+        self.page.wait_for_timeout(300)  # for it to begin
+        expect(self.page.locator(".message.running")).to_have_count(0, timeout=PATIENCE_MS)
         expect(self.answer.locator(".figures"), self.answer.locator(".state").inner_text()).to_be_visible()
         return self.answer.locator(".figures").inner_text()
 
@@ -64,7 +69,7 @@ def stops(chat: Chat) -> str:
 
 def goes_on(chat: Chat) -> str:
     before = chat.words.inner_text()
-    if not chat.page.get_by_role("button", name="Continue", exact=True).is_visible():
+    if not chat.answer.get_by_role("button", name="Continue", exact=True).is_visible():
         return "not tried: the answer is whole"
     chat.press("Continue")
     chat.ended()
@@ -83,6 +88,8 @@ def answers_in_json(chat: Chat) -> str:
     chat.ask("東京の人口と面積を JSON で答えてください。")
     chat.ended()
     text = chat.words.inner_text()
+    if "limit of tokens" in chat.answer.locator(".state").inner_text():
+        return f"cut after {len(text)} characters by the limit of tokens"
     json.loads(text.removeprefix("```json").removesuffix("```"))
     return f"an object of {len(text)} characters"
 
@@ -102,7 +109,7 @@ def tried(name: str, chat: Chat) -> bool:
         print(f"{name:16} ok      {STEPS[name](chat)}", flush=True)
     except (AssertionError, Error, ValueError) as error:
         said = chat.answer.locator(".state").inner_text()
-        print(f"{name:16} failed  {said or str(error).splitlines()[0]}", flush=True)
+        print(f"{name:16} failed  {said or 'the page'}: {str(error).splitlines()[0]}", flush=True)
         return False
     return True
 
