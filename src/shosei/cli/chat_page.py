@@ -39,11 +39,11 @@ def page_of(name: str, run: Path | None = None, ratings: RatingAbout | None = No
 
 def page_of_server(config: ServeConfig, model: Path, *, recorded: bool, keyed: bool) -> ChatPage:
     """The page of our own server. ``recorded``: it takes ratings; ``keyed``: who asks, and rates, shows a key."""
-    from shosei.wire.about import RatingAbout
+    from shosei.wire.about import RatersBy, RatingAbout
 
     ratings = None
     if recorded:
-        rater = "key" if keyed else "address" if config.raters_by_address else "cookie"
+        rater: RatersBy = "key" if keyed else "address" if config.raters_by_address else "cookie"
         ratings = RatingAbout.of(read_form(config.rating_form), config.keep_rated_text, rater)
     run = model.resolve().parent if model.name == "model" else None
     return page_of(config.name, run, ratings)

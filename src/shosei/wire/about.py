@@ -16,6 +16,9 @@ _LONGEST_EXAMPLE = 60  # characters: it is to fit a button
 _SUITE = "suite:"  # how the hashes of the verb that made training rows and suites name a suite
 
 
+RatersBy = Literal["cookie", "address", "key"]  # by what those who rate are told apart
+
+
 class Example(msgspec.Struct):
     """A question that the model was never trained on, of a kind that it was."""
 
@@ -25,16 +28,16 @@ class Example(msgspec.Struct):
 
 
 class RatingAbout(msgspec.Struct):
-    """How answers are rated here. ``rater`` is how those who rate are told apart."""
+    """How answers are rated here."""
 
     scale: str
     tags: list[RatingTag]
     survey: SurveyForm | None
     keep_text: bool
-    rater: Literal["cookie", "address", "key"]
+    rater: RatersBy
 
     @classmethod
-    def of(cls, form: RatingForm, keep_text: bool, rater: Literal["cookie", "address", "key"]) -> RatingAbout:
+    def of(cls, form: RatingForm, keep_text: bool, rater: RatersBy) -> RatingAbout:
         """The operator's form, with what the server does with ratings."""
         return cls(form.scale, form.tags, form.survey, keep_text, rater)
 
