@@ -141,3 +141,27 @@ def test_a_key_is_asked_for_and_stays_in_the_tab(browser: Any, server: PageServe
     expect(other.page.get_by_role("dialog")).to_contain_text("API キーが必要です")
     assert visit.trouble + other.trouble == []
     visit.context.close()
+
+
+def test_a_browser_that_keeps_nothing_is_good_for_a_chat(browser: Any, server: PageServer) -> None:
+    context = browser.new_context(locale="ja-JP")
+    context.add_init_script("""
+      const refuse = { get() { throw new DOMException("blocked", "SecurityError"); } };
+      for (const name of ["localStorage", "sessionStorage", "indexedDB"]) Object.defineProperty(window, name, refuse);
+    """)
+    visit = Visit(browser, server, context=context).ready()
+    expect(visit.page.get_by_role("alert")).to_contain_text("このブラウザーには保存できません。")
+    visit.ask("一")
+    visit.answered("はい、そうです。")
+    visit.press("良い回答")
+    expect(visit.answers.locator(".rating-status")).to_have_text("保存しました")
+    assert visit.trouble == []
+    context.close()
+
+
+def test_a_page_that_cannot_begin_says_why(browser: Any, server: PageServer) -> None:
+    context = browser.new_context(locale="ja-JP")
+    context.route("**/about.json", lambda route: route.fulfill(status=500, body='{"error": {"message": "no about"}}'))
+    visit = Visit(browser, server, context=context)
+    expect(visit.page.get_by_role("alert")).to_have_text("サーバーに断られました：no about")
+    context.close()

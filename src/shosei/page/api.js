@@ -1,5 +1,6 @@
 // The server's API over HTTP: OpenAI's, and what the page asks besides.
 
+import { session } from "./kept.js";
 import { Problem } from "./problem.js";
 import { events } from "./sse.js";
 
@@ -9,14 +10,14 @@ export class Api {
   /** Paths are below `base`, so that the page works behind a proxy's prefix. */
   constructor(base = document.baseURI) {
     this.base = base;
-    this.key = sessionStorage.getItem(KEY) ?? "";
+    this.key = session.getItem(KEY) ?? "";
   }
 
   /** Use `key` in this tab, until it is closed; an empty one forgets it. */
   useKey(key) {
     this.key = key;
-    if (key) sessionStorage.setItem(KEY, key);
-    else sessionStorage.removeItem(KEY);
+    if (key) session.setItem(KEY, key);
+    else session.removeItem(KEY);
   }
 
   /** What the host says of the model and of ratings. */

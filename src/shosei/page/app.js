@@ -30,7 +30,7 @@ class App {
     this.outbox = new Outbox(api, store.outbox);
     this.chat = new Chat(api, store, connection, (problem) => this.#askKey(problem), this.model);
     this.composer = new Composer($("composer"), (text) => this.#ask(text), () => this.#stop());
-    this.history = new History($("history"), store, (id) => this.#go(id), () => this.#begin());
+    this.history = new History($("history"), store, { open: (id) => this.#go(id), begin: () => this.#begin(), removed: (id) => this.#forget(id) });
     this.survey = new Survey($("survey"), about.ratings, this.outbox);
     const act = (does) => (node) => does(this.conversation, node);
     this.transcript = new Transcript($("messages"), $("scroller"), {
@@ -187,13 +187,16 @@ class App {
   async #changedElsewhere(id) {
     if (!this.#open.has(id)) return;
     const conversation = await this.#read(id);
-    if (!conversation) {
-      this.#open.get(id).path.forEach((node) => this.chat.stop(node));
-      this.#open.delete(id);
-    }
+    if (!conversation) this.#forget(id);
     if (id !== this.conversation.id) return;
     if (conversation) this.#show();
     else this.#begin();
+  }
+
+  /** Ask no more for a conversation that was deleted. */
+  #forget(id) {
+    this.#open.get(id)?.path.forEach((node) => this.chat.stop(node));
+    this.#open.delete(id);
   }
 
   #tick() {
@@ -247,7 +250,10 @@ class App {
   }
 
   async #removeAll() {
-    for (const { id } of await this.store.records()) await this.store.remove(id);
+    for (const { id } of await this.store.records()) {
+      this.#forget(id);
+      await this.store.remove(id);
+    }
     await this.#begin();
   }
 
@@ -297,4 +303,8 @@ async function start() {
   document.body.classList.add("ready");
 }
 
-start();
+start().catch((error) => {
+  $("banner").hidden = false;
+  $("banner").textContent = error instanceof Problem ? error.words : String(error);
+  throw error;
+});

@@ -1,6 +1,7 @@
 // Where the reader writes. Enter sends, but never while an input method composes; nothing typed is lost.
 
 import { element, iconButton } from "./dom.js";
+import { local } from "./kept.js";
 import { say } from "./words.js";
 
 const ENTER = "shosei.enter";
@@ -11,11 +12,11 @@ export const touch = matchMedia("(hover: none) and (pointer: coarse)").matches;
 
 /** Whether Enter sends, or begins a line as Shift+Enter does. */
 export function enterSends() {
-  return localStorage.getItem(ENTER) !== "line" && !touch;
+  return local.getItem(ENTER) !== "line" && !touch;
 }
 
 export function setEnter(sends) {
-  localStorage.setItem(ENTER, sends ? "send" : "line");
+  local.setItem(ENTER, sends ? "send" : "line");
 }
 
 export class Composer {
@@ -88,7 +89,7 @@ export class Composer {
     try {
       await this.send(text);
       if (this.field.value === text) this.field.value = "";
-      localStorage.removeItem(draft);
+      local.removeItem(draft);
       this.#typed();
     } finally {
       this.sending = false;
@@ -99,8 +100,8 @@ export class Composer {
     this.field.style.height = "auto";
     this.field.style.height = `${Math.min(this.field.scrollHeight, MOST_PX)}px`;
     this.button.disabled = !this.field.value.trim();
-    if (this.field.value) localStorage.setItem(this.#draft, this.field.value);
-    else localStorage.removeItem(this.#draft);
+    if (this.field.value) local.setItem(this.#draft, this.field.value);
+    else local.removeItem(this.#draft);
   }
 
   get #draft() {
@@ -108,7 +109,7 @@ export class Composer {
   }
 
   #showDraft() {
-    this.field.value = localStorage.getItem(this.#draft) ?? "";
+    this.field.value = local.getItem(this.#draft) ?? "";
     this.#typed();
   }
 }

@@ -12,9 +12,9 @@ export class History {
   #words = "";
   #timer = 0;
 
-  /** `open` gets an id; `begin` starts a new conversation. */
-  constructor(root, store, open, begin) {
-    Object.assign(this, { root, store, open, begin, current: "", deleted: null });
+  /** `open` gets an id, `removed` that of one that was deleted; `begin` starts a new conversation. */
+  constructor(root, store, { open, begin, removed }) {
+    Object.assign(this, { root, store, open, begin, removed, current: "" });
     store.addEventListener("change", () => this.refresh());
   }
 
@@ -57,6 +57,7 @@ export class History {
   }
 
   async #remove(record) {
+    this.removed(record.id);
     await this.store.remove(record.id);
     if (record.id === this.current) this.begin();
     clearTimeout(this.#timer);

@@ -1,6 +1,7 @@
 // Rating an answer: thumbs or stars at once, then reasons and words if the reader likes.
 
 import { element, icon, iconButton, textButton } from "./dom.js";
+import { local } from "./kept.js";
 import { inLanguage, language, say, sentences } from "./words.js";
 
 const TOLD = "shosei.rated"; // that this browser has rated, and so was told what is stored
@@ -33,7 +34,7 @@ export class RatingView {
       const pressed = value.stars ? value.stars <= (rating?.stars ?? 0) : value.thumbs === rating?.thumbs;
       choice.setAttribute("aria-pressed", String(pressed));
     });
-    const untold = canBeRated && !localStorage.getItem(TOLD);
+    const untold = canBeRated && !local.getItem(TOLD);
     if (untold && !this.note.isConnected) this.panel.before(this.note);
     if (!untold) this.note.remove();
     this.panel.hidden = !canBeRated || !this.open;
@@ -41,7 +42,7 @@ export class RatingView {
   }
 
   #rate(value) {
-    localStorage.setItem(TOLD, "yes");
+    local.setItem(TOLD, "yes");
     const { tags = [], comment = "" } = this.node.rating ?? {};
     const good = isGood(value);
     const fitting = this.form.tags.filter((tag) => tag.good === good && tags.includes(tag.id)).map((tag) => tag.id);

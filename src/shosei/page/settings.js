@@ -1,5 +1,7 @@
 // What a conversation asks of the model, and how a request says it.
 
+import { local } from "./kept.js";
+
 const KEPT = "shosei.settings";
 
 /** Empty texts leave the choice to the server. `remember`: earlier messages are sent too. */
@@ -20,7 +22,7 @@ export function lastSettings(about) {
 
 /** Use `settings` for conversations to come. */
 export function keepSettings(settings) {
-  localStorage.setItem(KEPT, JSON.stringify(settings));
+  local.setItem(KEPT, JSON.stringify(settings));
 }
 
 /** Of a foreign object what is a setting, of the right type. */
@@ -49,7 +51,7 @@ function asked(settings, messages, continuing) {
 
 function read() {
   try {
-    return JSON.parse(localStorage.getItem(KEPT) ?? "{}");
+    return JSON.parse(local.getItem(KEPT) ?? "{}");
   } catch {
     return {}; // written by something else: as if nothing had been set
   }

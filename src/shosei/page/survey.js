@@ -1,6 +1,7 @@
 // A survey after some answers: how content the reader is on the whole, and what the operator wants to know.
 
 import { element, textButton } from "./dom.js";
+import { local } from "./kept.js";
 import { storedWords } from "./rating.js";
 import { inLanguage, say } from "./words.js";
 
@@ -16,8 +17,8 @@ export class Survey {
   /** An answer was read to its end; `answer` is its id, by which the server knows that this reader had one. */
   count(answer) {
     if (!this.survey?.after) return;
-    const seen = Number(localStorage.getItem(SEEN) ?? 0) + 1;
-    localStorage.setItem(SEEN, String(seen));
+    const seen = Number(local.getItem(SEEN) ?? 0) + 1;
+    local.setItem(SEEN, String(seen));
     if (seen >= this.survey.after && this.root.hidden) this.#ask(answer);
   }
 
@@ -25,7 +26,7 @@ export class Survey {
     const questions = this.survey.questions.filter(({ kind }) => kind !== "text" || this.form.keep_text).map(asQuestion);
     const csat = starsQuestion("csat", say("csat"));
     const end = () => {
-      localStorage.setItem(SEEN, "0");
+      local.setItem(SEEN, "0");
       this.root.hidden = true;
     };
     const send = textButton(say("survey_send"), () => {

@@ -1,5 +1,7 @@
 // The words of the page, in the language of the reader.
 
+import { local } from "./kept.js";
+
 /** Languages by their own names. */
 export const LANGUAGES = { en: "English", "zh-CN": "简体中文", ja: "日本語" };
 
@@ -10,7 +12,7 @@ let texts = {};
 export let language = "en";
 
 /** The language that was chosen here, or the first of the browser's that the page has. */
-export function preferredLanguage(chosen = localStorage.getItem(CHOSEN), wanted = navigator.languages) {
+export function preferredLanguage(chosen = local.getItem(CHOSEN), wanted = navigator.languages) {
   if (chosen in LANGUAGES) return chosen;
   for (const tag of wanted) {
     const known = Object.keys(LANGUAGES).find((name) => name.split("-")[0] === tag.toLowerCase().split("-")[0]);
@@ -30,7 +32,7 @@ export async function speak(name) {
 /** Speak `name`, here and on later visits. */
 export async function choose(name) {
   await speak(name);
-  localStorage.setItem(CHOSEN, name);
+  local.setItem(CHOSEN, name);
 }
 
 /** The words of `key`, with `values` in the places of `{name}`. */
