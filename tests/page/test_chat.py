@@ -14,16 +14,16 @@ pytest.importorskip("playwright.sync_api")
 
 from playwright.sync_api import expect
 
-from chromium import NEEDS_CHROMIUM, chromium
 from page_server import CUT, WAIT, PageServer, chunk, ending, streamed
-from page_visit import Visit
+from page_visit import ChatVisit
+from visits import NEEDS_BROWSER, launched
 
-pytestmark = NEEDS_CHROMIUM
+pytestmark = NEEDS_BROWSER
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    with chromium() as browser:
+    with launched() as browser:
         yield browser
 
 
@@ -35,8 +35,8 @@ def server() -> Iterator[PageServer]:
 
 
 @pytest.fixture
-def visit(browser: Any, server: PageServer) -> Iterator[Visit]:
-    visit = Visit(browser, server).ready()
+def visit(browser: Any, server: PageServer) -> Iterator[ChatVisit]:
+    visit = ChatVisit(browser, server).ready()
     yield visit
     visit.context.close()
     assert visit.trouble == []
@@ -59,7 +59,7 @@ def bytewise(data: bytes) -> list[bytes]:
 def test_the_first_screen_says_what_the_model_can_do_and_a_chip_asks(
     browser: Any, server: PageServer, locale: str, can: str, chip: str
 ) -> None:
-    visit = Visit(browser, server, locale=locale).ready()
+    visit = ChatVisit(browser, server, locale=locale).ready()
     language = {"ja-JP": "ja", "zh-CN": "zh-CN"}.get(locale, "en")
     assert visit.page.evaluate("document.documentElement.lang") == language
     expect(visit.page.locator(".can")).to_contain_text(can)
@@ -70,7 +70,7 @@ def test_the_first_screen_says_what_the_model_can_do_and_a_chip_asks(
     visit.context.close()
 
 
-def test_an_answer_streams_in_and_says_what_it_cost(visit: Visit, server: PageServer) -> None:
+def test_an_answer_streams_in_and_says_what_it_cost(visit: ChatVisit, server: PageServer) -> None:
     server.answers.append([chunk({"content": "六十"}), WAIT, chunk({"content": "九"}), *ending(tokens=3)])
     visit.ask("17と52の和は？")
     expect(visit.answers.locator(".words")).to_have_text("六十")
@@ -86,7 +86,7 @@ def test_an_answer_streams_in_and_says_what_it_cost(visit: Visit, server: PageSe
     assert "temperature" not in body, "what nobody set is the server's to choose"
 
 
-def test_an_answer_is_stopped_and_goes_on(visit: Visit, server: PageServer) -> None:
+def test_an_answer_is_stopped_and_goes_on(visit: ChatVisit, server: PageServer) -> None:
     server.answers.append([chunk({"content": "一つ、"}), WAIT])
     visit.ask("数えて")
     expect(visit.answers.locator(".words")).to_have_text("一つ、")
@@ -100,7 +100,7 @@ def test_an_answer_is_stopped_and_goes_on(visit: Visit, server: PageServer) -> N
     assert server.asked[1]["messages"][-1] == {"role": "assistant", "content": "一つ、"}
 
 
-def test_half_a_character_is_never_shown(visit: Visit, server: PageServer) -> None:
+def test_half_a_character_is_never_shown(visit: ChatVisit, server: PageServer) -> None:
     halves = [
         f"data: {json.dumps({'choices': [{'delta': {'content': half}}]})}\n\n".encode() for half in "\ud83d\ude80"
     ]
@@ -119,7 +119,7 @@ def test_half_a_character_is_never_shown(visit: Visit, server: PageServer) -> No
     assert seen == []
 
 
-def test_enter_while_composing_does_not_send(visit: Visit, server: PageServer) -> None:
+def test_enter_while_composing_does_not_send(visit: ChatVisit, server: PageServer) -> None:
     session = visit.context.new_cdp_session(visit.page)
     session.send("Input.imeSetComposition", {"text": "とうきょう", "selectionStart": 5, "selectionEnd": 5})
     session.send("Input.dispatchKeyEvent", {"type": "rawKeyDown", "key": "Enter", "windowsVirtualKeyCode": 13})
@@ -142,7 +142,7 @@ def test_enter_while_composing_does_not_send(visit: Visit, server: PageServer) -
         pytest.param({}, id="behind the end, as Safari has it"),
     ],
 )
-def test_an_enter_that_chooses_a_word_is_no_enter(visit: Visit, server: PageServer, event: dict[str, Any]) -> None:
+def test_an_enter_that_chooses_a_word_is_no_enter(visit: ChatVisit, server: PageServer, event: dict[str, Any]) -> None:
     visit.field.fill("東京")
     visit.field.evaluate(
         """(field, event) => {
@@ -160,7 +160,7 @@ def test_an_enter_that_chooses_a_word_is_no_enter(visit: Visit, server: PageServ
     visit.answered("はい、そうです。")
 
 
-def test_a_line_is_begun_with_shift_and_what_is_blank_is_not_sent(visit: Visit, server: PageServer) -> None:
+def test_a_line_is_begun_with_shift_and_what_is_blank_is_not_sent(visit: ChatVisit, server: PageServer) -> None:
     visit.field.fill("   ")
     visit.field.press("Enter")
     expect(visit.page.get_by_role("button", name="送信")).to_be_disabled()
@@ -172,7 +172,7 @@ def test_a_line_is_begun_with_shift_and_what_is_blank_is_not_sent(visit: Visit, 
     assert [body["messages"][-1]["content"] for body in server.asked] == ["一行目\n二行目"]
 
 
-def test_versions_branch_and_the_shown_one_is_what_the_model_sees(visit: Visit, server: PageServer) -> None:
+def test_versions_branch_and_the_shown_one_is_what_the_model_sees(visit: ChatVisit, server: PageServer) -> None:
     visit.page.get_by_role("button", name="設定").click()
     visit.page.get_by_label("これまでのやり取りも送る").check()
     visit.page.keyboard.press("Escape")
@@ -205,7 +205,7 @@ def test_versions_branch_and_the_shown_one_is_what_the_model_sees(visit: Visit, 
     expect(visit.questions, "what followed the other version is not shown below this one").to_have_count(1)
 
 
-def test_settings_go_into_the_request(visit: Visit, server: PageServer) -> None:
+def test_settings_go_into_the_request(visit: ChatVisit, server: PageServer) -> None:
     visit.page.get_by_role("button", name="設定").click()
     for name, value in {"温度": "0.25", "Top-p": "0.9", "回答の最大トークン数": "64", "乱数シード": "7"}.items():
         visit.page.get_by_label(name, exact=True).fill(value)
@@ -225,7 +225,7 @@ def test_settings_go_into_the_request(visit: Visit, server: PageServer) -> None:
     assert body["messages"][0] == {"role": "system", "content": "短く答えて。"}
 
 
-def test_thoughts_and_calls_are_folded(visit: Visit, server: PageServer) -> None:
+def test_thoughts_and_calls_are_folded(visit: ChatVisit, server: PageServer) -> None:
     call = {"index": 0, "id": "c1", "type": "function", "function": {"name": "weather", "arguments": '{"city"'}}
     rest = {"index": 0, "function": {"arguments": ': "東京"}'}}
     thought = chunk({"reasoning_content": "天気を調べる。"})
@@ -244,7 +244,7 @@ def test_thoughts_and_calls_are_folded(visit: Visit, server: PageServer) -> None
 
 
 def test_messages_and_code_are_copied(browser: Any, server: PageServer) -> None:
-    visit = Visit(browser, server, permissions=["clipboard-read", "clipboard-write"]).ready()
+    visit = ChatVisit(browser, server, permissions=["clipboard-read", "clipboard-write"]).ready()
     text = "次のとおり。\n\n```python\nprint('やあ')\n```"
     server.answers.append(streamed(text))
     visit.ask("コードを")
@@ -258,7 +258,7 @@ def test_messages_and_code_are_copied(browser: Any, server: PageServer) -> None:
     visit.context.close()
 
 
-def test_a_conversation_is_exported_deleted_and_imported(visit: Visit, server: PageServer, tmp_path: Path) -> None:
+def test_a_conversation_is_exported_deleted_and_imported(visit: ChatVisit, server: PageServer, tmp_path: Path) -> None:
     server.answers += [streamed("**甲**"), streamed("乙")]
     visit.ask("一/二？")
     visit.answered("甲")
@@ -301,7 +301,7 @@ def test_a_conversation_is_exported_deleted_and_imported(visit: Visit, server: P
         '[{"role": "user", "content": {"a": 1}}]',
     ],
 )
-def test_a_file_that_holds_no_conversation_is_told_of(visit: Visit, tmp_path: Path, text: str) -> None:
+def test_a_file_that_holds_no_conversation_is_told_of(visit: ChatVisit, tmp_path: Path, text: str) -> None:
     file = tmp_path / "x.json"
     file.write_text(text)
     visit.page.get_by_role("button", name="設定").click()
@@ -310,7 +310,7 @@ def test_a_file_that_holds_no_conversation_is_told_of(visit: Visit, tmp_path: Pa
     expect(visit.page.locator(".conversations")).to_contain_text("ここに会話が並びます")
 
 
-def test_history_is_kept_searched_and_deleted(visit: Visit, server: PageServer) -> None:
+def test_history_is_kept_searched_and_deleted(visit: ChatVisit, server: PageServer) -> None:
     for question in ("富士山の高さは？", "琵琶湖の広さは？"):
         visit.page.get_by_role("button", name="新しい会話").first.click()
         expect(visit.questions).to_have_count(0)
@@ -333,10 +333,10 @@ def test_history_is_kept_searched_and_deleted(visit: Visit, server: PageServer) 
 
 
 def test_tabs_see_each_other_and_lose_nothing(browser: Any, server: PageServer) -> None:
-    first = Visit(browser, server).ready()
+    first = ChatVisit(browser, server).ready()
     first.ask("一")
     first.answered("はい、そうです。")
-    second = Visit(browser, server, context=first.context).ready()
+    second = ChatVisit(browser, server, context=first.context).ready()
     second.page.locator(".conversations .title").click()
     second.answered("はい、そうです。")
     server.answers += [[chunk({"content": "甲"}), WAIT, *ending()], streamed("乙")]
@@ -360,7 +360,7 @@ def test_tabs_see_each_other_and_lose_nothing(browser: Any, server: PageServer) 
     first.context.close()
 
 
-def test_an_answer_that_breaks_off_is_kept_and_goes_on(visit: Visit, server: PageServer) -> None:
+def test_an_answer_that_breaks_off_is_kept_and_goes_on(visit: ChatVisit, server: PageServer) -> None:
     server.answers += [[chunk({"content": "前半、"}), CUT], streamed("後半。")]
     visit.ask("長い話を")
     answer = visit.answered("前半、")
@@ -371,7 +371,7 @@ def test_an_answer_that_breaks_off_is_kept_and_goes_on(visit: Visit, server: Pag
 
 def test_it_works_below_a_proxy_s_prefix(browser: Any) -> None:
     server = PageServer(prefix="/chat/書生")
-    visit = Visit(browser, server).ready()
+    visit = ChatVisit(browser, server).ready()
     visit.ask("一")
     visit.answered("はい、そうです。")
     visit.page.reload()
@@ -398,13 +398,13 @@ def test_it_works_below_a_proxy_s_prefix(browser: Any) -> None:
     ],
 )
 def test_the_language_of_a_message_is_told_by_its_script(
-    visit: Visit, text: str, before: str, page: str, language: str
+    visit: ChatVisit, text: str, before: str, page: str, language: str
 ) -> None:
     script = "(given) => import('./page/language.js').then(({ languageOf }) => languageOf(...given))"
     assert visit.page.evaluate(script, [text, before, page]) == language
 
 
-def test_glyphs_follow_the_message_and_not_the_page(visit: Visit, server: PageServer) -> None:
+def test_glyphs_follow_the_message_and_not_the_page(visit: ChatVisit, server: PageServer) -> None:
     server.answers += [streamed("你们说得对。"), streamed("直")]
     visit.ask("对吗？")
     assert visit.answered("你们说得对。").get_attribute("lang") == "zh-CN"

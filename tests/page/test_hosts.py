@@ -19,19 +19,19 @@ pytest.importorskip("playwright.sync_api")
 
 from playwright.sync_api import expect
 
-from chromium import NEEDS_CHROMIUM, chromium
 from page_server import PageServer
-from page_visit import Visit
+from page_visit import ChatVisit
 from serve_process import make_model, serving
 from shosei.log import Rating, Request, read_log
+from visits import NEEDS_BROWSER, launched
 
-pytestmark = NEEDS_CHROMIUM
+pytestmark = NEEDS_BROWSER
 KEY = "a-key-of-this-gateway"
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    with chromium() as browser:
+    with launched() as browser:
         yield browser
 
 
@@ -55,7 +55,7 @@ def test_a_gateway_puts_the_page_before_any_server(browser: Any, tmp_path: Path)
     upstream.key = "the-upstream-s-own-key"
     run = tmp_path / "run"
     with gateway(upstream.url, "--run", run, OPENAI_API_KEY=upstream.key, SHOSEI_API_KEY=KEY) as url:
-        visit = Visit(browser, url, locale="zh-CN")
+        visit = ChatVisit(browser, url, locale="zh-CN")
         visit.page.get_by_label("API 密钥").last.fill(KEY)
         visit.press("使用密钥")
         visit.ready()
@@ -77,7 +77,7 @@ def test_a_gateway_puts_the_page_before_any_server(browser: Any, tmp_path: Path)
 def test_a_server_behind_the_gateway_that_is_gone_is_told_of(browser: Any) -> None:
     upstream = PageServer()
     with gateway(upstream.url) as url:
-        visit = Visit(browser, url).ready()
+        visit = ChatVisit(browser, url).ready()
         upstream.stop()
         visit.ask("一")
         expect(visit.answers.locator(".state.bad")).to_have_text(
@@ -92,7 +92,7 @@ def test_our_own_server_takes_questions_and_ratings(browser: Any, tmp_path: Path
     make_model(run / "model", context=512)
     with serving(run, "--run", run) as (server, url):
         port = url.rpartition(":")[2]
-        visit = Visit(browser, url).ready()
+        visit = ChatVisit(browser, url).ready()
         visit.page.get_by_role("button", name="設定").click()
         visit.page.get_by_label("温度").fill("0")
         visit.page.get_by_label("回答の最大トークン数").fill("16")

@@ -12,13 +12,13 @@ pytest.importorskip("playwright.sync_api")
 
 from playwright.sync_api import expect
 
-from chromium import NEEDS_CHROMIUM, chromium
 from page_server import PageServer, about
-from page_visit import Visit
+from page_visit import ChatVisit
 from shosei.wire.about import RatingAbout
 from shosei.wire.rating_form import parse_rating_form
+from visits import NEEDS_BROWSER, launched
 
-pytestmark = NEEDS_CHROMIUM
+pytestmark = NEEDS_BROWSER
 FORM = """
 scale = "stars"
 
@@ -43,7 +43,7 @@ words = { en = "What is missing?", ja = "足りないものは？" }
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    with chromium() as browser:
+    with launched() as browser:
         yield browser
 
 
@@ -55,8 +55,8 @@ def server() -> Iterator[PageServer]:
 
 
 @pytest.fixture
-def visit(browser: Any, server: PageServer) -> Iterator[Visit]:
-    visit = Visit(browser, server).ready()
+def visit(browser: Any, server: PageServer) -> Iterator[ChatVisit]:
+    visit = ChatVisit(browser, server).ready()
     visit.ask("一")
     visit.answered("はい、そうです。")
     yield visit
@@ -68,14 +68,14 @@ def stars_server(*, keep_text: bool) -> PageServer:
     return PageServer(about(ratings=RatingAbout.of(parse_rating_form(FORM, "form"), keep_text, "address")))
 
 
-def test_what_is_stored_is_said_before_the_first_click(visit: Visit, server: PageServer) -> None:
+def test_what_is_stored_is_said_before_the_first_click(visit: ChatVisit, server: PageServer) -> None:
     note = visit.answers.locator(".rating-note")
     expect(note).to_contain_text("時刻、回答の番号が記録されます")
     expect(note).to_contain_text("質問と回答の文章は記録されません")
     assert server.rated == []
 
 
-def test_a_thumb_is_saved_and_reasons_follow(visit: Visit, server: PageServer) -> None:
+def test_a_thumb_is_saved_and_reasons_follow(visit: ChatVisit, server: PageServer) -> None:
     visit.press("良くない回答")
     expect(visit.page.get_by_role("status").get_by_text("保存しました")).to_be_visible()
     assert server.rated == [{"request": "chatcmpl-1", "thumbs": "down"}]
@@ -91,7 +91,7 @@ def test_a_thumb_is_saved_and_reasons_follow(visit: Visit, server: PageServer) -
     assert server.rated[2] == {"request": "chatcmpl-1", "thumbs": "up"}, "reasons of the other thumb are none of this"
 
 
-def test_a_failed_rating_says_so_survives_a_reload_and_is_sent_again(visit: Visit, server: PageServer) -> None:
+def test_a_failed_rating_says_so_survives_a_reload_and_is_sent_again(visit: ChatVisit, server: PageServer) -> None:
     server.feedback += [503] * 3
     visit.press("良い回答")
     status = visit.answers.locator(".rating-status")
@@ -105,7 +105,7 @@ def test_a_failed_rating_says_so_survives_a_reload_and_is_sent_again(visit: Visi
     assert len(server.refused) == 3
 
 
-def test_ratings_given_while_the_server_is_gone_arrive_once_it_is_back(visit: Visit, server: PageServer) -> None:
+def test_ratings_given_while_the_server_is_gone_arrive_once_it_is_back(visit: ChatVisit, server: PageServer) -> None:
     visit.ask("二")
     visit.answered("はい、そうです。")
     server.gone = True
@@ -124,7 +124,7 @@ def test_ratings_given_while_the_server_is_gone_arrive_once_it_is_back(visit: Vi
     assert last == {"chatcmpl-1": "up", "chatcmpl-2": "up"}
 
 
-def test_a_rating_that_the_server_will_never_take_is_told_of(visit: Visit, server: PageServer) -> None:
+def test_a_rating_that_the_server_will_never_take_is_told_of(visit: ChatVisit, server: PageServer) -> None:
     server.feedback.append(404)
     visit.press("良い回答")
     expect(visit.answers.locator(".rating-status")).to_have_text("保存できません：the disk is full")
@@ -136,7 +136,7 @@ def test_a_rating_that_the_server_will_never_take_is_told_of(visit: Visit, serve
 
 def test_stars_comments_and_a_survey_as_the_operator_has_them(browser: Any) -> None:
     server = stars_server(keep_text=True)
-    visit = Visit(browser, server).ready()
+    visit = ChatVisit(browser, server).ready()
     visit.ask("一")
     visit.answered("はい、そうです。")
     expect(visit.answers.locator(".rating-note")).to_contain_text("文章もそのまま記録されます")
@@ -166,7 +166,7 @@ def test_stars_comments_and_a_survey_as_the_operator_has_them(browser: Any) -> N
 
 def test_a_survey_can_be_put_off_and_asks_for_no_text_that_is_not_kept(browser: Any) -> None:
     server = stars_server(keep_text=False)
-    visit = Visit(browser, server).ready()
+    visit = ChatVisit(browser, server).ready()
     for question in ("一", "二"):
         visit.ask(question)
         visit.answered("はい、そうです。")
@@ -183,7 +183,7 @@ def test_a_survey_can_be_put_off_and_asks_for_no_text_that_is_not_kept(browser: 
 
 def test_without_a_run_there_is_nothing_to_rate(browser: Any) -> None:
     server = PageServer(about(ratings=None))
-    visit = Visit(browser, server).ready()
+    visit = ChatVisit(browser, server).ready()
     expect(visit.page.locator(".kept")).to_contain_text("ここでは回答を評価できません。")
     visit.ask("一")
     visit.answered("はい、そうです。")

@@ -14,11 +14,11 @@ pytest.importorskip("playwright.sync_api")
 
 from playwright.sync_api import expect
 
-from chromium import CONTRAST, NEEDS_CHROMIUM, chromium
 from page_server import PageServer, streamed
-from page_visit import Visit
+from page_visit import ChatVisit
+from visits import CONTRAST, NEEDS_BROWSER, launched
 
-pytestmark = NEEDS_CHROMIUM
+pytestmark = NEEDS_BROWSER
 AXE = os.environ.get("SHOSEI_AXE", "")  # the path of axe-core's axe.min.js
 
 HOSTILE = [
@@ -68,7 +68,7 @@ STRANGE = """(all) => all.flatMap((words) => [...words.querySelectorAll("*")])
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    with chromium() as browser:
+    with launched() as browser:
         yield browser
 
 
@@ -79,7 +79,7 @@ def server() -> Iterator[PageServer]:
     server.stop()
 
 
-def check_harmless(visit: Visit, server: PageServer) -> None:
+def check_harmless(visit: ChatVisit, server: PageServer) -> None:
     page = visit.page
     visit.page.wait_for_timeout(200)
     assert page.evaluate("window.hit") is None
@@ -95,7 +95,7 @@ def check_harmless(visit: Visit, server: PageServer) -> None:
 
 
 def test_whatever_a_model_writes_is_text(browser: Any, server: PageServer) -> None:
-    visit = Visit(browser, server).ready()
+    visit = ChatVisit(browser, server).ready()
     server.answers.append(streamed("\n\n".join(HOSTILE)))
     visit.ask("<img src=x onerror='window.hit = 1'>")
     expect(visit.answers.locator(".figures")).to_be_visible(timeout=30_000)
@@ -124,7 +124,7 @@ def test_so_is_what_a_file_holds(browser: Any, server: PageServer, tmp_path: Pat
     text = {"shosei_conversation": 1, "title": HOSTILE[1], "settings": {"system": 7, "x": HOSTILE[1]}, "nodes": nodes}
     file = tmp_path / "hostile.json"
     file.write_text(json.dumps(text | {"chosen": {"__proto__": "constructor"}}), encoding="utf-8")
-    visit = Visit(browser, server).ready()
+    visit = ChatVisit(browser, server).ready()
     visit.page.get_by_role("button", name="設定").click()
     visit.page.locator("dialog input[type=file]").set_input_files(file)
     expect(visit.answers).to_have_count(1)
@@ -148,7 +148,7 @@ def test_so_is_what_a_file_holds(browser: Any, server: PageServer, tmp_path: Pat
 def test_markdown_is_read_as_chinese_and_japanese_are_written(
     browser: Any, server: PageServer, markdown: str, html: str
 ) -> None:
-    visit = Visit(browser, server).ready()
+    visit = ChatVisit(browser, server).ready()
     server.answers.append(streamed(markdown))
     visit.ask("一")
     expect(visit.answers.locator(".figures")).to_be_visible()
@@ -156,7 +156,7 @@ def test_markdown_is_read_as_chinese_and_japanese_are_written(
     visit.context.close()
 
 
-def fill(visit: Visit, server: PageServer) -> None:
+def fill(visit: ChatVisit, server: PageServer) -> None:
     """A conversation with everything that a page can hold."""
     text = "**甲**と`乙`：\n\n```python\nprint('一' * 200)  # 長い行\n```\n\n"
     table = "| " + " | ".join("列名" * 3 for _ in range(9)) + " |\n" + "|---" * 9 + "|\n" + "| 値 " * 9 + "|\n\n"
@@ -174,7 +174,7 @@ def fill(visit: Visit, server: PageServer) -> None:
 @pytest.mark.parametrize("locale", ["en-GB", "zh-CN", "ja-JP"])
 def test_it_fits_a_phone_and_text_stands_out(browser: Any, server: PageServer, locale: str, scheme: str) -> None:
     phone = {"viewport": {"width": 360, "height": 740}, "has_touch": True, "is_mobile": True}
-    visit = Visit(browser, server, locale=locale, color_scheme=scheme, **phone).ready()
+    visit = ChatVisit(browser, server, locale=locale, color_scheme=scheme, **phone).ready()
 
     def check(what: str) -> None:
         assert visit.page.evaluate("document.documentElement.scrollWidth") <= 360, what
@@ -201,7 +201,7 @@ def test_it_fits_a_phone_and_text_stands_out(browser: Any, server: PageServer, l
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_long_lines_and_wide_tables_push_nothing_aside(browser: Any, server: PageServer, scheme: str) -> None:
-    visit = Visit(browser, server, color_scheme=scheme).ready()
+    visit = ChatVisit(browser, server, color_scheme=scheme).ready()
     fill(visit, server)
     assert visit.page.evaluate(CONTRAST) == []
     for width in (1280, 390):
@@ -213,7 +213,7 @@ def test_long_lines_and_wide_tables_push_nothing_aside(browser: Any, server: Pag
 
 
 def test_everything_is_reached_by_keyboard(browser: Any, server: PageServer) -> None:
-    visit = Visit(browser, server).ready()
+    visit = ChatVisit(browser, server).ready()
     visit.ask("一")
     visit.answered("はい、そうです。")
     reached = set()
@@ -237,7 +237,7 @@ def test_everything_is_reached_by_keyboard(browser: Any, server: PageServer) -> 
 @pytest.mark.skipif(not AXE, reason="no axe-core: npm pack axe-core, and name its axe.min.js in SHOSEI_AXE")
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_nothing_serious(browser: Any, server: PageServer, scheme: str) -> None:
-    visit = Visit(browser, server, color_scheme=scheme, bypass_csp=True).ready()
+    visit = ChatVisit(browser, server, color_scheme=scheme, bypass_csp=True).ready()
 
     def check() -> None:
         visit.page.evaluate(Path(AXE).read_text(encoding="utf-8"))

@@ -12,17 +12,17 @@ pytest.importorskip("playwright.sync_api")
 
 from playwright.sync_api import expect
 
-from chromium import NEEDS_CHROMIUM, chromium
 from page_server import CUT, PageServer, chunk, streamed
-from page_visit import Visit
+from page_visit import ChatVisit
+from visits import NEEDS_BROWSER, launched
 
-pytestmark = NEEDS_CHROMIUM
+pytestmark = NEEDS_BROWSER
 BUSY = (429, {"error": {"message": "too many", "code": "queue_full"}}, {"Retry-After": "1"})
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    with chromium() as browser:
+    with launched() as browser:
         yield browser
 
 
@@ -34,14 +34,14 @@ def server() -> Iterator[PageServer]:
 
 
 @pytest.fixture
-def visit(browser: Any, server: PageServer) -> Iterator[Visit]:
-    visit = Visit(browser, server).ready()
+def visit(browser: Any, server: PageServer) -> Iterator[ChatVisit]:
+    visit = ChatVisit(browser, server).ready()
     yield visit
     visit.context.close()
     assert visit.trouble == []
 
 
-def test_a_busy_server_is_asked_again_when_it_says_so(visit: Visit, server: PageServer) -> None:
+def test_a_busy_server_is_asked_again_when_it_says_so(visit: ChatVisit, server: PageServer) -> None:
     server.answers += [BUSY, BUSY, streamed("お待たせしました。")]
     visit.ask("一")
     expect(visit.answers.locator(".state")).to_have_text("サーバーが混み合っています。1 秒後にもう一度送信します。")
@@ -49,7 +49,7 @@ def test_a_busy_server_is_asked_again_when_it_says_so(visit: Visit, server: Page
     assert len(server.asked) == 3
 
 
-def test_the_wait_for_a_busy_server_can_be_stopped(visit: Visit, server: PageServer) -> None:
+def test_the_wait_for_a_busy_server_can_be_stopped(visit: ChatVisit, server: PageServer) -> None:
     server.answers.append((503, {"error": {"message": "full"}}, {"Retry-After": "60"}))
     visit.ask("一")
     expect(visit.answers.locator(".state")).to_contain_text(re.compile("(59|60) 秒後"))
@@ -70,7 +70,7 @@ def test_the_wait_for_a_busy_server_can_be_stopped(visit: Visit, server: PageSer
     ],
 )
 def test_errors_are_words_and_the_question_can_be_asked_again(
-    visit: Visit, server: PageServer, status: int, error: Any, words: str
+    visit: ChatVisit, server: PageServer, status: int, error: Any, words: str
 ) -> None:
     server.answers.append((status, {"error": error}, {}))
     visit.ask("一")
@@ -81,7 +81,7 @@ def test_errors_are_words_and_the_question_can_be_asked_again(
     expect(visit.answers).to_have_count(1)
 
 
-def test_an_error_within_an_answer_is_told_below_what_came(visit: Visit, server: PageServer) -> None:
+def test_an_error_within_an_answer_is_told_below_what_came(visit: ChatVisit, server: PageServer) -> None:
     error = b'data: {"error": {"message": "out of time", "code": "timeout"}}\n\n'
     server.answers.append([chunk({"content": "前半"}), error])
     visit.ask("一")
@@ -89,7 +89,7 @@ def test_an_error_within_an_answer_is_told_below_what_came(visit: Visit, server:
     expect(answer.locator(".state.bad")).to_contain_text("打ち切りました")
 
 
-def test_a_question_waits_for_a_server_that_is_gone(visit: Visit, server: PageServer) -> None:
+def test_a_question_waits_for_a_server_that_is_gone(visit: ChatVisit, server: PageServer) -> None:
     server.gone = True
     visit.ask("一")
     expect(visit.page.get_by_role("alert")).to_contain_text("サーバーが応答しません。")
@@ -100,14 +100,14 @@ def test_a_question_waits_for_a_server_that_is_gone(visit: Visit, server: PageSe
     expect(visit.page.get_by_role("alert")).to_be_hidden()
 
 
-def test_an_answer_lost_before_its_first_word_is_asked_for_again(visit: Visit, server: PageServer) -> None:
+def test_an_answer_lost_before_its_first_word_is_asked_for_again(visit: ChatVisit, server: PageServer) -> None:
     server.answers += [[CUT], streamed("二度目です。")]
     visit.ask("一")
     visit.answered("二度目です。")
     expect(visit.answers).to_have_count(1)
 
 
-def test_what_was_typed_and_what_had_come_survive_a_reload(visit: Visit, server: PageServer) -> None:
+def test_what_was_typed_and_what_had_come_survive_a_reload(visit: ChatVisit, server: PageServer) -> None:
     server.answers.append([chunk({"content": "途中まで"}), "wait"])
     visit.ask("一")
     expect(visit.answers.locator(".words")).to_have_text("途中まで")
@@ -126,7 +126,7 @@ def test_what_was_typed_and_what_had_come_survive_a_reload(visit: Visit, server:
 
 def test_a_key_is_asked_for_and_stays_in_the_tab(browser: Any, server: PageServer) -> None:
     server.key = "the-right-key-of-this-server"
-    visit = Visit(browser, server)
+    visit = ChatVisit(browser, server)
     for key, words in (("wrong", "API キーが必要です"), (server.key, "登録されていない")):
         expect(visit.page.get_by_role("dialog")).to_contain_text(words)
         visit.page.get_by_label("API キー").last.fill(key)
@@ -137,7 +137,7 @@ def test_a_key_is_asked_for_and_stays_in_the_tab(browser: Any, server: PageServe
     assert visit.page.evaluate("JSON.stringify(localStorage)").find(server.key) == -1
     visit.page.reload()
     visit.ready()
-    other = Visit(browser, server, context=visit.context)
+    other = ChatVisit(browser, server, context=visit.context)
     expect(other.page.get_by_role("dialog")).to_contain_text("API キーが必要です")
     assert visit.trouble + other.trouble == []
     visit.context.close()
@@ -149,7 +149,7 @@ def test_a_browser_that_keeps_nothing_is_good_for_a_chat(browser: Any, server: P
       const refuse = { get() { throw new DOMException("blocked", "SecurityError"); } };
       for (const name of ["localStorage", "sessionStorage", "indexedDB"]) Object.defineProperty(window, name, refuse);
     """)
-    visit = Visit(browser, server, context=context).ready()
+    visit = ChatVisit(browser, server, context=context).ready()
     expect(visit.page.get_by_role("alert")).to_contain_text("このブラウザーには保存できません。")
     visit.ask("一")
     visit.answered("はい、そうです。")
@@ -162,6 +162,6 @@ def test_a_browser_that_keeps_nothing_is_good_for_a_chat(browser: Any, server: P
 def test_a_page_that_cannot_begin_says_why(browser: Any, server: PageServer) -> None:
     context = browser.new_context(locale="ja-JP")
     context.route("**/about.json", lambda route: route.fulfill(status=500, body='{"error": {"message": "no about"}}'))
-    visit = Visit(browser, server, context=context)
+    visit = ChatVisit(browser, server, context=context)
     expect(visit.page.get_by_role("alert")).to_have_text("サーバーに断られました：no about")
     context.close()

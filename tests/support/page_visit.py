@@ -12,7 +12,7 @@ from page_server import PageServer
 LOAD_ERROR = re.compile(r"Failed to load resource")  # what the browser writes of any refused request
 
 
-class Visit:
+class ChatVisit:
     """One tab at the page of ``server``, or of a URL, in a ``context`` of its own unless another visit's is given."""
 
     def __init__(self, browser: Any, server: PageServer | str, context: Any = None, **options: Any) -> None:
@@ -29,7 +29,7 @@ class Visit:
         self.answers: Locator = self.page.locator(".message.assistant")
         self.questions: Locator = self.page.locator(".message.user")
 
-    def ready(self) -> Visit:
+    def ready(self) -> ChatVisit:
         expect(self.page.locator("body.ready")).to_have_count(1)
         return self
 
