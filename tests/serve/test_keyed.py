@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -40,6 +43,24 @@ def test_it_was_found_ready_without_the_key_that_all_else_needs(server: tuple[su
     _, url = server
     assert url.startswith("http://0.0.0.0:")
     assert [status(url + path) for path in ("/readyz", "/health", "/metrics", "/v1/models")] == [200, 200, 401, 401]
+
+
+def test_the_chat_page_comes_without_a_key_and_what_it_tells_does_not(
+    server: tuple[subprocess.Popen[str], str],
+) -> None:
+    _, url = server
+    assert [status(url + path) for path in ("/", "/page/app.js", "/page/about.json", "/page/none.js")] == [
+        200,
+        200,
+        401,
+        401,
+    ]
+    keyed = {"Authorization": f"Bearer {SECRET}"}
+    with urllib.request.urlopen(urllib.request.Request(f"{url}/page/about.json", headers=keyed)) as answer:
+        about = json.load(answer)
+    assert about["ratings"]["rater"] == "key", "who shows a key is known by it"
+    with pytest.raises(urllib.error.HTTPError, match="421"):
+        urllib.request.urlopen(urllib.request.Request(f"{url}/", headers={"Host": "rebound.example"}))
 
 
 def test_verbs_that_know_the_servers_key_measure_it(
