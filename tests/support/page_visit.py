@@ -34,8 +34,11 @@ class ChatVisit:
         return self
 
     def ask(self, text: str) -> None:
+        """Send a question; it stands on the page, with its answer begun, when this returns."""
+        before = self.questions.count()
         self.field.fill(text)
         self.field.press("Enter")
+        expect(self.questions).to_have_count(before + 1)
 
     def answered(self, text: str, place: int = -1) -> Locator:
         """The answer at ``place``, once it has ended with these words."""
