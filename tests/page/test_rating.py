@@ -100,7 +100,7 @@ def test_a_failed_rating_says_so_survives_a_reload_and_is_sent_again(visit: Chat
     visit.ready()
     expect(status).to_have_text(re.compile("まだ保存されていません。"))
     expect(visit.page.get_by_role("button", name="良い回答")).to_have_attribute("aria-pressed", "true")
-    expect(status).to_have_text("保存しました", timeout=10_000)
+    expect(status).to_have_text("保存しました", timeout=30_000)
     assert server.rated == [{"request": "chatcmpl-1", "thumbs": "up"}]
     assert len(server.refused) == 3
 
@@ -119,7 +119,7 @@ def test_ratings_given_while_the_server_is_gone_arrive_once_it_is_back(visit: Ch
     visit.page.wait_for_timeout(2500)
     visit.page.go_back()
     for place in (0, 1):
-        expect(visit.answers.nth(place).locator(".rating-status")).to_have_text("保存しました", timeout=10_000)
+        expect(visit.answers.nth(place).locator(".rating-status")).to_have_text("保存しました", timeout=30_000)
     last = {rating["request"]: rating["thumbs"] for rating in server.rated}
     assert last == {"chatcmpl-1": "up", "chatcmpl-2": "up"}
 
