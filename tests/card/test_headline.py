@@ -7,6 +7,7 @@ import json
 import re
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from html import unescape
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from shosei.card.remark import remark
 from shosei.card.words import LANGUAGES
 from shosei.log import HeldOut, Log, read_log
 from shosei.metrics.cells import compute
-from shosei.metrics.metric import Figure, Metric, Table, text
+from shosei.metrics.metric import METRIC_IDS, Figure, Metric, Table, text
 from shosei.profile.profile import read_profile
 
 Shosei = Callable[..., tuple[int, str, str]]
@@ -69,7 +70,7 @@ def test_it_says_what_was_asked_how_much_was_right_and_how_soon_the_first_word_c
     assert f"{100 * right['value']:.2f} % of {right['n']} questions from 7 suites were answered correctly." in words
     assert f"first word came after {wait['figures']['ttft_p50']['value']:.2f} ms (median)" in words
     assert wait["figures"]["ttft_p95"]["value"] is None
-    assert "how long the slowest 5 % wait, so few requests cannot show." in words
+    assert "so few requests cannot show how long the slowest 5 % wait." in words
     assert "None of 307 requests failed." in words
 
 
@@ -186,6 +187,24 @@ def test_the_title_is_the_run_s_name() -> None:
     assert '<span lang="">quickstart</span></h1>' in html(card)
     assert markdown(card).startswith("# quickstart: scorecard\n")
     assert views(card)["terminal"].startswith("quickstart Model: nano")
+
+
+def test_the_title_of_a_server_s_run_begins_with_the_model_that_it_was_asked_for() -> None:
+    _, card = frozen("ratings")
+    assert card.model == {"name": "nano"}
+    assert '<span lang="">nano · ratings</span></h1>' in html(card)
+    assert markdown(card).startswith("# nano · ratings: scorecard\n")
+
+
+def test_a_hint_that_rests_on_nothing_does_not_sound_like_praise() -> None:
+    log = read_log(FROZEN / "ratings" / "log")
+    nothing = {"status": "not_measured", "reason": "nobody looked", "value": None, "ci": (None, None)}
+    metrics = changed(**{id: nothing for ids in METRIC_IDS.values() for id in ids if id != "disk_io"})
+    hint = nearest_profile(metrics, replace(log, events={}))
+    assert hint is not None
+    view = translated(told(hint)[0])
+    assert "nothing can be said yet: all 9 requirements are open" in view
+    assert "missed" not in view
 
 
 def test_what_is_worst_comes_first_and_leads_to_its_cell() -> None:

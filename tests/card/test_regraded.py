@@ -62,6 +62,12 @@ def test_the_same_rules_change_nothing(shosei: Shosei, run: Path) -> None:
     assert not (run / "regraded.jsonl").exists()
 
 
+def test_other_rules_that_change_no_mark_are_not_worth_a_word(shosei: Shosei, run: Path) -> None:
+    write(run, listed(run, grading_version=GRADING_VERSION - 1))
+    assert warnings(shosei, run) == []
+    assert not (run / "regraded.jsonl").exists()
+
+
 def test_a_list_that_is_none_is_left_alone(shosei: Shosei, run: Path) -> None:
     (run / "items.jsonl").write_text("not a list of answers\n")
     assert warnings(shosei, run) == []

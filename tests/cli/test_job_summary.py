@@ -27,7 +27,7 @@ def test_a_step_s_summary_has_all_that_its_commands_judged(shosei: Shosei, tmp_p
     assert shosei("card", b, "--profile", tmp_path / "mine.toml")[0] == 3
     assert shosei("compare", a, b, "--metric", "pass_at_1")[0] == 3
     text = summary.read_text(encoding="utf-8")
-    assert text.startswith("# Before\n\n# ✗ mine: 1 of 1 requirements are missed")
+    assert text.startswith("# Before\n\n# ✗ mine: 1 of 1 requirements missed")
     assert "| Inference | `pass_at_1` | ≥ 99 % |" in text.partition("<details>")[0], (
         "what was judged is not folded away"
     )

@@ -141,6 +141,8 @@ def test_markdown_is_short_and_safe(shosei: Shosei, tmp_path: Path) -> None:
     assert "<script" not in text.replace("\\<script", "")
     code, out, _ = shosei("compare", a, b, "--markdown", "-", "--lang", "ja")
     assert (code, out.startswith("**▼ ")) == (3, True)
+    assert "推論時の" in out
+    assert "（推論）" not in out
 
 
 def test_what_single_runs_cannot_decide_counts_only_if_asked_for(shosei: Shosei, a: Path, tmp_path: Path) -> None:

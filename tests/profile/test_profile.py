@@ -130,7 +130,7 @@ def test_another_load_than_the_profiles_settles_nothing() -> None:
         judgement = judged(response_time(), Requirement(max=1000), begins=begins, **asked)
         assert judgement.outcome == outcome, load
         if outcome == "inconclusive":
-            assert all(word in translated(judgement.reason) for word in ("load.rate", "4", "8"))
+            assert all(word in translated(judgement.reason) for word in ("4 requests a second", "asks for 8"))
         few = judged(response_time(clusters=2), Requirement(), begins=begins, **asked)
         assert few.outcome == "insufficient"
         memory = Metric(

@@ -47,8 +47,10 @@ _UNKNOWN: Sequence[Words] = [text("unknown")]
 
 
 def title(card: Scorecard) -> Words:
-    """The run's name; the model's, where the run has none."""
-    return card.run or str(card.model.get("name") or "") or text("unknown")
+    """The run's name; the model's, where the run has none; both of a server's run, whose name alone says little."""
+    model = str(card.model.get("name") or "")
+    served = model if "params" not in card.model else ""
+    return " · ".join(filter(None, (served, card.run))) or model or text("unknown")
 
 
 def header(card: Scorecard) -> list[Fact]:
@@ -84,7 +86,9 @@ def verdict(card: Scorecard) -> tuple[str, Text] | None:
         return None
     outcomes = Counter(judgement.outcome for judgement in card.judgements if counts(judgement))
     word = verdict_word(card.judgements)
-    return word, text(f"verdict.{word}", passed=outcomes["pass"], missed=outcomes["missed"], of=outcomes.total())
+    passed, missed = outcomes["pass"], outcomes["missed"]
+    rest = outcomes.total() - passed - missed
+    return word, text(f"verdict.{word}", passed=passed, missed=missed, open=rest, of=outcomes.total())
 
 
 def verdict_word(judgements: list[Judgement]) -> str:

@@ -54,7 +54,8 @@ def told(hint: Hint) -> tuple[Words, Words]:
     counting = [judgement for judgement in hint.judgements if facts.counts(judgement)]
     unkept = [judgement for judgement in counting if judgement.outcome != "pass"]
     named = [judgement for judgement in unkept if hint.word in ("inconclusive", judgement.outcome)]
-    view = text(f"hint.{hint.word}", profile=hint.profile, count=len(named), of=len(counting), names=_names(named))
+    key = "open" if hint.word == "inconclusive" and len(named) == len(counting) else hint.word
+    view = text(f"hint.{key}", profile=hint.profile, count=len(named), of=len(counting), names=_names(named))
     why: list[Words] = [text("hint.why", what=text(_FOR[hint.profile]))]
     why += [text("hint.other_load", why=hint.other_load)] if hint.other_load else []
     return view, listed(why, "sentence")

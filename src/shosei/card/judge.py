@@ -148,7 +148,19 @@ def under_other_load(profile: Profile, log: Log) -> Text | None:
     for begin in log.of(RunBegin):
         if begin.verb == "load":
             for setting, value in wanted.items():
-                if begin.config.get(setting) != value:
-                    was = begin.config.get(setting)
-                    return text("profile.other_load", setting=setting, was=str(was), wanted=str(value))
+                if (was := begin.config.get(setting)) != value:
+                    return text("profile.other_load", how=_difference(setting, was, value))
     return None
+
+
+def _difference(setting: str, was: object, wanted: object) -> Text:
+    """In words, where the card has some for the setting; an earlier log may not have it at all."""
+    if setting == "stream" and was is not None:
+        return text("profile.load.not_streamed" if wanted else "profile.load.streamed")
+    if setting not in ("arrival", "rate", "seconds") or was is None:
+        return text("profile.load.setting", setting=setting, was=str(was), wanted=str(wanted))
+    return text(f"profile.load.{setting}", was=_in_words(was), wanted=_in_words(wanted))
+
+
+def _in_words(value: object) -> Words:
+    return text(f"arrival.{value}") if isinstance(value, str) else f"{value:g}"

@@ -151,7 +151,7 @@ def build(
         profile_description=_description(profile) if profile else "",
         arrival=_last(begin.arrival for begin in begins),
         sandbox=_last(begin.sandbox for begin in begins),
-        model=_merge("model", begins, warnings),
+        model=_served(begins) | _merge("model", begins, warnings),
         hardware={
             host: _merge("hardware", [begin for begin in begins if begin.host == host], warnings)
             for host in sorted({begin.host for begin in begins})
@@ -214,6 +214,12 @@ def _merge(field: str, events: Iterable[RunBegin | RunEnd], warnings: list[Words
                 )
             merged[key], verbs[key] = value, event.verb
     return merged
+
+
+def _served(begins: Iterable[RunBegin]) -> dict[str, Any]:
+    """The name under which a server was asked, for a run in which no verb of the build wing told more."""
+    name = _last(str(begin.config.get("model") or "") for begin in begins if begin.verb in ("load", "exam"))
+    return {"name": name} if name else {}
 
 
 def _command(begin: RunBegin, end: RunEnd | None) -> Command:

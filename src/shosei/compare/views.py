@@ -128,7 +128,7 @@ class View:
     def in_phases(self, id: str, cells: Iterable[Compared]) -> str:
         """A metric's name with the phases in which it was compared."""
         phases = self.term("compare.comma").join(self.term(f"phase.{cell.phase}") for cell in cells)
-        return self.of(text("in_brackets", name=self.metric(id), within=phases))
+        return self.of(text("in_phases", name=self.metric(id), phases=phases))
 
     def headline(self) -> str:
         """What the cells that decide say together, and how many cannot be decided from single runs."""

@@ -52,8 +52,8 @@ def read_changes(path: Path, log: Log) -> tuple[int, list[Change], bytes]:
 
 
 def warning(version: int, changed: Sequence[Change]) -> list[Text]:
-    """For the card, where another version wrote the list: how many marks changed, and which way."""
-    if version == GRADING_VERSION:
+    """For the card: how many marks changed, and which way; nothing where every answer kept its mark."""
+    if not changed:
         return []
     worse = sum(change.before.right is True for change in changed)
     better = sum(change.after.right is True for change in changed)
