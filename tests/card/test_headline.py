@@ -12,6 +12,7 @@ from html import unescape
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from rich.console import Console
 
@@ -194,6 +195,13 @@ def test_the_title_of_a_server_s_run_begins_with_the_model_that_it_was_asked_for
     assert card.model == {"name": "nano"}
     assert '<span lang="">nano · ratings</span></h1>' in html(card)
     assert markdown(card).startswith("# nano · ratings: scorecard\n")
+
+
+def test_a_server_s_name_for_its_model_cannot_steer_the_terminal() -> None:
+    _, card = frozen("ratings")
+    hostile = msgspec.structs.replace(card, model={"name": "\x1b]0;owned\x07\x1b[2J<b>"})
+    for name, view in views(hostile).items():
+        assert ("\x1b" in view, "\x07" in view, "owned" in view) == (name == "page", name == "page", True), name
 
 
 def test_a_hint_that_rests_on_nothing_does_not_sound_like_praise() -> None:

@@ -23,6 +23,7 @@ from shosei.card.judge import Compliance
 from shosei.errors import InputError, nearest
 from shosei.metrics.metric import Text, Words, text
 from shosei.quantity import Shown, number, rounded, three_digits
+from shosei.text_files import printable
 
 LANGUAGES = {"en": "English", "zh-CN": "简体中文", "ja": "日本語"}
 
@@ -120,8 +121,8 @@ class Translator:
         return translated(text(key), self.language)
 
     def of(self, value: object) -> str:
-        """A text, or a value of a table."""
-        return translated(as_words(value), self.language)
+        """A text, or a value of a table. No foreign name in it can steer a terminal."""
+        return "\n".join(map(printable, translated(as_words(value), self.language).split("\n")))
 
     def number(self, number: Shown) -> str:
         """With its unit; empty where there is none."""
