@@ -42,6 +42,7 @@ EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["option
 
 # Commands that are run elsewhere, or that no test can run: pattern -> where, or why not.
 ELSEWHERE = {
+    r"shosei ratings export .*": "tests/cli/test_ratings_export.py: needs ratings with their texts",
     r"make .*": ".ci/run: minutes, and an installation; here 'make -n' reads them",
     r"pip install .*": "installs; here its extra is looked up",
     r"python bench/.*": "measurements of minutes to hours, by hand; here the file is looked up",
@@ -320,6 +321,9 @@ def unknown(text: str) -> list[str]:
     verbs: Any = typer.main.get_command(app)
     words = own.split()[1:]
     while words and hasattr(verbs, "commands"):
+        if words[0] not in verbs.commands and words[0].endswith(".csv"):
+            verbs = verbs.commands[verbs.default]
+            continue
         if words[0] not in verbs.commands:
             return [] if words[0].startswith("-") else [words[0]]
         verbs = verbs.commands[words.pop(0)]

@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import os
 import signal
 import socket
-import subprocess
-import sys
 import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,28 +17,12 @@ import openai
 import pytest
 from aiohttp import web
 
+from gateway_process import gateway
 from load_server import served, stream
 from shosei.log import Fault, Request, RunBegin, RunEnd, read_log
 from verb import Shosei
 
-COMMAND = [sys.executable, "-m", "shosei", "gateway", "--port", "0", "--json"]
 QUESTION: dict[str, Any] = {"model": "mock", "messages": [{"role": "user", "content": "你好"}]}
-
-
-@contextmanager
-def gateway(*arguments: str | Path, **environment: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """The process and the base URL that it printed."""
-    process = subprocess.Popen(
-        [*COMMAND, *map(str, arguments)], stdout=subprocess.PIPE, text=True, env=os.environ | environment
-    )
-    try:
-        assert process.stdout
-        yield process, json.loads(process.stdout.readline())["base_url"]
-    finally:
-        process.kill()
-        process.wait()
-        assert process.stdout
-        process.stdout.close()
 
 
 def asking(url: str, key: str = "agent:solver") -> openai.OpenAI:

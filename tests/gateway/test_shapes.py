@@ -72,7 +72,7 @@ async def seen(asking: openai.AsyncOpenAI, shape: Shape, **options: Any) -> list
 def masked(answer: bytes) -> bytes:
     """The body of an answer but for the ids of chunks."""
     body = unchunked(answer)
-    body = re.sub(rb'"id":\s*("(chatcmpl-[0-9a-f]{24}|c-1|)"|17|null)(?=,)', b'"id":ID', body)
+    body = re.sub(rb'"id":\s*("(chatcmpl-[0-9a-f]{40}|c-1|)"|17|null)(?=,)', b'"id":ID', body)
     return body.replace(b'{"id":ID,"choices"', b'{"choices"')  # an answer without any id gets one
 
 

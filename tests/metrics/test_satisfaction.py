@@ -12,7 +12,7 @@ from scipy import stats as scipy
 
 from handwritten import S, at, log_of, metric, request, table
 from shosei.card.words import translated
-from shosei.log import Event, Rating
+from shosei.log import Event, Rating, Survey
 from shosei.metrics.stats import wilson, wilson_clustered
 
 
@@ -140,3 +140,30 @@ def test_taking_the_same_ratings_twice_changes_nothing(given_ratings: list[tuple
     once = metric(log_of(*events(0)), "satisfaction", "inference")
     twice = metric(log_of(*events(0), *events(100)), "satisfaction", "inference")
     assert (twice.value, twice.n, twice.figures) == (once.value, once.n, once.figures)
+
+
+def survey(seconds: float, rater: str, csat: int, **fields: Any) -> Event:
+    defaults = {"request": f"r{seconds}", "phase": "inference"}
+    return at(seconds, Survey(rater=rater, csat=csat, **defaults | fields))
+
+
+def test_surveys_stand_beside_ratings_and_are_not_pooled_with_them() -> None:
+    ratings = [rating(n, f"r{n}", 5) for n in range(6)]
+    csat = {"a": [5, 4], "b": [2], "c": [3, 4], "d": [1]}
+    surveys = [survey(20 + 5 * n + k, who, csat[who][k]) for n, who in enumerate(csat) for k in range(len(csat[who]))]
+    surveys += [survey(60, "e", 1, request="x"), survey(61, "e", 4, request="x", stars={"useful": 5})]
+    found = metric(log_of(*ratings, *surveys), "satisfaction", "inference")
+    assert (found.value, found.n, found.clusters) == (1.0, 6, 6)
+    figure = found.figures["csat"]
+    assert (figure.value, figure.n) == (pytest.approx(4 / 7), 5), "of a rater and answer the last survey counts"
+    assert figure.ci == pytest.approx(wilson_clustered([[1, 1], [0], [0, 1], [0], [1]]))
+    rows = table(found, "Surveys")
+    assert rows["on the whole"] == pytest.approx([7, 5, 4 / 7, *figure.ci, 23 / 7])
+    assert rows["useful"][:3] == [1, 1, 1.0]
+    assert "csat" not in metric(log_of(*ratings), "satisfaction", "inference").figures
+
+
+def test_where_nobody_rated_an_answer_surveys_are_the_value_and_the_card_says_so() -> None:
+    found = metric(log_of(*(survey(n, f"r{n}", 4 if n % 3 else 2) for n in range(30))), "satisfaction", "inference")
+    assert (found.value, found.n, found.status) == (pytest.approx(20 / 30), 30, "ok")
+    assert any("surveys (CSAT)" in translated(note) for note in found.notes)

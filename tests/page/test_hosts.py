@@ -60,9 +60,12 @@ def test_a_gateway_puts_the_page_before_any_server(browser: Any, tmp_path: Path)
         visit.press("使用密钥")
         visit.ready()
         expect(visit.page.get_by_role("heading", name="書生", exact=True)).to_be_visible()
-        expect(visit.page.locator(".kept")).to_contain_text("这里不能评价回答。")
+        expect(visit.page.locator(".kept")).to_contain_text("评价者以密钥的哈希值区分。")
         visit.ask("你好")
         visit.answered("はい、そうです。")
+        rated = visit.answers.nth(0)
+        rated.locator(".rating button").first.click()
+        expect(rated.locator(".rating-status")).to_have_text("已保存")
         assert upstream.key not in visit.page.content()
         with urllib.request.urlopen(f"{url}/page/app.js") as answer:
             assert "script-src 'self'" in answer.headers["content-security-policy"]
@@ -71,6 +74,8 @@ def test_a_gateway_puts_the_page_before_any_server(browser: Any, tmp_path: Path)
     assert upstream.asked[0]["model"] == "書生", "as the upstream names it"
     [request] = read_log(run / "log").of(Request)
     assert (request.status, request.error) == (200, "")
+    [rating] = read_log(run / "log").of(Rating)
+    assert (rating.value, rating.request) == (1, request.id)
     upstream.stop()
 
 

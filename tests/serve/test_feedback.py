@@ -21,13 +21,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from serve_process import Browser, child, make_model, serving, status
-from shosei.log import Rating, Writer, read_log
+from shosei.log import Rating, Survey, Writer, read_log
 from shosei.log.secret import AnswerIds, RunSecret
 from shosei.metrics.cells import cells
 from shosei.metrics.service_level import ServiceLevel
-from shosei.serve.feedback import DEFAULT_RULES, Ratings, RecentAnswers
 from shosei.wire.api_error import ApiError
 from shosei.wire.feedback import Feedback
+from shosei.wire.rating_desk import DEFAULT_RULES, RatingDesk
+from shosei.wire.recent_answers import AskedQuestion, RecentAnswers
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="processes die with their parent on Linux")
 
@@ -83,6 +84,18 @@ def test_a_click_becomes_an_event_without_names_or_words(url: str, run: Path, id
     kept = b"".join(segment.read_bytes() for segment in (run / "log").iterdir())
     assert b"secret" not in kept
     assert "王小明".encode() not in kept
+
+
+def test_a_survey_becomes_an_event_without_names_or_words(url: str, run: Path, id: str) -> None:
+    body = {"request": id, "csat": 4, "answers": {"useful": 5, "missing": "geheime Worte"}, "user": "王小明"}
+    code, receipt = post(url, body, "/v1/survey")
+    assert (code, receipt) == (200, {"request": id, "recorded": True, "text_kept": False})
+    (survey,) = read_log(run / "log").of(Survey)
+    assert (survey.csat, survey.stars, survey.words, survey.phase) == (4, {"useful": 5}, {}, "inference")
+    assert b"geheim" not in b"".join(segment.read_bytes() for segment in (run / "log").iterdir())
+    code, error = post(url, {"request": id, "csat": 4, "answer": {}}, "/v1/survey")
+    assert (code, error["message"]) == (400, "Unknown field 'answer'; known: request, csat, answers, user")
+    assert post(url, {"request": "chatcmpl-" + "0" * 40, "csat": 4}, "/v1/survey")[0] == 404
 
 
 def test_the_last_click_of_a_rater_counts(url: str, run: Path, id: str) -> None:
@@ -237,29 +250,29 @@ def test_text_is_kept_where_the_operator_says_so(model: Path, options: list[str 
 def test_only_the_last_thousand_answers_are_remembered() -> None:
     recent = RecentAnswers()
     for number in range(1500):
-        recent.add(f"cmpl-{number}", "問" * 20_000, ["答"])
-    assert recent.texts("cmpl-499") == ("", "")
-    assert recent.texts("cmpl-500") == ("問" * 10_000, "答")
+        recent.add(f"cmpl-{number}", AskedQuestion("問" * 20_000), ["答"])
+    assert recent.text("cmpl-499") == (AskedQuestion(""), "")
+    assert recent.text("cmpl-500") == (AskedQuestion("問" * 10_000), "答")
 
 
 SECRET = RunSecret.of_process()
 RATED = AnswerIds(SECRET).new("cmpl-")
 
 
-def take(ratings: Ratings) -> bool:
-    rated = ratings.take(Feedback(request=RATED, thumbs="up", comment="x"), {}, "127.0.0.1")
+def take(desk: RatingDesk) -> bool:
+    rated = desk.take(Feedback(request=RATED, thumbs="up", comment="x"), {}, "127.0.0.1")
     return asyncio.run(rated)[0].recorded
 
 
 def test_a_server_that_records_nothing_says_how_to_switch_it_on() -> None:
     with pytest.raises(ApiError, match="--run RUN") as refused:
-        take(Ratings(None, SECRET, DEFAULT_RULES))
+        take(RatingDesk(None, SECRET, DEFAULT_RULES))
     assert refused.value.status == 503
 
 
 def test_a_full_disk_is_never_a_yes(tmp_path: Path) -> None:
     writer = Writer(tmp_path / "run" / "log", "run", 1, "inference")
-    good = Ratings(writer, SECRET, DEFAULT_RULES)
+    good = RatingDesk(writer, SECRET, DEFAULT_RULES)
     assert take(good)
     disk = os.dup(writer._file)
     os.dup2(os.open("/dev/full", os.O_WRONLY), writer._file)

@@ -20,9 +20,9 @@ from serve_process import SHOSEI, Browser, Reply, child, make_model, serving, st
 from shosei.errors import InputError
 from shosei.log import Rating, read_log
 from shosei.log.secret import AnswerIds, RunSecret
-from shosei.serve.feedback import COOKIE
 from shosei.wire import api_keys
 from shosei.wire.api_keys import ApiKeys, RateLimit
+from shosei.wire.rater import COOKIE
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="processes die with their parent on Linux")
 

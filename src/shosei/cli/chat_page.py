@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from shosei.serve.config import ServeConfig
     from shosei.wire.about import RatingAbout
     from shosei.wire.chat_page import ChatPage
+    from shosei.wire.rating_config import RatingConfig
     from shosei.wire.rating_form import RatingForm
 
 
@@ -37,13 +38,16 @@ def page_of(name: str, run: Path | None = None, ratings: RatingAbout | None = No
     return ChatPage(page.static_files(), about)
 
 
-def page_of_server(config: ServeConfig, model: Path, *, recorded: bool, keyed: bool) -> ChatPage:
-    """The page of our own server. ``recorded``: it takes ratings; ``keyed``: who asks, and rates, shows a key."""
+def ratings_of(config: RatingConfig, *, keyed: bool) -> RatingAbout:
+    """How answers are rated. ``keyed``: who asks, and rates, shows a key. Raises InputError."""
     from shosei.wire.about import RatersBy, RatingAbout
 
-    ratings = None
-    if recorded:
-        rater: RatersBy = "key" if keyed else "address" if config.raters_by_address else "cookie"
-        ratings = RatingAbout.of(read_form(config.rating_form), config.keep_rated_text, rater)
+    rater: RatersBy = "key" if keyed else "address" if config.raters_by_address else "cookie"
+    return RatingAbout.of(read_form(config.rating_form), config.keep_rated_text, rater)
+
+
+def page_of_server(config: ServeConfig, model: Path, *, recorded: bool, keyed: bool) -> ChatPage:
+    """The page of our own server. ``recorded``: it takes ratings; ``keyed``: who asks, and rates, shows a key."""
+    ratings = ratings_of(config, keyed=keyed) if recorded else None
     run = model.resolve().parent if model.name == "model" else None
     return page_of(config.name, run, ratings)

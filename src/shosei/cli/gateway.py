@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from shosei.cli.access import ApiKeyOption, say_open, words_without
-from shosei.cli.chat_page import page_of
+from shosei.cli.chat_page import page_of, ratings_of, read_form
 from shosei.cli.common import JsonOption, RunOption, fast_loop, result, run_async, say
 from shosei.errors import EXIT_OK, InputError
 
@@ -32,9 +32,11 @@ def gateway(
     nothing is recorded.
     """
     from contextlib import nullcontext, suppress
+    from functools import partial
 
     from shosei.config import save
     from shosei.gateway import Gateway, GatewayConfig
+    from shosei.gateway.attempt import must_be_new
     from shosei.log.run import RUN_VARIABLE, open_run
     from shosei.wire.access import Access
     from shosei.wire.endpoint import KEY_VARIABLE, Endpoint, listen
@@ -48,23 +50,31 @@ def gateway(
             raise InputError(f"--upstream {upstream} is where the gateway itself would listen: choose another --port")
     if config.key_variable not in os.environ and config.key_variable != KEY_VARIABLE:
         raise InputError(f"--upstream-key-env {config.key_variable}: no such variable is set")
+    rules = config.access_rules(api_key)
+    config.rating_rules(rules.keys)
+    read_form(config.rating_form)
     with listen(config.host, config.port) as listener:  # who may ask is settled before anything is written
-        Access(config.access_rules(api_key), config.host, listener.getsockname()[0])
+        Access(rules, config.host, listener.getsockname()[0])
     target = open_run(run, must_exist=False) if run or os.environ.get(RUN_VARIABLE) else None
+    config.check_recorded(recorded=target is not None)
     settings = {
         "upstream": upstream,
         "budget": {"calls": config.calls, "tokens": config.tokens},
         "inject": config.inject,
     }
     manifest: dict[str, Any] = {"config": settings, "seeds": {"faults": config.seed}, "argv": words_without(api_key)}
-    recording = target.recording("gateway", "inference", **manifest) if target else nullcontext()
+    new_attempt = partial(must_be_new, config=settings)
+    recording = (
+        target.recording("gateway", "inference", new_attempt=new_attempt, **manifest) if target else nullcontext()
+    )
     with recording as record, suppress(KeyboardInterrupt):  # being told to stop is how it ends
         if target and record:
             save(target.toml, "gateway", config)
             say(f"recording into attempt {record.writer.attempt} of {target.folder}")
         writer = record.writer if record else None
         limits = config.limits().within_open_files(files_each=2)  # the client's and the upstream's
-        page = page_of("") if config.page else None
+        ratings = ratings_of(config, keyed=bool(rules.keys)) if record else None
+        page = page_of("", ratings=ratings) if config.page else None
         running = Gateway(upstream or _NO_UPSTREAM, writer, config, api_key=api_key, limits=limits, page=page)
         run_async(_serve(running, config, upstream, as_json), fast_loop())
     return EXIT_OK

@@ -126,7 +126,6 @@ _PANELS: dict[str, dict[str, Callable[..., Any]]] = {
         "gateway": gateway.gateway,
         "supervise": supervise.supervise,
         "alternate": alternate.alternate,
-        "ratings": ratings.ratings,
     },
     "Judge": {"card": card.card, "compare": compare.compare, "metrics": card.metrics, "log": card.log},
     _HIDDEN: {"load-worker": load.load_worker, "engine": serve.engine, "http": serve.http},
@@ -134,6 +133,7 @@ _PANELS: dict[str, dict[str, Callable[..., Any]]] = {
 for panel, verbs in _PANELS.items():
     for name, verb in verbs.items():
         app.command(name, cls=_CONFIGURED.get(name, Verb), rich_help_panel=panel, hidden=panel == _HIDDEN)(verb)
+app.add_typer(ratings.ratings, name="ratings", rich_help_panel="Measure")
 app.add_typer(agents.agents, name="agents", rich_help_panel="Measure")
 
 

@@ -65,8 +65,7 @@ def serve(
     require("torch", "tokenizers", "uvicorn")
     config: ServeConfig = context.obj.load(ServeConfig)
     rules = config.access_rules(api_key)  # what is wrong with who may ask is said before the model is loaded
-    if config.feedback_keys and rules.keys:
-        raise InputError("--feedback-keys: the holders of API keys may name users as they are; leave it out")
+    config.rating_rules(rules.keys)
     folder, model_name = find_model(model_or_run)
     with listen(config.host, config.port) as listener:
         address, port, *_ = listener.getsockname()
@@ -83,7 +82,7 @@ def serve(
     url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
     target = open_run(run, must_exist=False) if run or os.environ.get(RUN_VARIABLE) else None
-    _check_ratings(asked, recorded=target is not None)
+    asked.check_recorded(recorded=target is not None)
     read_form(asked.rating_form)
     if asked.open:
         say_open(url, f"the model {name}")
@@ -169,15 +168,12 @@ def http(
     from shosei.serve.app import HttpRules, run_server
     from shosei.serve.config import ServeConfig
     from shosei.serve.exchange import server_access
-    from shosei.serve.feedback import FeedbackRules
-    from shosei.wire.api_keys import ApiKeys
     from shosei.wire.endpoint import listen
 
     config: ServeConfig = context.obj.load(ServeConfig)
     rules, name = config.access_rules(api_key), config.name
     listener = listen(config.host, config.port)
-    raters = ApiKeys(file=config.feedback_keys, hashed=False) if config.feedback_keys else rules.keys
-    ratings = FeedbackRules(raters, config.raters_by_address, config.ratings_per_minute, config.keep_rated_text)
+    ratings = config.rating_rules(rules.keys)
     asked = HttpRules(
         config.body_limit, config.strict, config.drain_s, config.log == "json", config.waiting, config.limits()
     )
@@ -186,18 +182,6 @@ def http(
         access = server_access(rules, config.host, listener.getsockname()[0], page.keyless if page else ())
         writer = record.writer if record else None
         run_server(model, socket, name, listener, writer, ratings, asked, access, page)
-
-
-def _check_ratings(config: ServeConfig, *, recorded: bool) -> None:
-    """Raise InputError where ratings have nowhere to go, or for a file of keys that is none."""
-    if config.keep_rated_text and not recorded:
-        raise InputError("--keep-rated-text keeps text in a run folder: name one with --run")
-    if (config.feedback_keys or config.raters_by_address) and not recorded:
-        raise InputError("ratings are written into a run folder, and none is named: name one with --run")
-    if config.feedback_keys:
-        from shosei.wire.api_keys import ApiKeys
-
-        ApiKeys(file=config.feedback_keys, hashed=False)  # before the model is loaded
 
 
 def find_model(path: Path) -> tuple[Path, str]:

@@ -14,11 +14,12 @@ from shosei.gateway.budget import TaskBudget
 from shosei.gateway.faults import FaultRates
 from shosei.wire.access import AccessConfig
 from shosei.wire.endpoint import KEY_VARIABLE
+from shosei.wire.rating_config import RatingConfig
 
 Count = Annotated[int, Field(ge=1)]
 
 
-class GatewayConfig(AccessConfig):
+class GatewayConfig(RatingConfig, AccessConfig):
     """Everything but the upstream and the log."""
 
     purpose: ClassVar[str] = "agents"

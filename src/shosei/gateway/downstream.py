@@ -85,9 +85,17 @@ class Downstream(asyncio.Protocol):
         if not self._bodiless:
             self._write(body)
 
-    def refuse(self, status: int, message: str, *, code: str | None = None, headers: Headers | None = None) -> None:
+    def refuse(
+        self,
+        status: int,
+        message: str,
+        *,
+        code: str | None = None,
+        param: str | None = None,
+        headers: Headers | None = None,
+    ) -> None:
         """An error in OpenAI's form."""
-        body = msgspec.json.encode(error_body(status, message, code=code))
+        body = msgspec.json.encode(error_body(status, message, code=code, param=param))
         self.whole(status, body, [*JSON, *(headers or [])])
 
     def turns_away(self, path: str) -> bool:
@@ -142,6 +150,12 @@ class Downstream(asyncio.Protocol):
         self._closing = True
         if self._task is None:
             self._transport.close()
+
+    @property
+    def peer(self) -> str:
+        """The address that the client's connection comes from."""
+        address = self._transport.get_extra_info("peername")
+        return str(address[0]) if address else ""
 
     @property
     def busy(self) -> bool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import itertools
 import time
-import uuid
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -18,10 +17,12 @@ from shosei.gateway.config import GatewayConfig
 from shosei.gateway.downstream import Downstream
 from shosei.gateway.faults import inject
 from shosei.gateway.passage import Passages
+from shosei.gateway.ratings import Ratings, takes
 from shosei.gateway.recording import Replay, Tee
 from shosei.gateway.relay import Relay
 from shosei.gateway.upstream import Source, Upstream
 from shosei.log import Event, Note, Request, Writer
+from shosei.log.secret import AnswerIds, RunSecret
 from shosei.wire.accepted import AcceptedConnections, ConnectionLimits
 from shosei.wire.access import Access
 from shosei.wire.api_error import ApiError
@@ -75,7 +76,9 @@ class Gateway:
         self._bodies = Bodies(config.body_memory)
         self._hurried = False
         self._not_recorded = 0
-        self._name, self._numbers = uuid.uuid4().hex[:16], itertools.count(1)
+        secret = RunSecret.of(writer.path.parent.parent) if writer else RunSecret.of_process()
+        self._ids, self._numbers = AnswerIds(secret), itertools.count(1)
+        self._ratings = Ratings(writer, secret, config.rating_rules(self._access_rules.keys))
         self.url = ""  # http://HOST:PORT, once it listens
 
     def base_url(self, task: str = "", agent: str = "") -> str:
@@ -146,7 +149,7 @@ class Gateway:
 
     def _key_of(self, call: Call) -> ApiKey | None:
         """The key that lets a call in. What is not measured has whatever type its upstream takes. Raises ApiError."""
-        return self._access.key_of(call.method, call.path, call.headers, json=call.api is not None)
+        return self._access.key_of(call.method, call.path, call.headers, json=call.api is not None or takes(call))
 
     async def _handle(self, call: Call) -> None:
         try:
@@ -156,7 +159,7 @@ class Gateway:
                 await self._answer(call)
         except ApiError as error:
             headers = [(name.lower().encode(), value.encode()) for name, value in error.headers.items()]
-            call.downstream.refuse(error.status, error.message, code=error.code, headers=headers)
+            call.downstream.refuse(error.status, error.message, code=error.code, param=error.param, headers=headers)
 
     async def _answer(self, call: Call) -> None:
         downstream = call.downstream
@@ -172,8 +175,10 @@ class Gateway:
             downstream.whole(page.status, page.body, page.headers)
         elif call.api:
             number = next(self._numbers)
-            call.id = f"{call.api.id_prefix}{self._name}{number:08x}"
+            call.id = self._ids.new(call.api.id_prefix)
             await self._measure(call, call.api, self._config.fault_rates.draw(number))
+        elif takes(call):
+            await self._ratings.answer(call)
         else:
             await self._passages.pass_on(call, self._source)
 
@@ -181,7 +186,8 @@ class Gateway:
         """Answer a call to a model, and write its event whatever happens."""
         call.read(ask_usage=self._asks_usage)
         charge = self._budgets.charge(call.task)
-        relay = Relay(call, api, charge, cut=fault == "cut")
+        relay = Relay(call, api, charge, cut=fault == "cut", keeps_text=self._config.keep_rated_text)
+        self._ratings.remember(call, relay.pieces)
         reply = relay.reply
         try:
             reply.stream = call.stream

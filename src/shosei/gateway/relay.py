@@ -32,17 +32,20 @@ _encode = msgspec.json.Encoder().encode
 class Relay:
     """A call to a model: asks, hands the answer on while it comes, and knows in ``reply`` what became of it.
 
-    A streamed answer passes event by event, and nothing of it is kept; a whole one is kept until it has ended, since
-    its length may change with its id. What cannot be read passes as it came. ``charge`` is told of the tokens that the
-    call has cost until now, and a stream is broken off where those are too many. ``cut``: break it off on purpose.
+    A streamed answer passes event by event, and nothing of it is kept but, where it ``keeps_text``, its ``pieces``; a
+    whole one is kept until it has ended, since its length may change with its id. What cannot be read passes as it
+    came. ``charge`` is told of the tokens that the call has cost until now, and a stream is broken off where those are
+    too many. ``cut``: break it off on purpose.
     """
 
-    def __init__(self, call: Call, api: Api, charge: Charge, *, cut: bool) -> None:
+    def __init__(self, call: Call, api: Api, charge: Charge, *, cut: bool, keeps_text: bool = False) -> None:
         self.ended = False
         self.reply = Reply(call.id, call.received_ns, bytes_sent=len(call.body))
         self.not_recorded = False  # a recording was asked for an answer that it does not have
+        self.pieces: list[str] = []  # of the answer's text, where they are kept
         self.usage_refused = False  # the upstream takes no ``stream_options``, but took the request without
         self._call, self._api, self._downstream, self._cut = call, api, call.downstream, cut
+        self._keeps_text = keeps_text
         self._id = _encode(call.id)
         self._headers: Headers = []
         self._charge, self._estimate = charge, Estimate()
@@ -210,6 +213,8 @@ class Relay:
             if answer.usage is not None and not answer.choices and not self._call.shows_usage:
                 return b""
             self._estimate.note(answer)
+            if self._keeps_text:
+                self.pieces.append(answer.first_text)
             if self._api.renames:
                 block = self._renaming.apply(block, event[0])
             if self._cut:
@@ -223,6 +228,8 @@ class Relay:
         if answers:
             if reply.tokens_out is None:
                 self._estimate.note(self._reader.decode(body))
+            if self._keeps_text:
+                self.pieces.append(reply.text)
             if self._api.renames:
                 body = edited(body, id_edits(body, self._id))
         self._headers = [header for header in self._headers if header[0] != b"content-length"]

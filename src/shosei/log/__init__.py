@@ -3,7 +3,7 @@
 In: events as they happen. Out: events by kind. The only corridor between rooms; imports no room.
 """
 
-from shosei.log.answer_events import Exec, Rating, Score, Verdict, Workflow
+from shosei.log.answer_events import Exec, Rating, Score, Survey, Verdict, Workflow
 from shosei.log.columns import Columns
 from shosei.log.event import Event
 from shosei.log.events import (
@@ -56,6 +56,7 @@ __all__ = [
     "Score",
     "Section",
     "Step",
+    "Survey",
     "ToolCall",
     "ToolResult",
     "VerbRecord",

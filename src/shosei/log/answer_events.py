@@ -113,6 +113,20 @@ class Rating(Event, tag="rating"):
     # written down as it was given; not so where it is from a file, and in logs from before 2026-11-29
     live: bool = False
     tags: list[str] = []
-    comment: str = ""  # this and the next two only where the operator keeps rated text
+    comment: str = ""  # this and the next four only where the operator keeps rated text
     question: str = ""
     answer: str = ""
+    context: str = ""  # hash of what was said before the question; empty where nothing was
+    context_messages: Int64 = 0  # of user and model before the question
+    text_removed_wall_ns: Int64 | None = None  # Unix time at which its texts were removed from the log
+
+
+class Survey(Event, tag="survey"):
+    """What a rater said after some answers of a run, on the whole."""
+
+    rater: str  # salted hash
+    request: str  # the newest answer that the rater had seen
+    csat: Int64  # stars 1-5
+    stars: dict[str, Int64] = {}  # 1-5, by the id of the operator's question
+    words: dict[str, str] = {}  # likewise, only where the operator keeps rated text
+    text_removed_wall_ns: Int64 | None = None  # Unix time at which its words were removed from the log

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from shosei.log.answer_events import Exec, Rating, Score, Verdict, Workflow
+from shosei.log.answer_events import Exec, Rating, Score, Survey, Verdict, Workflow
 from shosei.log.event import Event, Int64
 from shosei.log.training_events import Comm, Epoch, HeldOut, Section, Step
 
@@ -233,6 +233,7 @@ EVENTS: dict[str, type[Event]] = {
         Sample,
         Comm,
         Rating,
+        Survey,
         Fault,
         Note,
         PassedOn,
@@ -240,4 +241,4 @@ EVENTS: dict[str, type[Event]] = {
 }
 
 # Flushed and fsynced at once; the others are buffered for at most a second.
-CRITICAL: frozenset[type[Event]] = frozenset({RunBegin, RunEnd, ProcStart, ProcExit, Restart, Rating})
+CRITICAL: frozenset[type[Event]] = frozenset({RunBegin, RunEnd, ProcStart, ProcExit, Restart, Rating, Survey})

@@ -1,8 +1,9 @@
-"""The writer: one segment a process, appended, never rewritten."""
+"""The writer: one segment a process, appended to. Nobody rewrites it but to remove texts (``log/removal.py``)."""
 
 from __future__ import annotations
 
 import atexit
+import fcntl
 import os
 import sys
 import threading
@@ -18,6 +19,7 @@ from shosei.log.ledger import SLOT_BYTES, Ledger
 from shosei.log.process import this_process
 
 _FLUSH_S = 0.5
+_REMOVED = (0, 0)  # an inode of no file: a segment that was removed is written on
 
 
 class Writer:
@@ -38,6 +40,8 @@ class Writer:
         self._lines: list[bytes] = []
         self._seq = 0
         self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+        self._place, ours = str(self.path), os.fstat(self._file)
+        self._inode = ours.st_dev, ours.st_ino
         self._torn = _ends_within_a_line(self._file)
         self._ledger: Ledger | None = None
         self._wake = threading.Event()
@@ -92,7 +96,12 @@ class Writer:
                 data = b"\n".join([*lines, b""])
                 # After a part of a line was written, a newline first: only that line is lost.
                 data = b"\n" + data if self._torn else data
-                self._torn = self._write(data, len(lines))
+                try:
+                    self._hold()
+                    self._torn = self._write(data, len(lines))
+                    fcntl.flock(self._file, fcntl.LOCK_UN)
+                except OSError as error:
+                    self._lose(error, len(lines))
             if sync and self._file >= 0:
                 try:
                     os.fsync(self._file)
@@ -135,6 +144,16 @@ class Writer:
         event.mono_ns, event.wall_ns = time.monotonic_ns(), time.time_ns()
         event.phase, event.rank = event.phase or self.phase, event.rank or self.rank
 
+    def _hold(self) -> None:
+        """Keep the segment from being replaced; where it has been, go on in the one that stands in its place."""
+        fcntl.flock(self._file, fcntl.LOCK_SH)
+        while (there := _inode(self._place)) not in (self._inode, _REMOVED):
+            other = os.open(self._place, os.O_RDWR | os.O_APPEND)
+            os.dup2(other, self._file, inheritable=False)
+            os.close(other)
+            self._inode = there
+            fcntl.flock(self._file, fcntl.LOCK_SH)
+
     def _write(self, data: bytes, lines: int) -> bool:
         """Write all of ``data``; return whether the segment may now end within a line."""
         view = memoryview(data)
@@ -159,3 +178,12 @@ class Writer:
 def _ends_within_a_line(file: int) -> bool:
     size = os.fstat(file).st_size
     return size > 0 and os.pread(file, 1, size - 1) != b"\n"
+
+
+def _inode(path: str) -> tuple[int, int]:
+    """What tells a file from the one that stood there before."""
+    try:
+        there = os.stat(path)
+    except FileNotFoundError:
+        return _REMOVED
+    return there.st_dev, there.st_ino

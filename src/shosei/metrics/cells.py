@@ -29,6 +29,7 @@ from shosei.log import (
     Score,
     Section,
     Step,
+    Survey,
     Verdict,
     Window,
     Workflow,
@@ -205,7 +206,7 @@ _SERVE = "shosei serve RUN --run RUN"
 _SUPERVISE = "shosei supervise --run RUN -- shosei train --run RUN"
 _AGENTS = "shosei agents run SYSTEM --tasks SUITE --base-url URL --run RUN"
 _RATINGS = "shosei ratings FILE.csv --run RUN"
-_UNRATED = "experience.nobody_rated"
+_OPINIONS = (Rating, Survey, Request)
 _AFTER_CRASHES = (Step, Request, Heartbeat, Fault)
 
 
@@ -393,8 +394,8 @@ def _experience() -> list[Cell]:
     return [
         Cell("response_time", "training", "ms", "lower", (Step,), step_latency, (Section, ProcStart), _TRAIN),
         Cell("response_time", "inference", "ms", "lower", (Request, Window), response_time, (Fault,), _LOAD),
-        Cell("satisfaction", "training", "", "higher", (Rating,), satisfaction, (Request,), absent=_UNRATED),
-        Cell("satisfaction", "inference", "", "higher", (Rating,), satisfaction, (Request,), _RATINGS, _UNRATED),
+        Cell("satisfaction", "training", "", "higher", (), satisfaction, _OPINIONS),
+        Cell("satisfaction", "inference", "", "higher", (), satisfaction, _OPINIONS, _RATINGS),
     ]
 
 

@@ -24,7 +24,6 @@ from shosei.serve import errors
 from shosei.serve.counters import Counters
 from shosei.serve.engine_link import EngineLink
 from shosei.serve.exchange import AccessLogMiddleware, AccessMiddleware, EventMiddleware, server_access
-from shosei.serve.feedback import DEFAULT_RULES, FeedbackRules, Ratings, RecentAnswers, set_cookie
 from shosei.serve.fields import check_range
 from shosei.serve.front import IGNORED_HEADER, Front
 from shosei.serve.grammar_checker import GrammarChecker
@@ -37,9 +36,12 @@ from shosei.wire.accepted import ConnectionLimits
 from shosei.wire.access import Access
 from shosei.wire.api_error import ApiError
 from shosei.wire.chat_page import ABOUT, ChatPage
-from shosei.wire.feedback import Feedback, FeedbackReceipt
+from shosei.wire.feedback import Feedback, FeedbackReceipt, FilledSurvey, SurveyReceipt
 from shosei.wire.openai import ChatRequest, CompletionRequest, DetokenizeRequest, TokenizeRequest
 from shosei.wire.openai_answers import Detokenized, ModelList, Tokenized
+from shosei.wire.rater import Rater
+from shosei.wire.rating_desk import DEFAULT_RULES, RatingDesk, RatingRules
+from shosei.wire.recent_answers import RecentAnswers
 
 _Route = Callable[..., Coroutine[Any, Any, Response]]
 
@@ -76,7 +78,7 @@ def create_app(
     model_name: str,
     *,
     writer: Writer | None = None,
-    rules: FeedbackRules = DEFAULT_RULES,
+    rules: RatingRules = DEFAULT_RULES,
     http: HttpRules = DEFAULT_HTTP,
     access: Access | None = None,
     page: ChatPage | None = None,
@@ -101,7 +103,7 @@ def create_app(
         SamplingDefaults.of_folder(model_folder),
         http.strict,
     )
-    ratings = Ratings(writer, secret, rules, recent)
+    desk = RatingDesk(writer, secret, rules, recent)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -121,7 +123,7 @@ def create_app(
     )
     _install_middleware(app, front.counters, AnswerIds(secret), writer, http, access or server_access())
     errors.install(app)
-    _install_routes(app, front, ratings)
+    _install_routes(app, front, desk)
     if page:
         _install_page(app, page)
     return app
@@ -152,7 +154,7 @@ def log_line(line: str) -> None:
         print(line, file=sys.stderr, flush=True)
 
 
-def _install_routes(app: FastAPI, front: Front, ratings: Ratings) -> None:
+def _install_routes(app: FastAPI, front: Front, desk: RatingDesk) -> None:
     def read(path: str) -> Callable[[_Route], _Route]:
         return lambda route: app.head(path, include_in_schema=False)(app.get(path)(route))
 
@@ -190,9 +192,15 @@ def _install_routes(app: FastAPI, front: Front, ratings: Ratings) -> None:
     @app.post("/v1/feedback", responses=_FEEDBACK_ERRORS)
     async def feedback(request: Request, response: Response, body: Feedback) -> FeedbackReceipt:
         """Rate an answer of this run. The answer to this means that the rating is on the server's disk."""
-        receipt, rater = await ratings.take(body, request.headers, request.client.host if request.client else "")
-        if rater.cookie:
-            set_cookie(response, rater.cookie, secure=request.url.scheme == "https")
+        receipt, rater = await desk.take(body, request.headers, _address(request))
+        _set_cookie(response, rater, request)
+        return receipt
+
+    @app.post("/v1/survey", responses=_FEEDBACK_ERRORS)
+    async def survey(request: Request, response: Response, body: FilledSurvey) -> SurveyReceipt:
+        """Say how satisfied one is on the whole. The answer to this means that it is on the server's disk."""
+        receipt, rater = await desk.take_survey(body, request.headers, _address(request))
+        _set_cookie(response, rater, request)
         return receipt
 
     @read("/v1/models")
@@ -234,6 +242,15 @@ def _text(chat: ChatFormat, ids: Sequence[int]) -> str:
     return b"".join(map(chat.tokenizer.written, ids)).decode("utf-8", "replace")
 
 
+def _address(request: Request) -> str:
+    return request.client.host if request.client else ""
+
+
+def _set_cookie(response: Response, rater: Rater, request: Request) -> None:
+    if rater.cookie:
+        response.headers.append("Set-Cookie", rater.set_cookie(secure=request.url.scheme == "https"))
+
+
 def _install_page(app: FastAPI, page: ChatPage) -> None:
     async def answer(request: Request) -> Response:
         found = page.answer(request.method, request.scope["path"], request.headers.raw)
@@ -256,7 +273,7 @@ def run_server(
     model_name: str,
     listener: sockets.socket,
     writer: Writer | None = None,
-    rules: FeedbackRules = DEFAULT_RULES,
+    rules: RatingRules = DEFAULT_RULES,
     http: HttpRules = DEFAULT_HTTP,
     access: Access | None = None,
     page: ChatPage | None = None,

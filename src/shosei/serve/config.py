@@ -18,6 +18,7 @@ from shosei.log import Log, RunBegin
 from shosei.log.process import is_running
 from shosei.spec.generation import WeightFormat
 from shosei.wire.access import AccessConfig
+from shosei.wire.rating_config import RatingConfig
 
 _PREFIX = "shosei-serve-"
 _MAX_PARENT_BYTES = 56  # Linux allows a Unix socket's path 107 bytes, macOS 103
@@ -32,7 +33,7 @@ class AccessLog(StrEnum):
     JSON = "json"
 
 
-class ServeConfig(AccessConfig):
+class ServeConfig(RatingConfig, AccessConfig):
     """Table ``[serve]`` of the configuration: everything but the model, the run, and a key in plain text."""
 
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 for any free one.")
@@ -62,27 +63,6 @@ class ServeConfig(AccessConfig):
     )
 
     page: bool = Field(True, description="Serve the chat page at /.")
-    rating_form: Path | None = Field(
-        None, description="TOML file of what the chat page asks raters: scale, reasons, survey; ours unless given."
-    )
-    feedback_keys: Path | None = Field(
-        None,
-        description="File of keys that no request needs, one a line or as in api_keys; their holders may name the user "
-        "who rates, others get a cookie.",
-    )
-    raters_by_address: bool = Field(
-        False,
-        description="Take an address for one rater, instead of a cookie: a house or an office with one address is "
-        "then one.",
-    )
-    ratings_per_minute: int = Field(
-        30, ge=1, le=100_000, description="Ratings that a rater may give in a minute; an address four times as many."
-    )
-    keep_rated_text: bool = Field(
-        False,
-        description="Write the question, the answer and the comment of each rated answer into the run's log, in plain "
-        "text; without it only the rating and its tags. Tell your users.",
-    )
 
 
 def must_be_new(log: Log, config: dict[str, Any], hashes: dict[str, str]) -> bool:

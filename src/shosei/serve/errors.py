@@ -20,7 +20,8 @@ from shosei.engine.client import EngineLost, GenerationFailed
 from shosei.errors import InputError
 from shosei.serve.exchange import Exchange
 from shosei.wire.api_error import ApiError
-from shosei.wire.feedback import Feedback
+from shosei.wire.feedback import FORMS
+from shosei.wire.invalid_body import invalid_body
 
 CONTEXT_LENGTH_EXCEEDED = "context_length_exceeded"
 LONG_BODY_BYTES = 1 << 16  # whose text takes some tens of milliseconds to look through, or to encode
@@ -29,9 +30,8 @@ _SHOWN = 100  # characters of what a client sent
 _NO_PATH = "This server has no {path}: OpenAI's paths begin with /v1, and so a client's base URL ends with /v1"
 _NOT_OURS = (
     "This server has no {path}: of OpenAI's API it has /v1/chat/completions, /v1/completions and /v1/models, "
-    "and /v1/feedback of its own"
+    "and /v1/feedback and /v1/survey of its own"
 )
-_TYPES = ("str", "int", "float", "bool")
 
 
 class JsonRoute(APIRoute):
@@ -102,7 +102,7 @@ def install(app: FastAPI) -> None:
     """Read bodies by ``JsonRoute``, and answer every exception that leaves a route with an error body."""
 
     async def answer(request: Request, exception: Exception) -> Response:
-        error, exchange = api_error(exception), Exchange.of(request.scope)
+        error, exchange = api_error(exception, request.url.path), Exchange.of(request.scope)
         if isinstance(exception, HTTPException):
             error.message = _cause(request, exception) or error.message
         exchange.refusal = error.code or str(error.status)
@@ -117,15 +117,15 @@ def install(app: FastAPI) -> None:
         app.add_exception_handler(kind, answer)
 
 
-def api_error(error: Exception) -> ApiError:
-    """What the client is told of ``error``. Of an unforeseen one it is told only that it was ours."""
+def api_error(error: Exception, path: str = "") -> ApiError:
+    """What the client, which asked for ``path``, is told of ``error``. Of an unforeseen one only that it was ours."""
     match error:
         case ApiError():
             return error
         case InputError():
             return ApiError(400, str(error), param=error.param)
         case RequestValidationError():
-            return _invalid(error)
+            return _invalid(error, path)
         case EngineLost():
             return ApiError(503, str(error), code="engine_lost", retry_after_s=1)
         case GenerationFailed(kind="out_of_memory"):
@@ -152,30 +152,13 @@ def _cause(request: Request, error: HTTPException) -> str:
     return ""
 
 
-def _invalid(error: RequestValidationError) -> ApiError:
-    # Of the branches of a union, the one that came furthest is what the client meant.
-    fault = max(error.errors(), key=lambda each: len(each["loc"]))
-    _, *location = fault["loc"]  # the first part is "body"
-    param = _param(location)
-    if fault["type"] == "json_invalid":
-        return ApiError(400, f"The body is not JSON: {fault['ctx']['error']} at character {location[0]}")
-    if not location:
-        missing = fault["type"] == "missing"
-        message = "The body is empty: send a JSON object" if missing else "The body must be a JSON object"
-    elif fault["type"] == "extra_forbidden":  # only feedback refuses what it does not know
-        message = f"Unknown field '{param}'; known: {', '.join(Feedback.model_fields)}"
-    else:
-        message = f"{param}: {fault['msg'].removeprefix('Value error, ')}"
-    return ApiError(400, message, param=param)
-
-
-def _param(location: list[int | str]) -> str:
-    """``["messages", 0, "content", "str"]`` to ``messages[0].content``: branches of unions, named by type, are left
-    out."""
-    path = ""
-    for part in location:
-        if isinstance(part, int):
-            path += f"[{part}]"
-        elif part not in _TYPES and "[" not in part and not part[:1].isupper():
-            path += f".{part}" if path else part
-    return path
+def _invalid(error: RequestValidationError, path: str) -> ApiError:
+    faults = error.errors()
+    first = faults[0]
+    if first["type"] == "json_invalid":
+        return ApiError(400, f"The body is not JSON: {first['ctx']['error']} at character {first['loc'][1]}")
+    if first["type"] == "missing" and len(first["loc"]) == 1:
+        return ApiError(400, "The body is empty: send a JSON object")
+    form = FORMS.get(path)  # only these refuse what they do not know
+    known = list(form.model_fields) if form else ()
+    return invalid_body([{**fault, "loc": fault["loc"][1:]} for fault in faults], known)  # without "body"

@@ -19,7 +19,6 @@ from shosei.serve.counters import Counters
 from shosei.serve.engine_link import EngineLink
 from shosei.serve.errors import LONG_BODY_BYTES, api_error
 from shosei.serve.exchange import Exchange, timeout_in_header
-from shosei.serve.feedback import RecentAnswers
 from shosei.serve.fields import check_fields, check_ids, ignored_fields
 from shosei.serve.generation import Choices, Generation
 from shosei.serve.grammar_checker import GrammarChecker, Turns
@@ -31,6 +30,7 @@ from shosei.wire import sse
 from shosei.wire.api_error import ApiError
 from shosei.wire.openai import RequestBody
 from shosei.wire.openai_answers import ModelCard
+from shosei.wire.recent_answers import RecentAnswers
 
 IGNORED_HEADER = "x-shosei-ignored"
 _MOST_IGNORED = 2_000  # characters of that header: clients and proxies refuse an answer with a large one
@@ -93,7 +93,7 @@ class Front:
             for number in range(body.n)
         ]
         if self._recent is not None:
-            self._recent.add(exchange.event.id, request.text, generations[0].texts)
+            self._recent.add(exchange.event.id, request.question, generations[0].texts)
         choices = Choices(generations, body.n, prompts[0].has_thoughts)
         worded = wording(exchange.event.id, self.card.id, tokenizer, body.alternatives is not None)
         return CompletionResponse(exchange, body, choices, worded, self.counters)

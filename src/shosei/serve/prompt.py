@@ -19,6 +19,7 @@ from shosei.text.tokenizer import TooManyTokens
 from shosei.wire.api_error import ApiError
 from shosei.wire.message import Message
 from shosei.wire.openai import ChatRequest, CompletionRequest, RequestBody
+from shosei.wire.recent_answers import AskedQuestion
 
 MAX_PROMPTS = 128
 _LAST_TOKENS = 16  # enough to show whether a prompt ends with the mark of a thought
@@ -54,7 +55,7 @@ class PreparedRequest(ABC):
 
     @property
     @abstractmethod
-    def text(self) -> str:
+    def question(self) -> AskedQuestion:
         """What was asked, as a person reads it."""
 
     @abstractmethod
@@ -102,8 +103,8 @@ class PreparedChat(PreparedRequest):
         super().__init__(body, chat, body.max_completion_tokens or body.max_tokens)
 
     @property
-    def text(self) -> str:
-        return next((turn.text for turn in reversed(self.body.messages) if turn.role == "user"), "")
+    def question(self) -> AskedQuestion:
+        return AskedQuestion.of([(turn.role, turn.text) for turn in self.body.messages])
 
     def prompts(self, room: int | None = None) -> list[Prompt]:
         body, chat = self.body, self._chat
@@ -128,9 +129,9 @@ class PreparedText(PreparedRequest):
         self._parts = _parts(body)
 
     @property
-    def text(self) -> str:
+    def question(self) -> AskedQuestion:
         first = self._parts[0]
-        return first if isinstance(first, str) else self._chat.tokenizer.decode(first)
+        return AskedQuestion(first if isinstance(first, str) else self._chat.tokenizer.decode(first))
 
     def prompts(self, room: int | None = None) -> list[Prompt]:
         grammar, rules = _to_try(self.body, answer_form(self.body))

@@ -6,6 +6,8 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from shosei.wire.thoughts import said_in
+
 _MOST_TOKENS = 1 << 53
 
 
@@ -101,3 +103,12 @@ class AnswerBody(msgspec.Struct, gc=False):
     choices: list[LooseChoice] | None = None
     usage: Any = None
     error: Any = None
+
+    @property
+    def first_text(self) -> str:
+        """What the first of the answers says, or a chunk of it; without thoughts that stand apart, and calls."""
+        for choice in self.choices or ():
+            if not choice.index:
+                message = choice.delta or choice.message
+                return said_in(message.content if message else choice.text)
+        return ""

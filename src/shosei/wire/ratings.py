@@ -1,15 +1,17 @@
-"""Ratings from elsewhere as a CSV file: a survey's export, an annotation tool's, a judge's."""
+"""Ratings as a CSV file: from elsewhere, such as a survey's export or a judge's, and out of a run."""
 
 from __future__ import annotations
 
 import csv
+import io
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from shosei.errors import InputError, nearest
+from shosei.log import Rating
 from shosei.wire.feedback import (
     MAX_COMMENT_CHARACTERS,
     MAX_NAME_CHARACTERS,
@@ -23,6 +25,7 @@ COLUMNS = ("rater", "value", "stars", "thumbs", "request", "turn", "tags", "comm
 _VALUES = ("value", "stars", "thumbs")
 _STARS = {str(stars): stars for stars in range(1, 6)}
 _THUMBS = {"up": 1, "down": 0}
+_THUMB_NAMES = {value: name for name, value in _THUMBS.items()}
 _OPEN_QUOTE = "unexpected end of data"  # as the csv module says it
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -54,6 +57,22 @@ def read_ratings(path: Path) -> list[RatingRow]:
         raise unreadable(path, error) from None
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: {error.reason} at byte {error.start}: save the file as UTF-8") from None
+
+
+def write_ratings(ratings: Iterable[Rating]) -> str:
+    """Ratings as such a file, which ``read_ratings`` reads again; raters are their hashes."""
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(name for name in COLUMNS if name != "value")
+    for rating in ratings:
+        values = dict.fromkeys(_VALUES, "")
+        if rating.value is not None:
+            values[rating.scale] = str(rating.value) if rating.scale == "stars" else _THUMB_NAMES[rating.value]
+        moment = _EPOCH + timedelta(microseconds=(rating.rated_wall_ns or rating.wall_ns) // 1_000)
+        tags = ";".join(tag.replace(";", ",") for tag in rating.tags)
+        place = [rating.request, rating.turn, tags, rating.comment, moment.isoformat()]
+        writer.writerow([rating.rater, values["stars"], values["thumbs"], *place])
+    return text.getvalue()
 
 
 def _rows(path: Path, file: Iterable[str]) -> list[RatingRow]:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
 
-from shosei.log import Columns, Log, Rating, Request
+from shosei.log import Columns, Log, Rating, Request, Survey
 from shosei.metrics import stats
+from shosei.metrics.experience.csat import Surveys
 from shosei.metrics.experience.doubts import doubts
 from shosei.metrics.experience.population import Population, is_satisfied
 from shosei.metrics.metric import Key, Row, Table, Text, text
@@ -18,13 +21,20 @@ _PERSON = "person"
 
 
 def satisfaction(log: Log) -> Value:
-    """Share of satisfied ratings by people. Model judges stand beside them and are never pooled with them."""
+    """Share of satisfied ratings by people. Model judges and surveys stand beside them and are never pooled with them;
+    where people rated no answer, it is of their surveys."""
     people, judges = _populations(log)
+    surveys = Surveys.of(log.of(Survey))
+    if not (people.asked or judges.asked or surveys):
+        raise Unmeasurable("not_measured", "experience.nobody_rated")
     value, ci = people.satisfied()
-    tables = _tables(log, people, judges)
+    tables = _tables(log, people, judges) + ([surveys.table()] if surveys else [])
+    figures = {"csat": surveys.csat()} if surveys else {}
+    if value is None and surveys:
+        return replace(surveys.value(), breakdown=tables, notes=["experience.only_surveys", *_removed(log)])
     if value is None:
         reason = "experience.only_judges" if judges.given else "experience.nobody_answered"
-        raise Unmeasurable("not_measured", reason, breakdown=tables)
+        raise Unmeasurable("not_measured", reason, breakdown=tables, notes=_removed(log))
     return Value(
         value=value,
         observations=_observations(people),
@@ -35,7 +45,7 @@ def satisfaction(log: Log) -> Value:
         ci_method="experience.wilson_raters",
         detail="experience.share_satisfied",
         notes=_notes(log, people),
-        figures={"mean_stars": people.mean_stars(), "response_rate": people.response_rate()},
+        figures={"mean_stars": people.mean_stars(), "response_rate": people.response_rate(), **figures},
         breakdown=tables,
     )
 
@@ -62,7 +72,17 @@ def _notes(log: Log, people: Population) -> list[Key | Text]:
     ended_wall_ns = _rated_answers(log, people)
     if unknown := _of_unknown_answers(people, ended_wall_ns):
         notes.append(text("experience.unknown_answers", count=unknown, of=len(people.given)))
-    return notes + doubts(people, ended_wall_ns, chats)
+    return notes + _removed(log) + doubts(people, ended_wall_ns, chats)
+
+
+def _removed(log: Log) -> list[Text]:
+    """What to tell of texts that 'shosei ratings forget' took out of the log."""
+    opinions: list[Rating | Survey] = [*log.of(Rating), *log.of(Survey)]
+    times = [each.text_removed_wall_ns for each in opinions if each.text_removed_wall_ns]
+    if not times:
+        return []
+    day = datetime.fromtimestamp(max(times) // 10**9, UTC).date().isoformat()
+    return [text("experience.texts_removed", count=len(times), date=day)]
 
 
 def _rated_answers(log: Log, people: Population) -> dict[str, int]:
