@@ -26,9 +26,15 @@ stop() {
   wait "$server" || true
 }
 trap stop EXIT
+seconds=0
 until python -c 'import sys; from shosei.wire.endpoint import is_ready; sys.exit(not is_ready(sys.argv[1]))' "$url"; do
   kill -0 "$server" 2>/dev/null || {
     cat "$run/server.log" >&2
+    exit 1
+  }
+  seconds=$((seconds + 1))
+  [ "$seconds" -le 600 ] || {
+    echo "no server is ready at $url after $seconds s; what it said is in $run/server.log" >&2
     exit 1
   }
   sleep 1

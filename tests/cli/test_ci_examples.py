@@ -46,7 +46,8 @@ class Project:
     def __init__(self, folder: Path) -> None:
         self.folder, self.environment = folder, environment(folder)
         python = self.folder / "bin/python"
-        python.symlink_to(sys.executable)
+        python.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')  # a link to it would not find its packages
+        python.chmod(0o755)
         shutil.copytree(CI, folder / "ci")
         (folder / "ci/profile.toml").write_text(PROFILE)
         tasks = [

@@ -82,7 +82,7 @@ def test_a_solved_task_pays_for_the_others_too(shosei: Shosei, a: Path, tmp_path
 def test_what_costs_the_same_is_equivalent_and_named_in_every_language(shosei: Shosei, a: Path, tmp_path: Path) -> None:
     b, file = system(tmp_path / "b"), profile(tmp_path)
     asked = ("compare", a, b, "--profile", file, "--metric", "pass_at_1.cost_per_solved")
-    names = {"en": "cost of a solved task", "zh-CN": "每个解出任务的费用", "ja": "解けたタスク1件の費用"}
+    names = {"en": "cost of a solved task", "zh-CN": "解出一个任务的费用", "ja": "解けたタスク 1 件の費用"}
     for language, name in names.items():
         code, out, _ = shosei(*asked, "--lang", language, "--markdown", "-")
         assert (code, name in out) == (0, True), out

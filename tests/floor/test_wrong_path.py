@@ -173,7 +173,7 @@ def test_a_suite(shosei: Shosei, given: str, advised: str) -> None:
     [
         ("train", "--run", "runs/second", "--config"),
         ("data", "--run", "runs/new", "--text"),
-        ("ratings", "--run", "runs/second"),
+        ("ratings", "import", "--run", "runs/second"),
     ],
     ids=lambda verb: str(verb[0]),
 )

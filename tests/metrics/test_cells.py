@@ -42,6 +42,7 @@ FED_BY = {
     "sample": {(metric, phase) for metric in ("memory", "disk_io") for phase in ("training", "inference")},
     "heartbeat": set(),
     "rating": set(),
+    "survey": set(),
     "comm": set(),
     "held_out": set(),
     "workflow": set(),

@@ -88,7 +88,7 @@ def test_the_rule_named_is_the_rule_that_counts() -> None:
 
 
 @pytest.mark.parametrize(
-    ("language", "said"), [("en", "CMRC 2018's own rule"), ("zh-CN", "CMRC 2018 自己"), ("ja", "CMRC 2018 の規則")]
+    ("language", "said"), [("en", "CMRC 2018's own rule"), ("zh-CN", "CMRC 2018 自己"), ("ja", "CMRC 2018 独自の規則")]
 )
 def test_the_card_says_by_which_rule(language: str, said: str) -> None:
     scores = [

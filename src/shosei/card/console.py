@@ -56,7 +56,7 @@ class _TerminalCard:
         parts += ["", *self.opening(), *self.concerns(), *at_a_glance(card, self.translator), *self.cells()]
         parts += ["", self.legend()]
         for _, sentence, records_it in facts.phases_unrecorded(card):
-            parts.append(self.dim(f"{self.of(sentence)} {self.term('strip.how')}{self.colon}{records_it}"))
+            parts.append(self.dim(f"{self.of(sentence)}{self.colon}{records_it}"))
         if self.answers and self.answers.count("wrong") and not card.wrong:
             parts += ["", in_terminal(self.answers, self.translator, FEW, SHORT)]
         return Group(*parts)

@@ -163,9 +163,13 @@ def cells_in(card: Scorecard, phases: Sequence[Phase]) -> list[Metric]:
 
 
 def phases_unrecorded(card: Scorecard) -> list[tuple[Phase, Text, str]]:
-    """The others, each with the sentence and the command that stand in place of its 15 cells."""
-    sight = phases_in_sight(card)
-    return [(phase, text(f"strip.{phase}"), _RECORDS[phase]) for phase in PHASES if phase not in sight]
+    """The others, each with what stands in place of its 15 cells: sentences, and the command that they end in."""
+    sight, how = phases_in_sight(card), text("strip.how")
+    return [
+        (phase, text("clause.sentence", before=text(f"strip.{phase}"), item=how), _RECORDS[phase])
+        for phase in PHASES
+        if phase not in sight
+    ]
 
 
 def share(value: float | None) -> Shown:

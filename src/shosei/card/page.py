@@ -17,6 +17,7 @@ from shosei import __version__
 from shosei.card import facts
 from shosei.card.answers import STANDING_MARKS, Answers, fitting
 from shosei.card.axis import Axis, moment
+from shosei.card.clauses import listed
 from shosei.card.concerns import concerns
 from shosei.card.excerpt import excerpt, one_line
 from shosei.card.headline import headline
@@ -170,6 +171,7 @@ def environment(package: str = "shosei.card") -> jinja2.Environment:
         "remark": remark,
         "tally": tally,
         "told": told,
+        "listed": listed,
         "command_of": command,
         "held_out_tables": held_out_tables,
         "is_held_out": is_held_out,

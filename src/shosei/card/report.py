@@ -76,10 +76,8 @@ class _MarkdownCard:
         paragraphs.append(self.plain(opening.said))
         paragraphs += [self.plain(opening.missing)] if opening.missing else []
         if self.hint:
-            ask = f"{self.term('hint.ask')}{self.colon}`{command(self.hint)}`"
-            paragraphs.append(
-                f"> {VERDICT_MARKS[self.hint.word]} {self.plain(listed(told(self.hint), 'sentence'))} {ask}"
-            )
+            said = self.plain(listed([*told(self.hint), text("hint.ask")], "sentence"))
+            paragraphs.append(f"> {VERDICT_MARKS[self.hint.word]} {said}{self.colon}`{command(self.hint)}`")
         return "\n\n".join(paragraphs).split("\n")
 
     def concerns(self) -> list[str]:
@@ -103,7 +101,7 @@ class _MarkdownCard:
         counts = tally(facts.cells_in(card, phases))
         lines += ["", " · ".join(f"{count} {said.mark} {self.plain(said.name)}" for said, count in counts)]
         for _, sentence, records_it in facts.phases_unrecorded(card):
-            lines += ["", f"{self.plain(sentence)} {term('strip.how')}{self.colon}`{records_it}`"]
+            lines += ["", f"{self.plain(sentence)}{self.colon}`{records_it}`"]
         return lines
 
     def held_out(self, phases: Sequence[Phase]) -> list[list[str]]:
