@@ -138,6 +138,7 @@ def test_a_regression_fails_the_pull_request(project: Project) -> None:
     assert (project.folder / "runs/candidate/card.prom").read_text().endswith("# EOF\n")
 
 
+@pytest.mark.long
 def test_what_is_not_decided_is_a_warning(project: Project) -> None:
     code, said, _ = project.on_github(wrong=7)
     assert code == 0
@@ -145,6 +146,7 @@ def test_what_is_not_decided_is_a_warning(project: Project) -> None:
     assert project.results("compare.xml") == {"pass_at_1": "skipped"}
 
 
+@pytest.mark.long
 def test_gitlab_is_told_the_code_and_stores_what_was_measured(project: Project) -> None:
     done = project.on_gitlab(wrong=7)
     assert done.returncode == 4, done.stderr

@@ -106,8 +106,15 @@ if __name__ == "__main__":
 """
 
 
-# tests/train/test_ranks.py has torchrun too, and nothing here needs what it leaves.
-MARKS = {"curl": [pytest.mark.system], "torchrun": [pytest.mark.long]}
+MARKS = {"curl": [pytest.mark.system]}
+# Those of the README every time; the long way begins with them again, since later ones need what they leave.
+CASES = [
+    pytest.param(one, marks=MARKS.get(one.program, []), id=str(one)) for one in SHOWN if one.document == "README.md"
+]
+CASES += [
+    pytest.param(one, marks=[*MARKS.get(one.program, []), pytest.mark.long], id=f"all documents: {one}")
+    for one in SHOWN
+]
 
 
 class Mock(Model):
@@ -238,7 +245,7 @@ def _main(line: str, folder: Path) -> None:
 TYPED: set[str] = set()  # a command that is shown twice is run once
 
 
-@pytest.mark.parametrize("command", [pytest.param(one, marks=MARKS.get(one.program, []), id=str(one)) for one in SHOWN])
+@pytest.mark.parametrize("command", CASES)
 def test_a_shown_command_does_what_it_is_shown_for(
     command: Shown,
     folder: Path,

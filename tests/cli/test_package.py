@@ -108,6 +108,7 @@ def shosei(installed: Path, *arguments: str | Path) -> subprocess.CompletedProce
     )
 
 
+@pytest.mark.long
 def test_an_installed_wheel_makes_the_card_of_a_copied_run(installed: Path, tmp_path: Path) -> None:
     assert str(installed) in shosei(installed).stdout
     run = recorded.write_run(tmp_path / "run")

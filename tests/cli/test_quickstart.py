@@ -66,6 +66,7 @@ def run(done: subprocess.CompletedProcess[str]) -> Path:
     return Path(done.args[done.args.index("--out") + 1])
 
 
+@pytest.mark.long
 def test_it_prints_every_command_and_what_to_do_next(done: subprocess.CompletedProcess[str], run: Path) -> None:
     for verb in ("data", "tokenizer", "supervise", "serve", "load", "exam", "card"):
         assert f"\n$ shosei {verb} " in done.stderr
@@ -87,6 +88,7 @@ def test_without_a_wall_the_exam_goes_on_under_limits_alone(
     assert _sandbox(["--set", "exam.sandbox=none"]) == ()
 
 
+@pytest.mark.long
 def test_every_cell_has_its_status(run: Path) -> None:
     card = json.loads((run / "card.json").read_text())
     cells = {(metric["id"], metric["phase"]): metric for metric in card["metrics"]}
@@ -102,6 +104,7 @@ def test_every_cell_has_its_status(run: Path) -> None:
     assert not card["warnings"]
 
 
+@pytest.mark.long
 def test_the_card_is_the_same_again_here_and_in_a_copy(run: Path, tmp_path: Path) -> None:
     before = (run / "card.json").read_bytes()
     shutil.copytree(run, tmp_path / "elsewhere")
@@ -114,6 +117,7 @@ def test_the_card_is_the_same_again_here_and_in_a_copy(run: Path, tmp_path: Path
         assert (folder / "card.md").exists()
 
 
+@pytest.mark.long
 def test_transformers_reads_the_model_as_we_do(run: Path) -> None:
     theirs = AutoModelForCausalLM.from_pretrained(run / "model", dtype=torch.float32).eval()
     their_tokenizer = AutoTokenizer.from_pretrained(run / "model")
@@ -133,6 +137,7 @@ def test_transformers_reads_the_model_as_we_do(run: Path) -> None:
         assert [token for token in generated if token != chat.tokenizer.end_id] == answer
 
 
+@pytest.mark.long
 def test_answers_over_http_are_those_of_the_model_one_at_a_time(run: Path) -> None:
     model, spec = model_folder.load(run / "model")
     chat = load_chat(run / "model")
@@ -143,6 +148,7 @@ def test_answers_over_http_are_those_of_the_model_one_at_a_time(run: Path) -> No
         assert scores[task.suite, task.id].answer == chat.tokenizer.decode(alone)
 
 
+@pytest.mark.long
 def test_the_same_seed_gives_the_same_data_tokenizer_and_loss_curve(run: Path, tmp_path: Path) -> None:
     again = tmp_path / "again"
     steps = [

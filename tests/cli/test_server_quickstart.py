@@ -105,6 +105,7 @@ def test_a_team_has_its_card_with_a_core_installation(server: TeamServer, questi
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.long
 def test_the_commands_of_what_next_are_real(server: TeamServer, questions: Path, shosei: Shosei) -> None:
     done = measured(server, questions, "--profile", "chatbot")
     shown = re.findall(r"^  shosei (.+)$", done.stdout, re.M)
@@ -119,6 +120,7 @@ def test_the_commands_of_what_next_are_real(server: TeamServer, questions: Path,
     assert shosei(*exam)[0] == 0
 
 
+@pytest.mark.long
 def test_a_server_without_streams_and_token_counts_is_measured_as_far_as_it_goes(
     server: TeamServer, questions: Path
 ) -> None:
@@ -269,6 +271,7 @@ def test_the_form_of_a_file_of_questions_is_shown_and_is_one(
     assert "日本の首都はどこですか。 → 東京" in err
 
 
+@pytest.mark.long
 def test_where_every_answer_fails_it_ends_with_five_and_says_what_is_there(server: TeamServer, questions: Path) -> None:
     server.refuses = {"load": 503, "exam": 503}
     done = measured(server, questions)

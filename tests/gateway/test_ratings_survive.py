@@ -8,6 +8,8 @@ from contextlib import suppress
 from http.client import HTTPException
 from pathlib import Path
 
+import pytest
+
 from gateway_process import gateway
 from load_server import served
 from serve_process import Browser
@@ -18,6 +20,7 @@ CLICKS = 20
 _STEP_S = 0.001  # later that the kill comes, after each further click
 
 
+@pytest.mark.long
 def test_no_acknowledged_rating_is_lost_to_kill_9(tmp_path: Path, shosei: Shosei) -> None:
     """Twenty clicks, each with a kill before its answer or soon after; what was not acknowledged is sent again."""
     run = tmp_path / "run"

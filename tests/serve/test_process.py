@@ -75,6 +75,7 @@ def test_no_folder_and_no_server(tmp_path: Path) -> None:
     assert "no answer from" in refusal("chat", "http://127.0.0.1:9")
 
 
+@pytest.mark.long
 def test_readiness_follows_the_engine_and_nothing_outlives_a_killed_server(model: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     with serving(model, "--run", run) as (server, url):  # without a spare, which may answer before anybody can look
@@ -123,6 +124,7 @@ def test_a_server_drains_for_as_long_as_it_is_told_and_ends_at_a_second_signal(t
     assert (event.status, event.error) == (200, "5xx")
 
 
+@pytest.mark.long
 def test_without_a_run_nothing_is_recorded_and_the_next_server_clears_up_after_a_killed_one(model: Path) -> None:
     with tempfile.TemporaryDirectory() as temporary:
         with serving(model, TMPDIR=temporary) as (server, url):
@@ -138,6 +140,7 @@ def test_without_a_run_nothing_is_recorded_and_the_next_server_clears_up_after_a
         assert not list(Path(temporary).glob("shosei-*"))
 
 
+@pytest.mark.long
 def test_a_file_says_what_flags_say_and_the_run_keeps_it(model: Path, tmp_path: Path) -> None:
     file, run = tmp_path / "serve.toml", tmp_path / "run"
     file.write_text('[serve]\nname = "file"\nslots = 3\nbody_limit = 1024\nstrict = true\nweights = "int4"\n')
