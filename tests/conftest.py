@@ -13,8 +13,10 @@ from shosei.cli import main as cli
 from shosei.cli.display import ProgressDisplay
 from verb import Shosei
 
-# A shell starts what runs in its background with interrupts ignored, and children inherit that: tests send them some.
+# A shell starts what runs in its background with interrupts ignored, nohup with hang-ups, and children inherit that:
+# tests send them some.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 # Tests share the cores with each other and with processes that they start, which inherit this. Where threads are more
 # than cores, torch's wait for each other in busy loops: ten times the CPU time. It is set before torch is loaded.
