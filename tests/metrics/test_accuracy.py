@@ -17,7 +17,8 @@ from shosei.card.words import rendered
 from shosei.log import Exec, Log, RunBegin, Score
 from shosei.metrics.accuracy.confusion import AVERAGES, MEASURES, Confusion
 from shosei.metrics.accuracy.pass_at_1 import pass_at_k, pass_hat_k
-from shosei.metrics.cells import Cell, cells
+from shosei.metrics.cell import Cell
+from shosei.metrics.cells import cells
 from shosei.metrics.grading.free_text import overlap
 from shosei.metrics.grading.grade import GRADING_VERSION
 from shosei.metrics.grading.labels import NO_LABEL

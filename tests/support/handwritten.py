@@ -8,7 +8,8 @@ import numpy as np
 
 from shosei.card.words import rendered
 from shosei.log import Event, Log, ProcExit, ProcStart, Request, RunBegin
-from shosei.metrics.cells import Cell, cells
+from shosei.metrics.cell import Cell
+from shosei.metrics.cells import cells
 from shosei.metrics.metric import Metric, Phase, Row
 from shosei.metrics.service_level import ServiceLevel
 

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from shosei.card.words import Translator, named, translated
-from shosei.metrics.cells import Cell, cells, task_cells
+from shosei.metrics.cell import Cell
+from shosei.metrics.cells import cells, task_cells
 from shosei.metrics.metric import METRIC_IDS, PHASES, Phase, Text, text
 from shosei.metrics.service_level import ServiceLevel
 
