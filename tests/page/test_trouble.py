@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -14,31 +13,10 @@ from playwright.sync_api import expect
 
 from page_server import CUT, PageServer, chunk, streamed
 from page_visit import ChatVisit
-from visits import NEEDS_BROWSER, launched
+from visits import NEEDS_BROWSER
 
 pytestmark = NEEDS_BROWSER
 BUSY = (429, {"error": {"message": "too many", "code": "queue_full"}}, {"Retry-After": "1"})
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with launched() as browser:
-        yield browser
-
-
-@pytest.fixture
-def server() -> Iterator[PageServer]:
-    server = PageServer()
-    yield server
-    server.stop()
-
-
-@pytest.fixture
-def visit(browser: Any, server: PageServer) -> Iterator[ChatVisit]:
-    visit = ChatVisit(browser, server).ready()
-    yield visit
-    visit.context.close()
-    assert visit.trouble == []
 
 
 def test_a_busy_server_is_asked_again_when_it_says_so(visit: ChatVisit, server: PageServer) -> None:
@@ -94,8 +72,12 @@ def test_a_question_waits_for_a_server_that_is_gone(visit: ChatVisit, server: Pa
     visit.ask("一")
     expect(visit.page.get_by_role("alert")).to_contain_text("サーバーが応答しません。")
     expect(visit.answers.locator(".state")).to_contain_text("復旧しだい、この質問を送信します。")
+    visit.page.wait_for_timeout(3500)  # then the page waits for longer than a click takes
+    button = visit.page.get_by_role("button", name="今すぐ試す").element_handle()
+    visit.page.wait_for_timeout(1200)
+    assert button.is_visible(), "the seconds count down beside the same button"
     server.gone = False
-    visit.press("今すぐ試す")
+    button.click()
     visit.answered("はい、そうです。")
     expect(visit.page.get_by_role("alert")).to_be_hidden()
 

@@ -6,7 +6,7 @@ import { Composer } from "./composer.js";
 import { Connection } from "./connection.js";
 import { Conversation, merged } from "./conversation.js";
 import { askKey, openSettings } from "./dialogs.js";
-import { iconButton, textButton } from "./dom.js";
+import { element, iconButton, textButton } from "./dom.js";
 import { History } from "./history.js";
 import { Outbox } from "./outbox.js";
 import { Problem } from "./problem.js";
@@ -64,6 +64,7 @@ class App {
     document.querySelectorAll("[data-label]").forEach((each) => each.setAttribute("aria-label", say(each.dataset.label)));
     const menu = iconButton("menu", say("conversations"), () => this.#unfold(), { id: "menu", "aria-controls": "history", "aria-expanded": "false" });
     const begin = iconButton("write", say("new_conversation"), () => this.#begin());
+    $("banner").replaceChildren(); // its button speaks the language before
     $("left").replaceChildren(menu, begin);
     $("right").replaceChildren(iconButton("settings", say("settings"), () => this.#settings()));
     $("below").replaceChildren(iconButton("below", say("to_end"), () => this.transcript.toEnd()));
@@ -211,8 +212,12 @@ class App {
     const banner = $("banner");
     banner.hidden = !this.connection.gone && this.store.lasting;
     const seconds = Math.max(0, Math.ceil((this.connection.nextTry - Date.now()) / 1000));
-    const again = textButton(say("try_now"), () => this.connection.tryNow(), { class: "small" });
-    banner.replaceChildren(...(this.connection.gone ? [say("gone", { seconds }), " ", again] : this.store.lasting ? [] : [say("not_kept")]));
+    if (!this.connection.gone) return banner.replaceChildren(...(this.store.lasting ? [] : [say("not_kept")]));
+    if (!banner.querySelector("button")) {
+      const again = textButton(say("try_now"), () => this.connection.tryNow(), { class: "small" });
+      banner.replaceChildren(element("span"), " ", again);
+    }
+    banner.firstChild.textContent = say("gone", { seconds }); // the button stays: each second a new one would lose clicks
   }
 
   async #askKey(problem) {
