@@ -274,5 +274,7 @@ def test_an_access_log_that_cannot_be_written_ends_no_answer(monkeypatch: pytest
         def flush(self) -> None:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(sys, "stderr", Full())
+    full = Full()
+    monkeypatch.setattr(sys, "stderr", full)
     log_line("{}")
+    assert full.getvalue() == "{}\n", "it was tried, and nothing is raised"
