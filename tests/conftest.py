@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -12,6 +14,7 @@ from hypothesis import settings
 from shosei.cli import main as cli
 from shosei.cli.display import ProgressDisplay
 from verb import Shosei
+from visits import launched
 
 # A shell starts what runs in its background with interrupts ignored, nohup with hang-ups, and children inherit that:
 # tests send them some.
@@ -25,6 +28,13 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 # No test depends on time: a busy machine is slow at any example.
 settings.register_profile("house", deadline=None)
 settings.load_profile("house")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """Chromium; for files that are marked ``NEEDS_BROWSER``."""
+    with launched() as browser:
+        yield browser
 
 
 @pytest.fixture

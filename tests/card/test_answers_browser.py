@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ import card_samples
 from answer_samples import hostile_scores, log_of, score
 from shosei.card import answers, build, html
 from shosei.log import Score
-from visits import CONTRAST, NEEDS_BROWSER, Visit, launched
+from visits import CONTRAST, NEEDS_BROWSER, Visit
 
 pytestmark = NEEDS_BROWSER
 
@@ -23,12 +22,6 @@ SCORES = [
     score("long", "7", question="\n".join(f"line {n}" for n in range(40))),
     score("s1", "Straße", "STRASSE", suite="words"),
 ]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with launched() as browser:
-        yield browser
 
 
 def write(folder: Path, scores: list[Score]) -> str:

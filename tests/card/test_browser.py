@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +15,9 @@ import recorded
 from shosei.card import build, html, nearest_profile
 from shosei.log import Event, Score, read_log
 from shosei.metrics.cells import compute
-from visits import CONTRAST, NEEDS_BROWSER, Visit, launched
+from visits import CONTRAST, NEEDS_BROWSER, Visit
 
 pytestmark = NEEDS_BROWSER
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with launched() as browser:
-        yield browser
 
 
 @pytest.fixture(scope="module")

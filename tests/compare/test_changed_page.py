@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -10,15 +9,9 @@ import pytest
 from answer_samples import SCRIPT, score
 from changed_samples import A, B, decision
 from shosei.compare import html
-from visits import CONTRAST, NEEDS_BROWSER, Visit, launched
+from visits import CONTRAST, NEEDS_BROWSER, Visit
 
 pytestmark = NEEDS_BROWSER
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with launched() as browser:
-        yield browser
 
 
 @pytest.fixture(scope="module")

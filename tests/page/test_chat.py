@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,31 +15,9 @@ from playwright.sync_api import expect
 
 from page_server import CUT, WAIT, PageServer, chunk, ending, streamed
 from page_visit import ChatVisit
-from visits import NEEDS_BROWSER, launched
+from visits import NEEDS_BROWSER
 
 pytestmark = NEEDS_BROWSER
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with launched() as browser:
-        yield browser
-
-
-@pytest.fixture
-def server() -> Iterator[PageServer]:
-    server = PageServer()
-    yield server
-    server.stop()
-
-
-@pytest.fixture
-def visit(browser: Any, server: PageServer) -> Iterator[ChatVisit]:
-    visit = ChatVisit(browser, server).ready()
-    yield visit
-    visit.context.close()
-    assert visit.trouble == []
-    assert all(url.startswith((server.url, "data:", "blob:")) for url in visit.requests), "nobody else is asked"
 
 
 def bytewise(data: bytes) -> list[bytes]:

@@ -23,16 +23,10 @@ from page_server import PageServer
 from page_visit import ChatVisit
 from serve_process import make_model, serving
 from shosei.log import Rating, Request, read_log
-from visits import NEEDS_BROWSER, launched
+from visits import NEEDS_BROWSER
 
 pytestmark = NEEDS_BROWSER
 KEY = "a-key-of-this-gateway"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with launched() as browser:
-        yield browser
 
 
 @contextmanager

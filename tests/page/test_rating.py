@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -16,7 +15,7 @@ from page_server import PageServer, about
 from page_visit import ChatVisit
 from shosei.wire.about import RatingAbout
 from shosei.wire.rating_form import parse_rating_form
-from visits import NEEDS_BROWSER, launched
+from visits import NEEDS_BROWSER
 
 pytestmark = NEEDS_BROWSER
 FORM = """
@@ -41,27 +40,12 @@ words = { en = "What is missing?", ja = "足りないものは？" }
 """
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with launched() as browser:
-        yield browser
-
-
 @pytest.fixture
-def server() -> Iterator[PageServer]:
-    server = PageServer()
-    yield server
-    server.stop()
-
-
-@pytest.fixture
-def visit(browser: Any, server: PageServer) -> Iterator[ChatVisit]:
-    visit = ChatVisit(browser, server).ready()
+def visit(visit: ChatVisit) -> ChatVisit:
+    """One in which an answer stands."""
     visit.ask("一")
     visit.answered("はい、そうです。")
-    yield visit
-    visit.context.close()
-    assert visit.trouble == []
+    return visit
 
 
 def stars_server(*, keep_text: bool) -> PageServer:

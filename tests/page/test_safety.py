@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from playwright.sync_api import expect
 
 from page_server import PageServer, streamed
 from page_visit import ChatVisit
-from visits import CONTRAST, NEEDS_BROWSER, launched
+from visits import CONTRAST, NEEDS_BROWSER
 
 pytestmark = NEEDS_BROWSER
 AXE = os.environ.get("SHOSEI_AXE", "")  # the path of axe-core's axe.min.js
@@ -64,19 +63,6 @@ STRANGE = """(all) => all.flatMap((words) => [...words.querySelectorAll("*")])
   .filter((node) => /^(script|style|iframe|img|form|object|embed|link|meta|base|svg|button)$/i.test(node.tagName)
     || [...node.attributes].some(({ name }) => /^on|^style$|^id$|^name$|^src/.test(name)))
   .map((node) => node.outerHTML)"""
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with launched() as browser:
-        yield browser
-
-
-@pytest.fixture
-def server() -> Iterator[PageServer]:
-    server = PageServer()
-    yield server
-    server.stop()
 
 
 def check_harmless(visit: ChatVisit, server: PageServer) -> None:
