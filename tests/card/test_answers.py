@@ -139,6 +139,13 @@ def test_only_the_last_checkpoint_and_the_last_answer_to_a_task_are_told() -> No
     ]
 
 
+def test_tasks_are_told_in_the_order_of_their_numbers() -> None:
+    """Whatever a name holds: "12a" lies behind "2", and a number of 5,000 digits is one."""
+    items = ["9" * 5000, "t16", "t2", "12a", "11", "1", "2", "t-10", "01", "٣"]
+    (suite,) = answers(log_of(*(score(item, "8") for item in items))).suites
+    assert [row.item for row in suite.answers] == ["01", "1", "2", "11", "12a", "9" * 5000, "t2", "t16", "t-10", "٣"]
+
+
 def test_the_tasks_of_an_agent_system_are_among_the_answers(tmp_path: Path) -> None:
     log = read_log(agent_samples.write_run(tmp_path) / "log")
     (suite,) = answers(log).suites
