@@ -42,6 +42,20 @@ class WrongTask(msgspec.Struct, frozen=True, kw_only=True):
     steps: list[Step] = []
     more_steps: int = 0
 
+    @property
+    def why(self) -> Sequence[Words]:
+        """Why it was not solved."""
+        return [self.reason, self.detail] if self.detail else [self.reason]
+
+    @property
+    def turns(self) -> Sequence[Words]:
+        """Which agents worked on it, in turn; each with its calls in a row, where they are several."""
+        turns = [
+            text("wrong.in_a_row", agent=step.agent, calls=step.calls) if step.calls > 1 else step.agent
+            for step in self.steps
+        ]
+        return [*turns, text("wrong.more_steps", count=self.more_steps)] if self.more_steps else turns
+
 
 class Wrong(msgspec.Struct, frozen=True, kw_only=True):
     """``count`` of ``of`` samples are wrong; ``rows`` are the first of them. ``ungraded``: no rule could grade them."""
