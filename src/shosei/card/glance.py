@@ -10,9 +10,10 @@ from rich.table import Table
 from rich.text import Text as Styled
 
 from shosei.card.agents import Agent, Agents
+from shosei.card.excerpt import one_line
 from shosei.card.scorecard import Scorecard
 from shosei.card.words import Translator, Wrapped
-from shosei.card.wrong import LONGEST, Wrong, WrongTask, shortened
+from shosei.card.wrong import LONGEST, Wrong, WrongTask
 from shosei.card.wrong_answers import ALL_WRONG
 from shosei.metrics.metric import text
 from shosei.quantity import Shown
@@ -88,8 +89,8 @@ def _wrong_task(task: WrongTask, longest: int, translator: Translator) -> Render
     lines = [Styled.assemble((f"✗ {task.task} ", "bold red"), colon.join(map(translator.of, task.why)))]
     if longest:
         pairs = (("wrong.expected", task.expected), ("wrong.answer", task.answer))
-        sides = " · ".join(f"{translator.term(key)}{colon}{shortened(said, longest) or '–'}" for key, said in pairs)
-        lines += [Styled(shortened(task.question, longest) or "–"), Styled(sides)]
+        sides = " · ".join(f"{translator.term(key)}{colon}{one_line(said, longest) or '–'}" for key, said in pairs)
+        lines += [Styled(one_line(task.question, longest) or "–"), Styled(sides)]
     if task.steps:
         lines.append(Styled(steps(task, translator), style="dim"))
     return Padding(Group(*_wrapped(lines)), (0, 0, 0, 2))
