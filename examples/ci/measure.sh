@@ -4,6 +4,10 @@
 # a run, compare.xml and compare.md. Exit code: 3 something is worse or misses its limit; else 5 a measurement is invalid;
 # else 4 something is not decided; 0 nothing is wrong. Any other: it could not be measured.
 set -eu
+if [ $# -lt 6 ] || [ "$5" != -- ]; then
+  echo "usage: measure.sh URL QUESTIONS PROFILE BASELINE -- COMMAND…" >&2
+  exit 2
+fi
 url=$1 questions=$2 profile=$3 baseline=$4
 shift 5
 run=runs/candidate

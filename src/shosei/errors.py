@@ -81,7 +81,7 @@ def as_input_error(error: OSError) -> InputError | None:
     of_file = f": {error.filename}" if error.filename else ""
     if error.errno in OF_THE_DISK:
         return InputError(f"{OF_THE_DISK[error.errno]}{of_file}")
-    if isinstance(error, _PATH_ERRORS) and error.filename:
+    if (isinstance(error, _PATH_ERRORS) or error.errno == errno.ENAMETOOLONG) and error.filename:
         return InputError(f"{error.strerror}{of_file}")
     return None
 

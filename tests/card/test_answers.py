@@ -16,6 +16,7 @@ import recorded
 from answer_samples import BIDI, ESCAPES, HOSTILE, STEERING, log_of, markup, score
 from shosei.card import answers, build, html, markdown, terminal, to_json
 from shosei.card.answers import Answer, Answers
+from shosei.card.excerpt import one_line
 from shosei.card.words import LANGUAGES
 from shosei.log import Exec, Log, Score, Verdict, read_log
 from verb import Shosei
@@ -139,6 +140,13 @@ def test_only_the_last_checkpoint_and_the_last_answer_to_a_task_are_told() -> No
     ]
 
 
+def test_tasks_are_told_in_the_order_of_their_numbers() -> None:
+    """Whatever a name holds: "12a" lies behind "2", and a number of 5,000 digits is one."""
+    items = ["9" * 5000, "t16", "t2", "12a", "11", "1", "2", "t-10", "01", "٣"]
+    (suite,) = answers(log_of(*(score(item, "8") for item in items))).suites
+    assert [row.item for row in suite.answers] == ["01", "1", "2", "11", "12a", "9" * 5000, "t2", "t16", "t-10", "٣"]
+
+
 def test_the_tasks_of_an_agent_system_are_among_the_answers(tmp_path: Path) -> None:
     log = read_log(agent_samples.write_run(tmp_path) / "log")
     (suite,) = answers(log).suites
@@ -202,6 +210,14 @@ def test_markdown_shows_foreign_text_as_code_whatever_quotes_are_in_it() -> None
     told = answers(log_of(score("task", "```sh\nrm -rf `x`\n``` @team #12 <b>", question="`")))
     (said,) = [line for line in report(told).splitlines() if line.startswith("  - answer: ")]
     assert said == "  - answer: ```` ```sh rm -rf `x` ``` @team #12 <b> ````"
+
+
+def test_nothing_is_left_out_of_a_line_without_a_mark() -> None:
+    """Blanks take no room, however many; a long line is cut in its middle."""
+    assert one_line("a" + " " * 1000 + "seven" + "\n" * 1000 + "b", 60) == "a seven b"
+    assert one_line("a" * 1_000_000 + "b", 20) == "aaaaaaa … aaaaaaaaab"
+    assert one_line("七" * 100, 20) == "七七七 … 七七七七七"
+    assert " … " in one_line("a" + "\u0301" * 1000 + "b", 20), "marks of one letter"
 
 
 def test_line_breaks_are_kept_on_the_page_and_control_characters_are_seen() -> None:

@@ -285,14 +285,27 @@ def test_a_phase_that_was_not_recorded_is_one_strip(name: str, sentence: str, re
     assert html(card).count("data-metric=") == 30, "folded away, but there"
 
 
-def test_held_out_loss_and_bits_per_character_are_rows_of_their_own() -> None:
+def with_held_out(*nats: float | None) -> Scorecard:
+    """The quickstart with so much loss of 1,000 tokens at the ends of its epochs."""
     log = read_log(FROZEN / "quickstart" / "log")
     same = {"run": "r", "attempt": 1, "host": "h", "boot": "b", "pid": 1, "start_ticks": 1, "phase": "training"}
     log.events[HeldOut] = [
-        HeldOut(**same, epoch=epoch, step=60 * epoch, nats=nats, tokens=1000, characters=1500)
-        for epoch, nats in enumerate((7000.0, 4000.0, 3000.0))
+        HeldOut(**same, epoch=epoch, step=60 * epoch, nats=loss, tokens=1000, characters=1500)
+        for epoch, loss in enumerate(nats)
     ]
-    card = build(log, compute(log))
+    return build(log, compute(log))
+
+
+def test_a_held_out_loss_that_is_no_number_has_no_tick() -> None:
+    marks = [
+        html(with_held_out(7000.0, last)).partition('id="held_out_loss"')[2].partition("</summary>")[0]
+        for last in (3000.0, None)
+    ]
+    assert [("✓" in mark, "✗" in mark) for mark in marks] == [(True, False), (False, True)]
+
+
+def test_held_out_loss_and_bits_per_character_are_rows_of_their_own() -> None:
+    card = with_held_out(7000.0, 4000.0, 3000.0)
     for view, shown in views(card).items():
         assert re.search(r"Held-out loss\W+(\W| )*3\.00 nats/token", shown), view
         assert re.search(r"Bits per character\W+2\.89 bits/character", shown), view

@@ -118,9 +118,14 @@ def test_what_cannot_be_written_is_one_line_before_any_work(shosei: Shosei, tmp_
         (("--profile", "chatbot", "--junit", tmp_path / "none/card.xml"), "does not exist"),
         (("--openmetrics", tmp_path / "none/card.prom"), "does not exist"),
         (("--profile", "chatbot", "--junit", tmp_path), "this is a folder"),
+        (("--openmetrics", "/dev/null"), "a link or a device"),
+        (("--openmetrics", tmp_path / ("x" * 300)), "File name too long"),
+        (("--profile", "chatbot", "--junit", "x", "--openmetrics", "./x"), "name the same file"),
         (("--wrong", "--openmetrics", tmp_path / "card.prom"), "--wrong writes nothing"),
     ):
         code, out, err = shosei("card", run, *options)
         assert (code, out, err.count("\n")) == (2, "", 1), options
         assert said in err
     assert not (run / "card.json").exists()
+    code, _, err = shosei("card", run, "--openmetrics", tmp_path / ("x" * 255))  # no room for a temporary name
+    assert (code, "File name too long" in err, "bug" in err) == (2, True, False)

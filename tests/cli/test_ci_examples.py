@@ -164,6 +164,13 @@ def test_a_server_that_does_not_start_fails_and_says_why(project: Project) -> No
     assert "no_server.py" in done.stderr
 
 
+def test_a_command_that_nothing_parts_from_the_rest_is_refused(tmp_path: Path) -> None:
+    words = ["http://127.0.0.1:8000", "questions.jsonl", "profile.toml", "baseline", "shosei", "serve", "models/bot"]
+    done = subprocess.run(["sh", str(CI / "measure.sh"), *words], cwd=tmp_path, capture_output=True, text=True)
+    assert (done.returncode, done.stderr.partition(" ")[0]) == (2, "usage:")
+    assert not list(tmp_path.iterdir())
+
+
 def test_the_profile_is_one_and_the_files_that_the_jobs_name_are_there() -> None:
     profile = read_profile(str(CI / "profile.toml"))
     assert profile.inference["pass_at_1"].margin == 0.05

@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import msgspec
 
 from shosei.log import Log
-from shosei.metrics.metric import Metric, Row, Table, Text, Words
+from shosei.metrics.metric import Metric, Row, Table, Text, Words, text
 from shosei.metrics.observed.tasks import by_task, calls, ended_badly, in_stretches, names, submitted
 from shosei.metrics.observed.tool_calls import AskedTool, asked_tools
 from shosei.metrics.reliability.tool_success import tool_success
+from shosei.quantity import Shown, shown
 
 MOST = 24  # on the card; the tables of the cells have them all
+_COLUMNS = {  # beside an agent's name: heading to field
+    "glance.path": "path_share",
+    "agents.calls": "calls",
+    "agents.tokens_in": "tokens_in",
+    "agents.tokens_out": "tokens_out",
+    "reliability.errors": "errors",
+    "glance.tool_calls": "tool_calls",
+    "glance.tool_success": "tool_success",
+}
 
 Line = dict[str, Words | int | float | None]  # of a table, by the key of the column
 
@@ -38,6 +49,29 @@ class Agents(msgspec.Struct, frozen=True, kw_only=True):
     rows: list[Agent]
     more: int  # agents that are not among the rows
     currency: str = ""  # of what they cost; empty where no profile has prices
+
+    NAME: ClassVar = "agents.agent"  # the heading above their names
+    SHARES: ClassVar = ("path_share", "tool_success")
+
+    @property
+    def columns(self) -> dict[str, str]:
+        """The columns beside an agent's name, heading to field of ``Agent``; the cost, where the profile has prices."""
+        return _COLUMNS | ({"glance.cost": "cost"} if self.currency else {})
+
+    def value(self, agent: Agent, field: str) -> Shown | Words | int | None:
+        """What a field of an agent shows: a share, the words for an amount, or a count."""
+        if field in self.SHARES:
+            return shown(getattr(agent, field), "")
+        return self._money(agent.cost) if field == "cost" else getattr(agent, field)
+
+    @property
+    def path_note(self) -> Text:
+        """What the shares of the critical path are, or where it is told why there are none."""
+        is_known = any(agent.path_share is not None for agent in self.rows)
+        return text("glance.path_is") if is_known else text("glance.no_path")
+
+    def _money(self, amount: float | None) -> Words:
+        return text("glance.amount", amount=amount, currency=self.currency) if amount is not None else "–"
 
 
 def agents(log: Log, metrics: Sequence[Metric]) -> Agents | msgspec.UnsetType:

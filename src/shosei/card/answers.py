@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Literal, NamedTuple, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import msgspec
 
@@ -27,6 +28,7 @@ STANDING_MARKS: dict[Standing, str] = {"wrong": "✗", "failed": "!", "ungraded"
 
 T = TypeVar("T")
 _LONGEST_NAME = 60
+_DIGITS = re.compile("([0-9]{1,18})")  # a foreign name may have more than int() takes
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
@@ -147,7 +149,7 @@ def graded(log: Log, phase: Phase) -> list[tuple[Score, Answer]]:
     judging, people = judges(part, scores), labels(part, scores)
     of_system = bool(submitted(part))
     rows = []
-    for score in sorted(scores, key=key_of):
+    for score in sorted(scores, key=_place):
         marked = mark(score, executed, of_suite) if score.grader in GRADERS else Mark(None, "")
         row = _answer(score, marked, executions.get(key_of(score)), of_system)
         rows.append((score, _with_judgements(row, key_of(score), judging, people)))
@@ -178,6 +180,12 @@ def _scores(part: Log) -> list[Score]:
         return answered(part)[0]
     except Unmeasurable:
         return []
+
+
+def _place(score: Score) -> tuple[str, list[Any], AnswerKey]:
+    """Suite by suite, and task 2 before task 11."""
+    parts = _DIGITS.split(score.item)  # words and numbers by turns
+    return score.suite, [int(part) if index % 2 else part for index, part in enumerate(parts)], key_of(score)
 
 
 def _order(answer: Answer) -> tuple[int, bool]:

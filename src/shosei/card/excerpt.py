@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from rich.cells import cell_len
+from rich.cells import cell_len, chop_cells
 
-from shosei.card.wrong import shortened
 from shosei.text_files import printable
 
 LONGEST = 4000  # characters of a text on a page
@@ -38,8 +37,13 @@ def excerpt(words: str, longest: int = LONGEST) -> Excerpt:
 
 
 def one_line(words: str, longest: int) -> str:
-    """On one line of so many cells at most, cut in the middle."""
-    return shortened(words if len(words) <= 8 * longest else words[: 4 * longest] + words[-4 * longest :], longest)
+    """On one line of so many cells at most, of which a wide character takes two, cut in the middle: an end counts."""
+    line, most = printable(" ".join(words.split())), 4 * longest  # of a line of a megabyte not all need be measured
+    if len(line) <= most and cell_len(line) <= longest:
+        return line
+    end = longest // 2
+    begin, last = chop_cells(line[:most], longest - end - 3)[0], chop_cells(line[-most:][::-1], end)[0]
+    return f"{begin} … {last[::-1]}"
 
 
 def code_span(words: str, longest: int) -> str:

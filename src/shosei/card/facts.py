@@ -7,11 +7,9 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from shosei.card.agents import Agent, Agents
 from shosei.card.judge import Compliance, Judgement, exit_code_of_judgements
 from shosei.card.scorecard import DOUBTFUL, Command, PublishedCount, Scorecard
 from shosei.card.words import as_words, named
-from shosei.card.wrong import WrongTask
 from shosei.errors import EXIT_INCONCLUSIVE, EXIT_INVALID, EXIT_OK, EXIT_REGRESSION
 from shosei.metrics.metric import PHASES, Metric, Phase, Text, Words, text
 from shosei.quantity import Shown, number, shown, shown_limit
@@ -28,17 +26,6 @@ VERDICTS = {  # the word of each exit code
 WORST_FIRST: list[Compliance] = ["missed", "invalid", "inconclusive", "insufficient", "not_measured", "na", "pass"]
 _SHAPE = {"d_model", "n_layers", "intermediate_size", "n_heads", "n_kv_heads", "head_dim", "vocab_size"}
 _RULES = ("accuracy.mean_over_items_cmrc2018", "accuracy.by_cmrc2018")
-AGENT_NAME = "agents.agent"
-AGENT_SHARES = ("path_share", "tool_success")
-_AGENT_COLUMNS = {
-    "glance.path": "path_share",
-    "agents.calls": "calls",
-    "agents.tokens_in": "tokens_in",
-    "agents.tokens_out": "tokens_out",
-    "reliability.errors": "errors",
-    "glance.tool_calls": "tool_calls",
-    "glance.tool_success": "tool_success",
-}
 _RECORDS: dict[Phase, str] = {
     "training": "shosei train --run RUN",
     "inference": "shosei quickstart --url URL",
@@ -170,48 +157,6 @@ def phases_unrecorded(card: Scorecard) -> list[tuple[Phase, Text, str]]:
         for phase in PHASES
         if phase not in sight
     ]
-
-
-def share(value: float | None) -> Shown:
-    """A share in percent; empty where it is not known."""
-    return shown(value, "")
-
-
-def path_note(agents: Agents) -> Text:
-    """What the shares of the critical path are, or where it is told why there are none."""
-    is_known = any(agent.path_share is not None for agent in agents.rows)
-    return text("glance.path_is") if is_known else text("glance.no_path")
-
-
-def agent_columns(agents: Agents) -> dict[str, str]:
-    """The columns beside an agent's name, heading to field of ``Agent``; the cost, where the profile has prices."""
-    return _AGENT_COLUMNS | ({"glance.cost": "cost"} if agents.currency else {})
-
-
-def agent_value(agents: Agents, agent: Agent, field: str) -> Shown | Words | int | None:
-    """What a field of an agent shows: a share, the words for an amount, or a count."""
-    if field in AGENT_SHARES:
-        return share(getattr(agent, field))
-    return money(agent.cost, agents) if field == "cost" else getattr(agent, field)
-
-
-def money(amount: float | None, agents: Agents) -> Words:
-    """What an agent cost."""
-    return text("glance.amount", amount=amount, currency=agents.currency) if amount is not None else "–"
-
-
-def why_wrong(task: WrongTask) -> Sequence[Words]:
-    """Why a task was not solved."""
-    return [task.reason, task.detail] if task.detail else [task.reason]
-
-
-def steps(task: WrongTask) -> Sequence[Words]:
-    """Which agents worked on a task, in turn; each with its calls in a row, where they are several."""
-    turns = [
-        text("wrong.in_a_row", agent=step.agent, calls=step.calls) if step.calls > 1 else step.agent
-        for step in task.steps
-    ]
-    return [*turns, text("wrong.more_steps", count=task.more_steps)] if task.more_steps else turns
 
 
 def hardware(card: Scorecard) -> list[tuple[Words, Words]]:

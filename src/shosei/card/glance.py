@@ -9,11 +9,11 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text as Styled
 
-from shosei.card import facts
 from shosei.card.agents import Agent, Agents
+from shosei.card.excerpt import one_line
 from shosei.card.scorecard import Scorecard
 from shosei.card.words import Translator, Wrapped
-from shosei.card.wrong import LONGEST, Wrong, WrongTask, shortened
+from shosei.card.wrong import LONGEST, Wrong, WrongTask
 from shosei.card.wrong_answers import ALL_WRONG
 from shosei.metrics.metric import text
 from shosei.quantity import Shown
@@ -34,23 +34,24 @@ def at_a_glance(card: Scorecard, translator: Translator) -> list[RenderableType]
 
 def agent_columns(agents: Agents) -> list[str]:
     """Keys of the columns."""
-    return [facts.AGENT_NAME, *facts.agent_columns(agents)]
+    return [agents.NAME, *agents.columns]
 
 
 def agent_rows(agents: Agents, translator: Translator) -> list[list[str]]:
     """Each agent's line below ``agent_columns``, in words."""
 
     def said(agent: Agent, field: str) -> str:
-        value = facts.agent_value(agents, agent, field)
+        value = agents.value(agent, field)
         return translator.number(value) or "–" if isinstance(value, Shown) else translator.of(value)
 
-    fields = facts.agent_columns(agents).values()
-    return [[translator.of(agent.name), *(said(agent, field) for field in fields)] for agent in agents.rows]
+    return [
+        [translator.of(agent.name), *(said(agent, field) for field in agents.columns.values())] for agent in agents.rows
+    ]
 
 
 def steps(task: WrongTask, translator: Translator) -> str:
     """The agents that worked on a task, in turn."""
-    return " → ".join(map(translator.of, facts.steps(task)))
+    return " → ".join(map(translator.of, task.turns))
 
 
 def wrong_tasks(
@@ -85,11 +86,11 @@ def _agents(agents: Agents, translator: Translator) -> RenderableType:
 def _wrong_task(task: WrongTask, longest: int, translator: Translator) -> RenderableType:
     """One task: why it is wrong and who worked on it; what was asked, expected and answered, in so many characters."""
     colon = translator.term("colon")
-    lines = [Styled.assemble((f"✗ {task.task} ", "bold red"), colon.join(map(translator.of, facts.why_wrong(task))))]
+    lines = [Styled.assemble((f"✗ {task.task} ", "bold red"), colon.join(map(translator.of, task.why)))]
     if longest:
         pairs = (("wrong.expected", task.expected), ("wrong.answer", task.answer))
-        sides = " · ".join(f"{translator.term(key)}{colon}{shortened(said, longest) or '–'}" for key, said in pairs)
-        lines += [Styled(shortened(task.question, longest) or "–"), Styled(sides)]
+        sides = " · ".join(f"{translator.term(key)}{colon}{one_line(said, longest) or '–'}" for key, said in pairs)
+        lines += [Styled(one_line(task.question, longest) or "–"), Styled(sides)]
     if task.steps:
         lines.append(Styled(steps(task, translator), style="dim"))
     return Padding(Group(*_wrapped(lines)), (0, 0, 0, 2))

@@ -150,7 +150,7 @@ class _MarkdownCard:
         columns = [self.term(key) for key in agent_columns(self.card.agents)]
         lines = ["", f"## {self.term('glance.title')}", "", *markdown_table(columns, rows)]
         more = [self.plain(text("glance.more", count=self.card.agents.more))] if self.card.agents.more else []
-        return [*lines, "", " ".join([self.plain(facts.path_note(self.card.agents)), *more])]
+        return [*lines, "", " ".join([self.plain(self.card.agents.path_note), *more])]
 
     def wrong(self) -> list[str]:
         wrong = self.card.wrong
@@ -163,7 +163,7 @@ class _MarkdownCard:
         rows = []
         for task in wrong.rows:
             said = [task.question, task.expected, task.answer] if wrong.answers else []
-            why = self.colon.join(map(self.plain, facts.why_wrong(task)))
+            why = self.colon.join(map(self.plain, task.why))
             rows.append([escaped(task.task), *map(escaped, said), why, escaped(steps(task, self.translator))])
         told = ["question", "expected", "answer"] if wrong.answers else []
         lines += markdown_table([self.term(f"wrong.{key}") for key in ("task", *told, "reason", "steps")], rows)

@@ -6,15 +6,14 @@ import itertools
 from collections.abc import Sequence
 
 import msgspec
-from rich.cells import cell_len, chop_cells
 
+from shosei.card.excerpt import one_line
 from shosei.card.words import named
 from shosei.log import Exec, Log, Request, Score, Workflow
 from shosei.metrics.grading.answer import NONE
 from shosei.metrics.grading.grade import Mark, answer_of_score, classes, mark, outcomes
 from shosei.metrics.metric import Words, text
 from shosei.metrics.observed.tasks import by_task, calls, names, submitted
-from shosei.text_files import printable
 from shosei.wire.suite import GRADERS
 
 MOST = 20  # on the card, which must stay small enough to mail
@@ -41,6 +40,20 @@ class WrongTask(msgspec.Struct, frozen=True, kw_only=True):
     detail: Words = ""
     steps: list[Step] = []
     more_steps: int = 0
+
+    @property
+    def why(self) -> Sequence[Words]:
+        """Why it was not solved."""
+        return [self.reason, self.detail] if self.detail else [self.reason]
+
+    @property
+    def turns(self) -> Sequence[Words]:
+        """Which agents worked on it, in turn; each with its calls in a row, where they are several."""
+        turns = [
+            text("wrong.in_a_row", agent=step.agent, calls=step.calls) if step.calls > 1 else step.agent
+            for step in self.steps
+        ]
+        return [*turns, text("wrong.more_steps", count=self.more_steps)] if self.more_steps else turns
 
 
 class Wrong(msgspec.Struct, frozen=True, kw_only=True):
@@ -107,9 +120,9 @@ def _row(name: str, task: Workflow, score: Score | None, marked: Mark, steps: li
     return WrongTask(
         task=name,
         lang=score.lang if score else "",
-        question=shortened(score.question) if score else "",
-        expected=shortened(score.truth) if score else "",
-        answer=shortened(answer_of_score(score).text) if score else "",
+        question=one_line(score.question, LONGEST) if score else "",
+        expected=one_line(score.truth, LONGEST) if score else "",
+        answer=one_line(answer_of_score(score).text, LONGEST) if score else "",
         reason=reason,
         detail=detail,
         steps=steps[:_MOST_STEPS],
@@ -122,7 +135,7 @@ def _why(task: Workflow, marked: Mark) -> tuple[Words, Words]:
     if task.error == "budget":
         return text("agents.ended.budget"), named("agents", task.message)
     if task.error:
-        return named("agents.ended", task.error.replace(" ", "_")), shortened(task.message)
+        return named("agents.ended", task.error.replace(" ", "_")), one_line(task.message, LONGEST)
     if marked.outcome == NONE:
         return text("wrong.graded"), text("wrong.nothing_read")
     outcome = marked.outcome.replace("wrong", "").replace(" ", "_")
@@ -138,12 +151,3 @@ def _silent(row: WrongTask) -> WrongTask:
     """Without anything that the task, the system or its model said."""
     detail = "" if isinstance(row.detail, str) else row.detail
     return msgspec.structs.replace(row, question="", expected="", answer="", detail=detail)
-
-
-def shortened(words: str, longest: int = LONGEST) -> str:
-    """On one line without control characters, cut in the middle: an answer's end counts. A wide one takes two."""
-    line = printable(" ".join(words.split()))
-    if cell_len(line) <= longest:
-        return line
-    end = longest // 2
-    return f"{chop_cells(line, longest - end - 3)[0]} … {chop_cells(line[::-1], end)[0][::-1]}"

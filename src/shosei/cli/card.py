@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from shosei.cli.common import JsonOption, LanguageOption, ProfileOption, print_page, result, say
-from shosei.cli.reports import JunitOption, add_to_job_summary, check_file
+from shosei.cli.reports import JunitOption, add_to_job_summary, check_files
 from shosei.errors import (
     EXIT_INPUT,
     EXIT_OK,
@@ -133,8 +133,7 @@ def card(
 
 
 def _check_files(junit: Path | None, openmetrics: Path | None, *, judged: bool, wrong: bool) -> None:
-    check_file("--junit", junit)
-    check_file("--openmetrics", openmetrics)
+    check_files({"--junit": junit, "--openmetrics": openmetrics})
     if wrong and (junit or openmetrics):
         raise InputError("--wrong writes nothing: leave out --junit and --openmetrics, or --wrong")
     if junit and not judged:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from shosei.cli.common import JsonOption, LanguageOption, ProfileOption, print_page, say
-from shosei.cli.reports import JunitOption, add_to_job_summary, check_file
+from shosei.cli.reports import JunitOption, add_to_job_summary, check_files
 from shosei.errors import InputError, nearest
 from shosei.progress import progress
 
@@ -66,9 +66,8 @@ def compare(
     if (costs := [id for id, _ in COST_KEYS if id in (metric or [])]) and not (asked and asked.prices):
         raise InputError(f"--metric {costs[0]} needs prices: name a --profile that has a table [prices]")
     service_level = asked.service_level if asked else ServiceLevel()
-    check_file("--markdown", Path(markdown) if markdown and markdown != "-" else None)
-    check_file("--html", html)
-    check_file("--junit", junit)
+    report = Path(markdown) if markdown and markdown != "-" else None
+    check_files({"--markdown": report, "--html": html, "--junit": junit})
     if b is None and (attempt_a, attempt_b) != (None, None):
         raise InputError("--attempt-a and --attempt-b are for two runs: a folder of turns is compared as a whole")
     sides = _turns(a) if b is None else _runs((a, attempt_a), (b, attempt_b))
@@ -84,8 +83,8 @@ def compare(
         )
     decision = comparing.Decision.of(comparison, metric or [], asked)
     page = comparing.markdown(decision, spoken)
-    if markdown and markdown != "-":
-        write_atomic(Path(markdown), page)
+    if report:
+        write_atomic(report, page)
     if html:
         write_atomic(html, comparing.html(decision, lang and spoken))
     if junit:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -23,14 +24,24 @@ _JOB_SUMMARY = "GITHUB_STEP_SUMMARY"  # GitHub's runner sets it, to a file that 
 _MOST_BYTES = 1 << 20  # of more than that GitHub shows nothing
 
 
-def check_file(option: str, file: Path | None) -> None:
-    """Raises InputError where ``file`` cannot be one: better now than after the work."""
-    if file is None:
-        return
+def check_files(files: Mapping[str, Path | None]) -> None:
+    """Raises InputError where an option's file cannot be written, or is another's: better now than after the work."""
+    options: dict[Path, str] = {}
+    for option, file in files.items():
+        if file is None:
+            continue
+        _check_file(option, file)
+        if (other := options.setdefault(file.resolve(), option)) != option:
+            raise InputError(f"{other} and {option} name the same file, {file}: give each one of its own")
+
+
+def _check_file(option: str, file: Path) -> None:
     if not file.parent.is_dir():
         raise InputError(f"{option} {file}: the folder {file.parent} does not exist; make it first")
     if file.is_dir():
         raise InputError(f"{option} {file}: this is a folder; name a file in it")
+    if file.is_symlink() or (file.exists() and not file.is_file()):  # such as /dev/stdout: it would be replaced
+        raise InputError(f"{option} {file}: this is a link or a device; name a plain file")
 
 
 def add_to_job_summary(page: str) -> None:

@@ -6,22 +6,16 @@ from collections.abc import Iterable, Sequence
 
 from shosei import __version__
 from shosei.card.answers import fitting
+from shosei.card.facts import VERDICTS
 from shosei.card.page import MOST_BYTES, Phrases, asset, environment, policy_hash, row_of, style
 from shosei.card.words import LANGUAGES
 from shosei.compare.answer_views import count_of
 from shosei.compare.answers import CHANGE_MARKS
 from shosei.compare.comparison import Compared, Decision
 from shosei.compare.views import COLUMNS, View
-from shosei.errors import EXIT_INCONCLUSIVE, EXIT_INVALID, EXIT_OK, EXIT_REGRESSION
 from shosei.metrics.metric import text
 
 _PACKAGE = "shosei.compare"
-_CLASSES = {  # of the headline
-    EXIT_OK: "passed",
-    EXIT_REGRESSION: "missed",
-    EXIT_INCONCLUSIVE: "inconclusive",
-    EXIT_INVALID: "invalid",
-}
 
 
 def html(decision: Decision, language: str | None = None) -> str:
@@ -59,7 +53,7 @@ def _page(decision: Decision, phrases: Phrases, shown_of: Sequence[int], *, chos
         comparison=decision.comparison,
         phrases=phrases,
         chosen=chosen,
-        verdict=_CLASSES[decision.exit_code],
+        verdict=VERDICTS[decision.exit_code],
         headline=[view.headline() for view in views],
         columns=COLUMNS,
         first=_rows(first, views),
