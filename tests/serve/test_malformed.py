@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from malformed import CHAT, GOOD, JSON, KINDS, Malformed
+from malformed import CHAT, COMPLETION, GOOD, JSON, KINDS, TOKENIZE, Malformed
 from serve_process import make_model, serving
 from shosei.wire.openai import ChatRequest, CompletionRequest, DetokenizeRequest
 
@@ -107,3 +107,17 @@ def test_a_mark_of_byte_order_is_passed_over_and_the_last_of_two_names_counts(
     assert ask(server, Malformed(CHAT, b"\xef\xbb\xbf" + whole))[0] == 200
     assert ask(server, Malformed(CHAT, b'{"messages": 7, ' + whole[1:]))[0] == 200
     assert ask(server, Malformed(CHAT, whole, f"{JSON}; charset=utf-8"))[0] == 200
+
+
+@pytest.mark.parametrize("coding", ["identity", "utf-8", "gzip"])
+def test_a_body_that_is_no_text_is_refused_whatever_its_header_says_of_its_coding(
+    coding: str, server: http.client.HTTPConnection
+) -> None:
+    """Such a header kept the body from being looked at, and the answer was a 500."""
+    for path, body in (
+        (COMPLETION, b'{"prompt": "\\ud800"}'),
+        (TOKENIZE, b'{"prompt": "\\ud800"}'),
+        (CHAT, b"\x1f\x8b"),
+    ):
+        assert not fault(*ask(server, Malformed(path, body, coding=coding)))
+    assert answers_good_ones(server)

@@ -42,9 +42,11 @@ class JsonRoute(APIRoute):
 
         async def checked(request: Request) -> Response:
             with contextlib.suppress(ClientDisconnect):  # which the handler meets, too
-                if "content-encoding" not in request.headers:
-                    body = await request.body()
+                body = await request.body()
+                try:
                     await asyncio.to_thread(check_text, body) if len(body) > LONG_BODY_BYTES else check_text(body)
+                except ApiError as error:
+                    raise (ApiError(400, coding) if (coding := _coding(request)) else error) from None
             return await handle(request)
 
         return checked
@@ -145,11 +147,16 @@ def _cause(request: Request, error: HTTPException) -> str:
         return (_NOT_OURS if path.startswith("/v1/") else _NO_PATH).format(path=path)
     if error.status_code == 405:
         return f"{path} takes {(error.headers or {}).get('Allow', 'another method')}, not {method}"
-    if error.status_code == 400 and (coding := request.headers.get("content-encoding")):
-        return f"Content-Encoding {coding[:_SHOWN]} is not read: send the body as it is"
-    if error.status_code == 400 and isinstance(error.__cause__, RecursionError):
-        return "The body is nested too deeply"
+    if error.status_code == 400:
+        too_deep = isinstance(error.__cause__, RecursionError)
+        return _coding(request) or ("The body is nested too deeply" if too_deep else "")
     return ""
+
+
+def _coding(request: Request) -> str:
+    """That its body is encoded, if its header says so; or empty."""
+    coding = request.headers.get("content-encoding", "identity")
+    return "" if coding == "identity" else f"Content-Encoding {coding[:_SHOWN]} is not read: send the body as it is"
 
 
 def _invalid(error: RequestValidationError, path: str) -> ApiError:
