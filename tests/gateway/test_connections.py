@@ -8,6 +8,7 @@ import json
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -30,6 +31,7 @@ from gateway_upstream import (
 )
 from plain_client import PlainClient, feed, post
 from shosei.gateway import Gateway, GatewayConfig
+from shosei.gateway.bodies import Bodies, Body
 from shosei.log import Request
 from shosei.wire.accepted import ConnectionLimits
 
@@ -131,6 +133,24 @@ def test_the_body_that_has_been_coming_for_longest_makes_room() -> None:
                 client.close()
 
     uvloop.run(run())
+
+
+def test_what_still_comes_of_a_body_that_was_given_up_takes_nobodys_room() -> None:
+    """A client in chunks may have sent more of them at once than were read when its body was given up."""
+    given_up: list[str] = []
+    bodies = Bodies(64 << 20)
+    first, second, whole = [Body(bodies, partial(given_up.append, name)) for name in ("first", "second", "whole")]
+    whole.add(bytes(30 << 20))
+    whole.whole()
+    first.add(bytes(15 << 20))
+    second.add(bytes(20 << 20))
+    for _ in range(3):
+        first.add(bytes(1 << 20))
+    assert given_up == ["first"]
+    assert bodies.held < 50 << 20  # of the other two
+    for body in (first, second, whole):
+        body.release()
+    assert bodies.held == 0
 
 
 def test_bodies_whose_answers_take_long_keep_large_ones_out_and_no_small_ones() -> None:

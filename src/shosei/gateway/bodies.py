@@ -73,7 +73,8 @@ class Body:
         self._on_given_up()
 
     def release(self) -> None:
-        """Nobody needs it any more; may be called again."""
+        """Nobody needs it any more, nor what may still come of it; may be called again."""
+        self.unwanted = True
         self._forget()
         if self.spool:
             self.spool.close()
