@@ -164,6 +164,10 @@ def test_a_quarantine_ends_and_its_memory_is_bounded(monkeypatch: pytest.MonkeyP
             async with kept.admitted(newest):
                 pass
         now = engine_link.time.monotonic()
+        monkeypatch.setattr(engine_link.time, "monotonic", lambda: now + 590)
+        with pytest.raises(Exception, match="for another 1 min"):
+            async with kept.admitted(newest):
+                pass
         monkeypatch.setattr(engine_link.time, "monotonic", lambda: now + 601)
         async with kept.admitted(newest):
             pass

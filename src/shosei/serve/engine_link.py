@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import hashlib
 import itertools
+import math
 import time
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, Iterable
@@ -195,7 +196,7 @@ class Quarantine:
             raise ApiError(
                 400,
                 "The engine died twice while it answered this request, which is refused for another "
-                f"{left_s / 60:.0f} min: change it, and tell who runs this server",
+                f"{math.ceil(left_s / 60)} min: change it, and tell who runs this server",
                 code=QUARANTINED,
             )
 
