@@ -240,6 +240,17 @@ def test_refused_values_name_their_field(
     play(scene)
 
 
+@pytest.mark.parametrize("name", ["messages", "tools", "add_generation_prompt", "continue_final_message"])
+def test_what_the_server_gives_a_template_itself_is_no_variable_where_tokens_are_counted_either(
+    play: Callable[..., None], name: str
+) -> None:
+    async def scene(front: Front) -> None:
+        status, body = await front.post({**ASK, "chat_template_kwargs": {name: []}}, "/tokenize")
+        assert (status, body["error"]["param"]) == (400, f"chat_template_kwargs.{name}")
+
+    play(scene)
+
+
 def test_other_refusals_have_the_same_form(play: Callable[..., None]) -> None:
     async def scene(front: Front) -> None:
         async def refused(method: str, path: str, **arguments: Any) -> int:

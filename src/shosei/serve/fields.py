@@ -38,17 +38,16 @@ def check_fields(request: RequestBody) -> None:
     wanted = request.structured_outputs
     if wanted and (wanted.model_extra or {}).get("structural_tag"):
         raise ApiError(400, "structural_tag is not supported", param="structured_outputs.structural_tag")
-    if isinstance(request, ChatRequest):
-        _check_chat(request)
+    if isinstance(request, ChatRequest) and request.top_logprobs and not request.logprobs:
+        raise ApiError(400, "top_logprobs needs logprobs: send it as true", param="top_logprobs")
     if len(request.stops) > MAX_STOPS or not all(0 < len(stop) <= MAX_STOP_CHARACTERS for stop in request.stops):
         raise ApiError(400, f"stop: at most {MAX_STOPS} texts of 1 to {MAX_STOP_CHARACTERS} characters", param="stop")
     if request.seed is not None and not -(2**63) <= request.seed < 2**63:
         raise ApiError(400, "seed must fit into 64 bits", param="seed")
 
 
-def _check_chat(request: ChatRequest) -> None:
-    if request.top_logprobs and not request.logprobs:
-        raise ApiError(400, "top_logprobs needs logprobs: send it as true", param="top_logprobs")
+def check_template_variables(request: ChatRequest) -> None:
+    """Raise ApiError for a variable of the chat template that the server gives it itself."""
     if name := next((name for name in _TEMPLATE_ARGUMENTS if name in template_variables(request)), ""):
         message = f"{name} stands beside chat_template_kwargs, not in it"
         raise ApiError(400, message, param=f"chat_template_kwargs.{name}")

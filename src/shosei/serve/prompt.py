@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from shosei.engine.protocol import Grammar
 from shosei.serve.answer_grammar import AnswerForm, answer_form, chat_form
 from shosei.serve.errors import CONTEXT_LENGTH_EXCEEDED
-from shosei.serve.fields import template_variables
+from shosei.serve.fields import check_template_variables, template_variables
 from shosei.serve.grammar_checker import Rule
 from shosei.text import ChatFormat
 from shosei.text.call_format import CallFormat
@@ -151,6 +151,7 @@ class PreparedText(PreparedRequest):
 
 def conversation_ids(request: ChatRequest, chat: ChatFormat, room: int | None = None) -> list[int]:
     """The conversation and its tools as the model reads them. Raises as ``PreparedRequest.prompts``."""
+    check_template_variables(request)
     turns, last = _turns(request.messages), request.messages[-1]
     resumed = request.continue_final_message
     if resumed and request.add_generation_prompt:
