@@ -73,6 +73,20 @@ def test_what_is_no_whole_request_is_refused_while_others_are_answered() -> None
     uvloop.run(run())
 
 
+def test_a_thousand_offers_of_another_protocol_at_once_are_a_thousand_requests() -> None:
+    """Each was read within the one before, until there was no stack left and the connection ended."""
+    offer = b"GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: upgrade\r\nUpgrade: h2c\r\n\r\n"
+
+    async def run() -> None:
+        async with serving(well) as upstream, Gateway(upstream.url, None) as gateway, asyncio.timeout(60):
+            client = await PlainClient.connect(gateway.url)
+            await client.send(offer * 1500)
+            assert {(await client.answer()).status for _ in range(1500)} == {200}
+            client.close()
+
+    uvloop.run(run())
+
+
 def test_a_client_that_reads_nothing_is_left_and_others_have_places_meanwhile() -> None:
     left = asyncio.Event()
 

@@ -191,16 +191,20 @@ class Downstream(asyncio.Protocol):
             self._accepted.parsed(self._error)
 
     def _parse(self, data: bytes) -> None:
-        try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade as upgrade:
-            method, self._parser = self._parser.get_method(), httptools.HttpRequestParser(self)
-            if method == b"CONNECT":
-                self._reject(405, "This is not a tunnel")
-            else:  # an offer of HTTP/2, as Java's client makes it: not taken, so the request is read as if without it
-                self._parse(self._incoming.head(method) + data[upgrade.args[0] :])
-        except httptools.HttpParserError as error:
-            self._error = self._error or error
+        while data:
+            try:
+                self._parser.feed_data(data)
+                return
+            except httptools.HttpParserUpgrade as upgrade:
+                method, self._parser = self._parser.get_method(), httptools.HttpRequestParser(self)
+                if method == b"CONNECT":
+                    self._reject(405, "This is not a tunnel")
+                    return
+                # An offer of HTTP/2, as Java's client makes it: not taken, so the request is read as if without it.
+                data = self._incoming.head(method) + data[upgrade.args[0] :]
+            except httptools.HttpParserError as error:
+                self._error = self._error or error
+                return
 
     def pause_writing(self) -> None:
         self._accepted.paused(True)
