@@ -171,6 +171,7 @@ def test_what_cannot_be_is_said_in_a_line(run: Path) -> None:
         ([], "--older-than 90d"),
         (["--older-than", "gestern"], "--older-than gestern"),
         (["--rater", "nobody"], "has no rating by that rater"),
+        (["--rater", os.fsdecode(b"\x97\x9b")], "has no rating by that rater"),
         (["--older-than", "1d", "--key-file", run / "run.toml"], "--rater USER"),
     ):
         done = tried(run, *options)
@@ -230,6 +231,23 @@ def test_what_a_full_disk_left_of_a_rating_goes_as_well(run: Path) -> None:
     assert (told["removed"], told["broken"]) == (1, 2)
     assert "コメント-A".encode() not in on_disk(run)
     assert len(read_log(run / "log").of(Rating)) == 1
+
+
+def test_lines_of_others_are_no_reason_to_stop(run: Path) -> None:
+    rate(run, rating("A" * 32, "c-1"))
+    lines = [
+        b'{"kind":"rating","comment":"\xe5\x8c\xbf\xe5\x90\x8d","wall_ns":5}',  # of nobody
+        b'{"kind":"rating","comment":"\xe5\x8c\xbf\xe5\x90\x8d","wall_ns":"5"}',
+        b'{"kind":"rating","comment":["\xe5\x8c\xbf\xe5\x90\x8d"],"rater":7}',
+        b'{"kind":"run.begin","config":{"kind":"rating"},"comment":"stays"}',
+    ]
+    (run / "log" / "foreign.jsonl").write_bytes(b"\n".join([*lines, b""]))
+    told = forget(run, "--older-than", "1d")
+    assert (told["chosen"], told["removed"], told["broken"]) == (1, 1, 2)
+    left = on_disk(run).decode(errors="replace")
+    assert "匿名" not in left
+    assert "stays" in left
+    assert "コメント-A" in left
 
 
 def test_owner_and_mode_of_the_log_stay(run: Path) -> None:

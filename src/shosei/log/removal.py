@@ -62,6 +62,15 @@ def remove_texts(folder: Path, chosen: Chosen, now_ns: int, *, dry_run: bool = F
     return removal
 
 
+class _Opinion(msgspec.Struct):
+    """Of a line what says whether its texts go."""
+
+    kind: str
+    rater: str = ""
+    wall_ns: int = 0
+    rated_wall_ns: int | None = None
+
+
 class _Remover:
     """Takes the texts out of lines, and counts."""
 
@@ -74,18 +83,20 @@ class _Remover:
         if not _OPINION.search(line):
             return line
         try:
-            fields: dict[str, Any] = msgspec.json.decode(line)
+            fields = msgspec.json.decode(line, type=dict[str, Any])
+            opinion = msgspec.convert(fields, _Opinion)
         except msgspec.DecodeError:
             self.removal.broken += 1
             return b"\n" if line.endswith(b"\n") else b""
-        if not self._chosen(str(fields.get("rater", "")), fields.get("rated_wall_ns") or fields.get("wall_ns") or 0):
+        # Another kind of event may have such words within it.
+        if opinion.kind not in TEXTS or not self._chosen(opinion.rater, opinion.rated_wall_ns or opinion.wall_ns):
             return line
         self.removal.chosen += 1
-        texts = [name for name in TEXTS.get(fields.get("kind", ""), ()) if fields.pop(name, None)]
+        texts = [name for name in TEXTS[opinion.kind] if fields.pop(name, None)]
         if not texts:
             return line
         self.removal.with_text += 1
-        self.removal.raters.add(fields["rater"])
+        self.removal.raters.add(opinion.rater)
         return msgspec.json.encode(fields | {"text_removed_wall_ns": self._now_ns}) + b"\n"
 
 

@@ -48,12 +48,12 @@ class RunSecret:
 
     def sign(self, purpose: str, text: str, characters: int) -> str:
         """The first ``characters`` of an HMAC-SHA256 (RFC 2104) in hex, at most 64."""
-        return hmac.digest(self._key, f"{purpose} {text}".encode(), "sha256").hex()[:characters]
+        return hmac.digest(self._key, _bytes(f"{purpose} {text}"), "sha256").hex()[:characters]
 
     def has_signed(self, signature: str, purpose: str, text: str) -> bool:
         """Whether ``signature`` is that of ``text``. An empty one is not: the caller knows how long his are."""
         expected = self.sign(purpose, text, len(signature))
-        return bool(signature) and hmac.compare_digest(signature.encode(), expected.encode())
+        return bool(signature) and hmac.compare_digest(_bytes(signature), _bytes(expected))
 
 
 class AnswerIds:
@@ -76,6 +76,11 @@ class AnswerIds:
         """Whether this run made ``id``."""
         unsigned, signature = id[:-_SIGNATURE_CHARACTERS], id[-_SIGNATURE_CHARACTERS:]
         return len(signature) == _SIGNATURE_CHARACTERS and self._secret.has_signed(signature, _ANSWER, unsigned)
+
+
+def _bytes(text: str) -> bytes:
+    """Of any text, also of what a terminal gave in another encoding than UTF-8."""
+    return text.encode("utf-8", "surrogatepass")
 
 
 def _make(path: Path) -> None:
