@@ -174,3 +174,14 @@ def test_without_a_run_there_is_nothing_to_rate(browser: Any) -> None:
     expect(visit.page.get_by_role("button", name="良い回答")).to_have_count(0)
     visit.context.close()
     server.stop()
+
+
+def test_what_answers_in_the_server_s_place_saves_nothing(visit: ChatVisit, server: PageServer) -> None:
+    """Such as the page of a hotel's network, with a status of 200."""
+    visit.page.route("**/v1/feedback", lambda route: route.fulfill(body="<p>Log in</p>"), times=1)
+    visit.press("良い回答")
+    status = visit.answers.locator(".rating-status")
+    expect(status).to_contain_text("まだ保存されていません")
+    assert server.rated == []
+    expect(status).to_have_text("保存しました", timeout=10_000)
+    assert len(server.rated) == 1

@@ -147,3 +147,10 @@ def test_a_page_that_cannot_begin_says_why(browser: Any, server: PageServer) -> 
     visit = ChatVisit(browser, server, context=context)
     expect(visit.page.get_by_role("alert")).to_have_text("サーバーに断られました：no about")
     context.close()
+
+
+def test_an_answer_whose_end_has_no_reason_is_whole(visit: ChatVisit, server: PageServer) -> None:
+    server.answers.append([chunk({"content": "全部です。"}), b"data: [DONE]\n\n"])
+    visit.ask("一")
+    answer = visit.answered("全部です。")
+    expect(answer.locator(".state")).to_be_hidden()

@@ -22,12 +22,12 @@ export class Api {
 
   /** What the host says of the model and of ratings. */
   async about() {
-    return (await this.#ask("page/about.json")).json();
+    return this.#json("page/about.json");
   }
 
   /** The names of the models that are served. */
   async models() {
-    const { data } = await (await this.#ask("v1/models")).json();
+    const { data } = await this.#json("v1/models");
     return data.map((model) => model.id);
   }
 
@@ -42,7 +42,7 @@ export class Api {
 
   /** Send a JSON object; the answer's own. Throws Problem. */
   async post(path, body) {
-    return (await this.#ask(path, { body })).json();
+    return this.#json(path, { body });
   }
 
   /** The chunks of a streamed chat completion. Throws Problem; `broken` where the stream ends before the answer does. */
@@ -62,6 +62,15 @@ export class Api {
       throw new Problem("broken", error.message);
     }
     if (!ended) throw new Problem("broken");
+  }
+
+  async #json(path, request) {
+    const response = await this.#ask(path, request);
+    try {
+      return await response.json();
+    } catch (error) {
+      throw new Problem("gone", error.message); // cut off, or something between here and the server answered
+    }
   }
 
   async #ask(path, { body, signal } = {}) {

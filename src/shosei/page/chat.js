@@ -115,7 +115,8 @@ export class Chat extends EventTarget {
       if (answer.begun && answer.node.state === "waiting") answer.node.state = "streaming";
       this.#changed(conversation, answer.node);
     }
-    if (answer.node.state === "waiting") answer.node.state = "done"; // an empty answer is one
+    // An empty answer is one, and so is that of a server which names no reason for its end.
+    if (["waiting", "streaming"].includes(answer.node.state)) answer.node.state = "done";
   }
 
   #wait(signal, promise) {

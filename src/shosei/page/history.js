@@ -40,8 +40,7 @@ export class History {
   async refresh(current = this.current) {
     this.current = current;
     const records = (await this.store.records()).filter((record) => !this.#words || new Conversation(record).has(this.#words));
-    const groups = Map.groupBy ? Map.groupBy(records, age) : grouped(records);
-    const parts = [...groups].flatMap(([name, rows]) => [element("h3", {}, say(name)), element("ul", {}, ...rows.map((row) => this.#row(row)))]);
+    const parts = [...grouped(records)].flatMap(([name, rows]) => [element("h3", {}, say(name)), element("ul", {}, ...rows.map((row) => this.#row(row)))]);
     this.list.replaceChildren(...(parts.length ? parts : [element("p", { class: "fine" }, say(this.#words ? "nothing_found" : "no_conversations"))]));
   }
 

@@ -17,9 +17,9 @@ export function languageOf(text, before = "", page = "") {
   if (KANA.test(text)) return "ja";
   if (HANGUL.test(text)) return "ko";
   if (!HAN.test(text)) return "";
+  if (TRADITIONAL.test(text)) return "zh-TW"; // first, because 啊, 喔 and 呢 are written there too
   if (SIMPLIFIED.test(text)) return "zh-CN";
   if (JAPANESE.test(text)) return "ja";
-  if (TRADITIONAL.test(text)) return "zh-TW";
   const han = (tag) => tag.startsWith("zh") || tag === "ja";
   return [before, page].find(han) ?? "zh-CN";
 }

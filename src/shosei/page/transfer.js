@@ -67,7 +67,9 @@ function ofTree(data) {
     conversation.record.nodes[id] = { id, parent: ids.get(node.parent), role: node.role, ...texts, calls, state, created, changed: created };
   }
   for (const [parent, child] of Object.entries(data.chosen ?? {})) {
-    if (ids.has(parent) && ids.has(child)) conversation.record.chosen[ids.get(parent)] = ids.get(child);
+    const node = conversation.node(ids.get(child));
+    // Only a message's own child: any other could make a ring without an end.
+    if (ids.has(parent) && node?.parent === ids.get(parent)) conversation.record.chosen[node.parent] = node.id;
   }
   conversation.record.title = text(data.title).slice(0, 200);
   return conversation;
