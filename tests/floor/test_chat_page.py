@@ -155,7 +155,10 @@ def test_a_form_reaches_the_page_as_the_operator_wrote_it(tmp_path: Path) -> Non
         ('[[tags]]\nid = "Ä"\ngood = true\nwords = { en = "x" }', "matching regex"),
         ('[[tags]]\nid = "a"\ngood = true\nwords = {}', "words"),
         ('[[tags]]\nid = "a"\ngood = true\nwords = { en = "x" }\n' * 2, "two tags have the id 'a'"),
+        ("".join(f'[[tags]]\nid = "t{n}"\ngood = false\nwords = {{ en = "x" }}\n' for n in range(17)), "16 tags"),
         ("[survey]\nafter = 0", "after"),
+        ("[survey]\nafter = 1\n" + '[[survey.questions]]\nid = "q"\nwords = { en = "x" }\n' * 2, "two questions"),
+        ('[survey]\nafter = 1\n[[survey.questions]]\nid = "csat"\nwords = { en = "x" }', "two questions"),
         ("[survey]\nafter = 1\n" + '[[survey.questions]]\nid = "q"\nwords = { en = "x" }\n' * 6, "questions"),
     ],
 )

@@ -284,9 +284,12 @@ def test_a_server_that_cannot_take_ratings_as_asked_does_not_start(model: Path, 
     run = tmp_path / "run"
     run.mkdir()
     (run / "rater.salt").write_text("short")
+    form = tmp_path / "form.toml"
+    form.write_text('scale = "stars"')
     for options, words in (
         (["--run", run, "--feedback-keys", tmp_path / "none.txt"], "none.txt: No such file"),
         (["--raters-by-address"], "name one with --run"),
+        (["--rating-form", form], "name one with --run"),
         (["--run", run], "rater.salt is not a secret of 32 bytes: remove it"),
     ):
         command = [*SHOSEI, "serve", str(model), *map(str, options), "--port", "0"]

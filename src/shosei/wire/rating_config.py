@@ -52,5 +52,5 @@ class RatingConfig(Config):
         """Raise InputError where ratings have nowhere to go."""
         if self.keep_rated_text and not recorded:
             raise InputError("--keep-rated-text keeps text in a run folder: name one with --run")
-        if (self.feedback_keys or self.raters_by_address) and not recorded:
+        if (self.feedback_keys or self.raters_by_address or self.rating_form) and not recorded:
             raise InputError("ratings are written into a run folder, and none is named: name one with --run")

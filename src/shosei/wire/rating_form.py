@@ -10,9 +10,9 @@ import msgspec
 
 from shosei.errors import InputError
 from shosei.text_files import read_text
-from shosei.wire.feedback import MAX_TAG_CHARACTERS, MAX_TAGS
+from shosei.wire.feedback import MAX_QUESTIONS, MAX_TAG_CHARACTERS, MAX_TAGS
 
-MAX_QUESTIONS = 5
+_ON_THE_WHOLE = "csat"  # what the page calls its own question
 _Id = Annotated[str, msgspec.Meta(pattern=f"^[a-z0-9-]{{1,{MAX_TAG_CHARACTERS}}}$")]
 _Words = Annotated[dict[str, str], msgspec.Meta(min_length=1)]  # by language: en, zh-CN, ja
 
@@ -61,7 +61,17 @@ def parse_rating_form(text: str, where: str) -> RatingForm:
         raise InputError(f"{where}: no TOML: {error}") from None
     except msgspec.ValidationError as error:
         raise InputError(f"{where}: {error}") from None
-    ids = [tag.id for tag in form.tags]
-    if twice := next((id for id in ids if ids.count(id) > 1), ""):
-        raise InputError(f"{where}: two tags have the id '{twice}'")
+    questions = form.survey.questions if form.survey else []
+    _check_ids("tags", [tag.id for tag in form.tags], where)
+    _check_ids("questions", [_ON_THE_WHOLE, *(question.id for question in questions)], where)
+    for good in (True, False):
+        if sum(tag.good == good for tag in form.tags) > MAX_TAGS:
+            raise InputError(
+                f"{where}: more than {MAX_TAGS} tags are 'good = {str(good).lower()}': a rating has no more"
+            )
     return form
+
+
+def _check_ids(noun: str, ids: list[str], where: str) -> None:
+    if twice := next((id for id in ids if ids.count(id) > 1), ""):
+        raise InputError(f"{where}: two {noun} have the id '{twice}'")

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from shosei.log import Survey
 from shosei.metrics import stats
-from shosei.metrics.metric import Figure, Row, Table, Words, text
+from shosei.metrics.metric import Figure, Row, Table, Text, Words, text
 from shosei.metrics.stats.observations import Observation, Observations, share
 from shosei.metrics.value import Value
 
@@ -57,8 +57,8 @@ class Surveys:
         ]
         return Table.of("experience.surveys", columns, rows)
 
-    def value(self) -> Value:
-        """Satisfaction where nobody rated a single answer."""
+    def value(self, breakdown: list[Table], notes: list[Text]) -> Value:
+        """Satisfaction where nobody rated a single answer, with what else there is to tell."""
         csat = self.csat()
         assert csat.value is not None, "there are surveys"
         each = [
@@ -74,9 +74,9 @@ class Surveys:
             ci=csat.ci or (None, None),
             ci_method="experience.wilson_raters",
             detail="experience.csat",
-            notes=["experience.only_surveys"],
+            notes=["experience.only_surveys", *notes],
             figures={"csat": csat},
-            breakdown=[self.table()],
+            breakdown=breakdown,
         )
 
     @property

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 
 from shosei.log import Columns, Log, Rating, Request, Survey
@@ -31,7 +30,7 @@ def satisfaction(log: Log) -> Value:
     tables = _tables(log, people, judges) + ([surveys.table()] if surveys else [])
     figures = {"csat": surveys.csat()} if surveys else {}
     if value is None and surveys:
-        return replace(surveys.value(), breakdown=tables, notes=["experience.only_surveys", *_removed(log)])
+        return surveys.value(tables, _removed(log))
     if value is None:
         reason = "experience.only_judges" if judges.given else "experience.nobody_answered"
         raise Unmeasurable("not_measured", reason, breakdown=tables, notes=_removed(log))
