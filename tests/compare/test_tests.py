@@ -16,7 +16,7 @@ from compared import classified, measured, outcomes
 from shosei.card.words import translated
 from shosei.compare.comparison import compare, compare_logs
 from shosei.compare.sides import Side
-from shosei.log import Event, Log, ProcExit, Restart, RunBegin
+from shosei.log import Event, Log, ProcExit, Rating, Restart, RunBegin, Survey
 from shosei.metrics.metric import CellKey
 from shosei.metrics.service_level import ServiceLevel
 from shosei.metrics.stats.difference import (
@@ -335,3 +335,20 @@ def test_restarts_are_compared_only_over_equal_times(hours: float, verdict: str)
     comparison = compare_logs(*targets, ServiceLevel(), {}, by_turns=False)
     cell = next(cell for cell in comparison.cells if (cell.id, cell.phase) == ("restart_count", "training"))
     assert cell.verdict == verdict
+
+
+def test_surveys_are_not_compared_with_ratings() -> None:
+    """Nor are they with a run that nobody rated, for another reason: it has no value."""
+    rated: Event = Rating(rater="a", rater_kind="person", scale="stars", value=5, request="r", phase="inference")
+    filled: Event = Survey(rater="a", request="r", csat=2, phase="inference")
+    judged: Event = Rating(rater="j", rater_kind="model", scale="stars", value=5, request="r", phase="inference")
+    told = []
+    for events in ([rated, filled], [filled, judged], [judged]):
+        kinds = {kind: [event for event in events if type(event) is kind] for kind in (Rating, Survey)}
+        logs = Log(1, {Rating: [rated]}), Log(1, kinds)
+        compared = compare_logs(("a", [logs[0]]), ("b", [logs[1]]), ServiceLevel(), {}, by_turns=False)
+        cell = next(cell for cell in compared.cells if (cell.id, cell.phase) == ("satisfaction", "inference"))
+        told.append((cell.verdict, "of surveys" in translated(cell.reason)))
+    assert told[0][1] is told[2][1] is False
+    assert told[1] == ("inconclusive", True)
+    assert told[2][0] == "not_compared"

@@ -12,6 +12,7 @@ from typing import Any
 from shosei.errors import InputError
 from shosei.log import Log, ProcExit, RunBegin, RunEnd, Score
 from shosei.metrics.cells import cells_of, cost_cells, task_cells
+from shosei.metrics.experience.satisfaction import is_of_ratings
 from shosei.metrics.metric import CELL_KEYS, COST_KEYS, METRIC_IDS, PHASES, CellKey, Metric, Phase, Words, text
 from shosei.metrics.observed.tasks import submitted
 from shosei.metrics.prices import Prices
@@ -132,14 +133,16 @@ def differences(a: Log, b: Log) -> list[Words]:
 def incomparable(a: Log, b: Log) -> dict[CellKey, Words]:
     """Cells whose two values mean different things, and why.
 
-    Restarts in times of unequal length; accuracy of models that were also made to answer otherwise, or whose free text
-    was graded by other rules; tasks beside single requests.
+    Restarts in times of unequal length; ratings beside surveys; tasks beside single requests; accuracy of models that
+    were also made to answer otherwise, or whose free text was graded by other rules.
     """
     reasons: dict[CellKey, Words] = {}
     for phase in PHASES:
         hours = [math.fsum(end.duration_ns for end in log.of(ProcExit, phase)) / 3.6e12 for log in (a, b)]
         if max(hours) > _AS_LONG * min(hours) > 0:
             reasons["restart_count", phase] = text("compare.other_length", a=hours[0], b=hours[1])
+        if is_of_ratings(a, phase) != is_of_ratings(b, phase):
+            reasons["satisfaction", phase] = text("compare.ratings_and_surveys")
     if bool(submitted(a)) != bool(submitted(b)):
         reasons |= dict.fromkeys(_OF_TASKS, text("compare.tasks_and_requests"))
     for phase in PHASES:

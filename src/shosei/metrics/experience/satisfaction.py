@@ -11,7 +11,7 @@ from shosei.metrics import stats
 from shosei.metrics.experience.csat import Surveys
 from shosei.metrics.experience.doubts import doubts
 from shosei.metrics.experience.population import Population, is_satisfied
-from shosei.metrics.metric import Key, Row, Table, Text, text
+from shosei.metrics.metric import Key, Phase, Row, Table, Text, text
 from shosei.metrics.observed.requests import of_purpose, outermost
 from shosei.metrics.stats.observations import Observation, Observations, share
 from shosei.metrics.value import Unmeasurable, Value
@@ -49,6 +49,11 @@ def satisfaction(log: Log) -> Value:
     )
 
 
+def is_of_ratings(log: Log, phase: Phase) -> bool:
+    """Whether the value is of people's ratings of answers, and not of surveys."""
+    return bool(_people(log.of(Rating, phase)).given)
+
+
 def _observations(people: Population) -> Observations:
     """One a rating; those of one rater are not independent."""
     each = []
@@ -60,9 +65,12 @@ def _observations(people: Population) -> Observations:
 
 def _populations(log: Log) -> tuple[Population, Population]:
     ratings = log.of(Rating)
-    people = [rating for rating in ratings if rating.rater_kind == _PERSON]
     judges = [rating for rating in ratings if rating.rater_kind != _PERSON]
-    return Population.of(people), Population.of(judges)
+    return _people(ratings), Population.of(judges)
+
+
+def _people(ratings: Sequence[Rating]) -> Population:
+    return Population.of([rating for rating in ratings if rating.rater_kind == _PERSON])
 
 
 def _notes(log: Log, people: Population) -> list[Key | Text]:
