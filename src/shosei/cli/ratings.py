@@ -144,24 +144,24 @@ def export(
         raise InputError("--json: standard output cannot have the data, too; name a file with --out")
     folder = open_run(run)
     last = _last_ratings(folder, kind)
-    rated = RatedAnswers() if format == "csv" else RatedAnswers.of(last, later_turns=later_turns)
-    rows = len(last) if format == "csv" else None
-    data = write_ratings(last) if format == "csv" else None
-    if data is None:
+    if format == "csv":
+        rated, rows, data = RatedAnswers(), len(last), write_ratings(last)
+    else:
+        rated = RatedAnswers.of(last, later_turns=later_turns)
         lines = _rows(rated, format)
         rows, data = len(lines), "".join(lines)
     values = {"run": str(folder.folder), "format": format, "ratings": len(last), "rows": rows}
     values["left_out"] = dict(rated.left_out)
-    said = [f"{_counted(len(last), 'rating')} in {folder.folder}", *_why_left_out(rated.left_out)]
+    remarks = [f"{_counted(len(last), 'rating')} in {folder.folder}", *_why_left_out(rated.left_out)]
     if not rows:
-        result(values, [f"nothing to export: {'; '.join([*said, _why_none(format)])}"], as_json=as_json)
+        result(values, [f"nothing to export: {'; '.join([*remarks, _why_none(format)])}"], as_json=as_json)
         return EXIT_INCONCLUSIVE
     if out:
         write_atomic(out, data)
-        result(values | {"out": str(out)}, [f"{_counted(rows, 'row')} in {out}: {'; '.join(said)}"], as_json=as_json)
+        result(values | {"out": str(out)}, [f"{_counted(rows, 'row')} in {out}: {'; '.join(remarks)}"], as_json=as_json)
     else:
         print(data, end="")
-        say(f"{_counted(rows, 'row')}: {'; '.join(said)}")
+        say(f"{_counted(rows, 'row')}: {'; '.join(remarks)}")
     return EXIT_OK
 
 
@@ -258,8 +258,8 @@ def _rows(rated: RatedAnswers, format: str) -> list[str]:
     """The lines of a JSON Lines file."""
     import msgspec
 
-    made = {"sft": rated.conversations, "dpo": rated.preferences, "dpo-sharegpt": rated.sharegpt_preferences}[format]
-    return [msgspec.json.encode(row).decode() + "\n" for row in made()]
+    forms = {"sft": rated.conversations, "dpo": rated.preferences, "dpo-sharegpt": rated.sharegpt_preferences}
+    return [msgspec.json.encode(row).decode() + "\n" for row in forms[format]()]
 
 
 def _why_left_out(left_out: Counter[str]) -> list[str]:

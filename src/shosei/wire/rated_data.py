@@ -6,13 +6,12 @@ import itertools
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 from shosei.log import Rating
 from shosei.wire.recent_answers import LONGEST_TEXT
 
 Row = dict[str, Any]
-Format = Literal["dpo", "dpo-sharegpt", "sft", "csv"]
 _GOOD = {"stars": 4, "thumbs": 1}
 
 
