@@ -154,3 +154,15 @@ def test_an_answer_whose_end_has_no_reason_is_whole(visit: ChatVisit, server: Pa
     visit.ask("一")
     answer = visit.answered("全部です。")
     expect(answer.locator(".state")).to_be_hidden()
+
+
+def test_the_button_that_tries_again_keeps_the_focus_while_seconds_pass(visit: ChatVisit, server: PageServer) -> None:
+    server.gone = True
+    visit.ask("一")
+    button = visit.page.get_by_role("button", name="今すぐ試す")
+    button.focus()
+    visit.page.wait_for_timeout(1500)
+    expect(button).to_be_focused()
+    server.gone = False
+    visit.page.keyboard.press("Enter")
+    visit.answered("はい、そうです。")

@@ -23,6 +23,8 @@ const $ = (id) => document.getElementById(id);
 
 class App {
   #open = new Map(); // conversations that this tab has read, by id
+  #gone = element("span");
+  #tryNow = textButton("", () => this.connection.tryNow(), { class: "small" });
 
   constructor(api, store, connection, about, models) {
     Object.assign(this, { api, store, connection, about, models });
@@ -211,13 +213,12 @@ class App {
   #showConnection() {
     const banner = $("banner");
     banner.hidden = !this.connection.gone && this.store.lasting;
+    if (!this.connection.gone) return banner.replaceChildren(this.store.lasting ? "" : say("not_kept"));
     const seconds = Math.max(0, Math.ceil((this.connection.nextTry - Date.now()) / 1000));
-    if (!this.connection.gone) return banner.replaceChildren(...(this.store.lasting ? [] : [say("not_kept")]));
-    if (!banner.querySelector("button")) {
-      const again = textButton(say("try_now"), () => this.connection.tryNow(), { class: "small" });
-      banner.replaceChildren(element("span"), " ", again);
-    }
-    banner.firstChild.textContent = say("gone", { seconds }); // the button stays: each second a new one would lose clicks
+    this.#gone.textContent = say("gone", { seconds });
+    this.#tryNow.textContent = say("try_now");
+    // The button stays over the seconds: a new one would have neither the reader's focus nor a press under way.
+    if (!this.#tryNow.isConnected) banner.replaceChildren(this.#gone, " ", this.#tryNow);
   }
 
   async #askKey(problem) {
