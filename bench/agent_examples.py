@@ -156,7 +156,7 @@ def upstream(url: str | None, model: Path) -> Iterator[str]:
     if url:
         yield url
         return
-    words = ["serve", str(model), "--port", "0", "--json"]
+    words = ["serve", str(model), "--no-run", "--port", "0", "--json"]
     with subprocess.Popen([*SHOSEI, *words], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
         assert process.stdout
         try:

@@ -55,7 +55,7 @@ def main() -> int:
 
 @contextmanager
 def served(model: Path) -> Iterator[tuple[str, str]]:
-    command = [sys.executable, "-m", "shosei", "serve", str(model), "--port", "0", "--json"]
+    command = [sys.executable, "-m", "shosei", "serve", str(model), "--no-run", "--port", "0", "--json"]
     command += ["--allow-origin", "http://localhost:8080"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout

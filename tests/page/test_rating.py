@@ -11,7 +11,7 @@ pytest.importorskip("playwright.sync_api")
 
 from playwright.sync_api import expect
 
-from page_server import PageServer, about
+from page_server import PageServer, about, chunk, ending
 from page_visit import ChatVisit
 from shosei.wire.about import RatingAbout
 from shosei.wire.rating_form import parse_rating_form
@@ -169,8 +169,12 @@ def test_without_a_run_there_is_nothing_to_rate(browser: Any) -> None:
     server = PageServer(about(ratings=None))
     visit = ChatVisit(browser, server).ready()
     expect(visit.page.locator(".kept")).to_contain_text("ここでは回答を評価できません。")
-    visit.ask("一")
-    visit.answered("はい、そうです。")
+    for place, question in enumerate("一二"):
+        visit.ask(question)
+        visit.answered("はい、そうです。", place)
+    told = visit.answers.get_by_text("--run フォルダー を付けてサーバーを起動してください")
+    expect(told.nth(0)).to_be_visible()
+    expect(told.nth(1)).to_be_hidden()  # once is enough
     expect(visit.page.get_by_role("button", name="良い回答")).to_have_count(0)
     visit.context.close()
     server.stop()
@@ -185,3 +189,12 @@ def test_what_answers_in_the_server_s_place_saves_nothing(visit: ChatVisit, serv
     assert server.rated == []
     expect(status).to_have_text("保存しました", timeout=10_000)
     assert len(server.rated) == 1
+
+
+def test_an_empty_answer_is_told_of_and_can_be_rated(visit: ChatVisit, server: PageServer) -> None:
+    server.answers.append([chunk({"role": "assistant", "content": ""}), *ending(tokens=1)])
+    visit.ask("二")
+    expect(visit.answers.last.locator(".state")).to_have_text("モデルは何も答えませんでした。")
+    visit.press("良くない回答")
+    expect(visit.answers.last.locator(".rating-status")).to_have_text("保存しました")
+    assert server.rated[-1]["thumbs"] == "down"

@@ -18,7 +18,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 
-import msgspec
 import psutil
 import pytest
 
@@ -26,10 +25,8 @@ from recorded import rows
 from serve_process import SHOSEI, Browser, child, make_model, serving, status
 from shosei.card.timeline import timeline
 from shosei.card.words import rendered
-from shosei.log import Log, ProcExit, Request, Restart, RunBegin, RunEnd, attempts, read_log
-from shosei.log.process import this_process
+from shosei.log import ProcExit, Request, Restart, RunBegin, RunEnd, attempts, read_log
 from shosei.metrics.cells import compute
-from shosei.serve.config import must_be_new
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="processes die with their parent on Linux")
 
@@ -268,21 +265,6 @@ def test_the_streams_of_a_killed_front_are_errors(model: Path, tmp_path: Path) -
 def text_at(url: str) -> str:
     with urllib.request.urlopen(url, timeout=20) as response:
         return str(response.read().decode())
-
-
-def test_another_model_a_second_server_and_a_measured_one_are_not_mixed() -> None:
-    config, hashes = {"name": "m", "slots": 16}, {"model.safetensors": "ab"}
-    serve = RunBegin(verb="serve", argv=[], config=config, hashes=hashes, host="elsewhere")
-    log = Log(1, {RunBegin: [serve]})
-    assert not must_be_new(Log(1, {RunBegin: []}), config, hashes)
-    assert not must_be_new(log, config, hashes)
-    assert must_be_new(log, config, {"model.safetensors": "cd"})
-    assert must_be_new(log, config | {"slots": 1}, hashes)
-    log.events[RunBegin].append(RunBegin(verb="exam", argv=[]))
-    assert must_be_new(log, config, hashes), "the next exam begins an attempt, and needs its server there"
-    me = this_process()
-    running = msgspec.structs.replace(serve, host=me.host, boot=me.boot, pid=me.pid, start_ticks=me.start_ticks)
-    assert must_be_new(Log(1, {RunBegin: [running]}), config, hashes)
 
 
 def test_chat_serves_a_folder_itself_and_leaves_nothing(model: Path) -> None:

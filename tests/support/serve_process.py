@@ -9,7 +9,7 @@ import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from email.message import Message
 from http.cookiejar import CookieJar
@@ -78,6 +78,15 @@ def serving(
         finally:
             server.terminate()
             server.wait(timeout=30)
+
+
+def kill(server: subprocess.Popen[Any]) -> None:
+    """``kill -9`` of the server with its front and its engine."""
+    with suppress(psutil.NoSuchProcess):
+        top = psutil.Process(server.pid)
+        for process in [top, *top.children(recursive=True)]:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
 
 
 class Browser:

@@ -233,8 +233,8 @@ def _served(folder: str, weights: WeightFormat, context: int) -> Iterator[str]:
     from shosei.log.run import RUN_VARIABLE
 
     command = [sys.executable, "-m", "shosei", "serve", folder, "--no-spare", "--port", "0", "--slots", "1", "--json"]
-    command += ["--weights", weights, "--context", str(context)]
-    # It records nothing, and is nobody else's: no key is asked for.
+    command += ["--weights", weights, "--context", str(context), "--no-run"]
+    # It is nobody else's: no key is asked for.
     environment = {name: value for name, value in os.environ.items() if name not in (RUN_VARIABLE, KEY_VARIABLE)}
     environment[PARENT_VARIABLE] = str(os.getpid())
     with tempfile.TemporaryFile("w+") as messages:

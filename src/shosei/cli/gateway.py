@@ -15,8 +15,10 @@ from shosei.errors import EXIT_OK, InputError
 
 if TYPE_CHECKING:
     from shosei.gateway import Gateway, GatewayConfig
+    from shosei.log import Log
 
 _NO_UPSTREAM = "http://127.0.0.1"  # where answers are read back, nobody is asked
+_MEASURING = ("load", "exam", "agents")
 
 
 def gateway(
@@ -32,11 +34,10 @@ def gateway(
     nothing is recorded.
     """
     from contextlib import nullcontext, suppress
-    from functools import partial
 
     from shosei.config import save
     from shosei.gateway import Gateway, GatewayConfig
-    from shosei.gateway.attempt import must_be_new
+    from shosei.log.attempt import has_measured, must_be_new
     from shosei.log.run import RUN_VARIABLE, open_run
     from shosei.wire.access import Access
     from shosei.wire.endpoint import KEY_VARIABLE, Endpoint, listen
@@ -63,7 +64,10 @@ def gateway(
         "inject": config.inject,
     }
     manifest: dict[str, Any] = {"config": settings, "seeds": {"faults": config.seed}, "argv": words_without(api_key)}
-    new_attempt = partial(must_be_new, config=settings)
+
+    def new_attempt(log: Log) -> bool:
+        return must_be_new(log, "gateway", settings, _MEASURING) or has_measured(log, "gateway")
+
     recording = (
         target.recording("gateway", "inference", new_attempt=new_attempt, **manifest) if target else nullcontext()
     )

@@ -13,15 +13,20 @@ from shosei.cli.access import KEY_VARIABLE, ApiKeyOption, say_open, words_withou
 from shosei.cli.chat_page import page_of_server, read_form
 from shosei.cli.common import JsonOption, RunOption, load_torch, require, result, say
 from shosei.cli.options import Given
+from shosei.cli.verbs import printed
 from shosei.errors import InputError
 from shosei.spec.generation import WeightFormat
-from shosei.wrong_path import MODEL_OR_RUN, wrong_path
+from shosei.wrong_path import MODEL_OR_RUN, RUN, wrong_path
 
 if TYPE_CHECKING:
+    from shosei.log import Log
+    from shosei.log.run import Run
     from shosei.serve.config import ServeConfig
 
 _POLL_S = 0.1
 _GRACE_S = 15.0  # beyond the drain, for the front to end and then the engine
+_SERVED_ALIKE = ("name", "slots", "weights")  # else its answers, or their times, are another server's
+_MEASURING = ("load", "exam")
 # A server is to outlive its bad days: only what fails again and again is given up.
 _MAX_RESTARTS, _PER_S, _BACKOFF_S = 6, 600.0, 0.1
 
@@ -39,24 +44,25 @@ def serve(
     context: typer.Context,
     model_or_run: Annotated[Path, typer.Argument(metavar="MODEL_OR_RUN", help="Model folder, or run folder.")],
     run: RunOption = None,
+    no_run: Annotated[bool, typer.Option("--no-run", help="Record nothing, so that nobody can rate.")] = False,
     api_key: ApiKeyOption = "",
     as_json: JsonOption = False,
 ) -> int:
     """Serve a model over an OpenAI-compatible API until interrupted.
 
-    Prints one line when the first token has been decoded. Without a run folder nothing is recorded.
+    Prints one line when the first token has been decoded. Without --run, a run folder that is served with the chat page
+    gets another beside it, RUN-chat, for what people do there; a model folder is served without a record.
     """
     import asyncio
     from contextlib import nullcontext
-    from functools import partial
 
     from shosei.config import save
     from shosei.files import sha256
-    from shosei.log.run import RUN_VARIABLE, open_run
+    from shosei.log.attempt import must_be_new
     from shosei.log.secret import RunSecret
     from shosei.model.hf_config import read_spec
     from shosei.model.hf_files import WEIGHTS, weight_files
-    from shosei.serve.config import ServeConfig, must_be_new, private_folder
+    from shosei.serve.config import ServeConfig, private_folder
     from shosei.spec.generation import slot_context
     from shosei.supervise import Child, Supervisor
     from shosei.wire.access import Access
@@ -81,7 +87,8 @@ def serve(
     name, host = asked.name, asked.host
     url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
-    target = open_run(run, must_exist=False) if run or os.environ.get(RUN_VARIABLE) else None
+    named = _named_run(run, no_run)
+    target = named or (None if no_run or not asked.page else _chat_run(model_or_run))
     asked.check_recorded(recorded=target is not None)
     read_form(asked.rating_form)
     if asked.open:
@@ -89,7 +96,10 @@ def serve(
     manifest = {"model": str(folder), "name": name, "url": url, "slots": asked.slots}
     manifest |= {"keep_rated_text": asked.keep_rated_text, "weights": asked.weights, "context": asked.context}
     hashes = {WEIGHTS: sha256(*weight_files(folder))} if target else {}
-    new_attempt = partial(must_be_new, config=manifest, hashes=hashes)
+
+    def new_attempt(log: Log) -> bool:
+        return must_be_new(log, "serve", {key: manifest[key] for key in _SERVED_ALIKE}, _MEASURING, hashes)
+
     words = words_without(api_key)
     recording = (
         target.recording("serve", "inference", new_attempt=new_attempt, config=manifest, hashes=hashes, argv=words)
@@ -114,7 +124,8 @@ def serve(
         supervisor = Supervisor(writer, children, _MAX_RESTARTS, _BACKOFF_S, grace_s=grace_s, per_s=_PER_S)
         say(f"loading {name} from {folder}")
         if target and record:
-            say(f"recording into attempt {record.writer.attempt} of {target.folder}")
+            how = f"; its card: {printed('card', str(target.folder))}; --no-run records nothing" if not named else ""
+            say(f"recording into attempt {record.writer.attempt} of {target.folder}{how}")
 
         async def announce() -> None:
             while not await asyncio.to_thread(is_ready, url):
@@ -122,7 +133,8 @@ def serve(
             line = f"ready: {name} at {url}/v1 (Ctrl-C stops it)"
             page = f"{url}/" if asked.page else None
             lines = [line, *([f"chat page: {page}"] if page else [])]
-            result({"url": url, "model": name, "page": page}, lines, as_json=as_json)
+            folder = str(target.folder) if target else None
+            result({"url": url, "model": name, "page": page, "run": folder}, lines, as_json=as_json)
 
         async def supervise() -> int:
             announcing = asyncio.create_task(announce())
@@ -182,6 +194,31 @@ def http(
         access = server_access(rules, config.host, listener.getsockname()[0], page.keyless if page else ())
         writer = record.writer if record else None
         run_server(model, socket, name, listener, writer, ratings, asked, access, page)
+
+
+def _named_run(run: Path | None, no_run: bool) -> Run | None:
+    """The run that the command line or else the environment names. Raises InputError where the former also has none."""
+    from shosei.log.run import RUN_VARIABLE, open_run
+
+    if run and no_run:
+        raise InputError("--run names where to record, and --no-run records nothing: leave one out")
+    is_named = not no_run and (run or os.environ.get(RUN_VARIABLE))
+    return open_run(run, must_exist=False) if is_named else None
+
+
+def _chat_run(served: Path) -> Run | None:
+    """The run beside the run that is ``served``, for what people do on its chat page: the card that the served one has
+    would not outlive their first evening."""
+    from shosei.log.run import open_run
+
+    if not RUN.is_at(served):
+        return None
+    whole = served if served.name not in ("", "..") else served.resolve()
+    folder = whole.with_name(f"{whole.name}-chat")
+    if not os.access(folder if folder.exists() else folder.parent, os.W_OK):
+        say(f"recording nothing: {folder} cannot be written; --run names another folder")
+        return None
+    return open_run(folder, must_exist=False)
 
 
 def find_model(path: Path) -> tuple[Path, str]:

@@ -29,12 +29,13 @@ export class MessageView {
     this.figures = element("p", { class: "figures fine" });
     this.buttons = element("div", { class: "buttons" });
     this.rating = node.role === "assistant" && rating ? new RatingView(node, rating) : null;
+    this.unrated = node.role === "assistant" && !rating ? element("p", { class: "unrated fine", lang: language }, say("no_ratings")) : null;
     this.foot = element("div", { class: "foot" }, this.buttons, this.rating?.buttons, this.figures);
     this.root = element(
       "article",
       { class: `message ${node.role}`, "aria-label": say(node.role === "user" ? "you" : "model"), tabindex: "-1" },
       node.role === "assistant" && element("span", { class: "seal", lang: "ja", "aria-hidden": "true" }, "書"),
-      element("div", { class: "column" }, this.thoughtsFold, this.calls, this.body, this.state, this.foot, this.rating?.panel),
+      element("div", { class: "column" }, this.thoughtsFold, this.calls, this.body, this.state, this.foot, this.rating?.panel ?? this.unrated),
     );
   }
 
@@ -52,10 +53,12 @@ export class MessageView {
     this.thoughtsFold.hidden = !thoughts;
     this.thoughts.textContent = thoughts;
     this.#showCalls();
-    this.#showState(running);
+    const isEmpty = node.role === "assistant" && !words && !node.calls.length;
+    this.#showState(running, isEmpty);
     this.#showFigures();
     this.#showButtons(versions, running, beside);
-    this.rating?.update(!running && Boolean(node.answer) && Boolean(words || node.calls.length));
+    if (this.unrated) this.unrated.hidden = running;
+    this.rating?.update(!running && Boolean(node.answer) && (!isEmpty || node.state === "done"));
   }
 
   /** Let the reader write the question anew. */
@@ -87,7 +90,7 @@ export class MessageView {
     this.calls.replaceChildren(...folds);
   }
 
-  #showState(running) {
+  #showState(running, isEmpty) {
     const { node } = this;
     this.state.lang = language;
     this.state.hidden = false;
@@ -97,6 +100,7 @@ export class MessageView {
     else if (node.problem) this.state.replaceChildren(new Problem(node.problem.kind, node.problem.detail).words);
     else if (!running && RUNNING.includes(node.state)) this.state.replaceChildren(say("state_elsewhere"));
     else if (["stopped", "cut"].includes(node.state)) this.state.replaceChildren(say(`state_${node.state}`));
+    else if (!running && isEmpty && node.state === "done") this.state.replaceChildren(say("state_empty"));
     else this.state.hidden = true;
     if (running || node.role === "user") return;
     if (CAN_GO_ON.includes(node.state) && node.content) this.state.append(" ", textButton(say("go_on"), () => this.actions.goOn(node), { class: "small" }));

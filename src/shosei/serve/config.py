@@ -1,4 +1,4 @@
-"""What a server can be told; and before it starts, whether it goes on in its attempt, and where its processes meet."""
+"""What a server can be told; and where its processes meet."""
 
 from __future__ import annotations
 
@@ -9,21 +9,16 @@ import tempfile
 from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
 
 from pydantic import Field
 
 from shosei.files import remove
-from shosei.log import Log, RunBegin
-from shosei.log.process import is_running
 from shosei.spec.generation import WeightFormat
 from shosei.wire.access import AccessConfig
 from shosei.wire.rating_config import RatingConfig
 
 _PREFIX = "shosei-serve-"
 _MAX_PARENT_BYTES = 56  # Linux allows a Unix socket's path 107 bytes, macOS 103
-_MEASURING = ("load", "exam")
-_SERVED_ALIKE = ("name", "slots")
 
 
 class AccessLog(StrEnum):
@@ -63,25 +58,6 @@ class ServeConfig(RatingConfig, AccessConfig):
     )
 
     page: bool = Field(True, description="Serve the chat page at /.")
-
-
-def must_be_new(log: Log, config: dict[str, Any], hashes: dict[str, str]) -> bool:
-    """Whether a server must not record into the attempt of ``log``.
-
-    That is so where its last server still runs or had another model, name or number of slots, and where a load or an
-    exam has measured it: the next one would begin an attempt, and find no server in it.
-    """
-    begins = log.of(RunBegin)
-    before = [begin for begin in begins if begin.verb == "serve"]
-    if not before:
-        return False
-    last = before[-1]
-    return (
-        any(begin.verb in _MEASURING for begin in begins)
-        or last.hashes != hashes
-        or any(last.config.get(key) != config[key] for key in _SERVED_ALIKE)
-        or is_running(last.process)
-    )
 
 
 @contextlib.contextmanager
