@@ -106,6 +106,27 @@ def test_a_survey_counts_once_however_often_it_is_sent(tmp_path: Path) -> None:
     assert len({survey.rater for survey in surveys}) == 1
 
 
+def test_a_proxy_tells_who_rates_and_that_it_came_over_https(tmp_path: Path) -> None:
+    async def visit(page: Page) -> None:
+        for network in ("192.0.2.1", "192.0.2.1", "192.0.2.2"):
+            body = {"request": await page.ask(), "thumbs": "up"}
+            assert (await page.post("/v1/feedback", body, **{"X-Forwarded-For": network}))[0] == 200
+
+    a, b, c = (rating.rater for rating in rated(tmp_path, visit, raters_by_address=True).of(Rating))
+    assert a == b != c
+
+
+@pytest.mark.parametrize("proto", ["http", "https"])
+def test_a_cookie_of_https_stays_with_https(tmp_path: Path, proto: str) -> None:
+    async def visit(page: Page) -> None:
+        body = {"request": await page.ask(), "thumbs": "up"}
+        headers = {"X-Forwarded-Proto": proto}
+        async with page.http.post(f"{page.url}/v1/feedback", json=body, headers=headers) as answer:
+            assert ("Secure" in answer.headers["Set-Cookie"]) is (proto == "https")
+
+    rated(tmp_path, visit)
+
+
 @pytest.mark.parametrize(
     ("path", "change", "status", "said"),
     [

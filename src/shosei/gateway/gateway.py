@@ -178,7 +178,7 @@ class Gateway:
             call.id = self._ids.new(call.api.id_prefix)
             await self._measure(call, call.api, self._config.fault_rates.draw(number))
         elif takes(call):
-            await self._ratings.answer(call)
+            await self._ratings.answer(call, self._access.proxies.sender(downstream.peer, call.headers))
         else:
             await self._passages.pass_on(call, self._source)
 

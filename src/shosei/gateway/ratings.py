@@ -12,6 +12,7 @@ from shosei.log.secret import RunSecret
 from shosei.wire.api_error import ApiError
 from shosei.wire.feedback import FORMS, Feedback, FeedbackReceipt, SurveyReceipt
 from shosei.wire.invalid_body import invalid_body
+from shosei.wire.proxies import Sender
 from shosei.wire.rating_desk import RatingDesk, RatingRules
 from shosei.wire.recent_answers import AskedQuestion, RecentAnswers
 from shosei.wire.reply import UNREADABLE
@@ -49,8 +50,8 @@ class Ratings:
         self._recent = RecentAnswers() if rules.keep_text else None
         self._desk = RatingDesk(writer, secret, rules, self._recent)
 
-    async def answer(self, call: Call) -> None:
-        """Answer a call that ``takes`` has. Raises ApiError."""
+    async def answer(self, call: Call, sender: Sender) -> None:
+        """Answer a call of ``sender`` that ``takes`` has. Raises ApiError."""
         if call.spool or len(call.body) > _LARGEST:
             raise ApiError(413, f"The body is larger than {_LARGEST} bytes")
         form = FORMS[call.path]
@@ -61,10 +62,10 @@ class Ratings:
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in call.headers}
         receipt: FeedbackReceipt | SurveyReceipt
         if isinstance(opinion, Feedback):
-            receipt, rater = await self._desk.take(opinion, headers, call.downstream.peer)
+            receipt, rater = await self._desk.take(opinion, headers, sender.address)
         else:
-            receipt, rater = await self._desk.take_survey(opinion, headers, call.downstream.peer)
-        cookies = [(b"set-cookie", rater.set_cookie(secure=False).encode())] if rater.cookie else []
+            receipt, rater = await self._desk.take_survey(opinion, headers, sender.address)
+        cookies = [(b"set-cookie", rater.set_cookie(secure=sender.secure).encode())] if rater.cookie else []
         call.downstream.whole(200, receipt.model_dump_json().encode(), [*JSON, *cookies])
 
     def remember(self, call: Call, pieces: list[str]) -> None:

@@ -23,7 +23,7 @@ from shosei.log.secret import AnswerIds, RunSecret
 from shosei.serve import errors
 from shosei.serve.counters import Counters
 from shosei.serve.engine_link import EngineLink
-from shosei.serve.exchange import AccessLogMiddleware, AccessMiddleware, EventMiddleware, server_access
+from shosei.serve.exchange import AccessLogMiddleware, AccessMiddleware, EventMiddleware, Exchange, server_access
 from shosei.serve.fields import check_range
 from shosei.serve.front import IGNORED_HEADER, Front
 from shosei.serve.grammar_checker import GrammarChecker
@@ -39,6 +39,7 @@ from shosei.wire.chat_page import ABOUT, ChatPage
 from shosei.wire.feedback import Feedback, FeedbackReceipt, FilledSurvey, SurveyReceipt
 from shosei.wire.openai import ChatRequest, CompletionRequest, DetokenizeRequest, TokenizeRequest
 from shosei.wire.openai_answers import Detokenized, ModelList, Tokenized
+from shosei.wire.proxies import Sender
 from shosei.wire.rater import Rater
 from shosei.wire.rating_desk import DEFAULT_RULES, RatingDesk, RatingRules
 from shosei.wire.recent_answers import RecentAnswers
@@ -192,14 +193,14 @@ def _install_routes(app: FastAPI, front: Front, desk: RatingDesk) -> None:
     @app.post("/v1/feedback", responses=_FEEDBACK_ERRORS)
     async def feedback(request: Request, response: Response, body: Feedback) -> FeedbackReceipt:
         """Rate an answer of this run. The answer to this means that the rating is on the server's disk."""
-        receipt, rater = await desk.take(body, request.headers, _address(request))
+        receipt, rater = await desk.take(body, request.headers, _sender(request).address)
         _set_cookie(response, rater, request)
         return receipt
 
     @app.post("/v1/survey", responses=_FEEDBACK_ERRORS)
     async def survey(request: Request, response: Response, body: FilledSurvey) -> SurveyReceipt:
         """Say how satisfied one is on the whole. The answer to this means that it is on the server's disk."""
-        receipt, rater = await desk.take_survey(body, request.headers, _address(request))
+        receipt, rater = await desk.take_survey(body, request.headers, _sender(request).address)
         _set_cookie(response, rater, request)
         return receipt
 
@@ -242,13 +243,13 @@ def _text(chat: ChatFormat, ids: Sequence[int]) -> str:
     return b"".join(map(chat.tokenizer.written, ids)).decode("utf-8", "replace")
 
 
-def _address(request: Request) -> str:
-    return request.client.host if request.client else ""
+def _sender(request: Request) -> Sender:
+    return Exchange.of(request.scope).sender
 
 
 def _set_cookie(response: Response, rater: Rater, request: Request) -> None:
     if rater.cookie:
-        response.headers.append("Set-Cookie", rater.set_cookie(secure=request.url.scheme == "https"))
+        response.headers.append("Set-Cookie", rater.set_cookie(secure=_sender(request).secure))
 
 
 def _install_page(app: FastAPI, page: ChatPage) -> None:

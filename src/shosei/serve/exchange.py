@@ -20,6 +20,7 @@ from shosei.wire.access import LOOPBACK, Access, AccessRules
 from shosei.wire.api_error import ApiError
 from shosei.wire.api_keys import KeyLimits
 from shosei.wire.openai import ID_PREFIXES
+from shosei.wire.proxies import Sender
 
 PURPOSE_HEADER = b"x-shosei-purpose"
 PURPOSES = ("load", "exam", "agents", "chat", "judge", "probe", "warm-up")
@@ -38,7 +39,7 @@ class Exchange:
     """
 
     event: Request
-    address: str  # of the client; empty where it has none
+    sender: Sender
     refusal: str = ""  # why it was refused, in a word, if it was
     ignored: Sequence[str] = ()  # its fields that change nothing
     timeout_s: float | None = None  # from its arrival; None: it may take any time
@@ -50,14 +51,14 @@ class Exchange:
             now, purpose = time.monotonic_ns(), _header(scope, PURPOSE_HEADER) or b""
             event = Request("", purpose.decode("latin-1"), seen_by="server", scheduled_ns=now, sent_ns=now)
             event.purpose = event.purpose if event.purpose in PURPOSES else "chat"
-            scope[_EXCHANGE] = cls(event, (scope.get("client") or ("",))[0])
+            scope[_EXCHANGE] = cls(event, Sender((scope.get("client") or ("",))[0]))
         exchange: Exchange = scope[_EXCHANGE]
         return exchange
 
     @property
     def client(self) -> str:
         """Who takes turns with others: the API key that the request showed, by its name, or the address."""
-        return self.event.api_key or self.address
+        return self.event.api_key or self.sender.address
 
     def limit_time(self, *seconds: float | None) -> None:
         """Its answer is worth nothing after the least of these, from its arrival; None: at any time."""
@@ -115,6 +116,9 @@ class AccessMiddleware:
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
         exchange, method = Exchange.of(scope), scope["method"]
+        exchange.sender = self._access.proxies.sender(exchange.sender.address, scope["headers"])
+        if exchange.sender.secure:
+            scope["scheme"] = "https"  # where a redirect leads
         try:
             key = self._access.key_of(method, scope["path"], scope["headers"], json=method == "POST")
             with self._limits.request(key):

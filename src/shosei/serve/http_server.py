@@ -47,6 +47,7 @@ class HttpServer(uvicorn.Server):
             log_level=log_level,
             access_log=False,
             server_header=False,
+            proxy_headers=False,  # they are read with the rest of who asks
             timeout_keep_alive=int(limits.idle_s) + 1,  # ``limits`` come first
             timeout_graceful_shutdown=1,
         )

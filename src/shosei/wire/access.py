@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 import socket
 from collections.abc import Collection, Sequence
@@ -16,7 +15,8 @@ from shosei.errors import InputError
 from shosei.wire.accepted import ConnectionLimits
 from shosei.wire.api_error import ApiError
 from shosei.wire.api_keys import ApiKey, ApiKeys, bearer
-from shosei.wire.connection import Headers
+from shosei.wire.connection import Headers, values_of
+from shosei.wire.proxies import IpAddress, Proxies, ip_address
 
 LOOPBACK = "127.0.0.1"
 _AUTHORITY = re.compile(r"(?:\[([0-9a-f:.]+)\]|([^\s\[\]:@/?#]+?))\.?(?::\d{0,5})?")
@@ -25,18 +25,17 @@ _SHOWN_CHARACTERS = 80  # of what a client sent
 _LIMITS = ConnectionLimits()
 _CHALLENGE = {"WWW-Authenticate": "Bearer"}
 
-_Address = ipaddress.IPv4Address | ipaddress.IPv6Address
-
 
 @dataclass(frozen=True, slots=True)
 class AccessRules:
     """What the operator decides: the keys that let in; that none is asked for, though others can reach the server;
-    further names of the server; the origins of pages that may ask, or ``*``."""
+    further names of the server; the origins of pages that may ask, or ``*``; the proxies that tell whom they ask for."""
 
     keys: ApiKeys = ApiKeys()  # noqa: RUF009 - an empty one never changes
     is_open: bool = False
     hosts: Sequence[str] = ()
     origins: Sequence[str] = ()
+    proxies: Proxies = Proxies()  # noqa: RUF009 - immutable
 
     def __post_init__(self) -> None:
         """Raise InputError for an origin that no browser sends, and which would therefore allow nothing."""
@@ -75,8 +74,9 @@ class AccessConfig(Config):
         return ConnectionLimits(self.connections, idle_s=self.idle_s, unread_s=self.unread_s)
 
     def access_rules(self, api_key: str = "") -> AccessRules:
-        """Who may ask; ``api_key`` lets in as well. Raises InputError for what is no key, or no file of them."""
-        return AccessRules(ApiKeys(api_key, self.api_keys), self.open, self.allow_host, self.allow_origin)
+        """Who may ask; ``api_key`` lets in as well. Raises InputError for what is no key, no file of them, no proxy."""
+        keys = ApiKeys(api_key, self.api_keys)
+        return AccessRules(keys, self.open, self.allow_host, self.allow_origin, Proxies.of_environment())
 
 
 class Access:
@@ -95,7 +95,7 @@ class Access:
         keyless: Collection[str] = ("/health",),
         keyless_here: Collection[str] = (),
     ) -> None:
-        bound = _address(address)
+        bound = ip_address(address)
         self._is_local = bound is not None and bound.is_loopback
         if rules.is_open and rules.keys:
             raise InputError("--open asks for no key, --api-key and --api-keys do: leave one out", param="open")
@@ -105,7 +105,7 @@ class Access:
                 "everybody may with --open",
                 param="host",
             )
-        self.keys, self.origins = rules.keys, rules.origins
+        self.keys, self.origins, self.proxies = rules.keys, rules.origins, rules.proxies
         self._keyless = {*keyless, *(keyless_here if self._is_local else ())}
         self._names = {"localhost", *(name.lower().rstrip(".") for name in (host, *rules.hosts))}
         if bound is not None and bound.is_unspecified:
@@ -119,8 +119,8 @@ class Access:
         """
         self._check_page(headers, self._authority(headers))
         key = self._key(headers) if self.keys and path not in self._keyless and method != "OPTIONS" else None
-        if json and not _is_json(_values(headers, b"content-type")):
-            kind = ", ".join(_values(headers, b"content-type"))[:_SHOWN_CHARACTERS] or "missing"
+        if json and not _is_json(values_of(headers, b"content-type")):
+            kind = ", ".join(values_of(headers, b"content-type"))[:_SHOWN_CHARACTERS] or "missing"
             raise ApiError(415, f"Content-Type is {kind}: send a JSON object as application/json")
         return key
 
@@ -130,12 +130,12 @@ class Access:
         A page can give its own name the address of this machine (DNS rebinding), and would then be of the same origin
         as the server. It cannot do so with an address: one that is no name is this server's, by whatever way it came.
         """
-        hosts = _values(headers, b"host")
+        hosts = values_of(headers, b"host")
         parts = _AUTHORITY.fullmatch(hosts[0].lower()) if len(hosts) == 1 else None
         if parts is None:
             raise ApiError(400, "A request has one Host header, such as localhost:8000")
         name = parts[1] or parts[2]
-        if not (name in self._names or self._is_own(_address(name))):
+        if not (name in self._names or self._is_own(ip_address(name))):
             raise ApiError(
                 421,
                 f"'{name[:_SHOWN_CHARACTERS]}' is no name of this server; if it is to be, start it with "
@@ -143,12 +143,12 @@ class Access:
             )
         return hosts[0].lower()
 
-    def _is_own(self, address: _Address | None) -> bool:
+    def _is_own(self, address: IpAddress | None) -> bool:
         return address is not None and (address.is_loopback or not self._is_local)
 
     def _check_page(self, headers: Headers, authority: str) -> None:
         """Raise ApiError for a page of another origin that may not ask. Browsers name a page's origin, others none."""
-        for origin in _values(headers, b"origin"):
+        for origin in values_of(headers, b"origin"):
             if "*" in self.origins or origin in self.origins or origin.lower().partition("://")[2] == authority:
                 continue
             raise ApiError(
@@ -158,7 +158,7 @@ class Access:
             )
 
     def _key(self, headers: Headers) -> ApiKey:
-        secret = bearer(" ".join(_values(headers, b"authorization")))
+        secret = bearer(" ".join(values_of(headers, b"authorization")))
         if not secret:
             message = "This server wants an API key: send 'Authorization: Bearer KEY'"
             raise ApiError(401, message, code="key_required", headers=_CHALLENGE)
@@ -168,18 +168,5 @@ class Access:
         raise ApiError(401, message, code="invalid_api_key", headers=_CHALLENGE)
 
 
-def _values(headers: Headers, name: bytes) -> list[str]:
-    return [value.decode("latin-1").strip() for each, value in headers if each == name]
-
-
 def _is_json(content_types: Sequence[str]) -> bool:
     return [kind.partition(";")[0].strip().lower() for kind in content_types] == ["application/json"]
-
-
-def _address(name: str) -> _Address | None:
-    """The IP address that ``name`` is; one of IPv4 also where IPv6 wraps it."""
-    try:
-        address = ipaddress.ip_address(name.partition("%")[0])
-    except ValueError:
-        return None
-    return getattr(address, "ipv4_mapped", None) or address

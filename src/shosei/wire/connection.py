@@ -43,6 +43,11 @@ class Broken(ConnectionError):
 Headers = list[tuple[bytes, bytes]]  # names in lower case
 
 
+def values_of(headers: Headers, name: bytes) -> list[str]:
+    """The values of all fields of that name."""
+    return [value.decode("latin-1").strip() for each, value in headers if each == name]
+
+
 class Reader(Protocol):
     """Who is told of an answer as it comes, at monotonic nanoseconds. ``ended`` says that the rest does not matter."""
 

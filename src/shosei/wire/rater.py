@@ -10,6 +10,7 @@ from shosei.log.raters import Raters
 from shosei.log.secret import RunSecret
 from shosei.wire.api_error import ApiError
 from shosei.wire.api_keys import ApiKeys, bearer
+from shosei.wire.proxies import ip_address
 
 COOKIE = "shosei_rater"
 _COOKIE_DAYS = 180
@@ -103,12 +104,7 @@ def _cookie(header: str) -> str:
 
 def network_of(address: str) -> str:
     """An IPv4 address, or the network of a house in IPv6."""
-    try:
-        known = ipaddress.ip_address(address.partition("%")[0])
-    except ValueError:
+    ip = ip_address(address)
+    if ip is None:
         return address
-    if known.version == 4:
-        return str(known)
-    if mapped := known.ipv4_mapped:
-        return str(mapped)
-    return str(ipaddress.ip_network((known, _IPV6_HOUSE), strict=False))
+    return str(ip if ip.version == 4 else ipaddress.ip_network((ip, _IPV6_HOUSE), strict=False))
