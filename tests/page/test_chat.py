@@ -268,21 +268,6 @@ def test_a_conversation_is_exported_deleted_and_imported(visit: ChatVisit, serve
     visit.answered("答")
 
 
-def test_a_file_whose_versions_run_in_a_ring_is_shown_as_a_tree(visit: ChatVisit, tmp_path: Path) -> None:
-    nodes = [
-        {"id": "q", "parent": "", "role": "user", "content": "問"},
-        {"id": "a", "parent": "q", "role": "assistant", "content": "甲"},
-        {"id": "b", "parent": "q", "role": "assistant", "content": "乙"},
-    ]
-    ring = {"": "q", "q": "a", "a": "q", "b": "", "toString": "a"}
-    file = tmp_path / "ring.json"
-    file.write_text(json.dumps({"shosei_conversation": 1, "title": "環", "nodes": nodes, "chosen": ring}))
-    visit.page.get_by_role("button", name="設定").click()
-    visit.page.locator("dialog input[type=file]").set_input_files(file)
-    visit.answered("甲")
-    expect(visit.questions).to_have_count(1)
-
-
 @pytest.mark.parametrize(
     "text",
     [

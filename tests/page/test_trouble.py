@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -166,3 +168,18 @@ def test_the_button_that_tries_again_keeps_the_focus_while_seconds_pass(visit: C
     server.gone = False
     visit.page.keyboard.press("Enter")
     visit.answered("はい、そうです。")
+
+
+def test_a_file_whose_versions_run_in_a_ring_is_shown_as_a_tree(visit: ChatVisit, tmp_path: Path) -> None:
+    nodes = [
+        {"id": "q", "parent": "", "role": "user", "content": "問"},
+        {"id": "a", "parent": "q", "role": "assistant", "content": "甲"},
+        {"id": "b", "parent": "q", "role": "assistant", "content": "乙"},
+    ]
+    ring = {"": "q", "q": "a", "a": "q", "b": "", "toString": "a"}
+    file = tmp_path / "ring.json"
+    file.write_text(json.dumps({"shosei_conversation": 1, "title": "環", "nodes": nodes, "chosen": ring}))
+    visit.page.get_by_role("button", name="設定").click()
+    visit.page.locator("dialog input[type=file]").set_input_files(file)
+    visit.answered("甲")
+    expect(visit.questions).to_have_count(1)

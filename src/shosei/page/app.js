@@ -1,13 +1,16 @@
 // The page: puts its parts together.
 
 import { Api } from "./api.js";
+import { Banner } from "./banner.js";
 import { Chat } from "./chat.js";
 import { Composer } from "./composer.js";
 import { Connection } from "./connection.js";
-import { Conversation, merged } from "./conversation.js";
+import { Conversation } from "./conversation.js";
 import { askKey, openSettings } from "./dialogs.js";
-import { element, iconButton, textButton } from "./dom.js";
+import { iconButton } from "./dom.js";
+import { Drawer } from "./drawer.js";
 import { History } from "./history.js";
+import { OpenedConversations } from "./opened.js";
 import { Outbox } from "./outbox.js";
 import { Problem } from "./problem.js";
 import { keepSettings, lastSettings } from "./settings.js";
@@ -18,21 +21,18 @@ import { Transcript } from "./transcript.js";
 import { welcome } from "./welcome.js";
 import { preferredLanguage, say, speak } from "./words.js";
 
-const LEFT_MS = 5000; // an answer that no tab has added to for so long was left by the tab that asked for it
 const $ = (id) => document.getElementById(id);
 
 class App {
-  #open = new Map(); // conversations that this tab has read, by id
-  #gone = element("span");
-  #tryNow = textButton("", () => this.connection.tryNow(), { class: "small" });
-
-  constructor(api, store, connection, about, models) {
-    Object.assign(this, { api, store, connection, about, models });
+  constructor(api, store, connection, banner, about, models) {
+    Object.assign(this, { api, store, banner, about, models });
     this.model = about.model || models[0] || "";
     this.outbox = new Outbox(api, store.outbox);
     this.chat = new Chat(api, store, connection, (problem) => this.#askKey(problem), this.model);
+    this.opened = new OpenedConversations(store, this.chat, (id) => this.#changedElsewhere(id));
+    this.drawer = new Drawer($("history"), $("veil"));
     this.composer = new Composer($("composer"), (text) => this.#ask(text), () => this.#stop());
-    this.history = new History($("history"), store, { open: (id) => this.#go(id), begin: () => this.#begin(), removed: (id) => this.#forget(id) });
+    this.history = new History($("history"), store, { open: (id) => this.#go(id), begin: () => this.#begin(), removed: (id) => this.opened.forget(id) });
     this.survey = new Survey($("survey"), about.ratings, this.outbox);
     const act = (does) => (node) => does(this.conversation, node);
     this.transcript = new Transcript($("messages"), $("scroller"), {
@@ -48,12 +48,10 @@ class App {
     this.draw();
     this.chat.addEventListener("change", ({ detail }) => this.#answering(detail));
     this.outbox.addEventListener("change", ({ detail }) => this.#rated(detail));
-    this.connection.addEventListener("change", () => this.#showConnection());
     this.store.addEventListener("change", ({ detail }) => this.#changedElsewhere(detail));
     addEventListener("hashchange", () => this.#openHash());
     addEventListener("keydown", (event) => event.key === "Escape" && !event.isComposing && !document.querySelector("dialog[open]") && this.#escape());
     $("scroller").addEventListener("scroll", () => ($("below").hidden = this.transcript.isAtEnd), { passive: true });
-    $("veil").addEventListener("click", () => this.#fold());
     setInterval(() => this.#tick(), 1000);
     await this.#openHash();
     this.outbox.flush();
@@ -64,48 +62,25 @@ class App {
   draw() {
     document.querySelectorAll("[data-say]").forEach((each) => (each.textContent = say(each.dataset.say)));
     document.querySelectorAll("[data-label]").forEach((each) => each.setAttribute("aria-label", say(each.dataset.label)));
-    const menu = iconButton("menu", say("conversations"), () => this.#unfold(), { id: "menu", "aria-controls": "history", "aria-expanded": "false" });
-    const begin = iconButton("write", say("new_conversation"), () => this.#begin());
-    $("banner").replaceChildren(); // its button speaks the language before
-    $("left").replaceChildren(menu, begin);
+    $("left").replaceChildren(this.drawer.button(), iconButton("write", say("new_conversation"), () => this.#begin()));
     $("right").replaceChildren(iconButton("settings", say("settings"), () => this.#settings()));
     $("below").replaceChildren(iconButton("below", say("to_end"), () => this.transcript.toEnd()));
     this.composer.draw();
     this.history.draw();
-    this.#showConnection();
+    this.banner.draw();
     if (this.conversation) this.#show(true);
   }
 
   async #openHash() {
     const id = location.hash.slice(1);
-    this.conversation = (id && (await this.#read(id))) || Conversation.begin(lastSettings(this.about));
+    this.conversation = (id && (await this.opened.read(id))) || Conversation.begin(lastSettings(this.about));
     this.composer.open(this.conversation.isEmpty ? "" : this.conversation.id);
-    this.#fold();
+    this.drawer.fold();
     this.#show(true);
   }
 
-  /** The conversation that the browser keeps, in the one copy that this tab has of it; undefined where there is none. */
-  async #read(id) {
-    const record = await this.store.conversations.get(id);
-    if (!record) return undefined;
-    const conversation = this.#open.get(id) ?? new Conversation(record);
-    conversation.record = merged(record, conversation.record);
-    this.#settle(conversation);
-    this.#open.set(id, conversation);
-    return conversation;
-  }
-
-  /** Say of answers that nobody is at any more that they broke off. */
-  #settle(conversation) {
-    for (const node of Object.values(conversation.record.nodes)) {
-      if (!["waiting", "streaming"].includes(node.state) || this.chat.isRunning(node)) continue;
-      if (Date.now() - node.changed < LEFT_MS) setTimeout(() => this.#changedElsewhere(conversation.id), LEFT_MS);
-      else Object.assign(node, { state: node.content ? "broken" : "failed", problem: { kind: "left" }, wait: null });
-    }
-  }
-
   #go(id) {
-    if (location.hash.slice(1) === id) this.#fold();
+    if (location.hash.slice(1) === id) this.drawer.fold();
     else location.hash = id;
   }
 
@@ -136,7 +111,7 @@ class App {
   async #askBelow(parent, text) {
     const { conversation } = this;
     const isFirst = conversation.isEmpty;
-    this.#open.set(conversation.id, conversation);
+    this.opened.add(conversation);
     await this.chat.ask(conversation, parent, text);
     if (isFirst) {
       history.pushState(null, "", `#${conversation.id}`);
@@ -176,7 +151,7 @@ class App {
 
   async #rated({ id, place }) {
     if (!place) return;
-    const conversation = this.#open.get(place.conversation) ?? (await this.#read(place.conversation));
+    const conversation = await this.opened.find(place.conversation);
     const node = conversation?.node(place.node);
     if (!node?.rating) return;
     if (this.outbox.state(id).state === "saved") {
@@ -188,37 +163,19 @@ class App {
   }
 
   async #changedElsewhere(id) {
-    if (!this.#open.has(id)) return;
-    const conversation = await this.#read(id);
-    if (!conversation) this.#forget(id);
+    if (!this.opened.has(id)) return;
+    const conversation = await this.opened.read(id);
+    if (!conversation) this.opened.forget(id);
     if (id !== this.conversation.id) return;
     if (conversation) this.#show();
     else this.#begin();
   }
 
-  /** Ask no more for a conversation that was deleted. */
-  #forget(id) {
-    this.#open.get(id)?.path.forEach((node) => this.chat.stop(node));
-    this.#open.delete(id);
-  }
-
   #tick() {
-    if (this.connection.gone) this.#showConnection();
     for (const node of this.conversation?.path ?? []) {
       const isWaiting = node.wait || this.outbox.state(node.answer)?.state === "waiting";
       if (isWaiting) this.transcript.refresh(node);
     }
-  }
-
-  #showConnection() {
-    const banner = $("banner");
-    banner.hidden = !this.connection.gone && this.store.lasting;
-    if (!this.connection.gone) return banner.replaceChildren(this.store.lasting ? "" : say("not_kept"));
-    const seconds = Math.max(0, Math.ceil((this.connection.nextTry - Date.now()) / 1000));
-    this.#gone.textContent = say("gone", { seconds });
-    this.#tryNow.textContent = say("try_now");
-    // The button stays over the seconds: a new one would have neither the reader's focus nor a press under way.
-    if (!this.#tryNow.isConnected) banner.replaceChildren(this.#gone, " ", this.#tryNow);
   }
 
   async #askKey(problem) {
@@ -250,36 +207,21 @@ class App {
       await this.store.keep(conversation.record, true);
       this.#go(conversation.id);
     } catch (error) {
-      $("banner").hidden = false;
-      $("banner").replaceChildren(error.message, " ", textButton(say("close"), () => this.#showConnection(), { class: "small" }));
+      this.banner.tell(error.message);
     }
   }
 
   async #removeAll() {
     for (const { id } of await this.store.records()) {
-      this.#forget(id);
+      this.opened.forget(id);
       await this.store.remove(id);
     }
     await this.#begin();
   }
 
   #escape() {
-    if (document.body.classList.contains("unfolded")) this.#fold();
+    if (this.drawer.isUnfolded) this.drawer.fold();
     else this.#stop();
-  }
-
-  /** Show the list of conversations, where the screen has no room for it beside the rest. */
-  #unfold() {
-    document.body.classList.add("unfolded");
-    $("menu").setAttribute("aria-expanded", "true");
-    $("history").querySelector("button").focus();
-  }
-
-  #fold() {
-    if (!document.body.classList.contains("unfolded")) return;
-    document.body.classList.remove("unfolded");
-    $("menu").setAttribute("aria-expanded", "false");
-    $("menu").focus();
   }
 }
 
@@ -300,12 +242,12 @@ async function start() {
   await speak(preferredLanguage());
   const api = new Api();
   const connection = new Connection(api);
-  const say_gone = () => (($("banner").hidden = !connection.gone), ($("banner").textContent = say("gone", { seconds: 1 })));
-  connection.addEventListener("change", say_gone);
+  const banner = new Banner($("banner"), connection);
   const about = await toldBy(api, connection, () => api.about());
-  connection.removeEventListener("change", say_gone);
   const models = await api.models().catch(() => []); // the page asks the one that the host named
-  await new App(api, await Store.open(), connection, about, models).start();
+  const store = await Store.open();
+  banner.lasting = store.lasting;
+  await new App(api, store, connection, banner, about, models).start();
   document.body.classList.add("ready");
 }
 

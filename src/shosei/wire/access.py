@@ -29,7 +29,7 @@ _CHALLENGE = {"WWW-Authenticate": "Bearer"}
 @dataclass(frozen=True, slots=True)
 class AccessRules:
     """What the operator decides: the keys that let in; that none is asked for, though others can reach the server;
-    further names of the server; the origins of pages that may ask, or ``*``; the proxies that tell whom they ask for."""
+    further names of the server; the origins of pages that may ask, or ``*``; the proxies whose word is taken."""
 
     keys: ApiKeys = ApiKeys()  # noqa: RUF009 - an empty one never changes
     is_open: bool = False

@@ -70,7 +70,7 @@ def _network(name: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
         return ipaddress.ip_network(name, strict=False)
     except ValueError:
         raise InputError(
-            f"{VARIABLE}: '{name}' is no address: name your proxies' own, networks such as 10.0.0.0/8, or * for everybody"
+            f"{VARIABLE}: '{name}' is no address: name those of proxies, networks such as 10.0.0.0/8, or * for all"
         ) from None
 
 
