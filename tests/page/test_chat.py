@@ -235,6 +235,11 @@ def test_messages_and_code_are_copied(browser: Any, server: PageServer) -> None:
     visit.context.close()
 
 
+def test_a_long_title_is_cut_where_it_says_so(visit: ChatVisit) -> None:
+    visit.ask("𠮷" * 61)
+    expect(visit.page.locator("#title")).to_have_text("𠮷" * 59 + "…")
+
+
 def test_a_conversation_is_exported_deleted_and_imported(visit: ChatVisit, server: PageServer, tmp_path: Path) -> None:
     server.answers += [streamed("**甲**"), streamed("乙")]
     visit.ask("一/二？")

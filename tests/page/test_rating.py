@@ -136,6 +136,8 @@ def test_stars_comments_and_a_survey_as_the_operator_has_them(browser: Any) -> N
     visit.ask("二")
     expect(survey).to_be_visible()
     expect(survey.get_by_role("button", name="送信")).to_be_disabled()
+    expect(survey).to_contain_text("アンケートを送ると、記入した内容")
+    expect(survey).not_to_contain_text("評価すると")
     survey.get_by_role("group", name="回答には全体として").get_by_label("5 段階の 4").check()
     survey.get_by_role("group", name="役に立ちましたか？").get_by_label("5 段階の 5").check()
     survey.get_by_label("足りないものは？").fill("速さ")

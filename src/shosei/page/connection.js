@@ -10,12 +10,9 @@ export class Connection extends EventTarget {
   constructor(api) {
     super();
     this.#api = api;
+    this.gone = false;
     this.nextTry = 0; // in milliseconds since 1970, while it is gone
     addEventListener("online", () => this.tryNow());
-  }
-
-  get gone() {
-    return this.#waiting !== null;
   }
 
   /** Resolves once the server lives. Asks after 1, 2, 4 … 15 seconds, and fires `change` on the way. */
@@ -30,6 +27,7 @@ export class Connection extends EventTarget {
   }
 
   async #reconnect() {
+    this.gone = true;
     for (let wait_s = 1; ; wait_s = Math.min(2 * wait_s, LONGEST_S)) {
       this.nextTry = Date.now() + wait_s * 1000;
       this.dispatchEvent(new Event("change"));
@@ -40,6 +38,7 @@ export class Connection extends EventTarget {
       if (await this.#api.lives()) break;
     }
     this.#waiting = null;
+    this.gone = false;
     this.dispatchEvent(new Event("change"));
   }
 }

@@ -66,7 +66,7 @@ export class Conversation {
     const node = { id: newId(), parent, role, content: "", thoughts: "", calls: [], state: "done", created: now, changed: now, ...fields };
     this.record.nodes[node.id] = node;
     this.record.chosen[parent] = node.id;
-    if (!this.record.title && role === "user") this.record.title = node.content.trim().replace(/\s+/g, " ").slice(0, TITLE_CHARACTERS);
+    if (!this.record.title && role === "user") this.record.title = titleOf(node.content);
     this.touch(node);
     return node;
   }
@@ -108,4 +108,9 @@ export function merged(stored, record) {
   for (const [id, node] of Object.entries(record.nodes)) if (!nodes[id] || nodes[id].changed <= node.changed) nodes[id] = node;
   const [older, newer] = stored.changed > record.changed ? [record, stored] : [stored, record];
   return { ...newer, nodes, chosen: { ...older.chosen, ...newer.chosen } };
+}
+
+function titleOf(question) {
+  const characters = [...question.trim().replace(/\s+/g, " ")];
+  return characters.length > TITLE_CHARACTERS ? `${characters.slice(0, TITLE_CHARACTERS - 1).join("").trimEnd()}…` : characters.join("");
 }

@@ -2,8 +2,7 @@
 
 import { element, textButton } from "./dom.js";
 import { local } from "./kept.js";
-import { storedWords } from "./rating.js";
-import { inLanguage, say } from "./words.js";
+import { inLanguage, say, sentences } from "./words.js";
 
 const SEEN = "shosei.answers"; // answers since the last survey
 
@@ -24,7 +23,7 @@ export class Survey {
 
   #ask(request) {
     const questions = this.survey.questions.filter(({ kind }) => kind !== "text" || this.form.keep_text).map(asQuestion);
-    const csat = starsQuestion("csat", say("csat"));
+    const csat = starsQuestion("csat", say("csat"), say("least"), say("most"));
     const end = () => {
       local.setItem(SEEN, "0");
       this.root.hidden = true;
@@ -38,7 +37,7 @@ export class Survey {
     this.root.replaceChildren(
       element("h2", {}, say("survey")),
       ...[csat, ...questions].map(({ root }) => root),
-      element("p", { class: "fine" }, storedWords(this.form)),
+      element("p", { class: "fine" }, sentences(say("stored_survey"), say(`stored_rater_${this.form.rater}`))),
       element("div", { class: "row" }, textButton(say("survey_later"), end), send),
     );
     this.root.hidden = false;
@@ -46,18 +45,18 @@ export class Survey {
 }
 
 function asQuestion({ id, kind, words }) {
-  if (kind === "stars") return starsQuestion(id, inLanguage(words));
+  if (kind === "stars") return starsQuestion(id, inLanguage(words), say("low"), say("high"));
   const field = element("textarea", { rows: "2", maxlength: "4000" });
   return { id, root: element("label", { class: "field" }, inLanguage(words), field), value: () => field.value.trim() };
 }
 
-function starsQuestion(id, words) {
+function starsQuestion(id, words, least, most) {
   const inputs = [1, 2, 3, 4, 5].map((stars) => element("input", { type: "radio", name: `survey-${id}`, value: String(stars), "aria-label": say("stars", { stars }) }));
   const root = element(
     "fieldset",
     { class: "scale" },
     element("legend", {}, words),
-    element("div", { class: "steps" }, element("span", { class: "fine" }, say("least")), ...inputs.map((input) => element("label", {}, input, input.value)), element("span", { class: "fine" }, say("most"))),
+    element("div", { class: "steps" }, element("span", { class: "fine" }, least), ...inputs.map((input) => element("label", {}, input, input.value)), element("span", { class: "fine" }, most)),
   );
   return { id, root, value: () => Number(inputs.find((input) => input.checked)?.value ?? 0) };
 }
