@@ -86,6 +86,7 @@ LESS = {
     "load": "--seconds 1 --set load.warmup_s=0",
     "quickstart": "--set load.seconds=1 --set load.warmup_s=0",
     "exam": "--sandbox rlimits",
+    "bench": "--turns 1",
     "alternate": "--repeats 1",
     "serve": "--port 0 --json --no-spare",
     "gateway": "--port 0 --json",

@@ -45,7 +45,7 @@ PANELS = {
     "Begin": "quickstart",
     "Build": "models plan data tokenizer train import export",
     "Serve": "serve chat key",
-    "Measure": "load exam judge gateway supervise alternate ratings agents",
+    "Measure": "load exam judge gateway supervise alternate bench ratings agents",
     "Judge": "card compare metrics log",
 }
 

@@ -114,14 +114,15 @@ class Client:
         scheduled_ns: int | None = None,
         timeout_s: float | None = None,
         on_text: Callable[[str], None] | None = None,
+        on_piece: Callable[[int], None] | None = None,
     ) -> Reply:
         """POST ``body`` to ``path`` (such as ``/v1/chat/completions``) and time the answer, streamed or whole.
 
-        ``timeout_s`` may shorten the client's own limit. ``on_text`` is given each piece of a streamed answer as it
-        comes.
+        ``timeout_s`` may shorten the client's own limit. As the pieces of a streamed answer come, ``on_text`` is given
+        their text and ``on_piece`` the monotonic nanoseconds of each, thoughts' too.
         """
         reply = self.reply(stream=bool(body.get("stream")), scheduled_ns=scheduled_ns)
-        await self.post(path, msgspec.json.encode(body), reply, timeout_s=timeout_s, on_text=on_text)
+        await self.post(path, msgspec.json.encode(body), reply, timeout_s=timeout_s, on_text=on_text, on_piece=on_piece)
         return reply
 
     def reply(self, *, stream: bool, scheduled_ns: int | None = None) -> Reply:
@@ -137,13 +138,14 @@ class Client:
         *,
         timeout_s: float | None = None,
         on_text: Callable[[str], None] | None = None,
+        on_piece: Callable[[int], None] | None = None,
     ) -> None:
         """As ``ask``, with a body that is JSON already, into a reply that is there even if this is cancelled.
 
         What this machine has no connection for is ``cancelled`` too: the server has no part in it.
         """
         limit_s = self._timeout_s if timeout_s is None else min(timeout_s, self._timeout_s)
-        reader = ReplyReader(reply, on_text)
+        reader = ReplyReader(reply, on_text, on_piece=on_piece)
         request = self._request("POST", path, body)
         reply.bytes_sent, reply.sent_ns = len(body), time.monotonic_ns()
         try:

@@ -101,16 +101,24 @@ class ReplyReader:
 
     ``ended`` turns true where the rest of the body does not matter. Reasoning is not part of the text, but its pieces
     are tokens. ``relayed``: the answer is handed on to somebody else; of a stream only tool calls are kept.
+    ``on_piece`` is given the time of each piece of a stream.
     """
 
-    def __init__(self, reply: Reply, on_text: Callable[[str], None] | None = None, *, relayed: bool = False) -> None:
+    def __init__(
+        self,
+        reply: Reply,
+        on_text: Callable[[str], None] | None = None,
+        *,
+        relayed: bool = False,
+        on_piece: Callable[[int], None] | None = None,
+    ) -> None:
         self.reply, self.ended = reply, False
         self.streams = False  # the answer comes as events; else as one JSON object
         self.complete = False  # a stream's last event came, or its end after a finish reason
         self.events = sse.Decoder()  # of a stream
         self.body = b""  # of an answer in one piece, once it has ended
         self.calls: dict[tuple[int, int], AssembledCall] = {}  # by choice and place
-        self._on_text, self._relayed = on_text, relayed
+        self._on_text, self._relayed, self._on_piece = on_text, relayed, on_piece
         self._parts: list[bytes] = []  # of an answer in one piece
         self._texts: list[str] = []
         self._thoughts: list[str] = []
@@ -196,6 +204,8 @@ class ReplyReader:
         else:
             reply.longest_gap_ns = max(reply.longest_gap_ns or 0, now_ns - reply.last_token_ns)
         reply.last_token_ns = now_ns
+        if self._on_piece:
+            self._on_piece(now_ns)
         if self._tags.retracts:
             self._tags.retracts, reply.first_answer_ns, reply.thought_pieces = False, None, self._pieces
         self._pieces += 1

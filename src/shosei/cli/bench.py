@@ -1,0 +1,98 @@
+"""``shosei bench``: how fast a model answers here, or a server there, and how much of what is possible that is."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from shosei.cli.common import JsonOption, load_torch, require, result
+from shosei.cli.serve import WeightsOption, find_model
+from shosei.cli.verbs import code_of
+from shosei.spec.generation import WeightFormat
+
+if TYPE_CHECKING:
+    from shosei.load.speed import Speed
+    from shosei.spec import ModelSpec
+    from shosei.spec.device import Device
+
+_NO_LIMIT = "not measured: what a server computes, and on which machine, it does not tell"
+
+
+def bench(
+    target: Annotated[
+        str, typer.Argument(metavar="MODEL_OR_URL", help="Model folder, run folder, or an OpenAI-compatible server.")
+    ],
+    weights: WeightsOption = WeightFormat.STORED,
+    model: Annotated[str, typer.Option(help="A server's model (default: the first that it lists).")] = "",
+    turns: Annotated[int, typer.Option(min=1, help="How often each is measured; the median counts.")] = 3,
+    as_json: JsonOption = False,
+) -> int:
+    """Measure tokens a second of one long prompt, and of 1, 8 and 32 answers at once, on a quiet machine.
+
+    A model is measured in an engine as serve starts it, and compared with what the machine can read and multiply.
+    """
+    if "://" in target:
+        _measure_server(target, model, turns, as_json=as_json)
+        return 0
+    return code_of(lambda: _measure_model(Path(target), weights, turns, as_json=as_json))
+
+
+def _measure_server(url: str, model: str, turns: int, *, as_json: bool) -> None:
+    from shosei.load.speed import TimedServer, measured_speeds
+
+    server = TimedServer(url, model)
+    speeds = measured_speeds(server, turns)
+    values = {"model": server.model, "url": url, "machine": None, "speeds": [asdict(speed) for speed in speeds]}
+    lines = [f"{server.model} at {url}", *(_line(speed, None) for speed in speeds), f"share of the limit: {_NO_LIMIT}"]
+    result(values | {"share_of_limit": _NO_LIMIT}, lines, as_json=as_json)
+
+
+def _measure_model(path: Path, weights: WeightFormat, turns: int, *, as_json: bool) -> None:
+    require("torch")
+    folder, name = find_model(path)
+    load_torch()
+    from shosei.cli.timed_engine import engine_of
+    from shosei.load.speed import NEW_TOKENS, PREFILL_TOKENS, PROMPT_TOKENS, STREAMS, measured_speeds
+    from shosei.model.device import this_machine
+    from shosei.model.hf_config import read_spec
+
+    spec, machine = read_spec(folder), this_machine()
+    context = min(spec.context_length, max(PREFILL_TOKENS + 1, PROMPT_TOKENS + NEW_TOKENS))
+    options = ("--slots", str(max(STREAMS)), "--context", str(context), "--weights", weights)
+    with engine_of(folder, *options) as engine:
+        speeds = measured_speeds(engine, turns)
+    limits = [_limit(speed, spec, machine, weights) for speed in speeds]
+    values = {
+        "model": name,
+        "weights": weights,
+        "machine": asdict(machine),
+        "speeds": [
+            asdict(speed) | {"limit": limit, "share_of_limit": (speed.tokens_per_second or 0) / limit or None}
+            for speed, limit in zip(speeds, limits, strict=True)
+        ],
+    }
+    lines = [
+        f"{name}, weights {weights}; this machine reads {machine.bandwidth / 1e9:.1f} GB/s and computes "
+        f"{machine.flops / 1e9:,.0f} GFLOP/s ({machine.source})",
+        *(_line(speed, limit) for speed, limit in zip(speeds, limits, strict=True)),
+    ]
+    result(values, lines, as_json=as_json)
+
+
+def _limit(speed: Speed, spec: ModelSpec, machine: Device, weights: WeightFormat) -> float:
+    from shosei.spec.roofline import decode_limit, prefill_limit
+
+    if speed.is_prefill:
+        return prefill_limit(spec, machine, speed.prompt_tokens, weights)
+    return decode_limit(spec, machine, speed.streams, speed.prompt_tokens + speed.new_tokens // 2, weights)
+
+
+def _line(speed: Speed, limit: float | None) -> str:
+    what = f"prompt of {speed.prompt_tokens}" if speed.is_prefill else f"{speed.streams} at once"
+    if speed.tokens_per_second is None:
+        return f"  {what:<16} not measured: {speed.reason}"
+    share = f", {speed.tokens_per_second / limit:.0%} of at most {limit:,.0f}" if limit else ""
+    return f"  {what:<16}{speed.tokens_per_second:>10,.1f} tokens/s{share}"

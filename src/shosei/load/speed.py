@@ -1,0 +1,160 @@
+"""How fast something answers with nothing else to do: prompts alone, then tokens of 1, 8 and 32 answers at once."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import Any, Protocol, TypeVar
+
+from shosei.errors import InputError
+from shosei.load.prompts import generate
+from shosei.progress import progress
+from shosei.quantity import NS_PER_S
+from shosei.wire.client import Client
+from shosei.wire.timed_stream import TimedStream, decode_rate, prefill_rate
+
+T = TypeVar("T")
+
+PREFILL_TOKENS = 512
+PROMPT_TOKENS, NEW_TOKENS = 64, 64  # of each answer whose decoding is timed
+STREAMS = (1, 8, 32)
+_TRIAL_CHARACTERS = 400
+_MODEL_OPTION = "--model NAME"
+_REFUSED = (400, 422)
+
+
+class NotMeasured(Exception):
+    """Whoever answers did not do what was to be timed; the words say why."""
+
+
+class TimedAnswers(Protocol):
+    """What answers: an engine, or a server behind HTTP. ``context``: tokens of a prompt with its answer, if known."""
+
+    context: int | None
+
+    def answers(self, streams: int, prompt_tokens: int, new_tokens: int) -> Sequence[TimedStream]:
+        """So many answers, asked for at once, to prompts of about so many tokens that were never asked before.
+
+        Raises NotMeasured.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Speed:
+    """Tokens a second, the median over the turns; None with the ``reason`` where it was not measured."""
+
+    streams: int
+    prompt_tokens: int
+    new_tokens: int
+    tokens_per_second: float | None
+    reason: str = ""
+
+    @property
+    def is_prefill(self) -> bool:
+        return self.new_tokens == 1
+
+
+def measured_speeds(timed: TimedAnswers, turns: int) -> list[Speed]:
+    """Prefill, then decoding by streams; each is warmed up once and then measured in ``turns`` rounds of all."""
+    tokens = PREFILL_TOKENS if timed.context is None else min(PREFILL_TOKENS, timed.context - 1)
+    new = NEW_TOKENS if timed.context is None else min(NEW_TOKENS, timed.context - PROMPT_TOKENS)
+    work = [(1, tokens, 1), *((streams, PROMPT_TOKENS, new) for streams in STREAMS)]
+    rates: list[list[float]] = [[] for _ in work]
+    reasons = [""] * len(work)
+    with progress("measuring", (turns + 1) * len(work)) as shown:
+        for _, (place, job) in shown.over(itertools.product(range(turns + 1), enumerate(work))):
+            try:
+                if not reasons[place]:
+                    rates[place].append(_rate(timed, *job))
+            except NotMeasured as failure:
+                reasons[place] = str(failure)
+    return [
+        Speed(*job, None if reason else median(of_job[1:]), reason)
+        for job, of_job, reason in zip(work, rates, reasons, strict=True)
+    ]
+
+
+def _rate(timed: TimedAnswers, streams: int, prompt_tokens: int, new_tokens: int) -> float:
+    answers = timed.answers(streams, prompt_tokens, new_tokens)
+    rate = prefill_rate(answers[0]) if new_tokens == 1 else decode_rate(answers)
+    if rate is None and new_tokens == 1:
+        raise NotMeasured("the server does not say how many tokens a prompt has")
+    if rate is None:
+        shortest = min(stream.tokens_out or len(stream.times) for stream in answers)
+        raise NotMeasured(f"the answers ended early (the shortest after {shortest} tokens), or came one after another")
+    return rate
+
+
+class TimedServer:
+    """An OpenAI-compatible server, asked for streamed chat answers."""
+
+    def __init__(self, url: str, model: str = "") -> None:
+        """One short answer shows how it counts and what it takes. Raises InputError where it gives none."""
+        self._url, self._numbers = url, itertools.count()
+        self._fields: dict[str, Any] = {"ignore_eos": True}  # of vLLM, SGLang and ours: answers go on to their limit
+        self._characters = 1.0  # of a prompt's token
+        self.model, self.context = asyncio.run(self._with_client(lambda client: self._find(client, model)))
+        try:
+            self._try_out()
+        except NotMeasured as failure:
+            raise InputError(f"{url} gave no streamed answer: {failure}") from None
+
+    def answers(self, streams: int, prompt_tokens: int, new_tokens: int) -> list[TimedStream]:
+        """As ``TimedAnswers`` has it; a prompt's characters are as many as its tokens had in the answers before."""
+        characters = max(16, round(prompt_tokens * self._characters))
+        questions = generate(characters, next(self._numbers))[:streams]
+        return asyncio.run(
+            self._with_client(
+                lambda client: _gathered(self._answer(client, question, new_tokens) for question in questions)
+            )
+        )
+
+    def _try_out(self) -> None:
+        try:
+            (trial,) = self.answers(1, _TRIAL_CHARACTERS, 2)
+        except _Refused:
+            self._fields = {}
+            (trial,) = self.answers(1, _TRIAL_CHARACTERS, 2)
+        if trial.tokens_in:
+            self._characters = _TRIAL_CHARACTERS / trial.tokens_in
+
+    async def _find(self, client: Client, model: str) -> tuple[str, int | None]:
+        name = await client.model(model, _MODEL_OPTION)
+        try:
+            return name, (await client.models()).get(name)
+        except InputError:  # a server need not list what it serves where --model names it
+            return name, None
+
+    async def _with_client(self, work: Callable[[Client], Coroutine[Any, Any, T]]) -> T:
+        async with Client(self._url) as client:
+            return await work(client)
+
+    async def _answer(self, client: Client, messages: list[dict[str, Any]], new_tokens: int) -> TimedStream:
+        times: list[float] = []
+        body = {
+            "model": self.model,
+            "messages": messages,
+            "max_tokens": new_tokens,
+            "temperature": 0,
+            "stream": True,
+            "stream_options": {"include_usage": True},
+        }
+        reply = await client.ask(
+            "/v1/chat/completions", body | self._fields, on_piece=lambda now_ns: times.append(now_ns / NS_PER_S)
+        )
+        if reply.error:
+            failure = _Refused if reply.status in _REFUSED else NotMeasured
+            raise failure(f"{reply.error}, status {reply.status}: {reply.message}")
+        computed = None if reply.tokens_in is None else reply.tokens_in - (reply.tokens_cached or 0)
+        return TimedStream((reply.sent_ns or 0) / NS_PER_S, computed, reply.tokens_out, times)
+
+
+class _Refused(NotMeasured):
+    """The server does not take the request as it is."""
+
+
+async def _gathered(work: Any) -> list[Any]:
+    return list(await asyncio.gather(*work))

@@ -1,0 +1,25 @@
+"""How fast a model can answer at best on a device that reads and multiplies at given rates (Williams et al. 2009)."""
+
+from __future__ import annotations
+
+from shosei.spec.device import Device
+from shosei.spec.generation import WeightFormat, decode_seconds
+from shosei.spec.model import ModelSpec
+
+
+def decode_limit(
+    spec: ModelSpec, device: Device, streams: int, context: int, weights: WeightFormat = WeightFormat.STORED
+) -> float:
+    """Most tokens a second of ``streams`` with ``context`` tokens each: a step reads every matrix and cache once, and
+    computes a row for each stream."""
+    reading = decode_seconds(spec, context, device.bandwidth, streams, weights)
+    computing = streams * spec.decode_flops_per_token(context) / device.flops
+    return streams / max(reading, computing)
+
+
+def prefill_limit(spec: ModelSpec, device: Device, tokens: int, weights: WeightFormat = WeightFormat.STORED) -> float:
+    """Most tokens a second of one prompt of so many ``tokens``, of which only the last goes through the head."""
+    head = 2 * spec.vocab_size * spec.d_model
+    # Attention is causal: a token sees half of the prompt on average.
+    flops = tokens * (spec.decode_flops_per_token(tokens // 2) - head) + head
+    return tokens / max(decode_seconds(spec, 0, device.bandwidth, weights=weights), flops / device.flops)

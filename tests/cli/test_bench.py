@@ -1,0 +1,137 @@
+"""``shosei bench``: a model of ours in its own engine, and servers that count, do not, or answer one by one."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from engine_process import make_engine_model
+from load_server import CLOSED, Server, served, stream
+from shosei.model.hf_config import read_spec
+from verb import Shosei
+
+PIECE = b'data: {"choices":[{"index":0,"delta":{"content":"a"}}]}\n\n'
+LAST = b'data: {"choices":[{"index":0,"delta":{},"finish_reason":"length"}]}\n\n'
+
+
+@pytest.fixture(scope="module")
+def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_engine_model(tmp_path_factory.mktemp("benched"))
+
+
+def writing(tokens: int | None, *, count: bool = True, refused: str = "") -> Any:
+    """A server's behaviour: so many tokens an answer, or as many as asked for, a piece each."""
+
+    async def behave(number: int, request: web.Request) -> web.StreamResponse:
+        body = await request.json()
+        if refused in body:
+            return web.json_response({"error": {"message": f"unknown field {refused}"}}, status=400)
+        pieces = min(tokens or body["max_tokens"], body["max_tokens"])
+        response = await stream(request, PIECE)
+        for _ in range(pieces - 1):
+            await asyncio.sleep(0.001)
+            await response.write(PIECE)
+        await response.write(LAST)
+        prompt = len(body["messages"][0]["content"]) // 2
+        usage = {"choices": [], "usage": {"prompt_tokens": prompt, "completion_tokens": pieces}}
+        await response.write(f"data: {json.dumps(usage)}\n\n".encode() * count + b"data: [DONE]\n\n")
+        return response
+
+    return behave
+
+
+def benched(shosei: Shosei, server: Server, *options: str) -> dict[str, Any]:
+    code, out, err = shosei("bench", server.url, "--turns", "1", "--json", *options)
+    assert code == 0, err
+    return dict(json.loads(out))
+
+
+def test_a_model_is_measured_in_its_engine(shosei: Shosei, model_folder: Path) -> None:
+    code, out, err = shosei("bench", model_folder, "--turns", "1", "--json")
+    assert code == 0, err
+    values = json.loads(out)
+    assert values["model"] == read_spec(model_folder).name
+    assert [(speed["streams"], speed["prompt_tokens"], speed["new_tokens"]) for speed in values["speeds"]] == [
+        (1, 512, 1),
+        (1, 64, 64),
+        (8, 64, 64),
+        (32, 64, 64),
+    ]
+    for speed in values["speeds"]:
+        assert speed["tokens_per_second"] > 0
+        assert speed["share_of_limit"] == pytest.approx(speed["tokens_per_second"] / speed["limit"])
+    assert values["machine"]["bandwidth"] > 1e8
+
+
+def test_the_table_names_the_machine_and_every_rate(shosei: Shosei, model_folder: Path) -> None:
+    code, out, _ = shosei("bench", model_folder, "--turns", "1", "--weights", "int4")
+    head, *rates = out.splitlines()
+    assert code == 0
+    assert "weights int4" in head
+    assert "GB/s" in head
+    assert "GFLOP/s" in head
+    assert [line.split("  ")[1].strip() for line in rates] == ["prompt of 512", "1 at once", "8 at once", "32 at once"]
+    assert all("tokens/s" in line and "% of at most" in line for line in rates)
+
+
+def test_a_server_is_measured_without_a_limit(shosei: Shosei) -> None:
+    with served(writing(None)) as server:
+        values = benched(shosei, server)
+    assert values["model"] == "mock"
+    assert values["machine"] is None
+    assert values["share_of_limit"].startswith("not measured: ")
+    assert all(speed["tokens_per_second"] > 0 for speed in values["speeds"])
+    prompts = [body["messages"][0]["content"] for body in server.bodies]
+    assert len(set(prompts)) == len(prompts)  # a cache of prefixes finds nothing
+    assert len(prompts) == 1 + 2 * (1 + 1 + 8 + 32)  # a trial, and each once to warm up
+    assert {len(prompt) for prompt in prompts[1:]} == {2 * 512, 2 * 64}  # two characters are a token there
+
+
+def test_a_field_that_a_server_refuses_is_left_out(shosei: Shosei) -> None:
+    with served(writing(None, refused="ignore_eos")) as server:
+        values = benched(shosei, server, "--model", "other")
+    assert values["model"] == "other"
+    assert all(speed["tokens_per_second"] for speed in values["speeds"])
+    assert ["ignore_eos" in body for body in server.bodies[:3]] == [True, False, False]
+
+
+def test_uncounted_prompts_are_not_measured(shosei: Shosei) -> None:
+    with served(writing(None, count=False)) as server:
+        prefill, *decoding = benched(shosei, server)["speeds"]
+    assert prefill["tokens_per_second"] is None
+    assert "how many tokens a prompt has" in prefill["reason"]
+    assert all(speed["tokens_per_second"] for speed in decoding)
+
+
+def test_answers_that_end_early_are_not_measured(shosei: Shosei) -> None:
+    with served(writing(2)) as server:
+        prefill, *decoding = benched(shosei, server)["speeds"]
+    assert prefill["tokens_per_second"]
+    assert [speed["tokens_per_second"] for speed in decoding] == [None] * 3
+    assert "the shortest after 2 tokens" in decoding[0]["reason"]
+
+
+@pytest.mark.parametrize(
+    ("subject", "words"),
+    [(CLOSED, "no answer from"), ("/nowhere", "has no model"), ("http://u:p@host", "is not a URL")],
+)
+def test_what_is_not_there_is_told_in_one_line(subject: str, words: str, shosei: Shosei) -> None:
+    code, out, err = shosei("bench", subject)
+    assert (code, out) == (2, "")
+    assert words in err
+    assert err.count("\n") == 1
+
+
+def test_a_server_that_fails_is_told_in_one_line(shosei: Shosei) -> None:
+    async def fail(number: int, request: web.Request) -> web.StreamResponse:
+        return web.json_response({"error": {"message": "out of order"}}, status=500)
+
+    with served(fail) as server:
+        code, _, err = shosei("bench", server.url)
+    assert code == 2
+    assert "out of order" in err
