@@ -20,19 +20,13 @@ from pathlib import Path
 
 import openai
 import psutil
-import torch
-from torch import Tensor
+from random_model import write_random
 
 from shosei.log import RunBegin, Sample, Section, read_log
-from shosei.model import weights
 from shosei.model.device import this_machine
-from shosei.model.folder import special_ids, tensor_shapes
-from shosei.model.hf_config import to_config
-from shosei.model.hf_files import write_json
 from shosei.quantity import shown_bytes
 from shosei.spec import ModelSpec, preset
 from shosei.spec.generation import WeightFormat, decode_seconds, generation_memory, product_bytes
-from shosei.text import Tokenizer
 
 CONTEXT, NEW, TURNS = 1024, 64, 3
 QUESTION = [{"role": "user", "content": "今天天气怎么样？東京の天気は？"}]
@@ -49,7 +43,7 @@ def main() -> None:
         spec = divided(preset("internlm-large"), given.divide)
         if not (out / "model").is_dir():
             begin = time.monotonic()
-            write_random(spec, out / "model")
+            write_random(spec, out / "model", QUESTION[0]["content"])
             size = sum(file.stat().st_size for file in (out / "model").glob("*.safetensors"))
             print(f"{shown_bytes(size)} written in {time.monotonic() - begin:.0f} s", flush=True)
         bandwidth = this_machine().bandwidth
@@ -69,22 +63,6 @@ def divided(spec: ModelSpec, by: int) -> ModelSpec:
         n_heads=spec.n_heads // by,
         n_kv_heads=spec.n_kv_heads // by,
     )
-
-
-def write_random(spec: ModelSpec, out: Path) -> None:
-    out.mkdir(parents=True)
-    Tokenizer.train([message["content"] for message in QUESTION], spec.vocab_size).save(out)
-    ids = special_ids(out, spec)
-    write_json(out / "config.json", to_config(spec, "bfloat16", ids))
-    write_json(out / "generation_config.json", {**ids, "do_sample": False})
-    shapes = tensor_shapes(spec)
-
-    def read(name: str) -> Tensor:
-        if len(shapes[name]) == 1:
-            return torch.ones(shapes[name], dtype=torch.bfloat16)
-        return torch.empty(shapes[name], dtype=torch.bfloat16).normal_(std=shapes[name][1] ** -0.5)
-
-    weights.write(out, shapes, read, torch.bfloat16)
 
 
 def measure(spec: ModelSpec, out: Path, bandwidth: float) -> None:

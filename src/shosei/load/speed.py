@@ -68,7 +68,7 @@ def measured_speeds(timed: TimedAnswers, turns: int) -> list[Speed]:
         for _, (place, job) in shown.over(itertools.product(range(turns + 1), enumerate(work))):
             try:
                 if not reasons[place]:
-                    rates[place].append(_rate(timed, *job))
+                    rates[place].append(measured_rate(timed, *job))
             except NotMeasured as failure:
                 reasons[place] = str(failure)
     return [
@@ -77,7 +77,8 @@ def measured_speeds(timed: TimedAnswers, turns: int) -> list[Speed]:
     ]
 
 
-def _rate(timed: TimedAnswers, streams: int, prompt_tokens: int, new_tokens: int) -> float:
+def measured_rate(timed: TimedAnswers, streams: int, prompt_tokens: int, new_tokens: int) -> float:
+    """Tokens/s of one measurement: of the prompt, if one new token is all, else of decoding. Raises NotMeasured."""
     answers = timed.answers(streams, prompt_tokens, new_tokens)
     rate = prefill_rate(answers[0]) if new_tokens == 1 else decode_rate(answers)
     if rate is None and new_tokens == 1:

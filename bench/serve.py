@@ -1,0 +1,98 @@
+"""Our engine beside llama.cpp and transformers on the same weights: ``python bench/serve.py --llama-cpp PYTHON``.
+
+PYTHON is an interpreter that has llama-cpp-python; without it, and without ``transformers``, that peer is left out. The
+weights are random, which is as fast as trained ones. Everybody is loaded and warmed up once, then measured by turns;
+before every round the machine's read bandwidth and GEMM rates are measured. Prints Markdown with goals and verdicts.
+Run it on a quiet machine. ``--only`` takes names of these parts, and may be repeated: {parts}.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from serving import alone, http
+from serving.formats import BUSY, WORK, Format, formats
+from serving.models import Model, made
+from serving.turns import by_turns, everybody, table
+
+PRESETS = ("ja-small", "internlm-tiny")
+Part = Callable[[Model, argparse.Namespace], Iterator[str]]
+
+
+def main() -> None:
+    given = options()
+    with tempfile.TemporaryDirectory() as scratch:
+        for name in given.preset or PRESETS:
+            model = made(name, given.models or Path(scratch), given.llama_cpp)
+            for part in given.only or PARTS:
+                for line in PARTS[part](model, given):
+                    print(line, flush=True)
+                print(flush=True)
+
+
+def options() -> argparse.Namespace:
+    words = (__doc__ or "").format(parts=", ".join(PARTS))
+    parser = argparse.ArgumentParser(description=words, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--llama-cpp", metavar="PYTHON", help="Interpreter with llama-cpp-python.")
+    parser.add_argument("--preset", action="append", help=f"Repeatable (default: {', '.join(PRESETS)}).")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--only", action="append", choices=list(PARTS), help="Repeatable (default: all).")
+    parser.add_argument("--models", type=Path, help="Keep the models' files in this folder, or take them from there.")
+    parser.add_argument("--int4-head", type=int, choices=(4, 8), default=4, help="Bits of the head of our int4.")
+    return parser.parse_args()
+
+
+def speed(model: Model, given: argparse.Namespace) -> Iterator[str]:
+    """Decoding and prefill of every format."""
+    yield from _measured(model, given, [name for name in WORK if name != BUSY])
+
+
+def busy(model: Model, given: argparse.Namespace) -> Iterator[str]:
+    """Decoding beside one busy process a core."""
+    yield from _measured(model, given, [BUSY])
+
+
+def _measured(model: Model, given: argparse.Namespace, work: list[str]) -> Iterator[str]:
+    offered = _offered(given)
+    with_transformers = importlib.util.find_spec("transformers") is not None
+    with everybody(model, offered, given.llama_cpp, with_transformers) as subjects:
+        yield from table(model, offered, *by_turns(model, subjects, work, given.rounds))
+    missing = [form.name for form in formats(given.int4_head) if not form.is_offered]
+    yield from (f"{name}: this engine has no such weights" for name in missing)
+
+
+def requests(model: Model, given: argparse.Namespace) -> Iterator[str]:
+    """Through HTTP."""
+    for form in _offered(given):
+        yield from http.requests(model, form, given.rounds, given.llama_cpp)
+
+
+def _by_itself(measure: Callable[[Model, Format, int], Iterator[str]]) -> Part:
+    def part(model: Model, given: argparse.Namespace) -> Iterator[str]:
+        for form in _offered(given):
+            yield from measure(model, form, given.rounds)
+
+    return part
+
+
+def _offered(given: argparse.Namespace) -> list[Format]:
+    return [form for form in formats(given.int4_head) if form.is_offered]
+
+
+PARTS: dict[str, Part] = {
+    "speed": speed,
+    "busy": busy,
+    "http": requests,
+    "prefix": _by_itself(alone.prefix),
+    "copy": _by_itself(alone.copying),
+    "start": _by_itself(alone.start),
+    "memory": _by_itself(alone.memory),
+    "stall": _by_itself(alone.stall),
+}
+
+if __name__ == "__main__":
+    main()

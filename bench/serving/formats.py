@@ -1,0 +1,46 @@
+"""Which of our weight formats stands beside which file of llama.cpp's, and how much faster it is meant to be."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from shosei.spec.generation import WeightFormat
+
+PREFILL, BUSY = "prefill 512", "8 streams, busy"
+WORK: dict[str, tuple[int, int, int]] = {  # streams, tokens of a prompt, new tokens
+    "1 stream": (1, 64, 64),
+    "8 streams": (8, 64, 64),
+    "32 streams": (32, 64, 64),
+    PREFILL: (1, 512, 1),
+    BUSY: (8, 64, 64),
+}
+
+
+@dataclass(frozen=True)
+class Format:
+    """``weights`` is ours, ``file`` llama.cpp's with a head of as many bits; ``goals`` are ratios to the best peer, in
+    the order of ``WORK``; beside busy cores, to llama.cpp."""
+
+    name: str
+    weights: str
+    file: str
+    goals: tuple[float, ...]
+
+    @property
+    def is_offered(self) -> bool:
+        """Whether the engine of this code has it."""
+        return self.weights in [one.value for one in WeightFormat]
+
+
+def formats(int4_head_bits: int) -> list[Format]:
+    """Of what ``--weights int4`` has a head of so many bits."""
+    int4 = (
+        Format("int4, head int8", "int4", "q4_0", (1.05, 2.8, 2.2, 1.3, 2.0))
+        if int4_head_bits == 8
+        else Format("int4, head int4", "int4", "q4_0-pure", (1.25, 2.8, 2.2, 1.3, 2.0))
+    )
+    return [
+        Format("bf16", "stored", "bf16", (1.05, 1.9, 1.9, 1.2, 1.5)),
+        Format("int8", "int8", "q8_0", (1.4, 3.0, 3.0, 1.6, 2.0)),
+        int4,
+    ]
