@@ -12,7 +12,9 @@ from statistics import median
 
 from serving.formats import Format
 from serving.models import Model
+from shosei.load.prompts import generate
 from shosei.load.speed import TimedServer
+from shosei.text import load_chat
 from shosei.wire.endpoint import is_ready, listen
 from shosei.wire.timed_stream import TimedStream
 
@@ -27,10 +29,11 @@ def requests(model: Model, form: Format, rounds: int, llama_cpp: str | None) -> 
     servers = {"ours": _ours(model, form)} | ({"llama.cpp": _theirs(model, form, llama_cpp)} if llama_cpp else {})
     rates: dict[str, list[float]] = {name: [] for name in servers}
     first: dict[str, list[float]] = {name: [] for name in servers}
+    characters = _characters_per_token(model)
     # Each runs only while it is its turn: one that waits may still take the processor.
     for _ in range(rounds):
         for name, command in servers.items():
-            with _serving(*command) as server:
+            with _serving(*command, characters) as server:
                 server.answers(2, PROMPT, 4)
                 streams = server.answers(REQUESTS, PROMPT, NEW)
             rates[name].append(_rate(streams))
@@ -45,6 +48,12 @@ def requests(model: Model, form: Format, rounds: int, llama_cpp: str | None) -> 
         reached = ratio >= GOAL and median(first["ours"]) < median(first["llama.cpp"])
         verdict = "reached" if reached else "missed"
         yield f"{form.name}: {ratio:.2f} times (goal ≥ {GOAL}, and the first token sooner: {verdict})"
+
+
+def _characters_per_token(model: Model) -> float:
+    """So that both are asked the same: llama.cpp's server counts no tokens of a stream."""
+    text = generate(4096, 0)[0][0]["content"]
+    return len(text) / len(load_chat(model.folder).tokenizer.encode(text))
 
 
 def _rate(streams: Sequence[TimedStream]) -> float:
@@ -74,7 +83,7 @@ def _address() -> tuple[str, str]:
 
 
 @contextmanager
-def _serving(command: list[str], url: str) -> Iterator[TimedServer]:
+def _serving(command: list[str], url: str, characters: float) -> Iterator[TimedServer]:
     ours = command[0] == sys.executable
     environment = {name: value for name, value in os.environ.items() if ours or name != "PYTHONPATH"}
     with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
@@ -84,6 +93,6 @@ def _serving(command: list[str], url: str) -> Iterator[TimedServer]:
                 if process.poll() is not None or time.monotonic() > deadline:
                     raise SystemExit(f"no server came up: {' '.join(command)}")
                 time.sleep(0.1)
-            yield TimedServer(url)
+            yield TimedServer(url, characters=characters)
         finally:
             process.terminate()

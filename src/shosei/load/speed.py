@@ -21,7 +21,7 @@ T = TypeVar("T")
 PREFILL_TOKENS = 512
 PROMPT_TOKENS, NEW_TOKENS = 64, 64  # of each answer whose decoding is timed
 STREAMS = (1, 8, 32)
-_TRIAL_CHARACTERS = 400
+_TRIAL_TOKENS = 400
 _MODEL_OPTION = "--model NAME"
 _REFUSED = (400, 422)
 
@@ -92,16 +92,19 @@ def measured_rate(timed: TimedAnswers, streams: int, prompt_tokens: int, new_tok
 class TimedServer:
     """An OpenAI-compatible server, asked for streamed chat answers."""
 
-    def __init__(self, url: str, model: str = "") -> None:
-        """One short answer shows how it counts and what it takes. Raises InputError where it gives none."""
+    def __init__(self, url: str, model: str = "", characters: float | None = None) -> None:
+        """One short answer shows what it takes and, unless that is given, how many ``characters`` a token of a prompt
+        has there. Raises InputError where it gives none."""
         self._url, self._numbers = url, itertools.count()
         self._fields: dict[str, Any] = {"ignore_eos": True}  # of vLLM, SGLang and ours: answers go on to their limit
-        self._characters = 1.0  # of a prompt's token
+        self._characters = characters or 1.0
         self.model, self.context = asyncio.run(self._with_client(lambda client: self._find(client, model)))
         try:
-            self._try_out()
+            trial_tokens = self._try_out()
         except NotMeasured as failure:
             raise InputError(f"{url} gave no streamed answer: {failure}") from None
+        if trial_tokens and not characters:
+            self._characters *= _TRIAL_TOKENS / trial_tokens
 
     def answers(self, streams: int, prompt_tokens: int, new_tokens: int) -> list[TimedStream]:
         """As ``TimedAnswers`` has it; a prompt's characters are as many as its tokens had in the answers before."""
@@ -113,14 +116,14 @@ class TimedServer:
             )
         )
 
-    def _try_out(self) -> None:
+    def _try_out(self) -> int | None:
+        """The tokens of its prompt, as the server counts them."""
         try:
-            (trial,) = self.answers(1, _TRIAL_CHARACTERS, 2)
+            (trial,) = self.answers(1, _TRIAL_TOKENS, 2)
         except _Refused:
             self._fields = {}
-            (trial,) = self.answers(1, _TRIAL_CHARACTERS, 2)
-        if trial.tokens_in:
-            self._characters = _TRIAL_CHARACTERS / trial.tokens_in
+            (trial,) = self.answers(1, _TRIAL_TOKENS, 2)
+        return trial.tokens_in
 
     async def _find(self, client: Client, model: str) -> tuple[str, int | None]:
         name = await client.model(model, _MODEL_OPTION)

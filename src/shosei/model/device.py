@@ -59,19 +59,23 @@ def gemm_peak(dtype: torch.dtype, seconds: float = _PROBE_S) -> float:
 
 
 def this_machine() -> Device:
-    """Memory that is free now, the best rate of square products in the type that the trainer would choose, and the
-    best rate of reading: of adding up integers, since torch adds up floats no faster than one core can."""
-    dtype = compute_dtype("auto")
+    """Of the device that ``choose`` names: memory that is free now, the best rate of square products in the type that
+    the trainer would choose, and the best rate of reading: of adding up integers, since torch adds up floats no faster
+    than one core can."""
+    where, dtype = choose(), compute_dtype("auto")
     threads = torch.get_num_threads()
-    source = f"measured: {threads} thread{'s' * (threads > 1)}, {str(dtype).removeprefix('torch.')}"
-    return Device("this machine", available_memory(), gemm_peak(dtype), _read_bandwidth(), source)
+    computes = f"{threads} thread{'s' * (threads > 1)}" if where.type == "cpu" else str(where)
+    source = f"measured: {computes}, {str(dtype).removeprefix('torch.')}"
+    return Device("this machine", free_memory(where), gemm_peak(dtype), _read_bandwidth(where), source)
 
 
-def _read_bandwidth() -> float:
-    values = torch.ones(_PROBE_BYTES // 8, dtype=torch.int64)
+def _read_bandwidth(where: torch.device) -> float:
+    values = torch.ones(_PROBE_BYTES // 8, dtype=torch.int64, device=where)
     best, deadline = float("inf"), time.monotonic() + _PROBE_S
     while time.monotonic() < deadline:
         begin = time.monotonic()
         values.sum()
+        if where.type != "cpu":
+            torch.accelerator.synchronize(where)
         best = min(best, time.monotonic() - begin)
     return values.nbytes / best
