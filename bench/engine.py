@@ -22,6 +22,7 @@ from transformers import LlamaForCausalLM
 from shosei.engine.client import EngineClient
 from shosei.engine.engine import answer_greedily
 from shosei.model import folder
+from shosei.model.device import this_machine
 from shosei.model.transformer import Transformer
 from shosei.spec import preset
 
@@ -73,18 +74,12 @@ def limit(model: Transformer) -> None:
     """One stream must read every matrix once a token: the least time for that, beside what a token takes."""
     spec = model.spec
     weight_bytes = spec.matmul_params * next(iter(model.parameters())).element_size()
-    probe = torch.zeros(max(weight_bytes, 1 << 22) // 4)
-    reads = []
-    for _ in range(20):
-        start = time.perf_counter()
-        probe.sum()
-        reads.append(probe.nbytes / (time.perf_counter() - start))
     times = []
     for _ in range(TURNS):
         start = time.perf_counter()
         answer_greedily(model, spec, [[1] * PROMPT], [NEW], [])
         times.append((time.perf_counter() - start) / NEW)
-    bandwidth, token = statistics.median(reads), statistics.median(times)
+    bandwidth, token = this_machine().bandwidth, statistics.median(times)
     print(
         f"one stream: {weight_bytes / 1e6:.1f} MB of weights a token at {bandwidth / 1e9:.1f} GB/s is "
         f"{weight_bytes / bandwidth * 1e3:.2f} ms at least; measured {token * 1e3:.2f} ms"

@@ -14,7 +14,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from serving import alone, http
+from serving import alone, servers
 from serving.formats import BUSY, WORK, Format, formats
 from serving.models import Model, made
 from serving.turns import by_turns, everybody, table
@@ -68,7 +68,7 @@ def _measured(model: Model, given: argparse.Namespace, work: list[str]) -> Itera
 def requests(model: Model, given: argparse.Namespace) -> Iterator[str]:
     """Through HTTP."""
     for form in _offered(given):
-        yield from http.requests(model, form, given.rounds, given.llama_cpp)
+        yield from servers.requests(model, form, given.rounds, given.llama_cpp)
 
 
 def _by_itself(measure: Callable[[Model, Format, int], Iterator[str]]) -> Part:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import time
@@ -20,7 +21,6 @@ COPIED, COPIES_NEW = 128, 128
 CONTEXT = 640
 STREAMS, STREAM_TOKENS = 7, 192
 _SPARE_BYTES, _SPARE_SHARE = 250_000_000, 1.15
-_NO_SPECULATION = "--no-speculation"
 
 
 def prefix(model: Model, form: Format, rounds: int) -> Iterator[str]:
@@ -45,15 +45,15 @@ def _first_token_s(engine: TimedEngine, prompts: Sequence[Sequence[int]]) -> flo
 
 def copying(model: Model, form: Format, rounds: int) -> Iterator[str]:
     """One stream whose answer repeats what was there before, with speculation and without."""
-    help_text = subprocess.run(
-        [sys.executable, "-m", "shosei", "engine", "--help"], capture_output=True, text=True
-    ).stdout
-    if _NO_SPECULATION not in help_text:
-        yield f"{form.name}: copy-heavy answers: not measured: this engine has no {_NO_SPECULATION}"
+    words = [sys.executable, "-m", "shosei", "engine", "--help"]
+    switches = set(re.findall(r"--(?:no-)?speculate\b", subprocess.run(words, capture_output=True, text=True).stdout))
+    if not switches:
+        yield f"{form.name}: copy-heavy answers: not measured: this engine has no --speculate"
         return
     options = ("--slots", "1", "--context", str(CONTEXT), "--weights", form.weights)
+    on, off = ([name] if name in switches else [] for name in ("--speculate", "--no-speculate"))
     seconds: dict[str, list[float]] = {"with": [], "without": []}
-    with engine_of(model.folder, *options) as fast, engine_of(model.folder, *options, _NO_SPECULATION) as plain:
+    with engine_of(model.folder, *options, *on) as fast, engine_of(model.folder, *options, *off) as plain:
         prompts = [2 * passage for passage in fast.prompts(rounds + 1, COPIED)]
         same, repeated = True, list[float]()
         for prompt in prompts:

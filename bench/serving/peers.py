@@ -6,9 +6,11 @@ import json
 import os
 import random
 import subprocess
+import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO
 
 from shosei.load.speed import NotMeasured
 from shosei.wire.timed_stream import TimedStream
@@ -20,9 +22,9 @@ _NOT_THEIRS = ("PYTHONPATH", "SHOSEI_RUN")
 class Peer:
     """A child that answers line by line; what ``shosei.load.speed`` measures. ``context``: tokens that fit a stream."""
 
-    def __init__(self, name: str, process: subprocess.Popen[str], rows: int, context: int) -> None:
+    def __init__(self, name: str, process: subprocess.Popen[str], errors: IO[str], rows: int, context: int) -> None:
         self.context: int | None = context
-        self._name, self._process, self._rows = name, process, rows
+        self._name, self._process, self._errors, self._rows = name, process, errors, rows
         self._random = random.Random(1)
 
     def answers(self, streams: int, prompt_tokens: int, new_tokens: int) -> Sequence[TimedStream]:
@@ -30,12 +32,17 @@ class Peer:
         prompts = [self._random.choices(range(self._rows), k=prompt_tokens) for _ in range(streams)]
         assert self._process.stdin
         assert self._process.stdout
-        print(json.dumps({"prompts": prompts, "new": new_tokens}), file=self._process.stdin, flush=True)
+        with suppress(BrokenPipeError):
+            print(json.dumps({"prompts": prompts, "new": new_tokens}), file=self._process.stdin, flush=True)
         line = self._process.stdout.readline()
         if not line:
-            raise NotMeasured(f"{self._name} ended with exit code {self._process.wait()}")
+            raise NotMeasured(f"{self._name} ended with exit code {self._process.wait()}: {self._last_words()}")
         answer = json.loads(line)
         return [TimedStream(answer["sent"], prompt_tokens, new_tokens, answer["times"]) for _ in prompts]
+
+    def _last_words(self) -> str:
+        self._errors.seek(0)
+        return (self._errors.read().strip().splitlines() or ["without a word"])[-1]
 
 
 @contextmanager
@@ -43,10 +50,12 @@ def started(name: str, command: Sequence[str], rows: int, context: int) -> Itera
     """The child for the length of the block."""
     environment = {key: value for key, value in os.environ.items() if key not in _NOT_THEIRS}
     environment |= {"HF_HUB_OFFLINE": "1"}
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment, text=True
-    ) as process:
+    with tempfile.TemporaryFile("w+") as errors:
+        process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, env=environment, text=True
+        )
         try:
-            yield Peer(name, process, rows, context)
+            yield Peer(name, process, errors, rows, context)
         finally:
             process.terminate()
+            process.wait()

@@ -26,24 +26,24 @@ _READY_S = 120.0
 
 def requests(model: Model, form: Format, rounds: int, llama_cpp: str | None) -> Iterator[str]:
     """Tokens/s of 32 answers with their prompts, and the median time to first token, by turns."""
-    servers = {"ours": _ours(model, form)} | ({"llama.cpp": _theirs(model, form, llama_cpp)} if llama_cpp else {})
-    rates: dict[str, list[float]] = {name: [] for name in servers}
-    first: dict[str, list[float]] = {name: [] for name in servers}
+    commands = {"ours": _ours(model, form)} | ({"llama.cpp": _theirs(model, form, llama_cpp)} if llama_cpp else {})
+    rates: dict[str, list[float]] = {name: [] for name in commands}
+    first: dict[str, list[float]] = {name: [] for name in commands}
     characters = _characters_per_token(model)
     # Each runs only while it is its turn: one that waits may still take the processor.
     for _ in range(rounds):
-        for name, command in servers.items():
+        for name, command in commands.items():
             with _serving(*command, characters) as server:
                 server.answers(2, PROMPT, 4)
                 streams = server.answers(REQUESTS, PROMPT, NEW)
             rates[name].append(_rate(streams))
             first[name].append(median(stream.first_token_s for stream in streams))
-    for name in servers:
+    for name in commands:
         yield (
             f"{form.name}, {name}: {REQUESTS} requests through HTTP, {median(rates[name]):,.0f} tokens/s with their "
             f"prompts, first token after {median(first[name]):.2f} s (p50)"
         )
-    if len(servers) > 1:
+    if len(commands) > 1:
         ratio = median(rates["ours"]) / median(rates["llama.cpp"])
         reached = ratio >= GOAL and median(first["ours"]) < median(first["llama.cpp"])
         verdict = "reached" if reached else "missed"
