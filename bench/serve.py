@@ -58,7 +58,7 @@ def busy(model: Model, given: argparse.Namespace) -> Iterator[str]:
 
 def _measured(model: Model, given: argparse.Namespace, work: list[str]) -> Iterator[str]:
     offered = _offered(given)
-    with_transformers = importlib.util.find_spec("transformers") is not None
+    with_transformers = work != [BUSY] and importlib.util.find_spec("transformers") is not None
     with everybody(model, offered, given.llama_cpp, with_transformers) as subjects:
         yield from table(model, offered, *by_turns(model, subjects, work, given.rounds))
     missing = [form.name for form in formats(given.int4_head) if not form.is_offered]

@@ -21,6 +21,7 @@ from shosei.spec.roofline import decode_limit, prefill_limit
 
 OURS, LLAMA_CPP, TRANSFORMERS = "ours", "llama.cpp", "transformers"
 STREAMS, CONTEXT = 32, 640
+_PREFILLS = 3  # a turn: one is over in a fraction of a second
 Who = tuple[str, str]  # whose engine, and the name of the format
 Rates = dict[tuple[str, Who], list[float]]  # by work and by whom
 
@@ -69,8 +70,9 @@ def by_turns(
 
 
 def _measure(subject: TimedAnswers, who: Who, work: str) -> float | None:
+    times = _PREFILLS if work == PREFILL else 1
     try:
-        return measured_rate(subject, *WORK[work])
+        return median(measured_rate(subject, *WORK[work]) for _ in range(times))
     except NotMeasured as failure:
         print(f"{who[0]}, {who[1]}, {work}: not measured: {failure}", file=sys.stderr)
         return None
@@ -78,7 +80,7 @@ def _measure(subject: TimedAnswers, who: Who, work: str) -> float | None:
 
 def table(model: Model, offered: list[Format], rates: Rates, machines: list[Machine]) -> list[str]:
     """The issue's table for one model, as Markdown: medians, the ratio to the best peer, the goal, and the share of the
-    limit that reading and multiplying set."""
+    limit that reading and multiplying set in each round."""
     lines = [
         f"### {model.spec.name}, {model.spec.params:,} parameters, medians of {len(machines)} rounds",
         "",
@@ -90,37 +92,38 @@ def table(model: Model, offered: list[Format], rates: Rates, machines: list[Mach
     for place, name in enumerate(WORK):
         for form in offered:
             if ours := rates.get((name, (OURS, form.name))):
-                lines.append(_row(name, form, median(ours), rates, form.goals[place], model, machines))
+                lines.append(_row(name, form, ours, rates, form.goals[place], model, machines))
     return lines
 
 
 def _row(name: str, form: Format, ours: float, rates: Rates, goal: float, model: Model, machines: list[Machine]) -> str:
     measured = {who: rates.get((name, (who, form.name))) for who in (LLAMA_CPP, TRANSFORMERS)}
     peers = {who: median(values) for who, values in measured.items() if values}
-    ratio = ours / max(peers.values()) if peers else None
+    ratio = median(ours) / max(peers.values()) if peers else None
     shown = {who: f"{rate:,.0f}" for who, rate in peers.items()}
     llama = f"{shown[LLAMA_CPP]} ({model.heads[form.file]})" if LLAMA_CPP in shown else "–"
+    # Of what the machine could at the time of each round.
+    shares = [rate / _limit(name, form, model, machine) for rate, machine in zip(ours, machines, strict=False)]
     verdict = "–" if ratio is None else "reached" if ratio >= goal else "missed"
     cells = [
         name,
         form.name,
-        f"{ours:,.0f}",
+        f"{median(ours):,.0f}",
         llama,
         shown.get(TRANSFORMERS, "–"),
         "–" if ratio is None else f"{ratio:.2f}",
         f"≥ {goal:g}",
         verdict,
-        "–" if name == BUSY else f"{ours / _limit(name, form, model, machines):.0%}",
+        "–" if name == BUSY else f"{median(shares):.0%}",
     ]
     return f"| {' | '.join(cells)} |"
 
 
-def _limit(name: str, form: Format, model: Model, machines: list[Machine]) -> float:
+def _limit(name: str, form: Format, model: Model, machine: Machine) -> float:
     streams, prompt, new = WORK[name]
-    bandwidth = median(machine.bandwidth for machine in machines)
+    flops = machine.model_gemm if name == PREFILL else machine.gemm
+    device = Device("this machine", 0, flops, machine.bandwidth, "measured before the round")
     weights = WeightFormat(form.weights)
-    flops = median(machine.model_gemm if name == PREFILL else machine.gemm for machine in machines)
-    device = Device("this machine", 0, flops, bandwidth, "measured between the turns")
     if name == PREFILL:
         return prefill_limit(model.spec, device, prompt, weights)
     return decode_limit(model.spec, device, streams, prompt + new // 2, weights)

@@ -49,6 +49,13 @@ def test_the_table_compares_medians_with_the_best_peer() -> None:
     assert "reads 20.0 GB/s (10–30)" in lines[2]
 
 
+def test_shares_are_of_what_the_machine_could_in_each_round() -> None:
+    read = 2 * MODEL.spec.matmul_params + 96 * MODEL.spec.kv_bytes_per_token()
+    halves = [machine.bandwidth / read / 2 for machine in MACHINES]
+    line = table(MODEL, formats(4)[:1], {("1 stream", (OURS, "bf16")): halves}, MACHINES)[-1]
+    assert cells(line)[8] == "50%"
+
+
 def test_without_peers_there_is_no_verdict() -> None:
     line = table(MODEL, formats(4)[:1], {(PREFILL, (OURS, "bf16")): [1000.0]}, MACHINES)[-1]
     assert cells(line)[3:8] == ["–", "–", "–", "≥ 1.2", "–"]
