@@ -45,17 +45,7 @@ def compute_dtype(name: str) -> torch.dtype:
 @cache
 def gemm_peak(dtype: torch.dtype, seconds: float = _PROBE_S) -> float:
     """FLOP/s of the best of repeated square products: what this process can do on its device. Measured once."""
-    where = choose()
-    size = _PEAK_SIZE.get(where.type, 8192)
-    a = torch.ones(size, size, dtype=dtype, device=where)
-    best, deadline = float("inf"), time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        begin = time.monotonic()
-        a @ a
-        if where.type != "cpu":
-            torch.accelerator.synchronize(where)
-        best = min(best, time.monotonic() - begin)
-    return 2 * size**3 / best
+    return _gemm_rate(choose(), dtype, seconds)
 
 
 def this_machine() -> Device:
@@ -66,7 +56,20 @@ def this_machine() -> Device:
     threads = torch.get_num_threads()
     computes = f"{threads} thread{'s' * (threads > 1)}" if where.type == "cpu" else str(where)
     source = f"measured: {computes}, {str(dtype).removeprefix('torch.')}"
-    return Device("this machine", free_memory(where), gemm_peak(dtype), _read_bandwidth(where), source)
+    return Device("this machine", free_memory(where), _gemm_rate(where, dtype), _read_bandwidth(where), source)
+
+
+def _gemm_rate(where: torch.device, dtype: torch.dtype, seconds: float = _PROBE_S) -> float:
+    size = _PEAK_SIZE.get(where.type, 8192)
+    a = torch.ones(size, size, dtype=dtype, device=where)
+    best, deadline = float("inf"), time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        begin = time.monotonic()
+        a @ a
+        if where.type != "cpu":
+            torch.accelerator.synchronize(where)
+        best = min(best, time.monotonic() - begin)
+    return 2 * size**3 / best
 
 
 def _read_bandwidth(where: torch.device) -> float:
