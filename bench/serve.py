@@ -19,6 +19,8 @@ from serving.formats import BUSY, WORK, Format, formats
 from serving.models import Model, made
 from serving.turns import by_turns, everybody, table
 
+from shosei.load.speed import NotMeasured
+
 PRESETS = ("ja-small", "internlm-tiny")
 Part = Callable[[Model, argparse.Namespace], Iterator[str]]
 
@@ -68,7 +70,10 @@ def _measured(model: Model, given: argparse.Namespace, work: list[str]) -> Itera
 def requests(model: Model, given: argparse.Namespace) -> Iterator[str]:
     """Through HTTP."""
     for form in _offered(given):
-        yield from servers.requests(model, form, given.rounds, given.llama_cpp)
+        try:
+            yield from servers.requests(model, form, given.rounds, given.llama_cpp)
+        except NotMeasured as failure:
+            yield f"{form.name}: requests through HTTP: not measured: {failure}"
 
 
 def _by_itself(measure: Callable[[Model, Format, int], Iterator[str]]) -> Part:
