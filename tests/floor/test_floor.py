@@ -222,8 +222,9 @@ def test_set_wins_over_a_flag(verb: list[str], flags: list[str], override: str, 
     (tmp_path / "run" / "log").mkdir(parents=True)
     done = shosei(*verb, "--run", str(tmp_path / "run"), *flags, "--set", override)
     assert done.returncode == 2
-    assert done.stderr.startswith(f"shosei: {override.partition('=')[0]}: Input should be")
-    assert done.stderr.count("\n") == 1
+    *slow, last = done.stderr.splitlines()
+    assert last.startswith(f"shosei: {override.partition('=')[0]}: Input should be")
+    assert all(line.startswith("loading torch: ") for line in slow)  # said on a busy machine
 
 
 def test_a_number_that_is_not_finite_is_refused(tmp_path: Path) -> None:
