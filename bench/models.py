@@ -31,13 +31,13 @@ from model_rows import Decoded, Row, row
 from openai import AsyncOpenAI, OpenAI
 from safetensors import safe_open
 
-from shosei.cli.verbs import StepFailed, Verbs, command
 from shosei.log import Run, open_run
 from shosei.model import folder
 from shosei.spec import ModelSpec, preset
 from shosei.spec.generation import decode_seconds
 from shosei.spec.training import TrainingStep
 from shosei.train.checkpoint import WEIGHTS, checkpoints
+from shosei.verbs import StepFailed, Verbs, command
 from shosei.wire.endpoint import listen
 
 READY_S = 600.0

@@ -14,8 +14,8 @@ import pytest
 
 from serve_process import SHOSEI, Browser, child, make_model, serving, status
 from shosei.cli.access import KEY_VARIABLE, client_environment
-from shosei.cli.verbs import Verbs
 from shosei.log import Rating, Request, read_log
+from shosei.verbs import Verbs
 from verb import Shosei
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="processes die with their parent on Linux")

@@ -10,8 +10,8 @@ import typer
 
 from shosei.cli.common import JsonOption, result, say
 from shosei.cli.options import Given
-from shosei.cli.verbs import Verbs, code_of, printed
 from shosei.errors import EXIT_INVALID, EXIT_OK, InputError
+from shosei.verbs import Verbs, code_of, printed
 
 if TYPE_CHECKING:
     from shosei.load.alternate import Target, TargetTurn

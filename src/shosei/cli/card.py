@@ -81,11 +81,11 @@ def card(
         to_json,
         translated,
     )
-    from shosei.cli.verbs import printed
     from shosei.log import attempts, open_run, read_log
     from shosei.metrics.cells import compute
     from shosei.metrics.metric import text
     from shosei.profile.profile import read_profile
+    from shosei.verbs import printed
 
     chosen = open_run(run)
     spoken = language(lang or "en")

@@ -13,8 +13,8 @@ import typer
 from shosei.cli.access import client_environment
 from shosei.cli.common import JsonOption, ProfileOption, SetOption, require, result, run_async, say
 from shosei.cli.server_quickstart import measure
-from shosei.cli.verbs import Verbs, activation, by_step, code_of, command, printed
 from shosei.errors import InputError
+from shosei.verbs import Verbs, activation, by_step, code_of, command, printed
 
 if TYPE_CHECKING:
     from shosei.log import Run

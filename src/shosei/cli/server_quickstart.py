@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from shosei.cli.common import pairs_of, result, run_async, say
 from shosei.cli.options import Given
 from shosei.cli.server_check import check, show
-from shosei.cli.verbs import Verbs, by_step, code_of
 from shosei.errors import EXIT_INCONCLUSIVE, EXIT_INVALID, EXIT_OK, EXIT_REGRESSION, InputError
+from shosei.verbs import Verbs, by_step, code_of
 
 if TYPE_CHECKING:
     from shosei.log import Run

@@ -28,6 +28,7 @@ from shosei.log.log import Log
 from shosei.log.reader import attempts, read_log
 from shosei.log.run import Run, VerbRecord, open_run, recording_if_asked
 from shosei.log.training_events import Comm, Epoch, HeldOut, Section, Step
+from shosei.log.tuning_events import TuneBegin, TuneFinalist, TuneTrial, TuneTrialBegin, TuneVerdict
 from shosei.log.writer import Writer
 
 __all__ = [
@@ -59,6 +60,11 @@ __all__ = [
     "Survey",
     "ToolCall",
     "ToolResult",
+    "TuneBegin",
+    "TuneFinalist",
+    "TuneTrial",
+    "TuneTrialBegin",
+    "TuneVerdict",
     "VerbRecord",
     "Verdict",
     "Window",

@@ -1,4 +1,4 @@
-"""Every kind of event, one struct each: of verbs, processes, requests and meters here, of trainings and answers beside.
+"""Every kind of event, one struct each: of verbs, processes, requests, meters; trainings, answers and searches beside.
 
 What all have in common is said in ``event.py``.
 """
@@ -12,6 +12,7 @@ import msgspec
 from shosei.log.answer_events import Exec, Rating, Score, Survey, Verdict, Workflow
 from shosei.log.event import Event, Int64
 from shosei.log.training_events import Comm, Epoch, HeldOut, Section, Step
+from shosei.log.tuning_events import TuneBegin, TuneTrial, TuneTrialBegin, TuneVerdict
 
 UNATTRIBUTED = "unattributed"  # a gateway's name for an agent that it does not know
 LOOPBACK = "lo"  # the network interface that leads nowhere else
@@ -237,8 +238,14 @@ EVENTS: dict[str, type[Event]] = {
         Fault,
         Note,
         PassedOn,
+        TuneBegin,
+        TuneTrialBegin,
+        TuneTrial,
+        TuneVerdict,
     )
 }
 
 # Flushed and fsynced at once; the others are buffered for at most a second.
-CRITICAL: frozenset[type[Event]] = frozenset({RunBegin, RunEnd, ProcStart, ProcExit, Restart, Rating, Survey})
+CRITICAL: frozenset[type[Event]] = frozenset(
+    {RunBegin, RunEnd, ProcStart, ProcExit, Restart, Rating, Survey, TuneBegin, TuneTrialBegin, TuneTrial, TuneVerdict}
+)

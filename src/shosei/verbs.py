@@ -1,4 +1,4 @@
-"""Public verbs in processes of their own, each printed before it runs: what quickstart and alternate are made of."""
+"""Public verbs in processes of their own, each told before it runs: what quickstart, alternate and tune are made of."""
 
 from __future__ import annotations
 
@@ -9,12 +9,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
-from shosei.cli.common import say
 from shosei.errors import EXIT_OK, InputError, nearest
 
 if TYPE_CHECKING:
@@ -34,20 +33,24 @@ class VerbFailed(Exception):
 class Verbs:
     """Runs verbs that record into one attempt of a run, and that end with this process.
 
-    ``environment`` is theirs beside this process's own.
+    ``environment`` is theirs beside this process's own. What they print, with their command lines, goes to the file
+    ``output``, or to standard error: standard output is for the result of the verb that runs them.
     """
 
-    def __init__(self, attempt: int, environment: Mapping[str, str] = MappingProxyType({})) -> None:
+    def __init__(
+        self, attempt: int, environment: Mapping[str, str] = MappingProxyType({}), output: Path | None = None
+    ) -> None:
         from shosei.lineage import PARENT_VARIABLE
         from shosei.log.run import ATTEMPT_VARIABLE
 
         own = {PARENT_VARIABLE: str(os.getpid()), ATTEMPT_VARIABLE: str(attempt)}
         self._environment = {**os.environ, **environment, **own}
+        self._output = output
 
     def run(self, name: str, *arguments: str, fine: Collection[int] = (EXIT_OK,)) -> float:
         """Run a verb to its end; return the seconds it took. Raises VerbFailed unless its exit code is ``fine``."""
         start = time.monotonic()
-        _announce(name, arguments)
+        self._announce(name, arguments)
         with self._started(arguments) as process:
             if (status := process.wait()) not in fine:
                 raise VerbFailed(printed(*arguments), status)
@@ -59,7 +62,7 @@ class Verbs:
         from shosei.wire.endpoint import is_ready
 
         start = time.monotonic()
-        _announce("serve", arguments)
+        self._announce("serve", arguments)
         with self._started(arguments) as server:
             while not is_ready(url):
                 if server.poll() is not None:
@@ -71,11 +74,10 @@ class Verbs:
 
     @contextmanager
     def _started(self, arguments: tuple[str, ...]) -> Iterator[subprocess.Popen[bytes]]:
-        """A verb in a process of its own. If it still runs at the end of the block, it is told to stop.
-
-        What it prints goes to standard error: standard output is for the result of the verb that runs it.
-        """
-        process = subprocess.Popen(command(*arguments), env=self._environment, stdout=sys.__stderr__)
+        """A verb in a process of its own. If it still runs at the end of the block, it is told to stop."""
+        with self._opened() as output:
+            errors = output if self._output else None
+            process = subprocess.Popen(command(*arguments), env=self._environment, stdout=output, stderr=errors)
         try:
             yield process
         finally:
@@ -86,6 +88,13 @@ class Verbs:
                 except subprocess.TimeoutExpired:
                     process.kill()
                     process.wait()
+
+    def _announce(self, name: str, arguments: tuple[str, ...]) -> None:
+        with self._opened() as output:
+            print(f"\n── {name} " + "─" * (70 - len(name)) + f"\n$ {printed(*arguments)}", file=output, flush=True)
+
+    def _opened(self) -> AbstractContextManager[TextIO | None]:
+        return open(self._output, "a") if self._output else nullcontext(sys.__stderr__)
 
 
 def by_step(overrides: Iterable[str], kinds: Mapping[str, type[Config]]) -> dict[str, list[str]]:
@@ -107,7 +116,7 @@ def code_of(steps: Callable[[], object]) -> int:
     try:
         steps()
     except VerbFailed as failure:
-        say(f"\nshosei: a step ended with exit code {failure.code}: {failure.command}")
+        print(f"\nshosei: a step ended with exit code {failure.code}: {failure.command}", file=sys.stderr, flush=True)
         return failure.code
     return 0
 
@@ -130,7 +139,3 @@ def activation() -> str:
         return ""
     near = activate.is_relative_to(Path.cwd())
     return shlex.join([".", str(activate.relative_to(Path.cwd()) if near else activate)])
-
-
-def _announce(name: str, arguments: tuple[str, ...]) -> None:
-    say(f"\n── {name} " + "─" * (70 - len(name)) + f"\n$ {printed(*arguments)}")

@@ -1,0 +1,98 @@
+"""What a search for better settings tells of itself: what was said before it began, its trials, its verdict."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from shosei.log.event import Event, Int64
+
+
+class TuneBegin(Event, tag="tune.begin"):
+    """What is sought, said before the first trial. A search that goes on says it again, word for word."""
+
+    subject: str  # serve | train | agent
+    target: str  # its name
+    target_hash: str  # SHA-256 of all that is said here but the budget
+    figure: str  # what is to become better: METRIC or METRIC.FIGURE
+    of_phase: str  # training | inference: of the figure
+    direction: str  # higher | lower
+    relative: bool  # gains are ratios less 1; else differences
+    gain: float  # the smallest one worth having
+    budget: str  # as it was written: 60trials | 30m
+    seed: Int64
+    default: dict[str, Any]  # setting -> value
+    space: dict[str, dict[str, Any]]  # setting -> its fields, as in the target's file
+    profile: str = ""
+    limits: dict[str, dict[str, float]] = {}  # METRIC.FIGURE -> min, max
+    second_figure: str = ""  # the other axis of the trade-off
+    second_direction: str = ""
+    settings: dict[str, Any] = {}  # the target's table [serve], [train] or [agent]
+
+
+class TuneTrialBegin(Event, tag="tune.trial.begin"):
+    """A trial began. Without a ``tune.trial`` of its number it was broken off, and counts for nothing."""
+
+    number: Int64  # from 1; one that was broken off is begun again under its number
+    candidate: dict[str, Any]  # setting -> value
+    stage: str  # search | confirm
+    round: Int64  # confirm: from 1, of default and finalists in turn; search: 0
+    rung: Int64  # search: how far a challenger has come in its race, from 0
+    seed: Int64
+    folder: str  # below the search's folder
+
+
+class TuneTrial(Event, tag="tune.trial"):
+    """A trial ended: what it was, as in its begin, and what came of it."""
+
+    number: Int64
+    candidate: dict[str, Any]
+    stage: str
+    round: Int64
+    rung: Int64
+    seed: Int64
+    folder: str
+    state: str  # done | failed (it crashed, was not ready, or measured nothing)
+    seconds: float
+    value: float | None = None  # of the objective's figure
+    figures: dict[str, float] = {}  # others, such as the second one
+    units: dict[str, float] = {}  # of tasks: what each adds to the value, by its key; the same keys are paired
+    limits: dict[str, str] = {}  # METRIC.FIGURE -> pass | missed | unknown
+    reason: str = ""  # why it failed
+    dropped: bool = False  # its race ended here: the candidate does not come further
+
+
+class TuneFinalist(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A candidate that was held against the default on fresh seeds. Gains are signed so that more is better.
+
+    ``believed`` is what the search alone would have said, ``gain`` what fresh measurements say, with its 95 %
+    ``interval``.
+    """
+
+    candidate: dict[str, Any]
+    believed: float | None = None
+    gain: float | None = None
+    interval: tuple[float | None, float | None] = (None, None)
+    p: float | None = None
+    p_adjusted: float | None = None  # Holm, over all finalists
+    rounds: int = 0  # pairs, or tasks, that the test rests on
+    value: float | None = None  # mean over its rounds
+    default_value: float | None = None  # of the default in the same rounds
+    given_up: bool = False  # early, as another one was ahead or it would not have come to a gain
+    reason: str = ""  # why it is not confirmed
+
+
+class TuneVerdict(Event, tag="tune.verdict"):
+    """What the search comes to."""
+
+    verdict: str  # gain | keep | insufficient | invalid
+    best: dict[str, Any]  # the confirmed candidate; the default where nothing was confirmed
+    finalists: list[TuneFinalist]
+    reason: str = ""
+    trials: Int64 = 0
+    seconds: float = 0.0
+    saved_trials: Int64 = 0  # that races which ended early did not run
+    saved_seconds: float = 0.0
+    detectable: float | None = None  # smallest gain that the confirmation would have found with 80 % power
+    noise: float | None = None  # between runs of the default: of a ratio, or absolute

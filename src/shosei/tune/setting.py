@@ -1,0 +1,104 @@
+"""A setting that may change, and a candidate: a value for each of them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from shosei.config import Config, table, validate
+from shosei.errors import InputError
+
+Value = str | int | float | bool
+Candidate = dict[str, Value]  # setting -> value
+
+
+class Setting(Config):
+    """One line of the space: a table ``[space.NAME]`` of a target."""
+
+    type: Literal["int", "float", "choice", "file"] = Field(
+        description="int and float have a range, choice its choices; file: choices that are paths of text files."
+    )
+    default: Value = Field(description="What it is where nobody tunes it; what every candidate is held against.")
+    low: float | None = Field(default=None, description="Lowest value of a range.")
+    high: float | None = Field(default=None, description="Highest value of a range.")
+    step: float | None = Field(default=None, gt=0, description="Distance of neighbouring values of a range.")
+    log: bool = Field(default=False, description="Whether a range is searched by ratios, such as 8, 16, 32.")
+    choices: list[Value] = Field(default=[], description="The values of a choice, or the files.")
+    answers: bool = Field(
+        default=False, description="Whether it may change what a model answers, so that each candidate takes an exam."
+    )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.type in ("choice", "file"):
+            if len(self.choices) < 2:
+                raise InputError("a choice needs two choices at least, such as choices = ['a', 'b']")
+            if self.default not in self.choices:
+                raise InputError(f"the default {self.default!r} is none of the choices {self.choices!r}")
+            return self
+        if self.low is None or self.high is None or not self.low < self.high:
+            raise InputError("a range needs low and high, the first one below the second")
+        if self.log and (self.low <= 0 or self.step):
+            raise InputError("a range that is searched by ratios (log = true) begins above 0 and has no step")
+        if isinstance(self.default, (str, bool)) or not self.low <= self.default <= self.high:
+            raise InputError(f"the default {self.default!r} is not within {self.low:g} and {self.high:g}")
+        return self
+
+    @property
+    def is_range(self) -> bool:
+        """Whether its values have an order and a distance."""
+        return self.type in ("int", "float")
+
+    def place(self, value: Value) -> float:
+        """Where ``value`` of a range lies between low (0) and high (1)."""
+        assert self.low is not None and self.high is not None
+        assert not isinstance(value, str)
+        if self.log:
+            return math.log(value / self.low) / math.log(self.high / self.low)
+        return (value - self.low) / (self.high - self.low)
+
+
+Space = dict[str, Setting]
+
+
+def read_space(tables: dict[str, Any], folder: Path) -> Space:
+    """The settings of ``[space]``; files are relative to ``folder``, where the target's file lies.
+
+    Raises InputError that names the setting, also where a file is missing.
+    """
+    space = {}
+    for name, fields in tables.items():
+        where = f"space.{name}"
+        try:
+            space[name] = _resolved(validate(Setting, table(fields, where), where), folder)
+        except InputError as error:
+            raise InputError(str(error) if where in str(error) else f"{where}: {error}") from None
+    return space
+
+
+def default_of(space: Space) -> Candidate:
+    """The candidate in which nothing is changed."""
+    return {name: setting.default for name, setting in space.items()}
+
+
+def candidate_id(candidate: Candidate) -> str:
+    """Eight hexadecimal digits that stand for a candidate, the same on every machine."""
+    return hashlib.sha256(json.dumps(candidate, sort_keys=True).encode()).hexdigest()[:8]
+
+
+def _resolved(setting: Setting, folder: Path) -> Setting:
+    """Paths of files from where the target's file lies."""
+    if setting.type != "file":
+        return setting
+    paths = {choice: folder / str(choice) for choice in setting.choices}
+    for path in paths.values():
+        if not path.is_file():
+            raise InputError(f"no file {path}")
+    return setting.model_copy(
+        update={"choices": [str(path) for path in paths.values()], "default": str(paths[setting.default])}
+    )
