@@ -24,8 +24,8 @@ class Setting(Config):
         description="int and float have a range, choice its choices; file: choices that are paths of text files."
     )
     default: Value = Field(description="What it is where nobody tunes it; what every candidate is held against.")
-    low: float | None = Field(default=None, description="Lowest value of a range.")
-    high: float | None = Field(default=None, description="Highest value of a range.")
+    low: float = Field(default=0, description="Lowest value of a range.")
+    high: float = Field(default=0, description="Highest value of a range.")
     step: float | None = Field(default=None, gt=0, description="Distance of neighbouring values of a range.")
     log: bool = Field(default=False, description="Whether a range is searched by ratios, such as 8, 16, 32.")
     choices: list[Value] = Field(default=[], description="The values of a choice, or the files.")
@@ -41,7 +41,7 @@ class Setting(Config):
             if self.default not in self.choices:
                 raise InputError(f"the default {self.default!r} is none of the choices {self.choices!r}")
             return self
-        if self.low is None or self.high is None or not self.low < self.high:
+        if not self.low < self.high:
             raise InputError("a range needs low and high, the first one below the second")
         if self.log and (self.low <= 0 or self.step):
             raise InputError("a range that is searched by ratios (log = true) begins above 0 and has no step")
@@ -56,7 +56,6 @@ class Setting(Config):
 
     def place(self, value: Value) -> float:
         """Where ``value`` of a range lies between low (0) and high (1)."""
-        assert self.low is not None and self.high is not None
         assert not isinstance(value, str)
         if self.log:
             return math.log(value / self.low) / math.log(self.high / self.low)
