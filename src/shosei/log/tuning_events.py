@@ -60,14 +60,13 @@ class TuneTrial(Event, tag="tune.trial"):
     units: dict[str, float] = {}  # of tasks: what each adds to the value, by its key; the same keys are paired
     limits: dict[str, str] = {}  # METRIC.FIGURE -> pass | missed | unknown
     reason: str = ""  # why it failed
-    dropped: bool = False  # its race ended here: the candidate does not come further
 
 
 class TuneFinalist(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A candidate that was held against the default on fresh seeds. Gains are signed so that more is better.
 
-    ``believed`` is what the search alone would have said, ``gain`` what fresh measurements say, with its 95 %
-    ``interval``.
+    ``believed`` is what the search makes of all its trials, ``gain`` what fresh measurements say, with an ``interval``
+    that holds for all finalists together with 95 % confidence.
     """
 
     candidate: dict[str, Any]
@@ -79,8 +78,8 @@ class TuneFinalist(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     rounds: int = 0  # pairs, or tasks, that the test rests on
     value: float | None = None  # mean over its rounds
     default_value: float | None = None  # of the default in the same rounds
-    given_up: bool = False  # early, as another one was ahead or it would not have come to a gain
-    reason: str = ""  # why it is not confirmed
+    detectable: float | None = None  # the smallest gain that so many rounds find with 80 % power
+    reason: str = ""  # why it is no gain: failed | limits | futile (given up early) | unproven | too_small | few
 
 
 class TuneVerdict(Event, tag="tune.verdict"):
@@ -89,10 +88,10 @@ class TuneVerdict(Event, tag="tune.verdict"):
     verdict: str  # gain | keep | insufficient | invalid
     best: dict[str, Any]  # the confirmed candidate; the default where nothing was confirmed
     finalists: list[TuneFinalist]
-    reason: str = ""
+    reason: str = ""  # of keep: no_candidate | unconfirmed; of insufficient: budget | rounds; of invalid: default
+    luckiest: float | None = None  # gain of the best single trial, which another tuner would have announced
     trials: Int64 = 0
     seconds: float = 0.0
     saved_trials: Int64 = 0  # that races which ended early did not run
     saved_seconds: float = 0.0
-    detectable: float | None = None  # smallest gain that the confirmation would have found with 80 % power
-    noise: float | None = None  # between runs of the default: of a ratio, or absolute
+    noise: float | None = None  # standard deviation between measurements of one candidate: of a ratio, or absolute

@@ -16,6 +16,8 @@ from shosei.errors import InputError
 Value = str | int | float | bool
 Candidate = dict[str, Value]  # setting -> value
 
+_NEAR = 0.2  # of a range: values that are nearer do much the same
+
 
 class Setting(Config):
     """One line of the space: a table ``[space.NAME]`` of a target."""
@@ -61,6 +63,17 @@ class Setting(Config):
             return math.log(value / self.low) / math.log(self.high / self.low)
         return (value - self.low) / (self.high - self.low)
 
+    def value_at(self, place: float) -> Value:
+        """The value of a range that lies nearest to ``place``, from 0 (low) to 1 (high)."""
+        if self.log:
+            value = self.low * (self.high / self.low) ** place
+        else:
+            value = self.low + place * (self.high - self.low)
+        if self.step:
+            value = self.low + self.step * round((value - self.low) / self.step)
+        rounded = round(value) if self.type == "int" else float(f"{value:.4g}")
+        return type(rounded)(min(max(rounded, self.low), self.high))
+
 
 Space = dict[str, Setting]
 
@@ -88,6 +101,14 @@ def default_of(space: Space) -> Candidate:
 def candidate_id(candidate: Candidate) -> str:
     """Eight hexadecimal digits that stand for a candidate, the same on every machine."""
     return hashlib.sha256(json.dumps(candidate, sort_keys=True).encode()).hexdigest()[:8]
+
+
+def are_alike(space: Space, a: Candidate, b: Candidate) -> bool:
+    """Whether two candidates have the same choices, and ranges next to each other."""
+    return all(
+        abs(setting.place(a[name]) - setting.place(b[name])) < _NEAR if setting.is_range else a[name] == b[name]
+        for name, setting in space.items()
+    )
 
 
 def _resolved(setting: Setting, folder: Path) -> Setting:

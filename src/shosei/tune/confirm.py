@@ -1,0 +1,110 @@
+"""The confirmation: a few finalists against the default, on fresh seeds, in rounds that were planned beforehand."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from scipy import special
+
+from shosei.metrics.stats import MIN_CLUSTERS, variance
+from shosei.metrics.stats.difference import ALPHA, POWER, quantile
+from shosei.tune.gain import Pair, Scale
+from shosei.tune.setting import Candidate
+from shosei.tune.trial import TrialResult
+
+MOST_FINALISTS = 3
+_HOPELESS = 0.05  # chance of coming to a gain, if what was believed were true, below which a finalist is given up
+_MISSES = 1  # rounds more than the default in which a finalist may miss a limit
+
+
+@dataclass(slots=True)
+class Finalist:
+    """A candidate in the confirmation, with the gain that the search believed in, on the search's scale."""
+
+    candidate: Candidate
+    believed: float
+    pairs: list[Pair] = field(default_factory=list)
+    missed: int = 0  # rounds in which it missed a limit and the default did not
+    given_up: str = ""  # why: failed | limits | futile
+
+    def add(self, default: TrialResult, result: TrialResult) -> None:
+        """One round more."""
+        if result.value is None:
+            self.given_up = "failed"
+            return
+        self.missed += default.is_kept - result.is_kept
+        if self.missed > _MISSES:
+            self.given_up = "limits"
+        self.pairs.append((default, result))
+
+
+def detectable(noise: float, rounds: int, family: int) -> float:
+    """The gain, on the search's scale, that so many rounds find with 80 % power."""
+    freedom = max(1, rounds - 1)
+    return (quantile(freedom, 1 - ALPHA / 2 / family) + quantile(freedom, POWER)) * noise * math.sqrt(2 / rounds)
+
+
+def finalists_for(trials: int, believed: Sequence[float], noise: float | None, least_rounds: int) -> int:
+    """How many of the best may stand: each one more takes rounds from all, and must be worth it."""
+    count = 1
+    while count < min(MOST_FINALISTS, len(believed)) and noise is not None:
+        rounds = trials // (count + 2)
+        if rounds < least_rounds or detectable(noise, rounds, count + 1) > believed[count]:
+            break
+        count += 1
+    return count
+
+
+def confirm(
+    finalists: Sequence[Finalist],
+    default: Candidate,
+    rounds: int,
+    scale: Scale,
+    seed: int,
+    measure: Callable[[Candidate, int], TrialResult | None],
+) -> None:
+    """Take ``rounds``, in each the default and every finalist once, in random order; ``measure`` has no time: None.
+
+    How many there are is settled before the first: a test that may be repeated until it succeeds proves nothing. A
+    finalist is given up early where it cannot come to a gain any more, which announces none.
+    """
+    order = random.Random(seed)
+    for round in range(1, rounds + 1):
+        standing = [finalist for finalist in finalists if not finalist.given_up]
+        if not standing:
+            return
+        results: list[tuple[Candidate, TrialResult]] = []
+        for candidate in order.sample([default, *(finalist.candidate for finalist in standing)], len(standing) + 1):
+            if (result := measure(candidate, round)) is None:
+                return
+            results.append((candidate, result))
+        of_default = next(result for candidate, result in results if candidate == default)
+        if of_default.value is None:
+            continue
+        for finalist in standing:
+            finalist.add(of_default, next(result for candidate, result in results if candidate == finalist.candidate))
+            if not finalist.given_up and is_futile(finalist, scale, rounds, len(finalists)):
+                finalist.given_up = "futile"
+
+
+def is_futile(finalist: Finalist, scale: Scale, rounds: int, family: int) -> bool:
+    """Whether the rest, were it as good as was believed, would hardly make a gain of it (conditional power)."""
+    gains = [gain for pair in finalist.pairs if (gain := scale.of_pairs([pair])) is not None]
+    left = rounds - len(gains)
+    if len(gains) < 3 or left <= 0 or finalist.pairs[0][0].units:
+        return False
+    spread = math.sqrt(variance(gains))
+    needed = quantile(rounds - 1, 1 - ALPHA / 2 / family) * spread / math.sqrt(rounds)
+    rest = (needed * rounds - math.fsum(gains)) / left
+    if spread == 0:
+        return rest > finalist.believed
+    return bool(special.ndtr((finalist.believed - rest) / (spread / math.sqrt(left))) < _HOPELESS)
+
+
+def enough(pairs: Sequence[Pair], least_rounds: int) -> bool:
+    """Whether there are rounds, and tasks, enough for a test."""
+    units = set.union(set(), *(before.units.keys() & after.units.keys() for before, after in pairs))
+    return len(pairs) >= least_rounds and (not units or len(units) >= MIN_CLUSTERS)

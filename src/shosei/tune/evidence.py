@@ -1,0 +1,113 @@
+"""What the trials of a search say together: of every candidate a gain over the default, smoothed, and the noise."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from shosei.metrics.stats import mean
+from shosei.tune.confirm import Finalist
+from shosei.tune.gain import HALF, Scale, spread_within
+from shosei.tune.record import Record, Tried
+from shosei.tune.setting import Candidate, Space, are_alike, candidate_id, default_of
+from shosei.tune.surface import Surface
+from shosei.tune.trial import Subject, TrialResult
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """The search's part of a ``record``, as it stands now."""
+
+    record: Record
+    subject: Subject
+    space: Space
+    scale: Scale
+
+    @property
+    def tried(self) -> list[Tried]:
+        """The trials of the search."""
+        return [each for each in self.record.tried if each.trial.stage == "search"]
+
+    @property
+    def seen(self) -> list[Candidate]:
+        """All candidates, the default among them, in the order of their first trials."""
+        return list({each.trial.id: each.trial.candidate for each in self.tried}.values())
+
+    def of(self, candidate: Candidate) -> list[Tried]:
+        """The trials of a candidate."""
+        return [each for each in self.tried if each.trial.candidate == candidate]
+
+    def at(self, rung: int) -> Mapping[str, TrialResult]:
+        """What was measured at a rung, by the candidate's id."""
+        return {each.trial.id: each.result for each in self.tried if each.trial.rung == rung}
+
+    def works(self, candidate: Candidate) -> bool:
+        """Whether it kept all limits in all trials and, where rungs differ, came to the last one."""
+        tried = self.of(candidate)
+        is_through = self.subject.repeats or tried[-1].trial.rung == self.subject.rungs - 1
+        return is_through and all(each.result.is_kept for each in tried)
+
+    def points(self) -> list[tuple[Candidate, float]]:
+        """What the surface is drawn through: every trial or, where rungs differ, each candidate once.
+
+        What failed, or missed a limit, is as bad as the scale tells.
+        """
+        default = default_of(self.space)
+        if self.subject.repeats:
+            values = [each.result.value for each in self.of(default) if each.result.value is not None]
+            baseline = TrialResult(mean(values))
+            groups = [(each.trial.candidate, [(baseline, each.result)]) for each in self.tried]
+        else:
+            of_default = {each.trial.rung: each.result for each in self.of(default)}
+            groups = [
+                (candidate, [(of_default[each.trial.rung], each.result) for each in self.of(candidate)])
+                for candidate in self.seen
+            ]
+        kept = [all(after.is_kept for _, after in pairs) or candidate == default for candidate, pairs in groups]
+        gains = [
+            self.scale.of_pairs(pairs) if is_kept else None for (_, pairs), is_kept in zip(groups, kept, strict=True)
+        ]
+        worst = -HALF if self.scale.is_relative else min([0.0, *(gain for gain in gains if gain is not None)])
+        return [
+            (candidate, worst if gain is None else gain) for (candidate, _), gain in zip(groups, gains, strict=True)
+        ]
+
+    def gain(self, candidate: Candidate) -> float:
+        """What a candidate got on average."""
+        return mean([gain for other, gain in self.points() if other == candidate])
+
+    def surface(self) -> Surface:
+        """The smoothed gains."""
+        points = self.points()
+        return Surface(self.space, [candidate for candidate, _ in points], [gain for _, gain in points])
+
+    def finalists(self) -> list[Finalist]:
+        """Who can be confirmed, with the gain that is believed in, best first: each was seen to work."""
+        default, seen, chosen = default_of(self.space), self.seen, list[Finalist]()
+        of_default, *gains = self.surface().gains([default, *seen])
+        for gain, place in sorted(zip(gains, range(len(seen)), strict=True), reverse=True):
+            candidate = seen[place]
+            is_new = not any(are_alike(self.space, candidate, other.candidate) for other in chosen)
+            if gain > of_default and is_new and candidate != default and self.works(candidate):
+                chosen.append(Finalist(candidate, float(gain - of_default)))
+        return chosen
+
+    def noise(self) -> float | None:
+        """Standard deviation between measurements of one candidate; None where none was repeated.
+
+        The larger one of what repeated candidates show and what the surface leaves: neither rests on many trials.
+        """
+        points, groups = self.points(), dict[str, list[float]]()
+        for candidate, gain in points:
+            groups.setdefault(candidate_id(candidate), []).append(gain)
+        if (within := spread_within(list(groups.values()))) is None:
+            return None
+        smooth = self.surface().gains([candidate for candidate, _ in points])
+        left = [gain - of_surface for (_, gain), of_surface in zip(points, smooth, strict=True)]
+        return max(within, math.sqrt(mean([each**2 for each in left])))
+
+    def luckiest(self) -> float | None:
+        """The gain of the best single trial: what a search that believes it would announce."""
+        default = default_of(self.space)
+        return max((gain for candidate, gain in self.points() if candidate != default), default=None)

@@ -1,0 +1,83 @@
+"""Which candidate to measure next: an even spread over all settings, then what Optuna's TPE proposes."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from shosei.tune.setting import Candidate, Setting, Space, Value
+from shosei.tune.surface import levels
+
+if TYPE_CHECKING:
+    import optuna
+
+
+class Proposer:
+    """Optuna's ask and tell. With a ``storage`` URL, machines that search under the same ``name`` share what they know.
+
+    ``design``: how many candidates are spread evenly before TPE has its say.
+    """
+
+    def __init__(self, space: Space, design: int, seed: int, storage: str = "", name: str = "") -> None:
+        import optuna
+
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
+        self._distributions = {key: _distribution(setting) for key, setting in space.items()}
+        self._design = spread(space, design, seed)
+        self._asked: dict[str, optuna.Trial] = {}
+        self._study = optuna.create_study(
+            sampler=optuna.samplers.TPESampler(seed=seed, n_startup_trials=0, multivariate=True),
+            direction="maximize",
+            storage=storage or None,
+            study_name=name or None,
+            load_if_exists=bool(storage),
+        )
+
+    def propose(self, logged: Candidate | None = None) -> Candidate:
+        """The next candidate: as the log has it, else the design's, else what TPE makes of all that it was told."""
+        designed = self._design.pop(0) if self._design else None
+        if given := logged or designed:
+            self._study.enqueue_trial(given)
+        trial = self._study.ask(self._distributions)
+        self._asked[str(trial.params)] = trial
+        return dict(trial.params)
+
+    def tell(self, candidate: Candidate, gain: float, limits: Mapping[str, str]) -> None:
+        """What came of a candidate: its gain over the default, and which limits it missed."""
+        import optuna
+
+        constraints = {key: 1.0 if said == "missed" else -1.0 for key, said in limits.items()}
+        if (trial := self._asked.pop(str(candidate), None)) is None:  # measured again
+            self._study.add_trial(
+                optuna.trial.create_trial(
+                    params=candidate, distributions=self._distributions, value=gain, constraints=constraints
+                )
+            )
+            return
+        for key, amount in constraints.items():
+            trial.set_constraint(key, amount)
+        self._study.tell(trial, gain)
+
+
+def spread(space: Space, count: int, seed: int) -> list[Candidate]:
+    """``count`` candidates in which every setting has each of its levels about as often (a Latin hypercube)."""
+    order = random.Random(seed)
+    columns: dict[str, list[Value]] = {}
+    for name, setting in space.items():
+        values = levels(setting)
+        dealt: list[Value] = []
+        while len(dealt) < count:
+            dealt += order.sample(values, len(values))
+        columns[name] = order.sample(dealt[:count], count)
+    return [{name: column[row] for name, column in columns.items()} for row in range(count)]
+
+
+def _distribution(setting: Setting) -> optuna.distributions.BaseDistribution:
+    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+    if setting.type == "int":
+        return IntDistribution(round(setting.low), round(setting.high), setting.log, round(setting.step or 1))
+    if setting.type == "float":
+        return FloatDistribution(setting.low, setting.high, setting.log, setting.step)
+    return CategoricalDistribution(setting.choices)

@@ -1,0 +1,125 @@
+"""The search: the default, an even spread of candidates, races of what TPE proposes, a look at what seems best."""
+
+from __future__ import annotations
+
+import hashlib
+
+from shosei.errors import MeasurementInvalid
+from shosei.tune.budget import Purse
+from shosei.tune.evidence import Evidence
+from shosei.tune.gain import Pair, Scale
+from shosei.tune.proposer import Proposer
+from shosei.tune.race import is_behind, is_left_behind
+from shosei.tune.record import Record
+from shosei.tune.setting import Candidate, candidate_id, default_of
+from shosei.tune.target import Target
+from shosei.tune.trial import Subject, TrialResult
+
+_DEFAULTS = 3  # trials of the default, spread over a search that measures anew: the noise, and what drifts
+_DESIGN_SHARE = 0.6  # of the candidates: spread evenly; the others race
+_PROOFS = 3  # trials at its end, of what all trials together say is best: nobody is a finalist who was never seen
+_TRIES = 3  # of the default, until it works
+
+
+class Search:
+    """The search's trials, each paid from ``purse``, and who has the first place in its races."""
+
+    def __init__(self, target: Target, subject: Subject, record: Record, purse: Purse, seed: int) -> None:
+        self.evidence = Evidence(record, subject, target.space, Scale.of(target.objective))
+        self.saved_trials = 0  # that races did not run
+        self._subject, self._record, self._purse, self._seed = subject, record, purse, seed
+        self._default = self._incumbent = default_of(target.space)
+
+    def take_default(self) -> None:
+        """Measure the default: once or, where that stays true, at each rung.
+
+        Raises MeasurementInvalid where it never worked.
+        """
+        for rung in range(1 if self._subject.repeats else self._subject.rungs):
+            for _ in range(_TRIES):
+                if (result := self._measure(self._default, rung)).value is not None:
+                    break
+            else:
+                raise MeasurementInvalid(f"not one of {_TRIES} trials of the default worked: {result.reason}")
+
+    def run(self, storage: str = "", name: str = "") -> None:
+        """Try candidates until the search's part of the budget is spent. Machines of one ``storage`` share ``name``."""
+        affordable = int(self._purse.for_search / self._purse.price("search"))
+        design = max(1, round(_DESIGN_SHARE * (affordable - _DEFAULTS - _PROOFS)))
+        proposer, count = Proposer(self.evidence.space, design, self._seed, storage, name), 0
+        while self._purse.searches(trials=1 + _PROOFS):
+            if self._subject.repeats and count in (design // 2, design):
+                self._measure(self._default)
+            candidate = proposer.propose(self._record.logged)
+            self._enter(candidate, is_screened=count < design)
+            proposer.tell(candidate, self.evidence.gain(candidate), self.evidence.of(candidate)[-1].result.limits)
+            count += 1
+        for _ in range(_PROOFS):
+            if self._purse.searches():
+                self._prove()
+
+    def _measure(self, candidate: Candidate, rung: int = 0) -> TrialResult:
+        """A trial on a seed of its own or, where what was measured stays true, on its rung's."""
+        place = ("trial", len(self._record.tried)) if self._subject.repeats else ("rung", rung)
+        return self._record.measure(self._subject, candidate, "search", seed_of(self._seed, *place), rung=rung)
+
+    def _enter(self, challenger: Candidate, *, is_screened: bool) -> None:
+        """Measure a challenger; let it race the incumbent, but for those that are only ``is_screened``."""
+        if not self._subject.repeats:
+            self._climb(challenger)
+            return
+        self._measure(challenger)
+        if is_screened or challenger == self._incumbent:
+            return
+        of_incumbent, of_challenger = self.evidence.surface().gains([self._incumbent, challenger])
+        if self.evidence.works(challenger) and of_challenger > of_incumbent:
+            self._take_turns(challenger)
+        else:
+            self.saved_trials += 2 * (self._subject.rungs - 1)
+
+    def _take_turns(self, challenger: Candidate) -> None:
+        """Challenger and incumbent by turns, each pair on one seed, until the challenger is behind or has the place."""
+        pairs: list[Pair] = []
+        for rung in range(1, self._subject.rungs):
+            if not self._purse.searches(trials=2 + _PROOFS):
+                return
+            seed = seed_of(self._seed, "turn", len(self._record.tried))
+            turns = [self._incumbent, challenger] if rung % 2 else [challenger, self._incumbent]
+            results = [self._record.measure(self._subject, each, "search", seed, rung=rung) for each in turns]
+            before, after = results if rung % 2 else reversed(results)
+            pairs.append((before, after))
+            if is_behind(pairs, self.evidence.scale, self.evidence.noise()):
+                self.saved_trials += 2 * (self._subject.rungs - 1 - rung)
+                return
+        self._incumbent = challenger
+
+    def _climb(self, challenger: Candidate) -> None:
+        """A challenger up the rungs, as long as it is not behind what the incumbent got there."""
+        pairs: list[Pair] = []
+        for rung in range(self._subject.rungs):
+            if not self._purse.searches(rung):
+                return
+            others = self.evidence.at(rung)
+            result = self._measure(challenger, rung)
+            pairs.append((others[candidate_id(self._incumbent)], result))
+            scale = self.evidence.scale
+            if is_behind(pairs, scale, None) if result.units else is_left_behind(result, list(others.values()), scale):
+                self.saved_trials += self._subject.rungs - 1 - rung
+                return
+        if (self.evidence.scale.of_pairs(pairs) or 0) > 0:
+            self._incumbent = challenger
+
+    def _prove(self) -> None:
+        """Measure what all trials together say is best; where what was measured stays true, unless it is known."""
+        surface, seen = self.evidence.surface(), self.evidence.seen
+        best = seen[int(surface.gains(seen).argmax())]
+        peak = self._record.logged or surface.peak(best, self._default)
+        if self._subject.repeats:
+            self._measure(peak)
+        elif peak not in seen:
+            self._climb(peak)
+
+
+def seed_of(seed: int, stage: str, number: int) -> int:
+    """A seed for one use, from the search's: no stage shares one with another."""
+    return int.from_bytes(hashlib.sha256(f"{seed} {stage} {number}".encode()).digest()[:4], "big") >> 1

@@ -1,0 +1,125 @@
+"""What noisy trials say together: the gain of every candidate, smoothed, so that no lucky trial is believed.
+
+A Gaussian process whose covariance is a sum over settings, so that all trials say something about each of them, and,
+by half its weight, their product, for settings that act together (Duvenaud, Nickisch and Rasmussen 2011). How strong
+the settings are, beside the noise, is averaged over by the marginal likelihood, which shrinks gains towards 0 where
+trials do not agree.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from shosei.tune.setting import Candidate, Setting, Space, Value
+
+_LENGTH = 0.6  # of a range: how far apart values say little about each other
+_STRENGTHS = (1e-4, 0.02, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2)  # of one setting, in variances of the noise
+_TOGETHER = (0.0, 0.5)  # weight of the product beside the sum
+_NEGLIGIBLE = 1e-4  # weight below which a model says nothing
+_PASSES = 4  # over all settings, on the way up
+_IDLE = 0.15  # share of the gain that a changed setting must bring
+
+
+@dataclass(frozen=True, slots=True)
+class _Model:
+    """One strength of the settings: ``weight`` of its word, mean, and what each trial adds."""
+
+    weight: float
+    together: float
+    mean: float
+    adds: np.ndarray
+
+
+class Surface:
+    """The smoothed gain of candidates, after trials of some."""
+
+    def __init__(self, space: Space, candidates: Sequence[Candidate], gains: Sequence[float]) -> None:
+        self._space = space
+        self._at = self._places(candidates)
+        self._models = self._fitted(np.asarray(gains, dtype=float))
+
+    def gains(self, candidates: Sequence[Candidate]) -> np.ndarray:
+        """The smoothed gain of each."""
+        shared, product = self._covariances(self._places(candidates))
+        total = np.zeros(len(candidates))
+        for model in self._models:
+            total += model.weight * (model.mean + (shared + model.together * product) @ model.adds)
+        return total
+
+    def peak(self, start: Candidate, default: Candidate) -> Candidate:
+        """The best candidate that is reached from ``start`` by changing one setting at a time.
+
+        What differs from ``default`` and brings next to nothing is changed back.
+        """
+        best = start
+        for _ in range(_PASSES):
+            before = best
+            for name, setting in self._space.items():
+                best = self._best([best, *({**best, name: value} for value in levels(setting))])
+            if best == before:
+                break
+        return self._without_idle(best, default)
+
+    def _best(self, candidates: Sequence[Candidate]) -> Candidate:
+        gains = self.gains(candidates)
+        return candidates[int(np.argmax(gains - 1e-9 * np.arange(len(gains))))]
+
+    def _without_idle(self, best: Candidate, default: Candidate) -> Candidate:
+        of_default, of_best = self.gains([default, best])
+        for name in self._space:
+            less = {**best, name: default[name]}
+            lost = np.subtract(*self.gains([best, less]))
+            if lost < _IDLE * (of_best - of_default):
+                best = less
+        return best
+
+    def _fitted(self, gains: np.ndarray) -> list[_Model]:
+        n, settings = len(gains), len(self._space)
+        shared, product = self._covariances(self._at)
+        ones, found = np.ones(n), []
+        for together in _TOGETHER:
+            for strength in _STRENGTHS:
+                scale = strength * settings
+                root = np.linalg.cholesky(np.eye(n) + scale * (shared + together * product))
+                one, gain = np.linalg.solve(root, np.column_stack([ones, gains])).T
+                mean = one @ gain / (one @ one)
+                rest = gain - mean * one
+                spread = max(float(rest @ rest), 1e-300)
+                likelihood = -0.5 * (n - 1) * math.log(spread) - np.log(np.diag(root)).sum()
+                likelihood -= 0.5 * math.log(one @ one)
+                found.append((likelihood, together, mean, scale * np.linalg.solve(root.T, rest)))
+        highest = max(likelihood for likelihood, *_ in found)
+        weights = [math.exp(likelihood - highest) for likelihood, *_ in found]
+        return [
+            _Model(weight / sum(weights), together, mean, adds)
+            for weight, (_, together, mean, adds) in zip(weights, found, strict=True)
+            if weight > _NEGLIGIBLE
+        ]
+
+    def _covariances(self, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Of ``places`` (n, settings) with those of the trials: mean over settings, and product."""
+        apart = places[:, None, :] - self._at[None]
+        is_range = np.array([setting.is_range for setting in self._space.values()])
+        each = np.where(is_range, np.exp(-0.5 * (apart / _LENGTH) ** 2), apart == 0)
+        return each.mean(axis=-1), each.prod(axis=-1)
+
+    def _places(self, candidates: Sequence[Candidate]) -> np.ndarray:
+        """(candidates, settings): where a value lies in its range, or which choice it is."""
+        return np.array(
+            [[_place(setting, candidate[name]) for name, setting in self._space.items()] for candidate in candidates]
+        )
+
+
+def levels(setting: Setting, most: int = 9) -> list[Value]:
+    """Values of a setting, evenly over its range, or its choices."""
+    if not setting.is_range:
+        return list(setting.choices)
+    return list(dict.fromkeys(setting.value_at(place) for place in np.linspace(0, 1, most)))
+
+
+def _place(setting: Setting, value: Value) -> float:
+    return setting.place(value) if setting.is_range else float(setting.choices.index(value))
