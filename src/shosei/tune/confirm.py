@@ -16,7 +16,7 @@ from shosei.tune.setting import Candidate
 from shosei.tune.trial import TrialResult
 
 MOST_FINALISTS = 3
-_HOPELESS = 0.05  # chance of coming to a gain, if what was believed were true, below which a finalist is given up
+_HOPELESS = 0.02  # chance of coming to a gain, if what was believed were true, below which a finalist is given up
 _MISSES = 1  # rounds more than the default in which a finalist may miss a limit
 
 
@@ -52,7 +52,7 @@ def finalists_for(trials: int, believed: Sequence[float], noise: float | None, l
     count = 1
     while count < min(MOST_FINALISTS, len(believed)) and noise is not None:
         rounds = trials // (count + 2)
-        if rounds < least_rounds or detectable(noise, rounds, count + 1) > believed[count]:
+        if rounds < least_rounds or detectable(noise, rounds, count + 1) > believed[count] / 2:
             break
         count += 1
     return count

@@ -23,7 +23,7 @@ class Tried:
 
 
 class Record:
-    """All trials so far. ``write`` puts an event on the disk, or raises; ``past`` is the log of a search that stopped."""
+    """All trials so far. ``write`` puts an event on the disk, or raises; ``past``: the log of a search that stopped."""
 
     def __init__(self, folder: Path, write: Callable[[Event], None], past: Log | None = None) -> None:
         self.tried: list[Tried] = []

@@ -17,6 +17,7 @@ from shosei.tune.trial import Subject, TrialResult
 
 _DEFAULTS = 3  # trials of the default, spread over a search that measures anew: the noise, and what drifts
 _DESIGN_SHARE = 0.6  # of the candidates: spread evenly; the others race
+_LEAST_DESIGN = 16  # candidates that are spread evenly in any case: fewer do not tell the settings apart
 _PROOFS = 3  # trials at its end, of what all trials together say is best: nobody is a finalist who was never seen
 _TRIES = 3  # of the default, until it works
 
@@ -45,7 +46,8 @@ class Search:
     def run(self, storage: str = "", name: str = "") -> None:
         """Try candidates until the search's part of the budget is spent. Machines of one ``storage`` share ``name``."""
         affordable = int(self._purse.for_search / self._purse.price("search"))
-        design = max(1, round(_DESIGN_SHARE * (affordable - _DEFAULTS - _PROOFS)))
+        others = affordable - _DEFAULTS - _PROOFS
+        design = max(round(_DESIGN_SHARE * others), min(others, _LEAST_DESIGN))
         proposer, count = Proposer(self.evidence.space, design, self._seed, storage, name), 0
         while self._purse.searches(trials=1 + _PROOFS):
             if self._subject.repeats and count in (design // 2, design):

@@ -65,10 +65,7 @@ class Setting(Config):
 
     def value_at(self, place: float) -> Value:
         """The value of a range that lies nearest to ``place``, from 0 (low) to 1 (high)."""
-        if self.log:
-            value = self.low * (self.high / self.low) ** place
-        else:
-            value = self.low + place * (self.high - self.low)
+        value = self.low * (self.high / self.low) ** place if self.log else self.low + place * (self.high - self.low)
         if self.step:
             value = self.low + self.step * round((value - self.low) / self.step)
         rounded = round(value) if self.type == "int" else float(f"{value:.4g}")

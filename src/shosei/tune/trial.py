@@ -39,8 +39,9 @@ class Trial:
 class TrialResult:
     """What came of a trial. ``value`` is the objective's figure; None where there is none, for a ``reason``.
 
-    ``figures``: others worth a look, by METRIC.FIGURE. ``units``: of tasks, what each independent one (a cluster)
-    got on average, by a key that is the same for the same task; no two rungs share one. ``limits``: METRIC.FIGURE -> pass, missed or unknown.
+    ``figures``: others worth a look, by METRIC.FIGURE. ``units``: of tasks, what each independent one (a cluster) got on
+    average, by a key that is the same for the same task; no two rungs share one. ``limits``: METRIC.FIGURE -> pass,
+    missed or unknown.
     """
 
     value: float | None
