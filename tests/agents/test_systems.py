@@ -80,3 +80,44 @@ def test_with_a_tenth_of_the_calls_broken_all_finish_and_the_counts_equal_what_w
     assert failed == {{"500": "5xx", "cut": "cut stream"}.get(kind, kind): count for kind, count in injected.items()}
     assert failed.total() == len(requests) - 36
     assert failed.total() > 0
+
+
+def test_the_run_s_settings_reach_the_model(tmp_path: Path) -> None:
+    server = Model(lambda body: "zh-calculator" if "tools" not in body else "42")
+    settings = tmp_path / "settings"
+    settings.mkdir()
+    told = {
+        "route_zh": "谁来？",
+        "solve_zh": "慢慢算。\n只答数。\n",
+        "examples_zh": "1*1是多少？\n1\n\n\n2*3是多少？\n6\n算好了\n",
+        "tool_calculator": "算式子",
+        "temperature": "0.25",
+    }
+    for name, text in told.items():
+        (settings / f"{name}.txt").write_text(text, encoding="utf-8")
+    measure(tmp_path / "run", shipped("router"), server.url, tasks([QUESTION]), settings=settings)
+    server.stop()
+    route, solve = server.bodies
+    assert [message["content"] for message in route["messages"]] == ["谁来？", QUESTION]
+    assert [(message["role"], message["content"]) for message in solve["messages"]] == [
+        ("system", "慢慢算。\n只答数。"),
+        ("user", "1*1是多少？"),
+        ("assistant", "1"),
+        ("user", "2*3是多少？"),
+        ("assistant", "6\n算好了"),
+        ("user", QUESTION),
+    ]
+    described = {tool["function"]["name"]: tool["function"]["description"] for tool in solve["tools"]}
+    assert described == {"calculator": "算式子", "numerals": "Writes a number in zh, ja or digits."}
+    assert {route["temperature"], solve["temperature"]} == {0.25}
+
+
+@pytest.mark.parametrize(("name", "text"), [("calls", "many"), ("examples_zh", "only a question")])
+def test_a_setting_that_means_nothing_fails_the_task_by_its_name(
+    tmp_path: Path, model: Model, name: str, text: str
+) -> None:
+    (tmp_path / f"{name}.txt").write_text(text)
+    log = measure(tmp_path / "run", shipped("router"), model.url, tasks([QUESTION]), settings=tmp_path)
+    [workflow] = log.of(Workflow)
+    assert workflow.error == "raised"
+    assert text in workflow.message

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -214,3 +215,34 @@ def _ended(run: Path) -> int:
     with suppress(InputError):
         return len(read_log(run / "log").of(Workflow))
     return 0
+
+
+def test_a_command_finds_its_settings_and_the_log_knows_which_they_were(
+    tmp_path: Path, shosei: Shosei, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SHOSEI_SETTINGS", str(tmp_path))  # of whoever calls us: not the system's
+    server, settings = Model(lambda _body: "42"), tmp_path / "mine"
+    settings.mkdir()
+    (settings / "style.txt").write_text("大阪弁で", encoding="utf-8")
+    given = ["--tasks", suite(tmp_path, ["?"], "大阪弁で"), "--base-url", server.url, "--json"]
+    reading = 'place = os.environ["SHOSEI_SETTINGS"]; print(open(place + "/style.txt").read() if place else "none")'
+    runs = [tmp_path / "with", tmp_path / "without"]
+    told, untold = (
+        shosei("agents", "run", *given, "--run", run, *options, "--", *asking_command(reading))
+        for run, options in zip(runs, (["--settings", settings], []), strict=True)
+    )
+    server.stop()
+    assert (told[0], untold[0]) == (0, 0)
+    assert [score.answer.strip() for run in runs for score in read_log(run / "log").of(Score)] == ["大阪弁で", "none"]
+    with_them, without = (read_log(run / "log").of(RunBegin)[0].hashes for run in runs)
+    assert with_them["settings/style"] == sha256("大阪弁で".encode()).hexdigest()
+    assert with_them.keys() - without.keys() == {"settings/style"}
+
+
+def test_a_folder_without_settings_is_said_so(tmp_path: Path, model: Model, shosei: Shosei) -> None:
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    given = ["--tasks", suite(tmp_path, ["?"]), "--base-url", model.url, "--run", tmp_path / "run"]
+    code, _, said = shosei("agents", "run", "single", *given, "--settings", empty)
+    assert code == 2
+    assert f"{empty}: this folder has no settings" in said

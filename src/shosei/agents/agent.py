@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 
 from openai import AsyncOpenAI
-from pydantic_ai import Agent, UsageLimits, capture_run_messages
+from pydantic_ai import Agent, Tool, UsageLimits, capture_run_messages
 from pydantic_ai.exceptions import AgentRunError
 from pydantic_ai.messages import (
     ModelMessage,
@@ -19,11 +19,12 @@ from pydantic_ai.messages import (
 )
 from pydantic_ai.models.openai import OpenAIChatModel
 from pydantic_ai.providers.openai import OpenAIProvider
+from pydantic_ai.settings import ModelSettings
 
-from shosei.wire.system import Assignment
+from shosei.wire.system import Assignment, setting
 
 _TRIES = 6  # of a request that the provider refuses (429), fails (5xx) or cuts; the waits double from half a second
-_CALLS = 5  # to the model, for one answer: a weak one may call tools for ever
+_CALLS = 5  # to the model, for one answer, unless the setting ``calls`` says otherwise: a weak one may never stop
 
 
 def agent(
@@ -34,7 +35,10 @@ def agent(
     tools: Sequence[Callable[..., str]] = (),
     temperature: float = 0.0,
 ) -> Agent[None, str]:
-    """An agent that asks the task's model at ``base_url`` and says that it is ``name``."""
+    """An agent that asks the task's model at ``base_url`` and says that it is ``name``.
+
+    A run's settings ``temperature`` and ``tool_NAME``, which describes a tool, hold for all agents.
+    """
     client = AsyncOpenAI(
         base_url=base_url,
         api_key=os.environ.get("OPENAI_API_KEY", "none"),
@@ -42,7 +46,9 @@ def agent(
         default_headers={"x-agent": name},
     )
     model = OpenAIChatModel(task.model, provider=OpenAIProvider(openai_client=client))
-    return Agent(model, instructions=instructions or None, tools=tools, model_settings={"temperature": temperature})
+    described = [Tool(tool, description=setting(f"tool_{tool.__name__}", "") or None) for tool in tools]
+    settings = ModelSettings(temperature=setting("temperature", temperature))
+    return Agent(model, instructions=instructions or None, tools=described, model_settings=settings)
 
 
 async def ask(agent: Agent[None, str], prompt: str, earlier: Sequence[Mapping[str, str]] = ()) -> str:
@@ -52,7 +58,7 @@ async def ask(agent: Agent[None, str], prompt: str, earlier: Sequence[Mapping[st
 
     Raises AgentRunError: the provider does not answer, after all retries.
     """
-    history, limits = [_message(turn) for turn in earlier], UsageLimits(request_limit=_CALLS)
+    history, limits = [_message(turn) for turn in earlier], UsageLimits(request_limit=setting("calls", _CALLS))
     with capture_run_messages() as messages:
         try:
             return (await agent.run(prompt, message_history=history, usage_limits=limits)).output.strip()

@@ -1,9 +1,12 @@
 """Everything that the shipped systems say to a model, by language, and the skills that a router chooses from.
 
-Short on purpose: a model of two million parameters reads it. ``nano`` is trained on these very words.
+Short on purpose: a model of two million parameters reads it. ``nano`` is trained on these very words. A run may have
+others in their place: its setting ``NAME_LANG``, such as ``solve_ja``.
 """
 
 from __future__ import annotations
+
+from shosei.wire.system import setting
 
 # A skill is a specialist's tools, by name; a router answers LANGUAGE-SKILL, such as ``zh-calculator``.
 SKILLS: dict[str, tuple[str, ...]] = {
@@ -49,3 +52,32 @@ DEBATE = {
     "ja": "他の答えを見て、もう一度答えよ。",
     "en": "Read the other answers, then answer again.",
 }
+
+_WORDS = {
+    "route": ROUTE,
+    "solve": SOLVE,
+    "check": CHECK,
+    "plan": PLAN,
+    "work": WORK,
+    "write": WRITE,
+    "debate": DEBATE,
+}
+
+
+def prompt(name: str, lang: str) -> str:
+    """What the agent of that role is told in ``lang``."""
+    return setting(f"{name}_{lang}", _WORDS[name][lang])
+
+
+def examples(lang: str) -> list[dict[str, str]]:
+    """Questions with their answers that a solver is shown as earlier turns: the setting ``examples_LANG``, if any.
+
+    A paragraph each, its first line the question, the others the answer. Raises ValueError for one of a single line.
+    """
+    turns = []
+    for paragraph in filter(None, (each.strip() for each in setting(f"examples_{lang}", "").split("\n\n"))):
+        question, _, answer = paragraph.partition("\n")
+        if not answer:
+            raise ValueError(f"the example '{question[:40]}' has no answer: write it in the next line")
+        turns += [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]
+    return turns

@@ -129,9 +129,10 @@ class _Work:
             "baseline": baseline,
             "answers": len(self.tasks) * settings.samples,
         }
+        hashes = self.hashes | settings.setting_hashes()
         with folder.alone("agents"):
-            kept = unfinished(folder, "agents", config, self.hashes, lambda log, _: not baseline or is_beside(log))
-            manifest: dict[str, Any] = {"config": config, "hashes": self.hashes, "profile": self.profile}
+            kept = unfinished(folder, "agents", config, hashes, lambda log, _: not baseline or is_beside(log))
+            manifest: dict[str, Any] = {"config": config, "hashes": hashes, "profile": self.profile}
             manifest |= {"sandbox": self.grader.level} if self.grader and self.grader.backend != "none" else {}
             resumes = None if kept is None else False
             with folder.recording("agents", "inference", new_attempt=resumes, **manifest) as record:

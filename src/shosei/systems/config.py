@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -30,6 +31,11 @@ class AgentsConfig(Config):
         [], description="Shares of calls to break on purpose: 429, 500, delay or cut, such as 429=0.1."
     )
     seed: int = Field(0, description="Of the arrivals, and of which calls are broken.")
+
+    settings: Path | None = Field(
+        None,
+        description="Folder with the system's settings, a file NAME.txt each: prompts, numbers, tools' descriptions.",
+    )
 
     record: Path | None = Field(None, description="Folder to write every answer of the model down in.")
     replay: Path | None = Field(None, description="Folder to read the model's answers from; nobody is asked.")
@@ -64,7 +70,21 @@ class AgentsConfig(Config):
             keep_bodies=self.keep_bodies,
         )
 
+    def setting_hashes(self) -> dict[str, str]:
+        """SHA-256 of each of the system's settings. Raises InputError where there are none to be read."""
+        if self.settings is None:
+            return {}
+        files = sorted(self.settings.glob("*.txt"))
+        if not files:
+            raise InputError(f"--settings {self.settings}: this folder has no settings, which are files NAME.txt")
+        return {f"settings/{file.stem}": sha256(file.read_bytes()).hexdigest() for file in files}
+
     def of_baseline(self, tokens: int | None) -> AgentsConfig:
-        """The same for a baseline that may spend ``tokens`` a task; its recording lies in the system's."""
+        """The same for a baseline that may spend ``tokens`` a task; its recording lies in the system's.
+
+        It has settings of its own: its defaults.
+        """
         record, replay = (folder and folder / "baseline" for folder in (self.record, self.replay))
-        return self.model_copy(update={"calls": None, "tokens": tokens, "record": record, "replay": replay})
+        return self.model_copy(
+            update={"calls": None, "tokens": tokens, "record": record, "replay": replay, "settings": None}
+        )

@@ -104,7 +104,7 @@ async def _give(
     ):
         if config.record:
             write_atomic(config.record / _MODEL_FILE, config.model.encode())
-        async with RunningSystem(system, writer, output) as running:
+        async with RunningSystem(system, writer, output, config.settings) as running:
             kept_in = output.with_name("tasks") if config.keep_folders else None
             subject = MeteredSystem(running, gateway, system.name, config, under_way, kept_in, judge)
             begin_ns = time.monotonic_ns()

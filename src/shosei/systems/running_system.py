@@ -12,22 +12,27 @@ from shosei.supervise import Child, Supervisor
 from shosei.systems.job_channel import JobChannel, Outcome
 from shosei.systems.system import System
 from shosei.systems.task_folder import TaskFolder
-from shosei.wire.system import ANSWER_VARIABLE, FOLDER_VARIABLE, Assignment
+from shosei.wire.system import ANSWER_VARIABLE, FOLDER_VARIABLE, SETTINGS_VARIABLE, Assignment
 
 _PLACEHOLDER = "none"  # the upstream's key is the gateway's; whoever asks for one is given this
 
 
 class RunningSystem:
-    """The running system, for the length of the block. What its tasks print goes to ``output``."""
+    """The running system, for the length of the block, with the ``settings`` of a folder or with its own.
 
-    def __init__(self, system: System, writer: Writer, output: Path) -> None:
+    What its tasks print goes to ``output``.
+    """
+
+    def __init__(self, system: System, writer: Writer, output: Path, settings: Path | None = None) -> None:
         self._system, self._writer, self._output = system, writer, output
+        self._settings = str(settings.absolute()) if settings else ""  # never those of our own environment
 
     async def __aenter__(self) -> RunningSystem:
         """Raises MeasurementInvalid: the system does not start."""
         self._channel = await JobChannel(lambda: self.interrupted, lambda: self._supervising.done()).__aenter__()
         argv = self._system.command_line(self._channel.socket, str(self._output.absolute()))
-        environment = {"OPENAI_API_KEY": _PLACEHOLDER, **self._system.environment}
+        told = {"OPENAI_API_KEY": _PLACEHOLDER, SETTINGS_VARIABLE: self._settings}
+        environment = {**told, **self._system.environment}
         child = Child(self._system.name, argv, environment, phase="inference")
         self._supervisor = Supervisor(self._writer, [child])
         self._supervising = asyncio.create_task(self._supervisor.run())
