@@ -12,6 +12,7 @@ from pydantic import Field, model_validator
 
 from shosei.config import Config, table, validate
 from shosei.errors import InputError
+from shosei.text_files import read_text
 
 Value = str | int | float | bool
 Candidate = dict[str, Value]  # setting -> value
@@ -22,8 +23,9 @@ _NEAR = 0.2  # of a range: values that are nearer do much the same
 class Setting(Config):
     """One line of the space: a table ``[space.NAME]`` of a target."""
 
-    type: Literal["int", "float", "choice", "file"] = Field(
-        description="int and float have a range, choice its choices; file: choices that are paths of text files."
+    type: Literal["int", "float", "choice", "file", "text"] = Field(
+        description="int and float have a range, choice its choices; file: choices that are paths of text files; text: "
+        "choices that are texts, such as prompts, of which a model may propose more."
     )
     default: Value = Field(description="What it is where nobody tunes it; what every candidate is held against.")
     low: float = Field(default=0, description="Lowest value of a range.")
@@ -37,6 +39,10 @@ class Setting(Config):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
+        if self.type == "text":
+            if not all(isinstance(text, str) for text in (self.default, *self.choices)):
+                raise InputError("default and choices of a text are texts, in quotation marks")
+            return self
         if self.type in ("choice", "file"):
             if len(self.choices) < 2:
                 raise InputError("a choice needs two choices at least, such as choices = ['a', 'b']")
@@ -50,6 +56,14 @@ class Setting(Config):
         if isinstance(self.default, (str, bool)) or not self.low <= self.default <= self.high:
             raise InputError(f"the default {self.default!r} is not within {self.low:g} and {self.high:g}")
         return self
+
+    def as_text(self) -> Self:
+        """Of files, what they hold: texts. Raises InputError for one that is no text."""
+        if self.type != "file":
+            return self
+        texts = {path: read_text(Path(str(path))) for path in self.choices}
+        update = {"type": "text", "choices": [*dict.fromkeys(texts.values())], "default": texts[self.default]}
+        return self.model_copy(update=update)
 
     @property
     def is_range(self) -> bool:
@@ -109,7 +123,9 @@ def are_alike(space: Space, a: Candidate, b: Candidate) -> bool:
 
 
 def _resolved(setting: Setting, folder: Path) -> Setting:
-    """Paths of files from where the target's file lies."""
+    """Paths of files from where the target's file lies; a text's default is a choice, too."""
+    if setting.type == "text":
+        return setting.model_copy(update={"choices": [*dict.fromkeys([setting.default, *setting.choices])]})
     if setting.type != "file":
         return setting
     paths = {choice: folder / str(choice) for choice in setting.choices}

@@ -101,6 +101,8 @@ def _target(tables: dict[str, Any], kind: Kind, file: Path) -> Target:
         if figure and (id := figure.partition(".")[0]) not in _IDS:
             raise InputError(f"objective: no metric '{id}'{nearest(id, _IDS)}")
     space = read_space(table(tables.pop("space", {}), "space"), file.parent)
+    if kind == "agent":  # its candidates are then what the log says, whatever becomes of the files
+        space = {name: setting.as_text() for name, setting in space.items()}
     if not space:
         raise InputError("space: name a setting that may change, as a table [space.NAME]")
     settings = table(tables.pop(kind, {}), kind)

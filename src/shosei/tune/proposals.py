@@ -1,0 +1,140 @@
+"""Texts that a model proposes for the settings of an agent system, shown what the system does wrong with its own."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from shosei.card.excerpt import one_line
+from shosei.card.words import translated
+from shosei.card.wrong import LONGEST, wrong
+from shosei.errors import InputError, MeasurementInvalid
+from shosei.files import write_atomic
+from shosei.log import Rating, Run, open_run, read_log
+from shosei.progress import progress
+from shosei.tune.agent import AgentSubject
+from shosei.tune.setting import Setting, default_of
+from shosei.tune.target import Target
+from shosei.wire.client import Client
+
+_LONGEST_TEXT = 8000  # characters of a proposal: a longer one is no prompt, but a model that does not end
+_MAX_TOKENS = 2048
+_SECONDS = 600.0
+_SHOWN = 12  # wrong tasks, and ratings: a small model's context is short
+_BAD = {"stars": 2, "thumbs": 0}
+_ASK = """\
+A system of agents answers tasks. One of its settings is a text that its agents are told, "{name}":
+<text>
+{text}
+</text>
+This is what went wrong with it:
+{evidence}
+Write a better text in its place, in the same language, for all such tasks and not only for these.
+Answer with the new text alone."""
+
+
+@dataclass(slots=True)
+class Proposals:
+    """New texts of each setting, and a line for each answer that was none."""
+
+    texts: dict[str, list[str]] = field(default_factory=dict)
+    refused: list[str] = field(default_factory=list)
+
+    def take(self, name: str, setting: Setting, answer: str) -> None:
+        """Take a model's answer as a text for the setting, if it is a new one."""
+        text = _unfenced(answer.encode("utf-8", "replace").decode())  # JSON may hold half a character
+        if not text:
+            self.refused.append(f"{name}: an empty answer")
+        elif len(text) > _LONGEST_TEXT:
+            self.refused.append(f"{name}: a text of {len(text):,} characters, more than {_LONGEST_TEXT:,}")
+        elif text in [*setting.choices, *self.texts.get(name, [])]:
+            self.refused.append(f"{name}: a text that is a choice already")
+        else:
+            self.texts.setdefault(name, []).append(text)
+
+
+def widened(
+    target: Target, subject: AgentSubject, out: Path, url: str, count: int, seed: int
+) -> tuple[Target, list[str]]:
+    """``target`` with up to ``count`` more choices of each text, by the model at ``url``; why some are missing.
+
+    The system is first given the tasks that it is tuned on, with its own settings. Nobody is shown one that confirms.
+    What was proposed is kept in the folder ``out``: a search that goes on asks no more.
+
+    Raises InputError: no texts among the settings, no such server, or nothing to choose from in the end; and
+    MeasurementInvalid: no task came to an answer.
+    """
+    texts = {name: setting for name, setting in target.space.items() if setting.type == "text"}
+    if not texts:
+        raise InputError("--propose: the target has no setting of the type text or file")
+    file = out / "proposals.json"
+    if not file.exists():
+        evidence = [*_wrong_tasks(target, subject, out / "as_it_is", seed), *_complaints(subject.ratings)]
+        write_atomic(file, _to_json(asyncio.run(_asked(url, texts, evidence, count))))
+    proposals = Proposals(**json.loads(file.read_text(encoding="utf-8")))
+    space = {
+        name: setting.model_copy(update={"choices": [*setting.choices, *proposals.texts.get(name, [])]})
+        for name, setting in target.space.items()
+    }
+    if all(not setting.is_range and len(setting.choices) < 2 for setting in space.values()):
+        raise InputError(f"--propose: the model at {url} proposed nothing new ({proposals.refused[0]})")
+    return target.model_copy(update={"space": space}), proposals.refused
+
+
+async def _asked(url: str, texts: dict[str, Setting], evidence: Iterable[str], count: int) -> Proposals:
+    proposals, shown = Proposals(), "\n".join(evidence) or "(nothing)"
+    async with Client(url, timeout_s=_SECONDS) as client:
+        model = await client.model("", "a model in its list")
+        with progress("asking for texts", count * len(texts), "texts") as work:
+            for number, (name, setting) in work.over([(n, each) for n in range(count) for each in texts.items()]):
+                content = _ASK.format(name=name, text=setting.default, evidence=shown)
+                body = {"model": model, "messages": [{"role": "user", "content": content}], "max_tokens": _MAX_TOKENS}
+                reply = await client.ask("/v1/chat/completions", body | {"temperature": 1.0, "seed": number})
+                if reply.error:
+                    proposals.refused.append(f"{name}: {reply.error} {one_line(reply.message, LONGEST)}".strip())
+                else:
+                    proposals.take(name, setting, reply.text)
+    return proposals
+
+
+def _wrong_tasks(target: Target, subject: AgentSubject, folder: Path, seed: int) -> Iterable[str]:
+    """What the system got wrong as it is: the task, the verdict, and which agents worked on it in turn."""
+    tasks = [task for group in subject.split.tune for task in group]
+    result = subject.give(default_of(target.space), tasks, folder, seed)
+    if result.value is None:
+        raise MeasurementInvalid(result.reason)
+    found = wrong(read_log(Run(folder).log), _SHOWN)
+    for row in found.rows if found else ():
+        why, turns = (", ".join(map(translated, words)) for words in (row.why, row.turns))
+        yield f"- Task: {row.question} | expected: {row.expected} | answered: {row.answer} | {why} | agents: {turns}"
+
+
+def _complaints(ratings: Iterable[Path]) -> Iterable[str]:
+    """What people said of answers that they did not like, where the run kept it."""
+    bad = [
+        rating
+        for path in ratings
+        for rating in read_log(open_run(path).log).of(Rating)
+        if rating.value is not None and rating.value <= _BAD[rating.scale] and (rating.comment or rating.answer)
+    ]
+    for rating in bad[-_SHOWN:]:
+        question, answer, comment = (
+            one_line(words, LONGEST) for words in (rating.question, rating.answer, rating.comment)
+        )
+        tags = ", ".join(rating.tags)
+        yield f"- A person disliked an answer. Asked: {question} | answered: {answer} | said: {comment} {tags}"
+
+
+def _unfenced(answer: str) -> str:
+    """The text of an answer, without the fence or the tags that models put around texts."""
+    text = answer.strip()
+    if text.startswith("```") and text.endswith("```") and "\n" in text:
+        text = text[text.index("\n") : -3]
+    return text.removeprefix("<text>").removesuffix("</text>").strip()
+
+
+def _to_json(proposals: Proposals) -> bytes:
+    return json.dumps({"texts": proposals.texts, "refused": proposals.refused}, ensure_ascii=False, indent=1).encode()
