@@ -106,6 +106,11 @@ def test_the_groups_of_the_search_and_of_the_confirmation_are_asked_in_turn(fold
     for place in (1, 2, 3):
         subject.measure(trial(folder / f"round-{place}", {"style": "答"}, "confirm", round=place))
         asked.append({task.split("#")[0] for task in _tasks_called(folder / f"round-{place}")})
+    assert subject.cost("confirm", 0) == 1
+    costs = [subject.cost("search", rung) for rung in (0, 1)]
+    assert sum(costs) / 2 == pytest.approx(
+        sum(map(len, subject.split.tune)) / sum(map(len, subject.split.confirm)), abs=1e-9
+    )
     groups = [{task.id for task in group} for group in [*subject.split.tune, *subject.split.confirm]]
     assert asked == [*groups, groups[2]], "after the last group, the first again"
 

@@ -63,6 +63,8 @@ def test_the_rungs_and_full_size_are_trainings_of_three_times_the_steps(text: Pa
         assert last.nats is not None
         assert results[name].value == pytest.approx(last.nats / math.log(2) / last.characters, abs=1e-5)
     assert subject.rungs == 2
+    assert [subject.cost("search", rung) for rung in (0, 1)] == pytest.approx([1 / 9, 1 / 3])
+    assert subject.cost("confirm", 0) == 1
 
 
 def test_a_model_is_not_kept_and_data_are_not_copied(text: Path, tmp_path: Path) -> None:
@@ -74,13 +76,14 @@ def test_a_model_is_not_kept_and_data_are_not_copied(text: Path, tmp_path: Path)
 
 
 def test_the_search_may_be_of_a_narrower_model(text: Path, tmp_path: Path) -> None:
-    narrow = {"proxy": {"preset": str(text / "narrow.toml")}}
+    narrow = {"proxy": {"preset": "narrow.toml"}}  # beside the target
     (text / "narrow.toml").write_text((text / "tiny.toml").read_text().replace("d_model = 32", "d_model = 16"))
     subject = TrainSubject(of_text(text, **narrow), None)
     subject.measure(trial(tmp_path / "search", DEFAULT))
     subject.measure(trial(tmp_path / "confirm", DEFAULT, "confirm", round=1))
     widths = [log_of(tmp_path / name).of(RunBegin)[0].model["d_model"] for name in ("search", "confirm")]
     assert widths == [16, 32]
+    assert 0.3 / 9 < subject.cost("search", 0) < 0.8 / 9
 
 
 def test_a_candidate_that_diverges_is_a_result(text: Path, tmp_path: Path) -> None:

@@ -55,8 +55,8 @@ async def planner(task: Assignment, base_url: str) -> str:
     steps = [line.strip() for line in plan.splitlines() if line.strip()][: setting("steps", _STEPS)]
 
     async def work(number: int, step: str) -> str:
-        skilled = [tools.calculator, tools.calendar]
-        worker = agent(task, base_url, f"worker-{number}", prompt("work", task.lang), skilled)
+        name, instructions = f"worker-{number}", prompt("work", task.lang)
+        worker = agent(task, base_url, name, instructions, [tools.calculator, tools.calendar])
         done = await ask(worker, f"{task.question}\n{step}")
         return f"{step}\n{done}"
 

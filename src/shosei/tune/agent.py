@@ -18,7 +18,7 @@ from shosei.profile.profile import Profile
 from shosei.tune.setting import Candidate, default_of
 from shosei.tune.target import Target
 from shosei.tune.task_split import TaskSplit
-from shosei.tune.trial import Trial, TrialResult
+from shosei.tune.trial import Stage, Trial, TrialResult
 from shosei.tune.trial_folder import overrides, read_result, run_verb
 from shosei.wire.suite import Task, write_suite
 
@@ -41,6 +41,7 @@ class AgentSubject:
     """Gives a system with a candidate's settings the tasks of a rung, or of a round of the confirmation."""
 
     repeats = False  # what the incumbent made of a group of tasks stands
+    least_rounds = 1  # its tasks are what is tested, not its rounds
 
     def __init__(self, target: Target, profile: Profile | None) -> None:
         """Split the tasks. Raises InputError: wrong settings, no such tasks or too few of them."""
@@ -57,12 +58,18 @@ class AgentSubject:
             read_benchmarks(*self._tasks), self._settings.confirm, self.rungs, self._settings.rounds
         )
 
+    def cost(self, stage: Stage, rung: int) -> float:
+        """By the number of tasks."""
+        rounds = self.split.confirm
+        return 1.0 if stage == "confirm" else len(self.split.tune[rung]) * len(rounds) / sum(map(len, rounds))
+
     def measure(self, trial: Trial) -> TrialResult:
         """Give the system its tasks once. Raises InputError where the defaults are refused."""
-        is_confirmed = trial.stage == "confirm"
-        groups = self.split.confirm if is_confirmed else self.split.tune
-        place = trial.round - 1 if is_confirmed else trial.rung
-        return self.give(trial.candidate, groups[place % len(groups)], trial.folder, trial.seed)
+        if trial.stage == "confirm":
+            tasks = self.split.confirm[(trial.round - 1) % self._settings.rounds]
+        else:
+            tasks = self.split.tune[trial.rung]
+        return self.give(trial.candidate, tasks, trial.folder, trial.seed)
 
     def give(self, candidate: Candidate, tasks: list[Task], folder: Path, seed: int) -> TrialResult:
         """Measure the system with a candidate's settings on ``tasks``. Raises InputError as ``measure`` does."""
@@ -99,4 +106,4 @@ def _write_settings(candidate: Candidate, folder: Path) -> None:
     """A text file each, as ``wire.system`` has them."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, value in candidate.items():
-        write_atomic(folder / f"{name}.txt", str(value).encode("utf-8", "replace"))
+        write_atomic(folder / f"{name}.txt", str(value))

@@ -45,7 +45,7 @@ class Proposals:
 
     def take(self, name: str, setting: Setting, answer: str) -> None:
         """Take a model's answer as a text for the setting, if it is a new one."""
-        text = _unfenced(answer.encode("utf-8", "replace").decode())  # JSON may hold half a character
+        text = _unfenced(answer)
         if not text:
             self.refused.append(f"{name}: an empty answer")
         elif len(text) > _LONGEST_TEXT:

@@ -48,4 +48,4 @@ def _groups(clusters: Sequence[list[Task]], count: int) -> list[list[Task]]:
 def _place(task: Task) -> float:
     """Where a task's cluster lies between 0 and 1, the same everywhere and for ever."""
     digits = hashlib.sha256(f"{task.suite}\0{task.cluster}".encode()).hexdigest()[:_DIGITS]
-    return int(digits, 16) / 16**_DIGITS
+    return int(digits, 16) / float(1 << 4 * _DIGITS)

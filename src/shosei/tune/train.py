@@ -10,6 +10,7 @@ from __future__ import annotations
 import shlex
 import shutil
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,9 +23,10 @@ from shosei.errors import InputError
 from shosei.files import write_atomic
 from shosei.log import Run, open_run
 from shosei.profile.profile import Profile
+from shosei.spec import preset
 from shosei.tune.setting import Candidate, default_of
 from shosei.tune.target import Target
-from shosei.tune.trial import Trial, TrialResult
+from shosei.tune.trial import Stage, Trial, TrialResult
 from shosei.tune.trial_folder import overrides, read_result, run_verb
 
 _READ = ("data", "tokenizer")  # of the run's folder: what a training needs
@@ -52,6 +54,7 @@ class TrainSubject:
     """
 
     repeats = False  # another seed is another training: rungs are compared at the same one
+    least_rounds = 3
 
     def __init__(self, target: Target, profile: Profile | None) -> None:
         """Raises InputError: wrong settings, or a run without data or tokenizer."""
@@ -65,13 +68,17 @@ class TrainSubject:
             if name in {*target.space, *self._settings.settings, *self._settings.proxy}:
                 raise InputError(f"'{name}' is no setting of a target: trials have their own; 'steps' is full size")
 
+    def cost(self, stage: Stage, rung: int) -> float:
+        """By the FLOPs of as many tokens a step: a proxy may be of a narrower model."""
+        return self._flops(stage, rung) / self._flops("confirm", 0)
+
     def measure(self, trial: Trial) -> TrialResult:
         """Train once; the model is not kept. Raises InputError where the defaults are refused."""
         begin, folder = time.monotonic(), trial.folder
         Run(folder).log.mkdir(parents=True)
         for name in _READ:
             (folder / name).symlink_to(self._run / name, target_is_directory=True)
-        settings = self._of_trial(trial) | {"seed": trial.seed}
+        settings = {**self._fixed(trial.stage, trial.rung), **trial.candidate, "seed": trial.seed}
         try:
             failure = run_verb(
                 folder,
@@ -90,14 +97,30 @@ class TrainSubject:
     def usable(self, candidate: Candidate, folder: Path) -> list[str]:
         """``best.toml``, and the command that trains with it at full size."""
         file = folder / "best.toml"
-        settings = {**self._settings.settings, **candidate, "max_steps": self._settings.steps}
+        settings = {**self._fixed("confirm", 0), **candidate}
         write_atomic(file, tomli_w.dumps({"train": settings}))
         return [shlex.join(["shosei", "train", "--run", str(self._run), "--config", str(file)])]
 
-    def _of_trial(self, trial: Trial) -> dict[str, Any]:
-        """The settings of a candidate at its rung, or at full size."""
+    def _fixed(self, stage: Stage, rung: int) -> dict[str, Any]:
+        """The settings of all candidates at a rung, or at full size."""
         own = self._settings
-        if trial.stage == "confirm":
-            return {**own.settings, **trial.candidate, "max_steps": own.steps}
-        steps = max(1, own.steps // own.reduction ** (own.rungs - trial.rung))
-        return {**own.settings, **own.proxy, **trial.candidate, "max_steps": steps}
+        settings, steps = own.settings, own.steps
+        if stage == "search":
+            settings, steps = settings | own.proxy, max(1, steps // own.reduction ** (own.rungs - rung))
+        paths = {name: str(self._target.folder.absolute() / settings[name]) for name in _paths(settings)}
+        return {**settings, **paths, "max_steps": steps}
+
+    def _flops(self, stage: Stage, rung: int) -> float:
+        settings = self._fixed(stage, rung)
+        shape = preset(settings.get("preset", "nano"))  # where a model goes on instead, the same in all
+        tokens: int = settings.get("sequence", shape.context_length)
+        return float(settings["max_steps"]) * shape.train_flops_per_token(tokens)
+
+
+def _paths(settings: Mapping[str, Any]) -> list[str]:
+    """The settings that name a file or a folder: a shape, a model to go on from."""
+    shape = str(settings.get("preset", ""))
+    return [
+        *(["preset"] if "/" in shape or shape.endswith(".toml") else []),
+        *(["init"] if settings.get("init") else []),
+    ]

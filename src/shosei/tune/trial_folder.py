@@ -95,7 +95,7 @@ def _units(measured: Measured, objective: Objective) -> dict[str, float]:
 
 
 def _limits(judgements: Iterable[Judgement]) -> dict[str, str]:
-    limits = {}
+    limits: dict[str, str] = {}
     for each in judgements:
         if each.limit_min is not None or each.limit_max is not None:
             outcome = each.outcome if each.outcome in ("pass", "missed") else "unknown"
