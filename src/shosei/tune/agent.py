@@ -53,7 +53,7 @@ class AgentSubject:
             raise InputError(f"space: '{odd}' cannot name a file, which each setting of a system is")
         self._tasks = [target.folder / path for path in self._settings.tasks]
         self.ratings = [target.folder / path for path in self._settings.ratings]
-        self.rungs = self._settings.rungs
+        self.rungs, self.most_rounds = self._settings.rungs, self._settings.rounds
         self.split = TaskSplit.of(
             read_benchmarks(*self._tasks), self._settings.confirm, self.rungs, self._settings.rounds
         )
@@ -65,10 +65,7 @@ class AgentSubject:
 
     def measure(self, trial: Trial) -> TrialResult:
         """Give the system its tasks once. Raises InputError where the defaults are refused."""
-        if trial.stage == "confirm":
-            tasks = self.split.confirm[(trial.round - 1) % self._settings.rounds]
-        else:
-            tasks = self.split.tune[trial.rung]
+        tasks = self.split.confirm[trial.round - 1] if trial.round else self.split.tune[trial.rung]
         return self.give(trial.candidate, tasks, trial.folder, trial.seed)
 
     def give(self, candidate: Candidate, tasks: list[Task], folder: Path, seed: int) -> TrialResult:

@@ -19,6 +19,7 @@ _DEFAULTS = 3  # trials of the default, spread over a search that measures anew:
 _DESIGN_SHARE = 0.6  # of the candidates: spread evenly; the others race
 _LEAST_DESIGN = 16  # candidates that are spread evenly in any case: fewer do not tell the settings apart
 _PROOFS = 3  # trials at its end, of what all trials together say is best: nobody is a finalist who was never seen
+_IDLE = 30  # proposals in a row of what is known: there is nothing else
 _TRIES = 3  # of the default, until it works
 
 
@@ -48,17 +49,23 @@ class Search:
         affordable = int(self._purse.for_search / self._purse.price("search"))
         others = affordable - _DEFAULTS - _PROOFS
         design = max(round(_DESIGN_SHARE * others), min(others, _LEAST_DESIGN))
-        proposer, count = Proposer(self.evidence.space, design, self._seed, storage, name), 0
-        while self._purse.searches(trials=1 + _PROOFS):
+        proposer, count, idle = Proposer(self.evidence.space, design, self._seed, storage, name), 0, 0
+        while idle < _IDLE and self._purse.searches(trials=1 + _PROOFS):
             if self._subject.repeats and count in (design // 2, design):
                 self._measure(self._default)
             candidate = proposer.propose(self._record.logged)
-            self._enter(candidate, is_screened=count < design)
+            idle = idle + 1 if self._is_known(candidate) else 0
+            if not idle:
+                self._enter(candidate, is_screened=count < design)
             proposer.tell(candidate, self.evidence.gain(candidate), self.evidence.of(candidate)[-1].result.limits)
             count += 1
         for _ in range(_PROOFS):
             if self._purse.searches():
                 self._prove()
+
+    def _is_known(self, candidate: Candidate) -> bool:
+        """Whether it would be measured just as it was."""
+        return not self._subject.repeats and candidate in self.evidence.seen
 
     def _measure(self, candidate: Candidate, rung: int = 0) -> TrialResult:
         """A trial on a seed of its own or, where what was measured stays true, on its rung's."""

@@ -58,7 +58,8 @@ class Study:
 
     def _rounds(self, finalists: int) -> int:
         """How many rounds there will be: as many as can be paid, and no more than it takes to see a gain."""
-        affordable, least = self._purse.rounds(finalists), self._subject.least_rounds
+        affordable = min(self._purse.rounds(finalists), self._subject.most_rounds)
+        least = self._subject.least_rounds
         if (noise := self._search.evidence.noise()) is None:
             return affordable
         enough_to_see = self._target.objective.gain / _PLENTY

@@ -54,7 +54,7 @@ class TrainSubject:
     """
 
     repeats = False  # another seed is another training: rungs are compared at the same one
-    least_rounds = 3
+    least_rounds, most_rounds = 3, 1000
 
     def __init__(self, target: Target, profile: Profile | None) -> None:
         """Raises InputError: wrong settings, or a run without data or tokenizer."""

@@ -39,8 +39,8 @@ class Trial:
 class TrialResult:
     """What came of a trial. ``value`` is the objective's figure; None where there is none, for a ``reason``.
 
-    ``figures``: others worth a look, by METRIC.FIGURE. ``units``: of tasks, what each independent one (a cluster) got on
-    average, by a key that is the same for the same task; no two rungs share one. ``limits``: METRIC.FIGURE -> pass,
+    ``figures``: others worth a look, by METRIC.FIGURE. ``units``: of tasks, what each independent one (a cluster) got
+    on average, by a key that is the same for the same task; no two rungs share one. ``limits``: METRIC.FIGURE -> pass,
     missed or unknown.
     """
 
@@ -68,12 +68,13 @@ class Subject(Protocol):
     ``rungs``: how many measurements a challenger of the search passes at most before it takes the incumbent's place, at
     least 1. ``repeats``: whether each rung is measured anew, of challenger and incumbent by turns, as times are; else
     what the incumbent got at a rung stays true, as of the same tasks or the same steps. ``least_rounds``: fewer rounds
-    of the confirmation say nothing.
+    of the confirmation say nothing, and more than ``most_rounds`` nothing new.
     """
 
     rungs: int
     repeats: bool
     least_rounds: int
+    most_rounds: int
 
     def cost(self, stage: Stage, rung: int) -> float:
         """What a trial takes beside one of the confirmation, which is 1."""

@@ -12,8 +12,8 @@ from agents_runs import asking_command, suite
 from shosei.errors import InputError, MeasurementInvalid
 from shosei.log import Rating, Request, Run, read_log
 from shosei.tune.agent import AgentSubject
-from shosei.tune.proposals import widened
 from shosei.tune.target import Target
+from shosei.tune.variants import widened
 from tune_targets import target
 
 RIGHT = "104+1"

@@ -37,7 +37,7 @@ Answer with the new text alone."""
 
 
 @dataclass(slots=True)
-class Proposals:
+class Variants:
     """New texts of each setting, and a line for each answer that was none."""
 
     texts: dict[str, list[str]] = field(default_factory=dict)
@@ -70,22 +70,22 @@ def widened(
     texts = {name: setting for name, setting in target.space.items() if setting.type == "text"}
     if not texts:
         raise InputError("--propose: the target has no setting of the type text or file")
-    file = out / "proposals.json"
+    file = out / "variants.json"
     if not file.exists():
         evidence = [*_wrong_tasks(target, subject, out / "as_it_is", seed), *_complaints(subject.ratings)]
         write_atomic(file, _to_json(asyncio.run(_asked(url, texts, evidence, count))))
-    proposals = Proposals(**json.loads(file.read_text(encoding="utf-8")))
+    variants = Variants(**json.loads(file.read_text(encoding="utf-8")))
     space = {
-        name: setting.model_copy(update={"choices": [*setting.choices, *proposals.texts.get(name, [])]})
+        name: setting.model_copy(update={"choices": [*setting.choices, *variants.texts.get(name, [])]})
         for name, setting in target.space.items()
     }
     if all(not setting.is_range and len(setting.choices) < 2 for setting in space.values()):
-        raise InputError(f"--propose: the model at {url} proposed nothing new ({proposals.refused[0]})")
-    return target.model_copy(update={"space": space}), proposals.refused
+        raise InputError(f"--propose: the model at {url} proposed nothing new ({variants.refused[0]})")
+    return target.model_copy(update={"space": space}), variants.refused
 
 
-async def _asked(url: str, texts: dict[str, Setting], evidence: Iterable[str], count: int) -> Proposals:
-    proposals, shown = Proposals(), "\n".join(evidence) or "(nothing)"
+async def _asked(url: str, texts: dict[str, Setting], evidence: Iterable[str], count: int) -> Variants:
+    variants, shown = Variants(), "\n".join(evidence) or "(nothing)"
     async with Client(url, timeout_s=_SECONDS) as client:
         model = await client.model("", "a model in its list")
         with progress("asking for texts", count * len(texts), "texts") as work:
@@ -94,10 +94,10 @@ async def _asked(url: str, texts: dict[str, Setting], evidence: Iterable[str], c
                 body = {"model": model, "messages": [{"role": "user", "content": content}], "max_tokens": _MAX_TOKENS}
                 reply = await client.ask("/v1/chat/completions", body | {"temperature": 1.0, "seed": number})
                 if reply.error:
-                    proposals.refused.append(f"{name}: {reply.error} {one_line(reply.message, LONGEST)}".strip())
+                    variants.refused.append(f"{name}: {reply.error} {one_line(reply.message, LONGEST)}".strip())
                 else:
-                    proposals.take(name, setting, reply.text)
-    return proposals
+                    variants.take(name, setting, reply.text)
+    return variants
 
 
 def _wrong_tasks(target: Target, subject: AgentSubject, folder: Path, seed: int) -> Iterable[str]:
@@ -136,5 +136,5 @@ def _unfenced(answer: str) -> str:
     return text.removeprefix("<text>").removesuffix("</text>").strip()
 
 
-def _to_json(proposals: Proposals) -> bytes:
-    return json.dumps({"texts": proposals.texts, "refused": proposals.refused}, ensure_ascii=False, indent=1).encode()
+def _to_json(variants: Variants) -> bytes:
+    return json.dumps({"texts": variants.texts, "refused": variants.refused}, ensure_ascii=False, indent=1).encode()
