@@ -50,6 +50,7 @@ class Function:
     rungs: int = 3
     repeats: bool = True
     least_rounds: int = 5
+    most_rounds: int = 1000
     taken: list[Trial] = field(default_factory=list)
 
     def cost(self, stage: Stage, rung: int) -> float:
