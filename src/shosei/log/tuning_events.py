@@ -56,6 +56,7 @@ class TuneTrial(Event, tag="tune.trial"):
     state: str  # done | failed (it crashed, was not ready, or measured nothing)
     seconds: float
     value: float | None = None  # of the objective's figure
+    unit: str = ""  # of the value
     figures: dict[str, float] = {}  # others, such as the second one
     units: dict[str, float] = {}  # of tasks: what each adds to the value, by its key; the same keys are paired
     limits: dict[str, str] = {}  # METRIC.FIGURE -> pass | missed | unknown

@@ -82,7 +82,7 @@ def _tried(event: TuneTrial, folder: Path) -> Tried:
         event.round,
         event.rung,
     )
-    result = TrialResult(event.value, event.figures, event.units, event.limits, event.reason, event.seconds)
+    result = TrialResult(event.value, event.figures, event.units, event.limits, event.reason, event.seconds, event.unit)
     return Tried(trial, result)
 
 
@@ -93,6 +93,7 @@ def _end(tried: Tried) -> TuneTrial:
         state=result.state,
         seconds=result.seconds,
         value=result.value,
+        unit=result.unit,
         figures=dict(result.figures),
         units=dict(result.units),
         limits=dict(result.limits),

@@ -50,6 +50,7 @@ class TrialResult:
     limits: Mapping[str, str] = field(default_factory=dict)
     reason: str = ""
     seconds: float = 0.0
+    unit: str = ""  # of the value
 
     @property
     def state(self) -> Literal["done", "failed"]:
