@@ -15,6 +15,7 @@ from rich.console import Console, RenderableType
 
 import recorded
 import shosei
+import tuned
 from shosei.card import Scorecard, build, html, markdown, terminal
 from shosei.card import reference as reference_page
 from shosei.card.notes import recognised
@@ -29,6 +30,9 @@ from shosei.metrics.cells import cells, compute, task_cells
 from shosei.metrics.metric import Text
 from shosei.metrics.service_level import ServiceLevel
 from shosei.profile.profile import read_profile
+from shosei.tune import views as tuning_views
+from shosei.tune.page import html as tuning_page
+from shosei.tune.report import Report
 from verb import Shosei
 
 FROZEN = Path(__file__).parents[1] / "frozen"
@@ -144,6 +148,16 @@ def test_a_comparison_and_the_reference_have_no_english_sentence(language: str) 
     views = [compared_markdown(decision, language), printed(compared_terminal(decision, language))]
     for view in [*views, reference_page.as_markdown(reference_page.references(), language)]:
         assert english_in(view) == []
+
+
+@pytest.mark.parametrize("language", FOREIGN)
+def test_the_report_of_a_search_has_no_english_sentence(language: str) -> None:
+    trials = [msgspec.structs.replace(trial, reason="") for trial in tuned.trials()]
+    for verdict in (tuned.verdict(), tuned.verdict("keep", reason="unconfirmed"), None):
+        report = Report("tuned", tuned.begin(), trials, verdict)
+        page = re.sub(r"<script.*?</script>", "", tuning_page(report, language), flags=re.DOTALL)
+        for view in (page, tuning_views.markdown(report, language), printed(tuning_views.terminal(report, language))):
+            assert english_in(view) == []
 
 
 @pytest.mark.parametrize("name", RUNS)

@@ -12,7 +12,7 @@ from shosei.tune.report import Point, Report
 
 _ROOM = 0.06  # of an axis, beyond its outermost points
 _TICKS = 5  # about so many an axis
-_FOOT = 0.0  # where trials stand that measured nothing
+_FOOT = 3.0  # percent: where trials stand that measured nothing
 
 
 @dataclass(frozen=True, slots=True)

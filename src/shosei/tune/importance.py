@@ -11,6 +11,7 @@ from scipy import special
 from shosei.metrics.stats import Interval
 from shosei.tune.setting import Candidate, Setting, Space, Value
 
+_ROUNDING = 1e-12  # of all squares: less than that is none
 _LEAST_FREEDOM = 5  # trials beyond what the fit takes: with fewer its noise is unknown
 
 
@@ -46,8 +47,8 @@ def _share(columns: Sequence[np.ndarray], place: int, gains: np.ndarray) -> tupl
     effects, freedom = rank - rank_without, n - rank
     if effects == 0 or freedom < _LEAST_FREEDOM:
         return None, (None, None)
-    if error <= 1e-12 * error_without:  # no noise at all
-        whole = float(error_without > 0)
+    if error <= (least := _ROUNDING * float(np.sum((gains - gains.mean()) ** 2))):  # no noise at all
+        whole = float(error_without > least)
         return whole, (whole, whole)
     ratio = max(0.0, (error_without - error) / effects) / (error / freedom)
     low = _noncentrality(effects, freedom, ratio, 0.975)
@@ -75,5 +76,5 @@ def _columns(setting: Setting, values: Sequence[Value]) -> np.ndarray:
     if setting.is_range:
         places = np.array([setting.place(value) for value in values]) - 0.5
         return np.column_stack([places, places**2])
-    levels = sorted({str(value) for value in values})[1:]
-    return np.array([[float(str(value) == level) for level in levels] for value in values]).reshape(len(values), -1)
+    levels, each = np.unique([str(value) for value in values], return_inverse=True)
+    return np.eye(len(levels))[each, 1:]

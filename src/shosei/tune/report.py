@@ -15,6 +15,7 @@ from shosei.log import Log, TuneBegin, TuneFinalist, TuneTrial, TuneVerdict
 from shosei.metrics.metric import Text, Words, text
 from shosei.metrics.stats import Interval, mean
 from shosei.quantity import shown
+from shosei.text_files import printable
 from shosei.tune.gain import Scale
 from shosei.tune.importance import Importance, importances
 from shosei.tune.setting import Candidate, Setting, Space, candidate_id
@@ -55,7 +56,8 @@ class Report:
             raise InputError(f"no search is recorded in {run}: 'shosei tune' records one")
         trials = {trial.number: trial for trial in log.of(TuneTrial)}
         numbered = [trials[number] for number in sorted(trials)]
-        return cls(run, begins[-1], numbered, verdicts[-1] if verdicts else None, commands)
+        verdict = verdicts[-1] if verdicts else None
+        return cls(printable(run), begins[-1], numbered, verdict, [printable(command) for command in commands])
 
     @property
     def word(self) -> str:

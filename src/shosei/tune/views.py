@@ -6,7 +6,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text as Styled
 
 from shosei.card.clauses import amount, listed
-from shosei.card.excerpt import code_span
+from shosei.card.excerpt import code_span, one_line
 from shosei.card.words import Translator, Wrapped, escaped, markdown_table
 from shosei.log import TuneFinalist
 from shosei.metrics.metric import Text, Words, text
@@ -29,6 +29,7 @@ TRIAL_COLUMNS = [
 ]
 SETTING_COLUMNS = ["tune.setting", "tune.range", "tune.default", "tune.best"]
 _STYLES = {"gain": "bold green", "keep": "bold green", "insufficient": "bold yellow", "invalid": "bold red", "open": ""}
+_LONGEST = 200  # cells of a reason
 _FEW = 10  # settings that a comment or a terminal lists
 
 
@@ -110,7 +111,7 @@ def trial_row(report: Report, point: Point) -> list[Words]:
     missed = [name for name, outcome in trial.limits.items() if outcome == "missed"]
     outcome: Words = text("tune.missed", names=missed) if missed else ""
     if trial.state == "failed":
-        outcome = listed([text("tune.legend_failed"), trial.reason], "semicolon")
+        outcome = listed([text("tune.legend_failed"), one_line(trial.reason, _LONGEST)], "semicolon")
     cells = [report.changes(trial.candidate), stage, amount(trial.value, report.unit), report.gained(point.gain)]
     return [str(trial.number), *cells, _time(trial.seconds), outcome]
 
