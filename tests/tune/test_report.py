@@ -15,7 +15,7 @@ import tuned
 from card_samples import HOSTILE
 from shosei.card.words import LANGUAGES, translated
 from shosei.errors import InputError
-from shosei.log import Log, TuneTrial, TuneVerdict
+from shosei.log import Log, TuneFinalist, TuneTrial, TuneVerdict
 from shosei.tune import views
 from shosei.tune.charts import Axis, course, trade_off
 from shosei.tune.page import html
@@ -168,8 +168,9 @@ def test_nothing_foreign_is_markup_or_steers_a_terminal(tmp_path: Path) -> None:
         _trial(2, {"path": bad}, None, state="failed", reason=bad),
         _trial(3, {"path": bad}, 1.5),
     ]
+    verdict = tuned.verdict(best={"path": bad}, finalists=[TuneFinalist(candidate={"path": bad}, gain=0.5)])
     begin = tuned.begin(target=bad, default={"path": "a"}, space=space, profile=bad)
-    report = Report.of(tuned.log(tmp_path, begin, *trials), bad, [bad])
+    report = Report.of(tuned.log(tmp_path, begin, *trials, verdict), bad, [bad])
     page, comment = html(report), views.markdown(report)
     assert "alert" in page
     assert "<img" not in page

@@ -40,7 +40,7 @@ class Point:
 
 @dataclass(frozen=True)
 class Report:
-    """``trials`` in the order of their numbers. ``commands`` use the best candidate."""
+    """``trials`` in the order of their numbers. ``commands`` use the confirmed candidate."""
 
     run: str
     begin: TuneBegin
@@ -57,7 +57,8 @@ class Report:
         trials = {trial.number: trial for trial in log.of(TuneTrial)}
         numbered = [trials[number] for number in sorted(trials)]
         verdict = verdicts[-1] if verdicts else None
-        return cls(printable(run), begins[-1], numbered, verdict, [printable(command) for command in commands])
+        used = [printable(command) for command in commands] if verdict and verdict.verdict == "gain" else []
+        return cls(printable(run), begins[-1], numbered, verdict, used)
 
     @property
     def word(self) -> str:
