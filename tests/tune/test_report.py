@@ -111,6 +111,13 @@ def test_gains_of_a_confirmation_are_over_the_default_of_the_same_round() -> Non
         assert point.gain == pytest.approx(point.trial.value / default - 1)
 
 
+def test_a_rung_of_a_training_has_the_defaults_of_its_own_and_one_of_a_server_all() -> None:
+    other = tuned.BEST
+    trials = [_trial(1, tuned.DEFAULT, 2.0), _trial(2, tuned.DEFAULT, 4.0, rung=1), _trial(3, other, 4.4, rung=1)]
+    assert report_of(None, trials, subject="train").points[2].gain == pytest.approx(0.1)
+    assert report_of(None, trials, subject="serve").points[2].gain == pytest.approx(4.4 / 3 - 1)
+
+
 def test_less_is_a_gain_where_less_is_better_and_shares_gain_points() -> None:
     trials = [_trial(1, tuned.DEFAULT, 200.0), _trial(2, tuned.BEST, 150.0)]
     lower = report_of(None, trials, figure="response_time.p95", direction="lower")

@@ -162,13 +162,19 @@ class Report:
         defaults: dict[tuple[str, int], list[float]] = defaultdict(list)
         for trial in self.trials:
             if trial.candidate == self.begin.default and (value := values[trial.number]) is not None:
-                defaults[_alike(trial)].append(value)
+                defaults[self._alike(trial)].append(value)
         gains = {}
         for trial in self.trials:
-            default = defaults.get(_alike(trial)) or defaults.get(("search", 0))
+            default = defaults.get(self._alike(trial))
             if (value := values[trial.number]) is not None and default:
                 gains[trial.number] = scale.shown(scale.gain(value, mean(default)))
         return gains
+
+    def _alike(self, trial: TuneTrial) -> tuple[str, int]:
+        """What trials share that are measured alike. A server is, at every rung."""
+        if trial.stage == "confirm":
+            return trial.stage, trial.round
+        return trial.stage, 0 if self.begin.subject == "serve" else trial.rung
 
 
 def figure_name(figure: str) -> Words:
@@ -176,11 +182,6 @@ def figure_name(figure: str) -> Words:
     id, _, part = figure.partition(".")
     metric: Words = text(f"{id}.name") if f"{id}.name" in texts("en") else id
     return text("clause.figure", metric=metric, figure=named("figure_name", part)) if part else metric
-
-
-def _alike(trial: TuneTrial) -> tuple[str, int]:
-    """What trials share that are measured alike."""
-    return trial.stage, trial.round if trial.stage == "confirm" else trial.rung
 
 
 def _together(points: Sequence[Point]) -> Point:
