@@ -51,7 +51,7 @@ def load(
             raise InputError(f"--set {override}: write it as section.key=value, for example --set {section}.seed=1")
         if table != section:
             raise InputError(f"--set {override}: this command reads section '{section}', not '{table}'")
-        values[name] = _toml_value(text.strip())
+        values[name] = toml_value(text.strip())
     return validate(kind, values, section)
 
 
@@ -120,7 +120,8 @@ def _toml_form(value: Any) -> Any:
     return value
 
 
-def _toml_value(text: str) -> Any:
+def toml_value(text: str) -> Any:
+    """``text`` as a TOML value or, where it is none, as it is."""
     try:
         return tomllib.loads(f"v = {text}")["v"]
     except tomllib.TOMLDecodeError:

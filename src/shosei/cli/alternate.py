@@ -94,6 +94,9 @@ def _take(run: Run, turn: TargetTurn, hashes: dict[str, str], *, counts: bool) -
     An attempt in which it was ends as invalid, so that neither a comparison nor this verb takes it for the turn, unless
     it ``counts`` even so.
     """
+    from shosei.load.alternate import client_was_busy
+    from shosei.log import read_log
+
     target, folder = turn.target, str(run.folder)
 
     def steps(verbs: Verbs) -> None:
@@ -116,17 +119,9 @@ def _take(run: Run, turn: TargetTurn, hashes: dict[str, str], *, counts: bool) -
     ) as record:
         verbs = Verbs(record.writer.attempt)
         code = code_of(lambda: steps(verbs))
-        was_busy = not code and _was_busy(run, record.writer.attempt)
+        was_busy = not code and client_was_busy(read_log(run.log, record.writer.attempt))
         record.exit_code = EXIT_INVALID if was_busy and not counts else code
     return record.exit_code, was_busy
-
-
-def _was_busy(run: Run, attempt: int) -> bool:
-    """Whether the load's client could not keep its schedule."""
-    from shosei.log import Window, read_log
-
-    limits = [window.client for window in read_log(run.log, attempt).of(Window) if window.name == "steady"]
-    return any(limit is not None and limit.lacked == "time" for limit in limits)
 
 
 def _serving(verbs: Verbs, target: Target, folder: str) -> AbstractContextManager[Any]:

@@ -35,6 +35,7 @@ from shosei.cli import (
     serve,
     supervise,
     train,
+    tune,
 )
 from shosei.cli.display import ProgressDisplay
 from shosei.cli.options import Verb, options_of
@@ -54,7 +55,13 @@ from shosei.progress import shown_on
 _WHOLE = 1000  # no description is cut off; long ones are wrapped
 
 # package -> extra of ours
-_EXTRAS = {"gguf": "gguf", "sentencepiece": "sentencepiece", "google": "sentencepiece", "pyarrow": "data"}
+_EXTRAS = {
+    "gguf": "gguf",
+    "sentencepiece": "sentencepiece",
+    "google": "sentencepiece",
+    "pyarrow": "data",
+    "optuna": "tune",
+}
 
 
 class _VerbGroup(typer.core.TyperGroup):
@@ -129,6 +136,7 @@ _PANELS: dict[str, dict[str, Callable[..., Any]]] = {
         "alternate": alternate.alternate,
         "bench": bench.bench,
     },
+    "Improve": {"tune": tune.tune},
     "Judge": {"card": card.card, "compare": compare.compare, "metrics": card.metrics, "log": card.log},
     _HIDDEN: {"load-worker": load.load_worker, "engine": serve.engine, "http": serve.http},
 }

@@ -12,6 +12,7 @@ from pydantic import Field
 from shosei.config import Config, read_toml, table, validate
 from shosei.errors import InputError
 from shosei.load.config import LoadConfig, Positive
+from shosei.log import Log, Window
 
 
 class Target(Config):
@@ -77,6 +78,12 @@ def check_pair(a: Target, b: Target) -> None:
                     f"{section}.{key} is {first.get(key)!r} for {a.name} and {second.get(key)!r} for {b.name}: "
                     "what is asked of both must be the same"
                 )
+
+
+def client_was_busy(log: Log) -> bool:
+    """Whether the client of an attempt's load could not keep its schedule: it measured itself, and not the server."""
+    limits = [window.client for window in log.of(Window) if window.name == "steady"]
+    return any(limit is not None and limit.lacked == "time" for limit in limits)
 
 
 def _asked(load: LoadConfig) -> dict[str, Any]:

@@ -29,6 +29,7 @@ class Search:
     def __init__(self, target: Target, subject: Subject, record: Record, purse: Purse, seed: int) -> None:
         self.evidence = Evidence(record, subject, target.space, Scale.of(target.objective))
         self.saved_trials = 0  # that races did not run
+        self._proofs = _PROOFS
         self._subject, self._record, self._purse, self._seed = subject, record, purse, seed
         self._default = self._incumbent = default_of(target.space)
 
@@ -47,10 +48,11 @@ class Search:
     def run(self, storage: str = "", name: str = "") -> None:
         """Try candidates until the search's part of the budget is spent. Machines of one ``storage`` share ``name``."""
         affordable = int(self._purse.for_search / self._purse.price("search"))
-        others = affordable - _DEFAULTS - _PROOFS
+        self._proofs = min(_PROOFS, affordable // 4)
+        others = max(1, affordable - _DEFAULTS - self._proofs)
         design = max(round(_DESIGN_SHARE * others), min(others, _LEAST_DESIGN))
         proposer, count, idle = Proposer(self.evidence.space, design, self._seed, storage, name), 0, 0
-        while idle < _IDLE and self._purse.searches(trials=1 + _PROOFS):
+        while idle < _IDLE and self._purse.searches(trials=1 + self._proofs):
             if self._subject.repeats and count in (design // 2, design):
                 self._measure(self._default)
             candidate = proposer.propose(self._record.logged)
@@ -59,7 +61,7 @@ class Search:
                 self._enter(candidate, is_screened=count < design)
             proposer.tell(candidate, self.evidence.gain(candidate), self.evidence.of(candidate)[-1].result.limits)
             count += 1
-        for _ in range(_PROOFS):
+        for _ in range(self._proofs):
             if self._purse.searches():
                 self._prove()
 
@@ -90,7 +92,7 @@ class Search:
         """Challenger and incumbent by turns, each pair on one seed, until the challenger is behind or has the place."""
         pairs: list[Pair] = []
         for rung in range(1, self._subject.rungs):
-            if not self._purse.searches(trials=2 + _PROOFS):
+            if not self._purse.searches(trials=2 + self._proofs):
                 return
             seed = seed_of(self._seed, "turn", len(self._record.tried))
             turns = [self._incumbent, challenger] if rung % 2 else [challenger, self._incumbent]

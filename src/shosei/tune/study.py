@@ -47,6 +47,10 @@ class Study:
         confirm(finalists, self._default, self._rounds(len(finalists)), self._scale, self._seed, self._take)
         return self._judged(finalists)
 
+    def invalid(self) -> TuneVerdict:
+        """The verdict where the default never worked."""
+        return self._verdict("invalid", "default")
+
     def _finalists(self) -> list[Finalist]:
         evidence = self._search.evidence
         finalists = evidence.finalists()
@@ -119,8 +123,9 @@ class Study:
         self, verdict: str, reason: str, finalists: list[TuneFinalist] | None = None, best: Candidate | None = None
     ) -> TuneVerdict:
         tried, evidence = self._record.tried, self._search.evidence
-        luckiest = evidence.luckiest() if tried else None
-        noise = evidence.noise() if tried else None
+        is_known = verdict != "invalid" and bool(tried)
+        luckiest = evidence.luckiest() if is_known else None
+        noise = evidence.noise() if is_known else None
         seconds = math.fsum(each.result.seconds for each in tried)
         saved = self._search.saved_trials
         return TuneVerdict(

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field
 
-from shosei.config import Config, read_toml, table, validate
+from shosei.config import Config, read_toml, table, toml_value, validate
 from shosei.errors import InputError, nearest
 from shosei.metrics.cells import cells
 from shosei.metrics.metric import METRIC_IDS, Phase
@@ -73,8 +74,11 @@ def shipped(kind: Kind | None = None) -> list[str]:
     return [name for name in names if kind is None or kind in read_toml(_FOLDER / f"{name}.toml")]
 
 
-def read_target(name_or_file: str, kind: Kind) -> Target:
+def read_target(name_or_file: str, kind: Kind, overrides: Iterable[str] = ()) -> Target:
     """The shipped target of that name, or the one in a file: a path, or a name that ends in ``.toml``.
+
+    ``overrides``, such as ``serve.model=runs/mine`` or ``space.slots.high=32``, have the last word. Paths are from
+    where the file lies, and of a shipped target from here.
 
     Raises InputError that names the file, the first wrong key and the nearest known one.
     """
@@ -87,12 +91,14 @@ def read_target(name_or_file: str, kind: Kind) -> Target:
     file = Path(name_or_file) if is_file else _FOLDER / f"{name_or_file}.toml"
     tables = read_toml(file)
     try:
-        return _target(tables, kind, file)
+        for override in overrides:
+            _set(tables, override)
+        return _target(tables, kind, file, file.parent if is_file else Path())
     except InputError as error:
         raise InputError(f"{file}: {error}") from None
 
 
-def _target(tables: dict[str, Any], kind: Kind, file: Path) -> Target:
+def _target(tables: dict[str, Any], kind: Kind, file: Path, folder: Path) -> Target:
     other = next((each for each in KINDS if each in tables and each != kind), None)
     if other and kind not in tables:
         raise InputError(f"it is a target of 'shosei tune {other}', as its table [{other}] says")
@@ -100,14 +106,25 @@ def _target(tables: dict[str, Any], kind: Kind, file: Path) -> Target:
     for figure in (objective.figure, objective.second):
         if figure and (id := figure.partition(".")[0]) not in _IDS:
             raise InputError(f"objective: no metric '{id}'{nearest(id, _IDS)}")
-    space = read_space(table(tables.pop("space", {}), "space"), file.parent)
+    space = read_space(table(tables.pop("space", {}), "space"), folder)
     if kind == "agent":  # its candidates are then what the log says, whatever becomes of the files
         space = {name: setting.as_text() for name, setting in space.items()}
     if not space:
         raise InputError("space: name a setting that may change, as a table [space.NAME]")
     settings = table(tables.pop(kind, {}), kind)
     fields = {"name": file.stem, "kind": kind, "objective": objective, "space": space, "settings": settings}
-    return validate(Target, tables | fields | {"folder": file.parent}, "target")
+    return validate(Target, tables | fields | {"folder": folder}, "target")
+
+
+def _set(tables: dict[str, Any], override: str) -> None:
+    """Put ``section.key=value`` into ``tables``; the key may lead into tables below."""
+    path, equals, value = override.partition("=")
+    *above, name = path.strip().split(".")
+    if not equals or not above:
+        raise InputError(f"--set {override}: write it as section.key=value, for example --set serve.model=runs/mine")
+    for key in above:
+        tables = table(tables.setdefault(key, {}), path)
+    tables[name] = toml_value(value.strip())
 
 
 def _of_metric(figure: str, phase: Phase) -> tuple[str, bool]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -18,11 +19,13 @@ from shosei.metrics.service_level import ServiceLevel
 from shosei.metrics.stats import mean
 from shosei.metrics.stats.observations import share
 from shosei.profile.profile import Profile
+from shosei.text_files import printable
 from shosei.tune.target import Objective
 from shosei.tune.trial import TrialResult
 from shosei.verbs import VerbFailed, Verbs
 
 OUTPUT = "output.txt"  # in the folder: what its verbs print
+_OF_SUPERVISE = re.compile(r"\S+ ended with exit code -?\d+; its record: ")
 
 
 def run_verb(folder: Path, *arguments: str, must_work: bool) -> str:
@@ -30,16 +33,21 @@ def run_verb(folder: Path, *arguments: str, must_work: bool) -> str:
 
     Raises InputError if it was given wrong input and ``must_work``: then no other candidate does better.
     """
-    output = folder / OUTPUT
     try:
-        Verbs(1, output=output).run(arguments[0], *arguments)
+        Verbs(1, output=folder / OUTPUT).run(arguments[0], *arguments)
     except VerbFailed as failure:
-        last = next((line for line in reversed(output.read_text(errors="replace").splitlines()) if line.strip()), "")
-        last = last.removeprefix("shosei: ")
-        if must_work and failure.code == EXIT_INPUT:
-            raise InputError(last) from None
-        return f"shosei {arguments[0]} ended with exit code {failure.code}: {last}"
+        return why_failed(folder, arguments[0], failure, must_work=must_work)
     return ""
+
+
+def why_failed(folder: Path, verb: str, failure: VerbFailed, *, must_work: bool) -> str:
+    """The last word of a verb of ours, or of what it ran. Raises InputError as ``run_verb`` does."""
+    lines = (folder / OUTPUT).read_text(errors="replace").splitlines()
+    said = [line for line in lines if line.strip() and not _OF_SUPERVISE.match(line)]
+    last = printable(said[-1]).removeprefix("shosei: ") if said else ""
+    if must_work and failure.code == EXIT_INPUT:
+        raise InputError(last)
+    return f"shosei {verb} ended with exit code {failure.code}: {last}"
 
 
 def overrides(section: str, settings: Mapping[str, Any]) -> list[str]:
@@ -63,6 +71,7 @@ def read_result(folder: Path, objective: Objective, profile: Profile | None, sec
     judgements = against_limits(list(measured.metrics.values()), profile) if profile else []
     return TrialResult(
         value=value,
+        unit=figure.unit if figure else "",
         figures={objective.second: second.value} if second and second.value is not None else {},
         units=_units(measured, objective),
         limits=_limits(judgements),
