@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from shosei.metrics.stats import mean
 from shosei.tune.confirm import Finalist
-from shosei.tune.gain import HALF, Scale, spread_within
+from shosei.tune.gain import Scale, spread_within
 from shosei.tune.record import Record, Tried
 from shosei.tune.setting import Candidate, Space, are_alike, candidate_id, default_of
 from shosei.tune.surface import Surface
@@ -51,7 +51,7 @@ class Evidence:
     def points(self) -> list[tuple[Candidate, float]]:
         """What the surface is drawn through: every trial or, where rungs differ, each candidate once.
 
-        What failed, or missed a limit, is as bad as the scale tells.
+        What failed, or missed a limit, is as bad as the worst that did not: a cliff must not hide all else.
         """
         default = default_of(self.space)
         if self.subject.repeats:
@@ -68,7 +68,7 @@ class Evidence:
         gains = [
             self.scale.of_pairs(pairs) if is_kept else None for (_, pairs), is_kept in zip(groups, kept, strict=True)
         ]
-        worst = -HALF if self.scale.is_relative else min([0.0, *(gain for gain in gains if gain is not None)])
+        worst = min([0.0, *(gain for gain in gains if gain is not None)])
         return [
             (candidate, worst if gain is None else gain) for (candidate, _), gain in zip(groups, gains, strict=True)
         ]

@@ -17,7 +17,7 @@ from shosei.tune.trial import Subject, TrialResult
 
 _DEFAULTS = 3  # trials of the default, spread over a search that measures anew: the noise, and what drifts
 _DESIGN_SHARE = 0.6  # of the candidates: spread evenly; the others race
-_LEAST_DESIGN = 16  # candidates that are spread evenly in any case: fewer do not tell the settings apart
+_LEAST_DESIGN = 18  # candidates that are spread evenly in any case: with fewer, TPE takes noise for gains
 _PROOFS = 3  # trials at its end, of what all trials together say is best: nobody is a finalist who was never seen
 _IDLE = 30  # proposals in a row of what is known: there is nothing else
 _TRIES = 3  # of the default, until it works

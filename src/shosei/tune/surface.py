@@ -10,15 +10,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from shosei.tune.setting import Candidate, Setting, Space, Value
 
-_LENGTH = 0.6  # of a range: how far apart values say little about each other
+_LENGTHS = (0.3, 1.0)  # of a range: how far apart values say little about each other; a peak, or a slope
 _STRENGTHS = (1e-4, 0.02, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2)  # of one setting, in variances of the noise
 _TOGETHER = (0.0, 0.5)  # weight of the product beside the sum
+_TINY = 1e-300  # what no sum of squares is below, so that it has a logarithm
 _NEGLIGIBLE = 1e-4  # weight below which a model says nothing
 _PASSES = 4  # over all settings, on the way up
 _IDLE = 0.15  # share of the gain that a changed setting must bring
@@ -26,9 +27,10 @@ _IDLE = 0.15  # share of the gain that a changed setting must bring
 
 @dataclass(frozen=True, slots=True)
 class _Model:
-    """One strength of the settings: ``weight`` of its word, mean, and what each trial adds."""
+    """One shape and strength of the settings: ``weight`` of its word, mean, and what each trial adds."""
 
     weight: float
+    length: float
     together: float
     mean: float
     adds: np.ndarray
@@ -44,10 +46,12 @@ class Surface:
 
     def gains(self, candidates: Sequence[Candidate]) -> np.ndarray:
         """The smoothed gain of each."""
-        shared, product = self._covariances(self._places(candidates))
-        total = np.zeros(len(candidates))
-        for model in self._models:
-            total += model.weight * (model.mean + (shared + model.together * product) @ model.adds)
+        places, total = self._places(candidates), np.zeros(len(candidates))
+        for length in _LENGTHS:
+            shared, product = self._covariances(places, length)
+            for model in self._models:
+                if model.length == length:
+                    total += model.weight * (model.mean + (shared + model.together * product) @ model.adds)
         return total
 
     def peak(self, start: Candidate, default: Candidate) -> Candidate:
@@ -78,33 +82,24 @@ class Surface:
         return best
 
     def _fitted(self, gains: np.ndarray) -> list[_Model]:
-        n, settings = len(gains), len(self._space)
-        shared, product = self._covariances(self._at)
-        ones, found = np.ones(n), []
-        for together in _TOGETHER:
-            for strength in _STRENGTHS:
-                scale = strength * settings
-                root = np.linalg.cholesky(np.eye(n) + scale * (shared + together * product))
-                one, gain = np.linalg.solve(root, np.column_stack([ones, gains])).T
-                mean = one @ gain / (one @ one)
-                rest = gain - mean * one
-                spread = max(float(rest @ rest), 1e-300)
-                likelihood = -0.5 * (n - 1) * math.log(spread) - np.log(np.diag(root)).sum()
-                likelihood -= 0.5 * math.log(one @ one)
-                found.append((likelihood, together, mean, scale * np.linalg.solve(root.T, rest)))
-        highest = max(likelihood for likelihood, *_ in found)
-        weights = [math.exp(likelihood - highest) for likelihood, *_ in found]
-        return [
-            _Model(weight / sum(weights), together, mean, adds)
-            for weight, (_, together, mean, adds) in zip(weights, found, strict=True)
-            if weight > _NEGLIGIBLE
-        ]
+        fits: list[tuple[float, _Model]] = []
+        for length in _LENGTHS:
+            shared, product = self._covariances(self._at, length)
+            for together in _TOGETHER:
+                for strength in _STRENGTHS:
+                    scale = strength * len(self._space)
+                    likelihood, mean, adds = _fit(scale * (shared + together * product), gains)
+                    fits.append((likelihood, _Model(0.0, length, together, mean, scale * adds)))
+        highest = max(likelihood for likelihood, _ in fits)
+        total = math.fsum(math.exp(likelihood - highest) for likelihood, _ in fits)
+        weighed = [replace(model, weight=math.exp(likelihood - highest) / total) for likelihood, model in fits]
+        return [model for model in weighed if model.weight > _NEGLIGIBLE]
 
-    def _covariances(self, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _covariances(self, places: np.ndarray, length: float) -> tuple[np.ndarray, np.ndarray]:
         """Of ``places`` (n, settings) with those of the trials: mean over settings, and product."""
         apart = places[:, None, :] - self._at[None]
         is_range = np.array([setting.is_range for setting in self._space.values()])
-        each = np.where(is_range, np.exp(-0.5 * (apart / _LENGTH) ** 2), apart == 0)
+        each = np.where(is_range, np.exp(-0.5 * (apart / length) ** 2), apart == 0)
         return each.mean(axis=-1), each.prod(axis=-1)
 
     def _places(self, candidates: Sequence[Candidate]) -> np.ndarray:
@@ -112,6 +107,17 @@ class Surface:
         return np.array(
             [[_place(setting, candidate[name]) for name, setting in self._space.items()] for candidate in candidates]
         )
+
+
+def _fit(covariance: np.ndarray, gains: np.ndarray) -> tuple[float, float, np.ndarray]:
+    """Restricted log likelihood of gains whose noise has the unit's variance, up to scale; mean; what each adds."""
+    n = len(gains)
+    root = np.linalg.cholesky(np.eye(n) + covariance)
+    one, gain = np.linalg.solve(root, np.column_stack([np.ones(n), gains])).T
+    mean = float(one @ gain / (one @ one))
+    rest = gain - mean * one
+    likelihood = -0.5 * (n - 1) * math.log(max(float(rest @ rest), _TINY)) - float(np.log(np.diag(root)).sum())
+    return likelihood - 0.5 * math.log(one @ one), mean, np.linalg.solve(root.T, rest)
 
 
 def levels(setting: Setting, most: int = 9) -> list[Value]:
