@@ -10,15 +10,15 @@ import argparse
 import asyncio
 import json
 import math
+import os
 import random
+import signal
 import sys
 import time
 
 LATE_S = 0.6  # before the first word of a request beyond the capacity
-_CHUNK = b'data: {"choices":[{"index":0,"delta":{"content":"\xe4\xbd\xa0"}}]}\n\n'
-_LAST = b'data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\n'
-_USAGE = b'data: {"choices":[],"usage":{"prompt_tokens":3,"completion_tokens":2,"total_tokens":5}}\n\n'
-_STREAM = _CHUNK + _CHUNK + _LAST + _USAGE + b"data: [DONE]\n\n"
+_EVENTS, _JSON = b"text/event-stream", b"application/json"
+_USAGE = {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}
 _MODELS = b'{"object":"list","data":[{"id":"mock","object":"model"}]}'
 
 
@@ -41,6 +41,15 @@ def is_too_large(max_num_seqs: int, max_num_batched_tokens: int) -> bool:
     return max_num_seqs * max_num_batched_tokens > 256 * 8192 * 2
 
 
+def worded(word: str) -> tuple[bytes, bytes]:
+    """An answer that says the word twice: streamed in two chunks, and whole."""
+    chunks = [{"choices": [{"index": 0, "delta": {"content": word}}]}] * 2
+    chunks += [{"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}, {"choices": [], "usage": _USAGE}]
+    stream = "".join(f"data: {json.dumps(chunk)}\n\n" for chunk in chunks) + "data: [DONE]\n\n"
+    message = {"index": 0, "message": {"role": "assistant", "content": 2 * word}, "finish_reason": "stop"}
+    return stream.encode(), json.dumps({"choices": [message], "usage": _USAGE}).encode()
+
+
 class Bucket:
     """What a server can still answer at once: it fills by ``rate`` a second, up to a tenth of a second's."""
 
@@ -58,9 +67,11 @@ class Bucket:
         return True
 
 
-async def serve(port: int, capacity: float) -> None:
-    """Answer until killed."""
-    bucket = Bucket(capacity)
+async def serve(port: int, capacity: float, word: str, dies_after: int) -> None:
+    """Answer until killed, or as many requests as it lives."""
+    bucket, left = Bucket(capacity), iter(range(dies_after, 0, -1)) if dies_after else None
+
+    stream, whole = worded(word)
 
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -72,15 +83,18 @@ async def serve(port: int, capacity: float) -> None:
     async def answer(head: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         lines = head.split("\r\n")
         size = next((int(line.split(":")[1]) for line in lines if line.lower().startswith("content-length:")), 0)
-        await reader.readexactly(size)
+        body = await reader.readexactly(size)
         if "/chat/completions" in lines[0]:
+            if left and not next(left, 0):
+                os.kill(os.getpid(), signal.SIGKILL)
             if not bucket.take():
                 await asyncio.sleep(LATE_S)
-            send(writer, b"200 OK", b"text/event-stream", _STREAM)
+            kind, said = (_EVENTS, stream) if b'"stream":true' in body.replace(b" ", b"") else (_JSON, whole)
+            send(writer, b"200 OK", kind, said)
         elif "/models" in lines[0]:
-            send(writer, b"200 OK", b"application/json", _MODELS)
+            send(writer, b"200 OK", _JSON, _MODELS)
         else:
-            send(writer, b"404 Not Found", b"application/json", b"{}")
+            send(writer, b"404 Not Found", _JSON, b"{}")
         await writer.drain()
 
     def send(writer: asyncio.StreamWriter, status: bytes, kind: bytes, body: bytes) -> None:
@@ -100,6 +114,8 @@ def main() -> None:
     parser.add_argument("--gain", type=json.loads, default={}, help='a logarithm for each "NAME=VALUE"')
     parser.add_argument("--setting", action="append", default=[], help="NAME=VALUE; repeatable")
     parser.add_argument("--vllm", action="store_true", help="settings are those of the surface, in its order")
+    parser.add_argument("--wrong", action="append", default=[], help="NAME=VALUE with which it answers otherwise")
+    parser.add_argument("--dies-after", type=int, default=0, help="so many requests")
     parser.add_argument("--crash", action="append", default=[], help="NAME=VALUE that ends it at once")
     asked = parser.parse_args()
     if crash := set(asked.crash) & set(asked.setting):
@@ -112,7 +128,8 @@ def main() -> None:
             sys.exit("torch.OutOfMemoryError: CUDA out of memory")
         effect = surface(sequences, tokens, caching, chunks)
     capacity = asked.capacity * math.exp(effect + random.gauss(0, asked.noise))
-    asyncio.run(serve(asked.port, capacity))
+    word = "我" if set(asked.wrong) & set(asked.setting) else "你"
+    asyncio.run(serve(asked.port, capacity, word, asked.dies_after))
 
 
 if __name__ == "__main__":

@@ -23,11 +23,15 @@ _STOP_S = 30.0
 
 
 class VerbFailed(Exception):
-    """A verb ended badly. ``code`` is the exit code that its ``status``, negative after a signal, makes ours."""
+    """A verb ended badly, or for a ``reason``. ``code`` is the exit code that its ``status`` makes ours.
 
-    def __init__(self, command: str, status: int) -> None:
+    A status is negative after a signal.
+    """
+
+    def __init__(self, command: str, status: int, reason: str = "") -> None:
         super().__init__(command)
-        self.command, self.code = command, status if status >= 0 else 128 - status
+        self.command, self.reason = f"{command} ({reason})" if reason else command, reason
+        self.code = status if status >= 0 else 128 - status
 
 
 class Verbs:
@@ -68,7 +72,7 @@ class Verbs:
                 if server.poll() is not None:
                     raise VerbFailed(printed(*arguments), server.returncode or 1)
                 if time.monotonic() - start > ready_s:
-                    raise VerbFailed(f"{printed(*arguments)} (not ready after {ready_s:g} s)", 1)
+                    raise VerbFailed(printed(*arguments), 1, f"not ready after {ready_s:g} s")
                 time.sleep(0.1)
             yield time.monotonic() - start
 

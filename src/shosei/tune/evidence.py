@@ -14,6 +14,8 @@ from shosei.tune.setting import Candidate, Space, are_alike, candidate_id, defau
 from shosei.tune.surface import Surface
 from shosei.tune.trial import Subject, TrialResult
 
+_WORKS = 0.5  # share of trials around a candidate that must have worked
+
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
@@ -51,36 +53,39 @@ class Evidence:
     def points(self) -> list[tuple[Candidate, float]]:
         """What the surface is drawn through: every trial or, where rungs differ, each candidate once.
 
-        What failed, or missed a limit, is as bad as the worst that did not: a cliff must not hide all else.
+        What failed has no gain, and is none of them; what missed a limit has.
         """
-        default = default_of(self.space)
         if self.subject.repeats:
-            values = [each.result.value for each in self.of(default) if each.result.value is not None]
+            values = [each.result.value for each in self.of(default_of(self.space)) if each.result.value is not None]
             baseline = TrialResult(mean(values))
             groups = [(each.trial.candidate, [(baseline, each.result)]) for each in self.tried]
         else:
-            of_default = {each.trial.rung: each.result for each in self.of(default)}
+            of_default = {each.trial.rung: each.result for each in self.of(default_of(self.space))}
             groups = [
                 (candidate, [(of_default[each.trial.rung], each.result) for each in self.of(candidate)])
                 for candidate in self.seen
             ]
-        kept = [all(after.is_kept for _, after in pairs) or candidate == default for candidate, pairs in groups]
-        gains = [
-            self.scale.of_pairs(pairs) if is_kept else None for (_, pairs), is_kept in zip(groups, kept, strict=True)
-        ]
-        worst = min([0.0, *(gain for gain in gains if gain is not None)])
-        return [
-            (candidate, worst if gain is None else gain) for (candidate, _), gain in zip(groups, gains, strict=True)
-        ]
+        gains = [(candidate, self.scale.of_pairs(pairs)) for candidate, pairs in groups]
+        return [(candidate, gain) for candidate, gain in gains if gain is not None]
 
     def gain(self, candidate: Candidate) -> float:
-        """What a candidate got on average."""
-        return mean([gain for other, gain in self.points() if other == candidate])
+        """What a candidate got on average; where it failed, what the worst one got that did not."""
+        points = self.points()
+        return mean([gain for other, gain in points if other == candidate] or [min(gain for _, gain in points)])
 
     def surface(self) -> Surface:
         """The smoothed gains."""
         points = self.points()
         return Surface(self.space, [candidate for candidate, _ in points], [gain for _, gain in points])
+
+    def peak(self) -> Candidate:
+        """What all trials together say is best, among what they say would work and keep the limits."""
+        default, surface = default_of(self.space), self.surface()
+        works = [float(each.result.is_kept) for each in self.tried]
+        working = Surface(self.space, [each.trial.candidate for each in self.tried], works)
+        gains = surface.gains(self.seen)
+        start = max(zip(gains, map(self.works, self.seen), self.seen, strict=True), key=lambda each: each[1::-1])[2]
+        return surface.peak(start, default, lambda candidates: working.gains(candidates) > _WORKS)
 
     def finalists(self) -> list[Finalist]:
         """Who can be confirmed, with the gain that is believed in, best first: each was seen to work."""
@@ -110,4 +115,5 @@ class Evidence:
     def luckiest(self) -> float | None:
         """The gain of the best single trial: what a search that believes it would announce."""
         default = default_of(self.space)
-        return max((gain for candidate, gain in self.points() if candidate != default), default=None)
+        gains = [gain for candidate, gain in self.points() if candidate != default and self.works(candidate)]
+        return max(gains, default=None)

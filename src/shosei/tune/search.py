@@ -122,12 +122,10 @@ class Search:
 
     def _prove(self) -> None:
         """Measure what all trials together say is best; where what was measured stays true, unless it is known."""
-        surface, seen = self.evidence.surface(), self.evidence.seen
-        best = seen[int(surface.gains(seen).argmax())]
-        peak = self._record.logged or surface.peak(best, self._default)
+        peak = self._record.logged or self.evidence.peak()
         if self._subject.repeats:
             self._measure(peak)
-        elif peak not in seen:
+        elif peak not in self.evidence.seen:
             self._climb(peak)
 
 

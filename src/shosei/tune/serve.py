@@ -17,6 +17,7 @@ from pydantic import Field
 
 from shosei.config import Config, validate
 from shosei.errors import InputError
+from shosei.exam import ExamConfig
 from shosei.files import remove, write_atomic
 from shosei.load.alternate import client_was_busy
 from shosei.load.config import LoadConfig
@@ -70,8 +71,11 @@ class ServeSubject:
         self._load = (profile.load_settings() if profile else {}) | self._paths(settings.load, "suite", "trace")
         validate(LoadConfig, self._load, "serve.load")
         self._answering = [name for name, setting in target.space.items() if setting.answers]
-        self._exam = self._paths(settings.exam, "suite") or self._suites_of_model()
-        if self._answering and not self._exam:
+        self._exam = dict(settings.exam)
+        named = self._exam.pop("suite", self._own_suites())
+        self._suites = [target.folder.absolute() / path for path in (named if isinstance(named, list) else [named])]
+        validate(ExamConfig, self._exam, "serve.exam")
+        if self._answering and not self._suites:
             name = self._answering[0]
             raise InputError(
                 f"space.{name} may change what the model answers: name a suite that shows it with --set "
@@ -115,20 +119,21 @@ class ServeSubject:
 
     def _take(self, trial: Trial) -> str:
         """Measure once; return why it failed, or nothing."""
-        folder, verb = trial.folder, "serve" if self._is_ours else "supervise"
+        folder, at_work = trial.folder, "the server"
         words, variables = self._filled(trial.candidate, port := str(_free_port()))
         verbs, url = Verbs(1, variables, folder / OUTPUT), f"http://127.0.0.1:{port}"
         try:
             with self._serving(verbs, url, words, folder):
-                verb = "load"
+                at_work = "shosei load"
                 seed = ("--seed", str(trial.seed))
                 verbs.run("load", "load", url, "--run", str(folder), *overrides("load", self._load), *seed)
                 if self._answering and self._key(trial.candidate) not in self._accuracy:
-                    verb = "exam"
-                    verbs.run("exam", "exam", url, "--run", str(folder), *overrides("exam", self._exam))
+                    at_work = "shosei exam"
+                    suites = [word for suite in self._suites for word in ("--suite", str(suite))]
+                    verbs.run("exam", "exam", url, "--run", str(folder), *suites, *overrides("exam", self._exam))
         except VerbFailed as failure:
             must_work = trial.candidate == default_of(self._target.space)
-            return why_failed(folder, verb, failure, must_work=must_work)
+            return why_failed(folder, at_work, failure, must_work=must_work)
         return ""
 
     def _serving(self, verbs: Verbs, url: str, words: list[str], folder: Path) -> AbstractContextManager[float]:
@@ -166,10 +171,10 @@ class ServeSubject:
     def _key(self, candidate: Candidate) -> tuple[Any, ...]:
         return tuple(candidate[name] for name in self._answering)
 
-    def _suites_of_model(self) -> dict[str, Any]:
+    def _own_suites(self) -> list[Path]:
         """Where the model is a run folder, its suites."""
         suites = Run(Path(self._settings.model)).suites
-        return {"suite": str(suites)} if self._settings.model and suites.is_dir() else {}
+        return [suites] if self._settings.model and suites.is_dir() else []
 
     def _paths(self, settings: Mapping[str, Any], *names: str) -> dict[str, Any]:
         """``settings`` with the paths among them from where the target's file lies."""

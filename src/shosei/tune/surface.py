@@ -9,7 +9,7 @@ trials do not agree.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -17,7 +17,7 @@ import numpy as np
 from shosei.tune.setting import Candidate, Setting, Space, Value
 
 _LENGTHS = (0.3, 1.0)  # of a range: how far apart values say little about each other; a peak, or a slope
-_STRENGTHS = (1e-4, 0.02, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2)  # of one setting, in variances of the noise
+_STRENGTHS = (1e-4, 0.02, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 10.0, 50.0)  # of one setting, in variances of the noise
 _TOGETHER = (0.0, 0.5)  # weight of the product beside the sum
 _TINY = 1e-300  # what no sum of squares is below, so that it has a logarithm
 _NEGLIGIBLE = 1e-4  # weight below which a model says nothing
@@ -54,8 +54,10 @@ class Surface:
                     total += model.weight * (model.mean + (shared + model.together * product) @ model.adds)
         return total
 
-    def peak(self, start: Candidate, default: Candidate) -> Candidate:
-        """The best candidate that is reached from ``start`` by changing one setting at a time.
+    def peak(
+        self, start: Candidate, default: Candidate, allowed: Callable[[Sequence[Candidate]], np.ndarray]
+    ) -> Candidate:
+        """The best of the ``allowed`` candidates that is reached from ``start`` by changing one setting at a time.
 
         What differs from ``default`` and brings next to nothing is changed back.
         """
@@ -63,7 +65,10 @@ class Surface:
         for _ in range(_PASSES):
             before = best
             for name, setting in self._space.items():
-                best = self._best([best, *({**best, name: value} for value in levels(setting))])
+                others = [{**best, name: value} for value in levels(setting)]
+                best = self._best(
+                    [best, *(each for each, is_allowed in zip(others, allowed(others), strict=True) if is_allowed)]
+                )
             if best == before:
                 break
         return self._without_idle(best, default)

@@ -25,7 +25,8 @@ from shosei.tune.trial import TrialResult
 from shosei.verbs import VerbFailed, Verbs
 
 OUTPUT = "output.txt"  # in the folder: what its verbs print
-_OF_SUPERVISE = re.compile(r"\S+ ended with exit code -?\d+; its record: ")
+# What stands in it beside: the command lines, and how a supervisor tells of what it ran.
+_OF_OURS = re.compile(r"── |\$ shosei |\S+ ended with exit code -?\d+; its record: |\S+ is lost: ")
 
 
 def run_verb(folder: Path, *arguments: str, must_work: bool) -> str:
@@ -36,18 +37,20 @@ def run_verb(folder: Path, *arguments: str, must_work: bool) -> str:
     try:
         Verbs(1, output=folder / OUTPUT).run(arguments[0], *arguments)
     except VerbFailed as failure:
-        return why_failed(folder, arguments[0], failure, must_work=must_work)
+        return why_failed(folder, f"shosei {arguments[0]}", failure, must_work=must_work)
     return ""
 
 
-def why_failed(folder: Path, verb: str, failure: VerbFailed, *, must_work: bool) -> str:
+def why_failed(folder: Path, what: str, failure: VerbFailed, *, must_work: bool) -> str:
     """The last word of a verb of ours, or of what it ran. Raises InputError as ``run_verb`` does."""
+    if failure.reason:
+        return f"{what}: {failure.reason}"
     lines = (folder / OUTPUT).read_text(errors="replace").splitlines()
-    said = [line for line in lines if line.strip() and not _OF_SUPERVISE.match(line)]
-    last = printable(said[-1]).removeprefix("shosei: ") if said else ""
+    said = [printable(line) for line in lines if line.strip() and not _OF_OURS.match(line)]
+    last = said[-1].removeprefix("shosei: ") if said else "it said nothing"
     if must_work and failure.code == EXIT_INPUT:
         raise InputError(last)
-    return f"shosei {verb} ended with exit code {failure.code}: {last}"
+    return f"{what} ended with exit code {failure.code}: {last}"
 
 
 def overrides(section: str, settings: Mapping[str, Any]) -> list[str]:
