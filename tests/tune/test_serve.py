@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 import tomli_w
 
@@ -19,13 +18,8 @@ from shosei.tune.serve import ServeSubject
 from shosei.tune.target import read_target, shipped
 from shosei.tune.trial import TrialResult
 from shosei.wire.suite import Task, write_suite
+from tune_servers import COMMAND, LOAD, SERVER, SLOTS, WEIGHTS, nothing_runs
 from tune_targets import target, trial
-
-SERVER = Path(__file__).parents[2] / "bench" / "tune_server.py"
-COMMAND = [sys.executable, str(SERVER), "--port", "{port}", "--capacity", "30"]
-SLOTS = {"type": "int", "low": 1, "high": 64, "default": 8}
-WEIGHTS = {"type": "choice", "choices": ["bf16", "int4"], "default": "bf16"}
-LOAD = {"arrival": "constant", "rate": 90, "seconds": 1.5, "warmup_s": 0.3, "drain_s": 3, "prompt_characters": 20}
 
 
 def profile(folder: Path) -> Profile:
@@ -47,12 +41,6 @@ def subject(folder: Path, *words: str, space: dict[str, Any] | None = None, **se
         serve={"command": command, **serve},
     )
     return ServeSubject(asked, profile(folder))
-
-
-def nothing_runs(*words: str) -> bool:
-    """Whether no process has all the words in its command line."""
-    lines = [" ".join(each.info["cmdline"] or []) for each in psutil.process_iter(["cmdline"])]
-    return not any(all(word in line for word in words) for line in lines)
 
 
 def measured(subject: ServeSubject, folder: Path, **candidate: Any) -> TrialResult:

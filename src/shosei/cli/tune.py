@@ -107,12 +107,14 @@ def _widened(
 
 def _past(run: Run, begin: TuneBegin) -> Log | None:
     """The log of a search that stopped here. Raises InputError where it was asked something else."""
-    from shosei.log import TuneBegin, read_log
+    from shosei.log import RunBegin, TuneBegin, attempts, read_log
 
-    if not run.log.is_dir():
+    if not run.log.is_dir() or not attempts(run.log):
         return None
     log = read_log(run.log)
     before = log.of(TuneBegin)
+    if not before and {other.verb for other in log.of(RunBegin)} == {_VERB}:  # it stopped before it said anything
+        return None
     if not before or before[-1].target_hash != begin.target_hash:
         raise InputError(
             f"{run.folder} holds another search, or this one with another target, profile, budget or seed: "
