@@ -37,7 +37,7 @@ from shosei.spec import ModelSpec, preset
 from shosei.spec.generation import decode_seconds
 from shosei.spec.training import TrainingStep
 from shosei.train.checkpoint import WEIGHTS, checkpoints
-from shosei.verbs import StepFailed, Verbs, command
+from shosei.verbs import VerbFailed, Verbs, command
 from shosei.wire.endpoint import listen
 
 READY_S = 600.0
@@ -90,7 +90,7 @@ def main() -> None:
             spec = preset(name)
             try:
                 rows.append(measured(name, spec, (given.out or Path(scratch)) / spec.name, given.text, given.steps))
-            except StepFailed as failure:
+            except VerbFailed as failure:
                 sys.exit(f"exit code {failure.code}: {failure.command}")
             print(json.dumps(rows[-1].values(), ensure_ascii=False), flush=True)
     print("\n".join(["", *Row.header(), *(one.line() for one in rows)]))

@@ -14,7 +14,7 @@ from shosei.card.words import translated
 from shosei.compare.sides import Measured
 from shosei.errors import EXIT_INPUT, InputError
 from shosei.log import Run, read_log
-from shosei.metrics.metric import Figure, Metric
+from shosei.metrics.metric import Figure, Metric, text
 from shosei.metrics.service_level import ServiceLevel
 from shosei.metrics.stats import mean
 from shosei.metrics.stats.observations import share
@@ -91,8 +91,12 @@ def _figure(metrics: Mapping[str, Metric], name: str) -> Figure | None:
 
 
 def _why_not(metrics: Mapping[str, Metric], name: str) -> str:
-    reason = translated(metrics[name.partition(".")[0]].reason)
-    return f"{name} was not measured" + (f": {reason}" if reason else "")
+    id, _, figure = name.partition(".")
+    metric = metrics[id]
+    reason = metric.reason
+    if metric.status in ("ok", "insufficient") and figure and figure not in metric.figures:
+        reason = text("profile.no_figure", figure=figure, known=sorted(metric.figures))
+    return f"{name} was not measured" + (f": {translated(reason)}" if reason else "")
 
 
 def _units(measured: Measured, objective: Objective) -> dict[str, float]:
