@@ -2,7 +2,8 @@
 
 Makes a ja-small in OUT, unless it is there: data, a tokenizer with as many entries as the model has rows, some steps of
 training, an export in bfloat16. It must learn enough to say words: an answer without any has no first token, and
-nobody can tell its goodput. Then it is tuned under the profile chatbot, and the report is printed. Alone on the machine.
+nobody can tell its goodput. Then it is tuned under the profile chatbot, and the report is printed. Nothing else may run
+on the machine.
 """
 
 from __future__ import annotations

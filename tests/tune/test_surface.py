@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
 
+from shosei.errors import InputError
 from shosei.tune import surface as module
 from shosei.tune.proposer import Proposer, spread
 from shosei.tune.setting import Setting, Space
@@ -111,3 +113,24 @@ def test_a_proposal_that_the_log_has_is_proposed_again() -> None:
     logged = {"slots": 77, "share": 0.123, "weights": "c"}
     assert Proposer(SPACE, 3, seed=4).propose(logged) == logged
     assert Proposer(SPACE, 0, seed=4).propose(logged) == logged
+
+
+def test_machines_that_share_a_storage_learn_from_each_other(tmp_path: Path) -> None:
+    storage = f"sqlite:///{tmp_path / 'shared.db'}"
+    first, second = (Proposer(SPACE, 4, seed=seed, storage=storage, name="one search") for seed in (1, 2))
+    for proposer in (first, second, first, second):
+        for _ in range(12):
+            candidate = proposer.propose()
+            proposer.tell(candidate, float(candidate["weights"] == "c"), {"error_rate": "pass"})
+    third = Proposer(SPACE, 0, seed=3, storage=storage, name="one search")
+    proposed = [third.propose() for _ in range(10)]
+    assert sum(candidate["weights"] == "c" for candidate in proposed) >= 8
+    other = Proposer(SPACE, 0, seed=3, storage=storage, name="another search")
+    assert len({str(other.propose()["weights"]) for _ in range(20)}) == 3
+
+
+@pytest.mark.parametrize("storage", ["nonsense", "sqlite:////no/such/folder/shared.db", "postgresql://me:secret@h/x"])
+def test_a_storage_that_cannot_be_used_is_told_in_a_line_without_its_password(storage: str) -> None:
+    with pytest.raises(InputError, match="--storage: Optuna cannot use it: ") as error:
+        Proposer(SPACE, 0, seed=3, storage=storage, name="one")
+    assert "secret" not in str(error.value)

@@ -112,6 +112,13 @@ def test_all_that_is_asked_is_in_the_hash(tmp_path: Path) -> None:
     assert again.default == {"slots": 8}
 
 
+def test_a_header_may_be_a_secret_and_is_not_logged(tmp_path: Path) -> None:
+    serve = SERVE | {"load": {"header": ["X-Key: abc"], "rate": 3}}
+    begin = asked(of(tmp_path, serve=serve), None, Budget.parse("60trials"), 1)
+    assert begin.settings == SERVE | {"load": {"rate": 3}}
+    assert begin.target_hash != asked(of(tmp_path), None, Budget.parse("60trials"), 1).target_hash
+
+
 @pytest.mark.parametrize(
     ("said", "total", "is_time"),
     [("60trials", 60, False), ("1 trial", 1, False), ("30m", 1800, True), ("2h", 7200, True), ("90s", 90, True)],

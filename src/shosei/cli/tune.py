@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from shosei.cli.access import words_without
 from shosei.cli.common import JsonOption, LanguageOption, ProfileOption, print_page, require, result, say
 from shosei.cli.reports import add_to_job_summary
 from shosei.errors import EXIT_INCONCLUSIVE, EXIT_INVALID, EXIT_OK, InputError, MeasurementInvalid, nearest
@@ -153,6 +154,7 @@ def _studied(
     with run.recording(
         _VERB,
         new_attempt=False,
+        argv=words_without(storage),  # whose URL may hold a password
         hashes={"target": begin.target_hash},
         seeds={_VERB: begin.seed},
         profile=begin.profile,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from typing import Any
 
 import msgspec
 
@@ -43,7 +44,13 @@ def asked(target: Target, profile: Profile | None, budget: Budget, seed: int) ->
     )
     load = profile.load_settings() if profile else {}
     said = msgspec.json.encode([begin, load], order="deterministic")
-    return msgspec.structs.replace(begin, target_hash=hashlib.sha256(said).hexdigest())
+    shown = {name: _without_header(value) for name, value in target.settings.items()}
+    return msgspec.structs.replace(begin, settings=shown, target_hash=hashlib.sha256(said).hexdigest())
+
+
+def _without_header(value: Any) -> Any:
+    """A table of settings without the header of requests, which may be a secret."""
+    return {key: each for key, each in value.items() if key != "header"} if isinstance(value, dict) else value
 
 
 def _direction(objective: Objective) -> str:

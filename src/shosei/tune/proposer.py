@@ -6,6 +6,7 @@ import random
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from shosei.errors import InputError
 from shosei.tune.setting import Candidate, Setting, Space, Value
 from shosei.tune.surface import levels
 
@@ -16,7 +17,8 @@ if TYPE_CHECKING:
 class Proposer:
     """Optuna's ask and tell. With a ``storage`` URL, machines that search under the same ``name`` share what they know.
 
-    ``design``: how many candidates are spread evenly before TPE has its say.
+    ``design``: how many candidates are spread evenly before TPE has its say. Raises InputError for a storage that
+    cannot be used.
     """
 
     def __init__(self, space: Space, design: int, seed: int, storage: str = "", name: str = "") -> None:
@@ -26,19 +28,25 @@ class Proposer:
         self._distributions = {key: _distribution(setting) for key, setting in space.items()}
         self._design = spread(space, design, seed)
         self._asked: dict[str, optuna.Trial] = {}
-        self._study = optuna.create_study(
-            sampler=optuna.samplers.TPESampler(seed=seed, n_startup_trials=0, multivariate=True),
-            direction="maximize",
-            storage=storage or None,
-            study_name=name or None,
-            load_if_exists=bool(storage),
-        )
+        try:
+            self._study = optuna.create_study(
+                sampler=optuna.samplers.TPESampler(seed=seed, n_startup_trials=0, multivariate=True),
+                direction="maximize",
+                storage=storage or None,
+                study_name=name or None,
+                load_if_exists=bool(storage),
+            )
+        except Exception as error:  # whatever the driver of a database raises
+            if not storage:
+                raise
+            reason = str(error).partition("\n")[0]  # without the URL, which may hold a password
+            raise InputError(f"--storage: Optuna cannot use it: {reason}") from None
 
     def propose(self, logged: Candidate | None = None) -> Candidate:
         """The next candidate: as the log has it, else the design's, else what TPE makes of all that it was told."""
         designed = self._design.pop(0) if self._design else None
         if given := logged or designed:
-            self._study.enqueue_trial(given)
+            return given
         trial = self._study.ask(self._distributions)
         self._asked[str(trial.params)] = trial
         return dict(trial.params)
@@ -48,7 +56,7 @@ class Proposer:
         import optuna
 
         constraints = {key: 1.0 if said == "missed" else -1.0 for key, said in limits.items()}
-        if (trial := self._asked.pop(str(candidate), None)) is None:  # measured again
+        if (trial := self._asked.pop(str(candidate), None)) is None:  # it was not Optuna's, or is measured again
             self._study.add_trial(
                 optuna.trial.create_trial(
                     params=candidate, distributions=self._distributions, value=gain, constraints=constraints

@@ -151,7 +151,10 @@ class ServeSubject:
         return [word for word in words if word], {name: value for name, value in variables.items() if value}
 
     def _answers_kept(self, trial: Trial) -> Mapping[str, str]:
-        """Whether the answers are as good as the default's, by the profile's margin, on the same tasks."""
+        """Whether the answers are as good as the default's, by the profile's margin, on the same tasks.
+
+        It stands in place of the profile's own limit: where the default misses that, no setting of a server mends it.
+        """
         if not self._answering:
             return {}
         default, key = default_of(self._target.space), self._key(trial.candidate)
