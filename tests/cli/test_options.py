@@ -46,6 +46,7 @@ PANELS = {
     "Build": "models plan data tokenizer train import export",
     "Serve": "serve chat key",
     "Measure": "load exam judge gateway supervise alternate bench ratings agents",
+    "Improve": "tune",
     "Judge": "card compare metrics log",
 }
 
@@ -83,6 +84,7 @@ VALUES: dict[str, tuple[str, Any]] = {
     "allow_host": ("gpu1 --allow-host gpu2", ["gpu1", "gpu2"]),
     "allow_origin": ("http://a --allow-origin *", ["http://a", "*"]),
     "record": ("2026", Path("2026")),
+    "settings": ("2026", Path("2026")),
     "replay": ("2026", Path("2026")),
     "rate_to": ("5e-1", 0.5),
     "stream": ("", False),
