@@ -10,8 +10,8 @@ import typer
 
 from shosei.cli.common import JsonOption, load_torch, require, result
 from shosei.cli.serve import WeightsOption, find_model
-from shosei.cli.verbs import code_of
 from shosei.spec.generation import WeightFormat
+from shosei.verbs import code_of
 
 if TYPE_CHECKING:
     from shosei.load.speed import Speed

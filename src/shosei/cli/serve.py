@@ -13,9 +13,9 @@ from shosei.cli.access import KEY_VARIABLE, ApiKeyOption, say_open, words_withou
 from shosei.cli.chat_page import page_of_server, read_form
 from shosei.cli.common import JsonOption, RunOption, load_torch, require, result, say
 from shosei.cli.options import Given
-from shosei.cli.verbs import printed
 from shosei.errors import InputError
 from shosei.spec.generation import WeightFormat
+from shosei.verbs import printed
 from shosei.wrong_path import MODEL_OR_RUN, RUN, wrong_path
 
 if TYPE_CHECKING:

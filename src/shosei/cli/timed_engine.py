@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from shosei.cli.verbs import VerbFailed, command, printed
+from shosei.verbs import VerbFailed, command, printed
 
 if TYPE_CHECKING:
     from shosei.engine.timed_client import EngineStream, TimedClient
