@@ -128,6 +128,31 @@ def test_less_is_a_gain_where_less_is_better_and_shares_gain_points() -> None:
     assert translated(shares.gained(shares.points[1].gain)) == "+12.0 points"
 
 
+def test_what_stands_beside_a_share_gains_percent() -> None:
+    figure = "pass_at_1.tokens_per_solved"
+    trials = [
+        _trial(1, tuned.DEFAULT, 0.7, figures={figure: 800.0}),
+        _trial(2, tuned.BEST, 0.8, figures={figure: 1000.0}),
+    ]
+    report = report_of(None, trials, figure="pass_at_1", relative=False, second_figure=figure)
+    assert report.points[1].second == pytest.approx(-0.25)
+    assert "−20%" in body(html(report, "ja"))
+
+
+def test_a_text_is_told_by_its_number_and_a_file_by_its_name() -> None:
+    long, path = "答えだけを書け。" * 20, "/home/somebody/prompts/short.txt"
+    space = {
+        "solve": {"type": "text", "default": "Solve it.", "choices": ["Solve it.", long]},
+        "style": {"type": "file", "default": "/home/a.txt", "choices": ["/home/a.txt", path]},
+    }
+    best = {"solve": long, "style": path}
+    report = report_of(
+        None, [_trial(1, best, 0.8)], default={"solve": "Solve it.", "style": "/home/a.txt"}, space=space
+    )
+    assert re.fullmatch(r"solve = \[2\] 答えだけを.* … .*書け。, style = short\.txt", str(report.changes(best)))
+    assert "答えだけを書け。" * 5 in body(html(report)), "what was asked tells more of it"
+
+
 def test_the_line_of_the_course_is_the_highest_that_kept_every_limit() -> None:
     report = report_of(tuned.verdict())
     chart = course(report)

@@ -14,7 +14,7 @@ from shosei.errors import InputError
 from shosei.log import Log, TuneBegin, TuneFinalist, TuneTrial, TuneVerdict
 from shosei.metrics.metric import Text, Words, text
 from shosei.metrics.stats import Interval, mean
-from shosei.quantity import shown
+from shosei.quantity import number
 from shosei.text_files import printable
 from shosei.tune.gain import Scale
 from shosei.tune.importance import Importance, importances
@@ -94,9 +94,10 @@ class Report:
 
     @property
     def is_second_relative(self) -> bool:
-        """Whether gains in the second figure are ratios."""
+        """Whether gains in the second figure are ratios. What stands beside a share, such as its cost, is no share."""
         figure = self.begin.second_figure or self.begin.figure
-        return Objective.model_validate({"figure": figure, "phase": self.begin.of_phase}).is_relative
+        objective = Objective.model_validate({"figure": figure, "phase": self.begin.of_phase})
+        return "." in figure or objective.is_relative
 
     @cached_property
     def points(self) -> list[Point]:
@@ -138,24 +139,28 @@ class Report:
         changed = [name for name, value in candidate.items() if value != self.begin.default.get(name)]
         return ", ".join(f"{name} = {self.value(candidate, name)}" for name in changed) or text("tune.default")
 
-    def value(self, candidate: Mapping[str, object], name: str) -> str:
-        """What a setting is in a candidate; of a file its name."""
-        value = candidate.get(name, "–")
-        if self.begin.space.get(name, {}).get("type") == "file":
-            return Path(str(value)).name
-        return f"{value:.4g}" if isinstance(value, float) else one_line(str(value), _LONGEST)
+    def value(self, candidate: Mapping[str, object], name: str, longest: int = _LONGEST) -> str:
+        """What a setting is in a candidate, on a line; of a file its name, of a text its number and its words."""
+        value, setting = candidate.get(name, "–"), self.space.get(name)
+        if isinstance(value, float):
+            return f"{value:.4g}"
+        line = one_line(Path(str(value)).name if setting and setting.type == "file" else str(value), longest)
+        if setting and setting.type == "text" and value in setting.choices:
+            return f"[{setting.choices.index(value) + 1}] {line}"
+        return line
 
     def gained(self, gain: float | None, ci: Interval | None = None) -> Words:
         """A gain with its sign, in percent of the default, or of shares in points."""
-        number = shown(gain, "", ci)
-        sign = "+" if (gain or 0.0) > 0 else ""
-        return self.percent(f"{sign}{number.value} {number.interval}") if number.value else "–"
+        if gain is None:
+            return "–"
+        low, high = ci or (None, None)
+        interval = "" if low is None or high is None else f"[{_percent(low)}, {_percent(high)}]"
+        return self.percent(("+" if gain > 0 else "") + _percent(gain), interval)
 
-    def percent(self, number: str, *, relative: bool | None = None) -> Text:
-        """``number``, with an interval behind it or without, in percent of the default, or of shares in points."""
-        value, _, interval = number.partition(" ")
+    def percent(self, number: str, interval: str = "", *, relative: bool | None = None) -> Text:
+        """``number``, with its interval if it has one, in percent of the default, or of shares in points."""
         key = "tune.percent" if (self.begin.relative if relative is None else relative) else "tune.points"
-        return text(key, gain=value, interval=interval and f" {interval}")
+        return text(key, gain=number, interval=interval and f" {interval}")
 
     def _gains(self, values: Mapping[int, float | None], scale: Scale) -> dict[int, float]:
         """Number of a trial -> gain, of those whose value and default are known."""
@@ -182,6 +187,10 @@ def figure_name(figure: str) -> Words:
     id, _, part = figure.partition(".")
     metric: Words = text(f"{id}.name") if f"{id}.name" in texts("en") else id
     return text("clause.figure", metric=metric, figure=named("figure_name", part)) if part else metric
+
+
+def _percent(gain: float) -> str:
+    return number(100 * gain, 1 if abs(gain) < 1 else 0)
 
 
 def _together(points: Sequence[Point]) -> Point:

@@ -10,7 +10,7 @@ from shosei.card.excerpt import code_span, one_line
 from shosei.card.words import Translator, Wrapped, escaped, markdown_table
 from shosei.log import TuneFinalist
 from shosei.metrics.metric import Text, Words, text
-from shosei.quantity import shown
+from shosei.quantity import number
 from shosei.tune.importance import Importance
 from shosei.tune.report import Point, Report, figure_name
 
@@ -53,7 +53,7 @@ def sentences(report: Report) -> list[Words]:
     best = report.best
     if best and best.believed is not None and best.gain is not None:
         luckiest, believed, gain = map(report.gained, (verdict.luckiest, best.believed, best.gain))
-        optimism = text("tune.points", gain=shown(best.believed - best.gain, "").value, interval="")
+        optimism = text("tune.points", gain=number(100 * (best.believed - best.gain), 1), interval="")
         said.append(text("tune.optimism", luckiest=luckiest, believed=believed, gain=gain, optimism=optimism))
     if best and best.detectable is not None and best.reason:
         said.append(text("tune.detectable", gain=_amount(report, best.detectable)))
@@ -119,7 +119,7 @@ def trial_row(report: Report, point: Point) -> list[Words]:
 def setting_row(report: Report, name: str) -> list[Words]:
     """One text a column of ``SETTING_COLUMNS``."""
     setting, begin = report.space[name], report.begin
-    values: Words = ", ".join(report.value({name: choice}, name) for choice in setting.choices)
+    values: Words = ", ".join(report.value({name: choice}, name, _LONGEST) for choice in setting.choices)
     if setting.is_range:
         values = f"{setting.low:g} – {setting.high:g}"
         values = text("tune.by_ratios", range=values) if setting.log else values
@@ -172,7 +172,11 @@ def terminal(report: Report, language: str = "en") -> RenderableType:
     if mattering := _mattering(report):
         parts += ["", Wrapped(Styled(f"{term('tune.importance')}{term('colon')}{of(mattering)}", "dim"))]
     if report.commands:
-        parts += ["", f"{term('tune.use')}", *(Styled(f"  {command}") for command in report.commands)]
+        parts += [
+            "",
+            f"{term('tune.use')}",
+            *(Styled(f"  {command}", no_wrap=True, overflow="ignore") for command in report.commands),
+        ]
     return Group(*parts)
 
 
