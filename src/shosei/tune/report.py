@@ -144,7 +144,8 @@ class Report:
         value, setting = candidate.get(name, "–"), self.space.get(name)
         if isinstance(value, float):
             return f"{value:.4g}"
-        line = one_line(Path(str(value)).name if setting and setting.type == "file" else str(value), longest)
+        words = Path(str(value)).name if setting and setting.type == "file" else str(value)
+        line = one_line(words, longest) or '""'
         if setting and setting.type == "text" and value in setting.choices:
             return f"[{setting.choices.index(value) + 1}] {line}"
         return line
