@@ -172,7 +172,7 @@ def test_no_candidate_beats_one_of_the_front_in_both_figures() -> None:
     report = report_of(tuned.verdict())
     chart = trade_off(report)
     assert chart
-    kept = [(mark.x, mark.y) for mark in chart.marks if mark.shape != "missed"]
+    kept = [(mark.x, mark.y) for mark in chart.marks if mark.is_kept]
     beaten = {one for one in kept for other in kept if other != one and other[0] >= one[0] and other[1] >= one[1]}
     assert set(chart.corners) == set(kept) - beaten
     assert len(chart.corners) > 3

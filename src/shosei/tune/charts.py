@@ -44,13 +44,17 @@ class Axis:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A point of a chart, in percent. ``place``: among the finalists, 0 for none. ``title``: for a pointer over it."""
+    """A point of a chart, in percent. ``place``: among the finalists, 0 for none. ``title``: for a pointer over it.
+
+    ``is_kept``: no limit was missed, which the default may have, too.
+    """
 
     x: float
     y: float
     shape: str  # default | finalist | other | missed | failed: told apart without colour
     place: int
     title: Text
+    is_kept: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +99,7 @@ def trade_off(report: Report) -> Chart | None:
     marks = [_mark(report, point, x.at(second), y) for point, _, second in points]
     front: list[Mark] = []
     for mark in sorted(marks, key=lambda mark: (-mark.x, -mark.y)):
-        if mark.shape != "missed" and (not front or mark.y > front[-1].y):
+        if mark.is_kept and (not front or mark.y > front[-1].y):
             front.append(mark)
     on_top = sorted(marks, key=lambda mark: (mark.shape == "default", mark.place))
     return Chart(x, y, on_top, [(mark.x, mark.y) for mark in front])
@@ -113,10 +117,10 @@ def _mark(report: Report, point: Point, x: float, y: Axis) -> Mark:
     shape = "finalist" if place else "other"
     if point.gain is None:
         shape = "failed"
-    elif not point.is_kept:
-        shape = "missed"
     elif trial.candidate == report.begin.default:
         shape = "default"
+    elif not point.is_kept:
+        shape = "missed"
     gain, candidate = report.gained(point.gain), report.changes(trial.candidate)
     said = text("tune.mark", number=trial.number, candidate=candidate, gain=gain)
-    return Mark(x, _FOOT if point.gain is None else y.at(point.gain), shape, place, said)
+    return Mark(x, _FOOT if point.gain is None else y.at(point.gain), shape, place, said, point.is_kept)
