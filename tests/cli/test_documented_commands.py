@@ -89,7 +89,6 @@ LESS = {
     "bench": "--turns 1",
     "alternate": "--repeats 1",
     "serve": "--port 0 --json --no-spare",
-    "tune": "--budget 2trials",
     "gateway": "--port 0 --json",
 }
 

@@ -16,7 +16,7 @@ DOCUMENTS = [
     ROOT / "README.md",
     *(
         ROOT / "docs" / f"{name}.md"
-        for name in ("install", "build", "serve", "deploy", "measure", "agents", "compare", "tune", "ci")
+        for name in ("install", "build", "serve", "deploy", "measure", "agents", "compare", "ci")
     ),
     *(ROOT / "docs" / f"{name}.md" for name in ("metrics", "models", "profiles")),
     *sorted(ROOT.glob("examples/*/README.md")),
