@@ -122,5 +122,5 @@ def _mark(report: Report, point: Point, x: float, y: Axis) -> Mark:
     elif not point.is_kept:
         shape = "missed"
     gain, candidate = report.gained(point.gain), report.changes(trial.candidate)
-    said = text("tune.mark", number=trial.number, candidate=candidate, gain=gain)
-    return Mark(x, _FOOT if point.gain is None else y.at(point.gain), shape, place, said, point.is_kept)
+    title = text("tune.mark", number=trial.number, candidate=candidate, gain=gain)
+    return Mark(x, _FOOT if point.gain is None else y.at(point.gain), shape, place, title, point.is_kept)

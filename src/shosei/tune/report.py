@@ -57,8 +57,8 @@ class Report:
         trials = {trial.number: trial for trial in log.of(TuneTrial)}
         numbered = [trials[number] for number in sorted(trials)]
         verdict = verdicts[-1] if verdicts else None
-        used = [printable(command) for command in commands] if verdict and verdict.verdict == "gain" else []
-        return cls(printable(run), begins[-1], numbered, verdict, used)
+        lines = [printable(command) for command in commands] if verdict and verdict.verdict == "gain" else []
+        return cls(printable(run), begins[-1], numbered, verdict, lines)
 
     @property
     def word(self) -> str:
@@ -73,9 +73,9 @@ class Report:
     @property
     def best(self) -> TuneFinalist | None:
         """The confirmed finalist; where none is, the one that gained most."""
-        told = [finalist for finalist in self.finalists if finalist.gain is not None]
-        confirmed = [finalist for finalist in told if not finalist.reason]
-        return max(confirmed or told, key=lambda finalist: finalist.gain or 0.0, default=None)
+        tested = [finalist for finalist in self.finalists if finalist.gain is not None]
+        confirmed = [finalist for finalist in tested if not finalist.reason]
+        return max(confirmed or tested, key=lambda finalist: finalist.gain or 0.0, default=None)
 
     @property
     def failed(self) -> int:
@@ -126,8 +126,8 @@ class Report:
     def importances(self) -> list[Importance]:
         """Of the settings, over all trials of the search that measured the objective."""
         points = [(point.trial.candidate, point.gain) for point in self.points if point.trial.stage == "search"]
-        told = [(candidate, gain) for candidate, gain in points if gain is not None]
-        return importances(self.space, [candidate for candidate, _ in told], [gain for _, gain in told])
+        gains = [(candidate, gain) for candidate, gain in points if gain is not None]
+        return importances(self.space, [candidate for candidate, _ in gains], [gain for _, gain in gains])
 
     def place(self, candidate: Candidate) -> int:
         """Which of the finalists it is, from 1; 0 for none."""

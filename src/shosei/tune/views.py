@@ -18,15 +18,8 @@ MARKS = {"gain": "▲", "keep": "=", "insufficient": "△", "invalid": "✗", "o
 FINALIST_COLUMNS = ["tune.candidate", "tune.gain", "tune.value", "tune.of_default", "tune.rounds", "compare.p"]
 FINALIST_COLUMNS += ["tune.believed", "compare.verdict"]
 IMPORTANCE_COLUMNS = ["tune.setting", "tune.share", "interval", "tune.values"]
-TRIAL_COLUMNS = [
-    "tune.number",
-    "tune.candidate",
-    "tune.stage",
-    "tune.value",
-    "tune.gain",
-    "tune.time",
-    "verdict.outcome",
-]
+TRIAL_COLUMNS = ["tune.number", "tune.candidate", "tune.stage", "tune.value", "tune.gain", "tune.time"]
+TRIAL_COLUMNS += ["verdict.outcome"]
 SETTING_COLUMNS = ["tune.setting", "tune.range", "tune.default", "tune.best"]
 _STYLES = {"gain": "bold green", "keep": "bold green", "insufficient": "bold yellow", "invalid": "bold red", "open": ""}
 _LONGEST = 200  # cells of a reason
@@ -49,20 +42,20 @@ def sentences(report: Report) -> list[Words]:
     verdict = report.verdict
     if verdict is None:
         return []
-    said: list[Words] = [text(f"tune.because_{verdict.reason}")] if verdict.reason else []
+    lines: list[Words] = [text(f"tune.because_{verdict.reason}")] if verdict.reason else []
     best = report.best
     if best and best.believed is not None and best.gain is not None:
         luckiest, believed, gain = map(report.gained, (verdict.luckiest, best.believed, best.gain))
         optimism = text("tune.points", gain=number(100 * (best.believed - best.gain), 1), interval="")
-        said.append(text("tune.optimism", luckiest=luckiest, believed=believed, gain=gain, optimism=optimism))
+        lines.append(text("tune.optimism", luckiest=luckiest, believed=believed, gain=gain, optimism=optimism))
     if best and best.detectable is not None and best.reason:
-        said.append(text("tune.detectable", gain=_amount(report, best.detectable)))
+        lines.append(text("tune.detectable", gain=_amount(report, best.detectable)))
     spent: list[Words] = [text("tune.spent", trials=len(report.trials), time=_time(verdict.seconds))]
     if report.failed:
         spent.append(text("tune.failed", count=report.failed))
     if verdict.saved_trials:
         spent.append(text("tune.saved", trials=verdict.saved_trials, time=_time(verdict.saved_seconds)))
-    return [*said, listed(spent, "sentence")]
+    return [*lines, listed(spent, "sentence")]
 
 
 def facts(report: Report) -> list[tuple[str, list[Words]]]:
@@ -140,31 +133,26 @@ def markdown(report: Report, language: str = "en") -> str:
     """For a pull request: the verdict, the finalists, how to use the best candidate; the rest folded away."""
     of, term = Translator(language).of, Translator(language).term
     lines = [f"**{_mark(report)} {escaped(of(headline(report)))}**", ""]
-    lines += [*(f"- {escaped(of(said))}" for said in sentences(report)), ""]
+    lines += [*(f"- {escaped(of(sentence))}" for sentence in sentences(report)), ""]
     if finalists := report.finalists:
         rows = [[escaped(of(cell)) for cell in finalist_row(report, finalist)] for finalist in finalists]
         lines += [*markdown_table(list(map(term, FINALIST_COLUMNS)), rows), ""]
     if report.commands:
-        lines += [f"{term('tune.use')}", "", *(f"    {command}" for command in report.commands), ""]
+        lines += [term("tune.use"), "", *(f"    {command}" for command in report.commands), ""]
     lines += ["<details>", f"<summary>{escaped(term('tune.asked'))}</summary>", ""]
     lines += [f"- {escaped(term(key))}: {escaped(' · '.join(map(of, words)))}" for key, words in facts(report)]
     lines += [f"- {escaped(term('tune.target_hash'))}: {code_span(report.begin.target_hash, 64)}", ""]
-    told = [importance for importance in report.importances if importance.share is not None][:_FEW]
-    rows = [[escaped(of(cell)) for cell in importance_row(importance)] for importance in told]
-    lines += [
-        *markdown_table(list(map(term, IMPORTANCE_COLUMNS)), rows),
-        "",
-        escaped(term("tune.importance_method")),
-        "",
-    ]
-    return "\n".join([*lines, "</details>"]) + "\n"
+    measured = [importance for importance in report.importances if importance.share is not None][:_FEW]
+    rows = [[escaped(of(cell)) for cell in importance_row(importance)] for importance in measured]
+    lines += [*markdown_table(list(map(term, IMPORTANCE_COLUMNS)), rows), "", escaped(term("tune.importance_method"))]
+    return "\n".join([*lines, "", "</details>"]) + "\n"
 
 
 def terminal(report: Report, language: str = "en") -> RenderableType:
     """The verdict, the finalists, the settings that matter and the commands, for rich's ``Console.print``."""
     of, term = Translator(language).of, Translator(language).term
     parts: list[RenderableType] = [Wrapped(Styled(f"{_mark(report)} {of(headline(report))}", _STYLES[report.word]))]
-    parts += [Wrapped(Styled(of(said))) for said in sentences(report)]
+    parts += [Wrapped(Styled(of(sentence))) for sentence in sentences(report)]
     for place, finalist in enumerate(report.finalists, 1):
         name, gain, *_, standing = map(of, finalist_row(report, finalist))
         parts += ["", Wrapped(Styled(f"{place}. {name}", "bold")), Wrapped(Styled(f"   {gain}  {standing}"))]
@@ -172,19 +160,15 @@ def terminal(report: Report, language: str = "en") -> RenderableType:
     if mattering := _mattering(report):
         parts += ["", Wrapped(Styled(f"{term('tune.importance')}{term('colon')}{of(mattering)}", "dim"))]
     if report.commands:
-        parts += [
-            "",
-            f"{term('tune.use')}",
-            *(Styled(f"  {command}", no_wrap=True, overflow="ignore") for command in report.commands),
-        ]
+        parts += ["", term("tune.use")]
+        parts += [Styled(f"  {command}", no_wrap=True, overflow="ignore") for command in report.commands]
     return Group(*parts)
 
 
 def _mattering(report: Report) -> Words:
     """The settings that are shown to matter, with their shares."""
-    shown_to = [each for each in report.importances if each.share and (each.ci[0] or 0.0) > 0][:_FEW]
-    shares = [text("in_brackets", name=each.setting, within=importance_row(each)[1]) for each in shown_to]
-    return listed(shares)
+    mattering = [each for each in report.importances if (each.ci[0] or 0.0) > 0][:_FEW]
+    return listed([text("in_brackets", name=each.setting, within=importance_row(each)[1]) for each in mattering])
 
 
 def _mark(report: Report) -> str:
