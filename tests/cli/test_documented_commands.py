@@ -221,6 +221,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory, url: str) -> Path:
     [table] = re.findall(r"```toml\n(\[serve\].*?)```", (ROOT / "docs/serve.md").read_text(encoding="utf-8"), re.S)
     (folder / "serve.toml").write_text(table)
 
+    (folder / "prompts").mkdir()
+    (folder / "prompts/solve_ja.txt").write_text("道具を使え。")
     (folder / "my_module.py").write_text(SYSTEM)
     (folder / "my-agents").write_text(f"#!/bin/sh\nexec {sys.executable} my_module.py\n")
     (folder / "my-agents").chmod(0o755)
