@@ -16,8 +16,8 @@ from shosei.log import Request, Run, TuneVerdict, read_log
 from shosei.tune.agent import AgentSubject
 from shosei.tune.budget import Budget
 from shosei.tune.record import Record
-from shosei.tune.study import Study
 from shosei.tune.setting import Candidate, Setting
+from shosei.tune.study import Study
 from shosei.tune.target import Objective, Target
 from shosei.tune.trial import Stage, Trial, TrialResult
 from tune_targets import target
