@@ -161,7 +161,7 @@ def _studied(
     ) as recording:
 
         def write(event: Event) -> None:
-            _write(run, recording.writer, event)
+            _write(run, recording.writer, event, begin)
 
         if past is None:
             write(begin)
@@ -179,22 +179,25 @@ def _studied(
     return verdict
 
 
-def _write(run: Run, writer: Writer, event: Event) -> None:
+def _write(run: Run, writer: Writer, event: Event, begin: TuneBegin) -> None:
     """Put an event on the disk, and say what a trial came to. Raises OSError where the disk does not take it."""
     from shosei.log import TuneTrial
 
-    line = _line(event) if isinstance(event, TuneTrial) else ""
+    line = _line(event, begin) if isinstance(event, TuneTrial) else ""
     if not writer.record([event]):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(run.log))
     if line:
         say(line)
 
 
-def _line(trial: TuneTrial) -> str:
+def _line(trial: TuneTrial, begin: TuneBegin) -> str:
+    from shosei.card.words import translated
+    from shosei.tune.report import Report
+
     missed = [name for name, said in trial.limits.items() if said == "missed"]
     value = trial.reason if trial.value is None else f"{trial.value:.4g}"
     stage = f"round {trial.round}" if trial.round else trial.stage
-    changed = ", ".join(f"{name} = {value}" for name, value in trial.candidate.items())
+    changed = translated(Report("", begin, [], None).changes(trial.candidate))
     return f"{trial.number:4} {stage:9} {changed}: {value}{' · missed ' if missed else ''}{', '.join(missed)}"
 
 

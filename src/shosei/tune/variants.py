@@ -50,7 +50,7 @@ class Variants:
             self.refused.append(f"{name}: an empty answer")
         elif len(text) > _LONGEST_TEXT:
             self.refused.append(f"{name}: a text of {len(text):,} characters, more than {_LONGEST_TEXT:,}")
-        elif text in [*setting.choices, *self.texts.get(name, [])]:
+        elif text in [*(str(choice).strip() for choice in setting.choices), *self.texts.get(name, [])]:
             self.refused.append(f"{name}: a text that is a choice already")
         else:
             self.texts.setdefault(name, []).append(text)
