@@ -43,6 +43,7 @@ EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["option
 # Commands that are run elsewhere, or that no test can run: pattern -> where, or why not.
 ELSEWHERE = {
     r"shosei ratings export .*": "tests/cli/test_ratings_export.py: needs ratings with their texts",
+    r"shosei tune .*|shosei .* --config runs/tuned/best\.toml": "tests/tune: minutes",
     r"make .*": ".ci/run: minutes, and an installation; here 'make -n' reads them",
     r"pip install .*": "installs; here its extra is looked up",
     r"python bench/.*": "measurements of minutes to hours, by hand; here the file is looked up",

@@ -18,7 +18,7 @@ DOCUMENTS = [
         ROOT / "docs" / f"{name}.md"
         for name in ("install", "build", "serve", "deploy", "measure", "agents", "compare", "ci")
     ),
-    *(ROOT / "docs" / f"{name}.md" for name in ("metrics", "models", "profiles")),
+    *(ROOT / "docs" / f"{name}.md" for name in ("metrics", "models", "profiles", "tune", "tune-train", "tune-agents")),
     *sorted(ROOT.glob("examples/*/README.md")),
 ]
 _PROGRAMS = ("shosei", "torchrun", "make", "pip", "python", "curl", ".", "./recipe.sh", "ci/measure.sh", "case")
