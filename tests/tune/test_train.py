@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from shosei.errors import InputError
+from shosei.files import remove
 from shosei.log import HeldOut, Log, Run, RunBegin, Score, Step, read_log
 from shosei.spec.shape import write_shape
 from shosei.train import TrainConfig
@@ -73,6 +74,8 @@ def test_a_model_is_not_kept_and_data_are_not_copied(text: Path, tmp_path: Path)
     assert not (tmp_path / "run" / "checkpoints").exists()
     assert (tmp_path / "run" / "data").is_symlink()
     assert not (text / "run" / "model").exists()
+    remove(tmp_path / "run")  # as a trial that was broken off is, before it is measured again
+    assert any((text / "run" / "data").iterdir())
 
 
 def test_the_search_may_be_of_a_narrower_model(text: Path, tmp_path: Path) -> None:
