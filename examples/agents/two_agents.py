@@ -5,25 +5,34 @@ from __future__ import annotations
 import ast
 import json
 import operator
+import os
 import sys
 import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass, fields
+from pathlib import Path
 
 TRIES = 2  # of the solver: a checker that is never content must not keep it for ever
 CALLS = 4  # to the model, for one answer: a weak one may call the calculator for ever
 RETRIES = 5  # of a call that the server refuses or cuts off
 MAX_TOKENS = 48  # of an answer: a weak model may never stop
 
+
+def setting(name: str, default: str) -> str:
+    """What this run tells the agents otherwise: a file of the folder that ``shosei agents run --settings`` names."""
+    file = Path(os.environ.get("SHOSEI_SETTINGS") or os.devnull, f"{name}.txt")
+    return file.read_text(encoding="utf-8") if file.is_file() else default
+
+
 SOLVE = {
-    "zh": "用工具，只答结果。",
-    "ja": "道具を使い、結果だけ答えよ。",
-    "en": "Use the tools. Reply with the result only.",
+    "zh": setting("solve_zh", "用工具，只答结果。"),
+    "ja": setting("solve_ja", "道具を使い、結果だけ答えよ。"),
+    "en": setting("solve_en", "Use the tools. Reply with the result only."),
 }
 CHECK = {
-    "zh": "答案对吗？对就答OK，不对就说明原因。",
-    "ja": "答えは正しいか。正しければOK、違えば理由を答えよ。",
-    "en": "Is the answer right? Reply OK, or say what is wrong.",
+    "zh": setting("check_zh", "答案对吗？对就答OK，不对就说明原因。"),
+    "ja": setting("check_ja", "答えは正しいか。正しければOK、違えば理由を答えよ。"),
+    "en": setting("check_en", "Is the answer right? Reply OK, or say what is wrong."),
 }
 
 _OPERATORS: dict[type[ast.operator], Callable[[float, float], float]] = {

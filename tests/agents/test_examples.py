@@ -63,3 +63,13 @@ def test_a_weak_model_does_not_keep_the_plain_example_from_its_end(
     [score] = log.of(Score)
     assert score.error == ("" if said else "no answer")
     assert score.answer.startswith("Error" if isinstance(said, dict) else said)
+
+
+def test_the_examples_read_their_settings(tmp_path: Path) -> None:
+    server = Model(lambda body: "OK" if body["messages"][0]["content"] == "看看" else "42")
+    (tmp_path / "solve_zh.txt").write_text("想想", encoding="utf-8")
+    (tmp_path / "check_zh.txt").write_text("看看", encoding="utf-8")
+    system = System.of_command("openai", [sys.executable, str(EXAMPLES / "openai_two_agents.py")])
+    measure(tmp_path / "run", system, server.url, tasks(["6*7是多少？"]), settings=tmp_path)
+    server.stop()
+    assert [body["messages"][0]["content"] for body in server.bodies] == ["想想", "看看"]

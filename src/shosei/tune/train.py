@@ -103,10 +103,10 @@ class TrainSubject:
 
     def _fixed(self, stage: Stage, rung: int) -> dict[str, Any]:
         """The settings of all candidates at a rung, or at full size."""
-        own = self._settings
-        settings, steps = own.settings, own.steps
+        table = self._settings
+        settings, steps = table.settings, table.steps
         if stage == "search":
-            settings, steps = settings | own.proxy, max(1, steps // own.reduction ** (own.rungs - rung))
+            settings, steps = settings | table.proxy, max(1, steps // table.reduction ** (table.rungs - rung))
         paths = {name: str(self._target.folder.absolute() / settings[name]) for name in _paths(settings)}
         return {**settings, **paths, "max_steps": steps}
 

@@ -106,8 +106,8 @@ def _wrong_tasks(target: Target, subject: AgentSubject, folder: Path, seed: int)
     result = subject.give(default_of(target.space), tasks, folder, seed)
     if result.value is None:
         raise MeasurementInvalid(result.reason)
-    found = wrong(read_log(Run(folder).log), _SHOWN)
-    for row in found.rows if found else ():
+    told = wrong(read_log(Run(folder).log), _SHOWN)
+    for row in told.rows if told else ():
         why, turns = (", ".join(map(translated, words)) for words in (row.why, row.turns))
         yield f"- Task: {row.question} | expected: {row.expected} | answered: {row.answer} | {why} | agents: {turns}"
 
