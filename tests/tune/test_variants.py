@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from aiohttp import web
 
 from agents_model import Model
 from agents_runs import asking_command, suite
@@ -129,6 +130,30 @@ def test_a_model_that_proposes_nothing_where_nothing_else_may_change_ends_the_se
     alone = target(tmp_path, "agent", objective={"figure": "pass_at_1"}, space=space, agent=agent)
     with pytest.raises(InputError, match=r"proposed nothing new \(style: a text that is a choice already\)"):
         propose(alone, tmp_path / "out", "答")
+
+
+class Short(Model):
+    """A model whose context holds few words; it says so as our server does."""
+
+    async def _chat(self, request: web.Request) -> web.Response:
+        body = await request.json()
+        prompt, answer = len(body["messages"][0]["content"]), body["max_tokens"]
+        if prompt + answer <= 800:
+            return await super()._chat(request)
+        words = f"This model's context is 800 tokens; the prompt has {prompt} and the answer is to have up to {answer}"
+        error = {"message": words, "type": "invalid_request_error", "code": "context_length_exceeded"}
+        return web.json_response({"error": error}, status=400)
+
+
+def test_a_model_with_a_short_context_is_shown_less(asked: Target, tmp_path: Path) -> None:
+    server = Short(lambda _body: "新")
+    wider, refused = widened(asked, AgentSubject(asked, None), tmp_path / "out", server.url, 1, 1)
+    server.stop()
+    assert wider.space["style"].choices == ["答", "新"]
+    assert not refused
+    [body] = server.bodies
+    assert 0 < body["messages"][0]["content"].count("- Task: ") < 9
+    assert body["max_tokens"] >= 128
 
 
 def test_no_server_is_one_line(asked: Target, tmp_path: Path) -> None:

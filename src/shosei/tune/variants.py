@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,10 +18,12 @@ from shosei.progress import progress
 from shosei.tune.agent import AgentSubject
 from shosei.tune.setting import Setting, default_of
 from shosei.tune.target import Target
-from shosei.wire.client import Client
+from shosei.wire.client import Client, Reply
+from shosei.wire.refusal import tokens_left
 
 _LONGEST_TEXT = 8000  # characters of a proposal: a longer one is no prompt, but a model that does not end
-_MAX_TOKENS = 2048
+_MAX_TOKENS, _LEAST_TOKENS = 2048, 128  # of an answer
+_TRIES = 8  # of a request that does not fit into the model's context
 _SECONDS = 600.0
 _SHOWN = 12  # wrong tasks, and ratings: a small model's context is short
 _BAD = {"stars": 2, "thumbs": 0}
@@ -84,20 +86,35 @@ def widened(
     return target.model_copy(update={"space": space}), variants.refused
 
 
-async def _asked(url: str, texts: dict[str, Setting], evidence: Iterable[str], count: int) -> Variants:
-    variants, shown = Variants(), "\n".join(evidence) or "(nothing)"
+async def _asked(url: str, texts: dict[str, Setting], shown: Sequence[str], count: int) -> Variants:
+    variants = Variants()
     async with Client(url, timeout_s=_SECONDS) as client:
         model = await client.model("", "a model in its list")
         with progress("asking for texts", count * len(texts), "texts") as work:
             for number, (name, setting) in work.over([(n, each) for n in range(count) for each in texts.items()]):
-                content = _ASK.format(name=name, text=setting.default, evidence=shown)
-                body = {"model": model, "messages": [{"role": "user", "content": content}], "max_tokens": _MAX_TOKENS}
-                reply = await client.ask("/v1/chat/completions", body | {"temperature": 1.0, "seed": number})
+                reply = await _answer(client, model, name, setting, shown, number)
                 if reply.error:
                     variants.refused.append(f"{name}: {reply.error} {one_line(reply.message, LONGEST)}".strip())
                 else:
                     variants.take(name, setting, reply.text)
     return variants
+
+
+async def _answer(client: Client, model: str, name: str, setting: Setting, shown: Sequence[str], seed: int) -> Reply:
+    """What the model answers, shown as much as its context holds."""
+    tokens = _MAX_TOKENS
+    for _ in range(_TRIES):
+        content = _ASK.format(name=name, text=setting.default, evidence="\n".join(shown) or "(nothing)")
+        body = {"model": model, "messages": [{"role": "user", "content": content}], "max_tokens": tokens}
+        reply = await client.ask("/v1/chat/completions", body | {"temperature": 1.0, "seed": seed})
+        if reply.error != "context limit":
+            break
+        left = tokens_left(reply.message, tokens) or 0
+        if left >= _LEAST_TOKENS:
+            tokens = left
+        else:
+            shown = shown[: len(shown) // 2]
+    return reply
 
 
 def _wrong_tasks(target: Target, subject: AgentSubject, folder: Path, seed: int) -> Iterable[str]:
