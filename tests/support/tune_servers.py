@@ -17,6 +17,12 @@ LOAD["prompt_characters"] = 20
 
 
 def nothing_runs(*words: str) -> bool:
-    """Whether no process has all the words in its command line."""
-    lines = [" ".join(each.info["cmdline"] or []) for each in psutil.process_iter(["cmdline"])]
-    return not any(all(word in line for word in words) for line in lines)
+    """Whether no process has all the words in its command line or in the run that it records to."""
+    return not any(all(word in told for word in words) for told in map(_told, psutil.process_iter()))
+
+
+def _told(process: psutil.Process) -> str:
+    try:
+        return " ".join([*process.cmdline(), process.environ().get("SHOSEI_RUN", "")])
+    except psutil.Error:  # it has just ended
+        return ""

@@ -18,7 +18,7 @@ from shosei.tune.serve import ServeSubject
 from shosei.tune.target import read_target, shipped
 from shosei.tune.trial import TrialResult
 from shosei.wire.suite import Task, write_suite
-from tune_servers import COMMAND, LOAD, SERVER, SLOTS, WEIGHTS, nothing_runs
+from tune_servers import COMMAND, LOAD, SLOTS, WEIGHTS, nothing_runs
 from tune_targets import target, trial
 
 
@@ -58,7 +58,7 @@ def test_a_trial_is_a_run_folder_whose_goodput_is_the_servers_capacity(tmp_path:
     assert len(log.of(Request)) == 162
     assert [start.child for start in log.of(ProcStart)] == ["server"]
     assert {begin["load"]["seed"] for begin in [read_toml(folder / "run.toml")]} == {4}
-    assert nothing_runs(str(SERVER))
+    assert nothing_runs(str(tmp_path))
 
     better = measured(mine, tmp_path / "trials" / "002", weights="int4")
     assert (better.value or 0) > 1.4 * (result.value or 0)  # e^0.7 = 2.01
@@ -78,7 +78,7 @@ def test_a_server_that_does_not_come_up_is_a_result(tmp_path: Path, words: list[
     result = measured(mine, tmp_path / "trial", weights="bf16")
     assert result.state == "failed"
     assert re.search(reason, result.reason), result.reason
-    assert nothing_runs("time.sleep(100) # bf16")
+    assert nothing_runs("time.sleep(100) # bf16", str(tmp_path))
 
 
 def test_a_default_that_our_own_verbs_refuse_ends_the_search_in_a_line(tmp_path: Path) -> None:
@@ -93,7 +93,7 @@ def test_a_server_that_is_killed_in_its_trial_is_a_result(tmp_path: Path) -> Non
     result = measured(subject(tmp_path, *words), tmp_path / "trial", weights="bf16")
     assert result.limits.get("error_rate") == "missed" or result.state == "failed"
     assert not result.is_kept
-    assert nothing_runs(str(SERVER))
+    assert nothing_runs(str(tmp_path))
 
 
 def test_words_and_variables_that_come_out_empty_are_left_out(tmp_path: Path) -> None:
