@@ -1,4 +1,4 @@
-"""Keys and values of the running sequences, in one padded tensor."""
+"""Keys and values of all sequences, in blocks of tokens that one sequence or several may refer to."""
 
 from __future__ import annotations
 
@@ -6,6 +6,22 @@ import torch
 from torch import Tensor
 
 from shosei.spec import ModelSpec
+from shosei.spec.generation import BLOCK_TOKENS
+
+
+class PagedCache:
+    """``k`` and ``v``: (layers, blocks, KV, BLOCK_TOKENS, head_dim) each, of ``like``'s type, on its device.
+
+    Only the last two dimensions are promised to lie together, a head's tokens of one block: take the other strides from
+    the tensors. Which block is whose is the business of ``blocks.BlockPool``.
+    """
+
+    def __init__(self, spec: ModelSpec, blocks: int, like: Tensor) -> None:
+        """Memory is zeroed and therefore taken by the system only as blocks are first written."""
+        shape = (spec.n_layers, spec.n_kv_heads, blocks, BLOCK_TOKENS, spec.head_dim)
+        # A head's blocks lie one behind the other: a run of them is one matrix without being copied.
+        # Zeros, not just any memory: masked positions count as 0 · v, and 0 · NaN is NaN.
+        self.k, self.v = (torch.zeros(shape, dtype=like.dtype, device=like.device).transpose(1, 2) for _ in "kv")
 
 
 class SlotCache:

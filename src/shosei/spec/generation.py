@@ -13,6 +13,8 @@ _BF16 = 2
 # Padded tokens that one prefill of the engine may hold, unless a single prompt is longer: bounds its memory and
 # everybody's wait.
 PREFILL_TOKENS = 4096
+# Tokens whose keys and values are given away, shared and taken back together (engine/cache.py).
+BLOCK_TOKENS = 32
 # Weights of one output that share a scale and an offset, when they have 4 bits each (model/int4.py).
 INT4_GROUP = 32
 
