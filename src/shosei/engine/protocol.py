@@ -94,12 +94,16 @@ def most_score_bytes(alternatives: int) -> int:
 
 
 class Token(msgspec.Struct, tag="token", frozen=True, omit_defaults=True):
-    """One more token. With ``finish`` "stop" it is the stop id itself and no part of the answer's text."""
+    """One more token. With ``finish`` "stop" it is the stop id itself and no part of the answer's text.
+
+    The first of an answer says how many of the prompt's tokens were not computed again, since another prompt had them.
+    """
 
     id: int
     token: int
     finish: str = ""  # "" | "stop" | "length" (max_tokens reached, or the context is full)
     score: TokenScore | None = None
+    reused: int = 0
 
 
 class PromptScores(msgspec.Struct, tag="prompt_scores", frozen=True):

@@ -10,9 +10,8 @@ from shosei.quantity import shown_bytes
 from shosei.spec.model import ModelSpec
 
 _BF16 = 2
-# Padded tokens that one prefill of the engine may hold, unless a single prompt is longer: bounds its memory and
-# everybody's wait.
-PREFILL_TOKENS = 4096
+# Tokens of prompts that one step of the engine may compute: bounds its memory and everybody's wait.
+PREFILL_TOKENS = 512
 # Tokens whose keys and values are given away, shared and taken back together (engine/cache.py).
 BLOCK_TOKENS = 32
 # Weights of one output that share a scale and an offset, when they have 4 bits each (model/int4.py).
@@ -89,6 +88,11 @@ def product_bytes(spec: ModelSpec, weights: WeightFormat, value_bytes: int = _BF
 def fits_int4(inputs: int) -> bool:
     """Whether a matrix with so many inputs can have 4 bits a weight."""
     return inputs % INT4_GROUP == 0
+
+
+def blocks_of(tokens: int) -> int:
+    """Blocks of the cache that hold so many tokens of one sequence."""
+    return -(-tokens // BLOCK_TOKENS)
 
 
 def slot_context(spec: ModelSpec, context: int) -> int:

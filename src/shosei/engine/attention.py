@@ -1,0 +1,94 @@
+"""Attention of a ragged batch over the paged cache, by torch's products on any device."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import groupby
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from shosei.engine.batch import Batch
+from shosei.engine.cache import PagedCache
+from shosei.spec.generation import BLOCK_TOKENS
+
+
+class PagedAttention:
+    """What the rows of one batch store in the cache and attend to; meets ``model.transformer.Cache``."""
+
+    def __init__(self, cache: PagedCache, batch: Batch) -> None:
+        self._cache = cache
+        sizes = [end - begin for begin, end in zip(batch.starts, batch.starts[1:], strict=False)]
+        sequences = torch.arange(len(sizes)).repeat_interleave(torch.tensor(sizes))
+        blocks = batch.tables[sequences, batch.positions // BLOCK_TOKENS]
+        places = blocks * BLOCK_TOKENS + batch.positions % BLOCK_TOKENS
+        self._places = places.to(cache.k.device)  # (N,): where a head keeps the new tokens
+        self.positions = batch.positions.to(cache.k.device)
+        alike = groupby(range(len(sizes)), key=sizes.__getitem__)
+        self._groups = [_group(batch, [*group], cache) for _, group in alike]
+        self.length = max(group.length for group in self._groups)
+
+    def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """As ``model.transformer.Cache`` has it."""
+        keys, values = self._cache.of_heads(layer)
+        keys.flatten(1, 2).index_copy_(1, self._places, k.transpose(0, 1))
+        values.flatten(1, 2).index_copy_(1, self._places, v.transpose(0, 1))
+        attended = [_attend(q[group.rows], keys, values, group) for group in self._groups]
+        return attended[0] if len(attended) == 1 else torch.cat(attended)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Group:
+    """Sequences side by side with T rows each, which attend together: B of them, padded to ``length`` positions."""
+
+    rows: slice
+    sequences: int
+    length: int  # whole blocks
+    blocks: Tensor | slice  # (B * length / BLOCK_TOKENS,) int32, a sequence behind the other; or a run of them
+    mask: Tensor  # to be added to the scores (KV * B, G * T, length), where G queries share a KV head
+
+
+def _group(batch: Batch, sequences: list[int], cache: PagedCache) -> _Group:
+    first, last = sequences[0], sequences[-1]
+    rows = slice(batch.starts[first], batch.starts[last + 1])
+    positions = batch.positions[rows].view(len(sequences), -1)
+    count = int(positions.max()) // BLOCK_TOKENS + 1
+    blocks, length = batch.tables[first : last + 1, :count].flatten(), count * BLOCK_TOKENS
+    run = slice(int(blocks[0]), int(blocks[0]) + len(blocks))
+    is_run = blocks.tolist() == [*range(run.start, run.stop)]
+    mask = _mask(positions.to(cache.k.device), length, cache)
+    return _Group(rows, len(sequences), length, run if is_run else blocks.to(cache.k.device), mask)
+
+
+def _mask(positions: Tensor, length: int, cache: PagedCache) -> Tensor:
+    """Minus infinity where a row at one of ``positions`` (B, T) must not look, as ``_Group.mask``."""
+    sequences, rows = positions.shape
+    hidden = torch.arange(length, device=positions.device) > positions[:, None, :, None]
+    mask = cache.k.new_zeros(hidden.shape).masked_fill_(hidden, -torch.inf)
+    if rows > 1:
+        mask = mask.expand(sequences, cache.queries, rows, length)
+    mask = mask.reshape(sequences, -1, length)
+    return mask if sequences == 1 else mask.repeat(cache.k.shape[2], 1, 1)
+
+
+def _attend(q: Tensor, keys: Tensor, values: Tensor, group: _Group) -> Tensor:
+    """Queries (B * T, H, head_dim) over all blocks (KV, blocks, BLOCK_TOKENS, head_dim); like the queries."""
+    heads, width = keys.shape[0], q.shape[-1]
+    k, v = (_of_group(store, group) for store in (keys, values))
+    ragged = q.view(group.sequences, -1, heads, q.shape[1] // heads, width)
+    # The queries that share a KV head become rows of one matrix: keys and values are read once and never expanded.
+    folded = ragged.permute(2, 0, 3, 1, 4).reshape(len(k), -1, width)
+    if q.device.type == "cpu":  # where torch's fused attention is up to ten times slower for few queries
+        scores = torch.baddbmm(group.mask, folded, k.mT, alpha=width**-0.5)
+        attended = torch.bmm(scores.softmax(-1), v)
+    else:
+        attended = F.scaled_dot_product_attention(folded[:, None], k[:, None], v[:, None], group.mask[:, None])
+    unfolded = attended.view(heads, group.sequences, ragged.shape[3], -1, width).permute(1, 3, 0, 2, 4)
+    return unfolded.reshape(q.shape)
+
+
+def _of_group(store: Tensor, group: _Group) -> Tensor:
+    """What the group's sequences have in ``store`` (KV, blocks, BLOCK_TOKENS, head_dim): (KV * B, length, head_dim)."""
+    blocks = store[:, group.blocks] if isinstance(group.blocks, slice) else store.index_select(1, group.blocks)
+    return blocks.reshape(-1, group.length, store.shape[-1])
