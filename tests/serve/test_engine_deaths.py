@@ -101,7 +101,7 @@ def test_a_connection_to_the_engine_is_used_by_the_next_who_asks_though_the_firs
             nonlocal accepted
             accepted += 1
             await greet.wait()
-            writer.write(frame(Hello("scripted", 320, CONTEXT, 1)))
+            writer.write(frame(Hello("scripted", 320, CONTEXT, 1, CONTEXT)))
             await reader.read()
             writer.close()
 

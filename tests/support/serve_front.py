@@ -66,7 +66,7 @@ class ScriptedEngine:
     go_on: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(frame(Hello("scripted", self.tokenizer.vocab_size, CONTEXT, self.slots)))
+        writer.write(frame(Hello("scripted", self.tokenizer.vocab_size, CONTEXT, self.slots, self.slots * CONTEXT)))
         decoder = FrameDecoder[ClientMessage](ClientMessage)
         while data := await reader.read(1 << 16):
             for message in decoder.feed(data):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import groupby
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -19,22 +20,20 @@ class PagedAttention:
 
     def __init__(self, cache: PagedCache, batch: Batch) -> None:
         self._cache = cache
-        sizes = [end - begin for begin, end in zip(batch.starts, batch.starts[1:], strict=False)]
-        sequences = torch.arange(len(sizes)).repeat_interleave(torch.tensor(sizes))
-        blocks = batch.tables[sequences, batch.positions // BLOCK_TOKENS]
-        places = blocks * BLOCK_TOKENS + batch.positions % BLOCK_TOKENS
+        sizes = np.diff(batch.starts)
+        positions = batch.positions.numpy()
+        blocks = batch.tables.numpy()[np.arange(len(sizes)).repeat(sizes), positions // BLOCK_TOKENS]
+        places = torch.from_numpy(blocks.astype(np.int64) * BLOCK_TOKENS + positions % BLOCK_TOKENS)
         self._places = places.to(cache.k.device)  # (N,): where a head keeps the new tokens
         self.positions = batch.positions.to(cache.k.device)
         alike = groupby(range(len(sizes)), key=sizes.__getitem__)
-        self._groups = [_group(batch, [*group], cache) for _, group in alike]
+        self._groups = [_group(batch, [*sequences], cache) for _, sequences in alike]
         self.length = max(group.length for group in self._groups)
 
     def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """As ``model.transformer.Cache`` has it."""
-        keys, values = self._cache.of_heads(layer)
-        keys.flatten(1, 2).index_copy_(1, self._places, k.transpose(0, 1))
-        values.flatten(1, 2).index_copy_(1, self._places, v.transpose(0, 1))
-        attended = [_attend(q[group.rows], keys, values, group) for group in self._groups]
+        self._cache.store(layer, self._places, k, v)
+        attended = [_attend(q[group.rows], self._cache.heads[layer], group) for group in self._groups]
         return attended[0] if len(attended) == 1 else torch.cat(attended)
 
 
@@ -53,10 +52,11 @@ def _group(batch: Batch, sequences: list[int], cache: PagedCache) -> _Group:
     first, last = sequences[0], sequences[-1]
     rows = slice(batch.starts[first], batch.starts[last + 1])
     positions = batch.positions[rows].view(len(sequences), -1)
-    count = int(positions.max()) // BLOCK_TOKENS + 1
+    count = int(positions.numpy().max()) // BLOCK_TOKENS + 1
     blocks, length = batch.tables[first : last + 1, :count].flatten(), count * BLOCK_TOKENS
-    run = slice(int(blocks[0]), int(blocks[0]) + len(blocks))
-    is_run = blocks.tolist() == [*range(run.start, run.stop)]
+    begin, *_ = held = blocks.tolist()
+    run = slice(begin, begin + len(held))
+    is_run = held == [*range(run.start, run.stop)]
     mask = _mask(positions.to(cache.k.device), length, cache)
     return _Group(rows, len(sequences), length, run if is_run else blocks.to(cache.k.device), mask)
 
@@ -72,11 +72,14 @@ def _mask(positions: Tensor, length: int, cache: PagedCache) -> Tensor:
     return mask if sequences == 1 else mask.repeat(cache.k.shape[2], 1, 1)
 
 
-def _attend(q: Tensor, keys: Tensor, values: Tensor, group: _Group) -> Tensor:
-    """Queries (B * T, H, head_dim) over all blocks (KV, blocks, BLOCK_TOKENS, head_dim); like the queries."""
-    heads, width = keys.shape[0], q.shape[-1]
-    k, v = (_of_group(store, group) for store in (keys, values))
-    ragged = q.view(group.sequences, -1, heads, q.shape[1] // heads, width)
+def _attend(q: Tensor, store: Tensor, group: _Group) -> Tensor:
+    """Queries (B * T, H, head_dim) over the layer's ``store`` (2 * KV, blocks, BLOCK_TOKENS, head_dim); returns the
+    like of the queries."""
+    _, heads, width = q.shape
+    blocks = store[:, group.blocks] if isinstance(group.blocks, slice) else store.index_select(1, group.blocks)
+    k, v = blocks.reshape(-1, group.length, width).chunk(2)  # (KV * B, length, head_dim)
+    kv_heads = len(store) // 2
+    ragged = q.view(group.sequences, -1, kv_heads, heads // kv_heads, width)
     # The queries that share a KV head become rows of one matrix: keys and values are read once and never expanded.
     folded = ragged.permute(2, 0, 3, 1, 4).reshape(len(k), -1, width)
     if q.device.type == "cpu":  # where torch's fused attention is up to ten times slower for few queries
@@ -84,11 +87,5 @@ def _attend(q: Tensor, keys: Tensor, values: Tensor, group: _Group) -> Tensor:
         attended = torch.bmm(scores.softmax(-1), v)
     else:
         attended = F.scaled_dot_product_attention(folded[:, None], k[:, None], v[:, None], group.mask[:, None])
-    unfolded = attended.view(heads, group.sequences, ragged.shape[3], -1, width).permute(1, 3, 0, 2, 4)
+    unfolded = attended.view(kv_heads, group.sequences, heads // kv_heads, -1, width).permute(1, 3, 0, 2, 4)
     return unfolded.reshape(q.shape)
-
-
-def _of_group(store: Tensor, group: _Group) -> Tensor:
-    """What the group's sequences have in ``store`` (KV, blocks, BLOCK_TOKENS, head_dim): (KV * B, length, head_dim)."""
-    blocks = store[:, group.blocks] if isinstance(group.blocks, slice) else store.index_select(1, group.blocks)
-    return blocks.reshape(-1, group.length, store.shape[-1])

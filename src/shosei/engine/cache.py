@@ -21,14 +21,17 @@ class PagedCache:
 
     def __init__(self, spec: ModelSpec, blocks: int, like: Tensor) -> None:
         """On the CPU the system gives memory only as blocks are first written."""
-        shape = (spec.n_layers, spec.n_kv_heads, blocks, BLOCK_TOKENS, spec.head_dim)
         # A head's blocks lie one behind the other: a run of them is one matrix without being copied.
-        self.k, self.v = (_zeros(shape, like).transpose(1, 2) for _ in "kv")
+        shape = (spec.n_layers, 2, spec.n_kv_heads, blocks, BLOCK_TOKENS, spec.head_dim)
+        both = _zeros(shape, like)
+        self.k, self.v = both.transpose(2, 3).unbind(1)
         self.queries = spec.n_heads // spec.n_kv_heads  # that share a KV head
+        self.heads = [*both.flatten(1, 2)]  # of each layer (2 * KV, blocks, BLOCK_TOKENS, head_dim), keys first
 
-    def of_heads(self, layer: int) -> tuple[Tensor, Tensor]:
-        """Keys and values of ``layer`` as (KV, blocks, BLOCK_TOKENS, head_dim)."""
-        return self.k[layer].transpose(0, 1), self.v[layer].transpose(0, 1)
+    def store(self, layer: int, places: Tensor, k: Tensor, v: Tensor) -> None:
+        """Put new keys and values (N, KV, head_dim) into the ``places`` (N,): block * BLOCK_TOKENS + token."""
+        for store, new in zip(self.heads[layer].flatten(1, 2).chunk(2), (k, v), strict=True):
+            store.index_copy_(1, places, new.transpose(0, 1))
 
 
 def _zeros(shape: tuple[int, ...], like: Tensor) -> Tensor:

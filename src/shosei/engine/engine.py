@@ -18,12 +18,12 @@ from shosei.engine.protocol import OUT_OF_MEMORY, Cancel, Failed, PromptScores, 
 from shosei.engine.refusal import refusal
 from shosei.engine.runner import TorchRunner
 from shosei.engine.sampling import Adjuster, scores
-from shosei.engine.schedule import Schedule, Work
+from shosei.engine.schedule import Schedule, Work, rows_beside_on
 from shosei.engine.stream import TokenStream
 from shosei.errors import InputError
 from shosei.model.transformer import Transformer
 from shosei.spec import ModelSpec
-from shosei.spec.generation import blocks_of
+from shosei.spec.generation import BLOCK_TOKENS, PREFILL_TOKENS, blocks_of
 
 Event = Token | PromptScores | Failed
 _NO_MEMORY = "there is no memory left for this request beside the others; try again later"
@@ -47,6 +47,7 @@ class Engine:
         blocks: int | None = None,
         reuse: bool = True,
         speculate: bool = False,
+        rows_beside: int | None = None,
     ) -> None:
         """At most ``slots`` requests run at a time, each of at most ``max_length`` tokens, prompt and answer together;
         the spec's context length unless given. The cache has ``blocks``, enough for one request at least; unless given,
@@ -54,16 +55,20 @@ class Engine:
 
         Without ``grammars`` a request that has a grammar is refused. ``reuse``: a prompt that begins as another one
         did is not computed again. ``speculate``: tokens are guessed from what was said before, and several checked at
-        once. Neither changes an answer.
+        once. Neither changes an answer. ``rows_beside``: how many rows of prompts a step may have beside those of
+        answers; unless given, as many as do not hold these up for long on the model's device.
         """
         self.slots, self._grammars = slots, grammars
         self.max_length = max_length or spec.context_length
         self._spec, self._speculate = spec, speculate
         blocks = blocks or slots * blocks_of(self.max_length)
+        self.cache_tokens = blocks * BLOCK_TOKENS
         cache = PagedCache(spec, blocks, like=model.norm.weight)
         self._device = cache.k.device
         self._runner = TorchRunner(model, cache)
-        self._schedule = Schedule(slots, blocks, self._device.type, self.max_length, reuse)
+        self._schedule = Schedule(
+            slots, blocks, self.max_length, rows_beside or rows_beside_on(self._device.type), reuse
+        )
         self._inbox: deque[tuple[Submit, Constraint | InputError | None] | Cancel] = deque()
         self._turns = itertools.count()
 
@@ -71,6 +76,11 @@ class Engine:
     def busy(self) -> bool:
         """Whether there is anything for ``step`` to do."""
         return bool(self._inbox or self._schedule.waiting or self._schedule.running)
+
+    @property
+    def free_tokens(self) -> int:
+        """How many of ``cache_tokens`` no request has, although they may hold what others are answered from."""
+        return self._schedule.pool.free * BLOCK_TOKENS
 
     def submit(self, request: Submit) -> None:
         """Queue a request; ids must be unique among the requests that are not finished.
@@ -209,7 +219,8 @@ def answer_greedily(
     if not prompts:
         return []
     longest = max(len(prompt) + limit for prompt, limit in zip(prompts, max_new_tokens, strict=True))
-    engine = Engine(model, spec, min(slots, len(prompts)), min(longest, spec.context_length))
+    slots, longest = min(slots, len(prompts)), min(longest, spec.context_length)
+    engine = Engine(model, spec, slots, longest, rows_beside=PREFILL_TOKENS)  # nobody waits for the next token
     for number, (prompt, limit) in enumerate(zip(prompts, max_new_tokens, strict=True)):
         engine.submit(Submit(number, prompt, limit, stop_ids=list(stop_ids)))
     answers: list[list[int]] = [[] for _ in prompts]

@@ -76,6 +76,7 @@ class Hello(msgspec.Struct, tag="hello", frozen=True):
     vocab_size: int
     context_length: int  # prompt and answer together, in tokens
     slots: int  # requests that run at the same time; more of them wait
+    cache_tokens: int  # that the cache holds of all of them together
 
 
 class TokenScore(msgspec.Struct, frozen=True):

@@ -11,13 +11,15 @@ from shosei.engine.blocks import BlockPool
 from shosei.engine.stream import TokenStream
 from shosei.spec.generation import BLOCK_TOKENS, PREFILL_TOKENS, blocks_of
 
-# Rows that a step may have beside those of running answers without taking about twice as long: where reading the
-# weights takes as long as multiplying with them. An accelerator multiplies far more in that time.
-_ROWS_BESIDE = {"cpu": 32}
-_ROWS_BESIDE_ON_ACCELERATORS = 256
 _SCORED_AT_ONCE = 256  # tokens of a prompt: each takes the logits of a whole vocabulary
 _MOST_DRAFTED = 15
 _by_turn = attrgetter("turn")
+
+
+def rows_beside_on(device: str) -> int:
+    """Rows of prompts that a step may have beside those of running answers without taking about twice as long: with so
+    many, multiplying with the weights takes about as long as reading them does."""
+    return 32 if device == "cpu" else 256
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,13 +62,13 @@ class Schedule:
     next token, the newest gives its blocks up, waits, and is computed again.
     """
 
-    def __init__(self, slots: int, blocks: int, device: str, max_length: int, reuse: bool) -> None:
+    def __init__(self, slots: int, blocks: int, max_length: int, rows_beside: int, reuse: bool) -> None:
         self.waiting: list[TokenStream] = []
         self.running: list[TokenStream] = []
         self.preemptions = 0
         self._slots, self._max_length, self._reuse = slots, max_length, reuse
-        self._pool = BlockPool(blocks)
-        self._rows_beside = _ROWS_BESIDE.get(device, _ROWS_BESIDE_ON_ACCELERATORS)
+        self.pool = BlockPool(blocks)
+        self._rows_beside = rows_beside
 
     @property
     def newest(self) -> TokenStream:
@@ -83,7 +85,7 @@ class Schedule:
             self.waiting.remove(stream)
         else:
             self.running.remove(stream)
-            self._pool.give_back(stream.blocks)
+            self.pool.give_back(stream.blocks)
 
     def find(self, number: int) -> TokenStream | None:
         """The stream of the request with this id."""
@@ -106,20 +108,20 @@ class Schedule:
         """A step has computed its next ``count`` tokens: others may share the blocks that are full."""
         for block, name in stream.store(count):
             if self._reuse:
-                self._pool.name(block, name)
+                self.pool.name(block, name)
 
     def _make_room(self) -> None:
         """Give every running stream the blocks for its tokens; where there are none, the newest gives up its own."""
         for stream in [*self.running]:
             while stream in self.running and blocks_of(len(stream.tokens)) > len(stream.blocks):
-                if block := self._pool.take(1):
+                if block := self.pool.take(1):
                     stream.blocks += block
                 else:
                     self._preempt()
 
     def _preempt(self) -> None:
         stream = self.running.pop()
-        self._pool.give_back(stream.blocks)
+        self.pool.give_back(stream.blocks)
         stream.blocks, stream.stored = [], 0
         self.preemptions += 1
         self.add(stream)
@@ -153,10 +155,10 @@ class Schedule:
             if rows <= 0 or len(self.running) >= self._slots:
                 break
             names = self._names(stream)
-            found = self._pool.find(names)
+            found = self.pool.find(names)
             if being_computed.intersection(names[len(found) : len(found) + 1]):
                 continue
-            blocks = self._pool.open(found, blocks_of(len(stream.tokens)), spare=len(self.running))
+            blocks = self.pool.open(found, blocks_of(len(stream.tokens)), spare=len(self.running))
             if blocks is None:
                 break
             self._start(stream, blocks, len(found) * BLOCK_TOKENS)
@@ -181,6 +183,6 @@ class Schedule:
             return []
         left = min(stream.request.max_tokens - stream.answered, self._max_length - len(stream.tokens)) - 1
         draft = stream.lookup.draft(stream.tokens, min(most, left))
-        if blocks_of(len(stream.tokens) + len(draft)) > len(stream.blocks) and self._pool.free > len(self.running):
-            stream.blocks += self._pool.take(1) or []
+        if blocks_of(len(stream.tokens) + len(draft)) > len(stream.blocks) and self.pool.free > len(self.running):
+            stream.blocks += self.pool.take(1) or []
         return draft[: len(stream.blocks) * BLOCK_TOKENS - len(stream.tokens)]

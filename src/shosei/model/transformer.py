@@ -3,7 +3,6 @@ Qwen2's biases and Qwen3's norms of queries and keys where the spec has them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Protocol
 
 import torch
@@ -137,8 +136,7 @@ class Attention(nn.Module):
         self.k_norm = RMSNorm(spec.head_dim, spec.norm_eps) if spec.qk_norm else nn.Identity()
 
     def forward(self, x: Tensor, rotation: Rotation, cache: Cache | None) -> Tensor:
-        q, k, v = self._project(x)
-        q, k = rotate(self.q_norm(q), rotation), rotate(self.k_norm(k), rotation)
+        q, k, v = self._project(x, rotation)
         if cache is None:
             attended = _attend(*(heads.transpose(1, 2) for heads in (q, k, v))).transpose(1, 2)
         else:
@@ -151,11 +149,17 @@ class Attention(nn.Module):
         if self.qkv_proj:
             del self.q_proj, self.k_proj, self.v_proj
 
-    def _project(self, x: Tensor) -> Sequence[Tensor]:
-        """Queries, keys and values (B, T, heads, head_dim)."""
+    def _project(self, x: Tensor, rotation: Rotation) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries, keys and values (B, T, heads, head_dim), those that are to be rotated rotated."""
+        if self.qkv_proj and isinstance(self.q_norm, nn.Identity):  # queries and keys rotate together
+            heads = self.qkv_proj(x).unflatten(-1, (-1, self.head_dim))
+            rotated = rotate(heads[:, :, : -self.heads[2]], rotation)
+            return rotated[:, :, : self.heads[0]], rotated[:, :, self.heads[0] :], heads[:, :, -self.heads[2] :]
         if self.qkv_proj:
-            return self.qkv_proj(x).unflatten(-1, (-1, self.head_dim)).split(self.heads, dim=2)  # type: ignore[no-any-return]
-        return [part(x).unflatten(-1, (-1, self.head_dim)) for part in (self.q_proj, self.k_proj, self.v_proj)]
+            q, k, v = self.qkv_proj(x).unflatten(-1, (-1, self.head_dim)).split(self.heads, dim=2)
+        else:
+            q, k, v = (part(x).unflatten(-1, (-1, self.head_dim)) for part in (self.q_proj, self.k_proj, self.v_proj))
+        return rotate(self.q_norm(q), rotation), rotate(self.k_norm(k), rotation), v
 
 
 class FeedForward(nn.Module):
