@@ -163,7 +163,9 @@ def engine(
 ) -> None:
     """Load a model and answer token requests on a Unix socket until told to stop."""
     from shosei.lineage import is_spare, wait_until_needed
+    from shosei.memory import ask_for_huge_pages
 
+    ask_for_huge_pages()
     load_torch()
     from shosei.engine.server import rehearse, serve_engine
 
