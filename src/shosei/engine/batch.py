@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -46,9 +47,14 @@ class Batch:
         most = max(len(rows.blocks) for rows in sequences)
         tables = [[*rows.blocks, *[0] * (most - len(rows.blocks))] for rows in sequences]
         return cls(
-            torch.tensor(tokens),
-            torch.tensor(positions),
+            _tensor(tokens, np.int64),
+            _tensor(positions, np.int64),
             starts,
-            torch.tensor(tables, dtype=torch.int32),
-            torch.tensor(wanted, dtype=torch.int64),
+            _tensor(tables, np.int32),
+            _tensor(wanted, np.int64),
         )
+
+
+def _tensor(values: Sequence[int] | Sequence[Sequence[int]], kind: type[np.int32] | type[np.int64]) -> Tensor:
+    """torch's own constructor takes three times as long."""
+    return torch.from_numpy(np.array(values, kind))

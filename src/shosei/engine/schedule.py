@@ -97,7 +97,7 @@ class Schedule:
         self._make_room()
         answering = [stream for stream in self.running if stream.missing == 1]
         filling = [stream for stream in self.running if stream.missing > 1]
-        rows = self._prompt_rows(len(answering), len(filling) + len(self.waiting))
+        rows = self._prompt_rows(len(answering), len(filling))
         work = [*self._fill(filling, rows)]
         work += self._admit(rows - sum(item.count for item in work))
         drafted = 0 if work else min(_MOST_DRAFTED, self._rows_beside // max(len(answering), 1) - 1)
@@ -126,12 +126,13 @@ class Schedule:
         self.preemptions += 1
         self.add(stream)
 
-    def _prompt_rows(self, answering: int, others: int) -> int:
-        """Rows of prompts in a step: no more than double the time of ``answering`` streams, unless more wait than are
-        answered; then it is better for most that those are not waited for."""
+    def _prompt_rows(self, answering: int, filling: int) -> int:
+        """Rows of prompts in a step: for each stream that has no answer yet, and may run, no more than double the time
+        of the ``answering`` ones. So one long prompt holds these up little, and many short ones are soon read."""
         if not answering:
             return PREFILL_TOKENS
-        return min(PREFILL_TOKENS, (self._rows_beside + answering) * max(1, others // answering))
+        beginning = filling + min(len(self.waiting), self._slots - len(self.running))
+        return min(PREFILL_TOKENS, (self._rows_beside + answering) * beginning)
 
     def _fill(self, streams: list[TokenStream], rows: int) -> list[Work]:
         work = []
