@@ -10,13 +10,12 @@ import torch
 from torch import Tensor
 
 from shosei.engine.batch import Batch
-from shosei.engine.cache import PagedCache
 from shosei.engine.drawing import Undrawable, draw
 from shosei.engine.grammar import Constraint, Grammars
 from shosei.engine.lookup import PromptLookup
 from shosei.engine.protocol import OUT_OF_MEMORY, Cancel, Failed, PromptScores, Submit, Token
 from shosei.engine.refusal import refusal
-from shosei.engine.runner import TorchRunner
+from shosei.engine.runner import StepModel, runner_of
 from shosei.engine.sampling import Adjuster, scores
 from shosei.engine.schedule import Schedule, Work, rows_beside_on
 from shosei.engine.stream import TokenStream
@@ -38,7 +37,7 @@ class Engine:
 
     def __init__(
         self,
-        model: Transformer,
+        model: Transformer | StepModel,
         spec: ModelSpec,
         slots: int,
         max_length: int | None = None,
@@ -63,9 +62,8 @@ class Engine:
         self._spec, self._speculate = spec, speculate
         blocks = blocks or slots * blocks_of(self.max_length)
         self.cache_tokens = blocks * BLOCK_TOKENS
-        cache = PagedCache(spec, blocks, like=model.norm.weight)
-        self._device = cache.k.device
-        self._runner = TorchRunner(model, cache)
+        self._runner = runner_of(model, spec, blocks)
+        self._device = self._runner.cache.k.device
         self._schedule = Schedule(
             slots, blocks, self.max_length, rows_beside or rows_beside_on(self._device.type), reuse
         )
@@ -162,7 +160,7 @@ class Engine:
         greedy = [*zip(best.tolist(), places.tolist(), strict=True)]
         begin = 0
         for item in work:
-            end = begin + item.rows.wanted
+            end = begin + item.wanted
             if item.stream.scoring:
                 self._score_prompt(item, logits[begin:end])
             if item.answers:

@@ -19,7 +19,7 @@ _by_turn = attrgetter("turn")
 def rows_beside_on(device: str) -> int:
     """Rows of prompts that a step may have beside those of running answers without taking about twice as long: with so
     many, multiplying with the weights takes about as long as reading them does."""
-    return 32 if device == "cpu" else 256
+    return 24 if device == "cpu" else 256
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -49,10 +49,15 @@ class Work:
         return self.end - self.answers
 
     @property
+    def wanted(self) -> int:
+        """Logits of this stream."""
+        return self.end - self.first_wanted + len(self.draft)
+
+    @property
     def rows(self) -> Rows:
         stream = self.stream
         tokens = stream.tokens[stream.stored : self.end] + self.draft
-        return Rows(tokens, stream.stored, stream.blocks, self.end - self.first_wanted + len(self.draft))
+        return Rows(tokens, stream.stored, stream.blocks, self.wanted)
 
 
 class Schedule:
