@@ -28,7 +28,8 @@ class PagedAttention:
         self.positions = batch.positions.to(cache.k.device)
         alike = groupby(range(len(sizes)), key=sizes.__getitem__)
         self._groups = [_group(batch, [*sequences], cache) for _, sequences in alike]
-        self.length = max(group.length for group in self._groups)
+        longest = max(group.length for group in self._groups)
+        self.length = 1 << (longest - 1).bit_length()  # since the model makes tables anew where it grows
 
     def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """As ``model.transformer.Cache`` has it."""

@@ -20,14 +20,14 @@ class RotationTable:
     def first(self, length: int, dtype: torch.dtype, device: torch.device) -> Rotation:
         """Of the positions from 0 up to ``length``."""
         if length > len(self._cos) or (self._cos.dtype, self._cos.device) != (dtype, device):
-            self._cos, self._sin = _rotations(1 << (length - 1).bit_length(), self._spec, dtype, device)
+            self._cos, self._sin = _rotations(length, self._spec, dtype, device)
         return self._cos[:length], self._sin[:length]
 
 
 def rotate(x: Tensor, rotation: Rotation) -> Tensor:
     """Rotate (…, T, heads, head_dim): value i pairs with value i + head_dim / 2, the half-split form."""
     cos, sin = rotation
-    return torch.addcmul(x * cos, x.roll(x.shape[-1] // 2, dims=-1), sin)
+    return x * cos + x.roll(x.shape[-1] // 2, dims=-1) * sin  # addcmul would keep what is rolled for the backward pass
 
 
 @torch.inference_mode(False)  # what is made while answering is used in training
