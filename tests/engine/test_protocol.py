@@ -68,7 +68,7 @@ def test_no_scores_take_more_than_is_reckoned_with(alternatives: int) -> None:
 
 def test_a_message_from_the_wrong_side_is_refused() -> None:
     with pytest.raises(ProtocolError, match="hello"):
-        FrameDecoder[ClientMessage](ClientMessage).feed(frame(Hello("m", 1, 1, 1)))
+        FrameDecoder[ClientMessage](ClientMessage).feed(frame(Hello("m", 1, 1, 1, 1)))
 
 
 def test_a_frame_too_large_is_refused_before_it_is_read() -> None:

@@ -59,7 +59,7 @@ def expected(model_folder: Path, prompts: list[list[int]], max_tokens: int = 8) 
 
 
 def test_it_says_what_it_serves(shared: Path) -> None:
-    assert asyncio.run(greeting(shared)) == Hello("small", 300, 4000, 4)
+    assert asyncio.run(greeting(shared)) == Hello("small", 300, 4000, 4, 16_000)
 
 
 def test_two_fronts_ask_at_once_and_each_gets_its_own_answers(shared: Path, model_folder: Path) -> None:

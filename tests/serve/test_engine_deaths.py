@@ -101,7 +101,7 @@ def test_a_connection_to_the_engine_is_used_by_the_next_who_asks_though_the_firs
             nonlocal accepted
             accepted += 1
             await greet.wait()
-            writer.write(frame(Hello("scripted", 320, CONTEXT, 1)))
+            writer.write(frame(Hello("scripted", 320, CONTEXT, 1, CONTEXT)))
             await reader.read()
             writer.close()
 
@@ -269,6 +269,20 @@ def test_what_is_refused_at_the_door_is_counted_by_its_reason(tmp_path: Path) ->
             assert refused == {"key_required": 1, "invalid_api_key": 1, "421": 1, "403": 1, "415": 1}
 
     asyncio.run(scene())
+
+
+def test_tokens_that_the_engine_had_are_told_to_the_client_the_log_and_who_watches(play: Callable[..., None]) -> None:
+    async def scene(front: Front) -> None:
+        status, answer = await front.post(ASK | {"n": 2})
+        assert status == 200
+        assert answer["usage"]["prompt_tokens_details"] == {"cached_tokens": 2}
+        assert (await front.event()).tokens_cached == 2
+        page = await metrics(front)
+        length = len(front.engine.submitted[0].prompt)
+        assert page["vllm:prefix_cache_queries_total",] == 2 * length
+        assert page["vllm:prefix_cache_hits_total",] == 4
+
+    play(scene, text="今天", reused=2)
 
 
 def test_running_and_waiting_requests_and_the_cache_they_hold(play: Callable[..., None]) -> None:

@@ -40,7 +40,8 @@ def test_stream_holds_whole_characters_and_counts_tokens(play: Callable[..., Non
         assert len(pieces) < tokens, "the text must have characters of several tokens for this test to say anything"
         usage = {"completion_tokens": tokens, "prompt_tokens": len(front.engine.submitted[0].prompt)}
         assert chunks[-1]["choices"] == []
-        assert chunks[-1]["usage"] == usage | {"total_tokens": sum(usage.values())}
+        details = {"prompt_tokens_details": {"cached_tokens": 0}}
+        assert chunks[-1]["usage"] == usage | details | {"total_tokens": sum(usage.values())}
         event = await front.event()
         assert (event.tokens_in, event.tokens_out) == (usage["prompt_tokens"], tokens)
         assert (event.status, event.error, event.stream, event.seen_by) == (200, "", True, "server")

@@ -16,7 +16,7 @@ from shosei.errors import InputError
 from shosei.quantity import parse_bytes, parse_count, shown_bytes, shown_count, shown_seconds
 from shosei.spec import PRESETS, preset
 from shosei.spec.device import DEVICES, parse_devices
-from shosei.spec.generation import decode_seconds, generation_memory
+from shosei.spec.generation import WeightFormat, block_bytes, cache_blocks, decode_seconds, generation_memory
 from shosei.spec.plan import compute_optimal_tokens, plan
 from shosei.spec.solve import FREE, CostLimit, solve
 from shosei.spec.training import TrainingStep, optimizer_bytes, train_flops, training_memory, update_flops
@@ -86,7 +86,7 @@ def test_generation_and_decoding_by_hand() -> None:
     tiny = preset("internlm-tiny")
     memory = generation_memory(tiny, 2, 1000)
     assert memory.weights == 2 * 580_019_200
-    assert memory.cache == 2000 * 6144
+    assert memory.cache == 2 * 1024 * 6144  # in whole blocks of 32 tokens
     assert generation_memory(tiny, 2, 1000, value_bytes=4).cache == 2 * memory.cache  # as float32 is served
     assert memory.peak == 2 * (580_019_200 + 128_064 * 1024)  # as the head is packed; a prefill takes less
     read = 2 * (317_744_128 - 25 * 1024 + 128_064 * 1024)  # every matrix, the head's too, and no norm
@@ -179,12 +179,30 @@ def test_what_is_said_to_be_in_memory_adds_up_to_the_peak(name: str, step: Train
     assert sum(held) == pytest.approx(peak, rel=1e-2)
 
 
+def test_a_cache_takes_what_the_slots_could_need_or_what_the_memory_holds() -> None:
+    ja = preset("ja-large")
+
+    def blocks(slots: int, available: int) -> int:
+        return cache_blocks(ja, slots, 2048, WeightFormat.STORED, available, stored_bytes=2)
+
+    assert blocks(64, 100 << 30) == 64 * 2048 // 32
+    capped = blocks(64, 4 << 30)  # all slots could take 4.8 GB
+    assert 2048 // 32 <= capped < 64 * 2048 // 32
+    needed = generation_memory(ja, 64, 2048)
+    held = needed.weights + needed.prefill + capped * block_bytes(ja)
+    assert 0.8 < held / (4 << 30) < 0.95
+    one = generation_memory(ja, 1, 2048).peak
+    assert blocks(64, one) == 2048 // 32
+    with pytest.raises(InputError, match=r"for 2,048 tokens; .* are free: lower --context or give --weights int4"):
+        blocks(64, one - 1)
+
+
 def test_a_preset_that_does_not_fit_is_told_so(shosei: Shosei) -> None:
     _, out, _ = shosei("plan", "internlm-large", "--gpus", "L4", "--no-here")
     assert "training does not fit" in out
     assert "not even one row does" in out
-    assert "answering with bf16 weights does not fit: 27.1 GB" in out
-    assert "answering with int4 weights fits: 10.9 GB" in out
+    assert "answering with bf16 weights does not fit: 26.6 GB" in out
+    assert "answering with int4 weights fits: 10.4 GB" in out
 
 
 def test_this_machine_is_measured(shosei: Shosei) -> None:
@@ -218,7 +236,7 @@ def test_without_torch_the_plan_says_why_this_machine_is_not_measured(
             ["--like", "ja-small", "--params", "1e6"],
             "needs 30,484,224 parameters, and the budget is 1,000,000 parameters",
         ),
-        (["--like", "ja-small", "--memory", "1MB"], "needs 121 MB, and the budget is 1.00 MB"),
+        (["--like", "ja-small", "--memory", "1MB"], "needs 140 MB, and the budget is 1.00 MB"),
         (["--like", "ja-small", "--latency-ms", "1e-3", "--gpus", "L4"], "needs 214 µs, and the budget is 1.00 µs"),
         (["--like", "ja-small", "--params", "many"], "such as 100e6"),
         (["--like", "ja-small", "--memory", "2 apples"], "such as 2GB"),

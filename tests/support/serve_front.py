@@ -60,13 +60,14 @@ class ScriptedEngine:
     after: str = "end"
     slots: int = 4
     scored: bool = False  # whether the prompt's tokens have the score -0.25 and the end -0.5
+    reused: int = 0  # of each prompt's tokens
     tokenizer: Tokenizer = TOKENIZER
     submitted: list[Submit] = field(default_factory=list)
     cancelled: asyncio.Event = field(default_factory=asyncio.Event)
     go_on: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(frame(Hello("scripted", self.tokenizer.vocab_size, CONTEXT, self.slots)))
+        writer.write(frame(Hello("scripted", self.tokenizer.vocab_size, CONTEXT, self.slots, self.slots * CONTEXT)))
         decoder = FrameDecoder[ClientMessage](ClientMessage)
         while data := await reader.read(1 << 16):
             for message in decoder.feed(data):
@@ -81,7 +82,7 @@ class ScriptedEngine:
         tokens = self.tokenizer.encode(self.text, allow_special=True)[: request.max_tokens]
         for place, token in enumerate(tokens, 1):
             finish = "length" if self.after == "cut" and place == len(tokens) else ""
-            writer.write(frame(Token(request.id, token, finish)))
+            writer.write(frame(Token(request.id, token, finish, reused=self.reused if place == 1 else 0)))
             await asyncio.sleep(0.001)
         if self.after == "wait":
             await self.go_on.wait()

@@ -115,6 +115,8 @@ def serve(
         common = ["--model", str(folder), "--socket", str(socket)]
         engine = ["engine", *common, "--slots", str(asked.slots), "--weights", asked.weights]
         engine += ["--context", str(asked.context)]
+        engine += ["--prefix-reuse" if asked.prefix_reuse else "--no-prefix-reuse"]
+        engine += ["--speculate" if asked.speculate else "--no-speculate"]
         front = ["http", *common, *Given("serve", asked.model_dump(mode="json", exclude_none=True)).words()]
         children = [
             Child("engine", [*shosei, *engine], phase="inference", spare=asked.spare),
@@ -156,17 +158,21 @@ def engine(
     slots: Annotated[int, typer.Option(min=1, help="Requests that run at the same time.")] = 32,
     weights: WeightsOption = WeightFormat.STORED,
     context: ContextOption = 0,
+    prefix_reuse: Annotated[bool, typer.Option(help="Compute what prompts begin with alike only once.")] = True,
+    speculate: Annotated[bool, typer.Option(help="Guess tokens from what was said before, and check them.")] = True,
 ) -> None:
     """Load a model and answer token requests on a Unix socket until told to stop."""
     from shosei.lineage import is_spare, wait_until_needed
+    from shosei.memory import ask_for_huge_pages
 
+    ask_for_huge_pages()
     load_torch()
     from shosei.engine.server import rehearse, serve_engine
 
     if is_spare():
         rehearse()
         wait_until_needed()
-    serve_engine(model, socket, slots, weights, context)
+    serve_engine(model, socket, slots, weights, context, prefix_reuse, speculate)
 
 
 def http(

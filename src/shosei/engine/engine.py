@@ -1,63 +1,31 @@
-"""The scheduler: which requests run, in which slots, what the next step computes, and which tokens it draws."""
+"""Requests in, tokens out: what waits, what a step computes by the schedule, and which tokens it draws."""
 
 from __future__ import annotations
 
 import itertools
-import math
-import random
 from collections import deque
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-from shosei.engine.cache import SlotCache
+from shosei.engine.batch import Batch
+from shosei.engine.drawing import Undrawable, draw
 from shosei.engine.grammar import Constraint, Grammars
-from shosei.engine.protocol import (
-    MAX_FRAME_BYTES,
-    OUT_OF_MEMORY,
-    Cancel,
-    Failed,
-    LogitRules,
-    PromptScores,
-    Submit,
-    Token,
-    TokenScore,
-    most_score_bytes,
-)
-from shosei.engine.sampling import Adjuster, sample, score, scores
+from shosei.engine.lookup import PromptLookup
+from shosei.engine.protocol import OUT_OF_MEMORY, Cancel, Failed, PromptScores, Submit, Token
+from shosei.engine.refusal import refusal
+from shosei.engine.runner import StepModel, runner_of
+from shosei.engine.sampling import Adjuster, scores
+from shosei.engine.schedule import Schedule, Work, rows_beside_on
+from shosei.engine.stream import TokenStream
 from shosei.errors import InputError
 from shosei.model.transformer import Transformer
 from shosei.spec import ModelSpec
-from shosei.spec.generation import PREFILL_TOKENS
+from shosei.spec.generation import BLOCK_TOKENS, PREFILL_TOKENS, blocks_of
 
 Event = Token | PromptScores | Failed
 _NO_MEMORY = "there is no memory left for this request beside the others; try again later"
-_SCORED_AT_ONCE = 256  # tokens of a prompt: each takes the logits of a whole vocabulary
-
-
-class TokenStream:
-    """A request on its way: its prompt, what was generated so far, and what may come next.
-
-    ``turn`` numbers the requests in the order in which they came.
-    """
-
-    def __init__(self, request: Submit, constraint: Constraint | None, adjuster: Adjuster | None, turn: int) -> None:
-        self.request, self.constraint, self.adjuster, self.turn = request, constraint, adjuster, turn
-        self.tokens = list(request.prompt)
-        self.random = random.Random(request.seed)
-
-    def finish_after(self, token: int, max_length: int) -> str:
-        """Append ``token``; say whether and why the answer ends with it, as in ``protocol.Token``."""
-        self.tokens.append(token)
-        if self.constraint:
-            self.constraint.take(token)
-        if self.adjuster:
-            self.adjuster.take(token)
-        if token in self.request.stop_ids:
-            return "stop"
-        generated = len(self.tokens) - len(self.request.prompt)
-        return "length" if generated >= self.request.max_tokens or len(self.tokens) >= max_length else ""
 
 
 class Engine:
@@ -69,30 +37,48 @@ class Engine:
 
     def __init__(
         self,
-        model: Transformer,
+        model: Transformer | StepModel,
         spec: ModelSpec,
         slots: int,
         max_length: int | None = None,
         grammars: Grammars | None = None,
+        *,
+        blocks: int | None = None,
+        reuse: bool = True,
+        speculate: bool = False,
+        rows_beside: int | None = None,
     ) -> None:
-        """``max_length`` tokens, prompt and answer together, fit a slot; the spec's context length unless given.
+        """At most ``slots`` requests run at a time, each of at most ``max_length`` tokens, prompt and answer together;
+        the spec's context length unless given. The cache has ``blocks``, enough for one request at least; unless given,
+        as many as all slots could ever need.
 
-        Without ``grammars`` a request that has a grammar is refused.
+        Without ``grammars`` a request that has a grammar is refused. ``reuse``: a prompt that begins as another one
+        did is not computed again. ``speculate``: tokens are guessed from what was said before, and several checked at
+        once. Neither changes an answer. ``rows_beside``: how many rows of prompts a step may have beside those of
+        answers; unless given, as many as do not hold these up for long on the model's device.
         """
         self.slots, self._grammars = slots, grammars
         self.max_length = max_length or spec.context_length
-        self._model, self._spec = model, spec
-        self._device = model.norm.weight.device
-        self._cache = SlotCache(spec, slots, self.max_length, like=model.norm.weight)
+        self._spec, self._speculate = spec, speculate
+        blocks = blocks or slots * blocks_of(self.max_length)
+        self.cache_tokens = blocks * BLOCK_TOKENS
+        self._runner = runner_of(model, spec, blocks)
+        self._device = self._runner.cache.k.device
+        self._schedule = Schedule(
+            slots, blocks, self.max_length, rows_beside or rows_beside_on(self._device.type), reuse
+        )
         self._inbox: deque[tuple[Submit, Constraint | InputError | None] | Cancel] = deque()
-        self._waiting: deque[TokenStream] = deque()
-        self._running: list[TokenStream] = []  # the stream at index i has slot i
         self._turns = itertools.count()
 
     @property
     def busy(self) -> bool:
         """Whether there is anything for ``step`` to do."""
-        return bool(self._inbox or self._waiting or self._running)
+        return bool(self._inbox or self._schedule.waiting or self._schedule.running)
+
+    @property
+    def free_tokens(self) -> int:
+        """How many of ``cache_tokens`` no request has, although they may hold what others are answered from."""
+        return self._schedule.pool.free * BLOCK_TOKENS
 
     def submit(self, request: Submit) -> None:
         """Queue a request; ids must be unique among the requests that are not finished.
@@ -108,52 +94,40 @@ class Engine:
 
     @torch.inference_mode()
     def step(self) -> list[Event]:
-        """Prefill the waiting requests that fit the free slots, or else decode one token for every running one.
+        """Compute the next token of every running answer, and a part of the prompts that are still to be read.
 
-        Returns what became of the requests that took part: a token or a failure each, behind the scores of its prompt.
-        Where there is no memory for it, the newest of them fails, and the others take part in the next step.
+        Returns what became of the requests that took part: tokens or a failure each, behind the scores of its prompt.
+        Where there is no memory for the step, the newest request fails, and the others take part in the next one.
         """
         events = self._empty_inbox()
-        admitted = self._admit()
         try:
-            if admitted:
-                logits, scored = self._prefill(admitted)
-                events += [*scored, *self._advance(admitted, logits)]
-            elif self._running:
-                events += self._advance(self._running, self._decode())
+            if work := self._schedule.plan():
+                logits = self._runner.logits(Batch.of([item.rows for item in work]))
+                self._advance(work, logits, events)
         except (MemoryError, RuntimeError) as error:
             if not is_out_of_memory(error):
                 raise
-            events.append(self._give_up_newest(len(admitted)))
+            newest = self._schedule.newest
+            self._schedule.remove(newest)
+            events.append(Failed(newest.request.id, _NO_MEMORY, OUT_OF_MEMORY))
         return events
-
-    def _give_up_newest(self, admitted: int) -> Failed:
-        """Free the slot of the request that came last; those ``admitted`` with it, in the last slots, wait again."""
-        if admitted:
-            newest, again = self._running[-1], self._running[-admitted:-1]
-            del self._running[-admitted:]
-            self._waiting.extendleft(reversed(again))
-        else:
-            slot, newest = max(enumerate(self._running), key=lambda running: running[1].turn)
-            self._free(slot)
-        return Failed(newest.request.id, _NO_MEMORY, OUT_OF_MEMORY)
 
     def _empty_inbox(self) -> list[Event]:
         refused: list[Event] = []
         while self._inbox:
             message = self._inbox.popleft()
             if isinstance(message, Cancel):
-                self._forget(message.id)
+                if stream := self._schedule.find(message.id):
+                    self._schedule.remove(stream)
                 continue
             request, constraint = message
-            if failure := _refusal(request, self._spec, self.max_length):
+            if failure := refusal(request, self._spec, self.max_length):
                 refused.append(failure)
             elif isinstance(constraint, InputError):
                 refused.append(Failed(request.id, str(constraint), "invalid_request"))
             else:
                 try:
-                    stream = TokenStream(request, constraint, self._adjuster(request), next(self._turns))
-                    self._waiting.append(stream)
+                    self._schedule.add(self._stream(request, constraint))
                 except (MemoryError, RuntimeError) as error:
                     if not is_out_of_memory(error):
                         raise
@@ -171,99 +145,56 @@ class Engine:
         except InputError as error:
             return error
 
-    def _adjuster(self, request: Submit) -> Adjuster | None:
-        return Adjuster(request, self._spec.vocab_size, self._device) if request.rules else None
+    def _stream(self, request: Submit, constraint: Constraint | None) -> TokenStream:
+        adjuster = Adjuster(request, self._spec.vocab_size, self._device) if request.rules else None
+        lookup = PromptLookup() if self._speculate else None
+        return TokenStream(request, next(self._turns), constraint, adjuster, lookup)
 
-    def _forget(self, number: int) -> None:
-        self._waiting = deque(stream for stream in self._waiting if stream.request.id != number)
-        for slot, stream in enumerate(self._running):
-            if stream.request.id == number:
-                self._free(slot)
-                break
+    def _advance(self, work: list[Work], logits: Tensor, events: list[Event]) -> None:
+        """Draw the next tokens of each stream from its rows of ``logits``, and let the finished ones go.
 
-    def _admit(self) -> list[TokenStream]:
-        """Move waiting requests, oldest first, into the free slots behind the running ones."""
-        admitted: list[TokenStream] = []
-        longest = 0
-        while self._waiting and len(self._running) < self.slots:
-            longest = max(longest, len(self._waiting[0].tokens))
-            if admitted and longest * (len(admitted) + 1) > PREFILL_TOKENS:
-                break
-            admitted.append(self._waiting.popleft())
-            self._running.append(admitted[-1])
-        return admitted
-
-    def _prefill(self, admitted: list[TokenStream]) -> tuple[Tensor, list[PromptScores]]:
-        """Logits (B, V) after the last token of each admitted prompt, and the scores of prompts that ask for them."""
-        lengths = [len(stream.tokens) for stream in admitted]
-        longest = max(lengths)
-        ids = torch.tensor([stream.tokens + [0] * (longest - len(stream.tokens)) for stream in admitted])
-        self._cache.begin_prefill(len(self._running) - len(admitted), len(admitted), longest)
-        hidden = self._model(ids.to(self._device), self._cache)
-        last = hidden[torch.arange(len(admitted)), torch.tensor(lengths) - 1]
-        scored = [
-            PromptScores(stream.request.id, self._prompt_scores(stream.request, hidden[row]))
-            for row, stream in enumerate(admitted)
-            if stream.request.score_prompt
-        ]
-        return self._model.logits(last), scored
-
-    def _prompt_scores(self, request: Submit, hidden: Tensor) -> list[TokenScore]:
-        """Scores of the prompt's tokens from the second on, from what the model made of it, (T, D) or longer."""
-        prompt, made = request.prompt, list[TokenScore]()
-        for begin in range(0, len(prompt) - 1, _SCORED_AT_ONCE):
-            following = prompt[begin + 1 : begin + 1 + _SCORED_AT_ONCE]
-            logits = self._model.logits(hidden[begin : begin + len(following)])
-            made += scores(logits, following, request.alternatives or 0)
-        return made
-
-    def _decode(self) -> Tensor:
-        """Logits (B, V) after the newest token of each running stream."""
-        ids = torch.tensor([stream.tokens[-1:] for stream in self._running], device=self._device)
-        self._cache.begin_decode([len(stream.tokens) - 1 for stream in self._running])
-        return self._model.logits(self._model(ids, self._cache)[:, -1])
-
-    def _advance(self, streams: list[TokenStream], logits: Tensor) -> list[Token | Failed]:
-        """Choose each stream's next token from its row of ``logits``; let the finished ones go.
-
-        No stream moves on before all have their token: a step for which there is no memory is taken again.
+        A stream moves on once its token is drawn: where there is no memory for that, its part of the step is taken
+        again.
         """
-        raw = {
-            row: logits[row].clone() for row, stream in enumerate(streams) if stream.request.alternatives is not None
-        }
-        faults = [_restrict(stream, logits[row]) for row, stream in enumerate(streams)]
-        best, greedy = logits.max(dim=-1)
-        finite, tokens = best.isfinite().tolist(), greedy.tolist()
-        scored: dict[int, TokenScore] = {}
-        for row, stream in enumerate(streams):
-            if faults[row] or not finite[row]:
-                continue
-            if stream.request.temperature > 0:
-                tokens[row] = _draw(stream, logits[row])
-            if row in raw:
-                scored[row] = score(raw[row], tokens[row], stream.request.alternatives or 0)
-        events: list[Token | Failed] = []
-        for row, stream in enumerate(streams):
-            number, token = stream.request.id, tokens[row]
-            if faults[row]:
-                events.append(Failed(number, faults[row], "invalid_request"))
-            elif not finite[row]:
-                events.append(Failed(number, "the model computed no finite logits", "engine_error"))
+        best, places = logits.max(dim=-1)
+        greedy = [*zip(best.tolist(), places.tolist(), strict=True)]
+        begin = 0
+        for item in work:
+            end = begin + item.wanted
+            if item.stream.scoring:
+                self._score_prompt(item, logits[begin:end])
+            if item.answers:
+                first = end - 1 - len(item.draft)
+                self._answer(item, logits[first:end], greedy[first:end], events)
             else:
-                events.append(Token(number, token, stream.finish_after(token, self.max_length), scored.get(row)))
-        first = len(self._running) - len(streams)
-        # From the last slot down: what moves into a freed slot is then always a stream that goes on.
-        for offset, event in reversed(list(enumerate(events))):
-            if isinstance(event, Failed) or event.finish:
-                self._free(first + offset)
-        return events
+                self._schedule.store(item.stream, item.count)
+            begin = end
 
-    def _free(self, slot: int) -> None:
-        """Give up a slot; the stream in the last used one takes its place."""
-        last = self._running.pop()
-        if slot < len(self._running):
-            self._cache.move(len(self._running), slot, len(last.tokens))
-            self._running[slot] = last
+    def _score_prompt(self, item: Work, logits: Tensor) -> None:
+        stream, first = item.stream, item.first_wanted + 1
+        following = stream.request.prompt[first : item.end + 1]
+        stream.scores += scores(logits[: len(following)], following, stream.request.alternatives or 0)
+
+    def _answer(self, item: Work, logits: Tensor, greedy: list[tuple[float, int]], events: list[Event]) -> None:
+        """Draw a token from each row of ``logits`` (1 + draft, V), as long as the draft foretold the one before."""
+        stream, number = item.stream, item.stream.request.id
+        for place, foretold in enumerate([*item.draft, None]):
+            try:
+                token, its_score = draw(stream, logits[place], greedy[place])
+            except Undrawable as error:
+                self._schedule.remove(stream)
+                events.append(Failed(number, str(error), error.kind))
+                return
+            reused = 0 if stream.answered else stream.reused
+            if stream.request.score_prompt and not stream.answered:
+                events.append(PromptScores(number, stream.scores))
+            self._schedule.store(stream, 1 if place else item.count)
+            finish = stream.take(token, self.max_length)
+            events.append(Token(number, token, finish, its_score, reused))
+            if finish:
+                self._schedule.remove(stream)
+            if finish or token != foretold:
+                return
 
 
 def is_out_of_memory(error: Exception) -> bool:
@@ -286,7 +217,8 @@ def answer_greedily(
     if not prompts:
         return []
     longest = max(len(prompt) + limit for prompt, limit in zip(prompts, max_new_tokens, strict=True))
-    engine = Engine(model, spec, min(slots, len(prompts)), min(longest, spec.context_length))
+    slots, longest = min(slots, len(prompts)), min(longest, spec.context_length)
+    engine = Engine(model, spec, slots, longest, rows_beside=PREFILL_TOKENS)  # nobody waits for the next token
     for number, (prompt, limit) in enumerate(zip(prompts, max_new_tokens, strict=True)):
         engine.submit(Submit(number, prompt, limit, stop_ids=list(stop_ids)))
     answers: list[list[int]] = [[] for _ in prompts]
@@ -297,58 +229,3 @@ def answer_greedily(
             if isinstance(event, Token) and event.finish != "stop":
                 answers[event.id].append(event.token)
     return answers
-
-
-def _draw(stream: TokenStream, logits: Tensor) -> int:
-    request = stream.request
-    uniform = stream.random.random()
-    return sample(logits, request.temperature, request.top_p, uniform, request.top_k, request.min_p)
-
-
-def _restrict(stream: TokenStream, logits: Tensor) -> str:
-    """Apply the request's rules to ``logits`` (V,) and leave only allowed tokens in them, in place; say why that is
-    impossible, if so."""
-    allowed = None
-    if stream.constraint:
-        try:
-            allowed = stream.constraint.allowed()
-        except InputError as error:
-            return str(error)
-    if stream.adjuster:
-        stream.adjuster.adjust(logits, allowed)
-    if allowed is not None:
-        forbidden = torch.from_numpy(~allowed[: len(logits)]).to(logits.device)
-        logits.masked_fill_(forbidden, -torch.inf)
-    return ""
-
-
-def _refusal(request: Submit, spec: ModelSpec, max_length: int) -> Failed | None:
-    """Why a request cannot run, if so. Whatever passes here cannot disturb the requests beside it."""
-    if len(request.prompt) >= max_length:
-        message = f"the prompt has {len(request.prompt)} tokens; with one to answer, {max_length} fit the context"
-        return Failed(request.id, message, "context_length_exceeded")
-    if not request.prompt or not all(0 <= token < spec.vocab_size for token in request.prompt):
-        problem = f"the prompt must be one token or more, each from 0 to {spec.vocab_size - 1}"
-    elif request.score_prompt and len(request.prompt) * most_score_bytes(request.alternatives or 0) > MAX_FRAME_BYTES:
-        problem = "the scores of so long a prompt do not fit a message: send less of it, or a smaller logprobs"
-    elif request.max_tokens < 1:
-        problem = "max_tokens must be at least 1"
-    elif not 0 <= request.temperature < float("inf"):
-        problem = "temperature must be 0 (greedy) or a positive number"
-    elif not 0 < request.top_p <= 1:
-        problem = "top_p must be above 0 and at most 1"
-    elif request.top_k < 0 or not 0 <= request.min_p <= 1:
-        problem = "top_k must be 0 (all) or a number of tokens, and min_p from 0 to 1"
-    elif request.rules and not _are_sound(request.rules, spec.vocab_size):
-        problem = (
-            f"repetition_penalty must be positive, penalties finite, biased tokens from 0 to {spec.vocab_size - 1}"
-        )
-    else:
-        return None
-    return Failed(request.id, problem, "invalid_request")
-
-
-def _are_sound(rules: LogitRules, vocab_size: int) -> bool:
-    numbers = [rules.repetition_penalty, rules.presence_penalty, rules.frequency_penalty, *rules.logit_bias.values()]
-    tokens = (0 <= token < vocab_size for token in rules.logit_bias)
-    return rules.repetition_penalty > 0 and all(map(math.isfinite, numbers)) and all(tokens)

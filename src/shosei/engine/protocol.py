@@ -76,6 +76,7 @@ class Hello(msgspec.Struct, tag="hello", frozen=True):
     vocab_size: int
     context_length: int  # prompt and answer together, in tokens
     slots: int  # requests that run at the same time; more of them wait
+    cache_tokens: int  # that the cache holds of all of them together
 
 
 class TokenScore(msgspec.Struct, frozen=True):
@@ -94,12 +95,16 @@ def most_score_bytes(alternatives: int) -> int:
 
 
 class Token(msgspec.Struct, tag="token", frozen=True, omit_defaults=True):
-    """One more token. With ``finish`` "stop" it is the stop id itself and no part of the answer's text."""
+    """One more token. With ``finish`` "stop" it is the stop id itself and no part of the answer's text.
+
+    The first of an answer says how many of the prompt's tokens were not computed again, since another prompt had them.
+    """
 
     id: int
     token: int
     finish: str = ""  # "" | "stop" | "length" (max_tokens reached, or the context is full)
     score: TokenScore | None = None
+    reused: int = 0
 
 
 class PromptScores(msgspec.Struct, tag="prompt_scores", frozen=True):

@@ -29,7 +29,7 @@ from shosei.model.linear import bound_products
 from shosei.model.transformer import Transformer
 from shosei.progress import progress
 from shosei.spec import ModelSpec, preset
-from shosei.spec.generation import WeightFormat, require_memory, slot_context
+from shosei.spec.generation import BLOCK_TOKENS, WeightFormat, cache_blocks, slot_context
 
 _READ_BYTES = 1 << 16
 # Linux allows a Unix socket's path 108 bytes, the closing zero included; macOS 104.
@@ -39,11 +39,18 @@ _ONE_THREAD_PARAMETERS = 20_000_000
 
 
 def serve_engine(
-    model_folder: Path, socket: Path, slots: int, weights: WeightFormat = WeightFormat.STORED, context: int = 0
+    model_folder: Path,
+    socket: Path,
+    slots: int,
+    weights: WeightFormat = WeightFormat.STORED,
+    context: int = 0,
+    prefix_reuse: bool = True,
+    speculate: bool = True,
 ) -> None:
     """Load the model, listen on ``socket``, answer until SIGTERM, SIGINT or SIGHUP; then remove the socket and return.
 
-    Each of ``slots`` holds ``context`` tokens, prompt and answer together; as many as the model has, if that is 0.
+    Each of ``slots`` may take ``context`` tokens, prompt and answer together; all of the model, if that is 0.
+    The cache has room for all of them, or for as many as the memory holds. The rest is as ``Engine`` has it.
     Writes ``run.begin``, the section ``load`` and ``run.end`` to the run in ``SHOSEI_RUN``, if that is set. Raises
     InputError: unusable model folder, more than the memory holds, a socket path that is too long or in use.
     """
@@ -53,7 +60,8 @@ def serve_engine(
     spec = folder.read_spec(model_folder)
     context = slot_context(spec, context)
     device = choose()
-    require_memory(spec, slots, context, weights, free_memory(device), folder.stored_bytes(model_folder))
+    stored_bytes = folder.stored_bytes(model_folder)
+    blocks = cache_blocks(spec, slots, context, weights, free_memory(device), stored_bytes)
     dtype = torch.bfloat16 if weights is WeightFormat.INT4 else None
     model, spec = folder.load(model_folder, dtype, weights, device)
     if spec.matmul_params < _ONE_THREAD_PARAMETERS:
@@ -67,6 +75,9 @@ def serve_engine(
             "threads": torch.get_num_threads(),
             "weights": weights,
             "context": context,
+            "cache_tokens": blocks * BLOCK_TOKENS,
+            "prefix_reuse": prefix_reuse,
+            "speculate": speculate,
             "device": str(device),
         },
         "model": asdict(spec) | {"params": spec.params, "embedding_params": spec.embedding_params},
@@ -75,7 +86,8 @@ def serve_engine(
     with recording_if_asked("engine", "inference", **manifest) as record:
         if record:
             record.writer.emit(Section(name="load", begin_ns=begin_ns, end_ns=time.monotonic_ns()))
-        engine = Engine(model, spec, slots, context, grammars=Grammars(model_folder, spec.vocab_size))
+        grammars = Grammars(model_folder, spec.vocab_size)
+        engine = Engine(model, spec, slots, context, grammars, blocks=blocks, reuse=prefix_reuse, speculate=speculate)
         asyncio.run(_EngineServer(engine, spec).serve(socket))
 
 
@@ -99,7 +111,7 @@ class _EngineServer:
 
     def __init__(self, engine: Engine, spec: ModelSpec) -> None:
         self._engine = engine
-        self._hello = Hello(spec.name, spec.vocab_size, engine.max_length, engine.slots)
+        self._hello = Hello(spec.name, spec.vocab_size, engine.max_length, engine.slots, engine.cache_tokens)
         self._numbers = itertools.count()
         self._owners: dict[int, tuple[_Connection, int]] = {}  # the engine's id -> whose it is, and the client's id
         self._work = asyncio.Event()

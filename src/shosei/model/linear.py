@@ -44,6 +44,21 @@ class Linear(nn.Module):
             self._product = _onednn_product(self.weight.detach())
             del self.weight
 
+    @classmethod
+    @torch.no_grad()
+    def joined(cls, *parts: Linear) -> Linear | None:
+        """One product of an input that ``parts`` share, with their outputs behind each other; None if one of them no
+        longer has its weight."""
+        if any(part._product for part in parts):
+            return None
+        with torch.device("meta"):
+            whole = cls(parts[0].weight.shape[1], 0, bias=parts[0].bias is not None)
+        whole.weight = nn.Parameter(torch.cat([part.weight for part in parts]), requires_grad=False)
+        if whole.bias is not None:
+            biases = torch.cat([part.bias for part in parts if part.bias is not None])
+            whole.bias = nn.Parameter(biases, requires_grad=False)
+        return whole
+
     def quantize(self, weight: Tensor) -> None:
         """Take ``weight`` (outputs, inputs) in 4 bits; as it is, if its inputs are not a whole number of groups.
 

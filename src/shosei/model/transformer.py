@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from shosei.model.linear import Linear
+from shosei.model.rotation import Rotation, RotationTable, rotate
 from shosei.spec import ModelSpec
 
 # torch's fused CPU attention works in blocks far larger than a short question, and its plain form searches the scores
@@ -21,13 +22,14 @@ _TABLE_STD, _OWN_LOGIT = 0.02, 4.0
 
 
 class Cache(Protocol):
-    """Keys and values of earlier tokens, kept by the caller; B sequences get T new tokens each."""
+    """Keys and values of earlier tokens, kept by the caller, for N new tokens of any sequences."""
 
-    positions: Tensor  # (B, T) int64: where the new tokens stand in their sequences
+    positions: Tensor  # (N,) int64: where each new token stands in its sequence
+    length: int  # which all positions are below
 
-    def update(self, layer: int, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Store new ``k`` and ``v`` (B, KV, T, head_dim); return all that may be attended to, (B, KV, S, head_dim),
-        and the additive mask (B, 1, T, S), or None for plain causal attention (then S = T)."""
+    def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """Store the new ``k`` and ``v`` (N, KV, head_dim); then have each of the queries ``q`` (N, H, head_dim) attend
+        to its sequence, up to its own position. Returns (N, H, head_dim)."""
 
 
 class Transformer(nn.Module):
@@ -41,19 +43,23 @@ class Transformer(nn.Module):
         self.norm = RMSNorm(spec.d_model, spec.norm_eps)
         self.lm_head = Linear(spec.d_model, spec.vocab_size)
         self.tie()
+        self._rotations = RotationTable(spec)
         if not self.embed_tokens.weight.is_meta:  # there torch would first load its compiler, for nothing
             self._initialise()
 
     def forward(self, ids: Tensor, cache: Cache | None = None, kept: Tensor | None = None) -> Tensor:
         """Token ids (B, T) to hidden states (B, T, d_model) after the final norm.
 
-        Without a cache, attention is causal within each row; padding must stand at the right. ``kept`` (N,) names the
-        positions of the flattened (B * T) whose states are wanted, (N, d_model): the last block's feed-forward network,
-        which looks at each position alone, is computed for no others.
+        Without a cache, attention is causal within each row; padding must stand at the right. With one, B is 1.
+        ``kept`` (N,) names the positions of the flattened (B * T) whose states are wanted, (N, d_model): the last
+        block's feed-forward network, which looks at each position alone, is computed for no others.
         """
-        positions = torch.arange(ids.shape[1], device=ids.device)[None] if cache is None else cache.positions
         x = self.embed_tokens(ids)
-        rotation = _rotation(positions, self.spec, _product_type(x))
+        length = ids.shape[1] if cache is None else cache.length
+        rotation = self._rotations.first(length, _product_type(x), x.device)
+        if cache is not None:
+            cos, sin = rotation
+            rotation = cos.index_select(0, cache.positions), sin.index_select(0, cache.positions)
         last = len(self.layers) - 1
         for number, block in enumerate(self.layers):
             x = block(x, rotation, cache, kept if number == last else None)
@@ -69,7 +75,10 @@ class Transformer(nn.Module):
             self.lm_head.weight = self.embed_tokens.weight
 
     def pack(self) -> None:
-        """Prepare every matrix product for inference. There is no way back to training."""
+        """Prepare every matrix product for inference: fewer and larger ones. There is no way back to training."""
+        for module in [*self.modules()]:
+            if isinstance(module, Attention | FeedForward):
+                module.join()
         for module in self.modules():
             if isinstance(module, Linear):
                 module.pack()
@@ -104,9 +113,7 @@ class Block(nn.Module):
         self.post_attention_layernorm = RMSNorm(spec.d_model, spec.norm_eps)
         self.mlp = FeedForward(spec)
 
-    def forward(
-        self, x: Tensor, rotation: tuple[Tensor, Tensor], cache: Cache | None, kept: Tensor | None = None
-    ) -> Tensor:
+    def forward(self, x: Tensor, rotation: Rotation, cache: Cache | None, kept: Tensor | None = None) -> Tensor:
         x = x + self.self_attn(self.input_layernorm(x), rotation, cache)
         if kept is not None:
             x = x.flatten(0, 1).index_select(0, kept)
@@ -119,23 +126,40 @@ class Attention(nn.Module):
     def __init__(self, spec: ModelSpec, layer: int) -> None:
         super().__init__()
         self.layer, self.head_dim = layer, spec.head_dim
+        self.heads = [spec.n_heads, spec.n_kv_heads, spec.n_kv_heads]
         self.q_proj = Linear(spec.d_model, spec.n_heads * spec.head_dim, spec.qkv_bias)
         self.k_proj = Linear(spec.d_model, spec.n_kv_heads * spec.head_dim, spec.qkv_bias)
         self.v_proj = Linear(spec.d_model, spec.n_kv_heads * spec.head_dim, spec.qkv_bias)
+        self.qkv_proj: Linear | None = None  # in place of the three
         self.o_proj = Linear(spec.n_heads * spec.head_dim, spec.d_model, spec.bias)
         self.q_norm = RMSNorm(spec.head_dim, spec.norm_eps) if spec.qk_norm else nn.Identity()
         self.k_norm = RMSNorm(spec.head_dim, spec.norm_eps) if spec.qk_norm else nn.Identity()
 
-    def forward(self, x: Tensor, rotation: tuple[Tensor, Tensor], cache: Cache | None) -> Tensor:
-        q, k, v = (
-            project(x).unflatten(-1, (-1, self.head_dim)).transpose(1, 2)
-            for project in (self.q_proj, self.k_proj, self.v_proj)
-        )
-        q, k = _rotate(self.q_norm(q), rotation), _rotate(self.k_norm(k), rotation)
-        mask = None
-        if cache is not None:
-            k, v, mask = cache.update(self.layer, k, v)
-        return self.o_proj(_attend(q, k, v, mask).transpose(1, 2).flatten(2))  # type: ignore[no-any-return]
+    def forward(self, x: Tensor, rotation: Rotation, cache: Cache | None) -> Tensor:
+        q, k, v = self._project(x, rotation)
+        if cache is None:
+            attended = _attend(*(heads.transpose(1, 2) for heads in (q, k, v))).transpose(1, 2)
+        else:
+            attended = cache.attend(self.layer, q[0], k[0], v[0])[None]
+        return self.o_proj(attended.flatten(2))  # type: ignore[no-any-return]
+
+    def join(self) -> None:
+        """Compute the three projections as one product, where their weights are there to be joined."""
+        self.qkv_proj = Linear.joined(self.q_proj, self.k_proj, self.v_proj)
+        if self.qkv_proj:
+            del self.q_proj, self.k_proj, self.v_proj
+
+    def _project(self, x: Tensor, rotation: Rotation) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries, keys and values (B, T, heads, head_dim), those that are to be rotated rotated."""
+        if self.qkv_proj and isinstance(self.q_norm, nn.Identity):  # queries and keys rotate together
+            heads = self.qkv_proj(x).unflatten(-1, (-1, self.head_dim))
+            rotated = rotate(heads[:, :, : -self.heads[2]], rotation)
+            return rotated[:, :, : self.heads[0]], rotated[:, :, self.heads[0] :], heads[:, :, -self.heads[2] :]
+        if self.qkv_proj:
+            q, k, v = self.qkv_proj(x).unflatten(-1, (-1, self.head_dim)).split(self.heads, dim=2)
+        else:
+            q, k, v = (part(x).unflatten(-1, (-1, self.head_dim)) for part in (self.q_proj, self.k_proj, self.v_proj))
+        return rotate(self.q_norm(q), rotation), rotate(self.k_norm(k), rotation), v
 
 
 class FeedForward(nn.Module):
@@ -145,10 +169,18 @@ class FeedForward(nn.Module):
         super().__init__()
         self.gate_proj = Linear(spec.d_model, spec.intermediate_size, spec.bias)
         self.up_proj = Linear(spec.d_model, spec.intermediate_size, spec.bias)
+        self.gate_up_proj: Linear | None = None  # in place of the two
         self.down_proj = Linear(spec.intermediate_size, spec.d_model, spec.bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.down_proj(F.silu(self.gate_proj(x)) * self.up_proj(x))  # type: ignore[no-any-return]
+        gate, up = self.gate_up_proj(x).chunk(2, dim=-1) if self.gate_up_proj else (self.gate_proj(x), self.up_proj(x))
+        return self.down_proj(F.silu(gate) * up)  # type: ignore[no-any-return]
+
+    def join(self) -> None:
+        """Compute the two branches as one product, where their weights are there to be joined."""
+        self.gate_up_proj = Linear.joined(self.gate_proj, self.up_proj)
+        if self.gate_up_proj:
+            del self.gate_proj, self.up_proj
 
 
 class RMSNorm(nn.Module):
@@ -170,16 +202,11 @@ def _product_type(x: Tensor) -> torch.dtype:
     return torch.get_autocast_dtype(x.device.type) if autocast else x.dtype
 
 
-def _attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
-    """Queries (B, H, T, head_dim) over keys and values (B, KV, S, head_dim); returns (B, H, T, head_dim)."""
-    if mask is None and q.shape[2] <= _SHORT and q.device.type == "cpu":
+def _attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """Causal attention of queries (B, H, T, head_dim) over keys and values (B, KV, T, head_dim)."""
+    if q.shape[2] <= _SHORT and q.device.type == "cpu":
         return _attend_short(q, k, v)
-    if mask is None:
-        return F.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=True)
-    # The queries that share a KV head become rows of one query: the cache is read once and never expanded.
-    folded = q.reshape(q.shape[0], k.shape[1], -1, q.shape[3])
-    group = q.shape[1] // k.shape[1]
-    return F.scaled_dot_product_attention(folded, k, v, mask.repeat(1, 1, group, 1)).view_as(q)
+    return F.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=True)
 
 
 def _attend_short(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
@@ -191,23 +218,3 @@ def _attend_short(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     # A bfloat16 row that does not fill the vector registers would be done value by value.
     shares = scores.softmax(-1, torch.float32 if length % 32 else None).to(q.dtype)
     return (shares.flatten(2, 3) @ v).view(q.shape)  # type: ignore[no-any-return]
-
-
-def _rotation(positions: Tensor, spec: ModelSpec, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-    """RoPE's angles at ``positions`` (B, T) (Su et al. 2021): cosines, and sines signed for ``_rotate``; each
-    (B, 1, T, head_dim)."""
-    exponents = torch.arange(0, spec.head_dim, 2, device=positions.device) / spec.head_dim
-    # Not theta**-exponents: that rounds otherwise than checkpoints were trained with, by 1e-4 at position 4000.
-    frequencies, magnitude = 1.0 / spec.rope_theta**exponents, 1.0
-    if scaling := spec.rope_scaling:
-        divisors = scaling.divisors(spec.rope_theta, spec.head_dim)
-        frequencies, magnitude = frequencies / frequencies.new_tensor(divisors), scaling.magnitude
-    angles = positions[:, None, :, None] * frequencies
-    cos, sin = (angles.cos() * magnitude).to(dtype), (angles.sin() * magnitude).to(dtype)
-    return torch.cat((cos, cos), dim=-1), torch.cat((-sin, sin), dim=-1)
-
-
-def _rotate(x: Tensor, rotation: tuple[Tensor, Tensor]) -> Tensor:
-    """Rotate (B, heads, T, head_dim): value i pairs with value i + head_dim / 2, the half-split form."""
-    cos, sin = rotation
-    return x * cos + x.roll(x.shape[-1] // 2, dims=-1) * sin

@@ -41,6 +41,11 @@ class ServeConfig(RatingConfig, AccessConfig):
     )
     context: int = Field(0, ge=0, description="Most tokens of a prompt with its answer; 0: the model's context.")
 
+    prefix_reuse: bool = Field(True, description="Compute what a prompt shares with another one's beginning only once.")
+    speculate: bool = Field(
+        True, description="Guess tokens from what was said before, and check several at once; answers stay the same."
+    )
+
     body_limit: int = Field(1 << 20, ge=1024, description="The largest body that a request may have, in bytes.")
     waiting: int = Field(64, ge=0, description="Requests that may wait beyond those that are answered; more get 429.")
     drain_s: float = Field(

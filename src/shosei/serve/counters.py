@@ -74,6 +74,10 @@ class Counters:
             return Histogram(metric, text, model, buckets=tuple(buckets), registry=registry).labels(name)
 
         self._prompt = counter("prompt_tokens", "Tokens in prompts")
+        self._looked_up = counter("prefix_cache_queries", "Tokens of prompts that the engine has read")
+        self._reused = counter(
+            "prefix_cache_hits", "Of these, tokens that were in the cache, since another prompt had them"
+        )
         self._generation = counter("generation_tokens", "Tokens generated")
         success = Counter("vllm:request_success", "Answers", [*model, "finished_reason"], registry=registry)
         self._success = {reason: success.labels(name, reason) for reason in _FINISHED}
@@ -90,6 +94,11 @@ class Counters:
         """A token came, so many seconds after the one before."""
         if after_s is not None:
             self._next_token.observe(after_s)
+
+    def prompt_read(self, tokens: int, reused: int) -> None:
+        """The engine has read a prompt, ``reused`` of whose tokens it did not compute again."""
+        self._looked_up.inc(tokens)
+        self._reused.inc(reused)
 
     def finished(self, reason: str) -> None:
         """One answer has ended: stop, length, tool_calls, or "" where it was broken off."""

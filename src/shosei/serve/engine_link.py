@@ -70,9 +70,7 @@ class EngineLink:
         hello = self._client.hello
         running = self._running()
         held = sum(request.tokens for request in running)
-        return EngineLoad(
-            len(running), len(self._in_flight) - len(running), held / (hello.slots * hello.context_length)
-        )
+        return EngineLoad(len(running), len(self._in_flight) - len(running), min(held / hello.cache_tokens, 1.0))
 
     def _running(self) -> list[InFlight]:
         slots = self._client.hello.slots if self._client else 0
@@ -90,6 +88,8 @@ class EngineLink:
                 async with aclosing(client.submit(request)) as messages:
                     async for message in messages:
                         if isinstance(message, Token):
+                            if flight.last_token_s is None:
+                                self._counters.prompt_read(len(request.prompt), message.reused)
                             self._counters.token(flight.next_token())
                         yield message
             except GenerationFailed:

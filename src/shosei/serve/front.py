@@ -170,6 +170,7 @@ class CompletionResponse(Response):
             event.first_token_ns, event.last_token_ns = choices.first_piece_ns, choices.last_piece_ns
             event.first_answer_ns = choices.first_answer_ns
             event.tokens_in, event.tokens_out = choices.prompt_tokens, choices.completion_tokens
+            event.tokens_cached = choices.cached_tokens
 
     async def _send_whole(self, send: Send) -> None:
         whole: list[list[Piece]] = [[] for _ in self._choices.generations]

@@ -17,7 +17,7 @@ from shosei.text.generation import SamplingDefaults
 from shosei.text.streaming import StopFilter
 from shosei.text.thoughts import ThoughtFilter
 from shosei.wire.openai import RequestBody
-from shosei.wire.openai_answers import ReasoningTokens, Usage
+from shosei.wire.openai_answers import CachedTokens, ReasoningTokens, Usage
 
 Scored = tuple[int, TokenScore | None]  # a token with its score; the first of a prompt has none
 _NO_RULES = LogitRules()
@@ -76,6 +76,7 @@ class Generation:
         self.texts: list[str] = []  # words that ``pieces`` has given so far
         self.scored: list[Scored] = []  # what came since it was last taken away
         self.prompt_tokens, self.completion_tokens, self.reasoning_tokens = len(prompt.ids), 0, 0
+        self.cached_tokens = 0  # of the prompt's
         self.first_piece_ns: int | None = None
         self.first_answer_ns: int | None = None  # of the first piece that is no thought
         self.last_piece_ns: int | None = None
@@ -141,6 +142,7 @@ class Generation:
                     yield echo
                     echo = ""
                 self.finish_reason = token.finish
+                self.cached_tokens += token.reused
                 if not self._max_tokens:
                     return
                 self.completion_tokens += 1
@@ -166,6 +168,11 @@ class Choices:
         return sum(generation.prompt_tokens for generation in self.generations[:: self._each])
 
     @property
+    def cached_tokens(self) -> int:
+        """Of ``prompt_tokens``, those that were not computed for this request."""
+        return sum(generation.cached_tokens for generation in self.generations[:: self._each])
+
+    @property
     def completion_tokens(self) -> int:
         return sum(generation.completion_tokens for generation in self.generations)
 
@@ -173,7 +180,8 @@ class Choices:
     def usage(self) -> Usage:
         thoughts = sum(generation.reasoning_tokens for generation in self.generations)
         details = ReasoningTokens(thoughts) if self._has_thoughts else msgspec.UNSET
-        return Usage(self.prompt_tokens, self.completion_tokens, self.prompt_tokens + self.completion_tokens, details)
+        asked, answered = self.prompt_tokens, self.completion_tokens
+        return Usage(asked, answered, asked + answered, CachedTokens(self.cached_tokens), details)
 
     @property
     def first_piece_ns(self) -> int | None:

@@ -10,11 +10,14 @@ from shosei.quantity import shown_bytes
 from shosei.spec.model import ModelSpec
 
 _BF16 = 2
-# Padded tokens that one prefill of the engine may hold, unless a single prompt is longer: bounds its memory and
-# everybody's wait.
-PREFILL_TOKENS = 4096
+# Tokens of prompts that one step of the engine may compute: bounds its memory and everybody's wait.
+PREFILL_TOKENS = 512
+# Tokens whose keys and values are given away, shared and taken back together (engine/cache.py).
+BLOCK_TOKENS = 32
 # Weights of one output that share a scale and an offset, when they have 4 bits each (model/int4.py).
 INT4_GROUP = 32
+# Share of the free memory that weights and cache may fill where slots could need more.
+_FILLED = 0.9
 
 
 class WeightFormat(StrEnum):
@@ -52,15 +55,26 @@ def generation_memory(
     A tied table is there twice, to look tokens up in and packed for the head's product.
     """
     table = spec.vocab_size * spec.d_model
-    tokens = min(streams * context, max(PREFILL_TOKENS, context))
-    # The residual stream and its norm; both branches and the product.
+    tokens = min(streams * context, PREFILL_TOKENS)
+    # The residual stream and its norm; both branches and the product; and what attention makes of a whole context.
     live = tokens * (2 * spec.d_model + 3 * spec.intermediate_size) + streams * spec.vocab_size
+    live += 2 * tokens * spec.n_heads * context
     return GenerationMemory(
         weights=product_bytes(spec, weights, value_bytes) + value_bytes * (table + spec.norm_params),
-        cache=streams * context * spec.kv_bytes_per_token(value_bytes),
+        cache=streams * blocks_of(context) * block_bytes(spec, value_bytes),
         prefill=value_bytes * live,
-        packing=value_bytes * max(spec.d_model * spec.intermediate_size, 0 if spec.tied else table),
+        packing=value_bytes * max(2 * spec.d_model * spec.intermediate_size, 0 if spec.tied else table),
     )
+
+
+def blocks_of(tokens: int) -> int:
+    """Blocks of the cache that hold so many tokens of one sequence."""
+    return -(-tokens // BLOCK_TOKENS)
+
+
+def block_bytes(spec: ModelSpec, value_bytes: int = _BF16) -> int:
+    """Bytes of one block of the cache."""
+    return BLOCK_TOKENS * spec.kv_bytes_per_token(value_bytes)
 
 
 def product_bytes(spec: ModelSpec, weights: WeightFormat, value_bytes: int = _BF16) -> int:
@@ -99,25 +113,33 @@ def slot_context(spec: ModelSpec, context: int) -> int:
     return context or spec.context_length
 
 
-def require_memory(
+def cache_blocks(
     spec: ModelSpec, slots: int, context: int, weights: WeightFormat, available: int, stored_bytes: int
-) -> None:
-    """Raise InputError that says what to lower unless ``available`` bytes hold the weights and every slot's cache.
+) -> int:
+    """Blocks of an engine's cache: as many as all slots could ever need, or else as ``available`` bytes hold beside the
+    weights, some left free. A value of the model's files has ``stored_bytes``; beside quantised weights it is bfloat16.
 
-    A value of the model's files has ``stored_bytes``; beside weights in 4 bits it is held in bfloat16.
+    Raises InputError that says what to lower if not even one sequence of ``context`` tokens fits.
     """
     value_bytes = stored_bytes if weights is WeightFormat.STORED else _BF16
-    needed = generation_memory(spec, slots, context, weights, value_bytes)
-    if needed.peak <= available:
-        return
-    remedies = ["lower --slots or --context"] if needed.weights < available else []
+    most = generation_memory(spec, slots, context, weights, value_bytes)
+    one = generation_memory(spec, 1, context, weights, value_bytes)
+    if one.peak > available:
+        raise InputError(_too_little(spec, context, weights, one, available), param="context")
+    if most.peak <= available:
+        return slots * blocks_of(context)
+    left = int(available * _FILLED) - most.weights - most.prefill
+    return max(blocks_of(context), left // block_bytes(spec, value_bytes))
+
+
+def _too_little(spec: ModelSpec, context: int, weights: WeightFormat, needed: GenerationMemory, available: int) -> str:
+    remedies = ["lower --context"] if needed.weights + needed.packing < available else []
     if weights is WeightFormat.STORED:
         remedies.append("give --weights int4")
-    raise InputError(
+    return (
         f"{spec.name} needs {shown_bytes(needed.peak)} to answer: {shown_bytes(needed.weights)} for weights, "
-        f"{shown_bytes(needed.cache)} for {slots} slots of {context:,} tokens; {shown_bytes(available)} are free: "
-        f"{' or '.join(remedies) or 'take a machine with more memory'}",
-        param="slots",
+        f"{shown_bytes(needed.cache)} for {context:,} tokens; {shown_bytes(available)} are free: "
+        f"{' or '.join(remedies) or 'take a machine with more memory'}"
     )
 
 

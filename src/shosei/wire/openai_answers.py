@@ -13,10 +13,15 @@ class ReasoningTokens(msgspec.Struct):
     reasoning_tokens: int
 
 
+class CachedTokens(msgspec.Struct):
+    cached_tokens: int  # that were in the cache already, since another prompt had them
+
+
 class Usage(msgspec.Struct):
     prompt_tokens: int
     completion_tokens: int
     total_tokens: int
+    prompt_tokens_details: CachedTokens
     completion_tokens_details: ReasoningTokens | msgspec.UnsetType = msgspec.UNSET  # of a model with thoughts
 
 
