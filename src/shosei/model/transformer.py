@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from shosei.model.frequencies import frequencies
 from shosei.model.linear import Linear
 from shosei.spec import ModelSpec
 
@@ -196,13 +197,8 @@ def _attend_short(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
 def _rotation(positions: Tensor, spec: ModelSpec, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
     """RoPE's angles at ``positions`` (B, T) (Su et al. 2021): cosines, and sines signed for ``_rotate``; each
     (B, 1, T, head_dim)."""
-    exponents = torch.arange(0, spec.head_dim, 2, device=positions.device) / spec.head_dim
-    # Not theta**-exponents: that rounds otherwise than checkpoints were trained with, by 1e-4 at position 4000.
-    frequencies, magnitude = 1.0 / spec.rope_theta**exponents, 1.0
-    if scaling := spec.rope_scaling:
-        divisors = scaling.divisors(spec.rope_theta, spec.head_dim)
-        frequencies, magnitude = frequencies / frequencies.new_tensor(divisors), scaling.magnitude
-    angles = positions[:, None, :, None] * frequencies
+    rates, magnitude = frequencies(spec, positions.device)
+    angles = positions[:, None, :, None] * rates
     cos, sin = (angles.cos() * magnitude).to(dtype), (angles.sin() * magnitude).to(dtype)
     return torch.cat((cos, cos), dim=-1), torch.cat((-sin, sin), dim=-1)
 

@@ -18,9 +18,10 @@ INT4_GROUP = 32
 
 
 class WeightFormat(StrEnum):
-    """How an engine holds the weights: in the type that they are stored in, or every matrix in 4 bits a weight."""
+    """How an engine holds the weights: in the type that they are stored in, or every matrix in 8 or 4 bits a weight."""
 
     STORED = "stored"
+    INT8 = "int8"
     INT4 = "int4"
 
 
