@@ -54,7 +54,7 @@ def serve_engine(
     context = slot_context(spec, context)
     device = choose()
     require_memory(spec, slots, context, weights, free_memory(device), folder.stored_bytes(model_folder))
-    dtype = torch.bfloat16 if weights is WeightFormat.INT4 else None
+    dtype = None if weights is WeightFormat.STORED else torch.bfloat16
     model, spec = folder.load(model_folder, dtype, weights, device)
     if spec.matmul_params < _ONE_THREAD_PARAMETERS:
         torch.set_num_threads(1)

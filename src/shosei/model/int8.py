@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 _SMALLEST_SCALE = 1e-30  # for an output whose weights are all 0
+_WIDTH = 32  # of whose multiples torch's operator takes inputs; of others it reads past their end
 
 
 class Int8Weight:
@@ -18,7 +19,7 @@ class Int8Weight:
     def __init__(self, weight: Tensor) -> None:
         """Holds the codes and a float32 scale for each output, on the device of ``weight``."""
         self._codes, self._scales = quantize(weight.detach())
-        self._fused = weight.device.type == "cpu" and hasattr(torch, "_weight_int8pack_mm")
+        self._fused = weight.device.type == "cpu" and weight.shape[1] % _WIDTH == 0 and _operator_exists()
 
     def multiply(self, x: Tensor, bias: Tensor | None = None) -> Tensor:
         """``x @ weight.T + bias`` for bfloat16 ``x`` (…, inputs)."""
@@ -41,3 +42,7 @@ def quantize(weight: Tensor) -> tuple[Tensor, Tensor]:
 def dequantize(codes: Tensor, scales: Tensor) -> Tensor:
     """The weights (outputs, inputs), float32, that ``quantize`` stands for."""
     return codes.float() * scales[:, None]
+
+
+def _operator_exists() -> bool:
+    return hasattr(torch, "_weight_int8pack_mm")

@@ -64,7 +64,10 @@ def build(target: InstructionSet, compiler: Compiler, out: Path, portable: bool 
     Unavailable with the compiler's first complaint.
     """
     files = sorted(str(file) for file in SOURCES.glob("*.c"))
-    with tempfile.TemporaryDirectory(dir=out.parent) as scratch, progress("compiling the native products", 1, "library"):
+    with (
+        tempfile.TemporaryDirectory(dir=out.parent) as scratch,
+        progress("compiling the native products", 1, "library"),
+    ):
         made = Path(scratch) / out.name
         options = [*compiler.flags(target), *(_OLDEST_GLIBC if portable else ())]
         _run([*compiler.command, *options, *files, "-o", str(made), "-lm"])

@@ -8,6 +8,7 @@ from enum import IntEnum
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from shosei.model import int4, int8
 from shosei.model.native.structs import Matrix
@@ -56,21 +57,20 @@ class PackedMatrix:
     def fill(self, weight: Tensor, units: slice) -> None:
         """Take ``weight`` (outputs, inputs) as those of the units ``units``, which may be every second one."""
         scales = self._units if self._scales is None else self._scales
-        parts = (tensor[units].split(_ROWS // UNIT) for tensor in (self._units, scales))
+        parts = (torch.split(tensor[units], _ROWS // UNIT) for tensor in (self._units, scales))
         with int4.threads() as pool:
-            list(pool.map(self._fill, weight.detach().split(_ROWS), *parts))
+            list(pool.map(self._fill, torch.split(weight.detach(), _ROWS), *parts))
 
     def _fill(self, weight: Tensor, units: Tensor, scales: Tensor) -> None:
-        if len(weight) % UNIT:
-            weight = torch.cat((weight, weight.new_zeros(-len(weight) % UNIT, self.inputs)))
-        packed, scales_of_outputs = _PACK[self.format](weight.bfloat16())
+        whole = F.pad(weight.bfloat16(), (0, 0, 0, -len(weight) % UNIT))
+        packed, scales_of_outputs = _PACK[self.format](whole)
         units.copy_(packed)
         if scales_of_outputs is not None:
             scales.copy_(scales_of_outputs.view(-1, UNIT))
 
     def fill_bias(self, bias: Tensor, units: slice) -> None:
         assert self._bias is not None
-        self._bias[units] = bias.float().view(-1, UNIT)
+        self._bias[units] = F.pad(bias.float(), (0, -len(bias) % UNIT)).view(-1, UNIT)
 
     def struct(self) -> Matrix:
         """It points into this object, which must outlive it."""
