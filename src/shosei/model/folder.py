@@ -74,8 +74,8 @@ def load(
     """Read a model folder into memory, onto ``device`` if one is given; ``dtype`` None keeps the stored type.
 
     With weights in 8 or 4 bits each matrix is quantised as it comes, so that only one is ever there whole; what else
-    there is should be bfloat16, as the products then take nothing else. Raises InputError, one line that names the file:
-    missing, truncated, a tensor missing or of the wrong shape, an architecture that is not ours.
+    there is should be bfloat16, as the products then take nothing else. Raises InputError, one line that names the
+    file: missing, truncated, a tensor missing or of the wrong shape, an architecture that is not ours.
     """
     spec, stored = open_model(path)
     with torch.device("meta"):

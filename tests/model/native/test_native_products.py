@@ -39,9 +39,11 @@ def test_a_product_is_that_of_what_rows_and_weights_are_rounded_to(
     library: Library, packed: Format, rows: int, outputs: int, groups: int, size: float, seed: int
 ) -> None:
     x, weight = random(rows, groups * 32, seed=seed) * size, random(outputs, groups * 32, seed=seed + 1)
-    bias = random(outputs, seed=seed + 2)
-    assert distance(multiply(library, weight, packed, x), reference.product(x, weight, packed)) < 2e-6
-    assert distance(multiply(library, weight, packed, x, bias), reference.product(x, weight, packed, bias)) < 2e-6
+    bias = random(outputs, seed=seed + 2) * size
+    magnitude = reference.rows(x, packed).abs().double() @ reference.weights(weight, packed).abs().double().T
+    for added in (None, bias):
+        error = multiply(library, weight, packed, x, added) - reference.product(x, weight, packed, added)
+        assert (error.abs() <= 2e-6 * magnitude + 1e-6 * bias.abs()).all()
 
 
 @FORMATS
