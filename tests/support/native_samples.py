@@ -16,7 +16,7 @@ from shosei.model.native.compiler import Compiler, find, zig
 from shosei.model.native.decoder import NativeModel
 from shosei.model.native.instructions import INSTRUCTION_SETS, InstructionSet
 from shosei.model.native.library import Library
-from shosei.model.native.packing import Format, PackedMatrix
+from shosei.model.native.packed_matrix import Format, PackedMatrix
 from shosei.spec import ModelSpec
 
 HERE = [target for target in INSTRUCTION_SETS if target.is_here]
@@ -43,9 +43,9 @@ def multiply(library: Library, weight: Tensor, packed: Format, x: Tensor, bias: 
         matrix.fill_bias(bias, slice(None))
     x, out = x.contiguous(), torch.full((len(x), len(weight)), torch.nan)
     memory = torch.empty((len(x) + 4) * x.shape[1] * 2, dtype=torch.uint8)
-    team = structs.team()
+    pool = structs.pool()
     library.functions.native_product(
-        byref(matrix.struct()), byref(team), len(x), x.data_ptr(), memory.data_ptr(), out.data_ptr()
+        byref(matrix.struct()), byref(pool), len(x), x.data_ptr(), memory.data_ptr(), out.data_ptr()
     )
     return out
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from native_samples import HERE, compilers, multiply
 from shosei.model.native import reference
 from shosei.model.native.library import Library, load
-from shosei.model.native.packing import Format
+from shosei.model.native.packed_matrix import Format
 
 FORMATS = pytest.mark.parametrize("packed", list(Format), ids=lambda packed: packed.name)
 SHARED = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25)
@@ -34,6 +34,7 @@ def distance(a: torch.Tensor, b: torch.Tensor) -> float:
     seed=st.integers(0, 1000),
 )
 @example(rows=40, outputs=1, groups=1, size=1.0, seed=0)
+@example(rows=8, outputs=1, groups=9, size=1e12, seed=355)
 @example(rows=13, outputs=1024, groups=2, size=1.0, seed=0)
 def test_a_product_is_that_of_what_rows_and_weights_are_rounded_to(
     library: Library, packed: Format, rows: int, outputs: int, groups: int, size: float, seed: int

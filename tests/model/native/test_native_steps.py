@@ -14,7 +14,7 @@ from shosei.model import folder
 from shosei.model.linear import Linear
 from shosei.model.native import decoder, reference
 from shosei.model.native.library import Library
-from shosei.model.native.packing import Format
+from shosei.model.native.packed_matrix import Format
 from shosei.model.transformer import Transformer
 from shosei.spec import PRESETS, ModelSpec
 from shosei.spec.generation import WeightFormat

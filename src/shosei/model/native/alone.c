@@ -3,7 +3,7 @@
 
 typedef struct {
     const Matrix *matrix;
-    const Team *team;
+    const Pool *pool;
     int64_t rows;
     const float *x;
     float *out;
@@ -13,17 +13,17 @@ typedef struct {
 
 static void run(void *argument) {
     Alone *a = argument;
-    const int64_t number = a->team->parallel ? a->team->number() : 0, threads = a->team->parallel ? a->team->size() : 1;
+    const int64_t number = a->pool->parallel ? a->pool->number() : 0, threads = a->pool->parallel ? a->pool->size() : 1;
     for (int64_t row = number; row < a->rows; row += threads)
         for (int64_t at = 0; at < a->matrix->inputs; at += UNIT) put(&a->panels, row, at, a->x + row * a->matrix->inputs + at);
-    if (a->team->barrier) a->team->barrier();
+    if (a->pool->barrier) a->pool->barrier();
     multiply(&(Product){a->matrix, &a->panels, a->rows, STORE, a->out, NULL, &a->taken, threads});
 }
 
-void native_product(const Matrix *matrix, const Team *team, int64_t rows, const float *x, char *memory, float *out) {
+void native_product(const Matrix *matrix, const Pool *pool, int64_t rows, const float *x, char *memory, float *out) {
     int64_t panels = (rows + PANEL - 1) / PANEL * PANEL;
-    Alone a = {matrix, team, rows, x, out, panels_over(memory, panels, matrix->inputs, matrix->format), 0};
-    if (team->parallel) team->parallel(run, &a, team->threads, 0);
+    Alone a = {matrix, pool, rows, x, out, panels_over(memory, panels, matrix->inputs, matrix->format), 0};
+    if (pool->parallel) pool->parallel(run, &a, pool->threads, 0);
     else run(&a);
 }
 

@@ -14,7 +14,7 @@ from shosei.model import folder
 from shosei.model.frequencies import frequencies
 from shosei.model.native import structs
 from shosei.model.native.library import Library
-from shosei.model.native.packing import UNIT, Format, PackedMatrix
+from shosei.model.native.packed_matrix import UNIT, Format, PackedMatrix
 from shosei.model.transformer import Transformer
 from shosei.progress import progress
 from shosei.spec import ModelSpec
@@ -125,7 +125,7 @@ class NativeModel:
         pointers = (tensor.data_ptr() for tensor in (batch.tokens, batch.positions, starts, batch.wanted, tables))
         of_batch = structs.Batch(rows, len(tables), len(batch.wanted), tables.shape[1], *pointers)
         of_cache = structs.Cache(cache.k.data_ptr(), cache.v.data_ptr(), *cache.k.stride()[:3])
-        self._model.team = structs.team()
+        self._model.pool = structs.pool()
         functions = self.library.functions
         self._reserve(functions.native_memory(byref(self._model), byref(of_batch)))
         logits = torch.empty(len(batch.wanted), self.spec.vocab_size)

@@ -33,7 +33,7 @@ typedef struct {
     void (*barrier)(void);                                          // GOMP_barrier
     int (*number)(void), (*size)(void);                             // omp_get_thread_num, omp_get_num_threads
     int64_t threads;
-} Team;
+} Pool;
 
 typedef struct {
     int64_t width, n_layers, intermediate, n_heads, n_kv_heads, head_dim, vocabulary;
@@ -43,7 +43,7 @@ typedef struct {
     const float *final_norm;
     const Layer *layers;
     Matrix head;
-    Team team;
+    Pool pool;
 } Model;
 
 // Rows of several sequences: sequence s has rows starts[s] to starts[s + 1], at consecutive positions.
@@ -68,7 +68,7 @@ void native_step(const Model *model, const Batch *batch, const Cache *cache, cha
 
 // The product alone, for tests and measurements: x (rows, inputs) to out (rows, outputs). `memory`: rows, to a whole
 // number of 4, times inputs * 2 bytes.
-void native_product(const Matrix *matrix, const Team *team, int64_t rows, const float *x, char *memory, float *out);
+void native_product(const Matrix *matrix, const Pool *pool, int64_t rows, const float *x, char *memory, float *out);
 
 // sizeof Matrix, Layer, Model, Batch, Cache.
 void native_sizes(int64_t *sizes);

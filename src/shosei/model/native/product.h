@@ -14,5 +14,5 @@ typedef struct {
     int64_t threads;
 } Product;
 
-// Compute chunks of outputs as long as there are some; every thread of the team calls it.
+// Compute chunks of outputs as long as there are some; every thread calls it.
 void multiply(const Product *p);

@@ -7,11 +7,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from shosei.model import int4, int8
-from shosei.model.native.packing import UNIT, Format
+from shosei.model.native.packed_matrix import UNIT, Format
 
 
 def weights(weight: Tensor, packed: Format) -> Tensor:
-    """What ``weight`` (outputs, inputs) is after packing; ``packing.py``."""
+    """What ``weight`` (outputs, inputs) is after packing; ``packed_matrix.py``."""
     if packed is Format.INT8:
         return int8.dequantize(*int8.quantize(weight.bfloat16()))
     if packed is Format.INT4:
@@ -27,7 +27,8 @@ def rows(x: Tensor, packed: Format) -> Tensor:
     groups = x.view(len(x), -1, UNIT)
     most = groups.abs().amax(-1, keepdim=True)
     most = torch.where(groups.isfinite().all(-1, keepdim=True), most, torch.nan)
-    codes = torch.where(most > 1e-36, groups * (127 / most), 0.0).round()
+    inverse = torch.full_like(most, 127) / most  # not 127 / most: that is 127 times the rounded reciprocal
+    codes = torch.where(most > 1e-36, groups * inverse, 0.0).round()
     return (codes * (most / 127)).flatten(1)
 
 

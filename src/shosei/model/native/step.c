@@ -1,18 +1,18 @@
-// A whole step of a decoder in one call: every row of the batch through every layer, by one team of threads that meets
+// A whole step of a decoder in one call: every row of the batch through every layer, by threads that meet
 // between the phases.
-#include "plan.h"
+#include "step.h"
 #include "product.h"
 
 typedef struct {
-    int64_t number, threads, first_free; // first_free: of the counters, the same for each thread of the team
+    int64_t number, threads, first_free; // first_free: of the counters, the same for every thread
 } Thread;
 
-static Thread this_thread(const Team *team) {
-    return team->parallel ? (Thread){team->number(), team->size(), 0} : (Thread){0, 1, 0};
+static Thread this_thread(const Pool *pool) {
+    return pool->parallel ? (Thread){pool->number(), pool->size(), 0} : (Thread){0, 1, 0};
 }
 
 static void meet(const Step *s) {
-    if (s->model->team.barrier) s->model->team.barrier();
+    if (s->model->pool.barrier) s->model->pool.barrier();
 }
 
 // Whole panels, so that no two threads write to the same cache line.
@@ -145,7 +145,7 @@ static void run(void *argument) {
     const Step *s = argument;
     const Model *m = s->model;
     const int64_t rows = s->batch->wanted_rows;
-    Thread t = this_thread(&m->team);
+    Thread t = this_thread(&m->pool);
     begin(s, &t);
     for (int64_t number = 0; number < m->n_layers; number++) layer(s, &t, number);
     const Panels normed = norm_rows(s, &t, s->kept, rows, m->final_norm, &m->head);
@@ -155,8 +155,8 @@ static void run(void *argument) {
 void native_step(const Model *m, const Batch *b, const Cache *c, char *memory, float *logits) {
     Step s = {.model = m, .batch = b, .cache = c, .logits = logits};
     lay_out_step(&s, m, b, memory);
-    plan_step(&s);
-    if (m->team.parallel) m->team.parallel(run, &s, m->team.threads, 0);
+    group_rows(&s);
+    if (m->pool.parallel) m->pool.parallel(run, &s, m->pool.threads, 0);
     else run(&s);
 }
 

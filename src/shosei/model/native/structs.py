@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 from ctypes import POINTER, Structure, c_float, c_int64, c_void_p
+from functools import cache
 from pathlib import Path
 
 import torch
@@ -29,7 +30,7 @@ class Layer(Structure):
     ]
 
 
-class Team(Structure):
+class Pool(Structure):
     _fields_ = [
         ("parallel", c_void_p),
         ("barrier", c_void_p),
@@ -50,7 +51,7 @@ class Model(Structure):
         *((name, c_void_p) for name in ("frequencies", "table", "final_norm")),
         ("layers", POINTER(Layer)),
         ("head", Matrix),
-        ("team", Team),
+        ("pool", Pool),
     ]
 
 
@@ -74,17 +75,18 @@ class Cache(Structure):
 STRUCTS = (Matrix, Layer, Model, Batch, Cache)
 
 
-def team() -> Team:
+def pool() -> Pool:
     """As many threads as torch has, of torch's own pool: two pools would spin against each other. One thread where
     torch's OpenMP library is not found."""
     threads = torch.get_num_threads()
     openmp = _openmp() if threads > 1 else None
     if openmp is None:
-        return Team(threads=1)
+        return Pool(threads=1)
     names = ("GOMP_parallel", "GOMP_barrier", "omp_get_thread_num", "omp_get_num_threads")
-    return Team(*(ctypes.cast(getattr(openmp, name), c_void_p) for name in names), threads)
+    return Pool(*(ctypes.cast(getattr(openmp, name), c_void_p) for name in names), threads)
 
 
+@cache
 def _openmp() -> ctypes.CDLL | None:
     folder = Path(torch.__file__).parent / "lib"
     files = sorted(file for name in _OPENMP for file in folder.glob(f"{name}*.so*"))

@@ -82,7 +82,7 @@ class PackedMatrix:
 def on_huge_pages(size: int) -> Tensor:
     """``size`` bytes of zeros, on pages of 2 MB where the system has some: a step reads through all of them, and each
     page of 4 KB would need its own translation."""
-    memory = mmap.mmap(-1, size + _HUGE_PAGE)
+    memory = mmap.mmap(-1, size + _HUGE_PAGE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)  # shared memory gets none
     if hasattr(mmap, "MADV_HUGEPAGE"):
         memory.madvise(mmap.MADV_HUGEPAGE)
     whole = torch.frombuffer(memory, dtype=torch.uint8)

@@ -1,4 +1,4 @@
-#include "plan.h"
+#include "step.h"
 
 static char *reserve(char **memory, int64_t bytes) {
     char *begin = *memory;
@@ -28,7 +28,7 @@ int64_t lay_out_step(Step *s, const Model *m, const Batch *b, char *memory) {
     s->last.spans = (Span *)reserve(&end, rows * sizeof(Span));
     s->taken = (atomic_llong *)reserve(&end, (5 * m->n_layers + 1) * sizeof *s->taken);
     s->scratch_bytes = (attention_bytes(m) + 63) / 64 * 64;
-    s->scratch = reserve(&end, s->scratch_bytes * m->team.threads);
+    s->scratch = reserve(&end, s->scratch_bytes * m->pool.threads);
     return end - memory;
 }
 
@@ -45,7 +45,7 @@ static Spans cut(const Step *s, const int32_t *rows, int64_t count, Span *spans)
     return (Spans){spans, made};
 }
 
-void plan_step(Step *s) {
+void group_rows(Step *s) {
     const Batch *b = s->batch;
     for (int64_t sequence = 0; sequence < b->sequences; sequence++)
         for (int64_t row = b->starts[sequence]; row < b->starts[sequence + 1]; row++) s->sequences[row] = sequence;

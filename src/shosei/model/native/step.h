@@ -29,4 +29,4 @@ typedef struct {
 int64_t lay_out_step(Step *s, const Model *m, const Batch *b, char *memory);
 
 // Decide which rows are attended to together, and begin counting.
-void plan_step(Step *s);
+void group_rows(Step *s);
