@@ -30,15 +30,19 @@ INLINE __m512 bf16x16(const char *p) {
     return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)p)), 16));
 }
 
+// Keeps clang from computing one row after the other, each a chain of sums that wait for each other.
+#define IN_THIS_ORDER(sum) __asm__ volatile("" : "+v"(sum))
+
 // 32 inputs of a panel's rows with the codes of 32 outputs, [8][2][16 outputs][4 inputs], added to totals[row][half].
 INLINE void dot(const char *codes, const int32_t *x, const int rows, __m512i totals[PANEL][2]) {
-    __asm__("" : "+r"(codes)); // each panel loads them again: clang would keep all in registers, and sums in none
     UNROLLED for (int j = 0; j < 8; j++) {
         __m512i first = _mm512_loadu_si512(codes + j * 128), second = _mm512_loadu_si512(codes + j * 128 + 64);
         UNROLLED for (int r = 0; r < rows; r++) {
             __m512i inputs = _mm512_set1_epi32(x[j * PANEL + r]);
             totals[r][0] = _mm512_dpbusd_epi32(totals[r][0], first, inputs);
             totals[r][1] = _mm512_dpbusd_epi32(totals[r][1], second, inputs);
+            IN_THIS_ORDER(totals[r][0]);
+            IN_THIS_ORDER(totals[r][1]);
         }
     }
 }
