@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 _SMALLEST_SCALE = 1e-30  # for an output whose weights are all 0
+_CHUNK = 1 << 18  # values that are float32 at a time
 _WIDTH = 32  # of whose multiples torch's operator takes inputs; of others it reads past their end
 
 
@@ -34,14 +35,21 @@ class Int8Weight:
 
 def quantize(weight: Tensor) -> tuple[Tensor, Tensor]:
     """Codes from -127 to 127 (outputs, inputs) as int8, and scales (outputs,) in float32: a weight is scale * code."""
-    values = weight.float()
-    scales = (values.abs().amax(dim=-1) / 127).clamp_min(_SMALLEST_SCALE)
-    return (values / scales[:, None]).round_().to(torch.int8), scales
+    parts = [_quantize(rows) for rows in torch.split(weight, max(1, _CHUNK // weight.shape[1]))]
+    codes, scales = zip(*parts, strict=True)
+    return torch.cat(codes), torch.cat(scales)
 
 
 def dequantize(codes: Tensor, scales: Tensor) -> Tensor:
     """The weights (outputs, inputs), float32, that ``quantize`` stands for."""
     return codes.float() * scales[:, None]
+
+
+def _quantize(rows: Tensor) -> tuple[Tensor, Tensor]:
+    values = rows.float()
+    low, high = values.aminmax(dim=-1)
+    scales = (torch.maximum(-low, high) / 127).clamp_min(_SMALLEST_SCALE)
+    return values.div(scales[:, None]).round_().to(torch.int8), scales
 
 
 def _operator_exists() -> bool:

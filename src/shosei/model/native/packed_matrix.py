@@ -99,7 +99,7 @@ def pack_bf16(weight: Tensor) -> tuple[Tensor, None]:
 def pack_int8(weight: Tensor) -> tuple[Tensor, Tensor]:
     """Bytes [unit][4 inputs][32 outputs][4 inputs] of code + 128, and the scale of each output."""
     codes, scales = int8.quantize(weight)
-    shifted = (codes.short() + 128).to(torch.uint8)
+    shifted = codes.view(torch.uint8) ^ 128  # which adds 128
     return shifted.view(-1, UNIT, weight.shape[1] // 4, 4).transpose(1, 2).flatten(1), scales
 
 
