@@ -1,4 +1,5 @@
 // What tests and measurements call besides whole steps.
+#include "meeting.h"
 #include "product.h"
 
 typedef struct {
@@ -9,6 +10,7 @@ typedef struct {
     float *out;
     Panels panels;
     atomic_llong taken;
+    Meeting meeting;
 } Alone;
 
 static void run(void *argument) {
@@ -16,13 +18,13 @@ static void run(void *argument) {
     const int64_t number = a->pool->parallel ? a->pool->number() : 0, threads = a->pool->parallel ? a->pool->size() : 1;
     for (int64_t row = number; row < a->rows; row += threads)
         for (int64_t at = 0; at < a->matrix->inputs; at += UNIT) put(&a->panels, row, at, a->x + row * a->matrix->inputs + at);
-    if (a->pool->barrier) a->pool->barrier();
+    meet(&a->meeting, threads);
     multiply(&(Product){a->matrix, &a->panels, a->rows, STORE, a->out, NULL, &a->taken, threads});
 }
 
 void native_product(const Matrix *matrix, const Pool *pool, int64_t rows, const float *x, char *memory, float *out) {
     int64_t panels = (rows + PANEL - 1) / PANEL * PANEL;
-    Alone a = {matrix, pool, rows, x, out, panels_over(memory, panels, matrix->inputs, matrix->format), 0};
+    Alone a = {matrix, pool, rows, x, out, panels_over(memory, panels, matrix->inputs, matrix->format), 0, {0, 0, 0}};
     if (pool->parallel) pool->parallel(run, &a, pool->threads, 0);
     else run(&a);
 }

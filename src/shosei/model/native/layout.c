@@ -26,6 +26,7 @@ int64_t lay_out_step(Step *s, const Model *m, const Batch *b, char *memory) {
     s->last_slots = (int32_t *)reserve(&end, rows * 4);
     s->all.spans = (Span *)reserve(&end, rows * sizeof(Span));
     s->last.spans = (Span *)reserve(&end, rows * sizeof(Span));
+    s->meeting = (Meeting *)reserve(&end, sizeof *s->meeting);
     s->taken = (atomic_llong *)reserve(&end, (5 * m->n_layers + 1) * sizeof *s->taken);
     s->scratch_bytes = (attention_bytes(m) + 63) / 64 * 64;
     s->scratch = reserve(&end, s->scratch_bytes * m->pool.threads);
@@ -56,5 +57,6 @@ void group_rows(Step *s) {
     }
     s->all = cut(s, s->rows, b->rows, (Span *)s->all.spans);
     s->last = cut(s, s->last_rows, b->wanted_rows, (Span *)s->last.spans);
+    memset(s->meeting, 0, sizeof *s->meeting);
     for (int64_t i = 0; i < 5 * s->model->n_layers + 1; i++) atomic_init(&s->taken[i], 0);
 }

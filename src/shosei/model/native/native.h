@@ -30,7 +30,6 @@ typedef struct {
 // One pool of threads with the caller's OpenMP library: its own functions, or NULL for one thread.
 typedef struct {
     void (*parallel)(void (*)(void *), void *, unsigned, unsigned); // GOMP_parallel
-    void (*barrier)(void);                                          // GOMP_barrier
     int (*number)(void), (*size)(void);                             // omp_get_thread_num, omp_get_num_threads
     int64_t threads;
 } Pool;

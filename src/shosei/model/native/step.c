@@ -11,10 +11,6 @@ static Thread this_thread(const Pool *pool) {
     return pool->parallel ? (Thread){pool->number(), pool->size(), 0} : (Thread){0, 1, 0};
 }
 
-static void meet(const Step *s) {
-    if (s->model->pool.barrier) s->model->pool.barrier();
-}
-
 // Whole panels, so that no two threads write to the same cache line.
 #define EACH_OWN(row, rows, t) \
     for (int64_t row = share(rows, t, 0), end_ = share(rows, t, 1); row < end_; row++)
@@ -47,13 +43,13 @@ static Panels norm_rows(const Step *s, const Thread *t, const float *x, int64_t 
                         const Matrix *next) {
     const Panels normed = panels_for(next, s->inputs, rows);
     EACH_OWN(row, rows, t) norm(s->model, x + row * s->model->width, weight, &normed, row);
-    meet(s);
+    meet(s->meeting, t->threads);
     return normed;
 }
 
 static void product(const Step *s, Thread *t, const Matrix *m, const Panels *x, int64_t rows, Use use, float *out, const Panels *next) {
     multiply(&(Product){m, x, rows, use, out, next, &s->taken[t->first_free++], t->threads});
-    meet(s);
+    meet(s->meeting, t->threads);
 }
 
 // Rows of the table, and RoPE's angles at their positions (Su et al. 2021).
@@ -112,7 +108,7 @@ static void attend_all(const Step *s, Thread *t, int64_t layer, const Spans *spa
     atomic_llong *taken = &s->taken[t->first_free++];
     for (int64_t i; (i = atomic_fetch_add(taken, 1)) < spans->count * m->n_kv_heads;)
         attend(&a, &spans->spans[i / m->n_kv_heads], i % m->n_kv_heads, s->scratch + t->number * s->scratch_bytes);
-    meet(s);
+    meet(s->meeting, t->threads);
 }
 
 // The stream of the wanted rows alone: nobody needs any other after the last layer's keys and values are stored.
@@ -132,7 +128,7 @@ static void layer(const Step *s, Thread *t, int64_t number) {
     product(s, t, &l->qkv, &normed, all, STORE, s->qkv, NULL);
     EACH_OWN(row, all, t) enter(s, number, row);
     if (last) x = narrow(s, t);
-    meet(s);
+    meet(s->meeting, t->threads);
     Panels attended = panels_for(&l->output, s->middle, rows), activated = panels_for(&l->down, s->middle, rows);
     attend_all(s, t, number, last ? &s->last : &s->all, last ? s->last_slots : s->slots, &attended);
     product(s, t, &l->output, &attended, rows, ADD, x, NULL);

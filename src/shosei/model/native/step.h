@@ -1,6 +1,7 @@
 // What a step is going to do, and the memory it does it in.
 #pragma once
 #include "attention.h"
+#include "meeting.h"
 
 typedef struct {
     const Span *spans;
@@ -20,6 +21,7 @@ typedef struct {
     int32_t *rows, *slots;   // every row, each in its own slot
     int32_t *last_rows, *last_slots; // the wanted rows, and the slot of each row that is wanted
     Spans all, last;
+    Meeting *meeting;
     atomic_llong *taken; // a counter for each phase that threads take parts of by turns
     char *scratch;       // of each thread, for attention
     int64_t scratch_bytes;

@@ -33,7 +33,6 @@ class Layer(Structure):
 class Pool(Structure):
     _fields_ = [
         ("parallel", c_void_p),
-        ("barrier", c_void_p),
         ("number", c_void_p),
         ("size", c_void_p),
         ("threads", c_int64),
@@ -82,7 +81,7 @@ def pool() -> Pool:
     openmp = _openmp() if threads > 1 else None
     if openmp is None:
         return Pool(threads=1)
-    names = ("GOMP_parallel", "GOMP_barrier", "omp_get_thread_num", "omp_get_num_threads")
+    names = ("GOMP_parallel", "omp_get_thread_num", "omp_get_num_threads")
     return Pool(*(ctypes.cast(getattr(openmp, name), c_void_p) for name in names), threads)
 
 
