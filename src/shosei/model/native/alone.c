@@ -15,9 +15,12 @@ typedef struct {
 
 static void run(void *argument) {
     Alone *a = argument;
-    const int64_t number = a->pool->parallel ? a->pool->number() : 0, threads = a->pool->parallel ? a->pool->size() : 1;
-    for (int64_t row = number; row < a->rows; row += threads)
-        for (int64_t at = 0; at < a->matrix->inputs; at += UNIT) put(&a->panels, row, at, a->x + row * a->matrix->inputs + at);
+    const int64_t number = a->pool->parallel ? a->pool->number() : 0;
+    const int64_t threads = a->pool->parallel ? a->pool->size() : 1;
+    for (int64_t row = number; row < a->rows; row += threads) {
+        const float *x = a->x + row * a->matrix->inputs;
+        for (int64_t at = 0; at < a->matrix->inputs; at += UNIT) put(&a->panels, row, at, x + at);
+    }
     meet(&a->meeting, threads);
     multiply(&(Product){a->matrix, &a->panels, a->rows, STORE, a->out, NULL, &a->taken, threads});
 }

@@ -19,7 +19,8 @@ static int64_t query_rows(const Model *m) {
 
 int64_t attention_bytes(const Model *m) {
     int64_t rows = query_rows(m), dim = m->head_dim;
-    return rows * panel_row_bytes(dim) + TILE * panel_row_bytes(UNIT) + rows * (dim + 2) * 4 + 2 * BLOCK_TOKENS * dim * 2;
+    int64_t panels = rows * panel_row_bytes(dim) + TILE * panel_row_bytes(UNIT);
+    return panels + rows * (dim + 2) * 4 + 2 * BLOCK_TOKENS * dim * 2;
 }
 
 static Scratch lay_out(const Model *m, char *memory) {
@@ -94,9 +95,11 @@ static void weigh(const Scratch *s, int64_t query, float *scores, int64_t visibl
 }
 
 // One block, for up to TILE queries from `first` on.
-static void attend_block(const Attention *a, const Span *span, const Scratch *s, int64_t block, int64_t first, int count) {
+static void attend_block(const Attention *a, const Span *span, const Scratch *s, int64_t block, int64_t first,
+                         int count) {
     int64_t dim = a->model->head_dim, group = a->model->n_heads / a->model->n_kv_heads;
-    Matrix keys = {BF16, BLOCK_TOKENS, dim, s->keys, NULL, NULL}, values = {BF16, dim, BLOCK_TOKENS, s->values, NULL, NULL};
+    const Matrix keys = {BF16, BLOCK_TOKENS, dim, s->keys, NULL, NULL};
+    const Matrix values = {BF16, dim, BLOCK_TOKENS, s->values, NULL, NULL};
     float scores[TILE][UNIT] = {{0}}, *sums = s->sums + first * dim;
     tile(&keys, 0, &s->queries, first, count, s->keys, scores[0]);
     for (int r = 0; r < count; r++) {
@@ -115,7 +118,8 @@ static void write_result(const Attention *a, const Span *span, int64_t kv_head, 
         int64_t slot = a->slots[span->rows[query / group]], input = (kv_head * group + query % group) * dim;
         const float *sums = s->sums + query / TILE * TILE * dim + query % TILE * UNIT;
         for (int64_t unit = 0; unit < dim / UNIT; unit++) {
-            for (int i = 0; i < UNIT; i += LANES) store(result + i, load(sums + unit * TILE * UNIT + i) / s->total[query]);
+            const float *from = sums + unit * TILE * UNIT;
+            for (int i = 0; i < UNIT; i += LANES) store(result + i, load(from + i) / s->total[query]);
             put(a->out, slot, input + unit * UNIT, result);
         }
     }

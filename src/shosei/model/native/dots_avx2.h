@@ -4,11 +4,14 @@
 
 #define TILE 12
 
-INLINE __m256 odd_bf16(__m256i pairs) { return _mm256_castsi256_ps(_mm256_and_si256(pairs, _mm256_set1_epi32(0xffff0000))); }
+INLINE __m256 odd_bf16(__m256i pairs) {
+    return _mm256_castsi256_ps(_mm256_and_si256(pairs, _mm256_set1_epi32(0xffff0000)));
+}
 INLINE __m256 even_bf16(__m256i pairs) { return _mm256_castsi256_ps(_mm256_slli_epi32(pairs, 16)); }
 INLINE __m256i load8(const char *p) { return _mm256_loadu_si256((const __m256i *)p); }
 
-INLINE void part_bf16(const char *unit, int64_t pairs, const int32_t *x, const int rows, const char *ahead, float *sums) {
+INLINE void part_bf16(const char *unit, int64_t pairs, const int32_t *x, const int rows, const char *ahead,
+                      float *sums) {
     __m256 sum[PANEL][2];
     UNROLLED for (int r = 0; r < rows; r++)
         UNROLLED for (int h = 0; h < 2; h++) sum[r][h] = _mm256_loadu_ps(sums + r * UNIT + h * 8);

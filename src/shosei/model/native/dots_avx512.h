@@ -1,4 +1,5 @@
-// A tile of a product: up to TILE rows times one unit of 32 outputs, added to sums[row][32]. AVX-512 with BF16 and VNNI.
+// A tile of a product: up to TILE rows times one unit of 32 outputs, added to sums[row][32] (in 8 and 4 bits written to
+// it). AVX-512 with BF16 and VNNI.
 // Every sum runs over the inputs in their order, whatever the number of rows: a row's result knows no other row.
 #pragma once
 #include "panels.h"
@@ -64,16 +65,19 @@ INLINE void tile_int8(const char *unit, int64_t groups, const Panels *p, int64_t
             dot(unit, x + q / PANEL * panel + g * 8 * PANEL, count, totals);
             UNROLLED for (int r = 0; r < count; r++) {
                 __m512 scale = _mm512_set1_ps(p->scales[at + r]);
-                UNROLLED for (int h = 0; h < 2; h++) 
+                UNROLLED for (int h = 0; h < 2; h++)
                     sum[q + r][h] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(totals[r][h]), scale, sum[q + r][h]);
             }
         }
     }
     UNROLLED for (int r = 0; r < rows; r++)
-        UNROLLED for (int h = 0; h < 2; h++)
-            _mm512_storeu_ps(sums + r * UNIT + h * 16, _mm512_mul_ps(sum[r][h], _mm512_loadu_ps(output_scales + h * 16)));
+        UNROLLED for (int h = 0; h < 2; h++) {
+            __m512 scale = _mm512_loadu_ps(output_scales + h * 16);
+            _mm512_storeu_ps(sums + r * UNIT + h * 16, _mm512_mul_ps(sum[r][h], scale));
+        }
 }
 
+// 32 inputs' codes of 32 outputs, as dot() reads them.
 INLINE void unpack(const char *unit, char *codes) {
     const __m512i low = _mm512_set1_epi8(15);
     UNROLLED for (int j = 0; j < 8; j++) { // 4 * 2 vectors of pairs

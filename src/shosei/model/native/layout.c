@@ -39,9 +39,9 @@ static Spans cut(const Step *s, const int32_t *rows, int64_t count, Span *spans)
     const int64_t most = group < SPAN_QUERIES ? SPAN_QUERIES / group : 1;
     int64_t made = 0;
     for (int64_t i = 0; i < count; i++) {
-        Span *span = &spans[made - 1];
-        if (made && span->sequence == s->sequences[rows[i]] && span->count < most) span->count++;
-        else spans[made++] = (Span){s->sequences[rows[i]], 1, rows + i};
+        const int64_t sequence = s->sequences[rows[i]];
+        if (made && spans[made - 1].sequence == sequence && spans[made - 1].count < most) spans[made - 1].count++;
+        else spans[made++] = (Span){sequence, 1, rows + i};
     }
     return (Spans){spans, made};
 }

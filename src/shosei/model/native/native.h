@@ -1,4 +1,4 @@
-// What the decoder is made of. decoder.py has the same structs for ctypes; native_sizes() lets it check that they agree.
+// What a step works on. structs.py has the same structs for ctypes; native_sizes() lets library.py compare them.
 #pragma once
 #include <stdatomic.h>
 #include <stdint.h>

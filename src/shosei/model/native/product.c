@@ -3,7 +3,8 @@
 #include "tile.h"
 
 enum { MOST_UNITS = 8, NEAR = 2048 };
-static const int64_t CHUNK_BYTES = 256 << 10; // of a matrix, which each tile of rows reads again: stays in a core's cache
+// Of a matrix: each tile of rows reads a chunk again, from a core's own cache.
+static const int64_t CHUNK_BYTES = 256 << 10;
 
 static int64_t units_of_a_chunk(const Product *p, int64_t units) {
     int64_t most = CHUNK_BYTES / unit_bytes(p->matrix), fair = units / (p->threads * 6) + 1;
@@ -40,14 +41,15 @@ static void use(const Product *p, int64_t row, int64_t first, int64_t units, flo
 
 void multiply(const Product *p) {
     float sums[MOST_UNITS + 1][TILE][UNIT] __attribute__((aligned(64)));
-    int64_t units = (p->matrix->outputs + UNIT - 1) / UNIT, size = units_of_a_chunk(p, units), bytes = unit_bytes(p->matrix);
+    int64_t units = (p->matrix->outputs + UNIT - 1) / UNIT, size = units_of_a_chunk(p, units);
+    const char *ahead = p->matrix->units + NEAR;
     for (int64_t first; (first = size * atomic_fetch_add(p->taken, 1)) < units;) {
         int64_t count = units - first < size ? units - first : size;
         for (int64_t row = 0; row < p->rows; row += TILE) {
             int rows = p->rows - row < TILE ? p->rows - row : TILE;
             memset(sums, 0, count * sizeof *sums);
             for (int64_t u = 0; u < count; u++)
-                tile(p->matrix, first + u, p->x, row, rows, p->matrix->units + (first + u) * bytes + NEAR, sums[u][0]);
+                tile(p->matrix, first + u, p->x, row, rows, ahead + (first + u) * unit_bytes(p->matrix), sums[u][0]);
             for (int r = 0; r < rows; r++) use(p, row + r, first * UNIT, count, sums[0][r]);
         }
     }

@@ -1,5 +1,5 @@
-// A whole step of a decoder in one call: every row of the batch through every layer, by threads that meet
-// between the phases.
+// A whole step of a decoder in one call: every row of the batch through every layer, by threads that meet between the
+// phases.
 #include "step.h"
 #include "product.h"
 
@@ -47,7 +47,8 @@ static Panels norm_rows(const Step *s, const Thread *t, const float *x, int64_t 
     return normed;
 }
 
-static void product(const Step *s, Thread *t, const Matrix *m, const Panels *x, int64_t rows, Use use, float *out, const Panels *next) {
+static void product(const Step *s, Thread *t, const Matrix *m, const Panels *x, int64_t rows, Use use, float *out,
+                    const Panels *next) {
     multiply(&(Product){m, x, rows, use, out, next, &s->taken[t->first_free++], t->threads});
     meet(s->meeting, t->threads);
 }
@@ -102,7 +103,8 @@ static void enter(const Step *s, int64_t layer, int64_t row) {
     }
 }
 
-static void attend_all(const Step *s, Thread *t, int64_t layer, const Spans *spans, const int32_t *slots, const Panels *out) {
+static void attend_all(const Step *s, Thread *t, int64_t layer, const Spans *spans, const int32_t *slots,
+                       const Panels *out) {
     const Model *m = s->model;
     const Attention a = {m, s->batch, s->cache, layer, s->qkv, slots, out};
     atomic_llong *taken = &s->taken[t->first_free++];

@@ -19,7 +19,8 @@ static inline int64_t unit_bytes(const Matrix *m) {
 }
 
 // Rows `row` and on, at most TILE, a multiple of PANEL; `ahead` is what to fetch meanwhile.
-static void tile(const Matrix *m, int64_t number, const Panels *p, int64_t row, int rows, const char *ahead, float *sums) {
+static void tile(const Matrix *m, int64_t number, const Panels *p, int64_t row, int rows, const char *ahead,
+                 float *sums) {
     const char *unit = m->units + number * unit_bytes(m);
     const int64_t pairs = m->inputs / 2, groups = m->inputs / UNIT;
     if (m->format == BF16) {
