@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 import torch
 
 from native_samples import HAS_COMPILER, HAS_ZIG, HERE
-from shosei.model.native import compiler, instructions
+from shosei.model.native import compiler, instructions, release
 from shosei.model.native import library as libraries
 from shosei.model.native.compiler import Compiler, Unavailable
 from shosei.model.native.instructions import AVX2, AVX512
@@ -144,6 +145,25 @@ def test_what_is_no_library_of_ours_is_not_loaded(cache: Path, tmp_path: Path) -
 def test_the_smallest_numbers_stay_numbers_after_the_library_is_loaded() -> None:
     libraries.load(HERE[0])
     assert (torch.tensor([1e-40]) * 0.5).item() > 0
+
+
+@pytest.mark.skipif(not HAS_ZIG or not HERE, reason="ziglang is not installed, or no such processor")
+def test_a_release_carries_a_library_for_each_processor_and_old_systems(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (compiler, release):
+        monkeypatch.setattr(module, "SHIPPED", tmp_path / "lib")
+    release.main()
+    assert len(list((tmp_path / "lib").iterdir())) == 2
+    monkeypatch.setattr(compiler, "find", lambda: pytest.fail("nothing is compiled where a library is shipped"))
+    for target in HERE:
+        shipped = libraries.load(target).functions._name
+        assert Path(shipped).parent == tmp_path / "lib"
+        versions = {int(found) for found in re.findall(rb"GLIBC_2\.(\d+)", Path(shipped).read_bytes())}
+        assert max(versions) <= 17
+    monkeypatch.setattr(compiler, "source_hash", lambda: "of other sources")
+    with pytest.raises(pytest.fail.Exception):
+        libraries.load(HERE[0])
 
 
 def test_importing_compiles_and_loads_nothing(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from shosei.model.native.instructions import InstructionSet
 from shosei.progress import progress
 
 SOURCES = Path(__file__).parent
+SHIPPED = SOURCES / "lib"  # of a release wheel
 # No -ffast-math: gcc links what sets flush-to-zero for the whole process then, and sums would lose their order. No
 # contraction either: both compilers then round alike.
 _FLAGS = ("-std=gnu11", "-O3", "-fPIC", "-shared", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math")
@@ -80,8 +81,7 @@ def compiled(target: InstructionSet, compiler: Compiler | None = None) -> Path:
     It is named by a hash of the sources, the options and the compiler, so that it is never another's. Raises
     Unavailable.
     """
-    shipped = SOURCES / "lib" / f"{target.name}-{source_hash()}.so"
-    if compiler is None and shipped.exists():
+    if compiler is None and (shipped := shipped_name(target)).exists():
         return shipped
     compiler = compiler or find()
     told = "\n".join((source_hash(), *compiler.flags(target), compiler.version))
@@ -89,6 +89,11 @@ def compiled(target: InstructionSet, compiler: Compiler | None = None) -> Path:
     if not library.exists():
         build(target, compiler, library)
     return library
+
+
+def shipped_name(target: InstructionSet) -> Path:
+    """Where a release wheel has the library for ``target``; of other sources than these it is not taken."""
+    return SHIPPED / f"{target.name}-{source_hash()}.so"
 
 
 def source_hash() -> str:
