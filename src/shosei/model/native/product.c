@@ -2,7 +2,8 @@
 #include "product.h"
 #include "tile.h"
 
-enum { MOST_UNITS = 8, NEAR = 2048 };
+// AHEAD: bytes of a matrix that are fetched before they are read. At 2048 memory and products took turns.
+enum { MOST_UNITS = 8, AHEAD = 8192 };
 // Of a matrix: each tile of rows reads a chunk again, from a core's own cache.
 static const int64_t CHUNK_BYTES = 256 << 10;
 
@@ -42,7 +43,7 @@ static void use(const Product *p, int64_t row, int64_t first, int64_t units, flo
 void multiply(const Product *p) {
     float sums[MOST_UNITS + 1][TILE][UNIT] __attribute__((aligned(64)));
     int64_t units = (p->matrix->outputs + UNIT - 1) / UNIT, size = units_of_a_chunk(p, units);
-    const char *ahead = p->matrix->units + NEAR;
+    const char *ahead = p->matrix->units + AHEAD;
     for (int64_t first; (first = size * atomic_fetch_add(p->taken, 1)) < units;) {
         int64_t count = units - first < size ? units - first : size;
         for (int64_t row = 0; row < p->rows; row += TILE) {
