@@ -55,9 +55,9 @@ def main() -> None:
 def products(native: Library, machine: Device, inputs: int, outputs: int) -> None:
     print(f"\none product, {inputs} to {outputs}: µs, share of the bandwidth, share of the GEMM rate; torch's µs")
     copies = COLD_BYTES // (inputs * outputs * 2) + 1
-    weight = torch.randn(outputs, inputs).bfloat16()
+    weight, out = torch.randn(outputs, inputs).bfloat16(), torch.zeros(max(ROWS), outputs)
     for packed, theirs in zip(Format, torchs_products(weight, copies), strict=True):
-        ours = [native_product(native, weight, packed) for _ in range(copies)]
+        ours = [native_product(native, weight, packed, out) for _ in range(copies)]
         size = inputs * outputs * packed.bits / 8
         for rows in ROWS:
             x = torch.randn(rows, inputs)
@@ -69,11 +69,10 @@ def products(native: Library, machine: Device, inputs: int, outputs: int) -> Non
             )
 
 
-def native_product(native: Library, weight: Tensor, packed: Format) -> Product:
+def native_product(native: Library, weight: Tensor, packed: Format, out: Tensor) -> Product:
     matrix = PackedMatrix(*weight.shape, packed)
     matrix.fill(weight, slice(None))
     struct, memory = matrix.struct(), torch.empty((max(ROWS) + 4) * weight.shape[1] * 2, dtype=torch.uint8)
-    out = torch.empty(max(ROWS), len(weight))
 
     def product(x: Tensor) -> PackedMatrix:
         pointers = (x.data_ptr(), memory.data_ptr(), out.data_ptr())

@@ -17,7 +17,8 @@ static void run(void *argument) {
     Alone *a = argument;
     const int64_t number = a->pool->parallel ? a->pool->number() : 0;
     const int64_t threads = a->pool->parallel ? a->pool->size() : 1;
-    for (int64_t row = number; row < a->rows; row += threads) {
+    const int64_t panels = (a->rows + PANEL - 1) / PANEL, end = panels * (number + 1) / threads * PANEL;
+    for (int64_t row = panels * number / threads * PANEL; row < end && row < a->rows; row++) {
         const float *x = a->x + row * a->matrix->inputs;
         for (int64_t at = 0; at < a->matrix->inputs; at += UNIT) put(&a->panels, row, at, x + at);
     }
