@@ -80,13 +80,13 @@ class PackedMatrix:
 
 
 def on_huge_pages(size: int) -> Tensor:
-    """``size`` bytes of zeros, on pages of 2 MB where the system has some: a step reads through all of them, and each
-    page of 4 KB would need its own translation."""
+    """``size`` bytes of zeros, all whole pages of 2 MB among them on such pages where the system has some: a step reads
+    through all of them, and each page of 4 KB would need its own translation."""
     memory = mmap.mmap(-1, size + _HUGE_PAGE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)  # shared memory gets none
-    if hasattr(mmap, "MADV_HUGEPAGE"):
-        memory.madvise(mmap.MADV_HUGEPAGE)
     whole = torch.frombuffer(memory, dtype=torch.uint8)
-    begin = -whole.data_ptr() % _HUGE_PAGE
+    begin, huge = -whole.data_ptr() % _HUGE_PAGE, size // _HUGE_PAGE * _HUGE_PAGE
+    if huge and hasattr(mmap, "MADV_HUGEPAGE"):
+        memory.madvise(mmap.MADV_HUGEPAGE, begin, huge)
     return whole[begin : begin + size]
 
 
