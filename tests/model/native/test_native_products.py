@@ -7,7 +7,7 @@ import torch
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from native_samples import HERE, compilers, multiply
+from native_samples import HAS_COMPILER, HERE, compilers, multiply
 from shosei.model.native import reference
 from shosei.model.native.library import Library, load
 from shosei.model.native.packed_matrix import Format
@@ -109,6 +109,7 @@ def test_an_outlier_costs_its_own_inputs_precision_and_no_others(library: Librar
     assert distance(found, without) < 0.02
 
 
+@pytest.mark.skipif(not HAS_COMPILER, reason="there is no C compiler")
 @FORMATS
 @pytest.mark.parametrize("target", HERE, ids=lambda target: target.name)
 def test_every_compiler_makes_the_same_bits(packed: Format, target: object) -> None:
