@@ -14,6 +14,7 @@ from model_samples import random_model, reduced, save_tokenizer
 from shosei.engine.engine import answer_greedily
 from shosei.model import folder, int4
 from shosei.model.int4 import Int4Weight, dequantize, quantize
+from shosei.model.int8 import Int8Weight
 from shosei.model.linear import Linear
 from shosei.model.transformer import Transformer
 from shosei.spec.generation import INT4_GROUP, WeightFormat, product_bytes
@@ -134,10 +135,13 @@ def test_answers_do_not_depend_on_how_many_are_asked(exported: Path) -> None:
     assert answers[0] == answers[1] == answers[2]
 
 
-def test_the_bytes_are_those_on_paper(exported: Path) -> None:
+@pytest.mark.parametrize(("weights", "kind"), [(WeightFormat.INT4, Int4Weight), (WeightFormat.INT8, Int8Weight)])
+def test_the_bytes_are_those_on_paper(
+    weights: WeightFormat, kind: type[Int4Weight] | type[Int8Weight], exported: Path
+) -> None:
     spec = folder.read_spec(exported)
     with torch.device("meta"):
         shapes = [module.weight.shape for module in Transformer(spec).modules() if isinstance(module, Linear)]
-    held = [vars(Int4Weight(torch.zeros(shape))).values() for shape in shapes]
+    held = [vars(kind(torch.zeros(shape))).values() for shape in shapes]
     real = sum(tensor.nbytes for tensors in held for tensor in tensors if isinstance(tensor, torch.Tensor))
-    assert product_bytes(spec, WeightFormat.INT4) == real
+    assert product_bytes(spec, weights) == real

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from model_samples import save_tokenizer
+from native_samples import HAS_COMPILER, HERE
 from shosei.model import folder, weights
 from shosei.model.transformer import Transformer
 from shosei.spec import ModelSpec
@@ -39,6 +40,7 @@ import sys
 from pathlib import Path
 import torch
 from shosei.model import folder, gguf_file
+from shosei.model.native import decoder, library
 from shosei.spec.generation import WeightFormat
 
 def high_water():
@@ -83,6 +85,14 @@ def test_int4_weights_are_made_from_one_matrix_at_a_time(wide: Path) -> None:
     found = peak(wide, "folder.load(model, torch.bfloat16, WeightFormat.INT4)")
     held = generation_memory(SPEC, 1, 1, WeightFormat.INT4).weights
     assert held < found < held + 2 * MATRIX + SLACK < ALL
+
+
+@pytest.mark.skipif(not (HAS_COMPILER and HERE), reason="no C compiler, or no such processor")
+@pytest.mark.parametrize("weights", list(WeightFormat))
+def test_native_weights_are_packed_from_one_matrix_at_a_time(weights: WeightFormat, wide: Path) -> None:
+    found = peak(wide, f"decoder.load(model, library.library(), WeightFormat({weights.value!r}))")
+    held = generation_memory(SPEC, 1, 1, weights).weights
+    assert held < found < held + 2 * MATRIX + SLACK
 
 
 def test_stored_weights_are_there_once(wide: Path) -> None:

@@ -33,7 +33,7 @@ _MAX_RESTARTS, _PER_S, _BACKOFF_S = 6, 600.0, 0.1
 ModelOption = Annotated[Path, typer.Option(help="Model folder.")]
 WeightsOption = Annotated[
     WeightFormat,
-    typer.Option(help="stored: in the type of the model's files; int4: matrices in 4 bits, the rest bf16."),
+    typer.Option(help="stored: in the type of the model's files; int8, int4: matrices in 8 or 4 bits, the rest bf16."),
 ]
 ContextOption = Annotated[
     int, typer.Option(min=0, help="Most tokens of a prompt with its answer (0: the model's context).")
@@ -45,6 +45,7 @@ def serve(
     model_or_run: Annotated[Path, typer.Argument(metavar="MODEL_OR_RUN", help="Model folder, or run folder.")],
     run: RunOption = None,
     no_run: Annotated[bool, typer.Option("--no-run", help="Record nothing, so that nobody can rate.")] = False,
+    explain: Annotated[bool, typer.Option("--explain", help="Say what would compute the model, and end.")] = False,
     api_key: ApiKeyOption = "",
     as_json: JsonOption = False,
 ) -> int:
@@ -73,6 +74,8 @@ def serve(
     rules = config.access_rules(api_key)  # what is wrong with who may ask is said before the model is loaded
     config.rating_rules(rules.keys)
     folder, model_name = find_model(model_or_run)
+    if explain:
+        return _explain(folder, config, as_json=as_json)
     with listen(config.host, config.port) as listener:
         address, port, *_ = listener.getsockname()
     Access(rules, config.host, address)
@@ -117,6 +120,7 @@ def serve(
         engine += ["--context", str(asked.context)]
         engine += ["--prefix-reuse" if asked.prefix_reuse else "--no-prefix-reuse"]
         engine += ["--speculate" if asked.speculate else "--no-speculate"]
+        engine += ["--native" if asked.native else "--no-native"]
         front = ["http", *common, *Given("serve", asked.model_dump(mode="json", exclude_none=True)).words()]
         children = [
             Child("engine", [*shosei, *engine], phase="inference", spare=asked.spare),
@@ -152,6 +156,21 @@ def serve(
     return code
 
 
+def _explain(folder: Path, config: ServeConfig, *, as_json: bool) -> int:
+    """Print what would compute each matrix of the model."""
+    load_torch()
+    from shosei.engine.loading import backend_of
+    from shosei.model.device import choose
+    from shosei.model.hf_config import read_spec
+    from shosei.model.native.backend import explained
+
+    device = choose()
+    backend = backend_of(folder, config.weights, device, config.native)
+    lines = explained(backend, read_spec(folder), config.weights)
+    result(dict(lines), [f"{matrix}: {computed_by}" for matrix, computed_by in lines], as_json=as_json)
+    return 0
+
+
 def engine(
     model: ModelOption,
     socket: Annotated[Path, typer.Option(help="Unix socket to listen on.")],
@@ -160,6 +179,7 @@ def engine(
     context: ContextOption = 0,
     prefix_reuse: Annotated[bool, typer.Option(help="Compute what prompts begin with alike only once.")] = True,
     speculate: Annotated[bool, typer.Option(help="Guess tokens from what was said before, and check them.")] = True,
+    native: Annotated[bool, typer.Option(help="Compute in C where this processor and the model allow it.")] = True,
 ) -> None:
     """Load a model and answer token requests on a Unix socket until told to stop."""
     from shosei.lineage import is_spare, wait_until_needed
@@ -172,7 +192,7 @@ def engine(
     if is_spare():
         rehearse()
         wait_until_needed()
-    serve_engine(model, socket, slots, weights, context, prefix_reuse, speculate)
+    serve_engine(model, socket, slots, weights, context, prefix_reuse, speculate, native)
 
 
 def http(

@@ -203,7 +203,7 @@ def is_out_of_memory(error: Exception) -> bool:
 
 
 def answer_greedily(
-    model: Transformer,
+    model: Transformer | StepModel,
     spec: ModelSpec,
     prompts: list[list[int]],
     max_new_tokens: list[int],

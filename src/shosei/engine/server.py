@@ -16,6 +16,7 @@ from pathlib import Path
 import msgspec
 import torch
 
+from shosei.engine import loading
 from shosei.engine.engine import Engine, Event, answer_greedily
 from shosei.engine.grammar import Grammars
 from shosei.engine.protocol import ClientMessage, Failed, FrameDecoder, Hello, ProtocolError, Submit, Token, frame
@@ -46,11 +47,13 @@ def serve_engine(
     context: int = 0,
     prefix_reuse: bool = True,
     speculate: bool = True,
+    native: bool = True,
 ) -> None:
     """Load the model, listen on ``socket``, answer until SIGTERM, SIGINT or SIGHUP; then remove the socket and return.
 
     Each of ``slots`` may take ``context`` tokens, prompt and answer together; all of the model, if that is 0.
-    The cache has room for all of them, or for as many as the memory holds. The rest is as ``Engine`` has it.
+    The cache has room for all of them, or for as many as the memory holds. C functions compute where they can, unless
+    ``native`` is false. The rest is as ``Engine`` has it.
     Writes ``run.begin``, the section ``load`` and ``run.end`` to the run in ``SHOSEI_RUN``, if that is set. Raises
     InputError: unusable model folder, more than the memory holds, a socket path that is too long or in use.
     """
@@ -60,14 +63,13 @@ def serve_engine(
     spec = folder.read_spec(model_folder)
     context = slot_context(spec, context)
     device = choose()
-    stored_bytes = folder.stored_bytes(model_folder)
+    stored_bytes = folder.stored_type(model_folder).itemsize
     blocks = cache_blocks(spec, slots, context, weights, free_memory(device), stored_bytes)
-    dtype = torch.bfloat16 if weights is WeightFormat.INT4 else None
-    model, spec = folder.load(model_folder, dtype, weights, device)
+    loaded = loading.load(model_folder, weights, device, native)
+    model, spec = loaded.model, loaded.spec
     if spec.matmul_params < _ONE_THREAD_PARAMETERS:
         torch.set_num_threads(1)
     with progress("first step"):  # which is slow: let no client wait for it
-        model.pack()
         answer_greedily(model, spec, [[0]], [2], [])
     manifest = {
         "config": {
@@ -79,6 +81,7 @@ def serve_engine(
             "prefix_reuse": prefix_reuse,
             "speculate": speculate,
             "device": str(device),
+            "kernels": loaded.kernels,
         },
         "model": asdict(spec) | {"params": spec.params, "embedding_params": spec.embedding_params},
         "hashes": {folder.WEIGHTS: sha256(*folder.weight_files(model_folder))} if os.environ.get(RUN_VARIABLE) else {},

@@ -73,30 +73,30 @@ def load(
 ) -> tuple[Transformer, ModelSpec]:
     """Read a model folder into memory, onto ``device`` if one is given; ``dtype`` None keeps the stored type.
 
-    With int4 weights each matrix is quantised as it comes, so that only one is ever there whole; what else there is
-    should be bfloat16, as the products then take nothing else. Raises InputError, one line that names the file:
-    missing, truncated, a tensor missing or of the wrong shape, an architecture that is not ours.
+    With weights in 8 or 4 bits each matrix is quantised as it comes, so that only one is ever there whole; what else
+    there is should be bfloat16, as the products then take nothing else. Raises InputError, one line that names the
+    file: missing, truncated, a tensor missing or of the wrong shape, an architecture that is not ours.
     """
     spec, stored = open_model(path)
     with torch.device("meta"):
         model = Transformer(spec)
-    in_4_bits = weights is WeightFormat.INT4
+    quantised = weights is not WeightFormat.STORED
     state = {}
-    with progress(f"loading the weights{' in 4 bits' if in_4_bits else ''}", spec.params, "parameters") as work:
+    with progress(f"loading the weights{f' as {weights}' if quantised else ''}", spec.params, "parameters") as work:
         for name, shape in tensor_shapes(spec).items():
             tensor = stored.read(name, shape)
             own_name = name.removeprefix("model.")
             module = model.get_submodule(own_name.rpartition(".")[0])
-            if in_4_bits and tensor.ndim == 2 and isinstance(module, Linear):
-                module.quantize(tensor.to(device, dtype))
+            if quantised and tensor.ndim == 2 and isinstance(module, Linear):
+                module.quantize(tensor.to(device, dtype), weights)
             else:
                 # A copy: the file is mapped no longer than it is read.
                 state[own_name] = tensor.to(device, dtype, copy=True)
             work.advance(tensor.numel())
         model.load_state_dict(state, strict=False, assign=True)
         model.tie()
-        if in_4_bits and spec.tied:
-            model.lm_head.quantize(model.embed_tokens.weight)
+        if quantised and spec.tied:
+            model.lm_head.quantize(model.embed_tokens.weight, weights)
     return model.eval(), spec
 
 
@@ -107,10 +107,10 @@ def converted_types(source: Path, written: Path) -> dict[str, int]:
     return {name: count for name, count in Weights(source).types.items() if name not in kept}
 
 
-def stored_bytes(path: Path) -> int:
-    """Bytes of a value in the type that most tensors of the folder ``path`` have. Raises InputError as ``Weights``."""
+def stored_type(path: Path) -> torch.dtype:
+    """The type that most tensors of the folder ``path`` have. Raises InputError as ``Weights``."""
     [(name, _)] = Weights(path).types.most_common(1)
-    return TYPES[name].itemsize
+    return TYPES[name]
 
 
 class Stored(Protocol):

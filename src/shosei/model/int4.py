@@ -35,7 +35,7 @@ class Int4Weight:
         self._codes = torch.empty(rows, inputs // 2, dtype=torch.uint8, device=weight.device)
         groups = torch.empty(rows, inputs // INT4_GROUP, 2, dtype=torch.bfloat16, device=weight.device)
         parts = (torch.split(tensor, _ROWS) for tensor in (weight.detach(), self._codes, groups))
-        with _threads() as pool:
+        with threads() as pool:
             list(pool.map(self._encode, *parts))
         self._groups = groups.transpose(0, 1).contiguous() if self._fused else groups
 
@@ -113,7 +113,7 @@ def _as_stored(value: Tensor) -> Tensor:
 
 
 @contextmanager
-def _threads() -> Iterator[ThreadPoolExecutor]:
+def threads() -> Iterator[ThreadPoolExecutor]:
     """As many threads as torch has, each of which works alone: torch's own meet after every small operation, which
     takes many times as long where something else runs too."""
     count = torch.get_num_threads()

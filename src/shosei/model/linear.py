@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from shosei.model.int4 import Int4Weight
-from shosei.spec.generation import fits_int4
+from shosei.model.int8 import Int8Weight
+from shosei.spec.generation import WeightFormat, fits_int4
 
 _PRODUCTS_A_STEP = 8  # of different shapes in one step of a model, and a few to spare
 _PRODUCTS_BESIDE = 64  # of prompts
@@ -59,15 +60,17 @@ class Linear(nn.Module):
             whole.bias = nn.Parameter(biases, requires_grad=False)
         return whole
 
-    def quantize(self, weight: Tensor) -> None:
-        """Take ``weight`` (outputs, inputs) in 4 bits; as it is, if its inputs are not a whole number of groups.
+    def quantize(self, weight: Tensor, weights: WeightFormat = WeightFormat.INT4) -> None:
+        """Take ``weight`` (outputs, inputs) in 8 or 4 bits; as it is, if 4 bits want its inputs to be a whole number of
+        groups and they are not.
 
         From then on it takes bfloat16.
         """
-        if not fits_int4(weight.shape[1]):
+        if weights is WeightFormat.INT4 and not fits_int4(weight.shape[1]):
             self.weight = nn.Parameter(weight, requires_grad=False)
             return
-        self._product = Int4Weight(weight).multiply
+        quantised = Int8Weight(weight) if weights is WeightFormat.INT8 else Int4Weight(weight)
+        self._product = quantised.multiply
         del self.weight
 
 

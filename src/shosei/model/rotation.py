@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from shosei.model.frequencies import frequencies
 from shosei.spec import ModelSpec
 
 Rotation = tuple[Tensor, Tensor]  # cosines, and sines signed for ``rotate``; each (T, 1, head_dim)
@@ -32,12 +33,7 @@ def rotate(x: Tensor, rotation: Rotation) -> Tensor:
 
 @torch.inference_mode(False)  # what is made while answering is used in training
 def _rotations(length: int, spec: ModelSpec, dtype: torch.dtype, device: torch.device) -> Rotation:
-    exponents = torch.arange(0, spec.head_dim, 2, device=device) / spec.head_dim
-    # Not theta**-exponents: that rounds otherwise than checkpoints were trained with, by 1e-4 at position 4000.
-    frequencies, magnitude = 1.0 / spec.rope_theta**exponents, 1.0
-    if scaling := spec.rope_scaling:
-        divisors = scaling.divisors(spec.rope_theta, spec.head_dim)
-        frequencies, magnitude = frequencies / frequencies.new_tensor(divisors), scaling.magnitude
-    angles = torch.arange(length, device=device)[:, None, None] * frequencies
+    rates, magnitude = frequencies(spec, device)
+    angles = torch.arange(length, device=device)[:, None, None] * rates
     cos, sin = (angles.cos() * magnitude).to(dtype), (angles.sin() * magnitude).to(dtype)
     return torch.cat((cos, cos), dim=-1), torch.cat((-sin, sin), dim=-1)

@@ -37,7 +37,7 @@ class ServeConfig(RatingConfig, AccessConfig):
     slots: int = Field(16, ge=1, le=1024, description="Requests that are answered at the same time.")
     weights: WeightFormat = Field(
         WeightFormat.STORED,
-        description="stored: in the type of the model's files; int4: matrices in 4 bits, the rest bf16.",
+        description="stored: in the type of the model's files; int8, int4: matrices in 8 or 4 bits, the rest bf16.",
     )
     context: int = Field(0, ge=0, description="Most tokens of a prompt with its answer; 0: the model's context.")
 
@@ -45,6 +45,8 @@ class ServeConfig(RatingConfig, AccessConfig):
     speculate: bool = Field(
         True, description="Guess tokens from what was said before, and check several at once; answers stay the same."
     )
+
+    native: bool = Field(True, description="Compute in C where this processor and the model allow it, else by torch.")
 
     body_limit: int = Field(1 << 20, ge=1024, description="The largest body that a request may have, in bytes.")
     waiting: int = Field(64, ge=0, description="Requests that may wait beyond those that are answered; more get 429.")

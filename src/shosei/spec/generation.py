@@ -9,7 +9,7 @@ from shosei.errors import InputError
 from shosei.quantity import shown_bytes
 from shosei.spec.model import ModelSpec
 
-_BF16 = 2
+_BF16, _FLOAT32 = 2, 4
 # Tokens of prompts that one step of the engine may compute: bounds its memory and everybody's wait.
 PREFILL_TOKENS = 512
 # Tokens whose keys and values are given away, shared and taken back together (engine/cache.py).
@@ -21,17 +21,18 @@ _FILLED = 0.9
 
 
 class WeightFormat(StrEnum):
-    """How an engine holds the weights: in the type that they are stored in, or every matrix in 4 bits a weight."""
+    """How an engine holds the weights: in the type that they are stored in, or every matrix in 8 or 4 bits a weight."""
 
     STORED = "stored"
+    INT8 = "int8"
     INT4 = "int4"
 
 
 @dataclass(frozen=True, slots=True)
 class GenerationMemory:
-    """Bytes: weights and cache, in bfloat16 unless another type is stored, or the matrices in 4 bits; what a prefill
-    holds while it passes through one layer; and, before there is a cache, the matrix that is there twice while it is
-    packed or quantised."""
+    """Bytes: weights and cache, in bfloat16 unless another type is stored, or the matrices in 8 or 4 bits; what a
+    prefill holds while it passes through one layer; and, before there is a cache, the matrix that is there twice while
+    it is packed or quantised."""
 
     weights: int
     cache: int
@@ -80,21 +81,24 @@ def block_bytes(spec: ModelSpec, value_bytes: int = _BF16) -> int:
 def product_bytes(spec: ModelSpec, weights: WeightFormat, value_bytes: int = _BF16) -> int:
     """Bytes of all that is multiplied with: the layers' matrices, the head and the few biases, of ``value_bytes`` each.
 
-    In 4 bits every group has a scale and an offset in bfloat16 besides; matrices whose inputs are not a whole number of
-    groups, and biases, stay in bfloat16.
+    In 8 bits every output has a scale in float32 besides, in 4 bits every group a scale and an offset in bfloat16;
+    matrices whose inputs are not a whole number of groups, and biases, stay in bfloat16.
     """
     if weights is WeightFormat.STORED:
         return value_bytes * spec.matmul_params
     attention = spec.n_heads * spec.head_dim
-    # Weights by the inputs of their matrices.
-    by_inputs = [
-        (spec.d_model, spec.n_layers * spec.d_model * (attention + 2 * spec.n_kv_heads * spec.head_dim)),
-        (attention, spec.n_layers * spec.d_model * attention),
-        (spec.d_model, spec.n_layers * 2 * spec.d_model * spec.intermediate_size),
-        (spec.intermediate_size, spec.n_layers * spec.d_model * spec.intermediate_size),
-        (spec.d_model, spec.vocab_size * spec.d_model),
+    of_heads = attention + 2 * spec.n_kv_heads * spec.head_dim
+    # Inputs and outputs, all matrices of the same inputs together.
+    shapes = [
+        (spec.d_model, spec.n_layers * (of_heads + 2 * spec.intermediate_size) + spec.vocab_size),
+        (attention, spec.n_layers * spec.d_model),
+        (spec.intermediate_size, spec.n_layers * spec.d_model),
     ]
-    small = sum(count for inputs, count in by_inputs if fits_int4(inputs))
+    if weights is WeightFormat.INT8:
+        small = sum(inputs * outputs for inputs, outputs in shapes)
+        scales = _FLOAT32 * sum(outputs for _, outputs in shapes)
+        return small + scales + _BF16 * (spec.matmul_params - small)
+    small = sum(inputs * outputs for inputs, outputs in shapes if fits_int4(inputs))
     return small // 2 + small // INT4_GROUP * 2 * _BF16 + _BF16 * (spec.matmul_params - small)
 
 
@@ -134,7 +138,7 @@ def cache_blocks(
 
 def _too_little(spec: ModelSpec, context: int, weights: WeightFormat, needed: GenerationMemory, available: int) -> str:
     remedies = ["lower --context"] if needed.weights + needed.packing < available else []
-    if weights is WeightFormat.STORED:
+    if weights is not WeightFormat.INT4:
         remedies.append("give --weights int4")
     return (
         f"{spec.name} needs {shown_bytes(needed.peak)} to answer: {shown_bytes(needed.weights)} for weights, "
