@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +14,7 @@ from playwright.sync_api import expect
 
 from page_server import CUT, WAIT, PageServer, chunk, ending, streamed
 from page_visit import ChatVisit
+from shosei.wire.about import About
 from visits import NEEDS_BROWSER
 
 pytestmark = NEEDS_BROWSER
@@ -235,111 +235,35 @@ def test_messages_and_code_are_copied(browser: Any, server: PageServer) -> None:
     visit.context.close()
 
 
+def test_the_way_to_the_latest_message_goes_once_all_fits(visit: ChatVisit, server: PageServer) -> None:
+    server.answers.append(streamed("\n\n".join("行" * 60)))
+    visit.ask("長い")
+    expect(visit.answers.locator(".figures")).to_be_visible()
+    to_end = visit.page.get_by_role("button", name="最新のメッセージへ")
+    expect(to_end).to_have_count(0)
+    visit.page.locator("#scroller").evaluate("(scroller) => (scroller.scrollTop = 0)")
+    expect(to_end).to_have_count(1)
+    visit.press("質問を編集")
+    visit.page.get_by_role("textbox", name="質問を編集").fill("短い")
+    visit.press("質問し直す")
+    visit.answered("はい、そうです。")
+    expect(to_end).to_have_count(0)
+
+
+def test_a_model_named_by_the_path_of_its_file_shows_its_name(browser: Any) -> None:
+    server = PageServer(About("/srv/models/Tiny-Q4.gguf"))
+    visit = ChatVisit(browser, server).ready()
+    expect(visit.page.get_by_role("heading", name="Tiny-Q4.gguf", exact=True)).to_be_visible()
+    visit.ask("一")
+    visit.answered("はい、そうです。")
+    assert server.asked[0]["model"] == "/srv/models/Tiny-Q4.gguf"
+    visit.context.close()
+    server.stop()
+
+
 def test_a_long_title_is_cut_where_it_says_so(visit: ChatVisit) -> None:
     visit.ask("𠮷" * 61)
     expect(visit.page.locator("#title")).to_have_text("𠮷" * 59 + "…")
-
-
-def test_a_conversation_is_exported_deleted_and_imported(visit: ChatVisit, server: PageServer, tmp_path: Path) -> None:
-    server.answers += [streamed("**甲**"), streamed("乙")]
-    visit.ask("一/二？")
-    visit.answered("甲")
-    visit.press("もう一度回答させる")
-    visit.answered("乙")
-    files = {}
-    visit.page.get_by_role("button", name="設定").click()
-    for form in ("JSON", "Markdown"):
-        with visit.page.expect_download() as download:
-            visit.press(f"{form} で書き出す")
-        files[form] = tmp_path / download.value.suggested_filename
-        download.value.save_as(files[form])
-    assert files["Markdown"].name == "一 二？.md"
-    assert files["Markdown"].read_text(encoding="utf-8") == "# 一/二？\n\n## あなた\n\n一/二？\n\n## モデル\n\n乙\n\n"
-    visit.press("会話をすべて削除")
-    visit.press("本当にすべて削除しますか？")
-    expect(visit.page.locator(".conversations")).to_contain_text("ここに会話が並びます")
-    expect(visit.answers).to_have_count(0)
-
-    visit.page.get_by_role("button", name="設定").click()
-    visit.page.locator("dialog input[type=file]").set_input_files(files["JSON"])
-    visit.answered("乙")
-    visit.press("前の版")
-    visit.answered("甲")
-
-    messages = tmp_path / "messages.json"
-    messages.write_text(json.dumps([{"role": "user", "content": "問"}, {"role": "assistant", "content": "答"}]))
-    visit.page.get_by_role("button", name="設定").click()
-    visit.page.locator("dialog input[type=file]").set_input_files(messages)
-    visit.answered("答")
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "no JSON",
-        "[]",
-        '{"shosei_conversation": 1, "nodes": [{"id": "a", "parent": "missing", "role": "user", "content": "x"}]}',
-        '{"shosei_conversation": 1, "nodes": [null]}',
-        '[{"role": "user", "content": {"a": 1}}]',
-    ],
-)
-def test_a_file_that_holds_no_conversation_is_told_of(visit: ChatVisit, tmp_path: Path, text: str) -> None:
-    file = tmp_path / "x.json"
-    file.write_text(text)
-    visit.page.get_by_role("button", name="設定").click()
-    visit.page.locator("dialog input[type=file]").set_input_files(file)
-    expect(visit.page.get_by_role("alert")).to_contain_text("ファイルではありません")
-    expect(visit.page.locator(".conversations")).to_contain_text("ここに会話が並びます")
-
-
-def test_history_is_kept_searched_and_deleted(visit: ChatVisit, server: PageServer) -> None:
-    for question in ("富士山の高さは？", "琵琶湖の広さは？"):
-        visit.page.get_by_role("button", name="新しい会話").first.click()
-        expect(visit.questions).to_have_count(0)
-        visit.ask(question)
-        visit.answered("はい、そうです。")
-    titles = visit.page.locator(".conversations .title")
-    expect(titles).to_have_text(["琵琶湖の広さは？", "富士山の高さは？"])
-    visit.page.get_by_label("会話を検索").fill("ふじ")
-    expect(titles).to_have_count(0)
-    visit.page.get_by_label("会話を検索").fill("富士")
-    expect(titles).to_have_text(["富士山の高さは？"])
-    titles.first.click()
-    expect(visit.questions.locator(".words")).to_have_text("富士山の高さは？")
-    visit.page.reload()
-    visit.ready().answered("はい、そうです。")
-    visit.page.get_by_role("button", name="「富士山の高さは？」を削除").click()
-    expect(titles).to_have_text(["琵琶湖の広さは？"])
-    visit.press("元に戻す")
-    expect(titles).to_have_text(["琵琶湖の広さは？", "富士山の高さは？"])
-
-
-def test_tabs_see_each_other_and_lose_nothing(browser: Any, server: PageServer) -> None:
-    first = ChatVisit(browser, server).ready()
-    first.ask("一")
-    first.answered("はい、そうです。")
-    second = ChatVisit(browser, server, context=first.context).ready()
-    second.page.locator(".conversations .title").click()
-    second.answered("はい、そうです。")
-    server.answers += [[chunk({"content": "甲"}), WAIT, *ending()], streamed("乙")]
-    first.ask("二")
-    expect(first.answers.last.locator(".words")).to_have_text("甲")
-    expect(second.questions).to_have_count(2)
-    expect(second.answers.last).to_contain_text("別のタブで回答中です。")
-    second.questions.first.get_by_role("button", name="質問を編集").click()
-    second.page.get_by_role("textbox", name="質問を編集").fill("壱")
-    second.press("質問し直す")
-    second.answered("乙")
-    server.gate.set()
-    first.page.wait_for_timeout(300)
-    second.page.reload()
-    second.ready().answered("乙")
-    second.questions.first.get_by_role("button", name="前の版").click()
-    second.answered("甲")
-    second.page.get_by_role("button", name="「一」を削除").click()
-    expect(first.questions, "what another tab deleted is gone here").to_have_count(0)
-    assert first.trouble + second.trouble == []
-    first.context.close()
 
 
 def test_an_answer_that_breaks_off_is_kept_and_goes_on(visit: ChatVisit, server: PageServer) -> None:
