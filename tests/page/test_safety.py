@@ -13,7 +13,7 @@ pytest.importorskip("playwright.sync_api")
 
 from playwright.sync_api import expect
 
-from page_server import PageServer, streamed
+from page_server import PageServer, chunk, ending, streamed
 from page_visit import ChatVisit
 from visits import CONTRAST, NEEDS_BROWSER
 
@@ -129,6 +129,8 @@ def test_so_is_what_a_file_holds(browser: Any, server: PageServer, tmp_path: Pat
         ("|a|b|\n|-:|-|\n|1|2<br>3|", '<td align="right">1</td>\n<td>2<br>3</td>'),
         ("https://a.example/x。次", ">https://a.example/x</a>。次</p>"),
         ("1. 一\n2. 二", "<ol>\n<li>一</li>\n<li>二</li>\n</ol>"),
+        ('{\n  "甲": [\n    1\n  ]\n}\n\n以上', '<span class="hljs-number">1</span>\n  <span'),
+        ("[\n[1](https://a.example/)", '<pre lang="" translate="no" tabindex="0">'),
     ],
 )
 def test_markdown_is_read_as_chinese_and_japanese_are_written(
@@ -238,4 +240,19 @@ def test_axe_finds_nothing_serious(browser: Any, server: PageServer, scheme: str
     check()
     visit.page.get_by_role("button", name="設定").click()
     check()
+    visit.context.close()
+
+
+@pytest.mark.parametrize("text", [">" * 4000 + " 底", "- " * 3000 + "底", "[" * 5000 + "*" * 5000, "**甲[" * 2000])
+def test_what_nests_without_end_is_shown_and_the_chat_goes_on(browser: Any, server: PageServer, text: str) -> None:
+    visit = ChatVisit(browser, server).ready()
+    server.answers.append([chunk({"content": text}), *ending()])
+    visit.ask("一")
+    expect(visit.answers.locator(".figures"), "the answer ends").to_be_visible(timeout=30_000)
+    assert visit.answers.locator(".words").inner_text().strip()
+    visit.page.reload()
+    visit.ready()
+    visit.ask("二")
+    visit.answered("はい、そうです。")
+    assert visit.trouble == []
     visit.context.close()

@@ -33,10 +33,21 @@ const strongBesideHan = {
   renderer: undefined,
 };
 
+/** JSON laid out in lines keeps its indentation without a fence too: in JSON mode a model may write no fence. */
+const bareJson = {
+  name: "json",
+  level: "block",
+  tokenizer(text) {
+    const json = /^[{[]\n(?:.*\S.*(?:\n|$))*/.exec(text)?.[0];
+    return json && { type: "code", raw: json, lang: "json", text: json.trimEnd() };
+  },
+  renderer: undefined,
+};
+
 const markdown = new Marked({
   gfm: true,
   breaks: true,
-  extensions: [strongBesideHan],
+  extensions: [strongBesideHan, bareJson],
   tokenizer: {
     /** An address ends where Chinese or Japanese begins, as in `https://example.com。`. */
     url(text) {
@@ -60,6 +71,24 @@ function highlighted(code, language) {
   return hljs.highlight(code, { language, ignoreIllegals: true }).value;
 }
 
+/** What `work` makes of Markdown, or `otherwise()` where that nests deeper than the stack, as a model's `>>>>…` can. */
+function unlessTooDeep(work, otherwise) {
+  try {
+    return work();
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    return otherwise();
+  }
+}
+
+const asWritten = (text) => ({ type: "code", raw: text, text });
+const tokensOf = (text) => unlessTooDeep(() => markdown.lexer(text), () => Object.assign([asWritten(text)], { links: {} }));
+
+function elementsOf(token, links) {
+  const sanitized = (shown) => DOMPurify.sanitize(markdown.parser(Object.assign([shown], { links })), ALLOWED);
+  return unlessTooDeep(() => sanitized(token), () => sanitized(asWritten(token.raw)));
+}
+
 DOMPurify.addHook("afterSanitizeAttributes", (node) => {
   if (node.tagName !== "A") return;
   node.setAttribute("target", "_blank");
@@ -79,7 +108,7 @@ export class MarkdownView {
   }
 
   show(text) {
-    const tokens = markdown.lexer(text);
+    const tokens = tokensOf(text);
     const { links } = tokens;
     const defined = JSON.stringify(links);
     const blocks = tokens.filter((token) => token.type !== "space" && token.type !== "def");
@@ -89,7 +118,7 @@ export class MarkdownView {
     for (const token of blocks.slice(same)) {
       const node = document.createElement("div");
       node.className = "block";
-      node.append(DOMPurify.sanitize(markdown.parser(Object.assign([token], { links })), ALLOWED));
+      node.append(elementsOf(token, links));
       this.finish(node);
       this.#blocks.push({ raw: token.raw, defined, node });
       this.root.append(node);
