@@ -15,6 +15,7 @@ from playwright.sync_api import expect
 
 from page_server import CUT, WAIT, PageServer, chunk, ending, streamed
 from page_visit import ChatVisit
+from shosei.wire.about import About
 from visits import NEEDS_BROWSER
 
 pytestmark = NEEDS_BROWSER
@@ -235,6 +236,32 @@ def test_messages_and_code_are_copied(browser: Any, server: PageServer) -> None:
     visit.context.close()
 
 
+def test_the_way_to_the_latest_message_goes_once_all_fits(visit: ChatVisit, server: PageServer) -> None:
+    server.answers.append(streamed("\n\n".join("行" * 60)))
+    visit.ask("長い")
+    expect(visit.answers.locator(".figures")).to_be_visible()
+    to_end = visit.page.get_by_role("button", name="最新のメッセージへ")
+    expect(to_end).to_have_count(0)
+    visit.page.locator("#scroller").evaluate("(scroller) => (scroller.scrollTop = 0)")
+    expect(to_end).to_have_count(1)
+    visit.press("質問を編集")
+    visit.page.get_by_role("textbox", name="質問を編集").fill("短い")
+    visit.press("質問し直す")
+    visit.answered("はい、そうです。")
+    expect(to_end).to_have_count(0)
+
+
+def test_a_model_named_by_the_path_of_its_file_shows_its_name(browser: Any) -> None:
+    server = PageServer(About("/srv/models/Tiny-Q4.gguf"))
+    visit = ChatVisit(browser, server).ready()
+    expect(visit.page.get_by_role("heading", name="Tiny-Q4.gguf", exact=True)).to_be_visible()
+    visit.ask("一")
+    visit.answered("はい、そうです。")
+    assert server.asked[0]["model"] == "/srv/models/Tiny-Q4.gguf"
+    visit.context.close()
+    server.stop()
+
+
 def test_a_long_title_is_cut_where_it_says_so(visit: ChatVisit) -> None:
     visit.ask("𠮷" * 61)
     expect(visit.page.locator("#title")).to_have_text("𠮷" * 59 + "…")
@@ -280,6 +307,8 @@ def test_a_conversation_is_exported_deleted_and_imported(visit: ChatVisit, serve
         "[]",
         '{"shosei_conversation": 1, "nodes": [{"id": "a", "parent": "missing", "role": "user", "content": "x"}]}',
         '{"shosei_conversation": 1, "nodes": [null]}',
+        '{"shosei_conversation": 1, "nodes": []}',
+        '{"shosei_conversation": 1, "nodes": [{"id": "a", "parent": "a", "role": "user", "content": "x"}]}',
         '[{"role": "user", "content": {"a": 1}}]',
     ],
 )
@@ -290,6 +319,16 @@ def test_a_file_that_holds_no_conversation_is_told_of(visit: ChatVisit, tmp_path
     visit.page.locator("dialog input[type=file]").set_input_files(file)
     expect(visit.page.get_by_role("alert")).to_contain_text("ファイルではありません")
     expect(visit.page.locator(".conversations")).to_contain_text("ここに会話が並びます")
+
+
+def test_what_was_wrong_with_one_file_is_not_said_of_the_next(visit: ChatVisit, tmp_path: Path) -> None:
+    alert = visit.page.get_by_role("alert")
+    for name, text in (("bad", "no JSON"), ("good", '[{"role": "user", "content": "一"}]')):
+        expect(alert).to_have_count(int(name == "good"))
+        (tmp_path / name).write_text(text)
+        visit.page.get_by_role("button", name="設定").click()
+        visit.page.locator("dialog input[type=file]").set_input_files(tmp_path / name)
+        expect(alert).to_have_count(int(name == "bad"))
 
 
 def test_history_is_kept_searched_and_deleted(visit: ChatVisit, server: PageServer) -> None:
@@ -339,6 +378,26 @@ def test_tabs_see_each_other_and_lose_nothing(browser: Any, server: PageServer) 
     second.page.get_by_role("button", name="「一」を削除").click()
     expect(first.questions, "what another tab deleted is gone here").to_have_count(0)
     assert first.trouble + second.trouble == []
+    first.context.close()
+
+
+def test_two_tabs_at_one_conversation_ask_what_was_typed_in_each(browser: Any, server: PageServer) -> None:
+    first = ChatVisit(browser, server).ready()
+    first.ask("一")
+    first.answered("はい、そうです。")
+    second = ChatVisit(browser, server, context=first.context).ready()
+    second.page.locator(".conversations .title").click()
+    second.answered("はい、そうです。")
+    first.field.fill("甲")
+    expect(second.field, "a draft is there in each tab").to_have_value("甲")
+    second.field.fill("乙")
+    second.page.wait_for_timeout(300)
+    expect(first.field).to_have_value("甲")
+    second.field.press("Enter")
+    expect(second.questions).to_have_count(2)
+    expect(first.questions).to_have_count(2)
+    expect(first.field, "and what another tab sends takes nothing away").to_have_value("甲")
+    expect(second.field).to_have_value("")
     first.context.close()
 
 

@@ -59,6 +59,31 @@ def test_what_is_stored_is_said_before_the_first_click(visit: ChatVisit, server:
     assert server.rated == []
 
 
+def test_it_is_said_once_below_the_first_answer(visit: ChatVisit) -> None:
+    for question in ("二", "三"):
+        visit.ask(question)
+        visit.answered("はい、そうです。")
+    notes = visit.answers.locator(".rating-note")
+    expect(notes.locator("visible=true")).to_have_count(1)
+    expect(visit.answers.first.locator(".rating-note")).to_be_visible()
+    visit.press("良い回答")
+    expect(notes.locator("visible=true"), "whoever rates has read it").to_have_count(0)
+
+
+def test_the_reasons_are_in_sight_on_a_phone(browser: Any, server: PageServer) -> None:
+    visit = ChatVisit(browser, server, viewport={"width": 390, "height": 500}).ready()
+    visit.ask("一")
+    visit.answered("はい、そうです。")
+    visit.press("良くない回答")
+    send = visit.page.get_by_role("button", name="理由を送る")
+    expect(send).to_be_in_viewport(ratio=1)
+    button, field = send.bounding_box(), visit.page.locator("#dock").bounding_box()
+    assert button
+    assert field
+    assert button["y"] + button["height"] <= field["y"], "the field for questions covers nothing"
+    visit.context.close()
+
+
 def test_a_thumb_is_saved_and_reasons_follow(visit: ChatVisit, server: PageServer) -> None:
     visit.press("良くない回答")
     expect(visit.page.get_by_role("status").get_by_text("保存しました")).to_be_visible()

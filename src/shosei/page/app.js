@@ -18,7 +18,7 @@ import { Store } from "./store.js";
 import { Survey } from "./survey.js";
 import { asJson, asMarkdown, download, fileName, imported } from "./transfer.js";
 import { Transcript } from "./transcript.js";
-import { welcome } from "./welcome.js";
+import { nameOf, welcome } from "./welcome.js";
 import { preferredLanguage, say, speak } from "./words.js";
 
 const $ = (id) => document.getElementById(id);
@@ -51,7 +51,9 @@ class App {
     this.store.addEventListener("change", ({ detail }) => this.#changedElsewhere(detail));
     addEventListener("hashchange", () => this.#openHash());
     addEventListener("keydown", (event) => event.key === "Escape" && !event.isComposing && !document.querySelector("dialog[open]") && this.#escape());
-    $("scroller").addEventListener("scroll", () => ($("below").hidden = this.transcript.isAtEnd), { passive: true });
+    const showBelow = () => ($("below").hidden = this.transcript.isAtEnd);
+    $("scroller").addEventListener("scroll", showBelow, { passive: true });
+    new ResizeObserver(showBelow).observe($("messages")); // what no longer fills the screen is scrolled no more
     setInterval(() => this.#tick(), 1000);
     await this.#openHash();
     this.outbox.flush();
@@ -92,7 +94,7 @@ class App {
   #show(anew = false) {
     const { conversation } = this;
     const { isEmpty } = conversation;
-    document.title = conversation.record.title ? `${conversation.record.title} · Shosei 書生` : `${this.model || "Shosei"} · Shosei 書生`;
+    document.title = conversation.record.title ? `${conversation.record.title} · Shosei 書生` : `${nameOf(this.model)} · Shosei 書生`;
     $("title").textContent = conversation.record.title || "Shosei 書生";
     $("first").replaceChildren(...(isEmpty ? [welcome(this.about, this.model, (text) => this.#ask(text))] : []));
     this.transcript.show(conversation, anew);
@@ -205,6 +207,7 @@ class App {
     try {
       const conversation = await imported(file);
       await this.store.keep(conversation.record, true);
+      this.banner.draw(); // an earlier file's trouble is over
       this.#go(conversation.id);
     } catch (error) {
       this.banner.tell(error.message);

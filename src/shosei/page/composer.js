@@ -21,6 +21,7 @@ export function setEnter(sends) {
 
 export class Composer {
   #composing = false;
+  #isOwn = false; // whether what stands in the field was typed in this tab
 
   /** `send` gets the text and resolves once the browser keeps it; `stop` ends the answer under way. */
   constructor(root, send, stop) {
@@ -29,7 +30,7 @@ export class Composer {
       event.preventDefault();
       this.#send();
     });
-    addEventListener("storage", ({ key }) => key === this.#draft && this.#showDraft());
+    addEventListener("storage", ({ key }) => key === this.#draft && !this.#isOwn && this.#showDraft());
   }
 
   /** Build the form in the language of the page. */
@@ -40,7 +41,10 @@ export class Composer {
       "aria-label": say("question"),
       placeholder: say("question"),
       enterkeyhint: enterSends() ? "send" : "enter",
-      oninput: () => this.#typed(),
+      oninput: () => {
+        this.#isOwn = this.field.value !== "";
+        this.#typed();
+      },
       onkeydown: (event) => this.#key(event),
       oncompositionstart: () => (this.#composing = true),
       // Safari tells of the end first and of its Enter afterwards, in the same turn of the loop.
@@ -56,6 +60,7 @@ export class Composer {
   /** Write for the conversation `place`, "" for a new one. */
   open(place) {
     this.place = place;
+    this.#isOwn = false;
     this.#showDraft();
   }
 
@@ -88,7 +93,10 @@ export class Composer {
     const draft = this.#draft;
     try {
       await this.send(text);
-      if (this.field.value === text) this.field.value = "";
+      if (this.field.value === text) {
+        this.field.value = "";
+        this.#isOwn = false;
+      }
       local.removeItem(draft);
       this.#typed();
     } finally {

@@ -50,6 +50,8 @@ export class RatingView {
     this.#send({ ...value, tags: fitting, comment });
     this.#fillPanel();
     this.update(true);
+    document.querySelectorAll(".rating-note").forEach((note) => note.remove()); // the others' are read, too
+    this.panel.scrollIntoView({ block: "nearest" });
   }
 
   #send(rating) {

@@ -71,6 +71,7 @@ function ofTree(data) {
     // Only a message's own child: any other could make a ring without an end.
     if (ids.has(parent) && node?.parent === ids.get(parent)) conversation.record.chosen[node.parent] = node.id;
   }
+  if (!conversation.path.length) throw new Error(say("import_unknown")); // in a ring no message is the first
   conversation.record.title = text(data.title).slice(0, 200);
   return conversation;
 }

@@ -6,6 +6,9 @@ import { language, say, sentences } from "./words.js";
 
 const CHIPS = 3;
 
+/** A model's name as people call it: some servers name theirs by the path of its file. */
+export const nameOf = (model) => (/^(?:[A-Za-z]:)?[\\/]/.test(model) ? model.split(/[\\/]/).findLast(Boolean) : model) || "Shosei";
+
 /** `about` is what the host says; `ask` gets the question of a chip. */
 export function welcome(about, model, ask) {
   const form = about.ratings;
@@ -13,7 +16,7 @@ export function welcome(about, model, ask) {
     "section",
     { class: "welcome", "aria-labelledby": "welcome" },
     element("span", { class: "seal large", lang: "ja", "aria-hidden": "true" }, "書生"),
-    element("h2", { id: "welcome" }, model || "Shosei"),
+    element("h2", { id: "welcome" }, nameOf(model)),
     element("p", { class: "can" }, abilities(about)),
     about.single_turn && element("p", { class: "fine" }, say("single_turn")),
     examples(about).length > 0 && element("p", { class: "try", id: "try" }, say("try")),
