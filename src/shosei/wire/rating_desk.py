@@ -105,12 +105,8 @@ class RatingDesk:
             _take_turn(self._of_rater, rater.hash)
 
     def _rating(self, feedback: Feedback, rater: Rater) -> Rating:
-        if feedback.withdrawn:
-            scale, value, text = "", None, RatedText()
-        else:
-            scale = "stars" if feedback.stars else "thumbs"
-            value = feedback.stars or int(feedback.thumbs == "up")
-            text = self._recent.text(feedback.request) if self._recent else RatedText()
+        text = self._recent.text(feedback.request) if self._recent and not feedback.withdrawn else RatedText()
+        scale, value = _verdict(feedback)
         return Rating(
             rater=rater.hash,
             rater_kind=feedback.rater_kind,
@@ -137,6 +133,13 @@ def _check(feedback: Feedback) -> None:
         raise ApiError(400, message, param="thumbs")
     if feedback.withdrawn and (feedback.tags or feedback.comment):
         raise ApiError(400, "Beside withdrawn there are no tags and no comment: leave them out", param="withdrawn")
+
+
+def _verdict(feedback: Feedback) -> tuple[str, int | None]:
+    """Scale and value as a ``rating`` event has them."""
+    if feedback.withdrawn:
+        return "", None
+    return ("stars", feedback.stars) if feedback.stars else ("thumbs", int(feedback.thumbs == "up"))
 
 
 async def _record(writer: Writer, event: Rating | Survey) -> None:
