@@ -69,6 +69,27 @@ def test_answers_of_a_foreign_server_are_rated_by_one_browser(tmp_path: Path) ->
     assert not any("秘密".encode() in segment.read_bytes() for segment in (tmp_path / "log").iterdir())
 
 
+def test_a_rating_is_taken_back_without_a_word_of_the_answer(tmp_path: Path) -> None:
+    async def visit(page: Page) -> None:
+        id = await page.ask()
+        for verdict in ({"thumbs": "up"}, {"withdrawn": True}):
+            status, receipt = await page.post("/v1/feedback", {"request": id} | verdict)
+            assert (status, receipt["text_kept"]) == (200, "thumbs" in verdict)
+        for wrong in (
+            {"withdrawn": True, "thumbs": "up"},
+            {"withdrawn": True, "tags": ["wrong"]},
+            {"withdrawn": False},
+        ):
+            status, error = await page.post("/v1/feedback", {"request": id} | wrong)
+            assert status == 400
+            assert "withdrawn" in error["message"]
+
+    log = rated(tmp_path, visit, keep_rated_text=True)
+    up, back = log.of(Rating)
+    assert (back.rater, back.request, back.value, back.withdrawn, back.answer) == (up.rater, up.request, None, True, "")
+    assert satisfaction(log).status == "not_measured"
+
+
 @pytest.mark.parametrize("stream", [False, True])
 def test_question_and_answer_are_kept_where_the_operator_keeps_them(tmp_path: Path, stream: bool) -> None:
     ids: list[str] = []

@@ -73,6 +73,25 @@ def test_the_last_rating_of_an_answer_counts_and_silence_takes_nothing_back() ->
     assert found.figures["response_rate"].value == 3 / 4
 
 
+def test_a_rating_taken_back_counts_no_more_until_another_is_given() -> None:
+    back: dict[str, Any] = {"scale": "", "withdrawn": True}
+    events = [
+        rating(1, "a", 1, request="x"),
+        rating(2, "a", None, request="x", **back),
+        rating(3, "b", 2, request="x"),
+        rating(4, "b", None, request="x", **back),
+        rating(5, "b", 5, request="x"),
+        rating(6, "c", 4, request="x"),
+        rating(7, "c", None, request="y", **back),  # of another answer
+        rating(8, "d", None, request="x", **back),  # of nothing
+    ]
+    found = metric(log_of(*events), "satisfaction", "inference")
+    assert (found.value, found.n, found.clusters) == (1.0, 2, 2)
+    assert found.figures["response_rate"].value is None, "nobody was seen to stay silent"
+    nothing = metric(log_of(*events[:2]), "satisfaction", "inference")
+    assert (nothing.status, nothing.value) == ("not_measured", None)
+
+
 def test_response_rate_shows_what_it_is_a_share_of() -> None:
     chats = [request(second, 50, purpose="chat", seen_by="server", id=f"c{second}") for second in range(20)]
     chats += [request(21, 50, purpose="chat", seen_by="server", id="failed", error="5xx")]

@@ -6,8 +6,9 @@ import json
 import os
 import subprocess
 import sys
+import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ pytest.importorskip("playwright.sync_api")
 
 from playwright.sync_api import expect
 
-from page_server import PageServer
+from page_server import WAIT, PageServer, streamed
 from page_visit import ChatVisit
 from serve_process import make_model, serving
 from shosei.log import Rating, Request, read_log
@@ -83,6 +84,29 @@ def test_a_server_behind_the_gateway_that_is_gone_is_told_of(browser: Any) -> No
             "このページの先にあるモデルのサーバーにつながりません。 やり直す"
         )
         visit.context.close()
+
+
+def test_stop_reaches_a_server_behind_the_gateway_that_has_said_nothing(browser: Any) -> None:
+    upstream = PageServer()
+    upstream.answers += [[WAIT], streamed("次です。")]
+    with gateway(upstream.url) as url:
+        visit = ChatVisit(browser, url).ready()
+        visit.ask("一")
+        until(lambda: len(upstream.asked) == 1)
+        visit.press("停止")
+        expect(visit.answers.locator(".state")).to_contain_text("停止しました。")
+        until(lambda: upstream.left == 1)
+        visit.ask("二")
+        visit.answered("次です。")
+        visit.context.close()
+    upstream.stop()
+
+
+def until(happened: Callable[[], bool]) -> None:
+    end = time.monotonic() + 30
+    while not happened():
+        assert time.monotonic() < end
+        time.sleep(0.02)
 
 
 def test_our_own_server_takes_questions_and_ratings(browser: Any, tmp_path: Path) -> None:

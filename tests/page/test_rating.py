@@ -100,6 +100,24 @@ def test_a_thumb_is_saved_and_reasons_follow(visit: ChatVisit, server: PageServe
     assert server.rated[2] == {"request": "chatcmpl-1", "thumbs": "up"}, "reasons of the other thumb are none of this"
 
 
+def test_a_rating_is_taken_back_by_the_same_button(visit: ChatVisit, server: PageServer) -> None:
+    status = visit.answers.locator(".rating-status")
+    good = visit.page.get_by_role("button", name="良い回答")
+    visit.press("良い回答")
+    expect(status).to_have_text("保存しました")
+    visit.press("良い回答")
+    expect(status).to_have_text("評価を取り消しました")
+    expect(good).to_have_attribute("aria-pressed", "false")
+    expect(visit.answers.locator(".rating-panel")).to_be_hidden()
+    assert server.rated == [{"request": "chatcmpl-1", "thumbs": "up"}, {"request": "chatcmpl-1", "withdrawn": True}]
+    visit.page.reload()
+    visit.ready()
+    expect(status).to_have_text("評価を取り消しました")
+    good.dblclick()
+    expect(status).to_have_text("保存しました")
+    assert server.rated[2:] == [{"request": "chatcmpl-1", "thumbs": "up"}], "a double click is one rating"
+
+
 def test_a_failed_rating_says_so_survives_a_reload_and_is_sent_again(visit: ChatVisit, server: PageServer) -> None:
     server.feedback += [503] * 3
     visit.press("良い回答")
@@ -155,6 +173,9 @@ def test_stars_comments_and_a_survey_as_the_operator_has_them(browser: Any) -> N
     visit.press("理由を送る")
     expect(visit.answers.locator(".rating-status")).to_have_text("保存しました")
     assert server.rated[-1] == {"request": "chatcmpl-1", "stars": 2, "tags": ["wrong"], "comment": "七です"}
+    visit.press("5 段階の 2")
+    expect(visit.answers.locator(".rating-status")).to_have_text("評価を取り消しました")
+    expect(visit.answers.locator('.rating [aria-pressed="true"]')).to_have_count(0)
 
     survey = visit.page.get_by_role("region", name="短いアンケート")
     expect(survey).to_have_count(0)

@@ -84,6 +84,22 @@ def test_a_question_waits_for_a_server_that_is_gone(visit: ChatVisit, server: Pa
     expect(visit.page.get_by_role("alert")).to_be_hidden()
 
 
+def test_an_answer_that_breaks_off_is_no_sign_that_the_server_is_gone(visit: ChatVisit, server: PageServer) -> None:
+    """As one does whose server behind the gateway was lost."""
+    visit.page.evaluate("""
+      window.shown = [];
+      const banner = document.getElementById("banner");
+      new MutationObserver(() => shown.push(banner.hidden)).observe(banner, { attributes: true });
+    """)
+    server.answers += [[chunk({"content": "前半"}), CUT], [CUT], streamed("二度目です。")]
+    visit.ask("一")
+    expect(visit.answered("前半").locator(".state")).to_contain_text("回答が途中で切れました")
+    visit.ask("二")
+    visit.answered("二度目です。")
+    visit.page.wait_for_timeout(300)
+    assert visit.page.evaluate("shown") == []
+
+
 def test_an_answer_lost_before_its_first_word_is_asked_for_again(visit: ChatVisit, server: PageServer) -> None:
     server.answers += [[CUT], streamed("二度目です。")]
     visit.ask("一")
@@ -125,22 +141,6 @@ def test_a_key_is_asked_for_and_stays_in_the_tab(browser: Any, server: PageServe
     expect(other.page.get_by_role("dialog")).to_contain_text("API キーが必要です")
     assert visit.trouble + other.trouble == []
     visit.context.close()
-
-
-def test_a_browser_that_keeps_nothing_is_good_for_a_chat(browser: Any, server: PageServer) -> None:
-    context = browser.new_context(locale="ja-JP")
-    context.add_init_script("""
-      const refuse = { get() { throw new DOMException("blocked", "SecurityError"); } };
-      for (const name of ["localStorage", "sessionStorage", "indexedDB"]) Object.defineProperty(window, name, refuse);
-    """)
-    visit = ChatVisit(browser, server, context=context).ready()
-    expect(visit.page.get_by_role("alert")).to_contain_text("このブラウザーには保存できません。")
-    visit.ask("一")
-    visit.answered("はい、そうです。")
-    visit.press("良い回答")
-    expect(visit.answers.locator(".rating-status")).to_have_text("保存しました")
-    assert visit.trouble == []
-    context.close()
 
 
 def test_a_page_that_cannot_begin_says_why(browser: Any, server: PageServer) -> None:

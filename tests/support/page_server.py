@@ -18,7 +18,7 @@ from shosei.wire.chat_page import ChatPage
 from shosei.wire.rating_form import parse_rating_form
 
 Json = dict[str, Any]
-WAIT = "wait"  # a step: until the test opens the gate
+WAIT = "wait"  # a step: until the test opens the gate; as the first one, not even the header comes before
 CUT = "cut"  # a step: the connection breaks
 
 EXAMPLES = [
@@ -69,6 +69,7 @@ class PageServer(Served):
         self.rated: list[Json] = []  # those that were acknowledged
         self.refused: list[Json] = []
         self.surveys: list[Json] = []
+        self.left = 0  # how many clients left in the middle
         self.gate = threading.Event()
         self._numbers = iter(range(1, 1_000_000))
         super().__init__()
@@ -118,13 +119,21 @@ class PageServer(Served):
         if isinstance(steps, tuple):
             status, body, headers = steps
             return web.json_response(body, status=status, headers=headers)
+        try:
+            return await self._answer(request, steps)
+        except asyncio.CancelledError:
+            self.left += 1
+            raise
+
+    async def _answer(self, request: web.Request, steps: Sequence[bytes | str]) -> web.StreamResponse:
         number = next(self._numbers)
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        if steps[0] == WAIT:
+            await self._opened()
         await response.prepare(request)
         for step in steps:
             if step == WAIT:
-                while not self.gate.is_set():
-                    await asyncio.sleep(0.01)
+                await self._opened()
             elif step == CUT:
                 await asyncio.sleep(0.1)  # a reset overtakes what was sent just before it
                 assert request.transport
@@ -135,6 +144,10 @@ class PageServer(Served):
                 await response.write(step.replace(b"chatcmpl-1", b"chatcmpl-%d" % number))
                 await asyncio.sleep(0.002)
         return response
+
+    async def _opened(self) -> None:
+        while not self.gate.is_set():
+            await asyncio.sleep(0.01)
 
     async def _feedback(self, request: web.Request) -> web.StreamResponse:
         self._check(request)

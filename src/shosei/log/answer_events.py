@@ -105,13 +105,14 @@ class Rating(Event, tag="rating"):
 
     rater: str  # salted hash
     rater_kind: str  # person | model
-    scale: str  # stars | thumbs
-    value: Int64 | None  # stars 1-5; thumbs 0 or 1; None: was asked and did not answer
+    scale: str  # stars | thumbs; empty where it is a withdrawal
+    value: Int64 | None  # stars 1-5; thumbs 0 or 1; None: was asked and did not answer, or takes a rating back
     request: str
     turn: Int64 = 0
     rated_wall_ns: Int64 | None = None  # Unix time of the rating, where an imported file tells; None: as it was written
     # written down as it was given; not so where it is from a file, and in logs from before 2026-11-29
     live: bool = False
+    withdrawn: bool = False  # what this rater gave before counts no more
     tags: list[str] = []
     comment: str = ""  # this and the next four only where the operator keeps rated text
     question: str = ""

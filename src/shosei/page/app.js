@@ -249,7 +249,8 @@ async function start() {
   const about = await toldBy(api, connection, () => api.about());
   const models = await api.models().catch(() => []); // the page asks the one that the host named
   const store = await Store.open();
-  banner.lasting = store.lasting;
+  banner.keeps(store.lasting);
+  store.addEventListener("lasting", () => banner.keeps(store.lasting));
   await new App(api, store, connection, banner, about, models).start();
   document.body.classList.add("ready");
 }

@@ -13,6 +13,13 @@ export class Banner {
     setInterval(() => connection.gone && this.draw(), 1000);
   }
 
+  /** Say, where it is not `lasting`, that the browser keeps nothing. */
+  keeps(lasting) {
+    if (lasting === this.lasting) return;
+    this.lasting = lasting;
+    this.draw();
+  }
+
   /** Say that the server is gone, or else that the browser keeps nothing, where it is not `lasting`. */
   draw() {
     const { root, connection, lasting } = this;

@@ -87,8 +87,10 @@ export class Chat extends EventTarget {
         return await this.#stream(conversation, answer, body, signal);
       } catch (error) {
         if (!(error instanceof Problem)) throw error;
-        if (error.kind === "gone" || error.kind === "broken") this.#connection.back();
-        if (answer.begun) throw error;
+        if (answer.begun) {
+          this.#connection.check(); // it may be only the answer that is lost
+          throw error;
+        }
         await this.#room(conversation, answer.node, error, turns, signal);
       }
     }
@@ -96,7 +98,9 @@ export class Chat extends EventTarget {
 
   /** Wait until it is worth asking again; throws `problem` where it never is. */
   async #room(conversation, node, problem, turns, signal) {
-    if (problem.kind === "gone" || (problem.kind === "broken" && turns === 0)) {
+    const isFirstBreak = problem.kind === "broken" && turns === 0;
+    if (isFirstBreak && (await this.#wait(signal, this.#connection.check()))) return;
+    if (problem.kind === "gone" || isFirstBreak) {
       node.wait = { kind: "gone" };
       this.#changed(conversation, node);
       await this.#wait(signal, this.#connection.back());

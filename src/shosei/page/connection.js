@@ -21,6 +21,13 @@ export class Connection extends EventTarget {
     return this.#waiting;
   }
 
+  /** Whether the server lives now; where it does not, the wait for it begins. */
+  async check() {
+    const lives = !this.gone && (await this.#api.lives());
+    if (!lives) this.back();
+    return lives;
+  }
+
   /** Ask at once. */
   tryNow() {
     this.#hurry();

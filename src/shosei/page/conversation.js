@@ -1,11 +1,14 @@
 // A conversation as a tree: an edited question and an answer asked for again stand beside the first.
 
+import { plainWords } from "./markdown.js";
+
 /** An id that no other tab makes. (`crypto.randomUUID` needs a secure origin; a phone on the local network has none.) */
 export function newId() {
   return Array.from(crypto.getRandomValues(new Uint8Array(12)), (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
 const TITLE_CHARACTERS = 60;
+const READ_FOR_TITLE = 2000; // characters
 
 /**
  * Wraps a plain record, as it is stored: `{id, title, created, changed, settings, chosen, nodes}`. `nodes` are messages
@@ -16,6 +19,8 @@ const TITLE_CHARACTERS = 60;
  * or `failed`.
  */
 export class Conversation {
+  #shown = {}; // by parent, the child that this tab shows, whatever another tab chose since
+
   constructor(record) {
     this.record = record;
   }
@@ -65,7 +70,7 @@ export class Conversation {
     const now = Date.now();
     const node = { id: newId(), parent, role, content: "", thoughts: "", calls: [], state: "done", created: now, changed: now, ...fields };
     this.record.nodes[node.id] = node;
-    this.record.chosen[parent] = node.id;
+    this.#show(node);
     if (!this.record.title && role === "user") this.record.title = titleOf(node.content);
     this.touch(node);
     return node;
@@ -73,8 +78,14 @@ export class Conversation {
 
   /** Show this version. */
   choose(node) {
-    this.record.chosen[node.parent] = node.id;
+    this.#show(node);
     this.record.changed = Date.now();
+  }
+
+  /** Take in what other tabs did, as it is `stored`. The versions that this tab shows stay; what they added below is shown. */
+  takeIn(stored) {
+    this.#shown = { ...this.record.chosen, ...this.#shown };
+    this.record = merged(stored, this.record);
   }
 
   /** Say that a message has changed; of two copies the later one is kept. */
@@ -90,6 +101,10 @@ export class Conversation {
     );
   }
 
+  #show(node) {
+    this.#shown[node.parent] = this.record.chosen[node.parent] = node.id;
+  }
+
   #children(parent) {
     return Object.values(this.record.nodes)
       .filter((node) => node.parent === parent)
@@ -97,7 +112,7 @@ export class Conversation {
   }
 
   #chosenChild(parent) {
-    return this.node(this.record.chosen[parent]) ?? this.#children(parent).at(-1);
+    return this.node(this.#shown[parent] ?? this.record.chosen[parent]) ?? this.#children(parent).at(-1);
   }
 }
 
@@ -111,6 +126,7 @@ export function merged(stored, record) {
 }
 
 function titleOf(question) {
-  const characters = [...question.trim().replace(/\s+/g, " ")];
+  const beginning = question.slice(0, READ_FOR_TITLE);
+  const characters = [...(plainWords(beginning) || beginning).trim().replace(/\s+/g, " ")];
   return characters.length > TITLE_CHARACTERS ? `${characters.slice(0, TITLE_CHARACTERS - 1).join("").trimEnd()}…` : characters.join("");
 }

@@ -1,7 +1,7 @@
 // The list of conversations: search, open, delete.
 
 import { Conversation } from "./conversation.js";
-import { element, iconButton, textButton } from "./dom.js";
+import { element, icon, iconButton, textButton } from "./dom.js";
 import { languageOf } from "./language.js";
 import { language, say } from "./words.js";
 
@@ -32,7 +32,7 @@ export class History {
         this.refresh();
       },
     });
-    this.root.replaceChildren(textButton(say("new_conversation"), this.begin, { class: "new" }), search, this.list, this.undo);
+    this.root.replaceChildren(element("button", { type: "button", class: "new", onclick: this.begin }, icon("write"), say("new_conversation")), search, this.list, this.undo);
     return this.refresh();
   }
 

@@ -89,6 +89,17 @@ function elementsOf(token, links) {
   return unlessTooDeep(() => sanitized(token), () => sanitized(asWritten(token.raw)));
 }
 
+/** What Markdown says, without its marks. */
+export function plainWords(text) {
+  const tokens = tokensOf(text);
+  return tokens.map((token) => wordsOf(elementsOf(token, tokens.links))).join(" ").trim();
+}
+
+function wordsOf(elements) {
+  elements.querySelectorAll("br").forEach((each) => each.replaceWith(" "));
+  return elements.textContent;
+}
+
 DOMPurify.addHook("afterSanitizeAttributes", (node) => {
   if (node.tagName !== "A") return;
   node.setAttribute("target", "_blank");

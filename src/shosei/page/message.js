@@ -82,8 +82,9 @@ export class MessageView {
 
   #showCalls() {
     const folds = this.node.calls.filter(Boolean).map((call) => {
-      const code = element("code", { lang: "" }, pretty(call.arguments));
-      return fold("call", say("call", { name: call.name }), element("pre", {}, code));
+      const code = (text) => element("pre", {}, element("code", { lang: "" }, pretty(text)));
+      const result = call.result ? [element("p", { lang: language }, say("call_result")), code(call.result)] : [];
+      return fold("call", say("call", { name: call.name }), code(call.arguments), ...result);
     });
     const open = [...this.calls.children].map((each) => each.open);
     folds.forEach((each, place) => (each.open = open[place] ?? false));
@@ -144,8 +145,8 @@ export class MessageView {
   }
 }
 
-function fold(name, words, content) {
-  return element("details", { class: `fold ${name}` }, element("summary", { lang: language }, icon("right"), words), content);
+function fold(name, words, ...content) {
+  return element("details", { class: `fold ${name}` }, element("summary", { lang: language }, icon("right"), words), ...content);
 }
 
 function waitWords(wait) {

@@ -1,6 +1,6 @@
 // The conversations that this tab has read: one copy of each, whatever other tabs do to them.
 
-import { Conversation, merged } from "./conversation.js";
+import { Conversation } from "./conversation.js";
 
 const LEFT_MS = 5000; // an answer that no tab has added to for so long was left by the tab that asked for it
 const RUNNING = ["waiting", "streaming"];
@@ -26,7 +26,7 @@ export class OpenedConversations {
     const record = await this.store.conversations.get(id);
     if (!record) return undefined;
     const conversation = this.#opened.get(id) ?? new Conversation(record);
-    conversation.record = merged(record, conversation.record);
+    conversation.takeIn(record);
     this.#settle(conversation);
     this.add(conversation);
     return conversation;

@@ -17,7 +17,7 @@ export class RatingView {
   constructor(node, { form, send, state }) {
     Object.assign(this, { node, form, send, state, open: false });
     this.values = form.scale === "stars" ? [1, 2, 3, 4, 5].map((stars) => ({ stars })) : [{ thumbs: "up" }, { thumbs: "down" }];
-    this.choices = this.values.map((value) => iconButton(value.thumbs ?? "star", label(value), () => this.#rate(value), { "aria-pressed": "false" }));
+    this.choices = this.values.map((value) => iconButton(value.thumbs ?? "star", label(value), (event) => this.#press(value, event), { "aria-pressed": "false" }));
     this.status = element("span", { class: "rating-status fine", role: "status" });
     this.note = element("span", { class: "rating-note fine" }, storedWords(form));
     this.buttons = element("div", { class: `rating ${form.scale}`, role: "group", "aria-label": say("rate") }, ...this.choices, this.status);
@@ -39,6 +39,20 @@ export class RatingView {
     if (!untold) this.note.remove();
     this.panel.hidden = !canBeRated || !this.open;
     this.#showStatus();
+  }
+
+  /** Rate, or take back the same rating; the second click of a double one does neither. */
+  #press(value, event) {
+    if (event.detail > 1) return;
+    const { thumbs, stars } = this.node.rating ?? {};
+    if (value.thumbs === thumbs && value.stars === stars) this.#withdraw();
+    else this.#rate(value);
+  }
+
+  #withdraw() {
+    this.open = false;
+    this.#send({ withdrawn: true, tags: [], comment: "" });
+    this.update(true);
   }
 
   #rate(value) {
@@ -101,17 +115,17 @@ export class RatingView {
 
   #showStatus() {
     const { rating, answer } = this.node;
-    this.status.replaceChildren(...(rating ? statusWords(this.state(answer), rating.saved) : []));
+    this.status.replaceChildren(...(rating ? statusWords(this.state(answer), rating) : []));
   }
 }
 
 /** How far a rating is: nothing is called saved before the server's disk has it. */
-function statusWords(state, saved) {
+function statusWords(state, { saved, withdrawn }) {
   if (state?.state === "waiting") {
     return [say("rating_waiting", { seconds: Math.max(1, Math.ceil((state.until - Date.now()) / 1000)) })];
   }
   if (state?.state === "refused") return [say("rating_refused", { detail: state.problem.detail })];
-  if (saved || state?.state === "saved") return [icon("check"), say("rating_saved")];
+  if (saved || state?.state === "saved") return [icon("check"), say(withdrawn ? "rating_withdrawn" : "rating_saved")];
   return [say("rating_sending")];
 }
 

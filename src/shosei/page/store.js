@@ -4,31 +4,63 @@ import { merged } from "./conversation.js";
 
 const TABLES = ["conversations", "outbox"];
 
-/** A table of IndexedDB, by `id`. */
-class Table {
+/**
+ * Rows by `id`: a table of IndexedDB, or of nothing where `database` is null. What the disk refuses, being full or gone,
+ * stays in memory until it takes that row again.
+ */
+class Table extends EventTarget {
+  #refused = new Map(); // by id, a row, or null for one that was to be removed
+  #works;
+
+  /** Fires `change` when `isLasting` may be another. */
   constructor(database, name) {
+    super();
     Object.assign(this, { database, name });
+    this.#works = database !== null;
   }
 
-  all() {
-    return this.#within("readonly", (table) => table.getAll());
+  /** Whether all that is here will still be here on the next visit. */
+  get isLasting() {
+    return this.#works && !this.#refused.size;
   }
 
-  get(id) {
-    return this.#within("readonly", (table) => table.get(id));
+  async all() {
+    const rows = new Map((await this.#read((table) => table.getAll(), [])).map((row) => [row.id, row]));
+    for (const [id, row] of this.#refused) rows.set(id, structuredClone(row));
+    return [...rows.values()].filter(Boolean);
+  }
+
+  async get(id) {
+    const row = await this.#read((table) => table.get(id));
+    return this.#latest(id, row);
   }
 
   /** Replace the row of `id` by what `change` makes of it, or remove it where that is null; in one transaction. */
-  update(id, change) {
-    return this.#within("readwrite", (table) => {
-      const asked = table.get(id);
-      asked.onsuccess = () => {
-        const row = change(asked.result);
-        if (row) table.put(row);
-        else table.delete(id);
-      };
-      return asked;
-    });
+  async update(id, change) {
+    const replaced = (row) => change(this.#latest(id, row)) ?? null;
+    try {
+      await this.#within("readwrite", (table) => write(table, id, replaced));
+      this.#refused.delete(id);
+      this.#works = true;
+    } catch {
+      const row = await this.#read((table) => table.get(id));
+      this.#refused.set(id, structuredClone(replaced(row)));
+    }
+    this.dispatchEvent(new Event("change"));
+  }
+
+  #latest(id, row) {
+    return this.#refused.has(id) ? (structuredClone(this.#refused.get(id)) ?? undefined) : row;
+  }
+
+  /** What `ask` gets, or `otherwise` from a disk that tells nothing. */
+  async #read(ask, otherwise) {
+    try {
+      return await this.#within("readonly", ask);
+    } catch {
+      this.#works = false;
+      return otherwise;
+    }
   }
 
   /** What `ask` gets, once the disk has whatever it changes. */
@@ -42,42 +74,42 @@ class Table {
   }
 }
 
-/** The same in memory, where the browser keeps nothing. */
-class MemoryTable {
-  #rows = new Map();
-
-  async all() {
-    return structuredClone([...this.#rows.values()]);
-  }
-
-  async get(id) {
-    return structuredClone(this.#rows.get(id));
-  }
-
-  async update(id, change) {
-    const row = change(structuredClone(this.#rows.get(id)));
-    if (row) this.#rows.set(id, structuredClone(row));
-    else this.#rows.delete(id);
-  }
+function write(table, id, replaced) {
+  const asked = table.get(id);
+  asked.onsuccess = () => {
+    try {
+      const row = replaced(asked.result);
+      if (row) table.put(row);
+      else table.delete(id);
+    } catch {
+      table.transaction.abort();
+    }
+  };
+  return asked;
 }
 
 export class Store extends EventTarget {
-  /** One for each address, since several servers may stand behind one origin. Without IndexedDB nothing is `lasting`. */
+  /** One for each address, since several servers may stand behind one origin. */
   static async open(name = `shosei:${new URL(".", document.baseURI).pathname}`) {
-    try {
-      const database = await opened(name);
-      return new Store(name, true, ...TABLES.map((table) => new Table(database, table)));
-    } catch {
-      return new Store(name, false, ...TABLES.map(() => new MemoryTable()));
-    }
+    const database = await opened(name).catch(() => null);
+    return new Store(name, ...TABLES.map((table) => new Table(database, table)));
   }
 
-  /** Fires `change` when another tab has changed something; its `detail` is the conversation's id, or "". */
-  constructor(name, lasting, conversations, outbox) {
+  /**
+   * Fires `change` when another tab has changed something, with the conversation's id, or "", as `detail`; and `lasting`
+   * when that may be another.
+   */
+  constructor(name, conversations, outbox) {
     super();
-    Object.assign(this, { lasting, conversations, outbox });
+    Object.assign(this, { conversations, outbox });
+    for (const table of [conversations, outbox]) table.addEventListener("change", () => this.dispatchEvent(new Event("lasting")));
     this.channel = new BroadcastChannel(name);
     this.channel.onmessage = ({ data }) => this.dispatchEvent(new CustomEvent("change", { detail: data }));
+  }
+
+  /** Whether the browser keeps all of it. */
+  get lasting() {
+    return this.conversations.isLasting && this.outbox.isLasting;
   }
 
   /** All conversations, the latest first. */

@@ -37,8 +37,12 @@ export class Survey {
     this.root.replaceChildren(
       element("h2", {}, say("survey")),
       ...[csat, ...questions].map(({ root }) => root),
-      element("p", { class: "fine" }, sentences(say("stored_survey"), say(`stored_rater_${this.form.rater}`))),
-      element("div", { class: "row" }, textButton(say("survey_later"), end), send),
+      element(
+        "div",
+        { class: "survey-foot" },
+        element("p", { class: "fine" }, sentences(say("stored_survey"), say(`stored_rater_${this.form.rater}`))),
+        element("div", { class: "row" }, textButton(say("survey_later"), end), send),
+      ),
     );
     this.root.hidden = false;
   }

@@ -3,6 +3,7 @@
 import { parts } from "./answer.js";
 import { Conversation, newId } from "./conversation.js";
 import { element } from "./dom.js";
+import { conversationOf } from "./openai_messages.js";
 import { known } from "./settings.js";
 import { say } from "./words.js";
 
@@ -49,8 +50,9 @@ export async function imported(file) {
   }
   if (data?.shosei_conversation === VERSION && Array.isArray(data.nodes)) return ofTree(data);
   const messages = Array.isArray(data) ? data : data?.messages;
-  if (Array.isArray(messages)) return ofMessages(messages);
-  throw new Error(say("import_unknown"));
+  const conversation = Array.isArray(messages) ? conversationOf(messages) : null;
+  if (!conversation) throw new Error(say("import_unknown"));
+  return conversation;
 }
 
 function ofTree(data) {
@@ -61,7 +63,7 @@ function ofTree(data) {
     if (!isMessage(node) || !ids.has(node.parent)) throw new Error(say("import_unknown"));
     const id = ids.get(String(node.id));
     const texts = { content: node.content, thoughts: text(node.thoughts), answer: text(node.answer), model: text(node.model) };
-    const calls = (Array.isArray(node.calls) ? node.calls : []).map((call) => ({ name: text(call?.name), arguments: text(call?.arguments) }));
+    const calls = (Array.isArray(node.calls) ? node.calls : []).map(callOf);
     const created = Number(node.created) || Date.now();
     const state = ["done", "stopped", "cut"].includes(node.state) ? node.state : "done";
     conversation.record.nodes[id] = { id, parent: ids.get(node.parent), role: node.role, ...texts, calls, state, created, changed: created };
@@ -76,20 +78,13 @@ function ofTree(data) {
   return conversation;
 }
 
-function ofMessages(messages) {
-  const system = messages.find((message) => message?.role === "system");
-  const conversation = Conversation.begin(known({ system: text(system?.content) }));
-  let parent = "";
-  for (const message of messages.filter((each) => each !== system)) {
-    if (!isMessage(message)) throw new Error(say("import_unknown"));
-    parent = conversation.add(parent, message.role, { content: message.content }).id;
-  }
-  if (conversation.isEmpty) throw new Error(say("import_unknown"));
-  return conversation;
-}
-
 function isMessage(node) {
   return ["user", "assistant"].includes(node?.role) && typeof node.content === "string";
+}
+
+function callOf(call) {
+  const result = text(call?.result);
+  return { name: text(call?.name), arguments: text(call?.arguments), ...(result && { result }) };
 }
 
 function text(value) {

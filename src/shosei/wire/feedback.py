@@ -23,9 +23,9 @@ _ANSWER_ID = r"^(chat)?cmpl-[A-Za-z0-9_-]{1,128}$"
 
 
 class Feedback(BaseModel):
-    """A rating of an answer: ``thumbs`` or ``stars``, one of the two.
+    """A rating of an answer: ``thumbs`` or ``stars``, one of the two; or ``withdrawn``, which takes a rating back.
 
-    The last rating of a rater counts for each ``request`` and ``turn``, so a click can be repeated or changed.
+    The last word of a rater counts for each ``request`` and ``turn``: a click can be repeated, changed or taken back.
     """
 
     model_config = ConfigDict(extra="forbid", strict=True)
@@ -34,6 +34,9 @@ class Feedback(BaseModel):
     turn: Annotated[int, Field(ge=0, le=MAX_TURN, description="Which turn of the conversation is rated.")] = 0
     thumbs: Annotated[Literal["up", "down"] | None, Field(description="Instead of `stars`.")] = None
     stars: Annotated[int | None, Field(ge=1, le=5, description="Instead of `thumbs`; 5 is best.")] = None
+    withdrawn: Annotated[
+        bool, Field(description="Instead of both: this rater's rating of the answer counts no more.")
+    ] = False
     tags: Annotated[list[Tag], Field(max_length=MAX_TAGS, description="Short words such as `wrong` or `polite`.")] = []
     comment: Annotated[
         str, Field(max_length=MAX_COMMENT_CHARACTERS, description="Kept only where the operator keeps rated text.")

@@ -51,8 +51,7 @@ class RatingDesk:
 
     async def take(self, feedback: Feedback, headers: Mapping[str, str], address: str) -> tuple[FeedbackReceipt, Rater]:
         """Write a rating down; when this returns, the disk has it. Raises ApiError."""
-        if (feedback.thumbs is None) == (feedback.stars is None):
-            raise ApiError(400, "Give either thumbs ('up' or 'down') or stars (1 to 5)", param="thumbs")
+        _check(feedback)
         writer = self._recording()
         rater = self._identity.of(feedback.request, feedback.user, headers, address)
         self._admit(feedback.request, rater, judges=feedback.rater_kind == "model")
@@ -106,15 +105,17 @@ class RatingDesk:
             _take_turn(self._of_rater, rater.hash)
 
     def _rating(self, feedback: Feedback, rater: Rater) -> Rating:
-        text = self._recent.text(feedback.request) if self._recent else RatedText()
+        text = self._recent.text(feedback.request) if self._recent and not feedback.withdrawn else RatedText()
+        scale, value = _verdict(feedback)
         return Rating(
             rater=rater.hash,
             rater_kind=feedback.rater_kind,
-            scale="stars" if feedback.stars else "thumbs",
-            value=feedback.stars or int(feedback.thumbs == "up"),
+            scale=scale,
+            value=value,
             request=feedback.request,
             turn=feedback.turn,
             live=True,
+            withdrawn=feedback.withdrawn,
             tags=feedback.tags,
             comment=feedback.comment if self._recent else "",
             question=text.question.text,
@@ -123,6 +124,22 @@ class RatingDesk:
             context_messages=text.question.context_messages,
             phase="inference",
         )
+
+
+def _check(feedback: Feedback) -> None:
+    """Raise ApiError unless it is one thing: a thumb, stars, or a withdrawal with nothing beside it."""
+    if feedback.withdrawn + (feedback.thumbs is not None) + (feedback.stars is not None) != 1:
+        message = "Give either thumbs ('up' or 'down') or stars (1 to 5), or take a rating back with withdrawn"
+        raise ApiError(400, message, param="thumbs")
+    if feedback.withdrawn and (feedback.tags or feedback.comment):
+        raise ApiError(400, "Beside withdrawn there are no tags and no comment: leave them out", param="withdrawn")
+
+
+def _verdict(feedback: Feedback) -> tuple[str, int | None]:
+    """Scale and value as a ``rating`` event has them."""
+    if feedback.withdrawn:
+        return "", None
+    return ("stars", feedback.stars) if feedback.stars else ("thumbs", int(feedback.thumbs == "up"))
 
 
 async def _record(writer: Writer, event: Rating | Survey) -> None:

@@ -23,11 +23,14 @@ class Population:
 
     @classmethod
     def of(cls, ratings: Sequence[Rating]) -> Population:
-        """Each rater's last word on each turn of each answer; silence does not take back what was said."""
+        """Each rater's last word on each turn of each answer. Silence does not take back what was said, a withdrawal
+        does: it is as if that rater had never been asked."""
         last: dict[tuple[str, str, int], Rating] = {}
         for rating in sorted(ratings, key=rated_ns):
             key = (rating.rater, rating.request, rating.turn)
-            if rating.value is not None or key not in last:
+            if rating.withdrawn:
+                last.pop(key, None)
+            elif rating.value is not None or key not in last:
                 last[key] = rating
         return cls(list(last.values()))
 
