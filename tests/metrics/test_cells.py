@@ -50,6 +50,10 @@ FED_BY = {
     "run.end": set(),
     "note": set(),
     "passed_on": set(),
+    "tune.begin": set(),
+    "tune.trial.begin": set(),
+    "tune.trial": set(),
+    "tune.verdict": set(),
 }
 NO_READING_HERE = {
     **{("gpu_utilization", phase): "na" for phase in ("training", "inference")},
