@@ -18,10 +18,10 @@ torch.nn.init.zeros_(linear.weight)
 linear.pack()
 memory = psutil.Process().memory_info
 with torch.inference_mode():
-    for rows in range(1, 100):
+    for rows in range(1, 800):  # until the allocator has settled
         linear(torch.zeros(rows, 64))
     before = memory().rss
-    for rows in range(100, 700):
+    for rows in range(800, 1400):
         linear(torch.zeros(rows, 64))
 print(memory().rss - before)
 """
@@ -36,4 +36,4 @@ def test_new_shapes_take_no_memory_for_good() -> None:
     unbounded = _grown_mb("unbounded")
     if unbounded < 30:
         pytest.skip(f"torch keeps no products here: {unbounded:.0f} MB for 600 shapes")
-    assert _grown_mb("bounded") < unbounded / 5
+    assert _grown_mb("bounded") < 10
