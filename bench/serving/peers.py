@@ -36,26 +36,32 @@ class Peer:
             print(json.dumps({"prompts": prompts, "new": new_tokens}), file=self._process.stdin, flush=True)
         line = self._process.stdout.readline()
         if not line:
-            raise NotMeasured(f"{self._name} ended with exit code {self._process.wait()}: {self._last_words()}")
+            raise NotMeasured(f"{self._name} ended with exit code {self._process.wait()}: {last_words(self._errors)}")
         answer = json.loads(line)
         return [TimedStream(answer["sent"], prompt_tokens, new_tokens, answer["times"]) for _ in prompts]
-
-    def _last_words(self) -> str:
-        self._errors.seek(0)
-        return (self._errors.read().strip().splitlines() or ["without a word"])[-1]
 
 
 @contextmanager
 def started(name: str, command: Sequence[str], rows: int, context: int) -> Iterator[Peer]:
     """The child for the length of the block."""
-    environment = {key: value for key, value in os.environ.items() if key not in _NOT_THEIRS}
-    environment |= {"HF_HUB_OFFLINE": "1"}
     with tempfile.TemporaryFile("w+") as errors:
         process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, env=environment, text=True
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, env=foreign(), text=True
         )
         try:
             yield Peer(name, process, errors, rows, context)
         finally:
             process.terminate()
             process.wait()
+
+
+def foreign() -> dict[str, str]:
+    """The environment of what is not ours."""
+    environment = {key: value for key, value in os.environ.items() if key not in _NOT_THEIRS}
+    return environment | {"HF_HUB_OFFLINE": "1"}
+
+
+def last_words(errors: IO[str]) -> str:
+    """The last line of what a process has said on its standard error."""
+    errors.seek(0)
+    return (errors.read().strip().splitlines() or ["without a word"])[-1]

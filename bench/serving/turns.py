@@ -7,6 +7,7 @@ import sys
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, nullcontext
+from pathlib import Path
 from statistics import median
 
 from serving.formats import BUSY, PREFILL, WORK, Format
@@ -24,6 +25,24 @@ STREAMS, CONTEXT = 32, 640
 _PREFILLS = 3  # a turn: one is over in a fraction of a second
 Who = tuple[str, str]  # whose engine, and the name of the format
 Rates = dict[tuple[str, Who], list[float]]  # by work and by whom
+
+
+@contextmanager
+def avx2_only(llama_libraries: Path) -> Iterator[None]:
+    """Whoever starts within the block has AVX2: ours and torch are told to, llama.cpp is another build."""
+    told = {
+        "SHOSEI_NATIVE": "avx2",
+        "ATEN_CPU_CAPABILITY": "avx2",
+        "ONEDNN_MAX_CPU_ISA": "AVX2",
+        "LLAMA_CPP_LIB_PATH": str(llama_libraries),
+    }
+    before = dict(os.environ)
+    os.environ.update(told)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
 
 
 @contextmanager

@@ -34,6 +34,7 @@ AVX2 = InstructionSet("avx2", ("avx2", "fma3", "bmi2", "f16c"), ("-march=x86-64-
 INSTRUCTION_SETS = (AVX512, AVX2)  # the fastest first
 
 
-def best() -> InstructionSet | None:
-    """The first that this processor has; None: it has neither, or is none of x86-64."""
-    return next((each for each in INSTRUCTION_SETS if each.is_here), None)
+def best(name: str | None = None) -> InstructionSet | None:
+    """The first that this processor has, among those of ``name`` if one is called so; None: it has none of them."""
+    named = [each for each in INSTRUCTION_SETS if each.name == name]
+    return next((each for each in named or INSTRUCTION_SETS if each.is_here), None)

@@ -30,13 +30,14 @@ class Library:
 
 @cache
 def library() -> Library:
-    """The one for this processor. Raises Unavailable, with the reason, where there can be none, and where the variable
-    ``SHOSEI_NATIVE`` is 0."""
-    if os.environ.get(SWITCH) == "0":
+    """The one for this processor; that of a lesser instruction set, where the variable ``SHOSEI_NATIVE`` names it.
+    Raises Unavailable, with the reason, where there can be none, and where the variable is 0."""
+    switch = os.environ.get(SWITCH)
+    if switch == "0":
         raise Unavailable(f"{SWITCH} is 0")
-    target = best()
+    target = best(switch)
     if target is None:
-        raise Unavailable("this processor has neither AVX2 nor AVX-512")
+        raise Unavailable("this processor has neither AVX2 nor AVX-512, or not the one that was chosen")
     return load(target)
 
 
