@@ -88,7 +88,7 @@ async def pretend(path: Path, tokenizer: Tokenizer) -> None:
 
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         left: dict[int, int] = {}
-        writer.write(frame(Hello("pretended", tokenizer.vocab_size, 1 << 16, STREAMS)))
+        writer.write(frame(Hello("pretended", tokenizer.vocab_size, 1 << 16, STREAMS, STREAMS << 16)))
         stepping = asyncio.create_task(step(left, writer))
         decoder = FrameDecoder[ClientMessage](ClientMessage)
         while data := await reader.read(1 << 16):

@@ -14,27 +14,39 @@ from statistics import median
 from serving.models import Model
 
 GOAL = 1.15
+STREAMS = (1, 8)
+# By each checkout's own client.
+_MEASURE = """
+import json, sys
+from pathlib import Path
+from shosei.cli.timed_engine import engine_of
+from shosei.load.speed import measured_rate
+folder, streams = Path(sys.argv[1]), json.loads(sys.argv[2])
+with engine_of(folder, "--slots", str(max(streams)), "--context", "192", "--no-speculate") as engine:
+    for count in streams:
+        measured_rate(engine, count, 64, 8)
+        print(measured_rate(engine, count, 64, 64), flush=True)
+"""
 
 
 def torch_alone(model: Model, rounds: int, before: Path) -> Iterator[str]:
-    """Tokens/s of bfloat16 weights, by turns: ``shosei bench`` of this code and of that in ``before``."""
+    """Tokens/s of bfloat16 weights, by turns of this code and of that in ``before``."""
     checkouts = {"now": Path(__file__).parents[2], "before": before}
-    rates: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    rates: dict[str, list[list[float]]] = defaultdict(list)
     for number in range(rounds):
         for name in [*checkouts][:: -1 if number % 2 else 1]:
-            for work, rate in _bench(checkouts[name], model.folder):
-                rates[work][name].append(rate)
-    yield "torch alone, bf16, tokens/s: now, before"
-    for work, of_work in rates.items():
-        now, then = median(of_work["now"]), median(of_work["before"])
-        verdict = "" if work == "prefill" else f" (goal ≥ {GOAL}: {'reached' if now / then >= GOAL else 'missed'})"
-        yield f"{work}: {now:,.1f}, {then:,.1f}: {now / then:.2f} times{verdict}"
+            rates[name].append(_rates(checkouts[name], model.folder))
+    for place, streams in enumerate(STREAMS):
+        now, then = (median(of_round[place] for of_round in rates[name]) for name in checkouts)
+        verdict = "reached" if now / then >= GOAL else "missed"
+        yield (
+            f"torch alone, bf16, {streams} streams: {now:,.1f} tokens/s, before {then:,.1f}: {now / then:.2f} times "
+            f"(goal ≥ {GOAL}: {verdict})"
+        )
 
 
-def _bench(checkout: Path, folder: Path) -> Iterator[tuple[str, float]]:
+def _rates(checkout: Path, folder: Path) -> list[float]:
     environment = os.environ | {"PYTHONPATH": str(checkout / "src"), "SHOSEI_NATIVE": "0"}
-    words = [sys.executable, "-m", "shosei", "bench", str(folder), "--turns", "1", "--json"]
+    words = [sys.executable, "-c", _MEASURE, str(folder), json.dumps(STREAMS)]
     done = subprocess.run(words, env=environment, stdout=subprocess.PIPE, text=True, check=True)
-    for speed in json.loads(done.stdout)["speeds"]:
-        work = "prefill" if speed["new_tokens"] == 1 else f"{speed['streams']} streams"
-        yield work, speed["tokens_per_second"]
+    return [float(line) for line in done.stdout.split()]

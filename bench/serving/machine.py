@@ -36,6 +36,17 @@ def measured_machine(spec: ModelSpec, rows: int) -> Machine:
         return pool.submit(_measure, spec, rows).result()
 
 
+def measured_bandwidth() -> float:
+    """Bytes/s that are read now, in a process of its own, too."""
+    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+        return pool.submit(_read_bandwidth).result()
+
+
+def _read_bandwidth() -> float:
+    torch.set_num_threads(os.cpu_count() or 1)
+    return this_machine().bandwidth
+
+
 def _measure(spec: ModelSpec, rows: int) -> Machine:
     torch.set_num_threads(os.cpu_count() or 1)
     device = this_machine()

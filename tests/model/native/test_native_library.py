@@ -132,6 +132,8 @@ def test_the_fastest_instructions_that_are_there_are_taken(
     monkeypatch.setattr(instructions.torch.cpu, "get_capabilities", lambda: able)
     monkeypatch.setattr(instructions.platform, "machine", lambda: "x86_64")
     assert instructions.best() is expected
+    assert instructions.best("avx2") is (expected and AVX2)  # the one that was asked for, if it is there
+    assert instructions.best("1") is expected
     monkeypatch.setattr(instructions.platform, "machine", lambda: "aarch64")
     assert instructions.best() is None
 
