@@ -73,7 +73,7 @@ def by_turns(
     rates: Rates = defaultdict(list)
     machines = []
     for who, subject in subjects.items():
-        _measure(subject, who, "32 streams")
+        _measure(subject, who, max(work, key=lambda name: WORK[name][0]))
     for number in range(rounds):
         machines.append(measured_machine(model.spec, WORK[PREFILL][1]))
         order = list(subjects)[:: -1 if number % 2 else 1]
