@@ -24,7 +24,7 @@ from shosei.load.speed import measured_rate
 folder, streams = Path(sys.argv[1]), json.loads(sys.argv[2])
 with engine_of(folder, "--slots", str(max(streams)), "--context", "192", "--no-speculate") as engine:
     for count in streams:
-        measured_rate(engine, count, 64, 8)
+        engine.answers(count, 64, 8)
         print(measured_rate(engine, count, 64, 64), flush=True)
 """
 
