@@ -12,7 +12,7 @@ def wait_briefly() -> None:
     has said. Takes effect before torch is imported.
 
     GNU's OpenMP looks for milliseconds. Where another process wants the core, that is time the other threads need:
-    torch's products beside two busy processes took two to sixteen times as long.
+    torch's products of one row beside busy processes took two to four times as long.
     """
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", _TURNS)

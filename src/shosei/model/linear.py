@@ -113,7 +113,7 @@ def _onednn_product(weight: Tensor) -> Callable[[Tensor, Tensor | None], Tensor]
 def widened_product(weight: Tensor) -> Callable[[Tensor, Tensor | None], Tensor]:
     """With a bfloat16 ``weight`` (outputs, inputs), for processors without AVX-512, where torch computes its own
     product of several rows value by value. A stripe of outputs at a time becomes float32, in which eight rows and more
-    take a half to a sixth of the time; memory never holds more than one stripe."""
+    take half of the time and less; memory never holds more than one stripe."""
     outputs = max(1, _WIDENED_VALUES // weight.shape[1])
 
     def product(x: Tensor, bias: Tensor | None) -> Tensor:
