@@ -24,6 +24,7 @@ from shosei.errors import InputError
 from shosei.files import sha256
 from shosei.log.run import RUN_VARIABLE, recording_if_asked
 from shosei.log.training_events import Section
+from shosei.memory import give_back_free_memory
 from shosei.model import folder
 from shosei.model.device import choose, free_memory
 from shosei.model.linear import bound_products
@@ -71,6 +72,7 @@ def serve_engine(
         torch.set_num_threads(1)
     with progress("first step"):  # which is slow: let no client wait for it
         answer_greedily(model, spec, [[0]], [2], [])
+    give_back_free_memory()  # what packing took beside the weights
     manifest = {
         "config": {
             "slots": slots,
