@@ -16,12 +16,12 @@ from pathlib import Path
 import msgspec
 import torch
 
+from shosei.checksums import remembered_sha256
 from shosei.engine import loading
 from shosei.engine.engine import Engine, Event, answer_greedily
 from shosei.engine.grammar import Grammars
 from shosei.engine.protocol import ClientMessage, Failed, FrameDecoder, Hello, ProtocolError, Submit, Token, frame
 from shosei.errors import InputError
-from shosei.files import sha256
 from shosei.log.run import RUN_VARIABLE, recording_if_asked
 from shosei.log.training_events import Section
 from shosei.memory import give_back_free_memory
@@ -86,7 +86,9 @@ def serve_engine(
             "kernels": loaded.kernels,
         },
         "model": asdict(spec) | {"params": spec.params, "embedding_params": spec.embedding_params},
-        "hashes": {folder.WEIGHTS: sha256(*folder.weight_files(model_folder))} if os.environ.get(RUN_VARIABLE) else {},
+        "hashes": {folder.WEIGHTS: remembered_sha256(*folder.weight_files(model_folder))}
+        if os.environ.get(RUN_VARIABLE)
+        else {},
     }
     with recording_if_asked("engine", "inference", **manifest) as record:
         if record:
