@@ -157,12 +157,12 @@ class Soak:
         full.end_s = time.monotonic()
 
     def figures(self, promises: list[Promise]) -> dict[str, object]:
-        """For a file: what was promised and seen; the memory of each process, by second."""
-        rss = {
+        """For a file: what was promised and seen; the memory of each process's own, by second."""
+        own = {
             name: [(pid, round(at - self._begin, 1), size) for pid, at, size in samples]
-            for name, samples in self._server.rss.items()
+            for name, samples in self._server.own.items()
         }
-        return {"promises": [asdict(promise) for promise in promises], "capacity": self.capacity, "rss": rss}
+        return {"promises": [asdict(promise) for promise in promises], "capacity": self.capacity, "own": own}
 
     def promises(self, account: Account) -> Iterator[Promise]:
         unexplained = self.ledger.unexplained()

@@ -71,7 +71,9 @@ class Server:
     process: psutil.Process
     port: int
     run: Path
-    rss: dict[str, list[tuple[int, float, int]]] = field(default_factory=dict)  # by child: process, second, bytes
+    # By child: process, second, bytes that no file and no shared mapping backs. The engine's cache is shared memory: all
+    # of it is bounded from the start, and its pages are touched for the first time over minutes.
+    own: dict[str, list[tuple[int, float, int]]] = field(default_factory=dict)
 
     def child(self, name: str) -> psutil.Process:
         """The child that does the work: of two, the second is a spare. Raises psutil.NoSuchProcess."""
@@ -84,8 +86,9 @@ class Server:
         for name in VERBS:
             with contextlib.suppress(psutil.Error):
                 child = self.child(name)
-                sample = (child.pid, time.monotonic(), child.memory_info().rss)
-                self.rss.setdefault(name, []).append(sample)
+                memory = child.memory_info()
+                sample = (child.pid, time.monotonic(), memory.rss - memory.shared)
+                self.own.setdefault(name, []).append(sample)
 
     def fill_disk(self) -> Path:
         """Fill the run folder's disk; to be removed again is the file that does it."""
@@ -99,7 +102,7 @@ class Server:
 
     def memory(self, name: str, since_s: float) -> Slope | None:
         """How the memory of the process that lived to the end grew since then; None where that is too short to say."""
-        chosen = [(at, rss) for at, rss in self._of_last(name) if at >= since_s]
+        chosen = [(at, size) for at, size in self._of_last(name) if at >= since_s]
         return Slope.of(chosen) if len(chosen) >= _BLOCKS else None
 
     def warm_s(self, name: str) -> float:
@@ -107,8 +110,8 @@ class Server:
         return next((at for at, _ in self._of_last(name)), 0.0) + WARM_UP_S
 
     def _of_last(self, name: str) -> list[tuple[float, int]]:
-        samples = self.rss.get(name, [])
-        return [(at, rss) for pid, at, rss in samples if pid == samples[-1][0]]
+        samples = self.own.get(name, [])
+        return [(at, size) for pid, at, size in samples if pid == samples[-1][0]]
 
 
 @dataclass(frozen=True)
@@ -123,8 +126,8 @@ class Slope:
 
     @classmethod
     def of(cls, samples: list[tuple[float, int]]) -> Slope:
-        seconds, rss = np.array(samples, dtype=float).T
-        x, y = (np.array([block.mean() for block in np.array_split(values, _BLOCKS)]) for values in (seconds, rss))
+        seconds, sizes = np.array(samples, dtype=float).T
+        x, y = (np.array([block.mean() for block in np.array_split(values, _BLOCKS)]) for values in (seconds, sizes))
         median, _, low, high = theilslopes(y, x, 0.95)
         return cls(*map(float, (np.median(y), median, low, high, x[-1] - x[0])))
 

@@ -7,6 +7,7 @@ import fcntl
 import hashlib
 import os
 import re
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -67,6 +68,22 @@ def locked(path: Path, *, wait: bool = True) -> Iterator[None]:
     with open(path, "a") as file:
         fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield
+
+
+def user_cache() -> Path:
+    """Where what can be made again is kept for this user; it need not exist. Raises OSError for one without a home."""
+    try:
+        return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "shosei"
+    except RuntimeError as error:
+        raise OSError(str(error)) from None
+
+
+def own_folder(folder: Path) -> None:
+    """Make ``folder``, if it is missing, for this user alone. Raises OSError: it cannot be, or others can enter it."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    status = folder.lstat()
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.geteuid() or status.st_mode & 0o077:
+        raise PermissionError(f"{folder} must be a folder of your own that nobody else can enter: chmod 700 {folder}")
 
 
 def sha256(*paths: Path) -> str:

@@ -58,6 +58,24 @@ def expected(model_folder: Path, prompts: list[list[int]], max_tokens: int = 8) 
     return answer_greedily(model, spec, prompts, [max_tokens] * len(prompts), [])
 
 
+def test_an_engine_imports_neither_a_compiler_nor_what_reads_text(model_folder: Path) -> None:
+    """They take longer, and more memory, than all else that it imports beside torch."""
+    code = f"""
+import sys
+from pathlib import Path
+import torch
+from shosei.engine import loading, server
+from shosei.engine.engine import answer_greedily
+from shosei.spec.generation import WeightFormat
+for native in (True, False):
+    loaded = loading.load(Path({str(model_folder)!r}), WeightFormat.STORED, torch.device("cpu"), native)
+    answer_greedily(loaded.model, loaded.spec, [[0]], [2], [])
+print(sorted({{"torch._dynamo", "sympy", "jinja2", "pydantic", "tokenizers"}} & sys.modules.keys()))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
 def test_it_says_what_it_serves(shared: Path) -> None:
     assert asyncio.run(greeting(shared)) == Hello("small", 300, 4000, 4, 16_000)
 

@@ -57,8 +57,8 @@ def serve(
     import asyncio
     from contextlib import nullcontext
 
+    from shosei.checksums import remembered_sha256
     from shosei.config import save
-    from shosei.files import sha256
     from shosei.log.attempt import must_be_new
     from shosei.log.secret import RunSecret
     from shosei.model.hf_config import read_spec
@@ -98,7 +98,7 @@ def serve(
         say_open(url, f"the model {name}")
     manifest = {"model": str(folder), "name": name, "url": url, "slots": asked.slots}
     manifest |= {"keep_rated_text": asked.keep_rated_text, "weights": asked.weights, "context": asked.context}
-    hashes = {WEIGHTS: sha256(*weight_files(folder))} if target else {}
+    hashes = {WEIGHTS: remembered_sha256(*weight_files(folder))} if target else {}
 
     def new_attempt(log: Log) -> bool:
         return must_be_new(log, "serve", {key: manifest[key] for key in _SERVED_ALIKE}, _MEASURING, hashes)

@@ -13,11 +13,11 @@ import torch
 from shosei.cli.limited import begin_step, limited_main, note, run_limited
 from shosei.engine.engine import answer_greedily
 from shosei.errors import InputError
+from shosei.folder_files import is_there
 from shosei.memory import available_memory
 from shosei.model import folder as model_folder
 from shosei.quantity import shown_bytes
 from shosei.text import ChatFormat, load_chat
-from shosei.text.folder_files import is_there
 from shosei.text.foreign import TEMPLATE
 
 # CPU seconds and bytes that text may take; weights take more by their size.

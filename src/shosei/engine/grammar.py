@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from shosei.engine.protocol import Grammar
 from shosei.errors import InputError, installing
-from shosei.text import Tokenizer
 
 # What one mask may cost, lest one answer hold up the step of all. On a busy machine an ambiguous grammar took 44 ms a
 # token at 5,000 items, 240 ms at 10,000 and 430 ms at the library's 50,000; an object of 480 optional properties, near
@@ -79,6 +78,8 @@ class Grammars:
 
     @cached_property
     def _tokens(self) -> Any:
+        from shosei.text import Tokenizer  # of which an engine without grammars has no use
+
         library, ends = _llguidance(), Tokenizer.load(self._folder).end_ids
         try:
             return library.LLTokenizer(str(self._folder / "tokenizer.json"), n_vocab=self._rows, eos_token=ends)

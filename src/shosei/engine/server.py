@@ -16,14 +16,15 @@ from pathlib import Path
 import msgspec
 import torch
 
+from shosei.checksums import remembered_sha256
 from shosei.engine import loading
 from shosei.engine.engine import Engine, Event, answer_greedily
 from shosei.engine.grammar import Grammars
 from shosei.engine.protocol import ClientMessage, Failed, FrameDecoder, Hello, ProtocolError, Submit, Token, frame
 from shosei.errors import InputError
-from shosei.files import sha256
 from shosei.log.run import RUN_VARIABLE, recording_if_asked
 from shosei.log.training_events import Section
+from shosei.memory import give_back_free_memory
 from shosei.model import folder
 from shosei.model.device import choose, free_memory
 from shosei.model.linear import bound_products
@@ -71,6 +72,7 @@ def serve_engine(
         torch.set_num_threads(1)
     with progress("first step"):  # which is slow: let no client wait for it
         answer_greedily(model, spec, [[0]], [2], [])
+    give_back_free_memory()  # what packing took beside the weights
     manifest = {
         "config": {
             "slots": slots,
@@ -84,7 +86,9 @@ def serve_engine(
             "kernels": loaded.kernels,
         },
         "model": asdict(spec) | {"params": spec.params, "embedding_params": spec.embedding_params},
-        "hashes": {folder.WEIGHTS: sha256(*folder.weight_files(model_folder))} if os.environ.get(RUN_VARIABLE) else {},
+        "hashes": {folder.WEIGHTS: remembered_sha256(*folder.weight_files(model_folder))}
+        if os.environ.get(RUN_VARIABLE)
+        else {},
     }
     with recording_if_asked("engine", "inference", **manifest) as record:
         if record:

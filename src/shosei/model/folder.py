@@ -22,8 +22,6 @@ from shosei.model.weights import TYPES, Weights, write
 from shosei.progress import progress
 from shosei.spec import ModelSpec
 from shosei.spec.generation import WeightFormat
-from shosei.text.foreign import token_ids
-from shosei.text.generation import end_ids, sampling_defaults, token_text
 
 __all__ = ["WEIGHTS", "convert", "export", "load", "open_model", "read_spec", "tensor_shapes", "weight_files"]
 
@@ -159,6 +157,9 @@ def special_ids(tokenizer_folder: Path, spec: ModelSpec) -> dict[str, Any]:
 
     Raises InputError if nothing ends an answer, or the tokenizer has more entries than the model has rows.
     """
+    from shosei.text.foreign import token_ids  # with all that reads text, which an engine has no use for
+    from shosei.text.generation import end_ids, token_text
+
     ids = token_ids(read_json(tokenizer_folder, "tokenizer.json"))
     largest = max(ids.values(), default=0)
     if largest >= spec.vocab_size:
@@ -180,6 +181,8 @@ def special_ids(tokenizer_folder: Path, spec: ModelSpec) -> dict[str, Any]:
 def _write(
     spec: ModelSpec, read: Callable[[str], Tensor], dtype: torch.dtype, tokenizer_folder: Path, out: Path
 ) -> None:
+    from shosei.text.generation import sampling_defaults
+
     ids = special_ids(tokenizer_folder, spec)
     out.parent.mkdir(parents=True, exist_ok=True)
     with atomic_path(out) as folder:

@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from shosei import folder_files
 from shosei.errors import InputError
-from shosei.text import folder_files
 
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from shosei.errors import InputError
-from shosei.text.folder_files import is_there, read_text
+from shosei.folder_files import is_there, read_text
 
 CARD = "README.md"
 # Names under which folders have the text of a licence.

@@ -38,13 +38,13 @@ class Transformer(nn.Module):
     def __init__(self, spec: ModelSpec) -> None:
         super().__init__()
         self.spec = spec
-        self.embed_tokens = nn.Embedding(spec.vocab_size, spec.d_model)
+        self.embed_tokens = _table(spec)
         self.layers = nn.ModuleList(Block(spec, layer) for layer in range(spec.n_layers))
         self.norm = RMSNorm(spec.d_model, spec.norm_eps)
         self.lm_head = Linear(spec.d_model, spec.vocab_size)
         self.tie()
         self._rotations = RotationTable(spec)
-        if not self.embed_tokens.weight.is_meta:  # there torch would first load its compiler, for nothing
+        if not self.embed_tokens.weight.is_meta:
             self._initialise()
 
     def forward(self, ids: Tensor, cache: Cache | None = None, kept: Tensor | None = None) -> Tensor:
@@ -194,6 +194,15 @@ class RMSNorm(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         # Products would each convert it for themselves.
         return F.rms_norm(x, self.weight.shape, self.weight, self.eps).to(_product_type(x))
+
+
+def _table(spec: ModelSpec) -> nn.Embedding:
+    """The input table. On torch's meta device nothing is drawn: torch would first load its compiler, for nothing, which
+    takes a second and 60 MB."""
+    rows = torch.empty(spec.vocab_size, spec.d_model, device=torch.get_default_device())
+    if rows.is_meta:
+        return nn.Embedding.from_pretrained(rows, freeze=False)  # type: ignore[no-untyped-call, no-any-return]
+    return nn.Embedding(spec.vocab_size, spec.d_model)
 
 
 def _product_type(x: Tensor) -> torch.dtype:

@@ -58,7 +58,7 @@ class ServeConfig(RatingConfig, AccessConfig):
     )
 
     spare: bool = Field(
-        True, description="Keep a second engine process that waits with torch loaded (240 MB) for a crash."
+        True, description="Keep a second engine process that waits with torch loaded (200 MB) for a crash."
     )
     log: AccessLog = Field(
         AccessLog.NONE, description="json: a line for each request on standard error, without its words."

@@ -13,7 +13,7 @@ from typing import Any
 import tokenizers
 
 from shosei.errors import InputError
-from shosei.text.folder_files import is_there, read_json, read_text
+from shosei.folder_files import is_there, read_json, read_text
 from shosei.text.generation import GENERATION, end_ids, sampling_defaults, token_text
 
 # Of our chat format, InternLM's.

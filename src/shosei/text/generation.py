@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import msgspec
 
 from shosei.errors import InputError
-from shosei.text.folder_files import read_json
+from shosei.folder_files import read_json
 from shosei.wire.openai import LEAST_REPETITION_PENALTY, MOST_REPETITION_PENALTY
 
 GENERATION = "generation_config.json"

@@ -13,7 +13,7 @@ from sentencepiece import sentencepiece_model_pb2
 from tokenizers import Regex, decoders, models, normalizers
 
 from shosei.errors import InputError
-from shosei.text.folder_files import read_bytes
+from shosei.folder_files import read_bytes
 
 schema: Any = sentencepiece_model_pb2  # its classes are made when it is imported
 _SPACE = "▁"

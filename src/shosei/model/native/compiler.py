@@ -6,7 +6,6 @@ import hashlib
 import importlib.util
 import os
 import shutil
-import stat
 import subprocess
 import sys
 import tempfile
@@ -14,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from shosei.errors import installing
+from shosei.files import own_folder, user_cache
 from shosei.model.native.instructions import InstructionSet
 from shosei.progress import progress
 
@@ -109,15 +109,13 @@ def cache_folder() -> Path:
 
     What lies there is loaded into this process, so that nobody else may be able to write to it. Raises Unavailable.
     """
-    home = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    folder = Path(os.environ.get("SHOSEI_NATIVE_CACHE") or f"{home}/shosei/native").expanduser()
+    named = os.environ.get("SHOSEI_NATIVE_CACHE")
+    folder: Path | str = named or "the user's cache"
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        status = folder.lstat()
+        folder = Path(named).expanduser() if named else user_cache() / "native"
+        own_folder(folder)
     except (OSError, RuntimeError) as error:
         raise Unavailable(f"compiled libraries cannot be kept in {folder}: {error}") from None
-    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.geteuid() or status.st_mode & 0o077:
-        raise Unavailable(f"{folder} must be a folder of your own that nobody else can enter: chmod 700 {folder}")
     return folder
 
 
