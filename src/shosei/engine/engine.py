@@ -185,12 +185,12 @@ class Engine:
                 self._schedule.remove(stream)
                 events.append(Failed(number, str(error), error.kind))
                 return
-            reused = 0 if stream.answered else stream.reused
+            reused, preempted = 0 if stream.answered else stream.reused, stream.preempted
             if stream.request.score_prompt and not stream.answered:
                 events.append(PromptScores(number, stream.scores))
             self._schedule.store(stream, 1 if place else item.count)
             finish = stream.take(token, self.max_length)
-            events.append(Token(number, token, finish, its_score, reused))
+            events.append(Token(number, token, finish, its_score, reused, preempted))
             if finish:
                 self._schedule.remove(stream)
             if finish or token != foretold:
