@@ -54,3 +54,36 @@ def test_a_presets_numbers_are_the_same_everywhere(
         assert numbers(on_top["parameters"]) == [spec.params]
         assert numbers(below["parameters"]) == [spec.embedding_params, spec.non_embedding_params]
         assert numbers(below["shape"]) == [getattr(spec, key) for key in SHAPE]
+
+
+@pytest.mark.parametrize(
+    ("kernels", "said"),
+    [
+        (
+            {"layers": "native avx2 int4", "head": "native avx2 int8"},
+            "layers: native avx2 int4 · head: native avx2 int8",
+        ),
+        ({"layers": "native avx512 bf16", "head": "native avx512 bf16"}, "native avx512 bf16"),
+        ({"layers": "torch: there is no C compiler", "head": "torch: there is no C compiler"}, "torch"),
+    ],
+)
+def test_every_view_says_what_computed_the_model(
+    shosei: Shosei, tmp_path: Path, kernels: dict[str, str], said: str
+) -> None:
+    run = make_run(tmp_path / "run")
+    for verb in ("serve", "engine"):
+        with run.recording(verb, "inference", config={"kernels": kernels} if verb == "engine" else {}):
+            pass
+    assert f"Computed by: {said}\n" in shosei("card", run.folder)[1]
+    assert json.loads((run.folder / "card.json").read_text())["kernels"] == kernels
+    page = (run.folder / "card.html").read_text()
+    assert all(f"{part}<" in page or f"{part} " in page for part in said.split(" · "))
+    assert said in (run.folder / "card.md").read_text()
+
+
+def test_a_card_without_an_engine_of_ours_says_nothing_of_kernels(shosei: Shosei, tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run")
+    with run.recording("load", "inference"):
+        pass
+    assert "Computed by" not in shosei("card", run.folder)[1]
+    assert "kernels" not in json.loads((run.folder / "card.json").read_text())

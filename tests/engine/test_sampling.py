@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -21,7 +22,7 @@ from transformers import (
 from model_samples import as_llama, peaked_model
 from shosei.engine.engine import Engine
 from shosei.engine.protocol import Failed, LogitRules, PromptScores, Submit, Token, TokenScore
-from shosei.engine.sampling import sample
+from shosei.engine.sampling import most_probable, sample
 from shosei.model.transformer import Transformer
 from shosei.spec import preset
 
@@ -191,3 +192,21 @@ def test_a_request_that_cannot_be_followed_fails_alone(model: Transformer, reque
     events = run(model, Submit(0, PROMPT, 6), request_)
     assert [event.kind for event in events[9] if isinstance(event, Failed)] == ["invalid_request"]
     assert ids(events[0]) == answer(model, max_tokens=6)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_the_most_probable_token_is_the_first_of_the_largest(dtype: torch.dtype) -> None:
+    torch.manual_seed(0)
+    logits = torch.randn(6, 1000).to(dtype)
+    logits[1, [40, 700]] = 9.0
+    logits[2] = -torch.inf
+    logits[3, [5, 6]] = torch.inf
+    logits[4, 7] = torch.nan
+    logits[5] = 0.0
+    found = most_probable(logits)
+    expected = [max(range(1000), key=row.__getitem__) for row in logits.tolist()]
+    assert [token for _, token in found[:4]] == expected[:4]
+    assert [value for value, _ in found[:4]] == logits.amax(-1).tolist()[:4]
+    assert math.isnan(found[4][0])
+    assert found[5] == (0.0, 0)
+    assert most_probable(logits[:0]) == []

@@ -179,6 +179,8 @@ def test_of_two_that_do_not_fit_the_newer_is_computed_again(model: Transformer) 
     answers = session.finish()
     assert answers == {request.id: alone(model, request) for request in requests}
     assert session.steps > 120  # the newer one ended long after the other
+    told = [(event.id, event.preempted) for event in session.events if isinstance(event, Token) and event.preempted]
+    assert told == [(1, 1)]
 
 
 @pytest.fixture(scope="module")

@@ -281,8 +281,9 @@ def test_tokens_that_the_engine_had_are_told_to_the_client_the_log_and_who_watch
         length = len(front.engine.submitted[0].prompt)
         assert page["vllm:prefix_cache_queries_total",] == 2 * length
         assert page["vllm:prefix_cache_hits_total",] == 4
+        assert page["vllm:num_preemptions_total",] == 6
 
-    play(scene, text="今天", reused=2)
+    play(scene, text="今天", reused=2, preempted=3)
 
 
 def test_running_and_waiting_requests_and_the_cache_they_hold(play: Callable[..., None]) -> None:

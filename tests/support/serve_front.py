@@ -61,6 +61,7 @@ class ScriptedEngine:
     slots: int = 4
     scored: bool = False  # whether the prompt's tokens have the score -0.25 and the end -0.5
     reused: int = 0  # of each prompt's tokens
+    preempted: int = 0  # times before each answer's first token
     tokenizer: Tokenizer = TOKENIZER
     submitted: list[Submit] = field(default_factory=list)
     cancelled: asyncio.Event = field(default_factory=asyncio.Event)
@@ -82,7 +83,8 @@ class ScriptedEngine:
         tokens = self.tokenizer.encode(self.text, allow_special=True)[: request.max_tokens]
         for place, token in enumerate(tokens, 1):
             finish = "length" if self.after == "cut" and place == len(tokens) else ""
-            writer.write(frame(Token(request.id, token, finish, reused=self.reused if place == 1 else 0)))
+            first = {"reused": self.reused, "preempted": self.preempted} if place == 1 else {}
+            writer.write(frame(Token(request.id, token, finish, **first)))
             await asyncio.sleep(0.001)
         if self.after == "wait":
             await self.go_on.wait()

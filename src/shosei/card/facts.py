@@ -50,7 +50,8 @@ def header(card: Scorecard) -> list[Fact]:
     if card.system:
         facts.insert(0, ("system", [card.system]))
     machines: list[Sequence[Words]] = [parts for parts in map(_machine, card.hardware.values()) if parts]
-    return [*facts, *(("machine", parts) for parts in machines or [_UNKNOWN])]
+    facts += [("machine", parts) for parts in machines or [_UNKNOWN]]
+    return [*facts, ("kernels", _kernels(card.kernels))] if card.kernels else facts
 
 
 def conditions(card: Scorecard) -> list[Fact]:
@@ -206,6 +207,14 @@ def _model(model: dict[str, Any]) -> list[Fact]:
     if "params" in model:
         facts.append(("parameters", [as_words(model["params"])]))
     return facts
+
+
+def _kernels(kernels: dict[str, str]) -> list[Words]:
+    """What computed the model, without the reason: once, where all of its parts had the same."""
+    named = {part: kernel.partition(":")[0] for part, kernel in kernels.items()}
+    if len({*named.values()}) == 1:
+        return [named.popitem()[1]]
+    return [text(f"kernels_of_{part}", kernel=kernel) for part, kernel in named.items()]
 
 
 def _shape(model: dict[str, Any]) -> list[Fact]:

@@ -65,8 +65,8 @@ class Meter(msgspec.Struct, frozen=True, kw_only=True):
 class Scorecard(msgspec.Struct, frozen=True, kw_only=True):
     """One attempt of a run. ``metrics`` holds 30 cells: 15 ids, each for training and for inference.
 
-    ``agents`` and ``wrong`` are not in the JSON of a card that has none. ``judgements`` are what the metrics are worth
-    to ``profile``; without a profile there are none.
+    ``kernels``, ``agents`` and ``wrong`` are not in the JSON of a card that has none. ``judgements`` are what the
+    metrics are worth to ``profile``; without a profile there are none.
     """
 
     schema: int = 1
@@ -82,6 +82,7 @@ class Scorecard(msgspec.Struct, frozen=True, kw_only=True):
     sandbox: str
     model: dict[str, Any]
     hardware: dict[str, dict[str, Any]]  # host -> facts
+    kernels: dict[str, str] | msgspec.UnsetType = msgspec.UNSET  # part of a model that an engine of ours served -> what
     versions: dict[str, str]
     hashes: dict[str, str]
     seeds: dict[str, int]
@@ -156,6 +157,7 @@ def build(
             host: _merge("hardware", [begin for begin in begins if begin.host == host], warnings)
             for host in sorted({begin.host for begin in begins})
         },
+        kernels=_kernels(begins),
         versions=_merge("versions", begins, warnings),
         hashes=_merge("hashes", sorted(ends_too, key=_moment), warnings),
         seeds=_merge("seeds", begins, warnings),
@@ -220,6 +222,12 @@ def _served(begins: Iterable[RunBegin]) -> dict[str, Any]:
     """The name under which a server was asked, for a run in which no verb of the build wing told more."""
     name = _last(str(begin.config.get("model") or "") for begin in begins if begin.verb in ("load", "exam"))
     return {"name": name} if name else {}
+
+
+def _kernels(begins: Iterable[RunBegin]) -> dict[str, str] | msgspec.UnsetType:
+    """What computed the parts of the model, as its last engine said."""
+    told = [begin.config["kernels"] for begin in begins if begin.verb == "engine" and "kernels" in begin.config]
+    return told[-1] if told else msgspec.UNSET
 
 
 def _command(begin: RunBegin, end: RunEnd | None) -> Command:

@@ -16,7 +16,7 @@ from shosei.engine.lookup import PromptLookup
 from shosei.engine.protocol import OUT_OF_MEMORY, Cancel, Failed, PromptScores, Submit, Token
 from shosei.engine.refusal import refusal
 from shosei.engine.runner import StepModel, runner_of
-from shosei.engine.sampling import Adjuster, scores
+from shosei.engine.sampling import Adjuster, most_probable, scores
 from shosei.engine.schedule import Schedule, Work, rows_beside_on
 from shosei.engine.stream import TokenStream
 from shosei.errors import InputError
@@ -156,9 +156,7 @@ class Engine:
         A stream moves on once its token is drawn: where there is no memory for that, its part of the step is taken
         again.
         """
-        best, places = logits.max(dim=-1)
-        greedy = [*zip(best.tolist(), places.tolist(), strict=True)]
-        begin = 0
+        greedy, begin = most_probable(logits), 0
         for item in work:
             end = begin + item.wanted
             if item.stream.scoring:
@@ -185,12 +183,12 @@ class Engine:
                 self._schedule.remove(stream)
                 events.append(Failed(number, str(error), error.kind))
                 return
-            reused = 0 if stream.answered else stream.reused
+            reused, preempted = 0 if stream.answered else stream.reused, stream.preempted
             if stream.request.score_prompt and not stream.answered:
                 events.append(PromptScores(number, stream.scores))
             self._schedule.store(stream, 1 if place else item.count)
             finish = stream.take(token, self.max_length)
-            events.append(Token(number, token, finish, its_score, reused))
+            events.append(Token(number, token, finish, its_score, reused, preempted))
             if finish:
                 self._schedule.remove(stream)
             if finish or token != foretold:

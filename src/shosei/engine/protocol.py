@@ -97,7 +97,8 @@ def most_score_bytes(alternatives: int) -> int:
 class Token(msgspec.Struct, tag="token", frozen=True, omit_defaults=True):
     """One more token. With ``finish`` "stop" it is the stop id itself and no part of the answer's text.
 
-    The first of an answer says how many of the prompt's tokens were not computed again, since another prompt had them.
+    The first of an answer says how many of the prompt's tokens were not computed again, since another prompt had them;
+    each, how often the request has given its memory to an older one since the token before.
     """
 
     id: int
@@ -105,6 +106,7 @@ class Token(msgspec.Struct, tag="token", frozen=True, omit_defaults=True):
     finish: str = ""  # "" | "stop" | "length" (max_tokens reached, or the context is full)
     score: TokenScore | None = None
     reused: int = 0
+    preempted: int = 0
 
 
 class PromptScores(msgspec.Struct, tag="prompt_scores", frozen=True):

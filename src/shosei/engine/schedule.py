@@ -70,7 +70,6 @@ class Schedule:
     def __init__(self, slots: int, blocks: int, max_length: int, rows_beside: int, reuse: bool) -> None:
         self.waiting: list[TokenStream] = []
         self.running: list[TokenStream] = []
-        self.preemptions = 0
         self._slots, self._max_length, self._reuse = slots, max_length, reuse
         self.pool = BlockPool(blocks)
         self._rows_beside = rows_beside
@@ -128,7 +127,7 @@ class Schedule:
         stream = self.running.pop()
         self.pool.give_back(stream.blocks)
         stream.blocks, stream.stored = [], 0
-        self.preemptions += 1
+        stream.preempted += 1
         self.add(stream)
 
     def _prompt_rows(self, answering: int, filling: int) -> int:

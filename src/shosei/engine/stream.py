@@ -29,6 +29,7 @@ class TokenStream:
         self.blocks: list[int] = []
         self.stored = 0  # tokens whose keys and values are in the blocks
         self.reused = 0  # of the prompt's, those that were there before the request came
+        self.preempted = 0  # times since the last token
         self.scores: list[TokenScore] = []  # of the prompt's tokens from the second on, if they are asked for
         self._names: list[bytes] = []
         self._random = random.Random(request.seed)
@@ -76,7 +77,7 @@ class TokenStream:
     def take(self, token: int, max_length: int) -> str:
         """Append ``token``; say whether and why the answer ends with it, as in ``protocol.Token``."""
         self.tokens.append(token)
-        self._uniform = None
+        self._uniform, self.preempted = None, 0
         for observer in (self.constraint, self.adjuster, self.lookup):
             if observer:
                 observer.take(token)

@@ -78,6 +78,7 @@ class Counters:
         self._reused = counter(
             "prefix_cache_hits", "Of these, tokens that were in the cache, since another prompt had them"
         )
+        self._preemptions = counter("num_preemptions", "Times that a running request gave its memory to an older one")
         self._generation = counter("generation_tokens", "Tokens generated")
         success = Counter("vllm:request_success", "Answers", [*model, "finished_reason"], registry=registry)
         self._success = {reason: success.labels(name, reason) for reason in _FINISHED}
@@ -90,8 +91,9 @@ class Counters:
         """Have the page tell of the engine's load."""
         self._load = load
 
-    def token(self, after_s: float | None) -> None:
-        """A token came, so many seconds after the one before."""
+    def token(self, after_s: float | None, preempted: int = 0) -> None:
+        """A token came, so many seconds after the one before, while its request was ``preempted`` so many times."""
+        self._preemptions.inc(preempted)
         if after_s is not None:
             self._next_token.observe(after_s)
 

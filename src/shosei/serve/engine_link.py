@@ -90,7 +90,7 @@ class EngineLink:
                         if isinstance(message, Token):
                             if flight.last_token_s is None:
                                 self._counters.prompt_read(len(request.prompt), message.reused)
-                            self._counters.token(flight.next_token())
+                            self._counters.token(flight.next_token(), message.preempted)
                         yield message
             except GenerationFailed:
                 self._quarantine.clear(key)  # the engine has refused it, and lives

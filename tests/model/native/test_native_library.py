@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import subprocess
@@ -41,7 +42,7 @@ def test_a_library_is_compiled_once_and_for_its_owner_alone(cache: Path, tmp_pat
     counting = pretended(tmp_path, COUNTING)
     first, second = (compiler.compiled(AVX2, counting) for _ in range(2))
     assert first == second
-    assert first.read_text() == "made\n"
+    assert first.read_bytes().startswith(b"made\n")
     assert len((tmp_path / "cc.calls").read_text().splitlines()) == 1
     assert cache.stat().st_mode & 0o777 == 0o700
     assert [file.name for file in cache.iterdir()] == [first.name]
@@ -65,6 +66,77 @@ def test_a_compilation_that_fails_leaves_nothing_and_is_quoted(cache: Path, tmp_
     with pytest.raises(Unavailable, match=r"the C compiler failed: step.c:9: error: no such thing"):
         compiler.compiled(AVX2, failing)
     assert not list(cache.iterdir())
+
+
+@pytest.mark.parametrize("kept", [0, 4, 36])
+def test_a_library_that_lacks_its_end_is_compiled_again(cache: Path, tmp_path: Path, kept: int) -> None:
+    counting = pretended(tmp_path, COUNTING)
+    library = compiler.compiled(AVX2, counting)
+    whole = library.read_bytes()
+    assert kept < len(whole)
+    library.write_bytes(whole[:kept])
+    assert compiler.compiled(AVX2, counting).read_bytes() == whole
+    assert len((tmp_path / "cc.calls").read_text().splitlines()) == 2
+
+
+@NEEDS_COMPILER
+def test_half_a_library_does_not_kill_the_process_that_would_load_it(tmp_path: Path) -> None:
+    program = "from shosei.model.native.library import library; print(library().name)"
+    environment = os.environ | {"SHOSEI_NATIVE_CACHE": str(tmp_path / "cache"), "SHOSEI_NATIVE": ""}
+    for _ in range(2):
+        done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment)
+        assert done.stdout.startswith("native "), done.stderr
+        (library,) = (tmp_path / "cache").iterdir()
+        os.truncate(library, library.stat().st_size // 2)
+
+
+def test_a_compiler_that_hangs_is_given_up_with_all_that_it_started(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compiler, "_SECONDS", 0.5)
+    hanging = pretended(tmp_path, 'sleep 600 & echo $! > "$0.child"; wait')
+    with pytest.raises(Unavailable, match="timed out"):
+        compiler.compiled(AVX2, hanging)
+    child = Path("/proc") / (tmp_path / "cc.child").read_text().strip() / "stat"
+    assert not child.exists() or " Z " in child.read_text()  # ended, whether or not somebody has collected it
+    assert not list(cache.iterdir())
+
+
+def test_where_the_systems_compiler_fails_the_wheels_is_taken(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failing = pretended(tmp_path, 'case "$*" in --version) echo old 1.0;; *) echo "error: no AVX2" >&2; exit 1;; esac')
+    monkeypatch.setattr(compiler.shutil, "which", lambda name: failing.command[0])
+    monkeypatch.setattr(compiler.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(Unavailable, match="error: no AVX2"):
+        compiler.compiled(AVX2)
+    (tmp_path / "wheel").mkdir()
+    wheels = pretended(tmp_path / "wheel", COUNTING)
+    monkeypatch.setattr(compiler.importlib.util, "find_spec", lambda name: name)
+    monkeypatch.setattr(compiler, "zig", lambda: wheels)
+    assert compiler.compiled(AVX2).read_bytes().startswith(b"made\n")
+
+
+def test_what_killed_compilations_have_left_is_removed_in_time(cache: Path, tmp_path: Path) -> None:
+    old, new = (cache / f"compiling-{name}" for name in ("old", "new"))
+    for left in (old, new):
+        left.mkdir(parents=True)
+        (left / "half.so").touch()
+    cache.chmod(0o700)
+    os.utime(old, (0, 0))
+    library = compiler.compiled(AVX2, pretended(tmp_path, COUNTING))
+    assert {*cache.iterdir()} == {library, new}
+
+
+def test_a_folder_that_cannot_be_written_is_a_reason(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(**_: object) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr(compiler.tempfile, "TemporaryDirectory", refuse)
+    with pytest.raises(Unavailable, match=f"cannot be kept in {cache}: .*Read-only file system"):
+        compiler.compiled(AVX2, pretended(tmp_path, COUNTING))
 
 
 @pytest.mark.parametrize("mode", [0o755, 0o770, 0o707])
@@ -139,7 +211,7 @@ def test_the_fastest_instructions_that_are_there_are_taken(
 
 
 def test_what_is_no_library_of_ours_is_not_loaded(cache: Path, tmp_path: Path) -> None:
-    with pytest.raises(Unavailable, match="delete it"):
+    with pytest.raises(Unavailable, match=r"cannot be loaded .* SHOSEI_NATIVE_CACHE may name another folder"):
         libraries.load(AVX2, pretended(tmp_path, COUNTING))
 
 
@@ -157,7 +229,7 @@ def test_a_release_carries_a_library_for_each_processor_and_old_systems(
         monkeypatch.setattr(module, "SHIPPED", tmp_path / "lib")
     release.main()
     assert len(list((tmp_path / "lib").iterdir())) == 2
-    monkeypatch.setattr(compiler, "find", lambda: pytest.fail("nothing is compiled where a library is shipped"))
+    monkeypatch.setattr(compiler, "compilers", lambda: pytest.fail("nothing is compiled where a library is shipped"))
     for target in HERE:
         shipped = libraries.load(target).functions._name
         assert Path(shipped).parent == tmp_path / "lib"

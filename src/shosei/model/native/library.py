@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from shosei.model.native import structs
-from shosei.model.native.compiler import Compiler, Unavailable, compiled
+from shosei.model.native.compiler import CACHE, Compiler, Unavailable, compiled
 from shosei.model.native.instructions import InstructionSet, best
 
 SWITCH = "SHOSEI_NATIVE"
@@ -53,7 +53,7 @@ def load(target: InstructionSet, compiler: Compiler | None = None) -> Library:
         functions.native_product.argtypes = [c_void_p, c_void_p, c_int64, c_void_p, c_void_p, c_void_p]
         _require_same_structs(functions)
     except (OSError, AttributeError) as error:
-        raise Unavailable(f"{path} cannot be loaded ({error}); delete it to have it compiled again") from None
+        raise Unavailable(f"{path} cannot be loaded ({error}); {CACHE} may name another folder") from None
     return Library(target, functions)
 
 
