@@ -71,8 +71,8 @@ class Server:
     process: psutil.Process
     port: int
     run: Path
-    # By child: process, second, bytes that no file and no shared mapping backs. The engine's cache is shared memory: it
-    # is bounded from the start, and its pages are touched for the first time over minutes.
+    # By child: process, second, bytes that no file and no shared mapping backs. The engine's cache is shared memory of
+    # a size that is fixed from the start, and its pages are touched for the first time over minutes.
     own: dict[str, list[tuple[int, float, int]]] = field(default_factory=dict)
 
     def child(self, name: str) -> psutil.Process:
