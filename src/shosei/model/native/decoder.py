@@ -66,13 +66,11 @@ class NativeModel:
     One thread at a time may call ``logits``.
     """
 
-    def __init__(
-        self, spec: ModelSpec, library: Library, weights: WeightFormat, head: WeightFormat | None = None
-    ) -> None:
-        """Still without weights, which ``take`` brings; ``head`` is the output matrix's format, if it has another."""
+    def __init__(self, spec: ModelSpec, library: Library, weights: WeightFormat) -> None:
+        """Still without weights, which ``take`` brings."""
         assert obstacle(spec) is None
         self.spec, self.library = spec, library
-        self._format, self._head_format = Format.of(weights), Format.of(head or weights)
+        self._format, self._head_format = Format.of(weights.layers), Format.of(weights.head)
         self._matrices: dict[str, tuple[PackedMatrix, slice]] = {}  # by the module that fills a part of them
         self._vectors: dict[str, Tensor] = {}
         self._missing: set[str] = set()
@@ -175,20 +173,18 @@ class NativeModel:
         return structs.Model(*numbers, *pointers, layers, self._head.struct())
 
 
-def of_transformer(
-    model: Transformer, library: Library, weights: WeightFormat, head: WeightFormat | None = None
-) -> NativeModel:
+def of_transformer(model: Transformer, library: Library, weights: WeightFormat) -> NativeModel:
     """A copy of ``model``'s weights as they are now; it must not be packed."""
-    native = NativeModel(model.spec, library, weights, head)
+    native = NativeModel(model.spec, library, weights)
     for name, parameter in model.named_parameters():
         native.take(name, parameter)
     return native
 
 
-def load(path: Path, library: Library, weights: WeightFormat, head: WeightFormat | None = None) -> NativeModel:
+def load(path: Path, library: Library, weights: WeightFormat) -> NativeModel:
     """The model folder ``path``, each matrix of which is packed as it comes. Raises InputError as ``folder.load``."""
     spec, stored = folder.open_model(path)
-    native = NativeModel(spec, library, weights, head)
+    native = NativeModel(spec, library, weights)
     with progress("loading and packing the weights", spec.params, "parameters") as work:
         for name, shape in folder.tensor_shapes(spec).items():
             tensor = stored.read(name, shape)
