@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from model_samples import random_model, reduced, save_tokenizer
 from shosei.engine.engine import answer_greedily
-from shosei.model import folder, int4
+from shosei.model import folder, int4, int8
 from shosei.model.int4 import Int4Weight, dequantize, quantize
 from shosei.model.int8 import Int8Weight
 from shosei.model.linear import Linear
@@ -128,6 +128,18 @@ def test_a_folder_is_loaded_with_every_matrix_rounded_and_all_else_as_it_was(exp
     assert (model.logits(model(ids)).float() - expected).norm() < 0.03 * expected.norm()
 
 
+@torch.inference_mode()
+def test_the_head_may_have_8_bits_beside_layers_in_4(exported: Path) -> None:
+    model, _ = folder.load(exported, torch.bfloat16, WeightFormat.INT4_HEAD8)
+    model.pack()
+    ids = torch.arange(24).view(2, 12)
+    hidden = model(ids)
+    assert torch.equal(hidden, load(exported)(ids))
+    head = folder.load(exported, torch.bfloat16)[0].lm_head.weight
+    expected = hidden.float() @ int8.dequantize(*int8.quantize(head)).T
+    assert (model.logits(hidden).float() - expected).norm() < 0.01 * expected.norm()
+
+
 def test_answers_do_not_depend_on_how_many_are_asked(exported: Path) -> None:
     model = load(exported)
     prompts = [[7 * number % 300 + 1, 5, number + 9] for number in range(12)]
@@ -135,13 +147,19 @@ def test_answers_do_not_depend_on_how_many_are_asked(exported: Path) -> None:
     assert answers[0] == answers[1] == answers[2]
 
 
-@pytest.mark.parametrize(("weights", "kind"), [(WeightFormat.INT4, Int4Weight), (WeightFormat.INT8, Int8Weight)])
-def test_the_bytes_are_those_on_paper(
-    weights: WeightFormat, kind: type[Int4Weight] | type[Int8Weight], exported: Path
-) -> None:
-    spec = folder.read_spec(exported)
+KINDS = {
+    WeightFormat.INT8: (Int8Weight, Int8Weight),
+    WeightFormat.INT4: (Int4Weight, Int4Weight),
+    WeightFormat.INT4_HEAD8: (Int4Weight, Int8Weight),
+}
+
+
+@pytest.mark.parametrize("weights", KINDS)
+def test_the_bytes_are_those_on_paper(weights: WeightFormat, exported: Path) -> None:
+    spec, (of_layers, of_head) = folder.read_spec(exported), KINDS[weights]
     with torch.device("meta"):
-        shapes = [module.weight.shape for module in Transformer(spec).modules() if isinstance(module, Linear)]
-    held = [vars(kind(torch.zeros(shape))).values() for shape in shapes]
+        modules = {name: each for name, each in Transformer(spec).named_modules() if isinstance(each, Linear)}
+    kinds = {name: of_head if name == "lm_head" else of_layers for name in modules}
+    held = [vars(kinds[name](torch.zeros(module.weight.shape))).values() for name, module in modules.items()]
     real = sum(tensor.nbytes for tensors in held for tensor in tensors if isinstance(tensor, torch.Tensor))
     assert product_bytes(spec, weights) == real

@@ -33,7 +33,10 @@ _MAX_RESTARTS, _PER_S, _BACKOFF_S = 6, 600.0, 0.1
 ModelOption = Annotated[Path, typer.Option(help="Model folder.")]
 WeightsOption = Annotated[
     WeightFormat,
-    typer.Option(help="stored: in the type of the model's files; int8, int4: matrices in 8 or 4 bits, the rest bf16."),
+    typer.Option(
+        help="stored: in the type of the model's files; int8, int4: matrices in 8 or 4 bits, the rest bf16; "
+        "int4-head8: 8 for the head, 4 for all others."
+    ),
 ]
 ContextOption = Annotated[
     int, typer.Option(min=0, help="Most tokens of a prompt with its answer (0: the model's context).")

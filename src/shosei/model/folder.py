@@ -86,7 +86,7 @@ def load(
             own_name = name.removeprefix("model.")
             module = model.get_submodule(own_name.rpartition(".")[0])
             if quantised and tensor.ndim == 2 and isinstance(module, Linear):
-                module.quantize(tensor.to(device, dtype), weights)
+                module.quantize(tensor.to(device, dtype), weights.head if name == _HEAD else weights.layers)
             else:
                 # A copy: the file is mapped no longer than it is read.
                 state[own_name] = tensor.to(device, dtype, copy=True)
@@ -94,7 +94,7 @@ def load(
         model.load_state_dict(state, strict=False, assign=True)
         model.tie()
         if quantised and spec.tied:
-            model.lm_head.quantize(model.embed_tokens.weight, weights)
+            model.lm_head.quantize(model.embed_tokens.weight, weights.head)
     return model.eval(), spec
 
 

@@ -69,8 +69,8 @@ class Linear(nn.Module):
         return whole
 
     def quantize(self, weight: Tensor, weights: WeightFormat = WeightFormat.INT4) -> None:
-        """Take ``weight`` (outputs, inputs) in 8 or 4 bits; as it is, if 4 bits want its inputs to be a whole number of
-        groups and they are not.
+        """Take ``weight`` (outputs, inputs) in 8 or 4 bits, INT8 or INT4; as it is, if 4 bits want its inputs to be a
+        whole number of groups and they are not.
 
         From then on it takes bfloat16.
         """

@@ -37,7 +37,8 @@ class ServeConfig(RatingConfig, AccessConfig):
     slots: int = Field(16, ge=1, le=1024, description="Requests that are answered at the same time.")
     weights: WeightFormat = Field(
         WeightFormat.STORED,
-        description="stored: in the type of the model's files; int8, int4: matrices in 8 or 4 bits, the rest bf16.",
+        description="stored: in the type of the model's files; int8, int4: matrices in 8 or 4 bits, the rest bf16; "
+        "int4-head8: 8 for the head, 4 for all others.",
     )
     context: int = Field(0, ge=0, description="Most tokens of a prompt with its answer; 0: the model's context.")
 

@@ -21,11 +21,23 @@ _FILLED = 0.9
 
 
 class WeightFormat(StrEnum):
-    """How an engine holds the weights: in the type that they are stored in, or every matrix in 8 or 4 bits a weight."""
+    """How an engine holds the weights: in the type that they are stored in, or every matrix in 8 or 4 bits a weight, or
+    in 4 bits all but the head, which is in 8: it chooses the token, and bears rounding worst."""
 
     STORED = "stored"
     INT8 = "int8"
     INT4 = "int4"
+    INT4_HEAD8 = "int4-head8"
+
+    @property
+    def layers(self) -> WeightFormat:
+        """Of the layers' matrices: STORED, INT8 or INT4."""
+        return WeightFormat.INT4 if self is WeightFormat.INT4_HEAD8 else self
+
+    @property
+    def head(self) -> WeightFormat:
+        """Of the output matrix: STORED, INT8 or INT4."""
+        return WeightFormat.INT8 if self is WeightFormat.INT4_HEAD8 else self
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,18 +100,23 @@ def product_bytes(spec: ModelSpec, weights: WeightFormat, value_bytes: int = _BF
         return value_bytes * spec.matmul_params
     attention = spec.n_heads * spec.head_dim
     of_heads = attention + 2 * spec.n_kv_heads * spec.head_dim
-    # Inputs and outputs, all matrices of the same inputs together.
-    shapes = [
-        (spec.d_model, spec.n_layers * (of_heads + 2 * spec.intermediate_size) + spec.vocab_size),
-        (attention, spec.n_layers * spec.d_model),
-        (spec.intermediate_size, spec.n_layers * spec.d_model),
+    # Inputs and outputs, all matrices of the same inputs and format together.
+    matrices = [
+        (spec.d_model, spec.n_layers * (of_heads + 2 * spec.intermediate_size), weights.layers),
+        (attention, spec.n_layers * spec.d_model, weights.layers),
+        (spec.intermediate_size, spec.n_layers * spec.d_model, weights.layers),
+        (spec.d_model, spec.vocab_size, weights.head),
     ]
+    biases = spec.matmul_params - sum(inputs * outputs for inputs, outputs, _ in matrices)
+    return sum(_quantised_bytes(*matrix) for matrix in matrices) + _BF16 * biases
+
+
+def _quantised_bytes(inputs: int, outputs: int, weights: WeightFormat) -> int:
+    """Of a matrix in INT8 or INT4."""
+    values = inputs * outputs
     if weights is WeightFormat.INT8:
-        small = sum(inputs * outputs for inputs, outputs in shapes)
-        scales = _FLOAT32 * sum(outputs for _, outputs in shapes)
-        return small + scales + _BF16 * (spec.matmul_params - small)
-    small = sum(inputs * outputs for inputs, outputs in shapes if fits_int4(inputs))
-    return small // 2 + small // INT4_GROUP * 2 * _BF16 + _BF16 * (spec.matmul_params - small)
+        return values + _FLOAT32 * outputs
+    return values // 2 + values // INT4_GROUP * 2 * _BF16 if fits_int4(inputs) else _BF16 * values
 
 
 def fits_int4(inputs: int) -> bool:

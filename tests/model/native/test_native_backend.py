@@ -21,7 +21,7 @@ def test_the_library_computes_what_it_can(library: Library, monkeypatch: pytest.
     for weights, dtype in ((WeightFormat.STORED, torch.bfloat16), (WeightFormat.INT4, torch.bfloat16)):
         assert backend.backend_for(SPEC, weights, dtype, CPU).library is library
     chosen = backend.backend_for(SPEC, WeightFormat.INT4, torch.bfloat16, CPU)
-    lines = dict(backend.explained(chosen, SPEC, WeightFormat.INT4, head=WeightFormat.INT8))
+    lines = dict(backend.explained(chosen, SPEC, WeightFormat.INT4_HEAD8))
     assert lines["gate and up, 1,024 × 192, int4"] == library.name
     assert lines["head, 2,048 × 192, int8"] == library.name
 

@@ -99,9 +99,8 @@ def test_quantised_logits_are_those_of_the_weights_that_the_codes_stand_for(
 def test_the_head_may_have_a_format_of_its_own(library: Library) -> None:
     model = random_model(SMALL)
     parts = Part(TOKENS[:40], 0, [0, 1])
-    four, mixed = (
-        decoder.of_transformer(model, library, WeightFormat.INT4, head) for head in (None, WeightFormat.INT8)
-    )
+    formats = (WeightFormat.INT4, WeightFormat.INT4_HEAD8)
+    four, mixed = (decoder.of_transformer(model, library, weights) for weights in formats)
     assert mixed.nbytes > four.nbytes
     assert mixed.kernels == {"layers": f"{library.name} int4", "head": f"{library.name} int8"}
     exact = rounded(SMALL, Format.INT4)

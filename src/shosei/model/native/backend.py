@@ -44,9 +44,7 @@ def backend_for(spec: ModelSpec, weights: WeightFormat, dtype: torch.dtype, devi
         return Backend(None, str(unavailable))
 
 
-def explained(
-    backend: Backend, spec: ModelSpec, weights: WeightFormat, head: WeightFormat | None = None
-) -> list[tuple[str, str]]:
+def explained(backend: Backend, spec: ModelSpec, weights: WeightFormat) -> list[tuple[str, str]]:
     """Each matrix of the model, with its outputs and inputs, and what computes its products."""
     of_heads = (spec.n_heads + 2 * spec.n_kv_heads) * spec.head_dim
     matrices = {
@@ -58,7 +56,7 @@ def explained(
     }
     lines = []
     for name, (outputs, inputs) in matrices.items():
-        packed = Format.of(head or weights) if name == "head" else Format.of(weights)
+        packed = Format.of(weights.head if name == "head" else weights.layers)
         computed_by = f"torch: {backend.reason}" if backend.library is None else backend.library.name
         lines.append((f"{name}, {outputs:,} × {inputs:,}, {packed.name.lower()}", computed_by))
     return lines

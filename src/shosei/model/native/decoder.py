@@ -38,7 +38,7 @@ class Rows(Protocol):
     @property
     def positions(self) -> Tensor: ...  # (N,) int64
     @property
-    def starts(self) -> list[int]: ...  # S + 1
+    def starts(self) -> Tensor: ...  # (S + 1,) int64
     @property
     def tables(self) -> Tensor: ...  # (S, most blocks) int32
     @property
@@ -66,13 +66,11 @@ class NativeModel:
     One thread at a time may call ``logits``.
     """
 
-    def __init__(
-        self, spec: ModelSpec, library: Library, weights: WeightFormat, head: WeightFormat | None = None
-    ) -> None:
-        """Still without weights, which ``take`` brings; ``head`` is the output matrix's format, if it has another."""
+    def __init__(self, spec: ModelSpec, library: Library, weights: WeightFormat) -> None:
+        """Still without weights, which ``take`` brings."""
         assert obstacle(spec) is None
         self.spec, self.library = spec, library
-        self._format, self._head_format = Format.of(weights), Format.of(head or weights)
+        self._format, self._head_format = Format.of(weights.layers), Format.of(weights.head)
         self._matrices: dict[str, tuple[PackedMatrix, slice]] = {}  # by the module that fills a part of them
         self._vectors: dict[str, Tensor] = {}
         self._missing: set[str] = set()
@@ -120,9 +118,9 @@ class NativeModel:
 
         A row's are the same bits whatever rows are computed beside it. Raises torch's error where memory is short.
         """
-        starts = torch.tensor(batch.starts)
         rows, tables = len(batch.tokens), batch.tables
-        pointers = (tensor.data_ptr() for tensor in (batch.tokens, batch.positions, starts, batch.wanted, tables))
+        tensors = (batch.tokens, batch.positions, batch.starts, batch.wanted, tables)
+        pointers = (tensor.data_ptr() for tensor in tensors)
         of_batch = structs.Batch(rows, len(tables), len(batch.wanted), tables.shape[1], *pointers)
         of_cache = structs.Cache(cache.k.data_ptr(), cache.v.data_ptr(), *cache.k.stride()[:3])
         self._model.pool = structs.pool()
@@ -175,20 +173,18 @@ class NativeModel:
         return structs.Model(*numbers, *pointers, layers, self._head.struct())
 
 
-def of_transformer(
-    model: Transformer, library: Library, weights: WeightFormat, head: WeightFormat | None = None
-) -> NativeModel:
+def of_transformer(model: Transformer, library: Library, weights: WeightFormat) -> NativeModel:
     """A copy of ``model``'s weights as they are now; it must not be packed."""
-    native = NativeModel(model.spec, library, weights, head)
+    native = NativeModel(model.spec, library, weights)
     for name, parameter in model.named_parameters():
         native.take(name, parameter)
     return native
 
 
-def load(path: Path, library: Library, weights: WeightFormat, head: WeightFormat | None = None) -> NativeModel:
+def load(path: Path, library: Library, weights: WeightFormat) -> NativeModel:
     """The model folder ``path``, each matrix of which is packed as it comes. Raises InputError as ``folder.load``."""
     spec, stored = folder.open_model(path)
-    native = NativeModel(spec, library, weights, head)
+    native = NativeModel(spec, library, weights)
     with progress("loading and packing the weights", spec.params, "parameters") as work:
         for name, shape in folder.tensor_shapes(spec).items():
             tensor = stored.read(name, shape)

@@ -28,6 +28,7 @@ class Format(IntEnum):
 
     @classmethod
     def of(cls, weights: WeightFormat) -> Format:
+        """Of a matrix that is held as STORED, INT8 or INT4."""
         return {WeightFormat.STORED: cls.BF16, WeightFormat.INT8: cls.INT8, WeightFormat.INT4: cls.INT4}[weights]
 
     @property
