@@ -16,7 +16,7 @@ from scipy import stats
 from shosei.errors import InputError, MeasurementInvalid
 from shosei.log import Log, TuneTrial, TuneTrialBegin
 from shosei.tune.setting import Candidate
-from shosei.tune.trial import Trial, TrialResult
+from shosei.tune.trial import TrialResult
 from tune_functions import SPACE, Function, Simulated
 
 sys.path.append(str(Path(__file__).parents[2] / "bench"))  # last: some of its scripts have the names of packages
@@ -25,7 +25,7 @@ from tune import study
 DEFAULT = {"slots": 8, "weights": "bf16"}
 
 
-def noisy(gain: Callable[[Candidate], float], noise: float, seed: int = 5) -> Callable[[Trial], float]:
+def noisy(gain: Callable[[Candidate], float], noise: float, seed: int = 5) -> Callable[[TuneTrialBegin], float]:
     chance = random.Random(seed)
     return lambda trial: 10 * math.exp(gain(trial.candidate) + chance.gauss(0, noise))
 
@@ -116,7 +116,7 @@ def test_no_budget_of_trials_is_exceeded(trials: int) -> None:
 def test_a_budget_of_time_is_kept_to_within_a_trial_and_leaves_time_to_confirm() -> None:
     chance = random.Random(3)
 
-    def slow(trial: Trial) -> TrialResult:
+    def slow(trial: TuneTrialBegin) -> TrialResult:
         return TrialResult(10 * math.exp(int4_is_better(trial.candidate)), seconds=chance.uniform(20, 40))
 
     simulated = Simulated(Function(slow), "30m")
@@ -142,7 +142,7 @@ def test_a_default_that_never_works_ends_the_study() -> None:
 
 
 def test_what_crashes_or_misses_a_limit_is_a_result_and_never_a_finalist() -> None:
-    def measured(trial: Trial) -> TrialResult:
+    def measured(trial: TuneTrialBegin) -> TrialResult:
         slots, weights = trial.candidate["slots"], trial.candidate["weights"]
         if weights == "int4":
             return TrialResult(None, reason="exit code 1", seconds=1.0)
@@ -158,7 +158,7 @@ def test_what_crashes_or_misses_a_limit_is_a_result_and_never_a_finalist() -> No
 
 
 def test_a_finalist_that_fails_in_the_confirmation_is_not_confirmed() -> None:
-    def measured(trial: Trial) -> TrialResult:
+    def measured(trial: TuneTrialBegin) -> TrialResult:
         fails = trial.stage == "confirm" and trial.round > 2 and trial.candidate["weights"] == "int4"
         return TrialResult(None if fails else 10 * math.exp(int4_is_better(trial.candidate)), seconds=1.0)
 
@@ -168,7 +168,7 @@ def test_a_finalist_that_fails_in_the_confirmation_is_not_confirmed() -> None:
 
 
 def test_a_finalist_that_misses_a_limit_again_and_again_is_not_confirmed() -> None:
-    def measured(trial: Trial) -> TrialResult:
+    def measured(trial: TuneTrialBegin) -> TrialResult:
         missed = trial.stage == "confirm" and trial.candidate["weights"] == "int4"
         said = {"response_time.p95": "missed" if missed else "pass"}
         return TrialResult(10 * math.exp(int4_is_better(trial.candidate)), limits=said, seconds=1.0)
@@ -180,7 +180,7 @@ def test_a_finalist_that_misses_a_limit_again_and_again_is_not_confirmed() -> No
 def test_a_confirmation_that_cannot_succeed_any_more_ends_early() -> None:
     chance = random.Random(8)
 
-    def lucky_in_the_search(trial: Trial) -> float:
+    def lucky_in_the_search(trial: TuneTrialBegin) -> float:
         gain = int4_is_better(trial.candidate) if trial.stage == "search" else -int4_is_better(trial.candidate)
         return 10 * math.exp(gain + chance.gauss(0, 0.1))
 
@@ -200,7 +200,7 @@ def cut(log: Log, ended: int) -> Log:
 
 @pytest.mark.parametrize("ended", [0, 1, 7, 19, 23, 24, 25, 40])
 def test_a_study_that_was_killed_goes_on_to_the_same_end(ended: int) -> None:
-    def measured(trial: Trial) -> float:  # the same again for the same trial
+    def measured(trial: TuneTrialBegin) -> float:  # the same again for the same trial
         return noisy(int4_is_better, 0.1, trial.number)(trial)
 
     whole = Simulated(Function(measured))
@@ -223,7 +223,7 @@ def test_tasks_are_paired_and_a_challenger_is_dropped_over_them() -> None:
     """Of an agent system: rungs and confirmation have tasks of their own; style b solves a third more."""
     space = {"style": SPACE["weights"].model_copy(update={"choices": ["a", "b", "c"], "default": "a"})}
 
-    def measured(trial: Trial) -> TrialResult:
+    def measured(trial: TuneTrialBegin) -> TrialResult:
         group = f"{trial.stage}{trial.rung}"
         style, units = trial.candidate["style"], {}
         for task in range(40):

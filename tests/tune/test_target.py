@@ -11,10 +11,9 @@ from hypothesis import strategies as st
 
 from shosei.errors import InputError
 from shosei.profile.profile import read_profile
-from shosei.tune.asked import asked
 from shosei.tune.budget import Budget
 from shosei.tune.setting import Setting, are_alike, candidate_id, default_of
-from shosei.tune.target import Objective, read_target, shipped
+from shosei.tune.target import Objective, asked, read_target, shipped
 from tune_servers import SLOTS, WEIGHTS
 from tune_targets import target
 
@@ -82,25 +81,29 @@ def test_overrides_have_the_last_word(tmp_path: Path) -> None:
         ("error_rate", "inference", False, False),
         ("training_speed.bits_per_character", "training", False, True),
         ("memory", "inference", False, True),
+        ("pass_at_1.tokens_per_solved", "inference", True, True),
+        ("inference_speed.achieved_over_offered", "inference", True, False),
+        ("crash_rate.per_1000h", "inference", False, True),
+        ("f1.exact_match", "inference", True, False),
     ],
 )
 def test_direction_and_kind_of_a_gain_are_the_metrics(
     figure: str, phase: Any, is_higher: bool, is_relative: bool
 ) -> None:
     objective = Objective(figure=figure, phase=phase)
-    assert (objective.is_higher, objective.is_relative) == (is_higher, is_relative)
-    assert objective.model_copy(update={"direction": "lower", "relative": True}).is_higher is False
+    assert (objective.better == "higher", objective.is_relative) == (is_higher, is_relative)
+    assert objective.model_copy(update={"direction": "lower", "relative": True}).better == "lower"
 
 
 def test_all_that_is_asked_is_in_the_hash(tmp_path: Path) -> None:
     mine, chatbot, pretrain = of(tmp_path), read_profile("chatbot"), read_profile("pretrain")
-    budget = Budget.parse("60trials")
+    budget = "60trials"
     variants = [
         asked(mine, chatbot, budget, 1),
         asked(mine, chatbot, budget, 2),
         asked(mine, None, budget, 1),
         asked(mine, pretrain, budget, 1),
-        asked(mine, chatbot, Budget.parse("61trials"), 1),
+        asked(mine, chatbot, "61trials", 1),
         asked(of(tmp_path, space={"slots": SLOTS | {"high": 63}}), chatbot, budget, 1),
         asked(of(tmp_path, objective=OBJECTIVE | {"gain": 0.06}), chatbot, budget, 1),
         asked(of(tmp_path, serve={"command": ["y"]}), chatbot, budget, 1),
@@ -114,9 +117,9 @@ def test_all_that_is_asked_is_in_the_hash(tmp_path: Path) -> None:
 
 def test_a_header_may_be_a_secret_and_is_not_logged(tmp_path: Path) -> None:
     serve = SERVE | {"load": {"header": ["X-Key: abc"], "rate": 3}}
-    begin = asked(of(tmp_path, serve=serve), None, Budget.parse("60trials"), 1)
+    begin = asked(of(tmp_path, serve=serve), None, "60trials", 1)
     assert begin.settings == SERVE | {"load": {"rate": 3}}
-    assert begin.target_hash != asked(of(tmp_path), None, Budget.parse("60trials"), 1).target_hash
+    assert begin.target_hash != asked(of(tmp_path), None, "60trials", 1).target_hash
 
 
 @pytest.mark.parametrize(

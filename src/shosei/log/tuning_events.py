@@ -43,16 +43,9 @@ class TuneTrialBegin(Event, tag="tune.trial.begin"):
     folder: str  # below the search's folder
 
 
-class TuneTrial(Event, tag="tune.trial"):
+class TuneTrial(TuneTrialBegin, tag="tune.trial"):
     """A trial ended: what it was, as in its begin, and what came of it."""
 
-    number: Int64
-    candidate: dict[str, Any]
-    stage: str
-    round: Int64
-    rung: Int64
-    seed: Int64
-    folder: str
     state: str  # done | failed (it crashed, was not ready, or measured nothing)
     seconds: float
     value: float | None = None  # of the objective's figure
@@ -61,6 +54,11 @@ class TuneTrial(Event, tag="tune.trial"):
     units: dict[str, float] = {}  # of tasks: what each adds to the value, by its key; the same keys are paired
     limits: dict[str, str] = {}  # METRIC.FIGURE -> pass | missed | unknown
     reason: str = ""  # why it failed
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether it measured the objective and missed no limit."""
+        return self.value is not None and "missed" not in self.limits.values()
 
 
 class TuneFinalist(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -46,7 +46,7 @@ class Axis:
 class Mark:
     """A point of a chart, in percent. ``place``: among the finalists, 0 for none. ``title``: for a pointer over it.
 
-    ``is_kept``: no limit was missed, which the default may have, too.
+    ``is_kept``: it measured something and missed no limit, which the default may have, too.
     """
 
     x: float
@@ -82,7 +82,7 @@ def course(report: Report) -> Chart | None:
     marks, corners, highest = [], list[tuple[float, float]](), -math.inf
     for point in report.points:
         marks.append(_mark(report, point, x.at(point.trial.number), y))
-        if point.gain is not None and point.gain > highest and point.is_kept and point.trial.stage == "search":
+        if point.gain is not None and point.gain > highest and point.trial.is_kept and point.trial.stage == "search":
             corners += [(marks[-1].x, corners[-1][1])] if corners else []
             corners.append((marks[-1].x, marks[-1].y))
             highest = point.gain
@@ -119,8 +119,8 @@ def _mark(report: Report, point: Point, x: float, y: Axis) -> Mark:
         shape = "failed"
     elif trial.candidate == report.begin.default:
         shape = "default"
-    elif not point.is_kept:
+    elif not point.trial.is_kept:
         shape = "missed"
     gain, candidate = report.gained(point.gain), report.changes(trial.candidate)
     title = text("tune.mark", number=trial.number, candidate=candidate, gain=gain)
-    return Mark(x, _FOOT if point.gain is None else y.at(point.gain), shape, place, title, point.is_kept)
+    return Mark(x, _FOOT if point.gain is None else y.at(point.gain), shape, place, title, point.trial.is_kept)

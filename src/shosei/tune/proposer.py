@@ -17,16 +17,16 @@ if TYPE_CHECKING:
 class Proposer:
     """Optuna's ask and tell. With a ``storage`` URL, machines that search under the same ``name`` share what they know.
 
-    ``design``: how many candidates are spread evenly before TPE has its say. Raises InputError for a storage that
-    cannot be used.
+    Raises InputError for a storage that cannot be used.
     """
 
-    def __init__(self, space: Space, design: int, seed: int, storage: str = "", name: str = "") -> None:
+    def __init__(self, space: Space, seed: int, storage: str = "", name: str = "") -> None:
         import optuna
 
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self._distributions = {key: _distribution(setting) for key, setting in space.items()}
-        self._design = spread(space, design, seed)
+        self._space, self._seed = space, seed
+        self._design: list[Candidate] = []
         self._asked: dict[str, optuna.Trial] = {}
         try:
             self._study = optuna.create_study(
@@ -41,6 +41,11 @@ class Proposer:
                 raise
             reason = str(error).partition("\n")[0]  # without the URL, which may hold a password
             raise InputError(f"--storage: Optuna cannot use it: {reason}") from None
+
+    def spread(self, count: int) -> None:
+        """Spread the next ``count`` candidates evenly, before TPE has its say."""
+        self._design = spread(self._space, count, self._seed)
+        self._seed += 1  # the next ones are others
 
     def propose(self, logged: Candidate | None = None) -> Candidate:
         """The next candidate: as the log has it, else the design's, else what TPE makes of all that it was told."""
