@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -61,11 +61,12 @@ class Simulated:
     space: Space = field(default_factory=lambda: dict(SPACE))
     events: list[Event] = field(default_factory=list)
 
-    def run(self, past: Log | None = None) -> TuneVerdict:
+    def run(self, past: Log | None = None, earlier: Sequence[str] = ()) -> TuneVerdict:
         said = {"name": "simulated", "kind": "serve", "settings": {}, "folder": Path()}
         target = Target.model_validate({**said, "objective": self.objective, "space": self.space})
         record = Record(Path("/nowhere"), self.events.append, past)
-        return Study(target, self.function, record, Budget.parse(self.budget), self.seed).run()
+        study = Study(target, self.function, record, Budget.parse(self.budget), self.seed)
+        return study.run(earlier=[*map(Budget.parse, earlier)])
 
     @property
     def log(self) -> Log:

@@ -211,6 +211,40 @@ def test_a_study_that_was_killed_goes_on_to_the_same_end(ended: int) -> None:
     assert [trial.number for trial in resumed.function.taken] == list(range(ended + 1, expected.trials + 1))
 
 
+@pytest.mark.parametrize(("budget", "ended"), [("12trials", 0), ("20trials", 8), ("20trials", 5)])
+def test_a_search_goes_on_under_a_larger_budget_with_all_that_it_knows(budget: str, ended: int) -> None:
+    def measured(trial: TuneTrialBegin) -> float:
+        return noisy(int4_is_better, 0.1, trial.number)(trial)
+
+    smaller = Simulated(Function(measured), budget)
+    smaller.run()
+    raised = Simulated(Function(measured))
+    verdict = raised.run(cut(smaller.log, ended), [budget])
+    trials = [*cut(smaller.log, ended).of(TuneTrial), *raised.log.of(TuneTrial)]
+    searched = [event for event in trials if event.stage == "search"]
+    assert (verdict.verdict, verdict.best["weights"]) == ("gain", "int4")
+    assert verdict.trials == len(trials) == ended + len(raised.function.taken) <= 60
+    assert len(searched) > 8
+    assert len({event.seed for event in searched}) >= len(searched) - 8, "but for turns, each has a seed of its own"
+    again = Simulated(Function(measured))
+    whole = Log(
+        1, {TuneTrial: trials, TuneTrialBegin: [*smaller.log.of(TuneTrialBegin), *raised.log.of(TuneTrialBegin)]}
+    )
+    assert again.run(cut(whole, 30), [budget]) == verdict, "as a search that is killed after that goes on"
+
+
+def test_a_larger_budget_announces_no_more_gains_that_are_none() -> None:
+    announced = 0
+    for seed in range(60):
+        smaller = Simulated(Function(noisy(lambda _: 0.0, 0.15, seed)), "20trials", seed)
+        smaller.run()
+        begun = cut(smaller.log, 8)
+        assert {event.stage for event in begun.of(TuneTrial)} == {"search"}
+        raised = Simulated(Function(noisy(lambda _: 0.0, 0.15, seed + 1000)), seed=seed)
+        announced += raised.run(begun, ["20trials"]).verdict == "gain"
+    assert announced <= 6  # of an exact test at 2.5 % more than 6 of 60 come once in 1000 times
+
+
 def test_a_log_of_another_search_is_refused() -> None:
     whole = Simulated(Function(noisy(int4_is_better, 0.1)))
     whole.run()

@@ -145,6 +145,13 @@ def test_what_is_better_must_be_said_where_the_metric_does_not(text: Path, tmp_p
         TrainSubject(wrong, None).measure(*trial(tmp_path / "run", DEFAULT))
 
 
+def test_a_figure_that_is_a_share_after_all_is_told_of(text: Path) -> None:
+    objective = of_text(text).objective
+    objective.check("bits/character", "lower")
+    with pytest.raises(InputError, match=r"training_speed\.bits_per_character is a share: say relative = false"):
+        objective.check("", "lower")
+
+
 def test_what_a_trial_decides_is_no_setting(text: Path) -> None:
     with pytest.raises(InputError, match="'max_steps' is no setting of a target"):
         TrainSubject(of_text(text, settings={"max_steps": 4}), None)
