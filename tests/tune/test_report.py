@@ -57,7 +57,7 @@ def test_a_confirmed_gain_is_told_in_every_view_beside_what_the_search_believed(
     [
         ("keep", "no_candidate", "Keep your defaults: no gain in Inference speed (goodput) was confirmed."),
         ("keep", "unconfirmed", "Fresh measurements did not bear out what the search believed."),
-        ("insufficient", "budget", "search again with a larger --budget"),
+        ("insufficient", "budget", "the same command with a larger --budget goes on from here"),
         ("insufficient", "rounds", "Too few rounds were measured for a test"),
         ("invalid", "default", "no trial of the defaults worked"),
     ],

@@ -10,11 +10,11 @@ from shosei.log.event import Event, Int64
 
 
 class TuneBegin(Event, tag="tune.begin"):
-    """What is sought, said before the first trial. A search that goes on says it again, word for word."""
+    """What is sought, said before the first trial; and again where a search goes on under a larger budget."""
 
     subject: str  # serve | train | agent
     target: str  # its name
-    target_hash: str  # SHA-256 of all that is said here but the budget
+    target_hash: str  # SHA-256 of all that is said here, and of the profile's load
     figure: str  # what is to become better: METRIC or METRIC.FIGURE
     of_phase: str  # training | inference: of the figure
     direction: str  # higher | lower

@@ -132,7 +132,7 @@ def importance_row(importance: Importance) -> list[Words]:
 def markdown(report: Report, language: str = "en") -> str:
     """For a pull request: the verdict, the finalists, how to use the best candidate; the rest folded away."""
     of, term = Translator(language).of, Translator(language).term
-    lines = [f"**{_mark(report)} {escaped(of(headline(report)))}**", ""]
+    lines = [f"**{MARKS[report.word]} {escaped(of(headline(report)))}**", ""]
     lines += [*(f"- {escaped(of(sentence))}" for sentence in sentences(report)), ""]
     if finalists := report.finalists:
         rows = [[escaped(of(cell)) for cell in finalist_row(report, finalist)] for finalist in finalists]
@@ -151,7 +151,9 @@ def markdown(report: Report, language: str = "en") -> str:
 def terminal(report: Report, language: str = "en") -> RenderableType:
     """The verdict, the finalists, the settings that matter and the commands, for rich's ``Console.print``."""
     of, term = Translator(language).of, Translator(language).term
-    parts: list[RenderableType] = [Wrapped(Styled(f"{_mark(report)} {of(headline(report))}", _STYLES[report.word]))]
+    parts: list[RenderableType] = [
+        Wrapped(Styled(f"{MARKS[report.word]} {of(headline(report))}", _STYLES[report.word]))
+    ]
     parts += [Wrapped(Styled(of(sentence))) for sentence in sentences(report)]
     for place, finalist in enumerate(report.finalists, 1):
         name, gain, *_, standing = map(of, finalist_row(report, finalist))
@@ -169,10 +171,6 @@ def _mattering(report: Report) -> Words:
     """The settings that are shown to matter, with their shares."""
     mattering = [each for each in report.importances if (each.ci[0] or 0.0) > 0][:_FEW]
     return listed([text("in_brackets", name=each.setting, within=importance_row(each)[1]) for each in mattering])
-
-
-def _mark(report: Report) -> str:
-    return MARKS[report.word]
 
 
 def _amount(report: Report, gain: float) -> Text:
