@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 import tomli_w
 
-from shosei.config import read_toml
+from shosei.config import load, read_toml
 from shosei.errors import InputError
 from shosei.log import ProcStart, Request, Run, read_log
 from shosei.profile.profile import Profile, read_profile
+from shosei.serve.config import ServeConfig
 from shosei.tune.serve import ServeSubject
 from shosei.tune.target import read_target, shipped
 from shosei.tune.trial import TrialResult
@@ -149,14 +150,23 @@ def test_answers_that_become_worse_are_a_missed_limit(tmp_path: Path) -> None:
 
 
 def test_the_best_settings_are_usable_as_they_are(tmp_path: Path) -> None:
-    command = ["shosei", "serve", "{model}", "--port", "{port}", "--set", "serve.slots={slots}"]
+    command = ["shosei", "serve", "{model}", "--port", "{port}", "--set", "serve.context=512"]
+    command += ["--set", "serve.slots={slots}", "--no-page"]
     variables = {"OMP_NUM_THREADS": "{weights}"}
     ours = subject(
         tmp_path, *command, space={"slots": SLOTS, "weights": WEIGHTS}, model="runs/a", environment=variables
     )
     [line] = ours.usable({"slots": 32, "weights": "int4"}, tmp_path)
-    assert line == f"OMP_NUM_THREADS=int4 shosei serve runs/a --config {tmp_path / 'best.toml'}"
-    assert read_toml(tmp_path / "best.toml") == {"serve": {"slots": 32}}
+    file = tmp_path / "best.toml"
+    assert line == f"OMP_NUM_THREADS=int4 shosei serve runs/a --port 8000 --no-page --config {file}"
+    assert load(ServeConfig, "serve", file) == ServeConfig(slots=32, context=512)  # what is fixed was measured, too
+    assert file.read_text().startswith('# [environment]\n# OMP_NUM_THREADS = "int4"\n')
+
+    of_a_file = subject(
+        tmp_path, *command, "--config", "mine.toml", "{weights}", space={"slots": SLOTS, "weights": WEIGHTS}, model="a"
+    )
+    [line] = of_a_file.usable({"slots": 32, "weights": "int4"}, tmp_path)  # only one file can be named
+    assert line.endswith("--set serve.context=512 --set serve.slots=32 --no-page --config mine.toml int4")
 
     other = subject(tmp_path, "vllm", "serve", "{model}", "--port", "{port}", "{weights}", model="a b")
     [line] = other.usable({"weights": "int4"}, tmp_path)

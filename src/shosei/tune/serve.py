@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from typing import Any
 import tomli_w
 from pydantic import Field
 
-from shosei.config import Config, validate
+from shosei.config import Config, toml_value, validate
 from shosei.errors import InputError
 from shosei.exam import ExamConfig
 from shosei.files import remove, write_atomic
@@ -30,7 +30,7 @@ from shosei.verbs import is_ours
 
 _AGAIN = 2  # times that a trial in which this machine was too busy is measured again
 _PLACE = re.compile(r"\{(\w+)\}")
-_OF_OURS = re.compile(r"serve\.(\w+)=\{(\w+)\}")  # in a command of ours: which of its settings one of the space is
+_OF_OURS = re.compile(r"serve\.(\w+)=(.*)", re.DOTALL)  # in a command of ours, behind --set
 _ACCURACY = "pass_at_1"
 
 
@@ -95,11 +95,11 @@ class ServeSubject:
     def usable(self, candidate: Candidate, folder: Path) -> list[str]:
         """``best.toml``, and a command line: of our server with that file, of another one filled in."""
         words, variables = self._filled(candidate, "8000")
-        ours = {name: candidate[of] for word in self._settings.command for name, of in _OF_OURS.findall(word)}
-        file = folder / "best.toml"
-        if ours and is_ours(words):
-            write_atomic(file, tomli_w.dumps({"serve": ours}))
-            words = ["shosei", "serve", self._settings.model, "--config", str(file)]
+        file, ours, others = folder / "best.toml", *_of_ours(words)
+        if ours and is_ours(words) and "--config" not in words:
+            said = _commented({"environment": variables}) if variables else ""
+            write_atomic(file, said + tomli_w.dumps({"serve": ours}))
+            words = [*others, "--config", str(file)]
         else:
             write_atomic(file, tomli_w.dumps({"environment": variables, "command": words, "settings": candidate}))
         return [" ".join([*(f"{name}={shlex.quote(value)}" for name, value in variables.items()), shlex.join(words)])]
@@ -152,6 +152,19 @@ class ServeSubject:
 
 def _fill(word: str, values: Mapping[str, str]) -> str:
     return _PLACE.sub(lambda match: values[match[1]], word)
+
+
+def _of_ours(words: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
+    """What a command of ours sets of its section, as a table, and its other words."""
+    at = {place: _OF_OURS.fullmatch(word) for place, word in enumerate(words) if words[place - 1] == "--set"}
+    found = {place: match for place, match in at.items() if match}
+    others = [word for place, word in enumerate(words) if not {place, place + 1} & found.keys()]
+    return {match[1]: toml_value(match[2].strip()) for match in found.values()}, others
+
+
+def _commented(tables: Mapping[str, Any]) -> str:
+    """What no section of ours holds, for people who read the file."""
+    return "".join(f"# {line}\n" for line in tomli_w.dumps(tables).splitlines())
 
 
 def _free_port() -> int:
