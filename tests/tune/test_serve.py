@@ -16,8 +16,9 @@ from shosei.log import ProcStart, Request, Run, read_log
 from shosei.profile.profile import Profile, read_profile
 from shosei.serve.config import ServeConfig
 from shosei.tune.serve import ServeSubject
-from shosei.tune.target import read_target, shipped
+from shosei.tune.target import Objective, read_target, shipped
 from shosei.tune.trial import TrialResult
+from shosei.tune.trial_folder import read_result
 from shosei.wire.suite import Task, write_suite
 from tune_servers import COMMAND, LOAD, SLOTS, WEIGHTS, nothing_runs
 from tune_targets import target, trial
@@ -60,6 +61,8 @@ def test_a_trial_is_a_run_folder_whose_goodput_is_the_servers_capacity(tmp_path:
     assert [start.child for start in log.of(ProcStart)] == ["server"]
     assert {begin["load"]["seed"] for begin in [read_toml(folder / "run.toml")]} == {4}
     assert nothing_runs(str(tmp_path))
+    with pytest.raises(InputError, match="objective: inference_speed has no figure 'goodputs'; did you mean 'goodput'"):
+        read_result(folder, Objective(figure="inference_speed.goodputs"), profile(tmp_path))
 
     better = measured(mine, tmp_path / "trials" / "002", weights="int4")
     assert (better.value or 0) > 1.4 * (result.value or 0)  # e^0.7 = 2.01
@@ -83,7 +86,7 @@ def test_a_server_that_does_not_come_up_is_a_result(tmp_path: Path, words: list[
 
 
 def test_a_default_that_our_own_verbs_refuse_ends_the_search_in_a_line(tmp_path: Path) -> None:
-    mine = subject(tmp_path, "no-such-program", "{weights}")
+    mine = subject(tmp_path, "no-such-program", "{weights}", "{port}")
     with pytest.raises(InputError, match=r"^cannot run 'no-such-program': no such program"):
         measured(mine, tmp_path / "1", weights="bf16")
     assert "no such program" in measured(mine, tmp_path / "2", weights="int4").reason  # of another, it is a result
@@ -104,7 +107,8 @@ def test_words_and_variables_that_come_out_empty_are_left_out(tmp_path: Path) ->
         "flag": {"type": "choice", "choices": ["", "--on"], "default": ""},
     }
     words = [sys.executable, "-c", program, "{flag}", "--model", "{model}"]
-    mine = subject(tmp_path, *words, space=space, model="mine", environment={"THREADS": "{threads}"})
+    variables = {"THREADS": "{threads}", "PORT": "{port}"}
+    mine = subject(tmp_path, *words, space=space, model="mine", environment=variables)
     assert "['--model', 'mine'] None" in measured(mine, tmp_path / "1", threads="", flag="").reason
     assert "['--on', '--model', 'mine'] 3" in measured(mine, tmp_path / "2", threads="3", flag="--on").reason
 
@@ -112,22 +116,47 @@ def test_words_and_variables_that_come_out_empty_are_left_out(tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("words", "more", "said"),
     [
-        (["x", "{model}", "{weights}"], {}, "serve.model is missing: name it with --set serve.model=PATH"),
-        (["x", "{slots}", "{weights}"], {}, r"nothing says what \{slots\} is: name it in \[space.slots\]"),
-        (["x"], {}, r"space.weights changes nothing: write \{weights\} into serve.command"),
-        (["x", "{weights}"], {"load": {"rat": 3}}, "unknown key 'serve.load.rat'; did you mean 'rate'"),
-        (["x", "{weights}"], {"comand": ["y"]}, "unknown key 'serve.comand'; did you mean 'command'"),
+        (["{model}", "{weights}"], {}, "serve.model is missing: name it with --set serve.model=PATH"),
+        (["{slots}", "{weights}"], {}, r"serve.command: nothing says what \{slots\} is: name it in \[space.slots\]"),
+        (["{weights}"], {"environment": {"A": "{a}"}}, r"serve.environment: nothing says what \{a\} is"),
+        ([], {}, r"space.weights changes nothing: write \{weights\} into serve.command"),
+        (["{weights}"], {"load": {"rat": 3}}, "unknown key 'serve.load.rat'; did you mean 'rate'"),
+        (["{weights}"], {"comand": ["y"]}, "unknown key 'serve.comand'; did you mean 'command'"),
+        (["{weights}"], {"exam": {"suite": "nope"}}, "serve.exam.suite: no file .*/nope"),
     ],
 )
 def test_wrong_settings_are_told_in_a_line(tmp_path: Path, words: list[str], more: Any, said: str) -> None:
     with pytest.raises(InputError, match=said):
-        subject(tmp_path, *words, **more)
+        subject(tmp_path, "x", "{port}", *words, **more)
+
+
+def test_a_command_says_where_the_port_goes_and_no_setting_takes_its_place(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"serve.command: write \{port\} where it says on which port"):
+        subject(tmp_path, "x", "--port", "7777", "{weights}")
+    with pytest.raises(InputError, match=r"space.port: \{port\} has a meaning of its own"):
+        subject(tmp_path, "x", "{port}", space={"port": WEIGHTS})
+
+
+def test_what_no_trial_of_a_server_could_measure_is_told_before_the_first(tmp_path: Path) -> None:
+    def check(profile: str | None, **objective: str) -> None:
+        serve = {"command": ["x", "{port}", "{weights}"]}
+        asked = target(tmp_path, "serve", objective=objective, space={"weights": WEIGHTS}, serve=serve)
+        ServeSubject(asked, read_profile(profile) if profile else None)
+
+    check(None, figure="inference_speed.tokens_per_s")
+    check("chatbot", figure="inference_speed.goodput")
+    with pytest.raises(InputError, match="name a profile that has one, such as --profile chatbot"):
+        check(None, figure="inference_speed.goodput")  # which counts by the limits of a profile
+    with pytest.raises(InputError, match="--profile pretrain says nothing of a server"):
+        check("pretrain", figure="inference_speed.tokens_per_s")
+    with pytest.raises(InputError, match=r"objective\.phase: a server trains nothing"):
+        check("chatbot", figure="training_speed", phase="training")
 
 
 def test_a_setting_that_may_change_answers_needs_a_suite(tmp_path: Path) -> None:
     space = {"weights": {**WEIGHTS, "answers": True}}
     with pytest.raises(InputError, match=r"space.weights may change what the model answers: .* serve.exam.suite=PATH"):
-        subject(tmp_path, "x", "{weights}", space=space)
+        subject(tmp_path, "x", "{port}", "{weights}", space=space)
 
 
 def test_answers_that_become_worse_are_a_missed_limit(tmp_path: Path) -> None:

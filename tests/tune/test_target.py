@@ -42,6 +42,14 @@ def of(folder: Path, **tables: Any) -> Any:
         ({"space": {"w": WEIGHTS | {"default": "int2"}}}, "space.w: the default 'int2' is none of the choices"),
         ({"space": {"w": WEIGHTS | {"choices": ["bf16"]}}}, "space.w: a choice needs two choices at least"),
         ({"space": {"w": WEIGHTS | {"chioces": []}}}, "unknown key 'space.w.chioces'; did you mean 'choices'"),
+        ({"space": {"w": WEIGHTS | {"choices": ["bf16", "int4", "int4"]}}}, "space.w: each choice stands once"),
+        ({"space": {"slots": SLOTS | {"low": 1.5}}}, "space.slots: low, high, step and default of an int are whole"),
+        ({"space": {"slots": SLOTS | {"high": 1e24}}}, r"are whole numbers, up to 1e\+15"),
+        (
+            {"space": {"x": {"type": "float", "high": 1, "step": 0.25, "default": 0.3}}},
+            r"space.x: the default 0.3 is no whole number of steps \(0.25\) above 0",
+        ),
+        ({"server": {}}, "unknown key 'target.server'; did you mean 'serve'"),
         ({"space": {"p": {"type": "file", "default": "a", "choices": ["a", "b"]}}}, "space.p: no file .*/a"),
     ],
 )
@@ -149,6 +157,11 @@ def test_values_of_a_range_lie_in_it_where_they_are_asked_for(
     tolerance = 1.0 / (high - low) if kind == "int" else 0.002 * high / (high - low)
     if not log:
         assert setting.place(value) == pytest.approx(place, abs=tolerance + 1e-6)
+
+
+def test_the_last_step_may_end_below_the_range() -> None:
+    setting = Setting(type="float", low=0, high=1.1, step=0.4, default=0.8)
+    assert {setting.value_at(place / 100) for place in range(101)} == {0, 0.4, 0.8}
 
 
 def test_a_step_is_kept() -> None:

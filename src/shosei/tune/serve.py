@@ -22,7 +22,7 @@ from shosei.load.config import LoadConfig
 from shosei.log import Run, TuneTrialBegin, read_log
 from shosei.metrics.stats.difference import SHARE_MARGIN
 from shosei.profile.profile import Profile
-from shosei.tune.setting import Candidate, default_of
+from shosei.tune.setting import Candidate, Space, default_of
 from shosei.tune.target import Objective, Target
 from shosei.tune.trial import Stage, TrialResult
 from shosei.tune.trial_folder import measured, overrides, read_result, verbs_in
@@ -31,7 +31,7 @@ from shosei.verbs import is_ours
 _AGAIN = 2  # times that a trial in which this machine was too busy is measured again
 _PLACE = re.compile(r"\{(\w+)\}")
 _OF_OURS = re.compile(r"serve\.(\w+)=(.*)", re.DOTALL)  # in a command of ours, behind --set
-_ACCURACY = "pass_at_1"
+_ACCURACY, _GOODPUT = "pass_at_1", "inference_speed.goodput"
 
 
 class ServeSettings(Config):
@@ -55,17 +55,11 @@ class ServeSubject:
     least_rounds, most_rounds = 5, 1000
 
     def __init__(self, target: Target, profile: Profile | None) -> None:
-        """Raises InputError: wrong settings, a place in the command that nothing fills, no suite for an exam."""
+        """Raises InputError: wrong settings, a command or an objective that cannot work, no suite for an exam."""
         self._target, self._profile = target, profile
         self._settings = settings = validate(ServeSettings, target.settings, "serve")
-        words = [*settings.command, *settings.environment.values()]
-        places = {name for word in words for name in _PLACE.findall(word)}
-        if "model" in places and not settings.model:
-            raise InputError("serve.model is missing: name it with --set serve.model=PATH")
-        if unknown := sorted(places - {"port", "model", *target.space}):
-            raise InputError(f"serve.command: nothing says what {{{unknown[0]}}} is: name it in [space.{unknown[0]}]")
-        if unused := sorted(target.space.keys() - places):
-            raise InputError(f"space.{unused[0]} changes nothing: write {{{unused[0]}}} into serve.command")
+        _check_measurable(target.objective, profile)
+        _check_places(settings, target.space)
         self._load = (profile.load_settings() if profile else {}) | target.located(settings.load, "suite", "trace")
         validate(LoadConfig, self._load, "serve.load")
         self._answering = [name for name, setting in target.space.items() if setting.answers]
@@ -74,6 +68,8 @@ class ServeSubject:
         named = self._exam.pop("suite", [own] if own and own.is_dir() else [])
         self._suites = [target.folder.absolute() / path for path in (named if isinstance(named, list) else [named])]
         validate(ExamConfig, self._exam, "serve.exam")
+        if missing := [suite for suite in self._suites if not suite.exists()]:
+            raise InputError(f"serve.exam.suite: no file {missing[0]}")
         if self._answering and not self._suites:
             name = self._answering[0]
             raise InputError(
@@ -148,6 +144,36 @@ class ServeSubject:
 
     def _key(self, candidate: Candidate) -> tuple[Any, ...]:
         return tuple(candidate[name] for name in self._answering)
+
+
+def _check_measurable(objective: Objective, profile: Profile | None) -> None:
+    """Raise InputError where no trial of a server could measure what is asked."""
+    if objective.phase == "training":
+        raise InputError("objective.phase: a server trains nothing: leave it out")
+    if profile and not (profile.inference or profile.service_level.is_set or profile.load_settings()):
+        raise InputError(f"--profile {profile.name} says nothing of a server: it is of trainings alone")
+    if objective.figure == _GOODPUT and not (profile and profile.service_level.is_set):
+        raise InputError(
+            f"{_GOODPUT} counts the answers that keep a profile's service level: name a profile that has one, such as "
+            "--profile chatbot"
+        )
+
+
+def _check_places(settings: ServeSettings, space: Space) -> None:
+    """Raise InputError for a place of the command that nothing fills, or fills twice, and for one that is missing."""
+    of = {"command": settings.command, "environment": settings.environment.values()}
+    places = {name: key for key, words in of.items() for word in words for name in _PLACE.findall(word)}
+    if taken := sorted({"port", "model"} & space.keys()):
+        raise InputError(f"space.{taken[0]}: {{{taken[0]}}} has a meaning of its own: name the setting otherwise")
+    if "port" not in places:
+        raise InputError("serve.command: write {port} where it says on which port the server listens")
+    if "model" in places and not settings.model:
+        raise InputError("serve.model is missing: name it with --set serve.model=PATH")
+    if unknown := sorted(places.keys() - {"port", "model", *space}):
+        name = unknown[0]
+        raise InputError(f"serve.{places[name]}: nothing says what {{{name}}} is: name it in [space.{name}]")
+    if unused := sorted(space.keys() - places.keys()):
+        raise InputError(f"space.{unused[0]} changes nothing: write {{{unused[0]}}} into serve.command")
 
 
 def _fill(word: str, values: Mapping[str, str]) -> str:

@@ -174,6 +174,9 @@ def _target(tables: dict[str, Any], kind: Kind, file: Path, folder: Path) -> Tar
     other = next((each for each in KINDS if each in tables and each != kind), None)
     if other and kind not in tables:
         raise InputError(f"it is a target of 'shosei tune {other}', as its table [{other}] says")
+    known = ("description", "objective", "space", kind)
+    if unknown := next((key for key in tables if key not in known), None):
+        raise InputError(f"unknown key 'target.{unknown}'{nearest(unknown, known)}")
     objective = validate(Objective, table(tables.pop("objective", {}), "objective"), "objective")
     for figure in (objective.figure, objective.second):
         if figure and (id := figure.partition(".")[0]) not in _IDS:

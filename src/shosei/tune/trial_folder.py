@@ -8,6 +8,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from difflib import get_close_matches
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -15,7 +16,7 @@ from typing import Any
 from shosei.card.judge import Judgement, against_limits, figure_of
 from shosei.card.words import translated
 from shosei.compare.sides import Measured
-from shosei.errors import EXIT_INPUT, InputError
+from shosei.errors import EXIT_INPUT, InputError, nearest
 from shosei.log import Run, read_log
 from shosei.metrics.metric import Figure, Metric, text
 from shosei.metrics.service_level import ServiceLevel
@@ -28,6 +29,7 @@ from shosei.tune.target import Objective, Target
 from shosei.tune.trial import TrialResult
 from shosei.verbs import VerbFailed, Verbs
 
+_MISSPELT = 0.8  # so alike are names of which one is no other figure, but misspelt
 _OUTPUT = "output.txt"  # in the folder: what its verbs print
 # What stands in it beside: the command lines, and how a supervisor tells of what it ran.
 _OF_OURS = re.compile(r"── |\$ shosei |\S+ ended with exit code -?\d+; its record: |\S+ is lost: ")
@@ -78,7 +80,7 @@ def overrides(section: str, settings: Mapping[str, Any]) -> list[str]:
 def read_result(folder: Path, objective: Objective, profile: Profile | None) -> TrialResult:
     """What was measured in ``folder``.
 
-    Raises InputError where the objective's figure is of another kind than the target has it.
+    Raises InputError where the objective's figure is of another kind than the target has it, or has another name.
     """
     all_measured = Measured.of(read_log(Run(folder).log), profile.service_level if profile else ServiceLevel())
     metrics = {metric.id: metric for metric in all_measured.metrics.values() if metric.phase == objective.phase}
@@ -104,6 +106,8 @@ def _figure(metrics: Mapping[str, Metric], name: str) -> tuple[Figure | None, st
     if metric.status in ("ok", "insufficient"):
         found = figure_of(metric, figure)
         if found is None:
+            if get_close_matches(figure, metric.figures, n=1, cutoff=_MISSPELT):
+                raise InputError(f"objective: {id} has no figure '{figure}'{nearest(figure, metric.figures)}")
             reason = text("profile.no_figure", figure=figure, known=sorted(metric.figures))
         elif found.value is not None:
             return found, ""
