@@ -36,7 +36,7 @@ main(sys.argv[1:])
 def command(tmp_path: Path) -> Iterator[list[str]]:
     """That of a search on the mock server, in ``tmp_path / "out"``."""
     tables = {
-        "objective": {"figure": "inference_speed.goodput"},
+        "objective": {"figure": "inference_speed.tokens_per_s"},
         "space": {"weights": WEIGHTS},
         "serve": {
             "command": [*COMMAND, "--setting", f"{tmp_path}={{weights}}"],

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import random
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
 
 from shosei.errors import InputError
 from shosei.tune import surface as module
-from shosei.tune.proposer import Proposer, spread
+from shosei.tune.proposer import Proposer, connected, spread
 from shosei.tune.setting import Setting, Space
 from shosei.tune.surface import Surface, levels
 
@@ -137,5 +139,16 @@ def test_machines_that_share_a_storage_learn_from_each_other(tmp_path: Path) -> 
 @pytest.mark.parametrize("storage", ["nonsense", "sqlite:////no/such/folder/shared.db", "postgresql://me:secret@h/x"])
 def test_a_storage_that_cannot_be_used_is_told_in_a_line_without_its_password(storage: str) -> None:
     with pytest.raises(InputError, match="--storage: Optuna cannot use it: ") as error:
-        Proposer(SPACE, seed=3, storage=storage, name="one")
+        connected(storage)
     assert "secret" not in str(error.value)
+
+
+def test_machines_that_begin_at_the_same_time_on_a_new_storage_all_reach_it(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'new.db'}"
+    begin = f"from shosei.tune.proposer import connected; input(); connected({url!r})"
+    machines = [subprocess.Popen([sys.executable, "-c", begin], stdin=subprocess.PIPE) for _ in range(4)]
+    for machine in machines:
+        assert machine.stdin
+        machine.stdin.write(b"\n")
+        machine.stdin.flush()
+    assert [machine.wait(60) for machine in machines] == [0] * 4

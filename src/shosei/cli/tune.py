@@ -60,6 +60,7 @@ def tune(
     from shosei.log import open_run
     from shosei.profile.profile import read_profile
     from shosei.tune.budget import Budget
+    from shosei.tune.proposer import connected
     from shosei.tune.target import KINDS, asked, read_target
 
     require("optuna")
@@ -70,9 +71,16 @@ def tune(
         raise InputError(f"tune {kind}: what is tuned is serve, train or agent{nearest(kind, KINDS)}")
     limits = read_profile(profile) if profile else None
     chosen = read_target(target, tuned, overrides or ())
-    run = open_run(out, must_exist=False)
-    with run.alone(_VERB):
+    if propose and tuned != "agent":
+        raise InputError(f"--propose is for the texts of an agent system: leave it out of 'tune {tuned}'")
+    try:
         subject = _subject(chosen, limits)
+    except InputError as error:
+        raise InputError(f"{target}: {error}") from None
+    run = open_run(out, must_exist=False)
+    if storage:
+        connected(storage)
+    with run.alone(_VERB):
         if propose:
             chosen, subject = _widened(chosen, subject, limits, run, propose, proposals, seed)
         past = _past(run, budget, lambda budget: asked(chosen, limits, budget, seed).target_hash)
@@ -100,8 +108,7 @@ def _widened(
     from shosei.tune.agent import AgentSubject
     from shosei.tune.variants import widened
 
-    if not isinstance(subject, AgentSubject):
-        raise InputError(f"--propose is for the texts of an agent system: leave it out of 'tune {target.kind}'")
+    assert isinstance(subject, AgentSubject)
     target, refused = widened(target, subject, run.folder / "proposals", url, count, seed)
     for line in refused:
         say(f"no proposal: {line}")
