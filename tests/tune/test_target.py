@@ -139,7 +139,9 @@ def test_a_budget_is_trials_or_time(said: str, total: float, is_time: bool) -> N
     assert (budget.total, budget.is_time) == (total, is_time)
 
 
-@pytest.mark.parametrize("said", ["", "many", "-3trials", "1.5trials", "0s", "trials", "3 days"])
+@pytest.mark.parametrize(
+    "said", ["", "many", "-3trials", "1.5trials", "0s", "trials", "3 days", "30", "0trials", "1e3"]
+)
 def test_what_is_no_budget_is_told(said: str) -> None:
     with pytest.raises(InputError, match=f"--budget {said}: write it as 60trials, or as a time such as 30m or 2h"):
         Budget.parse(said)

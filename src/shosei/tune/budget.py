@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import re
 from dataclasses import dataclass
@@ -28,12 +29,12 @@ class Budget:
     @classmethod
     def parse(cls, said: str) -> Budget:
         """``60trials``, or a time such as ``30m``. Raises InputError for anything else."""
-        if match := re.fullmatch(r"(\d{1,6}) ?trials?", said.strip()):
+        if match := re.fullmatch(r"0*([1-9]\d{0,5}) ?trials?", said.strip()):
             return cls(said, float(match[1]), is_time=False)
-        try:
-            return cls(said, parse_seconds(said, "--budget"), is_time=True)
-        except InputError:
-            raise InputError(f"--budget {said}: write it as 60trials, or as a time such as 30m or 2h") from None
+        with contextlib.suppress(InputError):
+            if said.strip()[-1:].isalpha():  # 30 could be either
+                return cls(said, parse_seconds(said, "--budget"), is_time=True)
+        raise InputError(f"--budget {said}: write it as 60trials, or as a time such as 30m or 2h")
 
 
 @dataclass(slots=True)
