@@ -184,6 +184,15 @@ def test_no_candidate_beats_one_of_the_front_in_both_figures() -> None:
     assert len(chart.corners) > 3
 
 
+@pytest.mark.parametrize("chart_of", [course, trade_off])
+def test_the_smallest_gain_worth_having_stands_within_every_chart_also_where_all_gains_are_small(chart_of: Any) -> None:
+    figures = {"response_time.ttft_p95": 260.0}
+    chart = chart_of(
+        report_of(None, [_trial(1, tuned.DEFAULT, 4.0, figures=figures), _trial(2, tuned.BEST, 4.01, figures=figures)])
+    )
+    assert 0 < chart.y.at(0.05) < 100
+
+
 def test_without_a_second_figure_there_is_no_trade_off() -> None:
     trials = [msgspec.structs.replace(trial, figures={}) for trial in tuned.trials()]
     assert trade_off(report_of(tuned.verdict(), trials, second_figure="")) is None

@@ -95,7 +95,8 @@ def trade_off(report: Report) -> Chart | None:
     points = [(point, point.gain or 0.0, point.second or 0.0) for point in report.candidates]
     if len(points) < 2:
         return None
-    x, y = Axis.over([0.0, *(second for _, _, second in points)]), Axis.over([0.0, *(gain for _, gain, _ in points)])
+    x = Axis.over([0.0, *(second for _, _, second in points)])
+    y = Axis.over([0.0, report.begin.gain, *(gain for _, gain, _ in points)])
     marks = [_mark(report, point, x.at(second), y) for point, _, second in points]
     front: list[Mark] = []
     for mark in sorted(marks, key=lambda mark: (-mark.x, -mark.y)):
