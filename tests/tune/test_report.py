@@ -80,6 +80,14 @@ def test_a_finalist_that_is_not_confirmed_says_why(reason: str) -> None:
     assert all(words in body(html(report, language)) for words, language in zip(told, LANGUAGES, strict=True))
 
 
+def test_of_several_that_are_confirmed_the_announced_one_is_marked_wherever_it_stands() -> None:
+    first, second = tuned.verdict().finalists
+    better = msgspec.structs.replace(second, reason="", gain=0.4)
+    report = report_of(tuned.verdict(best=better.candidate, finalists=[first, better]))
+    told = [translated(views.finalist_row(report, each)[-1]) for each in report.finalists]
+    assert told == ["confirmed", "confirmed, and the best of them"]
+
+
 def test_a_search_that_was_broken_off_says_how_to_go_on() -> None:
     report = report_of(None, tuned.trials(20, rounds=0))
     assert "Not finished: 21 trials so far. The same command goes on from here." in printed(report)

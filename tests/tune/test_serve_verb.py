@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 import tomli_w
 
-from shosei.log import Run
+from shosei.cli import tune
+from shosei.log import Run, TuneTrialBegin
+from shosei.tune.trial import TrialResult
+from tune_functions import Function
 from tune_servers import COMMAND, WEIGHTS
 from verb import Shosei
 
@@ -53,3 +57,35 @@ def test_a_second_search_in_a_folder_is_told_to_name_another(
         code, _, told = shosei(*command)
     line = f"shosei: another 'shosei tune' is at work in {tmp_path / 'out'}: let it end, or name another folder"
     assert (code, told.splitlines()) == (2, [line])
+
+
+@pytest.mark.parametrize(
+    ("language", "trials"),
+    [
+        (
+            "en",
+            [r"1 search, rung 1 · defaults: 7\.00.requests/s", r"search, .* · weights = int4: failed; out of memory"],
+        ),
+        ("zh-CN", [r"1 搜索，第 1 级 · 默认设置: 7\.00", r"搜索，.* · weights = int4: 失败；out of memory"]),
+        ("ja", [r"1 探索、第 1 段 · 既定値: 7\.00", r"探索、.* · weights = int4: 失敗、out of memory"]),
+    ],
+)
+def test_what_each_trial_came_to_is_said_in_the_readers_language(
+    tmp_path: Path,
+    command: list[str],
+    shosei: Shosei,
+    monkeypatch: pytest.MonkeyPatch,
+    language: str,
+    trials: list[str],
+) -> None:
+    def measured(trial: TuneTrialBegin) -> TrialResult:
+        is_default, no = trial.candidate["weights"] == "bf16", TrialResult(None, reason="out of memory", seconds=1.0)
+        return TrialResult(7.0, unit="requests/s", seconds=1.0) if is_default else no
+
+    monkeypatch.setattr(tune, "_subject", lambda target, profile: Function(measured))
+    code, _, told = shosei(*command, "--budget", "16trials", "--lang", language)
+    assert code in (0, 4)
+    for line in trials:
+        assert re.search(line, told), told
+    assert told.splitlines()[-1].endswith(str(tmp_path / "out" / "tune.html"))
+    assert ("The whole report: " in told) == (language == "en")

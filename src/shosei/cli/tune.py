@@ -86,7 +86,7 @@ def tune(
         past = _past(run, budget, lambda budget: asked(chosen, limits, budget, seed).target_hash)
         begin = asked(chosen, limits, budget, seed)
         _say_what_is_asked(run, begin, spoken)
-        verdict = _studied(run, past, begin, chosen, subject, storage)
+        verdict = _studied(run, past, begin, chosen, subject, storage, spoken)
         return _told(run, subject, verdict, lang, spoken, as_json=as_json)
 
 
@@ -163,7 +163,7 @@ def _say_what_is_asked(run: Run, begin: TuneBegin, language: str) -> None:
 
 
 def _studied(
-    run: Run, past: Log | None, begin: TuneBegin, target: Target, subject: Subject, storage: str
+    run: Run, past: Log | None, begin: TuneBegin, target: Target, subject: Subject, storage: str, language: str
 ) -> TuneVerdict:
     """The verdict of a search that is over, or of one from where it stopped."""
     from shosei.log import TuneBegin, TuneTrial
@@ -187,7 +187,7 @@ def _studied(
 
         def write(event: Event) -> None:
             """Put an event on the disk, or raise OSError where it takes none; say what a trial came to."""
-            line = _line(event, begin) if isinstance(event, TuneTrial) else ""
+            line = _line(event, begin, language) if isinstance(event, TuneTrial) else ""
             if not recording.writer.record([event]):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(run.log))
             if line:
@@ -209,21 +209,22 @@ def _studied(
     return verdict
 
 
-def _line(trial: TuneTrial, begin: TuneBegin) -> str:
-    from shosei.card.words import translated
-    from shosei.tune.report import Report
+def _line(trial: TuneTrial, begin: TuneBegin, language: str) -> str:
+    from shosei.card.words import Translator
+    from shosei.tune.report import Point, Report
+    from shosei.tune.views import trial_row
 
-    missed = [name for name, said in trial.limits.items() if said == "missed"]
-    value = trial.reason if trial.value is None else f"{trial.value:.4g}"
-    stage = f"round {trial.round}" if trial.round else trial.stage
-    changed = translated(Report("", begin, [], None).changes(trial.candidate))
-    return f"{trial.number:4} {stage:9} {changed}: {value}{' · missed ' if missed else ''}{', '.join(missed)}"
+    row = trial_row(Report("", begin, [trial], None), Point(trial, None, None))
+    number, changed, stage, value, _, _, outcome = map(Translator(language).of, row)
+    came_to = [*([] if trial.value is None else [value]), *([outcome] if outcome else [])]
+    return f"{number:>4} {stage} · {changed}: {' · '.join(came_to)}"
 
 
 def _told(run: Run, subject: Subject, verdict: TuneVerdict, lang: str | None, spoken: str, *, as_json: bool) -> int:
     """Write the report and the best settings; print the verdict; return its exit code."""
     import msgspec
 
+    from shosei.card.words import Translator
     from shosei.log import read_log
     from shosei.tune.page import html
     from shosei.tune.report import Report
@@ -239,5 +240,6 @@ def _told(run: Run, subject: Subject, verdict: TuneVerdict, lang: str | None, sp
         result({"run": str(run.folder), **said, "commands": list(report.commands)}, [], as_json=True)
     else:
         print_page(terminal(report, spoken), 100)
-        say(f"\nthe whole report: {run.folder / 'tune.html'}")
+        term = Translator(spoken).term
+        say(f"\n{term('tune.whole')}{term('colon')}{run.folder / 'tune.html'}")
     return _CODES[verdict.verdict]

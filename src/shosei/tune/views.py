@@ -77,6 +77,7 @@ def facts(report: Report) -> list[tuple[str, list[Words]]]:
 
 def finalist_row(report: Report, finalist: TuneFinalist) -> list[Words]:
     """One text a column of ``FINALIST_COLUMNS``."""
+    is_chosen = finalist is report.best and sum(not each.reason for each in report.finalists) > 1
     return [
         report.changes(finalist.candidate),
         report.gained(finalist.gain, finalist.interval),
@@ -85,7 +86,7 @@ def finalist_row(report: Report, finalist: TuneFinalist) -> list[Words]:
         str(finalist.rounds),
         _p(finalist.p_adjusted),
         report.gained(finalist.believed),
-        text(f"tune.reason_{finalist.reason}" if finalist.reason else "tune.confirmed"),
+        text(f"tune.reason_{finalist.reason}" if finalist.reason else "tune.chosen" if is_chosen else "tune.confirmed"),
     ]
 
 
