@@ -16,6 +16,7 @@ from card_samples import HOSTILE
 from shosei.card.words import LANGUAGES, translated
 from shosei.errors import InputError
 from shosei.log import Log, TuneFinalist, TuneTrial, TuneVerdict
+from shosei.metrics.metric import text
 from shosei.tune import views
 from shosei.tune.charts import Axis, course, trade_off
 from shosei.tune.page import html
@@ -45,7 +46,8 @@ def test_a_confirmed_gain_is_told_in_every_view_beside_what_the_search_believed(
             "slots = 32, weights = int4 is better than the defaults: Inference speed (goodput) +21.3 % [14.1, 28.9]"
             in words
         )
-        assert "showed +45.0 %, and the search believed +33.1 %; fresh measurements say +21.3 %" in words
+        believed = "the search believed +33.1 % of its first choice, slots = 32, weights = int4"
+        assert f"showed +45.0 %, and {believed}; fresh measurements say +21.3 %" in words
         assert "Its optimism was 11.8 points" in words
         assert "saved 31 trials, about 10.7 min" in words
         assert "shosei serve MODEL --config tuned/best.toml" in words
@@ -86,6 +88,15 @@ def test_of_several_that_are_confirmed_the_announced_one_is_marked_wherever_it_s
     report = report_of(tuned.verdict(best=better.candidate, finalists=[first, better]))
     told = [translated(views.finalist_row(report, each)[-1]) for each in report.finalists]
     assert told == ["confirmed", "confirmed, and the best of them"]
+    assert "optimism was 11.8 points" in printed(report)  # of what the search would have taken, not of the best
+
+
+def test_a_real_gain_that_is_too_small_is_not_called_unborne() -> None:
+    small = msgspec.structs.replace(tuned.verdict().finalists[0], reason="too_small", believed=0.016, gain=0.015)
+    for language in LANGUAGES:
+        told = printed(report_of(tuned.verdict("keep", reason="unconfirmed", finalists=[small])), language)
+        assert translated(text("tune.because_too_small"), language) in told
+        assert translated(text("tune.because_unconfirmed"), language) not in told
 
 
 def test_a_search_that_was_broken_off_says_how_to_go_on() -> None:

@@ -74,6 +74,11 @@ class Report:
         return max(confirmed or tested, key=lambda finalist: finalist.gain or 0.0, default=None)
 
     @property
+    def first(self) -> TuneFinalist | None:
+        """The finalist that the search believed in most, which is not chosen by the confirmation."""
+        return self.finalists[0] if self.finalists else None
+
+    @property
     def failed(self) -> int:
         """How many trials measured nothing."""
         return sum(trial.state == "failed" for trial in self.trials)

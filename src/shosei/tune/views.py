@@ -42,12 +42,15 @@ def sentences(report: Report) -> list[Words]:
     verdict = report.verdict
     if verdict is None:
         return []
-    lines: list[Words] = [text(f"tune.because_{verdict.reason}")] if verdict.reason else []
-    best = report.best
-    if best and best.believed is not None and best.gain is not None:
-        luckiest, believed, gain = map(report.gained, (verdict.luckiest, best.believed, best.gain))
-        optimism = text("tune.points", gain=number(100 * (best.believed - best.gain), 1), interval="")
-        lines.append(text("tune.optimism", luckiest=luckiest, believed=believed, gain=gain, optimism=optimism))
+    best, is_small = report.best, any(finalist.reason == "too_small" for finalist in report.finalists)
+    because = "too_small" if verdict.reason == "unconfirmed" and is_small else verdict.reason
+    lines: list[Words] = [text(f"tune.because_{because}")] if because else []
+    first = report.first
+    if first and first.believed is not None and first.gain is not None:
+        said = dict(zip(("luckiest", "believed", "gain"), (verdict.luckiest, first.believed, first.gain), strict=True))
+        told = {key: report.gained(gain) for key, gain in said.items()}
+        optimism = text("tune.points", gain=number(100 * (first.believed - first.gain), 1), interval="")
+        lines.append(text("tune.optimism", candidate=report.changes(first.candidate), optimism=optimism, **told))
     if best and best.detectable is not None and best.reason:
         lines.append(text("tune.detectable", gain=_amount(report, best.detectable)))
     spent: list[Words] = [text("tune.spent", trials=len(report.trials), time=_time(verdict.seconds))]
