@@ -29,6 +29,7 @@ from typing import Any
 import tomli_w
 import tune_server
 
+from shosei.log import TuneTrialBegin
 from shosei.profile.profile import read_profile
 from shosei.tune.budget import Budget
 from shosei.tune.record import Record
@@ -37,7 +38,7 @@ from shosei.tune.setting import Candidate, Setting, Space, default_of
 from shosei.tune.study import Study
 from shosei.tune.surface import levels
 from shosei.tune.target import Objective, Target, read_target
-from shosei.tune.trial import Stage, Subject, Trial, TrialResult
+from shosei.tune.trial import Stage, Subject, TrialResult
 
 Noise = Callable[[random.Random, int], float]  # of the n-th measurement, in standard deviations
 Truth = Callable[[Candidate], float | None]  # logarithm of the gain over the default; None: it crashes
@@ -66,12 +67,12 @@ class Function:
     repeats: bool = True
     least_rounds: int = ServeSubject.least_rounds
     most_rounds: int = ServeSubject.most_rounds
-    taken: list[Trial] = field(default_factory=list)
+    taken: list[TuneTrialBegin] = field(default_factory=list)
 
     def cost(self, stage: Stage, rung: int) -> float:
         return 1.0
 
-    def measure(self, trial: Trial) -> TrialResult:
+    def measure(self, trial: TuneTrialBegin, folder: Path) -> TrialResult:
         error = self.noise * NOISES[self.kind](self.random, len(self.taken))
         self.taken.append(trial)
         gain = self.truth(trial.candidate)

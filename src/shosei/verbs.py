@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from types import MappingProxyType
@@ -76,6 +76,15 @@ class Verbs:
                 time.sleep(0.1)
             yield time.monotonic() - start
 
+    def serving_command(
+        self, url: str, ready_s: float, words: Sequence[str], run: str, *supervise: str
+    ) -> AbstractContextManager[float]:
+        """The same for any server's command, under the meters of ``run``; ``supervise``: options of that verb."""
+        if is_ours(words):  # it supervises itself
+            return self.serving(url, ready_s, *words[1:], "--run", run)
+        metered = ("supervise", "--run", run, "--phase", "inference", "--name", "server", *supervise, "--")
+        return self.serving(url, ready_s, *metered, *words)
+
     @contextmanager
     def _started(self, arguments: tuple[str, ...]) -> Iterator[subprocess.Popen[bytes]]:
         """A verb in a process of its own. If it still runs at the end of the block, it is told to stop."""
@@ -99,6 +108,11 @@ class Verbs:
 
     def _opened(self) -> AbstractContextManager[TextIO | None]:
         return open(self._output, "a") if self._output else nullcontext(sys.__stderr__)
+
+
+def is_ours(words: Sequence[str]) -> bool:
+    """Whether the words of a command start a server of ours."""
+    return list(words[:2]) == ["shosei", "serve"]
 
 
 def by_step(overrides: Iterable[str], kinds: Mapping[str, type[Config]]) -> dict[str, list[str]]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from shosei.log import Event, Log, TuneTrial, TuneTrialBegin, TuneVerdict
 from shosei.tune.budget import Budget
@@ -12,7 +13,7 @@ from shosei.tune.record import Record
 from shosei.tune.setting import Candidate, Setting, Space
 from shosei.tune.study import Study
 from shosei.tune.target import Objective, Target
-from shosei.tune.trial import Stage, Trial, TrialResult
+from shosei.tune.trial import Stage, TrialResult
 
 SPACE: Space = {
     "slots": Setting(type="int", low=1, high=64, log=True, default=8),
@@ -20,21 +21,27 @@ SPACE: Space = {
 }
 
 
+def ended(value: float | None, **more: Any) -> TuneTrial:
+    """A trial that ended so, whatever it was."""
+    place: dict[str, Any] = {"number": 1, "candidate": {}, "stage": "search", "round": 0, "rung": 0, "seed": 1}
+    return TuneTrial(**place, folder="trials/001", state="done", value=value, **({"seconds": 1.0} | more))
+
+
 @dataclass
 class Function:
     """``of`` a trial says what it measures: a result, or a value that took a second."""
 
-    of: Callable[[Trial], TrialResult | float]
+    of: Callable[[TuneTrialBegin], TrialResult | float]
     rungs: int = 3
     repeats: bool = True
     least_rounds: int = 5
     most_rounds: int = 1000
-    taken: list[Trial] = field(default_factory=list)
+    taken: list[TuneTrialBegin] = field(default_factory=list)
 
     def cost(self, stage: Stage, rung: int) -> float:
         return 1.0
 
-    def measure(self, trial: Trial) -> TrialResult:
+    def measure(self, trial: TuneTrialBegin, folder: Path) -> TrialResult:
         self.taken.append(trial)
         result = self.of(trial)
         return result if isinstance(result, TrialResult) else TrialResult(result, seconds=1.0)
@@ -54,11 +61,12 @@ class Simulated:
     space: Space = field(default_factory=lambda: dict(SPACE))
     events: list[Event] = field(default_factory=list)
 
-    def run(self, past: Log | None = None) -> TuneVerdict:
+    def run(self, past: Log | None = None, earlier: Sequence[str] = ()) -> TuneVerdict:
         said = {"name": "simulated", "kind": "serve", "settings": {}, "folder": Path()}
         target = Target.model_validate({**said, "objective": self.objective, "space": self.space})
         record = Record(Path("/nowhere"), self.events.append, past)
-        return Study(target, self.function, record, Budget.parse(self.budget), self.seed).run()
+        study = Study(target, self.function, record, Budget.parse(self.budget), self.seed)
+        return study.run(earlier=[*map(Budget.parse, earlier)])
 
     @property
     def log(self) -> Log:

@@ -7,9 +7,10 @@ from typing import Any
 
 import tomli_w
 
+from shosei.log import TuneTrialBegin
 from shosei.tune.setting import Candidate
 from shosei.tune.target import Kind, Target, read_target
-from shosei.tune.trial import Stage, Trial
+from shosei.tune.trial import Stage
 
 
 def target(folder: Path, kind: Kind, **tables: Any) -> Target:
@@ -21,5 +22,9 @@ def target(folder: Path, kind: Kind, **tables: Any) -> Target:
 
 def trial(
     folder: Path, candidate: Candidate, stage: Stage = "search", *, seed: int = 1, round: int = 0, rung: int = 0
-) -> Trial:
-    return Trial(1, candidate, stage, seed, folder, round, rung)
+) -> tuple[TuneTrialBegin, Path]:
+    """What a subject is given to measure."""
+    begin = TuneTrialBegin(
+        number=1, candidate=candidate, stage=stage, round=round, rung=rung, seed=seed, folder=folder.name
+    )
+    return begin, folder

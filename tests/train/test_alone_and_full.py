@@ -68,7 +68,7 @@ def test_a_second_trainer_is_refused_before_it_touches_anything(run: Run, start:
         _, said = second.communicate(timeout=120)
         assert second.returncode == 2
         [line] = but_progress(said)
-        assert line == f"shosei: another 'shosei train' is at work in {run.folder}: let it end, or name another --run"
+        assert line == f"shosei: another 'shosei train' is at work in {run.folder}: let it end, or name another folder"
     ranks = start(*for_ever, "--ranks", "2")
     _, said = ranks.communicate(timeout=120)
     assert (ranks.returncode, said.count("another 'shosei train' is at work")) == (2, 1), said

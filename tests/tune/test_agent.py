@@ -85,7 +85,7 @@ def test_a_candidate_s_files_reach_the_system_and_its_tasks_are_compared(folder:
     texts = of_command(folder, model.url).space["style"].choices
     assert texts == ["答", "好好{答}"]
     results = [
-        subject.measure(trial(folder / name, {"style": text}, rung=1))
+        subject.measure(*trial(folder / name, {"style": text}, rung=1))
         for name, text in zip(("plain", "better"), texts, strict=True)
     ]
     assert [result.value for result in results] == [0.0, 1.0]
@@ -101,10 +101,10 @@ def test_the_groups_of_the_search_and_of_the_confirmation_are_asked_in_turn(fold
     subject = AgentSubject(of_command(folder, model.url, rungs=2, rounds=2), None)
     asked = []
     for place in (0, 1):
-        subject.measure(trial(folder / f"rung-{place}", {"style": "答"}, rung=place))
+        subject.measure(*trial(folder / f"rung-{place}", {"style": "答"}, rung=place))
         asked.append({task.split("#")[0] for task in _tasks_called(folder / f"rung-{place}")})
     for place in (1, 2):
-        subject.measure(trial(folder / f"round-{place}", {"style": "答"}, "confirm", round=place))
+        subject.measure(*trial(folder / f"round-{place}", {"style": "答"}, "confirm", round=place))
         asked.append({task.split("#")[0] for task in _tasks_called(folder / f"round-{place}")})
     assert subject.cost("confirm", 0) == 1
     costs = [subject.cost("search", rung) for rung in (0, 1)]
@@ -124,16 +124,16 @@ def _tasks_called(folder: Path) -> set[str]:
 def test_where_no_task_comes_to_an_answer_the_candidate_has_failed(folder: Path) -> None:
     server = Model(lambda _body: "42")
     fails = of_command(folder, server.url, command=asking_command("sys.exit(3)"))
-    result = AgentSubject(fails, None).measure(trial(folder / "run", {"style": "答"}))
+    result = AgentSubject(fails, None).measure(*trial(folder / "run", {"style": "答"}))
     server.stop()
-    assert (result.state, result.value) == ("failed", None)
+    assert result.value is None
     assert "exit code 5" in result.reason
 
 
 def test_no_server_is_a_fault_of_the_target(folder: Path) -> None:
     subject = AgentSubject(of_command(folder, "http://127.0.0.1:9"), None)
     with pytest.raises(InputError, match=r"no answer from http://127\.0\.0\.1:9"):
-        subject.measure(trial(folder / "run", {"style": "答"}))
+        subject.measure(*trial(folder / "run", {"style": "答"}))
 
 
 @pytest.mark.parametrize(

@@ -12,14 +12,14 @@ import pytest
 
 from agents_model import Model
 from agents_runs import HERE, suite
-from shosei.log import Request, Run, TuneVerdict, read_log
+from shosei.log import Request, Run, TuneTrialBegin, TuneVerdict, read_log
 from shosei.tune.agent import AgentSubject
 from shosei.tune.budget import Budget
 from shosei.tune.record import Record
 from shosei.tune.setting import Candidate, Setting
 from shosei.tune.study import Study
 from shosei.tune.target import Objective, Target
-from shosei.tune.trial import Stage, Trial, TrialResult
+from shosei.tune.trial import Stage, TrialResult
 from tune_targets import target
 
 DEFAULT, SAME, BETTER = "0.4 of the tasks", "0.4 of all tasks", "0.95 of the tasks"
@@ -66,14 +66,12 @@ def test_a_better_text_is_found_and_confirmed_on_tasks_that_the_search_never_cal
     split = AgentSubject(given, None).split
     called: dict[str, set[str]] = {"search": set(), "confirm": set()}
     for tried in record.tried:
-        requests = read_log(Run(tried.trial.folder).log).of(Request)
-        called[tried.trial.stage] |= {request.task.split("#")[0] for request in requests}
+        requests = read_log(Run(tmp_path / "out" / tried.folder).log).of(Request)
+        called[tried.stage] |= {request.task.split("#")[0] for request in requests}
     assert called["search"] == {task.id for group in split.tune for task in group}
     assert called["confirm"] == {task.id for group in split.confirm for task in group}
     assert not called["search"] & called["confirm"]
-    tried = [
-        (each.trial.candidate["style"], each.trial.stage, each.trial.rung, each.trial.round) for each in record.tried
-    ]
+    tried = [(each.candidate["style"], each.stage, each.rung, each.round) for each in record.tried]
     assert len(set(tried)) == len(tried), "what is known is not measured again"
 
 
@@ -94,7 +92,7 @@ class Simulated:
     def cost(self, stage: Stage, rung: int) -> float:
         return 1.0
 
-    def measure(self, trial: Trial) -> TrialResult:
+    def measure(self, trial: TuneTrialBegin, folder: Path) -> TrialResult:
         group = 2 + trial.round if trial.round else trial.rung
         better = self._effect * (trial.candidate["style"] == "better")
         tasks = range(20 * group, 20 * group + 20)

@@ -8,16 +8,16 @@ import random
 import pytest
 from scipy import stats
 
+from shosei.log import TuneTrial
 from shosei.tune.confirm import Finalist, detectable, enough, finalists_for, is_futile
 from shosei.tune.gain import HALF, Scale, spread_within
-from shosei.tune.race import is_behind, is_left_behind
-from shosei.tune.trial import TrialResult
+from tune_functions import ended
 
 SPEED, TIME, SHARE = Scale(True, True), Scale(False, True), Scale(True, False)
 
 
-def results(*values: float) -> list[TrialResult]:
-    return [TrialResult(value) for value in values]
+def results(*values: float) -> list[TuneTrial]:
+    return [ended(value) for value in values]
 
 
 @pytest.mark.parametrize(
@@ -63,14 +63,14 @@ def test_a_confirmed_gain_of_tasks_counts_tasks_not_rounds() -> None:
     for round in range(3):
         units = {f"{round} {task}": float(chance.random() < 0.5) for task in range(30)}
         better = {key: max(value, float(chance.random() < 0.4)) for key, value in units.items()}
-        pairs.append(tuple(TrialResult(sum(side.values()) / 30, units=side) for side in (units, better)))
+        pairs.append(tuple(ended(sum(side.values()) / 30, units=side) for side in (units, better)))
     gain = SHARE.confirmed(pairs, 1)  # type: ignore[arg-type]
     lost_or_won = sum(pair[1].value - pair[0].value for pair in pairs) * 30  # type: ignore[operator]
     assert gain.n == 90
     assert gain.value == pytest.approx(lost_or_won / 90)
     assert gain.p == pytest.approx(2 * 0.5**lost_or_won)  # exact McNemar: all changes are for the better
     assert enough(pairs, 1)  # type: ignore[arg-type]
-    few = [tuple(TrialResult(1.0, units={"a": 1.0, "b": 0.0}) for _ in range(2))]
+    few = [tuple(ended(1.0, units={"a": 1.0, "b": 0.0}) for _ in range(2))]
     assert not enough(few, 1)  # type: ignore[arg-type]
 
 
@@ -81,28 +81,28 @@ def test_the_noise_is_the_spread_within_repeated_candidates() -> None:
 
 def test_who_fails_misses_a_limit_or_is_plainly_worse_is_behind() -> None:
     [good, bad, better] = results(10, 7, 13)
-    missed = TrialResult(20, limits={"error_rate": "missed"})
-    assert is_behind([(good, TrialResult(None))], SPEED, 0.1)
-    assert is_behind([(good, missed)], SPEED, 0.1)
-    assert is_behind([(good, bad)], SPEED, 0.1)
-    assert not is_behind([(good, better)], SPEED, 0.1)
-    assert is_behind([(good, better)], TIME, 0.1)
-    assert not is_behind([(good, TrialResult(9.8))], SPEED, 0.1)  # that may be noise
+    missed = ended(20, limits={"error_rate": "missed"})
+    assert SPEED.is_behind([(good, ended(None))], 0.1)
+    assert SPEED.is_behind([(good, missed)], 0.1)
+    assert SPEED.is_behind([(good, bad)], 0.1)
+    assert not SPEED.is_behind([(good, better)], 0.1)
+    assert TIME.is_behind([(good, better)], 0.1)
+    assert not SPEED.is_behind([(good, ended(9.8))], 0.1)  # that may be noise
 
 
 def test_who_does_the_same_tasks_plainly_worse_is_behind() -> None:
     units = {str(task): float(task < 20) for task in range(30)}
     worse = {str(task): float(task < 14) for task in range(30)}
-    before, after = (TrialResult(sum(side.values()) / 30, units=side) for side in (units, worse))
-    assert is_behind([(before, after)], SHARE, None)
-    assert not is_behind([(after, before)], SHARE, None)
+    before, after = (ended(sum(side.values()) / 30, units=side) for side in (units, worse))
+    assert SHARE.is_behind([(before, after)], None)
+    assert not SHARE.is_behind([(after, before)], None)
 
 
 def test_successive_halving_lets_the_best_third_go_on() -> None:
     others = results(1, 2, 3, 4, 5, 6, 7, 8)
-    assert [is_left_behind(each, others, SPEED) for each in results(0, 4.5, 6.5, 9)] == [True, True, False, False]
-    assert is_left_behind(TrialResult(None), others, SPEED)
-    assert not is_left_behind(TrialResult(1), [TrialResult(0.5)], SPEED)
+    assert [SPEED.is_left_behind(each, others) for each in results(0, 4.5, 6.5, 9)] == [True, True, False, False]
+    assert SPEED.is_left_behind(ended(None), others)
+    assert not SPEED.is_left_behind(ended(1), [ended(0.5)])
 
 
 def test_the_detectable_gain_is_found_with_a_power_of_four_fifths() -> None:
@@ -123,7 +123,7 @@ def test_more_finalists_stand_only_where_the_rounds_suffice_for_all() -> None:
 
 def test_a_finalist_is_given_up_only_where_nothing_would_help() -> None:
     def after(*gains: float) -> bool:
-        pairs = [(TrialResult(10.0), TrialResult(10 * math.exp(gain))) for gain in gains]
+        pairs = [(ended(10.0), ended(10 * math.exp(gain))) for gain in gains]
         return is_futile(Finalist({}, 0.15, pairs), SPEED, 18, 1)
 
     assert after(*[-0.2, -0.1, -0.3, -0.2] * 3)

@@ -16,6 +16,7 @@ from card_samples import HOSTILE
 from shosei.card.words import LANGUAGES, translated
 from shosei.errors import InputError
 from shosei.log import Log, TuneFinalist, TuneTrial, TuneVerdict
+from shosei.metrics.metric import text
 from shosei.tune import views
 from shosei.tune.charts import Axis, course, trade_off
 from shosei.tune.page import html
@@ -45,7 +46,8 @@ def test_a_confirmed_gain_is_told_in_every_view_beside_what_the_search_believed(
             "slots = 32, weights = int4 is better than the defaults: Inference speed (goodput) +21.3 % [14.1, 28.9]"
             in words
         )
-        assert "showed +45.0 %, and the search believed +33.1 %; fresh measurements say +21.3 %" in words
+        believed = "the search believed +33.1 % of its first choice, slots = 32, weights = int4"
+        assert f"showed +45.0 %, and {believed}; fresh measurements say +21.3 %" in words
         assert "Its optimism was 11.8 points" in words
         assert "saved 31 trials, about 10.7 min" in words
         assert "shosei serve MODEL --config tuned/best.toml" in words
@@ -57,7 +59,7 @@ def test_a_confirmed_gain_is_told_in_every_view_beside_what_the_search_believed(
     [
         ("keep", "no_candidate", "Keep your defaults: no gain in Inference speed (goodput) was confirmed."),
         ("keep", "unconfirmed", "Fresh measurements did not bear out what the search believed."),
-        ("insufficient", "budget", "search again with a larger --budget"),
+        ("insufficient", "budget", "the same command with a larger --budget goes on from here"),
         ("insufficient", "rounds", "Too few rounds were measured for a test"),
         ("invalid", "default", "no trial of the defaults worked"),
     ],
@@ -78,6 +80,23 @@ def test_a_finalist_that_is_not_confirmed_says_why(reason: str) -> None:
     told = [translated(views.finalist_row(report, first)[-1], language) for language in LANGUAGES]
     assert len({*told}) == len(LANGUAGES)
     assert all(words in body(html(report, language)) for words, language in zip(told, LANGUAGES, strict=True))
+
+
+def test_of_several_that_are_confirmed_the_announced_one_is_marked_wherever_it_stands() -> None:
+    first, second = tuned.verdict().finalists
+    better = msgspec.structs.replace(second, reason="", gain=0.4)
+    report = report_of(tuned.verdict(best=better.candidate, finalists=[first, better]))
+    told = [translated(views.finalist_row(report, each)[-1]) for each in report.finalists]
+    assert told == ["confirmed", "confirmed, and the best of them"]
+    assert "optimism was 11.8 points" in printed(report)  # of what the search would have taken, not of the best
+
+
+def test_a_real_gain_that_is_too_small_is_not_called_unborne() -> None:
+    small = msgspec.structs.replace(tuned.verdict().finalists[0], reason="too_small", believed=0.016, gain=0.015)
+    for language in LANGUAGES:
+        told = printed(report_of(tuned.verdict("keep", reason="unconfirmed", finalists=[small])), language)
+        assert translated(text("tune.because_too_small"), language) in told
+        assert translated(text("tune.because_unconfirmed"), language) not in told
 
 
 def test_a_search_that_was_broken_off_says_how_to_go_on() -> None:
@@ -157,12 +176,18 @@ def test_the_line_of_the_course_is_the_highest_that_kept_every_limit() -> None:
     report = report_of(tuned.verdict())
     chart = course(report)
     assert chart
-    searched = [point.gain for point in report.points if point.trial.stage == "search" and point.is_kept and point.gain]
+    searched = [
+        point.gain for point in report.points if point.trial.stage == "search" and point.trial.is_kept and point.gain
+    ]
     heights = [y for _, y in chart.corners]
     assert heights == sorted(heights)
     assert heights[-1] == chart.y.at(max(searched))
     assert sum(mark.shape == "failed" for mark in chart.marks) == report.failed == 1
-    assert sum(mark.shape == "missed" for mark in chart.marks) == sum(not point.is_kept for point in report.points) > 0
+    assert (
+        sum(mark.shape == "missed" for mark in chart.marks)
+        == sum("missed" in point.trial.limits.values() for point in report.points)
+        > 0
+    )
     assert chart.confirmed_from is not None
     before = [mark for mark in chart.marks if mark.x < chart.confirmed_from]
     assert len(before) == sum(trial.stage == "search" for trial in report.trials)
@@ -176,6 +201,15 @@ def test_no_candidate_beats_one_of_the_front_in_both_figures() -> None:
     beaten = {one for one in kept for other in kept if other != one and other[0] >= one[0] and other[1] >= one[1]}
     assert set(chart.corners) == set(kept) - beaten
     assert len(chart.corners) > 3
+
+
+@pytest.mark.parametrize("chart_of", [course, trade_off])
+def test_the_smallest_gain_worth_having_stands_within_every_chart_also_where_all_gains_are_small(chart_of: Any) -> None:
+    figures = {"response_time.ttft_p95": 260.0}
+    chart = chart_of(
+        report_of(None, [_trial(1, tuned.DEFAULT, 4.0, figures=figures), _trial(2, tuned.BEST, 4.01, figures=figures)])
+    )
+    assert 0 < chart.y.at(0.05) < 100
 
 
 def test_without_a_second_figure_there_is_no_trade_off() -> None:

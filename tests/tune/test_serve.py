@@ -10,13 +10,15 @@ from typing import Any
 import pytest
 import tomli_w
 
-from shosei.config import read_toml
+from shosei.config import load, read_toml
 from shosei.errors import InputError
 from shosei.log import ProcStart, Request, Run, read_log
 from shosei.profile.profile import Profile, read_profile
+from shosei.serve.config import ServeConfig
 from shosei.tune.serve import ServeSubject
-from shosei.tune.target import read_target, shipped
+from shosei.tune.target import Objective, read_target, shipped
 from shosei.tune.trial import TrialResult
+from shosei.tune.trial_folder import read_result
 from shosei.wire.suite import Task, write_suite
 from tune_servers import COMMAND, LOAD, SLOTS, WEIGHTS, nothing_runs
 from tune_targets import target, trial
@@ -44,7 +46,7 @@ def subject(folder: Path, *words: str, space: dict[str, Any] | None = None, **se
 
 
 def measured(subject: ServeSubject, folder: Path, **candidate: Any) -> TrialResult:
-    return subject.measure(trial(folder, candidate, seed=4))
+    return subject.measure(*trial(folder, candidate, seed=4))
 
 
 def test_a_trial_is_a_run_folder_whose_goodput_is_the_servers_capacity(tmp_path: Path) -> None:
@@ -59,6 +61,8 @@ def test_a_trial_is_a_run_folder_whose_goodput_is_the_servers_capacity(tmp_path:
     assert [start.child for start in log.of(ProcStart)] == ["server"]
     assert {begin["load"]["seed"] for begin in [read_toml(folder / "run.toml")]} == {4}
     assert nothing_runs(str(tmp_path))
+    with pytest.raises(InputError, match="objective: inference_speed has no figure 'goodputs'; did you mean 'goodput'"):
+        read_result(folder, Objective(figure="inference_speed.goodputs"), profile(tmp_path))
 
     better = measured(mine, tmp_path / "trials" / "002", weights="int4")
     assert (better.value or 0) > 1.4 * (result.value or 0)  # e^0.7 = 2.01
@@ -76,13 +80,13 @@ def test_a_trial_is_a_run_folder_whose_goodput_is_the_servers_capacity(tmp_path:
 def test_a_server_that_does_not_come_up_is_a_result(tmp_path: Path, words: list[str], reason: str) -> None:
     mine = subject(tmp_path, *words, ready_s=1.0 if "sleep" in str(words) else 60.0)
     result = measured(mine, tmp_path / "trial", weights="bf16")
-    assert result.state == "failed"
+    assert result.value is None
     assert re.search(reason, result.reason), result.reason
     assert nothing_runs("time.sleep(100) # bf16", str(tmp_path))
 
 
 def test_a_default_that_our_own_verbs_refuse_ends_the_search_in_a_line(tmp_path: Path) -> None:
-    mine = subject(tmp_path, "no-such-program", "{weights}")
+    mine = subject(tmp_path, "no-such-program", "{weights}", "{port}")
     with pytest.raises(InputError, match=r"^cannot run 'no-such-program': no such program"):
         measured(mine, tmp_path / "1", weights="bf16")
     assert "no such program" in measured(mine, tmp_path / "2", weights="int4").reason  # of another, it is a result
@@ -91,8 +95,8 @@ def test_a_default_that_our_own_verbs_refuse_ends_the_search_in_a_line(tmp_path:
 def test_a_server_that_is_killed_in_its_trial_is_a_result(tmp_path: Path) -> None:
     words = [*COMMAND, "--setting", "x={weights}", "--dies-after", "20"]
     result = measured(subject(tmp_path, *words), tmp_path / "trial", weights="bf16")
-    assert result.limits.get("error_rate") == "missed" or result.state == "failed"
-    assert not result.is_kept
+    assert result.limits.get("error_rate") == "missed" or result.value is None
+    assert result.value is None or "missed" in result.limits.values()
     assert nothing_runs(str(tmp_path))
 
 
@@ -103,7 +107,8 @@ def test_words_and_variables_that_come_out_empty_are_left_out(tmp_path: Path) ->
         "flag": {"type": "choice", "choices": ["", "--on"], "default": ""},
     }
     words = [sys.executable, "-c", program, "{flag}", "--model", "{model}"]
-    mine = subject(tmp_path, *words, space=space, model="mine", environment={"THREADS": "{threads}"})
+    variables = {"THREADS": "{threads}", "PORT": "{port}"}
+    mine = subject(tmp_path, *words, space=space, model="mine", environment=variables)
     assert "['--model', 'mine'] None" in measured(mine, tmp_path / "1", threads="", flag="").reason
     assert "['--on', '--model', 'mine'] 3" in measured(mine, tmp_path / "2", threads="3", flag="--on").reason
 
@@ -111,22 +116,47 @@ def test_words_and_variables_that_come_out_empty_are_left_out(tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("words", "more", "said"),
     [
-        (["x", "{model}", "{weights}"], {}, "serve.model is missing: name it with --set serve.model=PATH"),
-        (["x", "{slots}", "{weights}"], {}, r"nothing says what \{slots\} is: name it in \[space.slots\]"),
-        (["x"], {}, r"space.weights changes nothing: write \{weights\} into serve.command"),
-        (["x", "{weights}"], {"load": {"rat": 3}}, "unknown key 'serve.load.rat'; did you mean 'rate'"),
-        (["x", "{weights}"], {"comand": ["y"]}, "unknown key 'serve.comand'; did you mean 'command'"),
+        (["{model}", "{weights}"], {}, "serve.model is missing: name it with --set serve.model=PATH"),
+        (["{slots}", "{weights}"], {}, r"serve.command: nothing says what \{slots\} is: name it in \[space.slots\]"),
+        (["{weights}"], {"environment": {"A": "{a}"}}, r"serve.environment: nothing says what \{a\} is"),
+        ([], {}, r"space.weights changes nothing: write \{weights\} into serve.command"),
+        (["{weights}"], {"load": {"rat": 3}}, "unknown key 'serve.load.rat'; did you mean 'rate'"),
+        (["{weights}"], {"comand": ["y"]}, "unknown key 'serve.comand'; did you mean 'command'"),
+        (["{weights}"], {"exam": {"suite": "nope"}}, "serve.exam.suite: no file .*/nope"),
     ],
 )
 def test_wrong_settings_are_told_in_a_line(tmp_path: Path, words: list[str], more: Any, said: str) -> None:
     with pytest.raises(InputError, match=said):
-        subject(tmp_path, *words, **more)
+        subject(tmp_path, "x", "{port}", *words, **more)
+
+
+def test_a_command_says_where_the_port_goes_and_no_setting_takes_its_place(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"serve.command: write \{port\} where it says on which port"):
+        subject(tmp_path, "x", "--port", "7777", "{weights}")
+    with pytest.raises(InputError, match=r"space.port: \{port\} has a meaning of its own"):
+        subject(tmp_path, "x", "{port}", space={"port": WEIGHTS})
+
+
+def test_what_no_trial_of_a_server_could_measure_is_told_before_the_first(tmp_path: Path) -> None:
+    def check(profile: str | None, **objective: str) -> None:
+        serve = {"command": ["x", "{port}", "{weights}"]}
+        asked = target(tmp_path, "serve", objective=objective, space={"weights": WEIGHTS}, serve=serve)
+        ServeSubject(asked, read_profile(profile) if profile else None)
+
+    check(None, figure="inference_speed.tokens_per_s")
+    check("chatbot", figure="inference_speed.goodput")
+    with pytest.raises(InputError, match="name a profile that has one, such as --profile chatbot"):
+        check(None, figure="inference_speed.goodput")  # which counts by the limits of a profile
+    with pytest.raises(InputError, match="--profile pretrain says nothing of a server"):
+        check("pretrain", figure="inference_speed.tokens_per_s")
+    with pytest.raises(InputError, match=r"objective\.phase: a server trains nothing"):
+        check("chatbot", figure="training_speed", phase="training")
 
 
 def test_a_setting_that_may_change_answers_needs_a_suite(tmp_path: Path) -> None:
     space = {"weights": {**WEIGHTS, "answers": True}}
     with pytest.raises(InputError, match=r"space.weights may change what the model answers: .* serve.exam.suite=PATH"):
-        subject(tmp_path, "x", "{weights}", space=space)
+        subject(tmp_path, "x", "{port}", "{weights}", space=space)
 
 
 def test_answers_that_become_worse_are_a_missed_limit(tmp_path: Path) -> None:
@@ -144,20 +174,28 @@ def test_answers_that_become_worse_are_a_missed_limit(tmp_path: Path) -> None:
     worse = measured(mine, tmp_path / "trials" / "002", weights="int4")
     assert default.limits["pass_at_1"] == "pass"
     assert worse.limits["pass_at_1"] == "missed"
-    assert not worse.is_kept
     again = subject(tmp_path, *words, space=space, exam={"suite": "suite.jsonl"})  # as where a search goes on
     assert measured(again, tmp_path / "trials" / "003", weights="int4").limits["pass_at_1"] == "missed"
 
 
 def test_the_best_settings_are_usable_as_they_are(tmp_path: Path) -> None:
-    command = ["shosei", "serve", "{model}", "--port", "{port}", "--set", "serve.slots={slots}"]
+    command = ["shosei", "serve", "{model}", "--port", "{port}", "--set", "serve.context=512"]
+    command += ["--set", "serve.slots={slots}", "--no-page"]
     variables = {"OMP_NUM_THREADS": "{weights}"}
     ours = subject(
         tmp_path, *command, space={"slots": SLOTS, "weights": WEIGHTS}, model="runs/a", environment=variables
     )
     [line] = ours.usable({"slots": 32, "weights": "int4"}, tmp_path)
-    assert line == f"OMP_NUM_THREADS=int4 shosei serve runs/a --config {tmp_path / 'best.toml'}"
-    assert read_toml(tmp_path / "best.toml") == {"serve": {"slots": 32}}
+    file = tmp_path / "best.toml"
+    assert line == f"OMP_NUM_THREADS=int4 shosei serve runs/a --port 8000 --no-page --config {file}"
+    assert load(ServeConfig, "serve", file) == ServeConfig(slots=32, context=512)  # what is fixed was measured, too
+    assert file.read_text().startswith('# [environment]\n# OMP_NUM_THREADS = "int4"\n')
+
+    of_a_file = subject(
+        tmp_path, *command, "--config", "mine.toml", "{weights}", space={"slots": SLOTS, "weights": WEIGHTS}, model="a"
+    )
+    [line] = of_a_file.usable({"slots": 32, "weights": "int4"}, tmp_path)  # only one file can be named
+    assert line.endswith("--set serve.context=512 --set serve.slots=32 --no-page --config mine.toml int4")
 
     other = subject(tmp_path, "vllm", "serve", "{model}", "--port", "{port}", "{weights}", model="a b")
     [line] = other.usable({"weights": "int4"}, tmp_path)

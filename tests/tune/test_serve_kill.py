@@ -16,6 +16,7 @@ import tomli_w
 from progress_display import but_progress
 from shosei.log import Log, Run, TuneBegin, TuneTrial, TuneTrialBegin, TuneVerdict, attempts, read_log
 from supervised import eventually, linux
+from tune_functions import Function
 from tune_servers import COMMAND, LOAD, WEIGHTS, nothing_runs
 from verb import Shosei
 
@@ -35,7 +36,7 @@ main(sys.argv[1:])
 def command(tmp_path: Path) -> Iterator[list[str]]:
     """That of a search on the mock server, in ``tmp_path / "out"``."""
     tables = {
-        "objective": {"figure": "inference_speed.goodput"},
+        "objective": {"figure": "inference_speed.tokens_per_s"},
         "space": {"weights": WEIGHTS},
         "serve": {
             "command": [*COMMAND, "--setting", f"{tmp_path}={{weights}}"],
@@ -124,9 +125,30 @@ def test_a_search_that_ended_before_it_said_anything_begins(tmp_path: Path, comm
     code, _, said = shosei(*command[:-1], "12trials")
     assert (code, len(begun(tmp_path))) == (4, 0), said
     assert [event.budget for event in log_of(tmp_path).of(TuneBegin)] == ["12trials"]
-    code, _, said = shosei(*command)
+    code, _, said = shosei(*command, "--seed", "1")
     assert (code, said.splitlines()[-1]) == (
         2,
-        f"shosei: {tmp_path / 'out'} holds another search, or this one with another target, profile, budget or seed: "
+        f"shosei: {tmp_path / 'out'} holds another search, or this one with another target, profile or seed: "
         "name a new folder with --out",
     )
+
+
+def test_a_budget_can_become_larger_until_its_confirmation_has_begun(
+    tmp_path: Path, command: list[str], shosei: Shosei, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    function = Function(lambda trial: 10.0 + 5 * (trial.candidate["weights"] == "int4"))
+    monkeypatch.setattr("shosei.cli.tune._subject", lambda target, profile: function)
+    words, folder = command[:-1], tmp_path / "out"
+    assert shosei(*words, "12trials")[0] == 4
+    code, out, _ = shosei(*words, "16trials")
+    assert (code, "int4 is better than the defaults" in out) == (0, True)
+    log, again = log_of(tmp_path), shosei(*words, "16trials")
+    assert (again[1], log_of(tmp_path).of(TuneVerdict)) == (out, log.of(TuneVerdict))
+    assert [event.budget for event in log.of(TuneBegin)] == ["12trials", "16trials"]
+    for budget, why in {
+        "17trials": f"{folder}: the confirmation has begun, whose rounds were settled by --budget 16trials",
+        "15trials": f"{folder} holds this search with --budget 16trials, which can only become larger",
+        "1h": f"{folder} holds this search with --budget 16trials, which can only become larger",
+    }.items():
+        code, _, said = shosei(*words, budget)
+        assert (code, said.splitlines()[-1].startswith(f"shosei: {why}")) == (2, True), said

@@ -16,7 +16,7 @@ from scipy import stats
 from shosei.errors import InputError, MeasurementInvalid
 from shosei.log import Log, TuneTrial, TuneTrialBegin
 from shosei.tune.setting import Candidate
-from shosei.tune.trial import Trial, TrialResult
+from shosei.tune.trial import TrialResult
 from tune_functions import SPACE, Function, Simulated
 
 sys.path.append(str(Path(__file__).parents[2] / "bench"))  # last: some of its scripts have the names of packages
@@ -25,7 +25,7 @@ from tune import study
 DEFAULT = {"slots": 8, "weights": "bf16"}
 
 
-def noisy(gain: Callable[[Candidate], float], noise: float, seed: int = 5) -> Callable[[Trial], float]:
+def noisy(gain: Callable[[Candidate], float], noise: float, seed: int = 5) -> Callable[[TuneTrialBegin], float]:
     chance = random.Random(seed)
     return lambda trial: 10 * math.exp(gain(trial.candidate) + chance.gauss(0, noise))
 
@@ -116,7 +116,7 @@ def test_no_budget_of_trials_is_exceeded(trials: int) -> None:
 def test_a_budget_of_time_is_kept_to_within_a_trial_and_leaves_time_to_confirm() -> None:
     chance = random.Random(3)
 
-    def slow(trial: Trial) -> TrialResult:
+    def slow(trial: TuneTrialBegin) -> TrialResult:
         return TrialResult(10 * math.exp(int4_is_better(trial.candidate)), seconds=chance.uniform(20, 40))
 
     simulated = Simulated(Function(slow), "30m")
@@ -142,7 +142,7 @@ def test_a_default_that_never_works_ends_the_study() -> None:
 
 
 def test_what_crashes_or_misses_a_limit_is_a_result_and_never_a_finalist() -> None:
-    def measured(trial: Trial) -> TrialResult:
+    def measured(trial: TuneTrialBegin) -> TrialResult:
         slots, weights = trial.candidate["slots"], trial.candidate["weights"]
         if weights == "int4":
             return TrialResult(None, reason="exit code 1", seconds=1.0)
@@ -158,7 +158,7 @@ def test_what_crashes_or_misses_a_limit_is_a_result_and_never_a_finalist() -> No
 
 
 def test_a_finalist_that_fails_in_the_confirmation_is_not_confirmed() -> None:
-    def measured(trial: Trial) -> TrialResult:
+    def measured(trial: TuneTrialBegin) -> TrialResult:
         fails = trial.stage == "confirm" and trial.round > 2 and trial.candidate["weights"] == "int4"
         return TrialResult(None if fails else 10 * math.exp(int4_is_better(trial.candidate)), seconds=1.0)
 
@@ -168,7 +168,7 @@ def test_a_finalist_that_fails_in_the_confirmation_is_not_confirmed() -> None:
 
 
 def test_a_finalist_that_misses_a_limit_again_and_again_is_not_confirmed() -> None:
-    def measured(trial: Trial) -> TrialResult:
+    def measured(trial: TuneTrialBegin) -> TrialResult:
         missed = trial.stage == "confirm" and trial.candidate["weights"] == "int4"
         said = {"response_time.p95": "missed" if missed else "pass"}
         return TrialResult(10 * math.exp(int4_is_better(trial.candidate)), limits=said, seconds=1.0)
@@ -180,7 +180,7 @@ def test_a_finalist_that_misses_a_limit_again_and_again_is_not_confirmed() -> No
 def test_a_confirmation_that_cannot_succeed_any_more_ends_early() -> None:
     chance = random.Random(8)
 
-    def lucky_in_the_search(trial: Trial) -> float:
+    def lucky_in_the_search(trial: TuneTrialBegin) -> float:
         gain = int4_is_better(trial.candidate) if trial.stage == "search" else -int4_is_better(trial.candidate)
         return 10 * math.exp(gain + chance.gauss(0, 0.1))
 
@@ -200,7 +200,7 @@ def cut(log: Log, ended: int) -> Log:
 
 @pytest.mark.parametrize("ended", [0, 1, 7, 19, 23, 24, 25, 40])
 def test_a_study_that_was_killed_goes_on_to_the_same_end(ended: int) -> None:
-    def measured(trial: Trial) -> float:  # the same again for the same trial
+    def measured(trial: TuneTrialBegin) -> float:  # the same again for the same trial
         return noisy(int4_is_better, 0.1, trial.number)(trial)
 
     whole = Simulated(Function(measured))
@@ -209,6 +209,40 @@ def test_a_study_that_was_killed_goes_on_to_the_same_end(ended: int) -> None:
     verdict = resumed.run(cut(whole.log, ended))
     assert verdict == expected
     assert [trial.number for trial in resumed.function.taken] == list(range(ended + 1, expected.trials + 1))
+
+
+@pytest.mark.parametrize(("budget", "ended"), [("12trials", 0), ("20trials", 8), ("20trials", 5)])
+def test_a_search_goes_on_under_a_larger_budget_with_all_that_it_knows(budget: str, ended: int) -> None:
+    def measured(trial: TuneTrialBegin) -> float:
+        return noisy(int4_is_better, 0.1, trial.number)(trial)
+
+    smaller = Simulated(Function(measured), budget)
+    smaller.run()
+    raised = Simulated(Function(measured))
+    verdict = raised.run(cut(smaller.log, ended), [budget])
+    trials = [*cut(smaller.log, ended).of(TuneTrial), *raised.log.of(TuneTrial)]
+    searched = [event for event in trials if event.stage == "search"]
+    assert (verdict.verdict, verdict.best["weights"]) == ("gain", "int4")
+    assert verdict.trials == len(trials) == ended + len(raised.function.taken) <= 60
+    assert len(searched) > 8
+    assert len({event.seed for event in searched}) >= len(searched) - 8, "but for turns, each has a seed of its own"
+    again = Simulated(Function(measured))
+    whole = Log(
+        1, {TuneTrial: trials, TuneTrialBegin: [*smaller.log.of(TuneTrialBegin), *raised.log.of(TuneTrialBegin)]}
+    )
+    assert again.run(cut(whole, 30), [budget]) == verdict, "as a search that is killed after that goes on"
+
+
+def test_a_larger_budget_announces_no_more_gains_that_are_none() -> None:
+    announced = 0
+    for seed in range(60):
+        smaller = Simulated(Function(noisy(lambda _: 0.0, 0.15, seed)), "20trials", seed)
+        smaller.run()
+        begun = cut(smaller.log, 8)
+        assert {event.stage for event in begun.of(TuneTrial)} == {"search"}
+        raised = Simulated(Function(noisy(lambda _: 0.0, 0.15, seed + 1000)), seed=seed)
+        announced += raised.run(begun, ["20trials"]).verdict == "gain"
+    assert announced <= 6  # of an exact test at 2.5 % more than 6 of 60 come once in 1000 times
 
 
 def test_a_log_of_another_search_is_refused() -> None:
@@ -223,7 +257,7 @@ def test_tasks_are_paired_and_a_challenger_is_dropped_over_them() -> None:
     """Of an agent system: rungs and confirmation have tasks of their own; style b solves a third more."""
     space = {"style": SPACE["weights"].model_copy(update={"choices": ["a", "b", "c"], "default": "a"})}
 
-    def measured(trial: Trial) -> TrialResult:
+    def measured(trial: TuneTrialBegin) -> TrialResult:
         group = f"{trial.stage}{trial.rung}"
         style, units = trial.candidate["style"], {}
         for task in range(40):

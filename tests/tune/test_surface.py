@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import random
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
 
 from shosei.errors import InputError
 from shosei.tune import surface as module
-from shosei.tune.proposer import Proposer, spread
+from shosei.tune.proposer import Proposer, connected, spread
 from shosei.tune.setting import Setting, Space
 from shosei.tune.surface import Surface, levels
 
@@ -93,7 +95,8 @@ def test_a_spread_has_every_level_about_as_often() -> None:
 
 def test_what_optuna_proposes_lies_in_the_space_and_learns_from_what_it_is_told() -> None:
     space: Space = {**SPACE, "steps": Setting(type="int", low=10, high=50, step=20, default=10)}
-    proposer, told = Proposer(space, 10, seed=4), []
+    proposer, told = Proposer(space, seed=4), []
+    proposer.spread(10)
     for _ in range(60):
         candidate = proposer.propose()
         for name, setting in space.items():
@@ -111,26 +114,41 @@ def test_what_optuna_proposes_lies_in_the_space_and_learns_from_what_it_is_told(
 
 def test_a_proposal_that_the_log_has_is_proposed_again() -> None:
     logged = {"slots": 77, "share": 0.123, "weights": "c"}
-    assert Proposer(SPACE, 3, seed=4).propose(logged) == logged
-    assert Proposer(SPACE, 0, seed=4).propose(logged) == logged
+    proposer = Proposer(SPACE, seed=4)
+    assert proposer.propose(logged) == logged
+    proposer.spread(3)
+    assert proposer.propose(logged) == logged
 
 
 def test_machines_that_share_a_storage_learn_from_each_other(tmp_path: Path) -> None:
     storage = f"sqlite:///{tmp_path / 'shared.db'}"
-    first, second = (Proposer(SPACE, 4, seed=seed, storage=storage, name="one search") for seed in (1, 2))
+    first, second = (Proposer(SPACE, seed=seed, storage=storage, name="one search") for seed in (1, 2))
+    for proposer in (first, second):
+        proposer.spread(4)
     for proposer in (first, second, first, second):
         for _ in range(12):
             candidate = proposer.propose()
             proposer.tell(candidate, float(candidate["weights"] == "c"), {"error_rate": "pass"})
-    third = Proposer(SPACE, 0, seed=3, storage=storage, name="one search")
+    third = Proposer(SPACE, seed=3, storage=storage, name="one search")
     proposed = [third.propose() for _ in range(10)]
     assert sum(candidate["weights"] == "c" for candidate in proposed) >= 8
-    other = Proposer(SPACE, 0, seed=3, storage=storage, name="another search")
+    other = Proposer(SPACE, seed=3, storage=storage, name="another search")
     assert len({str(other.propose()["weights"]) for _ in range(20)}) == 3
 
 
 @pytest.mark.parametrize("storage", ["nonsense", "sqlite:////no/such/folder/shared.db", "postgresql://me:secret@h/x"])
 def test_a_storage_that_cannot_be_used_is_told_in_a_line_without_its_password(storage: str) -> None:
     with pytest.raises(InputError, match="--storage: Optuna cannot use it: ") as error:
-        Proposer(SPACE, 0, seed=3, storage=storage, name="one")
+        connected(storage)
     assert "secret" not in str(error.value)
+
+
+def test_machines_that_begin_at_the_same_time_on_a_new_storage_all_reach_it(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'new.db'}"
+    begin = f"from shosei.tune.proposer import connected; input(); connected({url!r})"
+    machines = [subprocess.Popen([sys.executable, "-c", begin], stdin=subprocess.PIPE) for _ in range(4)]
+    for machine in machines:
+        assert machine.stdin
+        machine.stdin.write(b"\n")
+        machine.stdin.flush()
+    assert [machine.wait(60) for machine in machines] == [0] * 4

@@ -11,10 +11,9 @@ from hypothesis import strategies as st
 
 from shosei.errors import InputError
 from shosei.profile.profile import read_profile
-from shosei.tune.asked import asked
 from shosei.tune.budget import Budget
 from shosei.tune.setting import Setting, are_alike, candidate_id, default_of
-from shosei.tune.target import Objective, read_target, shipped
+from shosei.tune.target import Objective, asked, read_target, shipped
 from tune_servers import SLOTS, WEIGHTS
 from tune_targets import target
 
@@ -43,6 +42,14 @@ def of(folder: Path, **tables: Any) -> Any:
         ({"space": {"w": WEIGHTS | {"default": "int2"}}}, "space.w: the default 'int2' is none of the choices"),
         ({"space": {"w": WEIGHTS | {"choices": ["bf16"]}}}, "space.w: a choice needs two choices at least"),
         ({"space": {"w": WEIGHTS | {"chioces": []}}}, "unknown key 'space.w.chioces'; did you mean 'choices'"),
+        ({"space": {"w": WEIGHTS | {"choices": ["bf16", "int4", "int4"]}}}, "space.w: each choice stands once"),
+        ({"space": {"slots": SLOTS | {"low": 1.5}}}, "space.slots: low, high, step and default of an int are whole"),
+        ({"space": {"slots": SLOTS | {"high": 1e24}}}, r"are whole numbers, up to 1e\+15"),
+        (
+            {"space": {"x": {"type": "float", "high": 1, "step": 0.25, "default": 0.3}}},
+            r"space.x: the default 0.3 is no whole number of steps \(0.25\) above 0",
+        ),
+        ({"server": {}}, "unknown key 'target.server'; did you mean 'serve'"),
         ({"space": {"p": {"type": "file", "default": "a", "choices": ["a", "b"]}}}, "space.p: no file .*/a"),
     ],
 )
@@ -82,25 +89,29 @@ def test_overrides_have_the_last_word(tmp_path: Path) -> None:
         ("error_rate", "inference", False, False),
         ("training_speed.bits_per_character", "training", False, True),
         ("memory", "inference", False, True),
+        ("pass_at_1.tokens_per_solved", "inference", True, True),
+        ("inference_speed.achieved_over_offered", "inference", True, False),
+        ("crash_rate.per_1000h", "inference", False, True),
+        ("f1.exact_match", "inference", True, False),
     ],
 )
 def test_direction_and_kind_of_a_gain_are_the_metrics(
     figure: str, phase: Any, is_higher: bool, is_relative: bool
 ) -> None:
     objective = Objective(figure=figure, phase=phase)
-    assert (objective.is_higher, objective.is_relative) == (is_higher, is_relative)
-    assert objective.model_copy(update={"direction": "lower", "relative": True}).is_higher is False
+    assert (objective.better == "higher", objective.is_relative) == (is_higher, is_relative)
+    assert objective.model_copy(update={"direction": "lower", "relative": True}).better == "lower"
 
 
 def test_all_that_is_asked_is_in_the_hash(tmp_path: Path) -> None:
     mine, chatbot, pretrain = of(tmp_path), read_profile("chatbot"), read_profile("pretrain")
-    budget = Budget.parse("60trials")
+    budget = "60trials"
     variants = [
         asked(mine, chatbot, budget, 1),
         asked(mine, chatbot, budget, 2),
         asked(mine, None, budget, 1),
         asked(mine, pretrain, budget, 1),
-        asked(mine, chatbot, Budget.parse("61trials"), 1),
+        asked(mine, chatbot, "61trials", 1),
         asked(of(tmp_path, space={"slots": SLOTS | {"high": 63}}), chatbot, budget, 1),
         asked(of(tmp_path, objective=OBJECTIVE | {"gain": 0.06}), chatbot, budget, 1),
         asked(of(tmp_path, serve={"command": ["y"]}), chatbot, budget, 1),
@@ -114,9 +125,9 @@ def test_all_that_is_asked_is_in_the_hash(tmp_path: Path) -> None:
 
 def test_a_header_may_be_a_secret_and_is_not_logged(tmp_path: Path) -> None:
     serve = SERVE | {"load": {"header": ["X-Key: abc"], "rate": 3}}
-    begin = asked(of(tmp_path, serve=serve), None, Budget.parse("60trials"), 1)
+    begin = asked(of(tmp_path, serve=serve), None, "60trials", 1)
     assert begin.settings == SERVE | {"load": {"rate": 3}}
-    assert begin.target_hash != asked(of(tmp_path), None, Budget.parse("60trials"), 1).target_hash
+    assert begin.target_hash != asked(of(tmp_path), None, "60trials", 1).target_hash
 
 
 @pytest.mark.parametrize(
@@ -128,7 +139,9 @@ def test_a_budget_is_trials_or_time(said: str, total: float, is_time: bool) -> N
     assert (budget.total, budget.is_time) == (total, is_time)
 
 
-@pytest.mark.parametrize("said", ["", "many", "-3trials", "1.5trials", "0s", "trials", "3 days"])
+@pytest.mark.parametrize(
+    "said", ["", "many", "-3trials", "1.5trials", "0s", "trials", "3 days", "30", "0trials", "1e3"]
+)
 def test_what_is_no_budget_is_told(said: str) -> None:
     with pytest.raises(InputError, match=f"--budget {said}: write it as 60trials, or as a time such as 30m or 2h"):
         Budget.parse(said)
@@ -146,6 +159,11 @@ def test_values_of_a_range_lie_in_it_where_they_are_asked_for(
     tolerance = 1.0 / (high - low) if kind == "int" else 0.002 * high / (high - low)
     if not log:
         assert setting.place(value) == pytest.approx(place, abs=tolerance + 1e-6)
+
+
+def test_the_last_step_may_end_below_the_range() -> None:
+    setting = Setting(type="float", low=0, high=1.1, step=0.4, default=0.8)
+    assert {setting.value_at(place / 100) for place in range(101)} == {0, 0.4, 0.8}
 
 
 def test_a_step_is_kept() -> None:

@@ -54,9 +54,9 @@ def test_the_rungs_and_full_size_are_trainings_of_three_times_the_steps(text: Pa
         "second": trial(tmp_path / "second", {"matrix_lr": 0.01}, rung=1, seed=7),
         "full": trial(tmp_path / "full", {"matrix_lr": 0.01}, "confirm", round=1, seed=8),
     }
-    results = {name: subject.measure(each) for name, each in trials.items()}
+    results = {name: subject.measure(*each) for name, each in trials.items()}
     for name, steps, seed in (("first", 1, 7), ("second", 3, 7), ("full", 9, 8)):
-        log = log_of(trials[name].folder)
+        log = log_of(trials[name][1])
         assert len(log.of(Step)) == steps
         [begin] = log.of(RunBegin)
         assert (begin.config["matrix_lr"], begin.config["seed"]) == (0.01, seed)
@@ -69,7 +69,7 @@ def test_the_rungs_and_full_size_are_trainings_of_three_times_the_steps(text: Pa
 
 
 def test_a_model_is_not_kept_and_data_are_not_copied(text: Path, tmp_path: Path) -> None:
-    TrainSubject(of_text(text), None).measure(trial(tmp_path / "run", DEFAULT))
+    TrainSubject(of_text(text), None).measure(*trial(tmp_path / "run", DEFAULT))
     assert not (tmp_path / "run" / "model").exists()
     assert not (tmp_path / "run" / "checkpoints").exists()
     assert (tmp_path / "run" / "data").is_symlink()
@@ -82,8 +82,8 @@ def test_the_search_may_be_of_a_narrower_model(text: Path, tmp_path: Path) -> No
     narrow = {"proxy": {"preset": "narrow.toml"}}  # beside the target
     (text / "narrow.toml").write_text((text / "tiny.toml").read_text().replace("d_model = 32", "d_model = 16"))
     subject = TrainSubject(of_text(text, **narrow), None)
-    subject.measure(trial(tmp_path / "search", DEFAULT))
-    subject.measure(trial(tmp_path / "confirm", DEFAULT, "confirm", round=1))
+    subject.measure(*trial(tmp_path / "search", DEFAULT))
+    subject.measure(*trial(tmp_path / "confirm", DEFAULT, "confirm", round=1))
     widths = [log_of(tmp_path / name).of(RunBegin)[0].model["d_model"] for name in ("search", "confirm")]
     assert widths == [16, 32]
     assert 0.3 / 9 < subject.cost("search", 0) < 0.8 / 9
@@ -91,8 +91,8 @@ def test_the_search_may_be_of_a_narrower_model(text: Path, tmp_path: Path) -> No
 
 def test_a_candidate_that_diverges_is_a_result(text: Path, tmp_path: Path) -> None:
     subject = TrainSubject(of_text(text), None)
-    result = subject.measure(trial(tmp_path / "run", {"matrix_lr": -1.0}))
-    assert result.state == "failed"
+    result = subject.measure(*trial(tmp_path / "run", {"matrix_lr": -1.0}))
+    assert result.value is None
     assert "train.matrix_lr" in result.reason
 
 
@@ -100,7 +100,7 @@ def test_defaults_that_are_refused_end_the_search(text: Path, tmp_path: Path) ->
     space = {"momentun": {"type": "float", "low": 0, "high": 1, "default": 0.5}}
     wrong = target(text, "train", objective=BITS, space=space, train={"run": "run", "steps": 1, "settings": SMALL})
     with pytest.raises(InputError, match=r"unknown key 'train.momentun'; did you mean 'momentum'\?"):
-        TrainSubject(wrong, None).measure(trial(tmp_path / "run", {"momentun": 0.5}))
+        TrainSubject(wrong, None).measure(*trial(tmp_path / "run", {"momentun": 0.5}))
 
 
 def test_questions_for_validation_are_one_share_and_never_a_test_suite(tmp_path: Path) -> None:
@@ -120,7 +120,7 @@ def test_questions_for_validation_are_one_share_and_never_a_test_suite(tmp_path:
             "settings": SMALL | {"preset": str(tmp_path / "tiny.toml"), "table_lr": 0.02},
         },
     )
-    result = TrainSubject(asked, None).measure(trial(tmp_path / "trial", DEFAULT, "confirm", round=1))
+    result = TrainSubject(asked, None).measure(*trial(tmp_path / "trial", DEFAULT, "confirm", round=1))
     log = log_of(tmp_path / "trial")
     last = max(score.epoch for score in log.of(Score))
     right = [score.answer == score.truth for score in log.of(Score) if score.epoch == last]
@@ -142,7 +142,14 @@ def test_what_is_better_must_be_said_where_the_metric_does_not(text: Path, tmp_p
         train={"run": "run", "steps": 3, "settings": SMALL | {"preset": str(text / "tiny.toml")}},
     )
     with pytest.raises(InputError, match=r"of training_speed\.tokens_per_s, higher is better: say so"):
-        TrainSubject(wrong, None).measure(trial(tmp_path / "run", DEFAULT))
+        TrainSubject(wrong, None).measure(*trial(tmp_path / "run", DEFAULT))
+
+
+def test_a_figure_that_is_a_share_after_all_is_told_of(text: Path) -> None:
+    objective = of_text(text).objective
+    objective.check("bits/character", "lower")
+    with pytest.raises(InputError, match=r"training_speed\.bits_per_character is a share: say relative = false"):
+        objective.check("", "lower")
 
 
 def test_what_a_trial_decides_is_no_setting(text: Path) -> None:
@@ -172,4 +179,4 @@ def test_the_shipped_target_has_the_trainer_s_own_defaults() -> None:
     assert {name: setting.default for name, setting in shipped.space.items()} == {
         name: getattr(own, name) for name in shipped.space
     }
-    assert not shipped.objective.is_higher
+    assert shipped.objective.better == "lower"

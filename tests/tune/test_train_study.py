@@ -40,10 +40,10 @@ def test_a_rate_that_learns_is_found_on_a_proxy_and_confirmed_at_full_size_on_se
     [finalist] = verdict.finalists
     assert finalist.gain is not None
     assert (finalist.interval[0] or 0) > 0.05
-    begins = [(each, read_log(Run(each.trial.folder).log).of(RunBegin)[0]) for each in record.tried]
+    begins = [(each, read_log(Run(tmp_path / "out" / each.folder).log).of(RunBegin)[0]) for each in record.tried]
     seeds: dict[str, list[int]] = {"search": [], "confirm": []}
     for tried, begin in begins:
-        seeds[tried.trial.stage].append(begin.seeds["train"])
-        assert begin.config["max_steps"] == {"search": 6, "confirm": 18}[tried.trial.stage]
+        seeds[tried.stage].append(begin.seeds["train"])
+        assert begin.config["max_steps"] == {"search": 6, "confirm": 18}[tried.stage]
     assert not set(seeds["search"]) & set(seeds["confirm"])
     assert len(set(seeds["confirm"])) == len(seeds["confirm"]) // 2 >= 3, "default and finalist share each round's"

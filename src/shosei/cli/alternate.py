@@ -132,10 +132,7 @@ def _serving(verbs: Verbs, target: Target, folder: str) -> AbstractContextManage
         return nullcontext()
     if is_ready(target.url):
         raise InputError(f"a server answers at {target.url} before '{target.name}' was started: stop that one first")
-    if target.serve[:2] == ["shosei", "serve"]:  # it supervises itself
-        return verbs.serving(target.url, target.ready_s, *target.serve[1:], "--run", folder)
-    supervise = ("supervise", "--run", folder, "--phase", "inference", "--name", "server", "--")
-    return verbs.serving(target.url, target.ready_s, *supervise, *target.serve)
+    return verbs.serving_command(target.url, target.ready_s, target.serve, folder)
 
 
 def _exam(target: Target) -> tuple[list[str], dict[str, Any]]:

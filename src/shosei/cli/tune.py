@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,15 +16,15 @@ from shosei.cli.reports import add_to_job_summary
 from shosei.errors import EXIT_INCONCLUSIVE, EXIT_INVALID, EXIT_OK, InputError, MeasurementInvalid, nearest
 
 if TYPE_CHECKING:
-    from shosei.log import Event, Log, Run, TuneBegin, TuneTrial, TuneVerdict, Writer
+    from shosei.log import Event, Log, Run, TuneBegin, TuneTrial, TuneVerdict
     from shosei.profile.profile import Profile
     from shosei.tune.target import Target
     from shosei.tune.trial import Subject
 
 _VERB = "tune"
 # Of the verdict, what --json has.
-_JSON: dict[str, Any] = {"verdict": "", "reason": "", "best": {}, "finalists": [], "luckiest": None, "noise": None}
-_JSON |= {"trials": 0, "seconds": 0.0, "saved_trials": 0, "saved_seconds": 0.0}
+_JSON = ["verdict", "reason", "best", "finalists", "luckiest", "noise", "trials", "seconds"]
+_JSON += ["saved_trials", "saved_seconds"]
 _CODES = {"gain": EXIT_OK, "keep": EXIT_OK, "insufficient": EXIT_INCONCLUSIVE, "invalid": EXIT_INVALID}
 
 
@@ -52,32 +53,41 @@ def tune(
 
     The search believes what it likes; a gain is announced only where finalists beat the defaults on new seeds, in a
     paired test. "Keep your defaults" is a result, too: exit code 0. 4: the budget was too small to confirm anything;
-    5: the defaults never worked. The same command goes on with a search that was stopped.
+    5: the defaults never worked. The same command goes on with a search that was stopped; with a larger --budget, too,
+    as long as nothing of the confirmation has begun.
     """
     from shosei.card.words import language
     from shosei.log import open_run
     from shosei.profile.profile import read_profile
-    from shosei.tune.asked import asked
     from shosei.tune.budget import Budget
-    from shosei.tune.target import KINDS, read_target
+    from shosei.tune.proposer import connected
+    from shosei.tune.target import KINDS, asked, read_target
 
     require("optuna")
-    spoken, spendable = language(lang or "en"), Budget.parse(budget)
+    spoken = language(lang or "en")
+    Budget.parse(budget)
     tuned = next((each for each in KINDS if each == kind), None)
     if tuned is None:
         raise InputError(f"tune {kind}: what is tuned is serve, train or agent{nearest(kind, KINDS)}")
     limits = read_profile(profile) if profile else None
     chosen = read_target(target, tuned, overrides or ())
-    run = open_run(out, must_exist=False)
-    with run.alone(_VERB):
+    if propose and tuned != "agent":
+        raise InputError(f"--propose is for the texts of an agent system: leave it out of 'tune {tuned}'")
+    try:
         subject = _subject(chosen, limits)
+    except InputError as error:
+        raise InputError(f"{target}: {error}") from None
+    run = open_run(out, must_exist=False)
+    if storage:
+        connected(storage)
+    with run.alone(_VERB):
         if propose:
             chosen, subject = _widened(chosen, subject, limits, run, propose, proposals, seed)
-        begin = asked(chosen, limits, spendable, seed)
-        past = _past(run, begin)
+        past = _past(run, budget, lambda budget: asked(chosen, limits, budget, seed).target_hash)
+        begin = asked(chosen, limits, budget, seed)
         _say_what_is_asked(run, begin, spoken)
-        verdict = _studied(run, past, begin, chosen, subject, storage)
-        return _told(run, chosen, subject, verdict, lang, spoken, as_json=as_json)
+        verdict = _studied(run, past, begin, chosen, subject, storage, spoken)
+        return _told(run, subject, verdict, lang, spoken, as_json=as_json)
 
 
 def _subject(target: Target, profile: Profile | None) -> Subject:
@@ -86,9 +96,9 @@ def _subject(target: Target, profile: Profile | None) -> Subject:
     from shosei.tune.serve import ServeSubject
     from shosei.tune.train import TrainSubject
 
-    kinds: dict[str, type[Any]] = {"serve": ServeSubject, "train": TrainSubject, "agent": AgentSubject}
-    subject: Subject = kinds[target.kind](target, profile)
-    return subject
+    kinds: dict[str, Callable[[Target, Profile | None], Subject]]
+    kinds = {"serve": ServeSubject, "train": TrainSubject, "agent": AgentSubject}
+    return kinds[target.kind](target, profile)
 
 
 def _widened(
@@ -98,28 +108,40 @@ def _widened(
     from shosei.tune.agent import AgentSubject
     from shosei.tune.variants import widened
 
-    if not isinstance(subject, AgentSubject):
-        raise InputError(f"--propose is for the texts of an agent system: leave it out of 'tune {target.kind}'")
+    assert isinstance(subject, AgentSubject)
     target, refused = widened(target, subject, run.folder / "proposals", url, count, seed)
     for line in refused:
         say(f"no proposal: {line}")
     return target, _subject(target, profile)
 
 
-def _past(run: Run, begin: TuneBegin) -> Log | None:
-    """The log of a search that stopped here. Raises InputError where it was asked something else."""
-    from shosei.log import RunBegin, TuneBegin, attempts, read_log
+def _past(run: Run, budget: str, hash_of: Callable[[str], str]) -> Log | None:
+    """The log of a search that stopped here.
+
+    Raises InputError where it was asked something else, or where its budget can no more become ``budget``. ``hash_of``:
+    of what is asked now, under the budget of then.
+    """
+    from shosei.log import RunBegin, TuneBegin, TuneTrialBegin, attempts, read_log
+    from shosei.tune.budget import Budget
 
     if not run.log.is_dir() or not attempts(run.log):
         return None
     log = read_log(run.log)
-    before = log.of(TuneBegin)
-    if not before and {other.verb for other in log.of(RunBegin)} == {_VERB}:  # it stopped before it said anything
+    begins = log.of(TuneBegin)
+    if not begins and {other.verb for other in log.of(RunBegin)} == {_VERB}:  # it stopped before it said anything
         return None
-    if not before or before[-1].target_hash != begin.target_hash:
+    new = "name a new folder with --out"
+    if not begins or begins[-1].target_hash != hash_of(begins[-1].budget):
+        raise InputError(f"{run.folder} holds another search, or this one with another target, profile or seed: {new}")
+    said, wanted = Budget.parse(begins[-1].budget), Budget.parse(budget)
+    if wanted.is_time != said.is_time or wanted.total < said.total:
         raise InputError(
-            f"{run.folder} holds another search, or this one with another target, profile, budget or seed: "
-            "name a new folder with --out"
+            f"{run.folder} holds this search with --budget {said.said}, which can only become larger: {new}"
+        )
+    if wanted.total > said.total and any(trial.stage == "confirm" for trial in log.of(TuneTrialBegin)):
+        raise InputError(
+            f"{run.folder}: the confirmation has begun, whose rounds were settled by --budget {said.said}; to add some "
+            f"when their results are known would prove nothing: {new}"
         )
     return log
 
@@ -141,16 +163,19 @@ def _say_what_is_asked(run: Run, begin: TuneBegin, language: str) -> None:
 
 
 def _studied(
-    run: Run, past: Log | None, begin: TuneBegin, target: Target, subject: Subject, storage: str
+    run: Run, past: Log | None, begin: TuneBegin, target: Target, subject: Subject, storage: str, language: str
 ) -> TuneVerdict:
     """The verdict of a search that is over, or of one from where it stopped."""
-    from shosei.log import TuneVerdict
+    from shosei.log import TuneBegin, TuneTrial
     from shosei.tune.budget import Budget
-    from shosei.tune.record import Record
+    from shosei.tune.record import Record, verdict_in
     from shosei.tune.study import Study
 
-    if past and (verdicts := past.of(TuneVerdict)):
-        return verdicts[-1]
+    budget = Budget.parse(begin.budget)
+    said = [Budget.parse(each.budget) for each in past.of(TuneBegin)] if past else []
+    is_said = bool(said) and said[-1].total == budget.total
+    if past and is_said and (verdict := verdict_in(past)):
+        return verdict
     with run.recording(
         _VERB,
         new_attempt=False,
@@ -161,13 +186,18 @@ def _studied(
     ) as recording:
 
         def write(event: Event) -> None:
-            _write(run, recording.writer, event, begin)
+            """Put an event on the disk, or raise OSError where it takes none; say what a trial came to."""
+            line = _line(event, begin, language) if isinstance(event, TuneTrial) else ""
+            if not recording.writer.record([event]):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(run.log))
+            if line:
+                say(line)
 
-        if past is None:
+        if not is_said:
             write(begin)
-        study = Study(target, subject, Record(run.folder, write, past), Budget.parse(begin.budget), begin.seed)
+        study = Study(target, subject, Record(run.folder, write, past), budget, begin.seed)
         try:
-            verdict = study.run(storage)
+            verdict = study.run(storage, said[:-1] if is_said else said)
         except MeasurementInvalid as error:
             say(f"shosei: {error}")
             verdict = study.invalid()
@@ -179,50 +209,37 @@ def _studied(
     return verdict
 
 
-def _write(run: Run, writer: Writer, event: Event, begin: TuneBegin) -> None:
-    """Put an event on the disk, and say what a trial came to. Raises OSError where the disk does not take it."""
-    from shosei.log import TuneTrial
+def _line(trial: TuneTrial, begin: TuneBegin, language: str) -> str:
+    from shosei.card.words import Translator
+    from shosei.tune.report import Point, Report
+    from shosei.tune.views import trial_row
 
-    line = _line(event, begin) if isinstance(event, TuneTrial) else ""
-    if not writer.record([event]):
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(run.log))
-    if line:
-        say(line)
-
-
-def _line(trial: TuneTrial, begin: TuneBegin) -> str:
-    from shosei.card.words import translated
-    from shosei.tune.report import Report
-
-    missed = [name for name, said in trial.limits.items() if said == "missed"]
-    value = trial.reason if trial.value is None else f"{trial.value:.4g}"
-    stage = f"round {trial.round}" if trial.round else trial.stage
-    changed = translated(Report("", begin, [], None).changes(trial.candidate))
-    return f"{trial.number:4} {stage:9} {changed}: {value}{' · missed ' if missed else ''}{', '.join(missed)}"
+    row = trial_row(Report("", begin, [trial], None), Point(trial, None, None))
+    number, changed, stage, value, _, _, outcome = map(Translator(language).of, row)
+    came_to = [*([] if trial.value is None else [value]), *([outcome] if outcome else [])]
+    return f"{number:>4} {stage} · {changed}: {' · '.join(came_to)}"
 
 
-def _told(
-    run: Run, target: Target, subject: Subject, verdict: TuneVerdict, lang: str | None, spoken: str, *, as_json: bool
-) -> int:
+def _told(run: Run, subject: Subject, verdict: TuneVerdict, lang: str | None, spoken: str, *, as_json: bool) -> int:
     """Write the report and the best settings; print the verdict; return its exit code."""
     import msgspec
 
+    from shosei.card.words import Translator
     from shosei.log import read_log
     from shosei.tune.page import html
     from shosei.tune.report import Report
     from shosei.tune.views import markdown, terminal
 
-    commands = subject.usable(verdict.best, run.folder)
-    report = Report.of(read_log(run.log), run.name, commands)
+    report = Report.of(read_log(run.log), run.name, subject.usable(verdict.best, run.folder))
     run.write("tune.html", html(report, lang and spoken))
     page = markdown(report, spoken)
     run.write("tune.md", page)
     add_to_job_summary(page)
     if as_json:
-        said = msgspec.to_builtins(verdict)
-        kept = {key: said.get(key, default) for key, default in _JSON.items()}
-        result({"run": str(run.folder), **kept, "commands": list(report.commands)}, [], as_json=True)
+        said = {key: msgspec.to_builtins(getattr(verdict, key)) for key in _JSON}
+        result({"run": str(run.folder), **said, "commands": list(report.commands)}, [], as_json=True)
     else:
         print_page(terminal(report, spoken), 100)
-        say(f"\nthe whole report: {run.folder / 'tune.html'}")
+        term = Translator(spoken).term
+        say(f"\n{term('tune.whole')}{term('colon')}{run.folder / 'tune.html'}")
     return _CODES[verdict.verdict]

@@ -130,7 +130,7 @@ class Run:
                 holder = lock.read_text() or beside or verb
                 other = "another " if holder == verb else ""
                 raise InputError(
-                    f"{other}'shosei {holder}' is at work in {self.folder}: let it end, or name another --run"
+                    f"{other}'shosei {holder}' is at work in {self.folder}: let it end, or name another folder"
                 ) from None
             with contextlib.suppress(OSError):  # a full disk, which the work itself will tell of
                 lock.write_text(verb)

@@ -10,11 +10,11 @@ from shosei.log.event import Event, Int64
 
 
 class TuneBegin(Event, tag="tune.begin"):
-    """What is sought, said before the first trial. A search that goes on says it again, word for word."""
+    """What is sought, said before the first trial; and again where a search goes on under a larger budget."""
 
     subject: str  # serve | train | agent
     target: str  # its name
-    target_hash: str  # SHA-256 of all that is said here but the budget
+    target_hash: str  # SHA-256 of all that is said here, and of the profile's load
     figure: str  # what is to become better: METRIC or METRIC.FIGURE
     of_phase: str  # training | inference: of the figure
     direction: str  # higher | lower
@@ -43,16 +43,9 @@ class TuneTrialBegin(Event, tag="tune.trial.begin"):
     folder: str  # below the search's folder
 
 
-class TuneTrial(Event, tag="tune.trial"):
+class TuneTrial(TuneTrialBegin, tag="tune.trial"):
     """A trial ended: what it was, as in its begin, and what came of it."""
 
-    number: Int64
-    candidate: dict[str, Any]
-    stage: str
-    round: Int64
-    rung: Int64
-    seed: Int64
-    folder: str
     state: str  # done | failed (it crashed, was not ready, or measured nothing)
     seconds: float
     value: float | None = None  # of the objective's figure
@@ -61,6 +54,11 @@ class TuneTrial(Event, tag="tune.trial"):
     units: dict[str, float] = {}  # of tasks: what each adds to the value, by its key; the same keys are paired
     limits: dict[str, str] = {}  # METRIC.FIGURE -> pass | missed | unknown
     reason: str = ""  # why it failed
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether it measured the objective and missed no limit."""
+        return self.value is not None and "missed" not in self.limits.values()
 
 
 class TuneFinalist(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

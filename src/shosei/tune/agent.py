@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import time
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +13,13 @@ from shosei.config import Config, validate
 from shosei.errors import InputError
 from shosei.exam.benchmarks import read_benchmarks
 from shosei.files import write_atomic
+from shosei.log import TuneTrialBegin
 from shosei.profile.profile import Profile
-from shosei.tune.setting import Candidate, default_of
+from shosei.tune.setting import Candidate
 from shosei.tune.target import Target
 from shosei.tune.task_split import TaskSplit
-from shosei.tune.trial import Stage, Trial, TrialResult
-from shosei.tune.trial_folder import overrides, read_result, run_verb
+from shosei.tune.trial import Stage, TrialResult
+from shosei.tune.trial_folder import measured, overrides, verbs_in
 from shosei.wire.suite import Task, write_suite
 
 
@@ -63,26 +63,19 @@ class AgentSubject:
         rounds = self.split.confirm
         return 1.0 if stage == "confirm" else len(self.split.tune[rung]) * len(rounds) / sum(map(len, rounds))
 
-    def measure(self, trial: Trial) -> TrialResult:
+    def measure(self, trial: TuneTrialBegin, folder: Path) -> TrialResult:
         """Give the system its tasks once. Raises InputError where the defaults are refused."""
         tasks = self.split.confirm[trial.round - 1] if trial.round else self.split.tune[trial.rung]
-        return self.give(trial.candidate, tasks, trial.folder, trial.seed)
+        return self.give(trial.candidate, tasks, folder, trial.seed)
 
     def give(self, candidate: Candidate, tasks: list[Task], folder: Path, seed: int) -> TrialResult:
         """Measure the system with a candidate's settings on ``tasks``. Raises InputError as ``measure`` does."""
-        begin, suite, settings = time.monotonic(), folder / "tasks.jsonl", folder / "settings"
+        suite, settings = folder / "tasks.jsonl", folder / "settings"
         _write_settings(candidate, settings)
         write_suite(suite, tasks)
         own = overrides("agents", {**self._settings.settings, "settings": str(settings), "seed": seed})
-        failure = run_verb(
-            folder,
-            *self._command_line(["--tasks", str(suite), "--run", str(folder), *own]),
-            must_work=candidate == default_of(self._target.space),
-        )
-        seconds = time.monotonic() - begin
-        if failure:
-            return TrialResult(None, reason=failure, seconds=seconds)
-        return read_result(folder, self._target.objective, self._profile, seconds)
+        words = self._command_line(["--tasks", str(suite), "--run", str(folder), *own])
+        return measured(folder, candidate, self._target, self._profile, lambda: verbs_in(folder).run("agents", *words))
 
     def usable(self, candidate: Candidate, folder: Path) -> list[str]:
         """A folder of settings, ``best.toml``, which names it, and the command line of the system with it."""

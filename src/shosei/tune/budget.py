@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import re
 from dataclasses import dataclass
+from typing import cast
 
 from shosei.errors import InputError
 from shosei.quantity import parse_seconds
@@ -27,15 +29,15 @@ class Budget:
     @classmethod
     def parse(cls, said: str) -> Budget:
         """``60trials``, or a time such as ``30m``. Raises InputError for anything else."""
-        if match := re.fullmatch(r"(\d{1,6}) ?trials?", said.strip()):
+        if match := re.fullmatch(r"0*([1-9]\d{0,5}) ?trials?", said.strip()):
             return cls(said, float(match[1]), is_time=False)
-        try:
-            return cls(said, parse_seconds(said, "--budget"), is_time=True)
-        except InputError:
-            raise InputError(f"--budget {said}: write it as 60trials, or as a time such as 30m or 2h") from None
+        with contextlib.suppress(InputError):
+            if said.strip()[-1:].isalpha():  # 30 could be either
+                return cls(said, parse_seconds(said, "--budget"), is_time=True)
+        raise InputError(f"--budget {said}: write it as 60trials, or as a time such as 30m or 2h")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Purse:
     """What of a budget is spent, by the record, and what is left for what."""
 
@@ -44,25 +46,28 @@ class Purse:
     subject: Subject
 
     @property
-    def left(self) -> float:
+    def spent(self) -> float:
         """Trials or seconds."""
         tried = self.record.tried
-        return self.budget.total - (
-            math.fsum(each.result.seconds for each in tried) if self.budget.is_time else float(len(tried))
-        )
+        return math.fsum(trial.seconds for trial in tried) if self.budget.is_time else float(len(tried))
 
-    def price(self, stage: Stage = "confirm", rung: int = 0) -> float:
-        """What a trial costs; of time, by the trials so far, and nothing before the first."""
-        if not self.budget.is_time:
-            return 1.0
-        costs = math.fsum(self.subject.cost(each.trial.stage, each.trial.rung) for each in self.record.tried)
-        return (self.budget.total - self.left) / costs * self.subject.cost(stage, rung) if costs else 0.0
+    @property
+    def left(self) -> float:
+        """Likewise."""
+        return self.budget.total - self.spent
 
     @property
     def for_search(self) -> float:
         """What the search may spend: its share of the budget, if that leaves enough for the shortest confirmation."""
         shortest = 2 * self.subject.least_rounds * self.price()
-        return min(SEARCH_SHARE * self.budget.total, self.budget.total - shortest) - (self.budget.total - self.left)
+        return min(SEARCH_SHARE * self.budget.total, self.budget.total - shortest) - self.spent
+
+    def price(self, stage: Stage = "confirm", rung: int = 0) -> float:
+        """What a trial costs; of time, by the trials so far, and nothing before the first."""
+        if not self.budget.is_time:
+            return 1.0
+        costs = math.fsum(self.subject.cost(cast(Stage, trial.stage), trial.rung) for trial in self.record.tried)
+        return self.spent / costs * self.subject.cost(stage, rung) if costs else 0.0
 
     def searches(self, rung: int = 0, trials: int = 1) -> bool:
         """Whether so many trials more of the search can be paid, and the confirmation all the same."""

@@ -46,7 +46,7 @@ class Axis:
 class Mark:
     """A point of a chart, in percent. ``place``: among the finalists, 0 for none. ``title``: for a pointer over it.
 
-    ``is_kept``: no limit was missed, which the default may have, too.
+    ``is_kept``: it measured something and missed no limit, which the default may have, too.
     """
 
     x: float
@@ -82,7 +82,7 @@ def course(report: Report) -> Chart | None:
     marks, corners, highest = [], list[tuple[float, float]](), -math.inf
     for point in report.points:
         marks.append(_mark(report, point, x.at(point.trial.number), y))
-        if point.gain is not None and point.gain > highest and point.is_kept and point.trial.stage == "search":
+        if point.gain is not None and point.gain > highest and point.trial.is_kept and point.trial.stage == "search":
             corners += [(marks[-1].x, corners[-1][1])] if corners else []
             corners.append((marks[-1].x, marks[-1].y))
             highest = point.gain
@@ -95,7 +95,8 @@ def trade_off(report: Report) -> Chart | None:
     points = [(point, point.gain or 0.0, point.second or 0.0) for point in report.candidates]
     if len(points) < 2:
         return None
-    x, y = Axis.over([0.0, *(second for _, _, second in points)]), Axis.over([0.0, *(gain for _, gain, _ in points)])
+    x = Axis.over([0.0, *(second for _, _, second in points)])
+    y = Axis.over([0.0, report.begin.gain, *(gain for _, gain, _ in points)])
     marks = [_mark(report, point, x.at(second), y) for point, _, second in points]
     front: list[Mark] = []
     for mark in sorted(marks, key=lambda mark: (-mark.x, -mark.y)):
@@ -119,8 +120,8 @@ def _mark(report: Report, point: Point, x: float, y: Axis) -> Mark:
         shape = "failed"
     elif trial.candidate == report.begin.default:
         shape = "default"
-    elif not point.is_kept:
+    elif not point.trial.is_kept:
         shape = "missed"
     gain, candidate = report.gained(point.gain), report.changes(trial.candidate)
     title = text("tune.mark", number=trial.number, candidate=candidate, gain=gain)
-    return Mark(x, _FOOT if point.gain is None else y.at(point.gain), shape, place, title, point.is_kept)
+    return Mark(x, _FOOT if point.gain is None else y.at(point.gain), shape, place, title, point.trial.is_kept)

@@ -6,14 +6,15 @@ import math
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from scipy import special
 
-from shosei.metrics.stats import MIN_CLUSTERS, variance
-from shosei.metrics.stats.difference import ALPHA, POWER, quantile
+from shosei.log import TuneFinalist, TuneTrial
+from shosei.metrics.stats import MIN_CLUSTERS, mean, variance
+from shosei.metrics.stats.difference import ALPHA, POWER, holm, quantile
 from shosei.tune.gain import Pair, Scale
 from shosei.tune.setting import Candidate
-from shosei.tune.trial import TrialResult
 
 MOST_FINALISTS = 3
 _HOPELESS = 0.02  # chance of coming to a gain, if what was believed were true, below which a finalist is given up
@@ -30,15 +31,15 @@ class Finalist:
     missed: int = 0  # rounds in which it missed a limit and the default did not
     given_up: str = ""  # why: failed | limits | futile
 
-    def add(self, default: TrialResult, result: TrialResult) -> None:
+    def add(self, default: TuneTrial, trial: TuneTrial) -> None:
         """One round more."""
-        if result.value is None:
+        if trial.value is None:
             self.given_up = "failed"
             return
-        self.missed += default.is_kept - result.is_kept
+        self.missed += default.is_kept - trial.is_kept
         if self.missed > _MISSES:
             self.given_up = "limits"
-        self.pairs.append((default, result))
+        self.pairs.append((default, trial))
 
 
 def detectable(noise: float, rounds: int, family: int) -> float:
@@ -64,7 +65,7 @@ def confirm(
     rounds: int,
     scale: Scale,
     seed: int,
-    measure: Callable[[Candidate, int], TrialResult | None],
+    measure: Callable[[Candidate, int], TuneTrial | None],
 ) -> None:
     """Take ``rounds``, in each the default and every finalist once, in random order; ``measure`` has no time: None.
 
@@ -76,16 +77,16 @@ def confirm(
         standing = [finalist for finalist in finalists if not finalist.given_up]
         if not standing:
             return
-        results: list[tuple[Candidate, TrialResult]] = []
+        trials: list[TuneTrial] = []
         for candidate in order.sample([default, *(finalist.candidate for finalist in standing)], len(standing) + 1):
-            if (result := measure(candidate, round)) is None:
+            if (trial := measure(candidate, round)) is None:
                 return
-            results.append((candidate, result))
-        of_default = next(result for candidate, result in results if candidate == default)
+            trials.append(trial)
+        of_default = next(trial for trial in trials if trial.candidate == default)
         if of_default.value is None:
             continue
         for finalist in standing:
-            finalist.add(of_default, next(result for candidate, result in results if candidate == finalist.candidate))
+            finalist.add(of_default, next(trial for trial in trials if trial.candidate == finalist.candidate))
             if not finalist.given_up and is_futile(finalist, scale, rounds, len(finalists)):
                 finalist.given_up = "futile"
 
@@ -108,3 +109,25 @@ def enough(pairs: Sequence[Pair], least_rounds: int) -> bool:
     """Whether there are rounds, and tasks, enough for a test."""
     units = set.union(set(), *(before.units.keys() & after.units.keys() for before, after in pairs))
     return len(pairs) >= least_rounds and (not units or len(units) >= MIN_CLUSTERS)
+
+
+def judged(finalists: Sequence[Finalist], scale: Scale, least_gain: float, least_rounds: int) -> list[TuneFinalist]:
+    """What each comes to, without a ``reason`` where it is a gain: Holm over all, whether or not they were given up."""
+    family = len(finalists)
+    tested = [each for each in finalists if not each.given_up and enough(each.pairs, least_rounds)]
+    gains = {id(each): scale.confirmed(each.pairs, family) for each in tested}
+    adjusted = dict(zip(gains, holm([gain.p for gain in gains.values()], family), strict=True))
+    told = []
+    for finalist in finalists:
+        facts: dict[str, Any] = {"candidate": finalist.candidate, "believed": scale.shown(finalist.believed)}
+        if gain := gains.get(id(finalist)):
+            p, is_worth = adjusted[id(finalist)], gain.value >= least_gain
+            is_shown = p < ALPHA and gain.value > 0
+            before, after = (mean([side.value or 0.0 for side in sides]) for sides in zip(*finalist.pairs, strict=True))
+            facts |= {"gain": gain.value, "interval": gain.interval, "p": gain.p, "p_adjusted": p, "rounds": gain.n}
+            facts |= {"value": after, "default_value": before, "detectable": gain.detectable}
+            facts["reason"] = "" if is_shown and is_worth else "too_small" if is_shown else "unproven"
+        else:
+            facts |= {"rounds": len(finalist.pairs), "reason": finalist.given_up or "few"}
+        told.append(TuneFinalist(**facts))
+    return told

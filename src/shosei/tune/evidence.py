@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 
+from shosei.log import TuneTrial
 from shosei.metrics.stats import mean
 from shosei.tune.confirm import Finalist
 from shosei.tune.gain import Scale, spread_within
-from shosei.tune.record import Record, Tried
+from shosei.tune.record import Record
 from shosei.tune.setting import Candidate, Space, are_alike, candidate_id, default_of
 from shosei.tune.surface import Surface
-from shosei.tune.trial import Subject, TrialResult
+from shosei.tune.trial import Subject
 
 _WORKS = 0.5  # share of trials around a candidate that must have worked
 
@@ -27,45 +27,42 @@ class Evidence:
     scale: Scale
 
     @property
-    def tried(self) -> list[Tried]:
+    def tried(self) -> list[TuneTrial]:
         """The trials of the search."""
-        return [each for each in self.record.tried if each.trial.stage == "search"]
+        return [trial for trial in self.record.tried if trial.stage == "search"]
 
     @property
     def seen(self) -> list[Candidate]:
         """All candidates, the default among them, in the order of their first trials."""
-        return list({each.trial.id: each.trial.candidate for each in self.tried}.values())
+        return list({candidate_id(trial.candidate): trial.candidate for trial in self.tried}.values())
 
-    def of(self, candidate: Candidate) -> list[Tried]:
+    def of(self, candidate: Candidate) -> list[TuneTrial]:
         """The trials of a candidate."""
-        return [each for each in self.tried if each.trial.candidate == candidate]
+        return [trial for trial in self.tried if trial.candidate == candidate]
 
-    def at(self, rung: int) -> Mapping[str, TrialResult]:
-        """What was measured at a rung, by the candidate's id."""
-        return {each.trial.id: each.result for each in self.tried if each.trial.rung == rung}
+    def at(self, rung: int) -> list[TuneTrial]:
+        """The last trial of each candidate at a rung."""
+        return list({candidate_id(trial.candidate): trial for trial in self.tried if trial.rung == rung}.values())
 
     def works(self, candidate: Candidate) -> bool:
         """Whether it kept all limits in all trials and, where rungs differ, came to the last one."""
         tried = self.of(candidate)
-        is_through = self.subject.repeats or tried[-1].trial.rung == self.subject.rungs - 1
-        return is_through and all(each.result.is_kept for each in tried)
+        is_through = self.subject.repeats or tried[-1].rung == self.subject.rungs - 1
+        return is_through and all(trial.is_kept for trial in tried)
 
     def points(self) -> list[tuple[Candidate, float]]:
         """What the surface is drawn through: every trial or, where rungs differ, each candidate once.
 
         What failed has no gain, and is none of them; what missed a limit has.
         """
+        of_default = self.of(default_of(self.space))
         if self.subject.repeats:
-            values = [each.result.value for each in self.of(default_of(self.space)) if each.result.value is not None]
-            baseline = TrialResult(mean(values))
-            groups = [(each.trial.candidate, [(baseline, each.result)]) for each in self.tried]
-        else:
-            of_default = {each.trial.rung: each.result for each in self.of(default_of(self.space))}
-            groups = [
-                (candidate, [(of_default[each.trial.rung], each.result) for each in self.of(candidate)])
-                for candidate in self.seen
-            ]
-        gains = [(candidate, self.scale.of_pairs(pairs)) for candidate, pairs in groups]
+            usual = mean([trial.value for trial in of_default if trial.value is not None])
+            each = [(trial.candidate, trial.value) for trial in self.tried]
+            return [(candidate, self.scale.gain(value, usual)) for candidate, value in each if value is not None]
+        at = {trial.rung: trial for trial in of_default}
+        pairs = [(candidate, [(at[trial.rung], trial) for trial in self.of(candidate)]) for candidate in self.seen]
+        gains = [(candidate, self.scale.of_pairs(each)) for candidate, each in pairs]
         return [(candidate, gain) for candidate, gain in gains if gain is not None]
 
     def gain(self, candidate: Candidate) -> float:
@@ -75,17 +72,16 @@ class Evidence:
 
     def surface(self) -> Surface:
         """The smoothed gains."""
-        points = self.points()
-        return Surface(self.space, [candidate for candidate, _ in points], [gain for _, gain in points])
+        candidates, gains = zip(*self.points(), strict=True)
+        return Surface(self.space, candidates, gains)
 
     def peak(self) -> Candidate:
         """What all trials together say is best, among what they say would work and keep the limits."""
-        default, surface = default_of(self.space), self.surface()
-        works = [float(each.result.is_kept) for each in self.tried]
-        working = Surface(self.space, [each.trial.candidate for each in self.tried], works)
-        gains = surface.gains(self.seen)
-        start = max(zip(gains, map(self.works, self.seen), self.seen, strict=True), key=lambda each: each[1::-1])[2]
-        return surface.peak(start, default, lambda candidates: working.gains(candidates) > _WORKS)
+        surface, seen = self.surface(), self.seen
+        works = [float(trial.is_kept) for trial in self.tried]
+        working = Surface(self.space, [trial.candidate for trial in self.tried], works)
+        start = max(zip(surface.gains(seen), map(self.works, seen), seen, strict=True), key=lambda each: each[1::-1])[2]
+        return surface.peak(start, default_of(self.space), lambda candidates: working.gains(candidates) > _WORKS)
 
     def finalists(self) -> list[Finalist]:
         """Who can be confirmed, with the gain that is believed in, best first: each was seen to work."""

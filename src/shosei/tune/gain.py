@@ -1,4 +1,4 @@
-"""How much better one measurement is than another: signed so that more is better, whatever is measured."""
+"""How much better one trial is than another: signed so that more is better, whatever is measured; and by which test."""
 
 from __future__ import annotations
 
@@ -6,14 +6,15 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from shosei.metrics.stats import Interval, mean
-from shosei.metrics.stats.difference import ALPHA, Difference, paired_t_test, paired_tasks, quantile
+from shosei.log import TuneTrial
+from shosei.metrics.stats import Interval, mean, variance
+from shosei.metrics.stats.difference import ALPHA, Difference, paired_t_test, paired_tasks, quantile, student
 from shosei.metrics.stats.observations import Observation, Observations, share
-from shosei.tune.target import Objective
-from shosei.tune.trial import TrialResult
 
 HALF = math.log(2)  # what is less than half as good is as bad as that: one cliff must not hide all else
-Pair = tuple[TrialResult, TrialResult]  # baseline and challenger, measured alike
+_BEHIND = 0.2  # chance of being the better one below which a challenger comes no further
+_PROMOTED = 3  # one in so many goes on to more steps (Li et al. 2018)
+Pair = tuple[TuneTrial, TuneTrial]  # baseline and challenger, measured alike
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +39,6 @@ class Scale:
     is_higher: bool
     is_relative: bool
 
-    @classmethod
-    def of(cls, objective: Objective) -> Scale:
-        """That of an objective."""
-        return cls(objective.is_higher, objective.is_relative)
-
     def gain(self, value: float, baseline: float) -> float:
         """How much better ``value`` is."""
         better, worse = (value, baseline) if self.is_higher else (baseline, value)
@@ -52,23 +48,46 @@ class Scale:
             return HALF * ((better > 0) - (worse > 0))
         return max(-HALF, math.log(better / worse))
 
+    def of_pair(self, before: TuneTrial, after: TuneTrial) -> float | None:
+        """The gain of a challenger, by its value; None where either failed."""
+        return None if before.value is None or after.value is None else self.gain(after.value, before.value)
+
     def of_pairs(self, pairs: Sequence[Pair]) -> float | None:
         """The gain of a challenger: of tasks over all that both did, else in the last pair. None where that failed."""
-        units = [
-            (before.units[key], after.units[key])
-            for before, after in pairs
-            for key in sorted(before.units.keys() & after.units.keys())
-        ]
-        if units:
-            return self.gain(mean([after for _, after in units]), mean([before for before, _ in units]))
-        before, after = pairs[-1]
-        return None if before.value is None or after.value is None else self.gain(after.value, before.value)
+        if tasks := tasks_of_both(pairs):
+            return self.gain(mean([after for _, after in tasks]), mean([before for before, _ in tasks]))
+        return self.of_pair(*pairs[-1])
 
     def shown(self, gain: float) -> float:
         """A gain of this scale as people read it."""
         if not self.is_relative:
             return gain
         return math.expm1(gain) if self.is_higher else -math.expm1(-gain)
+
+    def is_behind(self, pairs: Sequence[Pair], noise: float | None) -> bool:
+        """Whether the challenger of ``pairs`` would hardly be the better one: a paired test, one-sided.
+
+        Over the tasks that both did, where there are any; else over the pairs, whose spread is taken from the ``noise``
+        between measurements, as two or three pairs do not tell it. One that failed or missed a limit is behind.
+        """
+        if any(not after.is_kept for _, after in pairs):
+            return True
+        sign = 1 if self.is_higher else -1
+        gains = [sign * (after - before) for before, after in tasks_of_both(pairs)]
+        if len(gains) > 1:
+            error, freedom = math.sqrt(variance(gains) / len(gains)), len(gains) - 1.0
+        else:
+            gains = gains or [gain for pair in pairs if (gain := self.of_pair(*pair)) is not None]
+            error, freedom = (noise or 0.0) * math.sqrt(2 / max(1, len(gains))), math.inf
+        test = student(mean(gains), error, freedom, len(gains), "") if gains else None
+        return test is not None and test.value < 0 and test.p / 2 < _BEHIND
+
+    def is_left_behind(self, trial: TuneTrial, others: Sequence[TuneTrial]) -> bool:
+        """Successive halving: whether ``trial`` is not among the best third of what its rung has seen."""
+        if not trial.is_kept:
+            return True
+        better = [other for other in others if (self.of_pair(trial, other) or 0) > 0]
+        return len(better) >= max(1, (len(others) + 1) // _PROMOTED)
 
     def confirmed(self, pairs: Sequence[Pair], family: int) -> Gain:
         """The test of a finalist against the default, one of ``family``, by rounds or by the tasks that both did.
@@ -98,6 +117,15 @@ class Scale:
         return test, 1.0 if is_ratio else mean(values[0]) or 1.0
 
 
+def tasks_of_both(pairs: Sequence[Pair]) -> list[tuple[float, float]]:
+    """What baseline and challenger got for each task that both did; empty for what has no tasks."""
+    return [
+        (before.units[key], after.units[key])
+        for before, after in pairs
+        for key in sorted(before.units.keys() & after.units.keys())
+    ]
+
+
 def spread_within(groups: Sequence[Sequence[float]]) -> float | None:
     """Standard deviation within groups of gains; None where none has two."""
     freedom = sum(len(group) - 1 for group in groups)
@@ -105,11 +133,11 @@ def spread_within(groups: Sequence[Sequence[float]]) -> float | None:
     return math.sqrt(squares / freedom) if freedom else None
 
 
-def _of_units(results: Sequence[TrialResult]) -> Observations:
+def _of_units(trials: Sequence[TuneTrial]) -> Observations:
     """Each unit with what it got in all rounds; a cluster of its own."""
     got: dict[str, list[float]] = {}
-    for result in results:
-        for key, value in result.units.items():
+    for trial in trials:
+        for key, value in trial.units.items():
             got.setdefault(key, []).append(value)
     each = [
         Observation(key, key, {"top": math.fsum(values), "bottom": float(len(values))}) for key, values in got.items()

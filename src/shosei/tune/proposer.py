@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -13,34 +14,53 @@ from shosei.tune.surface import levels
 if TYPE_CHECKING:
     import optuna
 
+_TRIES, _WAIT_S = 5, 0.4  # to reach a storage, and at most between them
+
+
+def connected(url: str) -> optuna.storages.BaseStorage:
+    """Optuna's storage at ``url``, with its tables. Raises InputError where it cannot be used.
+
+    Of two machines that make the tables of a new one at the same time, one fails, and finds them made the next time.
+    """
+    import optuna
+
+    for left in reversed(range(_TRIES)):
+        try:
+            return optuna.storages.RDBStorage(url)
+        except Exception as error:  # whatever the driver of a database raises
+            reason = str(error).partition("\n")[0]  # without the URL, which may hold a password
+            if not left:
+                break
+            time.sleep(random.uniform(0, _WAIT_S))
+    raise InputError(f"--storage: Optuna cannot use it: {reason}")
+
 
 class Proposer:
     """Optuna's ask and tell. With a ``storage`` URL, machines that search under the same ``name`` share what they know.
 
-    ``design``: how many candidates are spread evenly before TPE has its say. Raises InputError for a storage that
-    cannot be used.
+    Raises InputError for a storage that cannot be used.
     """
 
-    def __init__(self, space: Space, design: int, seed: int, storage: str = "", name: str = "") -> None:
+    def __init__(self, space: Space, seed: int, storage: str = "", name: str = "") -> None:
         import optuna
 
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self._distributions = {key: _distribution(setting) for key, setting in space.items()}
-        self._design = spread(space, design, seed)
+        self._space, self._seed = space, seed
+        self._design: list[Candidate] = []
         self._asked: dict[str, optuna.Trial] = {}
-        try:
-            self._study = optuna.create_study(
-                sampler=optuna.samplers.TPESampler(seed=seed, n_startup_trials=0, multivariate=True),
-                direction="maximize",
-                storage=storage or None,
-                study_name=name or None,
-                load_if_exists=bool(storage),
-            )
-        except Exception as error:  # whatever the driver of a database raises
-            if not storage:
-                raise
-            reason = str(error).partition("\n")[0]  # without the URL, which may hold a password
-            raise InputError(f"--storage: Optuna cannot use it: {reason}") from None
+        self._study = optuna.create_study(
+            sampler=optuna.samplers.TPESampler(seed=seed, n_startup_trials=0, multivariate=True),
+            direction="maximize",
+            storage=connected(storage) if storage else None,
+            study_name=name or None,
+            load_if_exists=bool(storage),
+        )
+
+    def spread(self, count: int) -> None:
+        """Spread the next ``count`` candidates evenly, before TPE has its say."""
+        self._design = spread(self._space, count, self._seed)
+        self._seed += 1  # the next ones are others
 
     def propose(self, logged: Candidate | None = None) -> Candidate:
         """The next candidate: as the log has it, else the design's, else what TPE makes of all that it was told."""

@@ -18,6 +18,7 @@ from shosei.quantity import number
 from shosei.text_files import printable
 from shosei.tune.gain import Scale
 from shosei.tune.importance import Importance, importances
+from shosei.tune.record import verdict_in
 from shosei.tune.setting import Candidate, Setting, Space, candidate_id
 from shosei.tune.target import Objective
 
@@ -31,11 +32,6 @@ class Point:
     trial: TuneTrial
     gain: float | None
     second: float | None
-
-    @property
-    def is_kept(self) -> bool:
-        """Whether no limit was missed."""
-        return "missed" not in self.trial.limits.values()
 
 
 @dataclass(frozen=True)
@@ -51,12 +47,12 @@ class Report:
     @classmethod
     def of(cls, log: Log, run: str, commands: Sequence[str] = ()) -> Report:
         """Of the search in ``log``. Raises InputError where there is none."""
-        begins, verdicts = log.of(TuneBegin), log.of(TuneVerdict)
+        begins = log.of(TuneBegin)
         if not begins:
             raise InputError(f"no search is recorded in {run}: 'shosei tune' records one")
         trials = {trial.number: trial for trial in log.of(TuneTrial)}
         numbered = [trials[number] for number in sorted(trials)]
-        verdict = verdicts[-1] if verdicts else None
+        verdict = verdict_in(log)
         lines = [printable(command) for command in commands] if verdict and verdict.verdict == "gain" else []
         return cls(printable(run), begins[-1], numbered, verdict, lines)
 
@@ -78,6 +74,11 @@ class Report:
         return max(confirmed or tested, key=lambda finalist: finalist.gain or 0.0, default=None)
 
     @property
+    def first(self) -> TuneFinalist | None:
+        """The finalist that the search believed in most, which is not chosen by the confirmation."""
+        return self.finalists[0] if self.finalists else None
+
+    @property
     def failed(self) -> int:
         """How many trials measured nothing."""
         return sum(trial.state == "failed" for trial in self.trials)
@@ -94,10 +95,9 @@ class Report:
 
     @property
     def is_second_relative(self) -> bool:
-        """Whether gains in the second figure are ratios. What stands beside a share, such as its cost, is no share."""
-        figure = self.begin.second_figure or self.begin.figure
-        objective = Objective.model_validate({"figure": figure, "phase": self.begin.of_phase})
-        return "." in figure or objective.is_relative
+        """Whether gains in the second figure are ratios."""
+        figure, phase = self.begin.second_figure or self.begin.figure, self.begin.of_phase
+        return Objective.model_validate({"figure": figure, "phase": phase}).is_relative
 
     @cached_property
     def points(self) -> list[Point]:
@@ -197,6 +197,6 @@ def _percent(gain: float) -> str:
 def _together(points: Sequence[Point]) -> Point:
     """A candidate's points as one."""
     counted = [point for point in points if point.trial.stage == "confirm"] or points
-    missed = [point for point in counted if not point.is_kept]
+    missed = [point for point in counted if not point.trial.is_kept]
     gains, seconds = [point.gain or 0.0 for point in counted], [point.second or 0.0 for point in counted]
     return Point((missed or counted)[-1].trial, mean(gains), mean(seconds))

@@ -5,15 +5,15 @@ from __future__ import annotations
 import hashlib
 
 from shosei.errors import MeasurementInvalid
+from shosei.log import TuneTrial
 from shosei.tune.budget import Purse
 from shosei.tune.evidence import Evidence
-from shosei.tune.gain import Pair, Scale
+from shosei.tune.gain import Pair
 from shosei.tune.proposer import Proposer
-from shosei.tune.race import is_behind, is_left_behind
 from shosei.tune.record import Record
-from shosei.tune.setting import Candidate, candidate_id, default_of
+from shosei.tune.setting import Candidate, default_of
 from shosei.tune.target import Target
-from shosei.tune.trial import Subject, TrialResult
+from shosei.tune.trial import Subject
 
 _DEFAULTS = 3  # trials of the default, spread over a search that measures anew: the noise, and what drifts
 _DESIGN_SHARE = 0.6  # of the candidates: spread evenly; the others race
@@ -27,9 +27,10 @@ class Search:
     """The search's trials, each paid from ``purse``, and who has the first place in its races."""
 
     def __init__(self, target: Target, subject: Subject, record: Record, purse: Purse, seed: int) -> None:
-        self.evidence = Evidence(record, subject, target.space, Scale.of(target.objective))
+        self.evidence = Evidence(record, subject, target.space, target.objective.scale)
         self.saved_trials = 0  # that races did not run
         self._proofs = _PROOFS
+        self._proposer: Proposer | None = None
         self._subject, self._record, self._purse, self._seed = subject, record, purse, seed
         self._default = self._incumbent = default_of(target.space)
 
@@ -40,18 +41,23 @@ class Search:
         """
         for rung in range(1 if self._subject.repeats else self._subject.rungs):
             for _ in range(_TRIES):
-                if (result := self._measure(self._default, rung)).value is not None:
+                if (trial := self._measure(self._default, rung)).value is not None:
                     break
             else:
-                raise MeasurementInvalid(f"not one of {_TRIES} trials of the default worked: {result.reason}")
+                raise MeasurementInvalid(f"not one of {_TRIES} trials of the default worked: {trial.reason}")
 
     def run(self, storage: str = "", name: str = "") -> None:
-        """Try candidates until the search's part of the budget is spent. Machines of one ``storage`` share ``name``."""
+        """Try candidates until the search's part of the budget is spent. Machines of one ``storage`` share ``name``.
+
+        Again, where there is a larger budget since: it goes on from what it knows.
+        """
         affordable = int(self._purse.for_search / self._purse.price("search"))
         self._proofs = min(_PROOFS, affordable // 4)
         others = max(1, affordable - _DEFAULTS - self._proofs)
         design = max(round(_DESIGN_SHARE * others), min(others, _LEAST_DESIGN))
-        proposer, count, idle = Proposer(self.evidence.space, design, self._seed, storage, name), 0, 0
+        self._proposer = proposer = self._proposer or Proposer(self.evidence.space, self._seed, storage, name)
+        proposer.spread(design)
+        count = idle = 0
         while idle < _IDLE and self._purse.searches(trials=1 + self._proofs):
             if self._subject.repeats and count in (design // 2, design):
                 self._measure(self._default)
@@ -59,7 +65,7 @@ class Search:
             idle = idle + 1 if self._is_known(candidate) else 0
             if not idle:
                 self._enter(candidate, is_screened=count < design)
-            proposer.tell(candidate, self.evidence.gain(candidate), self.evidence.of(candidate)[-1].result.limits)
+            proposer.tell(candidate, self.evidence.gain(candidate), self.evidence.of(candidate)[-1].limits)
             count += 1
         for _ in range(self._proofs):
             if self._purse.searches():
@@ -69,7 +75,7 @@ class Search:
         """Whether it would be measured just as it was."""
         return not self._subject.repeats and candidate in self.evidence.seen
 
-    def _measure(self, candidate: Candidate, rung: int = 0) -> TrialResult:
+    def _measure(self, candidate: Candidate, rung: int = 0) -> TuneTrial:
         """A trial on a seed of its own or, where what was measured stays true, on its rung's."""
         place = ("trial", len(self._record.tried)) if self._subject.repeats else ("rung", rung)
         return self._record.measure(self._subject, candidate, "search", seed_of(self._seed, *place), rung=rung)
@@ -96,10 +102,10 @@ class Search:
                 return
             seed = seed_of(self._seed, "turn", len(self._record.tried))
             turns = [self._incumbent, challenger] if rung % 2 else [challenger, self._incumbent]
-            results = [self._record.measure(self._subject, each, "search", seed, rung=rung) for each in turns]
-            before, after = results if rung % 2 else reversed(results)
+            trials = [self._record.measure(self._subject, each, "search", seed, rung=rung) for each in turns]
+            before, after = trials if rung % 2 else reversed(trials)
             pairs.append((before, after))
-            if is_behind(pairs, self.evidence.scale, self.evidence.noise()):
+            if self.evidence.scale.is_behind(pairs, self.evidence.noise()):
                 self.saved_trials += 2 * (self._subject.rungs - 1 - rung)
                 return
         self._incumbent = challenger
@@ -107,17 +113,17 @@ class Search:
     def _climb(self, challenger: Candidate) -> None:
         """A challenger up the rungs, as long as it is not behind what the incumbent got there."""
         pairs: list[Pair] = []
+        scale = self.evidence.scale
         for rung in range(self._subject.rungs):
             if not self._purse.searches(rung):
                 return
             others = self.evidence.at(rung)
-            result = self._measure(challenger, rung)
-            pairs.append((others[candidate_id(self._incumbent)], result))
-            scale = self.evidence.scale
-            if is_behind(pairs, scale, None) if result.units else is_left_behind(result, list(others.values()), scale):
+            trial = self._measure(challenger, rung)
+            pairs.append((next(each for each in others if each.candidate == self._incumbent), trial))
+            if scale.is_behind(pairs, None) if trial.units else scale.is_left_behind(trial, others):
                 self.saved_trials += self._subject.rungs - 1 - rung
                 return
-        if (self.evidence.scale.of_pairs(pairs) or 0) > 0:
+        if (scale.of_pairs(pairs) or 0) > 0:
             self._incumbent = challenger
 
     def _prove(self) -> None:

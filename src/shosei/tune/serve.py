@@ -5,9 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 import socket
-import time
-from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,25 +13,25 @@ from typing import Any
 import tomli_w
 from pydantic import Field
 
-from shosei.config import Config, validate
+from shosei.config import Config, toml_value, validate
 from shosei.errors import InputError
 from shosei.exam import ExamConfig
 from shosei.files import remove, write_atomic
 from shosei.load.alternate import client_was_busy
 from shosei.load.config import LoadConfig
-from shosei.log import Run, read_log
+from shosei.log import Run, TuneTrialBegin, read_log
 from shosei.metrics.stats.difference import SHARE_MARGIN
 from shosei.profile.profile import Profile
-from shosei.tune.setting import Candidate, default_of
+from shosei.tune.setting import Candidate, Space, default_of
 from shosei.tune.target import Objective, Target
-from shosei.tune.trial import Stage, Trial, TrialResult
-from shosei.tune.trial_folder import OUTPUT, overrides, read_result, why_failed
-from shosei.verbs import VerbFailed, Verbs
+from shosei.tune.trial import Stage, TrialResult
+from shosei.tune.trial_folder import measured, overrides, read_result, verbs_in
+from shosei.verbs import is_ours
 
 _AGAIN = 2  # times that a trial in which this machine was too busy is measured again
 _PLACE = re.compile(r"\{(\w+)\}")
-_OF_OURS = re.compile(r"serve\.(\w+)=\{(\w+)\}")  # in a command of ours: which of its settings one of the space is
-_ACCURACY = "pass_at_1"
+_OF_OURS = re.compile(r"serve\.(\w+)=(.*)", re.DOTALL)  # in a command of ours, behind --set
+_ACCURACY, _GOODPUT = "pass_at_1", "inference_speed.goodput"
 
 
 class ServeSettings(Config):
@@ -57,24 +55,21 @@ class ServeSubject:
     least_rounds, most_rounds = 5, 1000
 
     def __init__(self, target: Target, profile: Profile | None) -> None:
-        """Raises InputError: wrong settings, a place in the command that nothing fills, no suite for an exam."""
+        """Raises InputError: wrong settings, a command or an objective that cannot work, no suite for an exam."""
         self._target, self._profile = target, profile
         self._settings = settings = validate(ServeSettings, target.settings, "serve")
-        words = [*settings.command, *settings.environment.values()]
-        places = {name for word in words for name in _PLACE.findall(word)}
-        if "model" in places and not settings.model:
-            raise InputError("serve.model is missing: name it with --set serve.model=PATH")
-        if unknown := sorted(places - {"port", "model", *target.space}):
-            raise InputError(f"serve.command: nothing says what {{{unknown[0]}}} is: name it in [space.{unknown[0]}]")
-        if unused := sorted(target.space.keys() - places):
-            raise InputError(f"space.{unused[0]} changes nothing: write {{{unused[0]}}} into serve.command")
-        self._load = (profile.load_settings() if profile else {}) | self._paths(settings.load, "suite", "trace")
+        _check_measurable(target.objective, profile)
+        _check_places(settings, target.space)
+        self._load = (profile.load_settings() if profile else {}) | target.located(settings.load, "suite", "trace")
         validate(LoadConfig, self._load, "serve.load")
         self._answering = [name for name, setting in target.space.items() if setting.answers]
         self._exam = dict(settings.exam)
-        named = self._exam.pop("suite", self._own_suites())
+        own = Run(Path(settings.model)).suites if settings.model else None  # where the model is a run folder
+        named = self._exam.pop("suite", [own] if own and own.is_dir() else [])
         self._suites = [target.folder.absolute() / path for path in (named if isinstance(named, list) else [named])]
         validate(ExamConfig, self._exam, "serve.exam")
+        if missing := [suite for suite in self._suites if not suite.exists()]:
+            raise InputError(f"serve.exam.suite: no file {missing[0]}")
         if self._answering and not self._suites:
             name = self._answering[0]
             raise InputError(
@@ -87,61 +82,39 @@ class ServeSubject:
         """All trials are alike."""
         return 1.0
 
-    def measure(self, trial: Trial) -> TrialResult:
+    def measure(self, trial: TuneTrialBegin, folder: Path) -> TrialResult:
         """Serve, load, perhaps examine, stop. Raises InputError where the default is refused as wrong input."""
-        begin = time.monotonic()
-        for _ in range(1 + _AGAIN):
-            remove(trial.folder)
-            trial.folder.mkdir(parents=True)
-            if failure := self._take(trial):
-                return TrialResult(None, reason=failure, seconds=time.monotonic() - begin)
-            if not client_was_busy(read_log(Run(trial.folder).log)):
-                break
-        result = read_result(trial.folder, self._target.objective, self._profile, time.monotonic() - begin)
-        return replace(result, limits={**result.limits, **self._answers_kept(trial)})
+        result = measured(folder, trial.candidate, self._target, self._profile, lambda: self._take(trial, folder))
+        kept = {} if result.value is None else self._answers_kept(trial.candidate, folder)
+        return replace(result, limits={**result.limits, **kept})
 
     def usable(self, candidate: Candidate, folder: Path) -> list[str]:
         """``best.toml``, and a command line: of our server with that file, of another one filled in."""
         words, variables = self._filled(candidate, "8000")
-        ours = {name: candidate[of] for word in self._settings.command for name, of in _OF_OURS.findall(word)}
-        file = folder / "best.toml"
-        if self._is_ours and ours:
-            write_atomic(file, tomli_w.dumps({"serve": ours}))
-            words = ["shosei", "serve", self._settings.model, "--config", str(file)]
+        file, ours, others = folder / "best.toml", *_of_ours(words)
+        if ours and is_ours(words) and "--config" not in words:
+            said = _commented({"environment": variables}) if variables else ""
+            write_atomic(file, said + tomli_w.dumps({"serve": ours}))
+            words = [*others, "--config", str(file)]
         else:
             write_atomic(file, tomli_w.dumps({"environment": variables, "command": words, "settings": candidate}))
         return [" ".join([*(f"{name}={shlex.quote(value)}" for name, value in variables.items()), shlex.join(words)])]
 
-    @property
-    def _is_ours(self) -> bool:
-        """Whether it supervises itself."""
-        return self._settings.command[:2] == ["shosei", "serve"]
-
-    def _take(self, trial: Trial) -> str:
-        """Measure once; return why it failed, or nothing."""
-        folder, at_work = trial.folder, "the server"
-        words, variables = self._filled(trial.candidate, port := str(_free_port()))
-        verbs, url = Verbs(1, variables, folder / OUTPUT), f"http://127.0.0.1:{port}"
-        try:
-            with self._serving(verbs, url, words, folder):
-                at_work = "shosei load"
-                seed = ("--seed", str(trial.seed))
-                verbs.run("load", "load", url, "--run", str(folder), *overrides("load", self._load), *seed)
+    def _take(self, trial: TuneTrialBegin, folder: Path) -> None:
+        """Measure once, or again where this machine was too busy."""
+        for _ in range(1 + _AGAIN):
+            remove(folder)
+            folder.mkdir(parents=True)
+            words, variables = self._filled(trial.candidate, port := str(_free_port()))
+            verbs, url, run = verbs_in(folder, variables), f"http://127.0.0.1:{port}", ("--run", str(folder))
+            with verbs.serving_command(url, self._settings.ready_s, words, str(folder), "--max-restarts", "0"):
+                load = overrides("load", self._load)
+                verbs.run("load", "load", url, *run, *load, "--seed", str(trial.seed))
                 if self._answering and self._key(trial.candidate) not in self._accuracy:
-                    at_work = "shosei exam"
                     suites = [word for suite in self._suites for word in ("--suite", str(suite))]
-                    verbs.run("exam", "exam", url, "--run", str(folder), *suites, *overrides("exam", self._exam))
-        except VerbFailed as failure:
-            must_work = trial.candidate == default_of(self._target.space)
-            return why_failed(folder, at_work, failure, must_work=must_work)
-        return ""
-
-    def _serving(self, verbs: Verbs, url: str, words: list[str], folder: Path) -> AbstractContextManager[float]:
-        """The server, under the meters, for the length of the block."""
-        if self._is_ours:
-            return verbs.serving(url, self._settings.ready_s, *words[1:], "--run", str(folder))
-        supervise = ("supervise", "--run", str(folder), "--phase", "inference", "--name", "server")
-        return verbs.serving(url, self._settings.ready_s, *supervise, "--max-restarts", "0", "--", *words)
+                    verbs.run("exam", "exam", url, *run, *suites, *overrides("exam", self._exam))
+            if not client_was_busy(read_log(Run(folder).log)):
+                break
 
     def _filled(self, candidate: Candidate, port: str) -> tuple[list[str], dict[str, str]]:
         """The command and the environment variables with the candidate's values."""
@@ -150,50 +123,74 @@ class ServeSubject:
         variables = {name: _fill(word, values) for name, word in self._settings.environment.items()}
         return [word for word in words if word], {name: value for name, value in variables.items() if value}
 
-    def _answers_kept(self, trial: Trial) -> Mapping[str, str]:
+    def _answers_kept(self, candidate: Candidate, folder: Path) -> Mapping[str, str]:
         """Whether the answers are as good as the default's, by the profile's margin, on the same tasks.
 
         It stands in place of the profile's own limit: where the default misses that, no setting of a server mends it.
         """
         if not self._answering:
             return {}
-        default, key = default_of(self._target.space), self._key(trial.candidate)
-        if key not in self._accuracy and (accuracy := _accuracy_in(trial.folder)) is not None:
-            self._accuracy[key] = accuracy
-        if self._key(default) not in self._accuracy:  # a search that goes on: the first trial was the default's
-            first = _accuracy_in(trial.folder.parent / "001")
-            if first is not None:
-                self._accuracy[self._key(default)] = first
+        own, default = self._key(candidate), self._key(default_of(self._target.space))
+        first = folder.parent / "001"  # of a search that goes on: the first trial was the default's
+        for key, where in ((own, folder), (default, first)):
+            if key not in self._accuracy and where.is_dir():
+                accuracy = read_result(where, Objective(figure=_ACCURACY), None).value
+                self._accuracy |= {} if accuracy is None else {key: accuracy}
+        if own not in self._accuracy or default not in self._accuracy:
+            return {}
         requirement = self._profile.inference.get(_ACCURACY) if self._profile else None
         margin = (requirement.margin if requirement else None) or SHARE_MARGIN
-        known = [self._accuracy.get(self._key(each)) for each in (default, trial.candidate)]
-        if known[0] is None or known[1] is None:
-            return {}
-        return {_ACCURACY: "missed" if known[1] < known[0] - margin else "pass"}
+        return {_ACCURACY: "missed" if self._accuracy[own] < self._accuracy[default] - margin else "pass"}
 
     def _key(self, candidate: Candidate) -> tuple[Any, ...]:
         return tuple(candidate[name] for name in self._answering)
 
-    def _own_suites(self) -> list[Path]:
-        """Where the model is a run folder, its suites."""
-        suites = Run(Path(self._settings.model)).suites
-        return [suites] if self._settings.model and suites.is_dir() else []
 
-    def _paths(self, settings: Mapping[str, Any], *names: str) -> dict[str, Any]:
-        """``settings`` with the paths among them from where the target's file lies."""
-        folder = self._target.folder.absolute()
-        return {name: str(folder / value) if name in names else value for name, value in settings.items()}
+def _check_measurable(objective: Objective, profile: Profile | None) -> None:
+    """Raise InputError where no trial of a server could measure what is asked."""
+    if objective.phase == "training":
+        raise InputError("objective.phase: a server trains nothing: leave it out")
+    if profile and not (profile.inference or profile.service_level.is_set or profile.load_settings()):
+        raise InputError(f"--profile {profile.name} says nothing of a server: it is of trainings alone")
+    if objective.figure == _GOODPUT and not (profile and profile.service_level.is_set):
+        raise InputError(
+            f"{_GOODPUT} counts the answers that keep a profile's service level: name a profile that has one, such as "
+            "--profile chatbot"
+        )
+
+
+def _check_places(settings: ServeSettings, space: Space) -> None:
+    """Raise InputError for a place of the command that nothing fills, or fills twice, and for one that is missing."""
+    of = {"command": settings.command, "environment": settings.environment.values()}
+    places = {name: key for key, words in of.items() for word in words for name in _PLACE.findall(word)}
+    if taken := sorted({"port", "model"} & space.keys()):
+        raise InputError(f"space.{taken[0]}: {{{taken[0]}}} has a meaning of its own: name the setting otherwise")
+    if "port" not in places:
+        raise InputError("serve.command: write {port} where it says on which port the server listens")
+    if "model" in places and not settings.model:
+        raise InputError("serve.model is missing: name it with --set serve.model=PATH")
+    if unknown := sorted(places.keys() - {"port", "model", *space}):
+        name = unknown[0]
+        raise InputError(f"serve.{places[name]}: nothing says what {{{name}}} is: name it in [space.{name}]")
+    if unused := sorted(space.keys() - places.keys()):
+        raise InputError(f"space.{unused[0]} changes nothing: write {{{unused[0]}}} into serve.command")
 
 
 def _fill(word: str, values: Mapping[str, str]) -> str:
     return _PLACE.sub(lambda match: values[match[1]], word)
 
 
-def _accuracy_in(folder: Path) -> float | None:
-    """What the exam in a trial's folder came to; None where none was taken."""
-    if not folder.is_dir():
-        return None
-    return read_result(folder, Objective(figure=_ACCURACY), None, 0.0).value
+def _of_ours(words: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
+    """What a command of ours sets of its section, as a table, and its other words."""
+    at = {place: _OF_OURS.fullmatch(word) for place, word in enumerate(words) if words[place - 1] == "--set"}
+    found = {place: match for place, match in at.items() if match}
+    others = [word for place, word in enumerate(words) if not {place, place + 1} & found.keys()]
+    return {match[1]: toml_value(match[2].strip()) for match in found.values()}, others
+
+
+def _commented(tables: Mapping[str, Any]) -> str:
+    """What no section of ours holds, for people who read the file."""
+    return "".join(f"# {line}\n" for line in tomli_w.dumps(tables).splitlines())
 
 
 def _free_port() -> int:

@@ -17,6 +17,8 @@ from shosei.text_files import read_text
 Value = str | int | float | bool
 Candidate = dict[str, Value]  # setting -> value
 
+_WHOLE = 1e15  # beyond, a float has no longer every whole number
+_OFF = 1e-6  # of a step: what is rounding
 _NEAR = 0.2  # of a range: values that are nearer do much the same
 
 
@@ -46,6 +48,8 @@ class Setting(Config):
         if self.type in ("choice", "file"):
             if len(self.choices) < 2:
                 raise InputError("a choice needs two choices at least, such as choices = ['a', 'b']")
+            if len(set(self.choices)) < len(self.choices):
+                raise InputError(f"each choice stands once, not so in {self.choices!r}")
             if self.default not in self.choices:
                 raise InputError(f"the default {self.default!r} is none of the choices {self.choices!r}")
             return self
@@ -55,6 +59,13 @@ class Setting(Config):
             raise InputError("a range that is searched by ratios (log = true) begins above 0 and has no step")
         if isinstance(self.default, (str, bool)) or not self.low <= self.default <= self.high:
             raise InputError(f"the default {self.default!r} is not within {self.low:g} and {self.high:g}")
+        numbers = (self.low, self.high, self.step or 1, self.default)
+        if self.type == "int" and not all(float(each).is_integer() and abs(each) <= _WHOLE for each in numbers):
+            raise InputError(f"low, high, step and default of an int are whole numbers, up to {_WHOLE:g}")
+        if self.step and abs(self.default - self._stepped(self.default)) > _OFF * self.step:
+            raise InputError(
+                f"the default {self.default!r} is no whole number of steps ({self.step:g}) above {self.low:g}"
+            )
         return self
 
     def as_text(self) -> Self:
@@ -81,9 +92,15 @@ class Setting(Config):
         """The value of a range that lies nearest to ``place``, from 0 (low) to 1 (high)."""
         value = self.low * (self.high / self.low) ** place if self.log else self.low + place * (self.high - self.low)
         if self.step:
-            value = self.low + self.step * round((value - self.low) / self.step)
-        rounded = round(value) if self.type == "int" else float(f"{value:.4g}")
+            value = self._stepped(value)
+        rounded = round(value) if self.type == "int" else float(f"{value:.12g}" if self.step else f"{value:.4g}")
         return type(rounded)(min(max(rounded, self.low), self.high))
+
+    def _stepped(self, value: float) -> float:
+        """The value of a range with steps that is nearest; the last step may end below ``high``."""
+        assert self.step
+        last = math.floor((self.high - self.low) / self.step + _OFF)
+        return self.low + self.step * min(round((value - self.low) / self.step), last)
 
 
 Space = dict[str, Setting]

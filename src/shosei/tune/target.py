@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
+import msgspec
 from pydantic import Field
 
 from shosei.config import Config, read_toml, table, toml_value, validate
 from shosei.errors import InputError, nearest
+from shosei.log import TuneBegin
 from shosei.metrics.cells import cells
 from shosei.metrics.metric import METRIC_IDS, Phase
 from shosei.metrics.service_level import ServiceLevel
+from shosei.profile.profile import Profile
+from shosei.tune.gain import Scale
 from shosei.tune.setting import Space, default_of, read_space
 
 Kind = Literal["serve", "train", "agent"]
@@ -23,6 +28,9 @@ KINDS: tuple[Kind, ...] = ("serve", "train", "agent")
 _FOLDER = Path(__file__).with_name("targets")
 _IDS = [id for ids in METRIC_IDS.values() for id in ids]
 _SHARES = ("", "per start")  # units of what is a share: its gains are differences
+# Figures have no unit before they are measured. These are shares beside an amount, and amounts beside a share.
+_FIGURES_SHARES = ("inference_speed.achieved_over_offered", "training_speed.goodput", "gpu_utilization.mfu")
+_FIGURES_AMOUNTS = re.compile(r"(_|\b)per_|_(h|s|steps)$")
 
 
 class Objective(Config):
@@ -40,14 +48,35 @@ class Objective(Config):
     second: str = Field(default="", description="A second figure, for the trade-off that is shown beside it.")
 
     @property
-    def is_higher(self) -> bool:
-        """Whether more of it is better."""
-        return (self.direction or _of_metric(self.figure, self.phase)[0]) == "higher"
+    def better(self) -> str:
+        """higher or lower."""
+        return self.direction or self._of_metric()[0]
 
     @property
     def is_relative(self) -> bool:
         """Whether gains are ratios less 1."""
-        return _of_metric(self.figure, self.phase)[1] if self.relative is None else self.relative
+        if self.relative is not None:
+            return self.relative
+        is_share, figure = self._of_metric()[1] in _SHARES, self.figure.partition(".")[2]
+        return not ((is_share and not _FIGURES_AMOUNTS.search(figure)) or self.figure in _FIGURES_SHARES)
+
+    @property
+    def scale(self) -> Scale:
+        """That of its gains."""
+        return Scale(self.better == "higher", self.is_relative)
+
+    def check(self, unit: str, direction: str) -> None:
+        """Raise InputError where the figure, now that it is measured, is none as the target has it."""
+        if not self.direction and direction != self.better:
+            raise InputError(f"objective.direction: of {self.figure}, {direction} is better: say so")
+        if self.relative is None and (unit in _SHARES) == self.is_relative:
+            what = "no share: say relative = true" if unit not in _SHARES else "a share: say relative = false"
+            raise InputError(f"objective.relative: {self.figure} is {what}")
+
+    def _of_metric(self) -> tuple[str, str]:
+        """The direction of the figure's metric, and its unit."""
+        key = self.figure.partition(".")[0], self.phase
+        return next((cell.direction, cell.unit) for cell in cells(ServiceLevel()) if (cell.id, cell.phase) == key)
 
 
 class Target(Config):
@@ -66,6 +95,11 @@ class Target(Config):
         """SHA-256 of all that it says, but for where it lies."""
         said = self.model_dump(mode="json", exclude={"folder"})
         return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+
+    def located(self, settings: Mapping[str, Any], *names: str) -> dict[str, Any]:
+        """``settings`` with the paths among them, which are of these names, from where its file lies."""
+        folder = self.folder.absolute()
+        return {name: str(folder / value) if name in names else value for name, value in settings.items()}
 
 
 def shipped(kind: Kind | None = None) -> list[str]:
@@ -98,10 +132,51 @@ def read_target(name_or_file: str, kind: Kind, overrides: Iterable[str] = ()) ->
         raise InputError(f"{file}: {error}") from None
 
 
+def asked(target: Target, profile: Profile | None, budget: str, seed: int) -> TuneBegin:
+    """All that is asked of a search, said before its first trial, with its hash: one that goes on is asked the same."""
+    objective, phase = target.objective, target.objective.phase
+    second = Objective(figure=objective.second or objective.figure, phase=phase)
+    begin = TuneBegin(
+        subject=target.kind,
+        target=target.name,
+        target_hash="",
+        figure=objective.figure,
+        of_phase=phase,
+        direction=objective.better,
+        relative=objective.is_relative,
+        gain=objective.gain,
+        budget=budget,
+        seed=seed,
+        default=default_of(target.space),
+        space={name: setting.model_dump(mode="json") for name, setting in target.space.items()},
+        profile=profile.name if profile else "",
+        limits={
+            name: limit.model_dump(include={"min", "max"}, exclude_none=True)
+            for name, limit in (profile.requirements(phase) if profile else {}).items()
+            if limit.is_limited
+        },
+        second_figure=objective.second,
+        second_direction=second.better if objective.second else "",
+        settings=target.settings,
+    )
+    load = profile.load_settings() if profile else {}
+    said = msgspec.json.encode([begin, load], order="deterministic")
+    shown = {name: _without_header(value) for name, value in target.settings.items()}
+    return msgspec.structs.replace(begin, settings=shown, target_hash=hashlib.sha256(said).hexdigest())
+
+
+def _without_header(value: Any) -> Any:
+    """A table of settings without the header of requests, which may be a secret."""
+    return {key: each for key, each in value.items() if key != "header"} if isinstance(value, dict) else value
+
+
 def _target(tables: dict[str, Any], kind: Kind, file: Path, folder: Path) -> Target:
     other = next((each for each in KINDS if each in tables and each != kind), None)
     if other and kind not in tables:
         raise InputError(f"it is a target of 'shosei tune {other}', as its table [{other}] says")
+    known = ("description", "objective", "space", kind)
+    if unknown := next((key for key in tables if key not in known), None):
+        raise InputError(f"unknown key 'target.{unknown}'{nearest(unknown, known)}")
     objective = validate(Objective, table(tables.pop("objective", {}), "objective"), "objective")
     for figure in (objective.figure, objective.second):
         if figure and (id := figure.partition(".")[0]) not in _IDS:
@@ -125,13 +200,3 @@ def _set(tables: dict[str, Any], override: str) -> None:
     for key in above:
         tables = table(tables.setdefault(key, {}), path)
     tables[name] = toml_value(value.strip())
-
-
-def _of_metric(figure: str, phase: Phase) -> tuple[str, bool]:
-    """The direction of a figure's metric, and whether its differences are ratios."""
-    id = figure.partition(".")[0]
-    cell = next(cell for cell in cells(ServiceLevel()) if (cell.id, cell.phase) == (id, phase))
-    return cell.direction, cell.unit not in _SHARES
-
-
-__all__ = ["KINDS", "Kind", "Objective", "Target", "default_of", "read_target", "shipped"]

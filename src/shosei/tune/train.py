@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import shlex
 import shutil
-import time
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,13 +19,13 @@ from pydantic import Field
 from shosei.config import Config, validate
 from shosei.errors import InputError
 from shosei.files import write_atomic
-from shosei.log import Run, open_run
+from shosei.log import Run, TuneTrialBegin, open_run
 from shosei.profile.profile import Profile
 from shosei.spec import preset
-from shosei.tune.setting import Candidate, default_of
+from shosei.tune.setting import Candidate
 from shosei.tune.target import Target
-from shosei.tune.trial import Stage, Trial, TrialResult
-from shosei.tune.trial_folder import overrides, read_result, run_verb
+from shosei.tune.trial import Stage, TrialResult
+from shosei.tune.trial_folder import measured, overrides, verbs_in
 
 _READ = ("data", "tokenizer")  # of the run's folder: what a training needs
 _MADE = ("checkpoints", "model")  # what is of no use once it is measured, and large
@@ -72,26 +70,20 @@ class TrainSubject:
         """By the FLOPs of as many tokens a step: a proxy may be of a narrower model."""
         return self._flops(stage, rung) / self._flops("confirm", 0)
 
-    def measure(self, trial: Trial) -> TrialResult:
+    def measure(self, trial: TuneTrialBegin, folder: Path) -> TrialResult:
         """Train once; the model is not kept. Raises InputError where the defaults are refused."""
-        begin, folder = time.monotonic(), trial.folder
         Run(folder).log.mkdir(parents=True)
         for name in _READ:
             (folder / name).symlink_to(self._run / name, target_is_directory=True)
         settings = {**self._fixed(trial.stage, trial.rung), **trial.candidate, "seed": trial.seed}
+        words = ["train", "--run", str(folder), *overrides("train", settings)]
         try:
-            failure = run_verb(
-                folder,
-                *("train", "--run", str(folder), *overrides("train", settings)),
-                must_work=trial.candidate == default_of(self._target.space),
+            result = measured(
+                folder, trial.candidate, self._target, self._profile, lambda: verbs_in(folder).run("train", *words)
             )
         finally:
             for name in _MADE:
                 shutil.rmtree(folder / name, ignore_errors=True)
-        seconds = time.monotonic() - begin
-        if failure:
-            return TrialResult(None, reason=failure, seconds=seconds)
-        result = read_result(folder, self._target.objective, self._profile, seconds)
         return replace(result, units={})  # a training's chance is in its seed, which all of its tasks share
 
     def usable(self, candidate: Candidate, folder: Path) -> list[str]:
@@ -101,26 +93,21 @@ class TrainSubject:
         write_atomic(file, tomli_w.dumps({"train": settings}))
         return [shlex.join(["shosei", "train", "--run", str(self._run), "--config", str(file)])]
 
-    def _fixed(self, stage: Stage, rung: int) -> dict[str, Any]:
+    def _fixed(self, stage: str, rung: int) -> dict[str, Any]:
         """The settings of all candidates at a rung, or at full size."""
         table = self._settings
         settings, steps = table.settings, table.steps
         if stage == "search":
             settings, steps = settings | table.proxy, max(1, steps // table.reduction ** (table.rungs - rung))
-        paths = {name: str(self._target.folder.absolute() / settings[name]) for name in _paths(settings)}
-        return {**settings, **paths, "max_steps": steps}
+        shape = str(settings.get("preset", ""))
+        paths = [
+            *(["preset"] if "/" in shape or shape.endswith(".toml") else []),
+            *(["init"] if settings.get("init") else []),
+        ]
+        return {**self._target.located(settings, *paths), "max_steps": steps}
 
-    def _flops(self, stage: Stage, rung: int) -> float:
+    def _flops(self, stage: str, rung: int) -> float:
         settings = self._fixed(stage, rung)
         shape = preset(settings.get("preset", "nano"))  # where a model goes on instead, the same in all
         tokens: int = settings.get("sequence", shape.context_length)
         return float(settings["max_steps"]) * shape.train_flops_per_token(tokens)
-
-
-def _paths(settings: Mapping[str, Any]) -> list[str]:
-    """The settings that name a file or a folder: a shape, a model to go on from."""
-    shape = str(settings.get("preset", ""))
-    return [
-        *(["preset"] if "/" in shape or shape.endswith(".toml") else []),
-        *(["init"] if settings.get("init") else []),
-    ]

@@ -1,66 +1,32 @@
-"""A trial: one measurement of one candidate, in a run folder of its own; and who can make one."""
+"""What comes of measuring a candidate once; and who can measure one."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
 
-from shosei.tune.setting import Candidate, candidate_id
+from shosei.log import TuneTrialBegin
+from shosei.tune.setting import Candidate
 
 Stage = Literal["search", "confirm"]
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
-    """What is to be measured.
-
-    ``number`` counts all trials from 1. ``rung``: how far a challenger has come in its race, from 0; a subject may give
-    the first rungs less: fewer steps, fewer tasks. ``round``: in the confirmation, from 1, one trial of the default and
-    of each finalist; all of a round have the same ``seed``, and no other trial has it. ``folder`` is empty or absent.
-    """
-
-    number: int
-    candidate: Candidate
-    stage: Stage
-    seed: int
-    folder: Path
-    round: int = 0
-    rung: int = 0
-
-    @property
-    def id(self) -> str:
-        """Its candidate's."""
-        return candidate_id(self.candidate)
-
-
-@dataclass(frozen=True, slots=True)
 class TrialResult:
-    """What came of a trial. ``value`` is the objective's figure; None where there is none, for a ``reason``.
+    """What came of a trial, as ``TuneTrial`` tells it. ``value`` is None where there is none, for a ``reason``.
 
     ``figures``: others worth a look, by METRIC.FIGURE. ``units``: of tasks, what each independent one (a cluster) got
-    on average, by a key that is the same for the same task; no two rungs share one. ``limits``: METRIC.FIGURE -> pass,
-    missed or unknown.
+    on average, by a key that is the same for the same task; no two rungs share one.
     """
 
     value: float | None
-    figures: Mapping[str, float] = field(default_factory=dict)
-    units: Mapping[str, float] = field(default_factory=dict)
-    limits: Mapping[str, str] = field(default_factory=dict)
+    figures: dict[str, float] = field(default_factory=dict)
+    units: dict[str, float] = field(default_factory=dict)
+    limits: dict[str, str] = field(default_factory=dict)
     reason: str = ""
     seconds: float = 0.0
-    unit: str = ""  # of the value
-
-    @property
-    def state(self) -> Literal["done", "failed"]:
-        """Whether it measured the objective."""
-        return "failed" if self.value is None else "done"
-
-    @property
-    def is_kept(self) -> bool:
-        """Whether it measured the objective and missed no limit."""
-        return self.value is not None and "missed" not in self.limits.values()
+    unit: str = ""
 
 
 class Subject(Protocol):
@@ -81,10 +47,10 @@ class Subject(Protocol):
         """What a trial takes beside one of the confirmation, which is 1."""
         ...
 
-    def measure(self, trial: Trial) -> TrialResult:
+    def measure(self, trial: TuneTrialBegin, folder: Path) -> TrialResult:
         """Measure a candidate, whatever becomes of it: a crash is a result. Leaves nothing running.
 
-        Raises InputError for what no other candidate would mend.
+        ``folder`` is the trial's, empty or absent. Raises InputError for what no other candidate would mend.
         """
         ...
 

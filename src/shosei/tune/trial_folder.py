@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from difflib import get_close_matches
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from shosei.card.judge import Judgement, against_limits, figure_of
 from shosei.card.words import translated
 from shosei.compare.sides import Measured
-from shosei.errors import EXIT_INPUT, InputError
+from shosei.errors import EXIT_INPUT, InputError, nearest
 from shosei.log import Run, read_log
 from shosei.metrics.metric import Figure, Metric, text
 from shosei.metrics.service_level import ServiceLevel
@@ -20,32 +24,46 @@ from shosei.metrics.stats import mean
 from shosei.metrics.stats.observations import share
 from shosei.profile.profile import Profile
 from shosei.text_files import printable
-from shosei.tune.target import Objective
+from shosei.tune.setting import Candidate, default_of
+from shosei.tune.target import Objective, Target
 from shosei.tune.trial import TrialResult
 from shosei.verbs import VerbFailed, Verbs
 
-OUTPUT = "output.txt"  # in the folder: what its verbs print
+_MISSPELT = 0.8  # so alike are names of which one is no other figure, but misspelt
+_OUTPUT = "output.txt"  # in the folder: what its verbs print
 # What stands in it beside: the command lines, and how a supervisor tells of what it ran.
 _OF_OURS = re.compile(r"── |\$ shosei |\S+ ended with exit code -?\d+; its record: |\S+ is lost: ")
 
 
-def run_verb(folder: Path, *arguments: str, must_work: bool) -> str:
-    """Run a verb to its end, which records into ``folder``; return why it failed, or nothing.
+def verbs_in(folder: Path, environment: Mapping[str, str] = MappingProxyType({})) -> Verbs:
+    """Verbs of a trial, which print into its folder."""
+    return Verbs(1, environment, folder / _OUTPUT)
 
-    Raises InputError if it was given wrong input and ``must_work``: then no other candidate does better.
+
+def measured(
+    folder: Path, candidate: Candidate, target: Target, profile: Profile | None, steps: Callable[[], object]
+) -> TrialResult:
+    """What ``steps`` come to, verbs that record into ``folder``.
+
+    Raises InputError where they refuse the default as wrong input: then no other candidate does better.
     """
+    begin = time.monotonic()
     try:
-        Verbs(1, output=folder / OUTPUT).run(arguments[0], *arguments)
+        steps()
     except VerbFailed as failure:
-        return why_failed(folder, f"shosei {arguments[0]}", failure, must_work=must_work)
-    return ""
+        reason = _why_failed(folder, failure, must_work=candidate == default_of(target.space))
+        return TrialResult(None, reason=reason, seconds=time.monotonic() - begin)
+    seconds = time.monotonic() - begin
+    return replace(read_result(folder, target.objective, profile), seconds=seconds)
 
 
-def why_failed(folder: Path, what: str, failure: VerbFailed, *, must_work: bool) -> str:
-    """The last word of a verb of ours, or of what it ran. Raises InputError as ``run_verb`` does."""
+def _why_failed(folder: Path, failure: VerbFailed, *, must_work: bool) -> str:
+    """The last word of a verb of ours, or of what it ran."""
+    verb = failure.command.split()[1]
+    what = "the server" if verb in ("serve", "supervise") else f"shosei {verb}"
     if failure.reason:
         return f"{what}: {failure.reason}"
-    lines = (folder / OUTPUT).read_text(errors="replace").splitlines()
+    lines = (folder / _OUTPUT).read_text(errors="replace").splitlines()
     said = [printable(line) for line in lines if line.strip() and not _OF_OURS.match(line)]
     last = said[-1].removeprefix("shosei: ") if said else "it said nothing"
     if must_work and failure.code == EXIT_INPUT:
@@ -59,44 +77,41 @@ def overrides(section: str, settings: Mapping[str, Any]) -> list[str]:
     return [word for setting in each for word in ("--set", setting)]
 
 
-def read_result(folder: Path, objective: Objective, profile: Profile | None, seconds: float) -> TrialResult:
-    """What was measured in ``folder`` by a trial that took ``seconds``.
+def read_result(folder: Path, objective: Objective, profile: Profile | None) -> TrialResult:
+    """What was measured in ``folder``.
 
-    Raises InputError where a figure gets better in another direction than its metric and the target says neither.
+    Raises InputError where the objective's figure is of another kind than the target has it, or has another name.
     """
-    measured = Measured.of(read_log(Run(folder).log), profile.service_level if profile else ServiceLevel())
-    metrics = {metric.id: metric for metric in measured.metrics.values() if metric.phase == objective.phase}
-    figure = _figure(metrics, objective.figure)
-    if figure and not objective.direction and (figure.direction == "higher") != objective.is_higher:
-        raise InputError(f"objective.direction: of {objective.figure}, {figure.direction} is better: say so")
-    value = figure.value if figure else None
-    second = _figure(metrics, objective.second) if objective.second else None
-    judgements = against_limits(list(measured.metrics.values()), profile) if profile else []
+    all_measured = Measured.of(read_log(Run(folder).log), profile.service_level if profile else ServiceLevel())
+    metrics = {metric.id: metric for metric in all_measured.metrics.values() if metric.phase == objective.phase}
+    figure, reason = _figure(metrics, objective.figure)
+    if figure:
+        objective.check(figure.unit, figure.direction)
+    second = _figure(metrics, objective.second)[0] if objective.second else None
     return TrialResult(
-        value=value,
+        figure.value if figure else None,
         unit=figure.unit if figure else "",
         figures={objective.second: second.value} if second and second.value is not None else {},
-        units=_units(measured, objective),
-        limits=_limits(judgements),
-        reason="" if value is not None else _why_not(metrics, objective.figure),
-        seconds=seconds,
+        units=_units(all_measured, objective),
+        limits=_limits(against_limits(list(all_measured.metrics.values()), profile)) if profile else {},
+        reason=reason,
     )
 
 
-def _figure(metrics: Mapping[str, Metric], name: str) -> Figure | None:
-    """The figure METRIC or METRIC.FIGURE, if it was measured."""
+def _figure(metrics: Mapping[str, Metric], name: str) -> tuple[Figure | None, str]:
+    """The figure METRIC or METRIC.FIGURE; why it was not measured, if it was not."""
     id, _, figure = name.partition(".")
-    metric = metrics[id]
-    return figure_of(metric, figure) if metric.status in ("ok", "insufficient") else None
-
-
-def _why_not(metrics: Mapping[str, Metric], name: str) -> str:
-    id, _, figure = name.partition(".")
-    metric = metrics[id]
+    metric, found = metrics[id], None
     reason = metric.reason
-    if metric.status in ("ok", "insufficient") and figure and figure not in metric.figures:
-        reason = text("profile.no_figure", figure=figure, known=sorted(metric.figures))
-    return f"{name} was not measured" + (f": {translated(reason)}" if reason else "")
+    if metric.status in ("ok", "insufficient"):
+        found = figure_of(metric, figure)
+        if found is None:
+            if get_close_matches(figure, metric.figures, n=1, cutoff=_MISSPELT):
+                raise InputError(f"objective: {id} has no figure '{figure}'{nearest(figure, metric.figures)}")
+            reason = text("profile.no_figure", figure=figure, known=sorted(metric.figures))
+        elif found.value is not None:
+            return found, ""
+    return found, f"{name} was not measured" + (f": {translated(reason)}" if reason else "")
 
 
 def _units(measured: Measured, objective: Objective) -> dict[str, float]:
@@ -111,9 +126,9 @@ def _units(measured: Measured, objective: Objective) -> dict[str, float]:
 
 
 def _limits(judgements: Iterable[Judgement]) -> dict[str, str]:
-    limits: dict[str, str] = {}
-    for each in judgements:
-        if each.limit_min is not None or each.limit_max is not None:
-            outcome = each.outcome if each.outcome in ("pass", "missed") else "unknown"
-            limits[f"{each.id}.{each.figure}" if each.figure else each.id] = outcome
-    return limits
+    """METRIC.FIGURE -> pass, missed or unknown."""
+    return {
+        f"{each.id}.{each.figure}".removesuffix("."): each.outcome if each.outcome in ("pass", "missed") else "unknown"
+        for each in judgements
+        if each.limit_min is not None or each.limit_max is not None
+    }

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
+
+import msgspec
 
 from shosei.card.excerpt import one_line
 from shosei.card.words import translated
@@ -38,12 +38,11 @@ Write a better text in its place, in the same language, for all such tasks and n
 Answer with the new text alone."""
 
 
-@dataclass(slots=True)
-class Variants:
+class Variants(msgspec.Struct):
     """New texts of each setting, and a line for each answer that was none."""
 
-    texts: dict[str, list[str]] = field(default_factory=dict)
-    refused: list[str] = field(default_factory=list)
+    texts: dict[str, list[str]] = {}
+    refused: list[str] = []
 
     def take(self, name: str, setting: Setting, answer: str) -> None:
         """Take a model's answer as a text for the setting, if it is a new one."""
@@ -75,8 +74,9 @@ def widened(
     file = out / "variants.json"
     if not file.exists():
         evidence = [*_wrong_tasks(target, subject, out / "as_it_is", seed), *_complaints(subject.ratings)]
-        write_atomic(file, _to_json(asyncio.run(_asked(url, texts, evidence, count))))
-    variants = Variants(**json.loads(file.read_text(encoding="utf-8")))
+        proposed = asyncio.run(_asked(url, texts, evidence, count))
+        write_atomic(file, msgspec.json.format(msgspec.json.encode(proposed), indent=1))
+    variants = msgspec.json.decode(file.read_bytes(), type=Variants)
     space = {
         name: setting.model_copy(update={"choices": [*setting.choices, *variants.texts.get(name, [])]})
         for name, setting in target.space.items()
@@ -151,7 +151,3 @@ def _unfenced(answer: str) -> str:
     if text.startswith("```") and text.endswith("```") and "\n" in text:
         text = text[text.index("\n") : -3]
     return text.removeprefix("<text>").removesuffix("</text>").strip()
-
-
-def _to_json(variants: Variants) -> bytes:
-    return json.dumps({"texts": variants.texts, "refused": variants.refused}, ensure_ascii=False, indent=1).encode()

@@ -42,12 +42,15 @@ def sentences(report: Report) -> list[Words]:
     verdict = report.verdict
     if verdict is None:
         return []
-    lines: list[Words] = [text(f"tune.because_{verdict.reason}")] if verdict.reason else []
-    best = report.best
-    if best and best.believed is not None and best.gain is not None:
-        luckiest, believed, gain = map(report.gained, (verdict.luckiest, best.believed, best.gain))
-        optimism = text("tune.points", gain=number(100 * (best.believed - best.gain), 1), interval="")
-        lines.append(text("tune.optimism", luckiest=luckiest, believed=believed, gain=gain, optimism=optimism))
+    best, is_small = report.best, any(finalist.reason == "too_small" for finalist in report.finalists)
+    because = "too_small" if verdict.reason == "unconfirmed" and is_small else verdict.reason
+    lines: list[Words] = [text(f"tune.because_{because}")] if because else []
+    first = report.first
+    if first and first.believed is not None and first.gain is not None:
+        said = dict(zip(("luckiest", "believed", "gain"), (verdict.luckiest, first.believed, first.gain), strict=True))
+        told = {key: report.gained(gain) for key, gain in said.items()}
+        optimism = text("tune.points", gain=number(100 * (first.believed - first.gain), 1), interval="")
+        lines.append(text("tune.optimism", candidate=report.changes(first.candidate), optimism=optimism, **told))
     if best and best.detectable is not None and best.reason:
         lines.append(text("tune.detectable", gain=_amount(report, best.detectable)))
     spent: list[Words] = [text("tune.spent", trials=len(report.trials), time=_time(verdict.seconds))]
@@ -77,6 +80,7 @@ def facts(report: Report) -> list[tuple[str, list[Words]]]:
 
 def finalist_row(report: Report, finalist: TuneFinalist) -> list[Words]:
     """One text a column of ``FINALIST_COLUMNS``."""
+    is_chosen = finalist is report.best and sum(not each.reason for each in report.finalists) > 1
     return [
         report.changes(finalist.candidate),
         report.gained(finalist.gain, finalist.interval),
@@ -85,7 +89,7 @@ def finalist_row(report: Report, finalist: TuneFinalist) -> list[Words]:
         str(finalist.rounds),
         _p(finalist.p_adjusted),
         report.gained(finalist.believed),
-        text(f"tune.reason_{finalist.reason}" if finalist.reason else "tune.confirmed"),
+        text(f"tune.reason_{finalist.reason}" if finalist.reason else "tune.chosen" if is_chosen else "tune.confirmed"),
     ]
 
 
@@ -132,7 +136,7 @@ def importance_row(importance: Importance) -> list[Words]:
 def markdown(report: Report, language: str = "en") -> str:
     """For a pull request: the verdict, the finalists, how to use the best candidate; the rest folded away."""
     of, term = Translator(language).of, Translator(language).term
-    lines = [f"**{_mark(report)} {escaped(of(headline(report)))}**", ""]
+    lines = [f"**{MARKS[report.word]} {escaped(of(headline(report)))}**", ""]
     lines += [*(f"- {escaped(of(sentence))}" for sentence in sentences(report)), ""]
     if finalists := report.finalists:
         rows = [[escaped(of(cell)) for cell in finalist_row(report, finalist)] for finalist in finalists]
@@ -151,7 +155,9 @@ def markdown(report: Report, language: str = "en") -> str:
 def terminal(report: Report, language: str = "en") -> RenderableType:
     """The verdict, the finalists, the settings that matter and the commands, for rich's ``Console.print``."""
     of, term = Translator(language).of, Translator(language).term
-    parts: list[RenderableType] = [Wrapped(Styled(f"{_mark(report)} {of(headline(report))}", _STYLES[report.word]))]
+    parts: list[RenderableType] = [
+        Wrapped(Styled(f"{MARKS[report.word]} {of(headline(report))}", _STYLES[report.word]))
+    ]
     parts += [Wrapped(Styled(of(sentence))) for sentence in sentences(report)]
     for place, finalist in enumerate(report.finalists, 1):
         name, gain, *_, standing = map(of, finalist_row(report, finalist))
@@ -169,10 +175,6 @@ def _mattering(report: Report) -> Words:
     """The settings that are shown to matter, with their shares."""
     mattering = [each for each in report.importances if (each.ci[0] or 0.0) > 0][:_FEW]
     return listed([text("in_brackets", name=each.setting, within=importance_row(each)[1]) for each in mattering])
-
-
-def _mark(report: Report) -> str:
-    return MARKS[report.word]
 
 
 def _amount(report: Report, gain: float) -> Text:
