@@ -187,10 +187,8 @@ def engine(
     """Load a model and answer token requests on a Unix socket until told to stop."""
     from shosei.lineage import is_spare, wait_until_needed
     from shosei.memory import ask_for_huge_pages
-    from shosei.openmp import wait_briefly
 
     ask_for_huge_pages()
-    wait_briefly()
     load_torch()
     from shosei.engine.server import rehearse, serve_engine
 
