@@ -132,7 +132,7 @@ def step_seconds(model: NativeModel, streams: int, rows: int, position: int) -> 
     batch = SimpleNamespace(
         tokens=torch.randint(0, spec.vocab_size, (streams * rows,)),
         positions=torch.arange(position, position + rows).repeat(streams),
-        starts=[*range(0, streams * rows + 1, rows)],
+        starts=torch.arange(0, streams * rows + 1, rows),
         tables=torch.arange(streams * blocks, dtype=torch.int32).view(streams, blocks),
         wanted=torch.arange(rows - 1, streams * rows, rows),
     )

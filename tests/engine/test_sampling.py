@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from transformers import (
     LlamaForCausalLM,
     LogitsProcessorList,
@@ -21,7 +24,7 @@ from transformers import (
 from model_samples import as_llama, peaked_model
 from shosei.engine.engine import Engine
 from shosei.engine.protocol import Failed, LogitRules, PromptScores, Submit, Token, TokenScore
-from shosei.engine.sampling import sample
+from shosei.engine.sampling import greediest, sample
 from shosei.model.transformer import Transformer
 from shosei.spec import preset
 
@@ -191,3 +194,17 @@ def test_a_request_that_cannot_be_followed_fails_alone(model: Transformer, reque
     events = run(model, Submit(0, PROMPT, 6), request_)
     assert [event.kind for event in events[9] if isinstance(event, Failed)] == ["invalid_request"]
     assert ids(events[0]) == answer(model, max_tokens=6)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_the_greediest_token_is_the_first_of_the_largest(data: st.DataObject) -> None:
+    numbers = st.sampled_from([-math.inf, -1.0, 0.0, 2.0, 2.0000002, 1e-45, math.inf, math.nan])
+    rows = data.draw(st.lists(st.lists(numbers, min_size=5, max_size=5), min_size=1, max_size=3))
+    kind = data.draw(st.sampled_from([torch.float32, torch.bfloat16]))
+    for row, (largest, token) in zip(rows, greediest(torch.tensor(rows, dtype=kind)), strict=True):
+        stored = torch.tensor(row, dtype=kind).tolist()
+        if any(map(math.isnan, stored)):
+            assert math.isnan(largest)
+        else:
+            assert (largest, token) == (max(stored), stored.index(max(stored)))

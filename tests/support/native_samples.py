@@ -70,7 +70,7 @@ class RaggedRows:
 
     tokens: Tensor
     positions: Tensor
-    starts: list[int]
+    starts: Tensor
     tables: Tensor
     wanted: Tensor
 
@@ -96,7 +96,11 @@ def ragged(parts: Sequence[Part]) -> RaggedRows:
         wanted += range(len(tokens) - count, len(tokens))
     tables = torch.tensor([[*part.blocks, *[0] * (most - len(part.blocks))] for part in parts], dtype=torch.int32)
     return RaggedRows(
-        torch.tensor(tokens), torch.tensor(positions), starts, tables, torch.tensor(wanted, dtype=torch.int64)
+        torch.tensor(tokens),
+        torch.tensor(positions),
+        torch.tensor(starts),
+        tables,
+        torch.tensor(wanted, dtype=torch.int64),
     )
 
 

@@ -20,7 +20,7 @@ class PagedAttention:
 
     def __init__(self, cache: PagedCache, batch: Batch) -> None:
         self._cache = cache
-        sizes = np.diff(batch.starts)
+        sizes = np.diff(batch.starts.numpy())
         positions = batch.positions.numpy()
         blocks = batch.tables.numpy()[np.arange(len(sizes)).repeat(sizes), positions // BLOCK_TOKENS]
         places = torch.from_numpy(blocks.astype(np.int64) * BLOCK_TOKENS + positions % BLOCK_TOKENS)
@@ -51,7 +51,7 @@ class _Group:
 
 def _group(batch: Batch, sequences: list[int], cache: PagedCache) -> _Group:
     first, last = sequences[0], sequences[-1]
-    rows = slice(batch.starts[first], batch.starts[last + 1])
+    rows = slice(int(batch.starts[first]), int(batch.starts[last + 1]))
     positions = batch.positions[rows].view(len(sequences), -1)
     count = int(positions.numpy().max()) // BLOCK_TOKENS + 1
     blocks, length = batch.tables[first : last + 1, :count].flatten(), count * BLOCK_TOKENS

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from shosei.engine.protocol import TokenScore
-from shosei.engine.sampling import sample, score
+from shosei.engine.sampling import greediest, sample, score
 from shosei.engine.stream import TokenStream
 from shosei.errors import InputError
 
@@ -27,8 +27,7 @@ def draw(stream: TokenStream, logits: Tensor, greedy: tuple[float, int]) -> tupl
     raw = logits.clone() if asked else logits
     if stream.constraint or stream.adjuster:
         _restrict(stream, logits)
-        best, place = logits.max(dim=-1)
-        greedy = best.item(), int(place)
+        [greedy] = greediest(logits[None])
     largest, token = greedy
     if not -float("inf") < largest < float("inf"):
         raise Undrawable("the model computed no finite logits", "engine_error")

@@ -16,7 +16,7 @@ from shosei.engine.lookup import PromptLookup
 from shosei.engine.protocol import OUT_OF_MEMORY, Cancel, Failed, PromptScores, Submit, Token
 from shosei.engine.refusal import refusal
 from shosei.engine.runner import StepModel, runner_of
-from shosei.engine.sampling import Adjuster, scores
+from shosei.engine.sampling import Adjuster, greediest, scores
 from shosei.engine.schedule import Schedule, Work, rows_beside_on
 from shosei.engine.stream import TokenStream
 from shosei.errors import InputError
@@ -156,8 +156,7 @@ class Engine:
         A stream moves on once its token is drawn: where there is no memory for that, its part of the step is taken
         again.
         """
-        best, places = logits.max(dim=-1)
-        greedy = [*zip(best.tolist(), places.tolist(), strict=True)]
+        greedy = greediest(logits)
         begin = 0
         for item in work:
             end = begin + item.wanted

@@ -54,6 +54,16 @@ class Adjuster:
             logits[self._stops] = -torch.inf
 
 
+def greediest(logits: Tensor) -> list[tuple[float, int]]:
+    """The largest of each row of ``logits`` (T, V), and its token, the first of equal ones; of a row with NaN, that."""
+    if logits.device.type != "cpu":
+        largest, tokens = logits.max(dim=-1)
+        return [*zip(largest.tolist(), tokens.tolist(), strict=True)]
+    rows = logits.float().numpy()  # on the CPU torch's maximum with its place takes ten times as long
+    tokens = rows.argmax(axis=-1)
+    return [*zip(rows[np.arange(len(rows)), tokens].tolist(), tokens.tolist(), strict=True)]
+
+
 def sample(logits: Tensor, temperature: float, top_p: float, uniform: float, top_k: int = 0, min_p: float = 0.0) -> int:
     """One token id from logits (V,), by inverting the distribution at ``uniform`` in [0, 1).
 

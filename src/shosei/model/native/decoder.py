@@ -38,7 +38,7 @@ class Rows(Protocol):
     @property
     def positions(self) -> Tensor: ...  # (N,) int64
     @property
-    def starts(self) -> list[int]: ...  # S + 1
+    def starts(self) -> Tensor: ...  # (S + 1,) int64
     @property
     def tables(self) -> Tensor: ...  # (S, most blocks) int32
     @property
@@ -118,9 +118,9 @@ class NativeModel:
 
         A row's are the same bits whatever rows are computed beside it. Raises torch's error where memory is short.
         """
-        starts = torch.tensor(batch.starts)
         rows, tables = len(batch.tokens), batch.tables
-        pointers = (tensor.data_ptr() for tensor in (batch.tokens, batch.positions, starts, batch.wanted, tables))
+        tensors = (batch.tokens, batch.positions, batch.starts, batch.wanted, tables)
+        pointers = (tensor.data_ptr() for tensor in tensors)
         of_batch = structs.Batch(rows, len(tables), len(batch.wanted), tables.shape[1], *pointers)
         of_cache = structs.Cache(cache.k.data_ptr(), cache.v.data_ptr(), *cache.k.stride()[:3])
         self._model.pool = structs.pool()

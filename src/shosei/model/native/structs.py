@@ -77,7 +77,11 @@ STRUCTS = (Matrix, Layer, Model, Batch, Cache)
 def pool() -> Pool:
     """As many threads as torch has, of torch's own pool: two pools would spin against each other. One thread where
     torch's OpenMP library is not found."""
-    threads = torch.get_num_threads()
+    return _pool(torch.get_num_threads())
+
+
+@cache
+def _pool(threads: int) -> Pool:
     openmp = _openmp() if threads > 1 else None
     if openmp is None:
         return Pool(threads=1)
