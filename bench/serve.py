@@ -25,7 +25,7 @@ from serving.turns import avx2_only, by_turns, everybody, table
 from shosei.load.speed import NotMeasured
 
 PRESETS = ("ja-small", "internlm-tiny")
-WEIGHTS = [form.weights for form in formats(4)]
+WEIGHTS = list(dict.fromkeys(form.weights for bits in (4, 8) for form in formats(bits)))
 Part = Callable[[Model, argparse.Namespace], Iterator[str]]
 
 

@@ -34,9 +34,9 @@ class Format:
 
 
 def formats(int4_head_bits: int) -> list[Format]:
-    """Of what ``--weights int4`` has a head of so many bits."""
+    """Those that stand in one table; weights in 4 bits with a head of so many."""
     int4 = (
-        Format("int4, head int8", "int4", "q4_0", (1.05, 2.8, 2.2, 1.3, 2.0, 1.0))
+        Format("int4, head int8", "int4-head8", "q4_0", (1.05, 2.8, 2.2, 1.3, 2.0, 1.0))
         if int4_head_bits == 8
         else Format("int4, head int4", "int4", "q4_0-pure", (1.25, 2.8, 2.2, 1.3, 2.0, 1.0))
     )

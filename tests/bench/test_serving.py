@@ -62,7 +62,8 @@ def test_without_peers_there_is_no_verdict() -> None:
 
 
 def test_a_head_is_compared_with_one_of_as_many_bits() -> None:
-    assert [form.file for bits in (4, 8) for form in formats(bits) if form.weights == "int4"] == ["q4_0-pure", "q4_0"]
+    files = {form.weights: form.file for bits in (4, 8) for form in formats(bits)}
+    assert (files["int4"], files["int4-head8"]) == ("q4_0-pure", "q4_0")
     assert all(len(form.goals) == len(WORK) for bits in (4, 8) for form in formats(bits))
 
 

@@ -48,5 +48,5 @@ class Batch:
         tables = [[*rows.blocks, *[0] * (most - len(rows.blocks))] for rows in sequences]
         # torch's own constructor takes three times as long, and four tensors as long again.
         numbers = torch.from_numpy(np.array([*tokens, *positions, *starts, *wanted], np.int64))
-        parts = numbers.split([len(tokens), len(positions), len(starts), len(wanted)])
-        return cls(*parts[:3], torch.from_numpy(np.array(tables, np.int32)), parts[3])
+        first, second, third, last = torch.split(numbers, [len(tokens), len(positions), len(starts), len(wanted)])
+        return cls(first, second, third, torch.from_numpy(np.array(tables, np.int32)), last)
