@@ -59,14 +59,15 @@ def test_a_confirmed_gain_is_told_in_every_view_beside_what_the_search_believed(
     [
         ("keep", "no_candidate", "Keep your defaults: no gain in Inference speed (goodput) was confirmed."),
         ("keep", "unconfirmed", "Fresh measurements did not bear out what the search believed."),
-        ("insufficient", "budget", "the same command with a larger --budget goes on from here"),
+        ("insufficient", "budget", "the same command with a --budget of 13trials at least goes on from here"),
+        ("insufficient", "no_candidate", "In the search no candidate looked better than the defaults."),
         ("insufficient", "rounds", "Too few rounds were measured for a test"),
         ("invalid", "default", "no trial of the defaults worked"),
     ],
 )
 def test_every_verdict_has_its_sentence_in_every_language(word: str, reason: str, said: str) -> None:
     finalists: list[Any] = [] if reason in ("no_candidate", "budget", "default") else tuned.verdict().finalists
-    report = report_of(tuned.verdict(word, reason=reason, finalists=finalists))
+    report = report_of(tuned.verdict(word, reason=reason, finalists=finalists, least_budget="13trials"))
     assert said in printed(report)
     assert "confirmed on fresh measurements" not in printed(report)
     assert len({printed(report, language).split("\n")[0] for language in LANGUAGES}) == len(LANGUAGES)

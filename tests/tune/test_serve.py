@@ -188,7 +188,9 @@ def test_the_best_settings_are_usable_as_they_are(tmp_path: Path) -> None:
     [line] = ours.usable({"slots": 32, "weights": "int4"}, tmp_path)
     file = tmp_path / "best.toml"
     assert line == f"OMP_NUM_THREADS=int4 shosei serve runs/a --port 8000 --no-page --config {file}"
-    assert load(ServeConfig, "serve", file) == ServeConfig(slots=32, context=512)  # what is fixed was measured, too
+    assert load(ServeConfig, "serve", file) == ServeConfig.model_validate(
+        {"slots": 32, "context": 512}
+    )  # what is fixed was measured, too
     assert file.read_text().startswith('# [environment]\n# OMP_NUM_THREADS = "int4"\n')
 
     of_a_file = subject(

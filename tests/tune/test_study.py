@@ -127,11 +127,35 @@ def test_a_budget_of_time_is_kept_to_within_a_trial_and_leaves_time_to_confirm()
     assert math.fsum(event.seconds for event in simulated.log.of(TuneTrial)) == pytest.approx(verdict.seconds)
 
 
-@pytest.mark.parametrize(("budget", "taken"), [("12trials", 0), ("40s", 1)])
-def test_a_budget_that_cannot_pay_a_confirmation_is_told_of_at_once(budget: str, taken: int) -> None:
+@pytest.mark.parametrize("trials", [*range(13, 25)])
+def test_what_the_search_leaves_always_pays_the_shortest_confirmation(trials: int) -> None:
+    for seed in range(5):
+        simulated = Simulated(Function(noisy(int4_is_better, 0.05, seed)), f"{trials}trials", seed)
+        verdict = simulated.run()
+        assert verdict.reason != "rounds"
+        assert verdict.trials <= trials
+
+
+def test_a_search_in_which_nobody_looks_better_goes_on_and_keeps_the_defaults_only_after_much_of_its_budget() -> None:
+    def worse(trial: TuneTrialBegin) -> float:
+        return 10.0 if trial.candidate == DEFAULT else 5.0 + len(trial.candidate["weights"])
+
+    taken = {}
+    for trials in (13, 18, 40, 60):
+        verdict = Simulated(Function(worse), f"{trials}trials").run()
+        assert verdict.reason == "no_candidate"
+        taken[trials] = verdict.verdict, verdict.trials
+    assert taken == {13: ("insufficient", 3), 18: ("insufficient", 7), 40: ("keep", 30), 60: ("keep", 50)}
+
+
+@pytest.mark.parametrize(("budget", "taken", "least"), [("12trials", 0, "13trials"), ("40s", 1, "2m")])
+def test_a_budget_that_cannot_pay_a_confirmation_is_told_of_at_once(budget: str, taken: int, least: str) -> None:
     simulated = Simulated(Function(lambda trial: TrialResult(1.0, seconds=5.0)), budget)
     verdict = simulated.run()
     assert (verdict.verdict, verdict.reason, len(simulated.function.taken)) == ("insufficient", "budget", taken)
+    assert verdict.least_budget == least
+    again = Simulated(simulated.function, least)
+    assert again.run().reason != "budget"
 
 
 def test_a_default_that_never_works_ends_the_study() -> None:

@@ -87,7 +87,8 @@ class TuneVerdict(Event, tag="tune.verdict"):
     verdict: str  # gain | keep | insufficient | invalid
     best: dict[str, Any]  # the confirmed candidate; the default where nothing was confirmed
     finalists: list[TuneFinalist]
-    reason: str = ""  # of keep: no_candidate | unconfirmed; of insufficient: budget | rounds; of invalid: default
+    reason: str = ""  # keep: no_candidate | unconfirmed; insufficient: budget | no_candidate | rounds; invalid: default
+    least_budget: str = ""  # of insufficient, for the budget: the smallest one that would pay for a confirmation
     luckiest: float | None = None  # gain of the best single trial, which another tuner would have announced
     trials: Int64 = 0
     seconds: float = 0.0

@@ -44,6 +44,7 @@ class Purse:
     budget: Budget
     record: Record
     subject: Subject
+    share: float = SEARCH_SHARE  # of the budget, that the search may spend
 
     @property
     def spent(self) -> float:
@@ -59,8 +60,18 @@ class Purse:
     @property
     def for_search(self) -> float:
         """What the search may spend: its share of the budget, if that leaves enough for the shortest confirmation."""
-        shortest = 2 * self.subject.least_rounds * self.price()
-        return min(SEARCH_SHARE * self.budget.total, self.budget.total - shortest) - self.spent
+        return min(self.share * self.budget.total, self.budget.total - self._shortest) - self.spent
+
+    @property
+    def _shortest(self) -> float:
+        """What the shortest confirmation costs, of one finalist."""
+        return 2 * self.subject.least_rounds * self.price()
+
+    def least(self, trials: int) -> str:
+        """The smallest budget, as it is written, that pays for so many trials of the search and a confirmation."""
+        search = trials * self.price("search")
+        total = max(search / SEARCH_SHARE, search + self._shortest)
+        return f"{math.ceil(total / 60)}m" if self.budget.is_time else f"{math.ceil(total)}trials"
 
     def price(self, stage: Stage = "confirm", rung: int = 0) -> float:
         """What a trial costs; of time, by the trials so far, and nothing before the first."""

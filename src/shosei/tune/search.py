@@ -59,7 +59,8 @@ class Search:
         proposer.spread(design)
         count = idle = 0
         while idle < _IDLE and self._purse.searches(trials=1 + self._proofs):
-            if self._subject.repeats and count in (design // 2, design):
+            is_due = self._subject.repeats and count in {design // 2, design} - {0}
+            if is_due and self._purse.searches(trials=2 + self._proofs):
                 self._measure(self._default)
             candidate = proposer.propose(self._record.logged)
             idle = idle + 1 if self._is_known(candidate) else 0

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from shosei.log import TuneFinalist, TuneTrial, TuneVerdict
-from shosei.tune.budget import Budget, Purse
+from shosei.tune.budget import SEARCH_SHARE, Budget, Purse
 from shosei.tune.confirm import Finalist, confirm, detectable, finalists_for, judged
 from shosei.tune.record import Record
 from shosei.tune.search import Search, seed_of
@@ -15,6 +15,7 @@ from shosei.tune.target import Target
 from shosei.tune.trial import Subject
 
 _LEAST_SEARCH = 3  # trials: the default and two others
+_MORE = 0.2  # of the budget, that it goes on searching with where nobody looks better: there is nobody to confirm
 _PLENTY = 2  # rounds that find so small a part of the smallest gain worth having are enough
 
 
@@ -35,17 +36,22 @@ class Study:
         """
         has_searched = False
         for budget in (*earlier, self._purse.budget):
-            self._purse.budget = budget
+            self._purse.budget, self._purse.share = budget, SEARCH_SHARE
             if not self._record.tried and self._purse.searches(trials=_LEAST_SEARCH):
                 self._search.take_default()
-            if self._record.tried and self._purse.searches(trials=_LEAST_SEARCH - 1):
+            while self._record.tried and self._purse.searches(trials=_LEAST_SEARCH - 1):
                 self._search.run(storage, f"{self._target.name} {self._target.hash[:8]}")
                 has_searched = True
+                if self._purse.share >= 1 or self._finalists():
+                    break
+                self._purse.share += _MORE
         if not has_searched:
             return self._verdict("insufficient", "budget")
         finalists = self._finalists()
         if not finalists:
-            return self._verdict("keep", "no_candidate")
+            is_spent = not self._purse.searches(trials=_LEAST_SEARCH - 1)  # else there was nothing more to try
+            is_little = is_spent and self._purse.left > self._purse.budget.total / 2
+            return self._verdict("insufficient" if is_little else "keep", "no_candidate")
         objective = self._target.objective
         confirm(finalists, self._default, self._rounds(len(finalists)), objective.scale, self._seed, self._take)
         told = judged(finalists, objective.scale, objective.gain, self._subject.least_rounds)
@@ -102,4 +108,5 @@ class Study:
             saved_trials=saved,
             saved_seconds=saved * seconds / max(1, len(tried)),
             noise=evidence.noise() if is_known else None,
+            least_budget=self._purse.least(_LEAST_SEARCH) if reason == "budget" else "",
         )

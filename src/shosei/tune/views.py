@@ -44,7 +44,7 @@ def sentences(report: Report) -> list[Words]:
         return []
     best, is_small = report.best, any(finalist.reason == "too_small" for finalist in report.finalists)
     because = "too_small" if verdict.reason == "unconfirmed" and is_small else verdict.reason
-    lines: list[Words] = [text(f"tune.because_{because}")] if because else []
+    lines: list[Words] = [text(f"tune.because_{because}", least=verdict.least_budget)] if because else []
     first = report.first
     if first and first.believed is not None and first.gain is not None:
         said = dict(zip(("luckiest", "believed", "gain"), (verdict.luckiest, first.believed, first.gain), strict=True))
