@@ -32,6 +32,7 @@ def free_memory(device: torch.device) -> int:
     return int(torch.accelerator.get_memory_info(device)[0])
 
 
+@cache
 def compute_dtype(name: str) -> torch.dtype:
     """The type that bfloat16, float32 or auto means on this machine. A processor that emulates bfloat16 is slower in it
     than in float32; an accelerator is taken to have it."""

@@ -12,15 +12,16 @@ from torch import Tensor
 from torch.distributed.tensor import DTensor, distribute_tensor
 from torch.optim._muon import _adjust_lr
 
+from shosei.model.device import compute_dtype
 from shosei.train import ranks
 from shosei.train.sharding import full
 
-_DTYPE = torch.bfloat16  # in which torch orthogonalises
 _AT_ONCE = 1 << 21  # values in one stack: large matrices keep a core busy alone, and a stack of them is much memory
 
 
 class Muon(torch.optim.Muon):
-    """``torch.optim.Muon``, which orthogonalises one matrix after the other, by stacks of matrices of one shape.
+    """``torch.optim.Muon``, which orthogonalises one matrix after the other, by stacks of matrices of one shape. In
+    bfloat16, as torch does; in float32 on a processor that emulates bfloat16, where that is twenty times as fast.
 
     ``side_by_side`` is a ``map`` that may compute several stacks at a time; there are at least ``stacks`` of a shape.
     """
@@ -79,16 +80,16 @@ class ShardedMuon(Muon):
 
     def _step_turn(self, turn: list[DTensor], group: dict[str, Any]) -> None:
         """A step of as many matrices as there are ranks, or fewer; the n-th is rank n's."""
-        update = torch.empty(0)
+        update, dtype = torch.empty(0), compute_dtype("auto")
         for owner, matrix in enumerate(turn):
             gradient, average = matrix.grad, self._average(matrix)
             assert gradient is not None
             average.lerp_(gradient, 1 - group["momentum"])
-            direction = full(gradient.lerp(average, group["momentum"]).to(_DTYPE))
+            direction = full(gradient.lerp(average, group["momentum"]).to(dtype))
             if owner == ranks.rank():
                 update = _orthogonalised([direction], group)[0].contiguous()
         for owner, matrix in enumerate(turn):
-            whole = update if owner == ranks.rank() else torch.empty(matrix.shape, dtype=_DTYPE, device=matrix.device)
+            whole = update if owner == ranks.rank() else torch.empty(matrix.shape, dtype=dtype, device=matrix.device)
             _apply(
                 [matrix], [distribute_tensor(whole, matrix.device_mesh, matrix.placements, src_data_rank=owner)], group
             )
@@ -100,7 +101,7 @@ def _orthogonalised(directions: list[Tensor], group: dict[str, Any]) -> list[Ten
     Their shapes are the same, or each other's transposed.
     """
     a, b, c = group["ns_coefficients"]
-    x = torch.stack([d if d.shape[0] <= d.shape[1] else d.T for d in directions]).to(_DTYPE)
+    x = torch.stack([d if d.shape[0] <= d.shape[1] else d.T for d in directions]).to(compute_dtype("auto"))
     x = x / torch.linalg.matrix_norm(x, keepdim=True).clamp(min=group["eps"])
     for _ in range(group["ns_steps"]):
         gram = x @ x.mT
