@@ -214,7 +214,7 @@ def _kernels(kernels: dict[str, str]) -> list[Words]:
     named = {part: kernel.partition(":")[0] for part, kernel in kernels.items()}
     if len({*named.values()}) == 1:
         return [named.popitem()[1]]
-    return [text(f"kernels_of_{part}", kernel=kernel) for part, kernel in named.items()]
+    return [text(f"kernels_of.{part}", kernel=kernel) for part, kernel in named.items()]
 
 
 def _shape(model: dict[str, Any]) -> list[Fact]:

@@ -47,10 +47,18 @@ def sentences(report: Report) -> list[Words]:
     lines: list[Words] = [text(f"tune.because_{because}", least=verdict.least_budget)] if because else []
     first = report.first
     if first and first.believed is not None and first.gain is not None:
-        said = dict(zip(("luckiest", "believed", "gain"), (verdict.luckiest, first.believed, first.gain), strict=True))
-        told = {key: report.gained(gain) for key, gain in said.items()}
+        luckiest, believed, gain = map(report.gained, (verdict.luckiest, first.believed, first.gain))
         optimism = text("tune.points", gain=number(100 * (first.believed - first.gain), 1), interval="")
-        lines.append(text("tune.optimism", candidate=report.changes(first.candidate), optimism=optimism, **told))
+        candidate = report.changes(first.candidate)
+        said = text(
+            "tune.optimism",
+            luckiest=luckiest,
+            believed=believed,
+            gain=gain,
+            candidate=candidate,
+            optimism=optimism,
+        )
+        lines.append(said)
     if best and best.detectable is not None and best.reason:
         lines.append(text("tune.detectable", gain=_amount(report, best.detectable)))
     spent: list[Words] = [text("tune.spent", trials=len(report.trials), time=_time(verdict.seconds))]
