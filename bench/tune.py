@@ -205,7 +205,7 @@ def _served(case: Case, noise: float, folder: Path) -> tuple[Target, Subject]:
     ]
     tables = {
         "objective": {"figure": "inference_speed.goodput"},
-        "serve": {"command": [*server, "--noise", str(noise), *case.command]},
+        "serve": {"command": [*server, *case.command]},
         "space": {name: setting.model_dump(exclude_defaults=True) for name, setting in case.space.items()},
     }
     target.write_text(tomli_w.dumps(tables))
