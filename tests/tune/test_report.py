@@ -15,11 +15,12 @@ import tuned
 from card_samples import HOSTILE
 from shosei.card.words import LANGUAGES, translated
 from shosei.errors import InputError
-from shosei.log import Log, TuneFinalist, TuneTrial, TuneVerdict
+from shosei.log import Log, TuneBegin, TuneFinalist, TuneTrial, TuneVerdict
 from shosei.metrics.metric import text
 from shosei.tune import views
 from shosei.tune.charts import Axis, course, trade_off
 from shosei.tune.page import html
+from shosei.tune.record import verdict_in
 from shosei.tune.report import Report
 
 
@@ -52,6 +53,17 @@ def test_a_confirmed_gain_is_told_in_every_view_beside_what_the_search_believed(
         assert "saved 31 trials, about 10.7 min" in words
         assert "shosei serve MODEL --config tuned/best.toml" in words
         assert "not told from noise" in words
+
+
+def test_a_larger_budget_opens_a_search_again_whatever_the_clock_says() -> None:
+    begins = [tuned.begin(), tuned.begin(budget="90trials")]
+    first, second = tuned.verdict("keep"), tuned.verdict(budgets=2)
+    for begin, verdict in zip(begins, (first, second), strict=True):
+        begin.wall_ns, verdict.wall_ns = 3, 5
+    begins[1].wall_ns = 1  # the clock was set back
+    assert verdict_in(Log(1, {TuneBegin: begins[:1], TuneVerdict: [first]})) is first
+    assert verdict_in(Log(1, {TuneBegin: begins, TuneVerdict: [first]})) is None
+    assert verdict_in(Log(1, {TuneBegin: begins, TuneVerdict: [second, first]})) is second
 
 
 @pytest.mark.parametrize(

@@ -89,6 +89,7 @@ class TuneVerdict(Event, tag="tune.verdict"):
     finalists: list[TuneFinalist]
     reason: str = ""  # keep: no_candidate | unconfirmed; insufficient: budget | no_candidate | rounds; invalid: default
     least_budget: str = ""  # of insufficient, for the budget: the smallest one that would pay for a confirmation
+    budgets: Int64 = 1  # how many were said by then; a larger one opens the search again
     luckiest: float | None = None  # gain of the best single trial, which another tuner would have announced
     trials: Int64 = 0
     seconds: float = 0.0

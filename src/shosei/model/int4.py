@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from functools import cache
+from threading import Barrier
 
 import torch
 from torch import Tensor
@@ -35,8 +35,7 @@ class Int4Weight:
         self._codes = torch.empty(rows, inputs // 2, dtype=torch.uint8, device=weight.device)
         groups = torch.empty(rows, inputs // INT4_GROUP, 2, dtype=torch.bfloat16, device=weight.device)
         parts = (torch.split(tensor, _ROWS) for tensor in (weight.detach(), self._codes, groups))
-        with threads() as pool:
-            list(pool.map(self._encode, *parts))
+        list(threads().map(self._encode, *parts))
         self._groups = groups.transpose(0, 1).contiguous() if self._fused else groups
 
     def multiply(self, x: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -112,16 +111,26 @@ def _as_stored(value: Tensor) -> Tensor:
     return value.bfloat16().float()
 
 
-@contextmanager
-def threads() -> Iterator[ThreadPoolExecutor]:
+def threads() -> ThreadPoolExecutor:
     """As many threads as torch has, each of which works alone: torch's own meet after every small operation, which
-    takes many times as long where something else runs too."""
-    count = torch.get_num_threads()
-    try:
-        with ThreadPoolExecutor(count, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-            yield pool
-    finally:
-        torch.set_num_threads(count)  # what a thread has set, threads to come would have too
+    takes many times as long where something else runs too.
+
+    They stay: the C library keeps some of what a thread has freed, and would keep it of each one that there was.
+    """
+    return _pool(torch.get_num_threads())
+
+
+@cache
+def _pool(count: int) -> ThreadPoolExecutor:
+    pool, all_there = ThreadPoolExecutor(count), Barrier(count)
+
+    def begin(_: int) -> None:
+        torch.set_num_threads(1)
+        all_there.wait()
+
+    list(pool.map(begin, range(count)))
+    torch.set_num_threads(count)  # what a thread has set, threads to come would have too
+    return pool
 
 
 def _operator_exists() -> bool:

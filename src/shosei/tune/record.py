@@ -55,5 +55,5 @@ class Record:
 
 def verdict_in(log: Log) -> TuneVerdict | None:
     """What the search in ``log`` came to; None while it is open, as it is again under a larger budget."""
-    verdicts, begins = log.of(TuneVerdict), log.of(TuneBegin)
-    return verdicts[-1] if verdicts and verdicts[-1].wall_ns >= begins[-1].wall_ns else None
+    verdicts, budgets = log.of(TuneVerdict), len(log.of(TuneBegin))
+    return next((verdict for verdict in verdicts if verdict.budgets == budgets), None)

@@ -25,7 +25,7 @@ class Study:
     def __init__(self, target: Target, subject: Subject, record: Record, budget: Budget, seed: int) -> None:
         self._target, self._subject, self._record, self._seed = target, subject, record, seed
         self._default = default_of(target.space)
-        self._purse = Purse(budget, record, subject)
+        self._purse, self._budgets = Purse(budget, record, subject), 1
         self._search = Search(target, subject, record, self._purse, seed)
 
     def run(self, storage: str = "", earlier: Sequence[Budget] = ()) -> TuneVerdict:
@@ -34,7 +34,7 @@ class Study:
         ``earlier``: smaller budgets, under which it searched before this one was said. Raises MeasurementInvalid where
         the default never worked.
         """
-        has_searched = False
+        self._budgets, has_searched = len(earlier) + 1, False
         for budget in (*earlier, self._purse.budget):
             self._purse.budget, self._purse.share = budget, SEARCH_SHARE
             if not self._record.tried and self._purse.searches(trials=_LEAST_SEARCH):
@@ -102,6 +102,7 @@ class Study:
             reason=reason,
             best=best or self._default,
             finalists=finalists or [],
+            budgets=self._budgets,
             luckiest=None if luckiest is None else evidence.scale.shown(luckiest),
             trials=len(tried),
             seconds=seconds,

@@ -59,8 +59,7 @@ class PackedMatrix:
         """Take ``weight`` (outputs, inputs) as those of the units ``units``, which may be every second one."""
         scales = self._units if self._scales is None else self._scales
         parts = (torch.split(tensor[units], _ROWS // UNIT) for tensor in (self._units, scales))
-        with int4.threads() as pool:
-            list(pool.map(self._fill, torch.split(weight.detach(), _ROWS), *parts))
+        list(int4.threads().map(self._fill, torch.split(weight.detach(), _ROWS), *parts))
 
     def _fill(self, weight: Tensor, units: Tensor, scales: Tensor) -> None:
         whole = F.pad(weight.bfloat16(), (0, 0, 0, -len(weight) % UNIT))
