@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -89,3 +90,9 @@ def test_what_each_trial_came_to_is_said_in_the_readers_language(
         assert re.search(line, told), told
     assert told.splitlines()[-1].endswith(str(tmp_path / "out" / "tune.html"))
     assert ("The whole report: " in told) == (language == "en")
+
+
+def test_the_smallest_budget_that_would_do_is_in_the_json(tmp_path: Path, command: list[str], shosei: Shosei) -> None:
+    code, printed, _ = shosei(*command, "--budget", "12trials", "--json")
+    said = json.loads(printed)
+    assert (code, said["verdict"], said["reason"], said["least_budget"]) == (4, "insufficient", "budget", "13trials")

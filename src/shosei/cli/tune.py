@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _VERB = "tune"
 # Of the verdict, what --json has.
 _JSON = ["verdict", "reason", "best", "finalists", "luckiest", "noise", "trials", "seconds"]
-_JSON += ["saved_trials", "saved_seconds"]
+_JSON += ["saved_trials", "saved_seconds", "least_budget"]
 _CODES = {"gain": EXIT_OK, "keep": EXIT_OK, "insufficient": EXIT_INCONCLUSIVE, "invalid": EXIT_INVALID}
 
 
