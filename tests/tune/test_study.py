@@ -157,6 +157,18 @@ def test_a_budget_that_cannot_pay_a_confirmation_is_told_of_at_once(budget: str,
     again = Simulated(simulated.function, least)
     assert again.run().reason != "budget"
 
+@pytest.mark.parametrize(("rungs", "least_rounds", "budget"), [(2, 3, "8trials"), (3, 1, "8trials"), (3, 1, "60s")])
+def test_the_budget_that_is_named_pays_for_the_defaults_at_every_rung(
+    rungs: int, least_rounds: int, budget: str
+) -> None:
+    def measured(trial: TuneTrialBegin) -> TrialResult:
+        return TrialResult(1.0, seconds=5.0 * 3**trial.rung)
+
+    function = Function(measured, rungs=rungs, repeats=False, least_rounds=least_rounds)
+    verdict = Simulated(function, budget).run()
+    assert (verdict.verdict, verdict.reason) == ("insufficient", "budget")
+    assert Simulated(function, verdict.least_budget).run().reason != "budget"
+
 
 def test_a_default_that_never_works_ends_the_study() -> None:
     simulated = Simulated(Function(lambda trial: TrialResult(None, reason="out of memory", seconds=1.0)))
