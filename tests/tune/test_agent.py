@@ -18,7 +18,7 @@ from shosei.log import Request, Run, RunBegin, Score, read_log
 from shosei.systems.config import AgentsConfig
 from shosei.tune.agent import AgentSubject
 from shosei.tune.setting import default_of
-from shosei.tune.target import Target, read_target
+from shosei.tune.target import Objective, Target, read_target
 from shosei.tune.task_split import TaskSplit
 from tune_targets import target, trial
 from verb import Shosei
@@ -78,6 +78,26 @@ def test_the_share_is_kept_to(share: float) -> None:
 def test_too_few_tasks_are_said_so() -> None:
     with pytest.raises(InputError, match=r"too few for 5 rungs and 5 rounds: name more tasks"):
         TaskSplit.of(tasks(QUESTIONS[:6]), 0.5, 5, 5)
+
+
+def test_the_shortest_confirmation_has_as_many_tasks_as_a_test_needs(folder: Path) -> None:
+    suite(folder, map(str, range(200)))
+    for rounds, confirm in ((1, 0.5), (3, 0.5), (5, 0.3)):
+        subject = AgentSubject(of_command(folder, "http://127.0.0.1:9", rounds=rounds, confirm=confirm), None)
+        groups = [len(group) for group in subject.split.confirm]
+        assert sum(groups[: subject.least_rounds]) >= 30 > sum(groups[: subject.least_rounds - 1])
+    suite(folder, map(str, range(40)))
+    with pytest.raises(InputError, match=r"of \d+ independent tasks to confirm on no gain could be told .* takes 30"):
+        AgentSubject(of_command(folder, "http://127.0.0.1:9"), None)
+
+
+def test_what_is_no_share_of_tasks_is_tested_by_rounds(folder: Path) -> None:
+    given = of_command(folder, "http://127.0.0.1:9", rounds=2)
+    tokens = given.model_copy(update={"objective": Objective(figure="pass_at_1.tokens_per_solved")})
+    with pytest.raises(InputError, match="agent.rounds: .* is tested by rounds, of which it takes 3"):
+        AgentSubject(tokens, None)
+    settings = {**given.settings, "rounds": 4}
+    assert AgentSubject(tokens.model_copy(update={"settings": settings}), None).least_rounds == 3
 
 
 def test_a_candidate_s_files_reach_the_system_and_its_tasks_are_compared(folder: Path, model: Model) -> None:

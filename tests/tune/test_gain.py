@@ -74,6 +74,12 @@ def test_a_confirmed_gain_of_tasks_counts_tasks_not_rounds() -> None:
     assert not enough(few, 1)  # type: ignore[arg-type]
 
 
+def test_one_pair_without_tasks_has_no_spread_and_is_not_tested() -> None:
+    pairs = [(ended(800.0), ended(700.0))]
+    assert not enough(pairs, 1)
+    assert enough(pairs * 2, 1)
+
+
 def test_the_noise_is_the_spread_within_repeated_candidates() -> None:
     assert spread_within([[1.0], [2.0]]) is None
     assert spread_within([[1.0, 3.0], [10.0, 14.0, 12.0], [5.0]]) == pytest.approx(math.sqrt((2 + 8) / 3))
