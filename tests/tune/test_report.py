@@ -15,7 +15,7 @@ import tuned
 from card_samples import HOSTILE
 from shosei.card.words import LANGUAGES, translated
 from shosei.errors import InputError
-from shosei.log import Log, TuneFinalist, TuneTrial, TuneVerdict
+from shosei.log import Log, TuneBegin, TuneFinalist, TuneTrial, TuneVerdict
 from shosei.metrics.metric import text
 from shosei.tune import views
 from shosei.tune.charts import Axis, course, trade_off
@@ -106,6 +106,13 @@ def test_a_search_that_was_broken_off_says_how_to_go_on() -> None:
     assert "Confirmation" not in body(html(report))
     assert report_of(None, []).points == []
     assert "Not finished: 0 trials" in body(html(report_of(None, [])))
+
+
+def test_a_search_is_over_also_where_the_wall_clock_was_set_back() -> None:
+    begin, verdict = tuned.begin(boot="a", mono_ns=1, wall_ns=9), tuned.verdict(boot="a", mono_ns=2, wall_ns=5)
+    assert Report.of(Log(1, {TuneBegin: [begin], TuneVerdict: [verdict]}), "tuned").verdict == verdict
+    larger = tuned.begin(boot="a", mono_ns=3, wall_ns=4, budget="90trials")
+    assert Report.of(Log(1, {TuneBegin: [begin, larger], TuneVerdict: [verdict]}), "tuned").word == "open"
 
 
 def test_a_log_without_a_search_is_refused_in_a_line() -> None:

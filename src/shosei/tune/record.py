@@ -56,4 +56,8 @@ class Record:
 def verdict_in(log: Log) -> TuneVerdict | None:
     """What the search in ``log`` came to; None while it is open, as it is again under a larger budget."""
     verdicts, begins = log.of(TuneVerdict), log.of(TuneBegin)
-    return verdicts[-1] if verdicts and verdicts[-1].wall_ns >= begins[-1].wall_ns else None
+    if not verdicts:
+        return None
+    verdict, begin = verdicts[-1], begins[-1]
+    clock = "mono_ns" if verdict.boot == begin.boot else "wall_ns"  # which somebody may set back
+    return verdict if getattr(verdict, clock) >= getattr(begin, clock) else None
