@@ -247,6 +247,28 @@ def test_a_study_that_was_killed_goes_on_to_the_same_end(ended: int) -> None:
     assert [trial.number for trial in resumed.function.taken] == list(range(ended + 1, expected.trials + 1))
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_a_search_over_what_stays_true_goes_on_from_each_of_its_trials(seed: int) -> None:
+    """Proposals of what is known, and those after which it goes on with more of its budget, leave no trials."""
+
+    def measured(trial: TuneTrialBegin) -> TrialResult:
+        known = random.Random(f"{seed} {trial.candidate} {trial.stage} {trial.rung} {trial.round}")
+        is_better = known.random() < 0.1 and trial.number > 20
+        value = 11.0 if is_better else 10.0 if trial.candidate == {"x": 1, "y": 1} else known.uniform(5, 9.9)
+        return TrialResult(value, seconds=1.0)
+
+    axis = SPACE["slots"].model_copy(update={"low": 1, "high": 5, "log": False, "default": 1})
+    function = partial(Function, measured, rungs=2, repeats=False, least_rounds=2, most_rounds=3)
+    whole = Simulated(function(), space={"x": axis, "y": axis}, seed=seed)
+    expected = whole.run()
+    for ended in range(expected.trials + 1):
+        resumed = Simulated(function(), space=whole.space, seed=seed)
+        verdict = resumed.run(cut(whole.log, ended))
+        numbers = [trial.number for trial in resumed.function.taken]
+        assert numbers == list(range(ended + 1, verdict.trials + 1))
+    assert (verdict, numbers) == (expected, [])
+
+
 @pytest.mark.parametrize(("budget", "ended"), [("12trials", 0), ("20trials", 8), ("20trials", 5)])
 def test_a_search_goes_on_under_a_larger_budget_with_all_that_it_knows(budget: str, ended: int) -> None:
     def measured(trial: TuneTrialBegin) -> float:

@@ -29,6 +29,12 @@ class Record:
         known = self._begun.get(len(self.tried) + 1)
         return known.candidate if known else None
 
+    @property
+    def is_searching(self) -> bool:
+        """Whether the next trial is the search's, by the log."""
+        known = self._begun.get(len(self.tried) + 1)
+        return known is not None and known.stage == "search"
+
     def measure(
         self, subject: Subject, candidate: Candidate, stage: Stage, seed: int, *, round: int = 0, rung: int = 0
     ) -> TuneTrial:
