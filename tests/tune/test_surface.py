@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import optuna
 import pytest
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
@@ -134,6 +135,21 @@ def test_machines_that_share_a_storage_learn_from_each_other(tmp_path: Path) -> 
     assert sum(candidate["weights"] == "c" for candidate in proposed) >= 8
     other = Proposer(SPACE, seed=3, storage=storage, name="another search")
     assert len({str(other.propose()["weights"]) for _ in range(20)}) == 3
+
+
+def test_a_machine_that_goes_on_from_its_log_tells_the_storage_nothing_twice(tmp_path: Path) -> None:
+    storage = f"sqlite:///{tmp_path / 'shared.db'}"
+    killed, told = Proposer(SPACE, seed=1, storage=storage, name="one search"), []
+    killed.spread(3)
+    for gain in (0.1, 0.2, 0.3, 0.4):
+        candidate = killed.propose()
+        told.append((candidate, gain))
+        killed.tell(candidate, gain, {})
+    again = Proposer(SPACE, seed=1, storage=storage, name="one search")
+    for candidate, gain in [*told, (DEFAULT, 0.0)]:
+        again.tell(again.propose(candidate), gain, {})
+    known = optuna.load_study(study_name="one search", storage=storage).get_trials()
+    assert sorted(trial.value for trial in known) == [0.0, 0.1, 0.2, 0.3, 0.4]
 
 
 @pytest.mark.parametrize("storage", ["nonsense", "sqlite:////no/such/folder/shared.db", "postgresql://me:secret@h/x"])

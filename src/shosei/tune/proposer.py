@@ -56,6 +56,8 @@ class Proposer:
             study_name=name or None,
             load_if_exists=bool(storage),
         )
+        # What a machine that goes on from its log has told of before.
+        self._told = [(trial.params, trial.value) for trial in self._study.get_trials(deepcopy=False) if trial.values]
 
     def spread(self, count: int) -> None:
         """Spread the next ``count`` candidates evenly, before TPE has its say."""
@@ -77,6 +79,8 @@ class Proposer:
 
         constraints = {key: 1.0 if said == "missed" else -1.0 for key, said in limits.items()}
         if (trial := self._asked.pop(str(candidate), None)) is None:  # it was not Optuna's, or is measured again
+            if (candidate, gain) in self._told:
+                return
             self._study.add_trial(
                 optuna.trial.create_trial(
                     params=candidate, distributions=self._distributions, value=gain, constraints=constraints
