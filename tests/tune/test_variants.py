@@ -130,6 +130,8 @@ def test_a_model_that_proposes_nothing_where_nothing_else_may_change_ends_the_se
     alone = target(tmp_path, "agent", objective={"figure": "pass_at_1"}, space=space, agent=agent)
     with pytest.raises(InputError, match=r"proposed nothing new \(style: a text that is a choice already\)"):
         propose(alone, tmp_path / "out", "答")
+    wider, *_ = propose(alone, tmp_path / "out", "新")  # the same command asks again
+    assert wider.space["style"].choices == ["答", "新"]
 
 
 class Short(Model):

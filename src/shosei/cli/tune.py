@@ -61,6 +61,7 @@ def tune(
     from shosei.profile.profile import read_profile
     from shosei.tune.budget import Budget
     from shosei.tune.proposer import connected
+    from shosei.tune.setting import has_others
     from shosei.tune.target import KINDS, asked, read_target
 
     require("optuna")
@@ -73,6 +74,8 @@ def tune(
     chosen = read_target(target, tuned, overrides or ())
     if propose and tuned != "agent":
         raise InputError(f"--propose is for the texts of an agent system: leave it out of 'tune {tuned}'")
+    if not (propose or has_others(chosen.space)):
+        raise InputError(f"{target}: each setting of its space has one choice alone: add others, or --propose a model's")
     try:
         subject = _subject(chosen, limits)
     except InputError as error:

@@ -126,6 +126,11 @@ def default_of(space: Space) -> Candidate:
     return {name: setting.default for name, setting in space.items()}
 
 
+def has_others(space: Space) -> bool:
+    """Whether there is any candidate beside the default."""
+    return any(setting.is_range or len(setting.choices) > 1 for setting in space.values())
+
+
 def candidate_id(candidate: Candidate) -> str:
     """Eight hexadecimal digits that stand for a candidate, the same on every machine."""
     return hashlib.sha256(json.dumps(candidate, sort_keys=True).encode()).hexdigest()[:8]
