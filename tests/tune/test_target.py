@@ -59,6 +59,13 @@ def test_a_wrong_target_is_told_in_a_line_that_names_the_file(tmp_path: Path, ta
     assert str(error.value).startswith(f"{tmp_path / 'target.toml'}: ")
 
 
+def test_the_default_of_a_range_is_written_as_all_of_its_values_are(tmp_path: Path) -> None:
+    space = {"slots": SLOTS | {"default": 8.0}, "share": {"type": "float", "high": 1, "default": 0}}
+    read = of(tmp_path, space=space).space
+    assert {name: str(value) for name, value in default_of(read).items()} == {"slots": "8", "share": "0.0"}
+    assert candidate_id(default_of(read)) == candidate_id({"slots": 8, "share": 0.0})
+
+
 def test_a_target_of_another_kind_says_which_verb_takes_it(tmp_path: Path) -> None:
     of(tmp_path)
     with pytest.raises(InputError, match="it is a target of 'shosei tune serve', as its table"):
