@@ -23,15 +23,22 @@ _STOP_S = 30.0
 
 
 class VerbFailed(Exception):
-    """A verb ended badly, or for a ``reason``. ``code`` is the exit code that its ``status`` makes ours.
+    """A verb ended badly. ``code`` is the exit code that its ``status`` makes ours.
 
     A status is negative after a signal.
     """
 
-    def __init__(self, command: str, status: int, reason: str = "") -> None:
+    def __init__(self, command: str, status: int) -> None:
         super().__init__(command)
-        self.command, self.reason = f"{command} ({reason})" if reason else command, reason
-        self.code = status if status >= 0 else 128 - status
+        self.command, self.code = command, status if status >= 0 else 128 - status
+
+
+class NotReady(VerbFailed):
+    """Its server did not answer within so many ``seconds``."""
+
+    def __init__(self, command: str, seconds: float) -> None:
+        super().__init__(f"{command} (not ready after {seconds:g} s)", 1)
+        self.seconds = seconds
 
 
 class Verbs:
@@ -72,7 +79,7 @@ class Verbs:
                 if server.poll() is not None:
                     raise VerbFailed(printed(*arguments), server.returncode or 1)
                 if time.monotonic() - start > ready_s:
-                    raise VerbFailed(printed(*arguments), 1, f"not ready after {ready_s:g} s")
+                    raise NotReady(printed(*arguments), ready_s)
                 time.sleep(0.1)
             yield time.monotonic() - start
 

@@ -12,6 +12,7 @@ import pytest
 
 from agents_model import Model
 from agents_runs import asking_command, suite, tasks
+from shosei.card.words import translated
 from shosei.agents.prompts import prompt
 from shosei.errors import InputError
 from shosei.log import Request, Run, RunBegin, Score, read_log
@@ -147,7 +148,7 @@ def test_where_no_task_comes_to_an_answer_the_candidate_has_failed(folder: Path)
     result = AgentSubject(fails, None).measure(*trial(folder / "run", {"style": "答"}))
     server.stop()
     assert result.value is None
-    assert "exit code 5" in result.reason
+    assert "exit code 5" in translated(result.reason)
 
 
 def test_no_server_is_a_fault_of_the_target(folder: Path) -> None:

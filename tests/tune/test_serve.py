@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import tomli_w
 
+from shosei.card.words import translated
 from shosei.config import load, read_toml
 from shosei.errors import InputError
 from shosei.log import ProcStart, Request, Run, read_log
@@ -81,7 +82,7 @@ def test_a_server_that_does_not_come_up_is_a_result(tmp_path: Path, words: list[
     mine = subject(tmp_path, *words, ready_s=1.0 if "sleep" in str(words) else 60.0)
     result = measured(mine, tmp_path / "trial", weights="bf16")
     assert result.value is None
-    assert re.search(reason, result.reason), result.reason
+    assert re.search(reason, translated(result.reason)), result.reason
     assert nothing_runs("time.sleep(100) # bf16", str(tmp_path))
 
 
@@ -89,7 +90,7 @@ def test_a_default_that_our_own_verbs_refuse_ends_the_search_in_a_line(tmp_path:
     mine = subject(tmp_path, "no-such-program", "{weights}", "{port}")
     with pytest.raises(InputError, match=r"^cannot run 'no-such-program': no such program"):
         measured(mine, tmp_path / "1", weights="bf16")
-    assert "no such program" in measured(mine, tmp_path / "2", weights="int4").reason  # of another, it is a result
+    assert "no such program" in translated(measured(mine, tmp_path / "2", weights="int4").reason)  # of another, it is a result
 
 
 def test_a_server_that_is_killed_in_its_trial_is_a_result(tmp_path: Path) -> None:
@@ -109,8 +110,8 @@ def test_words_and_variables_that_come_out_empty_are_left_out(tmp_path: Path) ->
     words = [sys.executable, "-c", program, "{flag}", "--model", "{model}"]
     variables = {"THREADS": "{threads}", "PORT": "{port}"}
     mine = subject(tmp_path, *words, space=space, model="mine", environment=variables)
-    assert "['--model', 'mine'] None" in measured(mine, tmp_path / "1", threads="", flag="").reason
-    assert "['--on', '--model', 'mine'] 3" in measured(mine, tmp_path / "2", threads="3", flag="--on").reason
+    assert "['--model', 'mine'] None" in translated(measured(mine, tmp_path / "1", threads="", flag="").reason)
+    assert "['--on', '--model', 'mine'] 3" in translated(measured(mine, tmp_path / "2", threads="3", flag="--on").reason)
 
 
 @pytest.mark.parametrize(

@@ -124,7 +124,7 @@ def _wrong_tasks(target: Target, subject: AgentSubject, folder: Path, seed: int)
     remove(folder)  # of a search that was killed here
     result = subject.give(default_of(target.space), tasks, folder, seed)
     if result.value is None:
-        raise MeasurementInvalid(result.reason)
+        raise MeasurementInvalid(translated(result.reason))
     told = wrong(read_log(Run(folder).log), _SHOWN)
     for row in told.rows if told else ():
         why, turns = (", ".join(map(translated, words)) for words in (row.why, row.turns))
