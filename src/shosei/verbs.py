@@ -45,18 +45,23 @@ class Verbs:
     """Runs verbs that record into one attempt of a run, and that end with this process.
 
     ``environment`` is theirs beside this process's own. What they print, with their command lines, goes to the file
-    ``output``, or to standard error: standard output is for the result of the verb that runs them.
+    ``output``, or to standard error: standard output is for the result of the verb that runs them. ``recordable`` takes
+    out of a command line what may be a secret.
     """
 
     def __init__(
-        self, attempt: int, environment: Mapping[str, str] = MappingProxyType({}), output: Path | None = None
+        self,
+        attempt: int,
+        environment: Mapping[str, str] = MappingProxyType({}),
+        output: Path | None = None,
+        recordable: Callable[[Sequence[str]], Sequence[str]] = tuple,
     ) -> None:
         from shosei.lineage import PARENT_VARIABLE
         from shosei.log.run import ATTEMPT_VARIABLE
 
         own = {PARENT_VARIABLE: str(os.getpid()), ATTEMPT_VARIABLE: str(attempt)}
         self._environment = {**os.environ, **environment, **own}
-        self._output = output
+        self._output, self._recordable = output, recordable
 
     def run(self, name: str, *arguments: str, fine: Collection[int] = (EXIT_OK,)) -> float:
         """Run a verb to its end; return the seconds it took. Raises VerbFailed unless its exit code is ``fine``."""
@@ -111,7 +116,7 @@ class Verbs:
 
     def _announce(self, name: str, arguments: tuple[str, ...]) -> None:
         with self._opened() as output:
-            print(f"\n── {name} " + "─" * (70 - len(name)) + f"\n$ {printed(*arguments)}", file=output, flush=True)
+            print(f"\n── {name} " + "─" * (70 - len(name)) + f"\n$ {printed(*self._recordable(arguments))}", file=output, flush=True)
 
     def _opened(self) -> AbstractContextManager[TextIO | None]:
         return open(self._output, "a") if self._output else nullcontext(sys.__stderr__)

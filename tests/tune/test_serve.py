@@ -51,8 +51,9 @@ def measured(subject: ServeSubject, folder: Path, **candidate: Any) -> TrialResu
 
 
 def test_a_trial_is_a_run_folder_whose_goodput_is_the_servers_capacity(tmp_path: Path) -> None:
-    mine, folder = subject(tmp_path), tmp_path / "trials" / "001"
+    mine, folder = subject(tmp_path, load={"header": ["X-Key: secret"]}), tmp_path / "trials" / "001"
     result = measured(mine, folder, weights="bf16")
+    assert not [path for path in folder.rglob("*") if path.is_file() and b"secret" in path.read_bytes()]
     assert result.value == pytest.approx(30, rel=0.25)  # a busy machine answers some late
     assert result.unit == "requests/s"
     assert result.limits["error_rate"] in ("pass", "unknown")

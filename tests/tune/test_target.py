@@ -136,6 +136,11 @@ def test_a_header_may_be_a_secret_and_is_not_logged(tmp_path: Path) -> None:
     assert begin.settings == SERVE | {"load": {"rate": 3}}
     assert begin.target_hash != asked(of(tmp_path), None, "60trials", 1).target_hash
 
+    words = ["--set", 'serve.load.header=["X-Key: abc"]', "tune"]
+    read = of(tmp_path, serve=serve)
+    assert read.recordable_words(words) == ["--set", 'serve.load.header=["X-Key: …"]', "tune"]
+    assert of(tmp_path).recordable_words(words) == words
+
 
 @pytest.mark.parametrize(
     ("said", "total", "is_time"),

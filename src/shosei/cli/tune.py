@@ -182,7 +182,7 @@ def _studied(
     with run.recording(
         _VERB,
         new_attempt=False,
-        argv=words_without(storage),  # whose URL may hold a password
+        argv=target.recordable_words(words_without(storage)),  # whose URL may hold a password
         hashes={"target": begin.target_hash},
         seeds={_VERB: begin.seed},
         profile=begin.profile,

@@ -82,7 +82,7 @@ class AgentSubject:
         write_suite(suite, tasks)
         own = overrides("agents", {**self._settings.settings, "settings": str(settings), "seed": seed})
         words = self._command_line(["--tasks", str(suite), "--run", str(folder), *own])
-        return measured(folder, candidate, self._target, self._profile, lambda: verbs_in(folder).run("agents", *words))
+        return measured(folder, candidate, self._target, self._profile, lambda: verbs_in(folder, self._target).run("agents", *words))
 
     def usable(self, candidate: Candidate, folder: Path) -> list[str]:
         """A folder of settings, ``best.toml``, which names it, and the command line of the system with it."""

@@ -106,7 +106,7 @@ class ServeSubject:
             remove(folder)
             folder.mkdir(parents=True)
             words, variables = self._filled(trial.candidate, port := str(_free_port()))
-            verbs, url, run = verbs_in(folder, variables), f"http://127.0.0.1:{port}", ("--run", str(folder))
+            verbs, url, run = verbs_in(folder, self._target, variables), f"http://127.0.0.1:{port}", ("--run", str(folder))
             with verbs.serving_command(url, self._settings.ready_s, words, str(folder), "--max-restarts", "0"):
                 load = overrides("load", self._load)
                 verbs.run("load", "load", url, *run, *load, "--seed", str(trial.seed))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,6 +21,7 @@ from shosei.metrics.service_level import ServiceLevel
 from shosei.profile.profile import Profile
 from shosei.tune.gain import Scale
 from shosei.tune.setting import Space, default_of, read_space
+from shosei.wire.extras import Extras
 
 Kind = Literal["serve", "train", "agent"]
 KINDS: tuple[Kind, ...] = ("serve", "train", "agent")
@@ -95,6 +96,12 @@ class Target(Config):
         """SHA-256 of all that it says, but for where it lies."""
         said = self.model_dump(mode="json", exclude={"folder"})
         return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+
+    def recordable_words(self, words: Sequence[str]) -> list[str]:
+        """A command's words without the values of header fields, which may be secrets."""
+        tables = [table for table in self.settings.values() if isinstance(table, dict)]
+        header = [line for table in tables for line in table.get("header", [])]
+        return validate(Extras, {"header": header}, "header").recordable_words(words)
 
     def located(self, settings: Mapping[str, Any], *names: str) -> dict[str, Any]:
         """``settings`` with the paths among them, which are of these names, from where its file lies."""

@@ -36,9 +36,9 @@ _LONGEST = 200  # cells of the last line, for a page
 _OF_OURS = re.compile(r"── |\$ shosei |\S+ ended with exit code -?\d+; its record: |\S+ is lost: ")
 
 
-def verbs_in(folder: Path, environment: Mapping[str, str] = MappingProxyType({})) -> Verbs:
+def verbs_in(folder: Path, target: Target, environment: Mapping[str, str] = MappingProxyType({})) -> Verbs:
     """Verbs of a trial, which print into its folder."""
-    return Verbs(1, environment, folder / _OUTPUT)
+    return Verbs(1, environment, folder / _OUTPUT, target.recordable_words)
 
 
 def measured(
