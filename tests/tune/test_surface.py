@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -150,6 +151,17 @@ def test_a_machine_that_goes_on_from_its_log_tells_the_storage_nothing_twice(tmp
         again.tell(again.propose(candidate), gain, {})
     known = optuna.load_study(study_name="one search", storage=storage).get_trials()
     assert sorted(trial.value for trial in known) == [0.0, 0.1, 0.2, 0.3, 0.4]
+
+
+def test_a_storage_that_is_lost_while_it_searches_is_told_in_a_line(tmp_path: Path) -> None:
+    proposer = Proposer(SPACE, seed=1, storage=f"sqlite:///{tmp_path / 'shared.db'}", name="one search")
+    proposer.tell(proposer.propose(), 0.1, {})
+    with sqlite3.connect(tmp_path / "shared.db") as database:
+        database.execute("DROP TABLE trials")
+    with pytest.raises(InputError, match="^--storage: .*no such table: trials: once it is back, the same command goes on"):
+        proposer.propose()
+    with pytest.raises(InputError, match="^--storage: .*no such table: trials"):
+        proposer.tell(DEFAULT, 0.1, {})
 
 
 @pytest.mark.parametrize("storage", ["nonsense", "sqlite:////no/such/folder/shared.db", "postgresql://me:secret@h/x"])
