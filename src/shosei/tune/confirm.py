@@ -28,7 +28,7 @@ class Finalist:
     candidate: Candidate
     believed: float
     pairs: list[Pair] = field(default_factory=list)
-    missed: int = 0  # rounds in which it missed a limit and the default did not
+    missed: int = 0  # rounds in which it missed a limit, less those in which the default did
     given_up: str = ""  # why: failed | limits | futile
 
     def add(self, default: TuneTrial, trial: TuneTrial) -> None:
