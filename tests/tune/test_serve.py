@@ -125,6 +125,8 @@ def test_words_and_variables_that_come_out_empty_are_left_out(tmp_path: Path) ->
         (["{weights}"], {"load": {"rat": 3}}, "unknown key 'serve.load.rat'; did you mean 'rate'"),
         (["{weights}"], {"comand": ["y"]}, "unknown key 'serve.comand'; did you mean 'command'"),
         (["{weights}"], {"exam": {"suite": "nope"}}, "serve.exam.suite: no file .*/nope"),
+        (["{weights}"], {"exam": {"suite": [5]}}, "serve.exam.suite: no file .*/5"),
+        (["{weights}"], {"load": {"suite": ["a"]}}, "serve.load.suite: Input is not a valid path"),
     ],
 )
 def test_wrong_settings_are_told_in_a_line(tmp_path: Path, words: list[str], more: Any, said: str) -> None:
@@ -137,6 +139,12 @@ def test_a_command_says_where_the_port_goes_and_no_setting_takes_its_place(tmp_p
         subject(tmp_path, "x", "--port", "7777", "{weights}")
     with pytest.raises(InputError, match=r"space.port: \{port\} has a meaning of its own"):
         subject(tmp_path, "x", "{port}", space={"port": WEIGHTS})
+
+
+def test_a_setting_may_be_named_as_an_option_is(tmp_path: Path) -> None:
+    mine = subject(tmp_path, "x", "--port={port}", "--max-num-seqs={max-num-seqs}", space={"max-num-seqs": SLOTS})
+    [line] = mine.usable({"max-num-seqs": 32}, tmp_path)
+    assert line == "x --port=8000 --max-num-seqs=32"
 
 
 def test_what_no_trial_of_a_server_could_measure_is_told_before_the_first(tmp_path: Path) -> None:

@@ -32,6 +32,8 @@ def of(folder: Path, **tables: Any) -> Any:
         ({"objective": {"figure": "goodput"}}, "objective: no metric 'goodput'"),
         ({"objective": {"figure": "pass_at1"}}, "no metric 'pass_at1'; did you mean 'pass_at_1'"),
         ({"objective": OBJECTIVE | {"gain": 0}}, "objective.gain: Input should be greater than 0"),
+        ({"objective": {"figure": "pass_at_1", "gain": 5}}, "objective.gain: nothing can gain 5 here: 0.05 is five points"),
+        ({"objective": {"figure": "response_time.p95", "gain": 1}}, "objective.gain: nothing can gain 1 here"),
         ({"objective": OBJECTIVE | {"second": "x.y"}}, "objective: no metric 'x'"),
         ({"space": {}}, r"space: name a setting that may change, as a table \[space.NAME\]"),
         ({"space": {"slots": 3}}, "space.slots: write it as a table"),
@@ -82,6 +84,7 @@ def test_overrides_have_the_last_word(tmp_path: Path) -> None:
     assert read.space["slots"].high == 32
     assert read.objective.gain == 0.1
     assert read.settings == SERVE | {"model": "runs/a", "load": {"rate": 3}}
+    assert read_target(str(tmp_path / "target.toml"), "serve", ["objective.gain=2"]).objective.gain == 2  # twice more
     for wrong in ("gain=0.1", "objective.gain"):
         with pytest.raises(InputError, match=f"--set {wrong}: write it as section.key=value"):
             read_target(str(tmp_path / "target.toml"), "serve", [wrong])

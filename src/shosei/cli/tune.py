@@ -34,7 +34,7 @@ def tune(
     out: Annotated[Path, typer.Option(help="Run folder, of this search alone.")],
     profile: ProfileOption = None,
     budget: Annotated[str, typer.Option(help="Trials or time, all included: 60trials, 30m, 2h.")] = "60trials",
-    seed: Annotated[int, typer.Option(min=0, help="Of candidates, schedules and orders.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of candidates, schedules and orders.")] = 0,
     storage: Annotated[
         str, typer.Option(metavar="URL", help="Optuna's storage, by which several machines search together.")
     ] = "",

@@ -106,7 +106,8 @@ class Target(Config):
     def located(self, settings: Mapping[str, Any], *names: str) -> dict[str, Any]:
         """``settings`` with the paths among them, which are of these names, from where its file lies."""
         folder = self.folder.absolute()
-        return {name: str(folder / value) if name in names else value for name, value in settings.items()}
+        are_paths = {name for name, value in settings.items() if name in names and isinstance(value, str)}
+        return {name: str(folder / value) if name in are_paths else value for name, value in settings.items()}
 
 
 def shipped(kind: Kind | None = None) -> list[str]:
@@ -188,6 +189,8 @@ def _target(tables: dict[str, Any], kind: Kind, file: Path, folder: Path) -> Tar
     for figure in (objective.figure, objective.second):
         if figure and (id := figure.partition(".")[0]) not in _IDS:
             raise InputError(f"objective: no metric '{id}'{nearest(id, _IDS)}")
+    if objective.gain >= 1 and not (objective.is_relative and objective.better == "higher"):
+        raise InputError(f"objective.gain: nothing can gain {objective.gain:g} here: 0.05 is five points, or five percent less")
     space = read_space(table(tables.pop("space", {}), "space"), folder)
     if kind == "agent":  # its candidates are then what the log says, whatever becomes of the files
         space = {name: setting.as_text() for name, setting in space.items()}
