@@ -116,7 +116,11 @@ class Verbs:
 
     def _announce(self, name: str, arguments: tuple[str, ...]) -> None:
         with self._opened() as output:
-            print(f"\n── {name} " + "─" * (70 - len(name)) + f"\n$ {printed(*self._recordable(arguments))}", file=output, flush=True)
+            print(
+                f"\n── {name} " + "─" * (70 - len(name)) + f"\n$ {printed(*self._recordable(arguments))}",
+                file=output,
+                flush=True,
+            )
 
     def _opened(self) -> AbstractContextManager[TextIO | None]:
         return open(self._output, "a") if self._output else nullcontext(sys.__stderr__)

@@ -102,7 +102,9 @@ def test_any_value_in_any_place_is_read_or_is_an_error(
     assert msgspec.json.decode(msgspec.json.encode(kept), type=Score) == kept
 
 
-@pytest.mark.parametrize("said", [b"SSH-2.0-OpenSSH_9.6\r\n", b"\x15\x03\x01\x00\x02", b"HTTP/1.1 two hundred\r\n\r\n", b""])
+@pytest.mark.parametrize(
+    "said", [b"SSH-2.0-OpenSSH_9.6\r\n", b"\x15\x03\x01\x00\x02", b"HTTP/1.1 two hundred\r\n\r\n", b""]
+)
 def test_what_is_no_server_is_not_ready(said: bytes) -> None:
     def answer() -> None:
         connection, _ = listener.accept()

@@ -91,7 +91,9 @@ def test_a_default_that_our_own_verbs_refuse_ends_the_search_in_a_line(tmp_path:
     mine = subject(tmp_path, "no-such-program", "{weights}", "{port}")
     with pytest.raises(InputError, match=r"^cannot run 'no-such-program': no such program"):
         measured(mine, tmp_path / "1", weights="bf16")
-    assert "no such program" in translated(measured(mine, tmp_path / "2", weights="int4").reason)  # of another, it is a result
+    assert "no such program" in translated(
+        measured(mine, tmp_path / "2", weights="int4").reason
+    )  # of another, it is a result
 
 
 def test_a_server_that_is_killed_in_its_trial_is_a_result(tmp_path: Path) -> None:
@@ -112,7 +114,9 @@ def test_words_and_variables_that_come_out_empty_are_left_out(tmp_path: Path) ->
     variables = {"THREADS": "{threads}", "PORT": "{port}"}
     mine = subject(tmp_path, *words, space=space, model="mine", environment=variables)
     assert "['--model', 'mine'] None" in translated(measured(mine, tmp_path / "1", threads="", flag="").reason)
-    assert "['--on', '--model', 'mine'] 3" in translated(measured(mine, tmp_path / "2", threads="3", flag="--on").reason)
+    assert "['--on', '--model', 'mine'] 3" in translated(
+        measured(mine, tmp_path / "2", threads="3", flag="--on").reason
+    )
 
 
 @pytest.mark.parametrize(

@@ -157,6 +157,7 @@ def test_a_budget_that_cannot_pay_a_confirmation_is_told_of_at_once(budget: str,
     again = Simulated(simulated.function, least)
     assert again.run().reason != "budget"
 
+
 @pytest.mark.parametrize(("rungs", "least_rounds", "budget"), [(2, 3, "8trials"), (3, 1, "8trials"), (3, 1, "60s")])
 def test_the_budget_that_is_named_pays_for_the_defaults_at_every_rung(
     rungs: int, least_rounds: int, budget: str

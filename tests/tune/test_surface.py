@@ -158,9 +158,11 @@ def test_a_storage_that_is_lost_while_it_searches_is_told_in_a_line(tmp_path: Pa
     proposer.tell(proposer.propose(), 0.1, {})
     with sqlite3.connect(tmp_path / "shared.db") as database:
         database.execute("DROP TABLE trials")
-    with pytest.raises(InputError, match="^--storage: .*no such table: trials: once it is back, the same command goes on"):
+    with pytest.raises(
+        InputError, match=r"^--storage: .*no such table: trials: once it is back, the same command goes on"
+    ):
         proposer.propose()
-    with pytest.raises(InputError, match="^--storage: .*no such table: trials"):
+    with pytest.raises(InputError, match=r"^--storage: .*no such table: trials"):
         proposer.tell(DEFAULT, 0.1, {})
 
 

@@ -32,7 +32,10 @@ def of(folder: Path, **tables: Any) -> Any:
         ({"objective": {"figure": "goodput"}}, "objective: no metric 'goodput'"),
         ({"objective": {"figure": "pass_at1"}}, "no metric 'pass_at1'; did you mean 'pass_at_1'"),
         ({"objective": OBJECTIVE | {"gain": 0}}, "objective.gain: Input should be greater than 0"),
-        ({"objective": {"figure": "pass_at_1", "gain": 5}}, "objective.gain: nothing can gain 5 here: 0.05 is five points"),
+        (
+            {"objective": {"figure": "pass_at_1", "gain": 5}},
+            "objective.gain: nothing can gain 5 here: 0.05 is five points",
+        ),
         ({"objective": {"figure": "response_time.p95", "gain": 1}}, "objective.gain: nothing can gain 1 here"),
         ({"objective": OBJECTIVE | {"second": "x.y"}}, "objective: no metric 'x'"),
         ({"space": {}}, r"space: name a setting that may change, as a table \[space.NAME\]"),

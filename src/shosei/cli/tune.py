@@ -75,7 +75,9 @@ def tune(
     if propose and tuned != "agent":
         raise InputError(f"--propose is for the texts of an agent system: leave it out of 'tune {tuned}'")
     if not (propose or has_others(chosen.space)):
-        raise InputError(f"{target}: each setting of its space has one choice alone: add others, or --propose a model's")
+        raise InputError(
+            f"{target}: each setting of its space has one choice alone: add others, or --propose a model's"
+        )
     try:
         subject = _subject(chosen, limits)
     except InputError as error:

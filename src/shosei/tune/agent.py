@@ -63,7 +63,9 @@ class AgentSubject:
         )
         self.least_rounds = _least_rounds(self.split) if target.objective.figure == _OF_TASKS else _ROUNDS
         if self.least_rounds > self.most_rounds:
-            raise InputError(f"agent.rounds: {target.objective.figure} is tested by rounds, of which it takes {_ROUNDS}")
+            raise InputError(
+                f"agent.rounds: {target.objective.figure} is tested by rounds, of which it takes {_ROUNDS}"
+            )
 
     def cost(self, stage: Stage, rung: int) -> float:
         """By the number of tasks."""
@@ -82,7 +84,9 @@ class AgentSubject:
         write_suite(suite, tasks)
         own = overrides("agents", {**self._settings.settings, "settings": str(settings), "seed": seed})
         words = self._command_line(["--tasks", str(suite), "--run", str(folder), *own])
-        return measured(folder, candidate, self._target, self._profile, lambda: verbs_in(folder, self._target).run("agents", *words))
+        return measured(
+            folder, candidate, self._target, self._profile, lambda: verbs_in(folder, self._target).run("agents", *words)
+        )
 
     def usable(self, candidate: Candidate, folder: Path) -> list[str]:
         """A folder of settings, ``best.toml``, which names it, and the command line of the system with it."""

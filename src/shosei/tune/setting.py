@@ -145,7 +145,7 @@ def are_alike(space: Space, a: Candidate, b: Candidate) -> bool:
 
 
 def _resolved(setting: Setting, folder: Path) -> Setting:
-    """Paths of files from where the target's file lies; a text's default is a choice, too, and a range's of its type."""
+    """Paths of files from where the target's file lies; a text's default is a choice; a range's has its type."""
     if setting.is_range:  # 8.0 of an int is no word that a command takes, and 0 of a float another one than 0.0
         assert not isinstance(setting.default, str)
         number = int(setting.default) if setting.type == "int" else float(setting.default)

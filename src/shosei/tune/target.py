@@ -190,7 +190,9 @@ def _target(tables: dict[str, Any], kind: Kind, file: Path, folder: Path) -> Tar
         if figure and (id := figure.partition(".")[0]) not in _IDS:
             raise InputError(f"objective: no metric '{id}'{nearest(id, _IDS)}")
     if objective.gain >= 1 and not (objective.is_relative and objective.better == "higher"):
-        raise InputError(f"objective.gain: nothing can gain {objective.gain:g} here: 0.05 is five points, or five percent less")
+        raise InputError(
+            f"objective.gain: nothing can gain {objective.gain:g} here: 0.05 is five points, or five percent less"
+        )
     space = read_space(table(tables.pop("space", {}), "space"), folder)
     if kind == "agent":  # its candidates are then what the log says, whatever becomes of the files
         space = {name: setting.as_text() for name, setting in space.items()}

@@ -83,7 +83,9 @@ def facts(report: Report) -> list[tuple[str, list[Words]]]:
     if verdict and verdict.noise is not None:
         rows.insert(3, ("tune.noise", [_amount(report, verdict.noise)]))
     if begin.profile:
-        rows.insert(3, ("profile", [begin.profile, *(_limit(report, name, ends) for name, ends in begin.limits.items())]))
+        rows.insert(
+            3, ("profile", [begin.profile, *(_limit(report, name, ends) for name, ends in begin.limits.items())])
+        )
     return rows
 
 
