@@ -39,6 +39,7 @@ def command(tmp_path: Path) -> list[str]:
         (["--storage", "sqlite:////no/such/folder/a.db"], "--storage: Optuna cannot use it: "),
         (["--propose", "http://host"], "--propose is for the texts of an agent system"),
         (["--budget", "30"], "--budget 30: write it as 60trials"),
+        (["--seed", "4294967296"], "Invalid value for '--seed'"),  # NumPy takes no larger one
         (["--set", "serve.load.suite=5"], "{target}: serve.load.suite: Input is not a valid path"),
     ],
 )
