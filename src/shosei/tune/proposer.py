@@ -47,9 +47,9 @@ def _reaching(storage: str) -> Iterator[None]:
         raise InputError(f"--storage: {_reason(error)}: once it is back, the same command goes on") from None
 
 
-def _reason(error: Exception) -> str:
-    """Without the URL, which may hold a password."""
-    return str(error).partition("\n")[0]
+def _reason(error: BaseException) -> str:
+    """As the driver said it; without the URL, which may hold a password."""
+    return str(error.__cause__ or error).partition("\n")[0]
 
 
 class Proposer:
