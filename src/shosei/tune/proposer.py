@@ -96,7 +96,7 @@ class Proposer:
         with _reaching(self._storage):
             self._tell(candidate, gain, {key: 1.0 if said == "missed" else -1.0 for key, said in limits.items()})
 
-    def _tell(self, candidate: Candidate, gain: float, constraints: Mapping[str, float]) -> None:
+    def _tell(self, candidate: Candidate, gain: float, constraints: dict[str, float]) -> None:
         import optuna
 
         if (trial := self._asked.pop(str(candidate), None)) is None:  # it was not Optuna's, or is measured again
