@@ -23,33 +23,45 @@ _STOP_S = 30.0
 
 
 class VerbFailed(Exception):
-    """A verb ended badly, or for a ``reason``. ``code`` is the exit code that its ``status`` makes ours.
+    """A verb ended badly. ``code`` is the exit code that its ``status`` makes ours.
 
     A status is negative after a signal.
     """
 
-    def __init__(self, command: str, status: int, reason: str = "") -> None:
+    def __init__(self, command: str, status: int) -> None:
         super().__init__(command)
-        self.command, self.reason = f"{command} ({reason})" if reason else command, reason
-        self.code = status if status >= 0 else 128 - status
+        self.command, self.code = command, status if status >= 0 else 128 - status
+
+
+class NotReady(VerbFailed):
+    """Its server did not answer within so many ``seconds``."""
+
+    def __init__(self, command: str, seconds: float) -> None:
+        super().__init__(f"{command} (not ready after {seconds:g} s)", 1)
+        self.seconds = seconds
 
 
 class Verbs:
     """Runs verbs that record into one attempt of a run, and that end with this process.
 
     ``environment`` is theirs beside this process's own. What they print, with their command lines, goes to the file
-    ``output``, or to standard error: standard output is for the result of the verb that runs them.
+    ``output``, or to standard error: standard output is for the result of the verb that runs them. ``recordable`` takes
+    out of a command line what may be a secret.
     """
 
     def __init__(
-        self, attempt: int, environment: Mapping[str, str] = MappingProxyType({}), output: Path | None = None
+        self,
+        attempt: int,
+        environment: Mapping[str, str] = MappingProxyType({}),
+        output: Path | None = None,
+        recordable: Callable[[Sequence[str]], Sequence[str]] = tuple,
     ) -> None:
         from shosei.lineage import PARENT_VARIABLE
         from shosei.log.run import ATTEMPT_VARIABLE
 
         own = {PARENT_VARIABLE: str(os.getpid()), ATTEMPT_VARIABLE: str(attempt)}
         self._environment = {**os.environ, **environment, **own}
-        self._output = output
+        self._output, self._recordable = output, recordable
 
     def run(self, name: str, *arguments: str, fine: Collection[int] = (EXIT_OK,)) -> float:
         """Run a verb to its end; return the seconds it took. Raises VerbFailed unless its exit code is ``fine``."""
@@ -72,7 +84,7 @@ class Verbs:
                 if server.poll() is not None:
                     raise VerbFailed(printed(*arguments), server.returncode or 1)
                 if time.monotonic() - start > ready_s:
-                    raise VerbFailed(printed(*arguments), 1, f"not ready after {ready_s:g} s")
+                    raise NotReady(printed(*arguments), ready_s)
                 time.sleep(0.1)
             yield time.monotonic() - start
 
@@ -104,7 +116,11 @@ class Verbs:
 
     def _announce(self, name: str, arguments: tuple[str, ...]) -> None:
         with self._opened() as output:
-            print(f"\n── {name} " + "─" * (70 - len(name)) + f"\n$ {printed(*arguments)}", file=output, flush=True)
+            print(
+                f"\n── {name} " + "─" * (70 - len(name)) + f"\n$ {printed(*self._recordable(arguments))}",
+                file=output,
+                flush=True,
+            )
 
     def _opened(self) -> AbstractContextManager[TextIO | None]:
         return open(self._output, "a") if self._output else nullcontext(sys.__stderr__)

@@ -27,7 +27,7 @@ from shosei.compare.views import terminal as compared_terminal
 from shosei.log import Log, Note, read_log
 from shosei.log.reader import attempts
 from shosei.metrics.cells import cells, compute, task_cells
-from shosei.metrics.metric import Text
+from shosei.metrics.metric import Text, text
 from shosei.metrics.service_level import ServiceLevel
 from shosei.profile.profile import read_profile
 from shosei.tune import views as tuning_views
@@ -152,7 +152,9 @@ def test_a_comparison_and_the_reference_have_no_english_sentence(language: str) 
 
 @pytest.mark.parametrize("language", FOREIGN)
 def test_the_report_of_a_search_has_no_english_sentence(language: str) -> None:
-    trials = [msgspec.structs.replace(trial, reason="") for trial in tuned.trials()]
+    crashed = text("tune.why_ended", what=text("tune.why_server"), code=137, said=text("tune.why_silent"))
+    why = msgspec.to_builtins(crashed)
+    trials = [msgspec.structs.replace(trial, why=trial.why and why) for trial in tuned.trials()]
     for verdict in (tuned.verdict(), tuned.verdict("keep", reason="unconfirmed"), None):
         report = Report("tuned", tuned.begin(), trials, verdict)
         page = re.sub(r"<script.*?</script>", "", tuning_page(report, language), flags=re.DOTALL)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import copy
 import json
+import socket
+import threading
 from typing import Any
 
 import msgspec
@@ -18,7 +20,7 @@ from shosei.log.events import Request
 from shosei.wire import reply as replies
 from shosei.wire import sse
 from shosei.wire.client import Client
-from shosei.wire.endpoint import Endpoint
+from shosei.wire.endpoint import Endpoint, is_ready
 from shosei.wire.reply import Reply, ReplyReader
 from shosei.wire.thoughts import said_in
 
@@ -98,6 +100,23 @@ def test_any_value_in_any_place_is_read_or_is_an_error(
         reasoning=reply.reasoning,
     )
     assert msgspec.json.decode(msgspec.json.encode(kept), type=Score) == kept
+
+
+@pytest.mark.parametrize(
+    "said", [b"SSH-2.0-OpenSSH_9.6\r\n", b"\x15\x03\x01\x00\x02", b"HTTP/1.1 two hundred\r\n\r\n", b""]
+)
+def test_what_is_no_server_is_not_ready(said: bytes) -> None:
+    def answer() -> None:
+        connection, _ = listener.accept()
+        with connection:
+            connection.recv(1 << 16)
+            connection.sendall(said)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=answer)
+        thread.start()
+        assert not is_ready(f"http://127.0.0.1:{listener.getsockname()[1]}")
+        thread.join()
 
 
 @pytest.mark.parametrize("stream", [True, False])

@@ -7,8 +7,12 @@ import random
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 import recorded
+from shosei.card.words import translated
 from shosei.log import Event, Log, TuneBegin, TuneFinalist, TuneTrial, TuneVerdict, read_log
+from shosei.metrics.metric import text
 
 DEFAULT = {"slots": 8, "threads": 2, "weights": "bf16", "context": 4096}
 BEST = {"slots": 32, "threads": 2, "weights": "int4", "context": 4096}
@@ -19,6 +23,7 @@ SPACE: dict[str, dict[str, Any]] = {
     "context": {"type": "choice", "default": 4096, "choices": [2048, 4096, 8192]},
 }
 SECOND = 10**9
+CRASHED = text("tune.why_ended", what=text("tune.why_server"), code=137, said="out of memory")
 
 
 def begin(**changes: Any) -> TuneBegin:
@@ -58,7 +63,7 @@ def trials(count: int = 44, rounds: int = 5, noise: float = 0.06) -> list[TuneTr
     def add(candidate: dict[str, Any], **more: Any) -> None:
         number, latency = len(ended) + 1, 260 * 1.28 ** math.log2(candidate["slots"]) * chance.gauss(1, noise)
         crashed = candidate["slots"] == 1 and candidate["context"] == 8192
-        failed: dict[str, Any] = {"state": "failed", "reason": "the server ended with exit code 137: out of memory"}
+        failed: dict[str, Any] = {"state": "failed", "reason": translated(CRASHED), "why": msgspec.to_builtins(CRASHED)}
         measured: dict[str, Any] = {
             "state": "done",
             "value": goodput(candidate) * chance.gauss(1, noise),

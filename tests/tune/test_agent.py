@@ -13,17 +13,18 @@ import pytest
 from agents_model import Model
 from agents_runs import asking_command, suite, tasks
 from shosei.agents.prompts import prompt
+from shosei.card.words import translated
 from shosei.errors import InputError
 from shosei.log import Request, Run, RunBegin, Score, read_log
 from shosei.systems.config import AgentsConfig
 from shosei.tune.agent import AgentSubject
 from shosei.tune.setting import default_of
-from shosei.tune.target import Target, read_target
+from shosei.tune.target import Objective, Target, read_target
 from shosei.tune.task_split import TaskSplit
 from tune_targets import target, trial
 from verb import Shosei
 
-QUESTIONS = [f"{number}*678是多少？" for number in range(1, 25)]
+QUESTIONS = [f"{number}*678是多少？" for number in range(1, 49)]
 SPACE = {"style": {"type": "file", "default": "plain.txt", "choices": ["plain.txt", "better.txt"]}}
 OBJECTIVE = {"figure": "pass_at_1"}
 SOLVES = 'style = open(os.environ["SHOSEI_SETTINGS"] + "/style.txt").read(); print(said if "好" in style else "不知道")'
@@ -45,7 +46,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def of_command(folder: Path, url: str, space: dict[str, Any] = SPACE, **more: Any) -> Target:
-    agent = {"command": asking_command(SOLVES), "tasks": ["tasks.jsonl"], "url": url, **more}
+    agent = {"command": asking_command(SOLVES), "tasks": ["tasks.jsonl"], "url": url, "confirm": 0.75, **more}
     return target(folder, "agent", objective=OBJECTIVE, space=space, agent=agent)
 
 
@@ -78,6 +79,26 @@ def test_the_share_is_kept_to(share: float) -> None:
 def test_too_few_tasks_are_said_so() -> None:
     with pytest.raises(InputError, match=r"too few for 5 rungs and 5 rounds: name more tasks"):
         TaskSplit.of(tasks(QUESTIONS[:6]), 0.5, 5, 5)
+
+
+def test_the_shortest_confirmation_has_as_many_tasks_as_a_test_needs(folder: Path) -> None:
+    suite(folder, map(str, range(200)))
+    for rounds, confirm in ((1, 0.5), (3, 0.5), (5, 0.3)):
+        subject = AgentSubject(of_command(folder, "http://127.0.0.1:9", rounds=rounds, confirm=confirm), None)
+        groups = [len(group) for group in subject.split.confirm]
+        assert sum(groups[: subject.least_rounds]) >= 30 > sum(groups[: subject.least_rounds - 1])
+    suite(folder, map(str, range(40)))
+    with pytest.raises(InputError, match=r"of \d+ independent tasks to confirm on no gain could be told .* takes 30"):
+        AgentSubject(of_command(folder, "http://127.0.0.1:9", confirm=0.5), None)
+
+
+def test_what_is_no_share_of_tasks_is_tested_by_rounds(folder: Path) -> None:
+    given = of_command(folder, "http://127.0.0.1:9", rounds=2)
+    tokens = given.model_copy(update={"objective": Objective(figure="pass_at_1.tokens_per_solved")})
+    with pytest.raises(InputError, match=r"agent\.rounds: .* is tested by rounds, of which it takes 3"):
+        AgentSubject(tokens, None)
+    settings = {**given.settings, "rounds": 4}
+    assert AgentSubject(tokens.model_copy(update={"settings": settings}), None).least_rounds == 3
 
 
 def test_a_candidate_s_files_reach_the_system_and_its_tasks_are_compared(folder: Path, model: Model) -> None:
@@ -127,7 +148,7 @@ def test_where_no_task_comes_to_an_answer_the_candidate_has_failed(folder: Path)
     result = AgentSubject(fails, None).measure(*trial(folder / "run", {"style": "答"}))
     server.stop()
     assert result.value is None
-    assert "exit code 5" in result.reason
+    assert "exit code 5" in translated(result.reason)
 
 
 def test_no_server_is_a_fault_of_the_target(folder: Path) -> None:

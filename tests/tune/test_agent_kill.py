@@ -32,7 +32,7 @@ print(42)
 @linux
 def test_a_search_that_is_killed_leaves_nothing_running_and_counts_no_trial_twice(tmp_path: Path) -> None:
     server, out = Model(lambda _body: "?"), tmp_path / "out"
-    suite(tmp_path, [str(number) for number in range(60)])
+    suite(tmp_path, [str(number) for number in range(72)])
     (tmp_path / "done").mkdir()
     tables = {
         "objective": {"figure": "pass_at_1"},

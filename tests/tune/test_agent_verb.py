@@ -93,6 +93,14 @@ def test_a_file_that_changes_is_another_search(tmp_path: Path, target: Path, sho
     assert "holds another search" in said
 
 
+def test_where_nothing_may_change_there_is_no_search(tmp_path: Path, target: Path, shosei: Shosei) -> None:
+    alone = ["--set", "space.style.type='text'", "--set", "space.style.choices=['prompts/now.txt']"]
+    code, _, said = shosei("tune", "agent", target, "--out", tmp_path / "out", *alone)
+    assert code == 2
+    assert "each setting of its space has one choice alone" in said
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize(
     ("kind", "words"), [("train", "--propose is for the texts of an agent system"), ("serve", "is a target of")]
 )

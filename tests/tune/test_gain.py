@@ -57,6 +57,13 @@ def test_a_gain_with_a_zero_in_it_is_a_part_of_the_defaults_mean() -> None:
     assert gain.value == pytest.approx((40 - 32) / 32)
 
 
+def test_a_gain_over_nothing_is_at_least_all_of_it_in_whatever_unit() -> None:
+    for unit in (1.0, 1000.0):
+        before, after = results(0, 0, 0), results(*(unit * value for value in (0.03, 0.04, 0.05)))
+        assert SPEED.confirmed(list(zip(before, after, strict=True)), 1).value == pytest.approx(1)
+        assert TIME.confirmed(list(zip(before, after, strict=True)), 1).value == pytest.approx(-1)
+
+
 def test_a_confirmed_gain_of_tasks_counts_tasks_not_rounds() -> None:
     chance = random.Random(2)
     pairs = []
@@ -72,6 +79,12 @@ def test_a_confirmed_gain_of_tasks_counts_tasks_not_rounds() -> None:
     assert enough(pairs, 1)  # type: ignore[arg-type]
     few = [tuple(ended(1.0, units={"a": 1.0, "b": 0.0}) for _ in range(2))]
     assert not enough(few, 1)  # type: ignore[arg-type]
+
+
+def test_one_pair_without_tasks_has_no_spread_and_is_not_tested() -> None:
+    pairs = [(ended(800.0), ended(700.0))]
+    assert not enough(pairs, 1)
+    assert enough(pairs * 2, 1)
 
 
 def test_the_noise_is_the_spread_within_repeated_candidates() -> None:

@@ -95,6 +95,27 @@ def test_a_finalist_that_is_not_confirmed_says_why(reason: str) -> None:
     assert all(words in body(html(report, language)) for words, language in zip(told, LANGUAGES, strict=True))
 
 
+def test_why_a_trial_failed_is_told_in_every_language_and_as_it_was_said_where_nobody_knows_more() -> None:
+    page = body(html(report_of(tuned.verdict(), tuned.trials()), "ja"))
+    assert "サーバー：終了コード 137 で終了：out of memory" in page
+    [crashed] = [trial for trial in tuned.trials() if trial.state == "failed"]
+    assert "the server ended with exit code 137" not in page
+    before = report_of(None, [msgspec.structs.replace(crashed, why={})])
+    assert "the server ended with exit code 137: out of memory" in body(html(before, "ja"))
+
+
+def test_a_limit_that_no_trial_was_held_against_is_told_of() -> None:
+    for language in LANGUAGES:
+        limit = translated(text("tune.not_judged", limit="inference_speed.achieved_over_offered ≥ 0.95"), language)
+        assert limit in " ".join(translated(words, language) for words in _profile(report_of(tuned.verdict())))
+        assert limit not in " ".join(translated(words, language) for words in _profile(report_of(None)))
+    assert _profile(report_of(tuned.verdict()))[1] == "response_time.ttft_p95 ≤ 1,000"
+
+
+def _profile(report: Report) -> list[Any]:
+    return dict(views.facts(report))["profile"]
+
+
 def test_of_several_that_are_confirmed_the_announced_one_is_marked_wherever_it_stands() -> None:
     first, second = tuned.verdict().finalists
     better = msgspec.structs.replace(second, reason="", gain=0.4)
@@ -118,6 +139,13 @@ def test_a_search_that_was_broken_off_says_how_to_go_on() -> None:
     assert "Confirmation" not in body(html(report))
     assert report_of(None, []).points == []
     assert "Not finished: 0 trials" in body(html(report_of(None, [])))
+
+
+def test_a_search_is_over_also_where_the_wall_clock_was_set_back() -> None:
+    begin, verdict = tuned.begin(boot="a", mono_ns=1, wall_ns=9), tuned.verdict(boot="a", mono_ns=2, wall_ns=5)
+    assert Report.of(Log(1, {TuneBegin: [begin], TuneVerdict: [verdict]}), "tuned").verdict == verdict
+    larger = tuned.begin(boot="a", mono_ns=3, wall_ns=4, budget="90trials")
+    assert Report.of(Log(1, {TuneBegin: [begin, larger], TuneVerdict: [verdict]}), "tuned").word == "open"
 
 
 def test_a_log_without_a_search_is_refused_in_a_line() -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import tomli_w
 
+from shosei.card.words import translated
 from shosei.config import load, read_toml
 from shosei.errors import InputError
 from shosei.log import ProcStart, Request, Run, read_log
@@ -50,8 +51,9 @@ def measured(subject: ServeSubject, folder: Path, **candidate: Any) -> TrialResu
 
 
 def test_a_trial_is_a_run_folder_whose_goodput_is_the_servers_capacity(tmp_path: Path) -> None:
-    mine, folder = subject(tmp_path), tmp_path / "trials" / "001"
+    mine, folder = subject(tmp_path, load={"header": ["X-Key: secret"]}), tmp_path / "trials" / "001"
     result = measured(mine, folder, weights="bf16")
+    assert not [path for path in folder.rglob("*") if path.is_file() and b"secret" in path.read_bytes()]
     assert result.value == pytest.approx(30, rel=0.25)  # a busy machine answers some late
     assert result.unit == "requests/s"
     assert result.limits["error_rate"] in ("pass", "unknown")
@@ -81,7 +83,7 @@ def test_a_server_that_does_not_come_up_is_a_result(tmp_path: Path, words: list[
     mine = subject(tmp_path, *words, ready_s=1.0 if "sleep" in str(words) else 60.0)
     result = measured(mine, tmp_path / "trial", weights="bf16")
     assert result.value is None
-    assert re.search(reason, result.reason), result.reason
+    assert re.search(reason, translated(result.reason)), result.reason
     assert nothing_runs("time.sleep(100) # bf16", str(tmp_path))
 
 
@@ -89,7 +91,9 @@ def test_a_default_that_our_own_verbs_refuse_ends_the_search_in_a_line(tmp_path:
     mine = subject(tmp_path, "no-such-program", "{weights}", "{port}")
     with pytest.raises(InputError, match=r"^cannot run 'no-such-program': no such program"):
         measured(mine, tmp_path / "1", weights="bf16")
-    assert "no such program" in measured(mine, tmp_path / "2", weights="int4").reason  # of another, it is a result
+    assert "no such program" in translated(
+        measured(mine, tmp_path / "2", weights="int4").reason
+    )  # of another, it is a result
 
 
 def test_a_server_that_is_killed_in_its_trial_is_a_result(tmp_path: Path) -> None:
@@ -109,8 +113,10 @@ def test_words_and_variables_that_come_out_empty_are_left_out(tmp_path: Path) ->
     words = [sys.executable, "-c", program, "{flag}", "--model", "{model}"]
     variables = {"THREADS": "{threads}", "PORT": "{port}"}
     mine = subject(tmp_path, *words, space=space, model="mine", environment=variables)
-    assert "['--model', 'mine'] None" in measured(mine, tmp_path / "1", threads="", flag="").reason
-    assert "['--on', '--model', 'mine'] 3" in measured(mine, tmp_path / "2", threads="3", flag="--on").reason
+    assert "['--model', 'mine'] None" in translated(measured(mine, tmp_path / "1", threads="", flag="").reason)
+    assert "['--on', '--model', 'mine'] 3" in translated(
+        measured(mine, tmp_path / "2", threads="3", flag="--on").reason
+    )
 
 
 @pytest.mark.parametrize(
@@ -123,6 +129,8 @@ def test_words_and_variables_that_come_out_empty_are_left_out(tmp_path: Path) ->
         (["{weights}"], {"load": {"rat": 3}}, "unknown key 'serve.load.rat'; did you mean 'rate'"),
         (["{weights}"], {"comand": ["y"]}, "unknown key 'serve.comand'; did you mean 'command'"),
         (["{weights}"], {"exam": {"suite": "nope"}}, "serve.exam.suite: no file .*/nope"),
+        (["{weights}"], {"exam": {"suite": [5]}}, "serve.exam.suite: no file .*/5"),
+        (["{weights}"], {"load": {"suite": ["a"]}}, "serve.load.suite: Input is not a valid path"),
     ],
 )
 def test_wrong_settings_are_told_in_a_line(tmp_path: Path, words: list[str], more: Any, said: str) -> None:
@@ -135,6 +143,12 @@ def test_a_command_says_where_the_port_goes_and_no_setting_takes_its_place(tmp_p
         subject(tmp_path, "x", "--port", "7777", "{weights}")
     with pytest.raises(InputError, match=r"space.port: \{port\} has a meaning of its own"):
         subject(tmp_path, "x", "{port}", space={"port": WEIGHTS})
+
+
+def test_a_setting_may_be_named_as_an_option_is(tmp_path: Path) -> None:
+    mine = subject(tmp_path, "x", "--port={port}", "--max-num-seqs={max-num-seqs}", space={"max-num-seqs": SLOTS})
+    [line] = mine.usable({"max-num-seqs": 32}, tmp_path)
+    assert line == "x --port=8000 --max-num-seqs=32"
 
 
 def test_what_no_trial_of_a_server_could_measure_is_told_before_the_first(tmp_path: Path) -> None:

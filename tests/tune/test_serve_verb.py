@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,8 @@ def command(tmp_path: Path) -> list[str]:
         (["--storage", "sqlite:////no/such/folder/a.db"], "--storage: Optuna cannot use it: "),
         (["--propose", "http://host"], "--propose is for the texts of an agent system"),
         (["--budget", "30"], "--budget 30: write it as 60trials"),
+        (["--seed", "4294967296"], "Invalid value for '--seed'"),  # NumPy takes no larger one
+        (["--set", "serve.load.suite=5"], "{target}: serve.load.suite: Input is not a valid path"),
     ],
 )
 def test_what_cannot_work_is_told_in_a_line_before_anything_is_made(
@@ -89,3 +92,9 @@ def test_what_each_trial_came_to_is_said_in_the_readers_language(
         assert re.search(line, told), told
     assert told.splitlines()[-1].endswith(str(tmp_path / "out" / "tune.html"))
     assert ("The whole report: " in told) == (language == "en")
+
+
+def test_the_smallest_budget_that_would_do_is_in_the_json(tmp_path: Path, command: list[str], shosei: Shosei) -> None:
+    code, printed, _ = shosei(*command, "--budget", "12trials", "--json")
+    said = json.loads(printed)
+    assert (code, said["verdict"], said["reason"], said["least_budget"]) == (4, "insufficient", "budget", "13trials")

@@ -158,6 +158,19 @@ def test_a_budget_that_cannot_pay_a_confirmation_is_told_of_at_once(budget: str,
     assert again.run().reason != "budget"
 
 
+@pytest.mark.parametrize(("rungs", "least_rounds", "budget"), [(2, 3, "8trials"), (3, 1, "8trials"), (3, 1, "60s")])
+def test_the_budget_that_is_named_pays_for_the_defaults_at_every_rung(
+    rungs: int, least_rounds: int, budget: str
+) -> None:
+    def measured(trial: TuneTrialBegin) -> TrialResult:
+        return TrialResult(1.0, seconds=5.0 * 3**trial.rung)
+
+    function = Function(measured, rungs=rungs, repeats=False, least_rounds=least_rounds)
+    verdict = Simulated(function, budget).run()
+    assert (verdict.verdict, verdict.reason) == ("insufficient", "budget")
+    assert Simulated(function, verdict.least_budget).run().reason != "budget"
+
+
 def test_a_default_that_never_works_ends_the_study() -> None:
     simulated = Simulated(Function(lambda trial: TrialResult(None, reason="out of memory", seconds=1.0)))
     with pytest.raises(MeasurementInvalid, match="not one of 3 trials of the default worked: out of memory"):
@@ -233,6 +246,27 @@ def test_a_study_that_was_killed_goes_on_to_the_same_end(ended: int) -> None:
     verdict = resumed.run(cut(whole.log, ended))
     assert verdict == expected
     assert [trial.number for trial in resumed.function.taken] == list(range(ended + 1, expected.trials + 1))
+
+
+def test_a_search_over_what_stays_true_goes_on_wherever_it_was_killed() -> None:
+    """Proposals of what is known, and those after which it goes on with more of its budget, leave no trials."""
+
+    def measured(trial: TuneTrialBegin) -> TrialResult:
+        known = random.Random(f"0 {trial.candidate} {trial.stage} {trial.rung} {trial.round}")
+        is_better = known.random() < 0.1 and trial.number > 20
+        value = 11.0 if is_better else 10.0 if trial.candidate == {"x": 1, "y": 1} else known.uniform(5, 9.9)
+        return TrialResult(value, seconds=1.0)
+
+    axis = SPACE["slots"].model_copy(update={"low": 1, "high": 5, "log": False, "default": 1})
+    function = partial(Function, measured, rungs=2, repeats=False, least_rounds=2, most_rounds=3)
+    whole = Simulated(function(), space={"x": axis, "y": axis}, seed=0)
+    expected = whole.run()
+    for ended in [*range(0, expected.trials, 6), expected.trials]:
+        resumed = Simulated(function(), space=whole.space, seed=0)
+        verdict = resumed.run(cut(whole.log, ended))
+        numbers = [trial.number for trial in resumed.function.taken]
+        assert numbers == list(range(ended + 1, verdict.trials + 1))
+    assert (verdict, numbers) == (expected, [])
 
 
 @pytest.mark.parametrize(("budget", "ended"), [("12trials", 0), ("20trials", 8), ("20trials", 5)])

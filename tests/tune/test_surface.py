@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 import random
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import optuna
 import pytest
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
@@ -134,6 +136,34 @@ def test_machines_that_share_a_storage_learn_from_each_other(tmp_path: Path) -> 
     assert sum(candidate["weights"] == "c" for candidate in proposed) >= 8
     other = Proposer(SPACE, seed=3, storage=storage, name="another search")
     assert len({str(other.propose()["weights"]) for _ in range(20)}) == 3
+
+
+def test_a_machine_that_goes_on_from_its_log_tells_the_storage_nothing_twice(tmp_path: Path) -> None:
+    storage = f"sqlite:///{tmp_path / 'shared.db'}"
+    killed, told = Proposer(SPACE, seed=1, storage=storage, name="one search"), []
+    killed.spread(3)
+    for gain in (0.1, 0.2, 0.3, 0.4):
+        candidate = killed.propose()
+        told.append((candidate, gain))
+        killed.tell(candidate, gain, {})
+    again = Proposer(SPACE, seed=1, storage=storage, name="one search")
+    for candidate, gain in [*told, (DEFAULT, 0.0)]:
+        again.tell(again.propose(candidate), gain, {})
+    known = optuna.load_study(study_name="one search", storage=storage).get_trials()
+    assert sorted(trial.value for trial in known) == [0.0, 0.1, 0.2, 0.3, 0.4]
+
+
+def test_a_storage_that_is_lost_while_it_searches_is_told_in_a_line(tmp_path: Path) -> None:
+    proposer = Proposer(SPACE, seed=1, storage=f"sqlite:///{tmp_path / 'shared.db'}", name="one search")
+    proposer.tell(proposer.propose(), 0.1, {})
+    with sqlite3.connect(tmp_path / "shared.db") as database:
+        database.execute("DROP TABLE trials")
+    with pytest.raises(
+        InputError, match=r"^--storage: .*no such table: trials: once it is back, the same command goes on"
+    ):
+        proposer.propose()
+    with pytest.raises(InputError, match=r"^--storage: .*no such table: trials"):
+        proposer.tell(DEFAULT, 0.1, {})
 
 
 @pytest.mark.parametrize("storage", ["nonsense", "sqlite:////no/such/folder/shared.db", "postgresql://me:secret@h/x"])

@@ -32,6 +32,11 @@ def of(folder: Path, **tables: Any) -> Any:
         ({"objective": {"figure": "goodput"}}, "objective: no metric 'goodput'"),
         ({"objective": {"figure": "pass_at1"}}, "no metric 'pass_at1'; did you mean 'pass_at_1'"),
         ({"objective": OBJECTIVE | {"gain": 0}}, "objective.gain: Input should be greater than 0"),
+        (
+            {"objective": {"figure": "pass_at_1", "gain": 5}},
+            "objective.gain: nothing can gain 5 here: 0.05 is five points",
+        ),
+        ({"objective": {"figure": "response_time.p95", "gain": 1}}, "objective.gain: nothing can gain 1 here"),
         ({"objective": OBJECTIVE | {"second": "x.y"}}, "objective: no metric 'x'"),
         ({"space": {}}, r"space: name a setting that may change, as a table \[space.NAME\]"),
         ({"space": {"slots": 3}}, "space.slots: write it as a table"),
@@ -59,6 +64,13 @@ def test_a_wrong_target_is_told_in_a_line_that_names_the_file(tmp_path: Path, ta
     assert str(error.value).startswith(f"{tmp_path / 'target.toml'}: ")
 
 
+def test_the_default_of_a_range_is_written_as_all_of_its_values_are(tmp_path: Path) -> None:
+    space = {"slots": SLOTS | {"default": 8.0}, "share": {"type": "float", "high": 1, "default": 0}}
+    read = of(tmp_path, space=space).space
+    assert {name: str(value) for name, value in default_of(read).items()} == {"slots": "8", "share": "0.0"}
+    assert candidate_id(default_of(read)) == candidate_id({"slots": 8, "share": 0.0})
+
+
 def test_a_target_of_another_kind_says_which_verb_takes_it(tmp_path: Path) -> None:
     of(tmp_path)
     with pytest.raises(InputError, match="it is a target of 'shosei tune serve', as its table"):
@@ -75,6 +87,7 @@ def test_overrides_have_the_last_word(tmp_path: Path) -> None:
     assert read.space["slots"].high == 32
     assert read.objective.gain == 0.1
     assert read.settings == SERVE | {"model": "runs/a", "load": {"rate": 3}}
+    assert read_target(str(tmp_path / "target.toml"), "serve", ["objective.gain=2"]).objective.gain == 2  # twice more
     for wrong in ("gain=0.1", "objective.gain"):
         with pytest.raises(InputError, match=f"--set {wrong}: write it as section.key=value"):
             read_target(str(tmp_path / "target.toml"), "serve", [wrong])
@@ -128,6 +141,11 @@ def test_a_header_may_be_a_secret_and_is_not_logged(tmp_path: Path) -> None:
     begin = asked(of(tmp_path, serve=serve), None, "60trials", 1)
     assert begin.settings == SERVE | {"load": {"rate": 3}}
     assert begin.target_hash != asked(of(tmp_path), None, "60trials", 1).target_hash
+
+    words = ["--set", 'serve.load.header=["X-Key: abc"]', "tune"]
+    read = of(tmp_path, serve=serve)
+    assert read.recordable_words(words) == ["--set", 'serve.load.header=["X-Key: …"]', "tune"]
+    assert of(tmp_path).recordable_words(words) == words
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from shosei.card.words import translated
 from shosei.errors import InputError
 from shosei.files import remove
 from shosei.log import HeldOut, Log, Run, RunBegin, Score, Step, read_log
@@ -93,7 +94,7 @@ def test_a_candidate_that_diverges_is_a_result(text: Path, tmp_path: Path) -> No
     subject = TrainSubject(of_text(text), None)
     result = subject.measure(*trial(tmp_path / "run", {"matrix_lr": -1.0}))
     assert result.value is None
-    assert "train.matrix_lr" in result.reason
+    assert "train.matrix_lr" in translated(result.reason)
 
 
 def test_defaults_that_are_refused_end_the_search(text: Path, tmp_path: Path) -> None:

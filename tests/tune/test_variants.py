@@ -17,8 +17,8 @@ from shosei.tune.target import Target
 from shosei.tune.variants import widened
 from tune_targets import target
 
-RIGHT = "104+1"
-QUESTIONS = [f"{number}+1是多少？" for number in range(100, 124)]
+RIGHT = "105+1"
+QUESTIONS = [f"{number}+1是多少？" for number in range(100, 148)]
 SPACE = {"style": {"type": "text", "default": "答"}, "rounds": {"type": "int", "low": 1, "high": 3, "default": 1}}
 WORDS = '{"style": {0} %s ${HOME} \\n'  # for whoever fills texts into templates
 
@@ -33,7 +33,7 @@ def answering() -> Iterator[Model]:
 @pytest.fixture
 def asked(tmp_path: Path, answering: Model) -> Target:
     suite(tmp_path, QUESTIONS)
-    agent = {"command": asking_command("print(said)"), "tasks": ["tasks.jsonl"], "url": answering.url}
+    agent = {"command": asking_command("print(said)"), "tasks": ["tasks.jsonl"], "url": answering.url, "confirm": 0.75}
     return target(tmp_path, "agent", objective={"figure": "pass_at_1"}, space=SPACE, agent=agent)
 
 
@@ -125,11 +125,13 @@ def test_a_model_that_proposes_nothing_where_nothing_else_may_change_ends_the_se
     tmp_path: Path, answering: Model
 ) -> None:
     suite(tmp_path, QUESTIONS)
-    agent = {"command": asking_command("print(said)"), "tasks": ["tasks.jsonl"], "url": answering.url}
+    agent = {"command": asking_command("print(said)"), "tasks": ["tasks.jsonl"], "url": answering.url, "confirm": 0.75}
     space = {"style": SPACE["style"]}
     alone = target(tmp_path, "agent", objective={"figure": "pass_at_1"}, space=space, agent=agent)
     with pytest.raises(InputError, match=r"proposed nothing new \(style: a text that is a choice already\)"):
         propose(alone, tmp_path / "out", "答")
+    wider, *_ = propose(alone, tmp_path / "out", "新")  # the same command asks again
+    assert wider.space["style"].choices == ["答", "新"]
 
 
 class Short(Model):

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _VERB = "tune"
 # Of the verdict, what --json has.
 _JSON = ["verdict", "reason", "best", "finalists", "luckiest", "noise", "trials", "seconds"]
-_JSON += ["saved_trials", "saved_seconds"]
+_JSON += ["saved_trials", "saved_seconds", "least_budget"]
 _CODES = {"gain": EXIT_OK, "keep": EXIT_OK, "insufficient": EXIT_INCONCLUSIVE, "invalid": EXIT_INVALID}
 
 
@@ -34,7 +34,7 @@ def tune(
     out: Annotated[Path, typer.Option(help="Run folder, of this search alone.")],
     profile: ProfileOption = None,
     budget: Annotated[str, typer.Option(help="Trials or time, all included: 60trials, 30m, 2h.")] = "60trials",
-    seed: Annotated[int, typer.Option(min=0, help="Of candidates, schedules and orders.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of candidates, schedules and orders.")] = 0,
     storage: Annotated[
         str, typer.Option(metavar="URL", help="Optuna's storage, by which several machines search together.")
     ] = "",
@@ -61,6 +61,7 @@ def tune(
     from shosei.profile.profile import read_profile
     from shosei.tune.budget import Budget
     from shosei.tune.proposer import connected
+    from shosei.tune.setting import has_others
     from shosei.tune.target import KINDS, asked, read_target
 
     require("optuna")
@@ -73,6 +74,10 @@ def tune(
     chosen = read_target(target, tuned, overrides or ())
     if propose and tuned != "agent":
         raise InputError(f"--propose is for the texts of an agent system: leave it out of 'tune {tuned}'")
+    if not (propose or has_others(chosen.space)):
+        raise InputError(
+            f"{target}: each setting of its space has one choice alone: add others, or --propose a model's"
+        )
     try:
         subject = _subject(chosen, limits)
     except InputError as error:
@@ -179,7 +184,7 @@ def _studied(
     with run.recording(
         _VERB,
         new_attempt=False,
-        argv=words_without(storage),  # whose URL may hold a password
+        argv=target.recordable_words(words_without(storage)),  # whose URL may hold a password
         hashes={"target": begin.target_hash},
         seeds={_VERB: begin.seed},
         profile=begin.profile,

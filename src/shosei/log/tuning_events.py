@@ -53,7 +53,8 @@ class TuneTrial(TuneTrialBegin, tag="tune.trial"):
     figures: dict[str, float] = {}  # others, such as the second one
     units: dict[str, float] = {}  # of tasks: what each adds to the value, by its key; the same keys are paired
     limits: dict[str, str] = {}  # METRIC.FIGURE -> pass | missed | unknown
-    reason: str = ""  # why it failed
+    reason: str = ""  # why it failed, in English
+    why: dict[str, Any] = {}  # the same by its key and values, where the words are the card's: in every language
 
     @property
     def is_kept(self) -> bool:

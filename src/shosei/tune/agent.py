@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import shlex
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from shosei.errors import InputError
 from shosei.exam.benchmarks import read_benchmarks
 from shosei.files import write_atomic
 from shosei.log import TuneTrialBegin
+from shosei.metrics.stats import MIN_CLUSTERS
 from shosei.profile.profile import Profile
 from shosei.tune.setting import Candidate
 from shosei.tune.target import Target
@@ -21,6 +23,9 @@ from shosei.tune.task_split import TaskSplit
 from shosei.tune.trial import Stage, TrialResult
 from shosei.tune.trial_folder import measured, overrides, verbs_in
 from shosei.wire.suite import Task, write_suite
+
+_OF_TASKS = "pass_at_1"  # tested by its tasks; any other figure by the rounds
+_ROUNDS = 3  # fewer do not tell a spread
 
 
 class AgentSettings(Config):
@@ -41,7 +46,6 @@ class AgentSubject:
     """Gives a system with a candidate's settings the tasks of a rung, or of a round of the confirmation."""
 
     repeats = False  # what the incumbent made of a group of tasks stands
-    least_rounds = 1  # its tasks are what is tested, not its rounds
 
     def __init__(self, target: Target, profile: Profile | None) -> None:
         """Split the tasks. Raises InputError: wrong settings, no such tasks or too few of them."""
@@ -57,6 +61,11 @@ class AgentSubject:
         self.split = TaskSplit.of(
             read_benchmarks(*self._tasks), self._settings.confirm, self.rungs, self._settings.rounds
         )
+        self.least_rounds = _least_rounds(self.split) if target.objective.figure == _OF_TASKS else _ROUNDS
+        if self.least_rounds > self.most_rounds:
+            raise InputError(
+                f"agent.rounds: {target.objective.figure} is tested by rounds, of which it takes {_ROUNDS}"
+            )
 
     def cost(self, stage: Stage, rung: int) -> float:
         """By the number of tasks."""
@@ -75,7 +84,9 @@ class AgentSubject:
         write_suite(suite, tasks)
         own = overrides("agents", {**self._settings.settings, "settings": str(settings), "seed": seed})
         words = self._command_line(["--tasks", str(suite), "--run", str(folder), *own])
-        return measured(folder, candidate, self._target, self._profile, lambda: verbs_in(folder).run("agents", *words))
+        return measured(
+            folder, candidate, self._target, self._profile, lambda: verbs_in(folder, self._target).run("agents", *words)
+        )
 
     def usable(self, candidate: Candidate, folder: Path) -> list[str]:
         """A folder of settings, ``best.toml``, which names it, and the command line of the system with it."""
@@ -90,6 +101,17 @@ class AgentSubject:
         system, command = self._settings.system, self._settings.command
         own = [system] if system else ["--", *command]
         return ["agents", "run", *options, "--base-url", self._settings.url, *own]
+
+
+def _least_rounds(split: TaskSplit) -> int:
+    """How many rounds have as many independent tasks as a test needs. Raises InputError where all have fewer."""
+    tasks = [*itertools.accumulate(len({(task.suite, task.cluster) for task in group}) for group in split.confirm)]
+    if tasks[-1] < MIN_CLUSTERS:
+        raise InputError(
+            f"of {tasks[-1]} independent tasks to confirm on no gain could be told from chance, which takes "
+            f"{MIN_CLUSTERS}: name more tasks, or a larger agent.confirm"
+        )
+    return 1 + sum(count < MIN_CLUSTERS for count in tasks)
 
 
 def _write_settings(candidate: Candidate, folder: Path) -> None:

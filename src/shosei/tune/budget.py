@@ -67,9 +67,11 @@ class Purse:
         """What the shortest confirmation costs, of one finalist."""
         return 2 * self.subject.least_rounds * self.price()
 
-    def least(self, trials: int) -> str:
-        """The smallest budget, as it is written, that pays for so many trials of the search and a confirmation."""
-        search = trials * self.price("search")
+    def least(self, others: int) -> str:
+        """The smallest budget, as it is written, that pays for the default, so many others and a confirmation."""
+        rungs = range(1 if self.subject.repeats else self.subject.rungs)
+        default = self.spent or math.fsum(self.price("search", rung) for rung in rungs)
+        search = default + others * self.price("search")
         total = max(search / SEARCH_SHARE, search + self._shortest)
         return f"{math.ceil(total / 60)}m" if self.budget.is_time else f"{math.ceil(total)}trials"
 

@@ -28,7 +28,7 @@ class Finalist:
     candidate: Candidate
     believed: float
     pairs: list[Pair] = field(default_factory=list)
-    missed: int = 0  # rounds in which it missed a limit and the default did not
+    missed: int = 0  # rounds in which it missed a limit, less those in which the default did
     given_up: str = ""  # why: failed | limits | futile
 
     def add(self, default: TuneTrial, trial: TuneTrial) -> None:
@@ -108,7 +108,7 @@ def is_futile(finalist: Finalist, scale: Scale, rounds: int, family: int) -> boo
 def enough(pairs: Sequence[Pair], least_rounds: int) -> bool:
     """Whether there are rounds, and tasks, enough for a test."""
     units = set.union(set(), *(before.units.keys() & after.units.keys() for before, after in pairs))
-    return len(pairs) >= least_rounds and (not units or len(units) >= MIN_CLUSTERS)
+    return len(pairs) >= least_rounds and (len(units) >= MIN_CLUSTERS if units else len(pairs) > 1)
 
 
 def judged(finalists: Sequence[Finalist], scale: Scale, least_gain: float, least_rounds: int) -> list[TuneFinalist]:

@@ -107,14 +107,17 @@ class Scale:
         return Gain(value, (ends[0], ends[1]), test.p, test.n, test.detectable(alpha) / per)
 
     def _tested(self, pairs: Sequence[Pair]) -> tuple[Difference, float]:
-        """The difference, and by what it is to be divided to be a gain: with a 0 there is no mean of ratios."""
+        """The difference, and by what it is to be divided to be a gain: with a 0 there is no mean of ratios.
+
+        Where the default has nothing but zeros it is a part of what the finalist has, and so 1, which is said too low.
+        """
         before, after = zip(*pairs, strict=True)
         if any(side.units for side in before):
             return paired_tasks(_of_units(before), _of_units(after)), 1.0
         values = [[side.value or 0.0 for side in sides] for sides in (before, after)]
         test = paired_t_test(*values, shares=not self.is_relative)
         is_ratio = test.relative or not self.is_relative
-        return test, 1.0 if is_ratio else mean(values[0]) or 1.0
+        return test, 1.0 if is_ratio else mean(values[0]) or mean(values[1]) or 1.0
 
 
 def tasks_of_both(pairs: Sequence[Pair]) -> list[tuple[float, float]]:

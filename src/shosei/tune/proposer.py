@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from shosei.errors import InputError
@@ -28,11 +29,27 @@ def connected(url: str) -> optuna.storages.BaseStorage:
         try:
             return optuna.storages.RDBStorage(url)
         except Exception as error:  # whatever the driver of a database raises
-            reason = str(error).partition("\n")[0]  # without the URL, which may hold a password
+            reason = _reason(error)
             if not left:
                 break
             time.sleep(random.uniform(0, _WAIT_S))
     raise InputError(f"--storage: Optuna cannot use it: {reason}")
+
+
+@contextlib.contextmanager
+def _reaching(storage: str) -> Iterator[None]:
+    """Raise InputError where a storage that was reached cannot be reached any more."""
+    try:
+        yield
+    except Exception as error:  # likewise
+        if not storage:
+            raise
+        raise InputError(f"--storage: {_reason(error)}: once it is back, the same command goes on") from None
+
+
+def _reason(error: BaseException) -> str:
+    """As the driver said it; without the URL, which may hold a password."""
+    return str(error.__cause__ or error).partition("\n")[0]
 
 
 class Proposer:
@@ -46,7 +63,7 @@ class Proposer:
 
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self._distributions = {key: _distribution(setting) for key, setting in space.items()}
-        self._space, self._seed = space, seed
+        self._space, self._seed, self._storage = space, seed, storage
         self._design: list[Candidate] = []
         self._asked: dict[str, optuna.Trial] = {}
         self._study = optuna.create_study(
@@ -56,6 +73,8 @@ class Proposer:
             study_name=name or None,
             load_if_exists=bool(storage),
         )
+        # What a machine that goes on from its log has told of before.
+        self._told = [(trial.params, trial.value) for trial in self._study.get_trials(deepcopy=False) if trial.values]
 
     def spread(self, count: int) -> None:
         """Spread the next ``count`` candidates evenly, before TPE has its say."""
@@ -67,16 +86,22 @@ class Proposer:
         designed = self._design.pop(0) if self._design else None
         if given := logged or designed:
             return given
-        trial = self._study.ask(self._distributions)
+        with _reaching(self._storage):
+            trial = self._study.ask(self._distributions)
         self._asked[str(trial.params)] = trial
         return dict(trial.params)
 
     def tell(self, candidate: Candidate, gain: float, limits: Mapping[str, str]) -> None:
         """What came of a candidate: its gain over the default, and which limits it missed."""
+        with _reaching(self._storage):
+            self._tell(candidate, gain, {key: 1.0 if said == "missed" else -1.0 for key, said in limits.items()})
+
+    def _tell(self, candidate: Candidate, gain: float, constraints: dict[str, float]) -> None:
         import optuna
 
-        constraints = {key: 1.0 if said == "missed" else -1.0 for key, said in limits.items()}
         if (trial := self._asked.pop(str(candidate), None)) is None:  # it was not Optuna's, or is measured again
+            if (candidate, gain) in self._told:
+                return
             self._study.add_trial(
                 optuna.trial.create_trial(
                     params=candidate, distributions=self._distributions, value=gain, constraints=constraints

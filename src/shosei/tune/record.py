@@ -7,9 +7,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
+from shosei.card.words import translated
 from shosei.errors import InputError
 from shosei.files import remove
 from shosei.log import Event, Log, TuneBegin, TuneTrial, TuneTrialBegin, TuneVerdict
+from shosei.metrics.metric import Text
 from shosei.tune.setting import Candidate
 from shosei.tune.trial import Stage, Subject
 
@@ -29,6 +33,12 @@ class Record:
         known = self._begun.get(len(self.tried) + 1)
         return known.candidate if known else None
 
+    @property
+    def is_searching(self) -> bool:
+        """Whether the next trial is the search's, by the log."""
+        known = self._begun.get(len(self.tried) + 1)
+        return known is not None and known.stage == "search"
+
     def measure(
         self, subject: Subject, candidate: Candidate, stage: Stage, seed: int, *, round: int = 0, rung: int = 0
     ) -> TuneTrial:
@@ -45,7 +55,11 @@ class Record:
             remove(folder)
             self._write(begin := TuneTrialBegin(**facts))
             result = subject.measure(begin, folder)
-            ended = TuneTrial(**facts, state="failed" if result.value is None else "done", **asdict(result))
+            said: dict[str, Any] = {"reason": translated(result.reason)}
+            if isinstance(result.reason, Text):
+                said["why"] = msgspec.to_builtins(result.reason)
+            state = "failed" if result.value is None else "done"
+            ended = TuneTrial(**facts, state=state, **(asdict(result) | said))
             self._write(ended)
         elif any(getattr(ended, name) != fact for name, fact in facts.items()):
             raise InputError(f"{self._folder} holds another search, from trial {number} on: name a new --out")

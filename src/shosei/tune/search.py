@@ -58,7 +58,7 @@ class Search:
         self._proposer = proposer = self._proposer or Proposer(self.evidence.space, self._seed, storage, name)
         proposer.spread(design)
         count = idle = 0
-        while idle < _IDLE and self._purse.searches(trials=1 + self._proofs):
+        while idle < _IDLE and (self._is_replayed() or self._purse.searches(trials=1 + self._proofs)):
             is_due = self._subject.repeats and count in {design // 2, design} - {0}
             if is_due and self._purse.searches(trials=2 + self._proofs):
                 self._measure(self._default)
@@ -71,6 +71,14 @@ class Search:
         for _ in range(self._proofs):
             if self._purse.searches():
                 self._prove()
+
+    def _is_replayed(self, candidate: Candidate | None = None) -> bool:
+        """Whether the log has the next trial of a search whose measurements stay true; if so of ``candidate``.
+
+        Then it was paid. Proposals of what is known left no trials, so that the purse alone would not tell when.
+        """
+        is_of = candidate is None or candidate == self._record.logged
+        return not self._subject.repeats and self._record.is_searching and is_of
 
     def _is_known(self, candidate: Candidate) -> bool:
         """Whether it would be measured just as it was."""
@@ -116,7 +124,7 @@ class Search:
         pairs: list[Pair] = []
         scale = self.evidence.scale
         for rung in range(self._subject.rungs):
-            if not self._purse.searches(rung):
+            if not (self._purse.searches(rung) or self._is_replayed(challenger)):
                 return
             others = self.evidence.at(rung)
             trial = self._measure(challenger, rung)

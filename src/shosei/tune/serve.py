@@ -29,7 +29,7 @@ from shosei.tune.trial_folder import measured, overrides, read_result, verbs_in
 from shosei.verbs import is_ours
 
 _AGAIN = 2  # times that a trial in which this machine was too busy is measured again
-_PLACE = re.compile(r"\{(\w+)\}")
+_PLACE = re.compile(r"\{([\w-]+)\}")
 _OF_OURS = re.compile(r"serve\.(\w+)=(.*)", re.DOTALL)  # in a command of ours, behind --set
 _ACCURACY, _GOODPUT = "pass_at_1", "inference_speed.goodput"
 
@@ -66,7 +66,9 @@ class ServeSubject:
         self._exam = dict(settings.exam)
         own = Run(Path(settings.model)).suites if settings.model else None  # where the model is a run folder
         named = self._exam.pop("suite", [own] if own and own.is_dir() else [])
-        self._suites = [target.folder.absolute() / path for path in (named if isinstance(named, list) else [named])]
+        self._suites = [
+            target.folder.absolute() / str(path) for path in (named if isinstance(named, list) else [named])
+        ]
         validate(ExamConfig, self._exam, "serve.exam")
         if missing := [suite for suite in self._suites if not suite.exists()]:
             raise InputError(f"serve.exam.suite: no file {missing[0]}")
@@ -106,7 +108,11 @@ class ServeSubject:
             remove(folder)
             folder.mkdir(parents=True)
             words, variables = self._filled(trial.candidate, port := str(_free_port()))
-            verbs, url, run = verbs_in(folder, variables), f"http://127.0.0.1:{port}", ("--run", str(folder))
+            verbs, url, run = (
+                verbs_in(folder, self._target, variables),
+                f"http://127.0.0.1:{port}",
+                ("--run", str(folder)),
+            )
             with verbs.serving_command(url, self._settings.ready_s, words, str(folder), "--max-restarts", "0"):
                 load = overrides("load", self._load)
                 verbs.run("load", "load", url, *run, *load, "--seed", str(trial.seed))

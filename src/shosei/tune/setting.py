@@ -126,6 +126,11 @@ def default_of(space: Space) -> Candidate:
     return {name: setting.default for name, setting in space.items()}
 
 
+def has_others(space: Space) -> bool:
+    """Whether there is any candidate beside the default."""
+    return any(setting.is_range or len(setting.choices) > 1 for setting in space.values())
+
+
 def candidate_id(candidate: Candidate) -> str:
     """Eight hexadecimal digits that stand for a candidate, the same on every machine."""
     return hashlib.sha256(json.dumps(candidate, sort_keys=True).encode()).hexdigest()[:8]
@@ -140,7 +145,11 @@ def are_alike(space: Space, a: Candidate, b: Candidate) -> bool:
 
 
 def _resolved(setting: Setting, folder: Path) -> Setting:
-    """Paths of files from where the target's file lies; a text's default is a choice, too."""
+    """Paths of files from where the target's file lies; a text's default is a choice; a range's has its type."""
+    if setting.is_range:  # 8.0 of an int is no word that a command takes, and 0 of a float another one than 0.0
+        assert not isinstance(setting.default, str)
+        number = int(setting.default) if setting.type == "int" else float(setting.default)
+        return setting.model_copy(update={"default": number})
     if setting.type == "text":
         return setting.model_copy(update={"choices": [*dict.fromkeys([setting.default, *setting.choices])]})
     if setting.type != "file":

@@ -109,5 +109,5 @@ class Study:
             saved_trials=saved,
             saved_seconds=saved * seconds / max(1, len(tried)),
             noise=evidence.noise() if is_known else None,
-            least_budget=self._purse.least(_LEAST_SEARCH) if reason == "budget" else "",
+            least_budget=self._purse.least(_LEAST_SEARCH - 1) if reason == "budget" else "",
         )

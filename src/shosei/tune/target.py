@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,6 +21,7 @@ from shosei.metrics.service_level import ServiceLevel
 from shosei.profile.profile import Profile
 from shosei.tune.gain import Scale
 from shosei.tune.setting import Space, default_of, read_space
+from shosei.wire.extras import Extras
 
 Kind = Literal["serve", "train", "agent"]
 KINDS: tuple[Kind, ...] = ("serve", "train", "agent")
@@ -96,10 +97,17 @@ class Target(Config):
         said = self.model_dump(mode="json", exclude={"folder"})
         return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
+    def recordable_words(self, words: Sequence[str]) -> list[str]:
+        """A command's words without the values of header fields, which may be secrets."""
+        tables = [table for table in self.settings.values() if isinstance(table, dict)]
+        header = [line for table in tables for line in table.get("header", [])]
+        return validate(Extras, {"header": header}, "header").recordable_words(words)
+
     def located(self, settings: Mapping[str, Any], *names: str) -> dict[str, Any]:
         """``settings`` with the paths among them, which are of these names, from where its file lies."""
         folder = self.folder.absolute()
-        return {name: str(folder / value) if name in names else value for name, value in settings.items()}
+        are_paths = {name for name, value in settings.items() if name in names and isinstance(value, str)}
+        return {name: str(folder / value) if name in are_paths else value for name, value in settings.items()}
 
 
 def shipped(kind: Kind | None = None) -> list[str]:
@@ -181,6 +189,10 @@ def _target(tables: dict[str, Any], kind: Kind, file: Path, folder: Path) -> Tar
     for figure in (objective.figure, objective.second):
         if figure and (id := figure.partition(".")[0]) not in _IDS:
             raise InputError(f"objective: no metric '{id}'{nearest(id, _IDS)}")
+    if objective.gain >= 1 and not (objective.is_relative and objective.better == "higher"):
+        raise InputError(
+            f"objective.gain: nothing can gain {objective.gain:g} here: 0.05 is five points, or five percent less"
+        )
     space = read_space(table(tables.pop("space", {}), "space"), folder)
     if kind == "agent":  # its candidates are then what the log says, whatever becomes of the files
         space = {name: setting.as_text() for name, setting in space.items()}

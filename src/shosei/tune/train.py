@@ -79,7 +79,11 @@ class TrainSubject:
         words = ["train", "--run", str(folder), *overrides("train", settings)]
         try:
             result = measured(
-                folder, trial.candidate, self._target, self._profile, lambda: verbs_in(folder).run("train", *words)
+                folder,
+                trial.candidate,
+                self._target,
+                self._profile,
+                lambda: verbs_in(folder, self._target).run("train", *words),
             )
         finally:
             for name in _MADE:

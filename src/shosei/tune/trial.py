@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from shosei.log import TuneTrialBegin
+from shosei.metrics.metric import Words
 from shosei.tune.setting import Candidate
 
 Stage = Literal["search", "confirm"]
@@ -24,7 +25,7 @@ class TrialResult:
     figures: dict[str, float] = field(default_factory=dict)
     units: dict[str, float] = field(default_factory=dict)
     limits: dict[str, str] = field(default_factory=dict)
-    reason: str = ""
+    reason: Words = ""
     seconds: float = 0.0
     unit: str = ""
 

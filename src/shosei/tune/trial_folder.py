@@ -13,12 +13,12 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from shosei.card.excerpt import one_line
 from shosei.card.judge import Judgement, against_limits, figure_of
-from shosei.card.words import translated
 from shosei.compare.sides import Measured
 from shosei.errors import EXIT_INPUT, InputError, nearest
 from shosei.log import Run, read_log
-from shosei.metrics.metric import Figure, Metric, text
+from shosei.metrics.metric import Figure, Metric, Text, Words, text
 from shosei.metrics.service_level import ServiceLevel
 from shosei.metrics.stats import mean
 from shosei.metrics.stats.observations import share
@@ -27,17 +27,18 @@ from shosei.text_files import printable
 from shosei.tune.setting import Candidate, default_of
 from shosei.tune.target import Objective, Target
 from shosei.tune.trial import TrialResult
-from shosei.verbs import VerbFailed, Verbs
+from shosei.verbs import NotReady, VerbFailed, Verbs
 
 _MISSPELT = 0.8  # so alike are names of which one is no other figure, but misspelt
 _OUTPUT = "output.txt"  # in the folder: what its verbs print
+_LONGEST = 200  # cells of the last line, for a page
 # What stands in it beside: the command lines, and how a supervisor tells of what it ran.
 _OF_OURS = re.compile(r"── |\$ shosei |\S+ ended with exit code -?\d+; its record: |\S+ is lost: ")
 
 
-def verbs_in(folder: Path, environment: Mapping[str, str] = MappingProxyType({})) -> Verbs:
+def verbs_in(folder: Path, target: Target, environment: Mapping[str, str] = MappingProxyType({})) -> Verbs:
     """Verbs of a trial, which print into its folder."""
-    return Verbs(1, environment, folder / _OUTPUT)
+    return Verbs(1, environment, folder / _OUTPUT, target.recordable_words)
 
 
 def measured(
@@ -57,18 +58,19 @@ def measured(
     return replace(read_result(folder, target.objective, profile), seconds=seconds)
 
 
-def _why_failed(folder: Path, failure: VerbFailed, *, must_work: bool) -> str:
+def _why_failed(folder: Path, failure: VerbFailed, *, must_work: bool) -> Text:
     """The last word of a verb of ours, or of what it ran."""
+    if isinstance(failure, NotReady):
+        return text("tune.why_not_ready", seconds=f"{failure.seconds:g}")
     verb = failure.command.split()[1]
-    what = "the server" if verb in ("serve", "supervise") else f"shosei {verb}"
-    if failure.reason:
-        return f"{what}: {failure.reason}"
+    what = text("tune.why_server") if verb in ("serve", "supervise") else f"shosei {verb}"
     lines = (folder / _OUTPUT).read_text(errors="replace").splitlines()
     said = [printable(line) for line in lines if line.strip() and not _OF_OURS.match(line)]
-    last = said[-1].removeprefix("shosei: ") if said else "it said nothing"
-    if must_work and failure.code == EXIT_INPUT:
+    last = said[-1].removeprefix("shosei: ") if said else ""
+    if must_work and last and failure.code == EXIT_INPUT:
         raise InputError(last)
-    return f"{what} ended with exit code {failure.code}: {last}"
+    line = one_line(last, _LONGEST) or text("tune.why_silent")
+    return text("tune.why_ended", what=what, code=failure.code, said=line)
 
 
 def overrides(section: str, settings: Mapping[str, Any]) -> list[str]:
@@ -98,7 +100,7 @@ def read_result(folder: Path, objective: Objective, profile: Profile | None) -> 
     )
 
 
-def _figure(metrics: Mapping[str, Metric], name: str) -> tuple[Figure | None, str]:
+def _figure(metrics: Mapping[str, Metric], name: str) -> tuple[Figure | None, Words]:
     """The figure METRIC or METRIC.FIGURE; why it was not measured, if it was not."""
     id, _, figure = name.partition(".")
     metric, found = metrics[id], None
@@ -111,7 +113,9 @@ def _figure(metrics: Mapping[str, Metric], name: str) -> tuple[Figure | None, st
             reason = text("profile.no_figure", figure=figure, known=sorted(metric.figures))
         elif found.value is not None:
             return found, ""
-    return found, f"{name} was not measured" + (f": {translated(reason)}" if reason else "")
+        else:
+            reason = reason or text("profile.no_value", n=found.n)
+    return found, text("tune.why_unmeasured", figure=name, reason=reason)
 
 
 def _units(measured: Measured, objective: Objective) -> dict[str, float]:

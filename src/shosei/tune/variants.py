@@ -12,11 +12,11 @@ from shosei.card.excerpt import one_line
 from shosei.card.words import translated
 from shosei.card.wrong import LONGEST, wrong
 from shosei.errors import InputError, MeasurementInvalid
-from shosei.files import write_atomic
+from shosei.files import remove, write_atomic
 from shosei.log import Rating, Run, open_run, read_log
 from shosei.progress import progress
 from shosei.tune.agent import AgentSubject
-from shosei.tune.setting import Setting, default_of
+from shosei.tune.setting import Setting, default_of, has_others
 from shosei.tune.target import Target
 from shosei.wire.client import Client, Reply
 from shosei.wire.refusal import tokens_left
@@ -72,17 +72,18 @@ def widened(
     if not texts:
         raise InputError("--propose: the target has no setting of the type text or file")
     file = out / "variants.json"
-    if not file.exists():
+    if file.exists():
+        variants = msgspec.json.decode(file.read_bytes(), type=Variants)
+    else:
         evidence = [*_wrong_tasks(target, subject, out / "as_it_is", seed), *_complaints(subject.ratings)]
-        proposed = asyncio.run(_asked(url, texts, evidence, count))
-        write_atomic(file, msgspec.json.format(msgspec.json.encode(proposed), indent=1))
-    variants = msgspec.json.decode(file.read_bytes(), type=Variants)
+        variants = asyncio.run(_asked(url, texts, evidence, count))
     space = {
         name: setting.model_copy(update={"choices": [*setting.choices, *variants.texts.get(name, [])]})
         for name, setting in target.space.items()
     }
-    if all(not setting.is_range and len(setting.choices) < 2 for setting in space.values()):
-        raise InputError(f"--propose: the model at {url} proposed nothing new ({variants.refused[0]})")
+    if not has_others(space):
+        raise InputError(f"--propose: the model at {url} proposed nothing new ({'; '.join(variants.refused[:1])})")
+    write_atomic(file, msgspec.json.format(msgspec.json.encode(variants), indent=1))
     return target.model_copy(update={"space": space}), variants.refused
 
 
@@ -120,9 +121,10 @@ async def _answer(client: Client, model: str, name: str, setting: Setting, shown
 def _wrong_tasks(target: Target, subject: AgentSubject, folder: Path, seed: int) -> Iterable[str]:
     """What the system got wrong as it is: the task, the verdict, and which agents worked on it in turn."""
     tasks = [task for group in subject.split.tune for task in group]
+    remove(folder)  # of a search that was killed here
     result = subject.give(default_of(target.space), tasks, folder, seed)
     if result.value is None:
-        raise MeasurementInvalid(result.reason)
+        raise MeasurementInvalid(translated(result.reason))
     told = wrong(read_log(Run(folder).log), _SHOWN)
     for row in told.rows if told else ():
         why, turns = (", ".join(map(translated, words)) for words in (row.why, row.turns))

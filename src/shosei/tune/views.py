@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import msgspec
 from rich.console import Group, RenderableType
 from rich.text import Text as Styled
 
 from shosei.card.clauses import amount, listed
 from shosei.card.excerpt import code_span, one_line
 from shosei.card.words import Translator, Wrapped, escaped, markdown_table
-from shosei.log import TuneFinalist
+from shosei.log import TuneFinalist, TuneTrial
 from shosei.metrics.metric import Text, Words, text
 from shosei.quantity import number
 from shosei.tune.importance import Importance
@@ -82,7 +83,9 @@ def facts(report: Report) -> list[tuple[str, list[Words]]]:
     if verdict and verdict.noise is not None:
         rows.insert(3, ("tune.noise", [_amount(report, verdict.noise)]))
     if begin.profile:
-        rows.insert(3, ("profile", [begin.profile, *(_limit(name, ends) for name, ends in begin.limits.items())]))
+        rows.insert(
+            3, ("profile", [begin.profile, *(_limit(report, name, ends) for name, ends in begin.limits.items())])
+        )
     return rows
 
 
@@ -116,7 +119,7 @@ def trial_row(report: Report, point: Point) -> list[Words]:
     missed = [name for name, outcome in trial.limits.items() if outcome == "missed"]
     outcome: Words = text("tune.missed", names=missed) if missed else ""
     if trial.state == "failed":
-        outcome = listed([text("tune.legend_failed"), one_line(trial.reason, _LONGEST)], "semicolon")
+        outcome = listed([text("tune.legend_failed"), _why(trial)], "semicolon")
     cells = [report.changes(trial.candidate), stage, amount(trial.value, report.unit), report.gained(point.gain)]
     return [str(trial.number), *cells, _time(trial.seconds), outcome]
 
@@ -185,6 +188,11 @@ def _mattering(report: Report) -> Words:
     return listed([text("in_brackets", name=each.setting, within=importance_row(each)[1]) for each in mattering])
 
 
+def _why(trial: TuneTrial) -> Words:
+    """Why a trial failed. A log of before has it in English alone."""
+    return msgspec.convert(trial.why, Text) if trial.why else one_line(trial.reason, _LONGEST)
+
+
 def _amount(report: Report, gain: float) -> Text:
     return report.percent(f"{100 * gain:.3g}")
 
@@ -193,9 +201,12 @@ def _p(value: float | None) -> str:
     return "–" if value is None else "< 0.001" if value < 0.001 else f"= {value:.3f}"
 
 
-def _limit(name: str, ends: dict[str, float]) -> str:
+def _limit(report: Report, name: str, ends: dict[str, float]) -> Words:
+    """A limit; of a search that is over, also whether nobody could be held against it."""
     signs = {"min": "≥", "max": "≤"}
-    return " ".join([name, *(f"{signs[end]} {limit:,.10g}" for end, limit in ends.items())])
+    limit = " ".join([name, *(f"{signs[end]} {limit:,.10g}" for end, limit in ends.items())])
+    is_judged = any(trial.limits.get(name, "unknown") != "unknown" for trial in report.trials)
+    return limit if is_judged or not report.verdict else text("tune.not_judged", limit=limit)
 
 
 def _time(seconds: float) -> Words:

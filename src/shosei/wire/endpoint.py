@@ -67,6 +67,7 @@ def is_ready(url: str) -> bool:
 
 def _status(url: str, headers: dict[str, str]) -> int | None:
     """HTTP status of a GET; None where nothing answers."""
+    from http.client import HTTPException
     from urllib.error import HTTPError
     from urllib.request import Request, urlopen  # slow to import
 
@@ -75,7 +76,7 @@ def _status(url: str, headers: dict[str, str]) -> int | None:
             return int(response.status)
     except HTTPError as error:
         return error.code
-    except OSError:  # URLError is one
+    except (OSError, HTTPException):  # URLError is one; something else listens there
         return None
 
 
