@@ -91,7 +91,8 @@ def tune(
         past = _past(run, budget, lambda budget: asked(chosen, limits, budget, seed).target_hash)
         begin = asked(chosen, limits, budget, seed)
         _say_what_is_asked(run, begin, spoken)
-        verdict = _studied(run, past, begin, chosen, subject, storage, spoken)
+        name = f"{chosen.name} {asked(chosen, limits, '', 0).target_hash[:8]}"  # whatever each machine's seed
+        verdict = _studied(run, past, begin, chosen, subject, (storage, name), spoken)
         return _told(run, subject, verdict, lang, spoken, as_json=as_json)
 
 
@@ -168,9 +169,15 @@ def _say_what_is_asked(run: Run, begin: TuneBegin, language: str) -> None:
 
 
 def _studied(
-    run: Run, past: Log | None, begin: TuneBegin, target: Target, subject: Subject, storage: str, language: str
+    run: Run,
+    past: Log | None,
+    begin: TuneBegin,
+    target: Target,
+    subject: Subject,
+    shared: tuple[str, str],
+    language: str,
 ) -> TuneVerdict:
-    """The verdict of a search that is over, or of one from where it stopped."""
+    """The verdict of a search that is over, or of one from where it stopped. ``shared``: a storage and a name there."""
     from shosei.log import TuneBegin, TuneTrial
     from shosei.tune.budget import Budget
     from shosei.tune.record import Record, verdict_in
@@ -184,7 +191,7 @@ def _studied(
     with run.recording(
         _VERB,
         new_attempt=False,
-        argv=target.recordable_words(words_without(storage)),  # whose URL may hold a password
+        argv=target.recordable_words(words_without(shared[0])),  # whose URL may hold a password
         hashes={"target": begin.target_hash},
         seeds={_VERB: begin.seed},
         profile=begin.profile,
@@ -202,7 +209,7 @@ def _studied(
             write(begin)
         study = Study(target, subject, Record(run.folder, write, past), budget, begin.seed)
         try:
-            verdict = study.run(storage, said[:-1] if is_said else said)
+            verdict = study.run(said[:-1] if is_said else said, *shared)
         except MeasurementInvalid as error:
             say(f"shosei: {error}")
             verdict = study.invalid()

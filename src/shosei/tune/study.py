@@ -28,8 +28,8 @@ class Study:
         self._purse, self._budgets = Purse(budget, record, subject), 1
         self._search = Search(target, subject, record, self._purse, seed)
 
-    def run(self, storage: str = "", earlier: Sequence[Budget] = ()) -> TuneVerdict:
-        """Search, confirm, and say what it comes to. ``storage``: an Optuna URL that several machines share.
+    def run(self, earlier: Sequence[Budget] = (), storage: str = "", name: str = "") -> TuneVerdict:
+        """Search, confirm, and say what it comes to. Machines share a ``storage``, an Optuna URL, under one ``name``.
 
         ``earlier``: smaller budgets, under which it searched before this one was said. Raises MeasurementInvalid where
         the default never worked.
@@ -40,7 +40,7 @@ class Study:
             if not self._record.tried and self._purse.searches(trials=_LEAST_SEARCH):
                 self._search.take_default()
             while self._record.tried and self._purse.searches(trials=_LEAST_SEARCH - 1):
-                self._search.run(storage, f"{self._target.name} {self._target.hash[:8]}")
+                self._search.run(storage, name)
                 has_searched = True
                 if self._purse.share >= 1 or self._finalists():
                     break

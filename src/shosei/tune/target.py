@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -90,12 +89,6 @@ class Target(Config):
     space: Space
     settings: dict[str, Any]
     folder: Path  # where its file lies: paths in it are relative to that
-
-    @property
-    def hash(self) -> str:
-        """SHA-256 of all that it says, but for where it lies."""
-        said = self.model_dump(mode="json", exclude={"folder"})
-        return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
     def recordable_words(self, words: Sequence[str]) -> list[str]:
         """A command's words without the values of header fields, which may be secrets."""
