@@ -100,3 +100,17 @@ def test_a_name_stands_for_all_tokens_up_to_the_end_of_its_block(tokens: list[in
     extend_names(others, [*tokens[:changed], tokens[changed] + 1, *tokens[changed + 1 :]], count)
     same = [name == other for name, other in zip(names, others, strict=True)]
     assert same == [place < changed // BLOCK_TOKENS for place in range(count)]
+
+
+def test_what_is_forgotten_is_not_found_and_taken_first() -> None:
+    pool = BlockPool(4)
+    names = names_of("ab")
+    blocks = pool.open([], 2) or []
+    for block, name in zip(blocks, names, strict=True):
+        pool.name(block, name)
+    pool.forget(blocks[:1])
+    assert pool.find(names) == []
+    assert pool.find(names[1:]) == blocks[1:]
+    pool.give_back(blocks)
+    assert pool.take(1) == blocks[:1]
+    assert sorted(pool.take(3) or []) == sorted({0, 1, 2, 3} - {blocks[0]})

@@ -183,6 +183,7 @@ def test_a_bias_is_the_one_of_transformers() -> None:
     [
         Submit(9, [1], 1, top_k=-1),
         Submit(9, [1], 1, min_p=1.5),
+        Submit(9, [1], 1, alternatives=-1),
         Submit(9, [1], 1, rules=LogitRules(repetition_penalty=0.0)),
         Submit(9, [1], 1, rules=LogitRules(frequency_penalty=float("nan"))),
         Submit(9, [1], 1, rules=LogitRules(logit_bias={SPEC.vocab_size: 1.0})),
@@ -210,3 +211,8 @@ def test_the_most_probable_token_is_the_first_of_the_largest(dtype: torch.dtype)
     assert math.isnan(found[4][0])
     assert found[5] == (0.0, 0)
     assert most_probable(logits[:0]) == []
+
+
+def test_a_seed_and_its_negative_are_two(model: Transformer) -> None:
+    assert answer(model, seed=-1, temperature=100.0) != answer(model, seed=1, temperature=100.0)
+    assert answer(model, seed=-1, temperature=100.0) == answer(model, seed=-1, temperature=100.0)

@@ -218,3 +218,48 @@ def test_what_repeats_itself_is_guessed_to_go_on() -> None:
         tokens.append(11 - tokens[-1])
         lookup.take(tokens[-1])
     assert lookup.draft(tokens, 7) == [6, 5, 6, 5, 6, 5, 6]
+
+
+@pytest.mark.parametrize("reuse", [False, True])
+def test_a_prompt_that_gives_its_memory_away_while_it_is_scored_is_scored_as_alone(
+    model: Transformer, reuse: bool
+) -> None:
+    scored = Submit(2, prompt(2, 128), 3, alternatives=2, score_prompt=True)
+    session = Session(model, blocks=9, reuse=reuse, rows_beside=1)  # three tokens of the prompt a step, then two
+    for request in (Submit(0, [1], 60), Submit(1, prompt(1, 60), 45)):
+        session.engine.submit(request)
+    session.step()
+    session.engine.submit(scored)
+    session.finish()
+    (first,) = [event for event in session.events if isinstance(event, Token) and event.id == 2][:1]
+    assert (first.preempted, first.reused) == (1, 0)  # what it finds again was not there before it came
+    quiet = Session(model, slots=1, reuse=False)
+    quiet.engine.submit(scored)
+    quiet.finish()
+    found, expected = (
+        next(event.scores for event in one.events if isinstance(event, PromptScores)) for one in (session, quiet)
+    )
+    assert len(found) == 127
+    assert [score.logprob for score in found] == pytest.approx([score.logprob for score in expected], abs=1e-4)
+    assert session.tokens[2] == quiet.tokens[2]
+
+
+def test_a_request_that_is_not_finite_spoils_none_beside_it_and_none_after_it() -> None:
+    spec = replace(SPEC, tied=False)
+    model = peaked_model(spec, seed=3)
+    bad = 319
+    with torch.no_grad():
+        model.embed_tokens.weight[bad] = torch.nan
+    session = Session(model, spec)
+    beside = [Submit(1, prompt(1, 10), 40), Submit(2, prompt(2, 90), 40)]
+    after = [Submit(number, prompt(number, 40, system=system), 40) for number, system in ((3, 100), (4, 0), (5, 0))]
+    asked = [Submit(0, [*SYSTEM, 7, bad, 8], 3), *beside]
+    for request in asked:
+        assert bad not in request.prompt or request is asked[0]
+        session.engine.submit(request)
+    session.finish()
+    assert [(event.id, event.kind) for event in session.events if isinstance(event, Failed)] == [(0, "engine_error")]
+    for request in after:
+        session.engine.submit(request)
+    answers = session.finish()
+    assert answers == {request.id: alone(model, request) for request in (*beside, *after)}

@@ -17,7 +17,7 @@ from shosei.model.int4 import Int4Weight, dequantize, quantize
 from shosei.model.int8 import Int8Weight
 from shosei.model.linear import Linear
 from shosei.model.transformer import Transformer
-from shosei.spec.generation import INT4_GROUP, WeightFormat, product_bytes
+from shosei.spec.generation import INT4_GROUP, PREFILL_TOKENS, WeightFormat, product_bytes
 
 SHAPES = [(64, 64), (48, 96), (17, 64), (336, 32)]  # 17: no multiple of what the operator takes
 
@@ -163,3 +163,12 @@ def test_the_bytes_are_those_on_paper(weights: WeightFormat, exported: Path) -> 
     held = [vars(kinds[name](torch.zeros(module.weight.shape))).values() for name, module in modules.items()]
     real = sum(tensor.nbytes for tensors in held for tensor in tensors if isinstance(tensor, torch.Tensor))
     assert product_bytes(spec, weights) == real
+
+
+@pytest.mark.parametrize("weights", [WeightFormat.STORED, *KINDS])
+def test_a_prompt_longer_than_one_step_takes_is_answered(weights: WeightFormat, exported: Path) -> None:
+    """Its first step wants no logits: products behind the last attention have no rows."""
+    model, spec = folder.load(exported, torch.bfloat16, weights)
+    model.pack()
+    prompt = [7 * number % 300 for number in range(PREFILL_TOKENS + 20)]
+    assert len(answer_greedily(model, spec, [prompt], [2], [])[0]) == 2

@@ -70,11 +70,14 @@ def test_echoed_prompts_have_their_log_probabilities(client: openai.OpenAI, mode
 
 
 def test_nothing_but_the_prompt_can_be_asked_for(client: openai.OpenAI) -> None:
-    made = client.completions.create(model="nano", prompt="今天", echo=True, logprobs=0, max_tokens=0)
-    choice = made.choices[0]
-    assert (choice.text, choice.finish_reason) == ("今天", "length")
-    assert made.usage
-    assert made.usage.completion_tokens == 0
+    for form in ({}, {"stop_token_ids": [*range(256)]}):  # even where the answer would have ended at once
+        made = client.completions.create(
+            model="nano", prompt="今天", echo=True, logprobs=0, max_tokens=0, extra_body=form
+        )
+        choice = made.choices[0]
+        assert (choice.text, choice.finish_reason) == ("今天", "length")
+        assert made.usage
+        assert made.usage.completion_tokens == 0
 
 
 @pytest.mark.parametrize("alternatives", [0, 3])

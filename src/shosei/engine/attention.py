@@ -25,6 +25,9 @@ class PagedAttention:
         blocks = batch.tables.numpy()[np.arange(len(sizes)).repeat(sizes), positions // BLOCK_TOKENS]
         places = torch.from_numpy(blocks.astype(np.int64) * BLOCK_TOKENS + positions % BLOCK_TOKENS)
         self._places = places.to(cache.k.device)  # (N,): where a head keeps the new tokens
+        # Whoever had them before may have left what is not finite, and masked positions count as 0 · v.
+        begun = torch.from_numpy(blocks[positions % BLOCK_TOKENS == 0].astype(np.int64))
+        self._begun = begun.to(cache.k.device)  # blocks that get their first token
         self.positions = batch.positions.to(cache.k.device)
         alike = groupby(range(len(sizes)), key=sizes.__getitem__)
         self._groups = [_group(batch, [*sequences], cache) for _, sequences in alike]
@@ -33,6 +36,8 @@ class PagedAttention:
 
     def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """As ``model.transformer.Cache`` has it."""
+        if len(self._begun):
+            self._cache.clear(layer, self._begun)
         self._cache.store(layer, self._places, k, v)
         attended = [_attend(q[group.rows], self._cache.heads[layer], group) for group in self._groups]
         return attended[0] if len(attended) == 1 else torch.cat(attended)
@@ -54,7 +59,10 @@ def _group(batch: Batch, sequences: list[int], cache: PagedCache) -> _Group:
     rows = slice(int(batch.starts[first]), int(batch.starts[last + 1]))
     positions = batch.positions[rows].view(len(sequences), -1)
     count = int(positions.numpy().max()) // BLOCK_TOKENS + 1
-    blocks, length = batch.tables[first : last + 1, :count].flatten(), count * BLOCK_TOKENS
+    table, length = batch.tables[first : last + 1, :count], count * BLOCK_TOKENS
+    if len(sequences) > 1:  # behind the last of a shorter one come blocks of others: it is filled up with its own
+        table = torch.where(torch.arange(count) <= positions[:, -1:] // BLOCK_TOKENS, table, table[:, :1])
+    blocks = table.flatten()
     begin, *_ = held = blocks.tolist()
     run = slice(begin, begin + len(held))
     is_run = held == [*range(run.start, run.stop)]

@@ -39,8 +39,7 @@ class BlockPool:
         blocks = [self._free.popitem(last=False)[0] for _ in range(count)]
         for block in blocks:
             self._references[block] = 1
-            if name := self._names.pop(block, None):
-                del self._named[name]
+        self.forget(blocks)
         return blocks
 
     def find(self, names: Sequence[bytes]) -> list[int]:
@@ -66,6 +65,12 @@ class BlockPool:
                 self._free[block] = None
                 if block not in self._names:
                     self._free.move_to_end(block, last=False)
+
+    def forget(self, blocks: Sequence[int]) -> None:
+        """Nobody finds what ``blocks`` hold from now on."""
+        for block in blocks:
+            if name := self._names.pop(block, None):
+                del self._named[name]
 
     def name(self, block: int, name: bytes) -> None:
         """``block`` is full; it is found by ``name`` from now on, unless another one is already."""

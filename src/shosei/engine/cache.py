@@ -28,6 +28,10 @@ class PagedCache:
         self.queries = spec.n_heads // spec.n_kv_heads  # that share a KV head
         self.heads = [*both.flatten(1, 2)]  # of each layer (2 * KV, blocks, BLOCK_TOKENS, head_dim), keys first
 
+    def clear(self, layer: int, blocks: Tensor) -> None:
+        """Make ``blocks`` (N,) zeros, as all are at first."""
+        self.heads[layer].index_fill_(1, blocks, 0)
+
     def store(self, layer: int, places: Tensor, k: Tensor, v: Tensor) -> None:
         """Put new keys and values (N, KV, head_dim) into the ``places`` (N,): block * BLOCK_TOKENS + token."""
         for store, new in zip(self.heads[layer].flatten(1, 2).chunk(2), (k, v), strict=True):

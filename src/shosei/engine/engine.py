@@ -180,6 +180,8 @@ class Engine:
             try:
                 token, its_score = draw(stream, logits[place], greedy[place])
             except Undrawable as error:
+                if error.kind == "engine_error":  # what is not finite is in its blocks, and may be in those before it
+                    self._schedule.pool.forget(stream.blocks)
                 self._schedule.remove(stream)
                 events.append(Failed(number, str(error), error.kind))
                 return

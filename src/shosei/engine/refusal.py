@@ -25,6 +25,8 @@ def refusal(request: Submit, spec: ModelSpec, max_length: int) -> Failed | None:
         problem = "top_p must be above 0 and at most 1"
     elif request.top_k < 0 or not 0 <= request.min_p <= 1:
         problem = "top_k must be 0 (all) or a number of tokens, and min_p from 0 to 1"
+    elif request.alternatives is not None and request.alternatives < 0:
+        problem = "logprobs must be 0 or a number of tokens"
     elif request.rules and not _are_sound(request.rules, spec.vocab_size):
         problem = (
             f"repetition_penalty must be positive, penalties finite, biased tokens from 0 to {spec.vocab_size - 1}"

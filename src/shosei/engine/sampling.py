@@ -108,9 +108,9 @@ def score(logits: Tensor, token: int, alternatives: int) -> TokenScore:
 
 
 def scores(logits: Tensor, tokens: list[int], alternatives: int) -> list[TokenScore]:
-    """The score of each of ``tokens``, by its row of ``logits`` (T, V)."""
+    """The score of each of ``tokens``, which may be none, by its row of ``logits`` (T, V)."""
     logprobs = torch.log_softmax(logits.float(), dim=-1)
-    chosen = logprobs[torch.arange(len(tokens)), torch.tensor(tokens)].tolist()
+    chosen = logprobs[torch.arange(len(tokens)), torch.tensor(tokens, dtype=torch.long)].tolist()
     best, ids = logprobs.topk(min(alternatives, logprobs.shape[-1]))
     rows = zip(ids.tolist(), best.tolist(), strict=True)
     return [TokenScore(own, [*zip(*row, strict=True)]) for own, row in zip(chosen, rows, strict=True)]

@@ -177,7 +177,7 @@ class Schedule:
 
     def _start(self, stream: TokenStream, blocks: list[int], stored: int) -> None:
         stream.blocks, stream.stored = blocks, stored
-        if not stream.answered:
+        if not (stream.answered or stream.preempted):  # else some of it may be what it has computed itself
             stream.reused = stored
         self.waiting.remove(stream)
         insort(self.running, stream, key=_by_turn)

@@ -32,7 +32,8 @@ class TokenStream:
         self.preempted = 0  # times since the last token
         self.scores: list[TokenScore] = []  # of the prompt's tokens from the second on, if they are asked for
         self._names: list[bytes] = []
-        self._random = random.Random(request.seed)
+        # Python takes a seed and its negative for the same.
+        self._random = random.Random(None if request.seed is None else request.seed % 2**64)
         self._uniform: float | None = None
 
     @property

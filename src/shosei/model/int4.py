@@ -43,7 +43,7 @@ class Int4Weight:
         if self._fused:
             flat = x.reshape(-1, x.shape[-1]).contiguous()
             product = torch._weight_int4pack_mm_for_cpu(flat, self._codes, INT4_GROUP, self._groups)
-            product = product.view(*x.shape[:-1], -1)
+            product = product.view(*x.shape[:-1], product.shape[-1])  # also where x has no rows
         else:
             codes = torch.stack((self._codes & 15, self._codes >> 4), dim=-1).flatten(1)
             product = F.linear(x, dequantize(codes, *self._groups.unbind(-1)).to(x.dtype))

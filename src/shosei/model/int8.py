@@ -27,7 +27,7 @@ class Int8Weight:
         if self._fused:
             flat = x.reshape(-1, x.shape[-1]).contiguous()
             product = torch._weight_int8pack_mm(flat, self._codes, self._scales.to(x.dtype))
-            product = product.view(*x.shape[:-1], -1)
+            product = product.view(*x.shape[:-1], product.shape[-1])  # also where x has no rows
         else:
             product = F.linear(x, dequantize(self._codes, self._scales).to(x.dtype))
         return product if bias is None else product + bias

@@ -124,6 +124,6 @@ def widened_product(weight: Tensor) -> Callable[[Tensor, Tensor | None], Tensor]
         for begin in range(0, len(weight), outputs):
             stripe = slice(begin, begin + outputs)
             out[:, stripe] = F.linear(wide, weight[stripe].float(), None if bias is None else bias[stripe].float())
-        return out.view(*x.shape[:-1], -1)
+        return out.view(*x.shape[:-1], len(weight))
 
     return product

@@ -144,6 +144,7 @@ class Generation:
                 self.finish_reason = token.finish
                 self.cached_tokens += token.reused
                 if not self._max_tokens:
+                    self.finish_reason = "length"  # whatever the token is that nobody asked for
                     return
                 self.completion_tokens += 1
                 self.reasoning_tokens += reader.thinking
