@@ -6,6 +6,8 @@ from bisect import insort
 from dataclasses import dataclass, field
 from operator import attrgetter
 
+import torch
+
 from shosei.engine.batch import Rows
 from shosei.engine.blocks import BlockPool
 from shosei.engine.stream import TokenStream
@@ -19,7 +21,9 @@ _by_turn = attrgetter("turn")
 def rows_beside_on(device: str) -> int:
     """Rows of prompts that a step may have beside those of running answers without taking about twice as long: with so
     many, multiplying with the weights takes about as long as reading them does."""
-    return 24 if device == "cpu" else 256
+    if device != "cpu":
+        return 256
+    return 24 if torch.backends.cpu.get_cpu_capability() == "AVX512" else 16
 
 
 @dataclass(frozen=True, slots=True, eq=False)
