@@ -21,8 +21,8 @@ import json, sys
 from pathlib import Path
 from shosei.cli.timed_engine import engine_of
 from shosei.load.speed import measured_rate
-folder, streams = Path(sys.argv[1]), json.loads(sys.argv[2])
-with engine_of(folder, "--slots", str(max(streams)), "--context", "192", "--no-speculate") as engine:
+folder, streams, options = Path(sys.argv[1]), json.loads(sys.argv[2]), sys.argv[3:]
+with engine_of(folder, "--slots", str(max(streams)), "--context", "192", *options) as engine:
     for count in streams:
         engine.answers(count, 64, 8)
         print(measured_rate(engine, count, 64, 64), flush=True)
@@ -47,6 +47,8 @@ def torch_alone(model: Model, rounds: int, before: Path) -> Iterator[str]:
 
 def _rates(checkout: Path, folder: Path) -> list[float]:
     environment = os.environ | {"PYTHONPATH": str(checkout / "src"), "SHOSEI_NATIVE": "0"}
-    words = [sys.executable, "-c", _MEASURE, str(folder), json.dumps(STREAMS)]
+    can_speculate = (checkout / "src/shosei/engine/lookup.py").exists()
+    options = ["--no-speculate"] if can_speculate else []
+    words = [sys.executable, "-c", _MEASURE, str(folder), json.dumps(STREAMS), *options]
     done = subprocess.run(words, env=environment, stdout=subprocess.PIPE, text=True, check=True)
     return [float(line) for line in done.stdout.split()]
