@@ -136,12 +136,13 @@ def _gaps(engine: TimedEngine, context: int) -> tuple[list[float], list[float]]:
     (prompt,) = engine.prompts(1, context - 1)
     long = client.submit(prompt, 1)
     client.read_until(lambda: bool(long.finish) and all(stream.finish for stream in streams))
+    all_began = max(stream.times[0] for stream in streams)  # until then their own prompts come in
     calm, disturbed = list[float](), list[float]()
     for stream in streams:
         for end, gap in zip(stream.times[1:], stream.gaps_s, strict=True):
-            if end <= long.sent:
+            if end <= long.sent and end - gap >= all_began:
                 calm.append(gap)
-            elif end - gap <= long.times[0]:
+            elif long.sent < end and end - gap <= long.times[0]:
                 disturbed.append(gap)
     return calm, disturbed
 
