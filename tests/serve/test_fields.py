@@ -258,7 +258,7 @@ def test_an_answer_may_be_read_by_any_page_where_the_operator_says_so(play: Call
 
 @pytest.mark.parametrize("origin", ["localhost:3000", "http://localhost:3000/", "http://Local:3000", "http://a/b", ""])
 def test_an_origin_that_no_browser_sends_is_refused(shosei: Shosei, tmp_path: Path, origin: str) -> None:
-    code, _, err = shosei("serve", tmp_path, "--allow-origin", "http://a", "--allow-origin", origin)
+    code, _, err = shosei("serve", tmp_path, "--port", "0", "--allow-origin", "http://a", "--allow-origin", origin)
     assert (code, "http://localhost:3000, or *" in err) == (2, True)
 
 

@@ -60,5 +60,5 @@ def test_nothing_is_recorded_where_nobody_is_to_rate(served: Run, tmp_path: Path
         with serving(run, option, **environment) as (_, url):
             assert Browser(url).ask()
     assert [path.name for path in tmp_path.iterdir()] == ["theirs"]
-    code, _, error = shosei("serve", run, "--run", tmp_path / "named", "--no-run")
+    code, _, error = shosei("serve", run, "--run", tmp_path / "named", "--no-run", "--port", "0")
     assert (code, "--no-run records nothing: leave one out" in error) == (2, True)
