@@ -60,6 +60,7 @@ STAND_INS = {
     r"http://(HOST:PORT|127\.0\.0\.1:8000(/v1(?!/))?)|(?<=--upstream )…|\bURL\b": "{url}",
     r"--run RUN\b|(?<=serve )RUN\b": "--run runs/mine",
     r"serve --run runs/mine --run": "serve runs/mine --run",
+    r"(?<=export )RUN\b": "runs/mine",
     r"\bMODEL\b": "runs/quickstart",
     r"(--suite|--tasks) (SUITE|PATH)": r"\1 runs/quickstart/suites/sums.jsonl",
     r"\bQwen/Qwen2\.5-0\.5B-Instruct\b": "runs/quickstart/model",
@@ -267,7 +268,7 @@ def test_a_shown_command_does_what_it_is_shown_for(
     if any(re.fullmatch(pattern, command.text) for pattern in ELSEWHERE):
         found_elsewhere(command)
         return
-    if re.match(r"shosei (serve|gateway) ", text):
+    if re.match(r"shosei (serve|gateway) (?!.*--explain)", text):
         servers.start(text)
         return
     if text.startswith("curl "):
