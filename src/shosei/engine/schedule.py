@@ -12,7 +12,7 @@ from shosei.engine.stream import TokenStream
 from shosei.spec.generation import BLOCK_TOKENS, PREFILL_TOKENS, blocks_of
 
 _SCORED_AT_ONCE = 256  # tokens of a prompt: each takes the logits of a whole vocabulary
-_MOST_DRAFTED, _DRAFTED = 15, 4  # of one stream; times the rows beside: a draft that is right saves a step a token
+_MOST_DRAFTED, _DRAFTING_ROWS = 15, 16  # of one stream; of a step at least: a draft that is right saves a step a token
 _by_turn = attrgetter("turn")
 
 
@@ -104,7 +104,8 @@ class Schedule:
         rows = self._prompt_rows(len(answering), len(filling))
         work = [*self._fill(filling, rows)]
         work += self._admit(rows - sum(item.count for item in work))
-        drafted = 0 if work else min(_MOST_DRAFTED, _DRAFTED * self._rows_beside // max(len(answering), 1) - 1)
+        shared = max(_DRAFTING_ROWS, self._rows_beside)
+        drafted = 0 if work else min(_MOST_DRAFTED, shared // max(len(answering), 1) - 1)
         work += [Work(stream, 1, self._draft(stream, drafted)) for stream in answering]
         return sorted(work, key=lambda item: item.count + len(item.draft))  # equally many rows attend together
 
