@@ -29,6 +29,7 @@ pytestmark = NEEDS_BROWSER
 CLICKS = 20
 _STEP_S = 0.0003  # later that the kill comes, after each further click; a rating is on the disk after some milliseconds
 _BACK_MS = 120_000  # for a server to start and for the page to try again
+_EACH_S = 60  # until a server that did not start, or a page that did not answer, counts as hung
 SAVED = "保存しました"
 
 # The answers of the page's one conversation, in order: their ids as the browser keeps them.
@@ -62,6 +63,7 @@ def server(run: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
             kill(process)
 
 
+@pytest.mark.timeout(_EACH_S * (CLICKS + 1))
 def test_no_rating_that_the_page_calls_saved_is_lost_to_kill_9(
     browser: Any, tmp_path: Path, port: int, shosei: Shosei
 ) -> None:
