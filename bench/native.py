@@ -70,7 +70,7 @@ def products(native: Library, machine: Device, inputs: int, outputs: int) -> Non
 
 
 def native_product(native: Library, weight: Tensor, packed: Format, out: Tensor) -> Product:
-    matrix = PackedMatrix(*weight.shape, packed)
+    matrix = PackedMatrix(native, *weight.shape, packed)
     matrix.fill(weight, slice(None))
     struct, memory = matrix.struct(), torch.empty((max(ROWS) + 4) * weight.shape[1] * 2, dtype=torch.uint8)
 

@@ -146,6 +146,18 @@ def test_a_bad_grammar_fails_alone(model: Transformer, grammars: Grammars, lark:
     assert len(ids(answers[1])) == 3
 
 
+def test_a_client_hears_of_whatever_the_library_raises(
+    model: Transformer, grammars: Grammars, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(_: Grammar) -> None:
+        raise RuntimeError("out of fuel")
+
+    monkeypatch.setattr(grammars, "constraint", broken)
+    answers = run(Engine(model, SPEC, slots=2, grammars=grammars), [submit(0, Grammar("start: /./")), submit(1, None)])
+    assert answers[0] == [Failed(0, "the grammar cannot be compiled: RuntimeError: out of fuel", "invalid_request")]
+    assert isinstance(answers[1][-1], Token)
+
+
 def test_a_grammar_that_becomes_too_complex_ends_its_own_answer_only(model: Transformer, grammars: Grammars) -> None:
     """The parses of this one are more with every token."""
     ambiguous = submit(0, Grammar("start: s{60,}\ns: s s s | s s | /./"))

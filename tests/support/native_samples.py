@@ -37,7 +37,7 @@ def name_of(target: InstructionSet) -> str:
 
 def multiply(library: Library, weight: Tensor, packed: Format, x: Tensor, bias: Tensor | None = None) -> Tensor:
     """``x`` (rows, inputs) times ``weight`` (outputs, inputs), by the C product alone."""
-    matrix = PackedMatrix(len(weight), weight.shape[1], packed, bias is not None)
+    matrix = PackedMatrix(library, len(weight), weight.shape[1], packed, bias is not None)
     matrix.fill(weight, slice(None))
     if bias is not None:
         matrix.fill_bias(bias, slice(None))

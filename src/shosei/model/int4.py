@@ -62,12 +62,13 @@ class Int4Weight:
 def quantize(weight: Tensor, group: int = INT4_GROUP, refits: int = _REFITS) -> tuple[Tensor, Tensor, Tensor]:
     """Codes from 0 to 15 (outputs, inputs) as uint8; scales and offsets (outputs, inputs / group) in bfloat16.
 
-    A weight is ``offset + scale * (code - 8)``. First the codes span a group's range; then, ``refits`` times, scale and
-    offset are fitted to the codes by least squares and the codes rounded again, which is kept where it is nearer.
+    ``group`` is a power of two. A weight is ``offset + scale * (code - 8)``. First the codes span a group's range; then,
+    ``refits`` times, scale and offset are fitted to the codes by least squares and the codes rounded again, which is
+    kept where it is nearer.
     """
     chunks = torch.split(weight.reshape(-1, group), _CHUNK // group)
-    quantized = [_quantize(values.float(), refits) for values in chunks]
-    codes, scale, offset = (torch.cat(parts) for parts in zip(*quantized, strict=True))
+    quantized = [_quantize(values.float().T.contiguous(), refits) for values in chunks]
+    codes, scale, offset = (torch.cat([part.T for part in parts]) for parts in zip(*quantized, strict=True))
     return codes.view(weight.shape), scale.view(len(weight), -1), offset.view(len(weight), -1)
 
 
@@ -78,17 +79,20 @@ def dequantize(codes: Tensor, scale: Tensor, offset: Tensor) -> Tensor:
 
 
 def _quantize(values: Tensor, refits: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Codes (G, group), scales and offsets (G, 1) as ``quantize`` gives them, of ``values`` (G, group) in float32."""
-    low, high = values.aminmax(dim=-1, keepdim=True)
-    mean = values.mean(-1, keepdim=True)
+    """Codes (group, G), scales and offsets (1, G) as ``quantize`` gives them, of ``values`` (group, G) in float32.
+
+    ``native/quantize.c`` does the same in the same order, and gets the same bits.
+    """
+    low, high = values.aminmax(dim=0, keepdim=True)
+    mean = _mean(values)
     scale = _as_stored(((high - low) / 15).clamp_min(_SMALLEST_SCALE))
     best = _rounded(values, scale, _as_stored(low + 8 * scale))
     for _ in range(refits):
         codes = best[0]
-        centre = codes.mean(-1, keepdim=True)
+        centre = _mean(codes)
         spread = codes - centre
         # Simple linear regression of the values on their codes; equal codes make it 0 / 0, which is never nearer.
-        scale = _as_stored(_dot(spread, values) / _dot(spread, spread))
+        scale = _as_stored(_sum(spread * values) / _sum(spread * spread))
         fitted = _rounded(values, scale, _as_stored(mean - scale * centre))
         nearer = fitted[3] < best[3]
         best = [torch.where(nearer, new, old) for new, old in zip(fitted, best, strict=True)]
@@ -99,12 +103,19 @@ def _quantize(values: Tensor, refits: int) -> tuple[Tensor, Tensor, Tensor]:
 def _rounded(values: Tensor, scale: Tensor, offset: Tensor) -> list[Tensor]:
     """Codes from -8 to 7, their scale and offset, and each group's squared error."""
     codes = values.sub(offset).div_(scale).round_().clamp_(-8, 7)
-    error = torch.addcmul(offset, codes, scale).sub_(values)
-    return [codes, scale, offset, _dot(error, error)]
+    error = codes.mul(scale).add_(offset).sub_(values)
+    return [codes, scale, offset, _sum(error.square_())]
 
 
-def _dot(a: Tensor, b: Tensor) -> Tensor:
-    return (a * b).sum(-1, keepdim=True)
+def _mean(values: Tensor) -> Tensor:
+    return _sum(values) / len(values)
+
+
+def _sum(values: Tensor) -> Tensor:
+    """(1, G): in halves."""
+    while len(values) > 1:
+        values = values[: len(values) // 2] + values[len(values) // 2 :]
+    return values
 
 
 def _as_stored(value: Tensor) -> Tensor:

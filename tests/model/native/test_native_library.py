@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from native_samples import HAS_COMPILER, HAS_ZIG, HERE
+from shosei.errors import InputError
 from shosei.model.native import compiler, instructions, release
 from shosei.model.native import library as libraries
 from shosei.model.native.compiler import Compiler, Unavailable
@@ -186,6 +187,9 @@ def test_the_switch_and_a_foreign_processor_are_reasons(monkeypatch: pytest.Monk
     unwrapped = libraries.library.__wrapped__
     monkeypatch.setenv("SHOSEI_NATIVE", "0")
     with pytest.raises(Unavailable, match="SHOSEI_NATIVE is 0"):
+        unwrapped()
+    monkeypatch.setenv("SHOSEI_NATIVE", "off")
+    with pytest.raises(InputError, match="SHOSEI_NATIVE is 'off'; set it to one of 0, 1, avx512, avx2, or unset it"):
         unwrapped()
     monkeypatch.delenv("SHOSEI_NATIVE")
     monkeypatch.setattr(instructions.torch.cpu, "get_capabilities", dict)

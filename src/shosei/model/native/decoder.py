@@ -77,7 +77,7 @@ class NativeModel:
         self._layers = (structs.Layer * spec.n_layers)()
         for number in range(spec.n_layers):
             self._prepare_layer(number)
-        self._head = PackedMatrix(spec.vocab_size, spec.d_model, self._head_format)
+        self._head = PackedMatrix(library, spec.vocab_size, spec.d_model, self._head_format)
         self._matrices["lm_head"] = self._head, slice(None)
         self._table = torch.empty(spec.vocab_size, spec.d_model, dtype=torch.bfloat16)
         self._vectors["norm"] = torch.empty(spec.d_model)
@@ -162,7 +162,7 @@ class NativeModel:
                 setattr(layer, field, vector.data_ptr())
 
     def _matrix(self, outputs: int, inputs: int, bias: bool) -> PackedMatrix:
-        return PackedMatrix(outputs, inputs, self._format, bias)
+        return PackedMatrix(self.library, outputs, inputs, self._format, bias)
 
     def _struct(self, magnitude: float) -> structs.Model:
         spec = self.spec

@@ -8,9 +8,10 @@ from ctypes import byref, c_int64, c_void_p
 from dataclasses import dataclass
 from functools import cache
 
+from shosei.errors import InputError
 from shosei.model.native import structs
 from shosei.model.native.compiler import CACHE, Compiler, Unavailable, compiled
-from shosei.model.native.instructions import InstructionSet, best
+from shosei.model.native.instructions import INSTRUCTION_SETS, InstructionSet, best
 
 SWITCH = "SHOSEI_NATIVE"
 
@@ -31,10 +32,14 @@ class Library:
 @cache
 def library() -> Library:
     """The one for this processor; that of a lesser instruction set, where the variable ``SHOSEI_NATIVE`` names it.
-    Raises Unavailable, with the reason, where there can be none, and where the variable is 0."""
-    switch = os.environ.get(SWITCH)
+    Raises Unavailable, with the reason, where there can be none, and where the variable is 0; InputError where it is
+    neither that nor 1."""
+    switch = os.environ.get(SWITCH) or None
     if switch == "0":
         raise Unavailable(f"{SWITCH} is 0")
+    choices = ["0", "1", *(each.name for each in INSTRUCTION_SETS)]
+    if switch and switch not in choices:
+        raise InputError(f"{SWITCH} is '{switch}'; set it to one of {', '.join(choices)}, or unset it")
     target = best(switch)
     if target is None:
         raise Unavailable("this processor has neither AVX2 nor AVX-512, or not the one that was chosen")
@@ -48,9 +53,10 @@ def load(target: InstructionSet, compiler: Compiler | None = None) -> Library:
         functions = ctypes.CDLL(str(path))
         functions.native_memory.restype = c_int64
         functions.native_memory.argtypes = [c_void_p, c_void_p]
-        functions.native_step.restype = functions.native_product.restype = None
+        functions.native_step.restype = functions.native_product.restype = functions.native_pack_int4.restype = None
         functions.native_step.argtypes = [c_void_p] * 5
         functions.native_product.argtypes = [c_void_p, c_void_p, c_int64, c_void_p, c_void_p, c_void_p]
+        functions.native_pack_int4.argtypes = [c_int64, c_int64, c_void_p, c_void_p, c_int64]
         _require_same_structs(functions)
     except (OSError, AttributeError) as error:
         raise Unavailable(f"{path} cannot be loaded ({error}); {CACHE} may name another folder") from None

@@ -65,6 +65,9 @@ int64_t native_memory(const Model *model, const Batch *batch);
 // wanted rows, (wanted_rows, vocabulary). `memory` is aligned to 64 bytes and not used by two calls at once.
 void native_step(const Model *model, const Batch *batch, const Cache *cache, char *memory, float *logits);
 
+// Outputs that are whole units, (32 * units, inputs) in bfloat16, to units in INT4 that begin `stride` bytes apart.
+void native_pack_int4(int64_t units, int64_t inputs, const uint16_t *weights, char *to, int64_t stride);
+
 // The product alone, for tests and measurements: x (rows, inputs) to out (rows, outputs). `memory`: rows, to a whole
 // number of 4, times inputs * 2 bytes.
 void native_product(const Matrix *matrix, const Pool *pool, int64_t rows, const float *x, char *memory, float *out);

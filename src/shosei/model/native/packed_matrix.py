@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import mmap
-from collections.abc import Callable
 from enum import IntEnum
 
 import torch
@@ -11,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from shosei.model import int4, int8
+from shosei.model.native.library import Library
 from shosei.model.native.structs import Matrix
 from shosei.spec.generation import WeightFormat
 
@@ -44,8 +44,9 @@ class PackedMatrix:
     """
 
     @torch.inference_mode(False)  # threads write to what is made here, and are not in a caller's inference mode
-    def __init__(self, outputs: int, inputs: int, weights: Format, bias: bool = False) -> None:
+    def __init__(self, library: Library, outputs: int, inputs: int, weights: Format, bias: bool = False) -> None:
         self.format, self.outputs, self.inputs = weights, outputs, inputs
+        self._library = library
         count = -(-outputs // UNIT)
         self._units = on_huge_pages(count * UNIT * inputs * weights.bits // 8).view(count, -1)
         self._scales = torch.zeros(count, UNIT) if weights is Format.INT8 else None
@@ -62,11 +63,16 @@ class PackedMatrix:
         list(int4.threads().map(self._fill, torch.split(weight.detach(), _ROWS), *parts))
 
     def _fill(self, weight: Tensor, units: Tensor, scales: Tensor) -> None:
-        whole = F.pad(weight.bfloat16(), (0, 0, 0, -len(weight) % UNIT))
-        packed, scales_of_outputs = _PACK[self.format](whole)
-        units.copy_(packed)
-        if scales_of_outputs is not None:
-            scales.copy_(scales_of_outputs.view(-1, UNIT))
+        whole = F.pad(weight.bfloat16(), (0, 0, 0, -len(weight) % UNIT)).contiguous()
+        if self.format is Format.INT4:
+            places = (whole.data_ptr(), units.data_ptr(), units.stride(0))
+            self._library.functions.native_pack_int4(len(units), self.inputs, *places)
+        elif self.format is Format.INT8:
+            packed, of_outputs = pack_int8(whole)
+            units.copy_(packed)
+            scales.copy_(of_outputs.view(-1, UNIT))
+        else:
+            units.copy_(pack_bf16(whole))
 
     def fill_bias(self, bias: Tensor, units: slice) -> None:
         assert self._bias is not None
@@ -90,10 +96,10 @@ def on_huge_pages(size: int) -> Tensor:
     return whole[begin : begin + size]
 
 
-def pack_bf16(weight: Tensor) -> tuple[Tensor, None]:
+def pack_bf16(weight: Tensor) -> Tensor:
     """(outputs, inputs) to [unit][input pair][32 outputs][2 inputs], as bytes (units, bytes)."""
     units = weight.view(-1, UNIT, weight.shape[1] // 2, 2).transpose(1, 2).contiguous()
-    return units.view(torch.uint8).flatten(1), None
+    return units.view(torch.uint8).flatten(1)
 
 
 def pack_int8(weight: Tensor) -> tuple[Tensor, Tensor]:
@@ -101,23 +107,3 @@ def pack_int8(weight: Tensor) -> tuple[Tensor, Tensor]:
     codes, scales = int8.quantize(weight)
     shifted = codes.view(torch.uint8) ^ 128  # which adds 128
     return shifted.view(-1, UNIT, weight.shape[1] // 4, 4).transpose(1, 2).flatten(1), scales
-
-
-def pack_int4(weight: Tensor) -> tuple[Tensor, None]:
-    """Bytes [unit][32 inputs]: [4][2][16 outputs][4 inputs] of a low and a high code, 32 scales, 32 offsets."""
-    codes, scales, offsets = int4.quantize(weight)
-    groups = weight.shape[1] // UNIT
-    # unit, 16 outputs, output, group, pair of fours, low or high, input
-    fours = codes.view(-1, 2, 16, groups, 4, 2, 4).permute(5, 0, 3, 4, 1, 2, 6)
-    pairs = (fours[0] | fours[1] << 4).reshape(-1, groups, UNIT * UNIT // 2)
-    of_groups = [
-        each.view(-1, UNIT, groups).transpose(1, 2).contiguous().view(torch.uint8) for each in (scales, offsets)
-    ]
-    return torch.cat((pairs, *of_groups), dim=-1).flatten(1), None
-
-
-_PACK: dict[Format, Callable[[Tensor], tuple[Tensor, Tensor | None]]] = {
-    Format.BF16: pack_bf16,
-    Format.INT8: pack_int8,
-    Format.INT4: pack_int4,
-}
