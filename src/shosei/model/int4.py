@@ -62,9 +62,9 @@ class Int4Weight:
 def quantize(weight: Tensor, group: int = INT4_GROUP, refits: int = _REFITS) -> tuple[Tensor, Tensor, Tensor]:
     """Codes from 0 to 15 (outputs, inputs) as uint8; scales and offsets (outputs, inputs / group) in bfloat16.
 
-    ``group`` is a power of two. A weight is ``offset + scale * (code - 8)``: first the codes span a group's range, then,
-    ``refits`` times, scale and offset are fitted to the codes by least squares and the codes rounded again, where that
-    is nearer.
+    ``group`` is a power of two. A weight is ``offset + scale * (code - 8)``: first the codes span a group's range;
+    then, ``refits`` times, scale and offset are fitted to the codes by least squares and the codes rounded again, where
+    that is nearer.
     """
     chunks = torch.split(weight.reshape(-1, group), _CHUNK // group)
     quantized = [_quantize(values.float().T.contiguous(), refits) for values in chunks]
