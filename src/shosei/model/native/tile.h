@@ -18,24 +18,42 @@ static inline int64_t unit_bytes(const Matrix *m) {
     return m->inputs * UNIT * (m->format == BF16 ? 16 : m->format == INT8 ? 8 : 5) / 8;
 }
 
+static inline const char *unit_of(const Matrix *m, int64_t number) { return m->units + number * unit_bytes(m); }
+
+// A function for each format: in one function of all three, gcc's choice of registers for one depends on the others.
+#define APART static __attribute__((noinline)) void
+
+APART rows_bf16(const Matrix *m, int64_t number, const Panels *p, int64_t row, int rows, const char *ahead,
+                float *sums) {
+    const char *unit = unit_of(m, number);
+    const int64_t panel = panel_words(p);
+    const int32_t *x = p->words + row / PANEL * panel;
+#define CASE(n) tile_bf16(unit, m->inputs / 2, x, panel, n, ahead, sums)
+    FOR_ROWS(rows, CASE)
+#undef CASE
+}
+
+APART rows_int8(const Matrix *m, int64_t number, const Panels *p, int64_t row, int rows, const char *ahead,
+                float *sums) {
+    const char *unit = unit_of(m, number);
+    const float *scales = m->scales + number * UNIT;
+#define CASE(n) tile_int8(unit, m->inputs / UNIT, p, row, n, ahead, scales, sums)
+    FOR_ROWS(rows, CASE)
+#undef CASE
+}
+
+APART rows_int4(const Matrix *m, int64_t number, const Panels *p, int64_t row, int rows, const char *ahead,
+                float *sums) {
+    const char *unit = unit_of(m, number);
+#define CASE(n) tile_int4(unit, m->inputs / UNIT, p, row, n, ahead, sums)
+    FOR_ROWS(rows, CASE)
+#undef CASE
+}
+
 // Rows `row` and on, at most TILE, a multiple of PANEL; `ahead` is what to fetch meanwhile.
 static void tile(const Matrix *m, int64_t number, const Panels *p, int64_t row, int rows, const char *ahead,
                  float *sums) {
-    const char *unit = m->units + number * unit_bytes(m);
-    const int64_t pairs = m->inputs / 2, groups = m->inputs / UNIT;
-    if (m->format == BF16) {
-        const int64_t panel = panel_words(p);
-        const int32_t *x = p->words + row / PANEL * panel;
-#define CASE(n) tile_bf16(unit, pairs, x, panel, n, ahead, sums)
-        FOR_ROWS(rows, CASE)
-#undef CASE
-    } else if (m->format == INT8) {
-#define CASE(n) tile_int8(unit, groups, p, row, n, ahead, m->scales + number * UNIT, sums)
-        FOR_ROWS(rows, CASE)
-#undef CASE
-    } else {
-#define CASE(n) tile_int4(unit, groups, p, row, n, ahead, sums)
-        FOR_ROWS(rows, CASE)
-#undef CASE
-    }
+    if (m->format == BF16) rows_bf16(m, number, p, row, rows, ahead, sums);
+    else if (m->format == INT8) rows_int8(m, number, p, row, rows, ahead, sums);
+    else rows_int4(m, number, p, row, rows, ahead, sums);
 }
