@@ -287,6 +287,28 @@ def test_it_works_below_a_proxy_s_prefix(browser: Any) -> None:
     server.stop()
 
 
+def test_an_answer_has_not_ended_before_the_browser_keeps_it(visit: ChatVisit) -> None:
+    """Whoever sees the end may close the page at once."""
+    ended = visit.page.evaluate("""async () => {
+      const { Chat } = await import('./page/chat.js');
+      const { Conversation } = await import('./page/conversation.js');
+      const api = { async *chat() { yield { choices: [{ delta: { content: '一' }, finish_reason: 'stop' }] }; } };
+      const seen = [];
+      const store = { async keep({ nodes }) {
+        const answer = Object.values(nodes).find((node) => node.role === 'assistant' && node.state === 'done');
+        await new Promise((resolve) => setTimeout(resolve, 20));
+        if (answer) seen.push([answer.state, chat.isRunning(answer)]);
+      } };
+      const chat = new Chat(api, store, {}, null, 'm');
+      const ended = new Promise((resolve) => chat.addEventListener('change', ({ detail: { node } }) => {
+        if (!chat.isRunning(node)) resolve([...seen, [node.state, chat.isRunning(node)]]);
+      }));
+      await chat.ask(Conversation.begin({}), '', '一');
+      return await ended;
+    }""")
+    assert ended == [["done", True], ["done", False]]
+
+
 @pytest.mark.parametrize(
     ("text", "before", "page", "language"),
     [

@@ -73,10 +73,10 @@ export class Chat extends EventTarget {
       else Object.assign(node, { state: answer.begun ? "broken" : "failed", problem: asProblem(error).record });
     }
     clearInterval(keeping);
-    this.#running.delete(node.id);
     node.wait = null;
     answer.end();
     await keep();
+    this.#running.delete(node.id); // not before it is kept: whoever sees the end may close the page
     this.#changed(conversation, node);
   }
 
