@@ -12,6 +12,7 @@ from statistics import median
 from serving.formats import Format
 from serving.models import Model
 from shosei.cli.timed_engine import TimedEngine, engine_of
+from shosei.engine.protocol import Grammar
 from shosei.proc import numbers
 from shosei.quantity import shown_bytes
 from shosei.spec.generation import WeightFormat, generation_memory
@@ -62,12 +63,28 @@ def copying(model: Model, form: Format, rounds: int) -> Iterator[str]:
             repeated.append(_repeated(prompt, drawn.tokens))
             seconds["with"].append(speculated.times[-1] - speculated.times[0])
             seconds["without"].append(drawn.times[-1] - drawn.times[0])
+        passages = fast.prompts(rounds + 1, COPIED)
+        copies = [[_copy_s(engine, passage) for engine in (fast, plain)] for passage in passages]
     ratio = median(seconds["without"][1:]) / median(seconds["with"][1:])
     yield (
-        f"{form.name}: copy-heavy answers ({median(repeated):.0%} of their tokens follow as they did before): "
-        f"{ratio:.2f} times as fast by speculation (goal ≥ 1.8: {_verdict(ratio >= 1.8)}), output "
-        f"identical in {same} of {len(prompts)}"
+        f"{form.name}: answers of which {median(repeated):.0%} follow as tokens did before: {ratio:.2f} times as fast "
+        f"by speculation (goal for copy-heavy ones ≥ 1.8: {_verdict(ratio >= 1.8)}), output identical in {same} of "
+        f"{len(prompts)}"
     )
+    with_s, without_s = (median(column) for column in zip(*copies[1:], strict=True))
+    yield (
+        f"{form.name}: answers that a grammar makes copies of {COPIED} tokens of their prompts: "
+        f"{without_s / with_s:.2f} times as fast by speculation (goal ≥ 1.8: {_verdict(without_s / with_s >= 1.8)})"
+    )
+
+
+def _copy_s(engine: TimedEngine, passage: Sequence[int]) -> float:
+    """How long it takes to say ``passage`` again, after the first token."""
+    grammar = Grammar("start: " + " ".join(f"<[{token}]>" for token in passage))
+    stream = engine.client.submit(passage, len(passage), grammar)
+    engine.client.read_until(lambda: bool(stream.finish))
+    assert stream.tokens == passage, "the grammar allows nothing else"
+    return stream.times[-1] - stream.times[0]
 
 
 def _repeated(prompt: Sequence[int], answer: Sequence[int]) -> float:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from shosei.engine.client import EngineLost, GenerationFailed
-from shosei.engine.protocol import EngineMessage, Failed, FrameDecoder, Hello, Submit, Token, frame
+from shosei.engine.protocol import EngineMessage, Failed, FrameDecoder, Grammar, Hello, Submit, Token, frame
 from shosei.wire.timed_stream import TimedStream
 
 _READ_BYTES = 1 << 16
@@ -65,10 +65,10 @@ class TimedClient:
     def __exit__(self, *_: object) -> None:
         self._connection.close()
 
-    def submit(self, prompt: Sequence[int], max_tokens: int) -> EngineStream:
+    def submit(self, prompt: Sequence[int], max_tokens: int, grammar: Grammar | None = None) -> EngineStream:
         """Have ``prompt`` continued, greedily and to the end; the stream fills while ``read_until`` reads."""
         number = next(self._numbers)
-        request = frame(Submit(number, list(prompt), max_tokens))
+        request = frame(Submit(number, list(prompt), max_tokens, grammar=grammar))
         stream = self._streams[number] = EngineStream(time.monotonic(), len(prompt))
         self._connection.sendall(request)
         return stream
