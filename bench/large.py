@@ -26,6 +26,7 @@ from random_model import write_random
 from serving.machine import measured_bandwidth
 
 from shosei.log import RunBegin, Sample, Section, read_log
+from shosei.proc import numbers
 from shosei.quantity import shown_bytes
 from shosei.spec import ModelSpec, preset
 from shosei.spec.generation import WeightFormat, decode_seconds, generation_memory
@@ -124,10 +125,9 @@ def ask(client: openai.OpenAI, tokens: int) -> float:
 
 
 def peak_resident(server: int) -> int:
-    """The high-water mark of the engine's resident set, in bytes."""
-    (engine,) = (child for child in psutil.Process(server).children() if "engine" in child.cmdline())
-    lines = Path(f"/proc/{engine.pid}/status").read_text().splitlines()
-    return 1024 * int(next(line for line in lines if line.startswith("VmHWM:")).split()[1])
+    """The high-water mark of the engine's resident set, in bytes; a spare engine, which has no model, has less."""
+    engines = [child for child in psutil.Process(server).children() if "engine" in child.cmdline()]
+    return max(numbers(f"/proc/{engine.pid}/status")["VmHWM"] for engine in engines)
 
 
 if __name__ == "__main__":
