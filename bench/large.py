@@ -1,8 +1,8 @@
 """internlm-large, served with 4-bit weights: ``python bench/large.py [--divide N] [--out FOLDER] [--keep]``.
 
 Writes a stock folder of its shape with random weights in bfloat16 shards (24.6 GB; one shard is in memory at a time)
-unless FOLDER has it, serves it with ``shosei serve --weights int4 --slots 1 --context 1024``, asks it through the
-``openai`` client, streamed, and removes the folder. Prints how long loading took, the engine's peak memory beside the
+unless FOLDER has it, serves it with ``shosei serve --weights int4 --slots 1 --context 1024 --no-speculate``, asks it through
+the ``openai`` client, streamed, and removes the folder. Prints how long loading took, the engine's peak memory beside the
 plan, tokens a second, and how much of the read bandwidth of that minute that is. ``--divide 8`` takes an eighth of the
 widths and heads: a trial.
 """
@@ -72,7 +72,8 @@ def divided(spec: ModelSpec, by: int) -> ModelSpec:
 def measure(spec: ModelSpec, out: Path, turns: int) -> None:
     run = Path(tempfile.mkdtemp(prefix="run-", dir=out))
     command = [sys.executable, "-m", "shosei", "serve", str(out / "model"), "--weights", "int4", "--slots", "1"]
-    command += ["--context", str(CONTEXT), "--port", "0", "--run", str(run), "--json"]
+    # Random weights soon repeat themselves, and a guessed token reads none of them.
+    command += ["--context", str(CONTEXT), "--no-speculate", "--port", "0", "--run", str(run), "--json"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout
         try:
