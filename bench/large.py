@@ -1,10 +1,10 @@
 """internlm-large, served with 4-bit weights: ``python bench/large.py [--divide N] [--out FOLDER] [--keep]``.
 
 Writes a stock folder of its shape with random weights in bfloat16 shards (24.6 GB; one shard is in memory at a time)
-unless FOLDER has it, serves it with ``shosei serve --weights int4 --slots 1 --context 1024 --no-speculate``, asks it through
-the ``openai`` client, streamed, and removes the folder. Prints how long loading took, the engine's peak memory beside the
-plan, tokens a second, and how much of the read bandwidth of that minute that is. ``--divide 8`` takes an eighth of the
-widths and heads: a trial.
+unless FOLDER has it, serves it with ``shosei serve --weights int4 --slots 1 --context 1024 --no-speculate``, asks it
+through the ``openai`` client, streamed, and removes the folder. Prints how long loading took, the engine's peak memory
+beside the plan, tokens a second, and how much of the read bandwidth of that minute that is. ``--divide 8`` takes an
+eighth of the widths and heads: a trial.
 """
 
 from __future__ import annotations
