@@ -146,15 +146,21 @@ def test_a_bad_grammar_fails_alone(model: Transformer, grammars: Grammars, lark:
     assert len(ids(answers[1])) == 3
 
 
-def test_a_client_hears_of_whatever_the_library_raises(
-    model: Transformer, grammars: Grammars, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def broken(_: Grammar) -> None:
-        raise RuntimeError("out of fuel")
+class Panic(BaseException):
+    """As Rust's reach Python."""
 
-    monkeypatch.setattr(grammars, "constraint", broken)
-    answers = run(Engine(model, SPEC, slots=2, grammars=grammars), [submit(0, Grammar("start: /./")), submit(1, None)])
-    assert answers[0] == [Failed(0, "the grammar cannot be compiled: RuntimeError: out of fuel", "invalid_request")]
+
+@pytest.mark.parametrize("raised", [RuntimeError("out of\nfuel"), Panic("out of\nfuel")])
+def test_a_client_hears_of_whatever_the_library_raises(
+    model: Transformer, grammars: Grammars, raised: BaseException, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise raised
+
+    monkeypatch.setattr("llguidance.LLMatcher", broken)
+    asked = [submit(0, Grammar('start: "never compiled before"')), submit(1, None)]
+    answers = run(Engine(model, SPEC, slots=2, grammars=grammars), asked)
+    assert answers[0] == [Failed(0, "the grammar cannot be compiled: out of fuel", "invalid_request")]
     assert isinstance(answers[1][-1], Token)
 
 

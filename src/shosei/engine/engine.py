@@ -144,8 +144,6 @@ class Engine:
             return self._grammars.constraint(request.grammar)
         except InputError as error:
             return error
-        except Exception as error:  # whatever the library raises ends this request alone, and its client must know
-            return InputError(f"the grammar cannot be compiled: {type(error).__name__}: {error}")
 
     def _stream(self, request: Submit, constraint: Constraint | None) -> TokenStream:
         adjuster = Adjuster(request, self._spec.vocab_size, self._device) if request.rules else None

@@ -71,7 +71,12 @@ class Grammars:
     def _compile(self, lark: str) -> Any:
         library = _llguidance()
         limits = library.LLParserLimits(**_LIMITS)
-        matcher = library.LLMatcher(self._tokens, lark, log_level=0, limits=limits)
+        try:
+            matcher = library.LLMatcher(self._tokens, lark, log_level=0, limits=limits)
+        except (InputError, KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:  # a panic in Rust is one, and a client waits for what becomes of its grammar
+            raise InputError(f"the grammar cannot be compiled: {_one_line(str(error))}") from None
         if matcher.is_error():
             raise InputError(f"not a grammar: {_reason(matcher.get_error())}")
         return matcher
