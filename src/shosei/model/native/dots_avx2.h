@@ -4,7 +4,7 @@
 
 #define TILE 12
 // One row alone takes all of the unit's outputs at a time: it reads memory from end to end, and while one sum waits for
-// itself others go on. More rows take a part of the outputs after the other, whose sums then stay in registers.
+// itself others go on. More rows take one part of the outputs after the other, for want of registers.
 
 INLINE __m256 odd_bf16(__m256i pairs) {
     return _mm256_castsi256_ps(_mm256_and_si256(pairs, _mm256_set1_epi32(0xffff0000)));

@@ -17,10 +17,10 @@ INLINE float sum_of(const floats *parts) {
     return sum(sums[0]);
 }
 
-INLINE uint16_t halved(float x) { return to_bf16(all(x))[0]; }
+INLINE uint16_t bf16_of(float x) { return to_bf16(all(x))[0]; }
 
 INLINE float as_stored(float x) {
-    uint32_t bits = (uint32_t)halved(x) << 16;
+    uint32_t bits = (uint32_t)bf16_of(x) << 16;
     memcpy(&x, &bits, sizeof x);
     return x;
 }
@@ -87,7 +87,7 @@ static void place(const Group *g, int64_t output, char *group) {
         low |= high << 4;
         memcpy(pairs + i * 128, &low, 4);
     }
-    const uint16_t scale = halved(g->scale), offset = halved(g->offset);
+    const uint16_t scale = bf16_of(g->scale), offset = bf16_of(g->offset);
     memcpy(group + 512 + output * 2, &scale, 2);
     memcpy(group + 576 + output * 2, &offset, 2);
 }
