@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +11,24 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from serve_front import ASK, CONTEXT, TOKENIZER, Front, player, serving
-from shosei.engine.protocol import Failed, Hello, LogitRules, Submit, Token, frame
+from shosei.engine.client import EngineLost
+from shosei.engine.protocol import (
+    ClientMessage,
+    Failed,
+    FrameDecoder,
+    Hello,
+    LogitRules,
+    PromptScores,
+    Submit,
+    Token,
+    frame,
+)
 from shosei.serve import engine_link
 from shosei.serve.counters import Counters
 from shosei.serve.engine_link import EngineLink
 from shosei.serve.exchange import server_access
 from shosei.wire.access import AccessRules
+from shosei.wire.api_error import ApiError
 from shosei.wire.api_keys import ApiKeys
 
 OTHER = {"messages": [{"role": "user", "content": "東京の天気は？"}]}
@@ -35,6 +47,10 @@ async def metrics(front: Front) -> dict[tuple[str, ...], float]:
         for family in families
         for sample in family.samples
     }
+
+
+async def all_of(messages: AsyncIterator[Token | PromptScores]) -> list[Token]:
+    return [message async for message in messages if isinstance(message, Token)]
 
 
 def test_what_the_engine_died_of_twice_is_refused_and_nothing_else_is(play: Callable[..., None]) -> None:
@@ -116,6 +132,44 @@ def test_a_connection_to_the_engine_is_used_by_the_next_who_asks_though_the_firs
             await asyncio.sleep(0.1)  # the connection is made, and nobody is there to take it
             assert not (await link.client()).lost
             assert accepted == 1
+            await link.close()
+
+    asyncio.run(scene())
+
+
+def test_whose_answer_was_made_but_not_yet_read_neither_runs_nor_is_suspected(tmp_path: Path) -> None:
+    made, other = Submit(0, [1], 2), Submit(0, [2], 2)
+    connections: list[asyncio.StreamWriter] = []
+
+    async def engine(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connections.append(writer)
+        writer.write(frame(Hello("scripted", 320, CONTEXT, 1, CONTEXT)))
+        decoder = FrameDecoder[ClientMessage](ClientMessage)
+        while data := await reader.read(1 << 16):
+            for message in decoder.feed(data):
+                if isinstance(message, Submit):
+                    writer.write(frame(Token(message.id, 5, "")))
+                    if message.prompt == made.prompt and len(connections) == 1:
+                        writer.write(frame(Token(message.id, 6, "length")))
+                    else:
+                        writer.close()
+
+    async def scene() -> None:
+        async with await asyncio.start_unix_server(engine, tmp_path / "s"):
+            link = EngineLink(tmp_path / "s", Counters("scripted"))
+            answer = link.submit(made)
+            await anext(answer)
+            async with asyncio.timeout(30):
+                while link.load().running:
+                    await asyncio.sleep(0.01)
+            with pytest.raises(EngineLost):
+                await all_of(link.submit(other))
+            assert [token.token for token in await all_of(answer)] == [6]
+            for _ in range(2):  # its first death, and its second
+                with pytest.raises(EngineLost):
+                    await all_of(link.submit(made))
+            with pytest.raises(ApiError, match="died twice"):
+                await all_of(link.submit(made))
             await link.close()
 
     asyncio.run(scene())

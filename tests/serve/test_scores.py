@@ -69,6 +69,19 @@ def test_echoed_prompts_have_their_log_probabilities(client: openai.OpenAI, mode
         assert offsets[-1] == len(tokenizer.decode(ids))
 
 
+def test_special_tokens_of_a_prompt_of_ids_stand_in_the_text_and_count_in_its_offsets(
+    client: openai.OpenAI, model: Path
+) -> None:
+    tokenizer = Tokenizer.load(model)
+    ids = [tokenizer.begin_id, *tokenizer.encode("東京"), tokenizer.end_id, *tokenizer.encode("の")]
+    made = client.completions.create(model="nano", prompt=ids, echo=True, logprobs=0, max_tokens=2, temperature=0)
+    text, listed = made.choices[0].text, made.choices[0].logprobs
+    assert listed
+    offsets, end = listed.text_offset or [], tokenizer.written(tokenizer.end_id).decode()
+    assert text[offsets[ids.index(tokenizer.end_id, 1)] :].startswith(end + "の")
+    assert text[: offsets[len(ids)]] == b"".join(map(tokenizer.written, ids)).decode()
+
+
 def test_nothing_but_the_prompt_can_be_asked_for(client: openai.OpenAI) -> None:
     for form in ({}, {"stop_token_ids": [*range(256)]}):  # even where the answer would have ended at once
         made = client.completions.create(

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
@@ -40,6 +41,14 @@ class GenerationFailed(Exception):
         self.kind = kind
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Answer:
+    """What has come for a request and is not yet read; None: the engine is gone. ``ended``: called at the last."""
+
+    ended: Callable[[], object]
+    messages: asyncio.Queue[Token | PromptScores | Failed | None] = field(default_factory=asyncio.Queue)
+
+
 class EngineClient:
     """One connection. Make it with ``connect``; every method belongs to the event loop that connected it."""
 
@@ -48,7 +57,7 @@ class EngineClient:
         self.lost = False
         self._writer = writer
         self._numbers = itertools.count(1)
-        self._waiting: dict[int, asyncio.Queue[Token | PromptScores | Failed | None]] = {}
+        self._waiting: dict[int, _Answer] = {}
         self._reading = asyncio.create_task(self._read(reader))
 
     @classmethod
@@ -98,8 +107,13 @@ class EngineClient:
                 if isinstance(token, Token):
                     yield token
 
-    async def submit(self, request: Submit) -> AsyncGenerator[Token | PromptScores, None]:
-        """As ``generate``, for all that a request may ask; its id is chosen here."""
+    async def submit(
+        self, request: Submit, ended: Callable[[], object] = lambda: None
+    ) -> AsyncGenerator[Token | PromptScores, None]:
+        """As ``generate``, for all that a request may ask; its id is chosen here.
+
+        ``ended`` is called when the engine has done with it, however much of that is still to be read here.
+        """
         if self.lost:
             raise EngineLost("the engine's connection is closed")
         number = next(self._numbers)
@@ -107,15 +121,15 @@ class EngineClient:
             submit = frame(msgspec.structs.replace(request, id=number))
         except (OverflowError, ProtocolError) as error:
             raise GenerationFailed(f"the request does not fit a message: {error}", "invalid_request") from None
-        messages = self._waiting[number] = asyncio.Queue()
+        answer = self._waiting[number] = _Answer(ended)
         self._writer.write(submit)
         finished = False
         try:
             while not finished:
-                message = await messages.get()
+                message = await answer.messages.get()
                 if message is None:
                     raise EngineLost("the engine went away in the middle of an answer")
-                finished = isinstance(message, Failed) or (isinstance(message, Token) and message.finish != "")
+                finished = _is_last(message)
                 if isinstance(message, Failed):
                     raise GenerationFailed(message.message, message.kind)
                 yield message
@@ -137,16 +151,24 @@ class EngineClient:
         try:
             while True:
                 for message in decoder.feed(await _read_some(reader)):
-                    if not isinstance(message, Hello) and message.id in self._waiting:
-                        self._waiting[message.id].put_nowait(message)
+                    if isinstance(message, Hello) or message.id not in self._waiting:
+                        continue
+                    answer = self._waiting[message.id]
+                    answer.messages.put_nowait(message)
+                    if _is_last(message):
+                        answer.ended()
         except (EngineLost, ProtocolError, OSError):
             self._drop()
 
     def _drop(self) -> None:
         self.lost = True
         self._writer.close()
-        for messages in self._waiting.values():
-            messages.put_nowait(None)
+        for answer in self._waiting.values():
+            answer.messages.put_nowait(None)
+
+
+def _is_last(message: Token | PromptScores | Failed) -> bool:
+    return isinstance(message, Failed) or (isinstance(message, Token) and message.finish != "")
 
 
 async def _read_some(reader: asyncio.StreamReader) -> bytes:

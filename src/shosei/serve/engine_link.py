@@ -84,8 +84,12 @@ class EngineLink:
             client = await self.client()
             flight = InFlight(key, client, len(request.prompt))
             self._in_flight[flight] = None
+
+            def ended() -> None:
+                self._in_flight.pop(flight, None)
+
             try:
-                async with aclosing(client.submit(request)) as messages:
+                async with aclosing(client.submit(request, ended)) as messages:
                     async for message in messages:
                         if isinstance(message, Token):
                             if flight.last_token_s is None:
@@ -99,7 +103,7 @@ class EngineLink:
                 self._blame(client)
                 raise
             finally:
-                del self._in_flight[flight]
+                ended()
 
     def _blame(self, client: EngineClient) -> None:
         """Once a connection: whatever the lost engine was at may have been its end."""

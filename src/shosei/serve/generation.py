@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
+from typing import NamedTuple
 
 import msgspec
 
@@ -19,8 +20,15 @@ from shosei.text.thoughts import ThoughtFilter
 from shosei.wire.openai import RequestBody
 from shosei.wire.openai_answers import CachedTokens, ReasoningTokens, Usage
 
-Scored = tuple[int, TokenScore | None]  # a token with its score; the first of a prompt has none
 _NO_RULES = LogitRules()
+
+
+class Scored(NamedTuple):
+    """A token with its score; the first of a prompt has none."""
+
+    token: int
+    score: TokenScore | None
+    text: bytes  # what stands for it in the text of the answer
 
 
 def engine_request(
@@ -67,7 +75,8 @@ class Generation:
         defaults: SamplingDefaults,
         number: int = 0,
     ) -> None:
-        self._engine, self._prompt, self._max_tokens, self._body = engine, prompt, max_tokens, body
+        self._engine, self._tokenizer = engine, tokenizer
+        self._prompt, self._max_tokens, self._body = prompt, max_tokens, body
         self._asked = engine_request(body, prompt, max_tokens, tokenizer, defaults)
         if body.seed is not None:
             self._asked = msgspec.structs.replace(self._asked, seed=_wrapped(body.seed + number))
@@ -136,7 +145,7 @@ class Generation:
         async with aclosing(self._engine.submit(self._asked)) as tokens:
             async for token in tokens:
                 if isinstance(token, PromptScores):
-                    self.scored += zip(self._prompt.ids, [None, *token.scores], strict=True)
+                    self.scored += self._echoed([None, *token.scores])
                     continue
                 if echo:
                     yield echo
@@ -149,12 +158,16 @@ class Generation:
                 self.completion_tokens += 1
                 self.reasoning_tokens += reader.thinking
                 if token.score:
-                    self.scored.append((token.token, token.score))
+                    self.scored.append(Scored(token.token, token.score, self._tokenizer.token_bytes(token.token)))
                 if token.finish != "stop":
                     for piece in reader.push(token.token):
                         yield piece
         for piece in reader.finish(cut_off=self.finish_reason == "length"):
             yield piece
+
+    def _echoed(self, scores: Sequence[TokenScore | None]) -> list[Scored]:
+        text = self._tokenizer.written if self._prompt.names_special else self._tokenizer.token_bytes
+        return [Scored(token, score, text(token)) for token, score in zip(self._prompt.ids, scores, strict=True)]
 
 
 class Choices:

@@ -36,6 +36,7 @@ class Prompt:
     has_thoughts: bool = False  # whether the answer may begin with thoughts that stand apart
     within_thought: bool = False  # whether the prompt has begun them
     echo: str = ""  # what of the prompt stands before the answer
+    names_special: bool = False  # whether special tokens stand in the echo, too, by their names
 
 
 class PreparedRequest(ABC):
@@ -146,7 +147,7 @@ class PreparedText(PreparedRequest):
             ids, text = tokenizer.encode_beginning(part) if body.add_special_tokens else tokenizer.encode(part), part
         else:
             ids, text = part, b"".join(map(tokenizer.written, part)).decode("utf-8", "replace")
-        return Prompt(ids, grammar, rules, echo=text if body.echo else "")
+        return Prompt(ids, grammar, rules, echo=text if body.echo else "", names_special=not isinstance(part, str))
 
 
 def conversation_ids(request: ChatRequest, chat: ChatFormat, room: int | None = None) -> list[int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import time
 import uuid
 from abc import ABC, abstractmethod
@@ -11,7 +12,7 @@ from collections.abc import Sequence
 import msgspec
 
 from shosei.serve.generation import Choices, Generation, Scored
-from shosei.text import CallPiece, Piece, StreamDecoder, ThoughtPiece, Tokenizer
+from shosei.text import CallPiece, Piece, ThoughtPiece, Tokenizer
 from shosei.wire.openai_answers import (
     AnswerCall,
     AnswerMessage,
@@ -207,7 +208,7 @@ def _chat_logprobs(scored: Sequence[Scored], tokenizer: Tokenizer) -> ChatLogpro
             ChatTokenLogprob(
                 **msgspec.structs.asdict(one(token, score.logprob)), top_logprobs=[one(*best) for best in score.best]
             )
-            for token, score in scored
+            for token, score, _ in scored
             if score
         ]
     )
@@ -218,19 +219,19 @@ class _TextLogprobWriter:
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._tokenizer = tokenizer
-        self._decoder, self._offset = StreamDecoder(tokenizer.token_bytes), 0
+        self._decoder, self._offset = codecs.getincrementaldecoder("utf-8")("replace"), 0
 
     def write(self, scored: Sequence[Scored]) -> TextLogprobs:
         """The next tokens of the answer."""
         lists = TextLogprobs([], [], [], [])
-        for token, score in scored:
+        for token, score, text in scored:
             lists.tokens.append(_name(token, self._tokenizer))
             lists.text_offset.append(self._offset)
             lists.token_logprobs.append(score.logprob if score else None)
             # The token itself is among them even where it is not one of the most probable.
             best = [*score.best, (token, score.logprob)] if score else []
             lists.top_logprobs.append({_name(each, self._tokenizer): logprob for each, logprob in best} or None)
-            self._offset += len(self._decoder.push(token))
+            self._offset += len(self._decoder.decode(text))
         return lists
 
 
