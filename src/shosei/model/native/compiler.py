@@ -49,13 +49,10 @@ class Compiler:
         return (*_FLAGS, *((*target.zig, "-g0") if self.is_zig else target.gcc))
 
 
-def find() -> Compiler:
-    """``cc`` if the system has it, else the wheel's. Raises Unavailable."""
-    return compilers()[0]()
-
-
 def compilers() -> list[Callable[[], Compiler]]:
-    """The system's, then the wheel's for where that one fails; a call runs it. Raises Unavailable if there is none."""
+    """The system's ``cc``, then the wheel's, for where that one fails or is missing; a call asks it for its version.
+
+    Raises Unavailable if there is neither."""
     compilers: list[Callable[[], Compiler]] = []
     if system := shutil.which("cc"):
         compilers.append(lambda: Compiler((system,), False, _version((system, "--version"))))

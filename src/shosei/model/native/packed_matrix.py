@@ -52,10 +52,6 @@ class PackedMatrix:
         self._scales = torch.zeros(count, UNIT) if weights is Format.INT8 else None
         self._bias = torch.zeros(count, UNIT) if bias else None
 
-    @property
-    def nbytes(self) -> int:
-        return sum(tensor.nbytes for tensor in (self._units, self._scales, self._bias) if tensor is not None)
-
     def fill(self, weight: Tensor, units: slice) -> None:
         """Take ``weight`` (outputs, inputs) as those of the units ``units``, which may be every second one."""
         scales = self._units if self._scales is None else self._scales
