@@ -14,6 +14,9 @@ typedef struct {
     float *sums;            // the same: scale * the sum of the codes, what an offset is multiplied with (INT4)
 } Panels;
 
+// So many rows, and those that fill up the last panel.
+INLINE int64_t whole_panels(int64_t rows) { return (rows + PANEL - 1) / PANEL * PANEL; }
+
 INLINE int64_t panel_words(const Panels *p) { return p->inputs / (p->format == BF16 ? 2 : 4) * PANEL; }
 
 // Bytes of one row, with all that goes with it.

@@ -22,7 +22,7 @@ typedef struct {
     int32_t *last_rows, *last_slots; // the wanted rows, and the slot of each row that is wanted
     Spans all, last;
     Meeting *meeting;
-    atomic_llong *taken; // a counter for each phase that threads take parts of by turns
+    atomic_llong *taken; // for each phase whose work threads share: how much of it is taken
     char *scratch;       // of each thread, for attention
     int64_t scratch_bytes;
 } Step;
