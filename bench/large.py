@@ -23,6 +23,7 @@ from statistics import median
 import openai
 import psutil
 from random_model import write_random
+from serving.formats import verdict
 from serving.machine import measured_bandwidth
 
 from shosei.log import RunBegin, Sample, Section, read_log
@@ -103,10 +104,6 @@ def measure(spec: ModelSpec, out: Path, turns: int) -> None:
         f"{', '.join(f'{each / 1e9:.1f}' for each in bandwidths)} GB/s: {share:.0%} of it (goal ≥ {SHARE_GOAL:.0%}: "
         f"{verdict(share >= SHARE_GOAL)})"
     )
-
-
-def verdict(reached: bool) -> str:
-    return "reached" if reached else "missed"
 
 
 def ask(client: openai.OpenAI, tokens: int) -> float:
