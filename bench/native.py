@@ -93,7 +93,7 @@ def torchs_products(weight: Tensor, copies: int) -> Iterator[list[Product]]:
 
 
 def by_turns(ours: list[Product], x: Tensor, theirs: list[Product], y: Tensor) -> list[float]:
-    """Median seconds of a product by each: every copy of the weights twice, or three in all where ``x`` has many rows."""
+    """Median seconds by ours and by theirs: each copy of the weights twice, three in all where ``x`` has many rows."""
     times: list[list[float]] = [[], []]
     for turn, (mine, other) in enumerate(zip(cycle(ours), theirs * 2, strict=False)):
         if turn > 2 and len(x) > 100:
