@@ -26,7 +26,7 @@ SHIPPED = SOURCES / "lib"  # of a release wheel
 # No -ffast-math: gcc links what sets flush-to-zero for the whole process then, and sums would lose their order. No
 # contraction either: both compilers then round alike.
 _FLAGS = ("-std=gnu11", "-O3", "-fPIC", "-shared", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math")
-CACHE = "SHOSEI_NATIVE_CACHE"  # the variable that names the folder for compiled libraries
+CACHE_VARIABLE = "SHOSEI_NATIVE_CACHE"  # the variable that names the folder for compiled libraries
 _OLDEST_GLIBC = ("-target", "x86_64-linux-gnu.2.17")
 _SECONDS, _VERSION_SECONDS = 300, 30
 _SCRATCH = "compiling-"
@@ -141,7 +141,7 @@ def _scratch(folder: Path) -> Iterator[Path]:
         with tempfile.TemporaryDirectory(prefix=_SCRATCH, dir=folder) as scratch:
             yield Path(scratch)
     except OSError as error:
-        raise Unavailable(f"compiled libraries cannot be kept in {folder}: {error}; {CACHE} may name another") from None
+        raise _no_place(folder, error) from None
 
 
 def shipped_name(target: InstructionSet) -> Path:
@@ -158,18 +158,22 @@ def source_hash() -> str:
 
 
 def cache_folder() -> Path:
-    """Where compiled libraries are kept: ``CACHE``, or ``shosei/native`` in the user's cache.
+    """Where compiled libraries are kept: ``CACHE_VARIABLE``, or ``shosei/native`` in the user's cache.
 
     What lies there is loaded into this process, so that nobody else may be able to write to it. Raises Unavailable.
     """
-    named = os.environ.get(CACHE)
+    named = os.environ.get(CACHE_VARIABLE)
     folder: Path | str = named or "the user's cache"
     try:
         folder = Path(named).expanduser() if named else user_cache() / "native"
         own_folder(folder)
     except (OSError, RuntimeError) as error:
-        raise Unavailable(f"compiled libraries cannot be kept in {folder}: {error}; {CACHE} may name another") from None
+        raise _no_place(folder, error) from None
     return folder
+
+
+def _no_place(folder: Path | str, error: Exception) -> Unavailable:
+    return Unavailable(f"compiled libraries cannot be kept in {folder}: {error}; {CACHE_VARIABLE} may name another")
 
 
 def _version(command: tuple[str, ...]) -> str:
