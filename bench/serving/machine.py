@@ -26,7 +26,7 @@ _TURNS = 5
 
 @dataclass(frozen=True)
 class Machine:
-    """Bytes/s that are read, FLOP/s of square products, and of products of ``rows`` by all matrices of a layer."""
+    """Bytes/s that are read, FLOP/s of square products, and of products of some rows by all matrices of a layer."""
 
     bandwidth: float
     gemm: float
