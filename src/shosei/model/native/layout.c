@@ -1,4 +1,4 @@
-// Where everything in a step's memory lies, and which rows are attended to together.
+// Where everything in a step's memory lies, and which rows attend together.
 #include "step.h"
 
 // How many phases hand out their work by a counter: five a layer (attention and four products), and the head.
