@@ -1,4 +1,4 @@
-"""internlm-large, served with 4-bit weights: ``python bench/large.py [--divide N] [--turns N] [--out FOLDER] [--keep]``.
+"""internlm-large, served in 4 bits: ``python bench/large.py [--divide N] [--turns N] [--out FOLDER] [--keep]``.
 
 Writes a stock folder of its shape with random weights in bfloat16 shards (24.6 GB; one shard is in memory at a time)
 unless FOLDER has it, serves it with ``shosei serve --weights int4 --slots 1 --context 1024 --no-speculate``, asks it
