@@ -112,7 +112,7 @@ def test_steps_of_any_shape_and_length_are_the_transformers(library: Library, sp
     model, tokens = rounded(spec), [token % spec.vocab_size for token in TOKENS[:count]]
     native = decoder.of_transformer(model, library, WeightFormat.STORED)
     found = step(native, PagedMemory.of(spec, 4), Part(tokens, 0, [2, 0, 3, 1]))
-    assert distance(found, expected_logits(model, tokens)) < 0.03  # activations in bfloat16
+    assert distance(found, expected_logits(model, tokens)) < 0.02  # activations in bfloat16
 
 
 @pytest.mark.parametrize("weights", [WeightFormat.INT8, WeightFormat.INT4])
