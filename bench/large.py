@@ -1,4 +1,4 @@
-"""internlm-large, served with 4-bit weights: ``python bench/large.py [--divide N] [--out FOLDER] [--keep]``.
+"""internlm-large, served in 4 bits: ``python bench/large.py [--divide N] [--turns N] [--out FOLDER] [--keep]``.
 
 Writes a stock folder of its shape with random weights in bfloat16 shards (24.6 GB; one shard is in memory at a time)
 unless FOLDER has it, serves it with ``shosei serve --weights int4 --slots 1 --context 1024 --no-speculate``, asks it
@@ -23,6 +23,7 @@ from statistics import median
 import openai
 import psutil
 from random_model import write_random
+from serving.formats import verdict
 from serving.machine import measured_bandwidth
 
 from shosei.log import RunBegin, Sample, Section, read_log
@@ -103,10 +104,6 @@ def measure(spec: ModelSpec, out: Path, turns: int) -> None:
         f"{', '.join(f'{each / 1e9:.1f}' for each in bandwidths)} GB/s: {share:.0%} of it (goal ≥ {SHARE_GOAL:.0%}: "
         f"{verdict(share >= SHARE_GOAL)})"
     )
-
-
-def verdict(reached: bool) -> str:
-    return "reached" if reached else "missed"
 
 
 def ask(client: openai.OpenAI, tokens: int) -> float:

@@ -29,11 +29,11 @@ from shosei.model.native.library import Library, library
 from shosei.model.native.packed_matrix import Format, PackedMatrix
 from shosei.spec import ModelSpec, preset
 from shosei.spec.device import Device
-from shosei.spec.generation import WeightFormat, product_bytes
+from shosei.spec.generation import BLOCK_TOKENS, WeightFormat, blocks_of, product_bytes
 
 ROWS = (1, 8, 32, 512)
 COLD_BYTES = 300_000_000
-CONTEXT, BLOCK_TOKENS = 128, 32
+CONTEXT = 128
 TURNS = 9
 
 Product = Callable[[Tensor], object]
@@ -93,6 +93,7 @@ def torchs_products(weight: Tensor, copies: int) -> Iterator[list[Product]]:
 
 
 def by_turns(ours: list[Product], x: Tensor, theirs: list[Product], y: Tensor) -> list[float]:
+    """Median seconds by ours and by theirs: each copy of the weights twice, three in all where ``x`` has many rows."""
     times: list[list[float]] = [[], []]
     for turn, (mine, other) in enumerate(zip(cycle(ours), theirs * 2, strict=False)):
         if turn > 2 and len(x) > 100:
@@ -126,7 +127,8 @@ def shapes(spec: ModelSpec) -> Iterator[tuple[str, torch.Size]]:
 
 
 def step_seconds(model: NativeModel, streams: int, rows: int, position: int) -> float:
-    blocks, spec = -(-(position + rows) // BLOCK_TOKENS), model.spec
+    """The median time of a step in which each of ``streams`` computes so many rows, the first at ``position``."""
+    blocks, spec = blocks_of(position + rows), model.spec
     shape = (spec.n_layers, streams * blocks, spec.n_kv_heads, BLOCK_TOKENS, spec.head_dim)
     cache = SimpleNamespace(k=torch.zeros(shape, dtype=torch.bfloat16), v=torch.zeros(shape, dtype=torch.bfloat16))
     batch = SimpleNamespace(

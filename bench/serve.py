@@ -88,18 +88,16 @@ def torch_alone(model: Model, given: argparse.Namespace) -> Iterator[str]:
 
 
 def _measured(model: Model, given: argparse.Namespace, work: list[str]) -> Iterator[str]:
-    offered = _offered(given)
+    chosen = _chosen(given)
     with_transformers = work not in ([BUSY], [AVX2]) and importlib.util.find_spec("transformers") is not None
-    with everybody(model, offered, given.llama_cpp, with_transformers) as subjects:
-        yield from table(model, offered, *by_turns(model, subjects, work, given.rounds))
-    missing = [form.name for form in formats(given.int4_head) if not form.is_offered]
-    yield from (f"{name}: this engine has no such weights" for name in missing)
+    with everybody(model, chosen, given.llama_cpp, with_transformers) as subjects:
+        yield from table(model, chosen, *by_turns(model, subjects, work, given.rounds))
 
 
 def requests(model: Model, given: argparse.Namespace) -> Iterator[str]:
     """Through HTTP."""
     installed = servers.Installed(given.llama_server, given.llama_cpp, given.vllm)
-    for form in _offered(given):
+    for form in _chosen(given):
         try:
             yield from servers.requests(model, form, given.rounds, installed)
         except NotMeasured as failure:
@@ -108,15 +106,14 @@ def requests(model: Model, given: argparse.Namespace) -> Iterator[str]:
 
 def _by_itself(measure: Callable[[Model, Format, int], Iterator[str]]) -> Part:
     def part(model: Model, given: argparse.Namespace) -> Iterator[str]:
-        for form in _offered(given):
+        for form in _chosen(given):
             yield from measure(model, form, given.rounds)
 
     return part
 
 
-def _offered(given: argparse.Namespace) -> list[Format]:
-    chosen = given.format or WEIGHTS
-    return [form for form in formats(given.int4_head) if form.is_offered and form.weights in chosen]
+def _chosen(given: argparse.Namespace) -> list[Format]:
+    return [form for form in formats(given.int4_head) if form.weights in (given.format or WEIGHTS)]
 
 
 PARTS: dict[str, Part] = {

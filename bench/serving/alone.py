@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
 from statistics import median
 
-from serving.formats import Format
+from serving.formats import Format, verdict
 from serving.models import Model
 from shosei.cli.timed_engine import TimedEngine, engine_of
 from shosei.engine.protocol import Grammar
@@ -36,7 +35,7 @@ def prefix(model: Model, form: Format, rounds: int) -> Iterator[str]:
     ratio = median(shared) / median(unshared)
     yield (
         f"{form.name}: {USERS} users, {SHARED} shared tokens and {OWN} own: first token after {median(shared):.3f} s, "
-        f"{median(unshared):.3f} s where nothing is shared: {ratio:.2f} times (goal ≤ 0.35: {_verdict(ratio <= 0.35)})"
+        f"{median(unshared):.3f} s where nothing is shared: {ratio:.2f} times (goal ≤ 0.35: {verdict(ratio <= 0.35)})"
     )
 
 
@@ -46,15 +45,9 @@ def _first_token_s(engine: TimedEngine, prompts: Sequence[Sequence[int]]) -> flo
 
 def copying(model: Model, form: Format, rounds: int) -> Iterator[str]:
     """One stream whose answer repeats what was there before, with speculation and without."""
-    words = [sys.executable, "-m", "shosei", "engine", "--help"]
-    switches = set(re.findall(r"--(?:no-)?speculate\b", subprocess.run(words, capture_output=True, text=True).stdout))
-    if not switches:
-        yield f"{form.name}: copy-heavy answers: not measured: this engine has no --speculate"
-        return
     options = ("--slots", "1", "--context", str(CONTEXT), "--weights", form.weights)
-    on, off = ([name] if name in switches else [] for name in ("--speculate", "--no-speculate"))
     seconds: dict[str, list[float]] = {"with": [], "without": []}
-    with engine_of(model.folder, *options, *on) as fast, engine_of(model.folder, *options, *off) as plain:
+    with engine_of(model.folder, *options) as fast, engine_of(model.folder, *options, "--no-speculate") as plain:
         prompts = [2 * passage for passage in fast.prompts(rounds + 1, COPIED)]
         same, repeated = 0, list[float]()
         for prompt in prompts:
@@ -68,13 +61,13 @@ def copying(model: Model, form: Format, rounds: int) -> Iterator[str]:
     ratio = median(seconds["without"][1:]) / median(seconds["with"][1:])
     yield (
         f"{form.name}: answers of which {median(repeated):.0%} follow as tokens did before: {ratio:.2f} times as fast "
-        f"by speculation (goal for copy-heavy ones ≥ 1.8: {_verdict(ratio >= 1.8)}), output identical in {same} of "
+        f"by speculation (goal for copy-heavy ones ≥ 1.8: {verdict(ratio >= 1.8)}), output identical in {same} of "
         f"{len(prompts)}"
     )
     with_s, without_s = (median(column) for column in zip(*copies[1:], strict=True))
     yield (
         f"{form.name}: answers that a grammar makes copies of {COPIED} tokens of their prompts: "
-        f"{without_s / with_s:.2f} times as fast by speculation (goal ≥ 1.8: {_verdict(without_s / with_s >= 1.8)})"
+        f"{without_s / with_s:.2f} times as fast by speculation (goal ≥ 1.8: {verdict(without_s / with_s >= 1.8)})"
     )
 
 
@@ -109,7 +102,7 @@ def start(model: Model, form: Format, rounds: int) -> Iterator[str]:
     subprocess.run([sys.executable, "-c", "import torch"], check=True)
     took = median(seconds[1:])
     yield (
-        f"{form.name}: start to first token {took:.2f} s (goal ≤ 2.5: {_verdict(took <= 2.5)}), `import torch` in a "
+        f"{form.name}: start to first token {took:.2f} s (goal ≤ 2.5: {verdict(took <= 2.5)}), `import torch` in a "
         f"process of its own {time.monotonic() - begin:.2f} s"
     )
 
@@ -123,7 +116,7 @@ def memory(model: Model, form: Format, _rounds: int) -> Iterator[str]:
     most = weights * _SPARE_SHARE + _SPARE_BYTES
     yield (
         f"{form.name}: one stream, PSS {shown_bytes(pss)}; weights {shown_bytes(weights)}, goal ≤ {shown_bytes(most)}: "
-        f"{_verdict(pss <= most)}"
+        f"{verdict(pss <= most)}"
     )
 
 
@@ -141,7 +134,7 @@ def stall(model: Model, form: Format, rounds: int) -> Iterator[str]:
     ratio = _p99(during) / _p99(before)
     yield (
         f"{form.name}: {STREAMS} streams, p99 between tokens {_p99(before) * 1e3:.1f} ms, {_p99(during) * 1e3:.1f} ms "
-        f"while a prompt of {context - 1:,} tokens comes in: {ratio:.1f} times (goal ≤ 2: {_verdict(ratio <= 2)})"
+        f"while a prompt of {context - 1:,} tokens comes in: {ratio:.1f} times (goal ≤ 2: {verdict(ratio <= 2)})"
     )
 
 
@@ -166,7 +159,3 @@ def _gaps(engine: TimedEngine, context: int) -> tuple[list[float], list[float]]:
 
 def _p99(values: Sequence[float]) -> float:
     return sorted(values)[min(len(values) - 1, int(len(values) * 0.99))]
-
-
-def _verdict(reached: bool) -> str:
-    return "reached" if reached else "missed"

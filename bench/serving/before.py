@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from statistics import median
 
+from serving.formats import verdict
 from serving.models import Model
 
 GOAL = 1.15
@@ -38,10 +39,9 @@ def torch_alone(model: Model, rounds: int, before: Path) -> Iterator[str]:
             rates[name].append(_rates(checkouts[name], model.folder))
     for place, streams in enumerate(STREAMS):
         now, then = (median(of_round[place] for of_round in rates[name]) for name in checkouts)
-        verdict = "reached" if now / then >= GOAL else "missed"
         yield (
             f"torch alone, bf16, {streams} streams: {now:,.1f} tokens/s, before {then:,.1f}: {now / then:.2f} times "
-            f"(goal ≥ {GOAL}: {verdict})"
+            f"(goal ≥ {GOAL}: {verdict(now / then >= GOAL)})"
         )
 
 

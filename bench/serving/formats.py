@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from shosei.spec.generation import WeightFormat
-
 PREFILL, BUSY, AVX2 = "prefill 512", "8 streams, busy", "8 streams, AVX2"
 WORK: dict[str, tuple[int, int, int]] = {  # streams, tokens of a prompt, new tokens
     "1 stream": (1, 64, 64),
@@ -27,11 +25,6 @@ class Format:
     file: str
     goals: tuple[float, ...]
 
-    @property
-    def is_offered(self) -> bool:
-        """Whether the engine of this code has it."""
-        return self.weights in [one.value for one in WeightFormat]
-
 
 def formats(int4_head_bits: int) -> list[Format]:
     """Those that stand in one table; weights in 4 bits with a head of so many."""
@@ -45,3 +38,8 @@ def formats(int4_head_bits: int) -> list[Format]:
         Format("int8", "int8", "q8_0", (1.4, 3.0, 3.0, 1.6, 2.0, 1.0)),
         int4,
     ]
+
+
+def verdict(reached: bool) -> str:
+    """Of a goal."""
+    return "reached" if reached else "missed"

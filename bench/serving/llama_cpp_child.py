@@ -1,8 +1,7 @@
 """llama.cpp in a process of its own: ``PYTHON llama_cpp_child.py FILE.gguf THREADS STREAMS CONTEXT``.
 
 A line of standard input is ``{"prompts": [[id, …], …], "new": n}``; the answer is a line of when each step's tokens
-were chosen, greedily: ``{"sent": s, "times": [s, …], "tokens": [[id, …], …]}``, monotonic seconds. Knows nothing of
-Shosei.
+were chosen, greedily: ``{"sent": s, "times": [s, …]}``, monotonic seconds. Knows nothing of Shosei.
 """
 
 import ctypes
@@ -31,15 +30,13 @@ class Decoder:
     def answer(self, prompts: list[list[int]], new: int) -> dict[str, object]:
         llama_cpp.llama_memory_clear(llama_cpp.llama_get_memory(self.context), True)
         sent = time.monotonic()
-        tokens = [self._step([(row, 0, prompt) for row, prompt in enumerate(prompts)])]
+        tokens = self._step([(row, 0, prompt) for row, prompt in enumerate(prompts)])
         times = [time.monotonic()]
         while len(times) < new:
             ahead = len(times) - 1
-            tokens.append(
-                self._step([(row, len(prompts[row]) + ahead, [token]) for row, token in enumerate(tokens[-1])])
-            )
+            tokens = self._step([(row, len(prompts[row]) + ahead, [token]) for row, token in enumerate(tokens)])
             times.append(time.monotonic())
-        return {"sent": sent, "times": times, "tokens": list(map(list, zip(*tokens, strict=True)))}
+        return {"sent": sent, "times": times}
 
     def _step(self, sequences: list[tuple[int, int, list[int]]]) -> list[int]:
         """The next token of each sequence: of its number, the position of its first new token, its new tokens."""

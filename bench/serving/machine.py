@@ -6,24 +6,27 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import get_context
+from typing import TypeVar
 
 import torch
 from torch.nn import functional as F
 
 from shosei.model.device import this_machine
 from shosei.spec import ModelSpec
+from shosei.spec.device import Device
 
+T = TypeVar("T")
 _TURNS = 5
 
 
 @dataclass(frozen=True)
 class Machine:
-    """Bytes/s that are read, FLOP/s of square products, and of products of ``rows`` by all matrices of a layer."""
+    """Bytes/s that are read, FLOP/s of square products, and of products of some rows by all matrices of a layer."""
 
     bandwidth: float
     gemm: float
@@ -31,25 +34,28 @@ class Machine:
 
 
 def measured_machine(spec: ModelSpec, rows: int) -> Machine:
-    """Now, in a process of its own: what was measured before does not count."""
-    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
-        return pool.submit(_measure, spec, rows).result()
+    """Now; the model's products are of so many rows."""
+    return _by_itself(_measure, spec, rows)
 
 
 def measured_bandwidth() -> float:
-    """Bytes/s that are read now, in a process of its own, too."""
+    """Bytes/s that are read now."""
+    return _by_itself(_device).bandwidth
+
+
+def _by_itself(measure: Callable[..., T], *arguments: object) -> T:
+    """In a process of its own, in which nothing was measured before."""
     with ProcessPoolExecutor(1, get_context("spawn")) as pool:
-        return pool.submit(_read_bandwidth).result()
+        return pool.submit(measure, *arguments).result()
 
 
-def _read_bandwidth() -> float:
+def _device() -> Device:
     torch.set_num_threads(os.cpu_count() or 1)
-    return this_machine().bandwidth
+    return this_machine()
 
 
 def _measure(spec: ModelSpec, rows: int) -> Machine:
-    torch.set_num_threads(os.cpu_count() or 1)
-    device = this_machine()
+    device = _device()
     return Machine(device.bandwidth, device.flops, _model_gemm(spec, rows))
 
 

@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from statistics import median
 
-from serving.formats import BUSY, PREFILL, WORK, Format
+from serving.formats import BUSY, PREFILL, WORK, Format, verdict
 from serving.machine import Machine, busy_cores, measured_machine
 from serving.models import Model
 from serving.peers import HERE, started
@@ -47,13 +47,13 @@ def avx2_only(llama_libraries: Path) -> Iterator[None]:
 
 @contextmanager
 def everybody(
-    model: Model, offered: list[Format], llama_cpp: str | None, with_transformers: bool
+    model: Model, chosen: list[Format], llama_cpp: str | None, with_transformers: bool
 ) -> Iterator[dict[Who, TimedAnswers]]:
     """All that take turns, loaded, for the length of the block."""
     threads, rows = str(os.cpu_count() or 1), model.spec.vocab_size
     with ExitStack() as stack:
         subjects: dict[Who, TimedAnswers] = {}
-        for form in offered:
+        for form in chosen:
             options = ("--slots", str(STREAMS), "--context", str(CONTEXT), "--weights", form.weights)
             subjects[OURS, form.name] = stack.enter_context(engine_of(model.folder, *options))
             if llama_cpp:
@@ -97,8 +97,8 @@ def _measure(subject: TimedAnswers, who: Who, work: str) -> float | None:
         return None
 
 
-def table(model: Model, offered: list[Format], rates: Rates, machines: list[Machine]) -> list[str]:
-    """The issue's table for one model, as Markdown: medians, the ratio to the best peer, the goal, and the share of the
+def table(model: Model, chosen: list[Format], rates: Rates, machines: list[Machine]) -> list[str]:
+    """What one model did, as a table in Markdown: medians, the ratio to the best peer, the goal, and the share of the
     limit that reading and multiplying set in each round."""
     lines = [
         f"### {model.spec.name}, {model.spec.params:,} parameters, medians of {len(machines)} rounds",
@@ -109,7 +109,7 @@ def table(model: Model, offered: list[Format], rates: Rates, machines: list[Mach
         "|---|---|---|---|---|---|---|---|---|",
     ]
     for place, name in enumerate(WORK):
-        for form in offered:
+        for form in chosen:
             if ours := rates.get((name, (OURS, form.name))):
                 lines.append(_row(name, form, ours, rates, form.goals[place], model, machines))
     return lines
@@ -123,7 +123,6 @@ def _row(name: str, form: Format, ours: float, rates: Rates, goal: float, model:
     llama = f"{shown[LLAMA_CPP]} ({model.heads[form.file]})" if LLAMA_CPP in shown else "–"
     # Of what the machine could at the time of each round.
     shares = [rate / _limit(name, form, model, machine) for rate, machine in zip(ours, machines, strict=False)]
-    verdict = "–" if ratio is None else "reached" if ratio >= goal else "missed"
     cells = [
         name,
         form.name,
@@ -132,7 +131,7 @@ def _row(name: str, form: Format, ours: float, rates: Rates, goal: float, model:
         shown.get(TRANSFORMERS, "–"),
         "–" if ratio is None else f"{ratio:.2f}",
         f"≥ {goal:g}",
-        verdict,
+        "–" if ratio is None else verdict(ratio >= goal),
         "–" if name == BUSY else f"{median(shares):.0%}",
     ]
     return f"| {' | '.join(cells)} |"

@@ -12,7 +12,6 @@ from transformers import LlamaForCausalLM
 from model_samples import as_llama, peaked_model
 from shosei.engine.engine import Engine, Event, answer_greedily
 from shosei.engine.protocol import Failed, PromptScores, Submit, Token
-from shosei.engine.sampling import sample
 from shosei.errors import InputError
 from shosei.model.transformer import Transformer
 from shosei.spec import ModelSpec
@@ -174,23 +173,3 @@ def test_the_same_seed_gives_the_same_answer_beside_anybody(model: Transformer) 
     assert answers(0, 11) == answers(5, 11)
     assert answers(0, 11) != answers(0, 12)
     assert answers(0, None) != answers(0, None)
-
-
-@pytest.mark.parametrize(("temperature", "top_p"), [(1.0, 1.0), (0.7, 1.0), (1.0, 0.6), (2.0, 0.95)])
-def test_sampling_follows_the_distribution(temperature: float, top_p: float) -> None:
-    """Against the definition, over an even grid of uniforms; a vocabulary larger than the first guess of top-k."""
-    torch.manual_seed(0)
-    logits = torch.randn(700)
-    probabilities, order = torch.softmax(logits.double() / temperature, 0).sort(descending=True)
-    kept = probabilities[: int((probabilities.cumsum(0) < top_p).sum()) + 1]
-    expected = torch.zeros(700, dtype=torch.float64)
-    expected[order[: len(kept)]] = kept / kept.sum()
-    n = 4000
-    drawn = torch.tensor([sample(logits, temperature, top_p, (i + 0.5) / n) for i in range(n)])
-    counts = torch.bincount(drawn, minlength=700).double()
-    assert (counts / n - expected).abs().max() < 1.5 / n
-
-
-def test_a_tiny_temperature_is_greedy() -> None:
-    logits = torch.tensor([0.1, 3.0, 2.9])
-    assert {sample(logits, 1e-300, 1.0, u) for u in (0.0, 0.5, 0.999999)} == {1}

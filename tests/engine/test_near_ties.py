@@ -62,17 +62,20 @@ def requests() -> list[Submit]:
 
 
 def answers(model: Model, asked: list[Submit], **options: int) -> dict[int, list[Token]]:
+    """Each request comes a step after the one before it."""
     engine = Engine(model, SPEC, max_length=SPEC.context_length, **options)
     told: dict[int, list[Token]] = {request.id: [] for request in asked}
+
+    def step() -> None:
+        for event in engine.step():
+            assert isinstance(event, Token)
+            told[event.id].append(event)
+
     for request in asked:
         engine.submit(request)
-        for event in engine.step():
-            assert isinstance(event, Token)
-            told[event.id].append(event)
+        step()
     while engine.busy:
-        for event in engine.step():
-            assert isinstance(event, Token)
-            told[event.id].append(event)
+        step()
     assert engine.free_tokens == engine.cache_tokens
     return told
 

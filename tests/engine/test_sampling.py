@@ -22,7 +22,7 @@ from transformers import (
 from model_samples import as_llama, peaked_model
 from shosei.engine.engine import Engine
 from shosei.engine.protocol import Failed, LogitRules, PromptScores, Submit, Token, TokenScore
-from shosei.engine.sampling import most_probable, sample
+from shosei.engine.sampling import Adjuster, most_probable, sample
 from shosei.model.transformer import Transformer
 from shosei.spec import preset
 
@@ -154,6 +154,26 @@ def test_nothing_is_scored_unasked(model: Transformer) -> None:
     assert all(event.score is None for event in run(model, Submit(0, PROMPT, 5))[0])
 
 
+@pytest.mark.parametrize(("temperature", "top_p"), [(1.0, 1.0), (0.7, 1.0), (1.0, 0.6), (2.0, 0.95)])
+def test_sampling_follows_the_distribution(temperature: float, top_p: float) -> None:
+    """Against the definition, over an even grid of uniforms; a vocabulary larger than the first guess of top-k."""
+    torch.manual_seed(0)
+    logits = torch.randn(700)
+    probabilities, order = torch.softmax(logits.double() / temperature, 0).sort(descending=True)
+    kept = probabilities[: int((probabilities.cumsum(0) < top_p).sum()) + 1]
+    expected = torch.zeros(700, dtype=torch.float64)
+    expected[order[: len(kept)]] = kept / kept.sum()
+    n = 4000
+    drawn = torch.tensor([sample(logits, temperature, top_p, (i + 0.5) / n) for i in range(n)])
+    counts = torch.bincount(drawn, minlength=700).double()
+    assert (counts / n - expected).abs().max() < 1.5 / n
+
+
+def test_a_tiny_temperature_is_greedy() -> None:
+    logits = torch.tensor([0.1, 3.0, 2.9])
+    assert {sample(logits, 1e-300, 1.0, u) for u in (0.0, 0.5, 0.999999)} == {1}
+
+
 @pytest.mark.parametrize(("top_k", "top_p", "min_p"), [(5, 1.0, 0.0), (0, 1.0, 0.2), (40, 0.7, 0.1), (900, 0.9, 0.0)])
 def test_sampling_keeps_what_transformers_keeps(top_k: int, top_p: float, min_p: float) -> None:
     torch.manual_seed(0)
@@ -168,8 +188,6 @@ def test_sampling_keeps_what_transformers_keeps(top_k: int, top_p: float, min_p:
 
 
 def test_a_bias_is_the_one_of_transformers() -> None:
-    from shosei.engine.sampling import Adjuster
-
     logits, bias = torch.randn(SPEC.vocab_size), {3: 1.5, 100: -7.0}
     expected = SequenceBiasLogitsProcessor({(token,): value for token, value in bias.items()})(
         torch.tensor([PROMPT]), logits[None].clone()

@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 
 from shosei.model.native import structs
-from shosei.model.native.compiler import Compiler, find, zig
 from shosei.model.native.decoder import NativeModel
 from shosei.model.native.instructions import INSTRUCTION_SETS, InstructionSet
 from shosei.model.native.library import Library
@@ -20,15 +19,10 @@ from shosei.model.native.packed_matrix import Format, PackedMatrix
 from shosei.spec import ModelSpec
 
 HERE = [target for target in INSTRUCTION_SETS if target.is_here]
+HAS_CC = shutil.which("cc") is not None
 HAS_ZIG = importlib.util.find_spec("ziglang") is not None
-HAS_COMPILER = shutil.which("cc") is not None or HAS_ZIG
+HAS_COMPILER = HAS_CC or HAS_ZIG
 BLOCK = 32
-
-
-def compilers() -> list[Compiler]:
-    """The system's, and the wheel's if it is another."""
-    first = find()
-    return [first, zig()] if HAS_ZIG and not first.is_zig else [first]
 
 
 def name_of(target: InstructionSet) -> str:
@@ -66,7 +60,7 @@ class PagedMemory:
 
 @dataclass
 class RaggedRows:
-    """A batch as ``decoder.Rows`` has it."""
+    """A batch as ``decoder.Batch`` has it."""
 
     tokens: Tensor
     positions: Tensor

@@ -21,7 +21,6 @@ class BlockPool:
     """
 
     def __init__(self, count: int) -> None:
-        self.count = count
         self._references = [0] * count
         self._free = OrderedDict.fromkeys(range(count))  # in the order in which they are taken
         self._names: dict[int, bytes] = {}

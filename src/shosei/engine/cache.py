@@ -39,7 +39,7 @@ class PagedCache:
 
 
 def _zeros(shape: tuple[int, ...], like: Tensor) -> Tensor:
-    """Zeros, not just any memory: masked positions count as 0 · v, and 0 · NaN is NaN. torch's own would be written."""
+    """Zeros, not just any memory: masked positions count as 0 · v, and 0 · NaN is NaN. torch's are written at once."""
     if like.device.type != "cpu":
         return like.new_zeros(shape)
     mapped = mmap.mmap(-1, max(math.prod(shape) * like.element_size(), 1))

@@ -96,8 +96,8 @@ class Engine:
     def step(self) -> list[Event]:
         """Compute the next token of every running answer, and a part of the prompts that are still to be read.
 
-        Returns what became of the requests that took part: tokens or a failure each, behind the scores of its prompt.
-        Where there is no memory for the step, the newest request fails, and the others take part in the next one.
+        Returns what became of the requests that took part: the scores of its prompt, tokens, or a failure. Where there
+        is no memory for the step, the newest request fails, and the others take part in the next one.
         """
         events = self._empty_inbox()
         try:

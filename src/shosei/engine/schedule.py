@@ -12,13 +12,17 @@ from shosei.engine.stream import TokenStream
 from shosei.spec.generation import BLOCK_TOKENS, PREFILL_TOKENS, blocks_of
 
 _SCORED_AT_ONCE = 256  # tokens of a prompt: each takes the logits of a whole vocabulary
-_MOST_DRAFTED, _DRAFTING_ROWS = 15, 16  # of one stream; of a step at least: a draft that is right saves a step a token
+_MOST_DRAFTED = 15  # tokens of one stream
+_DRAFTING_ROWS = 16  # of all answers with their drafts in a step; more where more rows may stand beside answers
 _by_turn = attrgetter("turn")
 
 
 def rows_beside_on(device: str) -> int:
-    """Rows with which multiplying with the weights takes about as long as reading them does: beside n running answers,
-    so many and n more rows of prompts double a step's time. On two kinds of CPU they are 3 to 8, by the weights."""
+    """How many rows take as long to multiply with the weights as these take to be read.
+
+    A step of n answers takes about twice its time, then, with so many rows of prompts beside it and n more. Measured on
+    two kinds of CPU: 3 to 8, depending on the weights' format.
+    """
     return 4 if device == "cpu" else 256
 
 
@@ -132,8 +136,10 @@ class Schedule:
         self.add(stream)
 
     def _prompt_rows(self, answering: int, filling: int) -> int:
-        """Rows of prompts in a step: for each stream that has no answer yet, and may run, no more than double the time
-        of the ``answering`` ones. So one long prompt holds these up little, and many short ones are soon read."""
+        """How many rows of prompts a step has: as many as double its time, for each stream whose prompt may be read.
+
+        So one long prompt holds the ``answering`` streams up little, and many short ones are soon read.
+        """
         if not answering:
             return PREFILL_TOKENS
         beginning = filling + min(len(self.waiting), self._slots - len(self.running))

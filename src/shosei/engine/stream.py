@@ -59,8 +59,8 @@ class TokenStream:
         return self._uniform
 
     def names(self) -> list[bytes]:
-        """Of its full blocks that need not be computed, if others hold the same: not the last token's, after which
-        logits are wanted, nor those in which tokens are yet to be scored."""
+        """The names of its full blocks that others may have computed for it: not of the last token's block, since the
+        logits after that token are wanted, nor of those in which tokens are yet to be scored."""
         known = len(self.scores) if self.scoring else len(self.tokens) - 1
         return self._first_names(known // BLOCK_TOKENS)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
 from functools import cache
 
 import torch
@@ -44,9 +45,9 @@ def compute_dtype(name: str) -> torch.dtype:
 
 
 @cache
-def gemm_peak(dtype: torch.dtype, seconds: float = _PROBE_S) -> float:
+def gemm_peak(dtype: torch.dtype) -> float:
     """FLOP/s of the best of repeated square products: what this process can do on its device. Measured once."""
-    return _gemm_rate(choose(), dtype, seconds)
+    return _gemm_rate(choose(), dtype)
 
 
 def this_machine() -> Device:
@@ -60,26 +61,24 @@ def this_machine() -> Device:
     return Device("this machine", free_memory(where), _gemm_rate(where, dtype), _read_bandwidth(where), source)
 
 
-def _gemm_rate(where: torch.device, dtype: torch.dtype, seconds: float = _PROBE_S) -> float:
+def _gemm_rate(where: torch.device, dtype: torch.dtype) -> float:
     size = _PEAK_SIZE.get(where.type, 8192)
     a = torch.ones(size, size, dtype=dtype, device=where)
-    best, deadline = float("inf"), time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        begin = time.monotonic()
-        a @ a
-        if where.type != "cpu":
-            torch.accelerator.synchronize(where)
-        best = min(best, time.monotonic() - begin)
-    return 2 * size**3 / best
+    return 2 * size**3 / _least_seconds(where, lambda: a @ a)
 
 
 def _read_bandwidth(where: torch.device) -> float:
     values = torch.ones(_PROBE_BYTES // 8, dtype=torch.int64, device=where)
+    return values.nbytes / _least_seconds(where, values.sum)
+
+
+def _least_seconds(where: torch.device, work: Callable[[], object]) -> float:
+    """Of ``work`` on a device, done again and again for a moment."""
     best, deadline = float("inf"), time.monotonic() + _PROBE_S
     while time.monotonic() < deadline:
         begin = time.monotonic()
-        values.sum()
+        work()
         if where.type != "cpu":
             torch.accelerator.synchronize(where)
         best = min(best, time.monotonic() - begin)
-    return values.nbytes / best
+    return best

@@ -16,8 +16,7 @@ from shosei.spec import ModelSpec
 # torch's fused CPU attention works in blocks far larger than a short question, and its plain form searches the scores
 # for rows that see nothing: up to this length the products themselves are two to eight times faster.
 _SHORT = 256
-
-
+# Standard deviation of the tables, and how large a token's own logit may be at first.
 _TABLE_STD, _OWN_LOGIT = 0.02, 4.0
 
 

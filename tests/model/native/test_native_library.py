@@ -173,14 +173,15 @@ def test_without_a_compiler_the_reason_says_what_to_install(monkeypatch: pytest.
     monkeypatch.setattr(compiler.shutil, "which", lambda name: None)
     monkeypatch.setattr(compiler.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(Unavailable, match=r"install one, or pip install '.\[native\]'"):
-        compiler.find()
+        compiler.compilers()
 
 
 @pytest.mark.skipif(not HAS_ZIG, reason="ziglang is not installed")
 def test_without_the_systems_compiler_the_wheels_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(compiler.shutil, "which", lambda name: None)
-    assert compiler.find() == compiler.zig()
-    assert "clang" in compiler.zig().version
+    (only,) = compiler.compilers()
+    assert only().is_zig
+    assert "clang" in only().version
 
 
 def test_the_switch_and_a_foreign_processor_are_reasons(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -27,8 +27,8 @@ static void run(void *argument) {
 }
 
 void native_product(const Matrix *matrix, const Pool *pool, int64_t rows, const float *x, char *memory, float *out) {
-    int64_t panels = (rows + PANEL - 1) / PANEL * PANEL;
-    Alone a = {matrix, pool, rows, x, out, panels_over(memory, panels, matrix->inputs, matrix->format), 0, {0, 0, 0}};
+    const Panels panels = panels_over(memory, whole_panels(rows), matrix->inputs, matrix->format);
+    Alone a = {matrix, pool, rows, x, out, panels, 0, {0, 0, 0}};
     if (pool->parallel) pool->parallel(run, &a, pool->threads, 0);
     else run(&a);
 }

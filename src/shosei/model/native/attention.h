@@ -1,7 +1,7 @@
 #pragma once
 #include "panels.h"
 
-// Neighbouring rows of one sequence that are attended to together: `count` numbers from `rows`.
+// Neighbouring rows of one sequence that attend together: `count` numbers from `rows`.
 typedef struct {
     int64_t sequence, count;
     const int32_t *rows; // of the batch, in their order

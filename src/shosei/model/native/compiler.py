@@ -26,7 +26,7 @@ SHIPPED = SOURCES / "lib"  # of a release wheel
 # No -ffast-math: gcc links what sets flush-to-zero for the whole process then, and sums would lose their order. No
 # contraction either: both compilers then round alike.
 _FLAGS = ("-std=gnu11", "-O3", "-fPIC", "-shared", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math")
-CACHE = "SHOSEI_NATIVE_CACHE"  # the variable that names the folder for compiled libraries
+CACHE_VARIABLE = "SHOSEI_NATIVE_CACHE"  # the variable that names the folder for compiled libraries
 _OLDEST_GLIBC = ("-target", "x86_64-linux-gnu.2.17")
 _SECONDS, _VERSION_SECONDS = 300, 30
 _SCRATCH = "compiling-"
@@ -49,13 +49,10 @@ class Compiler:
         return (*_FLAGS, *((*target.zig, "-g0") if self.is_zig else target.gcc))
 
 
-def find() -> Compiler:
-    """``cc`` if the system has it, else the wheel's. Raises Unavailable."""
-    return compilers()[0]()
-
-
 def compilers() -> list[Callable[[], Compiler]]:
-    """The system's, then the wheel's for where that one fails; a call runs it. Raises Unavailable if there is none."""
+    """The system's ``cc``, then the wheel's, for where that one fails or is missing; a call asks it for its version.
+
+    Raises Unavailable if there is neither."""
     compilers: list[Callable[[], Compiler]] = []
     if system := shutil.which("cc"):
         compilers.append(lambda: Compiler((system,), False, _version((system, "--version"))))
@@ -144,7 +141,7 @@ def _scratch(folder: Path) -> Iterator[Path]:
         with tempfile.TemporaryDirectory(prefix=_SCRATCH, dir=folder) as scratch:
             yield Path(scratch)
     except OSError as error:
-        raise Unavailable(f"compiled libraries cannot be kept in {folder}: {error}; {CACHE} may name another") from None
+        raise _no_place(folder, error) from None
 
 
 def shipped_name(target: InstructionSet) -> Path:
@@ -161,18 +158,22 @@ def source_hash() -> str:
 
 
 def cache_folder() -> Path:
-    """Where compiled libraries are kept: ``CACHE``, or ``shosei/native`` in the user's cache.
+    """Where compiled libraries are kept: ``CACHE_VARIABLE``, or ``shosei/native`` in the user's cache.
 
     What lies there is loaded into this process, so that nobody else may be able to write to it. Raises Unavailable.
     """
-    named = os.environ.get(CACHE)
+    named = os.environ.get(CACHE_VARIABLE)
     folder: Path | str = named or "the user's cache"
     try:
         folder = Path(named).expanduser() if named else user_cache() / "native"
         own_folder(folder)
     except (OSError, RuntimeError) as error:
-        raise Unavailable(f"compiled libraries cannot be kept in {folder}: {error}; {CACHE} may name another") from None
+        raise _no_place(folder, error) from None
     return folder
+
+
+def _no_place(folder: Path | str, error: Exception) -> Unavailable:
+    return Unavailable(f"compiled libraries cannot be kept in {folder}: {error}; {CACHE_VARIABLE} may name another")
 
 
 def _version(command: tuple[str, ...]) -> str:

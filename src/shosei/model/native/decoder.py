@@ -30,8 +30,8 @@ _VECTORS = {
 }
 
 
-class Rows(Protocol):
-    """``engine.batch.Batch``: N rows of S sequences, W of them wanted; all tensors on the CPU and contiguous."""
+class Batch(Protocol):
+    """As ``engine.batch.Batch``: N rows of S sequences, W of them wanted; all tensors on the CPU and contiguous."""
 
     @property
     def tokens(self) -> Tensor: ...  # (N,) int64
@@ -46,8 +46,8 @@ class Rows(Protocol):
 
 
 class KeysAndValues(Protocol):
-    """``engine.cache.PagedCache``: (layers, blocks, KV, 32, head_dim) each, in bfloat16; of a block and head, tokens
-    and values lie together."""
+    """As ``engine.cache.PagedCache``: (layers, blocks, KV, 32, head_dim) each, in bfloat16. The last two dimensions, a
+    head's tokens of one block, lie together."""
 
     k: Tensor
     v: Tensor
@@ -73,7 +73,6 @@ class NativeModel:
         self._format, self._head_format = Format.of(weights.layers), Format.of(weights.head)
         self._matrices: dict[str, tuple[PackedMatrix, slice]] = {}  # by the module that fills a part of them
         self._vectors: dict[str, Tensor] = {}
-        self._missing: set[str] = set()
         self._layers = (structs.Layer * spec.n_layers)()
         for number in range(spec.n_layers):
             self._prepare_layer(number)
@@ -85,12 +84,6 @@ class NativeModel:
         self._rates = rates.float().contiguous()
         self._memory = torch.empty(0, dtype=torch.uint8)
         self._model = self._struct(magnitude)
-
-    @property
-    def nbytes(self) -> int:
-        """Of all that a step reads, and of the input table."""
-        matrices = {id(matrix): matrix.nbytes for matrix, _ in self._matrices.values()}
-        return sum(matrices.values()) + self._table.nbytes + sum(vector.nbytes for vector in self._vectors.values())
 
     @property
     def kernels(self) -> dict[str, str]:
@@ -112,7 +105,7 @@ class NativeModel:
             (matrix.fill if kind == "weight" else matrix.fill_bias)(tensor, units)
 
     @torch.inference_mode()
-    def logits(self, batch: Rows, cache: KeysAndValues) -> Tensor:
+    def logits(self, batch: Batch, cache: KeysAndValues) -> Tensor:
         """Store the keys and values of all rows of ``batch`` in ``cache``, then let each attend to its sequence up to
         itself; the logits after the wanted rows, (W, V) in float32.
 

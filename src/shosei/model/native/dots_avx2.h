@@ -1,10 +1,10 @@
-// A tile of a product, as in dots_avx512.h, with AVX2 and FMA: four rows and a part of the unit's outputs at a time.
+// A tile of a product, as in dots_avx512.h, with AVX2 and FMA: a part of the unit's outputs at a time, for want of
+// registers. One row alone takes all of them: it reads memory from end to end, and while one sum waits for its last
+// addition the others go on.
 #pragma once
 #include "panels.h"
 
 #define TILE 12
-// One row alone takes all of the unit's outputs at a time: it reads memory from end to end, and while one sum waits for
-// itself others go on. More rows take one part of the outputs after the other, for want of registers.
 
 INLINE __m256 odd_bf16(__m256i pairs) {
     return _mm256_castsi256_ps(_mm256_and_si256(pairs, _mm256_set1_epi32(0xffff0000)));

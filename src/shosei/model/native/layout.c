@@ -1,12 +1,14 @@
+// Where everything in a step's memory lies, and which rows attend together.
 #include "step.h"
+
+// How many phases hand out their work by a counter: five a layer (attention and four products), and the head.
+static int64_t shared_phases(const Model *m) { return 5 * m->n_layers + 1; }
 
 static char *reserve(char **memory, int64_t bytes) {
     char *begin = *memory;
     *memory += (bytes + 63) / 64 * 64;
     return begin;
 }
-
-static int64_t whole_panels(int64_t rows) { return (rows + PANEL - 1) / PANEL * PANEL; }
 
 int64_t lay_out_step(Step *s, const Model *m, const Batch *b, char *memory) {
     const int64_t attention = m->n_heads * m->head_dim, rows = b->rows, panels = whole_panels(rows);
@@ -27,7 +29,7 @@ int64_t lay_out_step(Step *s, const Model *m, const Batch *b, char *memory) {
     s->all.spans = (Span *)reserve(&end, rows * sizeof(Span));
     s->last.spans = (Span *)reserve(&end, rows * sizeof(Span));
     s->meeting = (Meeting *)reserve(&end, sizeof *s->meeting);
-    s->taken = (atomic_llong *)reserve(&end, (5 * m->n_layers + 1) * sizeof *s->taken);
+    s->taken = (atomic_llong *)reserve(&end, shared_phases(m) * sizeof *s->taken);
     s->scratch_bytes = (attention_bytes(m) + 63) / 64 * 64;
     s->scratch = reserve(&end, s->scratch_bytes * m->pool.threads);
     return end - memory;
@@ -58,5 +60,5 @@ void group_rows(Step *s) {
     s->all = cut(s, s->rows, b->rows, (Span *)s->all.spans);
     s->last = cut(s, s->last_rows, b->wanted_rows, (Span *)s->last.spans);
     memset(s->meeting, 0, sizeof *s->meeting);
-    for (int64_t i = 0; i < 5 * s->model->n_layers + 1; i++) atomic_init(&s->taken[i], 0);
+    for (int64_t i = 0; i < shared_phases(s->model); i++) atomic_init(&s->taken[i], 0);
 }

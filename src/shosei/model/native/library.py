@@ -10,10 +10,10 @@ from functools import cache
 
 from shosei.errors import InputError
 from shosei.model.native import structs
-from shosei.model.native.compiler import CACHE, Compiler, Unavailable, compiled
+from shosei.model.native.compiler import CACHE_VARIABLE, Compiler, Unavailable, compiled
 from shosei.model.native.instructions import INSTRUCTION_SETS, InstructionSet, best
 
-SWITCH = "SHOSEI_NATIVE"
+SWITCH_VARIABLE = "SHOSEI_NATIVE"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -34,12 +34,12 @@ def library() -> Library:
     """The one for this processor; that of a lesser instruction set, where the variable ``SHOSEI_NATIVE`` names it.
     Raises Unavailable, with the reason, where there can be none, and where the variable is 0; InputError where it is
     neither that nor 1."""
-    switch = os.environ.get(SWITCH) or None
+    switch = os.environ.get(SWITCH_VARIABLE) or None
     if switch == "0":
-        raise Unavailable(f"{SWITCH} is 0")
+        raise Unavailable(f"{SWITCH_VARIABLE} is 0")
     choices = ["0", "1", *(each.name for each in INSTRUCTION_SETS)]
     if switch and switch not in choices:
-        raise InputError(f"{SWITCH} is '{switch}'; set it to one of {', '.join(choices)}, or unset it")
+        raise InputError(f"{SWITCH_VARIABLE} is '{switch}'; set it to one of {', '.join(choices)}, or unset it")
     target = best(switch)
     if target is None:
         raise Unavailable("this processor has neither AVX2 nor AVX-512, or not the one that was chosen")
@@ -59,7 +59,7 @@ def load(target: InstructionSet, compiler: Compiler | None = None) -> Library:
         functions.native_pack_int4.argtypes = [c_int64, c_int64, c_void_p, c_void_p, c_int64]
         _require_same_structs(functions)
     except (OSError, AttributeError) as error:
-        raise Unavailable(f"{path} cannot be loaded ({error}); {CACHE} may name another folder") from None
+        raise Unavailable(f"{path} cannot be loaded ({error}); {CACHE_VARIABLE} may name another folder") from None
     return Library(target, functions)
 
 

@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from shosei.model import int4, int8
+from shosei.model import int8
 from shosei.model.native.library import Library
 from shosei.model.native.structs import Matrix
+from shosei.model.threads import threads
 from shosei.spec.generation import WeightFormat
 
 UNIT = 32
@@ -52,15 +53,11 @@ class PackedMatrix:
         self._scales = torch.zeros(count, UNIT) if weights is Format.INT8 else None
         self._bias = torch.zeros(count, UNIT) if bias else None
 
-    @property
-    def nbytes(self) -> int:
-        return sum(tensor.nbytes for tensor in (self._units, self._scales, self._bias) if tensor is not None)
-
     def fill(self, weight: Tensor, units: slice) -> None:
         """Take ``weight`` (outputs, inputs) as those of the units ``units``, which may be every second one."""
         scales = self._units if self._scales is None else self._scales
         parts = (torch.split(tensor[units], _ROWS // UNIT) for tensor in (self._units, scales))
-        list(int4.threads().map(self._fill, torch.split(weight.detach(), _ROWS), *parts))
+        list(threads().map(self._fill, torch.split(weight.detach(), _ROWS), *parts))
 
     def _fill(self, weight: Tensor, units: Tensor, scales: Tensor) -> None:
         whole = F.pad(weight.bfloat16(), (0, 0, 0, -len(weight) % UNIT)).contiguous()

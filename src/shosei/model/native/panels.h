@@ -14,12 +14,15 @@ typedef struct {
     float *sums;            // the same: scale * the sum of the codes, what an offset is multiplied with (INT4)
 } Panels;
 
+// So many rows, and those that fill up the last panel.
+INLINE int64_t whole_panels(int64_t rows) { return (rows + PANEL - 1) / PANEL * PANEL; }
+
 INLINE int64_t panel_words(const Panels *p) { return p->inputs / (p->format == BF16 ? 2 : 4) * PANEL; }
 
 // Bytes of one row, with all that goes with it.
-INLINE int64_t panel_row_bytes(int64_t inputs) { return inputs * 2; } // 8-bit rows: 1 + 3 * 4 / 32
+INLINE int64_t panel_row_bytes(int64_t inputs) { return inputs * 2; } // in 8 bits 1 + 3 * 4 / 32 would do
 
-// Panels over `memory` of rows * panel_row_bytes; rows are counted to whole tiles.
+// Panels over `memory` of rows * panel_row_bytes; `rows` fills whole panels.
 INLINE Panels panels_over(char *memory, int64_t rows, int64_t inputs, int64_t format) {
     int64_t groups = rows * inputs / UNIT;
     float *scales = (float *)(memory + rows * inputs);

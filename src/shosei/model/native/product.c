@@ -1,4 +1,5 @@
-// A matrix times some rows. Threads take chunks of outputs by turns: one that the system holds up holds up no other.
+// A matrix times some rows. Threads take chunks of outputs as they come free: one that the system holds up does not
+// hold up the others.
 #include "product.h"
 #include "tile.h"
 

@@ -1,10 +1,10 @@
-"""What the C files compute, in torch and in float32: their tests' oracle, and the shortest description of each."""
+"""What the products in C compute, in torch: their tests' oracle, and the shortest description of each. A whole step in
+C is held against ``Transformer``."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from shosei.model import int4, int8
 from shosei.model.native.packed_matrix import UNIT, Format
@@ -36,18 +36,3 @@ def product(x: Tensor, weight: Tensor, packed: Format, bias: Tensor | None = Non
     """(rows, inputs) to (rows, outputs), summed in float64; ``tile.h``, ``product.c``."""
     exact = rows(x, packed).double() @ weights(weight, packed).double().T
     return exact if bias is None else exact + bias.double()
-
-
-def attention(q: Tensor, k: Tensor, v: Tensor, positions: Tensor) -> Tensor:
-    """Queries (rows, heads, head_dim) at ``positions``, over one sequence's keys and values (KV heads, tokens,
-    head_dim), each up to its own position; ``attention.c``."""
-    group = q.shape[1] // len(k)
-    scores = torch.einsum("rhd,htd->hrt", q * q.shape[2] ** -0.5, k.repeat_interleave(group, 0))
-    hidden = torch.arange(k.shape[1]) > positions[:, None]
-    shares = scores.masked_fill(hidden, -torch.inf).softmax(-1)
-    return torch.einsum("hrt,htd->rhd", shares, v.repeat_interleave(group, 0))
-
-
-def swiglu(gate: Tensor, up: Tensor) -> Tensor:
-    """``product.c``."""
-    return F.silu(gate) * up

@@ -36,7 +36,7 @@ static void norm(const Model *m, const float *x, const float *weight, const Pane
 }
 
 static Panels panels_for(const Matrix *next, char *memory, int64_t rows) {
-    return panels_over(memory, (rows + PANEL - 1) / PANEL * PANEL, next->inputs, next->format);
+    return panels_over(memory, whole_panels(rows), next->inputs, next->format);
 }
 
 static Panels norm_rows(const Step *s, const Thread *t, const float *x, int64_t rows, const float *weight,
@@ -68,7 +68,7 @@ static void begin(const Step *s, const Thread *t) {
 }
 
 // A head of queries or keys: normed, where there is a norm, and rotated: value i pairs with value i + head_dim / 2.
-static void turn(const Step *s, int64_t row, float *head, const float *norm) {
+static void rotate(const Step *s, int64_t row, float *head, const float *norm) {
     const int64_t dim = s->model->head_dim, half = dim / 2;
     const float *cosines = s->cosines + row * half, *sines = s->sines + row * half;
     if (norm) {
@@ -82,12 +82,12 @@ static void turn(const Step *s, int64_t row, float *head, const float *norm) {
     }
 }
 
-static void keep(uint16_t *to, const float *head, int64_t dim) {
+static void store_head(uint16_t *to, const float *head, int64_t dim) {
     for (int64_t i = 0; i < dim; i += LANES) store_bf16(to + i, load(head + i));
 }
 
-// Rotate the queries of a row where they are; its keys and values go into the cache.
-static void enter(const Step *s, int64_t layer, int64_t row) {
+// Keys and values of a row into the cache, its queries rotated where they are.
+static void fill_cache(const Step *s, int64_t layer, int64_t row) {
     const Model *m = s->model;
     const int64_t dim = m->head_dim, position = s->batch->positions[row];
     const int32_t *table = s->batch->tables + s->sequences[row] * s->batch->table_width;
@@ -95,11 +95,11 @@ static void enter(const Step *s, int64_t layer, int64_t row) {
     float *queries = s->qkv + row * (m->n_heads + 2 * m->n_kv_heads) * dim;
     float *keys = queries + m->n_heads * dim, *values = keys + m->n_kv_heads * dim;
     int64_t at = layer * s->cache->layer_stride + block * s->cache->block_stride + token * dim;
-    for (int64_t head = 0; head < m->n_heads; head++) turn(s, row, queries + head * dim, m->layers[layer].query_norm);
+    for (int64_t head = 0; head < m->n_heads; head++) rotate(s, row, queries + head * dim, m->layers[layer].query_norm);
     for (int64_t head = 0; head < m->n_kv_heads; head++, at += s->cache->head_stride) {
-        turn(s, row, keys + head * dim, m->layers[layer].key_norm);
-        keep(s->cache->k + at, keys + head * dim, dim);
-        keep(s->cache->v + at, values + head * dim, dim);
+        rotate(s, row, keys + head * dim, m->layers[layer].key_norm);
+        store_head(s->cache->k + at, keys + head * dim, dim);
+        store_head(s->cache->v + at, values + head * dim, dim);
     }
 }
 
@@ -128,7 +128,7 @@ static void layer(const Step *s, Thread *t, int64_t number) {
     float *x = s->residual;
     Panels normed = norm_rows(s, t, x, all, l->attention_norm, &l->qkv);
     product(s, t, &l->qkv, &normed, all, STORE, s->qkv, NULL);
-    EACH_OWN(row, all, t) enter(s, number, row);
+    EACH_OWN(row, all, t) fill_cache(s, number, row);
     if (last) x = narrow(s, t);
     meet(s->meeting, t->threads);
     Panels attended = panels_for(&l->output, s->middle, rows), activated = panels_for(&l->down, s->middle, rows);

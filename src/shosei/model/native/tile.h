@@ -1,4 +1,5 @@
-// A tile of a product in any format: some rows times one unit of a matrix, added to sums[row][32].
+// A tile of a product in any format, some rows times one unit of a matrix: added to sums[row][32] in bfloat16, written
+// there in 8 and 4 bits.
 #pragma once
 #ifdef __AVX512F__
 #include "dots_avx512.h"

@@ -53,7 +53,7 @@ INLINE float sum(floats v) { // in halves, the same order everywhere
     return part[0];
 }
 
-INLINE floats larger(floats a, floats b) { // of b where a is NaN
+INLINE floats larger(floats a, floats b) { // b where a is NaN
     ints mask = a > b;
     return (floats)((mask & (ints)a) | (~mask & (ints)b));
 }
