@@ -11,12 +11,14 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from serve_front import ASK, CONTEXT, TOKENIZER, Front, player, serving
-from shosei.engine.protocol import Failed, Hello, LogitRules, Submit, Token, frame
+from shosei.engine.client import EngineLost
+from shosei.engine.protocol import ClientMessage, Failed, FrameDecoder, Hello, LogitRules, Submit, Token, frame
 from shosei.serve import engine_link
 from shosei.serve.counters import Counters
 from shosei.serve.engine_link import EngineLink
 from shosei.serve.exchange import server_access
 from shosei.wire.access import AccessRules
+from shosei.wire.api_error import ApiError
 from shosei.wire.api_keys import ApiKeys
 
 OTHER = {"messages": [{"role": "user", "content": "東京の天気は？"}]}
@@ -146,6 +148,70 @@ def test_a_bystander_is_told_from_the_guilty(play: Callable[..., None]) -> None:
         assert (await front.post(OTHER))[0] == 200
 
     play(scene)
+
+
+@pytest.fixture
+def fragile(tmp_path: Path) -> Callable[[Callable[[EngineLink], Any]], None]:
+    """Runs a coroutine function over the link to an engine of one slot, which makes two tokens for the prompt [1], and
+    dies of the prompt [2] after the first."""
+
+    async def engine(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(frame(Hello("fragile", 320, CONTEXT, 1, CONTEXT)))
+        decoder = FrameDecoder[ClientMessage](ClientMessage)
+        while data := await reader.read(1 << 16):
+            for message in decoder.feed(data):
+                if isinstance(message, Submit):
+                    writer.write(frame(Token(message.id, 7)))
+                    if message.prompt == [2]:
+                        writer.close()
+                        return
+                    writer.write(frame(Token(message.id, 8, "stop")))
+        writer.close()
+
+    def play(scene: Callable[[EngineLink], Any]) -> None:
+        async def all_of_it() -> None:
+            async with await asyncio.start_unix_server(engine, tmp_path / "s"), asyncio.timeout(20):
+                link = EngineLink(tmp_path / "s", Counters("fragile"))
+                await scene(link)
+                await link.close()
+
+        asyncio.run(all_of_it())
+
+    return play
+
+
+async def read(link: EngineLink, request: Submit) -> list[Any]:
+    return [message async for message in link.submit(request)]
+
+
+def test_an_answer_that_its_client_has_not_read_yet_is_not_what_an_engine_dies_of(fragile: Callable[..., None]) -> None:
+    async def scene(link: EngineLink) -> None:
+        for _ in range(2):
+            unread = link.submit(Submit(0, [1], 5))
+            await anext(unread)
+            await asyncio.sleep(0.05)
+            assert (link.load().running, link.load().cache_share) == (0, 0)
+            with pytest.raises(EngineLost):
+                await read(link, Submit(0, [2], 5))
+            assert len([message async for message in unread]) == 1
+        with pytest.raises(ApiError, match="died twice"):
+            await read(link, Submit(0, [2], 5))
+        assert len(await read(link, Submit(0, [1], 5))) == 2
+
+    fragile(scene)
+
+
+def test_a_client_that_leaves_without_having_read_of_the_death_clears_no_request(fragile: Callable[..., None]) -> None:
+    async def scene(link: EngineLink) -> None:
+        for _ in range(2):
+            left = link.submit(Submit(0, [2], 5))
+            await anext(left)
+            await asyncio.sleep(0.05)
+            await left.aclose()
+        with pytest.raises(ApiError, match="died twice"):
+            await read(link, Submit(0, [2], 5))
+
+    fragile(scene)
 
 
 def test_a_quarantine_ends_and_its_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:

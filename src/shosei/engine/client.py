@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from pathlib import Path
 
 import msgspec
 
 from shosei.engine.protocol import (
+    AnswerMessage,
     Cancel,
     EngineMessage,
     Failed,
@@ -22,10 +23,13 @@ from shosei.engine.protocol import (
     Submit,
     Token,
     frame,
+    is_last,
 )
 
 _READ_BYTES = 1 << 16
 _RETRY_S = 0.05
+
+Listener = Callable[[AnswerMessage | None], object]
 
 
 class EngineLost(Exception):
@@ -48,7 +52,7 @@ class EngineClient:
         self.lost = False
         self._writer = writer
         self._numbers = itertools.count(1)
-        self._waiting: dict[int, asyncio.Queue[Token | PromptScores | Failed | None]] = {}
+        self._waiting: dict[int, Listener] = {}
         self._reading = asyncio.create_task(self._read(reader))
 
     @classmethod
@@ -98,8 +102,14 @@ class EngineClient:
                 if isinstance(token, Token):
                     yield token
 
-    async def submit(self, request: Submit) -> AsyncGenerator[Token | PromptScores, None]:
-        """As ``generate``, for all that a request may ask; its id is chosen here."""
+    async def submit(
+        self, request: Submit, listener: Listener | None = None
+    ) -> AsyncGenerator[Token | PromptScores, None]:
+        """As ``generate``, for all that a request may ask; its id is chosen here.
+
+        ``listener`` hears each message as it comes, however late that is then read, and None where the engine goes
+        away.
+        """
         if self.lost:
             raise EngineLost("the engine's connection is closed")
         number = next(self._numbers)
@@ -107,7 +117,14 @@ class EngineClient:
             submit = frame(msgspec.structs.replace(request, id=number))
         except (OverflowError, ProtocolError) as error:
             raise GenerationFailed(f"the request does not fit a message: {error}", "invalid_request") from None
-        messages = self._waiting[number] = asyncio.Queue()
+        messages: asyncio.Queue[AnswerMessage | None] = asyncio.Queue()
+
+        def take(message: AnswerMessage | None) -> None:
+            messages.put_nowait(message)
+            if listener:
+                listener(message)
+
+        self._waiting[number] = take
         self._writer.write(submit)
         finished = False
         try:
@@ -115,7 +132,7 @@ class EngineClient:
                 message = await messages.get()
                 if message is None:
                     raise EngineLost("the engine went away in the middle of an answer")
-                finished = isinstance(message, Failed) or (isinstance(message, Token) and message.finish != "")
+                finished = is_last(message)
                 if isinstance(message, Failed):
                     raise GenerationFailed(message.message, message.kind)
                 yield message
@@ -138,15 +155,15 @@ class EngineClient:
             while True:
                 for message in decoder.feed(await _read_some(reader)):
                     if not isinstance(message, Hello) and message.id in self._waiting:
-                        self._waiting[message.id].put_nowait(message)
+                        self._waiting[message.id](message)
         except (EngineLost, ProtocolError, OSError):
             self._drop()
 
     def _drop(self) -> None:
         self.lost = True
         self._writer.close()
-        for messages in self._waiting.values():
-            messages.put_nowait(None)
+        for take in self._waiting.values():
+            take(None)
 
 
 async def _read_some(reader: asyncio.StreamReader) -> bytes:
