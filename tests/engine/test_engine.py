@@ -98,6 +98,24 @@ def test_a_stop_id_ends_the_answer_and_is_not_part_of_it(model: Transformer) -> 
     assert answer_greedily(model, SPEC, [prompt], [10], [stop])[0] == free[: free.index(stop)]
 
 
+class Counted(int):
+    compared = 0
+
+    def __eq__(self, other: object) -> bool:
+        Counted.compared += 1
+        return int(self) == other
+
+    __hash__ = int.__hash__
+
+
+def test_stop_ids_are_not_looked_through_for_each_token(model: Transformer) -> None:
+    """A request may have as many as fit its message, and all others would wait."""
+    engine = Engine(model, SPEC, slots=1)
+    engine.submit(Submit(0, [1, 2], 20, stop_ids=[Counted(1000 + number) for number in range(1000)]))
+    assert len(run(engine)[0]) == 20
+    assert Counted.compared < 1000
+
+
 def test_an_answer_ends_where_the_context_does(model: Transformer) -> None:
     engine = Engine(model, SPEC, slots=2)
     engine.submit(Submit(0, [1] * 60, max_tokens=50))

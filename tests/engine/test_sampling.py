@@ -107,6 +107,26 @@ def test_penalties_follow_openais_formula(model: Transformer, llama: LlamaForCau
     assert expected != answer(model)
 
 
+def test_penalties_are_not_lost_in_the_rounding_of_bfloat16() -> None:
+    """Logits of about 20 are an eighth apart there: of two that are equal, the one that came before is to lose."""
+    spec = replace(SPEC, n_layers=1)
+    model = peaked_model(spec, seed=2).bfloat16()
+    with torch.no_grad():
+        model.lm_head.weight.zero_()
+        model.lm_head.weight[[5, 9]] = model.norm.weight / model.norm.weight.square().sum() * 20
+        model.layers[0].self_attn.o_proj.weight.zero_()
+        model.layers[0].mlp.down_proj.weight.zero_()
+        model.embed_tokens.weight.fill_(1.0)
+    engine = Engine(model, spec, slots=1)
+    engine.submit(Submit(0, PROMPT, 4, rules=LogitRules(presence_penalty=0.01, frequency_penalty=0.01), alternatives=2))
+    events: list[Any] = []
+    while engine.busy:
+        events += engine.step()
+    ((_, first), (_, second)) = events[0].score.best
+    assert first == second
+    assert ids(events) == [5, 9, 5, 9]
+
+
 def test_no_stop_id_comes_among_the_first_tokens(model: Transformer) -> None:
     free = answer(model)
     stop = free[2]

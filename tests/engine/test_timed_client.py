@@ -11,6 +11,7 @@ import pytest
 from engine_process import SPEC, engine_at_work, make_engine_model
 from shosei.engine.client import EngineLost, GenerationFailed
 from shosei.engine.engine import answer_greedily
+from shosei.engine.protocol import Hello, frame
 from shosei.engine.timed_client import TimedClient
 from shosei.model import folder
 
@@ -67,3 +68,15 @@ def test_an_engine_that_goes_away() -> None:
     theirs.close()
     with pytest.raises(EngineLost, match="closed the connection"):
         TimedClient(ours)
+
+
+def test_an_engine_that_is_killed_before_it_has_read_what_is_asked() -> None:
+    ours, theirs = socket.socketpair()
+    theirs.sendall(frame(Hello("small", 300, 4000, 4, 16_000)))
+    with TimedClient(ours) as client:
+        stream = client.submit(PROMPTS[0], 3)
+        theirs.close()
+        with pytest.raises(EngineLost, match="closed the connection"):
+            client.read_until(lambda: bool(stream.finish))
+        with pytest.raises(EngineLost, match="closed the connection"):
+            client.submit(PROMPTS[0], 3)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,17 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from serve_front import ASK, CONTEXT, TOKENIZER, Front, player, serving
 from shosei.engine.client import EngineLost
-from shosei.engine.protocol import (
-    ClientMessage,
-    Failed,
-    FrameDecoder,
-    Hello,
-    LogitRules,
-    PromptScores,
-    Submit,
-    Token,
-    frame,
-)
+from shosei.engine.protocol import ClientMessage, Failed, FrameDecoder, Hello, LogitRules, Submit, Token, frame
 from shosei.serve import engine_link
 from shosei.serve.counters import Counters
 from shosei.serve.engine_link import EngineLink
@@ -47,10 +37,6 @@ async def metrics(front: Front) -> dict[tuple[str, ...], float]:
         for family in families
         for sample in family.samples
     }
-
-
-async def all_of(messages: AsyncIterator[Token | PromptScores]) -> list[Token]:
-    return [message async for message in messages if isinstance(message, Token)]
 
 
 def test_what_the_engine_died_of_twice_is_refused_and_nothing_else_is(play: Callable[..., None]) -> None:
@@ -137,44 +123,6 @@ def test_a_connection_to_the_engine_is_used_by_the_next_who_asks_though_the_firs
     asyncio.run(scene())
 
 
-def test_whose_answer_was_made_but_not_yet_read_neither_runs_nor_is_suspected(tmp_path: Path) -> None:
-    made, other = Submit(0, [1], 2), Submit(0, [2], 2)
-    connections: list[asyncio.StreamWriter] = []
-
-    async def engine(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        connections.append(writer)
-        writer.write(frame(Hello("scripted", 320, CONTEXT, 1, CONTEXT)))
-        decoder = FrameDecoder[ClientMessage](ClientMessage)
-        while data := await reader.read(1 << 16):
-            for message in decoder.feed(data):
-                if isinstance(message, Submit):
-                    writer.write(frame(Token(message.id, 5, "")))
-                    if message.prompt == made.prompt and len(connections) == 1:
-                        writer.write(frame(Token(message.id, 6, "length")))
-                    else:
-                        writer.close()
-
-    async def scene() -> None:
-        async with await asyncio.start_unix_server(engine, tmp_path / "s"):
-            link = EngineLink(tmp_path / "s", Counters("scripted"))
-            answer = link.submit(made)
-            await anext(answer)
-            async with asyncio.timeout(30):
-                while link.load().running:
-                    await asyncio.sleep(0.01)
-            with pytest.raises(EngineLost):
-                await all_of(link.submit(other))
-            assert [token.token for token in await all_of(answer)] == [6]
-            for _ in range(2):  # its first death, and its second
-                with pytest.raises(EngineLost):
-                    await all_of(link.submit(made))
-            with pytest.raises(ApiError, match="died twice"):
-                await all_of(link.submit(made))
-            await link.close()
-
-    asyncio.run(scene())
-
-
 def test_a_bystander_is_told_from_the_guilty(play: Callable[..., None]) -> None:
     """Both are in flight when the engine dies; afterwards they run one after the other."""
 
@@ -200,6 +148,70 @@ def test_a_bystander_is_told_from_the_guilty(play: Callable[..., None]) -> None:
         assert (await front.post(OTHER))[0] == 200
 
     play(scene)
+
+
+@pytest.fixture
+def fragile(tmp_path: Path) -> Callable[[Callable[[EngineLink], Any]], None]:
+    """Runs a coroutine function over the link to an engine of one slot, which makes two tokens for the prompt [1], and
+    dies of the prompt [2] after the first."""
+
+    async def engine(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(frame(Hello("fragile", 320, CONTEXT, 1, CONTEXT)))
+        decoder = FrameDecoder[ClientMessage](ClientMessage)
+        while data := await reader.read(1 << 16):
+            for message in decoder.feed(data):
+                if isinstance(message, Submit):
+                    writer.write(frame(Token(message.id, 7)))
+                    if message.prompt == [2]:
+                        writer.close()
+                        return
+                    writer.write(frame(Token(message.id, 8, "stop")))
+        writer.close()
+
+    def play(scene: Callable[[EngineLink], Any]) -> None:
+        async def all_of_it() -> None:
+            async with await asyncio.start_unix_server(engine, tmp_path / "s"), asyncio.timeout(20):
+                link = EngineLink(tmp_path / "s", Counters("fragile"))
+                await scene(link)
+                await link.close()
+
+        asyncio.run(all_of_it())
+
+    return play
+
+
+async def read(link: EngineLink, request: Submit) -> list[Any]:
+    return [message async for message in link.submit(request)]
+
+
+def test_an_answer_that_its_client_has_not_read_yet_is_not_what_an_engine_dies_of(fragile: Callable[..., None]) -> None:
+    async def scene(link: EngineLink) -> None:
+        for _ in range(2):
+            unread = link.submit(Submit(0, [1], 5))
+            await anext(unread)
+            await asyncio.sleep(0.05)
+            assert (link.load().running, link.load().cache_share) == (0, 0)
+            with pytest.raises(EngineLost):
+                await read(link, Submit(0, [2], 5))
+            assert len([message async for message in unread]) == 1
+        with pytest.raises(ApiError, match="died twice"):
+            await read(link, Submit(0, [2], 5))
+        assert len(await read(link, Submit(0, [1], 5))) == 2
+
+    fragile(scene)
+
+
+def test_a_client_that_leaves_without_having_read_of_the_death_clears_no_request(fragile: Callable[..., None]) -> None:
+    async def scene(link: EngineLink) -> None:
+        for _ in range(2):
+            left = link.submit(Submit(0, [2], 5))
+            await anext(left)
+            await asyncio.sleep(0.05)
+            await left.aclose()
+        with pytest.raises(ApiError, match="died twice"):
+            await read(link, Submit(0, [2], 5))
+
+    fragile(scene)
 
 
 def test_a_quarantine_ends_and_its_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:

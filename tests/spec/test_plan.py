@@ -16,7 +16,14 @@ from shosei.errors import InputError
 from shosei.quantity import parse_bytes, parse_count, shown_bytes, shown_count, shown_seconds
 from shosei.spec import PRESETS, preset
 from shosei.spec.device import DEVICES, parse_devices
-from shosei.spec.generation import WeightFormat, block_bytes, cache_blocks, decode_seconds, generation_memory
+from shosei.spec.generation import (
+    WeightFormat,
+    block_bytes,
+    cache_blocks,
+    decode_seconds,
+    generation_memory,
+    slot_context,
+)
 from shosei.spec.plan import compute_optimal_tokens, plan
 from shosei.spec.solve import FREE, CostLimit, solve
 from shosei.spec.training import TrainingStep, optimizer_bytes, train_flops, training_memory, update_flops
@@ -195,6 +202,14 @@ def test_a_cache_takes_what_the_slots_could_need_or_what_the_memory_holds() -> N
     assert blocks(64, one) == 2048 // 32
     with pytest.raises(InputError, match=r"for 2,048 tokens; .* are free: lower --context or give --weights int4"):
         blocks(64, one - 1)
+
+
+def test_a_context_holds_a_prompt_and_its_answer_and_no_more_than_the_models() -> None:
+    nano = preset("nano")
+    assert [slot_context(nano, asked) for asked in (0, 2, 512)] == [512, 2, 512]
+    for asked, words in ((1, "take two tokens at least"), (513, "a context of 512 tokens; give no more")):
+        with pytest.raises(InputError, match=words):
+            slot_context(nano, asked)
 
 
 def test_a_preset_that_does_not_fit_is_told_so(shosei: Shosei) -> None:

@@ -6,12 +6,12 @@ import asyncio
 import contextlib
 import itertools
 from collections.abc import AsyncGenerator, Callable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
 
 from shosei.engine.protocol import (
+    AnswerMessage,
     Cancel,
     EngineMessage,
     Failed,
@@ -23,10 +23,13 @@ from shosei.engine.protocol import (
     Submit,
     Token,
     frame,
+    is_last,
 )
 
 _READ_BYTES = 1 << 16
 _RETRY_S = 0.05
+
+Listener = Callable[[AnswerMessage | None], object]
 
 
 class EngineLost(Exception):
@@ -41,14 +44,6 @@ class GenerationFailed(Exception):
         self.kind = kind
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Answer:
-    """What has come for a request and is not yet read; None: the engine is gone. ``ended``: called at the last."""
-
-    ended: Callable[[], object]
-    messages: asyncio.Queue[Token | PromptScores | Failed | None] = field(default_factory=asyncio.Queue)
-
-
 class EngineClient:
     """One connection. Make it with ``connect``; every method belongs to the event loop that connected it."""
 
@@ -57,7 +52,7 @@ class EngineClient:
         self.lost = False
         self._writer = writer
         self._numbers = itertools.count(1)
-        self._waiting: dict[int, _Answer] = {}
+        self._waiting: dict[int, Listener] = {}
         self._reading = asyncio.create_task(self._read(reader))
 
     @classmethod
@@ -108,11 +103,12 @@ class EngineClient:
                     yield token
 
     async def submit(
-        self, request: Submit, ended: Callable[[], object] = lambda: None
+        self, request: Submit, listener: Listener | None = None
     ) -> AsyncGenerator[Token | PromptScores, None]:
         """As ``generate``, for all that a request may ask; its id is chosen here.
 
-        ``ended`` is called when the engine has done with it, however much of that is still to be read here.
+        ``listener`` hears each message as it comes, however late that is then read, and None where the engine goes
+        away.
         """
         if self.lost:
             raise EngineLost("the engine's connection is closed")
@@ -121,15 +117,22 @@ class EngineClient:
             submit = frame(msgspec.structs.replace(request, id=number))
         except (OverflowError, ProtocolError) as error:
             raise GenerationFailed(f"the request does not fit a message: {error}", "invalid_request") from None
-        answer = self._waiting[number] = _Answer(ended)
+        messages: asyncio.Queue[AnswerMessage | None] = asyncio.Queue()
+
+        def take(message: AnswerMessage | None) -> None:
+            messages.put_nowait(message)
+            if listener:
+                listener(message)
+
+        self._waiting[number] = take
         self._writer.write(submit)
         finished = False
         try:
             while not finished:
-                message = await answer.messages.get()
+                message = await messages.get()
                 if message is None:
                     raise EngineLost("the engine went away in the middle of an answer")
-                finished = _is_last(message)
+                finished = is_last(message)
                 if isinstance(message, Failed):
                     raise GenerationFailed(message.message, message.kind)
                 yield message
@@ -151,24 +154,16 @@ class EngineClient:
         try:
             while True:
                 for message in decoder.feed(await _read_some(reader)):
-                    if isinstance(message, Hello) or message.id not in self._waiting:
-                        continue
-                    answer = self._waiting[message.id]
-                    answer.messages.put_nowait(message)
-                    if _is_last(message):
-                        answer.ended()
+                    if not isinstance(message, Hello) and message.id in self._waiting:
+                        self._waiting[message.id](message)
         except (EngineLost, ProtocolError, OSError):
             self._drop()
 
     def _drop(self) -> None:
         self.lost = True
         self._writer.close()
-        for answer in self._waiting.values():
-            answer.messages.put_nowait(None)
-
-
-def _is_last(message: Token | PromptScores | Failed) -> bool:
-    return isinstance(message, Failed) or (isinstance(message, Token) and message.finish != "")
+        for take in self._waiting.values():
+            take(None)
 
 
 async def _read_some(reader: asyncio.StreamReader) -> bytes:

@@ -26,6 +26,7 @@ def draw(stream: TokenStream, logits: Tensor, greedy: tuple[float, int]) -> tupl
     asked = request.alternatives is not None
     raw = logits.clone() if asked else logits
     if stream.constraint or stream.adjuster:
+        logits = logits.float()  # in bfloat16 a small penalty would be rounded away
         _restrict(stream, logits)
         (greedy,) = most_probable(logits[None])
     largest, token = greedy

@@ -67,7 +67,7 @@ class Engine:
         self._schedule = Schedule(
             slots, blocks, self.max_length, rows_beside or rows_beside_on(self._device.type), reuse
         )
-        self._inbox: deque[tuple[Submit, Constraint | InputError | None] | Cancel] = deque()
+        self._inbox: deque[tuple[Submit, Constraint | InputError | None] | Failed | Cancel] = deque()
         self._turns = itertools.count()
 
     @property
@@ -83,10 +83,10 @@ class Engine:
     def submit(self, request: Submit) -> None:
         """Queue a request; ids must be unique among the requests that are not finished.
 
-        Its grammar is compiled before this returns, which may take seconds; steps go on meanwhile. Requests that have
-        one must come from one thread.
+        All of it is looked at, and its grammar compiled, before this returns, which may take seconds; steps go on
+        meanwhile. Requests that have a grammar must come from one thread.
         """
-        self._inbox.append((request, self._constraint(request)))
+        self._inbox.append(refusal(request, self._spec, self.max_length) or (request, self._constraint(request)))
 
     def cancel(self, number: int) -> None:
         """Forget the request with this id and free its slot; nothing happens if it is finished or unknown."""
@@ -120,10 +120,11 @@ class Engine:
                 if stream := self._schedule.find(message.id):
                     self._schedule.remove(stream)
                 continue
+            if isinstance(message, Failed):
+                refused.append(message)
+                continue
             request, constraint = message
-            if failure := refusal(request, self._spec, self.max_length):
-                refused.append(failure)
-            elif isinstance(constraint, InputError):
+            if isinstance(constraint, InputError):
                 refused.append(Failed(request.id, str(constraint), "invalid_request"))
             else:
                 try:

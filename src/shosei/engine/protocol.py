@@ -125,10 +125,16 @@ class Failed(msgspec.Struct, tag="failed", frozen=True):
 
 
 ClientMessage = Submit | Cancel
-EngineMessage = Hello | PromptScores | Token | Failed
+AnswerMessage = PromptScores | Token | Failed
+EngineMessage = Hello | AnswerMessage
 
 M = TypeVar("M")
 _encode = msgspec.msgpack.Encoder().encode
+
+
+def is_last(message: AnswerMessage) -> bool:
+    """Whether nothing follows it for its request."""
+    return isinstance(message, Failed) or (isinstance(message, Token) and message.finish != "")
 
 
 class ProtocolError(Exception):

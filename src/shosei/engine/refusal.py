@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 
 from shosei.engine.protocol import MAX_FRAME_BYTES, Failed, LogitRules, Submit, most_score_bytes
 from shosei.spec import ModelSpec
@@ -13,7 +14,7 @@ def refusal(request: Submit, spec: ModelSpec, max_length: int) -> Failed | None:
     if len(request.prompt) >= max_length:
         message = f"the prompt has {len(request.prompt)} tokens; with one to answer, {max_length} fit the context"
         return Failed(request.id, message, "context_length_exceeded")
-    if not request.prompt or not all(0 <= token < spec.vocab_size for token in request.prompt):
+    if not request.prompt or not _are_tokens(request.prompt, spec.vocab_size):
         problem = f"the prompt must be one token or more, each from 0 to {spec.vocab_size - 1}"
     elif request.score_prompt and len(request.prompt) * most_score_bytes(request.alternatives or 0) > MAX_FRAME_BYTES:
         problem = "the scores of so long a prompt do not fit a message: send less of it, or a smaller logprobs"
@@ -38,5 +39,10 @@ def refusal(request: Submit, spec: ModelSpec, max_length: int) -> Failed | None:
 
 def _are_sound(rules: LogitRules, vocab_size: int) -> bool:
     numbers = [rules.repetition_penalty, rules.presence_penalty, rules.frequency_penalty, *rules.logit_bias.values()]
-    tokens = (0 <= token < vocab_size for token in rules.logit_bias)
-    return rules.repetition_penalty > 0 and all(map(math.isfinite, numbers)) and all(tokens)
+    return (
+        rules.repetition_penalty > 0 and all(map(math.isfinite, numbers)) and _are_tokens(rules.logit_bias, vocab_size)
+    )
+
+
+def _are_tokens(ids: Collection[int], vocab_size: int) -> bool:
+    return not ids or (min(ids) >= 0 and max(ids) < vocab_size)

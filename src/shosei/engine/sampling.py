@@ -26,9 +26,9 @@ class Adjuster:
         bias = self._rules.logit_bias
         self._biased = torch.tensor([*bias], dtype=torch.long, device=device)
         self._bias = torch.tensor([*bias.values()], device=device)
-        stops = [token for token in request.stop_ids if 0 <= token < vocab_size]
-        self._stops = torch.tensor(stops, dtype=torch.long, device=device)
-        self._only_stops = len({*stops}) == vocab_size
+        stops = {token for token in request.stop_ids if 0 <= token < vocab_size}
+        self._stops = torch.tensor([*stops], dtype=torch.long, device=device)
+        self._only_stops = len(stops) == vocab_size
 
     def take(self, token: int) -> None:
         """``token`` was chosen."""
@@ -48,10 +48,14 @@ class Adjuster:
             logits.copy_(torch.where(self._seen, less_likely, logits))
         if rules.presence_penalty or rules.frequency_penalty:
             logits -= rules.frequency_penalty * self._counts + rules.presence_penalty * (self._counts > 0)
-        # Where all tokens are stop ids too, one may come.
-        others = not self._only_stops if allowed is None else np.delete(allowed, self._stops.cpu()).any()
-        if self._made < rules.min_tokens and others:
+        if self._made < rules.min_tokens and self._others(allowed):
             logits[self._stops] = -torch.inf
+
+    def _others(self, allowed: NDArray[np.bool_] | None) -> bool:
+        """Whether a token that is no stop id may come."""
+        if allowed is None:
+            return not self._only_stops
+        return bool(np.delete(allowed, self._stops.cpu()).any())
 
 
 def most_probable(logits: Tensor) -> list[tuple[float, int]]:

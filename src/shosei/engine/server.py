@@ -20,7 +20,7 @@ from shosei.checksums import remembered_sha256
 from shosei.engine import loading
 from shosei.engine.engine import Engine, Event, answer_greedily
 from shosei.engine.grammar import Grammars
-from shosei.engine.protocol import ClientMessage, Failed, FrameDecoder, Hello, ProtocolError, Submit, Token, frame
+from shosei.engine.protocol import ClientMessage, Failed, FrameDecoder, Hello, ProtocolError, Submit, frame, is_last
 from shosei.errors import InputError
 from shosei.log.run import RUN_VARIABLE, recording_if_asked
 from shosei.log.training_events import Section
@@ -199,7 +199,7 @@ class _EngineServer:
             if event.id not in self._owners:
                 continue  # cancelled while the step ran
             connection, theirs = self._owners[event.id]
-            ends = isinstance(event, Failed) or (isinstance(event, Token) and event.finish)
+            ends = is_last(event)
             try:
                 data = frame(msgspec.structs.replace(event, id=theirs))
             except ProtocolError as error:  # its request ends, and nobody else's

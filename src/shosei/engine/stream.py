@@ -30,6 +30,7 @@ class TokenStream:
         self.stored = 0  # tokens whose keys and values are in the blocks
         self.reused = 0  # of the prompt's, those that were there before the request came
         self.preempted = 0  # times since the last token
+        self._stops = frozenset(request.stop_ids)  # of which a request may have as many as fit its message
         self.scores: list[TokenScore] = []  # of the prompt's tokens from the second on, if they are asked for
         self._names: list[bytes] = []
         # Python takes a seed and its negative for the same.
@@ -82,7 +83,7 @@ class TokenStream:
         for observer in (self.constraint, self.adjuster, self.lookup):
             if observer:
                 observer.take(token)
-        if token in self.request.stop_ids:
+        if token in self._stops:
             return "stop"
         full = len(self.tokens) >= max_length
         return "length" if full or self.answered >= self.request.max_tokens else ""

@@ -17,6 +17,7 @@ from shosei.wire.timed_stream import TimedStream
 
 _READ_BYTES = 1 << 16
 _RETRY_S = 0.01
+_GONE = "the engine has closed the connection"
 
 
 @dataclass(slots=True)
@@ -66,11 +67,15 @@ class TimedClient:
         self._connection.close()
 
     def submit(self, prompt: Sequence[int], max_tokens: int, grammar: Grammar | None = None) -> EngineStream:
-        """Have ``prompt`` continued, greedily and to the end; the stream fills while ``read_until`` reads."""
+        """Have ``prompt`` continued, greedily and to the end; the stream fills while ``read_until`` reads. Raises
+        EngineLost."""
         number = next(self._numbers)
         request = frame(Submit(number, list(prompt), max_tokens, grammar=grammar))
         stream = self._streams[number] = EngineStream(time.monotonic(), len(prompt))
-        self._connection.sendall(request)
+        try:
+            self._connection.sendall(request)
+        except ConnectionError:
+            raise EngineLost(_GONE) from None
         return stream
 
     def answers(self, prompts: Sequence[Sequence[int]], max_tokens: int) -> list[EngineStream]:
@@ -98,7 +103,7 @@ class TimedClient:
             del self._streams[token.id]
 
     def _receive(self) -> list[EngineMessage]:
-        data = self._connection.recv(_READ_BYTES)
-        if not data:
-            raise EngineLost("the engine has closed the connection")
-        return self._decoder.feed(data)
+        with suppress(ConnectionError):  # as where it is killed before it has read what was asked
+            if data := self._connection.recv(_READ_BYTES):
+                return self._decoder.feed(data)
+        raise EngineLost(_GONE)

@@ -12,12 +12,13 @@ from collections import OrderedDict
 from collections.abc import AsyncGenerator, Iterable
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import msgspec
 
 from shosei.engine.client import EngineClient, EngineLost, GenerationFailed
-from shosei.engine.protocol import PromptScores, Submit, Token
+from shosei.engine.protocol import AnswerMessage, PromptScores, Submit, Token, is_last
 from shosei.serve.counters import Counters, EngineLoad
 from shosei.wire.api_error import ApiError
 
@@ -84,26 +85,27 @@ class EngineLink:
             client = await self.client()
             flight = InFlight(key, client, len(request.prompt))
             self._in_flight[flight] = None
-
-            def ended() -> None:
-                self._in_flight.pop(flight, None)
-
             try:
-                async with aclosing(client.submit(request, ended)) as messages:
+                async with aclosing(client.submit(request, partial(self._hear, flight))) as messages:
                     async for message in messages:
-                        if isinstance(message, Token):
-                            if flight.last_token_s is None:
-                                self._counters.prompt_read(len(request.prompt), message.reused)
-                            self._counters.token(flight.next_token(), message.preempted)
                         yield message
             except GenerationFailed:
                 self._quarantine.clear(key)  # the engine has refused it, and lives
                 raise
-            except EngineLost:
-                self._blame(client)
-                raise
             finally:
-                ended()
+                self._in_flight.pop(flight, None)
+
+    def _hear(self, flight: InFlight, message: AnswerMessage | None) -> None:
+        """As it comes: whoever reads it may be slow, and then the engine has long been at other requests."""
+        if message is None:
+            self._blame(flight.client)
+            return
+        if isinstance(message, Token):
+            if flight.last_token_s is None:
+                self._counters.prompt_read(flight.tokens, message.reused)
+            self._counters.token(flight.next_token(), message.preempted)
+        if is_last(message):
+            self._in_flight.pop(flight, None)
 
     def _blame(self, client: EngineClient) -> None:
         """Once a connection: whatever the lost engine was at may have been its end."""

@@ -14,6 +14,7 @@ from shosei.wire.openai import ChatRequest, CompletionRequest, RequestBody
 
 MAX_STOPS = 16  # OpenAI's API has 4; public benchmarks send more
 MAX_STOP_CHARACTERS = 256
+MAX_IDS = 1 << 17  # which the engine looks through for each answer; all others wait for a tenth of a second then
 _TABLES = tomllib.loads(Path(__file__).with_name("fields.toml").read_text())
 _REFUSED_IN_CHATS: dict[str, Any] = _TABLES["refused"] | _TABLES["refused_in_chats"]
 _REFUSED_IN_TEXTS: dict[str, Any] = _TABLES["refused"] | _TABLES["refused_in_texts"]
@@ -66,6 +67,14 @@ def check_ids(request: RequestBody, vocab_size: int) -> None:
         check_range(
             "prompt", [token for part in ids for token in ([part] if isinstance(part, int) else part)], vocab_size
         )
+
+
+def check_amount(request: RequestBody, answers: int) -> None:
+    """Raise ApiError where all ``answers`` together bring the engine too many token ids."""
+    biased, stops = len(request.logit_bias), len(request.stop_token_ids)
+    if answers * (biased + stops) > MAX_IDS:
+        message = f"logit_bias and stop_token_ids: at most {MAX_IDS // answers} tokens, for {answers} answers"
+        raise ApiError(400, message, param="logit_bias" if biased > stops else "stop_token_ids")
 
 
 def check_range(param: str, ids: Sequence[int], vocab_size: int) -> None:

@@ -19,7 +19,7 @@ from shosei.serve.counters import Counters
 from shosei.serve.engine_link import EngineLink
 from shosei.serve.errors import LONG_BODY_BYTES, api_error
 from shosei.serve.exchange import Exchange, timeout_in_header
-from shosei.serve.fields import check_fields, check_ids, ignored_fields
+from shosei.serve.fields import check_amount, check_fields, check_ids, ignored_fields
 from shosei.serve.generation import Choices, Generation
 from shosei.serve.grammar_checker import GrammarChecker, Turns
 from shosei.serve.prompt import PreparedRequest, Prompt
@@ -115,6 +115,7 @@ class Front:
         client = Exchange.of(http.scope).client
         await self.grammars.in_lark(request.body, client)
         prompts = await self.in_thread(encoded, http)
+        check_amount(request.body, len(prompts) * request.body.n)
         await self.grammars.check(prompts[0].rules, client)
         return prompts
 

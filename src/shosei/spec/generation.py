@@ -131,6 +131,8 @@ def slot_context(spec: ModelSpec, context: int) -> int:
             f"--context {context}: {spec.name} has a context of {spec.context_length} tokens; give no more",
             param="context",
         )
+    if context == 1:
+        raise InputError("--context 1: a prompt and its answer take two tokens at least", param="context")
     return context or spec.context_length
 
 
