@@ -22,6 +22,7 @@ from documented import ROOT
 from serve_front import ASK, Front
 from serve_front import serving as fronting
 from shosei.config import load
+from shosei.model.native import compiler
 from shosei.serve.app import MAX_BODY_BYTES
 from shosei.serve.config import ServeConfig
 from shosei.serve.exchange import server_access
@@ -61,6 +62,20 @@ def test_the_containers_run_as_nobody_on_a_root_that_is_read_only() -> None:
         upstream.replace("engine-1:8000", "127.0.0.1:8000").replace("engine-2:8000", "127.0.0.1:8001")
         in (DEPLOY / "upstream.conf").read_text().partition("\n")[2].partition("\n")[2] + "\n"
     )
+
+
+def test_products_in_c_are_there_for_users_without_a_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    unit = [line.partition("=")[::2] for line in (DEPLOY / "shosei.service").read_text().splitlines()]
+    monkeypatch.delenv("SHOSEI_NATIVE_CACHE", raising=False)
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setenv("HOME", "/proc")  # where nobody can write
+    for name, value in (value.split("=", 1) for key, value in unit if key == "Environment"):
+        monkeypatch.setenv(name, value.replace("%C", str(tmp_path)))
+    assert compiler.cache_folder().is_relative_to(tmp_path / dict(unit)["CacheDirectory"])
+    built, _, image = (DEPLOY / "Containerfile").read_text().partition("\nCOPY --from=build ")
+    assert image  # which has no compiler
+    assert "'.[build,structured,native]'" in built
+    assert "/opt/shosei/bin/python -m shosei.model.native.release" in built
 
 
 @pytest.mark.system

@@ -69,6 +69,12 @@ def test_a_compilation_that_fails_leaves_nothing_and_is_quoted(cache: Path, tmp_
     assert not list(cache.iterdir())
 
 
+def test_a_compiler_that_makes_nothing_is_the_reason_and_not_the_folder(cache: Path, tmp_path: Path) -> None:
+    with pytest.raises(Unavailable, match=r"^the C compiler .* made no library"):
+        compiler.compiled(AVX2, pretended(tmp_path, "echo done"))
+    assert not list(cache.iterdir())
+
+
 @pytest.mark.parametrize("kept", [0, 4, 36])
 def test_a_library_that_lacks_its_end_is_compiled_again(cache: Path, tmp_path: Path, kept: int) -> None:
     counting = pretended(tmp_path, COUNTING)
@@ -161,6 +167,13 @@ def test_a_folder_of_somebody_else_is_refused(cache: Path) -> None:
     os.chown(cache, 12345, -1)
     with pytest.raises(Unavailable, match="a folder of your own"):
         compiler.cache_folder()
+
+
+def test_the_folder_may_be_the_current_one(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cache.mkdir(mode=0o700)
+    monkeypatch.chdir(cache)
+    monkeypatch.setenv("SHOSEI_NATIVE_CACHE", ".")
+    assert str(compiler.cache_folder()) == str(cache)  # a bare name would be looked for among the system's libraries
 
 
 def test_no_place_to_keep_a_library_is_a_reason(cache: Path, tmp_path: Path) -> None:

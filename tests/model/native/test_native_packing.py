@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import mmap
+import os
+
 import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
@@ -9,6 +13,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from shosei.model import int4
+from shosei.model.native import packed_matrix
 from shosei.model.native.library import Library
 from shosei.model.native.packed_matrix import Format, PackedMatrix
 
@@ -65,6 +70,17 @@ def test_a_group_with_a_weight_that_is_not_finite_stays_so(library: Library, val
     assert not found[3, 32:64].isfinite().any()
     expected[3, 32:64] = found[3, 32:64] = 0
     assert torch.equal(found, expected)
+
+
+def test_a_kernel_without_huge_pages_gives_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Memory(mmap.mmap):
+        def madvise(self, *_: int) -> None:
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+
+    monkeypatch.setattr(packed_matrix.mmap, "mmap", Memory)
+    memory = packed_matrix.on_huge_pages(5 << 20)
+    assert len(memory) == 5 << 20
+    assert not memory.any()
 
 
 def test_a_matrix_is_packed_part_by_part_into_every_second_unit(library: Library) -> None:

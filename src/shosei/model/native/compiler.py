@@ -82,6 +82,8 @@ def build(target: InstructionSet, compiler: Compiler, out: Path, portable: bool 
         # Whatever else it writes it leaves there, too: a home may be read-only, and a killed one does not clean up.
         its_folders = dict.fromkeys(("TMPDIR", "ZIG_GLOBAL_CACHE_DIR", "ZIG_LOCAL_CACHE_DIR"), str(scratch))
         _run([*compiler.command, *options, *files, "-o", str(made), "-lm"], _SECONDS, its_folders)
+        if not made.exists():
+            raise Unavailable("the C compiler ended well but made no library")
         _seal(made)
         os.replace(made, out)
 
@@ -165,7 +167,7 @@ def cache_folder() -> Path:
     named = os.environ.get(CACHE_VARIABLE)
     folder: Path | str = named or "the user's cache"
     try:
-        folder = Path(named).expanduser() if named else user_cache() / "native"
+        folder = Path(named).expanduser().absolute() if named else user_cache() / "native"
         own_folder(folder)
     except (OSError, RuntimeError) as error:
         raise _no_place(folder, error) from None

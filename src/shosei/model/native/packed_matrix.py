@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mmap
+from contextlib import suppress
 from enum import IntEnum
 
 import torch
@@ -89,7 +90,8 @@ def on_huge_pages(size: int) -> Tensor:
     whole = torch.frombuffer(memory, dtype=torch.uint8)
     begin, huge = -whole.data_ptr() % _HUGE_PAGE, size // _HUGE_PAGE * _HUGE_PAGE
     if huge and hasattr(mmap, "MADV_HUGEPAGE"):
-        memory.madvise(mmap.MADV_HUGEPAGE, begin, huge)
+        with suppress(OSError):  # a kernel that was built without such pages
+            memory.madvise(mmap.MADV_HUGEPAGE, begin, huge)
     return whole[begin : begin + size]
 
 

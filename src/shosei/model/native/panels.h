@@ -60,7 +60,8 @@ INLINE void put_int8(const Panels *p, int64_t row, int64_t input, const float *v
     float inverse = most > 1e-36f ? 127 / most : 0; // below, all codes are 0: the inverse would be infinite
     ints totals = {0};
     int8_t codes[UNIT];
-    int32_t quads[UNIT / 4], total = 0, part[LANES];
+    int32_t quads[UNIT / 4], part[LANES];
+    uint32_t total = 0; // of codes of NaN it overflows, beside a scale that is NaN
     for (int i = 0; i < UNIT; i += LANES) {
         floats scaled = load(values + i) * inverse;
         ints code = (ints)(scaled + to_integer) - (ints)all(to_integer);
@@ -75,7 +76,7 @@ INLINE void put_int8(const Panels *p, int64_t row, int64_t input, const float *v
     int64_t group = (row / PANEL * (p->inputs / UNIT) + input / UNIT) * PANEL + row % PANEL;
     p->scales[group] = scale;
     p->starts[group] = -128 * total;
-    p->sums[group] = scale * total;
+    p->sums[group] = scale * (int32_t)total;
 }
 
 // Write 32 values of a row, inputs `input` and on.

@@ -66,7 +66,7 @@ INLINE float largest(floats v) {
     return part[0];
 }
 
-// e^x to about 2e-7 of it, from e^-87 to e^88 and beyond these 0 and 2e38; exact at 0; NaN stays NaN.
+// e^x to 2.5e-7 of it, from e^-87 to e^88 and beyond these 0 and 2e38; exact at 0; NaN stays NaN.
 // Cody and Waite's reduction by ln 2 in two parts, then Taylor's series on [-ln 2 / 2, ln 2 / 2].
 INLINE floats exponential(floats x) {
     const float log2e = 1.44269504f, ln2_high = 0.693359375f, ln2_low = -2.12194440e-4f;
