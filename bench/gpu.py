@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from statistics import median
@@ -41,6 +42,10 @@ class NotMeasured(Exception):
     """What this machine cannot do; the words say why."""
 
 
+class Failed(Exception):
+    """A verb did not end well."""
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
@@ -49,6 +54,14 @@ def main() -> int:
     given = parser.parse_args()
     if given.device == "cpu":
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
+    os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")  # numbered as nvidia-smi does
+    from shosei.errors import InputError
+
+    try:
+        _spec(given)
+    except InputError as error:
+        print(error, file=sys.stderr)
+        return EXIT_INPUT
     import torch
 
     if given.device == "cuda" and not torch.cuda.is_available():
@@ -68,8 +81,11 @@ def _ran(part: str, given: argparse.Namespace) -> bool:
         if began - BEGAN > WHOLE_S:
             raise NotMeasured(f"{WHOLE_S:.0f} s are over")
         agrees, words = PARTS[part](given)
-    except NotMeasured as failure:
-        words = f"not measured: {failure}"
+    except NotMeasured as reason:
+        words = f"not measured: {reason}"
+    except Exception as failure:  # the parts after it are worth their minutes all the same
+        traceback.print_exc()
+        agrees, words = False, f"failed: {type(failure).__name__}: {failure}"
     print(f"{part} ({time.monotonic() - began:.0f} s): {words}{'' if agrees else '  <- DISAGREES'}", flush=True)
     return agrees
 
@@ -147,16 +163,19 @@ def decode(given: argparse.Namespace) -> tuple[bool, str]:
     with tempfile.TemporaryDirectory() as scratch:
         write_random(_spec(given), Path(scratch) / "model", "今天天气怎么样？")
         values = _json_of("bench", f"{scratch}/model", "--json")
-    rates = [
-        f"{'a prompt of ' + str(speed['prompt_tokens']) if speed['new_tokens'] == 1 else speed['streams']}: "
-        f"{speed['tokens_per_second']:,.0f} ({speed['share_of_limit']:.0%} of the limit)"
-        for speed in values["speeds"]
-    ]
+    rates = [_rate_words(speed) for speed in values["speeds"]]
     machine = values["machine"]
-    return True, (
+    return all(speed["tokens_per_second"] for speed in values["speeds"]), (
         f"tokens/s at once {', '.join(rates)}; reads {machine['bandwidth'] / 1e9:,.0f} GB/s, computes "
         f"{machine['flops'] / 1e12:,.1f} TFLOP/s ({machine['source']})"
     )
+
+
+def _rate_words(speed: dict[str, Any]) -> str:
+    what = f"a prompt of {speed['prompt_tokens']}" if speed["new_tokens"] == 1 else speed["streams"]
+    if speed["tokens_per_second"] is None:
+        return f"{what}: not measured: {speed['reason']}"
+    return f"{what}: {speed['tokens_per_second']:,.0f} ({speed['share_of_limit']:.0%} of the limit)"
 
 
 def meters(given: argparse.Namespace) -> tuple[bool, str]:
@@ -190,15 +209,18 @@ def _both(meter: Any) -> tuple[float, float, int | None, int | None]:
     """Utilisation in percent and this process's bytes: ours, and ``nvidia-smi``'s, of the first GPU."""
     time.sleep(0.5)
     (sample, *_) = meter.read([os.getpid()])
-    percent = float(_smi("--query-gpu=utilization.gpu").splitlines()[0])
+    percent = _smi("--query-gpu=utilization.gpu").strip()
+    if not percent.isdecimal():
+        raise NotMeasured(f"nvidia-smi says {percent} for the utilisation")  # of a part of a GPU (MIG) it knows none
     processes = dict(line.split(", ") for line in _smi("--query-compute-apps=pid,used_memory").splitlines())
     mebibytes = processes.get(str(os.getpid()), "")
     listed = int(mebibytes) << 20 if mebibytes.isdecimal() else None
-    return sample.kernel_percent or 0.0, percent, sample.used_bytes, listed
+    return sample.kernel_percent or 0.0, float(percent), sample.used_bytes, listed
 
 
 def _smi(query: str) -> str:
-    words = ["nvidia-smi", query, "--format=csv,noheader,nounits"]
+    first = os.environ.get("CUDA_VISIBLE_DEVICES", "0").partition(",")[0]
+    words = ["nvidia-smi", f"--id={first}", query, "--format=csv,noheader,nounits"]
     return subprocess.run(words, check=True, capture_output=True, text=True).stdout
 
 
@@ -238,7 +260,7 @@ def _verb(*words: str) -> str:
     except subprocess.TimeoutExpired:
         raise NotMeasured(f"{WHOLE_S:.0f} s are over") from None
     except subprocess.CalledProcessError as failure:
-        raise SystemExit(f"shosei {words[0]} ended with {failure.returncode}: {failure.stderr[-800:]}") from None
+        raise Failed(f"shosei {words[0]} ended with {failure.returncode}: {failure.stderr[-800:]}") from None
     return done.stdout
 
 

@@ -28,6 +28,7 @@ CONTEXT = 640
 GOAL = 1.6
 OURS, LLAMA_SERVER, LLAMA_CPP, VLLM = "ours", "llama-server", "llama.cpp's Python server", "vLLM"
 _READY_S = 300.0  # vLLM compiles at its start
+_REST_S = 6
 _OF_VLLM = {"VLLM_CPU_KVCACHE_SPACE": "2", "VLLM_NO_USAGE_STATS": "1"}  # GB
 _CORES = str(os.cpu_count())
 
@@ -148,11 +149,12 @@ def _serving(command: list[str], environment: dict[str, str], characters: float)
 
 
 def _wait_for_rest(pid: int) -> None:
-    """Until its processes have used next to no processor for a second: ours loads a spare engine once it is ready."""
-    before, deadline = -1.0, time.monotonic() + _READY_S
-    while (used := _cpu_s(pid)) - before > 0.1 and time.monotonic() < deadline:
-        before = used
+    """Until its processes have used next to no processor for a while: ours loads a spare engine 5 s after its start."""
+    rested, deadline = 0, time.monotonic() + _READY_S
+    while rested < _REST_S and time.monotonic() < deadline:
+        before = _cpu_s(pid)
         time.sleep(1)
+        rested = rested + 1 if _cpu_s(pid) - before < 0.1 else 0
 
 
 def _cpu_s(pid: int) -> float:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -17,6 +19,7 @@ from shosei.wire.timed_stream import TimedStream
 
 sys.path.append(str(ROOT / "bench"))  # last: some of its scripts have the names of packages
 
+import gpu
 from serving.alone import _gaps, _repeated
 from serving.formats import PREFILL, WORK, formats
 from serving.machine import Machine
@@ -127,3 +130,32 @@ def test_without_a_gpu_its_script_says_so_in_one_line() -> None:
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("no CUDA device")
     assert done.stderr.count("\n") == 1
+
+
+def test_a_part_that_fails_leaves_the_others_their_turn(capsys: pytest.CaptureFixture[str]) -> None:
+    def broken(given: argparse.Namespace) -> tuple[bool, str]:
+        raise RuntimeError("out of memory")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["gpu.py", "--device", "cpu"])
+        patch.setitem(os.environ, "CUDA_VISIBLE_DEVICES", "")
+        patch.setattr(gpu, "PARTS", {"first": broken, "second": lambda given: (True, "fine")})
+        assert gpu.main() == 1
+    out = capsys.readouterr().out
+    assert "failed: RuntimeError: out of memory" in out
+    assert "fine" in out.splitlines()[-1]
+
+
+def test_a_shape_that_there_is_not_is_told_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["gpu.py", "--device", "cpu", "--preset", "ja-smal"])
+        patch.setitem(os.environ, "CUDA_VISIBLE_DEVICES", "")
+        assert gpu.main() == 2
+    err = capsys.readouterr().err
+    assert "did you mean 'ja-small'?" in err
+    assert err.count("\n") == 1
+
+
+def test_a_rate_that_was_not_measured_is_told_with_its_reason() -> None:
+    speed = {"streams": 8, "new_tokens": 64, "prompt_tokens": 64, "tokens_per_second": None, "reason": "it ended"}
+    assert gpu._rate_words(speed | {"share_of_limit": None}) == "8: not measured: it ended"

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +69,7 @@ def test_a_model_is_measured_in_its_engine(shosei: Shosei, model_folder: Path) -
         assert speed["tokens_per_second"] > 0
         assert speed["share_of_limit"] == pytest.approx(speed["tokens_per_second"] / speed["limit"])
     assert values["machine"]["bandwidth"] > 1e8
+    assert values["turns"] == 1
 
 
 def test_the_table_names_the_machine_and_every_rate(shosei: Shosei, model_folder: Path) -> None:
@@ -75,8 +79,9 @@ def test_the_table_names_the_machine_and_every_rate(shosei: Shosei, model_folder
     assert "weights int4" in head
     assert "GB/s" in head
     assert "GFLOP/s" in head
+    assert head.endswith("; one turn")
     assert [line.split("  ")[1].strip() for line in rates] == ["prompt of 512", "1 at once", "8 at once", "32 at once"]
-    assert all("tokens/s" in line and "% of at most" in line for line in rates)
+    assert all("tokens/s" in line and "that these rates allow" in line for line in rates)
 
 
 def test_a_server_is_measured_without_a_limit(shosei: Shosei) -> None:
@@ -118,7 +123,12 @@ def test_answers_that_end_early_are_not_measured(shosei: Shosei) -> None:
 
 @pytest.mark.parametrize(
     ("subject", "words"),
-    [(CLOSED, "no answer from"), ("/nowhere", "has no model"), ("http://u:p@host", "is not a URL")],
+    [
+        (CLOSED, "no answer from"),
+        ("/nowhere", "has no model"),
+        ("http://u:p@host", "is not a URL"),
+        ("localhost:8000", "write it as http://host:port"),
+    ],
 )
 def test_what_is_not_there_is_told_in_one_line(subject: str, words: str, shosei: Shosei) -> None:
     code, out, err = shosei("bench", subject)
@@ -135,3 +145,92 @@ def test_a_server_that_fails_is_told_in_one_line(shosei: Shosei) -> None:
         code, _, err = shosei("bench", server.url)
     assert code == 2
     assert "out of order" in err
+
+
+def test_a_server_that_does_not_stream_is_told_so(shosei: Shosei) -> None:
+    async def whole(number: int, request: web.Request) -> web.StreamResponse:
+        choice = {"message": {"content": "好"}, "finish_reason": "length"}
+        return web.json_response({"choices": [choice], "usage": {"prompt_tokens": 9, "completion_tokens": 2}})
+
+    with served(whole) as server:
+        code, out, err = shosei("bench", server.url)
+    assert (code, out) == (2, "")
+    assert "the answer came whole" in err
+    assert err.count("\n") == 1
+
+
+def test_answers_without_text_are_not_measured(shosei: Shosei) -> None:
+    async def silent(number: int, request: web.Request) -> web.StreamResponse:
+        usage = b'data: {"choices":[],"usage":{"prompt_tokens":9,"completion_tokens":2}}\n\n'
+        return await stream(request, LAST, usage, b"data: [DONE]\n\n")
+
+    with served(silent) as server:
+        speeds = benched(shosei, server)["speeds"]
+    assert {speed["reason"] for speed in speeds} == {"an answer had no text"}
+
+
+def test_a_server_that_wants_a_key_for_answers_alone_is_told_so(
+    shosei: Shosei, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def locked(number: int, request: web.Request) -> web.StreamResponse | None:
+        if request.headers.get("Authorization") == "Bearer right":
+            return None
+        return web.json_response({"error": {"message": "Invalid API Key"}}, status=401)
+
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    with served(locked) as server:
+        code, _, err = shosei("bench", server.url)
+    assert code == 2
+    assert "wants a key: set OPENAI_API_KEY" in err
+
+
+def test_a_server_that_never_answers_is_given_up(shosei: Shosei, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def hang(number: int, request: web.Request) -> web.StreamResponse | None:
+        await asyncio.sleep(30)
+        return None
+
+    monkeypatch.setattr("shosei.load.speed._LONGEST_TRIAL_S", 0.2)
+    with served(hang) as server:
+        code, _, err = shosei("bench", server.url)
+    assert code == 2
+    assert "no whole answer within 0.2 s" in err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ((CLOSED, "--weights", "int4"), "--weights int4 is for a model"),
+        (("/nowhere", "--model", "x"), "is for a server"),
+    ],
+)
+def test_an_option_that_would_change_nothing_is_refused(words: tuple[str, ...], said: str, shosei: Shosei) -> None:
+    code, _, err = shosei("bench", *words)
+    assert code == 2
+    assert said in err
+
+
+@pytest.mark.parametrize("verb", ["bench", "serve"])
+def test_weights_that_are_cut_off_are_told_in_one_line(
+    verb: str, shosei: Shosei, model_folder: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "cut"
+    shutil.copytree(model_folder, folder)
+    weights = folder / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1])
+    code, out, err = shosei(verb, folder)
+    assert (code, out) == (2, "")
+    assert "model.safetensors is truncated or damaged" in err
+    assert err.count("\n") == 1
+
+
+def test_what_the_engine_refuses_is_told_once(model_folder: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "wide"
+    shutil.copytree(model_folder, folder)
+    config = folder / "config.json"
+    config.write_text(config.read_text().replace('"intermediate_size": 96', '"intermediate_size": 64'))
+    done = subprocess.run(
+        [sys.executable, "-m", "shosei", "bench", str(folder)], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "the config asks for" in done.stderr
+    assert done.stderr.count("\n") == 1

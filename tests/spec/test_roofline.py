@@ -44,3 +44,10 @@ def test_a_short_prompt_is_bound_by_reading() -> None:
     assert prefill_limit(SPEC, device(FAST, 1e6), 1, WeightFormat.STORED) == pytest.approx(
         1e6 / (2 * (MATRICES + HEAD))
     )
+
+
+def test_a_wider_type_takes_as_much_longer_to_read() -> None:
+    two, four = (decode_limit(SPEC, device(FAST, 1e6), 8, 100, value_bytes=size) for size in (2, 4))
+    assert two == pytest.approx(2 * four)
+    two, four = (prefill_limit(SPEC, device(FAST, 1e6), 1, value_bytes=size) for size in (2, 4))
+    assert two == pytest.approx(2 * four)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from shosei.cli.common import JsonOption, load_torch, require, result
+from shosei.cli.common import JsonOption, load_torch, require, result, say
 from shosei.cli.serve import WeightsOption, find_model
+from shosei.errors import EXIT_INPUT, InputError
 from shosei.spec.generation import WeightFormat
-from shosei.verbs import code_of
+from shosei.verbs import VerbFailed
 
 if TYPE_CHECKING:
     from shosei.load.speed import Speed
@@ -34,10 +36,20 @@ def bench(
 
     A model is measured in an engine as serve starts it, and compared with what the machine can read and multiply.
     """
-    if "://" in target:
+    if "://" in target or (":" in target and not os.path.exists(target)):  # the latter lacks its http
+        if weights is not WeightFormat.STORED:
+            raise InputError(f"--weights {weights} is for a model; a server computes in what it was started with")
         _measure_server(target, model, turns, as_json=as_json)
         return 0
-    return code_of(lambda: _measure_model(Path(target), weights, turns, as_json=as_json))
+    if model:
+        raise InputError(f"--model {model} is for a server, to choose one of its models; {target} is a path")
+    try:
+        _measure_model(Path(target), weights, turns, as_json=as_json)
+    except VerbFailed as failure:
+        if failure.code != EXIT_INPUT:  # else it has said why
+            say(f"shosei: the engine ended with exit code {failure.code}")
+        return failure.code
+    return 0
 
 
 def _measure_server(url: str, model: str, turns: int, *, as_json: bool) -> None:
@@ -45,8 +57,10 @@ def _measure_server(url: str, model: str, turns: int, *, as_json: bool) -> None:
 
     server = TimedServer(url, model)
     speeds = measured_speeds(server, turns)
-    values = {"model": server.model, "url": url, "machine": None, "speeds": [asdict(speed) for speed in speeds]}
-    lines = [f"{server.model} at {url}", *(_line(speed, None) for speed in speeds), f"share of the limit: {_NO_LIMIT}"]
+    values = {"model": server.model, "url": url, "turns": turns, "machine": None}
+    values |= {"speeds": [asdict(speed) for speed in speeds]}
+    lines = [f"{server.model} at {url}; {_n(turns)}", *(_line(speed, None) for speed in speeds)]
+    lines.append(f"share of the limit: {_NO_LIMIT}")
     result(values | {"share_of_limit": _NO_LIMIT}, lines, as_json=as_json)
 
 
@@ -57,6 +71,7 @@ def _measure_model(path: Path, weights: WeightFormat, turns: int, *, as_json: bo
     from shosei.cli.timed_engine import engine_of
     from shosei.load.speed import NEW_TOKENS, PREFILL_TOKENS, PROMPT_TOKENS, STREAMS, measured_speeds
     from shosei.model.device import this_machine
+    from shosei.model.folder import stored_type
     from shosei.model.hf_config import read_spec
 
     spec, before = read_spec(folder), this_machine()
@@ -70,10 +85,12 @@ def _measure_model(path: Path, weights: WeightFormat, turns: int, *, as_json: bo
     machine = replace(
         machine, flops=max(before.flops, machine.flops), bandwidth=max(before.bandwidth, machine.bandwidth)
     )
-    limits = [_limit(speed, spec, machine, weights) for speed in speeds]
+    value_bytes = stored_type(folder).itemsize if weights is WeightFormat.STORED else 2
+    limits = [_limit(speed, spec, machine, weights, value_bytes) for speed in speeds]
     values = {
         "model": name,
         "weights": weights,
+        "turns": turns,
         "machine": asdict(machine),
         "speeds": [
             asdict(speed) | {"limit": limit, "share_of_limit": (speed.tokens_per_second or 0) / limit or None}
@@ -82,23 +99,28 @@ def _measure_model(path: Path, weights: WeightFormat, turns: int, *, as_json: bo
     }
     lines = [
         f"{name}, weights {weights}; this machine reads {machine.bandwidth / 1e9:.1f} GB/s and computes "
-        f"{machine.flops / 1e9:,.0f} GFLOP/s ({machine.source})",
+        f"{machine.flops / 1e9:,.0f} GFLOP/s ({machine.source}); {_n(turns)}",
         *(_line(speed, limit) for speed, limit in zip(speeds, limits, strict=True)),
     ]
     result(values, lines, as_json=as_json)
 
 
-def _limit(speed: Speed, spec: ModelSpec, machine: Device, weights: WeightFormat) -> float:
+def _limit(speed: Speed, spec: ModelSpec, machine: Device, weights: WeightFormat, value_bytes: int) -> float:
     from shosei.spec.roofline import decode_limit, prefill_limit
 
     if speed.is_prefill:
-        return prefill_limit(spec, machine, speed.prompt_tokens, weights)
-    return decode_limit(spec, machine, speed.streams, speed.prompt_tokens + speed.new_tokens // 2, weights)
+        return prefill_limit(spec, machine, speed.prompt_tokens, weights, value_bytes)
+    context = speed.prompt_tokens + speed.new_tokens // 2
+    return decode_limit(spec, machine, speed.streams, context, weights, value_bytes)
+
+
+def _n(turns: int) -> str:
+    return f"the median of {turns} turns" if turns > 1 else "one turn"
 
 
 def _line(speed: Speed, limit: float | None) -> str:
     what = f"prompt of {speed.prompt_tokens}" if speed.is_prefill else f"{speed.streams} at once"
     if speed.tokens_per_second is None:
         return f"  {what:<16} not measured: {speed.reason}"
-    share = f", {speed.tokens_per_second / limit:.0%} of at most {limit:,.0f}" if limit else ""
+    share = f", {speed.tokens_per_second / limit:.0%} of the {limit:,.0f} that these rates allow" if limit else ""
     return f"  {what:<16}{speed.tokens_per_second:>10,.1f} tokens/s{share}"

@@ -164,12 +164,13 @@ def _explain(folder: Path, config: ServeConfig, *, as_json: bool) -> int:
     load_torch()
     from shosei.engine.loading import backend_of
     from shosei.model.device import choose
+    from shosei.model.folder import stored_type
     from shosei.model.hf_config import read_spec
     from shosei.model.native.backend import explained
 
     device = choose()
     backend = backend_of(folder, config.weights, device, config.native)
-    lines = explained(backend, read_spec(folder), config.weights)
+    lines = explained(backend, read_spec(folder), config.weights, stored_type(folder))
     result(dict(lines), [f"{matrix}: {computed_by}" for matrix, computed_by in lines], as_json=as_json)
     return 0
 
@@ -256,13 +257,15 @@ def find_model(path: Path) -> tuple[Path, str]:
     Raises InputError that names the missing or unusable file.
     """
     from shosei.model.hf_config import read_spec
-    from shosei.model.hf_files import weight_files
+    from shosei.model.hf_files import opened, weight_files
 
     if not MODEL_OR_RUN.is_at(path):
         raise wrong_path(path, MODEL_OR_RUN)
     folder = path / "model" if (path / "model").is_dir() or (path / "log").is_dir() else path
     spec = read_spec(folder)
-    weight_files(folder)
+    for file in weight_files(folder):
+        with opened(file):
+            pass
     if not (folder / "tokenizer.json").is_file():
         raise InputError(f"{folder} is not a complete model folder: tokenizer.json is missing")
     return folder, spec.name

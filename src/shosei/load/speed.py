@@ -13,7 +13,8 @@ from shosei.errors import InputError
 from shosei.load.prompts import generate
 from shosei.progress import progress
 from shosei.quantity import NS_PER_S
-from shosei.wire.client import Client
+from shosei.wire.client import Client, Reply
+from shosei.wire.endpoint import KEY_VARIABLE, read_key
 from shosei.wire.timed_stream import TimedStream, decode_rate, prefill_rate
 
 T = TypeVar("T")
@@ -23,8 +24,9 @@ PROMPT_TOKENS, NEW_TOKENS = 64, 64  # of each answer whose decoding is timed
 STREAMS = (1, 8, 32)
 _TRIAL_TOKENS = 400
 _LONGEST_S = 900.0  # a small machine that answers 32 requests one after another is slow, not broken
+_LONGEST_TRIAL_S = 300.0  # of one short answer, before which a server may still have to load its model
 _MODEL_OPTION = "--model NAME"
-_REFUSED = (400, 422)
+_REFUSED, _NO_KEY = (400, 422), (401, 403)
 
 
 class NotMeasured(Exception):
@@ -81,6 +83,8 @@ def measured_speeds(timed: TimedAnswers, turns: int) -> list[Speed]:
 def measured_rate(timed: TimedAnswers, streams: int, prompt_tokens: int, new_tokens: int) -> float:
     """Tokens/s of one measurement: of the prompt, if one new token is all, else of decoding. Raises NotMeasured."""
     answers = timed.answers(streams, prompt_tokens, new_tokens)
+    if not all(stream.times for stream in answers):
+        raise NotMeasured("an answer had no text")
     rate = prefill_rate(answers[0]) if new_tokens == 1 else decode_rate(answers)
     if rate is None and new_tokens == 1:
         raise NotMeasured("the server does not say how many tokens a prompt has")
@@ -99,11 +103,14 @@ class TimedServer:
         self._url, self._numbers = url, itertools.count()
         self._fields: dict[str, Any] = {"ignore_eos": True}  # of vLLM, SGLang and ours: answers go on to their limit
         self._characters = characters or 1.0
+        self._longest_s = _LONGEST_TRIAL_S
         self.model, self.context = asyncio.run(self._with_client(lambda client: self._find(client, model)))
         try:
-            trial_tokens = self._try_out()
+            with progress(f"asking {url} for a short answer"):
+                trial_tokens = self._try_out()
         except NotMeasured as failure:
             raise InputError(f"{url} gave no streamed answer: {failure}") from None
+        self._longest_s = _LONGEST_S
         if trial_tokens and not characters:
             self._characters *= _TRIAL_TOKENS / trial_tokens
 
@@ -134,7 +141,7 @@ class TimedServer:
             return name, None
 
     async def _with_client(self, work: Callable[[Client], Coroutine[Any, Any, T]]) -> T:
-        async with Client(self._url, timeout_s=_LONGEST_S) as client:
+        async with Client(self._url, timeout_s=self._longest_s) as client:
             return await work(client)
 
     async def _answer(self, client: Client, messages: list[dict[str, Any]], new_tokens: int) -> TimedStream:
@@ -152,9 +159,20 @@ class TimedServer:
         )
         if reply.error:
             failure = _Refused if reply.status in _REFUSED else NotMeasured
-            raise failure(f"{reply.error}, status {reply.status}: {reply.message}")
+            raise failure(self._fault(reply))
+        if reply.text and not times:
+            raise NotMeasured("the answer came whole, though a streamed one was asked for")
         computed = None if reply.tokens_in is None else reply.tokens_in - (reply.tokens_cached or 0)
         return TimedStream((reply.sent_ns or 0) / NS_PER_S, computed, reply.tokens_out, times)
+
+    def _fault(self, reply: Reply) -> str:
+        """What went wrong with a request."""
+        if reply.error == "timeout":
+            return f"no whole answer within {self._longest_s:g} s"
+        if reply.status in _NO_KEY and not read_key():
+            return f"the server wants a key: set {KEY_VARIABLE} ({reply.status})"
+        status = "" if reply.status is None else f", status {reply.status}"
+        return f"{reply.error}{status}: {reply.message}".removesuffix(": ")
 
 
 class _Refused(NotMeasured):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -63,3 +65,15 @@ def weight_files(folder: Path) -> list[Path]:
             )
         raise InputError(f"{folder} is not a complete model folder: {name} is missing{because}")
     return [folder / name for name in names]
+
+
+@contextmanager
+def opened(file: Path, framework: str = "np") -> Iterator[Any]:
+    """A safetensors file for the length of the block. Raises InputError for one that is not whole."""
+    from safetensors import SafetensorError, safe_open  # which not all have that name a model's files
+
+    try:
+        with safe_open(file, framework) as tensors:
+            yield tensors
+    except (SafetensorError, OSError) as error:
+        raise InputError(f"{file} is truncated or damaged ({error}); copy or export the model again") from None

@@ -9,12 +9,12 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
 from shosei.errors import InputError
-from shosei.model.hf_files import INDEX, WEIGHTS, weight_files, write_json
+from shosei.model.hf_files import INDEX, WEIGHTS, opened, weight_files, write_json
 from shosei.progress import BYTES, progress
 
 SHARD_BYTES = 4_000_000_000
@@ -34,12 +34,9 @@ class Weights:
         self._files: dict[str, Path] = {}
         self.types: Counter[str] = Counter()  # how many tensors are stored as each type, by safetensors' names
         for file in weight_files(folder):
-            try:
-                with safe_open(file, "pt") as opened:
-                    names = list(opened.keys())
-                    types = {name: opened.get_slice(name).get_dtype() for name in names}
-            except (SafetensorError, OSError) as error:
-                raise InputError(f"{file} is truncated or damaged ({error}); copy or export the model again") from None
+            with opened(file, "pt") as tensors:
+                names = list(tensors.keys())
+                types = {name: tensors.get_slice(name).get_dtype() for name in names}
             if twice := sorted(self._files.keys() & set(names)):
                 raise InputError(f"{file}: '{twice[0]}' is in {self._files[twice[0]].name} too; copy the model again")
             if other := [name for name in names if types[name] not in TYPES and not _DERIVED.fullmatch(name)]:

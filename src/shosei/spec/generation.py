@@ -167,11 +167,17 @@ def _too_little(spec: ModelSpec, context: int, weights: WeightFormat, needed: Ge
 
 
 def decode_seconds(
-    spec: ModelSpec, context: int, bandwidth: float, streams: int = 1, weights: WeightFormat = WeightFormat.STORED
+    spec: ModelSpec,
+    context: int,
+    bandwidth: float,
+    streams: int = 1,
+    weights: WeightFormat = WeightFormat.STORED,
+    value_bytes: int = _BF16,
 ) -> float:
     """The least time of one token for each of ``streams``: every matrix and every stream's cache is read once.
 
-    ``bandwidth`` in bytes/s (Pope et al. 2022, arXiv 2211.05102).
+    ``bandwidth`` in bytes/s (Pope et al. 2022, arXiv 2211.05102); a stored value, and one of the cache, has
+    ``value_bytes``.
     """
-    cache = streams * context * spec.kv_bytes_per_token(_BF16)
-    return (product_bytes(spec, weights) + cache) / bandwidth
+    cache = streams * context * spec.kv_bytes_per_token(value_bytes)
+    return (product_bytes(spec, weights, value_bytes) + cache) / bandwidth

@@ -6,20 +6,34 @@ from shosei.spec.device import Device
 from shosei.spec.generation import WeightFormat, decode_seconds
 from shosei.spec.model import ModelSpec
 
+_BF16 = 2
+
 
 def decode_limit(
-    spec: ModelSpec, device: Device, streams: int, context: int, weights: WeightFormat = WeightFormat.STORED
+    spec: ModelSpec,
+    device: Device,
+    streams: int,
+    context: int,
+    weights: WeightFormat = WeightFormat.STORED,
+    value_bytes: int = _BF16,
 ) -> float:
     """Most tokens a second of ``streams`` with ``context`` tokens each: a step reads every matrix and cache once, and
-    computes a row for each stream."""
-    reading = decode_seconds(spec, context, device.bandwidth, streams, weights)
+    computes a row for each stream. A stored value, and one of the cache, has ``value_bytes``."""
+    reading = decode_seconds(spec, context, device.bandwidth, streams, weights, value_bytes)
     computing = streams * spec.decode_flops_per_token(context) / device.flops
     return streams / max(reading, computing)
 
 
-def prefill_limit(spec: ModelSpec, device: Device, tokens: int, weights: WeightFormat = WeightFormat.STORED) -> float:
+def prefill_limit(
+    spec: ModelSpec,
+    device: Device,
+    tokens: int,
+    weights: WeightFormat = WeightFormat.STORED,
+    value_bytes: int = _BF16,
+) -> float:
     """Most tokens a second of one prompt of so many ``tokens``, of which only the last goes through the head."""
     head = 2 * spec.vocab_size * spec.d_model
     # Attention is causal: a token sees half of the prompt on average.
     flops = tokens * (spec.decode_flops_per_token(tokens // 2) - head) + head
-    return tokens / max(decode_seconds(spec, 0, device.bandwidth, weights=weights), flops / device.flops)
+    reading = decode_seconds(spec, 0, device.bandwidth, weights=weights, value_bytes=value_bytes)
+    return tokens / max(reading, flops / device.flops)

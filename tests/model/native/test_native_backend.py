@@ -52,3 +52,12 @@ def test_torch_computes_the_rest_and_the_reason_is_told(
     assert chosen.library is None
     assert words in chosen.reason
     assert all(computed_by == f"torch: {chosen.reason}" for _, computed_by in backend.explained(chosen, spec, weights))
+
+
+def test_each_matrix_is_told_as_it_is_held() -> None:
+    torchs = backend.Backend(None, "a reason")
+    lines = backend.explained(torchs, SPEC, WeightFormat.STORED, torch.float32)
+    assert all(matrix.endswith(", float32") for matrix, _ in lines)
+    odd = replace(SPEC, d_model=80)  # no whole number of groups of 32
+    held = [matrix.rpartition(", ")[2] for matrix, _ in backend.explained(torchs, odd, WeightFormat.INT4)]
+    assert held == ["bfloat16", "int4", "bfloat16", "int4", "bfloat16"]

@@ -16,9 +16,8 @@ import torch
 from shosei.model.native.compiler import Unavailable
 from shosei.model.native.decoder import obstacle
 from shosei.model.native.library import Library, library
-from shosei.model.native.packed_matrix import Format
 from shosei.spec import ModelSpec
-from shosei.spec.generation import WeightFormat
+from shosei.spec.generation import WeightFormat, fits_int4
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +43,13 @@ def backend_for(spec: ModelSpec, weights: WeightFormat, dtype: torch.dtype, devi
         return Backend(None, str(unavailable))
 
 
-def explained(backend: Backend, spec: ModelSpec, weights: WeightFormat) -> list[tuple[str, str]]:
-    """Each matrix of the model, with its outputs and inputs, and what computes its products."""
+def explained(
+    backend: Backend, spec: ModelSpec, weights: WeightFormat, stored: torch.dtype = torch.bfloat16
+) -> list[tuple[str, str]]:
+    """Each matrix of the model, with its outputs, its inputs and how it is held, and what computes its products.
+
+    ``stored``: the type of the model's files.
+    """
     of_heads = (spec.n_heads + 2 * spec.n_kv_heads) * spec.head_dim
     matrices = {
         "queries, keys, values": (of_heads, spec.d_model),
@@ -56,7 +60,14 @@ def explained(backend: Backend, spec: ModelSpec, weights: WeightFormat) -> list[
     }
     lines = []
     for name, (outputs, inputs) in matrices.items():
-        packed = Format.of(weights.head if name == "head" else weights.layers)
+        held = _held(weights.head if name == "head" else weights.layers, inputs, stored)
         computed_by = f"torch: {backend.reason}" if backend.library is None else backend.library.name
-        lines.append((f"{name}, {outputs:,} × {inputs:,}, {packed.name.lower()}", computed_by))
+        lines.append((f"{name}, {outputs:,} × {inputs:,}, {held}", computed_by))
     return lines
+
+
+def _held(weights: WeightFormat, inputs: int, stored: torch.dtype) -> str:
+    """The type of a matrix in memory; one whose inputs are no whole number of groups has no 4 bits."""
+    if weights is WeightFormat.STORED:
+        return str(stored).removeprefix("torch.")
+    return "bfloat16" if weights is WeightFormat.INT4 and not fits_int4(inputs) else str(weights)
