@@ -73,7 +73,6 @@ class NativeModel:
         self._format, self._head_format = Format.of(weights.layers), Format.of(weights.head)
         self._matrices: dict[str, tuple[PackedMatrix, slice]] = {}  # by the module that fills a part of them
         self._vectors: dict[str, Tensor] = {}
-        self._missing: set[str] = set()
         self._layers = (structs.Layer * spec.n_layers)()
         for number in range(spec.n_layers):
             self._prepare_layer(number)
