@@ -15,7 +15,10 @@ from aiohttp import web
 
 from engine_process import make_engine_model
 from load_server import CLOSED, Server, served, stream
+from shosei.errors import InputError
+from shosei.load.speed import measured_speeds
 from shosei.model.hf_config import read_spec
+from shosei.wire.timed_stream import TimedStream
 from verb import Shosei
 
 PIECE = b'data: {"choices":[{"index":0,"delta":{"content":"a"}}]}\n\n'
@@ -234,3 +237,46 @@ def test_what_the_engine_refuses_is_told_once(model_folder: Path, tmp_path: Path
     assert (done.returncode, done.stdout) == (2, "")
     assert "the config asks for" in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+class _Timed:
+    """Writes a token each ms to everybody at once."""
+
+    def __init__(self, context: int) -> None:
+        self.context: int | None = context
+        self.longest = 0
+
+    def answers(self, streams: int, prompt_tokens: int, new_tokens: int) -> list[TimedStream]:
+        assert prompt_tokens > 0
+        self.longest = max(self.longest, prompt_tokens + new_tokens)
+        times = [1 + number / 1000 for number in range(new_tokens)]
+        return [TimedStream(0.0, prompt_tokens, new_tokens, times) for _ in range(streams)]
+
+
+@pytest.mark.parametrize("context", [16, 64, 65, 67, 127, 4096])
+def test_a_short_context_holds_prompts_and_answers(context: int) -> None:
+    timed = _Timed(context)
+    prefill, *decoding = measured_speeds(timed, 1)
+    assert timed.longest <= context
+    assert prefill.is_prefill
+    assert [(speed.streams, speed.is_prefill) for speed in decoding] == [(1, False), (8, False), (32, False)]
+    assert all(speed.tokens_per_second for speed in (prefill, *decoding))
+
+
+def test_a_context_without_room_is_refused() -> None:
+    with pytest.raises(InputError, match="too short"):
+        measured_speeds(_Timed(15), 1)
+
+
+def test_a_server_of_a_small_context_is_asked_less(shosei: Shosei) -> None:
+    async def small(number: int, request: web.Request) -> web.StreamResponse:
+        body = await request.json()
+        if len(body["messages"][0]["content"]) + body["max_tokens"] > 256:
+            error = {"message": "too long", "code": "context_length_exceeded"}
+            return web.json_response({"error": error}, status=400)
+        return await writing(None)(number, request)
+
+    with served(small) as server:
+        prefill, *decoding = benched(shosei, server)["speeds"]
+    assert prefill["reason"] == "context limit, status 400: too long"
+    assert all(speed["tokens_per_second"] for speed in decoding)

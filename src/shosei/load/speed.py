@@ -22,7 +22,8 @@ T = TypeVar("T")
 PREFILL_TOKENS = 512
 PROMPT_TOKENS, NEW_TOKENS = 64, 64  # of each answer whose decoding is timed
 STREAMS = (1, 8, 32)
-_TRIAL_TOKENS = 400
+_TRIAL_TOKENS = (400, 64)  # the second where a small context refuses the first
+_SHORTEST = 16  # tokens of a context
 _LONGEST_S = 900.0  # a small machine that answers 32 requests one after another is slow, not broken
 _LONGEST_TRIAL_S = 300.0  # of one short answer, before which a server may still have to load its model
 _MODEL_OPTION = "--model NAME"
@@ -61,10 +62,16 @@ class Speed:
 
 
 def measured_speeds(timed: TimedAnswers, turns: int) -> list[Speed]:
-    """Prefill, then decoding by streams; each is warmed up once and then measured in ``turns`` rounds of all."""
-    tokens = PREFILL_TOKENS if timed.context is None else min(PREFILL_TOKENS, timed.context - 1)
-    new = NEW_TOKENS if timed.context is None else min(NEW_TOKENS, timed.context - PROMPT_TOKENS)
-    work = [(1, tokens, 1), *((streams, PROMPT_TOKENS, new) for streams in STREAMS)]
+    """Prefill, then decoding by streams; each is warmed up once and then measured in ``turns`` rounds of all.
+
+    Raises InputError for a context in which there is no room for both.
+    """
+    context = timed.context or PREFILL_TOKENS + 1
+    if context < _SHORTEST:
+        raise InputError(f"a context of {context} tokens is too short to be measured: it takes {_SHORTEST}")
+    prompt = min(PROMPT_TOKENS, context // 2)
+    new = min(NEW_TOKENS, context - prompt)
+    work = [(1, min(PREFILL_TOKENS, context - 1), 1), *((streams, prompt, new) for streams in STREAMS)]
     rates: list[list[float]] = [[] for _ in work]
     reasons = [""] * len(work)
     with progress("measuring", (turns + 1) * len(work)) as shown:
@@ -90,7 +97,9 @@ def measured_rate(timed: TimedAnswers, streams: int, prompt_tokens: int, new_tok
         raise NotMeasured("the server does not say how many tokens a prompt has")
     if rate is None:
         shortest = min(stream.tokens_out or len(stream.times) for stream in answers)
-        raise NotMeasured(f"the answers ended early (the shortest after {shortest} tokens), or came one after another")
+        raise NotMeasured(
+            f"the answers ended early (the shortest after {shortest} tokens), or fewer than {streams} came at once"
+        )
     return rate
 
 
@@ -101,18 +110,18 @@ class TimedServer:
         """One short answer shows what it takes and, unless that is given, how many ``characters`` a token of a prompt
         has there. Raises InputError where it gives none."""
         self._url, self._numbers = url, itertools.count()
-        self._fields: dict[str, Any] = {"ignore_eos": True}  # of vLLM, SGLang and ours: answers go on to their limit
+        self._fields: dict[str, Any] = {}
         self._characters = characters or 1.0
         self._longest_s = _LONGEST_TRIAL_S
         self.model, self.context = asyncio.run(self._with_client(lambda client: self._find(client, model)))
         try:
             with progress(f"asking {url} for a short answer"):
-                trial_tokens = self._try_out()
+                ratio = self._try_out()
         except NotMeasured as failure:
             raise InputError(f"{url} gave no streamed answer: {failure}") from None
         self._longest_s = _LONGEST_S
-        if trial_tokens and not characters:
-            self._characters *= _TRIAL_TOKENS / trial_tokens
+        if not characters:
+            self._characters *= ratio
 
     def answers(self, streams: int, prompt_tokens: int, new_tokens: int) -> list[TimedStream]:
         """As ``TimedAnswers`` has it; a prompt's characters are as many as its tokens had in the answers before."""
@@ -124,14 +133,18 @@ class TimedServer:
             )
         )
 
-    def _try_out(self) -> int | None:
-        """The tokens of its prompt, as the server counts them."""
-        try:
-            (trial,) = self.answers(1, _TRIAL_TOKENS, 2)
-        except _Refused:
-            self._fields = {}
-            (trial,) = self.answers(1, _TRIAL_TOKENS, 2)
-        return trial.tokens_in
+    def _try_out(self) -> float:
+        """How many times too few tokens its prompt had, as the server counts them; 1 where it counts none."""
+        refusal = NotMeasured()
+        for tokens, fields in itertools.product(_TRIAL_TOKENS, ({"ignore_eos": True}, {})):
+            self._fields = fields  # ignore_eos: of vLLM, SGLang and ours; answers go on to their limit
+            try:
+                (trial,) = self.answers(1, tokens, 2)
+            except _Refused as failure:
+                refusal = failure
+            else:
+                return tokens / trial.tokens_in if trial.tokens_in else 1.0
+        raise refusal
 
     async def _find(self, client: Client, model: str) -> tuple[str, int | None]:
         name = await client.model(model, _MODEL_OPTION)
