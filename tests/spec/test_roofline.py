@@ -35,8 +35,9 @@ def test_many_streams_are_bound_by_products() -> None:
     assert decode_limit(SPEC, device(1e9, FAST), 32, 100) == pytest.approx(1e9 / flops)
 
 
-def test_a_prompt_goes_through_the_head_once() -> None:
-    flops = 100 * (2 * MATRICES + 4 * 64 * 50) + 2 * HEAD
+def test_a_prompt_goes_once_through_the_head_and_the_last_network() -> None:
+    network = 3 * 64 * 128
+    flops = 100 * (2 * (MATRICES - network) + 4 * 64 * 50) + 2 * (network + HEAD)
     assert prefill_limit(SPEC, device(1e9, FAST), 100) == pytest.approx(100 * 1e9 / flops)
 
 

@@ -31,9 +31,10 @@ def prefill_limit(
     weights: WeightFormat = WeightFormat.STORED,
     value_bytes: int = _BF16,
 ) -> float:
-    """Most tokens a second of one prompt of so many ``tokens``, of which only the last goes through the head."""
-    head = 2 * spec.vocab_size * spec.d_model
+    """Most tokens a second of one prompt of so many ``tokens``, of which only the last needs the head, and the last
+    layer's feed-forward network."""
+    once = 2 * spec.vocab_size * spec.d_model + 6 * spec.d_model * spec.intermediate_size
     # Attention is causal: a token sees half of the prompt on average.
-    flops = tokens * (spec.decode_flops_per_token(tokens // 2) - head) + head
+    flops = tokens * (spec.decode_flops_per_token(tokens // 2) - once) + once
     reading = decode_seconds(spec, 0, device.bandwidth, weights=weights, value_bytes=value_bytes)
     return tokens / max(reading, flops / device.flops)
