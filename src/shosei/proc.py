@@ -56,21 +56,20 @@ def oom_kills() -> int | None:
     return int(counters[b"oom_kill"]) if b"oom_kill" in counters else None
 
 
-def own_cgroups() -> list[Path]:
-    """The control groups that this process is in: of the unified hierarchy first (v2), then the memory controller's
-    (v1)."""
+def own_cgroups(controller: str = "memory") -> list[Path]:
+    """The control groups that this process is in: of the unified hierarchy first (v2), then of ``controller`` (v1)."""
     folders: dict[str, Path] = {}
     groups = dict(_groups())
     for line in read("/proc/self/mountinfo").decode(errors="replace").splitlines():
         before, _, after = line.partition(" - ")
         kind, _, options = after.split(" ", 2) if after else ("", "", "")
-        name = {"cgroup2": "", "cgroup": "memory"}.get(kind)
+        name = {"cgroup2": "", "cgroup": controller}.get(kind)
         if name is None or name not in groups or (name and name not in options.split(",")):
             continue
         root, mount = before.split(" ")[3:5]
         with contextlib.suppress(ValueError):
             folders[name] = Path(mount) / Path(groups[name]).relative_to(root)
-    return [folders[name] for name in ("", "memory") if name in folders]
+    return [folders[name] for name in ("", controller) if name in folders]
 
 
 def _groups() -> Iterator[tuple[str, str]]:

@@ -17,6 +17,7 @@ import msgspec
 import torch
 
 from shosei.checksums import remembered_sha256
+from shosei.cores import usable_cores
 from shosei.engine import loading
 from shosei.engine.engine import Engine, Event, answer_greedily
 from shosei.engine.grammar import Grammars
@@ -64,6 +65,8 @@ def serve_engine(
     spec = folder.read_spec(model_folder)
     context = slot_context(spec, context)
     device = choose()
+    if "OMP_NUM_THREADS" not in os.environ:  # torch takes all cores it sees, whatever time a container gives it
+        torch.set_num_threads(min(torch.get_num_threads(), usable_cores()))
     stored_bytes = folder.stored_type(model_folder).itemsize
     blocks = cache_blocks(spec, slots, context, weights, free_memory(device), stored_bytes)
     loaded = loading.load(model_folder, weights, device, native)

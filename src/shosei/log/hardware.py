@@ -11,6 +11,7 @@ from typing import Any
 import psutil
 
 from shosei import __version__
+from shosei.cores import usable_cores
 from shosei.proc import read
 
 _PACKAGES = ("torch", "tokenizers", "safetensors", "numpy", "scipy", "httptools", "fastapi", "uvicorn")
@@ -31,7 +32,7 @@ def hardware() -> dict[str, Any]:
     """CPU model, usable cores, memory, GPUs (names, from NVML if its driver is loaded) and nodes of the job."""
     return {
         "cpu": _cpu(),
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+        "cores": usable_cores(),
         "memory_bytes": psutil.virtual_memory().total,
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
         "gpus": _gpus(),
