@@ -120,7 +120,7 @@ def widened_product(weight: Tensor) -> Callable[[Tensor, Tensor | None], Tensor]
         rows = x.reshape(-1, x.shape[-1])
         if len(rows) < _WIDENED_ROWS:
             return F.linear(x, weight, bias)
-        # Outputs times rows: the other way round, as F.linear has it, few rows take twice as long.
+        # Outputs times rows: the other way round, as F.linear has it, few rows take up to twice as long.
         wide, out = rows.float().t(), x.new_empty(len(rows), len(weight))
         for begin in range(0, len(weight), outputs):
             stripe = slice(begin, begin + outputs)
