@@ -6,6 +6,7 @@ import argparse
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -139,6 +140,7 @@ def test_a_part_that_fails_leaves_the_others_their_turn(capsys: pytest.CaptureFi
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", ["gpu.py", "--device", "cpu"])
         patch.setitem(os.environ, "CUDA_VISIBLE_DEVICES", "")
+        patch.setattr(gpu, "BEGAN", time.monotonic())
         patch.setattr(gpu, "PARTS", {"first": broken, "second": lambda given: (True, "fine")})
         assert gpu.main() == 1
     out = capsys.readouterr().out

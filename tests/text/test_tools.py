@@ -183,11 +183,18 @@ def test_whatever_a_model_writes_the_words_are_what_stands_outside_its_calls(
 ) -> None:
     bounds = {tokenizer.special_id("<|action_start|>"): True, tokenizer.special_id("<|action_end|>"): False}
     inside, parts, part = False, list[str](), list[int]()
-    for token_id in [*ids, tokenizer.special_id("<|action_end|>")]:
+    for token_id in ids:
         if token_id not in bounds:
             part.append(token_id)
-            continue
-        parts += [] if inside else [tokenizer.decode(part)]
-        inside, part = bounds[token_id], []
+        elif bounds[token_id] != inside:  # else nothing begins or ends: a character may stand on both sides
+            parts += [] if inside else [tokenizer.decode(part)]
+            inside, part = not inside, []
+    parts += [] if inside else [tokenizer.decode(part)]
     words, _ = joined(read(tokenizer, ids))
     assert words == "".join(parts)
+
+
+def test_an_end_that_ends_nothing_may_stand_within_a_character(tokenizer: Tokenizer) -> None:
+    by_bytes = {tokenizer.token_bytes(token): token for token in range(tokenizer.vocab_size)}
+    ids = [by_bytes[b"\xc2"], tokenizer.special_id("<|action_end|>"), by_bytes[b"\xa1"]]
+    assert joined(read(tokenizer, ids))[0] == tokenizer.decode(ids) == "\u00a1"
