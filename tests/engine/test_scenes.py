@@ -324,10 +324,10 @@ def scenes(name: str, seeds: range) -> None:
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_every_token_had_to_come(name: str) -> None:
-    scenes(name, range(3))
+    scenes(name, range(2))
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("name", PRESETS)
-def test_every_token_had_to_come_in_many_scenes(name: str) -> None:
-    scenes(name, range(3, 40))
+def test_every_token_had_to_come_in_more_scenes(name: str) -> None:
+    scenes(name, range(2, 8))
