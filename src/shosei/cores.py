@@ -23,7 +23,7 @@ def _quotas(own: Path) -> Iterator[float]:
     for group in (own, *own.parents):
         if not (group / "cgroup.procs").exists():  # outside of the hierarchy
             return
-        old = read(f"{group}/cpu.cfs_quota_us"), read(f"{group}/cpu.cfs_period_us")  # v1; -1: as much as there is
-        quota, period = (*read(f"{group}/cpu.max").split(), *old, b"", b"")[:2]  # v2; max
-        if quota.strip().isdigit() and period.strip().isdigit() and int(period):
-            yield int(quota) / int(period)
+        numbers = read(f"{group}/cpu.max").split()  # v2; the first is "max" where there is no limit, in v1 -1
+        numbers = numbers or [read(f"{group}/cpu.cfs_{name}_us").strip() for name in ("quota", "period")]
+        if len(numbers) == 2 and all(number.isdigit() for number in numbers) and int(numbers[1]):
+            yield int(numbers[0]) / int(numbers[1])

@@ -187,7 +187,7 @@ class _EngineServer:
     def _submit(self, request: Submit) -> None:
         if request.id in self._owners:  # nobody has cancelled it while others were compiled
             self._engine.submit(request)
-        if request.id not in self._owners:  # cancelled while its own was, before the engine knew of it
+        if request.id not in self._owners:  # cancelled while its own grammar was compiled
             self._engine.cancel(request.id)
 
     def _cancel(self, number: int) -> None:

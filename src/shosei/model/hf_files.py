@@ -70,7 +70,7 @@ def weight_files(folder: Path) -> list[Path]:
 @contextmanager
 def opened(file: Path, framework: str = "np") -> Iterator[Any]:
     """A safetensors file for the length of the block. Raises InputError for one that is not whole."""
-    from safetensors import SafetensorError, safe_open  # which not all have that name a model's files
+    from safetensors import SafetensorError, safe_open  # an installation without it can still list a model's files
 
     try:
         with safe_open(file, framework) as tensors:
